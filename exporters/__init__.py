@@ -1,0 +1,1 @@
+"""Exporters of detectors to other runtimes; imported as ``sidscan.exporters``."""

@@ -1,0 +1,5 @@
+"""``python -m sidscan``."""
+
+from sidscan.cli import main
+
+main()

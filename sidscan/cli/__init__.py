@@ -1,0 +1,71 @@
+"""The command line: commands parse, call the library, and translate errors; nothing else lives here."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+
+import click
+
+from sidscan._version import __version__
+from sidscan.errors import ExitCode, SidscanError
+
+# Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
+_COMMANDS = {
+    "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
+    "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sidscan")
+def cli() -> None:
+    """Triage an image archive: which pictures deserve a human look because a machine may have made them?
+
+    A score is evidence for a person to weigh; it is not a probability of guilt.
+
+    \b
+    Examples:
+      sidscan scan ./images --out report.csv
+      sidscan models list
+    """
+
+
+def main() -> None:
+    """Entry point: runs the command line and exits with a documented code (`errors.ExitCode`)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _say("interrupted", ExitCode.INTERRUPTED)
+    except KeyboardInterrupt:
+        code = _say("interrupted", ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SidscanError as error:
+        code = _say(str(error), error.exit_code)
+    sys.exit(int(code or 0))
+
+
+def _say(message: str, code: ExitCode) -> ExitCode:
+    click.echo(f"sidscan: {message}", err=True)
+    return code

@@ -1,0 +1,126 @@
+"""Stacks of options that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+
+def _stack(*decorators: Decorator[F]) -> Decorator[F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def inputs() -> Decorator[F]:
+    """What is scanned."""
+    return _stack(
+        click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
+        click.option(
+            "--list",
+            "lists",
+            multiple=True,
+            metavar="FILE",
+            help="Read paths or URLs from FILE, one per line; '-' is standard input. Repeatable.",
+        ),
+        click.option("--hidden", is_flag=True, help="Look into hidden files and folders too."),
+        click.option(
+            "--max-bytes",
+            type=click.IntRange(min=1),
+            default=1 << 30,
+            show_default="1 GiB",
+            help="Files and downloads larger than this fail.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=20.0,
+            show_default=True,
+            help="Seconds a URL may take to connect, or stall; ten times that to complete.",
+        ),
+    )
+
+
+def model() -> Decorator[F]:
+    """What scores the pictures."""
+    return _stack(
+        click.option(
+            "--model",
+            "models",
+            multiple=True,
+            metavar="NAME",
+            help="Detector to use; repeatable: heads on one encoder cost one pass. "
+            "[default: rine-4class if installed, else the bundled mini]",
+        ),
+        click.option(
+            "--crops",
+            type=click.Choice(["ten", "center"]),
+            default="ten",
+            show_default=True,
+            help="Corners, centre and their mirror images, logits averaged; or the centre only.",
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="'auto' is CUDA where torch can use it. A device that was asked for is never replaced.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
+            default="auto",
+            show_default=True,
+            help="Of the encoder; 'auto' is fp16 on CUDA, fp32 on a CPU.",
+        ),
+        click.option(
+            "--batch",
+            type=click.IntRange(min=1),
+            default=40,
+            show_default=True,
+            help="Crops per pass through the encoder.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Threads that read and decode. [default: one per core]",
+        ),
+    )
+
+
+def output() -> Decorator[F]:
+    """Where the findings go."""
+    return _stack(
+        click.option(
+            "--out",
+            "outs",
+            multiple=True,
+            metavar="FILE",
+            help="Report to write: .csv, .json or .jsonl; '-' is standard output. Repeatable. [default: -]",
+        ),
+        click.option(
+            "--format",
+            "stdout_format",
+            type=click.Choice(["csv", "json", "jsonl"]),
+            default="csv",
+            show_default=True,
+            help="Of the report on standard output.",
+        ),
+        click.option(
+            "--journal",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The run's durable record, from which the same command continues. [default: first --out + .journal]",
+        ),
+        click.option("--fresh", is_flag=True, help="Forget an earlier run's record and start over."),
+        click.option("--retry-failed", is_flag=True, help="Read inputs again that failed in an earlier run."),
+        click.option("--quiet", "-q", is_flag=True, help="Only errors on standard error."),
+    )

@@ -1,0 +1,137 @@
+"""``sidscan scan``."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidscan.cli import options
+from sidscan.config import ScanConfig
+from sidscan.errors import ExitCode, NothingToScan, UsageError
+from sidscan.records import Counts, Finding
+
+
+@click.command("scan")
+@options.inputs()
+@options.model()
+@options.output()
+def command(
+    outs: tuple[str, ...], stdout_format: str, quiet: bool, journal: Path | None, **choices: Any
+) -> ExitCode:
+    """Score pictures and write reports.
+
+    Every picture below a FOLDER, every FILE and every URL becomes one row, whether it could be read or not.
+    A file that is no picture, a link or a special file becomes a row with status 'skipped'.
+    Nothing is sent anywhere, and nothing is fetched unless an input is a URL.
+
+    \b
+    Examples:
+      sidscan scan ./images --out report.csv
+      sidscan scan ./images --out report.csv --out report.json
+      sidscan scan --list urls.txt --out report.jsonl
+      find . -name '*.jpg' | sidscan scan --list - --out - --format jsonl
+      sidscan scan ./images --model rine-4class --model rine-ldm --out report.csv
+
+    \b
+    Exit codes:
+      0  done                             5  nothing to scan
+      2  wrong usage                      6  device or precision not available
+      3  done; some inputs unreadable     7  a report can't be written
+      4  model unknown, missing, altered  130  interrupted; run again to continue
+    """
+    from sidscan import reports  # here: these load pandas and torch
+    from sidscan.pipeline import open_scan
+
+    if not choices["inputs"] and not choices["lists"]:
+        raise UsageError(
+            "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
+        )
+    outs = outs or ("-",)
+    writers = [reports.report(out, stdout_format) for out in outs]
+    for writer in writers:
+        writer.check()
+    journal = journal or _default_journal(outs)
+    own_files = tuple(Path(out) for out in outs if out != "-") + _journal_files(journal)
+    say = _silent if quiet else _say
+
+    run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
+    say(f"model: {', '.join(d.name for d in run.runtime.detectors)} ({run.choice})")
+    say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
+    if run.repeated:
+        say(f"{run.repeated} inputs were named more than once; each is scanned once")
+    if run.kept:
+        say(f"{run.kept} findings kept from an earlier run in {journal} (--fresh starts over)")
+    try:
+        _consume(run, run.counts(), quiet)
+        reports.write(writers, run.journal)
+    except KeyboardInterrupt:
+        _say(_interrupted(run.counts(), journal))
+        raise
+    say(_summary(run.journal.findings(), run.counts()))
+    say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
+    return _exit_code(run.counts())
+
+
+def _default_journal(outs: tuple[str, ...]) -> Path | None:
+    files = [out for out in outs if out != "-"]
+    return Path(f"{files[0]}.journal") if files else None
+
+
+def _journal_files(journal: Path | None) -> tuple[Path, ...]:
+    return (journal, Path(f"{journal}-journal")) if journal else ()
+
+
+def _consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
+    from tqdm import tqdm
+
+    show = sys.stderr.isatty() and not quiet
+    done = counts.enumerated - counts.pending
+    for _ in tqdm(
+        findings, total=counts.enumerated, initial=done, disable=not show, unit="picture", smoothing=0.1
+    ):
+        pass
+
+
+def _summary(findings: Iterable[Finding], counts: Counts) -> str:
+    """The closing words: counts that reconcile, how strong the evidence is, why inputs failed."""
+    words: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    for finding in findings:
+        if finding.scores:
+            words[finding.scores[0].evidence] += 1
+        elif finding.error:
+            failures[f"{finding.status.value}: {finding.error}"] += 1
+    lines = [
+        f"{counts.enumerated} inputs = {counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
+    ]
+    if words:
+        order = ("very strong", "strong", "moderate", "weak")
+        lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
+    lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
+    return "\n".join(lines)
+
+
+def _interrupted(counts: Counts, journal: Path | None) -> str:
+    done = counts.enumerated - counts.pending
+    if journal is None:
+        return f"interrupted after {done} of {counts.enumerated}; nothing was kept (give --out FILE or --journal FILE)"
+    return f"interrupted after {done} of {counts.enumerated}, kept in {journal}; the same command continues"
+
+
+def _exit_code(counts: Counts) -> ExitCode:
+    if counts.scored + counts.failed == 0:
+        raise NothingToScan("no picture was found", "Check the path; hidden files and folders need --hidden.")
+    return ExitCode.DONE_WITH_FAILURES if counts.failed else ExitCode.DONE
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _silent(words: str) -> None:
+    pass

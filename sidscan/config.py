@@ -1,0 +1,50 @@
+"""ScanConfig: the only carrier of a scan's options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Crops = Literal["ten", "center"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanConfig:
+    """Everything a scan depends on.
+
+    Attributes:
+        inputs: files, directories and http(s) URLs.
+        lists: text files that name one path or URL per line; ``-`` is standard input.
+        models: detectors by name; empty means RINE 4-class where it is installed, else the bundled one.
+        crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
+        device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
+        precision: of the encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
+        hidden: look into hidden files and folders too.
+        workers: threads that read and decode; None means one per core.
+        batch: crops given to the encoder at once.
+        journal: file that holds the run's durable record; None keeps it in memory.
+        fresh: forget what an earlier run recorded in ``journal``.
+        retry_failed: read inputs again that failed in an earlier run.
+        exclude: paths never scanned, e.g. the reports being written.
+        max_bytes: larger files and downloads are not read.
+        timeout: seconds a URL may take to answer or stall.
+    """
+
+    inputs: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    crops: Crops = "ten"
+    device: Device = "auto"
+    precision: Precision = "auto"
+    hidden: bool = False
+    workers: int | None = None
+    batch: int = 40
+    journal: Path | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    exclude: tuple[Path, ...] = ()
+    max_bytes: int = 1 << 30
+    timeout: float = 20.0

@@ -1,0 +1,1 @@
+"""How work is spread over workers; nothing about what the work is."""

@@ -1,0 +1,30 @@
+"""Threads of this process. Decoding releases Python's lock, so threads use every core."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+_AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
+
+
+def map_ordered(function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None) -> Iterator[R]:
+    """Results in the order of the tasks; at most ``2 * workers`` tasks are in flight or waiting to be taken."""
+    workers = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="sidscan-reader") as pool:
+        window: deque[Future[R]] = deque()
+        try:
+            for task in tasks:
+                window.append(pool.submit(function, task))
+                if len(window) >= _AHEAD * workers:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            for future in window:  # the consumer stopped early
+                future.cancel()

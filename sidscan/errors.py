@@ -1,0 +1,97 @@
+"""Every error sidscan raises on purpose, and the exit code each one stands for.
+
+    SidscanError
+    |-- UsageError          2   the request contradicts itself or names what does not exist
+    |-- ModelError          4   a model can't be had, read or trusted
+    |   |-- ModelNotInstalled
+    |   |-- UnknownModel
+    |   |-- PullFailed          the download did not complete; run the same command again
+    |   `-- DigestMismatch      the bytes are not the ones that were pinned
+    |-- NothingToScan       5   the inputs hold no picture
+    |-- RuntimeUnavailable  6   the device or precision asked for is not to be had
+    `-- OutputError         7   a report or the run's record can't be written
+
+A picture that can't be read is no exception but a row (`records.Failure`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What `sidscan` tells the shell; documented in docs/exit-codes.md."""
+
+    DONE = 0
+    INTERNAL = 1
+    USAGE = 2
+    DONE_WITH_FAILURES = 3
+    MODEL = 4
+    NOTHING_TO_SCAN = 5
+    RUNTIME = 6
+    OUTPUT = 7
+    INTERRUPTED = 130
+
+
+class SidscanError(Exception):
+    """Base of all expected errors.
+
+    Args:
+        message: what is wrong, in one sentence.
+        remedy: what to do next, in one sentence; names the option or command to try.
+    """
+
+    exit_code = ExitCode.INTERNAL
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message, self.remedy = message, remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+
+class UsageError(SidscanError):
+    """The request contradicts itself or names what does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ModelError(SidscanError):
+    """A model can't be had, read or trusted."""
+
+    exit_code = ExitCode.MODEL
+
+
+class UnknownModel(ModelError):
+    """No model of that name is in the catalog."""
+
+
+class ModelNotInstalled(ModelError):
+    """The model is known but its weights are not on this machine."""
+
+
+class PullFailed(ModelError):
+    """A download did not complete."""
+
+
+class DigestMismatch(ModelError):
+    """The bytes are not the ones that were pinned."""
+
+
+class NothingToScan(SidscanError):
+    """The inputs hold no picture."""
+
+    exit_code = ExitCode.NOTHING_TO_SCAN
+
+
+class RuntimeUnavailable(SidscanError):
+    """The device or precision asked for is not to be had."""
+
+    exit_code = ExitCode.RUNTIME
+
+
+class OutputError(SidscanError):
+    """A report or the run's record can't be written."""
+
+    exit_code = ExitCode.OUTPUT

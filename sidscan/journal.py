@@ -1,0 +1,194 @@
+"""The durable record of a run, and the single truth from which reports are rendered.
+
+One SQLite file. A finding is acknowledged when its transaction is on disk; `kill -9` and power loss cost
+no acknowledged row (SQLite, "Atomic Commit in SQLite"). The file stays beside the report: the same command
+continues where it stopped, and reads again only what changed since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sidscan.errors import OutputError
+from sidscan.records import Counts, Exif, Facts, Finding, Item, Kind, Score, Stage, Status
+
+_FORMAT = "1"  # of the tables below
+_TABLES = """
+CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS items (
+    position INTEGER PRIMARY KEY,
+    name BLOB NOT NULL UNIQUE,  -- bytes: paths need not be UTF-8
+    kind TEXT NOT NULL,
+    stamp TEXT NOT NULL,
+    skip TEXT NOT NULL,
+    status TEXT,                -- NULL until there is a finding
+    settings TEXT,              -- digest of what made the score
+    finding TEXT
+);
+CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
+"""
+
+
+class Journal:
+    """The record of one run.
+
+    Args:
+        path: SQLite file; None keeps the record in memory.
+        fresh: forget what the file holds.
+
+    Raises:
+        OutputError: the file can't be written, belongs to something else, or is in use by another scan.
+    """
+
+    def __init__(self, path: Path | None, fresh: bool = False) -> None:
+        self.path = path
+        try:
+            if fresh and path is not None:
+                path.unlink(missing_ok=True)
+            self._db = sqlite3.connect(":memory:" if path is None else os.fspath(path), timeout=1.0)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise self._trouble(error) from error
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # two scans never share one record
+        self._db.execute("PRAGMA synchronous=FULL")
+        with self._db:
+            self._db.execute("BEGIN EXCLUSIVE")
+            foreign = (
+                self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'items'").fetchone()[0] == 0
+            )
+            if foreign and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("it is another program's database")
+        self._db.executescript(_TABLES)
+        if self.header().get("format", _FORMAT) != _FORMAT:
+            raise sqlite3.DatabaseError("it was written by another version of sidscan")
+        self.note({"format": _FORMAT})
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def note(self, header: Mapping[str, Any]) -> None:
+        """Record facts about the run; keys replace earlier ones."""
+        with self._writing():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO header VALUES (?, ?)",
+                [(key, json.dumps(value)) for key, value in header.items()],
+            )
+
+    def header(self) -> dict[str, Any]:
+        """What `note` recorded."""
+        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM header")}
+
+    def enumerate(self, items: Iterable[Item], settings: str, retry_failed: bool = False) -> tuple[int, int]:
+        """Record all inputs of the run, keeping earlier findings that still hold.
+
+        A finding holds while the input's stamp and the ``settings`` that made it are the same. An input
+        named twice is one row.
+
+        Returns:
+            The number of findings kept, and of inputs that repeat an earlier one.
+        """
+        with self._writing():
+            self._db.execute("CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL")
+            self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
+            self._db.execute("DELETE FROM items")
+            repeated = 0
+            for item in items:
+                row = (os.fsencode(item.name), item.kind.value, item.stamp, item.skip)
+                added = self._db.execute(
+                    "INSERT OR IGNORE INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?)", row
+                ).rowcount
+                repeated += 1 - added
+            kept = self._keep(settings, retry_failed)
+            self._db.execute("DROP TABLE earlier")
+        return kept, repeated
+
+    def _keep(self, settings: str, retry_failed: bool) -> int:
+        statuses = [Status.SCORED.value] if retry_failed else [Status.SCORED.value, Status.FAILED.value]
+        return self._db.execute(
+            """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
+            FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
+            AND e.skip = items.skip AND e.settings = ? AND e.status IN (SELECT value FROM json_each(?))""",
+            (settings, json.dumps(statuses)),
+        ).rowcount
+
+    def pending(self) -> Iterator[Item]:
+        """Inputs without a finding, in order; safe to call `append` meanwhile."""
+        last = -1
+        while rows := self._db.execute(
+            "SELECT position, name, kind, stamp, skip FROM items WHERE finding IS NULL AND position > ? "
+            "ORDER BY position LIMIT 1000",
+            (last,),
+        ).fetchall():
+            for last, name, kind, stamp, skip in rows:  # noqa: B007  (the query reads it)
+                yield Item(os.fsdecode(name), Kind(kind), stamp, skip)
+
+    def append(self, findings: Iterable[Finding], settings: str) -> None:
+        """Record findings durably: when this returns, they survive."""
+        with self._writing():
+            self._db.executemany(
+                "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?",
+                [(f.status.value, settings, dumps(f), os.fsencode(f.name)) for f in findings],
+            )
+
+    def findings(self) -> Iterator[Finding]:
+        """All findings, in the order of the inputs."""
+        for (text,) in self._db.execute(
+            "SELECT finding FROM items WHERE finding IS NOT NULL ORDER BY position"
+        ):
+            yield loads(text)
+
+    def counts(self) -> Counts:
+        """How many inputs there are, and how they ended."""
+        rows = dict(self._db.execute("SELECT status, count(*) FROM items GROUP BY status").fetchall())
+        return Counts(sum(rows.values()), *(rows.get(status.value, 0) for status in Status))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._db:
+                yield
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: Exception) -> OutputError:
+        where = self.path or "memory"
+        if "locked" in str(error):
+            return OutputError(
+                f"{where} is in use by another scan",
+                "Wait for it to end, or choose another --out or --journal.",
+            )
+        return OutputError(
+            f"can't keep the run's record in {where}: {error}",
+            "Choose a writable place with free space with --journal FILE, or start over with --fresh.",
+        )
+
+
+def dumps(finding: Finding) -> str:
+    """A finding as one line of strict JSON (no NaN)."""
+    return json.dumps(dataclasses.asdict(finding), allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: str) -> Finding:
+    """The finding that `dumps` wrote."""
+    raw = json.loads(text)
+    facts = raw["facts"]
+    return Finding(
+        **{
+            **raw,
+            "kind": Kind(raw["kind"]),
+            "status": Status(raw["status"]),
+            "stage": Stage(raw["stage"]) if raw["stage"] else None,
+            "facts": Facts(**{**facts, "flags": tuple(facts["flags"]), "exif": Exif(**facts["exif"])}),
+            "scores": tuple(Score(**score) for score in raw["scores"]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Detectors: what they are (catalog), where their weights lie (store), and the networks themselves."""

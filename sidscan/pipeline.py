@@ -1,0 +1,112 @@
+"""A scan, from inputs to findings, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from functools import partial
+
+from sidscan import scoring
+from sidscan._version import __version__
+from sidscan.config import ScanConfig
+from sidscan.engines import local
+from sidscan.journal import Journal
+from sidscan.models import detectors
+from sidscan.readers import decode, read
+from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
+from sidscan.runtimes import Runtime
+from sidscan.sources import open_sources
+
+
+@dataclass
+class Scan:
+    """A run that is ready: iterate over it for the findings that are still to be made.
+
+    Each finding is durable in ``journal`` before it is yielded. Stopping early loses nothing.
+
+    Attributes:
+        choice: how the models were chosen, in words.
+        kept: findings of an earlier run in the same journal that still hold; they are not yielded again.
+        repeated: inputs left out because they were named before.
+    """
+
+    config: ScanConfig
+    journal: Journal
+    runtime: Runtime
+    choice: str
+    kept: int
+    repeated: int
+
+    def __iter__(self) -> Iterator[Finding]:
+        settings = scoring.settings(self.config, self.runtime)
+        samples = local.map_ordered(
+            partial(_read, config=self.config), self.journal.pending(), self.config.workers
+        )
+        for batch in _batches(samples, self.config.batch):
+            findings = scoring.score(batch, self.runtime, _now())
+            self.journal.append(findings, settings)
+            yield from findings
+        self.journal.note({"finished": _now()})
+
+    def counts(self) -> Counts:
+        """How the inputs ended so far."""
+        return self.journal.counts()
+
+
+def open_scan(config: ScanConfig) -> Scan:
+    """Load the models, enumerate the inputs, and find out which of them are still to be done.
+
+    Raises:
+        ModelError: a model is unknown, not installed, or not what it was.
+        RuntimeUnavailable: the device or precision asked for is not to be had.
+        UsageError: an input does not exist.
+        OutputError: the journal can't be written.
+    """
+    from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
+
+    names, choice = detectors.choose(config.models)
+    runtime = PyTorchRuntime(detectors.load(names), config.device, config.precision)
+    journal = Journal(config.journal, config.fresh)
+    journal.note(_run_facts(config, runtime, choice))
+    settings = scoring.settings(config, runtime)
+    kept, repeated = journal.enumerate(open_sources(config), settings, config.retry_failed)
+    return Scan(config, journal, runtime, choice, kept, repeated)
+
+
+def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, object]:
+    return {
+        "sidscan_version": __version__,
+        "started": _now(),
+        "models": [asdict(detector) for detector in runtime.detectors],
+        "model_choice": choice,
+        **asdict(runtime.info),
+        "decoder": decode.decoder_name(),
+        "crops": config.crops,
+        "inputs": list(config.inputs),
+        "lists": list(config.lists),
+    }
+
+
+def _read(item: Item, config: ScanConfig) -> Sample | Failure:
+    if item.skip:
+        return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
+    return read(item, config)
+
+
+def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:
+    """Group results until they hold ``crops`` crops; a failure weighs as one, so that it becomes durable soon."""
+    batch: list[Sample | Failure] = []
+    weight = 0
+    for sample in samples:
+        batch.append(sample)
+        weight += len(sample.views.crops) if isinstance(sample, Sample) else 1
+        if weight >= crops:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,92 @@
+"""EXIF context of a decoded picture.
+
+ExifRead is given the EXIF block that Pillow found, not the file: its own container parsers can loop
+for ever on malformed files, and a block is all that a report needs.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from typing import Any
+
+import exifread
+from exifread.utils import Ratio, get_gps_coords
+
+from sidscan.readers.decode import Picture
+from sidscan.records import Exif
+
+_HEADER = b"Exif\x00\x00"
+_LONGEST_TEXT = 65536  # characters kept of one tag
+logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
+
+
+def read(picture: Picture, data: bytes) -> tuple[Exif, tuple[str, ...]]:
+    """EXIF of a picture and remarks on it; malformed EXIF is a remark, never an error."""
+    block = data if picture.format == "TIFF" else picture.image.info.get("exif")
+    if not block:
+        return Exif(), ()
+    try:
+        tags = exifread.process_file(
+            io.BytesIO(block.removeprefix(_HEADER)), details=True, extract_thumbnail=False
+        )
+        return _exif(tags), ()
+    except Exception:  # ExifRead raises almost anything on malformed tags
+        return Exif(), ("exif_unreadable",)
+
+
+def _exif(tags: dict[str, Any]) -> Exif:
+    latitude, longitude = _coordinates(tags)
+    return Exif(
+        make=_text(tags, "Image Make"),
+        model=_text(tags, "Image Model"),
+        lens=_text(tags, "EXIF LensModel"),
+        original_date=_text(tags, "EXIF DateTimeOriginal"),
+        software=_text(tags, "Image Software"),
+        latitude=latitude,
+        longitude=longitude,
+        orientation=_orientation(tags),
+        tags={name: _plain(tag) for name, tag in tags.items() if hasattr(tag, "values")},
+    )
+
+
+def _text(tags: dict[str, Any], name: str) -> str | None:
+    if name not in tags:
+        return None
+    values = tags[name].values
+    text = values if isinstance(values, str) else str(tags[name])
+    return text.strip(" \x00")[:_LONGEST_TEXT] or None
+
+
+def _orientation(tags: dict[str, Any]) -> int | None:
+    values = tags["Image Orientation"].values if "Image Orientation" in tags else ()
+    return values[0] if values and isinstance(values[0], int) and 1 <= values[0] <= 8 else None
+
+
+def _coordinates(tags: dict[str, Any]) -> tuple[float | None, float | None]:
+    try:
+        latitude, longitude = get_gps_coords(dict(tags))  # a copy: it replaces entries
+    except Exception:  # missing, or rationals that divide by zero
+        return None, None
+    if abs(latitude) > 90 or abs(longitude) > 180 or not math.isfinite(latitude + longitude):
+        return None, None
+    return round(latitude, 7), round(longitude, 7)
+
+
+def _plain(tag: Any) -> Any:
+    """A tag's value as JSON can hold it: text, number, or a list of them; rationals as ``n/d``."""
+    if isinstance(tag.values, str):
+        return tag.values.strip("\x00")[:_LONGEST_TEXT]
+    if isinstance(tag.values, bytes):
+        return tag.values[:_LONGEST_TEXT].hex()
+    values = [_scalar(value) for value in list(tag.values)[:_LONGEST_TEXT]]
+    return values[0] if len(values) == 1 else values
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, Ratio):
+        return f"{value.num}/{value.den}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (int, float, str)) else str(value)

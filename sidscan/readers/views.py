@@ -1,0 +1,60 @@
+"""Pixels -> the crops that a model looks at, without any resizing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan.config import Crops
+from sidscan.readers.decode import Picture
+from sidscan.records import Views
+
+SIDE = 224  # pixels; the input side of every detector in the catalog
+
+
+def cut(picture: Picture, crops: Crops) -> Views:
+    """The views of a picture, equal ones stored once.
+
+    Ten-crop is torchvision's order (paper, section 5.8): corners top-left, top-right, bottom-left,
+    bottom-right, centre, then the mirror image of each. A picture smaller than 224 in a direction is
+    first padded with black as torchvision's CenterCrop does; torchvision's own TenCrop refuses those.
+    """
+    windows = [
+        picture.window(left, top, SIDE) for left, top in _corners(picture.width, picture.height, crops)
+    ]
+    if crops == "ten":
+        windows += [window[:, ::-1] for window in windows]
+    return _unique(windows)
+
+
+def flags(picture: Picture) -> tuple[str, ...]:
+    """``padded`` where a view is larger than the picture."""
+    return ("padded",) if min(picture.width, picture.height) < SIDE else ()
+
+
+def _corners(width: int, height: int, crops: Crops) -> list[tuple[int, int]]:
+    """Left and top of each window in the picture's own coordinates; negative where there is padding."""
+    (left, right, middle_x), (top, bottom, middle_y) = _offsets(width), _offsets(height)
+    centre = (middle_x, middle_y)
+    if crops == "center":
+        return [centre]
+    return [(left, top), (right, top), (left, bottom), (right, bottom), centre]
+
+
+def _offsets(length: int) -> tuple[int, int, int]:
+    """First, last and centred window along one side of the picture."""
+    if length < SIDE:
+        start = -((SIDE - length) // 2)  # the odd pixel of padding goes behind, as in CenterCrop
+        return start, start, start
+    return 0, length - SIDE, round((length - SIDE) / 2.0)
+
+
+def _unique(windows: list[NDArray[np.uint8]]) -> Views:
+    index: dict[bytes, int] = {}
+    order, crops = [], []
+    for window in windows:
+        position = index.setdefault(window.tobytes(), len(index))
+        if position == len(crops):
+            crops.append(window)
+        order.append(position)
+    return Views(np.stack(crops), tuple(order))

@@ -1,0 +1,209 @@
+"""The values that travel: Item -> Sample | Failure -> Finding. All frozen; none holds a file or a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Kind(str, Enum):
+    """What an input names."""
+
+    FILE = "file"
+    URL = "url"
+
+
+class Status(str, Enum):
+    """How an input ended. Every input ends in exactly one of these."""
+
+    SCORED = "scored"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Stage(str, Enum):
+    """Where an input failed or was left out."""
+
+    LIST = "list"
+    READ = "read"
+    FETCH = "fetch"
+    DECODE = "decode"
+    SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input: a file or a URL.
+
+    Attributes:
+        name: the path or URL, as given or as walked to; undecodable bytes as surrogate escapes.
+        stamp: size and modification time of a file when it was listed; tells later whether it changed.
+        skip: why the input is not looked at; empty for a picture.
+    """
+
+    name: str
+    kind: Kind = Kind.FILE
+    stamp: str = ""
+    skip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exif:
+    """The EXIF context of a picture. ``tags`` holds all of it, the other fields the columns of a report."""
+
+    make: str | None = None
+    model: str | None = None
+    lens: str | None = None
+    original_date: str | None = None
+    software: str | None = None
+    latitude: float | None = None  # degrees, north positive
+    longitude: float | None = None  # degrees, east positive
+    orientation: int | None = None  # 1..8, EXIF 2.3 tag 0x0112
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a picture apart from its score; a failed one may lack some.
+
+    Attributes:
+        sha256: of the original bytes, hex.
+        flags: remarks on how the pixels were read, e.g. ``padded`` (readers.decode lists them).
+    """
+
+    bytes: int | None = None
+    sha256: str | None = None
+    format: str | None = None
+    width: int | None = None  # pixels, as stored: EXIF orientation is not applied
+    height: int | None = None  # pixels
+    flags: tuple[str, ...] = ()
+    exif: Exif = Exif()
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The crops of one picture that a model looks at.
+
+    Attributes:
+        crops: (k, 224, 224, 3) uint8 RGB, all different.
+        order: for each view (ten, or one) the index of its crop; equal views share a crop.
+    """
+
+    crops: NDArray[np.uint8]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A picture, read and ready to be scored."""
+
+    item: Item
+    facts: Facts
+    views: Views
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A picture that could not be read, or was left out. A value, so that no input is ever lost."""
+
+    item: Item
+    stage: Stage
+    error: str  # class name
+    message: str
+    facts: Facts = Facts()
+    status: Status = Status.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one model says of one picture.
+
+    Attributes:
+        logit: mean over the views (paper, section 5.8).
+        score: sigmoid of ``logit``; the model's P(synthetic), uncalibrated unless the model's card says otherwise.
+        evidence: ``score`` in words, relative to the model's threshold.
+        crop_min, crop_max, crop_std: spread of the views' own scores.
+    """
+
+    model: str
+    digest: str
+    threshold: float
+    score: float
+    logit: float
+    evidence: str
+    crop_min: float
+    crop_max: float
+    crop_std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row of the report.
+
+    Attributes:
+        scores: one per model asked for, in that order; empty unless ``status`` is scored.
+        views: number of views averaged; 0 unless scored.
+        scanned_at: when the row was made, ISO 8601, UTC.
+    """
+
+    name: str
+    kind: Kind
+    status: Status
+    facts: Facts
+    scanned_at: str
+    stage: Stage | None = None
+    error: str | None = None
+    message: str | None = None
+    scores: tuple[Score, ...] = ()
+    views: int = 0
+
+    @classmethod
+    def of_failure(cls, failure: Failure, scanned_at: str) -> Finding:
+        """The row of a picture that has no score."""
+        return cls(
+            name=failure.item.name,
+            kind=failure.item.kind,
+            status=failure.status,
+            facts=failure.facts,
+            scanned_at=scanned_at,
+            stage=failure.stage,
+            error=failure.error,
+            message=failure.message,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How the inputs of a run ended; ``enumerated`` equals the sum of the others when a run is complete."""
+
+    enumerated: int
+    scored: int
+    failed: int
+    skipped: int
+
+    @property
+    def pending(self) -> int:
+        """Inputs without a finding, as after an interruption."""
+        return self.enumerated - self.scored - self.failed - self.skipped
+
+
+class Record(Protocol):
+    """What a report is rendered from; the journal is one."""
+
+    def header(self) -> dict[str, Any]:
+        """Facts about the run."""
+        ...
+
+    def counts(self) -> Counts:
+        """How many inputs there are, and how they ended."""
+        ...
+
+    def findings(self) -> Iterator[Finding]:
+        """All findings, in the order of the inputs."""
+        ...

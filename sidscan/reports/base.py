@@ -1,0 +1,90 @@
+"""The file of a report: written beside its final name, made durable, then renamed. Subclasses only render."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TextIO
+
+from sidscan.errors import OutputError
+from sidscan.records import Record
+
+STDOUT = "-"
+
+
+class Report(ABC):
+    """One report.
+
+    Args:
+        out: path of the file, or ``-`` for standard output.
+    """
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    @abstractmethod
+    def render(self, record: Record, file: TextIO) -> None:
+        """Write the whole report as text."""
+
+    def check(self) -> None:
+        """Find out before a long scan whether the report could be written.
+
+        Raises:
+            OutputError: its folder does not exist or is read-only, or it is a folder itself.
+        """
+        if self.out == STDOUT:
+            return
+        path = Path(self.out)
+        folder = path.parent
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", "Give --out the name of a file.")
+        if not folder.is_dir():
+            raise OutputError(f"the folder {folder} does not exist", "Create it, or choose another --out.")
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"the folder {folder} is not writable", "Choose another --out.")
+
+    def write(self, record: Record) -> None:
+        """Render into place.
+
+        Raises:
+            OutputError: the file can't be written; an older one of that name is left as it was.
+        """
+        if self.out == STDOUT:
+            self.render(journal, sys.stdout)
+            sys.stdout.flush()
+            return
+        path = Path(self.out)
+        try:
+            self._replace(path, record)
+        except OSError as error:
+            raise OutputError(
+                f"can't write {path}: {error.strerror}",
+                "The findings are kept: run the same command again, or with another --out and the same --record.",
+            ) from error
+
+    def _replace(self, path: Path, record: Record) -> None:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                self.render(record, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.chmod(0o666 & ~_umask())  # mkstemp made it private
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def printable(text: str) -> str:
+    """Text that any UTF-8 file can hold: bytes of a name that are not UTF-8 appear as ``\\udcXX``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,75 @@
+"""The PyTorch runtime: every encoder runs once per batch, whatever the number of heads that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sidscan.config import Device, Precision
+from sidscan.errors import RuntimeUnavailable
+from sidscan.models.detectors import Detector
+from sidscan.runtimes import RuntimeInfo
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class PyTorchRuntime:
+    """Detectors on one device.
+
+    Args:
+        detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
+
+    Raises:
+        RuntimeUnavailable: the device or precision asked for is not to be had.
+    """
+
+    def __init__(
+        self, detectors: Sequence[Detector], device: Device = "auto", precision: Precision = "auto"
+    ) -> None:
+        self._device = _device(device)
+        dtype = _precision(precision, self._device)
+        self._detectors = tuple(detectors)
+        for detector in self._detectors:
+            detector.encoder.to(self._device, _DTYPES[dtype])
+            detector.head.to(self._device)  # heads stay in float32, as published
+        self.detectors = tuple(detector.info for detector in self._detectors)
+        self.info = RuntimeInfo(f"pytorch {torch.__version__}", _device_name(self._device), dtype)
+
+    @torch.inference_mode()
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors)."""
+        batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
+        features: dict[int, torch.Tensor] = {}
+        columns = []
+        for detector in self._detectors:
+            key = id(detector.encoder)
+            if key not in features:
+                features[key] = detector.encoder(batch)
+            columns.append(detector.head(features[key]))
+        result: NDArray[np.float32] = torch.stack(columns, dim=1).cpu().numpy()
+        return result
+
+
+def _device(asked: Device) -> torch.device:
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise RuntimeUnavailable(
+            "CUDA was asked for, but torch finds no usable CUDA device",
+            "Check the driver with nvidia-smi, or scan with --device cpu.",
+        )
+    return torch.device("cuda" if available and asked != "cpu" else "cpu")
+
+
+def _precision(asked: Precision, device: torch.device) -> str:
+    if asked == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if asked == "fp16" and device.type == "cpu":
+        raise RuntimeUnavailable("fp16 is not offered on a CPU", "Choose --precision fp32 or bf16.")
+    return asked
+
+
+def _device_name(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"

@@ -1,0 +1,93 @@
+"""Crops -> logits -> one score per picture and model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan._version import __version__
+from sidscan.config import ScanConfig
+from sidscan.readers.decode import decoder_name
+from sidscan.records import Failure, Finding, Sample, Score, Stage, Status
+from sidscan.runtimes import DetectorInfo, Runtime
+
+# Lower bounds of the words, on the score relative to a model's threshold.
+_WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))
+
+
+def settings(config: ScanConfig, runtime: Runtime) -> str:
+    """Digest of everything besides a picture's bytes that its score depends on."""
+    info = runtime.info
+    parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
+    parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def score(batch: Sequence[Sample | Failure], runtime: Runtime, scanned_at: str) -> list[Finding]:
+    """Findings of a batch, in its order; all crops of all pictures go through the encoder together."""
+    samples = [sample for sample in batch if isinstance(sample, Sample)]
+    logits = runtime.logits(np.concatenate([s.views.crops for s in samples])) if samples else np.empty((0, 0))
+    splits = np.cumsum([len(sample.views.crops) for sample in samples])[:-1]
+    per_picture = iter(np.split(logits, splits))
+    return [
+        _finding(entry, next(per_picture), runtime.detectors, scanned_at)
+        if isinstance(entry, Sample)
+        else Finding.of_failure(entry, scanned_at)
+        for entry in batch
+    ]
+
+
+def evidence(logit: float, threshold: float) -> str:
+    """A logit in words: weak < 0.5 <= moderate < 0.7 <= strong < 0.9 <= very strong.
+
+    The scale is the score after shifting logits so that the model's threshold falls on 0.5.
+    """
+    relative = sigmoid(logit - math.log(threshold / (1 - threshold)))
+    return next(word for bound, word in _WORDS if relative >= bound)
+
+
+def sigmoid(logit: float) -> float:
+    """1 / (1 + exp(-logit)), for logits of any size."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    return math.exp(logit) / (1 + math.exp(logit))
+
+
+def _finding(
+    sample: Sample, logits: NDArray[np.floating], detectors: Sequence[DetectorInfo], scanned_at: str
+) -> Finding:
+    if not np.isfinite(logits).all():
+        message = "the model gave a value that is not a finite number; no score is shown"
+        failure = Failure(sample.item, Stage.SCORE, "NonFiniteScore", message, sample.facts)
+        return Finding.of_failure(failure, scanned_at)
+    views = logits[list(sample.views.order)].astype(np.float64)
+    return Finding(
+        name=sample.item.name,
+        kind=sample.item.kind,
+        status=Status.SCORED,
+        facts=sample.facts,
+        scanned_at=scanned_at,
+        scores=tuple(_score(views[:, column], detector) for column, detector in enumerate(detectors)),
+        views=len(views),
+    )
+
+
+def _score(logits: NDArray[np.float64], detector: DetectorInfo) -> Score:
+    logit = float(logits.mean())
+    crops = [sigmoid(value) for value in logits.tolist()]
+    return Score(
+        model=detector.name,
+        digest=detector.digest,
+        threshold=detector.threshold,
+        score=sigmoid(logit),
+        logit=logit,
+        evidence=evidence(logit, detector.threshold),
+        crop_min=min(crops),
+        crop_max=max(crops),
+        crop_std=float(np.std(crops)),
+    )

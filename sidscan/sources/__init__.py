@@ -1,0 +1,44 @@
+"""Inputs -> Items. Every file, link or line that is met becomes exactly one Item; nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sidscan.config import ScanConfig
+from sidscan.errors import UsageError
+from sidscan.records import Item
+from sidscan.sources import lists, paths
+
+
+def open_sources(config: ScanConfig) -> Iterator[Item]:
+    """All inputs of a scan, in a stable order.
+
+    Raises:
+        UsageError: an input or a list does not exist.
+    """
+    excluded = frozenset(path.resolve() for path in config.exclude)
+    for name in config.inputs:
+        if name == "-":
+            raise UsageError("'-' is not a picture", "To read names from standard input, use --list -")
+        yield from named(name, config, excluded, required=True)
+    for source in config.lists:
+        for name in lists.lines(source):
+            yield from named(name, config, excluded, required=False)
+
+
+def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required: bool) -> Iterator[Item]:
+    """The items behind one name: a URL, a file, or all files below a directory.
+
+    What is missing is a mistake on a command line (``required``) but a failed row in a list.
+    """
+    if lists.is_url(name):
+        yield lists.url_item(name)
+    elif Path(name).is_dir():
+        yield from paths.walk(name, config.hidden, excluded)
+    elif required and not Path(name).is_symlink() and not Path(name).exists():
+        raise UsageError(
+            f"no such file or directory: {name}", "Check the spelling, or quote a name with spaces."
+        )
+    else:
+        yield paths.single(name)

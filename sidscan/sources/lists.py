@@ -1,0 +1,49 @@
+"""Lists: one path or URL per line, from a file or standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sidscan.errors import UsageError
+from sidscan.records import Item, Kind
+
+
+def lines(source: str) -> Iterator[str]:
+    """Names in a list; blank lines and lines that start with ``#`` are comments.
+
+    Paths are bytes on most systems: a line that is not UTF-8 is kept through surrogate escapes.
+
+    Raises:
+        UsageError: the list can't be read.
+    """
+    if source == "-":
+        yield from _names(sys.stdin.buffer)
+        return
+    try:
+        with Path(source).open("rb") as file:
+            yield from _names(file)
+    except OSError as error:
+        raise UsageError(
+            f"can't read the list {source}: {error.strerror}", "Check the path after --list."
+        ) from error
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is fetched instead of opened."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def url_item(name: str) -> Item:
+    """The item of a URL; it carries no stamp, since only fetching tells whether it changed."""
+    return Item(name, kind=Kind.URL)
+
+
+def _names(file: BinaryIO) -> Iterator[str]:
+    for line in file:
+        name = os.fsdecode(line.rstrip(b"\r\n"))
+        if name.strip() and not name.startswith("#"):
+            yield name

@@ -1,0 +1,89 @@
+"""Files and directories."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sidscan.records import Item
+
+# Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
+_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .hif".split()
+)
+_SIGNATURE_BYTES = 16
+NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
+
+
+def walk(directory: str, hidden: bool, excluded: frozenset[Path]) -> Iterator[Item]:
+    """All files below ``directory``, names sorted; links are not followed; hidden ones only on request.
+
+    A folder that can't be listed becomes one failed row: its message comes from reading it.
+    """
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError:
+        yield Item(directory)
+        return
+    for entry in entries:
+        if entry.name.startswith(".") and not hidden:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(entry.path, hidden, excluded)
+        elif not excluded or Path(entry.path).resolve() not in excluded:
+            yield _item(entry.path, sniff=True)
+
+
+def single(name: str) -> Item:
+    """A file that somebody named: it is read whatever its suffix, and through a link."""
+    try:
+        status = os.stat(name)  # noqa: PTH116  (Path() would normalise the name)
+    except OSError:
+        return Item(name)  # reading it will say why, in its row
+    if not stat.S_ISREG(status.st_mode):
+        return Item(name, skip="not a regular file")
+    return Item(name, stamp=_stamp(status))
+
+
+def _item(name: str, sniff: bool) -> Item:
+    try:
+        status = os.lstat(name)
+    except OSError:
+        return Item(name)
+    if stat.S_ISLNK(status.st_mode):
+        return Item(name, skip="symbolic link, not followed")
+    if not stat.S_ISREG(status.st_mode):
+        return Item(name, skip="not a regular file")
+    if sniff and not _looks_like_picture(name):
+        return Item(name, stamp=_stamp(status), skip=NOT_A_PICTURE)
+    return Item(name, stamp=_stamp(status))
+
+
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _looks_like_picture(name: str) -> bool:
+    if os.path.splitext(name)[1].lower() in _SUFFIXES:  # noqa: PTH122
+        return True
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123
+            head = file.read(_SIGNATURE_BYTES)
+    except OSError:
+        return True  # reading it will say why, in its row
+    return has_signature(head)
+
+
+def has_signature(head: bytes) -> bool:
+    """Whether the first 16 bytes are those of a supported picture format."""
+    return (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"))
+        or (head[:2] == b"BM" and head[6:10] == b"\x00" * 4)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in _FTYP_BRANDS)
+    )
+
+
+_FTYP_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")

@@ -1,0 +1,219 @@
+"""RINE against an independent computation: numpy, float64, written from the equations only."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sidscan.models.backbones.clip import MEAN, STD, ClipEncoder
+from sidscan.models.heads import RineHead
+
+SMALL = {"width": 128, "blocks": 2, "patch": 32, "side": 64, "embedding": 32}
+VIT_L_14 = {"width": 1024, "blocks": 24, "patch": 14, "side": 224, "embedding": 768}
+
+
+def random_clip(
+    width: int, blocks: int, patch: int, side: int, embedding: int, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    """Seeded weights of a CLIP vision transformer in open_clip's names; scaled so that activations stay moderate."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int, scale: float) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * scale
+
+    def norm() -> tuple[torch.Tensor, torch.Tensor]:
+        return 1 + normal(width, scale=0.1), normal(width, scale=0.1)
+
+    state = {
+        "conv1.weight": normal(width, 3, patch, patch, scale=(3 * patch * patch) ** -0.5),
+        "class_embedding": normal(width, scale=0.5),
+        "positional_embedding": normal((side // patch) ** 2 + 1, width, scale=0.5),
+        "proj": normal(width, embedding, scale=width**-0.5),
+    }
+    for name in ("ln_pre", "ln_post"):
+        state[f"{name}.weight"], state[f"{name}.bias"] = norm()
+    for index in range(blocks):
+        prefix = f"transformer.resblocks.{index}."
+        for name in ("ln_1", "ln_2"):
+            state[f"{prefix}{name}.weight"], state[f"{prefix}{name}.bias"] = norm()
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * width, width),
+            ("attn.out_proj.", width, width),
+            ("mlp.c_fc.", 4 * width, width),
+            ("mlp.c_proj.", width, 4 * width),
+        ):
+            state[f"{prefix}{name}weight"] = normal(rows, columns, scale=columns**-0.5)
+            state[f"{prefix}{name}bias"] = normal(rows, scale=0.1)
+    return state
+
+
+def random_head(blocks: int, width: int, projected: int, layers: int) -> RineHead:
+    """A seeded head in evaluation mode, its weights large enough for logits of the order of one."""
+    torch.manual_seed(1)
+    head = RineHead(blocks, width, projected, layers).eval()
+    for parameter in head.parameters():
+        if parameter.dim() == 2:
+            torch.nn.init.normal_(parameter, std=(2 / parameter.shape[1]) ** 0.5)
+    return head
+
+
+class Equations:
+    """The paper's equations over a weights dictionary."""
+
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+        self.w = {name: tensor.double().numpy() for name, tensor in state.items()}
+
+    def norm(self, x: np.ndarray, name: str) -> np.ndarray:
+        centred = x - x.mean(-1, keepdims=True)
+        return (
+            centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * self.w[f"{name}.weight"]
+            + self.w[f"{name}.bias"]
+        )
+
+    def attention(self, x: np.ndarray, name: str) -> np.ndarray:
+        heads = x.shape[-1] // 64
+        qkv = x @ self.w[f"{name}.in_proj_weight"].T + self.w[f"{name}.in_proj_bias"]
+        q, k, v = (
+            part.reshape(*x.shape[:2], heads, 64).transpose(0, 2, 1, 3) for part in np.split(qkv, 3, axis=-1)
+        )
+        weights = np.exp(q @ k.transpose(0, 1, 3, 2) / math.sqrt(64))
+        weights /= weights.sum(-1, keepdims=True)
+        mixed = (weights @ v).transpose(0, 2, 1, 3).reshape(x.shape)
+        return mixed @ self.w[f"{name}.out_proj.weight"].T + self.w[f"{name}.out_proj.bias"]
+
+    def mlp(self, x: np.ndarray, name: str) -> np.ndarray:
+        hidden = x @ self.w[f"{name}.c_fc.weight"].T + self.w[f"{name}.c_fc.bias"]
+        hidden = hidden / (1 + np.exp(-1.702 * hidden))  # QuickGELU: x * sigmoid(1.702 x)
+        return hidden @ self.w[f"{name}.c_proj.weight"].T + self.w[f"{name}.c_proj.bias"]
+
+    def features(self, crops: np.ndarray) -> np.ndarray:
+        """uint8 (b, h, w, 3) -> K (b, n, d)."""
+        kernel = self.w["conv1.weight"]
+        patch, (batch, side) = kernel.shape[-1], crops.shape[:2]
+        grid = side // patch
+        x = (crops / 255.0 - np.array(MEAN)) / np.array(STD)
+        x = (
+            x.reshape(batch, grid, patch, grid, patch, 3)
+            .transpose(0, 1, 3, 5, 2, 4)
+            .reshape(batch, grid * grid, -1)
+        )
+        x = x @ kernel.reshape(len(kernel), -1).T
+        cls = np.broadcast_to(self.w["class_embedding"], (batch, 1, len(kernel)))
+        z = self.norm(np.concatenate([cls, x], axis=1) + self.w["positional_embedding"], "ln_pre")
+        rows = []
+        for index in range(sum(name.endswith("ln_2.weight") for name in self.w)):
+            block = f"transformer.resblocks.{index}"
+            z = z + self.attention(self.norm(z, f"{block}.ln_1"), f"{block}.attn")
+            normed = self.norm(z, f"{block}.ln_2")
+            rows.append(normed[:, 0])
+            z = z + self.mlp(normed, f"{block}.mlp")
+        return np.stack(rows, axis=1)
+
+    def layers(self, x: np.ndarray, names: list[str], last_relu: bool = True) -> np.ndarray:
+        for name in names:
+            x = x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"]
+            if last_relu or name != names[-1]:
+                x = np.maximum(x, 0)
+        return x
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """K (b, n, d) -> logits (b,): Q1, TIE, Q2, classifier."""
+        q = sum(name.startswith("proj1.") and name.endswith("weight") for name in self.w)
+        positions = [1 + 3 * layer for layer in range(q)]
+        projected = self.layers(features, [f"proj1.{position}" for position in positions])
+        importance = np.exp(self.w["alpha"])
+        importance /= importance.sum(axis=1, keepdims=True)
+        z = self.layers((importance * projected).sum(axis=1), [f"proj2.{position}" for position in positions])
+        return self.layers(z, ["head.0", "head.3", "head.6"], last_relu=False)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "projected", "layers", "crops"),
+    [
+        pytest.param(SMALL, 16, 1, 5, id="small"),
+        pytest.param(VIT_L_14, 1024, 2, 1, id="vit-l-14, 4-class head"),
+    ],
+)
+def test_logits_equal_the_equations(shape: dict[str, int], projected: int, layers: int, crops: int) -> None:
+    state = random_clip(**shape)
+    head = random_head(shape["blocks"], shape["width"], projected, layers)
+    pixels = np.random.default_rng(2).integers(
+        0, 256, (crops, shape["side"], shape["side"], 3), dtype=np.uint8
+    )
+
+    encoder = ClipEncoder.from_state(state)
+    with torch.inference_mode():
+        features = encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        logits = head(features).numpy()
+
+    expected_features = Equations(state).features(pixels)
+    expected = Equations(head.state_dict()).logits(expected_features)
+    assert features.shape == (crops, shape["blocks"], shape["width"])
+    assert np.abs(features.numpy() - expected_features).max() <= 1e-3
+    assert np.abs(logits - expected).max() <= 1e-4
+    assert np.abs(expected).max() > 0.1, (
+        "the logits must be far from zero for the comparison to mean anything"
+    )
+
+
+def test_equals_hooks_on_open_clips_own_forward() -> None:
+    """The published code reads forward hooks on ``ln_2``; leaving work out must not change what they would see."""
+    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    seen: list[torch.Tensor] = []
+    for block in encoder.visual.transformer.resblocks:
+        block.ln_2.register_forward_hook(lambda *call: seen.append(call[2]))
+    crops = torch.randint(
+        0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+    )
+    with torch.inference_mode():
+        encoder.visual((crops / 255 - encoder.mean) / encoder.std)
+        hooked = torch.stack([output[:, 0] for output in seen], dim=1)
+        seen.clear()
+        assert torch.allclose(encoder(crops), hooked, atol=1e-5)
+
+
+def test_computes_no_more_than_the_head_needs() -> None:
+    """No K depends on the last block's MLP, on ln_post or on the projection: NaN there must not be noticed."""
+    state = random_clip(**SMALL)
+    for name in state:
+        if name.startswith(("transformer.resblocks.1.mlp.", "ln_post.", "proj")):
+            state[name] = torch.full_like(state[name], math.nan)
+    with torch.inference_mode():
+        features = ClipEncoder.from_state(state)(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    assert torch.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    ("head", "projected", "layers", "parameters"),
+    [
+        pytest.param("1-class", 1024, 4, 10_521_601, id="1-class"),
+        pytest.param("2-class", 128, 4, 283_009, id="2-class"),
+        pytest.param("4-class", 1024, 2, 6_323_201, id="4-class"),
+    ],
+)
+def test_published_shapes(head: str, projected: int, layers: int, parameters: int) -> None:
+    """Parameter counts of the published heads: 10.52M, 0.28M and 6.32M (paper, table 4)."""
+    built = RineHead(24, 1024, projected, layers)
+    assert sum(parameter.numel() for parameter in built.parameters()) == parameters
+    expected = {
+        "alpha",
+        *(
+            f"{part}.{1 + 3 * layer}.{kind}"
+            for part in ("proj1", "proj2")
+            for layer in range(layers)
+            for kind in ("weight", "bias")
+        ),
+    }
+    expected |= {f"head.{position}.{kind}" for position in (0, 3, 6) for kind in ("weight", "bias")}
+    assert set(built.state_dict()) == expected
+    assert RineHead.shaped_like(built.state_dict()).state_dict().keys() == built.state_dict().keys()
+
+
+def test_heads_are_inert_in_evaluation() -> None:
+    head = random_head(2, 128, 16, 2)
+    features = torch.randn(4, 2, 128)
+    assert torch.equal(head(features), head(features))
+    assert not torch.equal(head.train()(features), head.eval()(features))
