@@ -50,14 +50,13 @@ class Journal:
     def __init__(self, path: Path | None, fresh: bool = False) -> None:
         self.path = path
         try:
-            if fresh and path is not None:
-                path.unlink(missing_ok=True)
             self._db = sqlite3.connect(":memory:" if path is None else os.fspath(path), timeout=1.0)
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
+            with _closed_on_error(self._db):
+                self._prepare(fresh)
+        except sqlite3.Error as error:
             raise self._trouble(error) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, fresh: bool) -> None:
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # two scans never share one record
         self._db.execute("PRAGMA synchronous=FULL")
         with self._db:
@@ -68,6 +67,8 @@ class Journal:
             if foreign and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise sqlite3.DatabaseError("it is another program's database")
         self._db.executescript(_TABLES)
+        if fresh:  # only after the check above: another program's file is never emptied
+            self._db.executescript("DELETE FROM items; DELETE FROM header;")
         if self.header().get("format", _FORMAT) != _FORMAT:
             raise sqlite3.DatabaseError("it was written by another version of sidscan")
         self.note({"format": _FORMAT})
@@ -171,6 +172,16 @@ class Journal:
             f"can't keep the run's record in {where}: {error}",
             "Choose a writable place with free space with --journal FILE, or start over with --fresh.",
         )
+
+
+@contextmanager
+def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
+    """Release a database that turns out to be unusable."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
 
 
 def dumps(finding: Finding) -> str:

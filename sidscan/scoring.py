@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
+from sidscan.models.detectors import DetectorInfo
 from sidscan.readers.decode import decoder_name
 from sidscan.records import Failure, Finding, Sample, Score, Stage, Status
-from sidscan.runtimes import DetectorInfo, Runtime
+from sidscan.runtimes import Runtime
 
 # Lower bounds of the words, on the score relative to a model's threshold.
 _WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))

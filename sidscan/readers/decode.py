@@ -23,8 +23,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-# Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+# Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _MODES_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 

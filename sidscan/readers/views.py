@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,15 +17,15 @@ SIDE = 224  # pixels; the input side of every detector in the catalog
 def cut(picture: Picture, crops: Crops) -> Views:
     """The views of a picture, equal ones stored once.
 
-    Ten-crop is torchvision's order (paper, section 5.8): corners top-left, top-right, bottom-left,
-    bottom-right, centre, then the mirror image of each. A picture smaller than 224 in a direction is
-    first padded with black as torchvision's CenterCrop does; torchvision's own TenCrop refuses those.
+    Ten-crop is torchvision's TenCrop (paper, section 5.8): top-left, top-right, bottom-left, bottom-right
+    and centre of the picture, then the same five of its mirror image. A picture smaller than 224 in a
+    direction is first padded with black as torchvision's CenterCrop does; torchvision's TenCrop refuses it.
     """
-    windows = [
-        picture.window(left, top, SIDE) for left, top in _corners(picture.width, picture.height, crops)
-    ]
+    columns, rows = _offsets(picture.width), _offsets(picture.height)
+    windows = [picture.window(left, top, SIDE) for left, top in _places(columns, rows, crops)]
     if crops == "ten":
-        windows += [window[:, ::-1] for window in windows]
+        mirrored = [picture.width - SIDE - column for column in columns]
+        windows += [picture.window(left, top, SIDE)[:, ::-1] for left, top in _places(mirrored, rows, crops)]
     return _unique(windows)
 
 
@@ -32,9 +34,9 @@ def flags(picture: Picture) -> tuple[str, ...]:
     return ("padded",) if min(picture.width, picture.height) < SIDE else ()
 
 
-def _corners(width: int, height: int, crops: Crops) -> list[tuple[int, int]]:
+def _places(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[tuple[int, int]]:
     """Left and top of each window in the picture's own coordinates; negative where there is padding."""
-    (left, right, middle_x), (top, bottom, middle_y) = _offsets(width), _offsets(height)
+    (left, right, middle_x), (top, bottom, middle_y) = columns, rows
     centre = (middle_x, middle_y)
     if crops == "center":
         return [centre]

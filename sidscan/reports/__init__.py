@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sidscan.errors import UsageError
 from sidscan.records import Record
 from sidscan.reports.base import STDOUT, Report
@@ -17,7 +19,7 @@ def report(out: str, stdout_format: str = "csv") -> Report:
     Raises:
         UsageError: an unknown suffix.
     """
-    suffix = stdout_format if out == STDOUT else out.rpartition(".")[2].lower()
+    suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)
         raise UsageError(f"unknown kind of report: {out}", f"End the name in one of {known}.")

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, TextIO
 
 import pandas as pd
 
-from sidscan.records import Finding, Record, Score
+from sidscan.records import Exif, Facts, Finding, Record
 from sidscan.reports.base import Report, printable
 
 _ROWS_AT_ONCE = 10_000
-_SCORE_COLUMNS = (
-    "score",
-    "logit",
-    "evidence",
-    "threshold",
-    "crop_min",
-    "crop_max",
-    "crop_std",
-    "model",
-    "model_digest",
-)
+# Column -> attribute of a Score; a second model's columns are these with its name in front.
+_SCORE_COLUMNS = {
+    "score": "score",
+    "logit": "logit",
+    "evidence": "evidence",
+    "threshold": "threshold",
+    "crop_min": "crop_min",
+    "crop_max": "crop_max",
+    "crop_std": "crop_std",
+    "model": "model",
+    "model_digest": "digest",
+}
 _RUN_COLUMNS = ("model_choice", "runtime", "device", "precision", "decoder", "sidscan_version")
 # What a spreadsheet takes for the start of a formula (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -39,36 +40,64 @@ class CsvReport(Report):
         """Write the header and all rows, ten thousand at a time."""
         header = record.header()
         run = {name: header.get(name) for name in _RUN_COLUMNS}
-        models = [str(model["name"]) for model in header.get("models", [])]
-        names = list(_row(_EMPTY, run, models))
+        models = [str(model["name"]) for model in header["models"]]
         findings = record.findings()
-        pd.DataFrame(columns=names).to_csv(file, index=False, lineterminator="\n")
-        while rows := [_row(finding, run, models) for finding in islice(findings, _ROWS_AT_ONCE)]:
-            frame = pd.DataFrame(rows, columns=names, dtype=object)  # object: numbers stay as they are
-            frame.to_csv(file, index=False, header=False, lineterminator="\n")
+        rows = [_row(finding, run, models) for finding in islice(findings, _ROWS_AT_ONCE)]
+        first = True
+        while rows or first:
+            frame = pd.DataFrame(
+                rows, columns=_columns(models), dtype=object
+            )  # object: numbers stay as they are
+            frame.to_csv(file, index=False, header=first, lineterminator="\n")
+            rows = [_row(finding, run, models) for finding in islice(findings, _ROWS_AT_ONCE)]
+            first = False
 
 
-def _row(finding: Finding, run: dict[str, Any], models: list[str]) -> dict[str, Any]:
-    facts, exif = finding.facts, finding.facts.exif
-    row: dict[str, Any] = {
+def _columns(models: Sequence[str]) -> list[str]:
+    scores = [_prefix(models, model) + column for model in models for column in _SCORE_COLUMNS]
+    return [
+        *("path", "status", "error_stage", "error_class", "error_message"),
+        *scores,
+        *("views", *_fact_cells(Facts()), *_RUN_COLUMNS, "scanned_at"),
+    ]
+
+
+def _row(finding: Finding, run: dict[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    row = {
         "path": finding.name,
         "status": finding.status.value,
         "error_stage": finding.stage.value if finding.stage else None,
         "error_class": finding.error,
         "error_message": finding.message,
-    }
-    scores = {score.model: score for score in finding.scores}
-    for position, model in enumerate(models or [""]):
-        prefix = f"{model}." if position else ""
-        row.update((prefix + name, value) for name, value in _score_cells(scores.get(model)))
-    row |= {
         "views": finding.views or None,
+        **_fact_cells(finding.facts),
+        **run,
+        "scanned_at": finding.scanned_at,
+    }
+    for score in finding.scores:
+        prefix = _prefix(models, score.model)
+        row |= {prefix + column: getattr(score, attribute) for column, attribute in _SCORE_COLUMNS.items()}
+    return {column: _cell(value) for column, value in row.items()}
+
+
+def _prefix(models: Sequence[str], model: str) -> str:
+    return "" if model == models[0] else f"{model}."
+
+
+def _fact_cells(facts: Facts) -> dict[str, Any]:
+    return {
         "flags": " ".join(facts.flags),
         "width": facts.width,
         "height": facts.height,
         "format": facts.format,
         "bytes": facts.bytes,
         "sha256": facts.sha256,
+        **_exif_cells(facts.exif),
+    }
+
+
+def _exif_cells(exif: Exif) -> dict[str, Any]:
+    return {
         "exif_make": exif.make,
         "exif_model": exif.model,
         "exif_lens": exif.lens,
@@ -77,29 +106,7 @@ def _row(finding: Finding, run: dict[str, Any], models: list[str]) -> dict[str, 
         "exif_latitude": exif.latitude,
         "exif_longitude": exif.longitude,
         "exif_orientation": exif.orientation,
-        **run,
-        "scanned_at": finding.scanned_at,
     }
-    return {name: _cell(value) for name, value in row.items()}
-
-
-def _score_cells(score: Score | None) -> Iterator[tuple[str, Any]]:
-    values = (
-        (
-            score.score,
-            score.logit,
-            score.evidence,
-            score.threshold,
-            score.crop_min,
-            score.crop_max,
-            score.crop_std,
-            score.model,
-            score.digest,
-        )
-        if score
-        else (None,) * len(_SCORE_COLUMNS)
-    )
-    yield from zip(_SCORE_COLUMNS, values, strict=True)
 
 
 def _cell(value: Any) -> Any:

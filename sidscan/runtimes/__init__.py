@@ -5,26 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sidscan.models.detectors import DetectorInfo
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorInfo:
-    """A detector as a report names it.
-
-    Attributes:
-        digest: first 16 hex digits of the sha256 of each weights file, head before encoder, joined by ``+``.
-        files: full sha256 per weights file, by catalog name.
-        provenance: how each file was verified, by catalog name.
-    """
-
-    name: str
-    digest: str
-    threshold: float  # score at which evidence stops being weak
-    files: dict[str, str]
-    provenance: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,48 @@
+"""Generated test pictures: textured enough that every window differs, and seeded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth colour scene with noise, RGB."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.linspace(0, 4, width), np.linspace(0, 3, height))
+    phases, scale = rng.uniform(0, 6, 3), rng.uniform(1, 3, 3)
+    scene = np.stack([np.sin(x * s + y + p) for s, p in zip(scale, phases, strict=True)], axis=-1)
+    noisy = 128 + 90 * scene + rng.normal(0, 8, scene.shape)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
+    """The picture as a file's bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **options)
+    return buffer.getvalue()
+
+
+def exif_block() -> bytes:
+    """EXIF as a camera writes it: make, model, lens, time, software, orientation, position."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0112] = "Acme", "Acme One", "Acme Raw 2.1", 6
+    details = exif.get_ifd(0x8769)
+    details[0x9003], details[0xA434] = "2021:02:03 04:05:06", "Acme 35mm f/2"
+    position = exif.get_ifd(0x8825)
+    position[1], position[2] = "S", (33.0, 51.0, 24.0)
+    position[3], position[4] = "E", (151.0, 12.0, 36.0)
+    return exif.tobytes()
+
+
+def folder(root: Path, count: int = 3, side: int = 256) -> Path:
+    """A folder of JPEGs, one of them nested."""
+    (root / "nested").mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        place = root / "nested" if index == count - 1 else root
+        (place / f"photo-{index}.jpg").write_bytes(encoded(photo(side, side, index), "JPEG", quality=90))
+    return root

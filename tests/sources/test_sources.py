@@ -1,0 +1,118 @@
+"""Every input becomes exactly one item."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pictures import encoded, folder, photo
+
+from sidscan.config import ScanConfig
+from sidscan.errors import UsageError
+from sidscan.records import Item, Kind
+from sidscan.sources import open_sources
+from sidscan.sources.paths import NOT_A_PICTURE, has_signature
+
+
+def _items(*inputs: str | Path, **options: object) -> list[Item]:
+    return list(open_sources(ScanConfig(inputs=tuple(map(str, inputs)), **options)))  # type: ignore[arg-type]
+
+
+def _names(items: list[Item], root: Path) -> list[str]:
+    return [os.path.relpath(item.name, root) for item in items]
+
+
+def test_directories_are_walked_in_order(tmp_path: Path) -> None:
+    items = _items(folder(tmp_path))
+    assert _names(items, tmp_path) == ["nested/photo-2.jpg", "photo-0.jpg", "photo-1.jpg"]
+    assert all(item.stamp and not item.skip for item in items)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "expected"), [(False, ["a.jpg"]), (True, [".b.jpg", ".dir/c.jpg", "a.jpg"])]
+)
+def test_hidden_files_only_on_request(tmp_path: Path, hidden: bool, expected: list[str]) -> None:
+    (tmp_path / ".dir").mkdir()
+    for name in ("a.jpg", ".b.jpg", ".dir/c.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert _names(_items(tmp_path, hidden=hidden), tmp_path) == expected
+
+
+def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "real.jpg").write_bytes(b"x")
+    (tmp_path / "link.jpg").symlink_to("real.jpg")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert {Path(item.name).name: item.skip for item in _items(tmp_path)} == {
+        "notes.txt": NOT_A_PICTURE,
+        "real.jpg": "",
+        "link.jpg": "symbolic link, not followed",
+        "loop": "symbolic link, not followed",
+        "pipe.jpg": "not a regular file",
+    }
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
+def test_pictures_without_a_suffix_are_found_by_signature(tmp_path: Path, picture_format: str) -> None:
+    data = encoded(photo(32, 32), picture_format)
+    assert has_signature(data[:16])
+    (tmp_path / "unnamed").write_bytes(data)
+    assert [item.skip for item in _items(tmp_path)] == [""]
+
+
+def test_a_named_file_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "link").symlink_to("notes.txt")
+    assert [item.skip for item in _items(tmp_path / "notes.txt", tmp_path / "link")] == ["", ""]
+
+
+def test_a_missing_input_is_a_usage_error_but_a_row_in_a_list(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(UsageError, match="no such file or directory"):
+        _items(missing)
+    names = tmp_path / "names.txt"
+    names.write_text(f"{missing}\n")
+    assert _items(lists=(str(names),)) == [Item(str(missing))]
+
+
+def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
+    folder(tmp_path / "images", count=2)
+    names = tmp_path / "names.txt"
+    names.write_bytes(
+        b"# a comment\n\nhttps://example.org/a.jpg\r\n"
+        + os.fsencode(tmp_path / "images")
+        + b"\n/caf\xe9.jpg\n"
+    )
+    items = _items(lists=(str(names),))
+    assert items[0] == Item("https://example.org/a.jpg", Kind.URL)
+    assert _names(items[1:3], tmp_path) == ["images/nested/photo-1.jpg", "images/photo-0.jpg"]
+    assert os.fsencode(items[3].name) == b"/caf\xe9.jpg"
+
+
+def test_standard_input_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"HTTP://example.org/b.png\n")))
+    assert _items(lists=("-",)) == [Item("HTTP://example.org/b.png", Kind.URL)]
+
+
+def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can't read the list"):
+        _items(lists=(str(tmp_path / "none.txt"),))
+
+
+def test_a_scans_own_files_are_left_out(tmp_path: Path) -> None:
+    folder(tmp_path, count=2)
+    (tmp_path / "report.csv").write_text("")
+    items = _items(tmp_path, exclude=(tmp_path / "report.csv",))
+    assert _names(items, tmp_path) == ["nested/photo-1.jpg", "photo-0.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_folder_is_one_item(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    assert _items(tmp_path) == [Item(str(closed))]

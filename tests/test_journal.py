@@ -1,0 +1,140 @@
+"""The record of a run: durable, exact, and reused only where it still holds."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidscan.errors import OutputError
+from sidscan.journal import Journal, dumps, loads
+from sidscan.records import Counts, Exif, Facts, Failure, Finding, Item, Kind, Score, Stage, Status
+
+SCORE = Score("mini", "abc", 0.6, 0.7, 0.85, "moderate", 0.6, 0.8, 0.05)
+
+
+def finding(name: str, status: Status = Status.SCORED) -> Finding:
+    if status is Status.FAILED:
+        return Finding.of_failure(
+            Failure(Item(name), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
+        )
+    facts = Facts(10, "f" * 64, "JPEG", 300, 200, ("padded",), Exif(make="Acme", tags={"Image Make": "Acme"}))
+    return Finding(name, Kind.FILE, status, facts, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10)
+
+
+def items(*names: str, stamp: str = "1:1") -> list[Item]:
+    return [Item(name, stamp=stamp) for name in names]
+
+
+@pytest.fixture()
+def path(tmp_path: Path) -> Path:
+    """A journal in which a and b are scored and c is not done."""
+    journal = Journal(tmp_path / "run.journal")
+    journal.enumerate(items("a", "b", "c"), "settings")
+    journal.append([finding("a"), finding("b", Status.FAILED)], "settings")
+    journal.close()
+    return tmp_path / "run.journal"
+
+
+@pytest.mark.parametrize("status", [Status.SCORED, Status.FAILED])
+def test_findings_survive_the_round_trip(status: Status) -> None:
+    assert loads(dumps(finding("caf\udce9.jpg", status))) == finding("caf\udce9.jpg", status)
+
+
+def test_an_interrupted_run_continues(path: Path) -> None:
+    journal = Journal(path)
+    assert journal.enumerate(items("a", "b", "c"), "settings") == (2, 0)
+    assert [item.name for item in journal.pending()] == ["c"]
+    assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
+    assert journal.counts().pending == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings", "retry", "pending"),
+    [
+        pytest.param(items("a", "b", "c", "d"), "settings", False, ["c", "d"], id="list grew"),
+        pytest.param(items("b"), "settings", False, [], id="list shrank"),
+        pytest.param([*items("a", stamp="2:2"), *items("b")], "settings", False, ["a"], id="file changed"),
+        pytest.param(items("a", "b"), "other model", False, ["a", "b"], id="model changed"),
+        pytest.param(items("a", "b"), "settings", True, ["b"], id="retry failed"),
+    ],
+)
+def test_only_what_changed_is_done_again(
+    path: Path, inputs: list[Item], settings: str, retry: bool, pending: list[str]
+) -> None:
+    journal = Journal(path)
+    journal.enumerate(inputs, settings, retry)
+    assert [item.name for item in journal.pending()] == pending
+    assert journal.counts().enumerated == len(inputs)
+
+
+def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
+    journal = Journal(None)
+    assert journal.enumerate(items("a", "b", "a"), "settings") == (0, 1)
+    assert [item.name for item in journal.pending()] == ["a", "b"]
+
+
+def test_pending_and_append_may_interleave() -> None:
+    journal = Journal(None)
+    names = [f"{number:05}" for number in range(2500)]
+    journal.enumerate(items(*names), "settings")
+    seen = []
+    for item in journal.pending():
+        seen.append(item.name)
+        journal.append([finding(item.name)], "settings")
+    assert seen == names
+    assert [one.name for one in journal.findings()] == names
+
+
+def test_names_need_not_be_utf8(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run.journal")
+    name = os.fsdecode(b"caf\xe9.jpg")
+    journal.enumerate([Item(name)], "settings")
+    journal.append([finding(name)], "settings")
+    assert [one.name for one in journal.findings()] == [name]
+
+
+def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    program = (
+        "import os, sys; sys.path[:0] = os.environ['TEST_PATH'].split(os.pathsep)\n"
+        "from pathlib import Path\n"
+        "from test_journal import Journal, finding, items\n"
+        f"journal = Journal(Path({str(path)!r}))\n"
+        "journal.enumerate(items('a', 'b'), 'settings')\n"
+        "journal.append([finding('a')], 'settings')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "TEST_PATH": here}, check=False)
+    assert done.returncode == -9
+    assert [one.name for one in Journal(path).findings()] == ["a"]
+
+
+def test_two_scans_never_share_a_record(path: Path) -> None:
+    first = Journal(path)
+    with pytest.raises(OutputError, match="is in use by another scan"):
+        Journal(path)
+    first.close()
+    Journal(path).close()
+
+
+def test_fresh_forgets(path: Path) -> None:
+    assert Journal(path, fresh=True).counts() == Counts(0, 0, 0, 0)
+
+
+def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but somebody's notes" * 40)
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as database:
+        database.execute("CREATE TABLE theirs (x)")
+    for path in (text, foreign):
+        before = path.read_bytes()
+        with pytest.raises(OutputError, match="can't keep the run's record"):
+            Journal(path, fresh=True)
+        assert path.read_bytes() == before

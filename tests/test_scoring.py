@@ -1,0 +1,87 @@
+"""Logits of crops become one score per picture and model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sidscan.models.detectors import DetectorInfo
+from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
+from sidscan.runtimes import RuntimeInfo
+from sidscan.scoring import evidence, score, sigmoid
+
+
+class Brightness:
+    """A runtime simple enough to know its answers: the red of a crop's first pixel, and its negative."""
+
+    info = RuntimeInfo("test", "cpu", "fp32")
+    detectors = tuple(DetectorInfo(name, "d", 0.5, {name: "d"}, {}) for name in ("red", "minus-red"))
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        red = crops[:, 0, 0, 0].astype(np.float32)
+        red[red == 255] = np.nan
+        return np.stack([red, -red], axis=1)
+
+
+def sample(name: str, *reds: int, order: tuple[int, ...]) -> Sample:
+    crops = np.zeros((len(reds), 224, 224, 3), dtype=np.uint8)
+    crops[:, 0, 0, 0] = reds
+    return Sample(Item(name), Facts(bytes=1), Views(crops, order))
+
+
+def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
+    (finding,) = score([sample("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
+    red, minus_red = finding.scores
+    assert red.logit == 1.0
+    assert red.score == sigmoid(1.0) != pytest.approx((3 * sigmoid(0) + sigmoid(4)) / 4)
+    assert (red.crop_min, red.crop_max) == (0.5, sigmoid(4.0))
+    assert red.crop_std == pytest.approx(np.std([0.5, 0.5, 0.5, sigmoid(4.0)]))
+    assert (minus_red.model, minus_red.logit) == ("minus-red", -1.0)
+    assert finding.views == 4
+
+
+def test_a_batch_keeps_its_order_and_its_failures() -> None:
+    failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
+    batch = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
+    findings = score(batch, Brightness(), "now")
+    assert [finding.name for finding in findings] == ["a", "b", "c"]
+    assert [finding.status for finding in findings] == [Status.SCORED, Status.FAILED, Status.SCORED]
+    assert [finding.scores[0].logit for finding in findings if finding.scores] == [1.0, 3.0]
+
+
+def test_failures_alone_need_no_model() -> None:
+    failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
+    assert [finding.message for finding in score([failure], Brightness(), "now")] == ["truncated"]
+
+
+def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
+    nan, good = score([sample("a", 255, 1, order=(0, 1)), sample("b", 1, order=(0,))], Brightness(), "now")
+    assert (nan.status, nan.stage, nan.error, nan.scores) == (Status.FAILED, Stage.SCORE, "NonFiniteScore", ())
+    assert nan.facts.bytes == 1
+    assert good.status is Status.SCORED
+
+
+@pytest.mark.parametrize(
+    ("score_value", "threshold", "word"),
+    [
+        pytest.param(0.499, 0.5, "weak", id="below"),
+        pytest.param(0.5, 0.5, "moderate", id="at the threshold"),
+        pytest.param(0.7, 0.5, "strong", id="0.7"),
+        pytest.param(0.9, 0.5, "very strong", id="0.9"),
+        pytest.param(0.85, 0.9, "weak", id="below a high threshold"),
+        pytest.param(0.9, 0.9, "moderate", id="at a high threshold"),
+        pytest.param(0.2, 0.1, "moderate", id="above a low threshold"),
+        pytest.param(0.5, 0.1, "very strong", id="well above a low threshold"),
+    ],
+)
+def test_words_are_relative_to_the_threshold(score_value: float, threshold: float, word: str) -> None:
+    logit = math.log(score_value / (1 - score_value)) + 1e-9
+    assert evidence(logit, threshold) == word
+
+
+@pytest.mark.parametrize(("logit", "expected"), [(0.0, 0.5), (1000.0, 1.0), (-1000.0, 0.0)])
+def test_sigmoid_never_overflows(logit: float, expected: float) -> None:
+    assert sigmoid(logit) == expected
