@@ -95,7 +95,7 @@ def _read(item: Item, config: ScanConfig) -> Sample | Failure:
 
 
 def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:
-    """Group results until they hold ``crops`` crops; a failure weighs as one, so that it becomes durable soon."""
+    """Group results until they hold ``crops`` crops; a failure weighs as one, to become durable soon."""
     batch: list[Sample | Failure] = []
     weight = 0
     for sample in samples:

@@ -126,7 +126,7 @@ class Score:
 
     Attributes:
         logit: mean over the views (paper, section 5.8).
-        score: sigmoid of ``logit``; the model's P(synthetic), uncalibrated unless the model's card says otherwise.
+        score: sigmoid of ``logit``; the model's P(synthetic), calibrated only where its card says so.
         evidence: ``score`` in words, relative to the model's threshold.
         crop_min, crop_max, crop_std: spread of the views' own scores.
     """
@@ -180,7 +180,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How the inputs of a run ended; ``enumerated`` equals the sum of the others when a run is complete."""
+    """How the inputs of a run ended; ``enumerated`` is the sum of the others when a run is complete."""
 
     enumerated: int
     scored: int

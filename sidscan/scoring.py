@@ -32,9 +32,7 @@ def settings(config: ScanConfig, runtime: Runtime) -> str:
 def score(batch: Sequence[Sample | Failure], runtime: Runtime, scanned_at: str) -> list[Finding]:
     """Findings of a batch, in its order; all crops of all pictures go through the encoder together."""
     samples = [sample for sample in batch if isinstance(sample, Sample)]
-    logits = runtime.logits(np.concatenate([s.views.crops for s in samples])) if samples else np.empty((0, 0))
-    splits = np.cumsum([len(sample.views.crops) for sample in samples])[:-1]
-    per_picture = iter(np.split(logits, splits))
+    per_picture = iter(_logits(samples, runtime) if samples else ())
     return [
         _finding(entry, next(per_picture), runtime.detectors, scanned_at)
         if isinstance(entry, Sample)
@@ -59,8 +57,14 @@ def sigmoid(logit: float) -> float:
     return math.exp(logit) / (1 + math.exp(logit))
 
 
+def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.float32]]:
+    """Per picture: (its crops, detectors)."""
+    logits = runtime.logits(np.concatenate([sample.views.crops for sample in samples]))
+    return np.split(logits, np.cumsum([len(sample.views.crops) for sample in samples])[:-1])
+
+
 def _finding(
-    sample: Sample, logits: NDArray[np.floating], detectors: Sequence[DetectorInfo], scanned_at: str
+    sample: Sample, logits: NDArray[np.float32], detectors: Sequence[DetectorInfo], scanned_at: str
 ) -> Finding:
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"

@@ -30,7 +30,7 @@ def items(*names: str, stamp: str = "1:1") -> list[Item]:
     return [Item(name, stamp=stamp) for name in names]
 
 
-@pytest.fixture()
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A journal in which a and b are scored and c is not done."""
     journal = Journal(tmp_path / "run.journal")

@@ -45,7 +45,7 @@ def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_th
 
 def test_a_batch_keeps_its_order_and_its_failures() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
-    batch = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
+    batch: list[Sample | Failure] = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
     findings = score(batch, Brightness(), "now")
     assert [finding.name for finding in findings] == ["a", "b", "c"]
     assert [finding.status for finding in findings] == [Status.SCORED, Status.FAILED, Status.SCORED]
@@ -59,7 +59,12 @@ def test_failures_alone_need_no_model() -> None:
 
 def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
     nan, good = score([sample("a", 255, 1, order=(0, 1)), sample("b", 1, order=(0,))], Brightness(), "now")
-    assert (nan.status, nan.stage, nan.error, nan.scores) == (Status.FAILED, Stage.SCORE, "NonFiniteScore", ())
+    assert (nan.status, nan.stage, nan.error, nan.scores) == (
+        Status.FAILED,
+        Stage.SCORE,
+        "NonFiniteScore",
+        (),
+    )
     assert nan.facts.bytes == 1
     assert good.status is Status.SCORED
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 
-def _stack(*decorators: Decorator[F]) -> Decorator[F]:
-    def apply(function: F) -> F:
+def _stack(*decorators: Decorator) -> Decorator:
+    def apply(function: Command) -> Command:
         for decorator in reversed(decorators):
             function = decorator(function)
         return function
@@ -21,7 +21,7 @@ def _stack(*decorators: Decorator[F]) -> Decorator[F]:
     return apply
 
 
-def inputs() -> Decorator[F]:
+def inputs() -> Decorator:
     """What is scanned."""
     return _stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
@@ -50,7 +50,7 @@ def inputs() -> Decorator[F]:
     )
 
 
-def model() -> Decorator[F]:
+def model() -> Decorator:
     """What scores the pictures."""
     return _stack(
         click.option(
@@ -97,7 +97,7 @@ def model() -> Decorator[F]:
     )
 
 
-def output() -> Decorator[F]:
+def output() -> Decorator:
     """Where the findings go."""
     return _stack(
         click.option(
@@ -118,7 +118,8 @@ def output() -> Decorator[F]:
         click.option(
             "--journal",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="The run's durable record, from which the same command continues. [default: first --out + .journal]",
+            help="The run's durable record, from which the same command continues. "
+            "[default: first --out + .journal]",
         ),
         click.option("--fresh", is_flag=True, help="Forget an earlier run's record and start over."),
         click.option("--retry-failed", is_flag=True, help="Read inputs again that failed in an earlier run."),

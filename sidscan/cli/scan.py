@@ -91,10 +91,9 @@ def _consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
 
     show = sys.stderr.isatty() and not quiet
     done = counts.enumerated - counts.pending
-    for _ in tqdm(
-        findings, total=counts.enumerated, initial=done, disable=not show, unit="picture", smoothing=0.1
-    ):
-        pass
+    with tqdm(total=counts.enumerated, initial=done, disable=not show, unit="picture", smoothing=0.1) as bar:
+        for _ in findings:
+            bar.update()
 
 
 def _summary(findings: Iterable[Finding], counts: Counts) -> str:
@@ -106,9 +105,8 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
             words[finding.scores[0].evidence] += 1
         elif finding.error:
             failures[f"{finding.status.value}: {finding.error}"] += 1
-    lines = [
-        f"{counts.enumerated} inputs = {counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
-    ]
+    ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
+    lines = [f"{counts.enumerated} inputs = {ended}"]
     if words:
         order = ("very strong", "strong", "moderate", "weak")
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
@@ -117,10 +115,10 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
 
 
 def _interrupted(counts: Counts, journal: Path | None) -> str:
-    done = counts.enumerated - counts.pending
+    done = f"interrupted after {counts.enumerated - counts.pending} of {counts.enumerated}"
     if journal is None:
-        return f"interrupted after {done} of {counts.enumerated}; nothing was kept (give --out FILE or --journal FILE)"
-    return f"interrupted after {done} of {counts.enumerated}, kept in {journal}; the same command continues"
+        return f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)"
+    return f"{done}, kept in {journal}; the same command continues"
 
 
 def _exit_code(counts: Counts) -> ExitCode:

@@ -14,7 +14,7 @@ _AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to 
 
 
 def map_ordered(function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None) -> Iterator[R]:
-    """Results in the order of the tasks; at most ``2 * workers`` tasks are in flight or waiting to be taken."""
+    """Results in the order of the tasks; at most ``2 * workers`` tasks are in flight or untaken."""
     workers = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="sidscan-reader") as pool:
         window: deque[Future[R]] = deque()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -106,7 +106,7 @@ def _open(data: bytes) -> Image.Image:
     formats = (*FORMATS, "HEIF") if _heif_available() else FORMATS
     try:
         return Image.open(io.BytesIO(data), formats=formats)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnsupportedPicture(_why_unidentified(data)) from None
 
 

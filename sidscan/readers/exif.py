@@ -66,9 +66,12 @@ def _orientation(tags: dict[str, Any]) -> int | None:
 
 def _coordinates(tags: dict[str, Any]) -> tuple[float | None, float | None]:
     try:
-        latitude, longitude = get_gps_coords(dict(tags))  # a copy: it replaces entries
-    except Exception:  # missing, or rationals that divide by zero
+        position = get_gps_coords(dict(tags))  # a copy: it replaces entries
+    except Exception:  # rationals that divide by zero, texts where numbers belong
         return None, None
+    if position is None:
+        return None, None
+    latitude, longitude = position
     if abs(latitude) > 90 or abs(longitude) > 180 or not math.isfinite(latitude + longitude):
         return None, None
     return round(latitude, 7), round(longitude, 7)

@@ -53,7 +53,8 @@ def _offsets(length: int) -> tuple[int, int, int]:
 
 def _unique(windows: list[NDArray[np.uint8]]) -> Views:
     index: dict[bytes, int] = {}
-    order, crops = [], []
+    order: list[int] = []
+    crops: list[NDArray[np.uint8]] = []
     for window in windows:
         position = index.setdefault(window.tobytes(), len(index))
         if position == len(crops):

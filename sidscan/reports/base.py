@@ -53,7 +53,7 @@ class Report(ABC):
             OutputError: the file can't be written; an older one of that name is left as it was.
         """
         if self.out == STDOUT:
-            self.render(journal, sys.stdout)
+            self.render(record, sys.stdout)
             sys.stdout.flush()
             return
         path = Path(self.out)
@@ -62,7 +62,7 @@ class Report(ABC):
         except OSError as error:
             raise OutputError(
                 f"can't write {path}: {error.strerror}",
-                "The findings are kept: run the same command again, or with another --out and the same --record.",
+                "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
 
     def _replace(self, path: Path, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""Inputs -> Items. Every file, link or line that is met becomes exactly one Item; nothing is dropped in silence."""
+"""Inputs -> Items. Every file, link or line that is met becomes exactly one Item; nothing is dropped."""
 
 from __future__ import annotations
 

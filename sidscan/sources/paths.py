@@ -10,8 +10,9 @@ from pathlib import Path
 from sidscan.records import Item
 
 # Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
-_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .hif".split()
+_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff"),
+    *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
 )
 _SIGNATURE_BYTES = 16
 NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
@@ -66,7 +67,7 @@ def _stamp(status: os.stat_result) -> str:
 
 
 def _looks_like_picture(name: str) -> bool:
-    if os.path.splitext(name)[1].lower() in _SUFFIXES:  # noqa: PTH122
+    if name.lower().endswith(_SUFFIXES):
         return True
     try:
         with open(name, "rb") as file:  # noqa: PTH123

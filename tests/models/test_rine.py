@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from sidscan.models.backbones.clip import MEAN, STD, ClipEncoder
 from sidscan.models.heads import RineHead
 
+Array = NDArray[np.float64]
 SMALL = {"width": 128, "blocks": 2, "patch": 32, "side": 64, "embedding": 32}
 VIT_L_14 = {"width": 1024, "blocks": 24, "patch": 14, "side": 224, "embedding": 768}
 
@@ -18,7 +20,7 @@ VIT_L_14 = {"width": 1024, "blocks": 24, "patch": 14, "side": 224, "embedding": 
 def random_clip(
     width: int, blocks: int, patch: int, side: int, embedding: int, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    """Seeded weights of a CLIP vision transformer in open_clip's names; scaled so that activations stay moderate."""
+    """Seeded weights of a CLIP vision transformer in open_clip's names."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int, scale: float) -> torch.Tensor:
@@ -66,14 +68,19 @@ class Equations:
     def __init__(self, state: dict[str, torch.Tensor]) -> None:
         self.w = {name: tensor.double().numpy() for name, tensor in state.items()}
 
-    def norm(self, x: np.ndarray, name: str) -> np.ndarray:
+    def linear(self, x: Array, name: str) -> Array:
+        result: Array = x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"]
+        return result
+
+    def norm(self, x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
-        return (
+        normed: Array = (
             centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * self.w[f"{name}.weight"]
             + self.w[f"{name}.bias"]
         )
+        return normed
 
-    def attention(self, x: np.ndarray, name: str) -> np.ndarray:
+    def attention(self, x: Array, name: str) -> Array:
         heads = x.shape[-1] // 64
         qkv = x @ self.w[f"{name}.in_proj_weight"].T + self.w[f"{name}.in_proj_bias"]
         q, k, v = (
@@ -82,14 +89,14 @@ class Equations:
         weights = np.exp(q @ k.transpose(0, 1, 3, 2) / math.sqrt(64))
         weights /= weights.sum(-1, keepdims=True)
         mixed = (weights @ v).transpose(0, 2, 1, 3).reshape(x.shape)
-        return mixed @ self.w[f"{name}.out_proj.weight"].T + self.w[f"{name}.out_proj.bias"]
+        return self.linear(mixed, f"{name}.out_proj")
 
-    def mlp(self, x: np.ndarray, name: str) -> np.ndarray:
-        hidden = x @ self.w[f"{name}.c_fc.weight"].T + self.w[f"{name}.c_fc.bias"]
+    def mlp(self, x: Array, name: str) -> Array:
+        hidden = self.linear(x, f"{name}.c_fc")
         hidden = hidden / (1 + np.exp(-1.702 * hidden))  # QuickGELU: x * sigmoid(1.702 x)
-        return hidden @ self.w[f"{name}.c_proj.weight"].T + self.w[f"{name}.c_proj.bias"]
+        return self.linear(hidden, f"{name}.c_proj")
 
-    def features(self, crops: np.ndarray) -> np.ndarray:
+    def features(self, crops: NDArray[np.uint8]) -> Array:
         """uint8 (b, h, w, 3) -> K (b, n, d)."""
         kernel = self.w["conv1.weight"]
         patch, (batch, side) = kernel.shape[-1], crops.shape[:2]
@@ -112,14 +119,14 @@ class Equations:
             z = z + self.mlp(normed, f"{block}.mlp")
         return np.stack(rows, axis=1)
 
-    def layers(self, x: np.ndarray, names: list[str], last_relu: bool = True) -> np.ndarray:
+    def layers(self, x: Array, names: list[str], last_relu: bool = True) -> Array:
         for name in names:
-            x = x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"]
+            x = self.linear(x, name)
             if last_relu or name != names[-1]:
                 x = np.maximum(x, 0)
         return x
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
+    def logits(self, features: Array) -> Array:
         """K (b, n, d) -> logits (b,): Q1, TIE, Q2, classifier."""
         q = sum(name.startswith("proj1.") and name.endswith("weight") for name in self.w)
         positions = [1 + 3 * layer for layer in range(q)]
@@ -160,7 +167,7 @@ def test_logits_equal_the_equations(shape: dict[str, int], projected: int, layer
 
 
 def test_equals_hooks_on_open_clips_own_forward() -> None:
-    """The published code reads forward hooks on ``ln_2``; leaving work out must not change what they would see."""
+    """The published code reads forward hooks on ``ln_2``; leaving work out must not change what they see."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     seen: list[torch.Tensor] = []
     for block in encoder.visual.transformer.resblocks:
@@ -176,7 +183,7 @@ def test_equals_hooks_on_open_clips_own_forward() -> None:
 
 
 def test_computes_no_more_than_the_head_needs() -> None:
-    """No K depends on the last block's MLP, on ln_post or on the projection: NaN there must not be noticed."""
+    """No K depends on the last block's MLP, on ln_post or the projection: NaN there must not be noticed."""
     state = random_clip(**SMALL)
     for name in state:
         if name.startswith(("transformer.resblocks.1.mlp.", "ln_post.", "proj")):

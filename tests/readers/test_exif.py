@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from PIL import Image
 from pictures import encoded, exif_block, photo
+from PIL import Image
 
 from sidscan.readers import exif
 from sidscan.readers.decode import decode

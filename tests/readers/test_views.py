@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import encoded, photo
+from PIL import Image
 from torchvision import transforms
 
 from sidscan.readers.decode import Picture, decode

@@ -163,7 +163,7 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="can't write .*No space left on device"):
+    with pytest.raises(OutputError, match=r"can't write .*No space left on device"):
         write([report(str(out))], journal_of(SCORED))
     assert out.read_text() == "the old report"
     assert list(tmp_path.iterdir()) == [out]

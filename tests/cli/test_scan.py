@@ -1,0 +1,285 @@
+"""`sidscan scan` from the command line, with the bundled detector: exact rows, words and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pictures import encoded, exif_block, folder, photo
+
+from sidscan import ScanConfig, Status, scan
+from sidscan.errors import ModelNotInstalled
+from sidscan.models.catalog import find
+
+Run = Callable[..., Any]
+
+
+def rows(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of a CSV report by file name."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {Path(row["path"]).name: row for row in csv.DictReader(file)}
+
+
+def test_every_picture_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    data = encoded(photo(400, 300), "JPEG", exif=exif_block())
+    (images / "camera.jpg").write_bytes(data)
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
+
+    assert ended.code == 0
+    assert ended.out == ""
+    assert "model: mini (fallback: rine-4class is not installed)" in ended.err
+    assert "4 inputs = 4 scored + 0 failed + 0 skipped" in ended.err
+    found = rows(tmp_path / "r.csv")
+    assert sorted(found) == ["camera.jpg", "photo-0.jpg", "photo-1.jpg", "photo-2.jpg"]
+    row = found["camera.jpg"]
+    assert (row["status"], row["width"], row["height"], row["format"]) == ("scored", "400", "300", "JPEG")
+    assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), str(len(data)))
+    assert (row["exif_make"], row["exif_lens"], row["exif_orientation"]) == ("Acme", "Acme 35mm f/2", "6")
+    assert row["model"] == "mini"
+    assert row["model_digest"] == find("mini").pin.digest[:16]
+    assert row["model_choice"] == "fallback: rine-4class is not installed"
+    assert row["views"] == "10"
+    assert 0 <= float(row["crop_min"]) <= float(row["score"]) <= float(row["crop_max"]) <= 1
+    assert row["evidence"] in {"weak", "moderate", "strong", "very strong"}
+
+
+def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    whole = encoded(photo(300, 300), "JPEG")
+    (images / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "empty.png").write_bytes(b"")
+    (images / "notes.txt").write_text("no picture")
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
+    assert ended.code == 3
+    assert "4 inputs = 1 scored + 2 failed + 1 skipped" in ended.err
+    found = rows(tmp_path / "r.csv")
+    assert found["truncated.jpg"]["status"] == "failed"
+    assert found["truncated.jpg"]["error_stage"] == "decode"
+    assert "truncated" in found["truncated.jpg"]["error_message"]
+    assert found["truncated.jpg"]["score"] == ""
+    assert found["truncated.jpg"]["sha256"] == hashlib.sha256(whole[: len(whole) // 2]).hexdigest()
+    assert found["empty.png"]["error_message"] == "the file is empty"
+    assert (found["notes.txt"]["status"], found["notes.txt"]["error_stage"]) == ("skipped", "list")
+
+
+def test_several_reports_agree(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    outs = [tmp_path / f"r.{suffix}" for suffix in ("csv", "json", "jsonl")]
+    ended = sidscan("scan", images, *(part for out in outs for part in ("--out", out)))
+    assert ended.code == 0
+    by_csv = {name: float(row["score"]) for name, row in rows(outs[0]).items()}
+    document = json.loads(outs[1].read_text())
+    lines = [json.loads(line) for line in outs[2].read_text().splitlines()]
+    for findings in (document["findings"], lines):
+        assert {Path(one["path"]).name: one["scores"][0]["score"] for one in findings} == by_csv
+    assert document["run"]["models"][0]["name"] == "mini"
+    assert document["counts"] == {"enumerated": 3, "scored": 3, "failed": 0, "skipped": 0}
+
+
+def test_standard_output_holds_the_report_alone(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    as_csv = sidscan("scan", images)
+    assert len(list(csv.DictReader(io.StringIO(as_csv.out)))) == 3
+    as_lines = sidscan("scan", images, "--out", "-", "--format", "jsonl", "--quiet")
+    assert [json.loads(line)["status"] for line in as_lines.out.splitlines()] == ["scored"] * 3
+    assert as_lines.err == ""
+
+
+def test_the_centre_crop_is_one_view(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    assert sidscan("scan", images, "--crops", "center", "--out", tmp_path / "r.csv").code == 0
+    (row,) = rows(tmp_path / "r.csv").values()
+    assert row["views"] == "1"
+    assert row["score"] == row["crop_min"] == row["crop_max"]
+
+
+def test_small_pictures_are_scored_and_flagged(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "small.png").write_bytes(encoded(photo(100, 80), "PNG"))
+    assert sidscan("scan", tmp_path / "small.png", "--out", tmp_path / "r.csv").code == 0
+    assert rows(tmp_path / "r.csv")["small.png"]["flags"] == "padded"
+
+
+def test_the_same_command_continues_and_reads_only_what_changed(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    first = sidscan("scan", images, "--out", tmp_path / "r.csv")
+    before = rows(tmp_path / "r.csv")
+    (images / "photo-0.jpg").write_bytes(encoded(photo(256, 256, 9), "JPEG"))
+    (images / "photo-1.jpg").unlink()
+    second = sidscan("scan", images, "--out", tmp_path / "r.csv")
+    after = rows(tmp_path / "r.csv")
+    assert (first.code, second.code) == (0, 0)
+    assert "1 findings kept from an earlier run" in second.err
+    assert sorted(after) == ["photo-0.jpg", "photo-2.jpg"]
+    assert after["photo-2.jpg"] == before["photo-2.jpg"]
+    assert after["photo-0.jpg"]["sha256"] != before["photo-0.jpg"]["sha256"]
+    assert "kept" not in sidscan("scan", images, "--out", tmp_path / "r.csv", "--fresh").err
+
+
+def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    for _ in range(2):
+        assert sidscan("scan", images, "--out", images / "r.csv").code == 0
+        assert len(rows(images / "r.csv")) == 3
+
+
+def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=40)
+    command = [
+        sys.executable,
+        "-m",
+        "sidscan",
+        "scan",
+        str(images),
+        "--out",
+        str(tmp_path / "r.csv"),
+        "--batch",
+        "1",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("runtime:"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "of 40, kept in" in err
+    assert "the same command continues" in err
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
+    images, journal = folder(tmp_path / "images", count=4), tmp_path / "r.csv.journal"
+    first = scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal, batch=1))
+    kept = [next(first).name, next(first).name]
+    first.close()  # type: ignore[attr-defined]
+    ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "r.csv")
+    assert ended.code == 0
+    assert f"2 findings kept from an earlier run in {journal}" in ended.err
+    assert len(rows(tmp_path / "r.csv")) == 4
+    assert {Path(name).name for name in kept} <= set(rows(tmp_path / "r.csv"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param([], 2, "sidscan: nothing was named", id="no input"),
+        pytest.param(["none.jpg"], 2, "sidscan: no such file or directory: none.jpg", id="missing input"),
+        pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
+        pytest.param(["--list", "none.txt"], 2, "sidscan: can't read the list none.txt", id="missing list"),
+        pytest.param(["--crops", "nine", "."], 2, "Invalid value for '--crops'", id="bad choice"),
+        pytest.param([".", "--out", "r.xlsx"], 2, "sidscan: unknown kind of report: r.xlsx", id="suffix"),
+        pytest.param(
+            [".", "--out", "none/r.csv"], 7, "sidscan: the folder none does not exist", id="no folder"
+        ),
+        pytest.param([".", "--model", "rine-9class"], 4, "rine-9class", id="unknown model"),
+        pytest.param(
+            [".", "--model", "rine-4class"], 4, "sidscan models pull rine-4class", id="not installed"
+        ),
+        pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is no detector"),
+        pytest.param(
+            [".", "--precision", "fp16", "--device", "cpu"], 6, "--precision fp32 or bf16", id="precision"
+        ),
+        pytest.param(["."], 5, "sidscan: no picture was found", id="empty folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    sidscan: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = sidscan("scan", *arguments)
+    assert ended.code == code, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_cuda_is_never_replaced_in_silence(sidscan: Run, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    ended = sidscan("scan", folder(tmp_path), "--device", "cuda")
+    assert ended.code == 6
+    assert "CUDA was asked for, but torch finds no usable CUDA device" in ended.err
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A local web server over a folder of pictures; yields its address."""
+    root = folder(tmp_path / "web")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=os.fspath(root))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_address[1]}"
+        http.shutdown()
+
+
+def test_urls_are_fetched_and_fail_as_rows(sidscan: Run, tmp_path: Path, server: str) -> None:
+    names = tmp_path / "urls.txt"
+    names.write_text(f"{server}/photo-0.jpg\n{server}/none.jpg\nhttp://127.0.0.1:9/a.jpg\n")
+    ended = sidscan("scan", "--list", names, "--out", tmp_path / "r.csv")
+    assert ended.code == 3
+    found = rows(tmp_path / "r.csv")
+    assert found["photo-0.jpg"]["status"] == "scored"
+    assert (
+        found["photo-0.jpg"]["sha256"]
+        == hashlib.sha256((tmp_path / "web/photo-0.jpg").read_bytes()).hexdigest()
+    )
+    assert (found["none.jpg"]["error_stage"], found["none.jpg"]["error_class"]) == ("fetch", "FetchError")
+    assert found["none.jpg"]["error_message"].startswith("HTTP 404")
+    assert (found["a.jpg"]["error_stage"], found["a.jpg"]["error_class"]) == ("fetch", "ConnectError")
+
+
+def test_a_fetched_picture_scores_as_the_file_does(sidscan: Run, tmp_path: Path, server: str) -> None:
+    ended = sidscan(
+        "scan", f"{server}/photo-1.jpg", tmp_path / "web/photo-1.jpg", "--out", tmp_path / "r.json"
+    )
+    assert ended.code == 0
+    by_url, by_file = (one["scores"] for one in json.loads((tmp_path / "r.json").read_text())["findings"])
+    assert by_url == by_file
+
+
+def test_the_size_limit_applies_to_files_and_urls(sidscan: Run, tmp_path: Path, server: str) -> None:
+    ended = sidscan(
+        "scan",
+        f"{server}/photo-1.jpg",
+        tmp_path / "web/photo-1.jpg",
+        "--max-bytes",
+        "100",
+        "--out",
+        tmp_path / "r.json",
+    )
+    assert ended.code == 3
+    findings = json.loads((tmp_path / "r.json").read_text())["findings"]
+    assert [one["stage"] for one in findings] == ["fetch", "read"]
+    assert {one["message"] for one in findings} == {"larger than 100 bytes; raise the limit with --max-bytes"}
+
+
+def test_the_python_api_yields_findings(tmp_path: Path) -> None:
+    findings = list(scan(ScanConfig(inputs=(str(folder(tmp_path)),), models=("mini",))))
+    assert [finding.status for finding in findings] == [Status.SCORED] * 3
+    with pytest.raises(ModelNotInstalled):
+        next(scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",))))
+
+
+def test_help_ends_well(sidscan: Run) -> None:
+    ended = sidscan("scan", "--help")
+    assert ended.code == 0
+    assert "sidscan scan ./images --out report.csv" in ended.out
