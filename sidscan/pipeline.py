@@ -80,12 +80,19 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
         "started": _now(),
         "models": [asdict(detector) for detector in runtime.detectors],
         "model_choice": choice,
+        "model_provenance": _provenance(runtime),
         **asdict(runtime.info),
         "decoder": decode.decoder_name(),
         "crops": config.crops,
         "inputs": list(config.inputs),
         "lists": list(config.lists),
     }
+
+
+def _provenance(runtime: Runtime) -> str:
+    """Who vouches for each weights file, e.g. ``mini: bundled``."""
+    files = {name: how for detector in runtime.detectors for name, how in detector.provenance.items()}
+    return "; ".join(f"{name}: {how}" for name, how in files.items())
 
 
 def _read(item: Item, config: ScanConfig) -> Sample | Failure:

@@ -24,7 +24,15 @@ _SCORE_COLUMNS = {
     "model": "model",
     "model_digest": "digest",
 }
-_RUN_COLUMNS = ("model_choice", "runtime", "device", "precision", "decoder", "sidscan_version")
+_RUN_COLUMNS = (
+    "model_choice",
+    "model_provenance",
+    "runtime",
+    "device",
+    "precision",
+    "decoder",
+    "sidscan_version",
+)
 # What a spreadsheet takes for the start of a formula (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 

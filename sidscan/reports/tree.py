@@ -33,7 +33,16 @@ class JsonlReport(Report):
             file.write(_dumps({**_tree(finding), "run": run}) + "\n")
 
 
-_ROW_FACTS = ("sidscan_version", "model_choice", "runtime", "device", "precision", "decoder", "crops")
+_ROW_FACTS = (
+    "sidscan_version",
+    "model_choice",
+    "model_provenance",
+    "runtime",
+    "device",
+    "precision",
+    "decoder",
+    "crops",
+)
 
 
 def _tree(finding: Finding) -> dict[str, Any]:

@@ -1,0 +1,369 @@
+"""The folder of installed models: bytes as published, never converted, checked every time they are used.
+
+    <root>/<name>/<file>         the published bytes
+    <root>/<name>/record.json    what was verified when they came
+    <root>/<name>/<file>.part    a download that has not finished
+
+Importing this module loads neither torch nor httpx.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed, UsageError
+from sidscan.models import download
+from sidscan.models.catalog import CATALOG, Algorithm, Bundled, CatalogEntry, find
+
+BY_USER = "sha256 given by the user"
+BUNDLED = "bundled"
+_REINSTALL = "Reinstall sidscan; this file is part of the package."
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A model on this machine.
+
+    Attributes:
+        sha256: of the file; as computed just now (`Store.require`) or as recorded (`Store.installed`).
+        verified_by: ``published sha256``, ``published git blob id``, `BY_USER` or `BUNDLED`.
+        origin: the address it was pulled from, or ``imported``, or ``bundled``.
+    """
+
+    entry: CatalogEntry
+    path: Path
+    size: int  # bytes
+    sha256: str
+    verified_by: str
+    origin: str
+
+
+class Pulled(NamedTuple):
+    """What `Store.pull` did: ``fetched`` is False where the model was already there."""
+
+    installed: Installed
+    fetched: bool
+
+
+def default_root() -> Path:
+    """``SIDSCAN_MODELS``, else a folder for user data: a cache may be wiped, imported weights must not be."""
+    configured = os.environ.get("SIDSCAN_MODELS")
+    return (
+        Path(configured).expanduser() if configured else user_data_path("sidscan", appauthor=False) / "models"
+    )
+
+
+def hash_file(path: Path, *algorithms: Algorithm) -> dict[Algorithm, str]:
+    """Digests of a file by algorithm, lower-case hex, in one pass.
+
+    Raises:
+        ModelError: the file can't be read.
+    """
+    hashers = {algorithm: hashlib.sha256() for algorithm in algorithms}
+    try:
+        with path.open("rb") as file:
+            if "git-blob" in hashers:
+                header = b"blob %d\0" % os.fstat(file.fileno()).st_size
+                hashers["git-blob"] = hashlib.sha1(header, usedforsecurity=False)
+            while chunk := file.read(1 << 20):
+                for hasher in hashers.values():
+                    hasher.update(chunk)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    return {algorithm: hasher.hexdigest() for algorithm, hasher in hashers.items()}
+
+
+class Store:
+    """The models on this machine.
+
+    Args:
+        root: the folder; None is `default_root()`. It is made when something is first written to it.
+        catalog: the models there can be; None is the whole `CATALOG`.
+    """
+
+    def __init__(self, root: Path | None = None, catalog: Mapping[str, CatalogEntry] | None = None) -> None:
+        self.root = root or default_root()
+        self.catalog = CATALOG if catalog is None else catalog
+
+    def installed(self, name: str) -> Installed | None:
+        """What is recorded of ``name``, or None. Quick: the bytes are not looked at, see `require`.
+
+        Raises:
+            UnknownModel: the catalog has no such model.
+            ModelError: the record is damaged.
+        """
+        entry = find(name, self.catalog)
+        if isinstance(entry.origin, Bundled):
+            path = entry.origin.path
+            if not path.is_file():
+                return None
+            return Installed(entry, path, path.stat().st_size, entry.pin.digest, BUNDLED, BUNDLED)
+        record = self.root / name / "record.json"
+        return self._recorded(entry, record) if record.is_file() else None
+
+    def require(self, name: str) -> Installed:
+        """The installed model, after its bytes have been hashed again: a score comes from these alone.
+
+        Raises:
+            UnknownModel: the catalog has no such model.
+            ModelNotInstalled: it is not on this machine; the remedy says how to get it.
+            DigestMismatch: the bytes have changed since they were installed.
+        """
+        installed = self.installed(name)
+        if installed is None and find(name, self.catalog).url is None:
+            raise ModelNotInstalled(f"{name} is missing from this installation", _REINSTALL)
+        if installed is None:
+            raise ModelNotInstalled(
+                f"{name} is not installed",
+                f"`sidscan models pull {name}` fetches it; without a network, "
+                "`sidscan models import FILE` takes it from a file.",
+            )
+        if not installed.path.is_file():
+            raise ModelNotInstalled(f"{installed.path} is gone", _again(installed))
+        pin = installed.entry.pin
+        hashes = hash_file(installed.path, "sha256", pin.algorithm)
+        if installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
+            raise _changed(installed, pin.words, hashes[pin.algorithm], pin.digest)
+        if hashes["sha256"] != installed.sha256:
+            raise _changed(installed, "sha256", hashes["sha256"], installed.sha256)
+        return installed
+
+    def needed(self, names: Iterable[str]) -> list[CatalogEntry]:
+        """The models called ``names`` and the encoders they read, each once.
+
+        Raises:
+            UnknownModel: the catalog has no such model.
+        """
+        entries = [find(name, self.catalog) for name in names]
+        encoders = [find(entry.encoder, self.catalog) for entry in entries if entry.encoder]
+        return list({entry.name: entry for entry in (*entries, *encoders)}.values())
+
+    def pull(self, name: str, url: str | None = None, progress: download.Progress | None = None) -> Pulled:
+        """Downloads, verifies and installs one model (not its encoder); no network if it is already there.
+
+        Args:
+            url: a mirror to fetch from instead; the pin is the same.
+
+        Raises:
+            UnknownModel: the catalog has no such model.
+            PullFailed: the download did not complete; run again to go on with it.
+            DigestMismatch: the bytes are not the published ones; they were deleted.
+            ModelError: the store can't be written.
+        """
+        entry = find(name, self.catalog)
+        if entry.url is None:
+            return Pulled(self.require(name), fetched=False)
+        source = url or entry.url
+        with self._writing(name) as folder:
+            target = folder / _file_name(entry)
+            part = target.with_name(f"{target.name}.part")
+            if target.is_file() and _matches(target, entry):
+                return Pulled(self._keep(entry, target), fetched=False)
+            if not (part.is_file() and _matches(part, entry)):
+                download.fetch(source, part, entry.max_bytes, progress)
+                _check_or_delete(part, entry, source)
+            part.replace(target)
+            return Pulled(
+                self._record(entry, target, _published(entry), download.public(source)), fetched=True
+            )
+
+    def import_file(self, path: Path, name: str | None = None, sha256: str | None = None) -> Installed:
+        """Installs weights from a file, which stays where it is.
+
+        A file that matches a pin needs no more. Any other needs ``name`` and the ``sha256`` that its
+        publisher states: the caller then answers for where it comes from, and every use of it says so.
+
+        Raises:
+            DigestMismatch: the file's sha256 is not the one given.
+            ModelError: not recognised, not readable, or not the weights that ``name`` stands for.
+        """
+        hashes = hash_file(path, "sha256", "git-blob")
+        if sha256 is not None and sha256.lower() != hashes["sha256"]:
+            raise DigestMismatch(
+                f"{path.name} is not the file you mean: sha256 {hashes['sha256']}, you gave {sha256.lower()}",
+                "Copy or download it again.",
+            )
+        entry, verified_by = self._identify(path, hashes, name, sha256)
+        from sidscan.models import layouts
+
+        layouts.normalise(entry, layouts.read_tensors(path))
+        with self._writing(entry.name) as folder:
+            # The prefix keeps a file of any name apart from others, and from the published one.
+            own = f"{hashes['sha256'][:12]}-{path.name}"
+            target = folder / (own if verified_by == BY_USER else _file_name(entry))
+            return self._copy_in(path, target, hashes["sha256"], entry, verified_by)
+
+    def published_files(self, folder: Path) -> list[Path]:
+        """The files below ``folder`` that match a pin of the catalog, e.g. of a models folder copied over."""
+        largest = max(entry.max_bytes for entry in self.catalog.values())
+        files = (p for p in sorted(folder.rglob("*")) if p.is_file() and 0 < p.stat().st_size <= largest)
+        return [path for path in files if self._by_pin(hash_file(path, "sha256", "git-blob"))]
+
+    def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
+        """The published file is in its place already; its record may be missing, damaged or another's."""
+        recorded = self._readable(entry)
+        origin = recorded.origin if recorded and recorded.path == target else "found in place"
+        return self._record(entry, target, _published(entry), origin)
+
+    def _identify(
+        self, path: Path, hashes: Mapping[Algorithm, str], name: str | None, sha256: str | None
+    ) -> tuple[CatalogEntry, str]:
+        """Which entry a file is, and on whose word."""
+        wanted = find(name, self.catalog) if name else None
+        if wanted is not None and wanted.url is None:
+            raise UsageError(f"{wanted.name} comes with sidscan and can't be replaced")
+        entry = self._by_pin(hashes)
+        if entry is not None:
+            if wanted not in (None, entry):
+                raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.words}), not {name}")
+            return entry, _published(entry)
+        if wanted is not None and sha256 is not None:
+            return wanted, BY_USER
+        from sidscan.models import layouts
+
+        shape = layouts.describe(layouts.read_tensors(path))
+        like = [e.name for e in self.catalog.values() if e.shape is not None and e.shape == shape]
+        looks = (
+            f"it has the layout of {' or '.join(like)}"
+            if like
+            else "its layout is that of no model sidscan knows"
+        )
+        raise ModelError(
+            f"{path.name} matches no published digest; {looks}",
+            "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, "
+            "with the sha256 that its publisher gives.",
+        )
+
+    def _by_pin(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
+        published = (entry for entry in self.catalog.values() if entry.url is not None)
+        return next((entry for entry in published if hashes[entry.pin.algorithm] == entry.pin.digest), None)
+
+    def _copy_in(
+        self, path: Path, target: Path, sha256: str, entry: CatalogEntry, verified_by: str
+    ) -> Installed:
+        """Copies beside ``target``, hashes the copy, and only then gives it the name that counts."""
+        copy = target.with_name(f"{target.name}.import")
+        try:
+            with path.open("rb") as source, copy.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+                sink.flush()
+                os.fsync(sink.fileno())
+            if hash_file(copy, "sha256")["sha256"] != sha256:
+                raise DigestMismatch(f"{path.name} changed while it was read", "Import it again.")
+            copy.replace(target)
+        finally:
+            copy.unlink(missing_ok=True)
+        return self._record(entry, target, verified_by, "imported")
+
+    def _record(self, entry: CatalogEntry, path: Path, verified_by: str, origin: str) -> Installed:
+        """Writes down what was verified; from here on the model counts as installed."""
+        installed = Installed(
+            entry, path, path.stat().st_size, hash_file(path, "sha256")["sha256"], verified_by, origin
+        )
+        facts = {
+            "name": entry.name,
+            "file": path.name,
+            "bytes": installed.size,
+            "sha256": installed.sha256,
+            "verified_by": verified_by,
+            "origin": origin,
+        }
+        before = self._readable(entry)
+        draft = path.with_name("record.json.draft")
+        draft.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        draft.replace(path.with_name("record.json"))
+        if before and before.path != path:
+            before.path.unlink(missing_ok=True)
+        return installed
+
+    def _readable(self, entry: CatalogEntry) -> Installed | None:
+        """What is recorded, as far as it can be read: a damaged record is about to be replaced."""
+        try:
+            return self.installed(entry.name)
+        except ModelError:
+            return None
+
+    def _recorded(self, entry: CatalogEntry, record: Path) -> Installed:
+        try:
+            facts = json.loads(record.read_text(encoding="utf-8"))
+            texts = [facts[key] for key in ("file", "sha256", "verified_by", "origin")]
+            file, sha256, verified_by, origin = (str(text) for text in texts)
+            known = verified_by in (BY_USER, _published(entry)) and Path(file).name == file
+            size = int(facts["bytes"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{record} can't be read: {error}", f"`sidscan models pull {entry.name}`"
+            ) from error
+        if not known:
+            raise ModelError(f"{record} is no record of {entry.name}", f"`sidscan models pull {entry.name}`")
+        return Installed(entry, record.with_name(file), size, sha256, verified_by, origin)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        """The folder of ``name``, made and held against a second sidscan; the hold ends with the process."""
+        folder = self.root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock", timeout=0):
+                yield folder
+        except Timeout as error:
+            raise PullFailed(
+                f"another sidscan is installing {name}", "Wait for it, then try again."
+            ) from error
+        except OSError as error:
+            raise ModelError(
+                f"{error.filename or folder} can't be written: {error.strerror or error}",
+                "The models folder can be moved by setting SIDSCAN_MODELS.",
+            ) from error
+
+
+def _published(entry: CatalogEntry) -> str:
+    return f"published {entry.pin.words}"
+
+
+def _file_name(entry: CatalogEntry) -> str:
+    return PurePosixPath(urlsplit(entry.url or "").path).name
+
+
+def _matches(path: Path, entry: CatalogEntry) -> bool:
+    return hash_file(path, entry.pin.algorithm)[entry.pin.algorithm] == entry.pin.digest
+
+
+def _check_or_delete(part: Path, entry: CatalogEntry, url: str) -> None:
+    """Bytes that are not the pinned ones are of no use to anyone: a new attempt must not build on them."""
+    pin = entry.pin
+    digest = hash_file(part, pin.algorithm)[pin.algorithm]
+    if digest != pin.digest:
+        part.unlink()
+        raise DigestMismatch(
+            f"{download.public(url)} is not the published {entry.name}: "
+            f"{pin.words} {digest}, expected {pin.digest}",
+            "What came was deleted. Try again, or name another address with --url.",
+        )
+
+
+def _changed(installed: Installed, words: str, digest: str, expected: str) -> DigestMismatch:
+    return DigestMismatch(
+        f"{installed.path} has changed since it was installed: {words} {digest}, expected {expected}",
+        _again(installed),
+    )
+
+
+def _again(installed: Installed) -> str:
+    if installed.origin == BUNDLED:
+        return _REINSTALL
+    if installed.verified_by == BY_USER:
+        return "Import the file again with `sidscan models import`."
+    return f"`sidscan models pull {installed.entry.name}` fetches it again."

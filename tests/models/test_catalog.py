@@ -1,0 +1,156 @@
+"""The table of models: complete, consistent with itself, and what the docs say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidscan.errors import ModelError, UnknownModel
+from sidscan.models.catalog import (
+    CATALOG,
+    Bundled,
+    CatalogEntry,
+    EncoderShape,
+    HeadShape,
+    Metrics,
+    Pin,
+    find,
+    head_parameters,
+)
+from sidscan.models.store import Store
+
+PUBLISHED = {name: entry for name, entry in CATALOG.items() if entry.url}
+DOCS = Path(__file__).parents[2] / "docs" / "models.md"
+
+
+def test_names() -> None:
+    assert list(CATALOG) == ["mini", "rine-1class", "rine-2class", "rine-4class", "rine-ldm", "clip-vit-l14"]
+    assert all(name == entry.name for name, entry in CATALOG.items())
+
+
+@pytest.mark.parametrize("entry", PUBLISHED.values(), ids=PUBLISHED)
+def test_published_entry_is_complete(entry: CatalogEntry) -> None:
+    length = {"sha256": 64, "git-blob": 40}[entry.pin.algorithm]
+    assert re.fullmatch(rf"[0-9a-f]{{{length}}}", entry.pin.digest)
+    assert entry.url is not None
+    assert entry.url.startswith("https://")
+    assert entry.licence
+    assert entry.provenance
+    assert entry.size < entry.max_bytes < 1.5 * entry.size + 2**17
+    if entry.kind == "detector":
+        assert entry.encoder is not None
+        assert entry.metrics is not None
+        assert CATALOG[entry.encoder].kind == "encoder"
+        assert entry.threshold == 0.5
+        assert 0.8 < entry.metrics.accuracy < entry.metrics.average_precision < 1
+
+
+def test_no_two_entries_share_a_pin() -> None:
+    assert len({entry.pin for entry in PUBLISHED.values()}) == len(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("rine-1class", 10.52e6), ("rine-2class", 283_009), ("rine-4class", 6.32e6), ("rine-ldm", 10.52e6)],
+)
+def test_head_shapes_have_the_published_number_of_parameters(name: str, parameters: float) -> None:
+    shape = CATALOG[name].shape
+    assert isinstance(shape, HeadShape)
+    assert head_parameters(shape) == pytest.approx(parameters, rel=1e-3)
+
+
+def test_parameters_are_counted_as_the_module_has_them() -> None:
+    from sidscan.models.heads import RineHead
+
+    shape = HeadShape(blocks=3, width=16, projected=8, layers=3)
+    assert head_parameters(shape) == sum(p.numel() for p in RineHead(3, 16, 8, 3).parameters())
+
+
+def test_encoder_is_clip_vit_l14() -> None:
+    assert CATALOG["clip-vit-l14"].shape == EncoderShape(24, 1024, 14, 257, 768)
+    assert CATALOG["clip-vit-l14"].pin.digest in str(CATALOG["clip-vit-l14"].url)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(UnknownModel) as unknown:
+        find("rine-3class")
+    assert str(unknown.value) == (
+        "no model is called 'rine-3class'\n`sidscan models list` shows them: "
+        "mini, rine-1class, rine-2class, rine-4class, rine-ldm, clip-vit-l14."
+    )
+
+
+def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
+    card = {
+        "sha256": "ab" * 32,
+        "threshold": 0.4,
+        "metrics": {"accuracy": 0.8, "average_precision": 0.9, "about": "held-out"},
+    }
+    (tmp_path / "m.json").write_text(json.dumps(card))
+    bundled = Bundled("m.safetensors", "m.json", tmp_path)
+    assert bundled.path == tmp_path / "m.safetensors"
+    assert bundled.pin == Pin("sha256", "ab" * 32)
+    assert bundled.threshold == 0.4
+    assert bundled.metrics == Metrics(0.8, 0.9, "held-out")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "the card of the bundled model can't be read: {path}", id="missing"),
+        pytest.param("{", "the card of the bundled model can't be read: {path}", id="cut-short"),
+        pytest.param("[]", "the card of the bundled model can't be read: {path}", id="a-list"),
+        pytest.param(
+            '{"sha256": ""}', "the card of the bundled model lacks metrics, threshold: {path}", id="lacks"
+        ),
+    ],
+)
+def test_damaged_card(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "m.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ModelError) as damaged:
+        _ = Bundled("m.safetensors", "m.json", tmp_path).threshold
+    assert damaged.value.message == message.format(path=path)
+    assert damaged.value.remedy == "Reinstall sidscan; this file is part of the package."
+
+
+def test_the_bundled_model_is_the_one_on_its_card() -> None:
+    mini = Store().require("mini")
+    assert 0 < mini.size <= mini.entry.size
+    assert mini.entry.threshold is not None
+    assert 0 < mini.entry.threshold < 1
+    assert mini.entry.metrics is not None
+    assert 0.5 < mini.entry.metrics.accuracy <= 1
+
+
+def test_light_imports() -> None:
+    """`sidscan models list` must not wait for torch."""
+    heavy = "{'torch', 'httpx', 'safetensors', 'open_clip', 'numpy', 'pandas'}"
+    code = f"import sys, sidscan.cli.models; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_docs_show_the_table() -> None:
+    rows = {cells[0].strip(" `"): cells for cells in _docs_rows() if cells[0].strip(" `") in CATALOG}
+    assert list(rows) == list(CATALOG)
+    for name, entry in PUBLISHED.items():
+        _, licence, pin, figures, source = (cell.strip(" `") for cell in rows[name])
+        assert licence == entry.licence
+        assert pin == f"{entry.pin.words} `{entry.pin.digest}"
+        if entry.metrics:
+            assert (
+                figures == f"{100 * entry.metrics.accuracy:.1f} / {100 * entry.metrics.average_precision:.1f}"
+            )
+        assert source == f"<{entry.url}>"
+
+
+def _docs_rows() -> list[list[str]]:
+    lines = DOCS.read_text(encoding="utf-8").splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
