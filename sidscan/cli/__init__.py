@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 
@@ -54,16 +55,23 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _say("interrupted", ExitCode.INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = _say("interrupted", ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except SidscanError as error:
         code = _say(str(error), error.exit_code)
+    _give_up_unread_output()
     sys.exit(int(code or 0))
+
+
+def _give_up_unread_output() -> None:
+    """Where nobody reads standard output any more, Python's own flush at exit would only complain."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: ExitCode) -> ExitCode:

@@ -53,8 +53,7 @@ class Report(ABC):
             OutputError: the file can't be written; an older one of that name is left as it was.
         """
         if self.out == STDOUT:
-            self.render(record, sys.stdout)
-            sys.stdout.flush()
+            self._print(record)
             return
         path = Path(self.out)
         try:
@@ -64,6 +63,13 @@ class Report(ABC):
                 f"can't write {path}: {error.strerror}",
                 "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
+
+    def _print(self, record: Record) -> None:
+        try:
+            self.render(record, sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise OutputError("standard output was closed before the report was complete") from error
 
     def _replace(self, path: Path, record: Record) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

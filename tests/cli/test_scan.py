@@ -99,6 +99,19 @@ def test_standard_output_holds_the_report_alone(sidscan: Run, tmp_path: Path) ->
     assert as_lines.err == ""
 
 
+def test_a_reader_that_has_enough_is_no_traceback(tmp_path: Path) -> None:
+    """``sidscan scan ... | head -1``: the pipe closes long before the report is written."""
+    images = folder(tmp_path / "images")
+    command = [sys.executable, "-m", "sidscan", "scan", str(images)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 7
+    assert err.endswith("sidscan: standard output was closed before the report was complete\n")
+
+
 def test_the_centre_crop_is_one_view(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
     assert sidscan("scan", images, "--crops", "center", "--out", tmp_path / "r.csv").code == 0

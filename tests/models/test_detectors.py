@@ -1,0 +1,186 @@
+"""RINE through the command line, with a small random CLIP and two heads in the published layouts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from networks import random_clip, random_head
+from pictures import folder
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision import transforms
+
+from sidscan.models import detectors
+from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
+from sidscan.models.store import Store
+
+ENCODER = EncoderShape(layers=2, width=64, patch=56, tokens=17, embedding=8)
+HEADS = {
+    "rine-4class": HeadShape(blocks=2, width=64, projected=16, layers=2),
+    "rine-2class": HeadShape(blocks=2, width=64, projected=8, layers=1),
+}
+Run = Callable[..., Any]
+
+
+class Rine(NamedTuple):
+    """What is installed."""
+
+    encoder: ClipEncoder
+    heads: dict[str, torch.nn.Module]
+    files: dict[str, Path]
+
+    def digest(self, head: str) -> str:
+        """As a report shows it."""
+        return "+".join(
+            hashlib.sha256(self.files[name].read_bytes()).hexdigest()[:16] for name in (head, "clip-vit-l14")
+        )
+
+
+@pytest.fixture
+def rine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rine:
+    """A store with a small CLIP and two heads under the published names."""
+    source = tmp_path / "published"
+    source.mkdir()
+    state = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
+    save_file({f"visual.{name}": tensor for name, tensor in state.items()}, source / "clip-vit-l14")
+    heads = {name: random_head(s.blocks, s.width, s.projected, s.layers) for name, s in HEADS.items()}
+    for name, head in heads.items():
+        torch.save(head.state_dict(), source / name)
+
+    catalog = {"mini": CATALOG["mini"]}
+    for name in ("clip-vit-l14", *HEADS):
+        catalog[name] = _entry(name, source / name)
+    monkeypatch.setattr("sidscan.models.store.CATALOG", catalog)
+    store = Store()
+    files = {path.name: store.import_file(path).path for path in sorted(source.iterdir())}
+    return Rine(ClipEncoder.from_state(state), dict(heads), files)
+
+
+def _entry(name: str, path: Path) -> CatalogEntry:
+    head = name in HEADS
+    pin = Pin("sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return CatalogEntry(
+        name=name,
+        kind="detector" if head else "encoder",
+        summary="random",
+        licence="none",
+        provenance="this test",
+        origin=Published(f"http://localhost/{name}", pin, 0.5 if head else None),
+        size=path.stat().st_size,
+        encoder="clip-vit-l14" if head else None,
+        shape=HEADS[name] if head else ENCODER,
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("rine")
+def test_rine_4_class_is_the_default_where_it_is_installed(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+    ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
+    assert ended.code == 0
+    assert "model: rine-4class (default)" in ended.err
+    for row in _rows(tmp_path / "r.csv"):
+        assert (row["model"], row["model_choice"]) == ("rine-4class", "default")
+        assert row["model_digest"] == rine.digest("rine-4class")
+        assert row["model_provenance"] == "rine-4class: published sha256; clip-vit-l14: published sha256"
+
+
+@pytest.mark.parametrize("missing", ["rine-4class", "clip-vit-l14"])
+def test_without_head_or_encoder_the_bundled_detector_stands_in(
+    sidscan: Run, rine: Rine, tmp_path: Path, missing: str
+) -> None:
+    rine.files[missing].with_name("record.json").unlink()
+    ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
+    assert ended.code == 0
+    assert "model: mini (fallback: rine-4class is not installed)" in ended.err
+    assert {row["model"] for row in _rows(tmp_path / "r.csv")} == {"mini"}
+
+
+@pytest.mark.parametrize("crops", ["ten", "center"])
+def test_scores_are_those_of_the_published_procedure(
+    sidscan: Run, rine: Rine, tmp_path: Path, crops: str
+) -> None:
+    """torchvision's crops, the encoder, the head; logits averaged, then sigmoid."""
+    images = folder(tmp_path / "images", side=300)
+    arguments = ("--model", "rine-2class", "--crops", crops, "--out", tmp_path / "r.csv")
+    assert sidscan("scan", images, *arguments).code == 0
+    for row in _rows(tmp_path / "r.csv"):
+        image = Image.open(row["path"]).convert("RGB")
+        views = transforms.TenCrop(224)(image) if crops == "ten" else [transforms.CenterCrop(224)(image)]
+        batch = torch.from_numpy(np.stack([np.asarray(view) for view in views])).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            logits = rine.heads["rine-2class"](rine.encoder(batch))
+        assert float(row["logit"]) == pytest.approx(logits.mean().item(), abs=1e-5)
+        assert float(row["score"]) == pytest.approx(torch.sigmoid(logits.mean()).item(), abs=1e-5)
+        assert float(row["crop_max"]) == pytest.approx(torch.sigmoid(logits).max().item(), abs=1e-5)
+
+
+def test_several_heads_cost_one_encoder_pass(
+    sidscan: Run, rine: Rine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    forward = ClipEncoder.forward
+
+    def counted(encoder: ClipEncoder, crops: torch.Tensor) -> torch.Tensor:
+        passes.append(len(crops))
+        return forward(encoder, crops)
+
+    monkeypatch.setattr(ClipEncoder, "forward", counted)
+    images = folder(tmp_path / "images")
+    single = sidscan("scan", images, "--model", "rine-4class", "--out", tmp_path / "one.csv")
+    seen = sum(passes)
+    both = sidscan(
+        "scan", images, "--model", "rine-4class", "--model", "rine-2class", "--out", tmp_path / "two.csv"
+    )
+    assert (single.code, both.code) == (0, 0)
+    assert sum(passes) - seen == seen > 0
+    for one, two in zip(_rows(tmp_path / "one.csv"), _rows(tmp_path / "two.csv"), strict=True):
+        assert one["score"] == two["score"]
+        assert two["rine-2class.model_digest"] == rine.digest("rine-2class")
+        assert two["rine-2class.score"] != two["score"]
+
+
+def test_heads_of_different_encoders_stand_side_by_side(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+    arguments = ("--model", "mini", "--model", "rine-2class", "--out", tmp_path / "r.csv")
+    assert sidscan("scan", folder(tmp_path / "images"), *arguments).code == 0
+    for row in _rows(tmp_path / "r.csv"):
+        assert (row["model"], row["rine-2class.model"]) == ("mini", "rine-2class")
+
+
+@pytest.mark.parametrize("name", ["rine-4class", "clip-vit-l14"])
+def test_altered_weights_give_no_score(sidscan: Run, rine: Rine, tmp_path: Path, name: str) -> None:
+    data = bytearray(rine.files[name].read_bytes())
+    data[-1] ^= 1
+    rine.files[name].write_bytes(data)
+    ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
+    assert ended.code == 4
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_a_model_named_twice_is_used_once(rine: Rine) -> None:
+    names, choice = detectors.choose(("rine-2class", "mini", "rine-2class"))
+    assert (names, choice) == (("rine-2class", "mini"), "asked for")
+    assert [loaded.info.name for loaded in detectors.load(names)] == ["rine-2class", "mini"]
+
+
+def test_bf16_is_near_fp32(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    for precision in ("fp32", "bf16"):
+        out = tmp_path / f"{precision}.csv"
+        assert sidscan("scan", images, "--device", "cpu", "--precision", precision, "--out", out).code == 0
+    for full, half in zip(_rows(tmp_path / "fp32.csv"), _rows(tmp_path / "bf16.csv"), strict=True):
+        assert (full["precision"], half["precision"]) == ("fp32", "bf16")
+        assert full["logit"] != half["logit"]
+        assert float(full["score"]) == pytest.approx(float(half["score"]), abs=0.1)
