@@ -21,7 +21,7 @@ class ScanConfig:
         models: detectors by name; empty means RINE 4-class where it is installed, else the bundled one.
         crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
         device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
-        precision: of the encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
+        precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
         hidden: look into hidden files and folders too.
         workers: threads that read and decode; None means one per core.
         batch: crops given to the encoder at once.

@@ -80,7 +80,7 @@ def model() -> Decorator:
             type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
             default="auto",
             show_default=True,
-            help="Of the encoder; 'auto' is fp16 on CUDA, fp32 on a CPU.",
+            help="Of a CLIP encoder; 'auto' is fp16 on CUDA, fp32 on a CPU. 'mini' is always fp32.",
         ),
         click.option(
             "--batch",

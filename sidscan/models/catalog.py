@@ -270,7 +270,7 @@ _ENTRIES = (
     CatalogEntry(
         name=MINI,
         kind="detector",
-        summary="bundled; works at once, on any CPU; weak: for trying sidscan out",
+        summary="bundled; small, works at once on any CPU; read its card (docs/mini.md)",
         licence="Apache-2.0",
         provenance="trained by this project (training/); see sidscan/weights/mini.json",
         origin=Bundled(file="mini.safetensors", card="mini.json"),

@@ -35,11 +35,17 @@ class DetectorInfo:
 
 @dataclass(frozen=True)
 class Detector:
-    """An encoder, the head that reads it, and how a report names the two."""
+    """An encoder, the head that reads it, and how a report names the two.
+
+    Attributes:
+        half: whether the encoder keeps its meaning in half precision. CLIP does, and was published in fp16;
+            the bundled encoder measures fine differences of pixels and does not.
+    """
 
     info: DetectorInfo
     encoder: nn.Module
     head: nn.Module
+    half: bool
 
 
 def choose(requested: Sequence[str], store: Store | None = None) -> tuple[tuple[str, ...], str]:
@@ -75,13 +81,14 @@ def _detector(
     if entry.kind != "detector":
         detectors = ", ".join(name for name, known in CATALOG.items() if known.kind == "detector")
         raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {detectors}.")
-    tensors = layouts.load(installed)
+    tensors = layouts.load(entry, installed.path)
     if entry.encoder is None:
-        return Detector(_info(entry, installed), _mini_encoder(tensors), _head(_part(tensors, "head.")))
+        head = _head(_part(tensors, "head."))
+        return Detector(_info(entry, installed), _mini_encoder(tensors), head, half=False)
     if entry.encoder not in encoders:
         encoders[entry.encoder] = _clip(store.require(entry.encoder))
     source, encoder = encoders[entry.encoder]
-    return Detector(_info(entry, installed, source), encoder, _head(tensors))
+    return Detector(_info(entry, installed, source), encoder, _head(tensors), half=True)
 
 
 def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
@@ -100,7 +107,7 @@ def _clip(installed: Installed) -> tuple[Installed, nn.Module]:
     from sidscan.models import layouts
     from sidscan.models.backbones.clip import ClipEncoder  # here: it loads open_clip
 
-    return installed, ClipEncoder.from_state(layouts.load(installed))
+    return installed, ClipEncoder.from_state(layouts.load(installed.entry, installed.path))
 
 
 def _mini_encoder(tensors: dict[str, Tensor]) -> nn.Module:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -20,11 +19,7 @@ from torch import Tensor
 
 from sidscan.errors import ModelError
 from sidscan.models import archives
-from sidscan.models.catalog import EncoderShape, HeadShape
-
-if TYPE_CHECKING:
-    from sidscan.models.catalog import CatalogEntry
-    from sidscan.models.store import Installed
+from sidscan.models.catalog import CatalogEntry, EncoderShape, HeadShape
 
 Tensors = Mapping[str, Tensor]
 Size = tuple[int, ...]
@@ -60,13 +55,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     raise ModelError(f"{path.name} is not a weights file", _READABLE)
 
 
-def load(installed: Installed) -> dict[str, Tensor]:
-    """The tensors of an installed model: a RINE head's, an encoder's, or the bundled model's as stored.
+def load(entry: CatalogEntry, path: Path) -> dict[str, Tensor]:
+    """The tensors of a model's file: a RINE head's, an encoder's, or the bundled model's as stored.
 
     Raises:
         ModelError: the file is damaged or isn't of the shape that the catalog states.
     """
-    return normalise(installed.entry, read_tensors(installed.path))
+    return normalise(entry, read_tensors(path))
 
 
 def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:

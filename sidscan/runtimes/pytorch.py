@@ -30,13 +30,15 @@ class PyTorchRuntime:
         self, detectors: Sequence[Detector], device: Device = "auto", precision: Precision = "auto"
     ) -> None:
         self._device = _device(device)
-        dtype = _precision(precision, self._device)
         self._detectors = tuple(detectors)
-        for detector in self._detectors:
-            detector.encoder.to(self._device, _DTYPES[dtype])
-            detector.head.to(self._device)  # heads stay in float32, as published
         self.detectors = tuple(detector.info for detector in self._detectors)
-        self.info = RuntimeInfo(f"pytorch {torch.__version__}", _device_name(self._device), dtype)
+        used = {detector.info.name: _precision(precision, self._device, detector) for detector in detectors}
+        for detector in self._detectors:
+            detector.encoder.to(self._device, _DTYPES[used[detector.info.name]])
+            detector.head.to(self._device)  # heads stay in float32, as published
+        # What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        self.info = RuntimeInfo(f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used))
 
     @torch.inference_mode()
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -63,12 +65,24 @@ def _device(asked: Device) -> torch.device:
     return torch.device("cuda" if available and asked != "cpu" else "cpu")
 
 
-def _precision(asked: Precision, device: torch.device) -> str:
+def _precision(asked: Precision, device: torch.device, detector: Detector) -> str:
+    """Of a detector's encoder: as asked, or fp16 on CUDA, as published, where it keeps its meaning."""
     if asked == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
+        return "fp16" if device.type == "cuda" and detector.half else "fp32"
+    if asked != "fp32" and not detector.half:
+        raise RuntimeUnavailable(
+            f"{detector.info.name} works in fp32 only", "Leave --precision out, or choose fp32."
+        )
     if asked == "fp16" and device.type == "cpu":
         raise RuntimeUnavailable("fp16 is not offered on a CPU", "Choose --precision fp32 or bf16.")
     return asked
+
+
+def _in_words(used: dict[str, str]) -> str:
+    """One precision, or one per detector where they differ."""
+    if len(set(used.values())) == 1:
+        return next(iter(used.values()))
+    return ", ".join(f"{name} {precision}" for name, precision in used.items())
 
 
 def _device_name(device: torch.device) -> str:

@@ -175,6 +175,12 @@ def test_a_model_named_twice_is_used_once(rine: Rine) -> None:
     assert [loaded.info.name for loaded in detectors.load(names)] == ["rine-2class", "mini"]
 
 
+def test_fp16_is_not_offered_on_a_cpu(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+    ended = sidscan("scan", folder(tmp_path / "images"), "--device", "cpu", "--precision", "fp16")
+    assert ended.code == 6
+    assert "fp16 is not offered on a CPU\nChoose --precision fp32 or bf16." in ended.err
+
+
 def test_bf16_is_near_fp32(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     for precision in ("fp32", "bf16"):

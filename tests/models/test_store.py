@@ -264,7 +264,8 @@ def test_good_pull(world: World) -> None:
     )
     assert world.target.read_bytes() == world.head
     assert not world.part.exists()
-    head = layouts.load(Store().require("head"))
+    installed = Store().require("head")
+    head = layouts.load(installed.entry, installed.path)
     assert RineHead.shaped_like(head).layers == HEAD.layers
 
 
@@ -512,7 +513,7 @@ def test_air_gapped(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "gapped" / "head" / "head.pth").read_bytes() == world.head
     encoder = Store().require("encoder")
     assert encoder.verified_by == "published sha256"
-    assert layouts.clip_shape(layouts.load(encoder)) == ENCODER
+    assert layouts.clip_shape(layouts.load(encoder.entry, encoder.path)) == ENCODER
 
 
 def test_import_recognises_a_published_file_under_any_name(world: World, tmp_path: Path) -> None:
