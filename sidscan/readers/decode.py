@@ -4,7 +4,8 @@ Flags (remarks that stand in the picture's row):
     ``first_frame``        an animation or multi-picture file; only its first picture is looked at
     ``alpha_dropped``      transparency is ignored, as by the published code's convert("RGB")
     ``cmyk_converted``     CMYK, converted without its colour profile
-    ``reduced_to_8_bit``   16-bit samples, of which the upper 8 bits are looked at
+    ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are looked at
+    ``rotated_by_container``  HEIC states its rotation outside of EXIF; libheif always applies it
     ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
     ``exif_unreadable``    EXIF is present but malformed
 """
@@ -123,7 +124,8 @@ def _flags(image: Image.Image, frames: int) -> list[str]:
         "first_frame": frames > 1,
         "alpha_dropped": image.mode in _MODES_WITH_ALPHA or "transparency" in image.info,
         "cmyk_converted": image.mode == "CMYK",
-        "reduced_to_8_bit": image.mode.startswith("I;16"),
+        "reduced_to_8_bit": image.mode.startswith("I;16") or image.info.get("bit_depth", 8) > 8,
+        "rotated_by_container": image.info.get("original_orientation") not in (None, 1),
     }
     return [flag for flag, raised in checks.items() if raised]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+from dataclasses import replace
 from typing import Any
 
 import exifread
@@ -31,9 +32,14 @@ def read(picture: Picture, data: bytes) -> tuple[Exif, tuple[str, ...]]:
         tags = exifread.process_file(
             io.BytesIO(block.removeprefix(_HEADER)), details=True, extract_thumbnail=False
         )
-        return _exif(tags), ()
+        found = _exif(tags)
     except Exception:  # ExifRead raises almost anything on malformed tags
+        found = Exif()
+    if not found.tags:
         return Exif(), ("exif_unreadable",)
+    # pillow-heif rewrites the orientation to 1, since libheif has already turned the pixels
+    stated = picture.image.info.get("original_orientation")
+    return (replace(found, orientation=stated) if stated else found), ()
 
 
 def _exif(tags: dict[str, Any]) -> Exif:

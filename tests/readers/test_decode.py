@@ -8,9 +8,10 @@ import zlib
 
 import numpy as np
 import pytest
-from pictures import encoded, photo
+from pictures import encoded, exif_block, photo
 from PIL import Image
 
+from sidscan.readers import exif
 from sidscan.readers.decode import UnsupportedPicture, decode
 
 
@@ -23,6 +24,31 @@ def test_every_format_gives_pillows_pixels(picture_format: str) -> None:
     assert picture.format == picture_format
     assert (picture.width, picture.height) == (300, 260)
     assert np.array_equal(picture.window(20, 10, 224), expected)
+
+
+def test_heic_is_read_with_the_extra() -> None:
+    pytest.importorskip("pillow_heif")
+    image = photo(300, 260)
+    decode(encoded(image, "PNG"))  # registers the opener, which the test's own encoding needs too
+    data = encoded(image, "HEIF", quality=95)
+    picture = decode(data)
+    assert (picture.format, picture.width, picture.height, picture.flags) == ("HEIF", 300, 260, ())
+    assert np.abs(picture.window(0, 0, 224).astype(int) - np.asarray(image)[:224, :224]).mean() < 12
+
+
+def test_heic_rotation_is_applied_by_its_decoder_and_flagged() -> None:
+    pytest.importorskip("pillow_heif")
+    decode(encoded(photo(8, 8), "PNG"))
+    data = encoded(photo(300, 200), "HEIF", exif=exif_block())
+    picture = decode(data)
+    assert (picture.width, picture.height, picture.flags) == (200, 300, ("rotated_by_container",))
+    assert exif.read(picture, data)[0].orientation == 6
+
+
+def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidscan.readers.decode._heif_available", lambda: False)
+    with pytest.raises(UnsupportedPicture, match=r"pip install 'sidscan\[heic\]'"):
+        decode(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1")
 
 
 def test_mpo_shows_its_first_picture() -> None:

@@ -1,0 +1,113 @@
+"""The bundled detector: its encoder, its file, its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from sidscan.training.card_text import render
+from sidscan.training.mini import load, ten_crop
+from torch import Tensor
+
+import sidscan.weights
+from sidscan.models.backbones.mini import MiniEncoder, content_span, dct_filters, halved
+from sidscan.models.heads import RineHead
+
+Network: TypeAlias = tuple[MiniEncoder, RineHead]
+WEIGHTS = Path(sidscan.weights.__path__[0])
+
+
+def crops(count: int, side: int = 224) -> Tensor:
+    """Smooth colour fields with noise, never black at the border, (count, 3, side, side) uint8."""
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.rand(count, 3, 8, 8, generator=generator) * 180 + 30
+    smooth = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
+    return (smooth + 8 * torch.randn(smooth.shape, generator=generator)).clamp(1, 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Network:
+    encoder, head, _ = load(WEIGHTS / "mini.safetensors")
+    return encoder, head
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", [(224, 224), (96, 300), (65, 64)], ids=["crop", "wide", "odd"])
+def test_features_have_the_stated_shape(shipped: Network, shape: tuple[int, int]) -> None:
+    encoder, head = shipped
+    features = encoder(crops(2, 300)[:, :, : shape[0], : shape[1]])
+    assert features.shape == (2, encoder.blocks, encoder.width)
+    assert features.dtype == torch.float32
+    assert head(features).shape == (2,)
+
+
+@torch.inference_mode()
+def test_a_crop_does_not_depend_on_its_neighbours(shipped: Network) -> None:
+    encoder, _ = shipped
+    batch = crops(3)
+    torch.testing.assert_close(encoder(batch)[1:2], encoder(batch[1:2]), rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_zero_padding_changes_nothing(shipped: Network) -> None:
+    encoder, _ = shipped
+    picture = crops(1, 128)
+    padded = torch.nn.functional.pad(picture, (0, 96, 0, 96))
+    for small, large in zip(encoder.describe(picture), encoder.describe(padded), strict=True):
+        torch.testing.assert_close(small, large, rtol=1e-3, atol=1e-3)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("side", [224, 8, 1], ids=["black", "tiny", "pixel"])
+def test_pictures_without_content_give_finite_logits(shipped: Network, side: int) -> None:
+    encoder, head = shipped
+    black = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    black[:, :, 100 : 100 + side % 224, 100 : 100 + side % 224] = 77
+    assert head(encoder(black)).isfinite().all()
+
+
+def test_content_span_fills_gaps_and_keeps_borders_out() -> None:
+    lit = torch.tensor([[0.0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]])
+    expected = torch.tensor([[0.0, 1, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    assert torch.equal(content_span(lit), expected)
+
+
+def test_dct_filters_are_orthonormal() -> None:
+    flat = dct_filters().flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(64), rtol=0, atol=1e-6)
+
+
+def test_halved_is_the_mean_of_two_by_two() -> None:
+    planes = torch.rand(2, 3, 7, 10)
+    torch.testing.assert_close(halved(planes), torch.nn.functional.avg_pool2d(planes, 2))
+
+
+def test_ten_crop_takes_corners_centre_and_mirror_images() -> None:
+    picture = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
+    views = ten_crop(picture)
+    assert views.shape == (10, 3, 224, 224)
+    assert torch.equal(views[3], torch.from_numpy(picture[36:, 77:].copy()).permute(2, 0, 1))
+    assert torch.equal(views[4], torch.from_numpy(picture[18:242, 38:262].copy()).permute(2, 0, 1))
+    assert torch.equal(views[5:], views[:5].flip(3))
+
+
+def test_shipped_file_loads_strictly_into_the_default_network() -> None:
+    tensors = load_file(WEIGHTS / "mini.safetensors")
+    encoder, head_state = MiniEncoder(), {n[5:]: t for n, t in tensors.items() if n.startswith("head.")}
+    encoder.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("encoder.")}, strict=True)
+    head = RineHead.shaped_like(head_state)
+    head.load_state_dict(head_state, strict=True)
+    assert (head.blocks, head.width) == (encoder.blocks, encoder.width)
+
+
+def test_card_describes_the_shipped_file() -> None:
+    card = json.loads((WEIGHTS / "mini.json").read_text(encoding="utf-8"))
+    weights = WEIGHTS / "mini.safetensors"
+    assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert card["threshold"] == float(load(weights)[2]["threshold"])
+    assert (WEIGHTS / "mini.md").read_text(encoding="utf-8") == render(card)
