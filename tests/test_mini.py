@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sidscan.training.card_text import render
-from sidscan.training.mini import load, ten_crop
+from sidscan.training.mini import load, ten_crop, tournament_head
 from torch import Tensor
 
 import sidscan.weights
@@ -85,6 +85,23 @@ def test_dct_filters_are_orthonormal() -> None:
 def test_halved_is_the_mean_of_two_by_two() -> None:
     planes = torch.rand(2, 3, 7, 10)
     torch.testing.assert_close(halved(planes), torch.nn.functional.avg_pool2d(planes, 2))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("schools", [1, 5, 16])
+def test_the_head_is_the_highest_reading(schools: int) -> None:
+    generator = torch.Generator().manual_seed(schools)
+    importance = torch.rand(12, schools, generator=generator)
+    importance /= importance.sum(dim=0)
+    features = 3 * torch.randn(20, 12, schools, generator=generator)
+    highest = (features * importance).sum(dim=1).amax(dim=1)
+    head = tournament_head(importance, slope=0.7, bias=-0.3)
+    torch.testing.assert_close(head(features), 0.7 * highest - 0.3, rtol=1e-5, atol=1e-5)
+
+
+def test_the_head_refuses_more_schools_than_it_can_rank() -> None:
+    with pytest.raises(ValueError, match="17 schools"):
+        tournament_head(torch.full((12, 17), 1 / 12), slope=1.0, bias=0.0)
 
 
 def test_ten_crop_takes_corners_centre_and_mirror_images() -> None:
