@@ -66,7 +66,7 @@ def scan(config: ScanConfig) -> Iterator[Finding]:
 
     run = open_scan(config)
     try:
-        yield from list(run.journal.findings()) if run.kept else ()
+        yield from run.journal.findings()
         yield from run
     finally:
         run.journal.close()

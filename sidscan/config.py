@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from sidscan.errors import UsageError
 
 Crops = Literal["ten", "center"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -24,7 +26,7 @@ class ScanConfig:
         precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
         hidden: look into hidden files and folders too.
         workers: threads that read and decode; None means one per core.
-        batch: crops given to the encoder at once.
+        batch: crops gathered for a pass through the encoder; those of one picture stay together.
         journal: file that holds the run's durable record; None keeps it in memory.
         fresh: forget what an earlier run recorded in ``journal``.
         retry_failed: read inputs again that failed in an earlier run.
@@ -48,3 +50,21 @@ class ScanConfig:
     exclude: tuple[Path, ...] = ()
     max_bytes: int = 1 << 30
     timeout: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuses what no scan could mean.
+
+        Raises:
+            UsageError: nothing is named, or an option has an unknown value.
+        """
+        if isinstance(self.inputs, str) or isinstance(self.lists, str):
+            raise UsageError("inputs and lists are tuples of names", 'Write inputs=("./images",).')
+        if not self.inputs and not self.lists:
+            raise UsageError(
+                "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
+            )
+        for value, known in ((self.crops, Crops), (self.device, Device), (self.precision, Precision)):
+            if value not in get_args(known):
+                raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
+        if self.batch < 1 or (self.workers is not None and self.workers < 1) or self.max_bytes < 1:
+            raise UsageError("batch, workers and max_bytes are at least 1")

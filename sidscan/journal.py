@@ -57,6 +57,8 @@ class Journal:
             raise self._trouble(error) from error
 
     def _prepare(self, fresh: bool) -> None:
+        if sqlite3.sqlite_version_info < (3, 33):  # UPDATE ... FROM
+            raise sqlite3.NotSupportedError(f"SQLite {sqlite3.sqlite_version} is too old, 3.33 is needed")
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # two scans never share one record
         self._db.execute("PRAGMA synchronous=FULL")
         with self._db:
@@ -87,7 +89,7 @@ class Journal:
 
     def header(self) -> dict[str, Any]:
         """What `note` recorded."""
-        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM header")}
+        return {key: json.loads(value) for key, value in self._read("SELECT key, value FROM header")}
 
     def enumerate(self, items: Iterable[Item], settings: str, retry_failed: bool = False) -> tuple[int, int]:
         """Record all inputs of the run, keeping earlier findings that still hold.
@@ -102,44 +104,48 @@ class Journal:
             self._db.execute("CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL")
             self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
             self._db.execute("DELETE FROM items")
-            repeated = 0
+            named = 0
             for item in items:
-                row = (os.fsencode(item.name), item.kind.value, item.stamp, item.skip)
-                added = self._db.execute(
-                    "INSERT OR IGNORE INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?)", row
-                ).rowcount
-                repeated += 1 - added
+                # What a walk left out (a link, say) is read after all if somebody also named it.
+                self._db.execute(
+                    """INSERT INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO
+                    UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
+                    (os.fsencode(item.name), item.kind.value, item.stamp, item.skip),
+                )
+                named += 1
             kept = self._keep(settings, retry_failed)
             self._db.execute("DROP TABLE earlier")
-        return kept, repeated
+        return kept, named - self.counts().enumerated
 
     def _keep(self, settings: str, retry_failed: bool) -> int:
-        statuses = [Status.SCORED.value] if retry_failed else [Status.SCORED.value, Status.FAILED.value]
+        """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
+        stages = [] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value]
         return self._db.execute(
             """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
             FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
-            AND e.skip = items.skip AND e.settings = ? AND e.status IN (SELECT value FROM json_each(?))""",
-            (settings, json.dumps(statuses)),
+            AND e.skip = items.skip AND e.settings = ? AND (e.status = ? OR
+            json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))""",
+            (settings, Status.SCORED.value, json.dumps(stages)),
         ).rowcount
 
     def pending(self) -> Iterator[Item]:
         """Inputs without a finding, in order; safe to call `append` meanwhile."""
         last = -1
-        while rows := self._db.execute(
+        query = (
             "SELECT position, name, kind, stamp, skip FROM items WHERE finding IS NULL AND position > ? "
-            "ORDER BY position LIMIT 1000",
-            (last,),
-        ).fetchall():
+            "ORDER BY position LIMIT 1000"
+        )
+        while rows := self._read(query, (last,)).fetchall():
             for last, name, kind, stamp, skip in rows:  # noqa: B007  (the query reads it)
                 yield Item(os.fsdecode(name), Kind(kind), stamp, skip)
 
     def append(self, findings: Iterable[Finding], settings: str) -> None:
         """Record findings durably: when this returns, they survive."""
         with self._writing():
-            self._db.executemany(
-                "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?",
-                [(f.status.value, settings, dumps(f), os.fsencode(f.name)) for f in findings],
-            )
+            rows = [(f.status.value, settings, dumps(f), os.fsencode(f.name)) for f in findings]
+            query = "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?"
+            if self._db.executemany(query, rows).rowcount != len(rows):
+                raise sqlite3.IntegrityError("a finding belongs to no input of this run")
 
     def findings(self) -> Iterator[Finding]:
         """All findings, in the order of the inputs."""
@@ -150,8 +156,14 @@ class Journal:
 
     def counts(self) -> Counts:
         """How many inputs there are, and how they ended."""
-        rows = dict(self._db.execute("SELECT status, count(*) FROM items GROUP BY status").fetchall())
+        rows = dict(self._read("SELECT status, count(*) FROM items GROUP BY status").fetchall())
         return Counts(sum(rows.values()), *(rows.get(status.value, 0) for status in Status))
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -170,7 +182,7 @@ class Journal:
             )
         return OutputError(
             f"can't keep the run's record in {where}: {error}",
-            "Choose a writable place with free space with --journal FILE, or start over with --fresh.",
+            "Name a new file in a writable folder with free space with --journal FILE.",
         )
 
 

@@ -11,6 +11,7 @@ from sidscan import scoring
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.engines import local
+from sidscan.errors import OutputError
 from sidscan.journal import Journal
 from sidscan.models import detectors
 from sidscan.readers import decode, read
@@ -47,6 +48,10 @@ class Scan:
             findings = scoring.score(batch, self.runtime, _now())
             self.journal.append(findings, settings)
             yield from findings
+        if self.counts().pending:
+            raise OutputError(
+                f"{self.counts().pending} inputs have no finding in the record", "Run it again."
+            )
         self.journal.note({"finished": _now()})
 
     def counts(self) -> Counts:
@@ -68,9 +73,13 @@ def open_scan(config: ScanConfig) -> Scan:
     names, choice = detectors.choose(config.models)
     runtime = PyTorchRuntime(detectors.load(names), config.device, config.precision)
     journal = Journal(config.journal, config.fresh)
-    journal.note(_run_facts(config, runtime, choice))
-    settings = scoring.settings(config, runtime)
-    kept, repeated = journal.enumerate(open_sources(config), settings, config.retry_failed)
+    try:
+        settings = scoring.settings(config, runtime)
+        kept, repeated = journal.enumerate(open_sources(config), settings, config.retry_failed)
+        journal.note(_run_facts(config, runtime, choice))
+    except BaseException:
+        journal.close()
+        raise
     return Scan(config, journal, runtime, choice, kept, repeated)
 
 
@@ -78,6 +87,7 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
     return {
         "sidscan_version": __version__,
         "started": _now(),
+        "finished": None,
         "models": [asdict(detector) for detector in runtime.detectors],
         "model_choice": choice,
         "model_provenance": _provenance(runtime),

@@ -21,7 +21,7 @@ LEVELS = (
     ("models",),
     ("config",),
     ("records",),
-    ("errors", "weights", "_version"),
+    ("errors", "weights", "terminal", "_version"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FREE = ("training", "exporters")  # use the product as anybody may
@@ -31,6 +31,8 @@ def imports(path: Path) -> set[str]:
     """Rooms of sidscan that a module imports."""
     rooms = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path}: the product imports by full name only")
         if isinstance(node, ast.ImportFrom) and node.module == "sidscan":
             rooms |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sidscan."):

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,36 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "TEST_PATH": here}, check=False)
     assert done.returncode == -9
     assert [one.name for one in Journal(path).findings()] == ["a"]
+
+
+def test_commits_reach_the_disk(path: Path) -> None:
+    """kill -9 can't show this; SQLite's FULL calls fsync before a commit returns."""
+    (level,) = Journal(path)._db.execute("PRAGMA synchronous").fetchone()
+    assert level == 2
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run.journal")
+    journal.enumerate(items("a", "b"), "settings")
+    unread = replace(finding("a", Status.FAILED), stage=Stage.FETCH)
+    journal.append([unread, finding("b", Status.FAILED)], "settings")
+    assert journal.enumerate(items("a", "b"), "settings") == (1, 0)
+    assert [item.name for item in journal.pending()] == ["a"]
+
+
+def test_a_named_file_beats_what_a_walk_left_out() -> None:
+    journal = Journal(None)
+    assert journal.enumerate([Item("link", skip="a link"), Item("link", stamp="1:1")], "settings") == (0, 1)
+    assert list(journal.pending()) == [Item("link", stamp="1:1")]
+    assert journal.enumerate([Item("link", stamp="1:1"), Item("link", skip="a link")], "settings") == (0, 1)
+    assert list(journal.pending()) == [Item("link", stamp="1:1")]
+
+
+def test_a_finding_of_no_input_is_an_error() -> None:
+    journal = Journal(None)
+    journal.enumerate(items("a"), "settings")
+    with pytest.raises(OutputError, match="belongs to no input"):
+        journal.append([finding("b")], "settings")
 
 
 def test_two_scans_never_share_a_record(path: Path) -> None:

@@ -83,8 +83,13 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
     ],
 )
 def test_words_are_relative_to_the_threshold(score_value: float, threshold: float, word: str) -> None:
-    logit = math.log(score_value / (1 - score_value)) + 1e-9
-    assert evidence(logit, threshold) == word
+    logit = math.log(score_value / (1 - score_value))
+    assert evidence(logit + 1e-12, threshold) == word
+
+
+def test_the_threshold_itself_is_moderate() -> None:
+    assert evidence(0.0, 0.5) == "moderate"
+    assert evidence(-1e-12, 0.5) == "weak"
 
 
 @pytest.mark.parametrize(("logit", "expected"), [(0.0, 0.5), (1000.0, 1.0), (-1000.0, 0.0)])

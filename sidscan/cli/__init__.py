@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
+import threading
 
 import click
 
 from sidscan._version import __version__
+from sidscan.engines.local import READER_THREADS
 from sidscan.errors import ExitCode, SidscanError
+from sidscan.terminal import safe
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
@@ -53,6 +57,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point: runs the command line and exits with a documented code (`errors.ExitCode`)."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names and EXIF need not fit a legacy code page
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
     try:
         code = cli.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -63,6 +70,8 @@ def main() -> None:
     except SidscanError as error:
         code = _say(str(error), error.exit_code)
     _give_up_unread_output()
+    if code == ExitCode.INTERRUPTED and any(t.name.startswith(READER_THREADS) for t in threading.enumerate()):
+        os._exit(code)  # sys.exit would wait for readers that hang in a download or a codec
     sys.exit(int(code or 0))
 
 
@@ -70,10 +79,10 @@ def _give_up_unread_output() -> None:
     """Where nobody reads standard output any more, Python's own flush at exit would only complain."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: ExitCode) -> ExitCode:
-    click.echo(f"sidscan: {message}", err=True)
+    click.echo(safe(f"sidscan: {message}"), err=True)
     return code

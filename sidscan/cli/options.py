@@ -30,7 +30,8 @@ def inputs() -> Decorator:
             "lists",
             multiple=True,
             metavar="FILE",
-            help="Read paths or URLs from FILE, one per line; '-' is standard input. Repeatable.",
+            help="Read paths or URLs from FILE, one per line; '-' is standard input. "
+            "Lines that start with # are left out. Repeatable.",
         ),
         click.option("--hidden", is_flag=True, help="Look into hidden files and folders too."),
         click.option(
@@ -45,7 +46,7 @@ def inputs() -> Decorator:
             type=click.FloatRange(min=0, min_open=True),
             default=20.0,
             show_default=True,
-            help="Seconds a URL may take to connect, or stall; ten times that to complete.",
+            help="Seconds a URL may take to connect, or stall; ten times that for its body.",
         ),
     )
 
@@ -87,7 +88,7 @@ def model() -> Decorator:
             type=click.IntRange(min=1),
             default=40,
             show_default=True,
-            help="Crops per pass through the encoder.",
+            help="Crops gathered for a pass through the encoder; a picture's stay together.",
         ),
         click.option(
             "--workers",

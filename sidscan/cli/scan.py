@@ -14,6 +14,7 @@ from sidscan.cli import options
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.records import Counts, Finding
+from sidscan.terminal import safe
 
 
 @click.command("scan")
@@ -26,7 +27,7 @@ def command(
     """Score pictures and write reports.
 
     Every picture below a FOLDER, every FILE and every URL becomes one row, whether it could be read or not.
-    A file that is no picture, a link or a special file becomes a row with status 'skipped'.
+    What is no picture, and links and special files below a FOLDER, become rows with status 'skipped'.
     Nothing is sent anywhere, and nothing is fetched unless an input is a URL.
 
     \b
@@ -57,10 +58,13 @@ def command(
         writer.check()
     journal = journal or _default_journal(outs)
     own_files = tuple(Path(out) for out in outs if out != "-") + _journal_files(journal)
+    _check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
     say = _silent if quiet else _say
 
     run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
-    say(f"model: {', '.join(d.name for d in run.runtime.detectors)} ({run.choice})")
+    (_say if run.choice.startswith("fallback") else say)(
+        f"model: {', '.join(d.name for d in run.runtime.detectors)} ({run.choice})"
+    )
     say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
     if run.repeated:
         say(f"{run.repeated} inputs were named more than once; each is scanned once")
@@ -75,6 +79,16 @@ def command(
     say(_summary(run.journal.findings(), run.counts()))
     say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
     return _exit_code(run.counts())
+
+
+def _check_distinct(own_files: tuple[Path, ...], inputs: tuple[str, ...]) -> None:
+    """What is written must not replace what is read, nor one another."""
+    resolved = [path.resolve() for path in own_files]
+    for name in inputs:
+        if Path(name).resolve() in resolved:
+            raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
+    if len(set(resolved)) < len(resolved):
+        raise UsageError("two reports, or a report and the journal, have the same name", "Name them apart.")
 
 
 def _default_journal(outs: tuple[str, ...]) -> Path | None:
@@ -128,7 +142,7 @@ def _exit_code(counts: Counts) -> ExitCode:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    click.echo(safe(words), err=True)
 
 
 def _silent(words: str) -> None:

@@ -10,21 +10,21 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+READER_THREADS = "sidscan-reader"
 _AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
 
 
 def map_ordered(function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None) -> Iterator[R]:
     """Results in the order of the tasks; at most ``2 * workers`` tasks are in flight or untaken."""
     workers = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers, thread_name_prefix="sidscan-reader") as pool:
-        window: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                window.append(pool.submit(function, task))
-                if len(window) >= _AHEAD * workers:
-                    yield window.popleft().result()
-            while window:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREADS)
+    window: deque[Future[R]] = deque()
+    try:
+        for task in tasks:
+            window.append(pool.submit(function, task))
+            if len(window) >= _AHEAD * workers:
                 yield window.popleft().result()
-        finally:
-            for future in window:  # the consumer stopped early
-                future.cancel()
+        while window:
+            yield window.popleft().result()
+    finally:  # a consumer that stopped early does not wait for tasks in flight
+        pool.shutdown(wait=not window, cancel_futures=True)

@@ -9,10 +9,12 @@ TorchScript archives, which OpenAI's CLIP is, and how it treats a malformed file
 
 from __future__ import annotations
 
+import lzma
 import math
 import pickletools
 import reprlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +93,7 @@ def read(path: Path) -> dict[str, Tensor]:
             content = unpickle(_member(archive, f"{root}/data.pkl", MAX_PICKLE))
             storages = _Storages(archive, root)
             return {name: storages.tensor(name, ref) for name, ref in _tensors(content)}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise MalformedError(f"the zip archive is damaged: {error}") from error
     except (
         ValueError,
@@ -115,7 +117,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> str:
         if not info.filename.startswith(f"{roots[0]}/data/"):
             continue
         if info.compress_type != zipfile.ZIP_STORED:
-            raise MalformedError(f"{info.filename} is compressed, which PyTorch never does")
+            raise MalformedError(f"{shown(info.filename)} is compressed, which PyTorch never does")
         stored += info.file_size
     if stored > size:
         raise MalformedError(f"the archive declares {stored} bytes of weights but is {size} bytes long")

@@ -141,10 +141,10 @@ class Bundled:
             facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             missing = {"sha256", "threshold", "metrics"} - facts.keys()
         except (OSError, ValueError, AttributeError) as error:
-            raise ModelError(f"the card of the bundled model can't be read: {path}", _REINSTALL) from error
+            raise ModelError(f"the card of the bundled model can't be read: {path}", REINSTALL) from error
         if missing:
             raise ModelError(
-                f"the card of the bundled model lacks {', '.join(sorted(missing))}: {path}", _REINSTALL
+                f"the card of the bundled model lacks {', '.join(sorted(missing))}: {path}", REINSTALL
             )
         return facts
 
@@ -156,7 +156,7 @@ class Bundled:
         )
 
 
-_REINSTALL = "Reinstall sidscan; this file is part of the package."
+REINSTALL = "Reinstall sidscan; this file is part of the package."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,10 +213,13 @@ class CatalogEntry:
 
 MINI = "mini"
 
+# OpenAI CLIP's own normalisation (paper, section 4.1)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _CLIP_VIEW = View(
     crop=224,
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    std=(0.26862954, 0.26130258, 0.27577711),
+    mean=CLIP_MEAN,
+    std=CLIP_STD,
     about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
 )
 

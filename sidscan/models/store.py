@@ -25,11 +25,10 @@ from platformdirs import user_data_path
 
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed, UsageError
 from sidscan.models import download
-from sidscan.models.catalog import CATALOG, Algorithm, Bundled, CatalogEntry, find
+from sidscan.models.catalog import CATALOG, REINSTALL, Algorithm, Bundled, CatalogEntry, find
 
 BY_USER = "sha256 given by the user"
 BUNDLED = "bundled"
-_REINSTALL = "Reinstall sidscan; this file is part of the package."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Store:
         """
         installed = self.installed(name)
         if installed is None and find(name, self.catalog).url is None:
-            raise ModelNotInstalled(f"{name} is missing from this installation", _REINSTALL)
+            raise ModelNotInstalled(f"{name} is missing from this installation", REINSTALL)
         if installed is None:
             raise ModelNotInstalled(
                 f"{name} is not installed",
@@ -363,7 +362,7 @@ def _changed(installed: Installed, words: str, digest: str, expected: str) -> Di
 
 def _again(installed: Installed) -> str:
     if installed.origin == BUNDLED:
-        return _REINSTALL
+        return REINSTALL
     if installed.verified_by == BY_USER:
         return "Import the file again with `sidscan models import`."
     return f"`sidscan models pull {installed.entry.name}` fetches it again."

@@ -7,7 +7,7 @@ Flags (remarks that stand in the picture's row):
     ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are looked at
     ``rotated_by_container``  HEIC states its rotation outside of EXIF; libheif always applies it
     ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
-    ``exif_unreadable``    EXIF is present but malformed
+    ``exif_unreadable``    EXIF is present but no tag of it can be read
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from PIL import Image, UnidentifiedImageError
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_MODES_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
+# Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnsupportedPicture(Exception):
@@ -60,7 +62,7 @@ class Picture:
         canvas = np.zeros((side, side, 3), dtype=np.uint8)
         x0, y0 = max(left, 0), max(top, 0)
         x1, y1 = min(left + side, self.width), min(top + side, self.height)
-        part = np.asarray(_to_rgb(self.image.crop((x0, y0, x1, y1))))
+        part = np.asarray(self.image.crop((x0, y0, x1, y1)).convert("RGB"))
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = part
         return canvas
 
@@ -72,14 +74,15 @@ def decode(data: bytes) -> Picture:
         UnsupportedPicture: no supported format, or pixels without a defined 8-bit reading.
         Exception: whatever Pillow or its codecs raise on malformed files.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is a flag or an error
-        image = _open(data)
-        frames = int(getattr(image, "n_frames", 1))
-        picture_format = image.format or "unknown"
-        image.load()
+    image = _open(data)
+    frames = int(getattr(image, "n_frames", 1))
+    picture_format = image.format or "unknown"
+    bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
+    image.load()
+    _drop_misleading_text(image)
+    flags = _flags(image, frames, bits)
     _check_samples(image)
-    return Picture(image, picture_format, tuple(_flags(image, frames)))
+    return Picture(_eight_bit_grey(image, bits), picture_format, flags)
 
 
 @cache
@@ -116,18 +119,41 @@ def _why_unidentified(data: bytes) -> str:
         return "the file is empty"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _heif_available():
         return "HEIC needs the extra: pip install 'sidscan[heic]'"
-    return f"not a picture of a supported format ({', '.join(FORMATS)}, HEIC with the extra)"
+    return f"not a picture of a supported format, or damaged at its start ({', '.join(FORMATS)}, HEIC)"
 
 
-def _flags(image: Image.Image, frames: int) -> list[str]:
+def _drop_misleading_text(image: Image.Image) -> None:
+    """PNG text chunks land among Pillow's own facts, under any name the file's author liked."""
+    if not isinstance(image.info.get("transparency"), int | bytes | tuple):
+        image.info.pop("transparency", None)
+
+
+def _bits_per_sample(image: Image.Image, data: bytes) -> int:
+    """Bits per sample as stored; 8 where nothing says more."""
+    if image.format == "TIFF":
+        stated = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, 8)
+        return int(max(stated) if isinstance(stated, tuple) else stated)
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    if image.format == "AVIF":
+        # AV1 Image File Format, section 2.2.1: of av1C's third byte, bit 6 is high_bitdepth, bit 5 twelve_bit
+        _, found, box = data.partition(b"av1C")
+        depth = box[2] if found and len(box) > 2 else 0
+        return 8 if not depth & 0x40 else 12 if depth & 0x20 else 10
+    modes = (tile[3] for tile in getattr(image, "tile", ()))
+    return 16 if any(";16" in str(mode) for mode in modes) else 8
+
+
+def _flags(image: Image.Image, frames: int, bits: int) -> tuple[str, ...]:
     checks = {
         "first_frame": frames > 1,
-        "alpha_dropped": image.mode in _MODES_WITH_ALPHA or "transparency" in image.info,
+        "alpha_dropped": image.has_transparency_data,
         "cmyk_converted": image.mode == "CMYK",
-        "reduced_to_8_bit": image.mode.startswith("I;16") or image.info.get("bit_depth", 8) > 8,
-        "rotated_by_container": image.info.get("original_orientation") not in (None, 1),
+        "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
+        "rotated_by_container": image.format == "HEIF"
+        and image.info.get("original_orientation", 1) not in (None, 1),
     }
-    return [flag for flag, raised in checks.items() if raised]
+    return tuple(flag for flag, raised in checks.items() if raised)
 
 
 def _check_samples(image: Image.Image) -> None:
@@ -144,8 +170,10 @@ def _check_samples(image: Image.Image) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # convert("RGB") would clip at 255 instead of scaling
-        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(upper).convert("RGB")
-    return image.convert("RGB")
+def _eight_bit_grey(image: Image.Image, bits: int) -> Image.Image:
+    """16-bit grey as its upper 8 bits; Pillow's own conversion would clip at 255, and forget WhiteIsZero."""
+    if not image.mode.startswith("I;16"):
+        return image
+    values = (np.asarray(image).astype(np.uint16) >> (bits - 8)).astype(np.uint8)
+    white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
+    return Image.fromarray(~values if white_is_zero else values)

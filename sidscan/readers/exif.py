@@ -25,7 +25,7 @@ logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would l
 
 def read(picture: Picture, data: bytes) -> tuple[Exif, tuple[str, ...]]:
     """EXIF of a picture and remarks on it; malformed EXIF is a remark, never an error."""
-    block = data if picture.format == "TIFF" else picture.image.info.get("exif")
+    block = data if picture.format == "TIFF" else _block(picture.image.info)
     if not block:
         return Exif(), ()
     try:
@@ -38,8 +38,20 @@ def read(picture: Picture, data: bytes) -> tuple[Exif, tuple[str, ...]]:
     if not found.tags:
         return Exif(), ("exif_unreadable",)
     # pillow-heif rewrites the orientation to 1, since libheif has already turned the pixels
-    stated = picture.image.info.get("original_orientation")
+    stated = picture.image.info.get("original_orientation") if picture.format == "HEIF" else None
     return (replace(found, orientation=stated) if stated else found), ()
+
+
+def _block(facts: dict[Any, Any]) -> bytes | None:
+    """The EXIF block among Pillow's facts; in PNG it may be hexadecimal text below three header lines."""
+    block = facts.get("exif")
+    if isinstance(block, bytes):
+        return block
+    profile = facts.get("Raw profile type exif")
+    try:
+        return bytes.fromhex("".join(profile.split("\n")[3:])) if isinstance(profile, str) else None
+    except ValueError:
+        return b"not hexadecimal"  # present but unreadable, which is a remark
 
 
 def _exif(tags: dict[str, Any]) -> Exif:
@@ -61,6 +73,8 @@ def _text(tags: dict[str, Any], name: str) -> str | None:
     if name not in tags:
         return None
     values = tags[name].values
+    if isinstance(values, bytes):
+        values = values.decode("utf-8", "backslashreplace")
     text = values if isinstance(values, str) else str(tags[name])
     return text.strip(" \x00")[:_LONGEST_TEXT] or None
 

@@ -7,10 +7,11 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from sidscan.errors import OutputError
 from sidscan.records import Record
+from sidscan.terminal import safe
 
 STDOUT = "-"
 
@@ -65,11 +66,19 @@ class Report(ABC):
             ) from error
 
     def _print(self, record: Record) -> None:
+        out = cast(TextIO, _TerminalSafe(sys.stdout)) if sys.stdout.isatty() else sys.stdout
         try:
-            self.render(record, sys.stdout)
+            self.render(record, out)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            raise OutputError("standard output was closed before the report was complete") from error
+            raise OutputError(
+                "standard output was closed before the report was complete",
+                "Give --out FILE to keep a whole one.",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
+            ) from error
 
     def _replace(self, path: Path, record: Record) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -83,6 +92,17 @@ class Report(ABC):
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+class _TerminalSafe:
+    """Standard output on a terminal, where a picture's EXIF must not move the cursor."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write with control characters made visible."""
+        return self._terminal.write(safe(text))
 
 
 def _umask() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any, TextIO
 
@@ -41,28 +40,31 @@ class CsvReport(Report):
     """The CSV report (RFC 4180, UTF-8).
 
     The first model's columns are bare (``score``); those of further models carry its name
-    (``rine-2class.score``). A text that a spreadsheet would run as a formula gets a leading apostrophe.
+    (``rine-2class.score``). Rows without a score name the models all the same. A text that a spreadsheet
+    would run as a formula gets a leading apostrophe.
     """
 
     def render(self, record: Record, file: TextIO) -> None:
         """Write the header and all rows, ten thousand at a time."""
         header = record.header()
-        run = {name: header.get(name) for name in _RUN_COLUMNS}
-        models = [str(model["name"]) for model in header["models"]]
-        findings = record.findings()
-        rows = [_row(finding, run, models) for finding in islice(findings, _ROWS_AT_ONCE)]
-        first = True
-        while rows or first:
-            frame = pd.DataFrame(
-                rows, columns=_columns(models), dtype=object
-            )  # object: numbers stay as they are
-            frame.to_csv(file, index=False, header=first, lineterminator="\n")
-            rows = [_row(finding, run, models) for finding in islice(findings, _ROWS_AT_ONCE)]
-            first = False
+        prefixes = {
+            model["name"]: f"{model['name']}." if i else "" for i, model in enumerate(header["models"])
+        }
+        same = _same_cells(header, prefixes)
+        rows = (_row(finding, same, prefixes) for finding in record.findings())
+        _write([], file, columns := _columns(prefixes), header=True)
+        while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+            _write(chunk, file, columns)
 
 
-def _columns(models: Sequence[str]) -> list[str]:
-    scores = [_prefix(models, model) + column for model in models for column in _SCORE_COLUMNS]
+def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header: bool = False) -> None:
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
+    # This line end makes the writer quote a carriage return within a text, too.
+    frame.to_csv(file, index=False, header=header, lineterminator="\r\n")
+
+
+def _columns(prefixes: dict[str, str]) -> list[str]:
+    scores = [prefix + column for prefix in prefixes.values() for column in _SCORE_COLUMNS]
     return [
         *("path", "status", "error_stage", "error_class", "error_message"),
         *scores,
@@ -70,7 +72,16 @@ def _columns(models: Sequence[str]) -> list[str]:
     ]
 
 
-def _row(finding: Finding, run: dict[str, Any], models: Sequence[str]) -> dict[str, Any]:
+def _same_cells(header: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
+    """What is the same in every row: the run, and which models were asked."""
+    cells = {name: header.get(name) for name in _RUN_COLUMNS}
+    for model in header["models"]:
+        prefix = prefixes[model["name"]]
+        cells |= {f"{prefix}model": model["name"], f"{prefix}model_digest": model["digest"]}
+    return cells
+
+
+def _row(finding: Finding, same: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
     row = {
         "path": finding.name,
         "status": finding.status.value,
@@ -79,17 +90,13 @@ def _row(finding: Finding, run: dict[str, Any], models: Sequence[str]) -> dict[s
         "error_message": finding.message,
         "views": finding.views or None,
         **_fact_cells(finding.facts),
-        **run,
+        **same,
         "scanned_at": finding.scanned_at,
     }
     for score in finding.scores:
-        prefix = _prefix(models, score.model)
+        prefix = prefixes[score.model]
         row |= {prefix + column: getattr(score, attribute) for column, attribute in _SCORE_COLUMNS.items()}
     return {column: _cell(value) for column, value in row.items()}
-
-
-def _prefix(models: Sequence[str], model: str) -> str:
-    return "" if model == models[0] else f"{model}."
 
 
 def _fact_cells(facts: Facts) -> dict[str, Any]:

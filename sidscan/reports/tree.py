@@ -28,20 +28,14 @@ class JsonlReport(Report):
     def render(self, record: Record, file: TextIO) -> None:
         """Write all lines."""
         header = record.header()
-        run = {name: header[name] for name in _ROW_FACTS if name in header}
+        run = {name: header[name] for name in _ROW_FACTS}
         for finding in record.findings():
             file.write(_dumps({**_tree(finding), "run": run}) + "\n")
 
 
 _ROW_FACTS = (
-    "sidscan_version",
-    "model_choice",
-    "model_provenance",
-    "runtime",
-    "device",
-    "precision",
-    "decoder",
-    "crops",
+    *("sidscan_version", "models", "model_choice", "model_provenance"),
+    *("runtime", "device", "precision", "decoder"),
 )
 
 

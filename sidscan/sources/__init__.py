@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required:
     """
     if lists.is_url(name):
         yield lists.url_item(name)
-    elif Path(name).is_dir():
+    elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
         yield from paths.walk(name, config.hidden, excluded)
-    elif required and not Path(name).is_symlink() and not Path(name).exists():
+    elif required and not os.path.lexists(name):
         raise UsageError(
             f"no such file or directory: {name}", "Check the spelling, or quote a name with spaces."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from sidscan.records import Item, Kind
 
 
 def lines(source: str) -> Iterator[str]:
-    """Names in a list; blank lines and lines that start with ``#`` are comments.
+    """Names in a list; blank lines and lines that start with ``#`` are left out, as is a byte order mark.
 
     Paths are bytes on most systems: a line that is not UTF-8 is kept through surrogate escapes.
 
@@ -21,6 +22,8 @@ def lines(source: str) -> Iterator[str]:
         UsageError: the list can't be read.
     """
     if source == "-":
+        if sys.stdin is None:
+            raise UsageError("there is no standard input to read names from", "Use --list FILE.")
         yield from _names(sys.stdin.buffer)
         return
     try:
@@ -43,7 +46,7 @@ def url_item(name: str) -> Item:
 
 
 def _names(file: BinaryIO) -> Iterator[str]:
-    for line in file:
-        name = os.fsdecode(line.rstrip(b"\r\n"))
+    for number, line in enumerate(file):
+        name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
         if name.strip() and not name.startswith("#"):
             yield name

@@ -23,32 +23,44 @@ def walk(directory: str, hidden: bool, excluded: frozenset[Path]) -> Iterator[It
 
     A folder that can't be listed becomes one failed row: its message comes from reading it.
     """
+    levels = [_listed(directory, hidden)]  # a stack of its own: no folder is too deep for it
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif isinstance(entry, Item):
+            yield entry
+        elif entry.is_dir(follow_symlinks=False):
+            levels.append(_listed(entry.path, hidden))
+        elif entry.is_symlink() or not _is_one_of(entry, excluded):
+            yield _item(entry.path)
+
+
+def _listed(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        with os.scandir(directory) as found:
+            entries = [entry for entry in found if hidden or not entry.name.startswith(".")]
     except OSError:
-        yield Item(directory)
-        return
-    for entry in entries:
-        if entry.name.startswith(".") and not hidden:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(entry.path, hidden, excluded)
-        elif not excluded or Path(entry.path).resolve() not in excluded:
-            yield _item(entry.path, sniff=True)
+        return iter([Item(directory)])
+    return iter(sorted(entries, key=lambda entry: entry.name))
+
+
+def _is_one_of(entry: os.DirEntry[str], excluded: frozenset[Path]) -> bool:
+    return any(entry.name == path.name for path in excluded) and Path(entry.path).resolve() in excluded
 
 
 def single(name: str) -> Item:
     """A file that somebody named: it is read whatever its suffix, and through a link."""
     try:
         status = os.stat(name)  # noqa: PTH116  (Path() would normalise the name)
-    except OSError:
+    except (OSError, ValueError):
         return Item(name)  # reading it will say why, in its row
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
     return Item(name, stamp=_stamp(status))
 
 
-def _item(name: str, sniff: bool) -> Item:
+def _item(name: str) -> Item:
     try:
         status = os.lstat(name)
     except OSError:
@@ -57,7 +69,7 @@ def _item(name: str, sniff: bool) -> Item:
         return Item(name, skip="symbolic link, not followed")
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
-    if sniff and not _looks_like_picture(name):
+    if not _looks_like_picture(name):
         return Item(name, stamp=_stamp(status), skip=NOT_A_PICTURE)
     return Item(name, stamp=_stamp(status))
 

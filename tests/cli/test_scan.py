@@ -21,7 +21,7 @@ import pytest
 from pictures import encoded, exif_block, folder, photo
 
 from sidscan import ScanConfig, Status, scan
-from sidscan.errors import ModelNotInstalled
+from sidscan.errors import ModelNotInstalled, UsageError
 from sidscan.models.catalog import find
 
 Run = Callable[..., Any]
@@ -94,7 +94,7 @@ def test_standard_output_holds_the_report_alone(sidscan: Run, tmp_path: Path) ->
     images = folder(tmp_path / "images")
     as_csv = sidscan("scan", images)
     assert len(list(csv.DictReader(io.StringIO(as_csv.out)))) == 3
-    as_lines = sidscan("scan", images, "--out", "-", "--format", "jsonl", "--quiet")
+    as_lines = sidscan("scan", images, "--model", "mini", "--out", "-", "--format", "jsonl", "--quiet")
     assert [json.loads(line)["status"] for line in as_lines.out.splitlines()] == ["scored"] * 3
     assert as_lines.err == ""
 
@@ -109,7 +109,8 @@ def test_a_reader_that_has_enough_is_no_traceback(tmp_path: Path) -> None:
     assert process.stderr is not None
     err = process.stderr.read()
     assert process.wait(timeout=60) == 7
-    assert err.endswith("sidscan: standard output was closed before the report was complete\n")
+    assert "sidscan: standard output was closed before the report was complete\nGive --out FILE" in err
+    assert "Traceback" not in err
 
 
 def test_the_centre_crop_is_one_view(sidscan: Run, tmp_path: Path) -> None:
@@ -177,13 +178,14 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
 def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=4), tmp_path / "r.csv.journal"
     first = scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal, batch=1))
-    kept = [next(first).name, next(first).name]
+    kept = {one.name: one.scanned_at for one in (next(first), next(first))}
     first.close()  # type: ignore[attr-defined]
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "r.csv")
     assert ended.code == 0
     assert f"2 findings kept from an earlier run in {journal}" in ended.err
     assert len(rows(tmp_path / "r.csv")) == 4
-    assert {Path(name).name for name in kept} <= set(rows(tmp_path / "r.csv"))
+    made = {row["path"]: row["scanned_at"] for row in rows(tmp_path / "r.csv").values()}
+    assert {name: made[name] for name in kept} == kept
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,93 @@ def test_what_cannot_be_done_is_said(
     assert ended.code == code, ended.err
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["a.csv", "--out", "a.csv"], id="input"),
+        pytest.param(["--list", "a.csv", "--out", "./a.csv"], id="list"),
+        pytest.param(["a.csv", "--out", "r.csv", "--journal", "a.csv"], id="journal"),
+        pytest.param([".", "--out", "r.csv", "--journal", "r.csv"], id="report and journal"),
+        pytest.param([".", "--out", "r.csv", "--out", "r.csv"], id="two reports"),
+    ],
+)
+def test_nothing_that_is_read_is_overwritten(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_bytes(encoded(photo(32, 32), "JPEG"))
+    before = Path("a.csv").read_bytes()
+    assert sidscan("scan", *arguments).code == 2
+    assert Path("a.csv").read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["a.csv"]
+
+
+def test_a_failure_to_read_is_mended_by_its_own_remedy(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    assert sidscan("scan", images, "--out", tmp_path / "r.csv", "--max-bytes", "100").code == 3
+    assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
+
+
+def test_other_crops_are_another_score(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", side=400)
+    assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
+    ten = rows(tmp_path / "r.csv")
+    assert sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center").code == 0
+    assert {row["views"] for row in rows(tmp_path / "r.csv").values()} == {"1"}
+    assert all(rows(tmp_path / "r.csv")[name]["score"] != row["score"] for name, row in ten.items())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sidscan", "scan", str(folder(tmp_path / "images"))]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 7
+    assert "can't write to standard output: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_names_of_any_script_reach_any_standard_output(tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    (images / "nested" / "photo-0.jpg").rename(images / "写真.jpg")
+    command = [sys.executable, "-m", "sidscan", "scan", str(images)]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "写真.jpg" in ended.stdout.decode("utf-8")
+
+
+def test_names_never_move_the_cursor(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = sidscan("scan", "no\x1b[31m\u202esuch.jpg")
+    assert ended.code == 2
+    assert "no\\x1b[31m\\u202esuch.jpg" in ended.err
+    assert "\x1b" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="nothing named"),
+        pytest.param({"inputs": "images"}, id="a string is no tuple"),
+        pytest.param({"inputs": ("a",), "crops": "nine"}, id="crops"),
+        pytest.param({"inputs": ("a",), "device": "tpu"}, id="device"),
+        pytest.param({"inputs": ("a",), "batch": 0}, id="batch"),
+    ],
+)
+def test_the_api_refuses_what_no_scan_could_mean(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ScanConfig(**options)
+
+
+def test_a_scan_that_could_not_start_lets_go_of_its_journal(tmp_path: Path) -> None:
+    images, journal = folder(tmp_path / "images", count=1), tmp_path / "run.journal"
+    with pytest.raises(UsageError) as error:
+        next(scan(ScanConfig(inputs=("typo.jpg",), models=("mini",), journal=journal)))
+    assert error  # still referenced, as in a notebook
+    assert len(list(scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)))) == 1
 
 
 def test_cuda_is_never_replaced_in_silence(sidscan: Run, tmp_path: Path) -> None:

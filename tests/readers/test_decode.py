@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pictures import encoded, exif_block, photo
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from sidscan.readers import decode as decode_module
 from sidscan.readers import exif
 from sidscan.readers.decode import UnsupportedPicture, decode
 
@@ -105,6 +110,63 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     assert np.array_equal(picture.window(0, 0, 224)[..., 0], (values >> 8).astype(np.uint8))
 
 
+def _tiff_grey(values: np.ndarray, bits: int, white_is_zero: bool) -> bytes:
+    """An uncompressed little-endian TIFF of 8- to 16-bit grey, written by hand (TIFF 6.0, section 4)."""
+    height, width = values.shape
+    if bits == 12:
+        pairs = values.astype(np.uint32).reshape(-1, 2)
+        joined = (pairs[:, 0] << 12) | pairs[:, 1]
+        pixels = np.stack([joined >> 16, joined >> 8, joined], axis=-1).astype(np.uint8).tobytes()
+    else:
+        pixels = values.astype("<u2").tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 8)]
+    tags += [(277, 1), (278, height), (279, len(pixels))]
+    directory = struct.pack("<H", len(tags))
+    directory += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
+    return b"II*\x00" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
+
+
+@pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
+def test_deep_grey_tiffs_show_their_upper_8_bits(bits: int, white_is_zero: bool) -> None:
+    values = np.linspace(0, 2**bits - 1, 224 * 224).astype(np.uint16).reshape(224, 224)
+    picture = decode(_tiff_grey(values, bits, white_is_zero))
+    expected = (values >> (bits - 8)).astype(np.uint8)
+    assert picture.flags == ("reduced_to_8_bit",)
+    assert np.array_equal(picture.window(0, 0, 224)[..., 0], ~expected if white_is_zero else expected)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_deep_colour_pngs_are_flagged(channels: int) -> None:
+    colour_type = {2: 4, 3: 2, 4: 6}[channels]
+    values = np.random.default_rng(0).integers(0, 65536, (224, 224, channels), dtype=np.uint16)
+    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", 224, 224, 16, colour_type, 0, 0, 0)
+    picture = decode(_png((b"IHDR", header), (b"IDAT", zlib.compress(rows))))
+    assert "reduced_to_8_bit" in picture.flags
+    assert ("alpha_dropped" in picture.flags) == (channels in (2, 4))
+    assert np.array_equal(picture.window(0, 0, 224)[..., 0], (values[..., 0] >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+@pytest.mark.parametrize("key", ["transparency", "bit_depth", "original_orientation", "exif", "n_frames"])
+def test_png_text_does_not_steer_the_decoder(mode: str, key: str) -> None:
+    image = photo(224, 224).convert(mode)
+    text = PngImagePlugin.PngInfo()
+    text.add_text(key, "evil")
+    data = encoded(image, "PNG", pnginfo=text)
+    picture = decode(data)
+    assert picture.flags == ()
+    assert np.array_equal(picture.window(0, 0, 224), np.asarray(image.convert("RGB")))
+    assert exif.read(picture, data)[0].orientation is None
+
+
+def _png(*chunks: tuple[bytes, bytes]) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in (*chunks, (b"IEND", b"")))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -146,15 +208,23 @@ def test_truncated_pictures_raise(picture_format: str) -> None:
 
 
 def test_declared_size_bombs_raise_before_any_pixel_is_decoded() -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
     with pytest.raises(Image.DecompressionBombError):
-        decode(bomb)
+        decode(_png((b"IHDR", header), (b"IDAT", zlib.compress(b""))))
+
+
+def test_every_flag_is_explained_in_the_docs() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    flags = re.findall(r"^    ``(\w+)``", decode_module.__doc__ or "", flags=re.MULTILINE)
+    assert len(flags) == 7
+    assert [flag for flag in flags if f"| `{flag}` |" not in docs] == []
+
+
+def test_pillows_warnings_never_reach_the_terminal(recwarn: pytest.WarningsRecorder) -> None:
+    """Large pictures make Pillow warn; the filters, which all threads share, must not change on the way."""
+    before = list(warnings.filters)
+    data = _png((b"IHDR", struct.pack(">IIBBBBB", 10_000, 9_500, 1, 0, 0, 0, 0)))
+    with ThreadPoolExecutor(4) as pool:
+        for task in [pool.submit(decode, data) for _ in range(8)]:
+            assert task.exception() is not None
+    assert warnings.filters == before

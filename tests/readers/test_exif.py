@@ -6,7 +6,7 @@ import json
 
 import pytest
 from pictures import encoded, exif_block, photo
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from sidscan.readers import exif
 from sidscan.readers.decode import decode
@@ -24,6 +24,24 @@ def test_camera_facts(picture_format: str) -> None:
     assert (found.latitude, found.longitude) == (-33.8566667, 151.21)
     assert found.tags["GPS GPSLatitude"] == ["33/1", "51/1", "24/1"]
     json.dumps(dict(found.tags), allow_nan=False)
+
+
+def test_exif_in_a_png_text_profile() -> None:
+    block = exif_block()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n")
+    data = encoded(photo(64, 64), "PNG", pnginfo=text)
+    assert exif.read(decode(data), data)[0].make == "Acme"
+
+
+def test_text_that_is_not_utf8_is_kept_visible() -> None:
+    block = Image.Exif()
+    block[0x010F] = b"caf\xe9"
+    data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
+    make = exif.read(decode(data), data)[0].make
+    assert make is not None
+    assert make.startswith("caf")
+    assert "b'" not in make
 
 
 def test_no_exif_is_no_remark() -> None:

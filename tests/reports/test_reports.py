@@ -19,7 +19,7 @@ from sidscan.reports import report, write
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
 RUN = {
-    "models": [{"name": "mini"}],
+    "models": [{"name": "mini", "digest": "abc"}],
     "model_choice": "asked for",
     "model_provenance": "mini: bundled",
     "runtime": "pytorch 2",
@@ -55,11 +55,11 @@ def journal_of(*findings: Finding, run: dict[str, Any] = RUN) -> Journal:
 
 def rendered(out: Path, journal: Journal) -> str:
     write([report(str(out))], journal)
-    return out.read_text(encoding="utf-8")
+    return out.read_bytes().decode("utf-8")
 
 
 def rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
@@ -104,12 +104,13 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "scanned_at": "2026-01-01T00:00:00+00:00",
     }
     assert (failed["status"], failed["error_stage"], failed["error_class"]) == ("failed", "decode", "OSError")
-    assert (failed["error_message"], failed["score"], failed["model"]) == ("truncated", "", "")
+    assert (failed["error_message"], failed["score"]) == ("truncated", "")
+    assert (failed["model"], failed["model_digest"]) == ("mini", "abc"), "which model gave no score"
 
 
 def test_further_models_have_columns_of_their_own(tmp_path: Path) -> None:
     both = replace(SCORED, scores=(SCORE, replace(SCORE, model="other", score=0.1)))
-    run = {**RUN, "models": [{"name": "mini"}, {"name": "other"}]}
+    run = {**RUN, "models": [{"name": "mini", "digest": "abc"}, {"name": "other", "digest": "def"}]}
     (row,) = rows(rendered(tmp_path / "r.csv", journal_of(both, run=run)))
     assert (row["score"], row["other.score"], row["other.model"]) == ("0.7", "0.1", "other")
 
@@ -117,7 +118,7 @@ def test_further_models_have_columns_of_their_own(tmp_path: Path) -> None:
 def test_an_empty_run_still_has_a_header(tmp_path: Path) -> None:
     text = rendered(tmp_path / "r.csv", journal_of())
     assert text.startswith("path,status,")
-    assert text.count("\n") == 1
+    assert text.count("\r\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,7 @@ def test_an_empty_run_still_has_a_header(tmp_path: Path) -> None:
         pytest.param("-2+3", "'-2+3", id="minus"),
         pytest.param("\t=1", "'\t=1", id="tab"),
         pytest.param('quote " comma, line\nend', 'quote " comma, line\nend', id="csv syntax"),
+        pytest.param("carriage\rreturn", "carriage\rreturn", id="carriage return"),
         pytest.param("nul\x00nul", "nulnul", id="nul"),
         pytest.param("caf\udce9", "caf\\udce9", id="not utf-8"),
     ],

@@ -94,6 +94,44 @@ def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
     assert os.fsencode(items[3].name) == b"/caf\xe9.jpg"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"a\x00b", id="NUL, as from find -print0"),
+        pytest.param(b"x" * 300, id="longer than a name may be"),
+        pytest.param(b"y/" * 3000, id="longer than a path may be"),
+    ],
+)
+def test_impossible_names_are_items_too(tmp_path: Path, line: bytes) -> None:
+    names = tmp_path / "names.txt"
+    names.write_bytes(line + b"\n")
+    assert _items(lists=(str(names),)) == [Item(line.decode())]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfa.jpg\r\nb.jpg")
+    assert [item.name for item in _items(lists=(str(tmp_path / "names.txt"),))] == ["a.jpg", "b.jpg"]
+
+
+def test_no_folder_is_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    depth = 1100
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("a.jpg").write_bytes(b"x")
+    os.chdir(tmp_path)
+    (item,) = _items(".")
+    assert item.name == "./" + "d/" * depth + "a.jpg"
+    while (tmp_path / "d").exists():  # shutil.rmtree, too, recurses
+        (tmp_path / "d").rename(tmp_path / "e")
+        if (tmp_path / "e" / "d").exists():
+            (tmp_path / "e" / "d").rename(tmp_path / "d")
+        for left in (tmp_path / "e").iterdir():
+            left.unlink()
+        (tmp_path / "e").rmdir()
+
+
 def test_standard_input_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"HTTP://example.org/b.png\n")))
     assert _items(lists=("-",)) == [Item("HTTP://example.org/b.png", Kind.URL)]
@@ -107,8 +145,9 @@ def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_scans_own_files_are_left_out(tmp_path: Path) -> None:
     folder(tmp_path, count=2)
     (tmp_path / "report.csv").write_text("")
+    (tmp_path / "link").symlink_to("report.csv")
     items = _items(tmp_path, exclude=(tmp_path / "report.csv",))
-    assert _names(items, tmp_path) == ["nested/photo-1.jpg", "photo-0.jpg"]
+    assert _names(items, tmp_path) == ["link", "nested/photo-1.jpg", "photo-0.jpg"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

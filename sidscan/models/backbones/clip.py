@@ -9,9 +9,8 @@ import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
-# OpenAI CLIP's own normalisation (paper, section 4.1)
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
+from sidscan.models.catalog import CLIP_MEAN, CLIP_STD
+
 _HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
 
 
@@ -28,16 +27,11 @@ class ClipEncoder(nn.Module):
         visual: open_clip's vision transformer with QuickGELU, as OpenAI's weights need.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, visual: VisionTransformer) -> None:
         super().__init__()
         self.visual = visual
         self.blocks = len(visual.transformer.resblocks)
         self.width: int = visual.conv1.out_channels
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ClipEncoder:
@@ -71,7 +65,9 @@ class ClipEncoder(nn.Module):
     def _embed(self, crops: Tensor) -> Tensor:
         """Pixels -> token stream (b, tokens, d): normalisation, patches, CLS, positions, ln_pre."""
         visual = self.visual
-        normalised = (crops.float() / 255 - self.mean.float()) / self.std.float()
+        # Not buffers: these stay exact when the encoder is cast to half precision.
+        mean, std = (torch.tensor(v, device=crops.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+        normalised = (crops.float() / 255 - mean) / std
         patches = visual.conv1(normalised.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
         cls = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         stream = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
