@@ -57,8 +57,8 @@ class ScanConfig:
         Raises:
             UsageError: nothing is named, or an option has an unknown value.
         """
-        if isinstance(self.inputs, str) or isinstance(self.lists, str):
-            raise UsageError("inputs and lists are tuples of names", 'Write inputs=("./images",).')
+        if not all(isinstance(names, tuple) for names in (self.inputs, self.lists, self.models)):
+            raise UsageError("inputs, lists and models are tuples of names", 'Write inputs=("./images",).')
         if not self.inputs and not self.lists:
             raise UsageError(
                 "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."

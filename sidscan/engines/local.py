@@ -26,5 +26,6 @@ def map_ordered(function: Callable[[T], R], tasks: Iterable[T], workers: int | N
                 yield window.popleft().result()
         while window:
             yield window.popleft().result()
+        pool.shutdown()
     finally:  # a consumer that stopped early does not wait for tasks in flight
-        pool.shutdown(wait=not window, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -173,6 +174,29 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
     assert "of 40, kept in" in err
     assert "the same command continues" in err
     assert not (tmp_path / "r.csv").exists()
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.jpg"
+        command = [
+            sys.executable,
+            "-m",
+            "sidscan",
+            "scan",
+            url,
+            "--timeout",
+            "100",
+            "--out",
+            str(tmp_path / "r.csv"),
+        ]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        connection.close()
+    assert process.returncode == 130
+    assert "interrupted after 0 of 1" in err
 
 
 def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:

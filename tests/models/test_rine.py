@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import torch
 from networks import random_clip, random_head
 from numpy.typing import NDArray
 
+from sidscan.models import layouts
 from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.catalog import CATALOG
 from sidscan.models.heads import RineHead
 
 Array = NDArray[np.float64]
@@ -183,6 +187,22 @@ def test_published_shapes(head: str, projected: int, layers: int, parameters: in
     expected |= {f"head.{position}.{kind}" for position in (0, 3, 6) for kind in ("weight", "bias")}
     assert set(built.state_dict()) == expected
     assert RineHead.shaped_like(built.state_dict()).state_dict().keys() == built.state_dict().keys()
+
+
+@pytest.mark.skipif(
+    "SIDSCAN_RINE_2CLASS" not in os.environ, reason="names the official 2-class head, if it is here"
+)
+def test_the_official_2_class_head_loads_strictly() -> None:
+    """An optional check, since other people's weights are not committed: SIDSCAN_RINE_2CLASS=FILE pytest."""
+    path = Path(os.environ["SIDSCAN_RINE_2CLASS"])
+    state = layouts.load(CATALOG["rine-2class"], path)
+    head = RineHead.shaped_like(state)
+    head.load_state_dict(state, strict=True)
+    features = np.random.default_rng(4).normal(size=(3, 24, 1024))
+    with torch.inference_mode():
+        logits = head.eval()(torch.from_numpy(features).float()).numpy()
+    assert sum(parameter.numel() for parameter in head.parameters()) == 283_009
+    assert np.abs(logits - Equations(state).logits(features)).max() <= 1e-4
 
 
 def test_heads_are_inert_in_evaluation() -> None:
