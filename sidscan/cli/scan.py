@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.records import Counts, Finding
 from sidscan.terminal import safe
+
+if TYPE_CHECKING:
+    from sidscan.pipeline import Scan
 
 
 @click.command("scan")
@@ -48,10 +51,6 @@ def command(
     from sidscan import reports  # here: these load pandas and torch
     from sidscan.pipeline import open_scan
 
-    if not choices["inputs"] and not choices["lists"]:
-        raise UsageError(
-            "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
-        )
     outs = outs or ("-",)
     writers = [reports.report(out, stdout_format) for out in outs]
     for writer in writers:
@@ -62,15 +61,8 @@ def command(
     say = _silent if quiet else _say
 
     run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
-    (_say if run.choice.startswith("fallback") else say)(
-        f"model: {', '.join(d.name for d in run.runtime.detectors)} ({run.choice})"
-    )
-    say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
-    if run.repeated:
-        say(f"{run.repeated} inputs were named more than once; each is scanned once")
-    if run.kept:
-        say(f"{run.kept} findings kept from an earlier run in {journal} (--fresh starts over)")
     try:
+        _announce(run, say)
         _consume(run, run.counts(), quiet)
         reports.write(writers, run.journal)
     except KeyboardInterrupt:
@@ -79,6 +71,17 @@ def command(
     say(_summary(run.journal.findings(), run.counts()))
     say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
     return _exit_code(run.counts())
+
+
+def _announce(run: Scan, say: Callable[[str], None]) -> None:
+    """What is about to happen; that another model stands in is said even to those who asked for quiet."""
+    tell = _say if run.choice.startswith("fallback") else say
+    tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
+    say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
+    if run.repeated:
+        say(f"{run.repeated} inputs were named more than once; each is scanned once")
+    if run.kept:
+        say(f"{run.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
 
 
 def _check_distinct(own_files: tuple[Path, ...], inputs: tuple[str, ...]) -> None:
