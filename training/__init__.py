@@ -1,0 +1,1 @@
+"""Training: data, augmentation, fitting and evaluation. The product imports nothing from here."""

@@ -1,0 +1,88 @@
+"""The corpus of windows: its manifest, the fixed split by repository, decoding.
+
+A corpus is a folder with ``manifest.csv`` (one row per window: ``file``, ``label``, ``generator``, ``kind``,
+``repo``, ``license`` ...) and the windows it names, each about 224..320 px a side.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+"""A decoded picture: (height, width, 3), RGB."""
+
+FOLDS = 5
+TEST_FOLD = 0
+VALIDATION_FOLD = 1
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Window:
+    """One row of the manifest."""
+
+    file: str  # path below the corpus folder
+    synthetic: bool
+    source: str  # the generator of a synthetic window, the kind of a real one
+    repo: str  # owner/name of the repository the picture comes from
+    licence: str  # as that repository states it
+
+
+def read_manifest(corpus: Path) -> list[Window]:
+    """All windows of ``corpus/manifest.csv``, in its order.
+
+    Raises:
+        ValueError: a row's label is neither ``real`` nor ``synthetic``.
+    """
+    with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return [_window(row) for row in csv.DictReader(file)]
+
+
+def _window(row: dict[str, str]) -> Window:
+    if row["label"] not in ("real", "synthetic"):
+        raise ValueError(f"{row['file']}: label {row['label']!r} is neither real nor synthetic")
+    synthetic = row["label"] == "synthetic"
+    source = row["generator"] if synthetic else row["kind"]
+    return Window(row["file"], synthetic, source, row["repo"], row["license"])
+
+
+def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
+    """Deal whole repositories into ``FOLDS`` folds, reproducibly and blind to any result.
+
+    Repositories with synthetic windows first, then the other ones; each list is sorted by (windows
+    descending, name) and dealt serpentine: 0 1 2 3 4 4 3 2 1 0 0 1 ... A repository with both labels is
+    dealt once, as synthetic, so nothing of it can sit on two sides of the split.
+    """
+    windows = list(windows)
+    folds: dict[str, int] = {}
+    for synthetic in (True, False):
+        counts = Counter(w.repo for w in windows if w.synthetic is synthetic and w.repo not in folds)
+        for place, repo in enumerate(sorted(counts, key=lambda name: (-counts[name], name))):
+            lap, seat = divmod(place, FOLDS)
+            folds[repo] = seat if lap % 2 == 0 else FOLDS - 1 - seat
+    return folds
+
+
+def split(windows: Sequence[Window]) -> dict[str, list[Window]]:
+    """The fixed split: part ("train", "validation", "test") -> its windows, in manifest order."""
+    folds = fold_of_repo(windows)
+    parts: dict[str, list[Window]] = {part: [] for part in PARTS}
+    for window in windows:
+        fold = folds[window.repo]
+        part = {TEST_FOLD: "test", VALIDATION_FOLD: "validation"}.get(fold, "train")
+        parts[part].append(window)
+    return parts
+
+
+def decode(corpus: Path, window: Window) -> Pixels:
+    """The window's pixels, (height, width, 3) uint8 RGB, as PIL decodes them."""
+    with Image.open(corpus / window.file) as image:
+        return np.asarray(image.convert("RGB"))
