@@ -9,12 +9,14 @@ from typing import TypeAlias
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from sidscan.training.card_text import render
-from sidscan.training.mini import load, ten_crop, tournament_head
+from sidscan.training.mini import load, mean_logit, tournament_head
 from torch import Tensor
 
 import sidscan.weights
+from sidscan import ScanConfig, scan
 from sidscan.models.backbones.mini import MiniEncoder, content_span, dct_filters, halved
 from sidscan.models.heads import RineHead
 
@@ -88,7 +90,7 @@ def test_halved_is_the_mean_of_two_by_two() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("schools", [1, 5, 16])
+@pytest.mark.parametrize("schools", [1, 5, 21, 32])
 def test_the_head_is_the_highest_reading(schools: int) -> None:
     generator = torch.Generator().manual_seed(schools)
     importance = torch.rand(12, schools, generator=generator)
@@ -100,22 +102,21 @@ def test_the_head_is_the_highest_reading(schools: int) -> None:
 
 
 def test_the_head_refuses_more_schools_than_it_can_rank() -> None:
-    with pytest.raises(ValueError, match="17 schools"):
-        tournament_head(torch.full((12, 17), 1 / 12), slope=1.0, bias=0.0)
+    with pytest.raises(ValueError, match="33 schools"):
+        tournament_head(torch.full((12, 33), 1 / 12), slope=1.0, bias=0.0)
 
 
-def test_ten_crop_takes_corners_centre_and_mirror_images() -> None:
-    picture = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
-    views = ten_crop(picture)
-    assert views.shape == (10, 3, 224, 224)
-    assert torch.equal(views[3], torch.from_numpy(picture[36:, 77:].copy()).permute(2, 0, 1))
-    assert torch.equal(views[4], torch.from_numpy(picture[18:242, 38:262].copy()).permute(2, 0, 1))
-    assert torch.equal(views[5:], views[:5].flip(3))
+def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:
+    pixels = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (finding,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))
+    assert mean_logit(*shipped, pixels) == pytest.approx(finding.scores[0].logit, abs=1e-4)
 
 
 def test_shipped_file_loads_strictly_into_the_default_network() -> None:
     tensors = load_file(WEIGHTS / "mini.safetensors")
-    encoder, head_state = MiniEncoder(), {n[5:]: t for n, t in tensors.items() if n.startswith("head.")}
+    head_state = {n[5:]: t for n, t in tensors.items() if n.startswith("head.")}
+    encoder = MiniEncoder(width=head_state["proj1.1.weight"].shape[1])
     encoder.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("encoder.")}, strict=True)
     head = RineHead.shaped_like(head_state)
     head.load_state_dict(head_state, strict=True)

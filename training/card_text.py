@@ -14,7 +14,9 @@ CONDITION_NAMES = {
 }
 
 TRIED = (
-    ("kept: one discriminant per school, the highest reading", ".838 / .872", ".739 / .778", ".752 / .790"),
+    ("kept: the next row, half of the covariance within repositories", ".840 / -", ".744 / -", ".755 / -"),
+    ("one discriminant per school, the highest reading", ".838 / .872", ".739 / .778", ".752 / .790"),
+    ("repositories on both sides as Gaussians, log-sum-exp", ".845 / -", ".739 / -", ".762 / -"),
     ("log-sum-exp of the readings", ".827 / .868", ".728 / .778", ".746 / .788"),
     ("one discriminant for all schools (ridge)", ".810 / .855", ".717 / .772", ".732 / .778"),
     ("  and correlations between colour planes", ".807 / .849", ".719 / .774", ".713 / .751"),
@@ -77,8 +79,8 @@ reading wins; the logit's slope and bias are fitted on training repositories lef
 Every training window went through {histories} random histories (resizing, blur, sharpening, recolouring,
 JPEG once or twice, WebP, crops; the same for both labels), so that compression and size cannot stand in
 for the label. Repositories weigh by the square root of their number of windows. The split is by
-repository and was fixed before training: three folds train, one validates (threshold and all choices),
-one tests.
+repository and was fixed before training: four folds train, each of them validating in its turn (threshold and
+all choices), and one tests.
 
 ```
 {card["training"]["command"]}
@@ -95,6 +97,11 @@ Mean AUROC over all windows / over synthetic repositories; three crops per windo
 
 {_table(("tried", "as they are", "JPEG 75", "half"), TRIED)}
 
+More repositories would help most: fitted on two of the four folds instead of three, the kept recipe reached
+.798 / .707 / .727 as they are / JPEG 75 / half. The shipped weights are therefore fitted on all four. The test
+part was looked at once before that, for weights fitted on three folds (AUROC 0.715 as they are, 0.723 after JPEG
+75, 0.690 halved); nothing was chosen by those figures.
+
 The last two rows read the same statistics as the row with colour correlations.
 With ridge readings in place, training the head further by gradient lowered validation AUROC (from .880 to
 .869 as they are and from .729 to .696 after JPEG 75, in 600 steps); so did, on average, penalties on the
@@ -104,19 +111,17 @@ scatter between repositories. Absolute values of statistics as further inputs ch
 def _figures(card: Json) -> str:
     rows = [
         (
-            part,
             CONDITION_NAMES[condition],
             f"{figures['auroc']:.3f}",
             "{:.3f} to {:.3f}".format(*figures["auroc_interval"]),
-            _percent(figures["tpr_at_5_percent_fpr"]),
-            _percent(figures["tpr_at_threshold"]),
-            _percent(figures["fpr_at_threshold"]),
+            _percent(figures["tpr_at_5"]),
+            _percent(figures["tpr"]),
+            _percent(figures["fpr"]),
         )
-        for part in ("test", "validation")
-        for condition, figures in card["metrics"][part].items()
+        for condition, figures in card["test"].items()
     ]
+    clean = card["test"]["clean"]
     header = (
-        "part",
         "pictures",
         "AUROC",
         "95 % interval",
@@ -126,27 +131,27 @@ def _figures(card: Json) -> str:
     )
     return f"""## Figures
 
-On repositories never trained on. All choices were made on validation, which therefore flatters: go by the
-test rows. Intervals: bootstrap over whole repositories. "At 5 % false positives" takes its threshold from
-that row's own photographs; "the threshold" is the shipped one.
+On the test repositories, which had no part in training or choosing: {clean["real"]} photographs and
+{clean["synthetic"]} synthetic pictures. Intervals: bootstrap over whole repositories. "At 5 % false
+positives" takes its threshold from that row's own photographs; "the threshold" is the shipped one.
 
 {_table(header, rows)}
 
-### Test, by generator
+### By generator
 
-{_generators(card["metrics"]["test"])}
+{_generators(card["test"])}
 
-### Test, false positives by source of photographs
+### False positives by source of photographs
 
-{_false_positives(card["metrics"]["test"], "real_kinds", "kind")}
+{_false_positives(card["test"], "real_kinds", "kind")}
 
-{_false_positives(card["metrics"]["test"], "real_repositories", "repository")}"""
+{_false_positives(card["test"], "real_repositories", "repository")}"""
 
 
 def _generators(metrics: Json) -> str:
     rows = []
     for name, clean in metrics["clean"]["generators"].items():
-        cells: list[object] = [name, clean["n"]]
+        cells: list[object] = [name, clean["synthetic"]]
         for condition in CONDITION_NAMES:
             figures = metrics[condition]["generators"][name]
             cells += [f"{figures['auroc']:.3f}", _percent(figures["tpr"])]

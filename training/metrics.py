@@ -32,13 +32,18 @@ class Figures:
         return asdict(self)
 
 
+def auroc(synthetic: Scores, real: Scores) -> float:
+    """Chance that a synthetic picture scores above a real one, ties counting half."""
+    labels = np.r_[np.ones(len(synthetic)), np.zeros(len(real))]
+    return float(roc_auc_score(labels, np.r_[synthetic, real]))
+
+
 def figures(synthetic: Scores, real: Scores, threshold: float) -> Figures:
     """Figures of two sets of scores, neither empty."""
-    labels = np.r_[np.ones(len(synthetic)), np.zeros(len(real))]
     return Figures(
         real=len(real),
         synthetic=len(synthetic),
-        auroc=float(roc_auc_score(labels, np.r_[synthetic, real])),
+        auroc=auroc(synthetic, real),
         tpr_at_5=float((synthetic > np.quantile(real, 0.95)).mean()),
         tpr=float((synthetic >= threshold).mean()),
         fpr=float((real >= threshold).mean()),

@@ -273,7 +273,7 @@ _ENTRIES = (
     CatalogEntry(
         name=MINI,
         kind="detector",
-        summary="bundled; small, works at once on any CPU; read its card (docs/mini.md)",
+        summary="bundled; small, works at once on any CPU; read its card, mini.md",
         licence="Apache-2.0",
         provenance="trained by this project (training/); see sidscan/weights/mini.json",
         origin=Bundled(file="mini.safetensors", card="mini.json"),

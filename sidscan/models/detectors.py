@@ -13,6 +13,8 @@ from sidscan.models.store import Installed, Store
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sidscan.models.heads import RineHead
+
 PREFERRED = "rine-4class"  # the best of the published heads (paper, table 1)
 
 
@@ -84,7 +86,8 @@ def _detector(
     tensors = layouts.load(entry, installed.path)
     if entry.encoder is None:
         head = _head(_part(tensors, "head."))
-        return Detector(_info(entry, installed), _mini_encoder(tensors), head, half=False)
+        encoder = _mini_encoder(_part(tensors, "encoder."), head.width)
+        return Detector(_info(entry, installed), encoder, head, half=False)
     if entry.encoder not in encoders:
         encoders[entry.encoder] = _clip(store.require(entry.encoder))
     source, encoder = encoders[entry.encoder]
@@ -110,15 +113,15 @@ def _clip(installed: Installed) -> tuple[Installed, nn.Module]:
     return installed, ClipEncoder.from_state(layouts.load(installed.entry, installed.path))
 
 
-def _mini_encoder(tensors: dict[str, Tensor]) -> nn.Module:
+def _mini_encoder(tensors: dict[str, Tensor], width: int) -> nn.Module:
     from sidscan.models.backbones.mini import MiniEncoder
 
-    encoder = MiniEncoder()
-    encoder.load_state_dict(_part(tensors, "encoder."), strict=True)
+    encoder = MiniEncoder(width)
+    encoder.load_state_dict(tensors, strict=True)
     return encoder.eval().requires_grad_(False)
 
 
-def _head(tensors: dict[str, Tensor]) -> nn.Module:
+def _head(tensors: dict[str, Tensor]) -> RineHead:
     from sidscan.models.heads import RineHead
 
     head = RineHead.shaped_like(tensors)
