@@ -75,7 +75,7 @@ def score_samples(samples: list[Sample], runtime: PyTorchRuntime, batch: int) ->
 
 
 def scan(folder: Path, model: str, cores: int) -> None:
-    """The whole of `sidscan scan`, from an open scan to the last durable finding."""
+    """All of `sidscan scan` but its reports: load the model, enumerate, read, score, record."""
     with tempfile.TemporaryDirectory() as scratch:
         config = ScanConfig(
             inputs=(str(folder),),
@@ -89,12 +89,14 @@ def scan(folder: Path, model: str, cores: int) -> None:
 
 
 def seconds(function: Callable[[], Any]) -> float:
+    """Wall-clock time of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def measure(folder: Path, paths: list[Path], model: str, rounds: int, cores: int) -> dict[str, list[float]]:
+    """Seconds of every stage in every round."""
     runtime = PyTorchRuntime(detectors.load([model]), "cpu")
     samples = read_samples(paths, cores)
     stages: dict[str, Callable[[], Any]] = {
@@ -110,7 +112,18 @@ def measure(folder: Path, paths: list[Path], model: str, rounds: int, cores: int
     return times
 
 
+def _processor() -> str:
+    """The processor's name where Linux tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def main() -> None:
+    """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,7 +148,7 @@ def main() -> None:
     result = {
         "benchmark": "scan_rate",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"cores": cores, "processor": platform.machine(), "system": platform.system()},
+        "machine": {"cores": cores, "processor": _processor(), "system": platform.system()},
         "versions": {"sidscan": __version__, "torch": torch.__version__, "pillow": PIL.__version__},
         "pictures": {"count": len(paths), "size": options.size, "mean_megabytes": round(megabytes, 2)},
         "model": options.model,

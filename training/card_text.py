@@ -98,9 +98,9 @@ Mean AUROC over all windows / over synthetic repositories; three crops per windo
 {_table(("tried", "as they are", "JPEG 75", "half"), TRIED)}
 
 More repositories would help most: fitted on two of the four folds instead of three, the kept recipe reached
-.798 / .707 / .727 as they are / JPEG 75 / half. The shipped weights are therefore fitted on all four. The test
-part was looked at once before that, for weights fitted on three folds (AUROC 0.715 as they are, 0.723 after JPEG
-75, 0.690 halved); nothing was chosen by those figures.
+.798 / .707 / .727 as they are / JPEG 75 / half. The shipped weights are therefore fitted on all four. The
+test part was looked at once before that, for weights fitted on three folds (AUROC 0.715 as they are, 0.723
+after JPEG 75, 0.690 halved); nothing was chosen by those figures.
 
 The last two rows read the same statistics as the row with colour correlations.
 With ridge readings in place, training the head further by gradient lowered validation AUROC (from .880 to
