@@ -8,7 +8,6 @@ mini.json holds every figure; mini.md is rendered from it. Run again, both come 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +17,14 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
 
 from .card_text import render
-from .corpus import PARTS, Pixels, Window, decode, read_manifest, split
+from .conditions import CONDITIONS
+from .corpus import PARTS, Window, decode, read_manifest, split
 from .metrics import Scores, auroc, figures
 from .mini import COMMAND, FILE, HISTORIES, PENALTY, in_processes, load, mean_logit
 
@@ -34,27 +33,6 @@ RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
 
 Json = dict[str, Any]
-
-
-def as_is(pixels: Pixels) -> Pixels:
-    """The decoded window."""
-    return pixels
-
-
-def jpeg75(pixels: Pixels) -> Pixels:
-    """Saved once more as JPEG of quality 75 (PIL's default subsampling, 4:2:0)."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=75)
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def half(pixels: Pixels) -> Pixels:
-    """Half the width and height, Lanczos; the views pad it with zeros again."""
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
-
-
-CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {"clean": as_is, "jpeg75": jpeg75, "half": half}
 
 
 class ConditionScorer:

@@ -1,0 +1,38 @@
+"""Copies of a corpus under a condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+from pictures import encoded, photo
+from PIL import Image
+from sidscan.training import conditions
+from sidscan.training.corpus import fold_of_repo, read_manifest
+
+
+def test_the_test_part_is_written_under_the_condition(tmp_path: Path) -> None:
+    rows = ["file,label,generator,kind,repo,license"]
+    for number in range(6):
+        name = f"real/lossless/o__r{number}-0123456789-{number}.webp"
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(photo(240, 230, number), "WEBP", lossless=True))
+        rows.append(f"{name},real,,lossless,o/r{number},CC0")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    folds = fold_of_repo(read_manifest(tmp_path))
+    held_out = sorted(f"o__{repo[2:]}" for repo, fold in folds.items() if fold == 0)
+
+    ended = CliRunner().invoke(conditions.main, [str(tmp_path), "half", str(tmp_path / "out")])
+
+    assert ended.exit_code == 0, ended.output
+    written = sorted((tmp_path / "out").rglob("*.png"))
+    assert [path.name.split("-")[0] for path in written] == held_out
+    assert Image.open(written[0]).size == (120, 115)
+
+
+def test_jpeg_75_changes_pixels_a_little() -> None:
+    pixels = np.asarray(photo(64, 48))
+    changed = conditions.jpeg75(pixels)
+    assert changed.shape == pixels.shape
+    assert 0 < np.abs(changed.astype(int) - pixels).mean() < 12
