@@ -90,7 +90,7 @@ def test_halved_is_the_mean_of_two_by_two() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("schools", [1, 5, 21, 32])
+@pytest.mark.parametrize("schools", [1, 5, 16])
 def test_the_head_is_the_highest_reading(schools: int) -> None:
     generator = torch.Generator().manual_seed(schools)
     importance = torch.rand(12, schools, generator=generator)
@@ -102,8 +102,8 @@ def test_the_head_is_the_highest_reading(schools: int) -> None:
 
 
 def test_the_head_refuses_more_schools_than_it_can_rank() -> None:
-    with pytest.raises(ValueError, match="33 schools"):
-        tournament_head(torch.full((12, 33), 1 / 12), slope=1.0, bias=0.0)
+    with pytest.raises(ValueError, match="17 schools"):
+        tournament_head(torch.full((12, 17), 1 / 12), slope=1.0, bias=0.0)
 
 
 def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def measure(windows: Sequence[Window], logits: Scores, threshold: float) -> Json
 
 
 def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
-    return {name: _rounded(figure) for name, figure in figures(synthetic, real, threshold).as_dict().items()}
+    found = figures(synthetic, real, threshold).as_dict()
+    return {name: value if isinstance(value, int) else _rounded(value) for name, value in found.items()}
 
 
 def _rounded(figure: float) -> float:
@@ -148,8 +149,7 @@ def make_card(corpus: Path, weights: Path, workers: int) -> Json:
         "training": {"command": COMMAND, "histories": HISTORIES, "penalty": PENALTY},
         "importance": _importance(encoder, head),
         "threshold": threshold,
-        "threshold_made": "5 % false positives on photographs of the training folds, each scored by readings "
-        "fitted without its fold, ten-crop, as they are",
+        "threshold_made": "5 % false positives on validation photographs, ten-crop, as they are",
         "split": {part: sorted({window.repo for window in parts[part]}) for part in PARTS},
         "metrics": _for_catalog(scores_of(logits[:, 0]), test, threshold),
         "test": found,

@@ -21,7 +21,8 @@ Pixels = NDArray[np.uint8]
 
 FOLDS = 5
 TEST_FOLD = 0
-PARTS = ("train", "test")
+VALIDATION_FOLD = 1
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,13 @@ def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
 
 
 def split(windows: Sequence[Window]) -> dict[str, list[Window]]:
-    """The fixed split: part ("train", "test") -> its windows, in manifest order.
-
-    For validation, each of the training folds is left out in its turn.
-    """
+    """The fixed split: part ("train", "validation", "test") -> its windows, in manifest order."""
     folds = fold_of_repo(windows)
     parts: dict[str, list[Window]] = {part: [] for part in PARTS}
     for window in windows:
-        parts["test" if folds[window.repo] == TEST_FOLD else "train"].append(window)
+        fold = folds[window.repo]
+        part = {TEST_FOLD: "test", VALIDATION_FOLD: "validation"}.get(fold, "train")
+        parts[part].append(window)
     return parts
 
 

@@ -5,14 +5,12 @@ memory; standardisation, projections and RINE's head then follow in closed form,
 
     python -m sidscan.training.mini --corpus DIR --out DIR
 
-Only the training part of the split is learned from. Each of its folds is left out in its turn to validate:
-the logit's scale and the threshold come from pictures of repositories that the readings were not fitted on.
-The test part is not opened (see ``sidscan.training.card``).
+Only the training part of the split is learned from. The validation part gives the threshold; the test part
+is not opened (see ``sidscan.training.card``).
 """
 
 from __future__ import annotations
 
-import copy
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -40,11 +38,11 @@ from .corpus import Pixels, Window, decode, fold_of_repo, read_manifest, split
 from .histories import live_through, random_crop
 
 SEED = 0
-HISTORIES = 16  # random histories of every training window
+HISTORIES = 24  # random histories of every training window
 PENALTY = 0.015  # on squared coefficients, in units of a standardised statistic's variance
 SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
 REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
-ENTRANTS = 32  # schools that the head can rank in its five rounds
+ENTRANTS = 16  # schools that the head can rank in its four rounds
 CHUNK = 64  # windows whose statistics are held as float32 at a time
 FALSE_POSITIVES = 0.05  # share of validation photographs above the threshold
 FILE = "mini.safetensors"
@@ -52,7 +50,6 @@ COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights"
 
 R = TypeVar("R")
 Job: TypeAlias = Callable[[tuple[int, Window]], R]
-Line: TypeAlias = tuple[float, float]  # logit = slope * reading + bias
 
 
 @torch.inference_mode()
@@ -139,29 +136,17 @@ def standardise(encoder: MiniEncoder, described: Described) -> None:
         spread.data.copy_(values.float().std(dim=0) + 1e-3)
 
 
-def scatter(encoder: MiniEncoder, described: Described, about_repos: bool = False) -> tuple[Tensor, Tensor]:
-    """Weighted mean (statistics,) and covariance (statistics, statistics) of standardised statistics.
-
-    Args:
-        about_repos: measure the covariance about every repository's own mean instead of the mean of all.
-    """
+def scatter(encoder: MiniEncoder, described: Described) -> tuple[Tensor, Tensor]:
+    """Weighted mean (statistics,) and covariance (statistics, statistics) of standardised statistics."""
     size = described.statistics.shape[2]
     mean, matrix = torch.zeros(size), torch.zeros(size, size)
     weights = described.weights / described.weights.sum() / described.statistics.shape[1]
-    for chunk in _chunks(described, about_repos):
+    for chunk in torch.split(torch.arange(len(weights)), CHUNK):
         values = normalised(encoder, described.statistics[chunk])
-        mean += (values * weights[chunk, None, None]).sum(dim=(0, 1))
-        if about_repos:
-            values -= values.mean(dim=(0, 1))
-        matrix += (values * weights[chunk, None, None]).flatten(0, 1).T @ values.flatten(0, 1)
-    return mean, matrix if about_repos else matrix - torch.outer(mean, mean)
-
-
-def _chunks(described: Described, by_repo: bool) -> list[Tensor]:
-    """Places of windows that are looked at together: a repository, or as many as fit in memory."""
-    if not by_repo:
-        return list(torch.split(torch.arange(len(described.labels)), CHUNK))
-    return [(described.repos == repo).nonzero()[:, 0] for repo in sorted(set(described.repos.tolist()))]
+        weighted = values * weights[chunk, None, None]
+        mean += weighted.sum(dim=(0, 1))
+        matrix += weighted.flatten(0, 1).T @ values.flatten(0, 1)
+    return mean, matrix - torch.outer(mean, mean)
 
 
 def school_means(encoder: MiniEncoder, synthetic: Described, mean: Tensor) -> Tensor:
@@ -185,10 +170,9 @@ def fit_projections(encoder: MiniEncoder, described: Described) -> Tensor:
     """Set ``encoder.project``: one linear discriminant over all depths per school of synthesis.
 
     A school is a synthetic repository. Its discriminant separates it from all photographs with the pooled
-    covariance of both labels, half of it taken within repositories, and reads in standard deviations above
-    the average photograph. Every depth gets its share, divided by the share's importance (its part of the
-    sum of all shares' standard deviations over photographs), so that the features of all depths have one
-    size.
+    covariance of both labels, and reads in standard deviations above the average photograph. Every depth
+    gets its share, divided by the share's importance (its part of the sum of all shares' standard
+    deviations over photographs), so that the features of all depths have one size.
 
     Returns:
         importance (blocks, schools); features weighed by it sum to the readings.
@@ -196,8 +180,7 @@ def fit_projections(encoder: MiniEncoder, described: Described) -> Tensor:
     real, synthetic = (described.where(described.labels == label) for label in (0.0, 1.0))
     mean, spread = scatter(encoder, real)
     synthetic_mean, synthetic_spread = scatter(encoder, synthetic)
-    within = [scatter(encoder, some, about_repos=True)[1] for some in (real, synthetic)]
-    pooled = (spread + synthetic_spread + within[0] + within[1]) / 4 + PENALTY * torch.eye(len(mean))
+    pooled = (spread + synthetic_spread) / 2 + PENALTY * torch.eye(len(mean))
     differences = school_means(encoder, synthetic, synthetic_mean) - mean
     whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
     whole /= ((whole @ spread) * whole).sum(dim=1, keepdim=True).sqrt()
@@ -232,38 +215,20 @@ def readings(encoder: MiniEncoder, importance: Tensor, described: Described) -> 
     return torch.cat(chunks)
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """Projections fitted without one fold, to see what they make of repositories they never met."""
-
-    fold: int
-    encoder: MiniEncoder
-    importance: Tensor
-
-
-def leave_each_fold_out(encoder: MiniEncoder, described: Described) -> list[LeftOut]:
-    """Projections without each of the folds in turn; standardisation is that of all of them."""
-    left_out = []
-    for fold in sorted(set(described.folds.tolist())):
-        without = copy.deepcopy(encoder)
-        importance = fit_projections(without, described.where(described.folds != fold))
-        left_out.append(LeftOut(fold, without, importance))
-    return left_out
-
-
-def unseen_readings(left_out: Sequence[LeftOut], described: Described) -> Tensor:
+def unseen_readings(encoder: MiniEncoder, described: Described) -> Tensor:
     """``readings`` of every window from projections fitted without the fold of its repository.
 
     On what they were fitted on, projections look better than they are: logits would be overconfident.
     """
     unseen = torch.empty(described.statistics.shape[:2])
-    for one in left_out:
-        inside = described.folds == one.fold
-        unseen[inside] = readings(one.encoder, one.importance, described.where(inside))
+    for fold in sorted(set(described.folds.tolist())):
+        inside = described.folds == fold
+        importance = fit_projections(encoder, described.where(~inside))
+        unseen[inside] = readings(encoder, importance, described.where(inside))
     return unseen
 
 
-def calibrate(unseen: Tensor, described: Described) -> Line:
+def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
     """Logistic regression of the label on the reading: slope, bias."""
     line = torch.zeros(2, requires_grad=True)
     optimiser = torch.optim.LBFGS([line], max_iter=50)
@@ -287,26 +252,25 @@ def tournament_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     """A RINE head that lets the schools compete: logit = slope * (highest reading) + bias.
 
     The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; each of the five behind it plays a round of a knock-out tournament:
+    as two halves, positive and negative; each of the four behind it plays a round of a knock-out tournament:
     max(a, b) = relu(a - b) + relu(b) - relu(-b). On so few repositories a head fitted by gradient only learnt
     less (see the model card), so these parameters are set, not descended to.
 
     Raises:
-        ValueError: more schools than five rounds can rank.
+        ValueError: more schools than four rounds can rank.
     """
     blocks, schools = importance.shape
     if schools > ENTRANTS:
-        raise ValueError(f"{schools} schools, but five rounds rank at most {ENTRANTS}")
-    head = RineHead(blocks, schools, projected=2 * ENTRANTS, layers=3).eval()
+        raise ValueError(f"{schools} schools, but four rounds rank at most {ENTRANTS}")
+    head = RineHead(blocks, schools, projected=2 * ENTRANTS, layers=2).eval()
     for parameter in head.parameters():
         parameter.zero_()
     halves = torch.cat([torch.eye(schools), -torch.eye(schools)])
     head.get_parameter("proj1.1.weight")[: len(halves)] = halves
-    for name in ("proj1.4", "proj1.7"):
-        head.get_parameter(f"{name}.weight").copy_(torch.eye(2 * ENTRANTS))
+    head.get_parameter("proj1.4.weight").copy_(torch.eye(2 * ENTRANTS))
     head.alpha[0, :, : len(halves)] = importance.log().repeat(1, 2)
     values = functional.pad(halves.T, (0, 2 * ENTRANTS - len(halves)))  # how to read each entrant
-    for name in ("proj2.1", "proj2.4", "proj2.7", "head.0", "head.3"):
+    for name in ("proj2.1", "proj2.4", "head.0", "head.3"):
         one, other = values[0::2], values[1::2]
         other = torch.cat([other, one[len(other) :]])  # the last of an odd number meets itself
         games = torch.stack([one - other, other, -other], dim=1).flatten(0, 1)
@@ -319,19 +283,20 @@ def tournament_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     return head
 
 
-def unseen_logits(
-    corpus: Path, left_out: Sequence[LeftOut], line: Line, windows: Sequence[Window], workers: int
-) -> list[float]:
-    """Ten-crop logits of windows, each from projections fitted without its fold; order is by fold."""
-    logits: list[float] = []
-    folds = fold_of_repo(read_manifest(corpus))
-    for one in left_out:
-        head = tournament_head(one.importance, *line)
-        inside = [window for window in windows if folds[window.repo] == one.fold]
-        logits += in_processes(
-            Scorer(corpus, one.encoder, head), inside, workers, f"validate fold {one.fold}"
-        )
-    return logits
+def fit(described: Described) -> tuple[MiniEncoder, RineHead]:
+    """Standardise, fit the projections, then the head that weighs them."""
+    encoder = MiniEncoder().eval()
+    standardise(encoder, described)
+    slope, bias = calibrate(unseen_readings(encoder, described), described)
+    importance = fit_projections(encoder, described)
+    return encoder, tournament_head(importance, slope, bias)
+
+
+def threshold_of(scorer: Scorer, validation: Sequence[Window], workers: int) -> float:
+    """The score that FALSE_POSITIVES of the validation photographs exceed."""
+    photographs = [window for window in validation if not window.synthetic]
+    logits = in_processes(scorer, photographs, workers, "threshold")
+    return float(torch.tensor(logits).sigmoid().quantile(1 - FALSE_POSITIVES))
 
 
 def summary(windows: Sequence[Window]) -> str:
@@ -385,14 +350,8 @@ def main(corpus: Path, out: Path, workers: int) -> None:
         torch.tensor([folds[window.repo] for window in train]),
         torch.tensor([sorted(folds).index(window.repo) for window in train]),
     )
-    encoder = MiniEncoder().eval()
-    standardise(encoder, described)
-    left_out = leave_each_fold_out(encoder, described)
-    line = calibrate(unseen_readings(left_out, described), described)
-    photographs = [window for window in train if not window.synthetic]
-    logits = torch.tensor(unseen_logits(corpus, left_out, line, photographs, workers))
-    threshold = float(logits.sigmoid().quantile(1 - FALSE_POSITIVES))
-    head = tournament_head(fit_projections(encoder, described), *line)
+    encoder, head = fit(described)
+    threshold = threshold_of(Scorer(corpus, encoder, head), parts["validation"], workers)
     metadata = {
         "name": "mini",
         "version": "1",

@@ -95,7 +95,7 @@ class MiniEncoder(nn.Module):
     ycbcr: Tensor
     pairs: Tensor
 
-    def __init__(self, width: int = 1) -> None:
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.width = width
         self.depths = [(level, kind) for level in range(LEVELS) for kind in KINDS]
