@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -59,6 +60,8 @@ class ScanConfig:
         """
         if not all(isinstance(names, tuple) for names in (self.inputs, self.lists, self.models)):
             raise UsageError("inputs, lists and models are tuples of names", 'Write inputs=("./images",).')
+        for names in ("inputs", "lists"):  # a Path is as good as its name
+            object.__setattr__(self, names, tuple(os.fspath(name) for name in getattr(self, names)))
         if not self.inputs and not self.lists:
             raise UsageError(
                 "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidscan.errors import OutputError
 from sidscan.records import Counts, Exif, Facts, Finding, Item, Kind, Score, Stage, Status
@@ -34,6 +34,20 @@ CREATE TABLE IF NOT EXISTS items (
 );
 CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
 """
+
+
+class Enumerated(NamedTuple):
+    """What became of an earlier run's findings.
+
+    Attributes:
+        kept: still hold.
+        dropped: no longer hold: the input left, changed or is retried, or other models or options score it.
+        repeated: inputs that repeat another one of this run.
+    """
+
+    kept: int
+    dropped: int
+    repeated: int
 
 
 class Journal:
@@ -91,16 +105,17 @@ class Journal:
         """What `note` recorded."""
         return {key: json.loads(value) for key, value in self._read("SELECT key, value FROM header")}
 
-    def enumerate(self, items: Iterable[Item], settings: str, retry_failed: bool = False) -> tuple[int, int]:
+    def enumerate(self, items: Iterable[Item], settings: str, retry_failed: bool = False) -> Enumerated:
         """Record all inputs of the run, keeping earlier findings that still hold.
 
         A finding holds while the input's stamp and the ``settings`` that made it are the same. An input
         named twice is one row.
 
-        Returns:
-            The number of findings kept, and of inputs that repeat an earlier one.
+        Raises:
+            OutputError: the record is of another run, with none of these inputs; it is left as it was.
         """
         with self._writing():
+            self._db.execute("BEGIN")  # the temporary table, too, goes if this fails
             self._db.execute("CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL")
             self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
             self._db.execute("DELETE FROM items")
@@ -114,8 +129,16 @@ class Journal:
                 )
                 named += 1
             kept = self._keep(settings, retry_failed)
+            earlier, known = self._db.execute(
+                "SELECT count(*), count(items.name) FROM earlier LEFT JOIN items USING (name)"
+            ).fetchone()
+            if earlier and not known:
+                raise OutputError(
+                    f"{self.path} is the record of another run: none of its {earlier} inputs is among yours",
+                    "Choose another --out or --journal, or forget that run with --fresh.",
+                )
             self._db.execute("DROP TABLE earlier")
-        return kept, named - self.counts().enumerated
+        return Enumerated(kept, earlier - kept, named - self.counts().enumerated)
 
     def _keep(self, settings: str, retry_failed: bool) -> int:
         """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
@@ -182,7 +205,7 @@ class Journal:
             )
         return OutputError(
             f"can't keep the run's record in {where}: {error}",
-            "Name a new file in a writable folder with free space with --journal FILE.",
+            "Name another file, in a writable folder with free space, with --journal FILE.",
         )
 
 

@@ -12,7 +12,7 @@ from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.engines import local
 from sidscan.errors import OutputError
-from sidscan.journal import Journal
+from sidscan.journal import Enumerated, Journal
 from sidscan.models import detectors
 from sidscan.readers import decode, read
 from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
@@ -28,16 +28,14 @@ class Scan:
 
     Attributes:
         choice: how the models were chosen, in words.
-        kept: findings of an earlier run in the same journal that still hold; they are not yielded again.
-        repeated: inputs left out because they were named before.
+        earlier: what became of an earlier run in the same journal; findings kept are not yielded again.
     """
 
     config: ScanConfig
     journal: Journal
     runtime: Runtime
     choice: str
-    kept: int
-    repeated: int
+    earlier: Enumerated
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime)
@@ -75,12 +73,12 @@ def open_scan(config: ScanConfig) -> Scan:
     journal = Journal(config.journal, config.fresh)
     try:
         settings = scoring.settings(config, runtime)
-        kept, repeated = journal.enumerate(open_sources(config), settings, config.retry_failed)
+        enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
         journal.note(_run_facts(config, runtime, choice))
     except BaseException:
         journal.close()
         raise
-    return Scan(config, journal, runtime, choice, kept, repeated)
+    return Scan(config, journal, runtime, choice, enumerated)
 
 
 def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, object]:

@@ -48,7 +48,7 @@ def test_findings_survive_the_round_trip(status: Status) -> None:
 
 def test_an_interrupted_run_continues(path: Path) -> None:
     journal = Journal(path)
-    assert journal.enumerate(items("a", "b", "c"), "settings") == (2, 0)
+    assert journal.enumerate(items("a", "b", "c"), "settings") == (2, 0, 0)
     assert [item.name for item in journal.pending()] == ["c"]
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.counts().pending == 1
@@ -73,9 +73,17 @@ def test_only_what_changed_is_done_again(
     assert journal.counts().enumerated == len(inputs)
 
 
+def test_another_runs_record_is_never_replaced_in_silence(path: Path) -> None:
+    journal = Journal(path)
+    with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
+        journal.enumerate(items("x", "y"), "settings")
+    assert [one.name for one in journal.findings()] == ["a", "b"]
+    assert journal.enumerate(items("a", "b"), "other model") == (0, 2, 0)
+
+
 def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
     journal = Journal(None)
-    assert journal.enumerate(items("a", "b", "a"), "settings") == (0, 1)
+    assert journal.enumerate(items("a", "b", "a"), "settings") == (0, 0, 1)
     assert [item.name for item in journal.pending()] == ["a", "b"]
 
 
@@ -127,16 +135,16 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     journal.enumerate(items("a", "b"), "settings")
     unread = replace(finding("a", Status.FAILED), stage=Stage.FETCH)
     journal.append([unread, finding("b", Status.FAILED)], "settings")
-    assert journal.enumerate(items("a", "b"), "settings") == (1, 0)
+    assert journal.enumerate(items("a", "b"), "settings") == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
 def test_a_named_file_beats_what_a_walk_left_out() -> None:
-    journal = Journal(None)
-    assert journal.enumerate([Item("link", skip="a link"), Item("link", stamp="1:1")], "settings") == (0, 1)
-    assert list(journal.pending()) == [Item("link", stamp="1:1")]
-    assert journal.enumerate([Item("link", stamp="1:1"), Item("link", skip="a link")], "settings") == (0, 1)
-    assert list(journal.pending()) == [Item("link", stamp="1:1")]
+    named, walked = Item("link", stamp="1:1"), Item("link", skip="a link")
+    for order in ([walked, named], [named, walked]):
+        journal = Journal(None)
+        assert journal.enumerate(order, "settings") == (0, 0, 1)
+        assert list(journal.pending()) == [named]
 
 
 def test_a_finding_of_no_input_is_an_error() -> None:

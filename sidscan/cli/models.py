@@ -35,7 +35,8 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """Show every model, and which are installed.
 
-    Accuracy and average precision are the published ones; `--json` says on what they were measured.
+    Accuracy and average precision are those that the authors publish; mini's are ours, from its model card.
+    They were measured on different pictures and can't be compared; `--json` says on which.
     Nothing is hashed here: `sidscan models verify` does that.
 
     \b

@@ -124,5 +124,10 @@ def output() -> Decorator:
         ),
         click.option("--fresh", is_flag=True, help="Forget an earlier run's record and start over."),
         click.option("--retry-failed", is_flag=True, help="Read inputs again that failed in an earlier run."),
-        click.option("--quiet", "-q", is_flag=True, help="Only errors on standard error."),
+        click.option(
+            "--quiet",
+            "-q",
+            is_flag=True,
+            help="On standard error only errors, and that another model stands in.",
+        ),
     )

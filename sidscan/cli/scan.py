@@ -13,7 +13,7 @@ import click
 from sidscan.cli import options
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
-from sidscan.records import Counts, Finding
+from sidscan.records import Counts, Finding, Status
 from sidscan.terminal import safe
 
 if TYPE_CHECKING:
@@ -78,10 +78,13 @@ def _announce(run: Scan, say: Callable[[str], None]) -> None:
     tell = _say if run.choice.startswith("fallback") else say
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
-    if run.repeated:
-        say(f"{run.repeated} inputs were named more than once; each is scanned once")
-    if run.kept:
-        say(f"{run.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
+    earlier = run.earlier
+    if earlier.repeated:
+        say(f"{earlier.repeated} inputs were named more than once; each is scanned once")
+    if earlier.kept:
+        say(f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
+    if earlier.dropped:
+        say(f"{earlier.dropped} earlier findings no longer hold: inputs, models or options have changed")
 
 
 def _check_distinct(own_files: tuple[Path, ...], inputs: tuple[str, ...]) -> None:
@@ -120,8 +123,9 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
     for finding in findings:
         if finding.scores:
             words[finding.scores[0].evidence] += 1
-        elif finding.error:
-            failures[f"{finding.status.value}: {finding.error}"] += 1
+        else:
+            reason = finding.message if finding.status is Status.SKIPPED else finding.error
+            failures[f"{finding.status.value}: {reason}"] += 1
     ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
     lines = [f"{counts.enumerated} inputs = {ended}"]
     if words:

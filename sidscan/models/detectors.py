@@ -56,9 +56,12 @@ def choose(requested: Sequence[str], store: Store | None = None) -> tuple[tuple[
         return tuple(dict.fromkeys(requested)), "asked for"
     store = store or Store()
     needed = [entry.name for entry in store.needed([PREFERRED])]
-    if all(store.installed(name) for name in needed):
+    missing = [name for name in needed if not store.installed(name)]
+    if not missing:
         return (PREFERRED,), "default"
-    return (MINI,), f"fallback: {PREFERRED} is not installed"
+    if PREFERRED in missing:
+        return (MINI,), f"fallback: {PREFERRED} is not installed"
+    return (MINI,), f"fallback: {missing[0]}, which {PREFERRED} reads, is not installed"
 
 
 def load(names: Sequence[str], store: Store | None = None) -> list[Detector]:

@@ -127,7 +127,7 @@ class Store:
             raise ModelNotInstalled(
                 f"{name} is not installed",
                 f"`sidscan models pull {name}` fetches it; without a network, "
-                "`sidscan models import FILE` takes it from a file.",
+                f"`sidscan models import FILE` takes it from a copy of {find(name, self.catalog).url}",
             )
         if not installed.path.is_file():
             raise ModelNotInstalled(f"{installed.path} is gone", _again(installed))

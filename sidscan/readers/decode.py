@@ -118,7 +118,7 @@ def _why_unidentified(data: bytes) -> str:
     if not data:
         return "the file is empty"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _heif_available():
-        return "HEIC needs the extra: pip install 'sidscan[heic]'"
+        return "HEIC needs one package more: pip install pillow-heif"
     return f"not a picture of a supported format, or damaged at its start ({', '.join(FORMATS)}, HEIC)"
 
 

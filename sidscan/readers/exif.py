@@ -19,6 +19,7 @@ from sidscan.readers.decode import Picture
 from sidscan.records import Exif
 
 _HEADER = b"Exif\x00\x00"
+_USER_COMMENT = 0x9286
 _LONGEST_TEXT = 65536  # characters kept of one tag
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
 
@@ -101,10 +102,30 @@ def _plain(tag: Any) -> Any:
     """A tag's value as JSON can hold it: text, number, or a list of them; rationals as ``n/d``."""
     if isinstance(tag.values, str):
         return tag.values.strip("\x00")[:_LONGEST_TEXT]
-    if isinstance(tag.values, bytes):
-        return tag.values[:_LONGEST_TEXT].hex()
+    raw = _raw(tag)
+    if raw is not None:
+        comment = _comment(raw) if tag.tag == _USER_COMMENT else None
+        return (raw.hex() if comment is None else comment)[:_LONGEST_TEXT]
     values = [_scalar(value) for value in list(tag.values)[:_LONGEST_TEXT]]
     return values[0] if len(values) == 1 else values
+
+
+def _raw(tag: Any) -> bytes | None:
+    """The bytes of a tag that holds more than four bytes and no numbers (TIFF types 1 and 7)."""
+    if isinstance(tag.values, bytes):
+        return tag.values
+    if int(getattr(tag.field_type, "value", tag.field_type)) not in (1, 7) or len(tag.values) <= 4:
+        return None
+    return bytes(tag.values) if all(isinstance(v, int) and 0 <= v < 256 for v in tag.values) else None
+
+
+def _comment(raw: bytes) -> str | None:
+    """Text of a UserComment, where generators put prompts; its first eight bytes name the code (EXIF 2.3)."""
+    code, text = raw[:8].rstrip(b"\x00 "), raw[8:]
+    if code == b"UNICODE":  # byte order is not stated; ASCII letters tell it
+        order = "utf-16-be" if text[:2:2] == b"\x00" else "utf-16-le"
+        return text.decode(order, "replace").strip("\x00")
+    return text.decode("utf-8", "backslashreplace").strip("\x00") if code in (b"ASCII", b"") else None
 
 
 def _scalar(value: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, TextIO
 import pandas as pd
 
 from sidscan.records import Exif, Facts, Finding, Record
-from sidscan.reports.base import Report, printable
+from sidscan.reports.base import Report
+from sidscan.terminal import safe
 
 _ROWS_AT_ONCE = 10_000
 # Column -> attribute of a Score; a second model's columns are these with its name in front.
@@ -41,7 +42,8 @@ class CsvReport(Report):
 
     The first model's columns are bare (``score``); those of further models carry its name
     (``rine-2class.score``). Rows without a score name the models all the same. A text that a spreadsheet
-    would run as a formula gets a leading apostrophe.
+    would run as a formula gets a leading apostrophe; control characters appear as escapes, so that a
+    terminal can show the file. JSON keeps the original.
     """
 
     def render(self, record: Record, file: TextIO) -> None:
@@ -127,5 +129,5 @@ def _exif_cells(exif: Exif) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = printable(value).replace("\x00", "")
+    text = safe(value)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

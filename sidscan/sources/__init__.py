@@ -35,6 +35,8 @@ def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required:
     """
     if lists.is_url(name):
         yield lists.url_item(name)
+    elif lists.is_other_address(name):
+        yield Item(name, skip="only http and https addresses are fetched")
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
         yield from paths.walk(name, config.hidden, excluded)
     elif required and not os.path.lexists(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,11 @@ def lines(source: str) -> Iterator[str]:
 def is_url(name: str) -> bool:
     """Whether a name is fetched instead of opened."""
     return name.lower().startswith(("http://", "https://"))
+
+
+def is_other_address(name: str) -> bool:
+    """Whether a name is an address that nothing here fetches, e.g. ``ftp://host/a.jpg``."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None and not is_url(name)
 
 
 def url_item(name: str) -> Item:

@@ -397,7 +397,7 @@ def test_the_size_limit_applies_to_files_and_urls(sidscan: Run, tmp_path: Path, 
 
 
 def test_the_python_api_yields_findings(tmp_path: Path) -> None:
-    findings = list(scan(ScanConfig(inputs=(str(folder(tmp_path)),), models=("mini",))))
+    findings = list(scan(ScanConfig(inputs=(folder(tmp_path),), models=("mini",))))  # type: ignore[arg-type]
     assert [finding.status for finding in findings] == [Status.SCORED] * 3
     with pytest.raises(ModelNotInstalled):
         next(scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",))))

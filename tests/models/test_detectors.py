@@ -96,14 +96,20 @@ def test_rine_4_class_is_the_default_where_it_is_installed(sidscan: Run, rine: R
         assert row["model_provenance"] == "rine-4class: published sha256; clip-vit-l14: published sha256"
 
 
-@pytest.mark.parametrize("missing", ["rine-4class", "clip-vit-l14"])
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("rine-4class", "rine-4class is not installed"),
+        ("clip-vit-l14", "clip-vit-l14, which rine-4class reads, is not installed"),
+    ],
+)
 def test_without_head_or_encoder_the_bundled_detector_stands_in(
-    sidscan: Run, rine: Rine, tmp_path: Path, missing: str
+    sidscan: Run, rine: Rine, tmp_path: Path, missing: str, reason: str
 ) -> None:
     rine.files[missing].with_name("record.json").unlink()
     ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
     assert ended.code == 0
-    assert "model: mini (fallback: rine-4class is not installed)" in ended.err
+    assert f"model: mini (fallback: {reason})" in ended.err
     assert {row["model"] for row in _rows(tmp_path / "r.csv")} == {"mini"}
 
 

@@ -630,7 +630,7 @@ def test_nothing_installed(world: World) -> None:
         Store().require("head")
     assert str(missing.value) == (
         "head is not installed\n`sidscan models pull head` fetches it; without a network, "
-        "`sidscan models import FILE` takes it from a file."
+        f"`sidscan models import FILE` takes it from a copy of {world.server.url}/head.pth"
     )
 
 

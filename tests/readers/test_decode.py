@@ -52,7 +52,7 @@ def test_heic_rotation_is_applied_by_its_decoder_and_flagged() -> None:
 
 def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidscan.readers.decode._heif_available", lambda: False)
-    with pytest.raises(UnsupportedPicture, match=r"pip install 'sidscan\[heic\]'"):
+    with pytest.raises(UnsupportedPicture, match="pip install pillow-heif"):
         decode(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1")
 
 

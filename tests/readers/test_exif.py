@@ -34,6 +34,23 @@ def test_exif_in_a_png_text_profile() -> None:
     assert exif.read(decode(data), data)[0].make == "Acme"
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(b"ASCII\x00\x00\x00a castle", "a castle", id="ascii"),
+        pytest.param(b"UNICODE\x00" + "a castle, 城".encode("utf-16-be"), "a castle, 城", id="big endian"),
+        pytest.param(b"UNICODE\x00" + "a castle, 城".encode("utf-16-le"), "a castle, 城", id="little endian"),
+        pytest.param(b"\x00" * 8 + b"a castle", "a castle", id="undefined"),
+        pytest.param(b"JIS\x00\x00\x00\x00\x00\xff", "4a49530000000000ff", id="other codes stay bytes"),
+    ],
+)
+def test_comments_are_text(raw: bytes, expected: str) -> None:
+    block = Image.Exif()
+    block.get_ifd(0x8769)[0x9286] = raw
+    data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
+    assert exif.read(decode(data), data)[0].tags["EXIF UserComment"] == expected
+
+
 def test_text_that_is_not_utf8_is_kept_visible() -> None:
     block = Image.Exif()
     block[0x010F] = b"caf\xe9"

@@ -129,8 +129,8 @@ def test_an_empty_run_still_has_a_header(tmp_path: Path) -> None:
         pytest.param("-2+3", "'-2+3", id="minus"),
         pytest.param("\t=1", "'\t=1", id="tab"),
         pytest.param('quote " comma, line\nend', 'quote " comma, line\nend', id="csv syntax"),
-        pytest.param("carriage\rreturn", "carriage\rreturn", id="carriage return"),
-        pytest.param("nul\x00nul", "nulnul", id="nul"),
+        pytest.param("carriage\rreturn", "carriage\\rreturn", id="carriage return"),
+        pytest.param("\x1b[2J\x00\u202e", "\\x1b[2J\\x00\\u202e", id="terminal"),
         pytest.param("caf\udce9", "caf\\udce9", id="not utf-8"),
     ],
 )

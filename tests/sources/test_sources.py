@@ -108,6 +108,11 @@ def test_impossible_names_are_items_too(tmp_path: Path, line: bytes) -> None:
     assert _items(lists=(str(names),)) == [Item(line.decode())]
 
 
+def test_addresses_that_nothing_fetches_are_skipped() -> None:
+    (item,) = _items("ftp://example.org/a.jpg")
+    assert item.skip == "only http and https addresses are fetched"
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfa.jpg\r\nb.jpg")
     assert [item.name for item in _items(lists=(str(tmp_path / "names.txt"),))] == ["a.jpg", "b.jpg"]
