@@ -41,7 +41,7 @@ class Enumerated(NamedTuple):
 
     Attributes:
         kept: still hold.
-        dropped: no longer hold: the input left, changed or is retried, or other models or options score it.
+        dropped: the input left, changed or is retried, or other models or options score it.
         repeated: inputs that repeat another one of this run.
     """
 
@@ -142,7 +142,7 @@ class Journal:
 
     def _keep(self, settings: str, retry_failed: bool) -> int:
         """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
-        stages = [] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value]
+        stages = [Stage.LIST.value] + ([] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value])
         return self._db.execute(
             """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
             FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
@@ -172,9 +172,7 @@ class Journal:
 
     def findings(self) -> Iterator[Finding]:
         """All findings, in the order of the inputs."""
-        for (text,) in self._db.execute(
-            "SELECT finding FROM items WHERE finding IS NOT NULL ORDER BY position"
-        ):
+        for (text,) in self._read("SELECT finding FROM items WHERE finding IS NOT NULL ORDER BY position"):
             yield loads(text)
 
     def counts(self) -> Counts:

@@ -24,7 +24,7 @@ _PATH = r"(?P<label>real|synthetic)/(?P<source>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}
 
 
 def held_out_repositories() -> frozenset[str]:
-    """Repositories that the bundled detector was never trained, tuned or chosen on (``owner/name``)."""
+    """Repositories the bundled detector was never trained on (``owner/name``), as its card lists them."""
     origin = find(MINI).origin
     assert isinstance(origin, Bundled)
     return frozenset(origin.facts()["split"]["test"])

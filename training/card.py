@@ -1,6 +1,6 @@
 """The model card of the bundled mini detector: measure the shipped file, write mini.json and mini.md.
 
-    python -m sidscan.training.card --corpus DIR
+    python -m sidscan.training.card --corpus DIR --weights sidscan/weights
 
 mini.json holds every figure; mini.md is rendered from it. Run again, both come out the same.
 """
@@ -28,7 +28,6 @@ from .corpus import PARTS, Window, decode, read_manifest, split
 from .metrics import Scores, auroc, figures
 from .mini import COMMAND, FILE, HISTORIES, PENALTY, in_processes, load, mean_logit
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "sidscan" / "weights"
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
 
@@ -184,7 +183,7 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> Json:
 
 @click.command()
 @click.option("--corpus", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
-@click.option("--weights", type=click.Path(file_okay=False, path_type=Path), default=WEIGHTS)
+@click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and score.")
 def main(corpus: Path, weights: Path, workers: int) -> None:
     """Evaluate the mini detector in the folder WEIGHTS on CORPUS; write mini.json and mini.md beside it."""

@@ -46,7 +46,7 @@ def _percent(share: float) -> str:
 def _head(card: Json) -> str:
     return f"""# Model card: {card["name"]}, version {card["version"]}
 
-<!-- rendered from mini.json by: python -m sidscan.training.card --corpus DIR -->
+<!-- rendered from mini.json by: python -m sidscan.training.card --corpus DIR --weights sidscan/weights -->
 
 The detector of synthetic (machine-generated) images that comes with sidscan, made for laptops; it needs no
 download ({card["parameters"]:,} parameters). It ranks pictures for a human look and proves nothing about one.

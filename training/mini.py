@@ -24,11 +24,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from sidscan.models import detectors
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
 from sidscan.readers.decode import Picture
@@ -321,16 +322,7 @@ def load(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
     """Encoder and head, ready to score, and the file's metadata."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata())
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    parts = {
-        part: {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
-        for part in ("encoder.", "head.")
-    }
-    head = RineHead.shaped_like(parts["head."])
-    encoder = MiniEncoder(head.width)
-    encoder.load_state_dict(parts["encoder."])
-    head.load_state_dict(parts["head."])
-    return encoder.eval(), head.eval(), metadata
+    return *detectors.mini(load_file(path)), metadata
 
 
 @click.command()

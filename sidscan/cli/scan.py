@@ -48,7 +48,7 @@ def command(
       3  done; some inputs unreadable     7  a report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    from sidscan import reports  # here: these load pandas and torch
+    from sidscan import reports  # here: these load pandas and Pillow
     from sidscan.pipeline import open_scan
 
     outs = outs or ("-",)
@@ -84,7 +84,8 @@ def _announce(run: Scan, say: Callable[[str], None]) -> None:
     if earlier.kept:
         say(f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
     if earlier.dropped:
-        say(f"{earlier.dropped} earlier findings no longer hold: inputs, models or options have changed")
+        why = "inputs, models or options changed, or reading is tried again"
+        say(f"{earlier.dropped} earlier findings are dropped: {why}")
 
 
 def _check_distinct(own_files: tuple[Path, ...], inputs: tuple[str, ...]) -> None:

@@ -223,6 +223,13 @@ _CLIP_VIEW = View(
     about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
 )
 
+_MINI_VIEW = View(
+    crop=224,
+    mean=(0.0, 0.0, 0.0),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    about="ten crops of 224x224 original pixels; no resizing; grey levels 0..255 as they are",
+)
+
 _RINE = "https://raw.githubusercontent.com/mever-team/rine/9b7fd5857cc205d0412be6aeee0d7611b95bd620/ckpt/"
 _RINE_PROVENANCE = "github.com/mever-team/rine @ 9b7fd58; Koutlis & Papadopoulos, ECCV 2024, arXiv 2402.19091"
 _CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
@@ -278,6 +285,7 @@ _ENTRIES = (
         provenance="trained by this project (training/); see sidscan/weights/mini.json",
         origin=Bundled(file="mini.safetensors", card="mini.json"),
         size=2**20,
+        view=_MINI_VIEW,
     ),
     _rine(
         "1class",

@@ -13,6 +13,7 @@ from sidscan.models.store import Installed, Store
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sidscan.models.backbones.mini import MiniEncoder
     from sidscan.models.heads import RineHead
 
 PREFERRED = "rine-4class"  # the best of the published heads (paper, table 1)
@@ -88,9 +89,7 @@ def _detector(
         raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {detectors}.")
     tensors = layouts.load(entry, installed.path)
     if entry.encoder is None:
-        head = _head(_part(tensors, "head."))
-        encoder = _mini_encoder(_part(tensors, "encoder."), head.width)
-        return Detector(_info(entry, installed), encoder, head, half=False)
+        return Detector(_info(entry, installed), *mini(tensors), half=False)
     if entry.encoder not in encoders:
         encoders[entry.encoder] = _clip(store.require(entry.encoder))
     source, encoder = encoders[entry.encoder]
@@ -116,12 +115,14 @@ def _clip(installed: Installed) -> tuple[Installed, nn.Module]:
     return installed, ClipEncoder.from_state(layouts.load(installed.entry, installed.path))
 
 
-def _mini_encoder(tensors: dict[str, Tensor], width: int) -> nn.Module:
+def mini(tensors: dict[str, Tensor]) -> tuple[MiniEncoder, RineHead]:
+    """The bundled detector's networks from its file's tensors (``encoder.*``, ``head.*``), ready to score."""
     from sidscan.models.backbones.mini import MiniEncoder
 
-    encoder = MiniEncoder(width)
-    encoder.load_state_dict(tensors, strict=True)
-    return encoder.eval().requires_grad_(False)
+    head = _head(_part(tensors, "head."))
+    encoder = MiniEncoder(head.width)
+    encoder.load_state_dict(_part(tensors, "encoder."), strict=True)
+    return encoder.eval().requires_grad_(False), head
 
 
 def _head(tensors: dict[str, Tensor]) -> RineHead:

@@ -25,10 +25,10 @@ def read(item: Item, config: ScanConfig) -> Sample | Failure:
         picture = decode.decode(data)
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
         crops = views.cut(picture, config.crops)
+        tags, remarks = exif.read(picture, data)
+        facts = replace(facts, flags=(*picture.flags, *views.flags(picture), *remarks), exif=tags)
     except Exception as error:
         return _failure(item, stage, error, facts)
-    tags, remarks = exif.read(picture, data)
-    facts = replace(facts, flags=(*picture.flags, *views.flags(picture), *remarks), exif=tags)
     return Sample(item, facts, crops)
 
 

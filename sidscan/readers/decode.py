@@ -137,8 +137,8 @@ def _bits_per_sample(image: Image.Image, data: bytes) -> int:
         return int(image.info.get("bit_depth", 8))
     if image.format == "AVIF":
         # AV1 Image File Format, section 2.2.1: of av1C's third byte, bit 6 is high_bitdepth, bit 5 twelve_bit
-        _, found, box = data.partition(b"av1C")
-        depth = box[2] if found and len(box) > 2 else 0
+        place = data.find(b"av1C")
+        depth = data[place + 6] if 0 <= place < len(data) - 6 else 0
         return 8 if not depth & 0x40 else 12 if depth & 0x20 else 10
     modes = (tile[3] for tile in getattr(image, "tile", ()))
     return 16 if any(";16" in str(mode) for mode in modes) else 8

@@ -34,7 +34,7 @@ _RUN_COLUMNS = (
     "sidscan_version",
 )
 # What a spreadsheet takes for the start of a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 class CsvReport(Report):
@@ -61,7 +61,6 @@ class CsvReport(Report):
 
 def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header: bool = False) -> None:
     frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
-    # This line end makes the writer quote a carriage return within a text, too.
     frame.to_csv(file, index=False, header=header, lineterminator="\r\n")
 
 

@@ -23,7 +23,7 @@ class JsonReport(Report):
 
 
 class JsonlReport(Report):
-    """One line per input; a row names its models, ``run`` facts are in the JSON report."""
+    """One line per input, each with the ``run`` facts that its score depends on."""
 
     def render(self, record: Record, file: TextIO) -> None:
         """Write all lines."""

@@ -16,17 +16,17 @@ from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.runtimes import RuntimeInfo
 
-_CPU_BATCH = 10  # crops; more at once overflow the caches
+_CPU_BATCH = 10  # crops in a part, those of one picture
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class PyTorchRuntime:
     """Detectors on one device.
 
+    On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide.
+
     Args:
         detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
-
-    On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide.
 
     Raises:
         RuntimeUnavailable: the device or precision asked for is not to be had.
@@ -45,8 +45,8 @@ class PyTorchRuntime:
         self._cores = os.cpu_count() or 1
         self._pool: ThreadPoolExecutor | None = None
         if self._device.type == "cpu":
-            # Threads that meet at the end of every operation wait for the slowest; where readers or other
-            # programs share the cores that made scoring up to 20 times slower. So: one thread per part.
+            # Threads that meet at the end of every operation wait for the slowest, which costs most where
+            # readers or other programs share the cores. So: one thread per part.
             torch.set_num_threads(1)
             self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
         # What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa.

@@ -144,6 +144,18 @@ def test_the_same_command_continues_and_reads_only_what_changed(sidscan: Run, tm
     assert "kept" not in sidscan("scan", images, "--out", tmp_path / "r.csv", "--fresh").err
 
 
+def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    (images / "notes.txt").write_text("no picture")
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    for _ in range(2):
+        again = sidscan("scan", images, "--out", tmp_path / "r.csv")
+    assert "3 findings kept from an earlier run" in again.err
+    assert "dropped" not in again.err
+    other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
+    assert "3 earlier findings are dropped: inputs, models or options changed" in other.err
+
+
 def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     for _ in range(2):
