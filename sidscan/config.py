@@ -21,7 +21,9 @@ class ScanConfig:
     Attributes:
         inputs: files, directories and http(s) URLs.
         lists: text files that name one path or URL per line; ``-`` is standard input.
-        models: detectors by name; empty means RINE 4-class where it is installed, else the bundled one.
+        models: detectors by name, or paths of checkpoints; empty means RINE 4-class where it is installed,
+            else the bundled one.
+        encoder: weights of the encoder that checkpoints were trained on, where it is not an installed one.
         crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
         device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
         precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
@@ -39,6 +41,7 @@ class ScanConfig:
     inputs: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    encoder: Path | None = None
     crops: Crops = "ten"
     device: Device = "auto"
     precision: Precision = "auto"

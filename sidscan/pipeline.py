@@ -69,7 +69,7 @@ def open_scan(config: ScanConfig) -> Scan:
     from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
     names, choice = detectors.choose(config.models)
-    runtime = PyTorchRuntime(detectors.load(names), config.device, config.precision)
+    runtime = PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
     journal = Journal(config.journal, config.fresh)
     try:
         settings = scoring.settings(config, runtime)

@@ -58,9 +58,15 @@ def model() -> Decorator:
             "--model",
             "models",
             multiple=True,
-            metavar="NAME",
-            help="Detector to use; repeatable: heads on one encoder cost one pass. "
-            "[default: rine-4class if installed, else the bundled mini]",
+            metavar="NAME|FILE",
+            help="Detector to use, or a checkpoint that `sidscan train` wrote; repeatable: heads on one "
+            "encoder cost one pass. [default: rine-4class if installed, else the bundled mini]",
+        ),
+        click.option(
+            "--encoder",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Weights of the encoder a checkpoint was trained on, where that is not an installed one.",
         ),
         click.option(
             "--crops",

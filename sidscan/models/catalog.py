@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from sidscan.errors import ModelError, UnknownModel
 
@@ -60,6 +60,16 @@ class HeadShape:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeShape:
+    """Shape of a linear probe on an encoder's picture embedding."""
+
+    width: int
+
+    def __str__(self) -> str:
+        return f"linear probe on an embedding of {self.width}"
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderShape:
     """Shape of a CLIP vision transformer; ``tokens`` counts the patches and the class token."""
 
@@ -74,6 +84,9 @@ class EncoderShape:
             f"{self.layers} blocks, width {self.width}, patch {self.patch}, {self.tokens} tokens, "
             f"embedding {self.embedding}"
         )
+
+
+Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +194,7 @@ class CatalogEntry:
     size: int
     encoder: str | None = None
     view: View | None = None
-    shape: HeadShape | EncoderShape | None = None
+    shape: Shape | None = None
     xi: float | None = None
     epochs: int | None = None
 
@@ -233,6 +246,12 @@ _MINI_VIEW = View(
 _RINE = "https://raw.githubusercontent.com/mever-team/rine/9b7fd5857cc205d0412be6aeee0d7611b95bd620/ckpt/"
 _RINE_PROVENANCE = "github.com/mever-team/rine @ 9b7fd58; Koutlis & Papadopoulos, ECCV 2024, arXiv 2402.19091"
 _CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
+_CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+_CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
+_UFD = (
+    "https://raw.githubusercontent.com/WisconsinAIVision/UniversalFakeDetect/"
+    "76a0e3e60a8a06458707a625d269ba815a2e5919/pretrained_weights/"
+)
 _TWENTY = (
     "paper's mean over its 20 test sets, centre crop, accuracy at 0.5; the configuration was chosen by its "
     "results on these very sets"
@@ -325,11 +344,31 @@ _ENTRIES = (
         epochs=5,
     ),
     CatalogEntry(
+        name="ufd",
+        kind="detector",
+        summary="UniversalFakeDetect's linear probe, the baseline of RINE's paper",
+        licence="MIT",
+        provenance="github.com/WisconsinAIVision/UniversalFakeDetect @ 76a0e3e; Ojha et al., CVPR 2023, "
+        "arXiv 2302.10174",
+        origin=Published(
+            url=f"{_UFD}fc_weights.pth",
+            pin=Pin("git-blob", "2a8efc8e238bf5a491e4fd5999655ed5eb3bbb72"),
+            threshold=0.5,
+            metrics=Metrics(
+                0.809, 0.943, "RINE paper's mean over its 20 test sets, centre crop, accuracy at 0.5"
+            ),
+        ),
+        size=4_083,
+        encoder="clip-vit-l14",
+        view=_CLIP_VIEW,
+        shape=ProbeShape(width=768),
+    ),
+    CatalogEntry(
         name="clip-vit-l14",
         kind="encoder",
-        summary="OpenAI's CLIP ViT-L/14, which every RINE head reads",
+        summary="OpenAI's CLIP ViT-L/14, which every published head reads",
         licence="MIT",
-        provenance="github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020",
+        provenance=_CLIP_PROVENANCE,
         origin=Published(
             url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-L-14.pt",
             pin=Pin("sha256", _CLIP_SHA256),
@@ -337,6 +376,20 @@ _ENTRIES = (
         size=930_000_000,
         view=_CLIP_VIEW,
         shape=EncoderShape(layers=24, width=1024, patch=14, tokens=257, embedding=768),
+    ),
+    CatalogEntry(
+        name="clip-vit-b32",
+        kind="encoder",
+        summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
+        licence="MIT",
+        provenance=_CLIP_PROVENANCE,
+        origin=Published(
+            url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B32_SHA256}/ViT-B-32.pt",
+            pin=Pin("sha256", _CLIP_B32_SHA256),
+        ),
+        size=354_000_000,
+        view=_CLIP_VIEW,
+        shape=EncoderShape(layers=12, width=768, patch=32, tokens=50, embedding=512),
     ),
 )
 

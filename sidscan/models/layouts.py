@@ -2,6 +2,7 @@
 
 read_tensors    file -> tensors by name: safetensors, PyTorch checkpoints, TorchScript archives
 rine_head       names and shapes of a published RINE head, checked
+linear_probe    the same of a linear probe as UFD's
 clip_visual     CLIP's image encoder under one set of names, from any of three layouts, checked
 load            an installed model's tensors, checked against its catalog entry
 """
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from sidscan.errors import ModelError
 from sidscan.models import archives
-from sidscan.models.catalog import CatalogEntry, EncoderShape, HeadShape
+from sidscan.models.catalog import CatalogEntry, EncoderShape, HeadShape, ProbeShape, Shape
 
 Tensors = Mapping[str, Tensor]
 Size = tuple[int, ...]
@@ -70,12 +71,14 @@ def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:
     Raises:
         ModelError: they are not of the layout or shape that the catalog states for ``entry``.
     """
-    shape: HeadShape | EncoderShape
+    shape: Shape
     if isinstance(entry.shape, HeadShape):
         normal, shape = rine_head(tensors), rine_shape(tensors)
     elif isinstance(entry.shape, EncoderShape):
         normal = clip_visual(tensors)
         shape = clip_shape(normal)
+    elif isinstance(entry.shape, ProbeShape):
+        normal, shape = linear_probe(tensors), probe_shape(tensors)
     else:
         return dict(tensors)
     if shape != entry.shape:
@@ -83,11 +86,12 @@ def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:
     return normal
 
 
-def describe(tensors: Tensors) -> HeadShape | EncoderShape | None:
-    """Which layout, and of which shape, ``tensors`` are; None where it is neither a RINE head nor CLIP."""
-    readers: tuple[Callable[[], HeadShape | EncoderShape], ...] = (
+def describe(tensors: Tensors) -> Shape | None:
+    """Which layout, and of which shape, ``tensors`` are; None where it is none that sidscan knows."""
+    readers: tuple[Callable[[], Shape], ...] = (
         lambda: rine_shape(rine_head(tensors)),
         lambda: clip_shape(clip_visual(tensors)),
+        lambda: probe_shape(linear_probe(tensors)),
     )
     for reader in readers:
         try:
@@ -131,6 +135,30 @@ def _rine_sizes(shape: HeadShape) -> dict[str, Size]:
     for name, (outputs, inputs) in linear.items():
         sizes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
     return sizes
+
+
+# --- linear probe ---
+
+
+def linear_probe(tensors: Tensors) -> dict[str, Tensor]:
+    """A linear probe under its published names, ``weight`` (1, e) and ``bias`` (1,), nothing besides.
+
+    Raises:
+        ModelError: names, shapes, types or values are others.
+    """
+    width = probe_shape(tensors).width
+    _check(tensors, {"weight": (1, width), "bias": (1,)}, "linear probe")
+    return dict(tensors)
+
+
+def probe_shape(tensors: Tensors) -> ProbeShape:
+    """The shape that a linear probe's tensors have.
+
+    Raises:
+        ModelError: ``weight`` is missing or not of rank 2.
+    """
+    _, width = _size(tensors, "weight", 2, "linear probe")
+    return ProbeShape(width=width)
 
 
 # --- CLIP ---

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
+from sidscan.models.backbones import Reading
 from sidscan.models.detectors import Detector
 from sidscan.runtimes import RuntimeInfo
 
@@ -42,6 +43,9 @@ class PyTorchRuntime:
         for detector in self._detectors:
             detector.encoder.to(self._device, _DTYPES[used[detector.info.name]])
             detector.head.to(self._device)  # heads stay in float32, as published
+        self._readings: dict[int, set[Reading]] = {}  # of every encoder, what its heads read together
+        for detector in self._detectors:
+            self._readings.setdefault(id(detector.encoder), set()).add(detector.head.reads)
         self._cores = os.cpu_count() or 1
         self._pool: ThreadPoolExecutor | None = None
         if self._device.type == "cpu":
@@ -65,13 +69,13 @@ class PyTorchRuntime:
     @torch.inference_mode()
     def _score(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
-        features: dict[int, torch.Tensor] = {}
+        read: dict[int, dict[Reading, torch.Tensor]] = {}
         columns = []
         for detector in self._detectors:
             key = id(detector.encoder)
-            if key not in features:
-                features[key] = detector.encoder(batch)
-            columns.append(detector.head(features[key]))
+            if key not in read:
+                read[key] = detector.encoder.read(batch, self._readings[key])
+            columns.append(detector.head(read[key][detector.head.reads]))
         result: NDArray[np.float32] = torch.stack(columns, dim=1).cpu().numpy()
         return result
 

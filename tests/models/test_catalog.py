@@ -29,7 +29,16 @@ DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 def test_names() -> None:
-    assert list(CATALOG) == ["mini", "rine-1class", "rine-2class", "rine-4class", "rine-ldm", "clip-vit-l14"]
+    assert list(CATALOG) == [
+        "mini",
+        "rine-1class",
+        "rine-2class",
+        "rine-4class",
+        "rine-ldm",
+        "ufd",
+        "clip-vit-l14",
+        "clip-vit-b32",
+    ]
 
 
 @pytest.mark.parametrize("entry", PUBLISHED.values(), ids=PUBLISHED)
@@ -80,7 +89,7 @@ def test_unknown_name() -> None:
         find("rine-3class")
     assert str(unknown.value) == (
         "no model is called 'rine-3class'\n`sidscan models list` shows them: "
-        "mini, rine-1class, rine-2class, rine-4class, rine-ldm, clip-vit-l14."
+        "mini, rine-1class, rine-2class, rine-4class, rine-ldm, ufd, clip-vit-l14, clip-vit-b32."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torchvision import transforms
 
 from sidscan.models import detectors
+from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
 from sidscan.models.store import Store
@@ -136,13 +137,15 @@ def test_several_heads_cost_one_encoder_pass(
     sidscan: Run, rine: Rine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[int] = []
-    forward = ClipEncoder.forward
+    read = ClipEncoder.read
 
-    def counted(encoder: ClipEncoder, crops: torch.Tensor) -> torch.Tensor:
+    def counted(
+        encoder: ClipEncoder, crops: torch.Tensor, readings: Set[Reading]
+    ) -> dict[Reading, torch.Tensor]:
         passes.append(len(crops))
-        return forward(encoder, crops)
+        return read(encoder, crops, readings)
 
-    monkeypatch.setattr(ClipEncoder, "forward", counted)
+    monkeypatch.setattr(ClipEncoder, "read", counted)
     images = folder(tmp_path / "images")
     single = sidscan("scan", images, "--model", "rine-4class", "--out", tmp_path / "one.csv")
     seen = sum(passes)

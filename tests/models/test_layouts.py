@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sidscan.errors import ExitCode, ModelError
 from sidscan.models import layouts
-from sidscan.models.catalog import EncoderShape, HeadShape
+from sidscan.models.catalog import EncoderShape, HeadShape, ProbeShape
 from sidscan.models.heads import RineHead
 
 SHAPE = EncoderShape(layers=2, width=16, patch=14, tokens=5, embedding=8)
@@ -311,8 +311,11 @@ def test_wrong_transformers_file_is_refused(
     assert refused.value.message == message
 
 
-def test_other_weights_are_neither() -> None:
-    assert layouts.describe({"weight": torch.ones(1, 768), "bias": torch.ones(1)}) is None
+def test_layouts_are_told_apart() -> None:
+    probe = {"weight": torch.ones(1, 768), "bias": torch.ones(1)}
+    assert layouts.describe(probe) == ProbeShape(768)
+    assert layouts.describe(probe | {"scale": torch.ones(1)}) is None
+    assert layouts.describe({"weight": torch.ones(2, 768), "bias": torch.ones(2)}) is None
 
 
 # --- files that lie ---

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sidscan.models import layouts
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG
-from sidscan.models.heads import RineHead
+from sidscan.models.heads import FpnHead, LinearProbe, RineHead
 
 Array = NDArray[np.float64]
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's CLIP, written out: the test is no witness of itself
@@ -163,6 +163,64 @@ def test_computes_no_more_than_the_head_needs() -> None:
     assert queries == [1]
 
 
+def test_the_embedding_is_open_clips_own() -> None:
+    """What UFD's probe reads; asked for beside the blocks, it costs no second pass and changes nothing."""
+    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    crops = torch.randint(
+        0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+    )
+    with torch.inference_mode():
+        expected = encoder.visual(
+            (crops / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        )
+        read = encoder.read(crops, {"blocks", "embedding", "maps"})
+        assert torch.allclose(read["embedding"], expected, atol=1e-5)
+        assert torch.allclose(encoder.read(crops, {"embedding"})["embedding"], expected, atol=1e-5)
+        assert torch.allclose(read["blocks"], encoder(crops), atol=1e-5)
+
+
+def test_maps_lie_as_the_patches_lie() -> None:
+    """A change of one patch's pixels shows most in that patch's features, after the first block."""
+    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    crops = torch.full((2, 3, 64, 64), 128, dtype=torch.uint8)
+    side = encoder.visual.grid_size[0]
+    patch = 64 // side
+    row, column = 1, side - 1
+    crops[1, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = 255
+    with torch.inference_mode():
+        maps = encoder.read(crops, {"maps"})["maps"]
+    assert maps.shape == (2, encoder.blocks, encoder.width, side, side)
+    change = (maps[1, 0] - maps[0, 0]).norm(dim=0)
+    assert int(change.argmax()) == row * side + column
+
+
+def test_a_linear_probe_is_one_product() -> None:
+    probe = LinearProbe(6)
+    embedding = torch.randn(5, 6)
+    expected = embedding @ probe.weight[0] + probe.bias
+    assert torch.allclose(probe(embedding), expected)
+    assert set(probe.state_dict()) == {"weight", "bias"}, "the names of UFD's published file"
+
+
+def test_the_pyramid_sums_from_the_last_block_to_the_first() -> None:
+    torch.manual_seed(0)
+    head = FpnHead(blocks=3, width=5, projected=4).eval()
+    maps = torch.randn(2, 3, 5, 4, 4)
+    state = head.state_dict()
+
+    def convolved(inputs: torch.Tensor, name: str, border: int) -> torch.Tensor:
+        kernel, bias = state[f"{name}.weight"], state[f"{name}.bias"].view(1, -1, 1, 1)
+        size = kernel.shape[-1]
+        windows = torch.nn.functional.pad(inputs, (border,) * 4).unfold(2, size, 1).unfold(3, size, 1)
+        mixed: torch.Tensor = torch.einsum("bchwij,ocij->bohw", windows, kernel)
+        return mixed + bias
+
+    first, second, third = (convolved(maps[:, block], f"lateral.{block}", 0) for block in range(3))
+    sums = (first + second + third, second + third, third)
+    pooled = [convolved(level, f"smooth.{block}", 1).mean(dim=(2, 3)) for block, level in enumerate(sums)]
+    assert torch.allclose(head.embed(maps), torch.stack(pooled).mean(dim=0), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("head", "projected", "layers", "parameters"),
     [
@@ -187,6 +245,15 @@ def test_published_shapes(head: str, projected: int, layers: int, parameters: in
     expected |= {f"head.{position}.{kind}" for position in (0, 3, 6) for kind in ("weight", "bias")}
     assert set(built.state_dict()) == expected
     assert RineHead.shaped_like(built.state_dict()).state_dict().keys() == built.state_dict().keys()
+
+
+@pytest.mark.skipif("SIDSCAN_UFD" not in os.environ, reason="names UFD's official probe, if it is here")
+def test_the_official_ufd_probe_loads_strictly() -> None:
+    """An optional check, since other people's weights are not committed: SIDSCAN_UFD=FILE pytest."""
+    state = layouts.load(CATALOG["ufd"], Path(os.environ["SIDSCAN_UFD"]))
+    probe = LinearProbe.shaped_like(state)
+    probe.load_state_dict(state, strict=True)
+    assert probe.in_features == 768
 
 
 @pytest.mark.skipif(

@@ -1,27 +1,28 @@
-"""CLIP's image encoder as RINE reads it: the CLS token after ``ln_2`` of every block."""
+"""CLIP's image encoder as RINE reads it: the CLS token after ``ln_2`` of every block; and as others do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import cast
 
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from sidscan.models.backbones import Reading
 from sidscan.models.catalog import CLIP_MEAN, CLIP_STD
 
 _HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
 
 
 class ClipEncoder(nn.Module):
-    """RINE's view of a CLIP vision transformer.
+    """A CLIP vision transformer, read at every depth.
 
     The published code hooks every block's ``ln_2``, i.e. K_l = LN2(x + attention)[CLS], before that
     block's MLP; the paper (section 3.1) writes the block's output. Published heads need the former.
 
-    Nothing that no K_l depends on is computed: of the last block only the CLS query, and neither its
-    MLP nor ``ln_post`` nor the projection.
+    Nothing is computed that no reading depends on: for RINE, of the last block only the CLS query, and
+    neither its MLP nor ``ln_post`` nor the projection.
 
     Args:
         visual: open_clip's vision transformer with QuickGELU, as OpenAI's weights need.
@@ -32,6 +33,8 @@ class ClipEncoder(nn.Module):
         self.visual = visual
         self.blocks = len(visual.transformer.resblocks)
         self.width: int = visual.conv1.out_channels
+        self.embedding: int = visual.proj.shape[1]
+        self.side: int = visual.image_size[0]  # pixels
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ClipEncoder:
@@ -51,16 +54,33 @@ class ClipEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """uint8 RGB crops (b, 3, h, w) -> K (b, n, d), float32; h and w as the weights were trained for."""
-        stream = self._embed(crops)
-        features = []
+        return self.read(crops, {"blocks"})["blocks"]
+
+    def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
+        """uint8 RGB crops (b, 3, h, w) -> the readings asked for, float32.
+
+        ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
+        CLIP's own, CLS after the last block, ``ln_post`` and the projection.
+        """
+        kept = None if "maps" in readings else 1  # tokens: all, or CLS alone
+        stream, normed = self._embed(crops), []
         for block in self._resblocks()[:-1]:
             stream = stream + _attend(block, stream)
-            normed = block.ln_2(stream)
-            features.append(normed[:, 0])
-            stream = stream + block.mlp(normed)
+            both = block.ln_2(stream)
+            normed.append(both[:, :kept])
+            stream = stream + block.mlp(both)
         last = self._resblocks()[-1]
-        features.append(last.ln_2(stream[:, :1] + _attend(last, stream, queries=1))[:, 0])
-        return torch.stack(features, dim=1).float()
+        ending = stream[:, :kept] + _attend(last, stream, queries=kept)
+        normed.append(last.ln_2(ending))
+        found: dict[Reading, Tensor] = {}
+        if "blocks" in readings:
+            found["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
+        if "maps" in readings:
+            found["maps"] = torch.stack([_as_map(tokens[:, 1:]) for tokens in normed], dim=1).float()
+        if "embedding" in readings:
+            cls = ending[:, 0] + last.mlp(normed[-1][:, :1])[:, 0]
+            found["embedding"] = (self.visual.ln_post(cls) @ self.visual.proj).float()
+        return found
 
     def _embed(self, crops: Tensor) -> Tensor:
         """Pixels -> token stream (b, tokens, d): normalisation, patches, CLS, positions, ln_pre."""
@@ -82,6 +102,12 @@ def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None =
     normed = block.ln_1(stream)
     attended, _ = block.attn(normed[:, :queries], normed, normed, need_weights=False)
     return cast(Tensor, attended)
+
+
+def _as_map(patches: Tensor) -> Tensor:
+    """Patch tokens (b, g * g, d) -> (b, d, g, g)."""
+    side = round(patches.shape[1] ** 0.5)
+    return patches.transpose(1, 2).reshape(len(patches), -1, side, side)
 
 
 def _empty_like(state: Mapping[str, Tensor]) -> VisionTransformer:

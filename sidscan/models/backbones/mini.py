@@ -11,10 +11,13 @@ common width that RINE's head expects.
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sidscan.models.backbones import Reading
 
 BLOCK = 8  # px, side of a DCT block
 LEVELS = 3  # full, half and quarter resolution
@@ -112,6 +115,11 @@ class MiniEncoder(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Crops (b, 3, h, w) uint8 RGB -> (b, blocks, width)."""
         return self.embed(self.describe(crops))
+
+    def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
+        """``blocks`` alone: every depth counts as one."""
+        assert readings <= {"blocks"}, readings
+        return {"blocks": self(crops)}
 
     def embed(self, statistics: list[Tensor]) -> Tensor:
         """Statistics of every depth, each (b, its width) -> (b, blocks, width)."""
