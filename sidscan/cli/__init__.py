@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import click
 
@@ -20,6 +21,8 @@ from sidscan.terminal import safe
 _COMMANDS = {
     "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
+    "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),
+    "train": ("sidscan.cli.train", "Train RINE's head."),
 }
 
 
@@ -73,9 +76,18 @@ def main() -> None:
     except SidscanError as error:
         code = _say(str(error), error.exit_code)
     _give_up_unread_output()
-    if code == ExitCode.INTERRUPTED and any(t.name.startswith(READER_THREADS) for t in threading.enumerate()):
-        os._exit(code)  # sys.exit would wait for readers that hang in a download or a codec
+    if code == ExitCode.INTERRUPTED and _readers_hang():
+        os._exit(code)  # sys.exit would wait for them
     sys.exit(int(code or 0))
+
+
+def _readers_hang(grace: float = 1.0) -> bool:
+    """Whether a reader is still busy after ``grace`` seconds, in a download or a codec, and may stay so."""
+    deadline = time.monotonic() + grace
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREADS)]
+    for reader in readers:
+        reader.join(max(deadline - time.monotonic(), 0))
+    return any(reader.is_alive() for reader in readers)
 
 
 def _give_up_unread_output() -> None:

@@ -12,7 +12,9 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
-def _stack(*decorators: Decorator) -> Decorator:
+def stack(*decorators: Decorator) -> Decorator:
+    """Several decorators as one, the first outermost."""
+
     def apply(function: Command) -> Command:
         for decorator in reversed(decorators):
             function = decorator(function)
@@ -23,7 +25,7 @@ def _stack(*decorators: Decorator) -> Decorator:
 
 def inputs() -> Decorator:
     """What is scanned."""
-    return _stack(
+    return stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
         click.option(
             "--list",
@@ -53,7 +55,7 @@ def inputs() -> Decorator:
 
 def model() -> Decorator:
     """What scores the pictures."""
-    return _stack(
+    return stack(
         click.option(
             "--model",
             "models",
@@ -106,7 +108,7 @@ def model() -> Decorator:
 
 def output() -> Decorator:
     """Where the findings go."""
-    return _stack(
+    return stack(
         click.option(
             "--out",
             "outs",

@@ -23,6 +23,7 @@ from sidscan.errors import ModelError
 from sidscan.models.heads import HEADS, Head
 
 FORMAT = "sidscan checkpoint 1"
+KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
 _WRITTEN_BY = "`sidscan train` writes files that --model takes; `sidscan models import` takes published ones."
 
 
@@ -62,17 +63,17 @@ class Checkpoint:
         return head.eval().requires_grad_(False)
 
     def to_bytes(self) -> bytes:
-        """The file."""
-        metadata = {
+        """The file; the same bytes for the same content."""
+        stated = {
             "format": FORMAT,
-            "head": self.head or "",
+            "head": self.head,
             "encoder": self.encoder,
             "encoder_sha256": self.encoder_sha256,
-            "threshold": repr(self.threshold),
-            "facts": json.dumps(self.facts),
+            "threshold": self.threshold,
+            "facts": self.facts,
         }
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
-        return save_bytes(tensors, metadata)
+        return save_bytes(tensors, {KEY: json.dumps(stated)})
 
 
 def read(path: Path) -> tuple[Checkpoint, str]:
@@ -95,18 +96,17 @@ def read(path: Path) -> tuple[Checkpoint, str]:
 def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
     own_encoder = any(name.startswith("encoder.") for name in tensors)
     try:
-        threshold = float(metadata["threshold"])
-        facts = json.loads(metadata.get("facts", "{}"))
-        if not 0 < threshold < 1 or not isinstance(facts, dict):
+        stated: Mapping[str, Any] = metadata if own_encoder else json.loads(metadata[KEY])
+        threshold = float(stated["threshold"])
+        if not 0 < threshold < 1:
             raise ValueError("threshold")
         if own_encoder:
-            return Checkpoint(tensors, None, "", "", threshold, facts)
-        if metadata["format"] != FORMAT or metadata["head"] not in HEADS:
+            return Checkpoint(tensors, None, "", "", threshold, metadata)
+        if stated["format"] != FORMAT or stated["head"] not in HEADS:
             raise ValueError("format")
-        return Checkpoint(
-            tensors, metadata["head"], metadata["encoder"], metadata["encoder_sha256"], threshold, facts
-        )
-    except (KeyError, ValueError) as error:
+        encoder, sha256, facts = str(stated["encoder"]), str(stated["encoder_sha256"]), dict(stated["facts"])
+        return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts)
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} is no checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY
         ) from error

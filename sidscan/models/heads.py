@@ -20,7 +20,7 @@ def _projection(inputs: int, outputs: int, layers: int) -> nn.Sequential:
 
 
 def _classifier(width: int) -> nn.Sequential:
-    """Two Linear-ReLU-Dropout, then one logit (paper, section 3.3)."""
+    """Two Linear-ReLU-Dropout, then one logit."""
     modules: list[nn.Module] = []
     for _ in range(2):
         modules += [nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError
+from sidscan.files import replacing
 from sidscan.records import Record
 from sidscan.terminal import safe
 
@@ -81,17 +81,8 @@ class Report(ABC):
             ) from error
 
     def _replace(self, path: Path, record: Record) -> None:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                self.render(record, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.chmod(0o666 & ~_umask())  # mkstemp made it private
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            self.render(record, file)
 
 
 class _TerminalSafe:
@@ -103,12 +94,6 @@ class _TerminalSafe:
     def write(self, text: str) -> int:
         """Write with control characters made visible."""
         return self._terminal.write(safe(text))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def printable(text: str) -> str:

@@ -36,7 +36,7 @@ class PyTorchRuntime:
     def __init__(
         self, detectors: Sequence[Detector], device: Device = "auto", precision: Precision = "auto"
     ) -> None:
-        self._device = _device(device)
+        self._device = open_device(device)
         self._detectors = tuple(detectors)
         self.detectors = tuple(detector.info for detector in self._detectors)
         used = {detector.info.name: _precision(precision, self._device, detector) for detector in detectors}
@@ -80,7 +80,7 @@ class PyTorchRuntime:
         return result
 
 
-def _device(asked: Device) -> torch.device:
+def open_device(asked: Device) -> torch.device:
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise RuntimeUnavailable(

@@ -156,12 +156,20 @@ WRITTEN_BY = "`sidscan train` writes files that --model takes; `sidscan models i
             save({"a": torch.zeros(1)}), "it does not say what head it is, on which encoder", id="no-metadata"
         ),
         pytest.param(
-            save({"a": torch.zeros(1)}, {"threshold": "2"}),
+            save({"a": torch.zeros(1)}, {"sidscan": "[]"}),
+            "it does not say what head it is, on which encoder",
+            id="a-list",
+        ),
+        pytest.param(
+            save({"a": torch.zeros(1)}, {"sidscan": '{"threshold": 2}'}),
             "it does not say what head it is, on which encoder",
             id="threshold",
         ),
         pytest.param(
-            save({"a": torch.zeros(1)}, {"threshold": "0.5", "format": checkpoints.FORMAT, "head": "other"}),
+            save(
+                {"a": torch.zeros(1)},
+                {"sidscan": f'{{"threshold": 0.5, "format": "{checkpoints.FORMAT}", "head": "other"}}'},
+            ),
             "it does not say what head it is, on which encoder",
             id="unknown-head",
         ),

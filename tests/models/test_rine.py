@@ -212,8 +212,8 @@ def test_the_pyramid_sums_from_the_last_block_to_the_first() -> None:
         kernel, bias = state[f"{name}.weight"], state[f"{name}.bias"].view(1, -1, 1, 1)
         size = kernel.shape[-1]
         windows = torch.nn.functional.pad(inputs, (border,) * 4).unfold(2, size, 1).unfold(3, size, 1)
-        mixed: torch.Tensor = torch.einsum("bchwij,ocij->bohw", windows, kernel)
-        return mixed + bias
+        mixed: torch.Tensor = torch.einsum("bchwij,ocij->bohw", windows, kernel) + bias
+        return mixed
 
     first, second, third = (convolved(maps[:, block], f"lateral.{block}", 0) for block in range(3))
     sums = (first + second + third, second + third, third)

@@ -1,0 +1,73 @@
+"""``sidscan study``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidscan.cli import training_options as options
+from sidscan.errors import ExitCode
+
+
+@click.command("study")
+@click.argument("kind", type=click.Choice(["grid", "ablations", "set-sizes", "seeds"]))
+@options.data()
+@click.option(
+    "--out",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where every head's checkpoint and the table heads.csv go.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the encoder's readings, made once. [default: FOLDER/readings]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Every head from so many seeds; the views are those of the first.",
+)
+@options.recipe()
+@options.machine()
+@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
+def command(
+    kind: Any,
+    data: Path,
+    preset: str,
+    classes: str | None,
+    out: Path,
+    cache: Path | None,
+    seeds: int,
+    fresh: bool,
+    quiet: bool,
+    **choices: Any,
+) -> ExitCode:
+    """Fit many heads from one pass of the frozen encoder.
+
+    \b
+    grid       xi x q x d', 48 heads (paper, section 4.2)
+    ablations  whole; without contrastive loss, TIE, intermediate blocks (section 5)
+    set-sizes  20, 50, 80, 100 % of the training list (section 5.5)
+    seeds      the preset from several seeds
+
+    Every training view is drawn and read once, and kept on disk. A finished head is not fitted again; an
+    interrupted study goes on with the same command.
+
+    \b
+    Examples:
+      sidscan study grid ./progan --preset progan-4class --out grid
+      sidscan study ablations ./progan --seeds 3 --out ablations
+    """
+    options.need_training_extra()
+    from sidscan.training.studies import recipes_of, run_study  # here: it loads torch
+
+    config = options.config_of(data, preset, classes, {"cache": cache or out / "readings", **choices})
+    table = run_study(config, recipes_of(kind, config.recipe, seeds), out, options.saying(quiet), fresh)
+    options.saying(quiet)(f"table: {table}")
+    return ExitCode.DONE
