@@ -70,6 +70,10 @@ def test_imports_point_one_way(path: Path) -> None:
             "from sidscan.cli import cli; cli(['scan', '--help'], standalone_mode=False)", id="scan help"
         ),
         pytest.param(
+            "from sidscan.cli import cli; cli(['calibrate', '--help'], standalone_mode=False)",
+            id="calibrate help",
+        ),
+        pytest.param(
             "from sidscan.cli import cli; cli(['models', 'list'], standalone_mode=False)", id="models list"
         ),
     ],
