@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.errors import (
+    CalibrationError,
     DigestMismatch,
     ExitCode,
     ModelError,
@@ -30,6 +31,7 @@ from sidscan.errors import (
 from sidscan.records import Exif, Facts, Finding, Kind, Score, Stage, Status
 
 __all__ = [
+    "CalibrationError",
     "DigestMismatch",
     "Exif",
     "ExitCode",

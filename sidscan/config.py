@@ -24,6 +24,8 @@ class ScanConfig:
         models: detectors by name, or paths of checkpoints; empty means RINE 4-class where it is installed,
             else the bundled one.
         encoder: weights of the encoder that checkpoints were trained on, where it is not an installed one.
+        calibrated: use the calibration that `sidscan calibrate` saved for each of the models.
+        calibrations: files of calibrations to use, each for the model it was made of.
         crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
         device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
         precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
@@ -42,6 +44,8 @@ class ScanConfig:
     lists: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     encoder: Path | None = None
+    calibrated: bool = False
+    calibrations: tuple[Path, ...] = ()
     crops: Crops = "ten"
     device: Device = "auto"
     precision: Precision = "auto"
@@ -61,10 +65,15 @@ class ScanConfig:
         Raises:
             UsageError: nothing is named, or an option has an unknown value.
         """
-        if not all(isinstance(names, tuple) for names in (self.inputs, self.lists, self.models)):
-            raise UsageError("inputs, lists and models are tuples of names", 'Write inputs=("./images",).')
+        if not all(
+            isinstance(names, tuple) for names in (self.inputs, self.lists, self.models, self.calibrations)
+        ):
+            raise UsageError(
+                "inputs, lists, models and calibrations are tuples of names", 'Write inputs=("./images",).'
+            )
         for names in ("inputs", "lists"):  # a Path is as good as its name
             object.__setattr__(self, names, tuple(os.fspath(name) for name in getattr(self, names)))
+        object.__setattr__(self, "calibrations", tuple(Path(name) for name in self.calibrations))
         if not self.inputs and not self.lists:
             raise UsageError(
                 "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."

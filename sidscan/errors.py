@@ -6,7 +6,8 @@
     |   |-- ModelNotInstalled
     |   |-- UnknownModel
     |   |-- PullFailed          the download did not complete; run the same command again
-    |   `-- DigestMismatch      the bytes are not the ones that were pinned
+    |   |-- DigestMismatch      the bytes are not the ones that were pinned
+    |   `-- CalibrationError    a calibration is missing, damaged, or of another model or other crops
     |-- NothingToScan       5   the inputs hold no picture
     |-- RuntimeUnavailable  6   the device or precision asked for is not to be had
     `-- OutputError         7   a report or the run's record can't be written
@@ -77,6 +78,10 @@ class PullFailed(ModelError):
 
 class DigestMismatch(ModelError):
     """The bytes are not the ones that were pinned."""
+
+
+class CalibrationError(ModelError):
+    """A calibration is missing, damaged, or was made of another model or other crops."""
 
 
 class NothingToScan(SidscanError):

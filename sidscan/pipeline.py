@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
 
-from sidscan import scoring
+from sidscan import calibration, scoring
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.engines import local
@@ -28,6 +28,7 @@ class Scan:
 
     Attributes:
         choice: how the models were chosen, in words.
+        calibrations: what each model's scores are measured against, by its name; empty unless asked for.
         earlier: what became of an earlier run in the same journal; findings kept are not yielded again.
     """
 
@@ -35,15 +36,16 @@ class Scan:
     journal: Journal
     runtime: Runtime
     choice: str
+    calibrations: scoring.Calibrations
     earlier: Enumerated
 
     def __iter__(self) -> Iterator[Finding]:
-        settings = scoring.settings(self.config, self.runtime)
+        settings = scoring.settings(self.config, self.runtime, self.calibrations)
         samples = local.map_ordered(
             partial(_read, config=self.config), self.journal.pending(), self.config.workers
         )
         for batch in _batches(samples, self.config.batch):
-            findings = scoring.score(batch, self.runtime, _now())
+            findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
             self.journal.append(findings, settings)
             yield from findings
         if self.counts().pending:
@@ -62,6 +64,7 @@ def open_scan(config: ScanConfig) -> Scan:
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
+        CalibrationError: a calibration asked for is missing, or of another model.
         RuntimeUnavailable: the device or precision asked for is not to be had.
         UsageError: an input does not exist.
         OutputError: the journal can't be written.
@@ -70,15 +73,16 @@ def open_scan(config: ScanConfig) -> Scan:
 
     names, choice = detectors.choose(config.models)
     runtime = PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
+    calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
-        settings = scoring.settings(config, runtime)
+        settings = scoring.settings(config, runtime, calibrations)
         enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
-        journal.note(_run_facts(config, runtime, choice))
+        journal.note(_run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)})
     except BaseException:
         journal.close()
         raise
-    return Scan(config, journal, runtime, choice, enumerated)
+    return Scan(config, journal, runtime, choice, calibrations, enumerated)
 
 
 def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, object]:
@@ -94,6 +98,15 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
         "crops": config.crops,
         "inputs": list(config.inputs),
         "lists": list(config.lists),
+    }
+
+
+def _facts(calibrations: scoring.Calibrations, runtime: Runtime) -> dict[str, object]:
+    """Per model: which calibration, and what computed its logits otherwise than this run does."""
+    now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
+    return {
+        name: {**one.facts(), "sha256": one.digest, "differences": one.differences(now)}
+        for name, one in calibrations.items()
     }
 
 

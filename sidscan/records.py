@@ -128,7 +128,9 @@ class Score:
         logit: mean over the views (paper, section 5.8).
         score: sigmoid of ``logit``; the model's P(synthetic), calibrated only where its card says so.
         evidence: ``score`` in words, relative to the model's threshold.
+        threshold: score at which evidence stops being weak: the calibration's, else the model card's.
         crop_min, crop_max, crop_std: spread of the views' own scores.
+        p_value: share of camera pictures that score as high, as calibrated; None without a calibration.
     """
 
     model: str
@@ -140,6 +142,7 @@ class Score:
     crop_min: float
     crop_max: float
     crop_std: float
+    p_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,36 +5,46 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sidscan._version import __version__
+from sidscan.calibration import Calibration
 from sidscan.config import ScanConfig
 from sidscan.models.detectors import DetectorInfo
 from sidscan.readers.decode import decoder_name
 from sidscan.records import Failure, Finding, Sample, Score, Stage, Status
 from sidscan.runtimes import Runtime
 
+Calibrations = Mapping[str, Calibration]  # by model name; a model without one keeps its card's threshold
+_UNCALIBRATED: Calibrations = {}
 # Lower bounds of the words, on the score relative to a model's threshold.
 _WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))
 
 
-def settings(config: ScanConfig, runtime: Runtime) -> str:
+def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> str:
     """Digest of everything besides a picture's bytes that its score depends on."""
     info = runtime.info
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
     parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
+    parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def score(batch: Sequence[Sample | Failure], runtime: Runtime, scanned_at: str) -> list[Finding]:
+def score(
+    batch: Sequence[Sample | Failure],
+    runtime: Runtime,
+    scanned_at: str,
+    calibrations: Calibrations = _UNCALIBRATED,
+) -> list[Finding]:
     """Findings of a batch, in its order; all crops of all pictures go through the encoder together."""
     samples = [sample for sample in batch if isinstance(sample, Sample)]
     per_picture = iter(_logits(samples, runtime) if samples else ())
     return [
-        _finding(entry, next(per_picture), runtime.detectors, scanned_at)
+        _finding(entry, next(per_picture), runtime.detectors, scanned_at, calibrations)
         if isinstance(entry, Sample)
         else Finding.of_failure(entry, scanned_at)
         for entry in batch
@@ -46,8 +56,7 @@ def evidence(logit: float, threshold: float) -> str:
 
     The scale is the score after shifting logits so that the model's threshold falls on 0.5.
     """
-    relative = sigmoid(logit - math.log(threshold / (1 - threshold)))
-    return next(word for bound, word in _WORDS if relative >= bound)
+    return _word(logit - math.log(threshold / (1 - threshold)))
 
 
 def sigmoid(logit: float) -> float:
@@ -57,6 +66,13 @@ def sigmoid(logit: float) -> float:
     return math.exp(logit) / (1 + math.exp(logit))
 
 
+def _word(margin: float) -> str:
+    """A logit's distance from the threshold in words."""
+    if margin < 0:  # however little: a sigmoid would round it to 0.5
+        return "weak"
+    return next(word for bound, word in _WORDS if sigmoid(margin) >= bound)
+
+
 def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.float32]]:
     """Per picture: (its crops, detectors)."""
     logits = runtime.logits(np.concatenate([sample.views.crops for sample in samples]))
@@ -64,7 +80,11 @@ def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.floa
 
 
 def _finding(
-    sample: Sample, logits: NDArray[np.float32], detectors: Sequence[DetectorInfo], scanned_at: str
+    sample: Sample,
+    logits: NDArray[np.float32],
+    detectors: Sequence[DetectorInfo],
+    scanned_at: str,
+    calibrations: Calibrations,
 ) -> Finding:
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"
@@ -77,15 +97,18 @@ def _finding(
         status=Status.SCORED,
         facts=sample.facts,
         scanned_at=scanned_at,
-        scores=tuple(_score(views[:, column], detector) for column, detector in enumerate(detectors)),
+        scores=tuple(
+            _score(views[:, column], detector, calibrations.get(detector.name))
+            for column, detector in enumerate(detectors)
+        ),
         views=len(views),
     )
 
 
-def _score(logits: NDArray[np.float64], detector: DetectorInfo) -> Score:
+def _score(logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None) -> Score:
     logit = float(logits.mean())
     crops = [sigmoid(value) for value in logits.tolist()]
-    return Score(
+    score = Score(
         model=detector.name,
         digest=detector.digest,
         threshold=detector.threshold,
@@ -95,4 +118,15 @@ def _score(logits: NDArray[np.float64], detector: DetectorInfo) -> Score:
         crop_min=min(crops),
         crop_max=max(crops),
         crop_std=float(np.std(crops)),
+    )
+    return _calibrated(score, calibration) if calibration else score
+
+
+def _calibrated(score: Score, calibration: Calibration) -> Score:
+    """The same score, seen from the camera pictures of a calibration."""
+    return replace(
+        score,
+        threshold=sigmoid(calibration.threshold_logit),
+        evidence=_word(score.logit - calibration.threshold_logit),
+        p_value=calibration.p_value(score.logit),
     )

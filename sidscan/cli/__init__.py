@@ -19,6 +19,7 @@ from sidscan.terminal import safe
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
+    "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera pictures."),
     "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
     "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),

@@ -106,6 +106,25 @@ def model() -> Decorator:
     )
 
 
+def calibration() -> Decorator:
+    """What scores are measured against."""
+    return _stack(
+        click.option(
+            "--calibrated",
+            is_flag=True,
+            help="Threshold and p-value from what `sidscan calibrate` saved for each model.",
+        ),
+        click.option(
+            "--calibration",
+            "calibrations",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Threshold and p-value from this file instead, for the model it was made of. Repeatable.",
+        ),
+    )
+
+
 def output() -> Decorator:
     """Where the findings go."""
     return stack(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("scan")
 @options.inputs()
 @options.model()
+@options.calibration()
 @options.output()
 def command(
     outs: tuple[str, ...], stdout_format: str, quiet: bool, journal: Path | None, **choices: Any
@@ -56,28 +57,35 @@ def command(
     for writer in writers:
         writer.check()
     journal = journal or _default_journal(outs)
-    own_files = tuple(Path(out) for out in outs if out != "-") + _journal_files(journal)
-    _check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
+    own_files = tuple(Path(out) for out in outs if out != "-") + journal_files(journal)
+    check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     say = _silent if quiet else _say
 
     run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
     try:
-        _announce(run, say)
-        _consume(run, run.counts(), quiet)
+        announce(run, say)
+        consume(run, run.counts(), quiet)
         reports.write(writers, run.journal)
     except KeyboardInterrupt:
         _say(_interrupted(run.counts(), journal))
         raise
     say(_summary(run.journal.findings(), run.counts()))
+    if run.calibrations:
+        say(_flagged(run))
     say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
     return _exit_code(run.counts())
 
 
-def _announce(run: Scan, say: Callable[[str], None]) -> None:
+def announce(run: Scan, say: Callable[[str], None]) -> None:
     """What is about to happen; that another model stands in is said even to those who asked for quiet."""
     tell = _say if run.choice.startswith("fallback") else say
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
+    for name, calibration in run.journal.header()["calibrations"].items():
+        of = f"{calibration['pictures']} pictures for a false-positive rate of {calibration['target_fpr']:g}"
+        say(f"calibration: {name}, {of}")
+        for difference in calibration["differences"]:
+            say(f"  it was made otherwise: {difference}; p-values hold as far as the scores agree")
     earlier = run.earlier
     if earlier.repeated:
         say(f"{earlier.repeated} inputs were named more than once; each is scanned once")
@@ -88,14 +96,14 @@ def _announce(run: Scan, say: Callable[[str], None]) -> None:
         say(f"{earlier.dropped} earlier findings are dropped: {why}")
 
 
-def _check_distinct(own_files: tuple[Path, ...], inputs: tuple[str, ...]) -> None:
+def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
     """What is written must not replace what is read, nor one another."""
     resolved = [path.resolve() for path in own_files]
     for name in inputs:
         if Path(name).resolve() in resolved:
             raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
     if len(set(resolved)) < len(resolved):
-        raise UsageError("two reports, or a report and the journal, have the same name", "Name them apart.")
+        raise UsageError("two of the files to write have the same name", "Name them apart.")
 
 
 def _default_journal(outs: tuple[str, ...]) -> Path | None:
@@ -103,11 +111,13 @@ def _default_journal(outs: tuple[str, ...]) -> Path | None:
     return Path(f"{files[0]}.journal") if files else None
 
 
-def _journal_files(journal: Path | None) -> tuple[Path, ...]:
+def journal_files(journal: Path | None) -> tuple[Path, ...]:
+    """The files that a journal may consist of."""
     return (journal, Path(f"{journal}-journal")) if journal else ()
 
 
-def _consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
+def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
+    """Run a scan to its end, with a progress bar where standard error is a terminal."""
     from tqdm import tqdm
 
     show = sys.stderr.isatty() and not quiet
@@ -134,6 +144,21 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
     lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
     return "\n".join(lines)
+
+
+def _flagged(run: Scan) -> str:
+    """Per calibrated model: pictures that reach its threshold, beside how many camera pictures would."""
+    flagged: Counter[str] = Counter()
+    for finding in run.journal.findings():
+        for score in finding.scores:
+            calibration = run.calibrations.get(score.model)
+            flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit
+    scored = run.counts().scored
+    return "\n".join(
+        f"{name}: {flagged[name]} of {scored} flagged; were all of them like the calibration pictures, "
+        f"about {scored * calibration.false_flag_rate:.1f} would be"
+        for name, calibration in run.calibrations.items()
+    )
 
 
 def _interrupted(counts: Counts, journal: Path | None) -> str:

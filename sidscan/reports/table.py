@@ -18,12 +18,14 @@ _SCORE_COLUMNS = {
     "logit": "logit",
     "evidence": "evidence",
     "threshold": "threshold",
+    "p_value": "p_value",
     "crop_min": "crop_min",
     "crop_max": "crop_max",
     "crop_std": "crop_std",
     "model": "model",
     "model_digest": "digest",
 }
+_MODEL_COLUMNS = (*_SCORE_COLUMNS, "calibration")
 _RUN_COLUMNS = (
     "model_choice",
     "model_provenance",
@@ -65,7 +67,7 @@ def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header:
 
 
 def _columns(prefixes: dict[str, str]) -> list[str]:
-    scores = [prefix + column for prefix in prefixes.values() for column in _SCORE_COLUMNS]
+    scores = [prefix + column for prefix in prefixes.values() for column in _MODEL_COLUMNS]
     return [
         *("path", "status", "error_stage", "error_class", "error_message"),
         *scores,
@@ -79,6 +81,8 @@ def _same_cells(header: dict[str, Any], prefixes: dict[str, str]) -> dict[str, A
     for model in header["models"]:
         prefix = prefixes[model["name"]]
         cells |= {f"{prefix}model": model["name"], f"{prefix}model_digest": model["digest"]}
+        calibration = header["calibrations"].get(model["name"])
+        cells[f"{prefix}calibration"] = calibration["sha256"][:16] if calibration else None
     return cells
 
 

@@ -34,7 +34,7 @@ class JsonlReport(Report):
 
 
 _ROW_FACTS = (
-    *("sidscan_version", "models", "model_choice", "model_provenance"),
+    *("sidscan_version", "models", "model_choice", "model_provenance", "calibrations"),
     *("runtime", "device", "precision", "decoder"),
 )
 

@@ -1,0 +1,242 @@
+"""`sidscan calibrate`, and scans that use what it saved: exact rows, words and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from networks import random_clip
+from pictures import folder
+from safetensors.torch import save_file
+
+from sidscan.models.checkpoints import Checkpoint
+from sidscan.models.heads import LinearProbe
+from sidscan.models.store import default_root
+
+Run = Callable[..., Any]
+MINI = ("--model", "mini", "--crops", "center")
+
+
+def rows(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of a CSV report by file name."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {Path(row["path"]).name: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def reals(tmp_path: Path) -> Path:
+    """Nine pictures that stand for a camera's."""
+    return folder(tmp_path / "reals", count=9, side=230)
+
+
+def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+    made = sidscan("calibrate", reals, *MINI, "--fpr", "0.2", "--archive", "1000", "--archive", "20000")
+    assert made.code == 0, made.err
+    assert "mini, center crops, for a false-positive rate of at most 20 %\n" in made.out
+    assert "  pictures    9 (0 unreadable, 0 skipped, 0 duplicates left out)\n" in made.out
+    assert "With only 9 pictures the rate is known roughly" in made.out
+    assert "\n   1,000: about 200 (95 % interval " in made.out
+    assert "\n  20,000: about 4,000 (95 % interval " in made.out
+    assert (
+        "use it: sidscan scan FOLDER --model mini --crops center --calibrated --out report.csv\n" in made.out
+    )
+    assert "None of these pictures is synthetic" in made.out
+    assert "one camera or one website may be flagged far more often" in made.out
+    (saved,) = (default_root() / "calibrations").iterdir()
+    assert f"saved: {saved}\n" in made.out
+
+    plain = sidscan("scan", reals, *MINI, "--out", tmp_path / "plain.csv")
+    assert {row["p_value"] for row in rows(tmp_path / "plain.csv").values()} == {""}
+    ended = sidscan("scan", reals, *MINI, "--calibrated", "--out", tmp_path / "r.csv")
+    assert (plain.code, ended.code) == (0, 0)
+    assert "calibration: mini, 9 pictures for a false-positive rate of 0.2\n" in ended.err
+    assert (
+        "mini: 1 of 9 flagged; were all of them like the calibration pictures, about 1.8 would be\n"
+        in ended.err
+    )
+    found = rows(tmp_path / "r.csv").values()
+    assert sorted(float(row["p_value"]) for row in found) == [i / 10 for i in range(2, 11)]
+    assert [float(row["p_value"]) for row in found if row["evidence"] != "weak"] == [0.2]
+    assert len({row["calibration"] for row in found}) == 1
+    assert {name: row["logit"] for name, row in rows(tmp_path / "r.csv").items()} == pytest.approx(
+        {name: row["logit"] for name, row in rows(tmp_path / "plain.csv").items()}
+    )
+
+
+def test_another_calibration_reuses_no_row(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+    for fpr in ("0.2", "0.3"):
+        assert sidscan("calibrate", reals, *MINI, "--fpr", fpr, "--out", tmp_path / f"{fpr}.json").code == 0
+    scan = ("scan", reals, *MINI, "--out", tmp_path / "r.csv", "--calibration")
+    sidscan(*scan, tmp_path / "0.2.json")
+    first = rows(tmp_path / "r.csv")
+    assert "9 findings kept" in sidscan(*scan, tmp_path / "0.2.json").err
+    assert "9 earlier findings are dropped" in sidscan(*scan, tmp_path / "0.3.json").err
+    second = rows(tmp_path / "r.csv")
+    assert all(second[name]["threshold"] != row["threshold"] for name, row in first.items())
+    assert all(second[name]["calibration"] != row["calibration"] for name, row in first.items())
+    assert "9 earlier findings are dropped" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
+
+
+def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.json"
+    (reals / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    made = sidscan("calibrate", reals, *MINI, "--fpr", "0.1", "--json", "--out", out, "--archive", "100")
+    assert made.code == 3
+    assert f"no score: {reals / 'broken.jpg'}: " in made.err
+    (facts,) = json.loads(made.out)
+    assert (facts["model"], facts["pictures"], facts["unreadable"], facts["few"]) == ("mini", 9, 1, True)
+    assert facts["false_flags"][0]["expected"] == pytest.approx(10)
+    assert facts["delivered_rate_interval"] == pytest.approx([1 - 0.975 ** (1 / 9), 1 - 0.025 ** (1 / 9)])
+
+    changed = json.loads(out.read_text()) | {"precision": "fp16"}
+    out.write_text(json.dumps(changed))
+    ended = sidscan("scan", reals, *MINI, "--calibration", out, "--out", tmp_path / "r.json")
+    assert "  it was made otherwise: precision fp16 then, fp32 now;" in ended.err
+    report = json.loads((tmp_path / "r.json").read_text())
+    noted = report["run"]["calibrations"]["mini"]
+    assert (noted["pictures"], noted["target_fpr"]) == (9, 0.1)
+    assert noted["differences"] == ["precision fp16 then, fp32 now"]
+    assert all(0 < one["scores"][0]["p_value"] <= 1 for one in report["findings"] if one["scores"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(
+            ["scan", "reals", *MINI, "--calibrated"],
+            4,
+            "sidscan: no calibration of mini with center crops is saved\n"
+            "`sidscan calibrate FOLDER --model mini --crops center` makes one",
+            id="not calibrated",
+        ),
+        pytest.param(
+            ["scan", "reals", *MINI, "--calibration", "foreign.json"],
+            4,
+            "sidscan: foreign.json is not a whole calibration of sidscan",
+            id="foreign file",
+        ),
+        pytest.param(
+            ["scan", "reals", *MINI, "--calibration", "none.json"],
+            4,
+            "sidscan: none.json can't be read: No such file or directory",
+            id="no file",
+        ),
+        pytest.param(
+            ["scan", "reals", *MINI, "--calibration", "r.json", "--out", "r.json"],
+            2,
+            "sidscan: r.json is both read and written",
+            id="a report over the calibration",
+        ),
+        pytest.param(
+            ["calibrate", "reals", *MINI, "--out", "foreign.json"],
+            7,
+            "sidscan: foreign.json is there and is not a calibration; it is left alone",
+            id="over another file",
+        ),
+        pytest.param(
+            ["calibrate", "reals", *MINI, "--out", "none/c.json"],
+            7,
+            "sidscan: the folder none is not there or not writable",
+            id="no folder",
+        ),
+        pytest.param(
+            ["calibrate", "reals", *MINI],
+            2,
+            "sidscan: a false-positive rate of 0.05 needs at least 19 different pictures, 9 are here\n"
+            "Add camera pictures, or choose a higher --fpr.",
+            id="too few",
+        ),
+        pytest.param(["calibrate", "reals", *MINI, "--fpr", "1"], 2, "Invalid value for '--fpr'", id="rate"),
+        pytest.param(["calibrate", *MINI], 2, "sidscan: nothing was named", id="no input"),
+        pytest.param(["calibrate", "reals", "--model", "rine-ldm"], 4, "sidscan models pull", id="no model"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    sidscan: Run,
+    reals: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(reals.parent)
+    Path("foreign.json").write_text('{"run": {}}')
+    ended = sidscan(*arguments)
+    assert ended.code == code, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert Path("foreign.json").read_text() == '{"run": {}}'
+
+
+def test_other_crops_than_calibrated_are_refused(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.json"
+    assert sidscan("calibrate", reals, *MINI, "--fpr", "0.1", "--out", out).code == 0
+    ended = sidscan("scan", reals, "--model", "mini", "--calibration", out, "--out", tmp_path / "r.csv")
+    assert ended.code == 4
+    assert (
+        f"sidscan: {out} was made with center crops, this scan uses ten\nScan with --crops center"
+        in ended.err
+    )
+    assert not (tmp_path / "r.csv").exists()
+
+
+@pytest.fixture
+def probes(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A small CLIP's weights, and two linear probes trained on it, as it were."""
+    clip = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
+    encoder = tmp_path / "clip.safetensors"
+    save_file({f"visual.{name}": tensor for name, tensor in clip.items()}, encoder)
+    digest = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        probe = Checkpoint(dict(LinearProbe(8).state_dict()), "linear", encoder.name, digest, 0.4, {})
+        (tmp_path / f"my {seed}.safetensors").write_bytes(probe.to_bytes())
+    return encoder, tmp_path / "my 1.safetensors", tmp_path / "my 2.safetensors"
+
+
+def test_a_checkpoint_is_calibrated_beside_its_file(
+    sidscan: Run, reals: Path, tmp_path: Path, probes: tuple[Path, Path, Path]
+) -> None:
+    encoder, model, _ = probes
+    options = ("--model", model, "--encoder", encoder, "--crops", "center")
+    words = f"--model '{model}' --encoder {encoder} --crops center"
+    missing = sidscan("scan", reals, *options, "--calibrated")
+    assert missing.code == 4
+    assert f"`sidscan calibrate FOLDER {words}` makes one" in missing.err
+    made = sidscan("calibrate", reals, *options, "--fpr", "0.1")
+    assert made.code == 0, made.err
+    assert f"saved: {model}.center.calibration.json\n" in made.out
+    assert f"use it: sidscan scan FOLDER {words} --calibrated --out report.csv\n" in made.out
+    assert sidscan("scan", reals, *options, "--calibrated", "--out", tmp_path / "r.csv").code == 0
+    assert min(float(row["p_value"]) for row in rows(tmp_path / "r.csv").values()) == 0.2
+
+
+def test_several_models_are_calibrated_in_one_pass(
+    sidscan: Run, reals: Path, tmp_path: Path, probes: tuple[Path, Path, Path]
+) -> None:
+    encoder, one, two = probes
+    options = ("--model", one, "--model", two, "--encoder", encoder, "--crops", "center")
+    refused = sidscan("calibrate", reals, *options, "--fpr", "0.1", "--out", tmp_path / "c.json")
+    assert refused.code == 2
+    assert "sidscan: --out names one file, and 2 models are calibrated\n" in refused.err
+    made = sidscan("calibrate", reals, *options, "--fpr", "0.1", "--json")
+    assert [facts["model"] for facts in json.loads(made.out)] == [one.name, two.name]
+    first = Path(f"{one}.center.calibration.json")
+    ended = sidscan("scan", reals, *options, "--calibration", first, "--out", tmp_path / "r.csv")
+    assert ended.code == 0
+    for row in rows(tmp_path / "r.csv").values():
+        assert (row["p_value"] != "", row[f"{two.name}.p_value"]) == (True, ""), "one file, one model"
+        assert row[f"{two.name}.threshold"] == "0.4"
+
+
+def test_help_ends_well(sidscan: Run) -> None:
+    ended = sidscan("calibrate", "--help")
+    assert ended.code == 0
+    assert "sidscan calibrate ./camera-pictures --model mini" in ended.out
