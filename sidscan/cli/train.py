@@ -34,8 +34,8 @@ def command(
     """Train RINE's head on a folder of real and synthetic pictures.
 
     DATA is laid out as CNNDetection's ProGAN set: DATA/train/<class>/0_real and 1_fake, and DATA/val alike
-    for validation, if there is one. Presets are the published heads; every number in them can be departed from.
-    An interrupted run is kept beside FILE; the same command goes on with it.
+    for validation, if there is one. Presets are the published heads; every number in them can be departed
+    from. An interrupted run is kept beside FILE; the same command goes on with it.
 
     \b
     Examples:
