@@ -18,6 +18,7 @@ from sidscan.terminal import safe
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
+    "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
 }

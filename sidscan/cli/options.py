@@ -51,8 +51,8 @@ def inputs() -> Decorator:
     )
 
 
-def model() -> Decorator:
-    """What scores the pictures."""
+def model(crops: str | None = "ten", crops_shown: str | bool = True) -> Decorator:
+    """What scores the pictures, and the default of ``--crops`` as it is and as it is shown."""
     return _stack(
         click.option(
             "--model",
@@ -71,8 +71,8 @@ def model() -> Decorator:
         click.option(
             "--crops",
             type=click.Choice(["ten", "center"]),
-            default="ten",
-            show_default=True,
+            default=crops,
+            show_default=crops_shown,
             help="Corners, centre and their mirror images, logits averaged; or the centre only.",
         ),
         click.option(
