@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,16 +24,20 @@ _BATCH = 10  # pictures in a pass
 
 
 def sample(found: Found, most: int, seed: int) -> list[tuple[str, Example]]:
-    """At most ``most`` pictures, equally many of every set and label as far as there are; set and picture."""
+    """Set and picture of at most ``most``: equally many of every set and label, as far as there are so many.
+
+    Of a picture that several sets share there is one.
+    """
     rng = np.random.default_rng(seed)
     each = most // (2 * len(found.sets))
-    chosen = []
+    chosen: dict[Path, tuple[str, Example]] = {}
     for test_set in found.sets:
         for synthetic in (False, True):
             side = [example for example in test_set.examples if example.synthetic is synthetic]
             places = sorted(rng.permutation(len(side))[:each].tolist())
-            chosen += [(test_set.key, side[place]) for place in places]
-    return chosen
+            for example in (side[place] for place in places):
+                chosen.setdefault(example.path, (test_set.key, example))
+    return list(chosen.values())
 
 
 def alpha(detector: Detector) -> NDArray[np.float32] | None:

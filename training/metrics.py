@@ -87,8 +87,8 @@ def curve(real: Scores, synthetic: Scores, cut: float) -> Curve:
 def measures(found: Curve, fpr: float) -> dict[str, float]:
     """Accuracy, average precision, AUROC, TPR at a false-positive rate, equal error rate; fractions.
 
-    ``tpr_at_fpr`` is the highest TPR among thresholds whose false-positive rate is at most ``fpr``; ``eer`` the
-    smallest that the larger one of false-positive and false-negative rate can be.
+    ``tpr_at_fpr`` is the highest TPR among thresholds whose false-positive rate is at most ``fpr``; ``eer``
+    the smallest that the larger one of false-positive and false-negative rate can be.
     """
     row = _measures(*found.counts(), found.calls, fpr)[0]
     return dict(zip(MEASURES, row.tolist(), strict=True))

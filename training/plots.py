@@ -24,7 +24,14 @@ Floats = NDArray[np.float64]
 DPI = 150
 _PERPLEXITY = 30  # of t-SNE, as in the authors' code
 _FEW = 3 * _PERPLEXITY  # pictures; with fewer t-SNE shows nothing that PCA does not
-_FAMILIES = ("gan", "deepfake", "low-level", "perceptual", "diffusion", "other")
+_COLOURS = {
+    "gan": "tab:red",
+    "diffusion": "tab:brown",
+    "deepfake": "tab:purple",
+    "low-level": "tab:green",
+    "perceptual": "tab:olive",
+    "other": "tab:orange",
+}  # of synthetic pictures by family; real ones are blue
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def _bars(axis: Any, result: ModelResult, run: PublishedRun | None) -> None:
     names = [*(title(one.key) for one in result.sets), "AVG"]
     axis.set_xticks(places, names, rotation=40, ha="right")
     axis.set(ylim=(0, 1.02), title=result.model)
-    axis.legend(loc="lower left", fontsize=8)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
 
 
 def plot_importance(stem: Path, heads: Mapping[str, Importance]) -> None:
@@ -129,10 +136,10 @@ def plot_features(
         axis.scatter(
             *flat[~synthetic].T, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real"
         )
-        for name in _FAMILIES:
+        for name, colour in _COLOURS.items():
             chosen = flat[synthetic & (families == name)]
             if len(chosen):
-                axis.scatter(*chosen.T, s=12, alpha=0.6, label=f"synthetic, {name}")
+                axis.scatter(*chosen.T, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
         axis.set(title=f"{model}: z of {len(flat)} pictures, {method}", xticks=[], yticks=[])
         axis.legend(fontsize=8)
     return method

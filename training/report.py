@@ -33,7 +33,9 @@ def write_plots(
 
 
 def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
-    """Importance per block and the feature space, of RINE heads; what could not be drawn, in words.
+    """Importance per block and the feature space, of RINE heads; what was not drawn, in words.
+
+    The feature space is drawn again only where pictures were scored since.
 
     Args:
         most: pictures in the feature space; 0 leaves it out.
@@ -45,18 +47,21 @@ def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[s
     chosen = embeddings.sample(evaluation.found, most, evaluation.config.seed)
     said = [f"{name} has no blocks to weigh" for name in alphas if name not in heads]
     for detector in evaluation.detectors:
-        if chosen and detector.info.name in heads:
-            points = list(embeddings.embed(detector, chosen, evaluation.config))
-            said += _features(folder, detector.info.name, points)
+        name = detector.info.name
+        stem = folder / f"features-{_file_name(name)}"
+        if evaluation.kept == evaluation.total and stem.with_suffix(".svg").exists():
+            said.append(f"{name}: the plot of the feature space is kept")
+        elif chosen and name in heads:
+            said += _features(stem, name, list(embeddings.embed(detector, chosen, evaluation.config)))
     return said
 
 
-def _features(folder: Path, model: str, points: Sequence[embeddings.Point]) -> list[str]:
+def _features(stem: Path, model: str, points: Sequence[embeddings.Point]) -> list[str]:
     if len(points) < 3:  # two span no plane
         return [f"{model}: too few pictures for a plot of the feature space"]
     keys, labels, z = zip(*points, strict=True)
     synthetic: NDArray[np.bool_] = np.array(labels)
-    plots.plot_features(folder / f"features-{_file_name(model)}", model, np.stack(z), keys, synthetic)
+    plots.plot_features(stem, model, np.stack(z), keys, synthetic)
     return []
 
 

@@ -18,8 +18,8 @@ from .testsets import family, title
 
 _INTERVALS = (
     "In percent; in brackets the 95 % bootstrap interval of {} resamples of the pictures, real and synthetic "
-    "ones apart. It tells what other pictures of the same kind would change, not what other generators would. "
-    "A picture that several sets share counts once in each."
+    "ones apart. It tells what other pictures of the same kind would change, not what other generators "
+    "would. A picture that several sets share counts once in each."
 )
 _FACTS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
 Compared = Mapping[str, PublishedRun]  # model -> the run set beside it
