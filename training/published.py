@@ -1,6 +1,7 @@
 """Every figure the authors of RINE published, read from the result files of github.com/mever-team/rine.
 
-``published.csv`` holds one row per run and metric, in percent, rounded to three decimals: 288 runs of the
+``published.csv`` holds one row per run and metric, in percent, rounded to three decimals (to more only where
+one decimal would come out otherwise): 288 runs of the
 grid (paper, section 4.2), 36 of more epochs (5.4), 12 of training sets of another size (5.5), 9 ablations, 24
 trained on latent diffusion (Synthbuster, 5.8) and 15 under perturbations (5.6).
 """

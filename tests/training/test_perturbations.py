@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import photo
+from PIL import Image
 from sidscan.training import perturbations
 from sidscan.training.perturbations import PERTURBATIONS, Pixels, apply, generator
 
@@ -108,7 +108,9 @@ def test_compression_sees_red_and_blue_exchanged() -> None:
     straight = np.asarray(Image.open(rgb)).astype(int)
     ours = PERTURBATIONS["compress-published"](PICTURE, np.random.default_rng(0)).astype(int)
     exchanged = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(PICTURE[..., ::-1])).save(exchanged, "JPEG", quality=95, subsampling=2)
+    Image.fromarray(np.ascontiguousarray(PICTURE[..., ::-1])).save(
+        exchanged, "JPEG", quality=95, subsampling=2
+    )
     swapped = np.asarray(Image.open(exchanged))[..., ::-1].astype(int)
     assert np.abs(ours - swapped).mean() < np.abs(ours - straight).mean() / 2
 

@@ -25,8 +25,10 @@ def names(test_set: testsets.TestSet, synthetic: bool) -> list[str]:
 
 def test_there_are_the_twenty_sets_in_the_papers_order() -> None:
     titles = [kind.title for kind in testsets.CNNDETECTION]
-    assert titles[:8] == "ProGAN StyleGAN StyleGAN2 BigGAN CycleGAN StarGAN GauGAN Deepfake".split()
-    assert titles[8:13] == "SITD SAN CRN IMLE Guided".split()
+    assert titles[:8] == [
+        *("ProGAN", "StyleGAN", "StyleGAN2", "BigGAN", "CycleGAN", "StarGAN", "GauGAN", "Deepfake"),
+    ]
+    assert titles[8:13] == ["SITD", "SAN", "CRN", "IMLE", "Guided"]
     assert titles[13:] == [
         *("LDM 200 steps", "LDM 200 w/ CFG", "LDM 100 steps"),
         *("Glide 100-27", "Glide 50-27", "Glide 100-10", "DALL-E"),
