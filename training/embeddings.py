@@ -1,4 +1,4 @@
-"""z, the vector that the contrastive loss sees, of a sample of the test pictures: the feature-space plot."""
+"""z, the vector that a classifier sees, of a sample of the test pictures: for the feature-space plot."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ def embed(
     detector: Detector, chosen: Sequence[tuple[str, Example]], config: EvaluationConfig
 ) -> Iterator[Point]:
     """Set, label and z (d',) of the centre crop of every picture that can be read."""
-    assert isinstance(detector.head, RineHead)
     device = next(detector.head.parameters()).device
     reading = local.map_ordered(
         partial(_view, config=replace(config, crops="center")), chosen, config.workers
@@ -63,7 +62,8 @@ def embed(
         if batch and (len(batch) == _BATCH or index == len(chosen)):
             crops = torch.from_numpy(np.stack([crop for _, _, crop in batch])).to(device).permute(0, 3, 1, 2)
             with torch.inference_mode():
-                z = detector.head.embed(detector.encoder(crops)).double().cpu().numpy()
+                reads = detector.head.reads
+                z = detector.head.embed(detector.encoder.read(crops, {reads})[reads]).double().cpu().numpy()
             yield from ((key, label, row) for (key, label, _), row in zip(batch, z, strict=True))
             batch = []
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from sidscan.config import Crops, Device, Precision, ScanConfig
 from sidscan.engines import local
 from sidscan.errors import OutputError, UsageError
 from sidscan.models import detectors
+from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
 from sidscan.readers import decode, read, views
 from sidscan.records import Facts, Failure, Finding, Item, Sample, Stage
 from sidscan.runtimes import Runtime
 
-from . import perturbations, scores
+from . import perturbations, published, scores
 from .extras import need
 from .files import make_folder, write_json
 from .scores import Row, ScoreFile, one_line
@@ -82,6 +83,7 @@ class Evaluation:
 
     Attributes:
         choice: how the models were chosen, in words.
+        runs: checkpoints by name -> the published run with their configuration.
         total, kept: pictures of all sets, and those that an earlier run has scored.
     """
 
@@ -91,6 +93,7 @@ class Evaluation:
     runtime: Runtime
     config: EvaluationConfig
     file: ScoreFile
+    runs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._done = scores.done(self.file.path)
@@ -198,11 +201,14 @@ def open_evaluation(
     folder: Path,
     config: EvaluationConfig,
     fresh: bool = False,
+    encoder: Path | None = None,
 ) -> Evaluation:
     """Load the models and open ``folder``, where an earlier evaluation with the same settings goes on.
 
     Args:
         tests: the folders that ``found`` is in.
+        models: names of the catalog or checkpoints; none: as `detectors.choose`.
+        encoder: weights of the encoder that checkpoints were trained on.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -212,10 +218,25 @@ def open_evaluation(
     from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
     names, choice = detectors.choose(models)
-    loaded = detectors.load(names)
+    loaded = detectors.load(names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision)
     hold(folder, settings(tests, runtime, config), fresh)
-    return Evaluation(found, loaded, choice, runtime, config, ScoreFile(folder / SCORES))
+    return Evaluation(
+        found, loaded, choice, runtime, config, ScoreFile(folder / SCORES), _runs(names, loaded)
+    )
+
+
+def _runs(names: Sequence[str], loaded: Sequence[Detector]) -> dict[str, str]:
+    """Of each checkpoint the published run with its very configuration, as far as there is one."""
+    from sidscan.models import checkpoints
+
+    found: dict[str, str] = {}
+    for name, detector in zip(names, loaded, strict=True):
+        if name not in CATALOG:
+            checkpoint, _ = checkpoints.read(Path(name))
+            run = published.of_training(checkpoint.encoder, checkpoint.facts)
+            found |= {detector.info.name: run.name} if run else {}
+    return found
 
 
 def settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) -> dict[str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 from sidscan.errors import UsageError
 
@@ -87,6 +88,13 @@ ALIASES = MappingProxyType(
         "ldm": "diffusion:ViT-L/14:0.4:4:1024:5",
     }
 )
+_BACKBONES = {"vitl14": "ViT-L/14", "vitb32": "ViT-B/32"}
+_CLASSES = {
+    frozenset({"horse"}): 1,
+    frozenset({"chair", "horse"}): 2,
+    frozenset({"car", "cat", "chair", "horse"}): 4,
+}
+_RECIPE = {"head", "without", "xi", "layers", "projected", "epochs", "share"}  # of sidscan.training.recipe
 _OF_MODEL = {f"rine-{classes}class": f"progan-{classes}class" for classes in (1, 2, 4)} | {"rine-ldm": "ldm"}
 
 
@@ -113,17 +121,55 @@ def find(name: str) -> PublishedRun:
     raise UsageError(f"no published run is called {name!r}", f"{_offer()} Near it: {', '.join(near) or '-'}.")
 
 
-def of_model(model: str, perturbation: str = "") -> PublishedRun:
-    """The run that the authors' figures for a catalog model come from.
+def of_model(model: str, perturbation: str = "", known: str | None = None) -> PublishedRun:
+    """The run that the authors' figures for a model come from: a catalog name, or one whose run is known.
 
     Raises:
-        UsageError: nothing was published for this model.
+        UsageError: nothing was published for this model, or not under this perturbation.
     """
-    if model not in _OF_MODEL:
+    name = known or _OF_MODEL.get(model)
+    if name is None:
         raise UsageError(f"the authors published nothing of {model}", f"Say which run. {_offer()}")
+    run = find(name)
     if not perturbation:
-        return find(_OF_MODEL[model])
-    return find(perturbed(find(_OF_MODEL[model]), perturbation))
+        return run
+    if run not in (find(alias) for alias in ALIASES):  # perturbed were the published heads only
+        raise UsageError(f"the authors perturbed nothing for {run.name}", f"Say which run. {_offer()}")
+    return find(perturbed(run, perturbation))
+
+
+def of_training(encoder: str, facts: Mapping[str, Any]) -> PublishedRun | None:
+    """The published run with the configuration that a checkpoint states; None if there is none.
+
+    Args:
+        encoder: its name, e.g. ``clip-vit-l14`` or a file like ``ViT-B-32.pt``.
+        facts: what training recorded: ``recipe``, ``layout``, ``classes``.
+    """
+    recipe = facts.get("recipe", {})
+    if not recipe.keys() >= _RECIPE or recipe["head"] != "rine":
+        return None
+    plain = encoder.lower().replace("-", "").replace("/", "")
+    backbone = next((name for word, name in _BACKBONES.items() if word in plain), encoder)
+    count = _CLASSES.get(frozenset(facts.get("classes", ())), -1)
+    shape = f"{recipe['xi']:g}:{recipe['layers']}:{recipe['projected']}"
+    study = f"{backbone}:{count}:{shape}"
+    if facts.get("layout") == "ldm":
+        name = f"diffusion:{backbone}:{shape}:{recipe['epochs']}"
+    elif recipe["epochs"] > 1:
+        name = f"epochs:{study}:{recipe['epochs']}"
+    else:
+        name = f"grid:{study}"
+    return _departure(count, recipe, name) if name in runs() else None
+
+
+def _departure(count: int, recipe: Mapping[str, Any], name: str) -> PublishedRun | None:
+    """The run of an ablation or of a smaller training set, both made at the best configuration alone."""
+    varied = {"tie": "alpha", "none": ""}.get(recipe["without"], recipe["without"])
+    if not varied and recipe["share"] == 1:
+        return runs()[name]
+    if name != ALIASES.get(f"progan-{count}class") or (varied and recipe["share"] != 1):
+        return None
+    return runs().get(f"ablations:{count}:{varied}" if varied else f"dataset_size:{count}:{recipe['share']}")
 
 
 def perturbed(run: PublishedRun, perturbation: str) -> str:

@@ -33,7 +33,7 @@ def write_plots(
 
 
 def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
-    """Importance per block and the feature space, of RINE heads; what was not drawn, in words.
+    """Importance per block of RINE heads, and the feature space of all; what was not drawn, in words.
 
     The feature space is drawn again only where pictures were scored since.
 
@@ -45,13 +45,13 @@ def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[s
     if heads:
         plots.plot_importance(folder / "importance", heads)
     chosen = embeddings.sample(evaluation.found, most, evaluation.config.seed)
-    said = [f"{name} has no blocks to weigh" for name in alphas if name not in heads]
+    said = [f"{name} weighs no blocks: no plot of importance" for name in alphas if name not in heads]
     for detector in evaluation.detectors:
         name = detector.info.name
         stem = folder / f"features-{_file_name(name)}"
         if evaluation.kept == evaluation.total and stem.with_suffix(".svg").exists():
             said.append(f"{name}: the plot of the feature space is kept")
-        elif chosen and name in heads:
+        elif chosen:
             said += _features(stem, name, list(embeddings.embed(detector, chosen, evaluation.config)))
     return said
 

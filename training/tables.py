@@ -51,15 +51,20 @@ def write_markdown(path: Path, text: str) -> None:
     write_text(path, text)
 
 
-def compare(models: Sequence[str], perturbation: str, asked: str) -> dict[str, PublishedRun]:
+def compare(
+    models: Sequence[str], perturbation: str, asked: str, known: Mapping[str, str] | None = None
+) -> dict[str, PublishedRun]:
     """The published run to set beside each model: the one called ``asked``, or, if empty, the model's own.
+
+    Args:
+        known: runs of models that are not in the catalog.
 
     Raises:
         UsageError: there is no such run.
     """
     if asked:
         return dict.fromkeys(models, published.find(asked))
-    return {model: published.of_model(model, perturbation) for model in models}
+    return {model: published.of_model(model, perturbation, (known or {}).get(model)) for model in models}
 
 
 def _facts(result: ModelResult, one: Measured) -> list[object]:

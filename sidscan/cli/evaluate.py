@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sidscan.training.evaluation import Evaluation
+    from sidscan.training.published import PublishedRun
     from sidscan.training.testsets import Found
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -50,7 +51,9 @@ _PERTURBATIONS = (
     help="Perturb each picture with probability 0.5 (paper, section 5.6). "
     "'-published' has JPEG as the authors' code has it.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of perturbations and resamples.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of perturbations and resamples."
+)
 @click.option("--threshold", default=0.5, show_default=True, help="Scores above it count as synthetic.")
 @click.option("--fpr", default=0.05, show_default=True, help="False-positive rate to tell the TPR at.")
 @click.option(
@@ -108,35 +111,35 @@ def command(
          that can't be read                 7  a result can't be written
       3  done; pictures were left out       130  interrupted; run again to continue
     """
+    from sidscan.training.extras import need
+
+    for module in ("sklearn", *(["matplotlib"] if plots else [])):
+        need(module)  # before hours of scoring
     from sidscan.training import report, results, tables  # here: these load numpy, pandas and torch
 
     say = _silent if quiet else _say
     config = results.ResultsConfig(threshold=threshold, fpr=fpr, draws=draws, seed=choices["seed"])
-    evaluation = None if scores else _open(out, choices, say)
-    if scores:
-        rows = _read(scores, out, choices)
-    else:
-        assert evaluation
-        names = [detector.name for detector in evaluation.runtime.detectors]
-        if compare is not None:  # an unknown run is found out before hours of scoring
-            tables.compare(names, evaluation.config.perturbation, compare)
-        rows = _consume(evaluation, quiet)
+    run = None if scores else _open(out, choices, threshold, say)
+    if run and compare is not None:  # an unknown run, too, is found out before
+        models = [detector.name for detector in run.runtime.detectors]
+        tables.compare(models, run.config.perturbation, compare, run.runs)
+    rows = _consume(run, quiet) if run else _read(scores, out, choices)
     found = results.results(rows, config)
-    perturbation = found[0].perturbation
-    compared = (
-        tables.compare([one.model for one in found], perturbation, compare) if compare is not None else {}
-    )
+    compared: dict[str, PublishedRun] = {}
+    if compare is not None:
+        models = [one.model for one in found]
+        compared = tables.compare(models, found[0].perturbation, compare, run.runs if run else None)
     click.echo(report.write_tables(out, found, config, compared), nl=False)
     if plots:
         report.write_plots(out, found, config, compared)
-    if plots and evaluation:
-        for remark in report.write_model_plots(out, evaluation, choices["most"]):
+    if plots and run:
+        for remark in report.write_model_plots(out, run, choices["most"]):
             say(remark)
     say(f"results: {out}")
     return ExitCode.DONE_WITH_FAILURES if any(one.mean.unreadable for one in found) else ExitCode.DONE
 
 
-def _open(out: Path, choices: dict[str, Any], say: Callable[[str], None]) -> Evaluation:
+def _open(out: Path, choices: dict[str, Any], threshold: float, say: Callable[[str], None]) -> Evaluation:
     """Find the test sets, load the models, and see what an earlier run has done."""
     from sidscan.training import evaluation
 
@@ -150,10 +153,16 @@ def _open(out: Path, choices: dict[str, Any], say: Callable[[str], None]) -> Eva
     )
     if found.missing:
         say(f"not there: {', '.join(found.missing)}")
-    run = evaluation.open_evaluation(found, tests, choices["models"], out, config, choices["fresh"])
+    run = evaluation.open_evaluation(
+        found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
+    )
     (_say if run.choice.startswith("fallback") else say)(
         f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
     )
+    for detector in run.runtime.detectors:
+        if detector.threshold != threshold:
+            own = f"{detector.name}'s own threshold is {detector.threshold:g}"
+            say(f"{own}; accuracy is told at {threshold:g} (--threshold)")
     info = run.runtime.info
     say(f"runtime: {info.runtime}, {info.device}, {info.precision}; {config.crops} crops")
     if run.kept:
@@ -181,12 +190,13 @@ def _find(choices: dict[str, Any]) -> tuple[Found, list[Path]]:
     return testsets.find(tests, choices["layout"], testsets.parse_keys(choices["sets"])), [tests]
 
 
-def _read(scores: Path, out: Path, choices: dict[str, Any]) -> pd.DataFrame:
+def _read(scores: Path | None, out: Path, choices: dict[str, Any]) -> pd.DataFrame:
     """Scores that were made before; pictures and models have no part in it."""
     from sidscan.training import files
     from sidscan.training import scores as score_files
 
-    names = ("tests", "real", "synthetic", "models", "sets", "perturbation", "crops")
+    assert scores
+    names = ("tests", "real", "synthetic", "models", "encoder", "sets", "perturbation", "crops")
     given = [name for name in names if choices[name]]
     if given:
         raise UsageError(f"--scores takes no pictures and no model ({', '.join(given)})", "Leave those out.")

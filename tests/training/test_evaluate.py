@@ -75,9 +75,9 @@ def test_a_made_up_result_gives_table_2_and_the_published_averages(sidscan: Run,
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
     assert lines[2] == (
-        "| method | # classes | ProGAN | StyleGAN | StyleGAN2 | BigGAN | CycleGAN | StarGAN | GauGAN | Deepfake "
-        "| SITD | SAN | CRN | IMLE | Guided | LDM 200 steps | LDM 200 w/ CFG | LDM 100 steps | Glide 100-27 "
-        "| Glide 50-27 | Glide 100-10 | DALL-E | AVG |"
+        "| method | # classes | ProGAN | StyleGAN | StyleGAN2 | BigGAN | CycleGAN | StarGAN | GauGAN "
+        "| Deepfake | SITD | SAN | CRN | IMLE | Guided | LDM 200 steps | LDM 200 w/ CFG | LDM 100 steps "
+        "| Glide 100-27 | Glide 50-27 | Glide 100-10 | DALL-E | AVG |"
     )
     assert lines[5] == (
         "| published, grid:ViT-L/14:4:0.2:2:1024 | 4 | 100.0/100.0 | 88.9/99.4 | 94.5/100.0 | 99.6/99.9 "
@@ -165,8 +165,9 @@ def test_perturbed_scores_do_not_depend_on_the_number_of_workers(
     made = []
     for workers in (1, 3):
         out = tmp_path / str(workers)
-        ended = sidscan("evaluate", tests20, "--model", "mini", "--perturb", "combined", "--sets", "biggan,dalle",
-                        "--workers", workers, "--batch", workers, "--out", out, *FAST)  # fmt: skip
+        ended = sidscan("evaluate", tests20, "--model", "mini", "--perturb", "combined",
+                        "--sets", "biggan,dalle", "--workers", workers, "--batch", workers,
+                        "--out", out, *FAST)  # fmt: skip
         assert ended.code == 0, ended.err
         made.append({(row["set"], row["path"]): float(row["logit"]) for row in rows(out / "scores.csv")})
     assert made[0] == pytest.approx(made[1], abs=1e-4)
@@ -210,8 +211,8 @@ def test_ctrl_c_keeps_what_was_scored(tests20: Path, tmp_path: Path) -> None:
     for index in range(30):
         picture(tmp_path / "a", f"{index}.png", index, synthetic=False)
     picture(tmp_path / "b", "0.png", 0, synthetic=True)
-    command = [sys.executable, "-m", "sidscan", "evaluate", "--real", "a", "--synthetic", "b", "--model", "mini",
-               "--batch", "1", "--workers", "1", "--out", "out"]  # fmt: skip
+    command = [sys.executable, "-m", "sidscan", "evaluate", "--real", "a", "--synthetic", "b",
+               "--model", "mini", "--batch", "1", "--workers", "1", "--out", "out"]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     path = tmp_path / "out/scores.csv"
     while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < 4):

@@ -81,3 +81,46 @@ def test_an_unknown_run_lists_what_there_is() -> None:
         published.find("progan-3class")
     for words in ("progan-4class", "288 like grid:ViT-L/14:", "15 like perturbations:4:", "Near it: progan-"):
         assert words in str(caught.value)
+
+
+RECIPE = {
+    "head": "rine",
+    "without": "none",
+    "xi": 0.2,
+    "layers": 2,
+    "projected": 1024,
+    "epochs": 1,
+    "share": 1.0,
+}
+FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "changed", "facts", "run"),
+    [
+        ("clip-vit-l14", {}, {}, "grid:ViT-L/14:4:0.2:2:1024"),
+        ("ViT-B-32.pt", {}, {}, "grid:ViT-B/32:4:0.2:2:1024"),
+        ("clip-vit-l14", {"epochs": 15}, {}, "epochs:ViT-L/14:4:0.2:2:1024:15"),
+        ("clip-vit-l14", {"without": "tie"}, {}, "ablations:4:alpha"),
+        ("clip-vit-l14", {"share": 0.5}, {}, "dataset_size:4:0.5"),
+        ("clip-vit-l14", {"share": 0.5, "xi": 0.4}, {}, None),
+        ("clip-vit-l14", {"xi": 0.3}, {}, None),
+        ("clip-vit-l14", {}, {"classes": ["dog"]}, None),
+        ("clip-vit-l14", {"head": "fpn"}, {}, None),
+        ("clip-vit-l14", {"epochs": 3}, {"layout": "ldm", "classes": []}, "diffusion:ViT-L/14:0.2:2:1024:3"),
+    ],
+)
+def test_a_checkpoint_is_matched_to_the_run_of_its_configuration(
+    encoder: str, changed: dict[str, object], facts: dict[str, object], run: str | None
+) -> None:
+    found = published.of_training(encoder, {"recipe": {**RECIPE, **changed}, **FOUR, **facts})
+    assert (found.name if found else None) == run
+
+
+def test_a_checkpoint_without_facts_matches_nothing() -> None:
+    assert published.of_training("clip-vit-l14", {}) is None
+
+
+def test_only_the_published_heads_were_perturbed() -> None:
+    with pytest.raises(UsageError, match="the authors perturbed nothing for ablations:4:alpha"):
+        published.of_model("mine.safetensors", "blur", "ablations:4:alpha")
