@@ -75,9 +75,11 @@ def plot_roc(stem: Path, found: Sequence[ModelResult], fpr: float) -> None:
     """ROC curve of every set, one panel per model."""
     with _figure(stem, (6.5 * len(found), 6), len(found)) as axes:
         for axis, result in zip(axes, found, strict=True):
-            for one in result.sets:
+            for index, one in enumerate(result.sets):
                 rates, hits = metrics.roc(result.curves[one.key])
-                axis.step(rates, hits, where="post", label=f"{title(one.key)} {one.figures['auroc']:.3f}")
+                style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
+                label = f"{title(one.key)} {one.figures['auroc']:.3f}"
+                axis.step(rates, hits, style, where="post", linewidth=1.2, label=label)
             axis.axvline(fpr, color="grey", linestyle=":", linewidth=1)
             axis.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
             axis.set(title=f"{result.model}: ROC", xlabel="false-positive rate", ylabel="true-positive rate")
@@ -159,5 +161,5 @@ def _figure(stem: Path, size: tuple[float, float], panels: int, rows: bool = Fal
     yield list(figure.subplots(*shape, squeeze=False).flat)
     with rc_context({"svg.hashsalt": "sidscan"}):  # the same figure is the same file
         for suffix, facts in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            with replacing(stem.with_suffix(suffix)) as partial:
+            with replacing(stem.with_name(stem.name + suffix)) as partial:
                 figure.savefig(partial, dpi=DPI, metadata=facts)

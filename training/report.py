@@ -49,7 +49,7 @@ def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[s
     for detector in evaluation.detectors:
         name = detector.info.name
         stem = folder / f"features-{_file_name(name)}"
-        if evaluation.kept == evaluation.total and stem.with_suffix(".svg").exists():
+        if evaluation.kept == evaluation.total and stem.with_name(f"{stem.name}.svg").exists():
             said.append(f"{name}: the plot of the feature space is kept")
         elif chosen:
             said += _features(stem, name, list(embeddings.embed(detector, chosen, evaluation.config)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import resource
 import signal
 import subprocess
@@ -13,14 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import random_clip, random_head
 from pictures import encoded, photo
 from PIL import Image
+from safetensors.torch import save_file
 from sidscan.training import embeddings, plots, published, scores, testsets
 from sidscan.training.scores import Row, ScoreFile
 from sklearn.metrics import average_precision_score
 
 from sidscan import ScanConfig, scan
 from sidscan.errors import OutputError
+from sidscan.models.checkpoints import Checkpoint
+from sidscan.models.heads import LinearProbe
 
 Run = Callable[..., Any]
 FAST = ("--no-plots", "--bootstrap", "0")
@@ -355,3 +360,29 @@ def test_the_feature_space_samples_every_set_and_label_alike(tests20: Path) -> N
     assert {key for key, _ in chosen} == {"biggan", "ldm_200", "dalle"}
     everything = embeddings.sample(found, 2000, seed=0)
     assert len({example.path for _, example in everything}) == len(everything) == 12  # shared ones once
+
+
+def test_checkpoints_share_a_pass_and_find_their_published_run(
+    sidscan: Run, tests20: Path, tmp_path: Path
+) -> None:
+    encoder = tmp_path / "ViT-B-32.safetensors"
+    weights = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
+    save_file({f"visual.{name}": tensor for name, tensor in weights.items()}, encoder)
+    sha256 = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    recipe = {"head": "rine", "without": "none", "xi": 0.1, "layers": 2, "projected": 128}
+    recipe |= {"epochs": 1, "share": 1.0}
+    facts = {"recipe": recipe, "layout": "cnndetection", "classes": ["horse"]}
+    heads = {"mine": ("rine", random_head(2, 64, 16, 2)), "probe": ("linear", LinearProbe(8))}
+    for name, (kind, head) in heads.items():
+        checkpoint = Checkpoint(dict(head.state_dict()), kind, encoder.name, sha256, 0.5, facts)
+        (tmp_path / f"{name}.safetensors").write_bytes(checkpoint.to_bytes())
+    out = tmp_path / "out"
+    mine = ("evaluate", tests20, "--encoder", encoder, "--model", tmp_path / "mine.safetensors", "--out", out)
+    ended = sidscan(*mine, "--model", tmp_path / "probe.safetensors", "--bootstrap", "10")
+    assert ended.code == 0, ended.err
+    assert "probe.safetensors weighs no blocks: no plot of importance" in ended.err
+    assert {row["model"] for row in rows(out / "scores.csv")} == {"mine.safetensors", "probe.safetensors"}
+    for name in ("importance", "features-mine.safetensors", "features-probe.safetensors"):
+        assert (out / f"{name}.png").exists()
+    compared = sidscan(*mine, "--compare", "--fresh", *FAST)
+    assert "| published, grid:ViT-B/32:1:0.1:2:128 | 1 |" in compared.out
