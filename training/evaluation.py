@@ -15,13 +15,13 @@ from PIL import Image
 
 from sidscan import scoring
 from sidscan._version import __version__
-from sidscan.config import Crops, Device, Precision, ScanConfig
+from sidscan.config import Crops, Device, Precision
 from sidscan.engines import local
 from sidscan.errors import OutputError, UsageError
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.readers import decode, read, views
+from sidscan.readers import decode, views
 from sidscan.records import Facts, Failure, Finding, Item, Sample, Stage
 from sidscan.runtimes import Runtime
 
@@ -278,22 +278,26 @@ def hold(folder: Path, asked: dict[str, str], fresh: bool) -> None:
 
 
 def view(example: Example, test_set: str, config: EvaluationConfig) -> Sample | Failure:
-    """Read one picture as a scan does, perturbed where that is asked for."""
+    """Read one picture as a scan does but for its EXIF, and perturb it where that is asked for."""
     item = Item(str(example.path))
-    if not config.perturbation:
-        return read(item, ScanConfig(inputs=(item.name,), crops=config.crops))
-    data = b""
     try:
         data = example.path.read_bytes()
         picture = decode.decode(data)
-        rng = perturbations.generator(config.seed, test_set, example.name)
-        pixels = np.asarray(picture.image.convert("RGB"))
-        changed = perturbations.apply(config.perturbation, pixels, rng)
-        if changed is not None:
-            picture = decode.Picture(Image.fromarray(changed), picture.format, picture.flags)
+        if config.perturbation:
+            picture = _perturbed(picture, example, test_set, config)
+        crops = views.cut(picture, config.crops)
     except Exception as error:  # decoders raise almost any class on malformed files
         return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
-    return Sample(item, Facts(sha256=hashlib.sha256(data).hexdigest()), views.cut(picture, config.crops))
+    return Sample(item, Facts(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), crops)
+
+
+def _perturbed(
+    picture: decode.Picture, example: Example, test_set: str, config: EvaluationConfig
+) -> decode.Picture:
+    rng = perturbations.generator(config.seed, test_set, example.name)
+    pixels = np.asarray(picture.image.convert("RGB"))
+    changed = perturbations.apply(config.perturbation, pixels, rng)
+    return picture if changed is None else replace(picture, image=Image.fromarray(changed))
 
 
 def _held(path: Path) -> dict[str, str]:
