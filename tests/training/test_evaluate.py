@@ -386,3 +386,22 @@ def test_checkpoints_share_a_pass_and_find_their_published_run(
         assert (out / f"{name}.png").exists()
     compared = sidscan(*mine, "--compare", "--fresh", *FAST)
     assert "| published, grid:ViT-B/32:1:0.1:2:128 | 1 |" in compared.out
+
+
+@pytest.mark.parametrize(
+    ("module", "options"), [("sklearn", ()), ("matplotlib", ()), ("cv2", ("--perturb", "blur", "--no-plots"))]
+)
+def test_a_missing_package_is_named_with_its_extra(
+    sidscan: Run,
+    tests20: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    ended = sidscan("evaluate", tests20, "--model", "mini", "--out", tmp_path / "o", *options)
+    assert ended.code == 2
+    assert f"this needs {module}, which is not installed" in ended.err
+    assert "pip install 'sidscan[train]'" in ended.err
+    assert not (tmp_path / "o").exists()
