@@ -13,7 +13,6 @@ import json
 import math
 import os
 import shlex
-import tempfile
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +22,7 @@ from typing import Any
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
+from sidscan.files import replacing
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.store import default_root
@@ -203,20 +203,11 @@ def save(calibration: Calibration, path: Path) -> None:
     Raises:
         OutputError: it can't be written; an older one of that name is left as it was.
     """
-    partial = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        partial = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(calibration.dumps())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(calibration.dumps(), encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
 
 
 _MAKE = "`sidscan calibrate FOLDER` makes one from known camera pictures."

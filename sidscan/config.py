@@ -21,8 +21,8 @@ class ScanConfig:
     Attributes:
         inputs: files, directories and http(s) URLs.
         lists: text files that name one path or URL per line; ``-`` is standard input.
-        models: detectors by name, or paths of checkpoints; empty means RINE 4-class where it is installed,
-            else the bundled one.
+        models: detectors by name, or paths of checkpoints or of folders of them; empty means RINE 4-class
+            where it is installed, else the bundled one.
         encoder: weights of the encoder that checkpoints were trained on, where it is not an installed one.
         calibrated: use the calibration that `sidscan calibrate` saved for each of the models.
         calibrations: files of calibrations to use, each for the model it was made of.

@@ -11,12 +11,12 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; it takes ``path``'s place, durably, when the block ends well.
+    """A file beside ``path``, of its suffix, to write to; it takes its place when the block ends well.
 
     Raises:
         OSError: it can't be written; an older file at ``path`` is left as it was.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 
@@ -72,6 +72,7 @@ def open_scan(config: ScanConfig) -> Scan:
     from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
     names, choice = detectors.choose(config.models)
+    config = replace(config, models=names if config.models else ())
     runtime = PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
     calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)

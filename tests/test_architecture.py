@@ -21,7 +21,7 @@ LEVELS = (
     ("models",),
     ("config",),
     ("records",),
-    ("errors", "weights", "terminal", "_version"),
+    ("errors", "files", "weights", "terminal", "_version"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FREE = ("training", "exporters")  # use the product as anybody may
@@ -74,12 +74,16 @@ def test_imports_point_one_way(path: Path) -> None:
             id="calibrate help",
         ),
         pytest.param(
+            "from sidscan.cli import cli; cli(['evaluate', '--help'], standalone_mode=False)",
+            id="evaluate help",
+        ),
+        pytest.param(
             "from sidscan.cli import cli; cli(['models', 'list'], standalone_mode=False)", id="models list"
         ),
     ],
 )
 def test_light_commands_load_nothing_heavy(code: str) -> None:
-    heavy = ["torch", "numpy", "pandas", "PIL", "httpx", "open_clip"]
+    heavy = ["sidscan.training", "torch", "numpy", "pandas", "PIL", "httpx", "open_clip"]
     check = (
         f"{code}\nimport sys; loaded = [m for m in {heavy} if m in sys.modules]; assert not loaded, loaded"
     )

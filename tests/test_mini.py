@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from sidscan.training.card_text import render
-from sidscan.training.mini import load, mean_logit, tournament_head
 from torch import Tensor
 
 import sidscan.weights
 from sidscan import ScanConfig, scan
 from sidscan.models.backbones.mini import MiniEncoder, content_span, dct_filters, halved
 from sidscan.models.heads import RineHead
+from sidscan.training.card_text import render
+from sidscan.training.mini import load, mean_logit, tournament_head
 
 Network: TypeAlias = tuple[MiniEncoder, RineHead]
 WEIGHTS = Path(sidscan.weights.__path__[0])

@@ -84,7 +84,7 @@ def calibrate(
     run = open_scan(config)
     with closing(run.journal):
         models = run.runtime.detectors
-        places = _places(models, config, out)
+        places = _places(models, run.config, out)
         if run.counts().enumerated:
             _enough(run.counts().enumerated, fpr)
         watch(run)
@@ -92,7 +92,7 @@ def calibrate(
         made = [_calibration(run, model, scored, logits, fpr) for model, logits in _columns(models, scored)]
     for calibration, place in zip(made, places, strict=True):
         save(calibration, place)
-    return [_made(*parts, config, out) for parts in zip(made, places, models, strict=True)]
+    return [_made(*parts, run.config, out) for parts in zip(made, places, models, strict=True)]
 
 
 def delivered_rate(calibration: Calibration) -> tuple[float, float]:

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, RuntimeUnavailable, UsageError
-from sidscan.files import replacing
 from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
 
+from .files import make_folder, replacing, write_json
 from .fit import Shape
 from .views import View, Views
 
@@ -182,15 +182,15 @@ class FeatureCache:
     def _claim(self) -> None:
         """Write down what the folder holds, or check that it is this."""
         facts = self.folder / "facts.json"
+        make_folder(self.folder)
+        if not facts.exists():
+            write_json(facts, self._facts)
+            return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if facts.exists():
-                _check_same(json.loads(facts.read_text(encoding="utf-8")), self._facts, self.folder)
-                return
-            with replacing(facts) as partial:
-                partial.write_text(json.dumps(self._facts, indent=1) + "\n", encoding="utf-8")
+            found = json.loads(facts.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise OutputError(f"the cache {self.folder} can't be used: {error}", _ANOTHER_CACHE) from error
+            raise OutputError(f"{facts} can't be read: {error}", _ANOTHER_CACHE) from error
+        _check_same(found, self._facts, self.folder)
 
     def _read(self, turn: int, rows: range, progress: Callable[[int], object]) -> NDArray[np.float16]:
         drawn = self.views.draw(turn, rows)
@@ -216,15 +216,9 @@ class FeatureCache:
     def _save(self, path: Path, rows: NDArray[np.float16]) -> None:
         data = io.BytesIO()  # np.save to a file says nothing when a full disk cuts a small array short
         np.save(data, rows)
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with replacing(path) as partial:
-                partial.write_bytes(data.getbuffer())
-        except OSError as error:
-            raise OutputError(
-                f"can't write {path}: {error.strerror or error}",
-                "What was done before is kept: make room, and the same command goes on from there.",
-            ) from error
+        make_folder(path.parent)
+        with replacing(path) as partial:
+            partial.write_bytes(data.getbuffer())
 
     def _shard(self, turn: int, shard: int) -> NDArray[np.float16]:
         if (turn, shard) not in self._shards:

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sidscan.errors import OutputError
-from sidscan.files import replacing
 from sidscan.models.checkpoints import Checkpoint
 
 from . import recipe as recipes
+from .files import make_folder, replacing
 from .fit import schedule_key
 from .recipe import Recipe
 from .run import Unfinished
@@ -48,7 +47,7 @@ def run_study(
         OutputError: something can't be written.
         KeyboardInterrupt: asked to stop; what was done is kept.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     open_recipes = [recipe for recipe in wanted if fresh or not _file(out, recipe).exists()]
     if done := len(wanted) - len(open_recipes):
         say(f"{done} of {len(wanted)} heads are there already (--fresh starts over)")
@@ -85,13 +84,10 @@ def write_table(out: Path, wanted: Sequence[Recipe]) -> Path:
 
     rows = [_row(_file(out, recipe), checkpoints.read(_file(out, recipe))[0]) for recipe in wanted]
     path = out / TABLE
-    try:
-        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise OutputError(f"can't write {path}: {error.strerror or error}", "Run it again.") from error
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
     return path
 
 

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
-from sidscan.files import replacing
 from sidscan.models.checkpoints import Checkpoint
 
 from . import examples as sets
 from .examples import Example
+from .files import replacing
 from .fit import Source, reading_of
 from .readings import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 from .recipe import Recipe
@@ -192,11 +192,5 @@ def write_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: it can't be written.
     """
-    try:
-        with replacing(out) as partial:
-            partial.write_bytes(checkpoint.to_bytes())
-    except OSError as error:
-        raise OutputError(
-            f"can't write {out}: {error.strerror or error}",
-            "Make room; the same command goes on from the end.",
-        ) from error
+    with replacing(out) as partial:
+        partial.write_bytes(checkpoint.to_bytes())

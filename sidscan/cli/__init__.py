@@ -20,6 +20,7 @@ from sidscan.terminal import safe
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera pictures."),
+    "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
     "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),

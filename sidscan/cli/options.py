@@ -53,16 +53,16 @@ def inputs() -> Decorator:
     )
 
 
-def model() -> Decorator:
-    """What scores the pictures."""
+def model(crops: str | None = "ten", crops_shown: str | bool = True) -> Decorator:
+    """What scores the pictures, and the default of ``--crops`` as it is and as it is shown."""
     return stack(
         click.option(
             "--model",
             "models",
             multiple=True,
             metavar="NAME|FILE",
-            help="Detector to use, or a checkpoint that `sidscan train` wrote; repeatable: heads on one "
-            "encoder cost one pass. [default: rine-4class if installed, else the bundled mini]",
+            help="Detector to use, or a checkpoint of `sidscan train`, or a folder of such; repeatable: "
+            "heads on one encoder cost one pass. [default: rine-4class if installed, else the bundled mini]",
         ),
         click.option(
             "--encoder",
@@ -73,8 +73,8 @@ def model() -> Decorator:
         click.option(
             "--crops",
             type=click.Choice(["ten", "center"]),
-            default="ten",
-            show_default=True,
+            default=crops,
+            show_default=crops_shown,
             help="Corners, centre and their mirror images, logits averaged; or the centre only.",
         ),
         click.option(
@@ -108,7 +108,7 @@ def model() -> Decorator:
 
 def calibration() -> Decorator:
     """What scores are measured against."""
-    return _stack(
+    return stack(
         click.option(
             "--calibrated",
             is_flag=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan.cli.options import Decorator, stack
-from sidscan.errors import SidscanError, UsageError
+from sidscan.errors import UsageError
 
 if TYPE_CHECKING:
     from sidscan.training.train import TrainConfig
@@ -24,12 +24,6 @@ _PRESETS = (
     "ufd-4class",
     "fpn-4class",
 )
-
-
-class TrainingExtraMissing(SidscanError):
-    """Packages are missing that only training and evaluation need."""
-
-    exit_code = UsageError.exit_code
 
 
 def data() -> Decorator:
@@ -113,19 +107,15 @@ def machine() -> Decorator:
 
 
 def need_training_extra() -> None:
-    """Say what to install where training's packages are missing.
+    """Say what to install where training's packages are missing, before anything is read.
 
     Raises:
-        TrainingExtraMissing: one is.
+        UsageError: one is.
     """
-    from importlib.util import find_spec
+    from sidscan.training.extras import need
 
-    missing = [name for name in ("cv2", "matplotlib", "scipy", "sklearn") if find_spec(name) is None]
-    if missing:
-        raise TrainingExtraMissing(
-            f"this command needs {', '.join(missing)}",
-            "Install what training needs: pip install 'sidscan[train]'",
-        )
+    for module in ("cv2", "scipy.ndimage", "sklearn.metrics"):
+        need(module)
 
 
 def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, Any]) -> TrainConfig:

@@ -55,10 +55,14 @@ class Detector:
 
 
 def choose(requested: Sequence[str], store: Store | None = None) -> tuple[tuple[str, ...], str]:
-    """The detectors to use, and in words why these: asked for, or the best that is installed."""
-    if requested:
-        return tuple(dict.fromkeys(requested)), "asked for"
+    """The detectors to use, and in words why these: asked for, or the best that is installed.
+
+    A folder stands for the checkpoints in it.
+    """
     store = store or Store()
+    if requested:
+        named = [name for asked in requested for name in _in_folder(asked, store)]
+        return tuple(dict.fromkeys(named)), "asked for"
     needed = [entry.name for entry in store.needed([PREFERRED])]
     missing = [name for name in needed if not store.installed(name)]
     if not missing:
@@ -68,11 +72,21 @@ def choose(requested: Sequence[str], store: Store | None = None) -> tuple[tuple[
     return (MINI,), f"fallback: {missing[0]}, which {PREFERRED} reads, is not installed"
 
 
+def _in_folder(asked: str, store: Store) -> list[str]:
+    """The checkpoints in a folder, sorted; anything else as it is."""
+    if asked in store.catalog or not Path(asked).is_dir():
+        return [asked]
+    found = [str(path) for path in sorted(Path(asked).glob("*.safetensors"))]
+    if not found:
+        raise ModelError(f"the folder {asked} holds no checkpoint", "`sidscan train` and `study` write them.")
+    return found
+
+
 def load(names: Sequence[str], store: Store | None = None, encoder: Path | None = None) -> list[Detector]:
     """Detectors with their weights, verified byte for byte; an encoder that several need is loaded once.
 
     Args:
-        names: of the catalog, or paths of checkpoints.
+        names: of the catalog, or paths of checkpoint files.
         encoder: weights file of the encoder that checkpoints were trained on, where it is not the catalog's.
 
     Raises:

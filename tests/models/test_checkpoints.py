@@ -92,6 +92,24 @@ def test_checkpoints_and_the_bundled_model_stand_side_by_side(
         )
 
 
+def test_a_folder_stands_for_its_checkpoints(sidscan: Run, tmp_path: Path, encoder: Path) -> None:
+    heads = tmp_path / "heads"
+    heads.mkdir()
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", heads, "--encoder", encoder)
+    assert (ended.code, ended.err) == (
+        4,
+        f"sidscan: the folder {heads} holds no checkpoint\n`sidscan train` and `study` write them.\n",
+    )
+    for kind in ("rine", "linear"):
+        _write(heads / f"{kind}.safetensors", encoder, _head(kind), kind)
+    ended = sidscan(
+        "scan", tmp_path / "i", "--model", heads, "--encoder", encoder, "--out", tmp_path / "r.csv"
+    )
+    assert ended.code == 0
+    assert {row["model"] for row in _rows(tmp_path / "r.csv")} == {"linear.safetensors"}
+    assert "model: linear.safetensors, rine.safetensors (asked for)" in ended.err
+
+
 def test_the_bundled_file_is_a_checkpoint_too(tmp_path: Path) -> None:
     bundled = Store().require("mini")
     copy = tmp_path / "copy.safetensors"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
 from sidscan.training import audit
 from sidscan.training.metrics import figures
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
+
 from sidscan.training import augmentation
 from sidscan.training.augmentation import SIDE, blurred, centre_view, training_view
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from pictures import encoded, folder, photo
-from sidscan.training.calibrate import calibrate
 
 from sidscan.calibration import load
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, UsageError
+from sidscan.training.calibrate import calibrate
 
 
 def config(images: Path) -> ScanConfig:

@@ -8,6 +8,7 @@ import numpy as np
 from click.testing import CliRunner
 from pictures import encoded, photo
 from PIL import Image
+
 from sidscan.training import conditions
 from sidscan.training.corpus import fold_of_repo, read_manifest
 

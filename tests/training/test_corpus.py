@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from sidscan.training.corpus import Window, decode, fold_of_repo, read_manifest, split
 
 HEADER = "file,label,generator,kind,repo,license\n"

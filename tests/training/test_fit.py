@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+
+from sidscan.errors import UsageError
+from sidscan.models.heads import Head, RineHead
 from sidscan.training import recipe as recipes
 from sidscan.training.fit import HeadStack, Shape, batches_of, build, schedule_key, stacks_of, whole_head
 from sidscan.training.losses import rine_loss
 from sidscan.training.recipe import PRESETS, Recipe, grid
-
-from sidscan.errors import UsageError
-from sidscan.models.heads import Head, RineHead
 
 SHAPE = Shape(blocks=3, width=6, embedding=4)
 CPU = torch.device("cpu")

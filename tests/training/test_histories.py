@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from sidscan.training.corpus import Pixels
 from sidscan.training.histories import SCALES, live_through, random_crop, zero_padded
 

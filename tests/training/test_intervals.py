@@ -7,6 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 from calibrations import calibration
+
 from sidscan.training.calibrate import delivered_rate, false_flags, tied
 from sidscan.training.intervals import count_cdf, count_quantile, rate_cdf, rate_quantile
 

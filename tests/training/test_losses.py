@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+
 from sidscan.training.fit import HeadStack, Shape, build
 from sidscan.training.losses import supervised_contrastive
 from sidscan.training.recipe import PRESETS, Recipe

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_sets import progan_like, small_clip
+
+from sidscan.errors import OutputError, UsageError
 from sidscan.training import readings
 from sidscan.training.examples import Example, cnndetection
 from sidscan.training.readings import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 from sidscan.training.views import UnreadableExample, Views
-from training_sets import progan_like, small_clip
-
-from sidscan.errors import OutputError, UsageError
 
 ORDER = [[3, 0, 7], [6, 1]]
 
@@ -135,7 +135,7 @@ def test_a_full_disk_keeps_the_shards_before(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "00001.npy: File too large\n" in str(full.value)
-    assert full.value.remedy.startswith("What was done before is kept")
+    assert full.value.remedy.startswith("Nothing that was done is lost")
     assert [path.name for path in (tmp_path / "cache" / "pass-0").iterdir()] == ["00000.npy"]
     cache.build()
 

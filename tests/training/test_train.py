@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from sidscan.training.fit import HeadStack
 from training_sets import progan_like, small_clip
 
 from sidscan.models import checkpoints
+from sidscan.training.fit import HeadStack
 
 Run = Callable[..., Any]
 KNOBS = ("--layers", "1", "--projected", "16", "--batch-size", "4", "--lr", "0.003")

@@ -1,0 +1,162 @@
+"""The 48 heads of the paper's grid from one pass of the encoder, beside one head trained the published way.
+
+    python benchmarks/grid.py --pictures 384 --encoder vit-b32
+
+Random weights in CLIP's shape read generated 256x256 pictures of two spectra. The ratio is 48 times the time
+of one head the published way (draw, encode, fit), over the time of one cached pass and all 48 fits. The
+figures of one recipe from both ways, and from other seeds, say whether the ways differ by more than seeds do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from sidscan import __version__
+from sidscan.models import checkpoints
+from sidscan.training.recipe import PRESETS, Recipe, grid
+from sidscan.training.studies import run_study
+from sidscan.training.train import TrainConfig, train
+
+SIDE = 256  # pixels, as ProGAN's set
+SHAPES = {
+    "vit-b32": {"width": 768, "blocks": 12, "patch": 32, "embedding": 512},
+    "vit-l14": {"width": 1024, "blocks": 24, "patch": 14, "embedding": 768},
+}
+SLOPES = {"0_real": 0.6, "1_fake": 2.5}  # of log amplitude over log frequency
+
+
+def make_set(folder: Path, part: str, pictures: int, seed: int) -> None:
+    """``pictures`` of one class in CNNDetection's layout, half of each label."""
+    rng = np.random.default_rng(seed)
+    grid = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
+    frequency = np.maximum(np.hypot(*grid), 1 / SIDE)
+    for label, slope in SLOPES.items():
+        target = folder / part / "cat" / label
+        target.mkdir(parents=True)
+        for number in range(pictures // 2):
+            spectrum = np.fft.rfft2(rng.normal(size=(3, SIDE, SIDE))) * frequency**-slope
+            planes = np.fft.irfft2(spectrum, (SIDE, SIDE))
+            planes /= planes.std(axis=(1, 2), keepdims=True)
+            pixels = (planes * 45 + 128).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+            Image.fromarray(pixels).save(target / f"{number:05d}.png")
+
+
+def make_encoder(path: Path, shape: dict[str, int]) -> None:
+    """Seeded random weights in open_clip's layout; patch filters high-pass, so that spectra can be told."""
+    torch.manual_seed(0)
+    width, patch = shape["width"], shape["patch"]
+    kernel = torch.randn(width, 3, patch, patch)
+    kernel = 8 * (kernel - torch.nn.functional.avg_pool2d(kernel, 3, 1, 1)) * (3 * patch * patch) ** -0.5
+    state = {
+        "conv1.weight": kernel,
+        "class_embedding": torch.randn(width) * 0.5,
+        "positional_embedding": (torch.randn(width) * 0.5).repeat((224 // patch) ** 2 + 1, 1),
+        "proj": torch.randn(width, shape["embedding"]) * width**-0.5,
+    }
+    norms = ["ln_pre", "ln_post"]
+    for block in (f"transformer.resblocks.{number}" for number in range(shape["blocks"])):
+        norms += [f"{block}.ln_1", f"{block}.ln_2"]
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * width, width),
+            ("attn.out_proj.", width, width),
+            ("mlp.c_fc.", 4 * width, width),
+            ("mlp.c_proj.", width, 4 * width),
+        ):
+            state[f"{block}.{name}weight"] = torch.randn(rows, columns) * columns**-0.5
+            state[f"{block}.{name}bias"] = torch.randn(rows) * 0.1
+    for name in norms:
+        state[f"{name}.weight"], state[f"{name}.bias"] = torch.ones(width), torch.zeros(width)
+    save_file({f"visual.{name}": tensor.contiguous() for name, tensor in state.items()}, path)
+
+
+def silent(words: str) -> None:
+    """Says nothing."""
+
+
+def published_way(config: TrainConfig, out: Path) -> tuple[float, dict[str, Any]]:
+    """Seconds for one head from fresh views, and its figures."""
+    start = time.perf_counter()
+    checkpoint = train(config, out, silent)
+    return time.perf_counter() - start, checkpoint.facts["epochs"][-1]
+
+
+def whole_grid(config: TrainConfig, recipes: Sequence[Recipe], out: Path) -> float:
+    """Seconds for the cache and all heads."""
+    start = time.perf_counter()
+    run_study(replace(config, cache=out / "readings"), recipes, out, silent)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=384)
+    parser.add_argument("--encoder", choices=SHAPES, default="vit-b32")
+    parser.add_argument("--batch", type=int, default=128, help="pictures per step, as published")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the head trained the published way")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="JSON to write")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        result = measure(Path(scratch), arguments)
+    print(json.dumps(result, indent=2))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All of it, in one run."""
+    data, encoder = folder / "data", folder / "encoder.safetensors"
+    make_set(data, "train", arguments.pictures, 0)
+    make_set(data, "val", 64, 1)
+    make_encoder(encoder, SHAPES[arguments.encoder])
+    base = replace(PRESETS["progan-4class"].recipe, batch=arguments.batch)
+    config = TrainConfig(
+        data=data, recipe=base, classes=("cat",), encoder=str(encoder), device=arguments.device
+    )
+    times, figures = [], []
+    for seed in range(arguments.seeds):
+        seeded = replace(config, recipe=replace(base, seed=seed))
+        seconds, figure = published_way(seeded, folder / f"published-{seed}")
+        times.append(seconds)
+        figures.append(figure)
+    recipes = grid(base)
+    seconds = whole_grid(config, recipes, folder / "grid")
+    same, _ = checkpoints.read(folder / "grid" / f"{base.label}.safetensors")
+    published = statistics.median(times)
+    return {
+        "benchmark": "grid",
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "processor": platform.processor() or "unknown"},
+        "versions": {"sidscan": __version__, "torch": torch.__version__},
+        "encoder": f"{arguments.encoder}, random weights",
+        "pictures": arguments.pictures,
+        "batch": arguments.batch,
+        "seconds_one_head_published": [round(value, 2) for value in times],
+        "seconds_48_heads_cached": round(seconds, 2),
+        "ratio": round(len(recipes) * published / seconds, 1),
+        "published_by_seed": figures,
+        "same_recipe_from_the_grid": same.facts["epochs"][-1],
+    }
+
+
+if __name__ == "__main__":
+    main()
