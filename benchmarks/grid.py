@@ -35,6 +35,7 @@ from sidscan.training.train import TrainConfig, train
 
 SIDE = 256  # pixels, as ProGAN's set
 SHAPES = {
+    "tiny": {"width": 64, "blocks": 3, "patch": 28, "embedding": 16},  # for results, not for times
     "vit-b32": {"width": 768, "blocks": 12, "patch": 32, "embedding": 512},
     "vit-l14": {"width": 1024, "blocks": 24, "patch": 14, "embedding": 768},
 }
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=384)
     parser.add_argument("--encoder", choices=SHAPES, default="vit-b32")
     parser.add_argument("--batch", type=int, default=128, help="pictures per step, as published")
+    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's, as published")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the head trained the published way")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="JSON to write")
@@ -128,7 +130,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     make_set(data, "train", arguments.pictures, 0)
     make_set(data, "val", 64, 1)
     make_encoder(encoder, SHAPES[arguments.encoder])
-    base = replace(PRESETS["progan-4class"].recipe, batch=arguments.batch)
+    base = replace(PRESETS["progan-4class"].recipe, batch=arguments.batch, lr=arguments.lr)
     config = TrainConfig(
         data=data, recipe=base, classes=("cat",), encoder=str(encoder), device=arguments.device
     )
@@ -150,6 +152,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "encoder": f"{arguments.encoder}, random weights",
         "pictures": arguments.pictures,
         "batch": arguments.batch,
+        "lr": arguments.lr,
         "seconds_one_head_published": [round(value, 2) for value in times],
         "seconds_48_heads_cached": round(seconds, 2),
         "ratio": round(len(recipes) * published / seconds, 1),

@@ -49,15 +49,24 @@ def train(sidscan: Run, made: Made) -> Run:
 def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
     """Must-show: one epoch from the command line, and the head tells pictures apart that it never saw."""
     data = progan_like(tmp_path / "data", count=100)
-    held_out = progan_like(tmp_path / "held-out", count=10, part="test", seed=7) / "test"
+    held_out = progan_like(tmp_path / "held-out", ("cat",), count=20, part="test", seed=7) / "test"
     clip, head = small_clip(tmp_path / "clip.safetensors"), tmp_path / "head.safetensors"
     arguments = ("--classes", "all", "--encoder", clip, "--layers", "1", "--projected", "256")
-    ended = sidscan("train", data, *arguments, "--batch-size", "4", "--lr", "0.003", "--out", head)
+    ended = sidscan("train", data, *arguments, "--batch-size", "2", "--lr", "0.002", "--out", head)
     assert ended.code == 0, ended.err
     assert ended.err.startswith(
         f"data: 200 real and 200 synthetic pictures in {data}\nencoder: clip.safetensors, cpu, fp32\n"
         "validation: none, as the set has no such part\nepoch 1 of 1: loss "
     )
+    ended = sidscan(
+        "evaluate", "--real", held_out / "cat" / "0_real", "--synthetic", held_out / "cat" / "1_fake",
+        "--model", head, "--encoder", clip, "--out", tmp_path / "results", "--bootstrap", "50", "--no-plots",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    with (tmp_path / "results" / "results.csv").open(encoding="utf-8", newline="") as file:
+        figures = next(csv.DictReader(file))
+    assert float(figures["acc"]) >= 0.8
+    assert float(figures["auroc"]) >= 0.9
     report = tmp_path / "r.csv"
     ended = sidscan(
         "scan", held_out, "--model", head, "--encoder", clip, "--crops", "center", "--out", report
@@ -187,6 +196,32 @@ def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) ->
     assert (ended.code, ended.err.splitlines()[0]) == (
         7, f"sidscan: the folder {tmp_path / 'nowhere'} does not exist or is not writable"
     )  # fmt: skip
+
+
+def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file can grow beyond 1,000 bytes: neither the checkpoint, nor what waits to be gone on with."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        _interrupt_at(2, patch)
+        assert train(out).code == 130
+    kept = Path(f"{out}.unfinished").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with monkeypatch.context() as patch:
+            _interrupt_at(1, patch)
+            stopped = train(out)
+        full = train(out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (stopped.code, full.code) == (7, 7)
+    for ended, name in ((stopped, f"{out}.unfinished"), (full, out)):
+        assert f"sidscan: can't write {name}: " in ended.err
+        assert "Traceback" not in ended.err
+    assert not out.exists()
+    assert Path(f"{out}.unfinished").read_bytes() == kept
+    assert train(out).code == 0
 
 
 LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
