@@ -109,14 +109,17 @@ def merged_patterns(reversible: bool) -> Tensor:
     return functional.one_hot(torch.tensor(members), len(classes)).float()
 
 
-def bent(planes: Tensor, dim: int) -> Tensor:
-    """Second differences along a dimension, which gets shorter by 2."""
-    return planes.diff(dim=dim).diff(dim=dim)
+def differences(planes: Tensor, dim: int, order: int = 1) -> Tensor:
+    """First or second differences of neighbours along a dimension, which gets shorter by ``order``."""
+    for _ in range(order):
+        length = planes.shape[dim] - 1
+        planes = planes.narrow(dim, 1, length) - planes.narrow(dim, 0, length)
+    return planes
 
 
-def steps(differences: Tensor, size: Tensor | float) -> Tensor:
-    """Differences in whole sizes, -2 .. 2."""
-    return (differences / size).round().clamp(-(STEPS // 2), STEPS // 2)
+def steps(values: Tensor, size: Tensor | float) -> Tensor:
+    """Values in whole sizes, -2 .. 2."""
+    return (values / size).round().clamp(-(STEPS // 2), STEPS // 2)
 
 
 def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
@@ -127,9 +130,9 @@ def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Te
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1.0)
 
 
-def near_contrast(differences: Tensor) -> Tensor:
-    """Mean size of the differences (b, h, w) in the square around every pixel, zero beyond the border."""
-    total = functional.pad(differences.abs(), (NEAR // 2,) * 4)
+def near_contrast(values: Tensor) -> Tensor:
+    """Mean size of values (b, h, w) in the square around every pixel, zero beyond the border."""
+    total = functional.pad(values.abs(), (NEAR // 2,) * 4)
     for dim in (1, 2):
         length = total.shape[dim] - NEAR + 1
         total = sum(
@@ -271,28 +274,28 @@ class MiniEncoder(nn.Module):
         First and second differences, each along and across their own direction, and differences of both
         directions at once; the horizontal and the vertical ones count together.
         """
-        inside = {
-            size: (windows_inside(rows, size, 1), windows_inside(columns, size, 1)) for size in (1, 2, 3)
-        }
+        inside = {size: (windows_inside(rows, size, 1), windows_inside(columns, size, 1)) for size in (2, 3)}
         found = []
-        for size, difference in ((2, torch.diff), (3, bent)):
-            upright = self._runs(difference(luma, dim=1), inside[size][0], inside[1][1], lines)
-            level = self._runs(difference(luma, dim=2), inside[1][0], inside[size][1], lines)
+        for order in (1, 2):
+            rows_inside, columns_inside = inside[order + 1]
+            upright = self._runs(differences(luma, 1, order), rows_inside, columns, lines)
+            level = self._runs(differences(luma, 2, order), rows, columns_inside, lines)
             found += [upright[0] + level[1], upright[1] + level[0]]
-        down, right = self._runs(bent(bent(luma, 1), 2) / 4, *inside[3], lines)
+        both = differences(differences(luma, 1, 2), 2, 2) / 4
+        down, right = self._runs(both, *inside[3], lines)
         found.append(down + right)
         return torch.cat([(counts / 2) @ self.textures for counts in found], dim=1).sqrt()
 
     @staticmethod
-    def _runs(differences: Tensor, rows: Tensor, columns: Tensor, lines: int) -> tuple[Tensor, Tensor]:
+    def _runs(values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> tuple[Tensor, Tensor]:
         """Patterns of three neighbours down and to the right, each (b, PATTERNS)."""
         inside = rows[:, :, None] * columns[:, None]
-        differences = differences * inside
-        taken = steps(differences, near_contrast(differences))
+        values = values * inside
+        taken = steps(values, near_contrast(values))
         both = []
         for dim in (1, 2):
             some, where = (
-                values[:, :, ::lines] if dim == 1 else values[:, ::lines] for values in (taken, inside)
+                plane[:, :, ::lines] if dim == 1 else plane[:, ::lines] for plane in (taken, inside)
             )
             length = some.shape[dim] - 2
             first, second, third = (some.narrow(dim, start, length) for start in range(3))
@@ -303,7 +306,7 @@ class MiniEncoder(nn.Module):
 
     def _colour(self, pixels: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
         """How differences of red, green and blue go together, in grey levels: (b, 63)."""
-        differences = bent(bent(pixels, 3)[:, :, :, ::lines], 2) / 4
+        both = differences(differences(pixels, 3, 2)[:, :, :, ::lines], 2, 2) / 4
         inside = windows_inside(rows, 3, 1)[:, :, None] * windows_inside(columns, 3, 1)[:, None, ::lines]
-        red, green, blue = steps(differences, 1.0).unbind(dim=1)
+        red, green, blue = steps(both, 1.0).unbind(dim=1)
         return (patterns(red, green, blue, inside) @ self.colours).sqrt()
