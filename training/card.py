@@ -26,7 +26,7 @@ from sidscan.models.heads import RineHead
 from .card_text import render
 from .conditions import CONDITIONS
 from .corpus import FOLDS, Window, fold_of_repo, read_manifest
-from .metrics import Scores, figures
+from .metrics import Scores, auroc, figures
 from .mini import COMMAND, CONSENSUS, FILE, FOLD_FILE, HISTORIES, PENALTY, Scorer, in_processes, load
 
 RESAMPLES = 1000  # bootstrap draws of whole repositories
@@ -44,16 +44,24 @@ def measure(windows: Sequence[Window], logits: Scores, threshold: float) -> Json
     """All figures of one condition: logits (windows,), threshold on the score."""
     scores = scores_of(logits)
     synthetic = np.array([window.synthetic for window in windows])
+    real = scores[~synthetic]
     return {
         **_figures(scores[synthetic], scores[~synthetic], threshold),
         **_bootstrap(windows, scores),
+        "auroc_of_repositories": _rounded(
+            np.mean([auroc(some, real) for some in _groups(windows, scores, synthetic, _repo).values()])
+        ),
         "generators": {
             name: _figures(some, scores[~synthetic], threshold)
             for name, some in _groups(windows, scores, synthetic, lambda w: w.source).items()
         },
-        "real_repositories": _false_positives(windows, scores, ~synthetic, threshold, lambda w: w.repo),
+        "real_repositories": _false_positives(windows, scores, ~synthetic, threshold, _repo),
         "real_kinds": _false_positives(windows, scores, ~synthetic, threshold, lambda w: w.source),
     }
+
+
+def _repo(window: Window) -> str:
+    return window.repo
 
 
 def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
@@ -61,7 +69,7 @@ def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
     return {name: value if isinstance(value, int) else _rounded(value) for name, value in found.items()}
 
 
-def _rounded(figure: float) -> float:
+def _rounded(figure: float | np.floating[Any]) -> float:
     return round(float(figure), 4)
 
 
@@ -92,9 +100,7 @@ def _bootstrap(windows: Sequence[Window], scores: Scores) -> Json:
     """95 % intervals of figures without a threshold: whole repositories drawn with replacement, per label."""
     rng = np.random.default_rng(SEED)
     synthetic = np.array([window.synthetic for window in windows])
-    sides = [
-        list(_groups(windows, scores, side, lambda w: w.repo).values()) for side in (synthetic, ~synthetic)
-    ]
+    sides = [list(_groups(windows, scores, side, _repo).values()) for side in (synthetic, ~synthetic)]
     draws = []
     for _ in range(RESAMPLES):
         positive, negative = (
