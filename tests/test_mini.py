@@ -15,10 +15,33 @@ from torch import Tensor
 
 import sidscan.weights
 from sidscan import ScanConfig, scan
-from sidscan.models.backbones.mini import MiniEncoder, content_span, dct_filters, halved
+from sidscan.models.backbones.mini import (
+    CLIP,
+    COLOURS,
+    PATTERNS,
+    TEXTURES,
+    MiniEncoder,
+    content_span,
+    dct_filters,
+    halved,
+    merged_patterns,
+    near_contrast,
+    patterns,
+)
 from sidscan.models.heads import RineHead
 from sidscan.training.card_text import render
-from sidscan.training.mini import load, mean_logit, tournament_head
+from sidscan.training.corpus import Window
+from sidscan.training.mini import (
+    CONSENSUS,
+    Described,
+    evidence,
+    fit,
+    load,
+    mean_logit,
+    moments,
+    threshold_of,
+    tournament_head,
+)
 
 Network: TypeAlias = tuple[MiniEncoder, RineHead]
 WEIGHTS = Path(sidscan.weights.__path__[0])
@@ -79,6 +102,33 @@ def test_content_span_fills_gaps_and_keeps_borders_out() -> None:
     assert torch.equal(content_span(lit), expected)
 
 
+def test_patterns_are_merged_by_meaning() -> None:
+    textures, colours = merged_patterns(reversible=True), merged_patterns(reversible=False)
+    assert (textures.shape, colours.shape) == ((PATTERNS, TEXTURES), (PATTERNS, COLOURS))
+    assert (textures.sum(dim=1) == 1).all()
+
+    def number(*pattern: int) -> int:
+        return (pattern[0] + 2) * 25 + (pattern[1] + 2) * 5 + pattern[2] + 2
+
+    same = [number(2, 0, -1), number(-1, 0, 2), number(-2, 0, 1), number(1, 0, -2)]
+    assert len({int(textures[place].argmax()) for place in same}) == 1
+    assert len({int(colours[place].argmax()) for place in same}) == 2
+
+
+def test_patterns_are_counted_inside_only() -> None:
+    first, second, third = (torch.tensor([[[0.0, 1.0, 2.0]]]) - shift for shift in (0, 1, 2))
+    shares = patterns(first, second, third, torch.tensor([[[1.0, 0.0, 1.0]]]))
+    assert shares.sum() == 1
+    assert shares[0, (0 + 2) * 25 + (-1 + 2) * 5 + (-2 + 2)] == 0.5
+    assert shares[0, (2 + 2) * 25 + (1 + 2) * 5 + (0 + 2)] == 0.5
+
+
+def test_near_contrast_is_a_mean_over_a_square() -> None:
+    differences = torch.randn(2, 12, 17)
+    expected = torch.nn.functional.avg_pool2d(differences.abs()[:, None], 7, 1, 3)[:, 0] + 0.3
+    torch.testing.assert_close(near_contrast(differences), expected)
+
+
 def test_dct_filters_are_orthonormal() -> None:
     flat = dct_filters().flatten(1)
     torch.testing.assert_close(flat @ flat.T, torch.eye(64), rtol=0, atol=1e-6)
@@ -90,20 +140,21 @@ def test_halved_is_the_mean_of_two_by_two() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("schools", [1, 5, 16])
-def test_the_head_is_the_highest_reading(schools: int) -> None:
+@pytest.mark.parametrize("schools", [1, 5, 26, 32])
+def test_the_head_is_the_highest_reading_and_the_mean(schools: int) -> None:
     generator = torch.Generator().manual_seed(schools)
-    importance = torch.rand(12, schools, generator=generator)
+    importance = torch.rand(18, schools, generator=generator)
     importance /= importance.sum(dim=0)
-    features = 3 * torch.randn(20, 12, schools, generator=generator)
-    highest = (features * importance).sum(dim=1).amax(dim=1)
+    features = 3 * torch.randn(20, 18, schools, generator=generator)
+    readings = (features * importance).sum(dim=1)
+    found = readings.amax(dim=1) + CONSENSUS * readings.mean(dim=1)
     head = tournament_head(importance, slope=0.7, bias=-0.3)
-    torch.testing.assert_close(head(features), 0.7 * highest - 0.3, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(head(features), 0.7 * found - 0.3, rtol=1e-5, atol=1e-5)
 
 
 def test_the_head_refuses_more_schools_than_it_can_rank() -> None:
-    with pytest.raises(ValueError, match="17 schools"):
-        tournament_head(torch.full((12, 17), 1 / 12), slope=1.0, bias=0.0)
+    with pytest.raises(ValueError, match="33 schools"):
+        tournament_head(torch.full((18, 33), 1 / 18), slope=1.0, bias=0.0)
 
 
 def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:
@@ -111,6 +162,52 @@ def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Pa
     Image.fromarray(pixels).save(tmp_path / "a.png")
     (finding,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))
     assert mean_logit(*shipped, pixels) == pytest.approx(finding.scores[0].logit, abs=1e-4)
+
+
+def described(repos: int = 8, each: int = 4) -> Described:
+    """Random statistics of four folds; those of synthetic repositories are shifted, each in its own way."""
+    generator = torch.Generator().manual_seed(0)
+    size, windows = sum(MiniEncoder().widths), repos * each
+    statistics = torch.randn(windows, 2, size, generator=generator)
+    repo = torch.arange(windows) // each
+    labels = (repo % 2).float()
+    statistics[:, :, :400] += labels[:, None, None]
+    statistics[:, :, 400:800] += (labels * repo / repos)[:, None, None]
+    return Described(statistics.half(), labels, torch.ones(windows), repo // 2, repo)
+
+
+def test_moments_of_parts_add_up() -> None:
+    data, encoder = described(), MiniEncoder()
+    whole = moments(encoder, data)
+    parts = moments(encoder, data.where(data.folds < 2)) + moments(encoder, data.where(data.folds >= 2))
+    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(parts.covariance, whole.covariance, rtol=1e-3, atol=1e-3)
+    values = data.statistics.float().flatten(0, 1).clamp(-CLIP, CLIP)
+    torch.testing.assert_close(whole.covariance, torch.cov(values.T, correction=0), rtol=1e-2, atol=1e-2)
+
+
+@torch.inference_mode(False)
+def test_a_fit_tells_what_it_was_shown_and_its_head_agrees() -> None:
+    data = described()
+    encoder, head = fit(data)
+    assert encoder.width == 4
+    features = encoder.embed(list(torch.split(data.statistics[:, 0].float(), encoder.widths, dim=1)))
+    logits = head(features)
+    assert logits[data.labels > 0].min() > logits[data.labels == 0].max()
+    importance = head.alpha[0, :, : encoder.width].softmax(dim=0)
+    line = torch.stack([evidence(encoder, importance, data)[:, 0], torch.ones(len(logits))], dim=1)
+    solved = torch.linalg.lstsq(line, logits[:, None].detach()).solution
+    torch.testing.assert_close(line @ solved, logits[:, None].detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_large_repository_does_not_set_the_threshold_alone() -> None:
+    sizes = {"o/large": 900, "o/small": 100}
+    photographs = [Window("f", False, "kind", repo, "MIT") for repo, n in sizes.items() for _ in range(n)]
+    logits = torch.cat([torch.linspace(-5, -1, 900), torch.linspace(0, 1, 100)])
+    threshold = threshold_of(logits, photographs)
+    above = (logits.sigmoid() > threshold).float()
+    assert above[:900].sum() == 0
+    assert (30 * above[:900].mean() + 10 * above[900:].mean()) / 40 == pytest.approx(0.05, abs=0.003)
 
 
 def test_shipped_file_loads_strictly_into_the_default_network() -> None:

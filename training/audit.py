@@ -1,16 +1,18 @@
-"""How well a detector did on a labelled corpus, from the CSV report of its scan alone.
+"""How well the bundled detector did on a labelled corpus, from the CSV reports of scans alone.
 
     sidscan scan CORPUS --out report.csv
     python -m sidscan.training.audit report.csv
 
 The corpus's layout says the rest: ``real/<kind>/`` or ``synthetic/<generator>/`` is the label, and a file is
-called ``<owner>__<repository>-<10 hex digits>[-<number>].<suffix>``. Only repositories that the model card
-names as held out are looked at, unless ``--all`` is given.
+called ``<owner>__<repository>-<10 hex digits>[-<number>].<suffix>``. Every row's ``model_digest`` tells which
+repositories its weights were fitted on, as the model card lists them; rows of those are left out, unless
+``--all`` is given. Several reports are read as one: five folds, each scanned with its own weights.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,14 +22,18 @@ from sidscan.models.catalog import MINI, Bundled, find
 
 from .metrics import Figures, figures
 
+_DIGITS = 16  # of a sha256, in reports
 _PATH = r"(?P<label>real|synthetic)/(?P<source>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}(?:-\d+)?\.\w+$"
 
 
-def held_out_repositories() -> frozenset[str]:
-    """Repositories the bundled detector was never trained on (``owner/name``), as its card lists them."""
+def fitted_on() -> dict[str, frozenset[str]]:
+    """Digest of weights as reports state it -> repositories (``owner/name``) that had a part in them."""
     origin = find(MINI).origin
     assert isinstance(origin, Bundled)
-    return frozenset(origin.facts()["split"]["test"])
+    card = origin.facts()
+    every = frozenset(repo for fold in card["folds"] for repo in fold["repositories"])
+    seen = {fold["sha256"][:_DIGITS]: every - set(fold["repositories"]) for fold in card["folds"]}
+    return seen | {card["sha256"][:_DIGITS]: every}
 
 
 def labelled(report: Path) -> pd.DataFrame:
@@ -36,12 +42,33 @@ def labelled(report: Path) -> pd.DataFrame:
     Raises:
         click.UsageError: no row lies in a labelled corpus.
     """
-    rows = pd.read_csv(report, usecols=["path", "status", "score", "threshold"])
+    columns = ["path", "status", "score", "threshold", "model_digest"]
+    rows = pd.read_csv(report, usecols=columns, dtype={"model_digest": str})
     rows = rows.join(rows["path"].str.extract(_PATH)).dropna(subset=["label"])
     if rows.empty:
         raise click.UsageError(f"{report}: no path is of the form real/... or synthetic/...")
     rows["repo"] = rows["repo"].str.replace("__", "/", n=1)
     return rows[rows["status"] == "scored"]
+
+
+def unseen(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose repository had no part in the weights that scored them.
+
+    Raises:
+        click.UsageError: the card does not know some of the weights, or no row is left.
+    """
+    seen = fitted_on()
+    if unknown := set(rows["model_digest"]) - set(seen):
+        raise click.UsageError(
+            f"the model card does not know weights {', '.join(sorted(unknown))}, so not what they were "
+            "fitted on; --all takes all rows"
+        )
+    fresh = [repo not in seen[made] for repo, made in zip(rows["repo"], rows["model_digest"], strict=True)]
+    if not any(fresh):
+        raise click.UsageError(
+            "these weights were fitted on all of these repositories; scan each fold with its own, or --all"
+        )
+    return rows[fresh]
 
 
 def overall(rows: pd.DataFrame) -> Figures:
@@ -68,13 +95,15 @@ def _figures(synthetic: pd.DataFrame, real: pd.DataFrame) -> Figures:
 
 
 @click.command(help=__doc__)
-@click.argument("report", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "reports", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True
+)
 @click.option("--all", "everything", is_flag=True, help="Training repositories too; such figures flatter.")
 @click.option("--json", "as_json", is_flag=True, help="The overall figures as JSON.")
-def main(report: Path, everything: bool, as_json: bool) -> None:
+def main(reports: Sequence[Path], everything: bool, as_json: bool) -> None:
     """Print the figures."""
-    rows = labelled(report)
-    rows = rows if everything else rows[rows["repo"].isin(held_out_repositories())]
+    rows = pd.concat([labelled(report) for report in reports])
+    rows = rows if everything else unseen(rows)
     found = overall(rows)
     if as_json:
         click.echo(json.dumps(found.as_dict()))

@@ -1,8 +1,9 @@
-"""The model card of the bundled mini detector: measure the shipped file, write mini.json and mini.md.
+"""The model card of the bundled mini detector: measure the five folds, write mini.json and mini.md.
 
-    python -m sidscan.training.card --corpus DIR --weights sidscan/weights
+    python -m sidscan.training.card --corpus DIR --weights sidscan/weights --folds FOLDS
 
-mini.json holds every figure; mini.md is rendered from it. Run again, both come out the same.
+FOLDS is the work folder of the training: every window is scored by the weights that its repository had no
+part in. mini.json holds every figure; mini.md is rendered from it. Run again, both come out the same.
 """
 
 from __future__ import annotations
@@ -24,41 +25,43 @@ from sidscan.models.heads import RineHead
 
 from .card_text import render
 from .conditions import CONDITIONS
-from .corpus import PARTS, Window, decode, read_manifest, split
+from .corpus import FOLDS, Window, fold_of_repo, read_manifest
 from .metrics import Scores, auroc, figures
-from .mini import COMMAND, FILE, HISTORIES, PENALTY, in_processes, load, mean_logit
+from .mini import COMMAND, CONSENSUS, FILE, FOLD_FILE, HISTORIES, PENALTY, Scorer, in_processes, load
 
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
+CARD_COMMAND = "python -m sidscan.training.card --corpus DIR --weights sidscan/weights --folds FOLDS"
+THRESHOLD_MADE = (
+    "5 % false positives on photographs of repositories left out of the fit (five folds), a repository of n "
+    "weighing as the square root of n; ten-crop, as they are"
+)
 
 Json = dict[str, Any]
-
-
-class ConditionScorer:
-    """(index, window) -> its mean ten-crop logit under every condition."""
-
-    def __init__(self, corpus: Path, encoder: MiniEncoder, head: RineHead) -> None:
-        self.corpus, self.encoder, self.head = corpus, encoder, head
-
-    def __call__(self, numbered: tuple[int, Window]) -> list[float]:
-        pixels = decode(self.corpus, numbered[1])
-        return [mean_logit(self.encoder, self.head, change(pixels)) for change in CONDITIONS.values()]
 
 
 def measure(windows: Sequence[Window], logits: Scores, threshold: float) -> Json:
     """All figures of one condition: logits (windows,), threshold on the score."""
     scores = scores_of(logits)
     synthetic = np.array([window.synthetic for window in windows])
+    real = scores[~synthetic]
     return {
         **_figures(scores[synthetic], scores[~synthetic], threshold),
-        "auroc_interval": _bootstrap(windows, scores),
+        **_bootstrap(windows, scores),
+        "auroc_of_repositories": _rounded(
+            np.mean([auroc(some, real) for some in _groups(windows, scores, synthetic, _repo).values()])
+        ),
         "generators": {
             name: _figures(some, scores[~synthetic], threshold)
             for name, some in _groups(windows, scores, synthetic, lambda w: w.source).items()
         },
-        "real_repositories": _false_positives(windows, scores, ~synthetic, threshold, lambda w: w.repo),
+        "real_repositories": _false_positives(windows, scores, ~synthetic, threshold, _repo),
         "real_kinds": _false_positives(windows, scores, ~synthetic, threshold, lambda w: w.source),
     }
+
+
+def _repo(window: Window) -> str:
+    return window.repo
 
 
 def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
@@ -66,7 +69,7 @@ def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
     return {name: value if isinstance(value, int) else _rounded(value) for name, value in found.items()}
 
 
-def _rounded(figure: float) -> float:
+def _rounded(figure: float | np.floating[Any]) -> float:
     return round(float(figure), 4)
 
 
@@ -93,66 +96,100 @@ def _false_positives(
     }
 
 
-def _bootstrap(windows: Sequence[Window], scores: Scores) -> list[float]:
-    """95 % interval of the AUROC when whole repositories are drawn with replacement, per label."""
+def _bootstrap(windows: Sequence[Window], scores: Scores) -> Json:
+    """95 % intervals of figures without a threshold: whole repositories drawn with replacement, per label."""
     rng = np.random.default_rng(SEED)
     synthetic = np.array([window.synthetic for window in windows])
-    sides = [
-        list(_groups(windows, scores, side, lambda w: w.repo).values()) for side in (synthetic, ~synthetic)
-    ]
+    sides = [list(_groups(windows, scores, side, _repo).values()) for side in (synthetic, ~synthetic)]
     draws = []
     for _ in range(RESAMPLES):
         positive, negative = (
             np.concatenate([side[place] for place in rng.integers(0, len(side), len(side))]) for side in sides
         )
-        draws.append(auroc(positive, negative))
-    return [_rounded(bound) for bound in np.quantile(draws, (0.025, 0.975))]
+        found = figures(positive, negative, threshold=0.5)
+        draws.append((found.auroc, found.tpr_at_5))
+    low, high = np.quantile(draws, (0.025, 0.975), axis=0)
+    return {
+        f"{name}_interval": [_rounded(low[place]), _rounded(high[place])]
+        for place, name in enumerate(("auroc", "tpr_at_5"))
+    }
 
 
-def sources(parts: Mapping[str, Sequence[Window]]) -> list[Json]:
-    """One row per (repository, label): part, windows, licences as the repository states them."""
-    rows = []
-    for part in PARTS:
-        groups: dict[tuple[str, bool], list[Window]] = {}
-        for window in parts[part]:
-            groups.setdefault((window.repo, window.synthetic), []).append(window)
-        for (repo, synthetic), some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-            rows.append(
-                {
-                    "part": part,
-                    "repository": repo,
-                    "label": "synthetic" if synthetic else "real",
-                    "windows": len(some),
-                    "what": sorted({window.source for window in some}),
-                    "licence": ", ".join(sorted({window.licence for window in some})),
-                }
-            )
-    return rows
+def per_fold(windows: Sequence[Window], folds: Mapping[str, int], logits: Scores, threshold: float) -> Json:
+    """Figures of every fold alone, by its number."""
+    scores = scores_of(logits)
+    synthetic = np.array([window.synthetic for window in windows])
+    home = np.array([folds[window.repo] for window in windows])
+    return {
+        str(fold): _figures(
+            scores[synthetic & (home == fold)], scores[~synthetic & (home == fold)], threshold
+        )
+        for fold in range(FOLDS)
+    }
 
 
-def make_card(corpus: Path, weights: Path, workers: int) -> Json:
-    """Evaluate the weights on the test part under all conditions; everything behind the card."""
+def sources(windows: Sequence[Window], folds: Mapping[str, int]) -> list[Json]:
+    """One row per (repository, label): fold, windows, licences as the repository states them."""
+    groups: dict[tuple[str, bool], list[Window]] = {}
+    for window in windows:
+        groups.setdefault((window.repo, window.synthetic), []).append(window)
+    rows = [
+        {
+            "fold": folds[repo],
+            "repository": repo,
+            "label": "synthetic" if synthetic else "real",
+            "windows": len(some),
+            "what": sorted({window.source for window in some}),
+            "licence": ", ".join(sorted({window.licence for window in some})),
+        }
+        for (repo, synthetic), some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    return sorted(rows, key=lambda row: int(str(row["fold"])))
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def make_card(corpus: Path, weights: Path, work: Path, workers: int) -> Json:
+    """Score every window with its fold's weights under all conditions; everything behind the card."""
+    windows = read_manifest(corpus)
+    folds = fold_of_repo(windows)
+    files = [work / FOLD_FILE.format(fold) for fold in range(FOLDS)]
+    networks = [load(file)[:2] for file in files]
+    scorer = Scorer(corpus, networks, folds, list(CONDITIONS.values()))
+    logits = np.array(in_processes(scorer, windows, workers, "score"))
     encoder, head, metadata = load(weights)
-    parts = split(read_manifest(corpus))
     threshold = float(metadata["threshold"])
-    scorer = ConditionScorer(corpus, encoder, head)
-    test = parts["test"]
-    logits = np.array(in_processes(scorer, test, workers, "test"))
-    found = {name: measure(test, logits[:, place], threshold) for place, name in enumerate(CONDITIONS)}
+    by_condition = dict(zip(CONDITIONS, logits.T, strict=True))
     return {
         "name": metadata["name"],
         "version": metadata["version"],
         "licence": metadata["licence"],
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": digest(weights),
         "parameters": sum(tensor.numel() for module in (encoder, head) for tensor in module.parameters()),
-        "training": {"command": COMMAND, "histories": HISTORIES, "penalty": PENALTY},
+        "card_command": CARD_COMMAND,
+        "training": {
+            "command": COMMAND,
+            "histories": HISTORIES,
+            "penalty": PENALTY,
+            "consensus": CONSENSUS,
+        },
         "importance": _importance(encoder, head),
         "threshold": threshold,
-        "threshold_made": "5 % false positives on validation photographs, ten-crop, as they are",
-        "split": {part: sorted({window.repo for window in parts[part]}) for part in PARTS},
-        "metrics": _for_catalog(scores_of(logits[:, 0]), test, threshold),
-        "test": found,
-        "sources": sources(parts),
+        "threshold_made": THRESHOLD_MADE,
+        "folds": [
+            {
+                "sha256": digest(file),
+                "repositories": sorted(repo for repo, home in folds.items() if home == fold),
+            }
+            for fold, file in enumerate(files)
+        ],
+        "metrics": _for_catalog(scores_of(by_condition["clean"]), windows, threshold),
+        "pooled": {name: measure(windows, some, threshold) for name, some in by_condition.items()},
+        "per_fold": {name: per_fold(windows, folds, some, threshold) for name, some in by_condition.items()},
+        "sources": sources(windows, folds),
     }
 
 
@@ -168,7 +205,7 @@ def _for_catalog(scores: Scores, windows: Sequence[Window], threshold: float) ->
     return {
         "accuracy": _rounded(float(np.mean((scores >= threshold) == synthetic))),
         "average_precision": _rounded(float(average_precision_score(synthetic, scores))),
-        "about": "held-out repositories of its model card, ten crops, as they are; accuracy at its threshold",
+        "about": "five folds of its model card, ten crops, as they are; accuracy at its threshold",
     }
 
 
@@ -184,10 +221,11 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> Json:
 @click.command()
 @click.option("--corpus", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--folds", "work", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and score.")
-def main(corpus: Path, weights: Path, workers: int) -> None:
-    """Evaluate the mini detector in the folder WEIGHTS on CORPUS; write mini.json and mini.md beside it."""
-    card = make_card(corpus, weights / FILE, workers)
+def main(corpus: Path, weights: Path, work: Path, workers: int) -> None:
+    """Evaluate the mini detector's folds on CORPUS; write mini.json and mini.md into the folder WEIGHTS."""
+    card = make_card(corpus, weights / FILE, work, workers)
     (weights / "mini.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     (weights / "mini.md").write_text(render(card), encoding="utf-8")
 

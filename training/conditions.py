@@ -1,8 +1,11 @@
 """The conditions under which the bundled detector is measured, and copies of a corpus under one of them.
 
+Every fold gets a folder, so that its own weights can scan it (see ``sidscan.training.mini``):
+
 python -m sidscan.training.conditions CORPUS jpeg75 OUT
-sidscan scan OUT --model mini --out report.csv
-python -m sidscan.training.audit report.csv
+sidscan scan OUT/fold-0 --model FOLDS/fold-0.safetensors --out 0.csv
+... the same for fold-1 to fold-4 ...
+python -m sidscan.training.audit 0.csv 1.csv 2.csv 3.csv 4.csv
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .corpus import Pixels, decode, read_manifest, split
+from .corpus import Pixels, decode, fold_of_repo, read_manifest
 
 
 def as_is(pixels: Pixels) -> Pixels:
@@ -45,9 +48,11 @@ CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {"clean": as_is, "jpeg75": j
 @click.argument("condition", type=click.Choice(sorted(CONDITIONS)))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 def main(corpus: Path, condition: str, out: Path) -> None:
-    """Write the test part under a condition, as PNG, laid out as the corpus is."""
-    for window in tqdm(split(read_manifest(corpus))["test"]):
-        target = (out / window.file).with_suffix(".png")
+    """Write all windows under a condition, as PNG, in a folder per fold laid out as the corpus is."""
+    windows = read_manifest(corpus)
+    folds = fold_of_repo(windows)
+    for window in tqdm(windows):
+        target = (out / f"fold-{folds[window.repo]}" / window.file).with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(CONDITIONS[condition](decode(corpus, window))).save(target, compress_level=1)
 

@@ -1,4 +1,4 @@
-"""The corpus of windows: its manifest, the fixed split by repository, decoding.
+"""The corpus of windows: its manifest, the fixed folds of repositories, decoding.
 
 A corpus is a folder with ``manifest.csv`` (one row per window: ``file``, ``label``, ``generator``, ``kind``,
 ``repo``, ``license`` ...) and the windows it names, each about 224..320 px a side.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,6 @@ Pixels = NDArray[np.uint8]
 """A decoded picture: (height, width, 3), RGB."""
 
 FOLDS = 5
-TEST_FOLD = 0
-VALIDATION_FOLD = 1
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
 
     Repositories with synthetic windows first, then the other ones; each list is sorted by (windows
     descending, name) and dealt serpentine: 0 1 2 3 4 4 3 2 1 0 0 1 ... A repository with both labels is
-    dealt once, as synthetic, so nothing of it can sit on two sides of the split.
+    dealt once, as synthetic, so nothing of it can sit in two folds.
     """
     windows = list(windows)
     folds: dict[str, int] = {}
@@ -69,17 +66,6 @@ def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
             lap, seat = divmod(place, FOLDS)
             folds[repo] = seat if lap % 2 == 0 else FOLDS - 1 - seat
     return folds
-
-
-def split(windows: Sequence[Window]) -> dict[str, list[Window]]:
-    """The fixed split: part ("train", "validation", "test") -> its windows, in manifest order."""
-    folds = fold_of_repo(windows)
-    parts: dict[str, list[Window]] = {part: [] for part in PARTS}
-    for window in windows:
-        fold = folds[window.repo]
-        part = {TEST_FOLD: "test", VALIDATION_FOLD: "validation"}.get(fold, "train")
-        parts[part].append(window)
-    return parts
 
 
 def decode(corpus: Path, window: Window) -> Pixels:

@@ -3,18 +3,21 @@
 The encoder's filters are fixed, so its statistics of every (window, history) are computed once and kept in
 memory; standardisation, projections and RINE's head then follow in closed form, in a minute on a laptop.
 
-    python -m sidscan.training.mini --corpus DIR --out DIR
+    python -m sidscan.training.mini --corpus DIR --out DIR --folds DIR
 
-Only the training part of the split is learned from. The validation part gives the threshold; the test part
-is not opened (see ``sidscan.training.card``).
+Five folds by repository: each is scored by weights fitted on the other four, and on those scores rest the
+threshold and every figure of the model card (see ``sidscan.training.card``). The shipped weights are fitted
+on all five; the folds' own go to a work folder.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -35,20 +38,25 @@ from sidscan.models.heads import RineHead
 from sidscan.readers.decode import Picture
 from sidscan.readers.views import SIDE, cut
 
-from .corpus import Pixels, Window, decode, fold_of_repo, read_manifest, split
+from .conditions import as_is
+from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_manifest
 from .histories import live_through, random_crop
 
 SEED = 0
-HISTORIES = 24  # random histories of every training window
-PENALTY = 0.015  # on squared coefficients, in units of a standardised statistic's variance
+HISTORIES = 8  # random histories of every training window
+PENALTY = 0.5  # on squared coefficients, in units of a standardised statistic's variance
 SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
 REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
-ENTRANTS = 16  # schools that the head can rank in its four rounds
+CONSENSUS = 0.5  # weight of the mean reading of all schools beside the highest one
+ENTRANTS = 32  # schools that the head can rank in its five rounds
 CHUNK = 64  # windows whose statistics are held as float32 at a time
-FALSE_POSITIVES = 0.05  # share of validation photographs above the threshold
+FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
+VERSION = "2"
 FILE = "mini.safetensors"
-COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights"
+FOLD_FILE = "fold-{}.safetensors"
+COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights --folds FOLDS"
 
+Network: TypeAlias = tuple[MiniEncoder, RineHead]
 R = TypeVar("R")
 Job: TypeAlias = Callable[[tuple[int, Window]], R]
 
@@ -97,13 +105,22 @@ class Describer:
 
 
 class Scorer:
-    """(index, window) -> its mean ten-crop logit."""
+    """(index, window) -> its mean ten-crop logits after every change, by its fold's network."""
 
-    def __init__(self, corpus: Path, encoder: MiniEncoder, head: RineHead) -> None:
-        self.corpus, self.encoder, self.head = corpus, encoder, head
+    def __init__(
+        self,
+        corpus: Path,
+        networks: Sequence[Network],
+        folds: Mapping[str, int],
+        changes: Sequence[Callable[[Pixels], Pixels]],
+    ) -> None:
+        self.corpus, self.networks, self.folds, self.changes = corpus, networks, folds, changes
 
-    def __call__(self, numbered: tuple[int, Window]) -> float:
-        return mean_logit(self.encoder, self.head, decode(self.corpus, numbered[1]))
+    def __call__(self, numbered: tuple[int, Window]) -> list[float]:
+        _, window = numbered
+        encoder, head = self.networks[self.folds[window.repo]]
+        pixels = decode(self.corpus, window)
+        return [mean_logit(encoder, head, change(pixels)) for change in self.changes]
 
 
 def in_processes(job: Job[R], windows: Sequence[Window], workers: int, what: str) -> list[R]:
@@ -130,44 +147,70 @@ class Described:
 
 def standardise(encoder: MiniEncoder, described: Described) -> None:
     """Set the encoder's centre and spread to the statistics' mean and standard deviation."""
-    widths = [len(centre) for centre in encoder.centre]
-    columns = torch.split(described.statistics.flatten(0, 1), widths, dim=1)
+    columns = torch.split(described.statistics.flatten(0, 1), encoder.widths, dim=1)
     for centre, spread, values in zip(encoder.centre, encoder.spread, columns, strict=True):
         centre.data.copy_(values.float().mean(dim=0))
         spread.data.copy_(values.float().std(dim=0) + 1e-3)
 
 
-def scatter(encoder: MiniEncoder, described: Described) -> tuple[Tensor, Tensor]:
-    """Weighted mean (statistics,) and covariance (statistics, statistics) of standardised statistics."""
-    size = described.statistics.shape[2]
-    mean, matrix = torch.zeros(size), torch.zeros(size, size)
-    weights = described.weights / described.weights.sum() / described.statistics.shape[1]
-    for chunk in torch.split(torch.arange(len(weights)), CHUNK):
-        values = normalised(encoder, described.statistics[chunk])
-        weighted = values * weights[chunk, None, None]
-        mean += weighted.sum(dim=(0, 1))
-        matrix += weighted.flatten(0, 1).T @ values.flatten(0, 1)
-    return mean, matrix - torch.outer(mean, mean)
-
-
-def school_means(encoder: MiniEncoder, synthetic: Described, mean: Tensor) -> Tensor:
-    """Mean standardised statistics of every school, shrunk to ``mean``, (schools, statistics)."""
-    means = []
-    for repo in sorted(set(synthetic.repos.tolist())):
-        school = synthetic.where(synthetic.repos == repo)
-        windows = len(school.labels)
-        own = normalised(encoder, school.statistics).mean(dim=(0, 1))
-        means.append(mean + (own - mean) * windows / (windows + SHRINKAGE))
-    return torch.stack(means)
-
-
 def normalised(encoder: MiniEncoder, statistics: Tensor) -> Tensor:
     """(windows, histories, all depths side by side), float16 -> the same standardised, float32."""
-    widths = [len(centre) for centre in encoder.centre]
-    return torch.cat(encoder.normalise(list(torch.split(statistics.float(), widths, dim=2))), dim=2)
+    return torch.cat(encoder.normalise(list(torch.split(statistics.float(), encoder.widths, dim=2))), dim=2)
 
 
-def fit_projections(encoder: MiniEncoder, described: Described) -> Tensor:
+@dataclass(frozen=True)
+class Moments:
+    """Weighted sums of standardised statistics x; sums of different windows add up."""
+
+    weight: Tensor  # (), of all windows
+    first: Tensor  # (statistics,), of weight * x
+    second: Tensor  # (statistics, statistics), of weight * x x'
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.weight + other.weight, self.first + other.first, self.second + other.second)
+
+    @property
+    def mean(self) -> Tensor:
+        """(statistics,)."""
+        return self.first / self.weight
+
+    @property
+    def covariance(self) -> Tensor:
+        """(statistics, statistics)."""
+        return self.second / self.weight - torch.outer(self.mean, self.mean)
+
+
+def moments(encoder: MiniEncoder, described: Described) -> Moments:
+    """The moments of some windows, all histories alike."""
+    size, histories = described.statistics.shape[2], described.statistics.shape[1]
+    first, second = torch.zeros(size), torch.zeros(size, size)
+    for chunk in torch.split(torch.arange(len(described.labels)), CHUNK):
+        values = normalised(encoder, described.statistics[chunk])
+        weighted = (values * described.weights[chunk, None, None] / histories).flatten(0, 1)
+        first += weighted.sum(dim=0)
+        second.addmm_(weighted.T, values.flatten(0, 1))
+    return Moments(described.weights.sum(), first, second)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """All that the projections need to know of the windows of one fold."""
+
+    real: Moments
+    synthetic: Moments
+    schools: tuple[tuple[int, Tensor], ...]  # windows of every synthetic repository, mean statistics
+
+
+def sums(encoder: MiniEncoder, described: Described) -> Sums:
+    """The sums over one fold's windows."""
+    real, synthetic = (described.where(described.labels == label) for label in (0.0, 1.0))
+    repos = [synthetic.where(synthetic.repos == repo) for repo in sorted(set(synthetic.repos.tolist()))]
+    means = [normalised(encoder, repo.statistics).mean(dim=(0, 1)) for repo in repos]
+    sizes = [len(repo.labels) for repo in repos]
+    return Sums(moments(encoder, real), moments(encoder, synthetic), tuple(zip(sizes, means, strict=True)))
+
+
+def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
     """Set ``encoder.project``: one linear discriminant over all depths per school of synthesis.
 
     A school is a synthetic repository. Its discriminant separates it from all photographs with the pooled
@@ -178,14 +221,15 @@ def fit_projections(encoder: MiniEncoder, described: Described) -> Tensor:
     Returns:
         importance (blocks, schools); features weighed by it sum to the readings.
     """
-    real, synthetic = (described.where(described.labels == label) for label in (0.0, 1.0))
-    mean, spread = scatter(encoder, real)
-    synthetic_mean, synthetic_spread = scatter(encoder, synthetic)
-    pooled = (spread + synthetic_spread) / 2 + PENALTY * torch.eye(len(mean))
-    differences = school_means(encoder, synthetic, synthetic_mean) - mean
+    real, synthetic = reduce(add, [fold.real for fold in folds]), reduce(add, [f.synthetic for f in folds])
+    mean, spread = real.mean, real.covariance
+    pooled = (spread + synthetic.covariance) / 2 + PENALTY * torch.eye(len(mean))
+    schools = [school for fold in folds for school in fold.schools]
+    shrunk = [synthetic.mean + (own - synthetic.mean) * n / (n + SHRINKAGE) for n, own in schools]
+    differences = torch.stack(shrunk) - mean
     whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
     whole /= ((whole @ spread) * whole).sum(dim=1, keepdim=True).sqrt()
-    places = torch.split(torch.arange(len(mean)), [len(centre) for centre in encoder.centre])
+    places = torch.split(torch.arange(len(mean)), encoder.widths)
     spreads = [((whole[:, p] @ spread[p][:, p]) * whole[:, p]).sum(dim=1).sqrt() for p in places]
     importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
     encoder.project = nn.ModuleList(
@@ -206,34 +250,41 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 @torch.inference_mode()
-def readings(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
-    """The highest school's reading of every history, (windows, histories)."""
-    widths = [len(centre) for centre in encoder.centre]
+def evidence(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
+    """Highest reading + CONSENSUS * mean reading of the schools, of every history: (windows, histories)."""
     chunks = []
     for chunk in torch.split(described.statistics, CHUNK):
-        features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), widths, dim=1)))
-        chunks.append((features * importance).sum(dim=1).amax(dim=1).reshape(chunk.shape[:2]))
+        features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), encoder.widths, dim=1)))
+        readings = (features * importance).sum(dim=1)
+        found = readings.amax(dim=1) + CONSENSUS * readings.mean(dim=1)
+        chunks.append(found.reshape(chunk.shape[:2]))
     return torch.cat(chunks)
 
 
-def unseen_readings(encoder: MiniEncoder, described: Described) -> Tensor:
-    """``readings`` of every window from projections fitted without the fold of its repository.
+def unseen_evidence(encoder: MiniEncoder, described: Described, folds: Mapping[int, Sums]) -> Tensor:
+    """``evidence`` of every window from projections fitted without the fold of its repository.
 
     On what they were fitted on, projections look better than they are: logits would be overconfident.
     """
     unseen = torch.empty(described.statistics.shape[:2])
-    for fold in sorted(set(described.folds.tolist())):
+    for fold in folds:
         inside = described.folds == fold
-        importance = fit_projections(encoder, described.where(~inside))
-        unseen[inside] = readings(encoder, importance, described.where(inside))
+        importance = fit_projections(encoder, [found for other, found in folds.items() if other != fold])
+        unseen[inside] = evidence(encoder, importance, described.where(inside))
     return unseen
 
 
+def balanced(weights: Tensor, labels: Tensor) -> Tensor:
+    """``weights`` scaled so that those of each label sum to one half, (windows,)."""
+    synthetic, real = (weights * labels).sum(), (weights * (1 - labels)).sum()
+    return weights * torch.where(labels > 0, 0.5 / synthetic, 0.5 / real)
+
+
 def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
-    """Logistic regression of the label on the reading: slope, bias."""
+    """Logistic regression of the label on the evidence: slope, bias."""
     line = torch.zeros(2, requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=50)
-    weights = (described.weights / described.weights.sum())[:, None].expand_as(unseen) / unseen.shape[1]
+    optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
+    weights = balanced(described.weights, described.labels)[:, None].expand_as(unseen) / unseen.shape[1]
     labels = described.labels[:, None].expand_as(unseen)
 
     def loss() -> Tensor:
@@ -250,54 +301,96 @@ def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
 
 @torch.no_grad()
 def tournament_head(importance: Tensor, slope: float, bias: float) -> RineHead:
-    """A RINE head that lets the schools compete: logit = slope * (highest reading) + bias.
+    """A RINE head: logit = slope * (highest reading + CONSENSUS * mean reading) + bias.
 
     The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; each of the four behind it plays a round of a knock-out tournament:
-    max(a, b) = relu(a - b) + relu(b) - relu(-b). On so few repositories a head fitted by gradient only learnt
-    less (see the model card), so these parameters are set, not descended to.
+    as two halves, positive and negative; each of the five behind it plays a round of a knock-out tournament
+    of the schools: max(a, b) = relu(a - b) + relu(b) - relu(-b). Two more units pass the mean by. On so few
+    repositories a head fitted by gradient only learnt less (see the model card), so these parameters are
+    set, not descended to.
 
     Raises:
-        ValueError: more schools than four rounds can rank.
+        ValueError: more schools than five rounds can rank.
     """
     blocks, schools = importance.shape
     if schools > ENTRANTS:
-        raise ValueError(f"{schools} schools, but four rounds rank at most {ENTRANTS}")
-    head = RineHead(blocks, schools, projected=2 * ENTRANTS, layers=2).eval()
+        raise ValueError(f"{schools} schools, but five rounds rank at most {ENTRANTS}")
+    width = 2 * ENTRANTS
+    head = RineHead(blocks, schools, projected=width, layers=3).eval()
     for parameter in head.parameters():
         parameter.zero_()
     halves = torch.cat([torch.eye(schools), -torch.eye(schools)])
     head.get_parameter("proj1.1.weight")[: len(halves)] = halves
-    head.get_parameter("proj1.4.weight").copy_(torch.eye(2 * ENTRANTS))
+    for passing in ("proj1.4", "proj1.7"):
+        head.get_parameter(f"{passing}.weight").copy_(torch.eye(width))
     head.alpha[0, :, : len(halves)] = importance.log().repeat(1, 2)
-    values = functional.pad(halves.T, (0, 2 * ENTRANTS - len(halves)))  # how to read each entrant
-    for name in ("proj2.1", "proj2.4", "head.0", "head.3"):
-        one, other = values[0::2], values[1::2]
-        other = torch.cat([other, one[len(other) :]])  # the last of an odd number meets itself
-        games = torch.stack([one - other, other, -other], dim=1).flatten(0, 1)
-        head.get_parameter(f"{name}.weight")[: len(games)] = games
-        results = torch.tensor([[1.0, 1.0, -1.0]])
-        values = torch.kron(torch.eye(len(one)), results)
-        values = functional.pad(values, (0, 2 * ENTRANTS - values.shape[1]))
-    head.get_parameter("head.6.weight").copy_(slope * values)
+    values = functional.pad(halves.T, (0, width - len(halves)))  # how to read each entrant
+    mean = values.mean(dim=0)  # how to read the mean
+    for name in ("proj2.1", "proj2.4", "proj2.7", "head.0", "head.3"):
+        weight, values, mean = _round(values, mean)
+        head.get_parameter(f"{name}.weight").copy_(weight)
+    head.get_parameter("head.6.weight").copy_(slope * (values + CONSENSUS * mean))
     head.get_parameter("head.6.bias").fill_(bias)
     return head
 
 
-def fit(described: Described) -> tuple[MiniEncoder, RineHead]:
+def _round(values: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One round: values (entrants, width) and mean (width,) read this layer's units, the results the next's.
+
+    Returns:
+        weight (width, width) of the layer between, values of the winners, mean.
+    """
+    width = values.shape[1]
+    one, other = values[0::2], values[1::2]
+    other = torch.cat([other, one[len(other) :]])  # the last of an odd number meets itself
+    games = torch.stack([one - other, other, -other], dim=1).flatten(0, 1)
+    weight = torch.cat([games, mean[None], -mean[None]])
+    winners = torch.kron(torch.eye(len(one)), torch.tensor([[1.0, 1.0, -1.0]]))
+    passed = torch.tensor([0.0] * len(games) + [1.0, -1.0])
+    return (
+        functional.pad(weight, (0, 0, 0, width - len(weight))),
+        functional.pad(winners, (0, width - winners.shape[1])),
+        functional.pad(passed, (0, width - len(passed))),
+    )
+
+
+def fit(described: Described) -> Network:
     """Standardise, fit the projections, then the head that weighs them."""
     encoder = MiniEncoder().eval()
     standardise(encoder, described)
-    slope, bias = calibrate(unseen_readings(encoder, described), described)
-    importance = fit_projections(encoder, described)
+    found = {
+        fold: sums(encoder, described.where(described.folds == fold))
+        for fold in sorted(set(described.folds.tolist()))
+    }
+    slope, bias = calibrate(unseen_evidence(encoder, described, found), described)
+    importance = fit_projections(encoder, list(found.values()))
     return encoder, tournament_head(importance, slope, bias)
 
 
-def threshold_of(scorer: Scorer, validation: Sequence[Window], workers: int) -> float:
-    """The score that FALSE_POSITIVES of the validation photographs exceed."""
-    photographs = [window for window in validation if not window.synthetic]
-    logits = in_processes(scorer, photographs, workers, "threshold")
-    return float(torch.tensor(logits).sigmoid().quantile(1 - FALSE_POSITIVES))
+def describe(corpus: Path, windows: Sequence[Window], workers: int) -> Described:
+    """The windows' statistics, labels and folds."""
+    folds = fold_of_repo(windows)
+    numbers = {repo: number for number, repo in enumerate(sorted(folds))}
+    statistics = in_processes(Describer(corpus), windows, workers, "describe")
+    return Described(
+        torch.from_numpy(np.stack(statistics)),
+        torch.tensor([float(window.synthetic) for window in windows]),
+        repository_weights(windows),
+        torch.tensor([folds[window.repo] for window in windows]),
+        torch.tensor([numbers[window.repo] for window in windows]),
+    )
+
+
+def threshold_of(logits: Tensor, photographs: Sequence[Window]) -> float:
+    """The score that FALSE_POSITIVES of the photographs exceed: logits (windows,).
+
+    Photographs weigh as in training, a repository of n by n ** REPOSITORY_POWER: the next archive will be
+    another one, so no large one of ours may set the threshold alone.
+    """
+    order = logits.argsort(descending=True)
+    above = repository_weights(photographs)[order].cumsum(dim=0)
+    first_below = int((above <= FALSE_POSITIVES * above[-1]).sum())
+    return float(logits[order[first_below]].sigmoid())
 
 
 def summary(windows: Sequence[Window]) -> str:
@@ -325,33 +418,36 @@ def load(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
     return *detectors.mini(load_file(path)), metadata
 
 
+def metadata_of(threshold: float, windows: Sequence[Window]) -> dict[str, str]:
+    """What a weights file says of itself."""
+    return {
+        "name": "mini",
+        "version": VERSION,
+        "licence": "Apache-2.0",
+        "threshold": f"{threshold:.4f}",
+        "training_data": summary(windows),
+    }
+
+
 @click.command()
 @click.option("--corpus", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and describe.")
-def main(corpus: Path, out: Path, workers: int) -> None:
-    """Train the mini detector on CORPUS and write its weights into OUT."""
+def main(corpus: Path, out: Path, work: Path, workers: int) -> None:
+    """Train the mini detector on CORPUS: weights for OUT, and those of the five folds in a work folder."""
     windows = read_manifest(corpus)
-    folds, parts = fold_of_repo(windows), split(windows)
-    train = parts["train"]
-    statistics = in_processes(Describer(corpus), train, workers, "describe")
-    described = Described(
-        torch.from_numpy(np.stack(statistics)),
-        torch.tensor([float(window.synthetic) for window in train]),
-        repository_weights(train),
-        torch.tensor([folds[window.repo] for window in train]),
-        torch.tensor([sorted(folds).index(window.repo) for window in train]),
-    )
-    encoder, head = fit(described)
-    threshold = threshold_of(Scorer(corpus, encoder, head), parts["validation"], workers)
-    metadata = {
-        "name": "mini",
-        "version": "1",
-        "licence": "Apache-2.0",
-        "threshold": f"{threshold:.4f}",
-        "training_data": summary(train),
-    }
-    save(out / FILE, encoder, head, metadata)
+    folds = fold_of_repo(windows)
+    described = describe(corpus, windows, workers)
+    networks = [fit(described.where(described.folds != fold)) for fold in tqdm(range(FOLDS), desc="folds")]
+    photographs = [window for window in windows if not window.synthetic]
+    scorer = Scorer(corpus, networks, folds, [as_is])
+    logits = torch.tensor(in_processes(scorer, photographs, workers, "threshold"))[:, 0]
+    threshold = threshold_of(logits, photographs)
+    for fold, network in enumerate(networks):
+        seen = [window for window in windows if folds[window.repo] != fold]
+        save(work / FOLD_FILE.format(fold), *network, metadata_of(threshold, seen))
+    save(out / FILE, *fit(described), metadata_of(threshold, windows))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from sidscan.training import conditions
 from sidscan.training.corpus import fold_of_repo, read_manifest
 
 
-def test_the_test_part_is_written_under_the_condition(tmp_path: Path) -> None:
+def test_every_fold_is_written_under_the_condition(tmp_path: Path) -> None:
     rows = ["file,label,generator,kind,repo,license"]
     for number in range(6):
         name = f"real/lossless/o__r{number}-0123456789-{number}.webp"
@@ -22,13 +22,15 @@ def test_the_test_part_is_written_under_the_condition(tmp_path: Path) -> None:
         rows.append(f"{name},real,,lossless,o/r{number},CC0")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     folds = fold_of_repo(read_manifest(tmp_path))
-    held_out = sorted(f"o__{repo[2:]}" for repo, fold in folds.items() if fold == 0)
+    expected = sorted((f"fold-{fold}", f"o__{repo[2:]}") for repo, fold in folds.items())
 
     ended = CliRunner().invoke(conditions.main, [str(tmp_path), "half", str(tmp_path / "out")])
 
     assert ended.exit_code == 0, ended.output
     written = sorted((tmp_path / "out").rglob("*.png"))
-    assert [path.name.split("-")[0] for path in written] == held_out
+    names = [path.relative_to(tmp_path / "out") for path in written]
+    assert [(name.parts[0], name.name.split("-")[0]) for name in names] == expected
+    assert {name.parts[1:3] for name in names} == {("real", "lossless")}
     assert Image.open(written[0]).size == (120, 115)
 
 

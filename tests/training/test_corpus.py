@@ -1,4 +1,4 @@
-"""The split: by repository, fixed, blind to results."""
+"""The folds: by repository, fixed, blind to results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.corpus import Window, decode, fold_of_repo, read_manifest, split
+from sidscan.training.corpus import Window, decode, fold_of_repo, read_manifest
 
 HEADER = "file,label,generator,kind,repo,license\n"
 
@@ -27,18 +27,17 @@ def test_repositories_are_dealt_serpentine_by_size_then_name() -> None:
     assert folds == {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "f": 4, "g": 3}
 
 
-def test_a_repository_with_both_labels_sits_in_one_part() -> None:
+def test_a_repository_with_both_labels_is_dealt_once_as_synthetic() -> None:
     counts = {("both", True): 3, ("both", False): 8, ("other", True): 9} | {
         (f"real{place}", False): place + 1 for place in range(12)
     }
-    parts = split(windows_of(counts))
-    homes = [part for part, windows in parts.items() if any(w.repo == "both" for w in windows)]
-    assert homes == ["validation"]
-    repos = [{w.repo for w in windows} for windows in parts.values()]
-    assert sum(map(len, repos)) == len(set.union(*repos)) == 14
+    folds = fold_of_repo(windows_of(counts))
+    assert (folds["other"], folds["both"]) == (0, 1)
+    assert len(folds) == 14
+    assert [folds[f"real{place}"] for place in reversed(range(12))] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
 
 
-def test_the_split_does_not_depend_on_the_order_of_the_manifest() -> None:
+def test_the_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
     windows = windows_of({(f"r{place}", place % 2 == 0): place % 7 + 1 for place in range(20)})
     assert fold_of_repo(windows) == fold_of_repo(windows[::-1])
 
