@@ -89,7 +89,7 @@ class ClipEncoder(nn.Module):
         mean, std = (torch.tensor(v, device=crops.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
         normalised = (crops.float() / 255 - mean) / std
         patches = visual.conv1(normalised.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
-        cls = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         stream = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
         return cast(Tensor, visual.ln_pre(stream))
 
@@ -107,7 +107,7 @@ def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None =
 def _as_map(patches: Tensor) -> Tensor:
     """Patch tokens (b, g * g, d) -> (b, d, g, g)."""
     side = round(patches.shape[1] ** 0.5)
-    return patches.transpose(1, 2).reshape(len(patches), -1, side, side)
+    return patches.transpose(1, 2).reshape(patches.shape[0], -1, side, side)
 
 
 def _empty_like(state: Mapping[str, Tensor]) -> VisionTransformer:
