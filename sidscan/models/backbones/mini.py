@@ -125,7 +125,7 @@ def steps(values: Tensor, size: Tensor | float) -> Tensor:
 def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
     """Share of each pattern of three steps (b, h, w) where ``inside`` (b, h, w) is 1: (b, PATTERNS)."""
     code = (first * STEPS + second) * STEPS + (third + PATTERNS // 2)
-    counts = code.new_zeros(len(code), PATTERNS)
+    counts = code.new_zeros(code.shape[0], PATTERNS)
     counts = counts.scatter_add(1, code.flatten(1).long(), inside.flatten(1))
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1.0)
 
