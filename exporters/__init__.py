@@ -1,1 +1,1 @@
-"""Exporters of detectors to other runtimes; imported as ``sidscan.exporters``."""
+"""Graphs of detectors for other runtimes. The product imports this only when `sidscan export-onnx` runs."""

@@ -10,7 +10,8 @@ from typing import Literal, get_args
 from sidscan.errors import UsageError
 
 Crops = Literal["ten", "center"]
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
+RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
@@ -27,6 +28,7 @@ class ScanConfig:
         calibrated: use the calibration that `sidscan calibrate` saved for each of the models.
         calibrations: files of calibrations to use, each for the model it was made of.
         crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
+        runtime: what computes; ``auto`` is PyTorch, but for a model that is an exported graph.
         device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
         precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published, and fp32 on a CPU.
         hidden: look into hidden files and folders too.
@@ -47,6 +49,7 @@ class ScanConfig:
     calibrated: bool = False
     calibrations: tuple[Path, ...] = ()
     crops: Crops = "ten"
+    runtime: RuntimeName = "auto"
     device: Device = "auto"
     precision: Precision = "auto"
     hidden: bool = False
@@ -78,7 +81,13 @@ class ScanConfig:
             raise UsageError(
                 "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
             )
-        for value, known in ((self.crops, Crops), (self.device, Device), (self.precision, Precision)):
+        choices = (
+            (self.crops, Crops),
+            (self.runtime, RuntimeName),
+            (self.device, Device),
+            (self.precision, Precision),
+        )
+        for value, known in choices:
             if value not in get_args(known):
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if self.batch < 1 or (self.workers is not None and self.workers < 1) or self.max_bytes < 1:

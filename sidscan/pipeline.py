@@ -16,7 +16,7 @@ from sidscan.journal import Enumerated, Journal
 from sidscan.models import detectors
 from sidscan.readers import decode, read
 from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
-from sidscan.runtimes import Runtime
+from sidscan.runtimes import Runtime, open_runtime
 from sidscan.sources import open_sources
 
 
@@ -69,11 +69,9 @@ def open_scan(config: ScanConfig) -> Scan:
         UsageError: an input does not exist.
         OutputError: the journal can't be written.
     """
-    from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
-
     names, choice = detectors.choose(config.models)
     config = replace(config, models=names if config.models else ())
-    runtime = PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
+    runtime = open_runtime(config, names)
     calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:

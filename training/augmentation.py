@@ -1,8 +1,8 @@
-"""RINE's training view of a picture, in the published order (paper, section 4; published code, data_augment).
+"""RINE's training view of a picture, in the published order (published code: src/utils.py, data_augment).
 
 Gaussian blur   half the time; sigma ~ U[0, 3) px, per channel
 JPEG            half the time; by OpenCV or by Pillow, quality 30 or 100 and nothing in between: the
-                published code draws from the list [30, 100], which the paper writes as a range
+                published code calls random.choice on [30, 100]
 crop            224 x 224 at a random place
 mirror          half the time
 """
@@ -50,7 +50,7 @@ def centre_view(pixels: Pixels) -> Pixels:
 
 
 def blurred(pixels: Pixels, sigma: float) -> Pixels:
-    """scipy's Gaussian filter per channel, rounded to whole grey levels after each axis, as published."""
+    """scipy's Gaussian filter per channel, cut to whole grey levels after each axis, as published."""
     result = np.array(pixels)
     for channel in range(3):
         gaussian_filter(result[:, :, channel], sigma, output=result[:, :, channel])

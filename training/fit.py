@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from sidscan.errors import UsageError
 from sidscan.models.backbones import Reading
 from sidscan.models.heads import HEADS, FpnHead, Head, LinearProbe, RineHead
 
@@ -44,7 +45,7 @@ class Source(Protocol):
     def batches(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each batch of example numbers: readings (b, ...) float32 and labels (b,), 1.0 for synthetic.
 
-        A batch is smaller where an example was left out as unreadable.
+        A batch is smaller, down to empty, where examples were left out as unreadable.
         """
         ...
 
@@ -53,7 +54,7 @@ class HeadStack:
     """Heads of one shape that are fitted together.
 
     Args:
-        recipes: of equal `stack_key`.
+        recipes: of equal `_stack_key`.
         shape: of the encoder.
     """
 
@@ -69,6 +70,11 @@ class HeadStack:
 
     def __len__(self) -> int:
         return len(self.recipes)
+
+    @property
+    def nothing(self) -> tuple[Tensor, Tensor]:
+        """Losses and right answers of an empty batch, (heads,)."""
+        return torch.zeros(len(self)), torch.zeros(len(self))
 
     def step(self, readings: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """One step of every head; readings (b, ...), labels (b,). Losses and right answers, (heads,)."""
@@ -246,12 +252,19 @@ def fit(
     """Fit heads that share ``recipe``'s schedule, from ``start`` on; yields after every batch.
 
     Dropout draws from torch's global generator, which the caller seeds or restores.
+
+    Raises:
+        UsageError: ``share`` leaves no picture.
     """
+    if int(len(source) * recipe.share) < 1:
+        raise UsageError(f"{recipe.share:g} of {len(source)} pictures are none", "Choose a larger --share.")
     for epoch in range(start.epoch, recipe.epochs):
         order = batches_of(len(source), recipe, epoch)
         first = start.batch if epoch == start.epoch else 0
         batches = source.batches(epoch, order[first:])
         for number, (readings, labels) in enumerate(batches, first + 1):
-            results = [stack.step(readings, labels, recipe.lr_at(epoch)) for stack in stacks]
+            readings, labels = (values.to(stacks[0].device) for values in (readings, labels))
+            lr = recipe.lr_at(epoch)
+            results = [stack.step(readings, labels, lr) if len(labels) else stack.nothing for stack in stacks]
             done = number == len(order)
             yield Step(Position(epoch + done, 0 if done else number), len(labels), results)

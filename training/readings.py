@@ -20,20 +20,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sidscan._version import __version__
 from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, RuntimeUnavailable, UsageError
 from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
+from sidscan.readers.decode import decoder_name
+from sidscan.runtimes.pytorch import DTYPES, open_device
 
+from .augmentation import SIDE
 from .files import make_folder, replacing, write_json
 from .fit import Shape
 from .views import View, Views
 
 SHARD = 1024  # views; 50 MB for ViT-L/14
 ENCODER_BATCH = 128  # views per pass of the encoder when a cache is made
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,6 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
         ModelError: not installed, damaged, or no CLIP image encoder for 224 px.
         RuntimeUnavailable: the device or precision asked for is not to be had.
     """
-    from sidscan.runtimes.pytorch import open_device
-
     place = open_device(device)
     used = ("fp16" if place.type == "cuda" else "fp32") if precision == "auto" else precision
     if used == "fp16" and place.type == "cpu":
@@ -84,7 +85,7 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
     else:
         encoder, sha256 = encoders.given()
         name, provenance = encoders.file.name, "file given by the user"
-    encoder.to(place, _DTYPES[used])
+    encoder.to(place, DTYPES[used])
     return FrozenEncoder(encoder, name, sha256, provenance, place, used)
 
 
@@ -103,9 +104,11 @@ class FreshReadings:
         drawn = self.views.draw(epoch, [number for batch in order for number in batch])
         for batch in order:
             pairs = [(number, view) for number, view in zip(batch, drawn, strict=False) if view is not None]
-            if pairs:
-                numbers, views = zip(*pairs, strict=True)
-                yield self.encoder.read(views, self.reading), self._labels[list(numbers)]
+            if not pairs:
+                yield torch.empty(0), torch.empty(0)
+                continue
+            numbers, views = zip(*pairs, strict=True)
+            yield self.encoder.read(views, self.reading), self._labels[list(numbers)]
 
 
 class FeatureCache:
@@ -117,12 +120,21 @@ class FeatureCache:
     Every shard is written whole or not at all, so an interrupted build goes on at the next one.
 
     Args:
+        data: digest of the training list.
         passes: how many times every example is drawn; epochs beyond that see the first ones again.
+
+    Raises:
+        UsageError: the readings are patch maps.
     """
 
     def __init__(
         self, folder: Path, views: Views, encoder: FrozenEncoder, reading: Reading, data: str, passes: int = 1
     ) -> None:
+        if reading == "maps":
+            raise UsageError(
+                "patch maps of all blocks are too large to keep (12 MB a view for ViT-L/14)",
+                "Train a feature pyramid without --cache.",
+            )
         self.folder, self.views, self.encoder, self.reading, self.passes = (
             folder,
             views,
@@ -142,6 +154,8 @@ class FeatureCache:
             "augmented": views.augmented,
             "seed": views.seed,
             "shard": SHARD,
+            "sidscan": __version__,
+            "decoder": decoder_name(),
         }
 
     def __len__(self) -> int:
@@ -170,9 +184,8 @@ class FeatureCache:
         for batch in order:
             rows = np.stack([self._shard(turn, n // SHARD)[n % SHARD] for n in batch])
             whole = ~np.isnan(rows.reshape(len(rows), -1)[:, 0])
-            self.views.left_out.update(n for n, there in zip(batch, whole, strict=True) if not there)
-            if whole.any():
-                yield torch.from_numpy(rows[whole]).float(), self._labels[batch][torch.from_numpy(whole)]
+            self.views.leave_out(n for n, there in zip(batch, whole, strict=True) if not there)
+            yield torch.from_numpy(rows[whole]).float(), self._labels[batch][torch.from_numpy(whole)]
 
     @property
     def total(self) -> int:
@@ -204,7 +217,9 @@ class FeatureCache:
     def _encode(self, views: Sequence[View | None]) -> NDArray[np.float16]:
         """Readings of a batch; NaN for what was left out."""
         found = [view for view in views if view is not None]
-        values = self.encoder.read(found, self.reading).half().cpu().numpy() if found else np.zeros((0, 1))
+        # Of a batch without a readable picture a black view tells the shape.
+        read = self.encoder.read(found or [np.zeros((SIDE, SIDE, 3), np.uint8)], self.reading)[: len(found)]
+        values = read.half().cpu().numpy()
         if not np.isfinite(values).all():
             raise RuntimeUnavailable(
                 f"readings in {self.encoder.precision} are not finite", "Choose --precision fp32 or bf16."
@@ -239,6 +254,7 @@ _ANOTHER_CACHE = "Name another folder with --cache."
 
 
 def _check_same(found: Any, wanted: dict[str, Any], folder: Path) -> None:
-    others = [name for name, value in wanted.items() if found.get(name) != value]
+    known = found if isinstance(found, dict) else {}
+    others = [name for name, value in wanted.items() if known.get(name) != value]
     if others:
         raise UsageError(f"{folder} holds readings with other {', '.join(others)}", _ANOTHER_CACHE)

@@ -27,8 +27,9 @@ class Recipe:
 
     Attributes:
         head: ``rine``; ``linear``, UFD's probe; ``fpn``, the appendix's feature pyramid.
-        without: the part left out in the ablations (section 5): the contrastive loss; the TIE, so that
-            blocks are averaged; or the intermediate blocks, so that the last one alone is read.
+        without: the part left out in the ablations (published code: src/ablations.py): the contrastive
+            loss; the TIE, so that blocks are averaged; or the intermediate blocks, so that the last one alone
+            is read.
     """
 
     head: Kind = "rine"
@@ -36,9 +37,9 @@ class Recipe:
     xi: float = 0.2  # weight of the contrastive loss; chosen per preset from the grid, section 4.2
     layers: int = 2  # q, Linear layers in each of Q1 and Q2; section 4.2
     projected: int = 1024  # d'; section 4.2
-    epochs: int = 1  # section 4
-    batch: int = 128  # section 4
-    lr: float = 1e-3  # Adam's, with its default betas; section 4
+    epochs: int = 1  # section 5.4 has more
+    batch: int = 128  # published code, as `lr`: scripts/experiments.py
+    lr: float = 1e-3  # Adam's, with its default betas
     reduce_at: tuple[int, ...] = (6, 11)  # lr / 10 from these epochs on, counted from 1; section 5.4
     share: float = 1.0  # of the shuffled training list; section 5.5
     seed: int = 0  # published code, seed_everything(0)
@@ -70,14 +71,18 @@ class Recipe:
 
     @property
     def label(self) -> str:
-        """A file name's worth of what tells it from other recipes, e.g. ``rine-xi0.2-q2-d1024``."""
-        parts: list[str] = [self.head]
-        if self.head == "rine":
-            parts += [f"xi{self.xi:g}", f"q{self.layers}", f"d{self.projected}"]
+        """What tells it from other recipes, as a file's name, e.g. ``rine-xi0.2-q2-d1024``."""
+        shape = {"xi": self.xi, "q": self.layers, "d": self.projected}
+        unread = {"rine": (), "fpn": ("q",), "linear": ("xi", "q", "d")}[self.head]
+        parts: list[str] = [self.head, *(f"{k}{v:g}" for k, v in shape.items() if k not in unread)]
         parts += [f"without-{self.without}"] if self.without != "none" else []
-        parts += [f"epochs{self.epochs}"] if self.epochs != 1 else []
-        parts += [f"share{self.share:g}"] if self.share != 1 else []
-        parts += [f"seed{self.seed}"] if self.seed else []
+        plain = Recipe()
+        for name in ("epochs", "batch", "lr", "share", "seed"):
+            value = getattr(self, name)
+            parts += [f"{name}{value:g}"] if value != getattr(plain, name) else []
+        parts += (
+            ["reduced-" + "-".join(map(str, self.reduce_at))] if self.reduce_at != plain.reduce_at else []
+        )
         return "-".join(parts)
 
     def to_json(self) -> str:
@@ -144,19 +149,48 @@ XIS = (0.1, 0.2, 0.4, 0.8)
 LAYERS = (1, 2, 4)
 WIDTHS = (128, 256, 512, 1024)
 SHARES = (0.2, 0.5, 0.8, 1.0)
-LONG = 15  # epochs of section 5.4
+EPOCHS = (1, 3, 5, 10, 15)  # of section 5.4, as the published results have them
 
 
 def grid(base: Recipe) -> list[Recipe]:
-    """The 48 recipes of section 4.2: xi x q x d'."""
+    """The 48 recipes of section 4.2: xi x q x d'.
+
+    Raises:
+        UsageError: the head is not RINE's.
+    """
+    _of_rine(base, "grid")
     return [
         replace(base, xi=xi, layers=layers, projected=width)
         for layers, width, xi in itertools.product(LAYERS, WIDTHS, XIS)
     ]
 
 
+def ldm_grid(base: Recipe) -> list[Recipe]:
+    """The 24 recipes of the LDM-trained head: xi x q x d' x epochs (published results, diffusion).
+
+    Raises:
+        UsageError: the head is not RINE's.
+    """
+    _of_rine(base, "grid")
+    kinds = itertools.product((2, 4), (512, 1024), (0.2, 0.4), (1, 3, 5))
+    return [
+        replace(base, layers=layers, projected=width, xi=xi, epochs=epochs)
+        for layers, width, xi, epochs in kinds
+    ]
+
+
+def long_runs(base: Recipe) -> list[Recipe]:
+    """1, 3, 5, 10 and 15 epochs (section 5.4)."""
+    return [replace(base, epochs=epochs) for epochs in EPOCHS]
+
+
 def ablations(base: Recipe) -> list[Recipe]:
-    """The whole, and without each of its three parts (section 5)."""
+    """The whole, and without each of its three parts.
+
+    Raises:
+        UsageError: the head is not RINE's.
+    """
+    _of_rine(base, "ablations")
     return [replace(base, without=part) for part in get_args(Without)]
 
 
@@ -168,3 +202,8 @@ def set_sizes(base: Recipe) -> list[Recipe]:
 def seeds(base: Recipe, count: int) -> list[Recipe]:
     """The same recipe from ``count`` seeds: initial weights, dropout and order of the pictures."""
     return [replace(base, seed=base.seed + number) for number in range(count)]
+
+
+def _of_rine(base: Recipe, study: str) -> None:
+    if base.head != "rine":
+        raise UsageError(f"the {study} are of RINE's head, not of {base.head}", "Choose another --preset.")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,24 @@ from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.files import replacing
 from sidscan.models.checkpoints import Checkpoint
 
+from .files import Say
 from .fit import Position, Source, Step, batches_of, fit, stacks_of
 from .interrupts import deferred_interrupts
 from .readings import FrozenEncoder
 from .recipe import Recipe
 from .validation import Validation
+from .views import Views
 
 THRESHOLD = 0.5  # the paper's, uncalibrated
 SAVE_EVERY = 200  # batches between two saves of an unfinished run
 
-Say = Callable[[str], None]
 Figures = dict[str, Any]
+
+
+class Diverged(SidscanError):
+    """The loss is no finite number any more; the weights are worth nothing."""
+
+    exit_code = UsageError.exit_code
 
 
 class _Stopped(Exception):
@@ -39,9 +46,11 @@ class Run:
     """Heads that see the same batches, and what is to be said of them.
 
     Args:
+        views: what can be left out as unreadable, by part of the set; the training part is ``train``.
         recipes: of equal `fit.schedule_key`.
         facts: stated in every checkpoint.
-        left_out: names of the pictures that could not be read, known at the end.
+        data: folder of the set; names in checkpoints are below it.
+        bar: whether a progress bar may be shown.
     """
 
     def __init__(
@@ -51,29 +60,57 @@ class Run:
         encoder: FrozenEncoder,
         recipes: Sequence[Recipe],
         facts: Mapping[str, Any],
-        left_out: Callable[[], list[str]],
+        views: Mapping[str, Views],
+        data: Path,
+        bar: bool = True,
     ) -> None:
         self.source, self.validation, self.encoder = source, validation, encoder
-        self.facts, self.left_out = dict(facts), left_out
+        self.facts, self.views, self.data = dict(facts), views, data
         self.stacks = stacks_of(recipes, encoder.shape, encoder.device)
         self.recipes = [recipe for stack in self.stacks for recipe in stack.recipes]
         self.schedule = recipes[0]
         self.position = Position()
         self.history: list[list[Figures]] = [[] for _ in self.recipes]  # per head, per epoch
         self._sums = torch.zeros(3, len(self.recipes), dtype=torch.float64)  # loss, right answers, pictures
+        self._shows = bar
         torch.manual_seed(self.schedule.seed)  # of dropout; from here on part of the state
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # as published
 
-    def go(self, unfinished: Unfinished, say: Say) -> None:
-        """Fit to the end, from where ``unfinished`` stands.
+    def go(
+        self, unfinished: Unfinished, say: Say, epoch_ended: Callable[[int], object] | None = None
+    ) -> None:
+        """Fit to the end, from where ``unfinished`` stands; it holds the end, too.
+
+        Args:
+            epoch_ended: told the number of epochs done, between two steps; and once more after a stop.
 
         Raises:
             UsageError: ``unfinished`` is another run's.
             OutputError: it can't be written.
-            KeyboardInterrupt: asked to stop; ``unfinished`` holds what was done, as after any error.
+            Diverged: the loss is no finite number any more.
+            KeyboardInterrupt: asked to stop; ``unfinished`` holds what was done, as after all other errors
+                that are sidscan's own.
         """
         if unfinished.restore(self):
             say(f"going on after {self._where()} of an unfinished run")
+        try:
+            self._take_steps(unfinished, say, epoch_ended or (lambda _: None))
+        except (_Stopped, SidscanError) as error:
+            if isinstance(error, Diverged):
+                raise
+            unfinished.save(self)
+            say(
+                f"stopped after {self._where()}; kept in {unfinished.path}, "
+                "the same command (without --fresh) goes on"
+            )
+            if isinstance(error, _Stopped):
+                raise KeyboardInterrupt from None
+            raise
+        unfinished.save(self)  # a checkpoint that can't be written now is written by the next attempt
+
+    def _take_steps(self, unfinished: Unfinished, say: Say, epoch_ended: Callable[[int], object]) -> None:
+        if self.position.epoch and not self.position.batch:
+            epoch_ended(self.position.epoch)  # the stop may have come before it was told
         steps = fit(self.stacks, self.source, self.schedule, self.position)
         try:
             with deferred_interrupts() as asked, self._bar() as bar:
@@ -81,26 +118,23 @@ class Run:
                     self._note(step, say)
                     bar.update()
                     bar.set_postfix(self._postfix(), refresh=False)
+                    if not step.after.batch:
+                        epoch_ended(step.after.epoch)
                     if asked():
                         raise _Stopped
                     if number % SAVE_EVERY == 0:
                         unfinished.save(self)
-        except (_Stopped, SidscanError) as error:
-            unfinished.save(self)
-            say(f"stopped after {self._where()}; kept in {unfinished.path}, the same command goes on")
-            if isinstance(error, _Stopped):
-                raise KeyboardInterrupt from None
-            raise
         finally:
             steps.close()  # and with it the threads that make views
 
     def checkpoints(self) -> list[Checkpoint]:
-        """One per recipe, in the order of ``recipes``."""
+        """One per recipe, in the order of ``recipes``, as they are now: of as many epochs as are done."""
         heads = [head for stack in self.stacks for head in stack.heads()]
         facts = self.facts | {
+            "run": self.key(),
             "sidscan": __version__,
             "torch": torch.__version__,
-            "left_out": self.left_out(),
+            "left_out": {part: views.names_left_out(self.data) for part, views in self.views.items()},
         }
         return [
             Checkpoint(
@@ -109,10 +143,15 @@ class Run:
                 self.encoder.name,
                 self.encoder.sha256,
                 THRESHOLD,
-                {"recipe": asdict(recipe), "epochs": epochs} | facts,
+                {"recipe": asdict(replace(recipe, epochs=len(epochs))), "epochs": epochs} | facts,
             )
             for head, recipe, epochs in zip(heads, self.recipes, self.history, strict=True)
         ]
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures could not be read."""
+        return sum(len(views.left_out) for views in self.views.values())
 
     def key(self) -> str:
         """Digest of everything that the weights depend on."""
@@ -128,6 +167,7 @@ class Run:
             "sums": self._sums,
             "random": torch.get_rng_state(),
             "stacks": [stack.state() for stack in self.stacks],
+            "left_out": {part: sorted(views.left_out) for part, views in self.views.items()},
         }
         if self.encoder.device.type == "cuda":
             state["cuda_random"] = torch.cuda.get_rng_state(self.encoder.device)
@@ -138,6 +178,8 @@ class Run:
         self.position = Position(*state["position"])
         self.history = json.loads(state["history"])
         self._sums = state["sums"]
+        for part, views in self.views.items():
+            views.left_out.update(state["left_out"].get(part, []))
         torch.set_rng_state(state["random"])
         if "cuda_random" in state:
             torch.cuda.set_rng_state(state["cuda_random"], self.encoder.device)
@@ -146,15 +188,21 @@ class Run:
 
     def _note(self, step: Step, say: Say) -> None:
         """Count a batch, and end the epoch where it was the last one."""
-        losses, right = (torch.cat([result[part] for result in step.results]) for part in (0, 1))
-        seen = torch.full((len(self.recipes),), step.seen)
-        self._sums += torch.stack([losses.cpu(), right.cpu(), seen]).double()
+        losses, right = (torch.cat([result[part] for result in step.results]).cpu() for part in (0, 1))
+        if not losses.isfinite().all():
+            raise Diverged(
+                f"the loss is no finite number any more, after {self._where()}",
+                "Choose a lower --lr, or --precision fp32.",
+            )
+        self._sums += torch.stack([losses, right, torch.full(right.shape, step.seen)]).double()
         epoch, self.position = self.position.epoch, step.after
         if step.after.epoch > epoch:
             self._end_epoch(epoch, say)
 
     def _end_epoch(self, epoch: int, say: Say) -> None:
         loss, right, seen = self._sums
+        if not seen.any():
+            raise UsageError("not one picture of the training set can be read", "Repair or remove them.")
         figures: list[Figures] = [
             {"epoch": epoch + 1, "loss": mean, "accuracy": share}
             for mean, share in zip((loss / seen).tolist(), (right / seen).tolist(), strict=True)
@@ -174,7 +222,9 @@ class Run:
         ]
         done = sum(lengths[: self.position.epoch]) + self.position.batch
         heads = f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit"
-        return tqdm(total=sum(lengths), initial=done, desc=heads, unit="batch", disable=None)
+        return tqdm(
+            total=sum(lengths), initial=done, desc=heads, unit="batch", disable=None if self._shows else True
+        )
 
     def _postfix(self) -> dict[str, str]:
         """Of the epoch so far, mean over the heads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,17 @@ from tqdm import tqdm
 from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.models.checkpoints import Checkpoint
+from sidscan.readers.decode import decoder_name
 
 from . import examples as sets
 from .examples import Example
-from .files import replacing
+from .files import Say, replacing
 from .fit import Source, reading_of
 from .readings import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 from .recipe import Recipe
 from .run import Run, Unfinished
 from .validation import Validation
 from .views import Views
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,7 @@ class TrainConfig:
         passes: times every example is drawn into the cache.
         preset: name of the published recipe that ``recipe`` is or departs from; for the record.
         skip_unreadable: leave out pictures that can't be decoded, and name them in the checkpoint.
+        bars: whether progress may be shown on a terminal.
     """
 
     data: Path
@@ -52,6 +52,16 @@ class TrainConfig:
     passes: int = 1
     preset: str = ""
     skip_unreadable: bool = False
+    bars: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what would have no effect.
+
+        Raises:
+            UsageError: several passes into no cache.
+        """
+        if self.passes > 1 and self.cache is None:
+            raise UsageError("--passes is of a cache", "Name one with --cache, or leave --passes out.")
 
 
 @dataclass
@@ -92,7 +102,9 @@ def prepare(config: TrainConfig, say: Say) -> Prepared:
         source = FreshReadings(views, encoder, reading)
     else:
         source = FeatureCache(config.cache, views, encoder, reading, data, config.passes)
-        with tqdm(total=source.total, desc="encode", unit="view", disable=None) as bar:
+        with tqdm(
+            total=source.total, desc="encode", unit="view", disable=None if config.bars else True
+        ) as bar:
             source.build(bar.update)
     return Prepared(config, encoder, examples, data, source, views, _validation(config, encoder, say))
 
@@ -117,7 +129,7 @@ def _validation(config: TrainConfig, encoder: FrozenEncoder, say: Say) -> Valida
     return Validation(views, encoder, reading_of(config.recipe))
 
 
-def train(config: TrainConfig, out: Path, say: Say, fresh: bool = False) -> Checkpoint:
+def train(config: TrainConfig, out: Path, say: Say, fresh: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
     An interrupted run is kept beside it, in ``<out>.unfinished``, and the same call goes on from there to the
@@ -126,9 +138,13 @@ def train(config: TrainConfig, out: Path, say: Say, fresh: bool = False) -> Chec
     Args:
         fresh: start over, and replace ``out``.
 
+    Returns:
+        how many pictures could not be read and were left out.
+
     Raises:
         UsageError: ``out`` exists; or what lies beside it is another run's.
         OutputError: something can't be written.
+        Diverged: the loss is no finite number any more.
         KeyboardInterrupt: asked to stop; what was done is kept.
     """
     check_out(out, fresh)
@@ -140,10 +156,10 @@ def train(config: TrainConfig, out: Path, say: Say, fresh: bool = False) -> Chec
     (checkpoint,) = run.checkpoints()
     write_checkpoint(out, checkpoint)
     unfinished.remove()
-    return checkpoint
+    return run.left_out
 
 
-def new_run(prepared: Prepared, recipes: list[Recipe]) -> Run:
+def new_run(prepared: Prepared, recipes: Sequence[Recipe]) -> Run:
     """Heads of one schedule, not yet fitted, with what their checkpoints will state."""
     config, encoder = prepared.config, prepared.encoder
     synthetic = sum(example.synthetic for example in prepared.examples)
@@ -159,16 +175,16 @@ def new_run(prepared: Prepared, recipes: list[Recipe]) -> Run:
         "views": "fresh in every epoch"
         if config.cache is None
         else f"{config.passes} passes, cached in fp16",
+        "views_seed": prepared.views.seed,
+        "decoder": decoder_name(),
         "encoder_provenance": encoder.provenance,
         "device": encoder.device.type,
         "precision": encoder.precision,
     }
-
-    def left_out() -> list[str]:
-        paths = (prepared.examples[number].path for number in sorted(prepared.views.left_out))
-        return [path.relative_to(config.data).as_posix() for path in paths]
-
-    return Run(prepared.source, prepared.validation, encoder, recipes, facts, left_out)
+    views = {"train": prepared.views}
+    if prepared.validation is not None:
+        views["val"] = prepared.validation.views
+    return Run(prepared.source, prepared.validation, encoder, recipes, facts, views, config.data, config.bars)
 
 
 def check_out(out: Path, fresh: bool) -> None:

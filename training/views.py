@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,24 +57,44 @@ class Views:
             if isinstance(view, SidscanError):
                 if not self.skip_unreadable:
                     raise view
-                self.left_out.add(number)
+                self.leave_out([number])
                 yield None
             else:
                 yield view
+
+    def leave_out(self, numbers: Iterable[int]) -> None:
+        """Remember examples that could not be read.
+
+        Raises:
+            UnreadableExample: there are some, and none may be left out.
+        """
+        for number in numbers:
+            if not self.skip_unreadable:
+                raise _unreadable(self.examples[number].path, "so it was when the cache was made")
+            self.left_out.add(number)
+
+    def names_left_out(self, data: Path) -> list[str]:
+        """Names below ``data`` of what was left out."""
+        paths = (self.examples[number].path for number in sorted(self.left_out))
+        return [path.relative_to(data).as_posix() for path in paths]
 
     def _view(self, epoch: int, number: int) -> View | SidscanError:
         path = self.examples[number].path
         try:
             pixels = read_pixels(path.read_bytes())
         except Exception as error:  # codecs raise whatever they like
-            return UnreadableExample(
-                f"{path} can't be read: {error}",
-                "Repair or remove it; or leave out what can't be read, and say so in the checkpoint, "
-                "with --skip-unreadable. The same command goes on from here.",
-            )
+            return _unreadable(path, str(error))
         if not self.augmented:
             return centre_view(pixels)
         return training_view(pixels, np.random.default_rng([self.seed, epoch, number]))
+
+
+def _unreadable(path: Path, why: str) -> UnreadableExample:
+    return UnreadableExample(
+        f"{path} can't be read: {why}",
+        "Repair or remove it; or leave out what can't be read, and say so in the checkpoint, "
+        "with --skip-unreadable. The same command goes on from here.",
+    )
 
 
 def read_pixels(data: bytes) -> Pixels:

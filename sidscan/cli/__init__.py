@@ -21,6 +21,7 @@ from sidscan.terminal import safe
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera pictures."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
+    "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
     "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
     "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),

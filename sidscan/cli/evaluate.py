@@ -43,7 +43,7 @@ _PERTURBATIONS = (
     show_default=True,
     help="How TESTS is laid out.",
 )
-@options.model(crops=None, crops_shown="center; ten for Synthbuster")
+@options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False)
 @click.option(
     "--perturb",
     "perturbation",

@@ -53,16 +53,37 @@ def inputs() -> Decorator:
     )
 
 
-def model(crops: str | None = "ten", crops_shown: str | bool = True) -> Decorator:
-    """What scores the pictures, and the default of ``--crops`` as it is and as it is shown."""
+_PROVIDERS = ("tensorrt", "coreml", "directml")
+
+
+def _runtime() -> Decorator:
+    return click.option(
+        "--runtime",
+        type=click.Choice(["auto", "pytorch", "onnx"]),
+        default="auto",
+        show_default=True,
+        help="'onnx' runs what `sidscan export-onnx` made of the model; 'auto' does so for a FILE.onnx.",
+    )
+
+
+def model(crops: str | None = "ten", crops_shown: str | bool = True, graphs: bool = True) -> Decorator:
+    """What scores the pictures.
+
+    Args:
+        crops, crops_shown: default of ``--crops`` as it is and as help shows it.
+        graphs: whether exported graphs are taken too.
+    """
     return stack(
+        *([_runtime()] if graphs else []),
         click.option(
             "--model",
             "models",
             multiple=True,
             metavar="NAME|FILE",
-            help="Detector to use, or a checkpoint of `sidscan train`, or a folder of such; repeatable: "
-            "heads on one encoder cost one pass. [default: rine-4class if installed, else the bundled mini]",
+            help="Detector to use, or a checkpoint of `sidscan train`, or a folder of such"
+            + (", or an exported graph; " if graphs else "; ")
+            + "repeatable: heads on one encoder cost one pass. "
+            "[default: rine-4class if installed, else the bundled mini]",
         ),
         click.option(
             "--encoder",
@@ -79,10 +100,11 @@ def model(crops: str | None = "ten", crops_shown: str | bool = True) -> Decorato
         ),
         click.option(
             "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
+            type=click.Choice(["auto", "cpu", "cuda", *(_PROVIDERS if graphs else ())]),
             default="auto",
             show_default=True,
-            help="'auto' is CUDA where torch can use it. A device that was asked for is never replaced.",
+            help="'auto' is CUDA where it can be used. A device that was asked for is never replaced."
+            + (" The last three run exported graphs only." if graphs else ""),
         ),
         click.option(
             "--precision",

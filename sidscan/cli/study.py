@@ -12,7 +12,7 @@ from sidscan.errors import ExitCode
 
 
 @click.command("study")
-@click.argument("kind", type=click.Choice(["grid", "ablations", "set-sizes", "seeds"]))
+@click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
 @options.data()
 @click.option(
     "--out",
@@ -51,8 +51,9 @@ def command(
     """Fit many heads from one pass of the frozen encoder.
 
     \b
-    grid       xi x q x d', 48 heads (paper, section 4.2)
-    ablations  whole; without contrastive loss, TIE, intermediate blocks (section 5)
+    grid       xi x q x d', 48 heads (paper, section 4.2); the preset ldm has its own 24
+    ablations  whole; without contrastive loss, TIE, intermediate blocks
+    epochs     1, 3, 5, 10, 15 epochs of one run (section 5.4)
     set-sizes  20, 50, 80, 100 % of the training list (section 5.5)
     seeds      the preset from several seeds
 
@@ -67,7 +68,10 @@ def command(
     options.need_training_extra()
     from sidscan.training.studies import recipes_of, run_study  # here: it loads torch
 
-    config = options.config_of(data, preset, classes, {"cache": cache or out / "readings", **choices})
-    table = run_study(config, recipes_of(kind, config.recipe, seeds), out, options.saying(quiet), fresh)
-    options.saying(quiet)(f"table: {table}")
-    return ExitCode.DONE
+    say = options.saying(quiet)
+    own = {"cache": cache or out / "readings", "bars": not quiet}
+    config = options.config_of(data, preset, classes, {**own, **choices})
+    recipes = recipes_of(kind, config.recipe, seeds, config.layout)
+    table, left_out = run_study(config, recipes, out, say, fresh)
+    say(f"table: {table}")
+    return options.ended(left_out, say)

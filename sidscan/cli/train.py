@@ -43,10 +43,19 @@ def command(
       sidscan train ./mine --classes all --xi 0.1 --layers 1 --projected 128 --out mine.safetensors
       sidscan train ./progan --preset ufd-4class --out probe.safetensors
       sidscan scan ./images --model rine.safetensors --out report.csv
+
+    \b
+    Exit codes:
+      0  done                                4  encoder unknown, missing, altered
+      2  wrong usage, layout, or a picture   6  device or precision not available
+         that can't be read                  7  the checkpoint can't be written
+      3  done; pictures were left out        130  interrupted; run again to continue
     """
     options.need_training_extra()
     from sidscan.training.train import train  # here: it loads torch
 
-    train(options.config_of(data, preset, classes, choices), out, options.saying(quiet), fresh)
-    options.saying(quiet)(f"checkpoint: {out}")
-    return ExitCode.DONE
+    say = options.saying(quiet)
+    config = options.config_of(data, preset, classes, {"bars": not quiet, **choices})
+    left_out = train(config, out, say, fresh)
+    say(f"checkpoint: {out}")
+    return options.ended(left_out, say)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan.cli.options import Decorator, stack
-from sidscan.errors import UsageError
+from sidscan.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from sidscan.training.train import TrainConfig
@@ -118,6 +118,14 @@ def need_training_extra() -> None:
         need(module)
 
 
+def ended(left_out: int, say: Callable[[str], None]) -> ExitCode:
+    """The exit code of a run that left out so many pictures."""
+    if not left_out:
+        return ExitCode.DONE
+    say(f"{left_out} pictures could not be read and were left out; checkpoints name them")
+    return ExitCode.DONE_WITH_FAILURES
+
+
 def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, Any]) -> TrainConfig:
     """The configuration that the options describe.
 
@@ -132,6 +140,12 @@ def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, A
 
     chosen = PRESETS[preset]
     knobs = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
+    idle = {"linear": ("xi", "layers", "projected"), "fpn": ("layers",)}.get(
+        knobs["head"] or chosen.recipe.head, ()
+    )
+    for name in idle:
+        if knobs[name] is not None:
+            raise UsageError(f"--{name} has no meaning for this head", "Leave it out.")
     made: Recipe = replace(
         chosen.recipe, **{name: value for name, value in knobs.items() if value is not None}
     )

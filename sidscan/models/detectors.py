@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sidscan.models.heads import Head, RineHead
 
 SIDE = 224  # pixels; every detector looks at crops of this side
-PREFERRED = "rine-4class"  # the best of the published heads (paper, table 1)
+PREFERRED = "rine-4class"  # the best of the published heads on the paper's 20 sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,22 @@ def load(names: Sequence[str], store: Store | None = None, encoder: Path | None 
         if labels.count(name) > 1:
             raise ModelError(f"two models are called {name}", "Rename a file: reports tell models by name.")
     return loaded
+
+
+def installed(names: Sequence[str], store: Store | None = None) -> list[DetectorInfo]:
+    """What reports say of installed detectors; their bytes are hashed, not loaded.
+
+    Raises:
+        UnknownModel, ModelNotInstalled, DigestMismatch: as `load`.
+    """
+    store = store or Store()
+    found = []
+    for name in names:
+        head = store.require(name)
+        found.append(
+            _info(head.entry, head, *([store.require(head.entry.encoder)] if head.entry.encoder else []))
+        )
+    return found
 
 
 class Encoders:

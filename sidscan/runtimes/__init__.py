@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sidscan.config import ScanConfig
+from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
+from sidscan.models import detectors
 from sidscan.models.detectors import DetectorInfo
+from sidscan.models.graphs import SUFFIX, graph_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,3 +36,51 @@ class Runtime(Protocol):
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors), in the order of ``detectors``."""
         ...
+
+
+def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
+    """The runtime that a scan asks for, with the detectors called ``names``.
+
+    Raises:
+        UsageError: an exported graph is named beside something else, or for PyTorch.
+        ModelError: a model is unknown, not installed, or not what it was.
+        RuntimeUnavailable: the device or precision asked for is not to be had.
+    """
+    graphs = [name for name in names if name.endswith(SUFFIX)]
+    if not graphs and config.runtime != "onnx":
+        from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
+
+        return PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
+    if graphs and len(names) > 1:
+        raise UsageError("an exported graph is used alone", "Export all detectors into one file.")
+    if graphs and config.runtime == "pytorch":
+        raise UsageError(f"{graphs[0]} is no model for PyTorch", "Leave --runtime out.")
+    from sidscan.runtimes.onnx import OnnxRuntime  # here: it loads onnxruntime
+
+    path = Path(graphs[0]) if graphs else _kept(config, names)
+    runtime = OnnxRuntime(path, config.device, config.precision)
+    if not graphs:
+        _check_same(path, runtime.detectors, names)
+    return runtime
+
+
+def _kept(config: ScanConfig, names: Sequence[str]) -> Path:
+    """The graph of these detectors in the models folder."""
+    precision = "fp16" if config.precision == "fp16" else "fp32"
+    path = graph_path(names, precision)
+    if not path.exists():
+        asked = " ".join(f"--model {name}" for name in names)
+        raise ModelNotInstalled(
+            f"no exported graph of {', '.join(names)} in {precision} is in the models folder",
+            f"`sidscan export-onnx {asked} --precision {precision}` makes it.",
+        )
+    return path
+
+
+def _check_same(path: Path, found: Sequence[DetectorInfo], names: Sequence[str]) -> None:
+    """The graph is of the weights that are installed now."""
+    if [one.files for one in found] != [one.files for one in detectors.installed(names)]:
+        raise DigestMismatch(
+            f"{path} was exported from other weights than those that are installed",
+            "Export again with `sidscan export-onnx`.",
+        )

@@ -18,7 +18,7 @@ from sidscan.models.detectors import Detector
 from sidscan.runtimes import RuntimeInfo
 
 _CPU_BATCH = 10  # crops in a part, those of one picture
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class PyTorchRuntime:
@@ -41,7 +41,7 @@ class PyTorchRuntime:
         self.detectors = tuple(detector.info for detector in self._detectors)
         used = {detector.info.name: _precision(precision, self._device, detector) for detector in detectors}
         for detector in self._detectors:
-            detector.encoder.to(self._device, _DTYPES[used[detector.info.name]])
+            detector.encoder.to(self._device, DTYPES[used[detector.info.name]])
             detector.head.to(self._device)  # heads stay in float32, as published
         self._readings: dict[int, set[Reading]] = {}  # of every encoder, what its heads read together
         for detector in self._detectors:
@@ -53,8 +53,6 @@ class PyTorchRuntime:
             # readers or other programs share the cores. So: one thread per part.
             torch.set_num_threads(1)
             self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
-        # What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa.
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self.info = RuntimeInfo(f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used))
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -81,12 +79,24 @@ class PyTorchRuntime:
 
 
 def open_device(asked: Device) -> torch.device:
+    """The device asked for, with products of full precision.
+
+    Raises:
+        RuntimeUnavailable: it is not to be had.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise RuntimeUnavailable(
+            f"{asked} runs exported graphs only",
+            "Export with `sidscan export-onnx`, and scan --runtime onnx.",
+        )
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise RuntimeUnavailable(
             "CUDA was asked for, but torch finds no usable CUDA device",
             "Check the driver with nvidia-smi, or scan with --device cpu.",
         )
+    # What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if available and asked != "cpu" else "cpu")
 
 

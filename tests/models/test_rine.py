@@ -230,7 +230,7 @@ def test_the_pyramid_sums_from_the_last_block_to_the_first() -> None:
     ],
 )
 def test_published_shapes(head: str, projected: int, layers: int, parameters: int) -> None:
-    """Parameter counts of the published heads: 10.52M, 0.28M and 6.32M (paper, table 4)."""
+    """Parameter counts of the published heads: 10.52M, 0.28M and 6.32M."""
     built = RineHead(24, 1024, projected, layers)
     assert sum(parameter.numel() for parameter in built.parameters()) == parameters
     expected = {

@@ -13,6 +13,7 @@ from sidscan.training import recipe as recipes
 from sidscan.training.fit import HeadStack, Shape, batches_of, build, schedule_key, stacks_of, whole_head
 from sidscan.training.losses import rine_loss
 from sidscan.training.recipe import PRESETS, Recipe, grid
+from sidscan.training.studies import BYTES_PER_WEIGHT, groups, weights
 
 SHAPE = Shape(blocks=3, width=6, embedding=4)
 CPU = torch.device("cpu")
@@ -139,9 +140,25 @@ def test_the_grid_is_the_papers() -> None:
     assert len({schedule_key(recipe) for recipe in made}) == 1
 
 
-def test_stacks_are_as_large_as_memory_allows() -> None:
-    stacks = stacks_of(recipes.seeds(SMALL, 5), SHAPE, CPU, at_once=2)
-    assert [len(stack) for stack in stacks] == [2, 2, 1]
+def test_no_more_heads_go_together_than_memory_holds() -> None:
+    wanted = grid(Recipe())
+    one = weights(wanted[0], SHAPE)
+    assert one == sum(parameter.numel() for parameter in build(wanted[0], SHAPE).parameters())
+    everything = sum(weights(recipe, SHAPE) for recipe in wanted) * BYTES_PER_WEIGHT
+    assert list(groups(wanted, SHAPE, everything)) == [wanted]
+    parts = list(groups(wanted, SHAPE, everything // 3))
+    assert [recipe for part in parts for recipe in part] == wanted
+    assert len(parts) > 2
+    for part in parts:
+        assert sum(weights(recipe, SHAPE) for recipe in part) * BYTES_PER_WEIGHT <= everything // 3
+    assert [len(part) for part in groups(wanted, SHAPE, 1)] == [1] * 48
+
+
+def test_the_ldm_grid_is_the_authors() -> None:
+    made = recipes.ldm_grid(Recipe())
+    assert len({(r.xi, r.layers, r.projected, r.epochs) for r in made}) == len(made) == 24
+    with pytest.raises(UsageError, match="the grid are of RINE's head, not of linear"):
+        recipes.ldm_grid(Recipe(head="linear"))
 
 
 @pytest.mark.parametrize(
@@ -212,4 +229,8 @@ def test_labels_tell_recipes_apart() -> None:
         *recipes.set_sizes(Recipe(projected=32)),
     ]
     made += [Recipe(projected=16, seed=seed, epochs=epochs) for seed in (0, 1) for epochs in (1, 3)]
+    for head in ("rine", "fpn", "linear"):
+        base = Recipe(head=head, projected=8)
+        made += [base, replace(base, lr=0.5), replace(base, batch=2), replace(base, reduce_at=(2,))]
+        made += [replace(base, xi=0.7)] if head != "linear" else []
     assert len({recipe.label for recipe in made}) == len(made)

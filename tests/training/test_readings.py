@@ -109,9 +109,14 @@ def test_a_picture_that_cannot_be_read(
         assert sizes == [(3, 3), (1, 1)]
         assert [labels.tolist() for _, labels in source.batches(0, ORDER)] == [[0, 0, 1], [0]]
     assert views.left_out == fresh.views.left_out == {6}
-    reopened = FeatureCache(tmp_path / "cache", Views(examples, seed=3), encoder, "blocks", "digest")
+    reopened = FeatureCache(
+        tmp_path / "cache", Views(examples, seed=3, skip_unreadable=True), encoder, "blocks", "digest"
+    )
     list(reopened.batches(0, ORDER))
     assert reopened.views.left_out == {6}, "known from the cache alone"
+    strict = FeatureCache(tmp_path / "cache", Views(examples, seed=3), encoder, "blocks", "digest")
+    with pytest.raises(UnreadableExample, match="so it was when the cache was made"):
+        list(strict.batches(0, ORDER))
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -14,6 +14,7 @@ import pytest
 import torch
 from training_sets import progan_like, small_clip
 
+from sidscan.errors import OutputError
 from sidscan.models import checkpoints
 from sidscan.training.fit import HeadStack
 
@@ -100,7 +101,8 @@ def test_a_checkpoint_states_how_it_was_made(train: Run, made: Made, tmp_path: P
     }  # fmt: skip
     assert (facts["preset"], facts["classes"]) == ("progan-4class", ["cat", "horse"])
     assert facts["data"].keys() == {"digest", "real", "synthetic"}
-    assert (facts["data"]["real"], facts["data"]["synthetic"], facts["left_out"]) == (8, 8, [])
+    assert (facts["data"]["real"], facts["data"]["synthetic"]) == (8, 8)
+    assert facts["left_out"] == {"train": [], "val": []}
     assert (facts["views"], facts["device"], facts["precision"]) == ("fresh in every epoch", "cpu", "fp32")
     assert [figures["epoch"] for figures in facts["epochs"]] == [1, 2]
     assert facts["epochs"][0]["validation"].keys() == {"loss", "accuracy", "average_precision"}
@@ -134,7 +136,10 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
         stopped = train(out, "--epochs", "2")
     assert stopped.code == 130
     where = f"epoch {step // 4}, batch {step % 4}"
-    assert f"stopped after {where}; kept in {out}.unfinished, the same command goes on\n" in stopped.err
+    assert (
+        f"stopped after {where}; kept in {out}.unfinished, the same command (without --fresh) goes on\n"
+        in stopped.err
+    )
     assert not out.exists()
     ended = train(out, "--epochs", "2")
     assert ended.code == 0
@@ -179,9 +184,10 @@ def test_a_corrupt_picture_stops_the_run_and_can_be_left_out(train: Run, made: M
     assert "leave out what can't be read, and say so in the checkpoint, with --skip-unreadable" in ended.err
     assert f"kept in {out}.unfinished" in ended.err
     ended = train(out, "--skip-unreadable")
-    assert ended.code == 0, ended.err
+    assert ended.code == 3, ended.err
     assert "going on after epoch 0" in ended.err
-    assert checkpoints.read(out)[0].facts["left_out"] == ["train/cat/1_fake/002.bmp"]
+    assert "1 pictures could not be read and were left out; checkpoints name them\n" in ended.err
+    assert checkpoints.read(out)[0].facts["left_out"] == {"train": ["train/cat/1_fake/002.bmp"], "val": []}
 
 
 def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) -> None:
@@ -199,7 +205,7 @@ def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) ->
 
 
 def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file can grow beyond 1,000 bytes: neither the checkpoint, nor what waits to be gone on with."""
+    """No file can grow beyond 1,000 bytes; what was saved before is still there."""
     resource = pytest.importorskip("resource")  # not on Windows
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -216,12 +222,84 @@ def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pyte
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (stopped.code, full.code) == (7, 7)
-    for ended, name in ((stopped, f"{out}.unfinished"), (full, out)):
-        assert f"sidscan: can't write {name}: " in ended.err
+    for ended in (stopped, full):
+        assert f"sidscan: can't write {out}.unfinished: " in ended.err
         assert "Traceback" not in ended.err
     assert not out.exists()
     assert Path(f"{out}.unfinished").read_bytes() == kept
     assert train(out).code == 0
+
+
+def test_a_checkpoint_that_cannot_be_written_is_fitted_once(
+    train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("sidscan.training.train.write_checkpoint", _full_disk)
+        assert train(out).code == 7
+    with monkeypatch.context() as patch:
+        patch.setattr(HeadStack, "step", None)  # no step is taken again
+        assert train(out).code == 0
+    assert train(tmp_path / "whole").code == 0
+    assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def _full_disk(out: Path, checkpoint: object) -> None:
+    raise OutputError(f"can't write {out}: No space left on device")
+
+
+def test_a_batch_of_unreadable_pictures_is_a_step_like_any_other(
+    train: Run, made: Made, tmp_path: Path
+) -> None:
+    """Nine pictures in batches of four: whichever is alone in the last batch may be the unreadable one."""
+    for path in sorted((made.data / "train" / "horse").rglob("*.bmp"))[1:]:
+        path.write_bytes(b"BM")
+    for name, cache in (("fresh", ()), ("cached", ("--cache", tmp_path / "cache"))):
+        ended = train(tmp_path / name, "--skip-unreadable", "--epochs", "2", "--batch-size", "1", *cache)
+        assert ended.code == 3, ended.err
+        facts = checkpoints.read(tmp_path / name)[0].facts
+        assert [figures["epoch"] for figures in facts["epochs"]] == [1, 2]
+        assert len(facts["left_out"]["train"]) == 7
+    ended = train(tmp_path / "other", "--batch-size", "1", "--cache", tmp_path / "cache")
+    assert ended.code == 2, "a cache with gaps is not taken in silence"
+    assert "so it was when the cache was made" in ended.err
+
+
+def test_what_was_left_out_before_an_interruption_is_not_forgotten(
+    train: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (made.data / "train" / "cat" / "1_fake").iterdir():
+        path.write_bytes(b"BM")
+    assert train(tmp_path / "whole", "--skip-unreadable").code == 3
+    with monkeypatch.context() as patch:
+        _interrupt_at(3, patch)
+        assert train(tmp_path / "out", "--skip-unreadable").code == 130
+    assert train(tmp_path / "out", "--skip-unreadable").code == 3
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_loss_that_is_no_number_leaves_no_checkpoint(train: Run, tmp_path: Path) -> None:
+    ended = train(tmp_path / "out", "--lr", "1e30", "--epochs", "3")
+    assert ended.code == 2
+    assert "sidscan: the loss is no finite number any more, after epoch " in ended.err
+    assert "Choose a lower --lr, or --precision fp32." in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("--passes", "2"), "--passes is of a cache", id="passes without a cache"),
+        pytest.param(("--head", "linear"), "--layers has no meaning for this head", id="layers of a probe"),
+        pytest.param(("--share", "0.01"), "0.01 of 16 pictures are none", id="no picture left"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    train: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = train(tmp_path / "out", *arguments)
+    assert ended.code == 2
+    assert message in ended.err
 
 
 LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
@@ -273,7 +351,12 @@ def test_ablations(sidscan: Run, made: Made, tmp_path: Path) -> None:
         assert head(torch.zeros(1, 3, 64)).isfinite().all()
     again = sidscan(*arguments, *KNOBS)
     assert again.code == 0
-    assert "4 of 4 heads are there already (--fresh starts over)\n" in again.err
+    assert "4 heads are there already (--fresh starts over)\n" in again.err
+    other = sidscan(*arguments, *KNOBS, "--xi", "0.7")
+    assert other.code == 0, "other recipes have other names"
+    other = sidscan(*arguments, *KNOBS, "--precision", "bf16", "--cache", tmp_path / "bf16")
+    assert other.code == 2
+    assert " is of other data, encoder, versions or settings\n" in other.err
 
 
 def test_set_sizes_and_seeds(sidscan: Run, made: Made, tmp_path: Path) -> None:
@@ -302,10 +385,32 @@ def test_an_interrupted_study_goes_on(
         assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize("preset", ["ufd-4class", "fpn-4class"])
-def test_other_heads_train_and_scan(sidscan: Run, made: Made, tmp_path: Path, preset: str) -> None:
+def test_a_long_run_gives_the_shorter_ones_on_its_way(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "epochs"
+    arguments = ("--classes", "cat", "--encoder", made.encoder, "--passes", "2", *KNOBS)
+    ended = sidscan("study", "epochs", made.data, *arguments, "--out", out)
+    assert ended.code == 0, ended.err
+    with (out / "heads.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["file"], row["epochs"]) for row in csv.DictReader(file)]
+    assert [epochs for _, epochs in rows] == ["1", "3", "5", "10", "15"]
+    alone = sidscan(
+        "train", made.data, *arguments, "--epochs", "3", "--cache", out / "readings", "--out", tmp_path / "3"
+    )
+    assert alone.code == 0, alone.err
+    one, other = (checkpoints.read(path)[0] for path in (out / rows[1][0], tmp_path / "3"))
+    assert one.facts["epochs"] == other.facts["epochs"]
+    for name, tensor in one.tensors.items():
+        assert torch.equal(tensor, other.tensors[name])
+
+
+@pytest.mark.parametrize(
+    ("preset", "knobs"), [("ufd-4class", ()), ("fpn-4class", ("--projected", "4"))], ids=["ufd", "fpn"]
+)
+def test_other_heads_train_and_scan(
+    sidscan: Run, made: Made, tmp_path: Path, preset: str, knobs: tuple[str, ...]
+) -> None:
     head = tmp_path / "head.safetensors"
-    arguments = ("--preset", preset, "--classes", "cat", "--encoder", made.encoder, "--projected", "4")
+    arguments = ("--preset", preset, "--classes", "cat", "--encoder", made.encoder, *knobs)
     ended = sidscan("train", made.data, *arguments, "--batch-size", "4", "--out", head)
     assert ended.code == 0, ended.err
     ended = sidscan(

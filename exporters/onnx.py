@@ -1,0 +1,191 @@
+"""`sidscan export-onnx`: detectors -> one self-contained ONNX file that proves itself before it is kept."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sidscan._version import __version__
+from sidscan.errors import ModelError, OutputError, UsageError
+from sidscan.files import replacing
+from sidscan.models import detectors
+from sidscan.models.backbones.mini import MiniEncoder
+from sidscan.models.catalog import CATALOG
+from sidscan.models.detectors import Detector
+from sidscan.models.graphs import INPUT, KEY, SUFFIX, GraphInfo, graph_path, seal
+
+from .half import encoder_in_half, weights_in_half
+from .network import Network
+from .parity import Parity, compare
+
+OPSET = 20  # LayerNormalization as one node (17), and what torch's exporter needs
+LARGEST = 2**31 - 1  # bytes of a protocol buffer
+_BATCH = 2  # crops in the example that is traced; 1 would be taken for a constant
+
+Say = Callable[[str], None]
+
+
+class ParityError(ModelError):
+    """The graph does not compute what PyTorch computes; no file was left."""
+
+
+def export(
+    names: Sequence[str],
+    out: Path | None,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    encoder: Path | None = None,
+    fresh: bool = False,
+    say: Say = lambda _: None,
+) -> Path:
+    """Write detectors as one ONNX file, if its logits are PyTorch's within `parity.BOUNDS`.
+
+    Args:
+        names: as for a scan: of the catalog, or checkpoints; none means the scan's default.
+        out: file to write; None keeps it in the models folder, where ``scan --runtime onnx`` looks.
+        encoder: weights of the encoder that checkpoints were trained on.
+        fresh: replace ``out``.
+
+    Returns:
+        the file.
+
+    Raises:
+        UsageError: ``out`` exists, or is not called ``.onnx``; or the packages for exporting are missing.
+        ModelError: a model can't be had.
+        ParityError: logits differ by more than the bound.
+        OutputError: the file can't be written.
+    """
+    chosen, _ = detectors.choose(names)
+    loaded = detectors.load(chosen, encoder=encoder)
+    path = out or graph_path([Path(name).name for name in chosen], precision)
+    _check_out(path, fresh or out is None)
+    say(f"exporting {', '.join(chosen)} in {precision}")
+    network = Network(loaded).eval()
+    model = trace(network, [detector.info.name for detector in loaded])
+    if precision == "fp16":
+        model = _halved(model, loaded)
+    say(f"graph: {census(model)}")
+    parity = check(model, network, loaded, precision)
+    say(_in_words(parity))
+    data = _finished(model, GraphInfo(
+        detectors=tuple(_exported(detector) for detector in loaded),
+        precision=precision,
+        layout="NHWC",
+        licences={name: CATALOG[name].licence for d in loaded for name in d.info.files if name in CATALOG},
+        parity=asdict(parity),
+        sidscan=__version__,
+        torch=torch.__version__,
+    ))  # fmt: skip
+    _write(path, data)
+    return path
+
+
+def trace(network: Network, names: Sequence[str]) -> Any:
+    """The network as an `onnx.ModelProto` with a dynamic number of crops.
+
+    Raises:
+        UsageError: onnx or onnxscript is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"exporting needs {error.name}, which is not installed", "pip install 'sidscan[export]'"
+        ) from error
+    crops = torch.randint(0, 256, (_BATCH, detectors.SIDE, detectors.SIDE, 3), dtype=torch.uint8)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecations inside torch's exporter
+        program = torch.onnx.export(
+            network,
+            (crops,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=[INPUT],
+            output_names=list(names),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def check(model: Any, network: Network, loaded: Sequence[Detector], precision: str) -> Parity:
+    """Well-formed by onnx.checker, and PyTorch's logits on a CPU.
+
+    Raises:
+        ParityError: logits differ by more than the bound.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    onnx.checker.check_model(model)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    parity = compare(network, session, [detector.info.name for detector in loaded], precision)
+    if not parity.holds:
+        raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
+    return parity
+
+
+def census(model: Any) -> str:
+    """How many nodes of the kinds that runtimes fuse: counted, not assumed."""
+    kinds = Counter(node.op_type for node in model.graph.node)
+    named = {"LayerNormalization": "layer norms", "Softmax": "attentions", "MatMul": "matrix products"}
+    counts = [f"{kinds[kind]} {words}" for kind, words in named.items()]
+    return f"{sum(kinds.values())} nodes, {', '.join(counts)}"
+
+
+def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
+    """The bundled encoder measures fine differences of pixels, so of it only the weights are halved."""
+    if any(isinstance(detector.encoder, MiniEncoder) for detector in loaded):
+        return weights_in_half(model)
+    return encoder_in_half(model)
+
+
+def _exported(detector: Detector) -> detectors.DetectorInfo:
+    vouched = {name: f"{how}, exported" for name, how in detector.info.provenance.items()}
+    return replace(detector.info, provenance=vouched)
+
+
+def _finished(model: Any, info: GraphInfo) -> bytes:
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, info.to_json()
+    model.producer_name, model.producer_version = "sidscan", __version__
+    data = seal(model.SerializeToString())
+    if len(data) > LARGEST:
+        raise ModelError(
+            f"the graph has {len(data):,} bytes; an ONNX file holds {LARGEST:,}", "Export in fp16."
+        )
+    return data
+
+
+def _check_out(path: Path, replace_it: bool) -> None:
+    if path.suffix != SUFFIX:
+        raise UsageError(f"{path} is not called {SUFFIX}", f"Name a file that ends in {SUFFIX}.")
+    if path.exists() and not replace_it:
+        raise UsageError(f"{path} exists", "Choose another --out, or replace it with --fresh.")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(data)
+    except OSError as error:
+        raise OutputError(
+            f"can't write {path}: {error.strerror or error}", "Choose another --out."
+        ) from error
+
+
+def _in_words(parity: Parity) -> str:
+    worst = ", ".join(f"{name} {difference:.1e}" for name, difference in parity.worst.items())
+    return f"largest difference of logits over {parity.crops} crops: {worst}; allowed {parity.bound:g}"

@@ -1,0 +1,108 @@
+"""Exported graphs: what an ONNX file made by `sidscan export-onnx` says of itself, and that it is unchanged.
+
+The file is an ONNX model whose last bytes are one more metadata entry, ``sidscan.sha256``: the sha256 of all
+bytes before it. ONNX files are protocol buffers, in which a repeated field may go on at the end, so any
+reader of ONNX takes the file as it is, and a change of it anywhere can be told without a library for ONNX.
+
+Importing this module loads neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sidscan.errors import DigestMismatch, ModelError
+from sidscan.models.detectors import DetectorInfo
+from sidscan.models.store import default_root
+
+FORMAT = "sidscan graph 1"
+KEY = "sidscan"  # of the metadata entry that holds a GraphInfo as JSON
+INPUT = "crops"
+SUFFIX = ".onnx"
+_DIGEST_KEY = b"sidscan.sha256"
+# ModelProto.metadata_props is field 14, its key field 1, its value field 2, all length-delimited.
+_HEAD = bytes([0x72, 2 + len(_DIGEST_KEY) + 2 + 64, 0x0A, len(_DIGEST_KEY)]) + _DIGEST_KEY + bytes([0x12, 64])
+SEAL_BYTES = len(_HEAD) + 64
+_AGAIN = "`sidscan export-onnx` makes such files."
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInfo:
+    """What an exported graph computes; outputs are named after the detectors.
+
+    Attributes:
+        detectors: in the order of the graph's outputs, as the exported models were known.
+        precision: of the encoder, ``fp32`` or ``fp16``; normalisation and heads are fp32 in both.
+        layout: of the input, ``NHWC``: (crops, 224, 224, 3) uint8 RGB, not normalised.
+        licences: by weights file.
+        parity: how far logits were from PyTorch's when the file was made.
+        sidscan, torch: versions that made it.
+    """
+
+    detectors: tuple[DetectorInfo, ...]
+    precision: Literal["fp32", "fp16"]
+    layout: str
+    licences: Mapping[str, str]
+    parity: Mapping[str, Any]
+    sidscan: str
+    torch: str
+
+    def to_json(self) -> str:
+        """For the file's metadata."""
+        return json.dumps({"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> GraphInfo:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError, KeyError, TypeError: the text is no such thing.
+        """
+        raw = json.loads(text)
+        if raw.pop("format") != FORMAT:
+            raise ValueError("format")
+        detectors = tuple(DetectorInfo(**detector) for detector in raw.pop("detectors"))
+        if not detectors or not all(0 < detector.threshold < 1 for detector in detectors):
+            raise ValueError("detectors")
+        return cls(detectors, **raw)
+
+
+def graph_path(names: Sequence[str], precision: str) -> Path:
+    """Where the graph of these detectors is kept in the models folder."""
+    return default_root() / "onnx" / f"{'+'.join(names)}-{precision}{SUFFIX}"
+
+
+def seal(body: bytes) -> bytes:
+    """The model with the entry that tells whether it was changed."""
+    return body + _HEAD + hashlib.sha256(body).hexdigest().encode()
+
+
+def check_seal(path: Path) -> str:
+    """The file's sha256 (hex), once it is known to be what was exported.
+
+    Raises:
+        ModelError: the file can't be read, is cut short, or was made by something else.
+        DigestMismatch: it was changed after its export.
+    """
+    inner, whole = hashlib.sha256(), hashlib.sha256()
+    try:
+        rest = path.stat().st_size - SEAL_BYTES
+        with path.open("rb") as file:
+            while rest > 0 and (chunk := file.read(min(rest, 1 << 20))):
+                inner.update(chunk)
+                whole.update(chunk)
+                rest -= len(chunk)
+            end = file.read()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    whole.update(end)
+    if len(end) != SEAL_BYTES or not end.startswith(_HEAD):
+        raise ModelError(f"{path} is no graph that sidscan exported, or not all of it", _AGAIN)
+    if end[len(_HEAD) :] != inner.hexdigest().encode():
+        raise DigestMismatch(f"{path} was changed after its export", "Export it again.")
+    return whole.hexdigest()
