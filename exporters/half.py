@@ -1,44 +1,82 @@
-"""An exported graph in half precision, as far as its meaning allows."""
+"""An exported graph in half precision, as far as its meaning allows.
+
+Nodes are told by the module they come from, which torch's exporter notes in their metadata: ``encoders.N`` or
+``heads.N`` of `network.Network`. Heads are fp32 throughout, and so are normalisation and softmax everywhere.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-# What is computed in fp32 in any case: normalisation and softmax (their sums need the range), the heads
-# (their Linear layers are Gemm nodes, the encoder's are MatMul nodes), and what brings pixels to [0, 1].
-KEPT = (
-    *("LayerNormalization", "Softmax", "Gemm", "Relu", "Cast", "Div", "Sub", "ReduceSum", "ReduceMean"),
-    *("Pow", "Sqrt", "Log", "Exp", "Gather", "ReduceMax", "Max", "Min", "Clip", "ScatterElements"),
-)
+SMALLEST = 4096  # numbers; tensors with fewer stay as they are
+_PRODUCTS = ("Conv", "MatMul", "Gemm")
+_LARGEST_HALF = 65504.0
 
 
 def encoder_in_half(model: Any) -> Any:
-    """CLIP's matrix products and convolution in fp16, as published code has them on CUDA; the rest fp32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    """Matrix products and convolutions of the encoders in fp16, with sums and everything else in fp32."""
+    from onnx import TensorProto
 
-    return convert_float_to_float16(model, keep_io_types=True, op_block_list=list(KEPT))
+    casts: dict[str, str] = {}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type not in _PRODUCTS or not _of_encoder(node):
+            nodes.append(node)
+            continue
+        for place, name in enumerate(node.input):
+            if name and name not in casts:
+                casts[name] = f"{name}.fp16"
+                nodes.append(_cast(name, casts[name], TensorProto.FLOAT16))
+            node.input[place] = casts.get(name, name)
+        (result,) = node.output
+        node.output[0] = f"{result}.product"
+        nodes += [node, _cast(node.output[0], result, TensorProto.FLOAT)]
+    _replace(model, nodes)
+    return weights_in_half(model)
 
 
-def weights_in_half(model: Any, smallest: int = 4096) -> Any:
-    """Weights stored as fp16 and computed with in fp32: half the file, for an encoder that measures finely.
+def weights_in_half(model: Any) -> Any:
+    """The encoders' large tensors stored as fp16, and cast to fp32 where the graph begins.
 
-    Args:
-        smallest: tensors with fewer numbers stay as they are.
+    Where a product casts them to fp16 again, nothing is lost by it, and runtimes fold both casts away.
     """
     import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
+    encoder = {name for node in model.graph.node if _of_encoder(node) for name in node.input}
+    others = {name for node in model.graph.node if node.name and not _of_encoder(node) for name in node.input}
     casts = []
     for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < smallest:
-            continue
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+        if tensor.data_type != TensorProto.FLOAT or name in others or not _used(name, encoder):
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.size >= SMALLEST and np.abs(values).max() <= _LARGEST_HALF:
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.stored"))
+            casts.append(_cast(f"{name}.stored", name, TensorProto.FLOAT))
+    _replace(model, [*casts, *model.graph.node])
     return model
+
+
+def _used(name: str, encoder: set[str]) -> bool:
+    """Whether an encoder reads a tensor, itself or as fp16."""
+    return name in encoder or f"{name}.fp16" in encoder
+
+
+def _of_encoder(node: Any) -> bool:
+    scope = next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")
+    return "encoders." in scope
+
+
+def _cast(name: str, result: str, kind: int) -> Any:
+    """A cast without a name, by which `weights_in_half` knows it for one of ours."""
+    from onnx import helper
+
+    return helper.make_node("Cast", [name], [result], to=kind)
+
+
+def _replace(model: Any, nodes: Iterable[Any]) -> None:
+    kept = list(nodes)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)

@@ -70,6 +70,7 @@ def export(
     model = trace(network, [detector.info.name for detector in loaded])
     if precision == "fp16":
         model = _halved(model, loaded)
+    _forget_sources(model)
     say(f"graph: {census(model)}")
     parity = check(model, network, loaded, precision)
     say(_in_words(parity))
@@ -149,6 +150,16 @@ def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
     if any(isinstance(detector.encoder, MiniEncoder) for detector in loaded):
         return weights_in_half(model)
     return encoder_in_half(model)
+
+
+def _forget_sources(model: Any) -> None:
+    """Torch's exporter notes the source line of every node, with paths of this machine."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+    del model.graph.value_info[:]
 
 
 def _exported(detector: Detector) -> detectors.DetectorInfo:

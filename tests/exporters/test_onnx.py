@@ -1,0 +1,325 @@
+"""Exported graphs: made, proven, scanned with, and refused."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from networks import random_clip, random_head
+from pictures import folder
+from safetensors.torch import save_file
+
+from sidscan.errors import DigestMismatch, ModelError
+from sidscan.exporters import parity
+from sidscan.models import graphs
+from sidscan.models.checkpoints import Checkpoint
+from sidscan.models.graphs import SEAL_BYTES, check_seal, seal
+from sidscan.models.heads import Head, LinearProbe
+
+Run = Callable[..., Any]
+CLIP = {"width": 64, "blocks": 2, "patch": 56, "side": 224, "embedding": 8}
+EXAMPLE = Path(__file__).parents[2] / "examples" / "score_with_onnxruntime.py"
+
+
+class Made(NamedTuple):
+    """Two checkpoints on one encoder, and their graphs."""
+
+    models: tuple[Path, Path]
+    encoder: Path
+    fp32: Path
+    fp16: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    from sidscan.exporters.onnx import export
+
+    place = tmp_path_factory.mktemp("graphs")
+    encoder = place / "clip.safetensors"
+    save_file({f"visual.{name}": tensor for name, tensor in random_clip(**CLIP).items()}, encoder)
+    torch.manual_seed(2)
+    models = (
+        _checkpoint(place / "one.safetensors", encoder, random_head(2, 64, 16, 2), "rine"),
+        _checkpoint(place / "two.safetensors", encoder, LinearProbe(8), "linear"),
+    )
+    for precision in ("fp32", "fp16"):
+        export([str(model) for model in models], place / f"{precision}.onnx", precision, encoder)  # type: ignore[arg-type]
+    return Made(models, encoder, place / "fp32.onnx", place / "fp16.onnx")
+
+
+def _checkpoint(path: Path, encoder: Path, head: Head, kind: str) -> Path:
+    sha256 = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    checkpoint = Checkpoint(dict(head.state_dict()), kind, encoder.name, sha256, 0.4, {})
+    path.write_bytes(checkpoint.to_bytes())
+    return path
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("fp16", 5e-3)])
+def test_rows_are_those_of_pytorch(
+    sidscan: Run, made: Made, tmp_path: Path, precision: str, bound: float
+) -> None:
+    images = folder(tmp_path / "images")
+    named = [part for model in made.models for part in ("--model", model)]
+    ended = sidscan("scan", images, *named, "--encoder", made.encoder, "--out", tmp_path / "torch.csv")
+    assert ended.code == 0, ended.err
+    graph = made.fp32 if precision == "fp32" else made.fp16
+    ended = sidscan("scan", images, "--model", graph, "--out", tmp_path / "onnx.csv")
+    assert ended.code == 0, ended.err
+    assert f"runtime: onnxruntime {_ort_version()}, {graph.name} " in ended.err
+    for one, other in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
+        numbers = {
+            name for name in one if name.endswith(("score", "logit", "crop_min", "crop_max", "crop_std"))
+        }
+        assert len(numbers) == 10
+        for name in numbers:
+            assert float(one[name]) == pytest.approx(float(other[name]), abs=bound), name
+        told = {"runtime", "precision", "scanned_at", "model_provenance", "evidence"}
+        for name in one.keys() - numbers - told:
+            assert one[name] == other[name], name
+        assert (one["precision"], other["precision"]) == ("fp32", precision)
+
+
+def _ort_version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def test_the_file_says_what_it_is(made: Made) -> None:
+    import onnx
+
+    model = onnx.load(made.fp32)
+    onnx.checker.check_model(model)
+    (crops,) = model.graph.input
+    dimensions = [d.dim_value or d.dim_param for d in crops.type.tensor_type.shape.dim]
+    assert (crops.name, crops.type.tensor_type.elem_type) == ("crops", onnx.TensorProto.UINT8)
+    assert dimensions == ["batch", 224, 224, 3]
+    assert [output.name for output in model.graph.output] == ["one.safetensors", "two.safetensors"]
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["sidscan"])
+    assert [one["name"] for one in facts["detectors"]] == ["one.safetensors", "two.safetensors"]
+    assert [one["threshold"] for one in facts["detectors"]] == [0.4, 0.4]
+    assert (facts["precision"], facts["layout"]) == ("fp32", "NHWC")
+    assert facts["parity"]["worst"].keys() == {"one.safetensors", "two.safetensors"}
+    assert all(0 <= worst <= 1e-5 for worst in facts["parity"]["worst"].values())
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    assert len(norms) == 1 + 2 * 2 + 1, "ln_pre, two per block, ln_post for the probe: each one node"
+
+
+def test_fp16_halves_the_encoder_and_leaves_normalisation_alone(made: Made) -> None:
+    import onnx
+
+    model = onnx.load(made.fp16)
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    halved = {
+        node.output[0] for node in model.graph.node if node.op_type == "Cast" and node.attribute[0].i == 10
+    }
+    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Conv", "Gemm")]
+    in_half = [node for node in products if set(node.input) & halved]
+    assert all(set(node.input) <= halved for node in in_half)
+    assert len(in_half) == 15, "patches; of both blocks q, k and v, attention, the way out and the MLP"
+    assert len(products) - len(in_half) >= 5, "heads stay in fp32"
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    assert {kinds[node.input[1]] for node in norms} == {onnx.TensorProto.FLOAT}
+    assert not set(next(iter(norms)).input) & halved
+    assert str(Path.home()) not in str(model), "no path of the machine that exported"
+    assert made.fp16.stat().st_size < 0.7 * made.fp32.stat().st_size
+
+
+def test_a_graph_that_is_not_the_model_leaves_no_file(
+    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(parity.BOUNDS, "fp32", -1.0)
+    out = tmp_path / "x.onnx"
+    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder, "--out", out)
+    assert ended.code == 4
+    assert "sidscan: the graph is not the model: largest difference of logits over 14 crops: " in ended.err
+    assert list(tmp_path.glob("*.onnx")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "exists", "message"),
+    [
+        pytest.param("x.bin", False, "is not called .onnx\nName a file that ends in .onnx.\n", id="suffix"),
+        pytest.param(
+            "x.onnx", True, "exists\nChoose another --out, or replace it with --fresh.\n", id="exists"
+        ),
+    ],
+)
+def test_where_it_may_be_written(
+    sidscan: Run, made: Made, tmp_path: Path, name: str, exists: bool, message: str
+) -> None:
+    out = tmp_path / name
+    if exists:
+        out.write_bytes(b"mine")
+    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder, "--out", out)
+    assert (ended.code, ended.err) == (2, f"sidscan: {out} {message}")
+
+
+def test_neither_torch_nor_open_clip_is_loaded(made: Made, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    code = (
+        "import sys; from sidscan import ScanConfig, scan\n"
+        f"findings = list(scan(ScanConfig(inputs=({str(images)!r},), models=({str(made.fp32)!r},))))\n"
+        "assert all(finding.scores for finding in findings)\n"
+        "print(sorted({'torch', 'open_clip', 'safetensors'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_third_party_needs_fifteen_lines(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert len(lines) <= 15 + 1, "and a docstring"
+    images = sorted(str(path) for path in folder(tmp_path / "images").rglob("*.jpg"))
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), str(made.fp32), *images], capture_output=True, text=True, check=True
+    )
+    told = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
+    ended = sidscan("scan", *images, "--model", made.fp32, "--crops", "center", "--out", tmp_path / "r.csv")
+    assert ended.code == 0
+    rows = {row["path"]: row for row in _rows(tmp_path / "r.csv")}
+    assert len(told) == 2 * len(images)
+    for path, model, score in told:
+        column = "score" if model == "one.safetensors" else f"{model}.score"
+        assert float(score) == pytest.approx(float(rows[path][column]), abs=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_provider_that_does_not_start_is_no_cpu(
+    sidscan: Run, made: Made, tmp_path: Path, device: str
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("here it may start")
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", made.fp32, "--device", device)
+    assert ended.code == 6
+    name = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[device]
+    assert ended.err.splitlines()[-2] in (
+        f"sidscan: {device} was asked for, but onnxruntime can't start its {name}",
+        f"sidscan: this build of onnxruntime has no {name}",
+    )
+    assert "choose --device" in ended.err.splitlines()[-1] or "--device cpu" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+
+
+def test_a_provider_of_another_system(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    device = "directml" if sys.platform != "win32" else "coreml"
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", made.fp32, "--device", device)
+    assert ended.code == 6
+    assert "this build of onnxruntime has no " in ended.err
+    ended = sidscan("scan", tmp_path / "i", "--model", "mini", "--device", device)
+    assert ended.code == 6
+    assert f"{device} runs exported graphs only\nExport with `sidscan export-onnx`" in ended.err
+
+
+def _changed(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(
+            lambda data: data[:1000], "is no graph that sidscan exported, or not all of it", id="cut"
+        ),
+        pytest.param(
+            lambda data: data[:-1], "is no graph that sidscan exported, or not all of it", id="last"
+        ),
+        pytest.param(lambda data: b"", "is no graph that sidscan exported, or not all of it", id="empty"),
+        pytest.param(
+            lambda data: data[:-SEAL_BYTES],
+            "is no graph that sidscan exported, or not all of it",
+            id="foreign",
+        ),
+        pytest.param(lambda data: _changed(data, len(data) // 2), "was changed after its export", id="a bit"),
+        pytest.param(lambda data: _changed(data, len(data) - 3), "was changed after its export", id="seal"),
+        pytest.param(lambda data: seal(b"not a model"), "onnxruntime can't load", id="sealed nonsense"),
+        pytest.param(lambda data: seal(b""), "onnxruntime can't load", id="sealed nothing"),
+    ],
+)
+def test_damaged_files(
+    sidscan: Run, made: Made, tmp_path: Path, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(damage(made.fp32.read_bytes()))
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", path)
+    assert ended.code == 4, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_foreign_model_with_a_seal(sidscan: Run, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", 224, 224, 3])
+    out = helper.make_tensor_value_info("y", TensorProto.UINT8, ["batch", 224, 224, 3])
+    graph = helper.make_graph([helper.make_node("Identity", ["crops"], ["y"])], "g", [value], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    path = tmp_path / "x.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", path)
+    assert ended.code == 4
+    assert f"sidscan: {path} does not say which detectors it holds\n" in ended.err
+
+
+def test_seals(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(seal(b"body"))
+    assert check_seal(path) == hashlib.sha256(seal(b"body")).hexdigest()
+    path.write_bytes(seal(b"body") + b" ")
+    with pytest.raises(ModelError):
+        check_seal(path)
+    path.write_bytes(b"Body" + seal(b"body")[4:])
+    with pytest.raises(DigestMismatch):
+        check_seal(path)
+
+
+def test_a_graph_is_used_alone(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    images = folder(tmp_path / "i")
+    ended = sidscan("scan", images, "--model", made.fp32, "--model", "mini")
+    assert (ended.code, ended.err) == (
+        2, "sidscan: an exported graph is used alone\nExport all detectors into one file.\n"
+    )  # fmt: skip
+    ended = sidscan("scan", images, "--model", made.fp32, "--runtime", "pytorch")
+    assert ended.code == 2
+    ended = sidscan("scan", images, "--model", made.fp32, "--precision", "fp16")
+    assert (ended.code, ended.err) == (
+        6,
+        (
+            "sidscan: fp32.onnx was exported in fp32, not fp16\n"
+            "Leave --precision out, or export with --precision fp16.\n"
+        ),
+    )
+
+
+def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_path: Path) -> None:
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", "mini", "--runtime", "onnx")
+    assert (ended.code, ended.err) == (
+        4,
+        (
+            "sidscan: no exported graph of mini in fp32 is in the models folder\n"
+            "`sidscan export-onnx --model mini --precision fp32` makes it.\n"
+        ),
+    )
+
+
+def test_natural_crops_are_seeded_and_differ() -> None:
+    one, same = parity.natural_crops(14), parity.natural_crops(14)
+    assert np.array_equal(one, same)
+    assert len({crop.tobytes() for crop in one}) == 14
+    assert graphs.INPUT == "crops"
