@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         _checkpoint(place / "two.safetensors", encoder, LinearProbe(8), "linear"),
     )
     for precision in ("fp32", "fp16"):
-        export([str(model) for model in models], place / f"{precision}.onnx", precision, encoder)  # type: ignore[arg-type]
+        export([str(model) for model in models], place / f"{precision}.onnx", precision, encoder)
     return Made(models, encoder, place / "fp32.onnx", place / "fp16.onnx")
 
 
