@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +20,21 @@ from sidscan.records import Sample
 from .evaluation import EvaluationConfig, view
 from .testsets import Example, Found
 
-Point = tuple[str, bool, NDArray[np.float64]]  # set, whether synthetic, z (d',)
+Vector = NDArray[np.float64]
 _BATCH = 10  # pictures in a pass
+
+
+class Point(NamedTuple):
+    """A picture in the feature spaces of some detectors.
+
+    Attributes:
+        key: of its set.
+        z: of every detector in turn, (d',).
+    """
+
+    key: str
+    synthetic: bool
+    z: tuple[Vector, ...]
 
 
 def sample(found: Found, most: int, seed: int) -> list[tuple[str, Example]]:
@@ -49,10 +63,9 @@ def alpha(detector: Detector) -> NDArray[np.float32] | None:
 
 
 def embed(
-    detector: Detector, chosen: Sequence[tuple[str, Example]], config: EvaluationConfig
+    detectors: Sequence[Detector], chosen: Sequence[tuple[str, Example]], config: EvaluationConfig
 ) -> Iterator[Point]:
-    """Set, label and z (d',) of the centre crop of every picture that can be read."""
-    device = next(detector.head.parameters()).device
+    """Every picture that can be read, by its centre crop; each encoder sees it once for all its heads."""
     reading = local.map_ordered(
         partial(_view, config=replace(config, crops="center")), chosen, config.workers
     )
@@ -60,12 +73,24 @@ def embed(
     for index, one in enumerate(reading, start=1):
         batch += [one] if one else []
         if batch and (len(batch) == _BATCH or index == len(chosen)):
-            crops = torch.from_numpy(np.stack([crop for _, _, crop in batch])).to(device).permute(0, 3, 1, 2)
-            with torch.inference_mode():
-                reads = detector.head.reads
-                z = detector.head.embed(detector.encoder.read(crops, {reads})[reads]).double().cpu().numpy()
-            yield from ((key, label, row) for (key, label, _), row in zip(batch, z, strict=True))
+            z = _embed(detectors, np.stack([crop for _, _, crop in batch]))
+            yield from (Point(key, label, rows) for (key, label, _), rows in zip(batch, z, strict=True))
             batch = []
+
+
+@torch.inference_mode()
+def _embed(detectors: Sequence[Detector], crops: NDArray[np.uint8]) -> Iterator[tuple[Vector, ...]]:
+    """Of every crop (b, 224, 224, 3) the detectors' z."""
+    encoders = {id(detector.encoder): detector.encoder for detector in detectors}
+    found: dict[int, Vector] = {}  # place of a detector -> z (b, d')
+    for key, encoder in encoders.items():
+        heads = {place: one.head for place, one in enumerate(detectors) if id(one.encoder) == key}
+        device = next(next(iter(heads.values())).parameters()).device
+        batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
+        read = encoder.read(batch, {head.reads for head in heads.values()})
+        for place, head in heads.items():
+            found[place] = head.embed(read[head.reads]).double().cpu().numpy()
+    return zip(*(found[place] for place in range(len(detectors))), strict=True)
 
 
 def _view(one: tuple[str, Example], config: EvaluationConfig) -> tuple[str, bool, NDArray[np.uint8]] | None:

@@ -84,6 +84,7 @@ class Evaluation:
     Attributes:
         choice: how the models were chosen, in words.
         runs: checkpoints by name -> the published run with their configuration.
+        classes: checkpoints by name -> what they were trained on, as `published.classes`.
         total, kept: pictures of all sets, and those that an earlier run has scored.
     """
 
@@ -94,6 +95,7 @@ class Evaluation:
     config: EvaluationConfig
     file: ScoreFile
     runs: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._done = scores.done(self.file.path)
@@ -220,23 +222,26 @@ def open_evaluation(
     names, choice = detectors.choose(models)
     loaded = detectors.load(names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision)
-    hold(folder, settings(tests, runtime, config), fresh)
-    return Evaluation(
-        found, loaded, choice, runtime, config, ScoreFile(folder / SCORES), _runs(names, loaded)
-    )
+    runs, classes = _of_checkpoints(names, loaded)
+    file = hold(folder, settings(tests, runtime, config), fresh)
+    return Evaluation(found, loaded, choice, runtime, config, file, runs, classes)
 
 
-def _runs(names: Sequence[str], loaded: Sequence[Detector]) -> dict[str, str]:
-    """Of each checkpoint the published run with its very configuration, as far as there is one."""
+def _of_checkpoints(
+    names: Sequence[str], loaded: Sequence[Detector]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """By checkpoint: the published run with its very configuration, as far as there is one; its classes."""
     from sidscan.models import checkpoints
 
-    found: dict[str, str] = {}
+    runs: dict[str, str] = {}
+    classes: dict[str, str] = {}
     for name, detector in zip(names, loaded, strict=True):
         if name not in CATALOG:
             checkpoint, _ = checkpoints.read(Path(name))
             run = published.of_training(checkpoint.encoder, checkpoint.facts)
-            found |= {detector.info.name: run.name} if run else {}
-    return found
+            runs |= {detector.info.name: run.name} if run else {}
+            classes[detector.info.name] = published.classes(checkpoint.facts)
+    return runs, classes
 
 
 def settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) -> dict[str, str]:
@@ -253,17 +258,32 @@ def settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) 
     }
 
 
-def hold(folder: Path, asked: dict[str, str], fresh: bool) -> None:
-    """Make the folder ready for an evaluation with these settings, or refuse to mix two.
+def hold(folder: Path, asked: dict[str, str], fresh: bool) -> ScoreFile:
+    """The folder's scores file, open for an evaluation with these settings, or a refusal to mix two.
+
+    Nothing that is there changes before the file is this evaluation's alone.
+
+    Args:
+        fresh: forget the scores that are there.
 
     Raises:
-        OutputError: an evaluation with other settings is there; or the folder can't be written.
+        OutputError: an evaluation with other settings is there, or one that is running; or the folder can't
+            be written.
     """
     make_folder(folder)
+    file = ScoreFile(folder / SCORES, fresh)
     try:
-        if fresh:
-            (folder / SCORES).unlink(missing_ok=True)
-        held = _held(folder / SETTINGS) if (folder / SCORES).exists() else asked
+        _agree(folder, asked, file.started)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _agree(folder: Path, asked: dict[str, str], started: bool) -> None:
+    """Write the settings down; if there are scores already, only where they are of the same ones."""
+    try:
+        held = _held(folder / SETTINGS) if started else asked
     except OSError as error:
         raise OutputError(f"can't use {folder}: {error.strerror}", "Choose another --out.") from error
     other = [

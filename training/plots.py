@@ -40,7 +40,7 @@ class Importance:
 
     Attributes:
         mean, std: (blocks,) of softmax(alpha) over the channels.
-        largest: (blocks,) share of channels whose largest weight is this block's; what Fig. 7 shows.
+        largest: (blocks,) share of channels whose largest weight is this block's; as in the paper's Fig. 7.
     """
 
     mean: Floats
@@ -113,7 +113,7 @@ def _bars(axis: Any, result: ModelResult, run: PublishedRun | None) -> None:
 
 
 def plot_importance(stem: Path, heads: Mapping[str, Importance]) -> None:
-    """Per block: share of channels that it leads (Fig. 7), and mean and spread of its weight."""
+    """Per block: share of channels that it leads (the paper's Fig. 7), and mean and spread of its weight."""
     with _figure(stem, (14, 6), 2, rows=True) as (above, below):
         width = 0.8 / len(heads)
         for index, (name, one) in enumerate(heads.items()):

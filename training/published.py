@@ -72,7 +72,7 @@ class Average:
     precision: float
 
 
-COMPETITORS = (  # paper, tables 1 and 2, column AVG; figures per set are in the paper only
+COMPETITORS = (  # the paper's averages over the 20 sets; its authors' files hold none of these
     Average("Wang, p=0.1", 70.2, 84.0),
     Average("Patch-Forensics", 55.8, 74.1),
     Average("LGrad, 4-class", 79.7, 85.5),
@@ -94,7 +94,10 @@ _CLASSES = {
     frozenset({"chair", "horse"}): 2,
     frozenset({"car", "cat", "chair", "horse"}): 4,
 }
-_RECIPE = {"head", "without", "xi", "layers", "projected", "epochs", "share"}  # of sidscan.training.recipe
+_RECIPE = {  # of sidscan.training.recipe
+    *("head", "without", "xi", "layers", "projected", "epochs", "share", "lr", "batch", "reduce_at")
+}
+_SCHEDULE = {"lr": (1e-3,), "batch": (128,), "reduce_at": ((6, 11), [6, 11])}  # of every published run
 _OF_MODEL = {f"rine-{classes}class": f"progan-{classes}class" for classes in (1, 2, 4)} | {"rine-ldm": "ldm"}
 
 
@@ -148,6 +151,8 @@ def of_training(encoder: str, facts: Mapping[str, Any]) -> PublishedRun | None:
     recipe = facts.get("recipe", {})
     if not recipe.keys() >= _RECIPE or recipe["head"] != "rine":
         return None
+    if any(recipe[name] not in values for name, values in _SCHEDULE.items()):
+        return None
     plain = encoder.lower().replace("-", "").replace("/", "")
     backbone = next((name for word, name in _BACKBONES.items() if word in plain), encoder)
     count = _CLASSES.get(frozenset(facts.get("classes", ())), -1)
@@ -160,6 +165,18 @@ def of_training(encoder: str, facts: Mapping[str, Any]) -> PublishedRun | None:
     else:
         name = f"grid:{study}"
     return _departure(count, recipe, name) if name in runs() else None
+
+
+def classes(facts: Mapping[str, Any]) -> str:
+    """What a checkpoint was trained on, as the paper's column "# classes" has it; "-" if it states nothing.
+
+    Args:
+        facts: what training recorded: ``layout``, ``classes``.
+    """
+    named = facts.get("classes")
+    if facts.get("layout") == "ldm":
+        return "LDM"
+    return str(len(named)) if isinstance(named, list) and named else "-"
 
 
 def _departure(count: int, recipe: Mapping[str, Any], name: str) -> PublishedRun | None:

@@ -6,19 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import embeddings, plots, tables
 from .evaluation import Evaluation
 from .published import PublishedRun
 from .results import ModelResult, ResultsConfig
 
+FEATURE_SPACES = 6  # models whose feature space is drawn; of a grid of 48 nobody looks at all
+
 
 def write_tables(
-    folder: Path, found: Sequence[ModelResult], config: ResultsConfig, compared: Mapping[str, PublishedRun]
+    folder: Path,
+    found: Sequence[ModelResult],
+    config: ResultsConfig,
+    compared: Mapping[str, PublishedRun],
+    classes: Mapping[str, str] | None = None,
 ) -> str:
-    """results.csv and results.md; the latter's text."""
-    text = tables.markdown(found, config, compared)
+    """results.csv and results.md; the latter's text. ``classes``: as for `tables.markdown`."""
+    text = tables.markdown(found, config, compared, classes)
     tables.write_csv(folder / "results.csv", found, compared)
     tables.write_markdown(folder / "results.md", text)
     return text
@@ -33,36 +38,44 @@ def write_plots(
 
 
 def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
-    """Importance per block of RINE heads, and the feature space of all; what was not drawn, in words.
+    """Importance per block of RINE heads, feature spaces of the first models; what is not drawn, in words.
 
-    The feature space is drawn again only where pictures were scored since.
+    A feature space is drawn again only where pictures were scored since.
 
     Args:
-        most: pictures in the feature space; 0 leaves it out.
+        most: pictures in a feature space; 0 leaves these plots out.
     """
     alphas = {one.info.name: embeddings.alpha(one) for one in evaluation.detectors}
     heads = {name: plots.importance(alpha) for name, alpha in alphas.items() if alpha is not None}
     if heads:
         plots.plot_importance(folder / "importance", heads)
-    chosen = embeddings.sample(evaluation.found, most, evaluation.config.seed)
     said = [f"{name} weighs no blocks: no plot of importance" for name in alphas if name not in heads]
-    for detector in evaluation.detectors:
+    return said + (_write_feature_spaces(folder, evaluation, most) if most else [])
+
+
+def _write_feature_spaces(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
+    stems = {one.info.name: folder / f"features-{_file_name(one.info.name)}" for one in evaluation.detectors}
+    said, drawn = [], []
+    for detector in evaluation.detectors[:FEATURE_SPACES]:
         name = detector.info.name
-        stem = folder / f"features-{_file_name(name)}"
-        if evaluation.kept == evaluation.total and stem.with_name(f"{stem.name}.svg").exists():
+        if evaluation.kept == evaluation.total and stems[name].with_name(f"{stems[name].name}.svg").exists():
             said.append(f"{name}: the plot of the feature space is kept")
-        elif chosen:
-            said += _features(stem, name, list(embeddings.embed(detector, chosen, evaluation.config)))
-    return said
-
-
-def _features(stem: Path, model: str, points: Sequence[embeddings.Point]) -> list[str]:
+        else:
+            drawn.append(detector)
+    rest = [detector.info.name for detector in evaluation.detectors[FEATURE_SPACES:]]
+    if rest:
+        said.append(f"feature spaces are drawn of {FEATURE_SPACES} models at most, not of {', '.join(rest)}")
+    if not drawn:
+        return said
+    chosen = embeddings.sample(evaluation.found, most, evaluation.config.seed)
+    points = list(embeddings.embed(drawn, chosen, evaluation.config))
     if len(points) < 3:  # two span no plane
-        return [f"{model}: too few pictures for a plot of the feature space"]
-    keys, labels, z = zip(*points, strict=True)
-    synthetic: NDArray[np.bool_] = np.array(labels)
-    plots.plot_features(stem, model, np.stack(z), keys, synthetic)
-    return []
+        return [*said, "too few pictures for a plot of the feature space"]
+    keys, synthetic = [point.key for point in points], np.array([point.synthetic for point in points])
+    for place, detector in enumerate(drawn):
+        z = np.stack([point.z[place] for point in points])
+        plots.plot_features(stems[detector.info.name], detector.info.name, z, keys, synthetic)
+    return said
 
 
 def _file_name(model: str) -> str:

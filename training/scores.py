@@ -9,7 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -71,19 +71,31 @@ class ScoreFile:
 
     A last line that an interruption cut short is dropped on opening.
 
+    Args:
+        fresh: empty the file first, once nobody else is writing it.
+
+    Attributes:
+        started: whether it held rows when it was opened.
+
     Raises:
         OutputError: the file can't be opened or written, is another program's, or another evaluation's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path = path
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-        with _refused(path):
+        with ExitStack() as undo, _refused(path):
             self._lock.acquire(timeout=0)
-            self._file = path.open("a+b", buffering=0)
+            undo.callback(self._lock.release)
+            self._file = undo.enter_context(path.open("a+b", buffering=0))
+            if fresh:
+                self._file.truncate(0)
             self._drop_unfinished_line()
-            if os.fstat(self._file.fileno()).st_size == 0:
+            size = os.fstat(self._file.fileno()).st_size
+            if size == 0:
                 self._write(_HEADER)
+            self.started = size > len(_HEADER)
+            undo.pop_all()
 
     def __enter__(self) -> ScoreFile:
         return self
@@ -91,6 +103,10 @@ class ScoreFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write the file."""
         self._file.close()
         self._lock.release()
 

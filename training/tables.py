@@ -23,6 +23,8 @@ _INTERVALS = (
     "would. A picture that several sets share counts once in each."
 )
 _FACTS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
+_TABLES = (("Accuracy", 0), ("Average precision", 1))  # heading, and place in `published.METRICS`
+_CLASSES = {"rine-1class": "1", "rine-2class": "2", "rine-4class": "4", "rine-ldm": "LDM"}
 Compared = Mapping[str, PublishedRun]  # model -> the run set beside it
 
 
@@ -84,15 +86,31 @@ def published_cell(result: ModelResult, run: PublishedRun | None, key: str) -> t
     return float(np.mean(accuracies)), float(np.mean(precisions))
 
 
-def markdown(found: Sequence[ModelResult], config: ResultsConfig, compared: Compared) -> str:
-    """Table in the row layout of the paper's tables 1 and 2, remarks, and one detailed table per model."""
-    lines = ["# Evaluation", "", *_table(found, compared), "", *_remarks(found, config, compared)]
+def markdown(
+    found: Sequence[ModelResult],
+    config: ResultsConfig,
+    compared: Compared,
+    classes: Mapping[str, str] | None = None,
+) -> str:
+    """Two tables in the row layout of the paper's Table 2, remarks, and one detailed table per model.
+
+    Args:
+        classes: what models that are not in the catalog were trained on (`published.classes`).
+    """
+    known = _CLASSES | dict(classes or {})
+    lines = ["# Evaluation"]
+    for heading, place in _TABLES:
+        lines += ["", f"## {heading}", "", *_table(found, compared, known, place)]
+    lines += ["", *_remarks(found, config, compared)]
     for result in found:
         lines += ["", f"## {result.model}", "", *_details(result, config)]
     return "\n".join(lines) + "\n"
 
 
-def _table(found: Sequence[ModelResult], compared: Compared) -> list[str]:
+def _table(
+    found: Sequence[ModelResult], compared: Compared, classes: Mapping[str, str], place: int
+) -> list[str]:
+    """Of accuracy (``place`` 0) or average precision (1): each result, the published one, the difference."""
     keys = list(dict.fromkeys(one.key for result in found for one in result.sets))
     lines = [
         _row("method", "# classes", *(title(key) for key in keys), "AVG"),
@@ -100,17 +118,14 @@ def _table(found: Sequence[ModelResult], compared: Compared) -> list[str]:
     ]
     for result in found:
         run = compared.get(result.model)
-        own = {one.key: (one.figures["acc"], one.figures["ap"]) for one in (*result.sets, result.mean)}
-        lines.append(
-            _row(result.model, _classes(result.model), *(_cell(own.get(key)) for key in (*keys, MEAN)))
-        )
+        figures = {one.key: one.figures[published.METRICS[place]] for one in (*result.sets, result.mean)}
+        own = [figures.get(key) for key in (*keys, MEAN)]
+        lines.append(_row(result.model, classes.get(result.model, "-"), *map(_cell, own)))
         if run:
-            theirs = {key: published_cell(result, run, key) for key in (*keys, MEAN)}
-            gaps = {key: _gap(own.get(key), theirs[key]) for key in theirs}
-            lines.append(
-                _row(f"published, {run.name}", str(run.classes or "LDM"), *map(_cell, theirs.values()))
-            )
-            lines.append(_row("difference", "", *gaps.values()))
+            pairs = (published_cell(result, run, key) for key in (*keys, MEAN))
+            theirs = [pair[place] if pair else None for pair in pairs]
+            lines.append(_row(f"published, {run.name}", str(run.classes or "LDM"), *map(_cell, theirs)))
+            lines.append(_row("difference", "", *map(_gap, own, theirs)))
     return lines
 
 
@@ -123,29 +138,21 @@ def percent(fraction: float) -> str:
     return str(Decimal(f"{100 * fraction:.6f}").quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
-def _cell(pair: tuple[float, float] | None) -> str:
-    """``ACC/AP``."""
-    return "/".join(map(percent, pair)) if pair else "-"
+def _cell(fraction: float | None) -> str:
+    return "-" if fraction is None else percent(fraction)
 
 
-def _gap(own: tuple[float, float] | None, theirs: tuple[float, float] | None) -> str:
-    if not own or not theirs:
+def _gap(own: float | None, theirs: float | None) -> str:
+    if own is None or theirs is None:
         return "-"
-    gaps = (percent(a - b) for a, b in zip(own, theirs, strict=True))
-    return "/".join(
-        gap if gap.startswith("-") else f"+{gap}" for gap in (g.replace("-0.0", "0.0") for g in gaps)
-    )
-
-
-def _classes(model: str) -> str:
-    """Number of ProGAN classes that a catalog head was trained on, as the paper's second column."""
-    known = {"rine-1class": "1", "rine-2class": "2", "rine-4class": "4", "rine-ldm": "LDM"}
-    return known.get(model, "-")
+    gap = percent(own - theirs)
+    return gap if gap.startswith("-") and gap != "-0.0" else f"+{gap.removeprefix('-')}"
 
 
 def _remarks(found: Sequence[ModelResult], config: ResultsConfig, compared: Compared) -> list[str]:
-    cells = f"accuracy at a threshold of {config.threshold:g} / average precision, in percent"
-    lines = [f"Cells: {cells}. AVG: mean over the sets of the row."]
+    lines = [
+        f"In percent; accuracy at a threshold of {config.threshold:g}. AVG: mean over the sets of the row."
+    ]
     for result in found:
         crops = {"ten": "ten crops", "center": "centre crop"}.get(result.crops, result.crops)
         how = ", ".join(filter(None, (crops, result.perturbation and f"perturbed: {result.perturbation}")))
@@ -164,9 +171,10 @@ def _remarks(found: Sequence[ModelResult], config: ResultsConfig, compared: Comp
 def _published_remarks(found: Sequence[ModelResult], compared: Compared) -> list[str]:
     lines = ["Differences are in percentage points, this result minus the published one."]
     for name, run in compared.items():
+        accuracy, precision = map(percent, run.mean())
         lines.append(
-            f"Published, {run.name}: {_cell(run.mean())} over its own {len(run.figures)} sets; "
-            "the configuration was chosen on these very sets."
+            f"Published, {run.name}: accuracy {accuracy}, average precision {precision} over its own "
+            f"{len(run.figures)} sets; the configuration was chosen on these very sets."
         )
         perturbation = next(result.perturbation for result in found if result.model == name)
         if perturbation in ("compress", "combined"):
@@ -174,8 +182,11 @@ def _published_remarks(found: Sequence[ModelResult], compared: Compared) -> list
                 "The published figures under JPEG were made at quality 95, not 10 to 74 as here; "
                 f"`--perturb {perturbation}-published` does the same as theirs."
             )
-    averages = (f"{one.method} {one.accuracy:.1f}/{one.precision:.1f}" for one in published.COMPETITORS)
-    lines.append(f"Other methods over the 20 sets, averages in the paper: {'; '.join(averages)}.")
+    averages = (f"{one.method} {one.accuracy:.1f} and {one.precision:.1f}" for one in published.COMPETITORS)
+    lines.append(
+        "Other methods over the 20 sets, the paper's average accuracy and average precision: "
+        f"{'; '.join(averages)}."
+    )
     return lines
 
 

@@ -25,7 +25,7 @@ class Kind:
 
     Attributes:
         key: folder as the authors' code calls it, without ``diffusion_datasets/``.
-        title: column title (paper, tables 1 and 2).
+        title: column title, as in the paper's Table 2.
         family: ``gan``, ``deepfake``, ``low-level``, ``perceptual`` or ``diffusion``.
         reals: folder whose ``0_real`` holds the real pictures; empty: the set's own.
         classes: whether class folders lie between the set's folder and ``0_real``, ``1_fake``.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sidscan.cli import options
 from sidscan.errors import ExitCode, UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OWN_RUN = ""  # of --compare: the published run of the model itself
+_ALSO_OF_SCORES = {"seed"}  # of the parameters that the command takes together, as `choices`
 _PERTURBATIONS = (
     *("blur", "crop", "compress", "noise", "combined"),
     *("compress-published", "combined-published"),
@@ -73,7 +75,7 @@ _PERTURBATIONS = (
     type=click.IntRange(min=0),
     default=2000,
     show_default=True,
-    help="Pictures in the feature-space plot; each costs one more pass. 0: no such plot.",
+    help="Pictures in the feature-space plots, of 6 models at most; each costs one more pass. 0: none.",
 )
 @click.option("--skip-unreadable", is_flag=True, help="Leave unreadable pictures out, counted, and go on.")
 @click.option("--fresh", is_flag=True, help="Forget the scores in --out and start over.")
@@ -111,6 +113,8 @@ def command(
          that can't be read                 7  a result can't be written
       3  done; pictures were left out       130  interrupted; run again to continue
     """
+    if scores:
+        _refuse_of_pictures(choices)
     from sidscan.training.extras import need
 
     for module in ("sklearn", *(["matplotlib"] if plots else [])):
@@ -123,13 +127,14 @@ def command(
     if run and compare is not None:  # an unknown run, too, is found out before
         models = [detector.name for detector in run.runtime.detectors]
         tables.compare(models, run.config.perturbation, compare, run.runs)
-    rows = _consume(run, quiet) if run else _read(scores, out, choices)
+    rows = _consume(run, quiet) if run else _read(scores, out)
     found = results.results(rows, config)
     compared: dict[str, PublishedRun] = {}
     if compare is not None:
         models = [one.model for one in found]
         compared = tables.compare(models, found[0].perturbation, compare, run.runs if run else None)
-    click.echo(report.write_tables(out, found, config, compared), nl=False)
+    classes = run.classes if run else None
+    click.echo(report.write_tables(out, found, config, compared, classes), nl=False)
     if plots:
         report.write_plots(out, found, config, compared)
     if plots and run:
@@ -190,16 +195,25 @@ def _find(choices: dict[str, Any]) -> tuple[Found, list[Path]]:
     return testsets.find(tests, choices["layout"], testsets.parse_keys(choices["sets"])), [tests]
 
 
-def _read(scores: Path | None, out: Path, choices: dict[str, Any]) -> pd.DataFrame:
-    """Scores that were made before; pictures and models have no part in it."""
+def _refuse_of_pictures(choices: dict[str, Any]) -> None:
+    """With --scores there is nothing that an option of pictures or models could do."""
+    context = click.get_current_context()
+    given = [
+        "TESTS" if isinstance(parameter, click.Argument) else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in choices.keys() - _ALSO_OF_SCORES
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(f"--scores takes no pictures and no model ({', '.join(given)})", "Leave those out.")
+
+
+def _read(scores: Path | None, out: Path) -> pd.DataFrame:
+    """Scores that were made before."""
     from sidscan.training import files
     from sidscan.training import scores as score_files
 
     assert scores
-    names = ("tests", "real", "synthetic", "models", "encoder", "sets", "perturbation", "crops")
-    given = [name for name in names if choices[name]]
-    if given:
-        raise UsageError(f"--scores takes no pictures and no model ({', '.join(given)})", "Leave those out.")
     rows = score_files.read(scores)
     files.make_folder(out)
     return rows
@@ -216,11 +230,11 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
             for count in evaluation:
                 done += count
                 bar.update(count)
+            return evaluation.rows()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
         _say(f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues")
         raise
-    return evaluation.rows()
 
 
 def _say(words: str) -> None:

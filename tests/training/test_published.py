@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
 from sidscan.errors import UsageError
 from sidscan.training import published
+from sidscan.training.recipe import PRESETS
 from sidscan.training.testsets import CNNDETECTION, SYNTHBUSTER
 
 
@@ -91,6 +93,9 @@ RECIPE = {
     "projected": 1024,
     "epochs": 1,
     "share": 1.0,
+    "lr": 1e-3,
+    "batch": 128,
+    "reduce_at": [6, 11],
 }
 FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
 
@@ -105,6 +110,9 @@ FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
         ("clip-vit-l14", {"share": 0.5}, {}, "dataset_size:4:0.5"),
         ("clip-vit-l14", {"share": 0.5, "xi": 0.4}, {}, None),
         ("clip-vit-l14", {"xi": 0.3}, {}, None),
+        ("clip-vit-l14", {"lr": 1e-4}, {}, None),
+        ("clip-vit-l14", {"batch": 64}, {}, None),
+        ("clip-vit-l14", {"epochs": 15, "reduce_at": [3]}, {}, None),
         ("clip-vit-l14", {}, {"classes": ["dog"]}, None),
         ("clip-vit-l14", {"head": "fpn"}, {}, None),
         ("clip-vit-l14", {"epochs": 3}, {"layout": "ldm", "classes": []}, "diffusion:ViT-L/14:0.2:2:1024:3"),
@@ -115,6 +123,32 @@ def test_a_checkpoint_is_matched_to_the_run_of_its_configuration(
 ) -> None:
     found = published.of_training(encoder, {"recipe": {**RECIPE, **changed}, **FOUR, **facts})
     assert (found.name if found else None) == run
+
+
+@pytest.mark.parametrize("lacking", sorted(RECIPE))
+def test_a_recipe_that_does_not_state_everything_matches_nothing(lacking: str) -> None:
+    recipe = {name: value for name, value in RECIPE.items() if name != lacking}
+    assert published.of_training("clip-vit-l14", {"recipe": recipe, **FOUR}) is None
+
+
+def test_what_training_records_is_matched() -> None:
+    facts = {"recipe": asdict(PRESETS["progan-4class"].recipe), **FOUR}
+    assert published.of_training("clip-vit-l14", facts) == published.find("progan-4class")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (FOUR, "4"),
+        ({"layout": "cnndetection", "classes": ["horse"]}, "1"),
+        ({"layout": "ldm", "classes": []}, "LDM"),
+        ({"layout": "cnndetection", "classes": []}, "-"),
+        ({"layout": "cnndetection", "classes": "horse"}, "-"),
+        ({}, "-"),
+    ],
+)
+def test_classes_as_a_checkpoint_states_them(facts: dict[str, object], words: str) -> None:
+    assert published.classes(facts) == words
 
 
 def test_a_checkpoint_without_facts_matches_nothing() -> None:
