@@ -45,11 +45,12 @@ def weights_in_half(model: Any) -> Any:
     from onnx import TensorProto, numpy_helper
 
     encoder = {name for node in model.graph.node if _of_encoder(node) for name in node.input}
-    others = {name for node in model.graph.node if node.name and not _of_encoder(node) for name in node.input}
+    heads = {name for node in model.graph.node if "heads." in _scope(node) for name in node.input}
     casts = []
     for tensor in model.graph.initializer:
         name = tensor.name
-        if tensor.data_type != TensorProto.FLOAT or name in others or not _used(name, encoder):
+        own = name.startswith("encoders.") or name in encoder or f"{name}.fp16" in encoder
+        if tensor.data_type != TensorProto.FLOAT or name in heads or not own:
             continue
         values = numpy_helper.to_array(tensor)
         if values.size >= SMALLEST and np.abs(values).max() <= _LARGEST_HALF:
@@ -59,18 +60,16 @@ def weights_in_half(model: Any) -> Any:
     return model
 
 
-def _used(name: str, encoder: set[str]) -> bool:
-    """Whether an encoder reads a tensor, itself or as fp16."""
-    return name in encoder or f"{name}.fp16" in encoder
-
-
 def _of_encoder(node: Any) -> bool:
-    scope = next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")
-    return "encoders." in scope
+    return "encoders." in _scope(node)
+
+
+def _scope(node: Any) -> str:
+    """The modules a node comes from; empty for those that only prepare weights."""
+    return next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")
 
 
 def _cast(name: str, result: str, kind: int) -> Any:
-    """A cast without a name, by which `weights_in_half` knows it for one of ours."""
     from onnx import helper
 
     return helper.make_node("Cast", [name], [result], to=kind)
