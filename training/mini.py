@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -51,6 +52,7 @@ REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small
 SYNTHETIC_SHARE = 0.1  # of the covariance; the rest is of photographs, which schools must stand out from
 CONSENSUS = 1.0  # weight of the mean reading of all schools beside the highest one
 ENTRANTS = 32  # schools that the head can rank in its five rounds
+LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
 CHUNK = 64  # windows whose statistics are held as float32 at a time
 FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
 VERSION = "3"
@@ -232,9 +234,9 @@ def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
     shrunk = [synthetic.mean + (own - synthetic.mean) * n / (n + SHRINKAGE) for n, own in schools]
     differences = torch.stack(shrunk) - mean
     whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
-    whole /= ((whole @ spread) * whole).sum(dim=1, keepdim=True).sqrt()
+    whole /= deviations(whole, spread)[:, None]
     places = torch.split(torch.arange(len(mean)), encoder.widths)
-    spreads = [((whole[:, p] @ spread[p][:, p]) * whole[:, p]).sum(dim=1).sqrt() for p in places]
+    spreads = [deviations(whole[:, place], spread[place][:, place]) for place in places]
     importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
     encoder.project = nn.ModuleList(
         linear(whole[:, place] / share[:, None], -(whole[:, place] @ mean[place]) / share)
@@ -242,6 +244,12 @@ def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
     )
     encoder.width = len(whole)
     return importance
+
+
+def deviations(directions: Tensor, covariance: Tensor) -> Tensor:
+    """Standard deviation along every direction (n, statistics); a trace where few windows have none. (n,)."""
+    variance = ((directions @ covariance) * directions).sum(dim=1)
+    return variance.clamp_min(1e-5 * (directions * directions).sum(dim=1)).sqrt()
 
 
 @torch.no_grad()
@@ -285,22 +293,16 @@ def balanced(weights: Tensor, labels: Tensor) -> Tensor:
 
 
 def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
-    """Logistic regression of the label on the evidence: slope, bias."""
-    line = torch.zeros(2, requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
+    """Logistic regression of the label on the evidence: slope, bias.
+
+    Fitted in standard deviations and with a trace of ridge, so that it ends where the labels don't overlap.
+    """
+    scale = float(unseen.std())
     weights = balanced(described.weights, described.labels)[:, None].expand_as(unseen) / unseen.shape[1]
     labels = described.labels[:, None].expand_as(unseen)
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        logits = line[0] * unseen + line[1]
-        value = functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    slope, bias = line.tolist()
-    return slope, bias
+    values, truth, shares = (part.double().flatten().numpy() for part in (unseen / scale, labels, weights))
+    line = LogisticRegression(C=LOOSENESS).fit(values[:, None], truth, shares)
+    return float(line.coef_[0, 0]) / scale, float(line.intercept_[0])
 
 
 @torch.no_grad()
