@@ -27,7 +27,19 @@ from .card_text import render
 from .conditions import CONDITIONS
 from .corpus import FOLDS, Window, fold_of_repo, read_manifest
 from .metrics import Scores, auroc, figures
-from .mini import COMMAND, CONSENSUS, FILE, FOLD_FILE, HISTORIES, PENALTY, Scorer, in_processes, load
+from .mini import (
+    COMMAND,
+    CONSENSUS,
+    COPIES,
+    FILE,
+    FOLD_FILE,
+    HISTORIES,
+    PENALTY,
+    SYNTHETIC_SHARE,
+    Scorer,
+    in_processes,
+    load,
+)
 
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
@@ -173,7 +185,9 @@ def make_card(corpus: Path, weights: Path, work: Path, workers: int) -> Json:
         "training": {
             "command": COMMAND,
             "histories": HISTORIES,
+            "copies": COPIES,
             "penalty": PENALTY,
+            "synthetic_share": SYNTHETIC_SHARE,
             "consensus": CONSENSUS,
         },
         "importance": _importance(encoder, head),

@@ -29,6 +29,7 @@ SOFTENED = 0.12  # share blurred by a Gaussian of radius up to 1.2 px
 SHARPENED = 0.08  # share unsharp-masked
 RECOLOURED = 0.3  # share with changed brightness, contrast and saturation
 COLOUR_RANGE = (0.75, 1.3)  # enhancement factor, 1 changes nothing
+RESAVED = (60, 90)  # libjpeg quality of a picture uploaded once more and otherwise left alone, inclusive
 NOISY = 0.05  # share with added Gaussian noise, sigma up to 4 grey levels
 
 
@@ -48,6 +49,12 @@ def live_through(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     elif draw < JPEG + WEBP:
         image = _recoded(image, "WEBP", quality=_quality(rng))
     return np.asarray(image)
+
+
+def resaved(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Saved once as JPEG of a medium quality, chroma halved (4:2:0): what most sites do to an upload."""
+    quality = int(rng.integers(RESAVED[0], RESAVED[1] + 1))
+    return np.asarray(_recoded(Image.fromarray(pixels), "JPEG", quality=quality, subsampling=2))
 
 
 def random_crop(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels:

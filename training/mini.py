@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -40,18 +41,21 @@ from sidscan.readers.views import SIDE, cut
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_manifest
-from .histories import live_through, random_crop
+from .histories import live_through, random_crop, resaved
 
 SEED = 0
 HISTORIES = 8  # random histories of every training window
-PENALTY = 0.5  # on squared coefficients, in units of a standardised statistic's variance
+COPIES = 3  # further histories of it, saved once more as JPEG and otherwise left alone
+PENALTY = 0.05  # on squared coefficients, in units of a standardised statistic's variance
 SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
 REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
-CONSENSUS = 0.5  # weight of the mean reading of all schools beside the highest one
+SYNTHETIC_SHARE = 0.1  # of the covariance; the rest is of photographs, which schools must stand out from
+CONSENSUS = 1.0  # weight of the mean reading of all schools beside the highest one
 ENTRANTS = 32  # schools that the head can rank in its five rounds
+LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
 CHUNK = 64  # windows whose statistics are held as float32 at a time
 FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
-VERSION = "2"
+VERSION = "3"
 FILE = "mini.safetensors"
 FOLD_FILE = "fold-{}.safetensors"
 COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights --folds FOLDS"
@@ -85,7 +89,7 @@ def one_thread() -> None:
 
 
 class Describer:
-    """(index, window) -> float16 statistics of HISTORIES random histories, (HISTORIES, statistics).
+    """(index, window) -> float16 statistics of its histories, (HISTORIES + COPIES, statistics).
 
     Every window has its own random generator, so the result does not depend on the number of workers.
     """
@@ -99,6 +103,7 @@ class Describer:
         rng = np.random.default_rng([SEED, index])
         pixels = decode(self.corpus, window)
         crops = [random_crop(live_through(pixels, rng), SIDE, rng) for _ in range(HISTORIES)]
+        crops += [random_crop(resaved(pixels, rng), SIDE, rng) for _ in range(COPIES)]
         views = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             return torch.cat(self.encoder.describe(views), dim=1).half().numpy()
@@ -213,24 +218,25 @@ def sums(encoder: MiniEncoder, described: Described) -> Sums:
 def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
     """Set ``encoder.project``: one linear discriminant over all depths per school of synthesis.
 
-    A school is a synthetic repository. Its discriminant separates it from all photographs with the pooled
-    covariance of both labels, and reads in standard deviations above the average photograph. Every depth
-    gets its share, divided by the share's importance (its part of the sum of all shares' standard
-    deviations over photographs), so that the features of all depths have one size.
+    A school is a synthetic repository. Its discriminant separates it from all photographs with the
+    covariance of both labels, above all theirs, and reads in standard deviations above the average
+    photograph. Every depth gets its share, divided by the share's importance (its part of the sum of all
+    shares' standard deviations over photographs), so that the features of all depths have one size.
 
     Returns:
         importance (blocks, schools); features weighed by it sum to the readings.
     """
     real, synthetic = reduce(add, [fold.real for fold in folds]), reduce(add, [f.synthetic for f in folds])
     mean, spread = real.mean, real.covariance
-    pooled = (spread + synthetic.covariance) / 2 + PENALTY * torch.eye(len(mean))
+    pooled = (1 - SYNTHETIC_SHARE) * spread + SYNTHETIC_SHARE * synthetic.covariance
+    pooled += PENALTY * torch.eye(len(mean))
     schools = [school for fold in folds for school in fold.schools]
     shrunk = [synthetic.mean + (own - synthetic.mean) * n / (n + SHRINKAGE) for n, own in schools]
     differences = torch.stack(shrunk) - mean
     whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
-    whole /= ((whole @ spread) * whole).sum(dim=1, keepdim=True).sqrt()
+    whole /= deviations(whole, spread)[:, None]
     places = torch.split(torch.arange(len(mean)), encoder.widths)
-    spreads = [((whole[:, p] @ spread[p][:, p]) * whole[:, p]).sum(dim=1).sqrt() for p in places]
+    spreads = [deviations(whole[:, place], spread[place][:, place]) for place in places]
     importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
     encoder.project = nn.ModuleList(
         linear(whole[:, place] / share[:, None], -(whole[:, place] @ mean[place]) / share)
@@ -238,6 +244,12 @@ def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
     )
     encoder.width = len(whole)
     return importance
+
+
+def deviations(directions: Tensor, covariance: Tensor) -> Tensor:
+    """Standard deviation along every direction (n, statistics); a trace where few windows have none. (n,)."""
+    variance = ((directions @ covariance) * directions).sum(dim=1)
+    return variance.clamp_min(1e-5 * (directions * directions).sum(dim=1)).sqrt()
 
 
 @torch.no_grad()
@@ -281,22 +293,16 @@ def balanced(weights: Tensor, labels: Tensor) -> Tensor:
 
 
 def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
-    """Logistic regression of the label on the evidence: slope, bias."""
-    line = torch.zeros(2, requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
+    """Logistic regression of the label on the evidence: slope, bias.
+
+    Fitted in standard deviations and with a trace of ridge, so that it ends where the labels don't overlap.
+    """
+    scale = float(unseen.std())
     weights = balanced(described.weights, described.labels)[:, None].expand_as(unseen) / unseen.shape[1]
     labels = described.labels[:, None].expand_as(unseen)
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        logits = line[0] * unseen + line[1]
-        value = functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    slope, bias = line.tolist()
-    return slope, bias
+    values, truth, shares = (part.double().flatten().numpy() for part in (unseen / scale, labels, weights))
+    line = LogisticRegression(C=LOOSENESS).fit(values[:, None], truth, shares)
+    return float(line.coef_[0, 0]) / scale, float(line.intercept_[0])
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sidscan.training.corpus import Pixels
-from sidscan.training.histories import SCALES, live_through, random_crop, zero_padded
+from sidscan.training.histories import SCALES, live_through, random_crop, resaved, zero_padded
 
 
 def picture(height: int, width: int) -> Pixels:
@@ -34,6 +34,15 @@ def test_some_histories_change_nothing_and_most_do() -> None:
     window = picture(64, 64)
     same = [np.array_equal(live_through(window, np.random.default_rng(seed)), window) for seed in range(200)]
     assert 10 <= sum(same) <= 70
+
+
+def test_saving_once_more_changes_pixels_but_not_their_places() -> None:
+    window = np.full((40, 50, 3), 90, dtype=np.uint8)
+    window[:, 25:] = 160
+    first, second = (resaved(window, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, window)
+    assert np.abs(first.astype(int) - window).max() < 40
 
 
 def test_random_crop_cuts_from_the_picture_or_its_mirror_image() -> None:
