@@ -33,6 +33,10 @@ _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"
 _LDM = "latent_diffusion_trainingset"
 _LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
 
+_LAYOUT_AND_CLASSES = (
+    f"{_LAYOUT} --classes chooses other classes than the preset's; 'all' takes those there are."
+)
+
 
 @dataclass(frozen=True)
 class Example:
@@ -52,7 +56,7 @@ def cnndetection(data: Path, classes: Sequence[str], part: Part = "train") -> li
     examples = []
     for name in classes:
         for folder, synthetic in (("0_real", False), ("1_fake", True)):
-            found = pictures(data / part / name / folder, _LAYOUT)
+            found = pictures(data / part / name / folder, _LAYOUT_AND_CLASSES)
             examples += [Example(path, synthetic, name) for path in found]
     return examples
 

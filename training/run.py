@@ -98,11 +98,12 @@ class Run:
         except (_Stopped, SidscanError) as error:
             if isinstance(error, Diverged):
                 raise
-            unfinished.save(self)
-            say(
-                f"stopped after {self._where()}; kept in {unfinished.path}, "
-                "the same command (without --fresh) goes on"
-            )
+            if self.position != Position():  # else there is nothing to keep
+                unfinished.save(self)
+                say(
+                    f"stopped after {self._where()}; kept in {unfinished.path}, "
+                    "the same command (without --fresh) goes on"
+                )
             if isinstance(error, _Stopped):
                 raise KeyboardInterrupt from None
             raise

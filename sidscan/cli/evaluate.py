@@ -187,7 +187,9 @@ def _find(choices: dict[str, Any]) -> tuple[Found, list[Path]]:
                 "--sets and --layout are of TESTS", "Leave them out with --real and --synthetic."
             )
         return testsets.pair(real, synthetic), [real, synthetic]
-    if not tests or real or synthetic:
+    if tests and (real or synthetic):
+        raise UsageError("TESTS and --real, --synthetic exclude one another", "Leave one of them out.")
+    if not tests:
         raise UsageError(
             "it is not clear which pictures are meant",
             "Name TESTS, or both --real and --synthetic, or --scores.",

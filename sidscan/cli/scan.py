@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,18 +63,19 @@ def command(
     say = _silent if quiet else _say
 
     run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
-    try:
-        announce(run, say)
-        consume(run, run.counts(), quiet)
-        reports.write(writers, run.journal)
-    except KeyboardInterrupt:
-        _say(_interrupted(run.counts(), journal))
-        raise
-    say(_summary(run.journal.findings(), run.counts()))
-    if run.calibrations:
-        say(_flagged(run))
-    say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
-    return _exit_code(run.counts())
+    with closing(run.journal):
+        try:
+            announce(run, say)
+            consume(run, run.counts(), quiet)
+            reports.write(writers, run.journal)
+        except KeyboardInterrupt:
+            _say(_interrupted(run.counts(), journal))
+            raise
+        say(_summary(run.journal.findings(), run.counts()))
+        if run.calibrations:
+            say(_flagged(run))
+        say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
+        return _exit_code(run.counts())
 
 
 def announce(run: Scan, say: Callable[[str], None]) -> None:

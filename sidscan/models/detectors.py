@@ -166,7 +166,14 @@ class Encoders:
         Raises:
             ModelError: neither the store nor ``file`` holds it.
         """
-        if self.file is not None and hash_file(self.file, "sha256")["sha256"] == sha256:
+        if self.file is not None:
+            given = hash_file(self.file, "sha256")["sha256"]
+            if given != sha256:
+                raise DigestMismatch(
+                    f"{self.file} is not the encoder {name} that this checkpoint was trained on: "
+                    f"sha256 {given}, expected {sha256}",
+                    "Name the weights that it was trained on, whole and unchanged.",
+                )
             return self.given()[0], "file given by the user"
         if name in self.store.catalog and self.store.installed(name):
             encoder, installed = self.installed(name)

@@ -106,12 +106,13 @@ def _session(path: Path, device: str) -> Any:
     wanted = _PROVIDERS[device]
     if wanted not in ort.get_available_providers():
         raise RuntimeUnavailable(f"this build of onnxruntime has no {wanted}", _REMEDIES[device])
+    ort.set_default_logger_severity(4)  # what fails is told below, in our words
     if device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
         ort.preload_dlls(
             directory=""
         )  # the libraries that pip installed; without them the CPU would stand in
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # what fails is told below
+    options.log_severity_level = 4
     if device == "cpu":
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one thread per part
     try:

@@ -128,13 +128,19 @@ def test_another_encoder_is_refused(sidscan: Run, tmp_path: Path, encoder: Path)
     other = tmp_path / "other.safetensors"
     state = random_clip(**CLIP, seed=5)
     save_file({f"visual.{name}": tensor for name, tensor in state.items()}, other)
-    for arguments in ((), ("--encoder", other)):
-        ended = sidscan("scan", folder(tmp_path / "images"), "--model", model, *arguments)
-        assert ended.code == 4
-        assert ended.err == (
-            "sidscan: this checkpoint was trained on the encoder small-clip.safetensors with sha256 "
-            f"{sha256}, which is not here\nName its weights with --encoder FILE.\n"
-        )
+    ended = sidscan("scan", folder(tmp_path / "images"), "--model", model)
+    assert ended.code == 4
+    assert ended.err == (
+        "sidscan: this checkpoint was trained on the encoder small-clip.safetensors with sha256 "
+        f"{sha256}, which is not here\nName its weights with --encoder FILE.\n"
+    )
+    given = hashlib.sha256(other.read_bytes()).hexdigest()
+    ended = sidscan("scan", tmp_path / "images", "--model", model, "--encoder", other)
+    assert ended.code == 4
+    assert ended.err == (
+        f"sidscan: {other} is not the encoder small-clip.safetensors that this checkpoint was trained on: "
+        f"sha256 {given}, expected {sha256}\nName the weights that it was trained on, whole and unchanged.\n"
+    )
 
 
 def test_a_head_that_does_not_fit_its_encoder(sidscan: Run, tmp_path: Path, encoder: Path) -> None:

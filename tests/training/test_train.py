@@ -303,6 +303,7 @@ def test_what_would_have_no_effect_is_refused(
 
 
 LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
+CLASSES = " --classes chooses other classes than the preset's; 'all' takes those there are."
 
 
 def test_a_wrong_layout(sidscan: Run, train: Run, made: Made, tmp_path: Path) -> None:
@@ -311,10 +312,10 @@ def test_a_wrong_layout(sidscan: Run, train: Run, made: Made, tmp_path: Path) ->
         path.unlink()
     (folder / "notes.txt").write_text("no picture")
     ended = train(tmp_path / "out")
-    assert (ended.code, ended.err) == (2, f"sidscan: {folder} holds no picture\n{LAYOUT}\n")
+    assert (ended.code, ended.err) == (2, f"sidscan: {folder} holds no picture\n{LAYOUT}{CLASSES}\n")
     ended = sidscan("train", made.data, "--encoder", made.encoder, "--out", tmp_path / "out")
     missing = made.data / "train" / "car" / "0_real"
-    assert (ended.code, ended.err) == (2, f"sidscan: {missing} is not there\n{LAYOUT}\n")
+    assert (ended.code, ended.err) == (2, f"sidscan: {missing} is not there\n{LAYOUT}{CLASSES}\n")
     ended = sidscan("train", tmp_path, "--classes", "all", "--out", tmp_path / "out")
     assert (ended.code, ended.err) == (2, f"sidscan: {tmp_path / 'train'} holds no class folder\n{LAYOUT}\n")
 
