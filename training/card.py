@@ -9,7 +9,6 @@ part in. mini.json holds every figure; mini.md is rendered from it. Run again, b
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from sidscan.models.heads import RineHead
 from .card_text import render
 from .conditions import CONDITIONS
 from .corpus import FOLDS, Window, fold_of_repo, read_manifest
+from .files import write_json, write_text
 from .metrics import Scores, auroc, figures
 from .mini import (
     COMMAND,
@@ -240,8 +240,8 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> Json:
 def main(corpus: Path, weights: Path, work: Path, workers: int) -> None:
     """Evaluate the mini detector's folds on CORPUS; write mini.json and mini.md into the folder WEIGHTS."""
     card = make_card(corpus, weights / FILE, work, workers)
-    (weights / "mini.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    (weights / "mini.md").write_text(render(card), encoding="utf-8")
+    write_json(weights / "mini.json", card)
+    write_text(weights / "mini.md", render(card))
 
 
 if __name__ == "__main__":

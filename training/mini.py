@@ -41,6 +41,7 @@ from sidscan.readers.views import SIDE, cut
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_manifest
+from .files import make_folder, replacing
 from .histories import live_through, random_crop, resaved
 
 SEED = 0
@@ -412,9 +413,9 @@ def save(path: Path, encoder: MiniEncoder, head: RineHead, metadata: dict[str, s
     """Write ``encoder.*`` and ``head.*`` as float32 safetensors."""
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata)
-    path.chmod(0o644)  # safetensors makes files private to the user
+    make_folder(path.parent)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def load(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
