@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +16,10 @@ from sidscan._version import __version__
 from sidscan.errors import ModelError, OutputError, UsageError
 from sidscan.files import replacing
 from sidscan.models import detectors
-from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
 from sidscan.models.graphs import INPUT, KEY, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.terminal import Say
 
 from .half import encoder_in_half, weights_in_half
 from .network import Network
@@ -28,8 +28,6 @@ from .parity import Parity, compare
 OPSET = 20  # LayerNormalization as one node (17), and what torch's exporter needs
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 _BATCH = 2  # crops in the example that is traced; 1 would be taken for a constant
-
-Say = Callable[[str], None]
 
 
 class ParityError(ModelError):
@@ -62,9 +60,13 @@ def export(
         OutputError: the file can't be written.
     """
     chosen, _ = detectors.choose(names)
-    loaded = detectors.load(chosen, encoder=encoder)
-    path = out or graph_path([Path(name).name for name in chosen], precision)
+    if out is None and any(name not in CATALOG for name in chosen):
+        raise UsageError(
+            "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
+        )
+    path = out or graph_path(chosen, precision)
     _check_out(path, fresh or out is None)
+    loaded = detectors.load(chosen, encoder=encoder)
     say(f"exporting {', '.join(chosen)} in {precision}")
     network = Network(loaded).eval()
     model = trace(network, [detector.info.name for detector in loaded])
@@ -146,10 +148,18 @@ def census(model: Any) -> str:
 
 
 def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
-    """The bundled encoder measures fine differences of pixels, so of it only the weights are halved."""
-    if any(isinstance(detector.encoder, MiniEncoder) for detector in loaded):
-        return weights_in_half(model)
-    return encoder_in_half(model)
+    """An encoder that loses its meaning in half precision has its weights stored so, and no more.
+
+    Raises:
+        UsageError: detectors of both kinds would go into one file, which states one precision.
+    """
+    kinds = {detector.half for detector in loaded}
+    if len(kinds) > 1:
+        raise UsageError(
+            "the bundled encoder computes in fp32 whatever its file stores, CLIP's in fp16",
+            "Export them apart, or together in fp32.",
+        )
+    return encoder_in_half(model) if kinds == {True} else weights_in_half(model)
 
 
 def _forget_sources(model: Any) -> None:

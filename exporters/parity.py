@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sidscan.models.detectors import SIDE
+
 from .network import Network, logits
 
-SIDE = 224  # pixels
 BATCHES = (1, 3, 10)
 BOUNDS = {"fp32": 1e-3, "fp16": 5e-2}  # largest |difference of logits|, times the larger of 1 and |logit|
 

@@ -31,17 +31,8 @@ from sidscan.models.backbones.mini import (
 from sidscan.models.heads import RineHead
 from sidscan.training.card_text import render
 from sidscan.training.corpus import Window
-from sidscan.training.mini import (
-    CONSENSUS,
-    Described,
-    evidence,
-    fit,
-    load,
-    mean_logit,
-    moments,
-    threshold_of,
-    tournament_head,
-)
+from sidscan.training.mini import load, mean_logit, threshold_of
+from sidscan.training.mini_fit import CONSENSUS, Described, evidence, fit, moments, tournament_head
 
 Network: TypeAlias = tuple[MiniEncoder, RineHead]
 WEIGHTS = Path(sidscan.weights.__path__[0])

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from sidscan.models.detectors import SIDE
+
 Pixels: TypeAlias = NDArray[np.uint8]
 """(height, width, 3), RGB."""
 
-SIDE = 224  # pixels
 BLURRED = 0.5  # share of views
 SIGMA = 3.0  # pixels, upper end
 COMPRESSED = 0.5  # share of views

@@ -29,17 +29,15 @@ from .files import write_json, write_text
 from .metrics import Scores, auroc, figures
 from .mini import (
     COMMAND,
-    CONSENSUS,
     COPIES,
     FILE,
     FOLD_FILE,
     HISTORIES,
-    PENALTY,
-    SYNTHETIC_SHARE,
     Scorer,
     in_processes,
     load,
 )
+from .mini_fit import CONSENSUS, PENALTY, SYNTHETIC_SHARE
 
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0

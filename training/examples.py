@@ -16,6 +16,8 @@ from typing import Literal
 
 from sidscan.errors import UsageError
 
+from .listing import left_out
+
 Part = Literal["train", "val"]
 Layout = Literal["cnndetection", "ldm"]
 
@@ -29,7 +31,6 @@ CLASS_SETS: dict[str, tuple[str, ...]] = {  # paper, section 4; 20: its appendix
         *("train", "tvmonitor"),
     ),
 }
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 _LDM = "latent_diffusion_trainingset"
 _LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
 
@@ -109,16 +110,14 @@ def latent_diffusion(data: Path, part: Part = "train") -> list[Example]:
 
 
 def pictures(folder: Path, remedy: str) -> list[Path]:
-    """The pictures right in ``folder``, sorted; hidden files and other kinds are left out.
+    """The pictures right in ``folder``, sorted; hidden files and what by its name is none are left out.
 
     Raises:
         UsageError: the folder is missing or holds none.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not there", remedy)
-    found = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".")
-    )
+    found = sorted(path for path in folder.iterdir() if path.is_file() and not left_out(path.name))
     if not found:
         raise UsageError(f"{folder} holds no picture", remedy)
     return found

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sidscan import files
 from sidscan.errors import OutputError
-
-Say = Callable[[str], None]
-"""Takes words for the user."""
 
 
 @contextmanager

@@ -15,9 +15,6 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -28,40 +25,32 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from tqdm import tqdm
 
 from sidscan.models import detectors
 from sidscan.models.backbones.mini import MiniEncoder
+from sidscan.models.detectors import SIDE
 from sidscan.models.heads import RineHead
 from sidscan.readers.decode import Picture
-from sidscan.readers.views import SIDE, cut
+from sidscan.readers.views import cut
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_manifest
 from .files import make_folder, replacing
 from .histories import live_through, random_crop, resaved
+from .mini_fit import Described, Network, fit
 
 SEED = 0
 HISTORIES = 8  # random histories of every training window
 COPIES = 3  # further histories of it, saved once more as JPEG and otherwise left alone
-PENALTY = 0.05  # on squared coefficients, in units of a standardised statistic's variance
-SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
 REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
-SYNTHETIC_SHARE = 0.1  # of the covariance; the rest is of photographs, which schools must stand out from
-CONSENSUS = 1.0  # weight of the mean reading of all schools beside the highest one
-ENTRANTS = 32  # schools that the head can rank in its five rounds
-LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
-CHUNK = 64  # windows whose statistics are held as float32 at a time
 FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
 VERSION = "3"
 FILE = "mini.safetensors"
 FOLD_FILE = "fold-{}.safetensors"
 COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights --folds FOLDS"
 
-Network: TypeAlias = tuple[MiniEncoder, RineHead]
 R = TypeVar("R")
 Job: TypeAlias = Callable[[tuple[int, Window]], R]
 
@@ -133,245 +122,6 @@ def in_processes(job: Job[R], windows: Sequence[Window], workers: int, what: str
     """``job((index, window))`` of every window, in order, spread over processes, with a progress bar."""
     with multiprocessing.get_context("spawn").Pool(workers, initializer=one_thread) as pool:
         return list(tqdm(pool.imap(job, enumerate(windows), chunksize=8), total=len(windows), desc=what))
-
-
-@dataclass(frozen=True)
-class Described:
-    """Training data after the encoder's fixed part."""
-
-    statistics: Tensor  # (windows, histories, all depths side by side), float16
-    labels: Tensor  # (windows,), 1.0 for synthetic
-    weights: Tensor  # (windows,), how much each counts
-    folds: Tensor  # (windows,), the fold of its repository
-    repos: Tensor  # (windows,), a number for every repository
-
-    def where(self, chosen: Tensor) -> Described:
-        """The windows that a boolean mask chooses."""
-        everything = (self.statistics, self.labels, self.weights, self.folds, self.repos)
-        return Described(*(values[chosen] for values in everything))
-
-
-def standardise(encoder: MiniEncoder, described: Described) -> None:
-    """Set the encoder's centre and spread to the statistics' mean and standard deviation."""
-    columns = torch.split(described.statistics.flatten(0, 1), encoder.widths, dim=1)
-    for centre, spread, values in zip(encoder.centre, encoder.spread, columns, strict=True):
-        centre.data.copy_(values.float().mean(dim=0))
-        spread.data.copy_(values.float().std(dim=0) + 1e-3)
-
-
-def normalised(encoder: MiniEncoder, statistics: Tensor) -> Tensor:
-    """(windows, histories, all depths side by side), float16 -> the same standardised, float32."""
-    return torch.cat(encoder.normalise(list(torch.split(statistics.float(), encoder.widths, dim=2))), dim=2)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Weighted sums of standardised statistics x; sums of different windows add up."""
-
-    weight: Tensor  # (), of all windows
-    first: Tensor  # (statistics,), of weight * x
-    second: Tensor  # (statistics, statistics), of weight * x x'
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(self.weight + other.weight, self.first + other.first, self.second + other.second)
-
-    @property
-    def mean(self) -> Tensor:
-        """(statistics,)."""
-        return self.first / self.weight
-
-    @property
-    def covariance(self) -> Tensor:
-        """(statistics, statistics)."""
-        return self.second / self.weight - torch.outer(self.mean, self.mean)
-
-
-def moments(encoder: MiniEncoder, described: Described) -> Moments:
-    """The moments of some windows, all histories alike."""
-    size, histories = described.statistics.shape[2], described.statistics.shape[1]
-    first, second = torch.zeros(size), torch.zeros(size, size)
-    for chunk in torch.split(torch.arange(len(described.labels)), CHUNK):
-        values = normalised(encoder, described.statistics[chunk])
-        weighted = (values * described.weights[chunk, None, None] / histories).flatten(0, 1)
-        first += weighted.sum(dim=0)
-        second.addmm_(weighted.T, values.flatten(0, 1))
-    return Moments(described.weights.sum(), first, second)
-
-
-@dataclass(frozen=True)
-class Sums:
-    """All that the projections need to know of the windows of one fold."""
-
-    real: Moments
-    synthetic: Moments
-    schools: tuple[tuple[int, Tensor], ...]  # windows of every synthetic repository, mean statistics
-
-
-def sums(encoder: MiniEncoder, described: Described) -> Sums:
-    """The sums over one fold's windows."""
-    real, synthetic = (described.where(described.labels == label) for label in (0.0, 1.0))
-    repos = [synthetic.where(synthetic.repos == repo) for repo in sorted(set(synthetic.repos.tolist()))]
-    means = [normalised(encoder, repo.statistics).mean(dim=(0, 1)) for repo in repos]
-    sizes = [len(repo.labels) for repo in repos]
-    return Sums(moments(encoder, real), moments(encoder, synthetic), tuple(zip(sizes, means, strict=True)))
-
-
-def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
-    """Set ``encoder.project``: one linear discriminant over all depths per school of synthesis.
-
-    A school is a synthetic repository. Its discriminant separates it from all photographs with the
-    covariance of both labels, above all theirs, and reads in standard deviations above the average
-    photograph. Every depth gets its share, divided by the share's importance (its part of the sum of all
-    shares' standard deviations over photographs), so that the features of all depths have one size.
-
-    Returns:
-        importance (blocks, schools); features weighed by it sum to the readings.
-    """
-    real, synthetic = reduce(add, [fold.real for fold in folds]), reduce(add, [f.synthetic for f in folds])
-    mean, spread = real.mean, real.covariance
-    pooled = (1 - SYNTHETIC_SHARE) * spread + SYNTHETIC_SHARE * synthetic.covariance
-    pooled += PENALTY * torch.eye(len(mean))
-    schools = [school for fold in folds for school in fold.schools]
-    shrunk = [synthetic.mean + (own - synthetic.mean) * n / (n + SHRINKAGE) for n, own in schools]
-    differences = torch.stack(shrunk) - mean
-    whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
-    whole /= deviations(whole, spread)[:, None]
-    places = torch.split(torch.arange(len(mean)), encoder.widths)
-    spreads = [deviations(whole[:, place], spread[place][:, place]) for place in places]
-    importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
-    encoder.project = nn.ModuleList(
-        linear(whole[:, place] / share[:, None], -(whole[:, place] @ mean[place]) / share)
-        for place, share in zip(places, importance, strict=True)
-    )
-    encoder.width = len(whole)
-    return importance
-
-
-def deviations(directions: Tensor, covariance: Tensor) -> Tensor:
-    """Standard deviation along every direction (n, statistics); a trace where few windows have none. (n,)."""
-    variance = ((directions @ covariance) * directions).sum(dim=1)
-    return variance.clamp_min(1e-5 * (directions * directions).sum(dim=1)).sqrt()
-
-
-@torch.no_grad()
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A linear layer with these parameters."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.weight.copy_(weight)
-    layer.bias.copy_(bias)
-    return layer
-
-
-@torch.inference_mode()
-def evidence(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
-    """Highest reading + CONSENSUS * mean reading of the schools, of every history: (windows, histories)."""
-    chunks = []
-    for chunk in torch.split(described.statistics, CHUNK):
-        features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), encoder.widths, dim=1)))
-        readings = (features * importance).sum(dim=1)
-        found = readings.amax(dim=1) + CONSENSUS * readings.mean(dim=1)
-        chunks.append(found.reshape(chunk.shape[:2]))
-    return torch.cat(chunks)
-
-
-def unseen_evidence(encoder: MiniEncoder, described: Described, folds: Mapping[int, Sums]) -> Tensor:
-    """``evidence`` of every window from projections fitted without the fold of its repository.
-
-    On what they were fitted on, projections look better than they are: logits would be overconfident.
-    """
-    unseen = torch.empty(described.statistics.shape[:2])
-    for fold in folds:
-        inside = described.folds == fold
-        importance = fit_projections(encoder, [found for other, found in folds.items() if other != fold])
-        unseen[inside] = evidence(encoder, importance, described.where(inside))
-    return unseen
-
-
-def balanced(weights: Tensor, labels: Tensor) -> Tensor:
-    """``weights`` scaled so that those of each label sum to one half, (windows,)."""
-    synthetic, real = (weights * labels).sum(), (weights * (1 - labels)).sum()
-    return weights * torch.where(labels > 0, 0.5 / synthetic, 0.5 / real)
-
-
-def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
-    """Logistic regression of the label on the evidence: slope, bias.
-
-    Fitted in standard deviations and with a trace of ridge, so that it ends where the labels don't overlap.
-    """
-    scale = float(unseen.std())
-    weights = balanced(described.weights, described.labels)[:, None].expand_as(unseen) / unseen.shape[1]
-    labels = described.labels[:, None].expand_as(unseen)
-    values, truth, shares = (part.double().flatten().numpy() for part in (unseen / scale, labels, weights))
-    line = LogisticRegression(C=LOOSENESS).fit(values[:, None], truth, shares)
-    return float(line.coef_[0, 0]) / scale, float(line.intercept_[0])
-
-
-@torch.no_grad()
-def tournament_head(importance: Tensor, slope: float, bias: float) -> RineHead:
-    """A RINE head: logit = slope * (highest reading + CONSENSUS * mean reading) + bias.
-
-    The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; each of the five behind it plays a round of a knock-out tournament
-    of the schools: max(a, b) = relu(a - b) + relu(b) - relu(-b). Two more units pass the mean by. On so few
-    repositories a head fitted by gradient only learnt less (see the model card), so these parameters are
-    set, not descended to.
-
-    Raises:
-        ValueError: more schools than five rounds can rank.
-    """
-    blocks, schools = importance.shape
-    if schools > ENTRANTS:
-        raise ValueError(f"{schools} schools, but five rounds rank at most {ENTRANTS}")
-    width = 2 * ENTRANTS
-    head = RineHead(blocks, schools, projected=width, layers=3).eval()
-    for parameter in head.parameters():
-        parameter.zero_()
-    halves = torch.cat([torch.eye(schools), -torch.eye(schools)])
-    head.get_parameter("proj1.1.weight")[: len(halves)] = halves
-    for passing in ("proj1.4", "proj1.7"):
-        head.get_parameter(f"{passing}.weight").copy_(torch.eye(width))
-    head.alpha[0, :, : len(halves)] = importance.log().repeat(1, 2)
-    values = functional.pad(halves.T, (0, width - len(halves)))  # how to read each entrant
-    mean = values.mean(dim=0)  # how to read the mean
-    for name in ("proj2.1", "proj2.4", "proj2.7", "head.0", "head.3"):
-        weight, values, mean = _round(values, mean)
-        head.get_parameter(f"{name}.weight").copy_(weight)
-    head.get_parameter("head.6.weight").copy_(slope * (values + CONSENSUS * mean))
-    head.get_parameter("head.6.bias").fill_(bias)
-    return head
-
-
-def _round(values: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One round: values (entrants, width) and mean (width,) read this layer's units, the results the next's.
-
-    Returns:
-        weight (width, width) of the layer between, values of the winners, mean.
-    """
-    width = values.shape[1]
-    one, other = values[0::2], values[1::2]
-    other = torch.cat([other, one[len(other) :]])  # the last of an odd number meets itself
-    games = torch.stack([one - other, other, -other], dim=1).flatten(0, 1)
-    weight = torch.cat([games, mean[None], -mean[None]])
-    winners = torch.kron(torch.eye(len(one)), torch.tensor([[1.0, 1.0, -1.0]]))
-    passed = torch.tensor([0.0] * len(games) + [1.0, -1.0])
-    return (
-        functional.pad(weight, (0, 0, 0, width - len(weight))),
-        functional.pad(winners, (0, width - winners.shape[1])),
-        functional.pad(passed, (0, width - len(passed))),
-    )
-
-
-def fit(described: Described) -> Network:
-    """Standardise, fit the projections, then the head that weighs them."""
-    encoder = MiniEncoder().eval()
-    standardise(encoder, described)
-    found = {
-        fold: sums(encoder, described.where(described.folds == fold))
-        for fold in sorted(set(described.folds.tolist()))
-    }
-    slope, bias = calibrate(unseen_evidence(encoder, described, found), described)
-    importance = fit_projections(encoder, list(found.values()))
-    return encoder, tournament_head(importance, slope, bias)
 
 
 def describe(corpus: Path, windows: Sequence[Window], workers: int) -> Described:

@@ -25,12 +25,11 @@ from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, RuntimeUnavailable, UsageError
 from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.detectors import Encoders
+from sidscan.models.detectors import SIDE, Encoders
 from sidscan.models.store import Store
 from sidscan.readers.decode import decoder_name
 from sidscan.runtimes.pytorch import DTYPES, open_device
 
-from .augmentation import SIDE
 from .files import make_folder, replacing, write_json
 from .fit import Shape
 from .views import View, Views

@@ -17,8 +17,8 @@ from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.files import replacing
 from sidscan.models.checkpoints import Checkpoint
+from sidscan.terminal import Say
 
-from .files import Say
 from .fit import Position, Source, Step, batches_of, fit, stacks_of
 from .interrupts import deferred_interrupts
 from .readings import FrozenEncoder

@@ -18,10 +18,11 @@ import torch
 from sidscan.errors import UsageError
 from sidscan.models import checkpoints
 from sidscan.models.checkpoints import Checkpoint
+from sidscan.terminal import Say
 
 from . import recipe as recipes
 from .examples import Layout
-from .files import Say, make_folder, replacing
+from .files import make_folder, replacing
 from .fit import Shape, build, schedule_key
 from .recipe import Recipe
 from .run import Run, Unfinished

@@ -10,12 +10,13 @@ from typing import Literal
 
 from sidscan.errors import UsageError
 
+from .listing import left_out
+
 Layout = Literal["cnndetection", "synthbuster", "pair"]
 
 REAL, SYNTHETIC = "0_real", "1_fake"  # folder names of the published layout
 RAISE = "RAISEpng"  # Synthbuster's real pictures
 PAIR = "pair"
-_NO_PICTURES = (".txt", ".py", ".csv", ".json", ".md", ".zip", ".db", ".ini")
 _SHOWN = 12  # entries of a folder that a message lists
 
 
@@ -249,16 +250,12 @@ def _walk(folder: Path) -> Iterator[Path]:
         raise UsageError(f"can't list {error.filename}: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not _left_out(name)]
-        yield from (Path(place, name) for name in files if not _left_out(name))
-
-
-def _left_out(name: str) -> bool:
-    return name.startswith((".", "__")) or name.lower().endswith(_NO_PICTURES)
+        folders[:] = [name for name in folders if not left_out(name)]
+        yield from (Path(place, name) for name in files if not left_out(name))
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(place for place in folder.iterdir() if place.is_dir() and not _left_out(place.name))
+    return sorted(place for place in folder.iterdir() if place.is_dir() and not left_out(place.name))
 
 
 def _below(path: Path, root: Path) -> str:

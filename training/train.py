@@ -13,10 +13,11 @@ from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.readers.decode import decoder_name
+from sidscan.terminal import Say
 
 from . import examples as sets
 from .examples import Example
-from .files import Say, replacing
+from .files import replacing
 from .fit import Source, reading_of
 from .readings import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 from .recipe import Recipe

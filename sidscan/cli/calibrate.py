@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import options
+from sidscan.cli import options, words
 from sidscan.cli.scan import announce, check_distinct, consume, journal_files
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
@@ -97,14 +97,10 @@ def command(
 
 def _watch(run: Scan) -> None:
     """The scan itself, announced and followed; what gave no score is said at its end."""
-    announce(run, _say)
+    announce(run, words.say)
     consume(run, run.counts(), quiet=False)
     failed = [one for one in run.journal.findings() if one.status is Status.FAILED]
     for one in failed[:_FAILURES_SHOWN]:
-        _say(f"no score: {one.name}: {one.message}")
+        words.say(f"no score: {one.name}: {one.message}")
     if len(failed) > _FAILURES_SHOWN:
-        _say(f"... and {len(failed) - _FAILURES_SHOWN} more")
-
-
-def _say(words: str) -> None:
-    click.echo(safe(words), err=True)
+        words.say(f"... and {len(failed) - _FAILURES_SHOWN} more")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from sidscan.cli import options
+from sidscan.cli import options, words
 from sidscan.errors import ExitCode, UsageError
-from sidscan.terminal import safe
+from sidscan.terminal import Say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +120,7 @@ def command(
         need(module)  # before hours of scoring
     from sidscan.training import report, results, tables  # here: these load numpy, pandas and torch
 
-    say = _silent if quiet else _say
+    say = words.saying(quiet)
     config = results.ResultsConfig(threshold=threshold, fpr=fpr, draws=draws, seed=choices["seed"])
     run = None if scores else _open(out, choices, threshold, say)
     if run and compare is not None:  # an unknown run, too, is found out before
@@ -144,7 +143,7 @@ def command(
     return ExitCode.DONE_WITH_FAILURES if any(one.mean.unreadable for one in found) else ExitCode.DONE
 
 
-def _open(out: Path, choices: dict[str, Any], threshold: float, say: Callable[[str], None]) -> Evaluation:
+def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Evaluation:
     """Find the test sets, load the models, and see what an earlier run has done."""
     from sidscan.training import evaluation
 
@@ -161,7 +160,7 @@ def _open(out: Path, choices: dict[str, Any], threshold: float, say: Callable[[s
     run = evaluation.open_evaluation(
         found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
     )
-    (_say if run.choice.startswith("fallback") else say)(
+    (words.say if run.choice.startswith("fallback") else say)(
         f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
     )
     for detector in run.runtime.detectors:
@@ -235,13 +234,5 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
             return evaluation.rows()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
-        _say(f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues")
+        words.say(f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues")
         raise
-
-
-def _say(words: str) -> None:
-    click.echo(safe(words), err=True)
-
-
-def _silent(words: str) -> None:
-    pass

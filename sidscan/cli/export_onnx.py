@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from sidscan.cli import options, words
 from sidscan.errors import ExitCode
-from sidscan.terminal import safe
 
 
 @click.command("export-onnx")
@@ -20,12 +20,7 @@ from sidscan.terminal import safe
     help="Detector, or checkpoint of `sidscan train`, or a folder of such; repeatable: all go into one file. "
     "[default: as for a scan]",
 )
-@click.option(
-    "--encoder",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Weights of the encoder a checkpoint was trained on, where that is not an installed one.",
-)
+@options.encoder()
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -56,10 +51,7 @@ def command(models: tuple[str, ...], quiet: bool, **choices: Any) -> ExitCode:
     """
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    def say(words: str) -> None:
-        if not quiet:
-            click.echo(safe(words), err=True)
-
+    say = words.saying(quiet)
     path = export(models, say=say, **choices)
     say(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sidscan.cli import words
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.store import BY_USER, Installed, Store
@@ -46,7 +47,7 @@ def list_(as_json: bool) -> None:
     """
     store = Store()
     rows = [_facts(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
-    _say(f"models folder: {store.root}")
+    words.say(f"models folder: {store.root}")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -86,7 +87,7 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     else:
         entries, left_out = entries[:1], entries[1:]
         for encoder in left_out:
-            _say(f"{names[0]} needs {encoder.name} too, which --url does not bring")
+            words.say(f"{names[0]} needs {encoder.name} too, which --url does not bring")
     for entry in entries:
         _pull(store, entry, url)
 
@@ -146,7 +147,7 @@ def verify(names: tuple[str, ...]) -> None:
             rows.append((name, type(error).__name__, "-", "-"))
     _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for fault in faults:
-        _say(str(fault))
+        words.say(str(fault))
     if faults:
         raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
 
@@ -165,7 +166,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
             pulled = store.pull(entry.name, url, progress)
         except KeyboardInterrupt:
             bar.close()
-            _say(f"{entry.name}: what came is kept; the same command goes on from there")
+            words.say(f"{entry.name}: what came is kept; the same command goes on from there")
             raise
     _say_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
@@ -175,12 +176,13 @@ def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
     along = [entry.name for entry in entries if entry.name not in names]
     with_it = f", with the encoder {', '.join(along)}" if along else ""
     total = sum(entry.size for entry in entries if entry.url)
-    _say(f"pulling {', '.join(dict.fromkeys(names))}{with_it}: about {_size(total)} if nothing is here yet")
+    asked = ", ".join(dict.fromkeys(names))
+    words.say(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
 
 
 def _say_installed(installed: Installed, verb: str) -> None:
-    _say(f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}")
-    _say(f"  {installed.path}")
+    words.say(f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}")
+    words.say(f"  {installed.path}")
 
 
 def _is_there(store: Store, name: str) -> bool:
@@ -196,7 +198,7 @@ def _installed(store: Store, name: str) -> Installed | None:
     try:
         return store.installed(name)
     except ModelError as error:
-        _say(str(error))
+        words.say(str(error))
         return None
 
 
@@ -253,7 +255,3 @@ def _size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count} B"
-
-
-def _say(message: str) -> None:
-    click.echo(message, err=True)

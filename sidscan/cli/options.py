@@ -53,6 +53,16 @@ def inputs() -> Decorator:
     )
 
 
+def encoder() -> Decorator:
+    """What checkpoints read."""
+    return click.option(
+        "--encoder",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Weights of the encoder a checkpoint was trained on, where that is not an installed one.",
+    )
+
+
 _PROVIDERS = ("tensorrt", "coreml", "directml")
 
 
@@ -85,12 +95,7 @@ def model(crops: str | None = "ten", crops_shown: str | bool = True, graphs: boo
             + "repeatable: heads on one encoder cost one pass. "
             "[default: rine-4class if installed, else the bundled mini]",
         ),
-        click.option(
-            "--encoder",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Weights of the encoder a checkpoint was trained on, where that is not an installed one.",
-        ),
+        encoder(),
         click.option(
             "--crops",
             type=click.Choice(["ten", "center"]),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import options
+from sidscan.cli import options, words
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.records import Counts, Finding, Status
-from sidscan.terminal import safe
+from sidscan.terminal import Say
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -60,7 +60,7 @@ def command(
     journal = journal or _default_journal(outs)
     own_files = tuple(Path(out) for out in outs if out != "-") + journal_files(journal)
     check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    say = _silent if quiet else _say
+    say = words.saying(quiet)
 
     run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
     with closing(run.journal):
@@ -69,7 +69,7 @@ def command(
             consume(run, run.counts(), quiet)
             reports.write(writers, run.journal)
         except KeyboardInterrupt:
-            _say(_interrupted(run.counts(), journal))
+            words.say(_interrupted(run.counts(), journal))
             raise
         say(_summary(run.journal.findings(), run.counts()))
         if run.calibrations:
@@ -78,9 +78,9 @@ def command(
         return _exit_code(run.counts())
 
 
-def announce(run: Scan, say: Callable[[str], None]) -> None:
+def announce(run: Scan, say: Say) -> None:
     """What is about to happen; that another model stands in is said even to those who asked for quiet."""
-    tell = _say if run.choice.startswith("fallback") else say
+    tell = words.say if run.choice.startswith("fallback") else say
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
     for name, calibration in run.journal.header()["calibrations"].items():
@@ -174,11 +174,3 @@ def _exit_code(counts: Counts) -> ExitCode:
     if counts.scored + counts.failed == 0:
         raise NothingToScan("no picture was found", "Check the path; hidden files and folders need --hidden.")
     return ExitCode.DONE_WITH_FAILURES if counts.failed else ExitCode.DONE
-
-
-def _say(words: str) -> None:
-    click.echo(safe(words), err=True)
-
-
-def _silent(words: str) -> None:
-    pass

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sidscan.cli import training_options as options
+from sidscan.cli import words
 from sidscan.errors import ExitCode
 
 
@@ -68,7 +69,7 @@ def command(
     options.need_training_extra()
     from sidscan.training.studies import recipes_of, run_study  # here: it loads torch
 
-    say = options.saying(quiet)
+    say = words.saying(quiet)
     own = {"cache": cache or out / "readings", "bars": not quiet}
     config = options.config_of(data, preset, classes, {**own, **choices})
     recipes = recipes_of(kind, config.recipe, seeds, config.layout)

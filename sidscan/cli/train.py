@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sidscan.cli import training_options as options
+from sidscan.cli import words
 from sidscan.errors import ExitCode
 
 
@@ -54,7 +55,7 @@ def command(
     options.need_training_extra()
     from sidscan.training.train import train  # here: it loads torch
 
-    say = options.saying(quiet)
+    say = words.saying(quiet)
     config = options.config_of(data, preset, classes, {"bars": not quiet, **choices})
     left_out = train(config, out, say, fresh)
     say(f"checkpoint: {out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from sidscan.cli.options import Decorator, stack
 from sidscan.errors import ExitCode, UsageError
+from sidscan.terminal import Say
 
 if TYPE_CHECKING:
     from sidscan.training.train import TrainConfig
@@ -118,7 +118,7 @@ def need_training_extra() -> None:
         need(module)
 
 
-def ended(left_out: int, say: Callable[[str], None]) -> ExitCode:
+def ended(left_out: int, say: Say) -> ExitCode:
     """The exit code of a run that left out so many pictures."""
     if not left_out:
         return ExitCode.DONE
@@ -155,14 +155,3 @@ def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, A
             raise UsageError(f"--classes has no meaning for the preset {preset}")
         names = classes_in(data) if classes == "all" else tuple(dict.fromkeys(classes.split(",")))
     return TrainConfig(data=data, recipe=made, layout=chosen.layout, classes=names, preset=preset, **choices)
-
-
-def saying(quiet: bool) -> Callable[[str], None]:
-    """Words for standard error, or nothing."""
-    from sidscan.terminal import safe
-
-    def say(words: str) -> None:
-        if not quiet:
-            click.echo(safe(words), err=True)
-
-    return say

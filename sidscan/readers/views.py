@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.config import Crops
+from sidscan.models.detectors import SIDE
 from sidscan.readers.decode import Picture
 from sidscan.records import Views
-
-SIDE = 224  # pixels; the input side of every detector in the catalog
 
 
 def cut(picture: Picture, crops: Crops) -> Views:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sidscan.config import ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
 from sidscan.models import detectors
+from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.graphs import SUFFIX, graph_path
 
@@ -66,6 +67,11 @@ def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
 
 def _kept(config: ScanConfig, names: Sequence[str]) -> Path:
     """The graph of these detectors in the models folder."""
+    if any(name not in CATALOG for name in names):
+        raise UsageError(
+            "--runtime onnx looks for models of the catalog",
+            "Name the exported FILE.onnx itself with --model.",
+        )
     precision = "fp16" if config.precision == "fp16" else "fp32"
     path = graph_path(names, precision)
     if not path.exists():

@@ -18,9 +18,8 @@ from networks import random_clip, random_head
 from pictures import folder
 from safetensors.torch import save_file
 
-from sidscan.errors import DigestMismatch, ModelError
+from sidscan.errors import DigestMismatch, ModelError, UsageError
 from sidscan.exporters import parity
-from sidscan.models import graphs
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.graphs import SEAL_BYTES, check_seal, seal
 from sidscan.models.heads import Head, LinearProbe
@@ -318,8 +317,29 @@ def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_pa
     )
 
 
+def test_a_checkpoint_is_exported_to_a_file_of_ones_own(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder)
+    assert ended.code == 2
+    assert ended.err == (
+        "sidscan: the models folder keeps graphs of the catalog's models alone\nName a file with --out.\n"
+    )
+    images = folder(tmp_path / "i")
+    ended = sidscan("scan", images, "--model", made.models[0], "--encoder", made.encoder, "--runtime", "onnx")
+    assert ended.code == 2
+    assert "--runtime onnx looks for models of the catalog\nName the exported FILE.onnx itself" in ended.err
+
+
+def test_two_kinds_of_half_precision_do_not_share_a_file(made: Made) -> None:
+    from sidscan.exporters.onnx import _halved
+    from sidscan.models import detectors
+
+    loaded = detectors.load([str(made.models[0]), "mini"], encoder=made.encoder)
+    with pytest.raises(UsageError) as refused:
+        _halved(None, loaded)
+    assert refused.value.remedy == "Export them apart, or together in fp32."
+
+
 def test_natural_crops_are_seeded_and_differ() -> None:
     one, same = parity.natural_crops(14), parity.natural_crops(14)
     assert np.array_equal(one, same)
     assert len({crop.tobytes() for crop in one}) == 14
-    assert graphs.INPUT == "crops"

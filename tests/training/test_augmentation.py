@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
+from sidscan.models.detectors import SIDE
 from sidscan.training import augmentation
-from sidscan.training.augmentation import SIDE, blurred, centre_view, training_view
+from sidscan.training.augmentation import blurred, centre_view, training_view
 
 DRAWS = 4000
 

@@ -302,6 +302,22 @@ def test_what_would_have_no_effect_is_refused(
     assert message in ended.err
 
 
+def test_every_preset_is_offered() -> None:
+    """The command line knows them by name, so that its help need not load training."""
+    from sidscan.cli import training_options
+    from sidscan.training.recipe import PRESETS
+
+    assert tuple(PRESETS) == training_options._PRESETS
+
+
+def test_no_picture_is_left_out_for_its_suffix(train: Run, made: Made, tmp_path: Path) -> None:
+    folder = made.data / "train" / "cat" / "0_real"
+    (folder / "000.bmp").rename(folder / "000.jfif")
+    (folder / "notes.txt").write_text("no picture")
+    assert train(tmp_path / "out").code == 0
+    assert checkpoints.read(tmp_path / "out")[0].facts["data"]["real"] == 8
+
+
 LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
 CLASSES = " --classes chooses other classes than the preset's; 'all' takes those there are."
 
