@@ -7,8 +7,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Encoder, Reading
 from sidscan.models.detectors import Detector
+
+
+class Reader(nn.Module):
+    """An encoder with what is read of it, as one module: exporters note every operation's module.
+
+    Args:
+        encoder: a module.
+        readings: in the order of the outputs.
+    """
+
+    def __init__(self, encoder: Encoder, readings: Sequence[Reading]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.readings = tuple(readings)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """Crops (b, 3, 224, 224) uint8 RGB -> readings."""
+        found = self.encoder.read(crops, set(self.readings))
+        return tuple(found[reading] for reading in self.readings)
 
 
 class Network(nn.Module):
@@ -21,23 +40,23 @@ class Network(nn.Module):
     def __init__(self, detectors: Sequence[Detector]) -> None:
         super().__init__()
         encoders = list({id(d.encoder): d.encoder for d in detectors}.values())
-        places = {id(encoder): place for place, encoder in enumerate(encoders)}
-        self.encoders = nn.ModuleList(encoders)
+        read = [
+            sorted({d.head.reads for d in detectors if d.encoder is encoder}) for encoder in encoders
+        ]  # of every encoder
+        self.encoders = nn.ModuleList(Reader(*both) for both in zip(encoders, read, strict=True))
         self.heads = nn.ModuleList(detector.head for detector in detectors)
-        self._reads: list[tuple[int, Reading]] = [
-            (places[id(detector.encoder)], detector.head.reads) for detector in detectors
-        ]
+        owners = [next(i for i, e in enumerate(encoders) if e is d.encoder) for d in detectors]
+        self._places = [
+            (owner, read[owner].index(d.head.reads)) for owner, d in zip(owners, detectors, strict=True)
+        ]  # of every head: which encoder, which of its readings
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per head, float32."""
         pixels = crops.permute(0, 3, 1, 2)
-        read: list[dict[Reading, Tensor]] = []
-        for place, encoder in enumerate(self.encoders):
-            asked = {reading for owner, reading in self._reads if owner == place}
-            read.append(encoder.read(pixels, asked))  # type: ignore[operator]
+        read = [encoder(pixels) for encoder in self.encoders]
         return tuple(
-            head(read[place][reading]).float()
-            for head, (place, reading) in zip(self.heads, self._reads, strict=True)
+            head(read[owner][place]).float()
+            for head, (owner, place) in zip(self.heads, self._places, strict=True)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -112,6 +113,25 @@ def test_patterns_are_counted_inside_only() -> None:
     assert shares.sum() == 1
     assert shares[0, (0 + 2) * 25 + (-1 + 2) * 5 + (-2 + 2)] == 0.5
     assert shares[0, (2 + 2) * 25 + (1 + 2) * 5 + (0 + 2)] == 0.5
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", ["colour", "grey", "grey_noise"])
+def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, kind: str) -> None:
+    """What ONNX Runtime, CUDA and PyTorch add up in other orders, none of them may see otherwise."""
+    encoder, head = shipped
+    pixels = crops(4)
+    if kind.startswith("grey"):
+        pixels = pixels[:, :1].expand(-1, 3, -1, -1).clone()
+    if kind == "grey_noise":
+        pixels = torch.randint(0, 256, (4, 1, 224, 224), dtype=torch.uint8).expand(-1, 3, -1, -1).clone()
+    exact = copy.deepcopy(encoder).double()
+    for (level, what), single, double, spread in zip(
+        encoder.depths, encoder.describe(pixels), exact.describe(pixels), encoder.spread, strict=True
+    ):
+        assert ((single - double).abs() / spread).max() < 5e-3, (level, what)
+    logits = copy.deepcopy(head).double()(exact(pixels))
+    torch.testing.assert_close(head(encoder(pixels)).double(), logits, atol=2e-4, rtol=0)
 
 
 def test_near_contrast_is_a_mean_over_a_square() -> None:

@@ -155,12 +155,12 @@ def test_computes_no_more_than_the_head_needs() -> None:
         "first mlp": first.mlp,
     }.items():
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
-    queries: list[int] = []
-    last.attn.register_forward_pre_hook(lambda _, inputs: queries.append(inputs[0].shape[1]))
+    tokens: list[int] = []
+    last.attn.out_proj.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0].shape[1]))
     with torch.inference_mode():
         encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     assert ran == ["first mlp"]
-    assert queries == [1]
+    assert tokens == [1]
 
 
 def test_the_embedding_is_open_clips_own() -> None:

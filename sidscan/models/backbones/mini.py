@@ -30,6 +30,7 @@ PERIODS = 64  # rhythms looked for: frequencies 1/64 .. 32/64 cycles per pixel
 KINDS = ("luma", "chroma", "contrast", "rhythm", "texture", "colour")
 LIMITS = (0.5, 2.0)  # grey levels; how close coefficients come to zero: mean of min(size, limit)
 FLOOR = 1e-2  # grey levels (or their square), added before logarithms so that flat areas stay finite
+ROOT_FLOOR = 1e-2  # grey levels; below it a square root would blow up the rounding of sums
 BAND_FLOOR = 0.3  # the same for a band's energy, about that of rounding to whole grey levels
 EDGE = 32.0  # grey levels; second differences beyond it are contours, not traces
 LINES = (5, 3, 1)  # every how many-th line of pixels is read for patterns; prime to 8 as well
@@ -53,10 +54,10 @@ KIND_WIDTHS = {
     "colour": COLOURS,
 }
 
-YCBCR = (  # JFIF, without the chroma offset
-    (0.299, 0.587, 0.114),
-    (-0.168736, -0.331264, 0.5),
-    (0.5, -0.418688, -0.081312),
+YCBCR = (  # JFIF's, without the chroma offset, in 1/256: exact in float32, and zero chroma where there is no colour
+    (77 / 256, 150 / 256, 29 / 256),
+    (-43 / 256, -85 / 256, 128 / 256),
+    (128 / 256, -107 / 256, -21 / 256),
 )
 
 
@@ -118,8 +119,14 @@ def differences(planes: Tensor, dim: int, order: int = 1) -> Tensor:
 
 
 def steps(values: Tensor, size: Tensor | float) -> Tensor:
-    """Values in whole sizes, -2 .. 2."""
-    return (values / size).round().clamp(-(STEPS // 2), STEPS // 2)
+    """Values in whole sizes, rounded: -2 .. 2.
+
+    Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
+    Values are sums of few pixels in small fractions of two (`YCBCR`): exact in float32, in whatever order they
+    are added. Compared instead of divided, they leave little to rounding.
+    """
+    reach = values.abs()
+    return values.sign() * ((reach > 0.5 * size).to(values.dtype) + (reach >= 1.5 * size).to(values.dtype))
 
 
 def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
@@ -138,7 +145,7 @@ def near_contrast(values: Tensor) -> Tensor:
         total = sum(
             (total.narrow(dim, start, length) for start in range(1, NEAR)), total.narrow(dim, 0, length)
         )
-    return total / NEAR**2 + NEAR_FLOOR
+    return total * (1 / NEAR**2) + NEAR_FLOOR
 
 
 class MiniEncoder(nn.Module):
@@ -195,10 +202,10 @@ class MiniEncoder(nn.Module):
 
     def describe(self, crops: Tensor) -> list[Tensor]:
         """The fixed part: crops -> statistics of every depth, in the order of ``depths``."""
-        pixels = crops.float()
+        pixels = crops.to(self.filters.dtype)
         brightest = pixels.amax(dim=1)
-        rows = content_span((brightest.amax(dim=2) > 0).float())
-        columns = content_span((brightest.amax(dim=1) > 0).float())
+        rows = content_span((brightest.amax(dim=2) > 0).to(pixels.dtype))
+        columns = content_span((brightest.amax(dim=1) > 0).to(pixels.dtype))
         statistics = []
         for level in range(LEVELS):
             if level:
@@ -235,7 +242,8 @@ class MiniEncoder(nn.Module):
         size = waves.abs()
         rms = (torch.linalg.vector_norm(waves, dim=3) ** 2 / count + FLOOR).log() / 2
         mean = (size.sum(dim=3) / count + FLOOR).log()
-        root = 2 * (size.sqrt().sum(dim=3) / count + FLOOR).log()
+        roots = size / size.clamp_min(ROOT_FLOOR).sqrt()
+        root = 2 * (roots.sum(dim=3) / count + FLOOR).log()
         small = [size.clamp(max=limit).sum(dim=3) / (count * limit) for limit in LIMITS]
         return torch.stack([rms, mean - rms, root - mean, *small], dim=2)
 
@@ -262,8 +270,10 @@ class MiniEncoder(nn.Module):
             count = inside.sum(dim=1, keepdim=True).clamp_min(1.0)
             profile = (profile + 0.1).log()
             profile = (profile - (profile * inside).sum(dim=1, keepdim=True) / count) * inside
-            turns = torch.arange(1, PERIODS // 2 + 1, device=luma.device)[None] / PERIODS
-            angle = 2 * math.pi * turns * torch.arange(profile.shape[1], device=luma.device)[:, None]
+            turns = torch.arange(1, PERIODS // 2 + 1, dtype=luma.dtype, device=luma.device)[None] / PERIODS
+            angle = 2 * math.pi * turns * torch.arange(
+                profile.shape[1], dtype=luma.dtype, device=luma.device
+            )[:, None]
             strength = (profile @ angle.cos()) ** 2 + (profile @ angle.sin()) ** 2
             halves.append((strength / count + 1e-4).log())
         return torch.cat(halves, dim=1)
