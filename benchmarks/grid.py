@@ -10,35 +10,25 @@ figures of one recipe from both ways, and from other seeds, say whether the ways
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from safetensors.torch import save_file
+from random_rine import SHAPES, make_encoder
+from record import publish, stamp
 
-from sidscan import __version__
 from sidscan.models import checkpoints
 from sidscan.training.recipe import PRESETS, Recipe, grid
 from sidscan.training.studies import run_study
 from sidscan.training.train import TrainConfig, train
 
 SIDE = 256  # pixels, as ProGAN's set
-SHAPES = {
-    "tiny": {"width": 64, "blocks": 3, "patch": 28, "embedding": 16},  # for results, not for times
-    "vit-b32": {"width": 768, "blocks": 12, "patch": 32, "embedding": 512},
-    "vit-l14": {"width": 1024, "blocks": 24, "patch": 14, "embedding": 768},
-}
 SLOPES = {"0_real": 0.6, "1_fake": 2.5}  # of log amplitude over log frequency
 
 
@@ -56,34 +46,6 @@ def make_set(folder: Path, part: str, pictures: int, seed: int) -> None:
             planes /= planes.std(axis=(1, 2), keepdims=True)
             pixels = (planes * 45 + 128).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
             Image.fromarray(pixels).save(target / f"{number:05d}.png")
-
-
-def make_encoder(path: Path, shape: dict[str, int]) -> None:
-    """Seeded random weights in open_clip's layout; patch filters high-pass, so that spectra can be told."""
-    torch.manual_seed(0)
-    width, patch = shape["width"], shape["patch"]
-    kernel = torch.randn(width, 3, patch, patch)
-    kernel = 8 * (kernel - torch.nn.functional.avg_pool2d(kernel, 3, 1, 1)) * (3 * patch * patch) ** -0.5
-    state = {
-        "conv1.weight": kernel,
-        "class_embedding": torch.randn(width) * 0.5,
-        "positional_embedding": (torch.randn(width) * 0.5).repeat((224 // patch) ** 2 + 1, 1),
-        "proj": torch.randn(width, shape["embedding"]) * width**-0.5,
-    }
-    norms = ["ln_pre", "ln_post"]
-    for block in (f"transformer.resblocks.{number}" for number in range(shape["blocks"])):
-        norms += [f"{block}.ln_1", f"{block}.ln_2"]
-        for name, rows, columns in (
-            ("attn.in_proj_", 3 * width, width),
-            ("attn.out_proj.", width, width),
-            ("mlp.c_fc.", 4 * width, width),
-            ("mlp.c_proj.", width, 4 * width),
-        ):
-            state[f"{block}.{name}weight"] = torch.randn(rows, columns) * columns**-0.5
-            state[f"{block}.{name}bias"] = torch.randn(rows) * 0.1
-    for name in norms:
-        state[f"{name}.weight"], state[f"{name}.bias"] = torch.ones(width), torch.zeros(width)
-    save_file({f"visual.{name}": tensor.contiguous() for name, tensor in state.items()}, path)
 
 
 def silent(words: str) -> None:
@@ -119,9 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         result = measure(Path(scratch), arguments)
-    print(json.dumps(result, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    publish(result, arguments.out)
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -145,10 +105,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     same, _ = checkpoints.read(folder / "grid" / f"{base.label}.safetensors")
     published = statistics.median(times)
     return {
-        "benchmark": "grid",
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"cores": os.cpu_count(), "processor": platform.processor() or "unknown"},
-        "versions": {"sidscan": __version__, "torch": torch.__version__},
+        **stamp("grid", "torch"),
         "encoder": f"{arguments.encoder}, random weights",
         "pictures": arguments.pictures,
         "batch": arguments.batch,

@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
-import torch
 from PIL import Image
+from record import publish, stamp
 
-from sidscan import ScanConfig, __version__
+from sidscan import ScanConfig
 from sidscan.models import detectors
 from sidscan.pipeline import open_scan
 from sidscan.readers import read
@@ -112,16 +108,6 @@ def measure(folder: Path, paths: list[Path], model: str, rounds: int, cores: int
     return times
 
 
-def _processor() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def main() -> None:
     """Measure, print, and write the result."""
     parser = argparse.ArgumentParser(
@@ -145,21 +131,14 @@ def main() -> None:
         times = measure(folder, paths, options.model, options.rounds, cores)
 
     rates = {name: len(paths) / statistics.median(values) for name, values in times.items()}
-    result = {
-        "benchmark": "scan_rate",
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"cores": cores, "processor": _processor(), "system": platform.system()},
-        "versions": {"sidscan": __version__, "torch": torch.__version__, "pillow": PIL.__version__},
+    result = stamp("scan_rate", "torch", "PIL") | {
         "pictures": {"count": len(paths), "size": options.size, "mean_megabytes": round(megabytes, 2)},
         "model": options.model,
         "pictures_per_second": {name: round(rate, 2) for name, rate in rates.items()},
         "seconds": {name: [round(value, 3) for value in values] for name, values in times.items()},
         "ratio_scan_to_pillow": round(rates["sidscan scan"] / rates["pillow decode alone"], 3),
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    publish(result, options.out)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ from .parity import Parity, compare
 
 OPSET = 20  # LayerNormalization as one node (17), and what torch's exporter needs
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
+_COUNTED = (
+    *("LayerNormalization", "SkipLayerNormalization", "Softmax", "Attention", "MultiHeadAttention"),
+    *("MatMul", "FusedMatMul", "Gemm", "QuickGelu", "Sigmoid"),
+)
 _BATCH = 2  # crops in the example that is traced; 1 would be taken for a constant
 
 
@@ -73,8 +78,10 @@ def export(
     if precision == "fp16":
         model = _halved(model, loaded)
     _forget_sources(model)
-    say(f"graph: {census(model)}")
-    parity = check(model, network, loaded, precision)
+    parity, optimised = check(model, network, loaded, precision)
+    nodes = {"exported": census(model), "optimised": census(optimised)}
+    for stage, counted in nodes.items():
+        say(f"graph as {stage}: " + ", ".join(f"{count} {kind}" for kind, count in counted.items()))
     say(_in_words(parity))
     data = _finished(model, GraphInfo(
         detectors=tuple(_exported(detector) for detector in loaded),
@@ -82,6 +89,7 @@ def export(
         layout="NHWC",
         licences={name: CATALOG[name].licence for d in loaded for name in d.info.files if name in CATALOG},
         parity=asdict(parity),
+        nodes=nodes,
         sidscan=__version__,
         torch=torch.__version__,
     ))  # fmt: skip
@@ -120,8 +128,11 @@ def trace(network: Network, names: Sequence[str]) -> Any:
     return program.model_proto
 
 
-def check(model: Any, network: Network, loaded: Sequence[Detector], precision: str) -> Parity:
+def check(model: Any, network: Network, loaded: Sequence[Detector], precision: str) -> tuple[Parity, Any]:
     """Well-formed by onnx.checker, and PyTorch's logits on a CPU.
+
+    Returns:
+        how near they are, and the `onnx.ModelProto` that ONNX Runtime's optimiser made of the graph.
 
     Raises:
         ParityError: logits differ by more than the bound.
@@ -130,21 +141,22 @@ def check(model: Any, network: Network, loaded: Sequence[Detector], precision: s
     import onnxruntime as ort
 
     onnx.checker.check_model(model)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as scratch:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.optimized_model_filepath = str(Path(scratch) / f"optimised{SUFFIX}")
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        optimised = onnx.load(options.optimized_model_filepath)
     parity = compare(network, session, [detector.info.name for detector in loaded], precision)
     if not parity.holds:
         raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
-    return parity
+    return parity, optimised
 
 
-def census(model: Any) -> str:
-    """How many nodes of the kinds that runtimes fuse: counted, not assumed."""
+def census(model: Any) -> dict[str, int]:
+    """How many nodes there are, and of the kinds that attention and normalisation consist of or fuse into."""
     kinds = Counter(node.op_type for node in model.graph.node)
-    named = {"LayerNormalization": "layer norms", "Softmax": "attentions", "MatMul": "matrix products"}
-    counts = [f"{kinds[kind]} {words}" for kind, words in named.items()]
-    return f"{sum(kinds.values())} nodes, {', '.join(counts)}"
+    return {"nodes": sum(kinds.values()), **{kind: kinds[kind] for kind in _COUNTED if kinds[kind]}}
 
 
 def _halved(model: Any, loaded: Sequence[Detector]) -> Any:

@@ -41,6 +41,7 @@ class GraphInfo:
         layout: of the input, ``NHWC``: (crops, 224, 224, 3) uint8 RGB, not normalised.
         licences: by weights file.
         parity: how far logits were from PyTorch's when the file was made.
+        nodes: how many of what kind, as exported and after ONNX Runtime's optimiser (on a CPU).
         sidscan, torch: versions that made it.
     """
 
@@ -49,6 +50,7 @@ class GraphInfo:
     layout: str
     licences: Mapping[str, str]
     parity: Mapping[str, Any]
+    nodes: Mapping[str, Any]
     sidscan: str
     torch: str
 

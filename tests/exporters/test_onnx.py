@@ -114,6 +114,12 @@ def test_the_file_says_what_it_is(made: Made) -> None:
     assert (facts["precision"], facts["layout"]) == ("fp32", "NHWC")
     assert facts["parity"]["worst"].keys() == {"one.safetensors", "two.safetensors"}
     assert all(0 <= worst <= 1e-5 for worst in facts["parity"]["worst"].values())
+    exported, optimised = facts["nodes"]["exported"], facts["nodes"]["optimised"]
+    assert exported["nodes"] == len(model.graph.node)
+    assert exported["Softmax"] == 2, "attention of two blocks; the importance of blocks is folded"
+    assert optimised["QuickGelu"] == 2, "sigmoid and product, fused by ONNX Runtime"
+    assert optimised["LayerNormalization"] + optimised["SkipLayerNormalization"] == 6
+    assert optimised["nodes"] < exported["nodes"]
     norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
     assert len(norms) == 1 + 2 * 2 + 1, "ln_pre, two per block, ln_post for the probe: each one node"
 

@@ -110,11 +110,15 @@ def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None =
         q, k, v = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
     else:
         parts = (width, 2 * width)
-        (to_q, to_kv), (of_q, of_kv) = attention.in_proj_weight.split(parts), attention.in_proj_bias.split(parts)
+        (to_q, to_kv), (of_q, of_kv) = (
+            attention.in_proj_weight.split(parts),
+            attention.in_proj_bias.split(parts),
+        )
         q = functional.linear(normed[:, :queries].contiguous(), to_q, of_q)
         k, v = functional.linear(normed, to_kv, of_kv).chunk(2, dim=2)
-    heads = (tokens.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for tokens in (q, k, v))
-    mixed = functional.scaled_dot_product_attention(*heads)
+    each = (attention.num_heads, width // attention.num_heads)
+    q, k, v = (tokens.reshape(*tokens.shape[:2], *each).transpose(1, 2) for tokens in (q, k, v))
+    mixed = functional.scaled_dot_product_attention(q, k, v)
     return cast(Tensor, attention.out_proj(mixed.transpose(1, 2).reshape(b, -1, width)))
 
 

@@ -54,7 +54,7 @@ KIND_WIDTHS = {
     "colour": COLOURS,
 }
 
-YCBCR = (  # JFIF's, without the chroma offset, in 1/256: exact in float32, and zero chroma where there is no colour
+YCBCR = (  # JFIF's without the chroma offset, in 1/256: exact in float32, and grey has no chroma at all
     (77 / 256, 150 / 256, 29 / 256),
     (-43 / 256, -85 / 256, 128 / 256),
     (128 / 256, -107 / 256, -21 / 256),
@@ -122,8 +122,8 @@ def steps(values: Tensor, size: Tensor | float) -> Tensor:
     """Values in whole sizes, rounded: -2 .. 2.
 
     Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
-    Values are sums of few pixels in small fractions of two (`YCBCR`): exact in float32, in whatever order they
-    are added. Compared instead of divided, they leave little to rounding.
+    Values are sums of few pixels in fractions of two (`YCBCR`): exact in float32, in whatever order they are
+    added. Compared instead of divided, they leave little to rounding.
     """
     reach = values.abs()
     return values.sign() * ((reach > 0.5 * size).to(values.dtype) + (reach >= 1.5 * size).to(values.dtype))
@@ -271,9 +271,12 @@ class MiniEncoder(nn.Module):
             profile = (profile + 0.1).log()
             profile = (profile - (profile * inside).sum(dim=1, keepdim=True) / count) * inside
             turns = torch.arange(1, PERIODS // 2 + 1, dtype=luma.dtype, device=luma.device)[None] / PERIODS
-            angle = 2 * math.pi * turns * torch.arange(
-                profile.shape[1], dtype=luma.dtype, device=luma.device
-            )[:, None]
+            angle = (
+                2
+                * math.pi
+                * turns
+                * torch.arange(profile.shape[1], dtype=luma.dtype, device=luma.device)[:, None]
+            )
             strength = (profile @ angle.cos()) ** 2 + (profile @ angle.sin()) ** 2
             halves.append((strength / count + 1e-4).log())
         return torch.cat(halves, dim=1)
