@@ -286,7 +286,7 @@ def _parsed(url: str) -> httpx.URL:
         raise UrlRefused(f"{parsed.scheme[:20] or 'no'} URL: only http and https are fetched")
     if parsed.userinfo:
         raise UrlRefused(_CREDENTIALS)
-    if not parsed.host or not 0 < (parsed.port or 80) < 1 << 16:
+    if not parsed.host or parsed.port == 0 or (parsed.port or 0) >= 1 << 16:
         raise UrlRefused("the URL is malformed")
     if len(str(parsed)) > _URL_CHARACTERS:
         raise UrlRefused(f"the URL is longer than {_URL_CHARACTERS} characters")
@@ -328,15 +328,11 @@ def _seconds(retry_after: str) -> float | None:
 @contextmanager
 def _translated() -> Iterator[None]:
     """The HTTP client's errors as ours."""
-    import ssl
-
     import httpcore
 
     try:
         yield
     except httpcore.NetworkError as error:
-        if isinstance(error.__cause__, ssl.SSLError):
-            raise Untrusted(f"no TLS connection: {_said(error)}") from error
         raise Unreachable(f"no connection, or it broke: {_said(error)}") from error
     except httpcore.ProxyError as error:
         raise Unreachable(f"the proxy refused: {_said(error)}") from error

@@ -24,7 +24,7 @@ import httpx
 
 from sidscan.config import ScanConfig
 from sidscan.readers import addresses
-from sidscan.readers.fetch_errors import FetchError, TimedOut, UnknownHost, Unreachable, UrlRefused
+from sidscan.readers.fetch_errors import FetchError, TimedOut, UnknownHost, Unreachable, Untrusted, UrlRefused
 
 Resolve = Callable[[str, int], list[str]]
 """Host and port -> its IP addresses, best first. Raises OSError where there are none."""
@@ -77,11 +77,16 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream, patience: Patience) -> None:
         self._inner, self._patience = inner, patience
+        self._silent = True
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         """What came, at most ``max_bytes``."""
         with self._patience.wait() as seconds:
-            return self._inner.read(max_bytes, seconds)
+            data = self._inner.read(max_bytes, seconds)
+        if self._silent and not data:
+            raise httpcore.ReadError("the server hung up without an answer")
+        self._silent = False
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """Sends a request: it is short, so that it fits the socket's own buffer."""
@@ -102,8 +107,12 @@ class Stream(httpcore.NetworkStream):
         try:
             with self._patience.wait() as seconds:
                 inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
+        except httpcore.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise Untrusted(f"the certificate is not to be trusted: {error}") from error
+            raise
         except BaseException:
-            self._inner.close()
+            self._inner.close()  # where time was out before the handshake, nobody else does
             raise
         return Stream(inner, self._patience)
 
