@@ -79,11 +79,14 @@ class Turns:
 
     def _delay(self, entry: _Host) -> float:
         """Seconds to wait; infinite where another request must end first."""
-        if self._closed:
-            raise FetchError("the scan ended")
+        self._check_open()
         return math.inf if entry.active >= self._at_once else max(entry.not_before - time.monotonic(), 0)
 
     def _wait(self, seconds: float) -> None:
+        self._check_open()
         self._changed.wait(None if math.isinf(seconds) else seconds)
+        self._check_open()
+
+    def _check_open(self) -> None:
         if self._closed:
             raise FetchError("the scan ended")
