@@ -29,9 +29,10 @@ from sidscan.readers.fetch_errors import FetchError, TimedOut, UnknownHost, Unre
 Resolve = Callable[[str, int], list[str]]
 """Host and port -> its IP addresses, best first. Raises OSError where there are none."""
 
-Connected = Callable[[httpcore.NetworkStream, str], None]
+Connected = Callable[["Stream", str], None]
 """Takes a new connection, and the address that it goes to."""
 
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _CANDIDATES = 4  # addresses of a host that are tried
 
 
@@ -114,46 +115,48 @@ class Stream(httpcore.NetworkStream):
         except BaseException:
             self._inner.close()  # where time was out before the handshake, nobody else does
             raise
-        return Stream(inner, self._patience)
+        self._inner, self._silent = inner, True  # the same object: `OpenStreams` knows it
+        return self
 
     def get_extra_info(self, info: str) -> Any:
         """The inner stream's."""
         return self._inner.get_extra_info(info)
 
 
-class OpenSockets:
-    """Sockets in use, so that an abandoned scan can let go of them while other threads read."""
+class OpenStreams:
+    """Connections in use, so that an abandoned scan can let go of them while other threads read."""
 
     def __init__(self) -> None:
         self._lock, self._closed = threading.Lock(), False
-        self._sockets: set[socket.socket] = set()
+        self._streams: set[Stream] = set()
 
     @contextmanager
-    def __call__(self) -> Iterator[Callable[[httpcore.NetworkStream], None]]:
+    def __call__(self) -> Iterator[Callable[[Stream], None]]:
         """Yields what takes note of a stream; all that were noted are forgotten at the end."""
-        mine: list[socket.socket] = []
+        mine: list[Stream] = []
 
-        def note(stream: httpcore.NetworkStream) -> None:
+        def note(stream: Stream) -> None:
             with self._lock:
                 if self._closed:
                     stream.close()
                     raise FetchError("the scan ended")
-                mine.append(stream.get_extra_info("socket"))
-                self._sockets.update(mine)
+                mine.append(stream)
+                self._streams.add(stream)
 
         try:
             yield note
         finally:
             with self._lock:
-                self._sockets.difference_update(mine)
+                self._streams.difference_update(mine)
 
     def close(self) -> None:
         """Ends what is being read from all of them."""
         with self._lock:
             self._closed = True
-            for one in self._sockets:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+            for stream in self._streams:
+                with suppress(OSError):  # closed already
+                    # Not ssl's own shutdown, which would take TLS away from under the reader.
+                    socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
 class Backend(httpcore.NetworkBackend):
@@ -203,12 +206,13 @@ class Backend(httpcore.NetworkBackend):
         for position, address in enumerate(found):
             try:
                 with self._patience.wait(share=len(found) - position) as seconds:
-                    stream = self._dial.connect_tcp(address, port, seconds, None, socket_options)
+                    inner = self._dial.connect_tcp(address, port, seconds, None, socket_options)
             except (httpcore.ConnectError, TimedOut) as error:
                 trouble = error
                 continue
+            stream = Stream(inner, self._patience)
             self._connected(stream, address)
-            return Stream(stream, self._patience)
+            return stream
         raise trouble
 
     def _look_up(self, host: str, port: int) -> tuple[addresses.Address, ...]:
@@ -233,10 +237,12 @@ class Backend(httpcore.NetworkBackend):
 
 
 def _lookup_error(host: str, error: Exception) -> Exception:
-    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return Unreachable(f"the name service does not answer for {host}")
-    if isinstance(error, (OSError, UnicodeError)):  # UnicodeError: a label that no name can have
+    if isinstance(error, UnicodeError):  # a label that no name can have
         return UnknownHost(f"the name service knows no host {host}")
+    if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+        return UnknownHost(f"the name service knows no host {host}")
+    if isinstance(error, OSError):
+        return Unreachable(f"the name service does not answer for {host}: {error.strerror}")
     return error
 
 
@@ -262,7 +268,7 @@ class Transport:
     ) -> None:
         self._config = config
         self._resolve, self._dial = resolve or system_resolve, dial or httpcore.SyncBackend()
-        self._sockets, self._lock = OpenSockets(), threading.Lock()
+        self._streams, self._lock = OpenStreams(), threading.Lock()
 
     @contextmanager
     def send(
@@ -277,9 +283,9 @@ class Transport:
             FetchError: the address is refused, or time ran out.
             httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError: what else may go wrong.
         """
-        with self._sockets() as note:
+        with self._streams() as note:
 
-            def tell(stream: httpcore.NetworkStream, address: str) -> None:
+            def tell(stream: Stream, address: str) -> None:
                 connected(address)
                 note(stream)
 
@@ -293,7 +299,7 @@ class Transport:
 
     def close(self) -> None:
         """Ends all requests that other threads are waiting for."""
-        self._sockets.close()
+        self._streams.close()
 
     def _pool(self, url: httpx.URL, patience: Patience, tell: Connected) -> httpcore.ConnectionPool:
         proxy = _proxy_for(url) if self._config.env_proxies else None
@@ -355,6 +361,6 @@ def _proxy_for(url: httpx.URL) -> httpx.URL | None:
         proxy = httpx.URL(text if "://" in text else f"http://{text}")
     except httpx.InvalidURL:
         raise UrlRefused(f"the environment's {url.scheme}_proxy is no URL") from None
-    if proxy.scheme not in ("http", "https") or not proxy.host:
-        raise UrlRefused(f"the environment's {url.scheme}_proxy is no http(s) proxy; others are not used")
+    if proxy.scheme != "http" or not proxy.host:
+        raise UrlRefused(f"the environment's {url.scheme}_proxy is no http:// proxy; others are not used")
     return proxy

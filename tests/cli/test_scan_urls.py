@@ -278,8 +278,10 @@ def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, 
     )
     sidscan("scan", "http://a.example/")
     sidscan("scan", "http://a.example/", *given)
-    names = ("timeout", "total_timeout", "retries", "retry_after", "per_host", "rate", "allow_private")
-    names += ("env_proxies", "respect_robots", "save_dir")
+    names = (
+        *("timeout", "total_timeout", "retries", "retry_after", "per_host", "rate"),
+        *("allow_private", "env_proxies", "respect_robots", "save_dir"),
+    )
     fields = [tuple(getattr(config, name) for name in names) for config in (*seen, ScanConfig(inputs=("a",)))]
     assert fields[0] == fields[2]
     assert fields[1] == (1, 2, 3, 4, 5, 6, True, True, True, tmp_path)

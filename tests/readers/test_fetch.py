@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,26 +336,46 @@ def test_robots_headers_are_respected_on_request(
         fetcher(respect_robots=True).get(f"{server.url}/a.jpg")
 
 
-def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
-    server.answers["/a.jpg"] = silent
-    one = fetcher(timeout=30, total_timeout=30)
+def abandoned(one: Fetcher, url: str, server: Server, threads: int) -> int:
+    """How many of the threads that fetch ``url`` end in time after two of them have asked."""
     ended: list[FetchError] = []
 
     def get() -> None:
         try:
-            one.get(f"{server.url}/a.jpg")
+            one.get(url)
         except FetchError as error:
             ended.append(error)
 
-    threads = [threading.Thread(target=get, daemon=True) for _ in range(4)]  # two of them wait for a turn
-    for thread in threads:
+    running = [threading.Thread(target=get, daemon=True) for _ in range(threads)]
+    for thread in running:
         thread.start()
-    while server.accepted < 2 or len(server.asked) < 2:
+    while len(server.asked) < 2:
         time.sleep(0.01)
     one.close()
-    for thread in threads:
+    for thread in running:
         thread.join(2)
-    assert len(ended) == 4
+    return len(ended)
+
+
+def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
+    server.answers["/a.jpg"] = silent
+    one = fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for their turn
+    assert abandoned(one, f"{server.url}/a.jpg", server, threads=4) == 4
+
+
+def test_a_dripping_handshake_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                dripping(b"\x16\x03\x03\x40\x00", b"\x02")(connection)  # the start of a TLS record
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(TimedOut):
+            fetcher().get(f"https://127.0.0.1:{listener.getsockname()[1]}/a.jpg")
+        assert time.monotonic() - began < 1.5
 
 
 def certificate(folder: Path, host: str) -> ssl.SSLContext:
@@ -394,4 +415,8 @@ def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(Untrusted, match=r"other\.example"):
         get(f"https://other.example:{server.port}/a.jpg")
     assert named == ["pictures.example", "pictures.example", "other.example"], "and nothing is tried again"
+
+    server.answers["/silent.jpg"], server.asked = silent, []
+    one = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)
+    assert abandoned(one, f"https://pictures.example:{server.port}/silent.jpg", server, threads=2) == 2
     server.close()
