@@ -6,10 +6,13 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
+
+from sidscan.readers.fetch import Fetcher, FetchError
 
 PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` leads it to loopback
 
@@ -28,6 +31,22 @@ def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None,
 def redirect(location: str, status: str = "302 Found") -> bytes:
     """An answer that points elsewhere."""
     return answer(status=status, Location=location)
+
+
+def dripping(first: bytes, drop: bytes, seconds: float = 0.05) -> Script:
+    """Something, and then a bit of it for ever: often enough never to stall."""
+
+    def say(connection: socket.socket) -> None:
+        connection.sendall(first)
+        while True:
+            connection.sendall(drop)
+            time.sleep(seconds)
+
+    return say
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(1)
 
 
 class Server:
@@ -62,6 +81,13 @@ class Server:
     def paths(self) -> list[str]:
         """What was asked for, in order."""
         return [head.split(" ")[1] for head in self.asked]
+
+    def heard(self, requests: int, seconds: float = 5) -> bool:
+        """Whether so many requests come in that time; returns as soon as they have."""
+        end = time.monotonic() + seconds
+        while len(self.asked) < requests and time.monotonic() < end:
+            time.sleep(0.005)
+        return len(self.asked) >= requests
 
     def _accept(self) -> None:
         while True:
@@ -136,3 +162,23 @@ class Internet(httpcore.NetworkBackend):
         if host == PUBLIC:
             host, port = "127.0.0.1", self.port
         return httpcore.SyncBackend().connect_tcp(host, port, timeout, local_address, socket_options)
+
+
+def abandoned(one: Fetcher, url: str, server: Server, threads: int) -> int:
+    """How many of the threads that fetch ``url`` end in time after two of them have asked."""
+    ended: list[FetchError] = []
+
+    def get() -> None:
+        try:
+            one.get(url)
+        except FetchError as error:
+            ended.append(error)
+
+    running = [threading.Thread(target=get, daemon=True) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    assert server.heard(2)
+    one.close()
+    for thread in running:
+        thread.join(2)
+    return len(ended)

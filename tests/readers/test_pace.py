@@ -108,8 +108,7 @@ def test_retry_after_holds_for_all_who_ask_that_host(server: Server) -> None:
     one = fetcher()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(one.get, f"{server.url}/a.jpg")
-        while not server.asked:
-            time.sleep(0.005)
+        assert server.heard(1)
         time.sleep(0.1)
         began = time.monotonic()
         one.get(f"{server.url}/b.jpg")
