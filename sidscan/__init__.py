@@ -28,7 +28,7 @@ from sidscan.errors import (
     UnknownModel,
     UsageError,
 )
-from sidscan.records import Exif, Facts, Finding, Kind, Score, Stage, Status
+from sidscan.records import Exif, Facts, Finding, Kind, Response, Score, Stage, Status
 
 __all__ = [
     "CalibrationError",
@@ -43,6 +43,7 @@ __all__ = [
     "NothingToScan",
     "OutputError",
     "PullFailed",
+    "Response",
     "RuntimeUnavailable",
     "ScanConfig",
     "Score",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,18 @@ class ScanConfig:
         retry_failed: read inputs again that failed in an earlier run.
         exclude: paths never scanned, e.g. the reports being written.
         max_bytes: larger files and downloads are not read.
-        timeout: seconds a URL may take to answer or stall.
+        timeout: seconds a URL may take to connect, or stall.
+        total_timeout: seconds a URL may take, redirects and retries included; waiting for a turn at its
+            host, and for a time that the host asked for, does not count.
+        retries: how often a URL is asked again after a broken connection, or an HTTP status 429, 502, 503
+            or 504.
+        retry_after: seconds that a server's Retry-After may make a scan wait; a longer one ends the retries.
+        per_host: requests that a host gets at the same time.
+        rate: requests that a host gets per second; None for no limit.
+        allow_private: connect to private addresses too (readers.addresses says which are).
+        env_proxies: use the proxies that the environment names; they look up names unchecked.
+        respect_robots: refuse what X-Robots-Tag forbids (readers.robots says which rules do).
+        save_dir: folder that keeps the bytes of every URL; None keeps none.
     """
 
     inputs: tuple[str, ...] = ()
@@ -61,6 +73,15 @@ class ScanConfig:
     exclude: tuple[Path, ...] = ()
     max_bytes: int = 1 << 30
     timeout: float = 20.0
+    total_timeout: float = 120.0
+    retries: int = 2
+    retry_after: float = 60.0
+    per_host: int = 2
+    rate: float | None = None
+    allow_private: bool = False
+    env_proxies: bool = False
+    respect_robots: bool = False
+    save_dir: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no scan could mean.
@@ -92,3 +113,15 @@ class ScanConfig:
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if self.batch < 1 or (self.workers is not None and self.workers < 1) or self.max_bytes < 1:
             raise UsageError("batch, workers and max_bytes are at least 1")
+        self._check_fetching()
+
+    def _check_fetching(self) -> None:
+        if self.per_host < 1 or self.retries < 0 or not 0 <= self.retry_after < math.inf:
+            raise UsageError("per_host is at least 1, retries and retry_after at least 0")
+        for name, seconds in (("timeout", self.timeout), ("total_timeout", self.total_timeout)):
+            if not 0 < seconds < math.inf:
+                raise UsageError(f"{name} is a number of seconds above 0")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise UsageError("rate is a number of requests per second above 0, or None")
+        if self.save_dir is not None:
+            object.__setattr__(self, "save_dir", Path(self.save_dir))

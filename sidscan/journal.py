@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sidscan.errors import OutputError
-from sidscan.records import Counts, Exif, Facts, Finding, Item, Kind, Score, Stage, Status
+from sidscan.records import Counts, Exif, Facts, Finding, Item, Kind, Response, Score, Stage, Status
 
 _FORMAT = "1"  # of the tables below
 _TABLES = """
@@ -225,14 +225,20 @@ def dumps(finding: Finding) -> str:
 def loads(text: str) -> Finding:
     """The finding that `dumps` wrote."""
     raw = json.loads(text)
-    facts = raw["facts"]
     return Finding(
         **{
             **raw,
             "kind": Kind(raw["kind"]),
             "status": Status(raw["status"]),
             "stage": Stage(raw["stage"]) if raw["stage"] else None,
-            "facts": Facts(**{**facts, "flags": tuple(facts["flags"]), "exif": Exif(**facts["exif"])}),
+            "facts": _facts(raw["facts"]),
             "scores": tuple(Score(**score) for score in raw["scores"]),
         }
     )
+
+
+def _facts(raw: dict[str, Any]) -> Facts:
+    known = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
+    if response := raw.get("response"):
+        known["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
+    return Facts(**known)

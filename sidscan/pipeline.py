@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -14,10 +15,12 @@ from sidscan.engines import local
 from sidscan.errors import OutputError
 from sidscan.journal import Enumerated, Journal
 from sidscan.models import detectors
-from sidscan.readers import decode, read
+from sidscan.readers import decode, originals, read
+from sidscan.readers.fetch import Fetcher
 from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.sources import open_sources
+from sidscan.urls import public
 
 
 @dataclass
@@ -41,13 +44,13 @@ class Scan:
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
-        samples = local.map_ordered(
-            partial(_read, config=self.config), self.journal.pending(), self.config.workers
-        )
-        for batch in _batches(samples, self.config.batch):
-            findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
-            self.journal.append(findings, settings)
-            yield from findings
+        with closing(Fetcher(self.config)) as fetcher:
+            one = partial(_read, config=self.config, fetcher=fetcher)
+            samples = local.map_ordered(one, self.journal.pending(), self.config.workers)
+            for batch in _batches(samples, self.config.batch):
+                findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
+                self.journal.append(findings, settings)
+                yield from findings
         if self.counts().pending:
             raise OutputError(
                 f"{self.counts().pending} inputs have no finding in the record", "Run it again."
@@ -67,8 +70,10 @@ def open_scan(config: ScanConfig) -> Scan:
         CalibrationError: a calibration asked for is missing, or of another model.
         RuntimeUnavailable: the device or precision asked for is not to be had.
         UsageError: an input does not exist.
-        OutputError: the journal can't be written.
+        OutputError: the journal, or the folder of originals, can't be written.
     """
+    if config.save_dir is not None:
+        originals.prepare(config.save_dir)
     names, choice = detectors.choose(config.models)
     config = replace(config, models=names if config.models else ())
     runtime = open_runtime(config, names)
@@ -95,7 +100,7 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
         **asdict(runtime.info),
         "decoder": decode.decoder_name(),
         "crops": config.crops,
-        "inputs": list(config.inputs),
+        "inputs": [public(name) for name in config.inputs],
         "lists": list(config.lists),
     }
 
@@ -115,10 +120,10 @@ def _provenance(runtime: Runtime) -> str:
     return "; ".join(f"{name}: {how}" for name, how in files.items())
 
 
-def _read(item: Item, config: ScanConfig) -> Sample | Failure:
+def _read(item: Item, config: ScanConfig, fetcher: Fetcher) -> Sample | Failure:
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
-    return read(item, config)
+    return read(item, config, fetcher)
 
 
 def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:

@@ -69,12 +69,35 @@ class Exif:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """How a URL was answered; a fetch that failed may lack much of it.
+
+    Attributes:
+        final_url: the last URL asked for, after ``redirects``: the URLs that led there, in order.
+        http_status: of the last answer, RFC 9110.
+        address: IP address that was connected to for it; a proxy's where one was used.
+        fetched_at: when it was asked for, ISO 8601, UTC.
+        headers: those of the answer that matter (readers.fetch.HEADERS), names in lower case.
+        saved_as: file of ``--save-dir`` that holds the bytes.
+    """
+
+    final_url: str
+    redirects: tuple[str, ...] = ()
+    http_status: int | None = None
+    address: str | None = None
+    fetched_at: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    saved_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a picture apart from its score; a failed one may lack some.
 
     Attributes:
         sha256: of the original bytes, hex.
         flags: remarks on how the pixels were read, e.g. ``padded`` (readers.decode lists them).
+        response: how a URL was answered; None for files.
     """
 
     bytes: int | None = None
@@ -84,6 +107,7 @@ class Facts:
     height: int | None = None  # pixels
     flags: tuple[str, ...] = ()
     exif: Exif = Exif()
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ LEVELS = (
     ("models",),
     ("config",),
     ("records",),
-    ("errors", "files", "weights", "terminal", "_version"),
+    ("errors", "files", "weights", "terminal", "urls", "_version"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FREE = ("training", "exporters")  # use the product as anybody may

@@ -23,6 +23,7 @@ _FAILURES_SHOWN = 8
 
 @click.command("calibrate")
 @options.inputs()
+@options.fetching()
 @options.model()
 @click.option(
     "--fpr",

@@ -43,12 +43,91 @@ def inputs() -> Decorator:
             show_default="1 GiB",
             help="Files and downloads larger than this fail.",
         ),
+    )
+
+
+def fetching() -> Decorator:
+    """How inputs that are URLs are fetched (docs/urls.md)."""
+    return stack(*_limits(), *_pace(), *_permissions())
+
+
+def _limits() -> tuple[Decorator, ...]:
+    seconds = click.FloatRange(min=0, min_open=True)
+    return (
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=seconds,
             default=20.0,
             show_default=True,
-            help="Seconds a URL may take to connect, or stall; ten times that for its body.",
+            metavar="SECONDS",
+            help="A URL may take so long to connect, or stall.",
+        ),
+        click.option(
+            "--total-timeout",
+            type=seconds,
+            default=120.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="A URL may take so long in all, redirects and retries included.",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            default=2,
+            show_default=True,
+            help="Ask again so often after a broken connection or HTTP 429, 502, 503, 504.",
+        ),
+        click.option(
+            "--retry-after",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Wait at most so long where a server's Retry-After asks for it.",
+        ),
+    )
+
+
+def _pace() -> tuple[Decorator, ...]:
+    return (
+        click.option(
+            "--per-host",
+            type=click.IntRange(min=1),
+            default=2,
+            show_default=True,
+            help="Requests that a host gets at once.",
+        ),
+        click.option(
+            "--rate",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="Requests that a host gets per second. [default: no limit]",
+        ),
+    )
+
+
+def _permissions() -> tuple[Decorator, ...]:
+    return (
+        click.option(
+            "--allow-private",
+            is_flag=True,
+            help="Fetch from private addresses and this machine too, for archives on an intranet.",
+        ),
+        click.option(
+            "--env-proxies",
+            is_flag=True,
+            help="Use the proxies that http_proxy, https_proxy and no_proxy name; else they are ignored.",
+        ),
+        click.option(
+            "--respect-robots",
+            is_flag=True,
+            help="Refuse pictures whose X-Robots-Tag says noai, noimageai, noindex, noimageindex or none.",
+        ),
+        click.option(
+            "--save-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            help="Keep the bytes of every URL there, named by their sha256.",
         ),
     )
 

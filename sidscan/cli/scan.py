@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("scan")
 @options.inputs()
+@options.fetching()
 @options.model()
 @options.calibration()
 @options.output()

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from sidscan.records import Exif, Facts, Finding, Record
+from sidscan.records import Exif, Facts, Finding, Record, Response
 from sidscan.reports.base import Report
 from sidscan.terminal import safe
 
@@ -112,7 +112,20 @@ def _fact_cells(facts: Facts) -> dict[str, Any]:
         "format": facts.format,
         "bytes": facts.bytes,
         "sha256": facts.sha256,
+        **_response_cells(facts.response),
         **_exif_cells(facts.exif),
+    }
+
+
+def _response_cells(response: Response | None) -> dict[str, Any]:
+    response = response or Response(final_url="")
+    return {
+        "final_url": response.final_url,
+        "redirects": " ".join(response.redirects),
+        "http_status": response.http_status,
+        "fetched_at": response.fetched_at,
+        "content_type": response.headers.get("content-type"),
+        "last_modified": response.headers.get("last-modified"),
     }
 
 

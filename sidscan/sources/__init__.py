@@ -10,6 +10,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, paths
+from sidscan.urls import public
 
 
 def open_sources(config: ScanConfig) -> Iterator[Item]:
@@ -36,7 +37,7 @@ def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required:
     if lists.is_url(name):
         yield lists.url_item(name)
     elif lists.is_other_address(name):
-        yield Item(name, skip="only http and https addresses are fetched")
+        yield Item(public(name), skip="only http and https addresses are fetched")
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
         yield from paths.walk(name, config.hidden, excluded)
     elif required and not os.path.lexists(name):

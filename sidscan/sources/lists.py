@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
+from sidscan.urls import public
 
 
 def lines(source: str) -> Iterator[str]:
@@ -47,8 +48,11 @@ def is_other_address(name: str) -> bool:
 
 
 def url_item(name: str) -> Item:
-    """The item of a URL; it carries no stamp, since only fetching tells whether it changed."""
-    return Item(name, kind=Kind.URL)
+    """The item of a URL; it carries no stamp, since only fetching tells whether it changed.
+
+    A user name or password is left out here, before anything is recorded; the fetch then refuses the rest.
+    """
+    return Item(public(name), kind=Kind.URL)
 
 
 def _names(file: BinaryIO) -> Iterator[str]:

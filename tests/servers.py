@@ -1,0 +1,184 @@
+"""Real servers on loopback that say exactly what a test wants, and a small stand-in for the internet."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+
+from sidscan.readers.fetch import Fetcher, FetchError
+
+PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` leads it to loopback
+
+Script = Callable[[socket.socket], None]
+"""Says an answer, once the request has been read."""
+
+
+def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None, **headers: str) -> bytes:
+    """An HTTP/1.1 answer; ``length`` states another Content-Length than the body's, -1 none."""
+    stated = len(body) if length is None else length
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
+    lines += [f"Content-Length: {stated}"] if stated >= 0 else []
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def redirect(location: str, status: str = "302 Found") -> bytes:
+    """An answer that points elsewhere."""
+    return answer(status=status, Location=location)
+
+
+def dripping(first: bytes, drop: bytes, seconds: float = 0.05) -> Script:
+    """Something, and then a bit of it for ever: often enough never to stall."""
+
+    def say(connection: socket.socket) -> None:
+        connection.sendall(first)
+        while True:
+            connection.sendall(drop)
+            time.sleep(seconds)
+
+    return say
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+class Server:
+    """Listens on loopback; every connection gets one answer.
+
+    Attributes:
+        answers: path -> bytes, or a script, or a list of those, one per request, the last for all others.
+        asked: heads of requests, as text.
+        accepted: connections, whether anything came over them or not.
+        busy: most requests that were being answered at once.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.accepted = self.busy = self._now = 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=64)
+        self._tls, self._lock = tls, threading.Lock()
+        self._open: list[socket.socket] = []
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in self._open:
+            one.close()
+
+    def paths(self) -> list[str]:
+        """What was asked for, in order."""
+        return [head.split(" ")[1] for head in self.asked]
+
+    def heard(self, requests: int, seconds: float = 5) -> bool:
+        """Whether so many requests come in that time; returns as soon as they have."""
+        end = time.monotonic() + seconds
+        while len(self.asked) < requests and time.monotonic() < end:
+            time.sleep(0.005)
+        return len(self.asked) >= requests
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection:
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(1 << 16) or b"\r\n\r\n"
+        with self._lock:
+            self.asked.append(head.decode("latin-1"))
+            self._now += 1
+            self.busy = max(self.busy, self._now)
+            said = self.answers.get(head.decode("latin-1").split(" ")[1], answer(status="404 Not Found"))
+            if isinstance(said, list):
+                said = said.pop(0) if len(said) > 1 else said[0]
+        try:
+            if isinstance(said, bytes):
+                connection.sendall(said)
+            else:
+                said(connection)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+class Internet(httpcore.NetworkBackend):
+    """Leads connections to public addresses to a server on loopback, and counts where they go.
+
+    Attributes:
+        dialled: addresses connected to, in order.
+        names: host -> its addresses; a list of lists answers differently each time, the last for good.
+    """
+
+    def __init__(self, port: int, **names: Iterable[Any]) -> None:
+        self.port, self.dialled = port, list[str]()
+        self.names = {name.replace("_", "."): list(found) for name, found in names.items()}
+        self.looked_up: list[str] = []
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """A name service."""
+        self.looked_up.append(host)
+        found = self.names.get(host)
+        if found is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if found and isinstance(found[0], list):
+            return list(found.pop(0) if len(found) > 1 else found[0])
+        return list(found)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        self.dialled.append(host)
+        if host == PUBLIC:
+            host, port = "127.0.0.1", self.port
+        return httpcore.SyncBackend().connect_tcp(host, port, timeout, local_address, socket_options)
+
+
+def abandoned(one: Fetcher, url: str, server: Server, threads: int) -> int:
+    """How many of the threads that fetch ``url`` end in time after two of them have asked."""
+    ended: list[FetchError] = []
+
+    def get() -> None:
+        try:
+            one.get(url)
+        except FetchError as error:
+            ended.append(error)
+
+    running = [threading.Thread(target=get, daemon=True) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    assert server.heard(2)
+    one.close()
+    for thread in running:
+        thread.join(2)
+    return len(ended)
