@@ -40,6 +40,8 @@ class ScanConfig:
         exclude: paths never scanned, e.g. the reports being written.
         max_bytes: larger files and downloads are not read.
         timeout: seconds a URL may take to answer or stall.
+        command: the command line, for the record of who made the report.
+        private: leave the command line, the current folder and the host's name out of that record.
     """
 
     inputs: tuple[str, ...] = ()
@@ -61,6 +63,8 @@ class ScanConfig:
     exclude: tuple[Path, ...] = ()
     max_bytes: int = 1 << 30
     timeout: float = 20.0
+    command: tuple[str, ...] = ()
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no scan could mean.

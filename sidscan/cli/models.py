@@ -14,6 +14,7 @@ from sidscan.cli import words
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.store import BY_USER, Installed, Store
+from sidscan.terminal import bar_stream
 
 
 @click.group("models")
@@ -156,7 +157,9 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
     from tqdm import tqdm
 
     # disable=None: a bar only where stderr is a terminal
-    with tqdm(desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(
+        desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False, file=bar_stream()
+    ) as bar:
 
         def progress(done: int, total: int | None) -> None:
             bar.total = total
