@@ -9,14 +9,16 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TextIO, cast
 
 import click
 
 from sidscan._version import __version__
+from sidscan.cli import words
 from sidscan.engines.local import READER_THREADS
 from sidscan.errors import ExitCode, SidscanError
-from sidscan.terminal import SafeStream, line
+from sidscan.terminal import SafeStream
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
@@ -81,7 +83,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SidscanError as error:
-        code = _say(line(error.message), error.exit_code, line(error.remedy))
+        code = _say(error.message, error.exit_code, error.remedy)
     _give_up_unread_output()
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
@@ -99,6 +101,8 @@ def _readers_hang(grace: float = 1.0) -> bool:
 
 def _give_up_unread_output() -> None:
     """Where nobody reads standard output any more, Python's own flush at exit would only complain."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:
@@ -110,12 +114,16 @@ def _show_safely() -> None:
 
     Standard error may be shown later, from a log, and is filtered always; standard output on a terminal.
     """
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
     if not isinstance(sys.stderr, SafeStream):
         sys.stderr = cast(TextIO, SafeStream(sys.stderr))
-    if sys.stdout.isatty() and not isinstance(sys.stdout, SafeStream):
+    if sys.stdout is not None and sys.stdout.isatty() and not isinstance(sys.stdout, SafeStream):
         sys.stdout = cast(TextIO, SafeStream(sys.stdout))
 
 
 def _say(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
-    click.echo(f"sidscan: {message}" + (f"\n{remedy}" if remedy else ""), err=True)
+    words.say(f"sidscan: {message}")
+    if remedy:
+        words.say(remedy)
     return code

@@ -13,7 +13,7 @@ from sidscan.cli.scan import announce, check_distinct, consume, journal_files
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
 from sidscan.records import Status
-from sidscan.terminal import line, safe
+from sidscan.terminal import safe
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -101,6 +101,6 @@ def _watch(run: Scan) -> None:
     consume(run, run.counts(), quiet=False)
     failed = [one for one in run.journal.findings() if one.status is Status.FAILED]
     for one in failed[:_FAILURES_SHOWN]:
-        words.say(f"no score: {line(one.name)}: {line(str(one.message))}")
+        words.say(f"no score: {one.name}: {one.message}")
     if len(failed) > _FAILURES_SHOWN:
         words.say(f"... and {len(failed) - _FAILURES_SHOWN} more")

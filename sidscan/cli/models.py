@@ -148,7 +148,7 @@ def verify(names: tuple[str, ...]) -> None:
             rows.append((name, type(error).__name__, "-", "-"))
     _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for fault in faults:
-        words.say(str(fault))
+        words.say_error(fault)
     if faults:
         raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
 
@@ -201,7 +201,7 @@ def _installed(store: Store, name: str) -> Installed | None:
     try:
         return store.installed(name)
     except ModelError as error:
-        words.say(str(error))
+        words.say_error(error)
         return None
 
 

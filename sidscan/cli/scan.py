@@ -61,6 +61,8 @@ def command(
     from sidscan.pipeline import open_scan
 
     outs = outs or ("-",)
+    if hashed and set(outs) == {"-"}:
+        raise UsageError("--hash-file has no file to stand beside", "Name one with --out FILE.")
     writers = [reports.report(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
     own_files = tuple(file for writer in writers for file in writer.files) + journal_files(journal)
@@ -76,11 +78,10 @@ def command(
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
-        say(_summary(run.journal.findings(), run.counts()))
-        if run.calibrations:
-            say(_flagged(run))
+        for text in (*_summary(run.journal.findings(), run.counts()), *_flagged(run)):
+            say(text)
         for writer in writers:
-            say(f"report: {writer.place}")
+            say(f"report: {writer.place()}")
         return _exit_code(run.counts())
 
 
@@ -142,7 +143,7 @@ def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
             bar.update()
 
 
-def _summary(findings: Iterable[Finding], counts: Counts) -> str:
+def _summary(findings: Iterable[Finding], counts: Counts) -> list[str]:
     """The closing words: counts that reconcile, how strong the evidence is, why inputs failed."""
     words: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -158,22 +159,24 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
         order = ("very strong", "strong", "moderate", "weak")
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
     lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
-    return "\n".join(lines)
+    return lines
 
 
-def _flagged(run: Scan) -> str:
+def _flagged(run: Scan) -> list[str]:
     """Per calibrated model: pictures that reach its threshold, beside how many camera pictures would."""
+    if not run.calibrations:
+        return []
     flagged: Counter[str] = Counter()
     for finding in run.journal.findings():
         for score in finding.scores:
             calibration = run.calibrations.get(score.model)
             flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit
     scored = run.counts().scored
-    return "\n".join(
+    return [
         f"{name}: {flagged[name]} of {scored} flagged; were all of them like the calibration pictures, "
         f"about {scored * calibration.false_flag_rate:.1f} would be"
         for name, calibration in run.calibrations.items()
-    )
+    ]
 
 
 def _interrupt(run: Scan, journal: Path | None) -> None:

@@ -76,7 +76,7 @@ def command(
     check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
     say = words.saying(quiet)
     with verification.opened(report) as opened:
-        say(f"report: {line(str(report))}, {opened.kind}, {opened.rows} rows")
+        say(f"report: {report}, {opened.kind}, {opened.rows} rows")
         whole = _check_report(opened, hash_file, quiet)
         counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
     say(verification.reconciled(counts))
@@ -102,9 +102,9 @@ def _check_report(opened: Opened, hash_file: Path | None, quiet: bool) -> bool:
         return True
     path, sha256 = stated
     if sha256 == opened.sha256:
-        words.saying(quiet)(f"hash file: {line(str(path))} matches the report")
+        words.saying(quiet)(f"hash file: {path} matches the report")
         return True
-    words.say(f"hash file: {line(str(path))} does NOT match: the report was changed after it was hashed")
+    words.say(f"hash file: {path} does NOT match: the report was changed after it was hashed")
     return False
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import UsageError
 from sidscan.records import Record
+from sidscan.reports import places
 from sidscan.reports.base import STDOUT, Report
 from sidscan.reports.table import CsvReport
 from sidscan.reports.tree import JsonlReport, JsonReport
@@ -20,17 +21,16 @@ def report(out: str, stdout_format: str = "csv", hashed: bool = False) -> Report
 
     Raises:
         UsageError: an unknown suffix.
-        OutputError: ``out`` is a device.
+        OutputError: ``out`` is a device or pipe.
     """
-    if out != STDOUT and Path(out).is_relative_to("/dev") and not Path(out).suffix:
-        raise OutputError(
-            f"{out} is a device, which can't be replaced by a file",
-            "Write to standard output with --out - and redirect that.",
-        )
+    if out != STDOUT:
+        places.check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)
-        raise UsageError(f"unknown kind of report: {out}", f"End the name in one of {known}.")
+        raise UsageError(
+            f"unknown kind of report: {out}", f"End the name in one of {known}; '-' is standard output."
+        )
     return FORMATS[suffix](out, hashed)
 
 
@@ -41,9 +41,9 @@ def reserved(reports: Sequence[Report], overwrite: bool = False) -> Iterator[Non
     Raises:
         OutputError: one can't be had.
     """
-    with ExitStack() as places:
+    with ExitStack() as stack:
         for one in reports:
-            places.enter_context(one.reserved(overwrite))
+            stack.enter_context(one.reserved(overwrite))
         yield
 
 

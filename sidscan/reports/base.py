@@ -43,10 +43,12 @@ class Report(ABC):
         path = Path(self.out)
         return (path, hashes.hash_file(path), places.lock_file(path))
 
-    @property
     def place(self) -> str:
-        """Where it is, in words."""
-        return "standard output" if self.out == STDOUT else self.out
+        """Where it is and what stands beside it, in words, once it is written."""
+        if self.out == STDOUT:
+            return "standard output"
+        path = Path(self.out)
+        return f"{path}, its sha256 in {hashes.hash_file(path)}" if _has_hash_file(path) else str(path)
 
     @contextmanager
     def reserved(self, overwrite: bool = False) -> Iterator[None]:
@@ -90,6 +92,8 @@ class Report(ABC):
             ) from error
 
     def _print(self, record: Record) -> None:
+        if sys.stdout is None:
+            raise OutputError("standard output is closed", "Give --out FILE.")
         out = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
         try:
             self.render(record, out)

@@ -16,7 +16,7 @@ _STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u208c\u2
 _ESCAPE = "x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4}"
 _HIDDEN = re.compile(f"[{INVISIBLE}\n\t]|\\\\(?={_ESCAPE})")  # or a backslash that would read as an escape
 _BROKEN = re.compile(f"""([,;|][\\s"']*)([{_STARTS}])""")
-_GUARDED = re.compile(f"""[\\s"]*[{_STARTS}]|'""")
+_GUARDED = re.compile(f"""[\\s"']*[{_STARTS}]|'""")
 _ESCAPED = re.compile(f"\\\\({_ESCAPE})")
 
 

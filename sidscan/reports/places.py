@@ -36,11 +36,7 @@ def check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
         raise OutputError(f"can't write {path}: {error.strerror}", _ELSEWHERE) from error
     if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path} is a folder", "Give --out the name of a file.")
-    if not stat.S_ISREG(status.st_mode):
-        raise OutputError(
-            f"{path} is a device or pipe, which can't be replaced by a file",
-            "Write to standard output with --out - and redirect that.",
-        )
+    check_no_device(path)
     if not status.st_mode & 0o222:
         raise OutputError(f"{path} is write-protected", "Allow writing to it, or choose another --out.")
     if status.st_size and not overwrite and not _begins(path, ours):
@@ -49,6 +45,23 @@ def check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
             "Choose another --out, or replace it with --overwrite.",
         )
     _check_folder(path)
+
+
+def check_no_device(path: Path) -> None:
+    """A report replaces what is there; a device or pipe must stay what it is.
+
+    Raises:
+        OutputError: there is one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OutputError(
+            f"{path} is a device or pipe, which can't be replaced by a file",
+            "Write to standard output with --out - and redirect that.",
+        )
 
 
 @contextmanager
