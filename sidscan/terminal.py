@@ -62,6 +62,8 @@ class SafeStream:
             self.write(text)
 
     def __getattr__(self, name: str) -> object:
+        if name == "buffer":  # click writes to it behind our back where it is there, on Windows consoles
+            raise AttributeError(name)
         return getattr(self.unfiltered, name)
 
 

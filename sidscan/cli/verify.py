@@ -81,7 +81,8 @@ def command(
         counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
     say(verification.reconciled(counts))
     alarming = sum(counts[result] for result in verification.ALARMING)
-    if counts[verification.Result.MISSING] and root is None:
+    seen = counts[verification.Result.UNCHANGED] + counts[verification.Result.CHANGED]
+    if alarming and not seen and root is None:
         say("relative paths were looked up from the current folder; --root names another one")
     if alarming or not whole:
         return ExitCode.EVIDENCE_CHANGED
@@ -127,6 +128,8 @@ def _tell(checked: tqdm[Checked], out: Path | None, overwrite: bool) -> Counter[
 
 def _list(one: Checked) -> None:
     note = f" ({line(one.note)})" if one.note else ""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed", "Give --out FILE.csv.")
     try:
         sys.stdout.write(f"{one.result.value}: {line(one.row.name)}{note}\n")
         sys.stdout.flush()

@@ -69,7 +69,7 @@ def _dumps(value: Any) -> str:
 def _strict(value: Any, depth: int = 0) -> Any:
     """``value`` as any reader can hold it; what it could not is told as text."""
     if isinstance(value, str):
-        return printable(value)
+        return value if value.isascii() else printable(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

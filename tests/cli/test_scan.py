@@ -24,7 +24,6 @@ from pictures import encoded, exif_block, folder, photo
 from sidscan import ScanConfig, Status, scan
 from sidscan.errors import ModelNotInstalled, UsageError
 from sidscan.models.catalog import find
-from sidscan.reports import report, reserved
 
 Run = Callable[..., Any]
 
@@ -162,40 +161,6 @@ def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path)
     for _ in range(2):
         assert sidscan("scan", images, "--out", images / "r.csv").code == 0
         assert len(rows(images / "r.csv")) == 3
-
-
-def test_nothing_that_a_scan_writes_is_scanned(sidscan: Run, tmp_path: Path) -> None:
-    images = folder(tmp_path / "images", count=1)
-    for _ in range(2):
-        ended = sidscan("scan", images, "--out", images / "r.csv", "--hash-file", "--hidden")
-        assert ended.code == 0
-        assert "1 inputs = 1 scored + 0 failed + 0 skipped\n" in ended.err
-    assert sorted(path.name for path in images.iterdir()) == [
-        *("nested", "r.csv", "r.csv.journal", "r.csv.sha256")
-    ]
-
-
-def test_a_strangers_file_is_no_place_for_a_report(sidscan: Run, tmp_path: Path) -> None:
-    images, out = folder(tmp_path / "images", count=1), tmp_path / "r.csv"
-    out.write_text("name,marks\n")
-    ended = sidscan("scan", images, "--out", out)
-    assert ended.code == 7
-    assert ended.err == (
-        f"sidscan: {out} is there and was not written by sidscan; it is left alone\n"
-        "Choose another --out, or replace it with --overwrite.\n"
-    )
-    assert out.read_text() == "name,marks\n"
-    assert not Path(f"{out}.journal").exists()
-    assert sidscan("scan", images, "--out", out, "--overwrite").code == 0
-    assert len(rows(out)) == 1
-
-
-def test_two_scans_with_records_of_their_own_never_share_a_report(sidscan: Run, tmp_path: Path) -> None:
-    images, out = folder(tmp_path / "images", count=1), tmp_path / "r.csv"
-    with reserved([report(str(out))]):
-        ended = sidscan("scan", images, "--out", out, "--journal", tmp_path / "other.journal")
-    assert ended.code == 7
-    assert ended.err.startswith("sidscan: r.csv is being written by another scan\nWait for it to end")
 
 
 def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:

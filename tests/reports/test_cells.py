@@ -8,6 +8,8 @@ import os
 import random
 import re
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,17 @@ def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b\u2028\u202e\ufeff\ud800-\udfff]", cell), text
         assert cell.startswith("'") or not is_formula(cell), text
         assert not any(is_formula(part) for part in re.split(r"[,;|]", cell)[1:]), text
+
+
+def test_the_way_back_is_as_documented() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index("    def original(cell):")
+    room: dict[str, Any] = {"re": re}
+    exec("\n".join(one[4:] for one in lines[start : start + 4]), room)
+    chance = random.Random(2)
+    for _ in range(2000):
+        text = "".join(chance.choices("\\xu0U1b=;'\x1b\udce9\U000e0041 \n", k=8))
+        assert room["original"](guarded(text)) == text
 
 
 def test_guarded_texts_are_told_apart() -> None:
