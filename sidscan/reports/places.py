@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,8 +99,11 @@ def _check_folder(path: Path) -> None:
     folder = path.resolve().parent
     if not folder.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"the folder {path.parent} is not writable", _ELSEWHERE)
+    try:  # what permissions say is not what a read-only or full file system does
+        with tempfile.NamedTemporaryFile(prefix=".sidscan-", dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error
 
 
 def _begins(path: Path, ours: Callable[[bytes], bool]) -> bool:

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,26 @@ def test_names_that_no_file_can_have_are_found_before_the_scan(tmp_path: Path, n
     (tmp_path / "file.txt").touch()
     with pytest.raises(OutputError):
         begin(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_scan() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        user = os.geteuid()
+        if user == 0:  # whom nothing would stop
+            os.seteuid(65534)
+        try:
+            with pytest.raises(OutputError, match=r"^can't write into .*: Permission denied\nChoose"):
+                begin(Path(folder, "r.csv"))
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o755)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a file system of Linux")
+def test_a_file_system_that_takes_no_files_is_found_before_the_scan() -> None:
+    with pytest.raises(OutputError, match=r"^can't write into /proc: "):
+        begin(Path("/proc/r.csv"))
 
 
 def test_two_scans_never_write_one_report(tmp_path: Path) -> None:
