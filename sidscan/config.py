@@ -52,6 +52,8 @@ class ScanConfig:
         env_proxies: use the proxies that the environment names; they look up names unchecked.
         respect_robots: refuse what X-Robots-Tag forbids (readers.robots says which rules do).
         save_dir: folder that keeps the bytes of every URL; None keeps none.
+        command: the command line, for the record of who made the report.
+        private: leave the command line, the current folder and the host's name out of that record.
     """
 
     inputs: tuple[str, ...] = ()
@@ -82,6 +84,8 @@ class ScanConfig:
     env_proxies: bool = False
     respect_robots: bool = False
     save_dir: Path | None = None
+    command: tuple[str, ...] = ()
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no scan could mean.

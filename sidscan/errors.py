@@ -12,6 +12,9 @@
     |-- RuntimeUnavailable  6   the device or precision asked for is not to be had
     `-- OutputError         7   a report or the run's record can't be written
 
+What is no error has codes of its own: 0 done, 3 done but some inputs could not be read, 8 `sidscan verify`
+found evidence changed or missing, 130 interrupted.
+
 A picture that can't be read is no exception but a row (`records.Failure`).
 """
 
@@ -31,6 +34,7 @@ class ExitCode(IntEnum):
     NOTHING_TO_SCAN = 5
     RUNTIME = 6
     OUTPUT = 7
+    EVIDENCE_CHANGED = 8
     INTERRUPTED = 130
 
 

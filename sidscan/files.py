@@ -1,39 +1,84 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and files that are read only if they are files."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+_CHUNK = 1 << 20  # bytes
 
 
-def _umask() -> int:
-    """The process's mask; it can be read only by setting it, so this is done before there are threads."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()
+class NotAFile(OSError):
+    """A device, pipe, socket or folder where a file was expected; it was not opened."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside ``path``, of its suffix, to write to; it takes its place when the block ends well.
 
+    A new file gets the permissions that the umask leaves; one that replaces another keeps that one's.
+
     Raises:
         OSError: it can't be written; an older file at ``path`` is left as it was.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = path.with_name(f".sidscan-{secrets.token_hex(6)}{path.suffix}")
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
         with partial.open("r+b") as file:
             os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_UMASK)  # mkstemp made it private
+        with suppress(FileNotFoundError):
+            partial.chmod(path.stat().st_mode & 0o777)
         partial.replace(path)
+        _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open for reading, but never a device, pipe or socket: opening those may block or have effects.
+
+    Raises:
+        NotAFile: it is none of a regular file, now or by the time it is open.
+        OSError: it can't be opened.
+        ValueError: no file can have that name.
+    """
+    _check_regular(os.stat(path), path)  # noqa: PTH116  (a name may be one that Path changes)
+    handle = os.open(path, _READ)
+    try:
+        _check_regular(os.fstat(handle), path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """The sha256 of all that is left to read, hex."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_regular(status: os.stat_result, path: str | Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotAFile(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable; some file systems, and Windows, have no such thing."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

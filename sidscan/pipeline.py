@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
+from typing import Any, Literal
 
-from sidscan import calibration, scoring
+from sidscan import calibration, custody, scoring
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.engines import local
@@ -33,6 +34,7 @@ class Scan:
         choice: how the models were chosen, in words.
         calibrations: what each model's scores are measured against, by its name; empty unless asked for.
         earlier: what became of an earlier run in the same journal; findings kept are not yielded again.
+        made: findings of this session so far.
     """
 
     config: ScanConfig
@@ -41,6 +43,7 @@ class Scan:
     choice: str
     calibrations: scoring.Calibrations
     earlier: Enumerated
+    made: int = 0
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
@@ -50,12 +53,20 @@ class Scan:
             for batch in _batches(samples, self.config.batch):
                 findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
                 self.journal.append(findings, settings)
+                self.made += len(findings)
                 yield from findings
         if self.counts().pending:
             raise OutputError(
                 f"{self.counts().pending} inputs have no finding in the record", "Run it again."
             )
-        self.journal.note({"finished": _now()})
+        self.end("finished")
+
+    def end(self, ending: Literal["finished", "interrupted"]) -> None:
+        """Record how this session ended; one that never says so was killed."""
+        now = _now()
+        sessions = self.journal.header()["sessions"]
+        sessions[-1] |= {"ended": now, "ending": ending, "findings": self.made}
+        self.journal.note({"finished": now if ending == "finished" else None, "sessions": sessions})
 
     def counts(self) -> Counts:
         """How the inputs ended so far."""
@@ -82,7 +93,8 @@ def open_scan(config: ScanConfig) -> Scan:
     try:
         settings = scoring.settings(config, runtime, calibrations)
         enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
-        journal.note(_run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)})
+        facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
+        journal.note(facts | {"sessions": _sessions(config, journal.header().get("sessions", []))})
     except BaseException:
         journal.close()
         raise
@@ -103,6 +115,13 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
         "inputs": [public(name) for name in config.inputs],
         "lists": list(config.lists),
     }
+
+
+def _sessions(config: ScanConfig, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All sessions of the run, this one last."""
+    if config.private:  # of those before, too: one report says it all
+        earlier = [custody.without_persons(one) for one in earlier]
+    return [*earlier, custody.session(config, _now())]
 
 
 def _facts(calibrations: scoring.Calibrations, runtime: Runtime) -> dict[str, object]:

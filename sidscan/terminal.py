@@ -1,17 +1,73 @@
-"""Text from pictures and servers, made safe to show."""
+"""Text from pictures, names and servers, made safe to show."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from typing import TextIO
 
 Say = Callable[[str], None]
 """Takes words for the user."""
 
-# Control characters but newline and tab, lone surrogates, and what turns the reading direction (UAX 9).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+INVISIBLE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but newline and tab
+    "\ud800-\udfff\ufffe\uffff"  # lone surrogates, noncharacters
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the reading direction (UAX 9)
+    "\u2028\u2029\ufff9-\ufffb"  # separators of lines and paragraphs, annotations
+    # Shown as nothing (UAX 44, Default_Ignorable_Code_Point): zero width, fillers, tags, variation selectors
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Characters, as a regular expression's class holds them, that never reach a terminal as they are."""
+
+_UNSAFE = re.compile(f"[{INVISIBLE}]")
+_UNSAFE_IN_LINE = re.compile(f"[{INVISIBLE}\n\t]")
 
 
 def safe(text: str) -> str:
-    """``text`` with control, bidirectional and undecodable characters as visible escapes, e.g. ``\\x1b``."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """``text`` with control, bidirectional, invisible, undecodable characters as escapes, e.g. ``\\x1b``."""
+    return _UNSAFE.sub(lambda found: escape(found[0]), text)
+
+
+def line(text: str) -> str:
+    """As `safe`, on one line: a name or message that holds a line break can't pass for a line of ours."""
+    return _UNSAFE_IN_LINE.sub(lambda found: escape(found[0]), text)
+
+
+def escape(character: str) -> str:
+    """A character as ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``, whichever is the shortest."""
+    code = ord(character)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+class SafeStream:
+    """A text stream to which everything is written through `safe`, tracebacks and warnings included.
+
+    Attributes:
+        unfiltered: the stream behind, for progress bars, which move the cursor on purpose.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unfiltered = stream
+
+    def write(self, text: str) -> int:
+        """Write with unsafe characters made visible; CR LF, the line end of a CSV report, as a line end."""
+        self.unfiltered.write(safe(text.replace("\r\n", "\n")))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each."""
+        for text in lines:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        if name == "buffer":  # click writes to it behind our back where it is there, on Windows consoles
+            raise AttributeError(name)
+        return getattr(self.unfiltered, name)
+
+
+def bar_stream() -> TextIO:
+    """Standard error for a progress bar, whose words are our own."""
+    stream: TextIO = getattr(sys.stderr, "unfiltered", sys.stderr)
+    return stream

@@ -15,9 +15,9 @@ ROOT = Path(sidscan.__file__).parent
 # Top to bottom; a module imports only from rooms below its own, or from within its own room.
 LEVELS = (
     ("cli",),
-    ("pipeline",),
+    ("pipeline", "verification"),
     ("scoring",),
-    ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration"),
+    ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration", "custody"),
     ("models",),
     ("config",),
     ("records",),

@@ -17,7 +17,7 @@ from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.files import replacing
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.terminal import Say
+from sidscan.terminal import Say, bar_stream
 
 from .fit import Position, Source, Step, batches_of, fit, stacks_of
 from .interrupts import deferred_interrupts
@@ -224,7 +224,12 @@ class Run:
         done = sum(lengths[: self.position.epoch]) + self.position.batch
         heads = f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit"
         return tqdm(
-            total=sum(lengths), initial=done, desc=heads, unit="batch", disable=None if self._shows else True
+            total=sum(lengths),
+            initial=done,
+            desc=heads,
+            unit="batch",
+            disable=None if self._shows else True,
+            file=bar_stream(),
         )
 
     def _postfix(self) -> dict[str, str]:

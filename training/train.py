@@ -13,7 +13,7 @@ from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.readers.decode import decoder_name
-from sidscan.terminal import Say
+from sidscan.terminal import Say, bar_stream
 
 from . import examples as sets
 from .examples import Example
@@ -103,9 +103,8 @@ def prepare(config: TrainConfig, say: Say) -> Prepared:
         source = FreshReadings(views, encoder, reading)
     else:
         source = FeatureCache(config.cache, views, encoder, reading, data, config.passes)
-        with tqdm(
-            total=source.total, desc="encode", unit="view", disable=None if config.bars else True
-        ) as bar:
+        hidden = None if config.bars else True
+        with tqdm(total=source.total, desc="encode", unit="view", disable=hidden, file=bar_stream()) as bar:
             source.build(bar.update)
     return Prepared(config, encoder, examples, data, source, views, _validation(config, encoder, say))
 

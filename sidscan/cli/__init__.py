@@ -9,13 +9,16 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import TextIO, cast
 
 import click
 
 from sidscan._version import __version__
+from sidscan.cli import words
 from sidscan.engines.local import READER_THREADS
 from sidscan.errors import ExitCode, SidscanError
-from sidscan.terminal import safe
+from sidscan.terminal import SafeStream
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
@@ -26,6 +29,7 @@ _COMMANDS = {
     "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
     "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),
     "train": ("sidscan.cli.train", "Train RINE's head."),
+    "verify": ("sidscan.cli.verify", "Hash the evidence of a report again."),
 }
 
 
@@ -59,6 +63,7 @@ def cli() -> None:
     \b
     Examples:
       sidscan scan ./images --out report.csv
+      sidscan verify report.csv
       sidscan models list
     """
 
@@ -69,6 +74,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and EXIF need not fit a legacy code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    _show_safely()
     try:
         code = cli.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -77,7 +83,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SidscanError as error:
-        code = _say(str(error), error.exit_code)
+        code = _say(error.message, error.exit_code, error.remedy)
     _give_up_unread_output()
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
@@ -95,12 +101,29 @@ def _readers_hang(grace: float = 1.0) -> bool:
 
 def _give_up_unread_output() -> None:
     """Where nobody reads standard output any more, Python's own flush at exit would only complain."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(message: str, code: ExitCode) -> ExitCode:
-    click.echo(safe(f"sidscan: {message}"), err=True)
+def _show_safely() -> None:
+    """Nothing reaches a terminal as it is: not click's errors, nor warnings, nor a traceback's text.
+
+    Standard error may be shown later, from a log, and is filtered always; standard output on a terminal.
+    """
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
+    if not isinstance(sys.stderr, SafeStream):
+        sys.stderr = cast(TextIO, SafeStream(sys.stderr))
+    if sys.stdout is not None and sys.stdout.isatty() and not isinstance(sys.stdout, SafeStream):
+        sys.stdout = cast(TextIO, SafeStream(sys.stdout))
+
+
+def _say(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
+    words.say(f"sidscan: {message}")
+    if remedy:
+        words.say(remedy)
     return code

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from sidscan.cli import options, words
 from sidscan.errors import ExitCode, UsageError
-from sidscan.terminal import Say
+from sidscan.terminal import Say, bar_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,7 +227,8 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
     done, total = evaluation.kept, evaluation.total
     show = sys.stderr.isatty() and not quiet
     try:
-        with evaluation.file, tqdm(total=total, initial=done, disable=not show, unit="picture") as bar:
+        shown = tqdm(total=total, initial=done, disable=not show, unit="picture", file=bar_stream())
+        with evaluation.file, shown as bar:
             for count in evaluation:
                 done += count
                 bar.update(count)

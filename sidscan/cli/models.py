@@ -14,6 +14,7 @@ from sidscan.cli import words
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.store import BY_USER, Installed, Store
+from sidscan.terminal import bar_stream
 
 
 @click.group("models")
@@ -147,7 +148,7 @@ def verify(names: tuple[str, ...]) -> None:
             rows.append((name, type(error).__name__, "-", "-"))
     _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for fault in faults:
-        words.say(str(fault))
+        words.say_error(fault)
     if faults:
         raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
 
@@ -156,7 +157,9 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
     from tqdm import tqdm
 
     # disable=None: a bar only where stderr is a terminal
-    with tqdm(desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(
+        desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False, file=bar_stream()
+    ) as bar:
 
         def progress(done: int, total: int | None) -> None:
             bar.total = total
@@ -198,7 +201,7 @@ def _installed(store: Store, name: str) -> Installed | None:
     try:
         return store.installed(name)
     except ModelError as error:
-        words.say(str(error))
+        words.say_error(error)
         return None
 
 

@@ -256,6 +256,22 @@ def output() -> Decorator:
             "[default: first --out + .journal]",
         ),
         click.option("--fresh", is_flag=True, help="Forget an earlier run's record and start over."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace a file at --out even if sidscan did not write it. Reports of sidscan always are.",
+        ),
+        click.option(
+            "--hash-file",
+            "hashed",
+            is_flag=True,
+            help="Write the sha256 of each report beside it, e.g. report.csv.sha256, as sha256sum does.",
+        ),
+        click.option(
+            "--private",
+            is_flag=True,
+            help="Leave host name, command line and current folder out of reports and record.",
+        ),
         click.option("--retry-failed", is_flag=True, help="Read inputs again that failed in an earlier run."),
         click.option(
             "--quiet",

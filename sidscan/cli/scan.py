@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ import click
 
 from sidscan.cli import options, words
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode, NothingToScan, UsageError
+from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.records import Counts, Finding, Status
-from sidscan.terminal import Say
+from sidscan.terminal import Say, bar_stream
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 @options.calibration()
 @options.output()
 def command(
-    outs: tuple[str, ...], stdout_format: str, quiet: bool, journal: Path | None, **choices: Any
+    outs: tuple[str, ...],
+    stdout_format: str,
+    quiet: bool,
+    journal: Path | None,
+    overwrite: bool,
+    hashed: bool,
+    **choices: Any,
 ) -> ExitCode:
     """Score pictures and write reports.
 
@@ -43,6 +49,7 @@ def command(
       sidscan scan --list urls.txt --out report.jsonl
       find . -name '*.jpg' | sidscan scan --list - --out - --format jsonl
       sidscan scan ./images --model rine-4class --model rine-ldm --out report.csv
+      sidscan scan ./images --out report.csv --out report.json --hash-file --private
 
     \b
     Exit codes:
@@ -55,27 +62,27 @@ def command(
     from sidscan.pipeline import open_scan
 
     outs = outs or ("-",)
-    writers = [reports.report(out, stdout_format) for out in outs]
-    for writer in writers:
-        writer.check()
+    if hashed and set(outs) == {"-"}:
+        raise UsageError("--hash-file has no file to stand beside", "Name one with --out FILE.")
+    writers = [reports.report(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
-    own_files = tuple(Path(out) for out in outs if out != "-") + journal_files(journal)
+    own_files = tuple(file for writer in writers for file in writer.files) + journal_files(journal)
     check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     say = words.saying(quiet)
 
-    run = open_scan(ScanConfig(journal=journal, exclude=own_files, **choices))
-    with closing(run.journal):
+    config = ScanConfig(journal=journal, exclude=own_files, command=("sidscan", *sys.argv[1:]), **choices)
+    with reports.reserved(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
             announce(run, say)
             consume(run, run.counts(), quiet)
             reports.write(writers, run.journal)
         except KeyboardInterrupt:
-            words.say(_interrupted(run.counts(), journal))
+            _interrupt(run, journal)
             raise
-        say(_summary(run.journal.findings(), run.counts()))
-        if run.calibrations:
-            say(_flagged(run))
-        say("".join(f"report: {out}\n" for out in outs if out != "-").rstrip() or "report: standard output")
+        for text in (*_summary(run.journal.findings(), run.counts()), *_flagged(run)):
+            say(text)
+        for writer in writers:
+            say(f"report: {writer.place()}")
         return _exit_code(run.counts())
 
 
@@ -125,12 +132,19 @@ def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
 
     show = sys.stderr.isatty() and not quiet
     done = counts.enumerated - counts.pending
-    with tqdm(total=counts.enumerated, initial=done, disable=not show, unit="picture", smoothing=0.1) as bar:
+    with tqdm(
+        total=counts.enumerated,
+        initial=done,
+        disable=not show,
+        unit="picture",
+        smoothing=0.1,
+        file=bar_stream(),
+    ) as bar:
         for _ in findings:
             bar.update()
 
 
-def _summary(findings: Iterable[Finding], counts: Counts) -> str:
+def _summary(findings: Iterable[Finding], counts: Counts) -> list[str]:
     """The closing words: counts that reconcile, how strong the evidence is, why inputs failed."""
     words: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -146,29 +160,35 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> str:
         order = ("very strong", "strong", "moderate", "weak")
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
     lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
-    return "\n".join(lines)
+    return lines
 
 
-def _flagged(run: Scan) -> str:
+def _flagged(run: Scan) -> list[str]:
     """Per calibrated model: pictures that reach its threshold, beside how many camera pictures would."""
+    if not run.calibrations:
+        return []
     flagged: Counter[str] = Counter()
     for finding in run.journal.findings():
         for score in finding.scores:
             calibration = run.calibrations.get(score.model)
             flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit
     scored = run.counts().scored
-    return "\n".join(
+    return [
         f"{name}: {flagged[name]} of {scored} flagged; were all of them like the calibration pictures, "
         f"about {scored * calibration.false_flag_rate:.1f} would be"
         for name, calibration in run.calibrations.items()
-    )
+    ]
 
 
-def _interrupted(counts: Counts, journal: Path | None) -> str:
+def _interrupt(run: Scan, journal: Path | None) -> None:
+    counts = run.counts()
     done = f"interrupted after {counts.enumerated - counts.pending} of {counts.enumerated}"
     if journal is None:
-        return f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)"
-    return f"{done}, kept in {journal}; the same command continues"
+        words.say(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
+        return
+    words.say(f"{done}, kept in {journal}; the same command continues")
+    with suppress(OutputError):  # it is a remark; the interruption counts
+        run.end("interrupted")
 
 
 def _exit_code(counts: Counts) -> ExitCode:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import click
 
-from sidscan.terminal import Say, safe
+from sidscan.errors import SidscanError
+from sidscan.terminal import Say, line
 
 
 def say(text: str) -> None:
-    """A line on standard error, safe to show."""
-    click.echo(safe(text), err=True)
+    """One line on standard error, safe to show; a line break in a name does not make it two."""
+    click.echo(line(text), err=True)
+
+
+def say_error(error: SidscanError) -> None:
+    """What is wrong, and on the next line what to do."""
+    say(error.message)
+    if error.remedy:
+        say(error.remedy)
 
 
 def silent(text: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError
-from sidscan.files import replacing
+from sidscan.files import open_file, replacing, sha256_of
 from sidscan.records import Record
-from sidscan.terminal import safe
+from sidscan.reports import hashes, places
+from sidscan.reports.reading import kind_of
+from sidscan.terminal import SafeStream
 
 STDOUT = "-"
 
@@ -20,32 +23,52 @@ class Report(ABC):
     """One report.
 
     Args:
-        out: path of the file, or ``-`` for standard output.
+        out: path of the file, or ``-`` for standard output. Of a link, what it leads to is written.
+        hashed: keep a detached hash file beside it. One that is there already is always kept up to date.
     """
 
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, hashed: bool = False) -> None:
         self.out = out
+        self.hashed = hashed
 
     @abstractmethod
     def render(self, record: Record, file: TextIO) -> None:
         """Write the whole report as text."""
 
-    def check(self) -> None:
-        """Find out before a long scan whether the report could be written.
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it may leave on disk."""
+        if self.out == STDOUT:
+            return ()
+        path = Path(self.out)
+        return (path, hashes.hash_file(path), places.lock_file(path))
+
+    def place(self) -> str:
+        """Where it is and what stands beside it, in words, once it is written."""
+        if self.out == STDOUT:
+            return "standard output"
+        path = Path(self.out)
+        return f"{path}, its sha256 in {hashes.hash_file(path)}" if _has_hash_file(path) else str(path)
+
+    @contextmanager
+    def reserved(self, overwrite: bool = False) -> Iterator[None]:
+        """Find out before a long scan whether the report could be written, and keep other scans from it.
+
+        Args:
+            overwrite: replace files, too, that sidscan did not write.
 
         Raises:
-            OutputError: its folder does not exist or is read-only, or it is a folder itself.
+            OutputError: it could not be written, something else is there, or another scan writes it.
         """
         if self.out == STDOUT:
+            yield
             return
         path = Path(self.out)
-        folder = path.parent
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder", "Give --out the name of a file.")
-        if not folder.is_dir():
-            raise OutputError(f"the folder {folder} does not exist", "Create it, or choose another --out.")
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"the folder {folder} is not writable", "Choose another --out.")
+        places.check(path, lambda head: kind_of(head) is not None, overwrite)
+        if self.hashed:
+            places.check(hashes.hash_file(path), hashes.is_one_line, overwrite)
+        with places.reserved(path):
+            yield
 
     def write(self, record: Record) -> None:
         """Render into place.
@@ -56,17 +79,22 @@ class Report(ABC):
         if self.out == STDOUT:
             self._print(record)
             return
-        path = Path(self.out)
+        path = place = Path(self.out)
         try:
-            self._replace(path, record)
+            sha256 = self._replace(path.resolve(), record)
+            if self.hashed or _has_hash_file(path):
+                place = hashes.hash_file(path)
+                hashes.write(path, sha256)
         except OSError as error:
             raise OutputError(
-                f"can't write {path}: {error.strerror}",
+                f"can't write {place}: {error.strerror}",
                 "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
 
     def _print(self, record: Record) -> None:
-        out = cast(TextIO, _TerminalSafe(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+        if sys.stdout is None:
+            raise OutputError("standard output is closed", "Give --out FILE.")
+        out = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
         try:
             self.render(record, out)
             sys.stdout.flush()
@@ -80,20 +108,20 @@ class Report(ABC):
                 f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
             ) from error
 
-    def _replace(self, path: Path, record: Record) -> None:
-        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-            self.render(record, file)
+    def _replace(self, path: Path, record: Record) -> str:
+        with replacing(path) as partial:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                self.render(record, file)
+            with partial.open("rb") as written:
+                return sha256_of(written)
 
 
-class _TerminalSafe:
-    """Standard output on a terminal, where a picture's EXIF must not move the cursor."""
-
-    def __init__(self, terminal: TextIO) -> None:
-        self._terminal = terminal
-
-    def write(self, text: str) -> int:
-        """Write with control characters made visible."""
-        return self._terminal.write(safe(text))
+def _has_hash_file(path: Path) -> bool:
+    try:
+        with open_file(hashes.hash_file(path)) as file:
+            return hashes.is_one_line(file.read(places.HEAD))
+    except OSError:
+        return False
 
 
 def printable(text: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, TextIO
 
-import pandas as pd
-
 from sidscan.records import Exif, Facts, Finding, Record, Response
 from sidscan.reports.base import Report
-from sidscan.terminal import safe
+from sidscan.reports.cells import guarded
 
 _ROWS_AT_ONCE = 10_000
 # Column -> attribute of a Score; a second model's columns are these with its name in front.
@@ -35,17 +33,14 @@ _RUN_COLUMNS = (
     "decoder",
     "sidscan_version",
 )
-# What a spreadsheet takes for the start of a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 class CsvReport(Report):
     """The CSV report (RFC 4180, UTF-8).
 
     The first model's columns are bare (``score``); those of further models carry its name
-    (``rine-2class.score``). Rows without a score name the models all the same. A text that a spreadsheet
-    would run as a formula gets a leading apostrophe; control characters appear as escapes, so that a
-    terminal can show the file. JSON keeps the original.
+    (``rine-2class.score``). Rows without a score name the models all the same. Texts, names of columns
+    included, are `cells.guarded`; JSON keeps the original.
     """
 
     def render(self, record: Record, file: TextIO) -> None:
@@ -62,8 +57,11 @@ class CsvReport(Report):
 
 
 def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header: bool = False) -> None:
+    import pandas as pd  # here: reading a report needs none of it
+
     frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
-    frame.to_csv(file, index=False, header=header, lineterminator="\r\n")
+    names = [guarded(column) for column in columns] if header else False  # a model is named after its file
+    frame.to_csv(file, index=False, header=names, lineterminator="\r\n")
 
 
 def _columns(prefixes: dict[str, str]) -> list[str]:
@@ -143,7 +141,4 @@ def _exif_cells(exif: Exif) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = safe(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return guarded(value) if isinstance(value, str) else value

@@ -6,61 +6,19 @@ import csv
 import io
 import json
 import os
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from findings import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.journal import Journal
-from sidscan.records import Exif, Facts, Failure, Finding, Item, Kind, Score, Stage, Status
-from sidscan.reports import report, write
-
-SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
-RUN = {
-    "models": [{"name": "mini", "digest": "abc"}],
-    "model_choice": "asked for",
-    "model_provenance": "mini: bundled",
-    "calibrations": {},
-    "runtime": "pytorch 2",
-    "device": "cpu",
-    "precision": "fp32",
-    "decoder": "Pillow 13",
-    "sidscan_version": "0.1.0",
-}
-FACTS = Facts(
-    10,
-    "f" * 64,
-    "JPEG",
-    300,
-    200,
-    ("padded", "first_frame"),
-    Exif(make="Acme", latitude=-33.5, tags={"Image Make": "Acme"}),
-)
-SCORED = Finding(
-    "a.jpg", Kind.FILE, Status.SCORED, FACTS, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10
-)
-FAILED = Finding.of_failure(
-    Failure(Item("b.jpg"), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
-)
-
-
-def journal_of(*findings: Finding, run: dict[str, Any] = RUN) -> Journal:
-    journal = Journal(None)
-    journal.note(run)
-    journal.enumerate([Item(finding.name) for finding in findings], "settings")
-    journal.append(findings, "settings")
-    return journal
-
-
-def rendered(out: Path, journal: Journal) -> str:
-    write([report(str(out))], journal)
-    return out.read_bytes().decode("utf-8")
-
-
-def rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+from sidscan.records import Exif
+from sidscan.reports import report, reserved, write
+from sidscan.reports.cells import restored
 
 
 def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
@@ -136,11 +94,10 @@ def test_an_empty_run_still_has_a_header(tmp_path: Path) -> None:
         pytest.param("=HYPERLINK(1)", "'=HYPERLINK(1)", id="formula"),
         pytest.param("@SUM(1)", "'@SUM(1)", id="at"),
         pytest.param("-2+3", "'-2+3", id="minus"),
-        pytest.param("\t=1", "'\t=1", id="tab"),
-        pytest.param('quote " comma, line\nend', 'quote " comma, line\nend', id="csv syntax"),
-        pytest.param("carriage\rreturn", "carriage\\rreturn", id="carriage return"),
+        pytest.param("\t=1", "\\x09=1", id="tab"),
+        pytest.param('quote " comma, line\nend', 'quote " comma, line\\x0aend', id="csv syntax"),
+        pytest.param("carriage\rreturn", "carriage\\x0dreturn", id="carriage return"),
         pytest.param("\x1b[2J\x00\u202e", "\\x1b[2J\\x00\\u202e", id="terminal"),
-        pytest.param("caf\udce9", "caf\\udce9", id="not utf-8"),
     ],
 )
 def test_text_is_safe_in_csv_and_original_in_json(tmp_path: Path, text: str, cell: str) -> None:
@@ -189,11 +146,11 @@ def test_unknown_suffixes_are_usage_errors(name: str) -> None:
 
 
 def test_places_that_cannot_be_written_are_found_before_the_scan(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="does not exist"):
-        report(str(tmp_path / "none" / "r.csv")).check()
+    with pytest.raises(OutputError, match="does not exist"), reserved([report(str(tmp_path / "none/r.csv"))]):
+        pass
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match="is a folder"):
-        report(str(tmp_path / "folder.csv")).check()
+    with pytest.raises(OutputError, match="is a folder"), reserved([report(str(tmp_path / "folder.csv"))]):
+        pass
 
 
 def test_reports_get_ordinary_permissions(tmp_path: Path) -> None:
@@ -203,3 +160,108 @@ def test_reports_get_ordinary_permissions(tmp_path: Path) -> None:
     finally:
         os.umask(previous)
     assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o644
+
+
+def strict(text: str) -> Any:
+    """The value of a JSON text, read as the strictest reader would: nothing that RFC 8259 leaves open."""
+
+    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len({key for key, _ in members}) == len(members), "a key stands twice"
+        return dict(members)
+
+    def number(digits: str) -> int:
+        assert abs(int(digits)) < 2**53, "more than a double holds"
+        return int(digits)
+
+    def constant(name: str) -> None:
+        raise AssertionError(name)
+
+    assert re.fullmatch(r"[\x20-\x7e\n]*", text), "not printable ASCII"
+    value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_constant=constant)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+    return value
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else "end"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param("\x7f\x1b\u202e\u2028", "\x7f\x1b\u202e\u2028", id="text stays as it is"),
+        pytest.param("caf\udce9 \ud800", "caf\\udce9 \\ud800", id="lone surrogates"),
+        pytest.param(2**53 - 1, 2**53 - 1, id="largest integer"),
+        pytest.param(2**64, "18446744073709551616", id="huge integer"),
+        pytest.param(-(2**53), "-9007199254740992", id="huge negative integer"),
+        pytest.param([1.5, True, None], [1.5, True, None], id="plain values"),
+        pytest.param({"a\udce9": 1, "a\\udce9": 2}, {"a\\udce9": 1, "a\\udce9'": 2}, id="keys that meet"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_is_strict(tmp_path: Path, value: Any, told: Any, suffix: str) -> None:
+    facts = replace(FACTS, exif=Exif(tags={"tag": value}))
+    text = rendered(tmp_path / f"r.{suffix}", journal_of(replace(SCORED, facts=facts)))
+    found = strict(text)["findings"][0] if suffix == "json" else strict(text)
+    assert found["facts"]["exif"]["tags"]["tag"] == told
+
+
+def test_json_nests_only_so_deep(tmp_path: Path) -> None:
+    facts = replace(FACTS, exif=Exif(tags={"tag": nested(200)}))
+    text = rendered(tmp_path / "r.json", journal_of(replace(SCORED, facts=facts)))
+    value, depth = strict(text), 0
+    value = value["findings"][0]["facts"]["exif"]["tags"]["tag"]
+    while isinstance(value, list):
+        value, depth = value[0], depth + 1
+    assert depth < 32
+    assert value.count("[") == 200 - depth, "the rest is there, as text"
+
+
+def test_a_header_that_is_not_strict_is_told_all_the_same(tmp_path: Path) -> None:
+    run = {**RUN, "inputs": ["caf\udce9"], "rate": float("inf")}
+    found = strict(rendered(tmp_path / "r.json", journal_of(run=run)))["run"]
+    assert (found["inputs"], found["rate"]) == (["caf\\udce9"], "inf")
+
+
+def test_a_name_that_is_not_utf8_is_told_exactly(tmp_path: Path) -> None:
+    name = b"-caf\xe9\n.jpg"
+    journal = journal_of(replace(SCORED, name=os.fsdecode(name)), replace(FAILED, name="plain.jpg"))
+    first, second = strict(rendered(tmp_path / "r.json", journal))["findings"]
+    assert bytes.fromhex(first["path_bytes"]) == name
+    assert first["path"] == "-caf\\udce9\n.jpg"
+    assert (second["path"], second["path_bytes"]) == ("plain.jpg", None)
+    (row, _) = rows(rendered(tmp_path / "r.csv", journal))
+    assert row["path"] == "'-caf\\udce9\\x0a.jpg"
+    assert os.fsencode(restored(row["path"])) == name
+
+
+def test_names_of_columns_are_no_formulas_either(tmp_path: Path) -> None:
+    name = "=cmd|' /C calc'!A0.safetensors"
+    both = replace(SCORED, scores=(SCORE, replace(SCORE, model=name, score=0.1)))
+    run = {**RUN, "models": [{"name": "mini", "digest": "abc"}, {"name": name, "digest": "def"}]}
+    text = rendered(tmp_path / "r.csv", journal_of(both, run=run))
+    header = next(csv.reader(io.StringIO(text, newline="")))
+    assert f"'{name}.score" in header
+    assert not any(cell.startswith("=") for cell in header)
+    assert rows(text)[0][f"'{name}.model"] == f"'{name}"
+
+
+def test_error_messages_are_no_formulas(tmp_path: Path) -> None:
+    failed = replace(FAILED, message='=HYPERLINK("http://x")\n=2', error="@E")
+    (row,) = rows(rendered(tmp_path / "r.csv", journal_of(failed)))
+    assert row["error_message"] == '\'=HYPERLINK("http://x")\\x0a=2'
+    assert row["error_class"] == "'@E"
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
+def test_a_report_on_a_terminal_moves_no_cursor(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    facts = replace(FACTS, exif=Exif(make="\x1b[2J\r\x7f\u202e"))
+    ours, terminal = os.openpty()
+    with os.fdopen(terminal, "w", encoding="utf-8", newline="") as screen:
+        monkeypatch.setattr(sys, "stdout", screen)
+        write([report("-", kind)], journal_of(replace(SCORED, facts=facts)))
+    shown = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert re.fullmatch(r"([^\x00-\x1f\x7f-\x9f\u202e]*\r\n)+", shown), "the terminal itself adds CR"
+    assert "\\x0d\r\n" not in shown
+    assert "\\x1b[2J" in shown or "\\u001b[2J" in shown

@@ -1,0 +1,146 @@
+"""``sidscan verify``."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidscan.cli import words
+from sidscan.cli.scan import check_distinct
+from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.terminal import bar_stream, line
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from sidscan.verification import Checked, Opened, Result
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("verify")
+@click.argument("report", type=_FILE, metavar="REPORT")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder that relative paths in REPORT start from. [default: the current folder]",
+)
+@click.option(
+    "--hash-file",
+    type=_FILE,
+    metavar="FILE",
+    help="The sha256 of REPORT itself. [default: REPORT.sha256, if it is there]",
+)
+@click.option(
+    "--out", type=_FILE, metavar="FILE.csv", help="Write every row and what was found; list nothing."
+)
+@click.option("--overwrite", is_flag=True, help="Replace FILE.csv whatever it is.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that hash. [default: one per core]")
+@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
+def command(
+    report: Path,
+    root: Path | None,
+    hash_file: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    workers: int | None,
+    quiet: bool,
+) -> ExitCode:
+    """Hash the evidence of a report again, and say what changed.
+
+    REPORT is a .csv, .json or .jsonl report as `sidscan scan` wrote it. Every file that it has a sha256 of is
+    hashed anew; what is changed, missing or unreadable now is listed on standard output. URLs are not
+    fetched, devices and pipes are not opened, no model is loaded.
+
+    \b
+    Examples:
+      sidscan verify report.csv
+      sidscan verify report.json --root /media/copy --out verified.csv
+      sidscan verify report.csv --hash-file /media/usb/report.csv.sha256
+
+    \b
+    Exit codes:
+      0  every recorded file is unchanged    7  FILE.csv or the list can't be written
+      2  no report, or a damaged one         8  something is changed, missing or unreadable
+      5  no row has the sha256 of a file     130  interrupted
+    """
+    from sidscan import verification  # here: `--help` needs none of it
+
+    check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
+    say = words.saying(quiet)
+    with verification.opened(report) as opened:
+        say(f"report: {report}, {opened.kind}, {opened.rows} rows")
+        whole = _check_report(opened, hash_file, quiet)
+        counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
+    say(verification.reconciled(counts))
+    alarming = sum(counts[result] for result in verification.ALARMING)
+    seen = counts[verification.Result.UNCHANGED] + counts[verification.Result.CHANGED]
+    if alarming and not seen and root is None:
+        say("relative paths were looked up from the current folder; --root names another one")
+    if alarming or not whole:
+        return ExitCode.EVIDENCE_CHANGED
+    if not counts[verification.Result.UNCHANGED]:
+        raise NothingToScan(
+            "nothing could be verified: no row has the sha256 of a file",
+            "Files that a scan could not read, and URLs, can't be compared.",
+        )
+    return ExitCode.DONE
+
+
+def _check_report(opened: Opened, hash_file: Path | None, quiet: bool) -> bool:
+    """Whether the report itself is what its hash file, if any, states; that it is not is always said."""
+    from sidscan import verification
+
+    stated = verification.stated_hash(opened.path, hash_file)
+    if stated is None:
+        return True
+    path, sha256 = stated
+    if sha256 == opened.sha256:
+        words.saying(quiet)(f"hash file: {path} matches the report")
+        return True
+    words.say(f"hash file: {path} does NOT match: the report was changed after it was hashed")
+    return False
+
+
+def _tell(checked: tqdm[Checked], out: Path | None, overwrite: bool) -> Counter[Result]:
+    """Run it to its end, counting; all rows go to the table, or what needs a look to standard output."""
+    from sidscan import verification
+
+    counts: Counter[Result] = Counter()
+    with ExitStack() as stack:
+        keep = stack.enter_context(verification.table(out, overwrite)) if out else None
+        for one in checked:
+            counts[one.result] += 1
+            if keep:
+                keep(one)
+            elif one.result in verification.ALARMING:
+                checked.clear()  # the bar, from the line that is written next
+                _list(one)
+    return counts
+
+
+def _list(one: Checked) -> None:
+    note = f" ({line(one.note)})" if one.note else ""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed", "Give --out FILE.csv.")
+    try:
+        sys.stdout.write(f"{one.result.value}: {line(one.row.name)}{note}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputError(
+            f"can't write to standard output: {error.strerror}", "Give --out FILE.csv instead."
+        ) from error
+
+
+def _with_bar(checked: Iterable[Checked], total: int, quiet: bool) -> tqdm[Checked]:
+    from tqdm import tqdm
+
+    show = sys.stderr.isatty() and not quiet
+    return tqdm(checked, total=total, disable=not show, unit="file", file=bar_stream())

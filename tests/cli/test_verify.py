@@ -1,0 +1,298 @@
+"""`sidscan verify`: what changed since a report was written, exact words and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from findings import FACTS, FAILED, SCORED, journal_of
+from pictures import folder
+
+from sidscan.records import Finding, Kind
+from sidscan.reports import FORMATS, report, write
+from sidscan.verification import Result, opened
+
+Run = Callable[..., Any]
+
+
+def finding(name: str, data: bytes) -> Finding:
+    facts = replace(FACTS, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return replace(SCORED, name=name, facts=facts)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: three files that were hashed, and reports of them that name more."""
+    monkeypatch.chdir(tmp_path)
+    found = [finding(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    for one in found:
+        Path(one.name).write_bytes(one.name.encode())
+    url = replace(finding("https://host/a.jpg", b"u"), kind=Kind.URL)
+    # one that failed to decode was hashed all the same
+    found += [url, replace(FAILED, name="unread.jpg"), replace(FAILED, name="a2.jpg", facts=found[0].facts)]
+    Path("a2.jpg").write_bytes(b"a.jpg")
+    write([report(f"r.{suffix}") for suffix in FORMATS], journal_of(*found))
+    return tmp_path
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
+    ended = sidscan("verify", f"r.{suffix}")
+    assert ended.err == (
+        f"report: r.{suffix}, {suffix}, 6 rows\n"
+        "6 rows = 4 unchanged + 0 changed + 0 missing + 0 unreadable + 1 not recorded + "
+        "1 URLs (not fetched again)\n"
+    )
+    assert (ended.code, ended.out) == (0, "")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
+    Path("a.jpg").write_bytes(b"A.jpg")  # as long as before
+    Path("b.jpg").unlink()
+    Path("c.jpg").unlink()
+    os.mkfifo("c.jpg")  # opening it would block for ever
+    ended = sidscan("verify", f"r.{suffix}")
+    assert ended.code == 8
+    assert ended.out == "changed: a.jpg\nmissing: b.jpg\nchanged: c.jpg (not a regular file)\n"
+    assert ended.err.splitlines()[1:] == [
+        (
+            "6 rows = 1 unchanged + 2 changed + 1 missing + 0 unreadable + 1 not recorded + "
+            "1 URLs (not fetched again)"
+        ),
+    ]
+
+
+def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
+    Path("a.jpg").write_bytes(b"other")
+    Path("b.jpg").unlink()
+    ended = sidscan("verify", "r.csv", "--out", "checked.csv", "--quiet")
+    assert (ended.code, ended.out, ended.err) == (8, "", "")
+    with Path("checked.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    a, c = hashlib.sha256(b"a.jpg").hexdigest(), hashlib.sha256(b"c.jpg").hexdigest()
+    assert rows[0] == ["result", "path", "recorded_sha256", "sha256_now", "note"]
+    assert rows[1] == ["changed", "a.jpg", a, hashlib.sha256(b"other").hexdigest(), ""]
+    assert rows[3] == ["unchanged", "c.jpg", c, c, ""]
+    assert [row[0] for row in rows[1:]] == [
+        *("changed", "missing", "unchanged", "url", "not recorded", "unchanged")
+    ]
+    assert sidscan("verify", "r.csv", "--out", "checked.csv").code == 8, "its own table may be replaced"
+
+
+def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (evidence / "copy").mkdir()
+    for name in ("a.jpg", "a2.jpg", "b.jpg", "c.jpg"):
+        shutil.move(name, "copy")
+    lost = sidscan("verify", "r.csv")
+    assert lost.out.count("missing: ") == 4
+    assert lost.err.endswith(
+        "relative paths were looked up from the current folder; --root names another one\n"
+    )
+    assert sidscan("verify", "r.csv", "--root", "copy").code == 0
+    monkeypatch.chdir("copy")
+    assert sidscan("verify", "../r.csv").code == 0
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"caf\xe9.jpg", id="not utf-8"),
+        pytest.param(b"=1+1.jpg", id="formula"),
+        pytest.param(b"-rf", id="option"),
+        pytest.param(b"'quoted'.jpg", id="apostrophe"),
+        pytest.param(b"two\r\nlines\t.jpg", id="line break"),
+        pytest.param(b"\\x41;=,\"'.jpg", id="escapes and separators"),
+        pytest.param("\u202eg\u200bpj\U000e0041.写真".encode(), id="invisible"),
+        pytest.param(b"folder/../x.jpg", id="dots"),
+    ],
+)
+def test_any_name_is_found_again(sidscan: Run, evidence: Path, suffix: str, name: bytes) -> None:
+    Path("folder").mkdir()
+    path = os.fsdecode(name)
+    Path(path).write_bytes(b"evidence")
+    write([report(f"one.{suffix}")], journal_of(finding(path, b"evidence")))
+    assert sidscan("verify", f"one.{suffix}").code == 0
+    Path(path).write_bytes(b"Evidence")
+    ended = sidscan("verify", f"one.{suffix}")
+    assert ended.code == 8
+    assert ended.out.startswith("changed: ")
+    assert ended.out.count("\n") == 1
+    assert not set(ended.out) & set("\x1b\r\t\u202e\u200b\U000e0041")
+
+
+def test_links_and_devices(sidscan: Run, evidence: Path) -> None:
+    Path("a.jpg").rename("moved.jpg")
+    Path("a.jpg").symlink_to("moved.jpg")  # the same bytes
+    Path("b.jpg").unlink()
+    Path("b.jpg").symlink_to("/dev/zero")  # reading it would never end
+    Path("c.jpg").unlink()
+    Path("c.jpg").symlink_to("c.jpg")
+    ended = sidscan("verify", "r.csv")
+    assert ended.out == (
+        "changed: b.jpg (not a regular file)\nunreadable: c.jpg (Too many levels of symbolic links)\n"
+    )
+
+
+def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
+    write([report("s.csv", hashed=True)], journal_of(finding("a.jpg", b"a.jpg")))
+    ended = sidscan("verify", "s.csv")
+    assert ended.code == 0
+    assert "hash file: s.csv.sha256 matches the report\n" in ended.err
+    Path("s.csv.sha256").rename("elsewhere")
+    assert "hash file" not in sidscan("verify", "s.csv").err
+    assert sidscan("verify", "s.csv", "--hash-file", "elsewhere").code == 0
+    Path("s.csv").write_text(Path("s.csv").read_text().replace("weak", "none").replace("moderate", "weak"))
+    assert sidscan("verify", "s.csv").code == 0, "no hash file, nothing to tell"
+    ended = sidscan("verify", "s.csv", "--hash-file", "elsewhere", "--quiet")
+    assert ended.code == 8
+    assert ended.err == "hash file: elsewhere does NOT match: the report was changed after it was hashed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(["none.csv"], 2, "can't read none.csv: No such file or directory", id="no report"),
+        pytest.param(["."], 2, "'.' is a directory", id="folder"),
+        pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
+        pytest.param(["a.jpg"], 2, "a.jpg is no report of sidscan", id="picture"),
+        pytest.param(["empty.csv"], 2, "empty.csv is no report of sidscan", id="empty"),
+        pytest.param(["r.csv", "--hash-file", "none"], 2, "can't read the hash file none", id="no hash file"),
+        pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
+        pytest.param(["r.csv", "--out", "r.csv"], 2, "r.csv is both read and written", id="over the report"),
+        pytest.param(["r.csv", "--out", "a.jpg"], 2, "unknown kind of table: a.jpg", id="suffix"),
+        pytest.param(["r.json", "--out", "r.csv"], 7, "r.csv is there and was not", id="over another report"),
+        pytest.param(["r.json", "--out", "none/c.csv"], 7, "the folder none does not exist", id="no folder"),
+        pytest.param(["urls.jsonl"], 5, "nothing could be verified", id="nothing hashed"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    sidscan: Run, evidence: Path, arguments: list[str], code: int, message: str
+) -> None:
+    os.mkfifo("pipe")
+    Path("empty.csv").touch()
+    write([report("urls.jsonl")], journal_of(FAILED))
+    before = Path("r.csv").read_bytes()
+    ended = sidscan("verify", *arguments)
+    assert ended.code == code, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert Path("r.csv").read_bytes() == before
+
+
+DAMAGE: dict[str, Callable[[str], str]] = {
+    "a row cut": lambda text: text[:-30],
+    "line end cut": lambda text: text.rstrip(),
+    "hash cut": lambda text: text.replace(hashlib.sha256(b"b.jpg").hexdigest(), "abc"),
+    "not utf-8": lambda text: text.replace("b.jpg", "b\udcff.jpg"),
+}
+DAMAGE_OF_JSON: dict[str, Callable[[str], str]] = {
+    "a finding gone": lambda text: "".join(one for one in text.splitlines(True) if "b.jpg" not in one),
+    "end gone": lambda text: text.removesuffix("]}\n"),
+    "more behind": lambda text: text + "more\n",
+    "no object": lambda text: text.replace('{"path": "b.jpg"', '{"path": 5'),
+    "endless nesting": lambda text: text.replace('{"path": "b.jpg"', '{"path": ' + "[" * 100_000),
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        *(pytest.param(suffix, name, id=f"{suffix}, {name}") for suffix in FORMATS for name in DAMAGE),
+        *(pytest.param("json", name, id=f"json, {name}") for name in DAMAGE_OF_JSON),
+        pytest.param("jsonl", "no object", id="jsonl, no object"),
+    ],
+)
+def test_a_damaged_report_is_told_before_anything_is_hashed(
+    sidscan: Run, evidence: Path, suffix: str, damage: str
+) -> None:
+    text = Path(f"r.{suffix}").read_bytes().decode()
+    damaged = {**DAMAGE, **DAMAGE_OF_JSON}[damage](text)
+    Path(f"r.{suffix}").write_bytes(damaged.encode("utf-8", "surrogateescape"))
+    ended = sidscan("verify", f"r.{suffix}", "--out", "checked.csv")
+    assert ended.code == 2, ended.err
+    assert f"r.{suffix} is damaged behind row " in ended.err
+    assert not Path("checked.csv").exists()
+
+
+def test_a_spreadsheet_may_have_saved_it_again(sidscan: Run, evidence: Path) -> None:
+    """As LibreOffice and Excel do: a byte order mark, other line ends, other quotes."""
+    with Path("r.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    with Path("again.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows[1:])
+    assert sidscan("verify", "again.csv").code == 0
+
+
+def test_a_scan_is_verified_end_to_end(sidscan: Run, tmp_path: Path) -> None:
+    images, outs = folder(tmp_path / "images"), [tmp_path / "r.csv", tmp_path / "r.jsonl"]
+    out = [part for out in outs for part in ("--out", out)]
+    ended = sidscan("scan", images, "--model", "mini", "--crops", "center", *out, "--hash-file")
+    assert ended.code == 0
+    assert f"report: {outs[0]}, its sha256 in {outs[0]}.sha256\n" in ended.err
+    for report_path in outs:
+        assert sidscan("verify", report_path).code == 0
+    (images / "photo-0.jpg").write_bytes(b"other")
+    assert sidscan("verify", outs[0]).out == f"changed: {images / 'photo-0.jpg'}\n"
+
+
+def test_long_reports_are_streamed(tmp_path: Path) -> None:
+    def many(count: int) -> Path:
+        path = tmp_path / f"{count}.csv"
+        line = f"no/file-%d.jpg,scored,,,,{'f' * 64},{'x' * 2000}\r\n"
+        path.write_text(
+            "path,status,error_stage,error_class,error_message,sha256,exif_make\r\n"
+            + "".join(line % number for number in range(count))
+        )
+        return path
+
+    def peak(path: Path) -> int:
+        tracemalloc.start()
+        with opened(path) as one:
+            results = {checked.result for checked in one.check(workers=1)}
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert results == {Result.MISSING}
+        return size
+
+    few, lots = many(1500), many(6000)
+    peak(few)
+    assert peak(lots) < peak(few) + 300_000, "megabytes of text were held"
+
+
+def test_no_model_is_loaded(evidence: Path) -> None:
+    program = (
+        "import sys; from sidscan.cli import cli; cli(['verify', 'r.json'], standalone_mode=False)\n"
+        "loaded = {'torch', 'numpy', 'pandas', 'PIL', 'httpx'} & set(sys.modules); assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_list_that_nobody_reads_is_no_traceback(evidence: Path) -> None:
+    Path("a.jpg").unlink()
+    command = [sys.executable, "-m", "sidscan", "verify", "r.csv"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 7
+    assert "can't write to standard output: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_help_ends_well(sidscan: Run) -> None:
+    ended = sidscan("verify", "--help")
+    assert ended.code == 0
+    assert "sidscan verify report.csv" in ended.out
