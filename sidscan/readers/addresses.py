@@ -25,7 +25,7 @@ class Refusal(NamedTuple):
     """Why an address is not connected to.
 
     Attributes:
-        private: an intranet archive may have such an address: `--allow-private` permits it.
+        private: an intranet archive may have such an address: permitted by `--allow-private`.
     """
 
     reason: str
@@ -128,5 +128,5 @@ def check(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
         if why is None or (why.private and allow_private):
             continue
         at = "" if host == str(address) else f"{host} is at "
-        remedy = "; --allow-private permits it" if why.private else ""
+        remedy = "; permitted by --allow-private" if why.private else ""
         raise AddressRefused(f"{at}{address}, which is {why.reason}{remedy}")

@@ -125,7 +125,7 @@ def test_private_addresses_need_permission(urls: Run, server: Server) -> None:
     ended, (row,) = urls(f"{server.url}/a.jpg")
     assert (ended.code, server.accepted) == (3, 0)
     assert (row["error_class"], row["final_url"]) == ("AddressRefused", f"{server.url}/a.jpg")
-    assert row["error_message"].endswith("--allow-private permits it")
+    assert row["error_message"].endswith("; permitted by --allow-private")
 
 
 def test_a_fetched_picture_scores_as_the_file_does(urls: Run, tmp_path: Path, server: Server) -> None:
