@@ -25,8 +25,8 @@ from record import publish, stamp
 from sidscan import ScanConfig
 from sidscan.config import Precision
 from sidscan.exporters.onnx import export
-from sidscan.exporters.parity import natural_crops
 from sidscan.runtimes import Runtime, open_runtime
+from sidscan.runtimes.trial import natural_crops
 
 VIEWS = {"center": 1, "ten": 10}  # crops per picture
 

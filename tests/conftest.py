@@ -23,6 +23,12 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path_factory.mktemp("store")))
 
 
+@pytest.fixture(autouse=True)
+def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results don't depend on the processor that the tests run on; those of the trial itself undo this."""
+    monkeypatch.setattr("sidscan.runtimes.trial.has_fast_bf16", lambda: False)
+
+
 @pytest.fixture
 def sidscan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs ``sidscan ARGUMENTS`` as the shell would: exit code, standard output, standard error."""

@@ -90,7 +90,10 @@ def announce(run: Scan, say: Say) -> None:
     """What is about to happen; that another model stands in is said even to those who asked for quiet."""
     tell = words.say if run.choice.startswith("fallback") else say
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
-    say(f"runtime: {run.runtime.info.runtime}, {run.runtime.info.device}, {run.runtime.info.precision}")
+    info = run.runtime.info
+    say(f"runtime: {info.runtime}, {info.device}, {info.precision}")
+    if info.precision_choice:
+        say(f"precision {info.precision_choice}")
     for name, calibration in run.journal.header()["calibrations"].items():
         of = f"{calibration['pictures']} pictures for a false-positive rate of {calibration['target_fpr']:g}"
         say(f"calibration: {name}, {of}")

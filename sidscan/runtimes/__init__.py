@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeInfo:
-    """What computes the scores, e.g. ``pytorch 2.6.0``, ``cpu``, ``fp32``."""
+    """What computes the scores, e.g. ``pytorch 2.6.0``, ``cpu``, ``fp32``.
+
+    Attributes:
+        precision_choice: why a precision was taken that nobody asked for; empty where nothing was tried.
+    """
 
     runtime: str
     device: str
     precision: str
+    precision_choice: str = ""
 
 
 class Runtime(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.backbones import Reading
 from sidscan.models.detectors import Detector
-from sidscan.runtimes import RuntimeInfo
+from sidscan.runtimes import RuntimeInfo, trial
 
 _CPU_BATCH = 10  # crops in a part, those of one picture
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -25,6 +27,8 @@ class PyTorchRuntime:
     """Detectors on one device.
 
     On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide.
+    Where the processor multiplies bfloat16 itself and nobody asked for a precision, an encoder that keeps its
+    meaning in half precision computes in it, if the scores of some trial crops stay within `trial.BOUND`.
 
     Args:
         detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
@@ -37,15 +41,16 @@ class PyTorchRuntime:
         self, detectors: Sequence[Detector], device: Device = "auto", precision: Precision = "auto"
     ) -> None:
         self._device = open_device(device)
-        self._detectors = tuple(detectors)
-        self.detectors = tuple(detector.info for detector in self._detectors)
+        self.detectors = tuple(detector.info for detector in detectors)
         used = {detector.info.name: _precision(precision, self._device, detector) for detector in detectors}
-        for detector in self._detectors:
+        for detector in detectors:
             detector.encoder.to(self._device, DTYPES[used[detector.info.name]])
             detector.head.to(self._device)  # heads stay in float32, as published
-        self._readings: dict[int, set[Reading]] = {}  # of every encoder, what its heads read together
-        for detector in self._detectors:
-            self._readings.setdefault(id(detector.encoder), set()).add(detector.head.reads)
+        choice = ""
+        if precision == "auto" and self._device.type == "cpu" and trial.has_fast_bf16():
+            detectors, chosen, choice = _tried_in_bf16(detectors)
+            used |= chosen
+        self._detectors = tuple(detectors)
         self._cores = os.cpu_count() or 1
         self._pool: ThreadPoolExecutor | None = None
         if self._device.type == "cpu":
@@ -53,7 +58,9 @@ class PyTorchRuntime:
             # readers or other programs share the cores. So: one thread per part.
             torch.set_num_threads(1)
             self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
-        self.info = RuntimeInfo(f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used))
+        self.info = RuntimeInfo(
+            f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
+        )
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors)."""
@@ -64,18 +71,46 @@ class PyTorchRuntime:
             list(self._pool.map(self._score, np.array_split(crops, min(parts, len(crops)))))
         )
 
-    @torch.inference_mode()
     def _score(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
-        read: dict[int, dict[Reading, torch.Tensor]] = {}
-        columns = []
-        for detector in self._detectors:
-            key = id(detector.encoder)
-            if key not in read:
-                read[key] = detector.encoder.read(batch, self._readings[key])
-            columns.append(detector.head(read[key][detector.head.reads]))
-        result: NDArray[np.float32] = torch.stack(columns, dim=1).cpu().numpy()
-        return result
+        return _score(self._detectors, crops, self._device)
+
+
+@torch.inference_mode()
+def _score(
+    detectors: Sequence[Detector], crops: NDArray[np.uint8], device: torch.device
+) -> NDArray[np.float32]:
+    """Crops (b, 224, 224, 3) -> logits (b, detectors); every encoder runs once, for what its heads read."""
+    batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
+    asked: dict[int, set[Reading]] = {}
+    for detector in detectors:
+        asked.setdefault(id(detector.encoder), set()).add(detector.head.reads)
+    read: dict[int, dict[Reading, torch.Tensor]] = {}
+    columns = []
+    for detector in detectors:
+        key = id(detector.encoder)
+        if key not in read:
+            read[key] = detector.encoder.read(batch, asked[key])
+        columns.append(detector.head(read[key][detector.head.reads]))
+    result: NDArray[np.float32] = torch.stack(columns, dim=1).cpu().numpy()
+    return result
+
+
+def _tried_in_bf16(
+    detectors: Sequence[Detector],
+) -> tuple[Sequence[Detector], dict[str, str], str]:
+    """Detectors on the CPU with encoders in bfloat16 where scores stay: these, what changed, and in words."""
+    cpu, crops = torch.device("cpu"), trial.natural_crops(trial.CROPS)
+    copies = {
+        id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.half
+    }  # one per encoder, whatever the number of heads
+    if not copies:
+        return detectors, {}, ""
+    halved = [replace(d, encoder=copies[id(d.encoder)]) if d.half else d for d in detectors]
+    difference = trial.largest_score_difference(_score(detectors, crops, cpu), _score(halved, crops, cpu))
+    found = f"scores of {trial.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
+    if difference > trial.BOUND:
+        return detectors, {}, f"fp32: in bf16 {found}, more than {trial.BOUND}"
+    return halved, {d.info.name: "bf16" for d in detectors if d.half}, f"bf16: {found}"
 
 
 def open_device(asked: Device) -> torch.device:
@@ -101,7 +136,7 @@ def open_device(asked: Device) -> torch.device:
 
 
 def _precision(asked: Precision, device: torch.device, detector: Detector) -> str:
-    """Of a detector's encoder: as asked, or fp16 on CUDA, as published, where it keeps its meaning."""
+    """Of a detector's encoder: as asked; else fp16 on CUDA, where it keeps its meaning, or fp32."""
     if asked == "auto":
         return "fp16" if device.type == "cuda" and detector.half else "fp32"
     if asked != "fp32" and not detector.half:

@@ -23,6 +23,7 @@ from sidscan.exporters import parity
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.graphs import SEAL_BYTES, check_seal, seal
 from sidscan.models.heads import Head, LinearProbe
+from sidscan.runtimes.trial import natural_crops
 
 Run = Callable[..., Any]
 CLIP = {"width": 64, "blocks": 2, "patch": 56, "side": 224, "embedding": 8}
@@ -346,6 +347,6 @@ def test_two_kinds_of_half_precision_do_not_share_a_file(made: Made) -> None:
 
 
 def test_natural_crops_are_seeded_and_differ() -> None:
-    one, same = parity.natural_crops(14), parity.natural_crops(14)
+    one, same = natural_crops(14), natural_crops(14)
     assert np.array_equal(one, same)
     assert len({crop.tobytes() for crop in one}) == 14

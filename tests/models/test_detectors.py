@@ -22,6 +22,7 @@ from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
 from sidscan.models.store import Store
+from sidscan.runtimes import trial
 
 ENCODER = EncoderShape(layers=2, width=64, patch=56, tokens=17, embedding=8)
 HEADS = {
@@ -199,3 +200,63 @@ def test_bf16_is_near_fp32(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
         assert (full["precision"], half["precision"]) == ("fp32", "bf16")
         assert full["logit"] != half["logit"]
         assert float(full["score"]) == pytest.approx(float(half["score"]), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("bound", "precision", "said"),
+    [
+        (
+            1.0,
+            "rine-2class bf16, mini fp32",
+            "precision bf16: scores of 4 trial crops differ from fp32's by up to ",
+        ),
+        (0.0, "fp32", "precision fp32: in bf16 scores of 4 trial crops differ from fp32's by up to "),
+    ],
+    ids=["within", "beyond"],
+)
+def test_a_cpu_computes_in_bf16_where_a_trial_shows_that_scores_stay(
+    sidscan: Run,
+    rine: Rine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: float,
+    precision: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(trial, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(trial, "BOUND", bound)
+    images, asked = (
+        folder(tmp_path / "images"),
+        ("--model", "rine-2class", "--model", "mini", "--device", "cpu"),
+    )
+    auto = sidscan("scan", images, *asked, "--out", tmp_path / "auto.csv")
+    assert auto.code == 0
+    assert said in auto.err
+    named = "fp32" if bound == 0 else "bf16"
+    full = sidscan(
+        "scan", images, *asked[:2], *asked[4:], "--precision", named, "--out", tmp_path / "named.csv"
+    )
+    assert full.code == 0
+    assert "precision " not in full.err
+    for one, other in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
+        assert one["precision"] == precision
+        assert one["logit"] == other["logit"], "computed in what the row says"
+
+
+def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for flags, fast in (("fpu avx512f", False), ("fpu avx512_bf16 sse", True), ("amx_bf16", True)):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+        monkeypatch.setattr(trial, "_CPU_FACTS", tmp_path / "cpuinfo")
+        trial.has_fast_bf16.cache_clear()
+        assert trial.has_fast_bf16() is fast
+    monkeypatch.setattr(trial, "_CPU_FACTS", tmp_path / "none")
+    trial.has_fast_bf16.cache_clear()
+    assert not trial.has_fast_bf16()
+    trial.has_fast_bf16.cache_clear()
+
+
+def test_a_score_that_is_no_number_is_as_far_as_can_be() -> None:
+    one, other = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
+    assert trial.largest_score_difference(one, one) == 0
+    assert trial.largest_score_difference(one, other) == np.inf
