@@ -41,6 +41,9 @@ class ScanConfig:
         retry_failed: read inputs again that failed in an earlier run.
         exclude: paths never scanned, e.g. the reports being written.
         max_bytes: larger files and downloads are not read.
+        isolation: read every picture in a process of its own kind, which may hang or die.
+        item_timeout: seconds that reading one input may take, besides fetching it.
+        memory_limit: MiB that reading one input may take, on systems that can limit it.
         timeout: seconds a URL may take to connect, or stall.
         total_timeout: seconds a URL may take, redirects and retries included; waiting for a turn at its
             host, and for a time that the host asked for, does not count.
@@ -75,6 +78,9 @@ class ScanConfig:
     retry_failed: bool = False
     exclude: tuple[Path, ...] = ()
     max_bytes: int = 1 << 30
+    isolation: bool = True
+    item_timeout: float = 30.0
+    memory_limit: int = 2048
     timeout: float = 20.0
     total_timeout: float = 120.0
     retries: int = 2

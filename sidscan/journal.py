@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sidscan.errors import OutputError
-from sidscan.records import Counts, Exif, Facts, Finding, Item, Kind, Response, Score, Stage, Status
+from sidscan.records import Counts, Facts, Finding, Item, Kind, Score, Stage, Status
 
 _FORMAT = "1"  # of the tables below
 _TABLES = """
@@ -178,7 +178,9 @@ class Journal:
     def counts(self) -> Counts:
         """How many inputs there are, and how they ended."""
         rows = dict(self._read("SELECT status, count(*) FROM items GROUP BY status").fetchall())
-        return Counts(sum(rows.values()), *(rows.get(status.value, 0) for status in Status))
+        failed = sum(rows.get(status.value, 0) for status in Status if status.failed)
+        scored, skipped = (rows.get(status.value, 0) for status in (Status.SCORED, Status.SKIPPED))
+        return Counts(sum(rows.values()), scored, failed, skipped)
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         try:
@@ -231,14 +233,7 @@ def loads(text: str) -> Finding:
             "kind": Kind(raw["kind"]),
             "status": Status(raw["status"]),
             "stage": Stage(raw["stage"]) if raw["stage"] else None,
-            "facts": _facts(raw["facts"]),
+            "facts": Facts.from_tree(raw["facts"]),
             "scores": tuple(Score(**score) for score in raw["scores"]),
         }
     )
-
-
-def _facts(raw: dict[str, Any]) -> Facts:
-    known = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
-    if response := raw.get("response"):
-        known["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
-    return Facts(**known)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -14,6 +14,7 @@ from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.engines import local
 from sidscan.errors import OutputError
+from sidscan.isolation import Isolated
 from sidscan.journal import Enumerated, Journal
 from sidscan.models import detectors
 from sidscan.readers import decode, originals, read
@@ -22,6 +23,8 @@ from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Statu
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.sources import open_sources
 from sidscan.urls import public
+
+Reader = Callable[[Item], Sample | Failure]
 
 
 @dataclass
@@ -47,9 +50,8 @@ class Scan:
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
-        with closing(Fetcher(self.config)) as fetcher:
-            one = partial(_read, config=self.config, fetcher=fetcher)
-            samples = local.map_ordered(one, self.journal.pending(), self.config.workers)
+        with _reader(self.config) as one:
+            samples = local.map_ordered(partial(_read, read=one), self.journal.pending(), self.config.workers)
             for batch in _batches(samples, self.config.batch):
                 findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
                 self.journal.append(findings, settings)
@@ -139,10 +141,21 @@ def _provenance(runtime: Runtime) -> str:
     return "; ".join(f"{name}: {how}" for name, how in files.items())
 
 
-def _read(item: Item, config: ScanConfig, fetcher: Fetcher) -> Sample | Failure:
+@contextmanager
+def _reader(config: ScanConfig) -> Iterator[Reader]:
+    """What reads an item: processes of their own, or this one."""
+    with closing(Fetcher(config)) as fetcher:
+        if not config.isolation:
+            yield partial(read, config=config, fetcher=fetcher)
+            return
+        with closing(Isolated(config, fetcher)) as isolated:
+            yield isolated
+
+
+def _read(item: Item, read: Reader) -> Sample | Failure:
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
-    return read(item, config, fetcher)
+    return read(item)
 
 
 def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:

@@ -20,11 +20,21 @@ class Kind(str, Enum):
 
 
 class Status(str, Enum):
-    """How an input ended. Every input ends in exactly one of these."""
+    """How an input ended. Every input ends in exactly one of these; all but the first two count as failed."""
 
     SCORED = "scored"
-    FAILED = "failed"
     SKIPPED = "skipped"
+    FAILED = "failed"  # it can't be read, or there is no picture in it
+    TIMEOUT = "timeout"  # it was not read, or fetched, in time
+    MEMORY_LIMIT = "memory_limit"
+    CRASHED = "crashed"  # the process that read it ended
+    TOO_LARGE = "too_large"
+    REFUSED = "refused"  # an address that is not connected to, or a server that forbids it
+
+    @property
+    def failed(self) -> bool:
+        """Whether an input that should have a score has none."""
+        return self not in (Status.SCORED, Status.SKIPPED)
 
 
 class Stage(str, Enum):
@@ -108,6 +118,14 @@ class Facts:
     flags: tuple[str, ...] = ()
     exif: Exif = Exif()
     response: Response | None = None
+
+    @classmethod
+    def from_tree(cls, raw: Mapping[str, Any]) -> Facts:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        known = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
+        if response := raw.get("response"):
+            known["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)

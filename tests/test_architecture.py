@@ -16,7 +16,7 @@ ROOT = Path(sidscan.__file__).parent
 LEVELS = (
     ("cli",),
     ("pipeline", "verification"),
-    ("scoring",),
+    ("scoring", "isolation"),
     ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration", "custody"),
     ("models",),
     ("config",),

@@ -12,7 +12,6 @@ from sidscan.cli import options, words
 from sidscan.cli.scan import announce, check_distinct, consume, journal_files
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
-from sidscan.records import Status
 from sidscan.terminal import safe
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _watch(run: Scan) -> None:
     """The scan itself, announced and followed; what gave no score is said at its end."""
     announce(run, words.say)
     consume(run, run.counts(), quiet=False)
-    failed = [one for one in run.journal.findings() if one.status is Status.FAILED]
+    failed = [one for one in run.journal.findings() if one.status.failed]
     for one in failed[:_FAILURES_SHOWN]:
         words.say(f"no score: {one.name}: {one.message}")
     if len(failed) > _FAILURES_SHOWN:

@@ -37,6 +37,26 @@ def inputs() -> Decorator:
         ),
         click.option("--hidden", is_flag=True, help="Look into hidden files and folders too."),
         click.option(
+            "--item-timeout",
+            type=click.FloatRange(min=0.1),
+            default=30.0,
+            show_default=True,
+            help="Seconds that reading one picture may take, besides fetching it.",
+        ),
+        click.option(
+            "--memory-limit",
+            type=click.IntRange(min=64),
+            default=2048,
+            show_default=True,
+            help="MiB that reading one picture may take (on Linux).",
+        ),
+        click.option(
+            "--isolation/--no-isolation",
+            default=True,
+            show_default=True,
+            help="Read pictures in processes that may hang or die without harm; or all in one process.",
+        ),
+        click.option(
             "--max-bytes",
             type=click.IntRange(min=1),
             default=1 << 30,

@@ -7,40 +7,69 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from sidscan.config import ScanConfig
+from sidscan.config import Crops, ScanConfig
+from sidscan.files import open_file
 from sidscan.readers import decode, exif, fetch, originals, views
-from sidscan.records import Facts, Failure, Item, Kind, Response, Sample, Stage
+from sidscan.records import Facts, Failure, Item, Kind, Response, Sample, Stage, Status
 
 
 def read(item: Item, config: ScanConfig, fetcher: fetch.Fetcher | None = None) -> Sample | Failure:
-    """Read one input. Whatever goes wrong with it becomes a `Failure`; nothing is raised but interrupts.
-
-    Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
+    """Read one input, in this process. Whatever goes wrong becomes a `Failure`; only interrupts are raised.
 
     Args:
         fetcher: the scan's, where there may be URLs; None makes one for this item alone.
     """
-    stage = Stage.FETCH if item.kind is Kind.URL else Stage.READ
+    got = obtain(item, config, fetcher)
+    return got if isinstance(got, Failure) else look(item, *got, config.crops)
+
+
+def obtain(
+    item: Item, config: ScanConfig, fetcher: fetch.Fetcher | None = None
+) -> tuple[bytes, Facts] | Failure:
+    """The original bytes, with their hash and how they came."""
+    if item.kind is not Kind.URL:
+        return load(item, config.max_bytes)
     facts = Facts()
     try:
-        if item.kind is Kind.URL:
-            data, response = _fetch(item.name, config, fetcher)
-            facts = replace(_hashed(data), response=response)
-            facts = _kept(data, facts, config.save_dir)
-        else:
-            data = _load(item.name, config.max_bytes)
-            facts = _hashed(data)
-        stage = Stage.DECODE
-        picture = decode.decode(data)
-        facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
-        crops = views.cut(picture, config.crops)
-        tags, remarks = exif.read(picture, data)
-        facts = replace(facts, flags=(*picture.flags, *views.flags(picture), *remarks), exif=tags)
+        data, response = _fetch(item.name, config, fetcher)
+        facts = replace(_hashed(data), response=response)
+        return data, _kept(data, facts, config.save_dir)
     except Exception as error:
         if isinstance(error, fetch.FetchError):
             facts = replace(facts, response=error.response or facts.response)
-        return _failure(item, stage, error, facts)
-    return Sample(item, facts, crops)
+        return _failure(item, Stage.FETCH, error, facts)
+
+
+def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
+    """The bytes of a file, all from one reading, with their hash."""
+    try:
+        with open_file(item.name) as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
+    except Exception as error:
+        return _failure(item, Stage.READ, error, Facts())
+    return data, _hashed(data)
+
+
+def look(item: Item, data: bytes, facts: Facts, crops: Crops) -> Sample | Failure:
+    """Bytes -> crops and EXIF.
+
+    Decoders and metadata parsers raise almost any class on malformed files, hence the broad handler.
+    """
+    try:
+        picture = decode.decode(data)
+        facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
+        cut = views.cut(picture, crops)
+        tags, remarks = exif.read(picture, data)
+        facts = replace(facts, flags=(*picture.flags, *views.flags(picture), *remarks), exif=tags)
+    except Exception as error:
+        return _failure(item, Stage.DECODE, error, facts)
+    return Sample(item, facts, cut)
+
+
+class TooLarge(Exception):
+    """A file of more bytes than are read."""
 
 
 def _hashed(data: bytes) -> Facts:
@@ -62,17 +91,17 @@ def _kept(data: bytes, facts: Facts, folder: Path | None) -> Facts:
     return replace(facts, response=replace(facts.response, saved_as=str(path)))
 
 
-def _load(name: str, limit: int) -> bytes:
-    with Path(name).open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"larger than {limit} bytes; raise the limit with --max-bytes")
-    return data
-
-
 def _failure(item: Item, stage: Stage, error: Exception, facts: Facts) -> Failure:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         message = error.strerror  # the path has a column of its own
     else:
         message = str(error) or type(error).__name__
-    return Failure(item, stage, type(error).__name__, message, facts)
+    return Failure(item, stage, type(error).__name__, message, facts, _status(error))
+
+
+def _status(error: Exception) -> Status:
+    if isinstance(error, fetch.FetchError):
+        return Status(error.status)
+    if isinstance(error, TooLarge):
+        return Status.TOO_LARGE
+    return Status.MEMORY_LIMIT if isinstance(error, MemoryError) else Status.FAILED
