@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -201,7 +201,13 @@ def _calibration(
 
 
 def _context(info: RuntimeInfo) -> dict[str, str]:
-    return {**asdict(info), "decoder": decoder_name(), "sidscan_version": __version__}
+    return {
+        "runtime": info.runtime,
+        "device": info.device,
+        "precision": info.precision,
+        "decoder": decoder_name(),
+        "sidscan_version": __version__,
+    }
 
 
 def _made(
