@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--center", type=int, default=80, help="pictures of one crop")
     parser.add_argument("--ten", type=int, default=16, help="pictures of ten crops")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--half", action="store_true", help="the graph in fp16 too, which CPUs do slowly")
+    parser.add_argument("--half", action="store_true", help="the graph in fp16 too")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import warnings
 from collections import Counter
@@ -19,7 +20,7 @@ from sidscan.files import replacing
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.models.graphs import INPUT, KEY, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.models.graphs import INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
 from sidscan.terminal import Say
 
 from .half import encoder_in_half, weights_in_half
@@ -86,7 +87,7 @@ def export(
     data = _finished(model, GraphInfo(
         detectors=tuple(_exported(detector) for detector in loaded),
         precision=precision,
-        layout="NHWC",
+        layout=LAYOUT,
         licences={name: CATALOG[name].licence for d in loaded for name in d.info.files if name in CATALOG},
         parity=asdict(parity),
         nodes=nodes,
@@ -206,17 +207,24 @@ def _check_out(path: Path, replace_it: bool) -> None:
         raise UsageError(f"{path} is not called {SUFFIX}", f"Name a file that ends in {SUFFIX}.")
     if path.exists() and not replace_it:
         raise UsageError(f"{path} exists", "Choose another --out, or replace it with --fresh.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # now, not after minutes of work
+        raise _unwritable(path, error) from error
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"the folder {path.parent} is not writable", "Choose another --out.")
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_bytes(data)
     except OSError as error:
-        raise OutputError(
-            f"can't write {path}: {error.strerror or error}", "Choose another --out."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"can't write {path}: {error.strerror or error}", "Choose another --out.")
 
 
 def _in_words(parity: Parity) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sidscan.models.graphs import INPUT
 from sidscan.runtimes.trial import natural_crops
 
 from .network import Network, logits
@@ -44,7 +45,7 @@ def compare(network: Network, session: object, names: list[str], precision: str)
         batch = crops[place : place + size]
         place += size
         expected = logits(network, torch.from_numpy(batch)).numpy()
-        found = np.stack(session.run(names, {"crops": batch}), axis=1)  # type: ignore[attr-defined]
+        found = np.stack(session.run(names, {INPUT: batch}), axis=1)  # type: ignore[attr-defined]
         difference = np.abs(found - expected) / np.maximum(np.abs(expected), 1)
         worst = np.maximum(worst, np.where(np.isfinite(difference), difference, np.inf).max(axis=0))
     measured = {name: float(value) for name, value in zip(names, worst, strict=True)}

@@ -2,7 +2,8 @@
 
 The file is an ONNX model whose last bytes are one more metadata entry, ``sidscan.sha256``: the sha256 of all
 bytes before it. ONNX files are protocol buffers, in which a repeated field may go on at the end, so any
-reader of ONNX takes the file as it is, and a change of it anywhere can be told without a library for ONNX.
+reader of ONNX takes the file as it is, and a change of it anywhere can be told without a library for ONNX. It
+finds damage, not forgery: whoever makes a file can seal it.
 
 Importing this module loads neither torch nor onnxruntime.
 """
@@ -11,18 +12,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sidscan.errors import DigestMismatch, ModelError
+from sidscan.files import open_file
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.store import default_root
 
 FORMAT = "sidscan graph 1"
 KEY = "sidscan"  # of the metadata entry that holds a GraphInfo as JSON
 INPUT = "crops"
+LAYOUT = "NHWC"
 SUFFIX = ".onnx"
 _DIGEST_KEY = b"sidscan.sha256"
 # ModelProto.metadata_props is field 14, its key field 1, its value field 2, all length-delimited.
@@ -63,15 +67,31 @@ class GraphInfo:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError, KeyError, TypeError: the text is no such thing.
+            ValueError, KeyError, TypeError, RecursionError: the text is no such thing.
         """
         raw = json.loads(text)
-        if raw.pop("format") != FORMAT:
+        if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
             raise ValueError("format")
         detectors = tuple(DetectorInfo(**detector) for detector in raw.pop("detectors"))
-        if not detectors or not all(0 < detector.threshold < 1 for detector in detectors):
+        if not detectors or not all(_makes_sense(detector) for detector in detectors):
             raise ValueError("detectors")
-        return cls(detectors, **raw)
+        info = cls(detectors, **raw)
+        if info.precision not in ("fp32", "fp16") or info.layout != LAYOUT:
+            raise ValueError("precision or layout")
+        return info
+
+
+def _makes_sense(detector: DetectorInfo) -> bool:
+    """Whether the fields are of their types; JSON promises nothing."""
+    texts = (detector.name, detector.digest)
+    tables = (detector.files, detector.provenance)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(table, dict) for table in tables)
+        and all(isinstance(value, str) for table in tables for value in table.values())
+        and isinstance(detector.threshold, float)
+        and 0 < detector.threshold < 1
+    )
 
 
 def graph_path(names: Sequence[str], precision: str) -> Path:
@@ -93,15 +113,15 @@ def check_seal(path: Path) -> str:
     """
     inner, whole = hashlib.sha256(), hashlib.sha256()
     try:
-        rest = path.stat().st_size - SEAL_BYTES
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            rest = os.fstat(file.fileno()).st_size - SEAL_BYTES
             while rest > 0 and (chunk := file.read(min(rest, 1 << 20))):
                 inner.update(chunk)
                 whole.update(chunk)
                 rest -= len(chunk)
             end = file.read()
     except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+        raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
     whole.update(end)
     if len(end) != SEAL_BYTES or not end.startswith(_HEAD):
         raise ModelError(f"{path} is no graph that sidscan exported, or not all of it", _AGAIN)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
+from sidscan.models.detectors import SIDE, DetectorInfo
 from sidscan.models.graphs import INPUT, KEY, GraphInfo, check_seal
 from sidscan.runtimes import RuntimeInfo
 
@@ -41,7 +45,7 @@ class OnnxRuntime:
 
     Args:
         path: of the file.
-        device: execution provider; ``auto`` is CUDA where it really starts, else the CPU.
+        device: execution provider; ``auto`` is CUDA where an NVIDIA device is seen, else the CPU.
         precision: must be the file's where it is stated.
 
     Raises:
@@ -52,14 +56,16 @@ class OnnxRuntime:
     def __init__(self, path: Path, device: Device = "auto", precision: Precision = "auto") -> None:
         self.sha256 = check_seal(path)
         self._device = _choose(device)
-        self._session = _session(path, self._device)
+        if precision == "bf16":
+            raise RuntimeUnavailable("exported graphs are fp32 or fp16", "Leave --precision out.")
+        self._session = _session(path, self._device, self.sha256)
         self.graph = _info(path, self._session)
         if precision not in ("auto", self.graph.precision):
             raise RuntimeUnavailable(
                 f"{path.name} was exported in {self.graph.precision}, not {precision}",
                 f"Leave --precision out, or export with --precision {precision}.",
             )
-        self.detectors = self.graph.detectors
+        self.detectors = tuple(_vouched(detector, path) for detector in self.graph.detectors)
         self._outputs = [detector.name for detector in self.detectors]
         runtime = f"onnxruntime {ort.__version__}, {path.name} {self.sha256[:16]}"
         self.info = RuntimeInfo(runtime, self._device, self.graph.precision)
@@ -101,23 +107,28 @@ def _choose(asked: Device) -> str:
     return "cuda" if there else "cpu"
 
 
-def _session(path: Path, device: str) -> Any:
+def _session(path: Path, device: str, sha256: str) -> Any:
     """A session whose first provider is the one that was asked for."""
     wanted = _PROVIDERS[device]
     if wanted not in ort.get_available_providers():
         raise RuntimeUnavailable(f"this build of onnxruntime has no {wanted}", _REMEDIES[device])
     ort.set_default_logger_severity(4)  # what fails is told below, in our words
-    if device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls(
-            directory=""
-        )  # the libraries that pip installed; without them the CPU would stand in
     options = ort.SessionOptions()
     options.log_severity_level = 4
     if device == "cpu":
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one thread per part
     try:
-        session = ort.InferenceSession(str(path), options, providers=[(wanted, _settings(device, path))])
+        with redirect_stdout(io.StringIO()):  # it prints of its troubles where the report goes
+            if device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
+                # The libraries that pip installed; without them the CPU would stand in.
+                ort.preload_dlls(directory="")
+            providers = [(wanted, _settings(device, path, sha256))]
+            session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no base of their own
+        if device != "cpu":
+            raise RuntimeUnavailable(
+                f"onnxruntime can't run {path} on {device}: {_first_line(error)}", _REMEDIES[device]
+            ) from error
         raise ModelError(
             f"onnxruntime can't load {path}: {_first_line(error)}", "Export it again."
         ) from error
@@ -128,12 +139,13 @@ def _session(path: Path, device: str) -> Any:
     return session
 
 
-def _settings(device: str, path: Path) -> dict[str, str]:
+def _settings(device: str, path: Path, sha256: str) -> dict[str, str]:
     """Options of a provider. What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa."""
     if device == "cuda":
         return {"use_tf32": "0"}
     if device == "tensorrt":
-        cache = path.parent / _ENGINE_CACHE
+        # TensorRT knows its engines by a graph's name and shape, not by its weights.
+        cache = path.parent / _ENGINE_CACHE / sha256
         return {
             "trt_fp16_enable": "0",  # the file's own precision, no other
             "trt_engine_cache_enable": "1",
@@ -145,13 +157,28 @@ def _settings(device: str, path: Path) -> dict[str, str]:
 def _info(path: Path, session: Any) -> GraphInfo:
     try:
         info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
-        if [output.name for output in session.get_outputs()] != [one.name for one in info.detectors]:
-            raise ValueError("outputs")
-    except (KeyError, TypeError, ValueError) as error:
+        _check_ends(session, [one.name for one in info.detectors])
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path} does not say which detectors it holds", "`sidscan export-onnx` makes such files."
+            f"{path} does not say which detectors it holds, or holds something else",
+            "`sidscan export-onnx` makes such files.",
         ) from error
     return info
+
+
+def _check_ends(session: Any, names: list[str]) -> None:
+    """What goes in and comes out is what `sidscan export-onnx` writes; ValueError where it is not."""
+    (taken,), given = session.get_inputs(), session.get_outputs()
+    if (taken.name, taken.type, taken.shape[1:]) != (INPUT, "tensor(uint8)", [SIDE, SIDE, 3]):
+        raise ValueError("input")
+    if [(one.name, one.type) for one in given] != [(name, "tensor(float)") for name in names]:
+        raise ValueError("outputs")
+
+
+def _vouched(detector: DetectorInfo, path: Path) -> DetectorInfo:
+    """A graph's own words on where its weights come from are no more than that."""
+    said = {name: f"stated by {path.name}: {how}" for name, how in detector.provenance.items()}
+    return replace(detector, provenance=said)
 
 
 def _first_line(error: Exception) -> str:
