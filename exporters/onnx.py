@@ -87,6 +87,7 @@ def export(
     data = _finished(model, GraphInfo(
         detectors=tuple(_exported(detector) for detector in loaded),
         precision=precision,
+        computes=_computes(precision, loaded),
         layout=LAYOUT,
         licences={name: CATALOG[name].licence for d in loaded for name in d.info.files if name in CATALOG},
         parity=asdict(parity),
@@ -173,6 +174,12 @@ def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
             "Export them apart, or together in fp32.",
         )
     return encoder_in_half(model) if kinds == {True} else weights_in_half(model)
+
+
+def _computes(precision: str, loaded: Sequence[Detector]) -> str:
+    """The precision as reports state it."""
+    stored_only = precision == "fp16" and not any(detector.half for detector in loaded)
+    return "fp32 (weights stored in fp16)" if stored_only else precision
 
 
 def _forget_sources(model: Any) -> None:

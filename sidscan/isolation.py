@@ -3,8 +3,6 @@
 The parent opens no picture: a worker process opens, hashes and decodes it and reads its metadata, under a
 wall-clock deadline and, where the system has such a thing, a memory limit. Bytes of URLs are fetched by the
 parent, which keeps their hosts' limits, and handed to the worker.
-
-    python -m sidscan.isolation MEGABYTES        a worker; it speaks frames (engines.processes)
 """
 
 from __future__ import annotations
@@ -73,7 +71,7 @@ class Isolated:
                     return _result(item, facts, frame)
         except Lost as lost:
             return _of_lost(item, stage, facts, lost, config)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             pass
         return _crashed(item, stage, facts, "the worker process gave an answer that makes no sense")
 
@@ -115,7 +113,7 @@ def _ended(code: int) -> str:
 
 
 def main() -> None:
-    """A worker: answer tasks until standard input ends."""
+    """A worker, with memory (MiB) and time (s) as arguments: answers tasks until standard input ends."""
     megabytes, seconds = int(sys.argv[1]), float(sys.argv[2])
     # What a library prints must not land between frames.
     answers = os.fdopen(os.dup(1), "wb")
@@ -186,7 +184,3 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()

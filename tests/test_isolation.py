@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,29 @@ def test_closed_processes_are_gone_and_give_no_answer() -> None:
         processes.ask(Frame(task), 1)
 
 
+def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
+    process = worker("pass")
+    answer = process.ask(Frame({"task": 1}), 20)
+    assert isinstance(answer, Generator)
+    assert not next(answer).last
+    answer.close()
+    assert list(process.ask(Frame({"task": 2}), 20))[-1].head["echo"] == {"task": 2}
+    process.close()
+
+
+def test_a_scanned_folder_gives_no_code(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cd archive && sidscan scan .` must not import what lies there."""
+    images = folder(tmp_path / "images")
+    for name in ("numpy", "json", "PIL", "sidscan"):
+        (images / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(images)
+    assert sidscan("scan", ".", "--out", tmp_path / "r.csv").code == 0
+    assert not (tmp_path / "ran").exists()
+    assert _rows(tmp_path / "r.csv")["photo-0.jpg"]["status"] == "scored"
+
+
 def _rows(path: Path) -> dict[str, dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
@@ -149,6 +172,7 @@ def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     config = ScanConfig(inputs=(str(large),), memory_limit=64)
     (finding,) = scan(config)
     assert (finding.status, finding.scores) == (Status.MEMORY_LIMIT, ())
+    assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (finding,) = scan(ScanConfig(inputs=(str(large),), memory_limit=1024))
     assert finding.status is Status.SCORED
 

@@ -1,7 +1,7 @@
 """Processes that may hang or die: each does one task at a time, under a deadline, and is replaced when lost.
 
 Tasks and answers travel over pipes as frames, a JSON head and raw bytes. Nothing is unpickled: a process that
-a malicious file has taken over can lie in its answer, but run nothing here.
+a malicious file has taken over can lie, in this answer and in later ones, but run nothing here.
 """
 
 from __future__ import annotations
@@ -122,16 +122,17 @@ class Process:
         """
         running = self._alive()
         to, answers = cast(BinaryIO, running.stdin), cast(BinaryIO, running.stdout)
-        limit = _Deadline(running, seconds)
+        limit, answered = _Deadline(running, seconds), False
         try:
             write(to, task)
             while not (frame := read(answers)).last:
                 yield frame
-        except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            answered = True
+        except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             running.kill()
             raise Lost(limit.over(), running.wait()) from error
         finally:
-            if limit.over() or running.poll() is not None:
+            if limit.over() or not answered:  # the rest of an answer must not be taken for the next one
                 self.close()
         yield frame
 
@@ -155,11 +156,20 @@ class Process:
         return self._running
 
 
+# Python would look for modules in the current folder first, which may be the archive that is scanned.
+_START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
+
+
 class Processes:
-    """One process per thread that asks."""
+    """One process per thread that asks.
+
+    Args:
+        module: its ``main`` answers; it is imported from where this process imports.
+        arguments: what follows in its ``sys.argv``.
+    """
 
     def __init__(self, module: str, *arguments: str) -> None:
-        self._command = (sys.executable, "-m", module, *arguments)
+        self._command = (sys.executable, "-c", _START.format(module), "\n".join(sys.path), *arguments)
         self._own = threading.local()
         self._all: list[Process] = []
         self._closed = False

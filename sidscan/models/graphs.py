@@ -41,7 +41,8 @@ class GraphInfo:
 
     Attributes:
         detectors: in the order of the graph's outputs, as the exported models were known.
-        precision: of the encoder, ``fp32`` or ``fp16``; normalisation and heads are fp32 in both.
+        precision: the file's, ``fp32`` or ``fp16``; normalisation and heads are fp32 in both.
+        computes: what reports state: the precision, or that weights alone are stored in it.
         layout: of the input, ``NHWC``: (crops, 224, 224, 3) uint8 RGB, not normalised.
         licences: by weights file.
         parity: how far logits were from PyTorch's when the file was made.
@@ -51,6 +52,7 @@ class GraphInfo:
 
     detectors: tuple[DetectorInfo, ...]
     precision: Literal["fp32", "fp16"]
+    computes: str
     layout: str
     licences: Mapping[str, str]
     parity: Mapping[str, Any]

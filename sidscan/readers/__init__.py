@@ -94,6 +94,8 @@ def _kept(data: bytes, facts: Facts, folder: Path | None) -> Facts:
 def _failure(item: Item, stage: Stage, error: Exception, facts: Facts) -> Failure:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         message = error.strerror  # the path has a column of its own
+    elif isinstance(error, MemoryError):
+        message = "it takes more memory than there is; raise the limit with --memory-limit"
     else:
         message = str(error) or type(error).__name__
     return Failure(item, stage, type(error).__name__, message, facts, _status(error))

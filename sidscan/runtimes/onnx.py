@@ -68,7 +68,7 @@ class OnnxRuntime:
         self.detectors = tuple(_vouched(detector, path) for detector in self.graph.detectors)
         self._outputs = [detector.name for detector in self.detectors]
         runtime = f"onnxruntime {ort.__version__}, {path.name} {self.sha256[:16]}"
-        self.info = RuntimeInfo(runtime, self._device, self.graph.precision)
+        self.info = RuntimeInfo(runtime, self._device, self.graph.computes)
         self._cores = os.cpu_count() or 1
         self._pool: ThreadPoolExecutor | None = None
         if self._device == "cpu":

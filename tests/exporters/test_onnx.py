@@ -282,6 +282,7 @@ INFO: dict[str, Any] = {
     "format": "sidscan graph 1",
     "detectors": [DETECTOR],
     "precision": "fp32",
+    "computes": "fp32",
     "layout": "NHWC",
     "licences": {},
     "parity": {},
@@ -411,6 +412,16 @@ def test_two_kinds_of_half_precision_do_not_share_a_file(made: Made) -> None:
     with pytest.raises(UsageError) as refused:
         _halved(None, loaded)
     assert refused.value.remedy == "Export them apart, or together in fp32."
+
+
+def test_stored_in_half_is_not_computed_in_half(made: Made) -> None:
+    from sidscan.exporters.onnx import _computes
+    from sidscan.models import detectors
+
+    mini = detectors.load(["mini"])
+    clip = detectors.load([str(made.models[0])], encoder=made.encoder)
+    assert [_computes("fp16", one) for one in (mini, clip)] == ["fp32 (weights stored in fp16)", "fp16"]
+    assert _computes("fp32", mini) == "fp32"
 
 
 def test_natural_crops_are_seeded_and_differ() -> None:
