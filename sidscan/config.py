@@ -34,14 +34,14 @@ class ScanConfig:
         precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published; on a CPU that multiplies bf16
             itself, bf16 if a trial shows that scores stay within 0.01; else fp32.
         hidden: look into hidden files and folders too.
-        workers: threads that read and decode; None means one per core.
+        workers: readers, each with a process of its own where there is isolation; None means one per core.
         batch: crops gathered for a pass through the encoder; those of one picture stay together.
         journal: file that holds the run's durable record; None keeps it in memory.
         fresh: forget what an earlier run recorded in ``journal``.
         retry_failed: read inputs again that failed in an earlier run.
         exclude: paths never scanned, e.g. the reports being written.
         max_bytes: larger files and downloads are not read.
-        isolation: read every picture in a process of its own kind, which may hang or die.
+        isolation: read pictures in worker processes, which may hang or die without harm.
         item_timeout: seconds that reading one input may take, besides fetching it.
         memory_limit: MiB that reading one input may take, on systems that can limit it.
         timeout: seconds a URL may take to connect, or stall.
@@ -124,6 +124,8 @@ class ScanConfig:
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if self.batch < 1 or (self.workers is not None and self.workers < 1) or self.max_bytes < 1:
             raise UsageError("batch, workers and max_bytes are at least 1")
+        if not 0 < self.item_timeout < math.inf or self.memory_limit < 1:
+            raise UsageError("item_timeout is a number of seconds above 0, memory_limit at least 1 MiB")
         self._check_fetching()
 
     def _check_fetching(self) -> None:

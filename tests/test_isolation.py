@@ -19,6 +19,7 @@ from pictures import encoded, folder, photo
 
 from sidscan import ScanConfig, scan
 from sidscan.engines.processes import Frame, Lost, Process, Processes
+from sidscan.errors import UsageError
 from sidscan.records import Status
 
 Run = Callable[..., Any]
@@ -219,3 +220,9 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     assert isinstance(here, Sample)
     assert np.array_equal(apart.views.crops, here.views.crops)
     assert (apart.views.order, apart.facts) == (here.views.order, here.facts)
+
+
+@pytest.mark.parametrize("limits", [{"item_timeout": 0.0}, {"memory_limit": 0}], ids=["time", "memory"])
+def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ScanConfig(inputs=("a",), **limits)

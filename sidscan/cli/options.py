@@ -228,7 +228,7 @@ def model(crops: str | None = "ten", crops_shown: str | bool = True, graphs: boo
         click.option(
             "--workers",
             type=click.IntRange(min=1),
-            help="Threads that read and decode. [default: one per core]",
+            help="Readers, each with a process of its own. [default: one per core]",
         ),
     )
 

@@ -38,13 +38,16 @@ def largest_score_difference(logits: NDArray[np.float32], others: NDArray[np.flo
 
 
 def natural_crops(count: int, seed: int = 0) -> NDArray[np.uint8]:
-    """``count`` crops (224, 224, 3): noise with a photograph's spectrum, half of them JPEGs, some padded."""
+    """``count`` crops (224, 224, 3): noise with a photograph's spectrum, half of it JPEGs, some padded.
+
+    One in seven is white noise, which no photograph is.
+    """
     return np.stack([_crop(np.random.default_rng([seed, number]), number) for number in range(count)])
 
 
 def _crop(rng: np.random.Generator, number: int) -> NDArray[np.uint8]:
     if number % 7 == 6:
-        return rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)  # what no photograph is
+        return rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     axes = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
     frequency = np.maximum(np.hypot(*axes), 1 / SIDE)
     spectrum = np.fft.rfft2(rng.normal(size=(3, SIDE, SIDE))) * frequency ** -rng.uniform(0.8, 1.6)
