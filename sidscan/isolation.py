@@ -1,32 +1,40 @@
 """Reading in processes of their own: a picture that hangs or kills its decoder costs its own row alone.
 
-The parent opens no picture: a worker process opens, hashes and decodes it and reads its metadata, under a
-wall-clock deadline and, where the system has such a thing, a memory limit. Bytes of URLs are fetched by the
+The parent opens no picture: a worker process opens, hashes and decodes it and then reads its metadata, under
+a wall-clock deadline and, where the system has such a thing, a memory limit. Where metadata hang or kill it,
+the picture is scored all the same, and flagged. Bytes of URLs are fetched by the
 parent, which keeps their hosts' limits, and handed to the worker.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from sidscan import readers
-from sidscan.config import ScanConfig
+from sidscan.config import Reading, ScanConfig
 from sidscan.engines.processes import Frame, Lost, Processes, read, write
 from sidscan.models.detectors import SIDE
+from sidscan.readers import decode
 from sidscan.readers.fetch import Fetcher
 from sidscan.records import Facts, Failure, Item, Kind, Sample, Stage, Status, Views
 
 _MODULE = "sidscan.isolation"
+# What earlier pictures left in a worker, or a kill from outside, may strike a good picture.
+_MAYBE_ANOTHERS = (Status.CRASHED, Status.MEMORY_LIMIT)
+_TRIES = 3
+_SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
 
 
@@ -39,7 +47,8 @@ class Isolated:
 
     def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
         self._config, self._fetcher = config, fetcher
-        self._processes = Processes(_MODULE, str(config.memory_limit), str(config.item_timeout))
+        limits = {"memory": config.memory_limit, "seconds": config.item_timeout, "reading": config.reading()}
+        self._processes = Processes(_MODULE, json.dumps(limits))
 
     def __call__(self, item: Item) -> Sample | Failure:
         facts, data = Facts(), b""
@@ -55,54 +64,98 @@ class Isolated:
         self._processes.close()
 
     def _ask(self, item: Item, facts: Facts, data: bytes) -> Sample | Failure:
-        config = self._config
-        task = {
-            "name": item.name,
-            "kind": item.kind.value,
-            "facts": asdict(facts),
-            "crops": config.crops,
-            "max_bytes": config.max_bytes,
-        }
-        stage = Stage.DECODE if item.kind is Kind.URL else Stage.READ
+        """What a worker says; a fresh one is asked again where that may be the doing of something else."""
+        started = time.monotonic()
+        answer = self._answer(item, facts, data, self._config.item_timeout)
+        for _ in range(_TRIES - 1):
+            left = self._config.item_timeout - (time.monotonic() - started)
+            if not isinstance(answer, Failure) or answer.status not in _MAYBE_ANOTHERS or left < _SHORTEST:
+                break
+            self._processes.renew()
+            again = self._answer(item, facts, data, left)
+            if isinstance(again, Failure) and again.status is Status.TIMEOUT:  # of what was left of its time
+                break
+            answer = again
+            if isinstance(answer, Failure) and answer.status is Status.MEMORY_LIMIT:  # a fresh worker says so
+                break
+        return answer
+
+    def _answer(self, item: Item, facts: Facts, data: bytes, seconds: float) -> Sample | Failure:
+        told = _Told(item, facts)
+        task = {"name": item.name, "kind": item.kind.value, "facts": asdict(facts)}
         try:
-            for frame in self._processes.ask(Frame(task, data), config.item_timeout):
-                facts, stage = Facts.from_tree(frame.head["facts"]), Stage.DECODE
+            for frame in self._processes.ask(Frame(task, data), seconds):
+                told.take(frame)
                 if frame.last:
-                    return _result(item, facts, frame)
+                    return told.whole()
         except Lost as lost:
-            return _of_lost(item, stage, facts, lost, config)
+            return told.without_the_rest(lost, self._config.item_timeout)
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
-        return _crashed(item, stage, facts, "the worker process gave an answer that makes no sense")
+        return told.crashed("the worker process gave an answer that makes no sense")
 
 
-def _result(item: Item, facts: Facts, frame: Frame) -> Sample | Failure:
-    failure = frame.head.get("failure")
-    if failure:
-        return Failure(
-            item,
-            Stage(failure["stage"]),
-            str(failure["error"]),
-            str(failure["message"]),
-            facts,
-            Status(failure["status"]),
-        )
+class _Told:
+    """What a worker has said of an item so far: its hash, then its crops, then its EXIF."""
+
+    def __init__(self, item: Item, facts: Facts) -> None:
+        self._item, self._facts = item, facts
+        self._views: Views | None = None
+        self._failure: Failure | None = None
+
+    def take(self, frame: Frame) -> None:
+        """The next frame of the answer.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it makes no sense.
+        """
+        self._facts = Facts.from_tree(frame.head["facts"])
+        if failure := frame.head.get("failure"):
+            self._failure = self._failed(
+                Stage(failure["stage"]),
+                str(failure["error"]),
+                str(failure["message"]),
+                Status(failure["status"]),
+            )
+        elif "order" in frame.head:
+            self._views = _views(frame)
+
+    def whole(self) -> Sample | Failure:
+        """The result, after the last frame."""
+        if self._failure is not None:
+            return self._failure
+        if self._views is None:
+            raise ValueError("neither crops nor a failure")
+        return Sample(self._item, self._facts, self._views)
+
+    def without_the_rest(self, lost: Lost, seconds: float) -> Sample | Failure:
+        """The result where the worker was lost; a picture whose crops are there is scored without EXIF."""
+        if self._views is not None:
+            flag = "metadata_timeout" if lost.late else "metadata_crashed"
+            facts = replace(self._facts, flags=(*self._facts.flags, flag))
+            return Sample(self._item, facts, self._views)
+        if lost.late:
+            message = f"not read after {seconds:g} s; raise the limit with --item-timeout"
+            return self._failed(self._stage(), "Timeout", message, Status.TIMEOUT)
+        return self.crashed(f"the process that read it {_ended(lost.code)}")
+
+    def crashed(self, message: str) -> Failure:
+        """The result where the worker can't be believed, or is gone."""
+        return self._failed(self._stage(), "Crashed", message, Status.CRASHED)
+
+    def _failed(self, stage: Stage, error: str, message: str, status: Status) -> Failure:
+        return Failure(self._item, stage, error, message, self._facts, status)
+
+    def _stage(self) -> Stage:
+        return Stage.READ if self._facts.sha256 is None else Stage.DECODE
+
+
+def _views(frame: Frame) -> Views:
     crops = np.frombuffer(frame.payload, np.uint8).reshape(-1, SIDE, SIDE, 3)
     order = tuple(int(place) for place in frame.head["order"])
-    if not order or not set(order) == set(range(len(crops))):
+    if not order or set(order) != set(range(len(crops))):
         raise ValueError("order")
-    return Sample(item, facts, Views(crops, order))
-
-
-def _of_lost(item: Item, stage: Stage, facts: Facts, lost: Lost, config: ScanConfig) -> Failure:
-    if lost.late:
-        message = f"not read after {config.item_timeout:g} s; raise the limit with --item-timeout"
-        return Failure(item, stage, "Timeout", message, facts, Status.TIMEOUT)
-    return _crashed(item, stage, facts, f"the process that read it {_ended(lost.code)}")
-
-
-def _crashed(item: Item, stage: Stage, facts: Facts, message: str) -> Failure:
-    return Failure(item, stage, "Crashed", message, facts, Status.CRASHED)
+    return Views(crops, order)
 
 
 def _ended(code: int) -> str:
@@ -113,38 +166,46 @@ def _ended(code: int) -> str:
 
 
 def main() -> None:
-    """A worker, with memory (MiB) and time (s) as arguments: answers tasks until standard input ends."""
-    megabytes, seconds = int(sys.argv[1]), float(sys.argv[2])
+    """A worker: answers tasks until standard input ends. Its limits are its argument, as JSON."""
+    limits = json.loads(sys.argv[1])
     # What a library prints must not land between frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _die_with(os.getppid())
-    _limit_memory(megabytes)
+    decode.warm_up()  # what every worker holds does not count against the limit
+    _limit_memory(limits["memory"])
+    reading = Reading(**limits["reading"])
     with suppress(EOFError, BrokenPipeError):
         while True:
             task = read(sys.stdin.buffer)
-            _limit_time(seconds)
-            _answer(task, answers)
+            _limit_time(limits["seconds"])
+            for frame in _answer(task, reading):
+                write(answers, frame)
 
 
-def _answer(task: Frame, answers: BinaryIO) -> None:
-    head = task.head
-    item = Item(head["name"], Kind(head["kind"]))
-    facts, data = Facts.from_tree(head["facts"]), task.payload
+def _answer(task: Frame, reading: Reading) -> Iterator[Frame]:
+    item = Item(task.head["name"], Kind(task.head["kind"]))
+    facts, data = Facts.from_tree(task.head["facts"]), task.payload
     if item.kind is Kind.FILE:
-        got = readers.load(item, head["max_bytes"])
+        got = readers.load(item, reading.max_bytes)
         if isinstance(got, Failure):
-            write(answers, Frame({"facts": asdict(got.facts), "failure": _told(got)}))
+            yield _failed(got)
             return
         data, facts = got
-        write(answers, Frame({"facts": asdict(facts)}, last=False))  # the hash is known, whatever follows
-    seen = readers.look(item, data, facts, head["crops"])
-    if isinstance(seen, Failure):
-        write(answers, Frame({"facts": asdict(seen.facts), "failure": _told(seen)}))
+        yield Frame({"facts": asdict(facts)}, last=False)  # the hash is known, whatever follows
+    seen = readers.look(item, data, facts, reading)
+    crops = next(seen)
+    if isinstance(crops, Failure):
+        yield _failed(crops)
         return
-    order = {"facts": asdict(seen.facts), "order": seen.views.order}
-    write(answers, Frame(order, seen.views.crops.tobytes()))
+    order = {"facts": asdict(crops.facts), "order": crops.views.order}
+    yield Frame(order, crops.views.crops.tobytes(), last=False)
+    yield Frame({"facts": asdict(next(seen).facts)})
+
+
+def _failed(failure: Failure) -> Frame:
+    return Frame({"facts": asdict(failure.facts), "failure": _told(failure)})
 
 
 def _told(failure: Failure) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sidscan.errors import OutputError
-from sidscan.records import Counts, Facts, Finding, Item, Kind, Score, Stage, Status
+from sidscan.records import Counts, Facts, Finding, Item, Kind, Score, Settings, Stage, Status
 
 _FORMAT = "1"  # of the tables below
-_TABLES = """
+_SHA256 = "json_extract(finding, '$.facts.sha256')"  # SQLite finds the index by these very words
+_TABLES = f"""
 CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS items (
     position INTEGER PRIMARY KEY,
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS items (
     finding TEXT
 );
 CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
+CREATE INDEX IF NOT EXISTS bytes ON items ({_SHA256}) WHERE status = 'scored';
 """
 
 
@@ -105,11 +107,11 @@ class Journal:
         """What `note` recorded."""
         return {key: json.loads(value) for key, value in self._read("SELECT key, value FROM header")}
 
-    def enumerate(self, items: Iterable[Item], settings: str, retry_failed: bool = False) -> Enumerated:
+    def enumerate(self, items: Iterable[Item], settings: Settings, retry_failed: bool = False) -> Enumerated:
         """Record all inputs of the run, keeping earlier findings that still hold.
 
-        A finding holds while the input's stamp and the ``settings`` that made it are the same. An input
-        named twice is one row.
+        A finding holds while the input's stamp and what it depends on (`Settings.of`) are the same. An
+        input named twice is one row.
 
         Raises:
             OutputError: the record is of another run, with none of these inputs; it is left as it was.
@@ -140,15 +142,15 @@ class Journal:
             self._db.execute("DROP TABLE earlier")
         return Enumerated(kept, earlier - kept, named - self.counts().enumerated)
 
-    def _keep(self, settings: str, retry_failed: bool) -> int:
+    def _keep(self, settings: Settings, retry_failed: bool) -> int:
         """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
         stages = [Stage.LIST.value] + ([] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value])
         return self._db.execute(
             """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
             FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
-            AND e.skip = items.skip AND e.settings = ? AND (e.status = ? OR
+            AND e.skip = items.skip AND e.settings IN (?, ?) AND (e.status = ? OR
             json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))""",
-            (settings, Status.SCORED.value, json.dumps(stages)),
+            (settings.score, settings.limits, Status.SCORED.value, json.dumps(stages)),
         ).rowcount
 
     def pending(self) -> Iterator[Item]:
@@ -162,13 +164,25 @@ class Journal:
             for last, name, kind, stamp, skip in rows:  # noqa: B007  (the query reads it)
                 yield Item(os.fsdecode(name), Kind(kind), stamp, skip)
 
-    def append(self, findings: Iterable[Finding], settings: str) -> None:
+    def append(self, findings: Iterable[Finding], settings: Settings) -> None:
         """Record findings durably: when this returns, they survive."""
         with self._writing():
-            rows = [(f.status.value, settings, dumps(f), os.fsencode(f.name)) for f in findings]
+            rows = [(f.status.value, settings.of(f), dumps(f), os.fsencode(f.name)) for f in findings]
             query = "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?"
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a finding belongs to no input of this run")
+
+    def of_bytes(self, sha256: str) -> Finding | None:
+        """The finding of a picture that has these bytes and was scored, now or in an earlier run."""
+        query = f"SELECT finding FROM items WHERE status = 'scored' AND {_SHA256} = ? LIMIT 1"  # noqa: S608
+        row = self._read(query, (sha256,)).fetchone()
+        return loads(row[0]) if row else None
+
+    def repeats(self) -> int:
+        """Pictures that were scored, but for the first one of each that has the same bytes."""
+        numbers = f"count({_SHA256}) - count(DISTINCT {_SHA256})"
+        query = f"SELECT {numbers} FROM items WHERE status = 'scored'"  # noqa: S608
+        return int(self._read(query).fetchone()[0])
 
     def findings(self) -> Iterator[Finding]:
         """All findings, in the order of the inputs."""

@@ -53,7 +53,9 @@ class Scan:
         with _reader(self.config) as one:
             samples = local.map_ordered(partial(_read, read=one), self.journal.pending(), self.config.workers)
             for batch in _batches(samples, self.config.batch):
-                findings = scoring.score(batch, self.runtime, _now(), self.calibrations)
+                findings = scoring.score_once(
+                    batch, self.runtime, _now(), self.calibrations, self.journal.of_bytes
+                )
                 self.journal.append(findings, settings)
                 self.made += len(findings)
                 yield from findings

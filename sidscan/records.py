@@ -28,13 +28,20 @@ class Status(str, Enum):
     TIMEOUT = "timeout"  # it was not read, or fetched, in time
     MEMORY_LIMIT = "memory_limit"
     CRASHED = "crashed"  # the process that read it ended
-    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"  # a part of its pixels is missing
+    TOO_LARGE = "too_large"  # these four: beyond a limit (readers.limits)
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LONG = "too_long"
+    TOO_NARROW = "too_narrow"
     REFUSED = "refused"  # an address that is not connected to, or a server that forbids it
 
     @property
     def failed(self) -> bool:
         """Whether an input that should have a score has none."""
         return self not in (Status.SCORED, Status.SKIPPED)
+
+
+_OF_LIMITS = {"truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"}  # flags
 
 
 class Stage(str, Enum):
@@ -221,6 +228,24 @@ class Finding:
             error=failure.error,
             message=failure.message,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Digests of what a finding depends on besides the picture's bytes; it holds while its own is the same.
+
+    Attributes:
+        score: of what makes a score.
+        limits: of that, and of what decides whether there is a score, and what else is read.
+    """
+
+    score: str
+    limits: str
+
+    def of(self, finding: Finding) -> str:
+        """The one that a finding depends on."""
+        plain = finding.status is Status.SCORED and _OF_LIMITS.isdisjoint(finding.facts.flags)
+        return self.score if plain else self.limits
 
 
 @dataclass(frozen=True, slots=True)

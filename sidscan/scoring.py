@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from sidscan.calibration import Calibration
 from sidscan.config import ScanConfig
 from sidscan.models.detectors import DetectorInfo
 from sidscan.readers.decode import decoder_name
-from sidscan.records import Failure, Finding, Sample, Score, Stage, Status
+from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status
 from sidscan.runtimes import Runtime
 
 Calibrations = Mapping[str, Calibration]  # by model name; a model without one keeps its card's threshold
@@ -25,13 +26,59 @@ _UNCALIBRATED: Calibrations = {}
 _WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))
 
 
-def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> str:
-    """Digest of everything besides a picture's bytes that its score depends on."""
+def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> Settings:
+    """What this scan's findings depend on."""
     info = runtime.info
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
     parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
+    limits = {**config.reading(), "isolated": config.isolation}
+    if config.isolation:
+        limits |= {"seconds": config.item_timeout, "memory": config.memory_limit}
+    return Settings(_digest(parts), _digest([*parts, limits]))
+
+
+def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def score_once(
+    batch: Sequence[Sample | Failure],
+    runtime: Runtime,
+    scanned_at: str,
+    calibrations: Calibrations = _UNCALIBRATED,
+    known: Callable[[str], Finding | None] = lambda _: None,
+) -> list[Finding]:
+    """As `score`, but bytes that were scored before, or earlier in the batch, are not scored again.
+
+    Args:
+        known: the finding of bytes with this sha256, if there is one that holds.
+    """
+    found: dict[str, Finding] = {}
+    new: dict[int, Sample | Failure] = {}  # by place in the batch
+    first: dict[str, int] = {}
+    for place, entry in enumerate(batch):
+        sha256 = entry.facts.sha256
+        if isinstance(entry, Failure) or sha256 is None:
+            new[place] = entry
+        elif sha256 not in found and sha256 not in first:
+            if (earlier := known(sha256)) is not None:
+                found[sha256] = earlier
+            else:
+                first[sha256] = place
+                new[place] = entry
+    made = dict(zip(new, score(list(new.values()), runtime, scanned_at, calibrations), strict=True))
+    found |= {sha256: made[place] for sha256, place in first.items()}
+    return [
+        made[place] if place in made else _again(entry, found, scanned_at)
+        for place, entry in enumerate(batch)
+    ]
+
+
+def _again(entry: Sample | Failure, found: Mapping[str, Finding], scanned_at: str) -> Finding:
+    """The finding of other bytes that are the same, for this input."""
+    same = found[str(entry.facts.sha256)]
+    return replace(same, name=entry.item.name, kind=entry.item.kind, facts=entry.facts, scanned_at=scanned_at)
 
 
 def score(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.journal import Journal
-from sidscan.records import Exif, Facts, Failure, Finding, Item, Kind, Score, Stage, Status
+from sidscan.records import Exif, Facts, Failure, Finding, Item, Kind, Score, Settings, Stage, Status
 from sidscan.reports import report, write
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
@@ -41,10 +41,10 @@ FAILED = Finding.of_failure(
 
 
 def journal_of(*findings: Finding, run: dict[str, Any] = RUN) -> Journal:
-    journal = Journal(None)
+    journal, settings = Journal(None), Settings("score", "limits")
     journal.note(run)
-    journal.enumerate([Item(finding.name) for finding in findings], "settings")
-    journal.append(findings, "settings")
+    journal.enumerate([Item(finding.name) for finding in findings], settings)
+    journal.append(findings, settings)
     return journal
 
 

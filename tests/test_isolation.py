@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import struct
@@ -10,17 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import encoded, folder, photo
+from pictures import encoded, exif_block, folder, photo
+from PIL import Image
 
 from sidscan import ScanConfig, scan
+from sidscan.config import Reading
 from sidscan.engines.processes import Frame, Lost, Process, Processes
 from sidscan.errors import UsageError
-from sidscan.records import Status
+from sidscan.isolation import Isolated
+from sidscan.readers import read
+from sidscan.readers.fetch import Fetcher
+from sidscan.records import Failure, Item, Sample, Status
 
 Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
@@ -51,7 +58,20 @@ def pids(processes: Processes) -> list[int]:
     return [one._running.pid for one in processes._all if one._running is not None]
 
 
-def hanging_jpeg() -> bytes:
+def limits(seconds: float = 30, memory: int = 512, **reading: Any) -> str:
+    """A worker's argument."""
+    options = {**Reading().reading(), **reading}
+    return json.dumps({"memory": memory, "seconds": seconds, "reading": options})
+
+
+def slow_jpeg(scans: int = 3000) -> bytes:
+    """A valid picture of 16 megapixels that repeats its last scan; each one goes over all pixels."""
+    plain = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
+    last = plain.rindex(b"\xff\xda")
+    return plain[:last] + plain[last:-2] * scans + plain[-2:]
+
+
+def misleading_jpeg() -> bytes:
     """A JPEG whose MakerNote states a billion values; ExifRead sets out to read them all."""
     entry = struct.Struct("<HHII")
     block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry.pack(0x8769, 4, 1, 26) + bytes(4)
@@ -94,9 +114,9 @@ def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int 
 
 @linux
 def test_closed_processes_are_gone_and_give_no_answer() -> None:
-    processes = Processes("sidscan.isolation", "512", "30")
+    processes = Processes("sidscan.isolation", limits())
     task = {"name": "/none.jpg", "kind": "file", "facts": {"flags": [], "exif": {}}}
-    assert "failure" in list(processes.ask(Frame({**task, "crops": "ten", "max_bytes": 9}), 20))[-1].head
+    assert "failure" in list(processes.ask(Frame(task), 20))[-1].head
     (pid,) = pids(processes)
     assert alive(pid)
     processes.close()
@@ -136,7 +156,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
 
 def test_a_picture_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
-    (images / "a-hang.jpg").write_bytes(hanging_jpeg())
+    (images / "a-hang.jpg").write_bytes(slow_jpeg())
     started = time.monotonic()
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--item-timeout", "4", "--workers", "1")
     assert ended.code == 3, ended.err
@@ -147,6 +167,23 @@ def test_a_picture_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_pa
     assert rows["a-hang.jpg"]["error_message"] == "not read after 4 s; raise the limit with --item-timeout"
     assert len(rows["a-hang.jpg"]["sha256"]) == 64, "hashed before it hung"
     assert [rows[f"photo-{n}.jpg"]["status"] for n in range(3)] == ["scored"] * 3
+
+
+def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
+    """Else a few bytes of EXIF would hide a picture from every scan."""
+    images = folder(tmp_path / "images")
+    (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
+    (images / "a-hang.jpg").write_bytes(misleading_jpeg())
+    scan_them = ("scan", images, "--out", tmp_path / "r.csv", "--item-timeout", "4", "--workers", "1")
+    for reads, flag in (("1000000000000", "metadata_timeout"), ("1000000", "metadata_limit")):
+        ended = sidscan(*scan_them, "--max-metadata-reads", reads)
+        assert ended.code == 0, ended.err
+        assert f"flags: 1 {flag}" in ended.err
+        rows = _rows(tmp_path / "r.csv")
+        assert (rows["a-hang.jpg"]["status"], rows["a-hang.jpg"]["flags"]) == ("scored", flag)
+        assert rows["a-hang.jpg"]["logit"] == rows["a-plain.jpg"]["logit"]
+        assert {row["status"] for row in rows.values()} == {"scored"}
+    assert "4 findings kept" in ended.err, "of other limits, only what they touched is read again"
 
 
 def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
@@ -183,15 +220,14 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
     """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
     code = (
         "import sys; from sidscan.engines.processes import Frame, Processes\n"
-        "processes = Processes('sidscan.isolation', '512', '30')\n"
-        "task = {'name': sys.argv[1], 'kind': 'file', 'facts': {'flags': [], 'exif': {}},"
-        " 'crops': 'ten', 'max_bytes': 1 << 20}\n"
+        "processes = Processes('sidscan.isolation', sys.argv[2])\n"
+        "task = {'name': sys.argv[1], 'kind': 'file', 'facts': {'flags': [], 'exif': {}}}\n"
         "answer = processes.ask(Frame(task), 60)\n"
         "next(answer); print(processes._all[0]._running.pid, flush=True); next(answer)\n"
     )
-    (tmp_path / "hang.jpg").write_bytes(hanging_jpeg())
+    (tmp_path / "hang.jpg").write_bytes(slow_jpeg())
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "hang.jpg")], stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(tmp_path / "hang.jpg"), limits()], stdout=subprocess.PIPE
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -205,11 +241,6 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
 
 
 def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
-    from sidscan.isolation import Isolated
-    from sidscan.readers import read
-    from sidscan.readers.fetch import Fetcher
-    from sidscan.records import Item, Sample
-
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(photo(500, 400), "JPEG"))
     config = ScanConfig(inputs=(str(path),))
@@ -226,3 +257,108 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
 def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(inputs=("a",), **limits)
+
+
+def ask_of(tmp_path: Path, data: bytes, **options: Any) -> Sample | Failure:
+    """What an isolated reader says of a file with these bytes."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    config = ScanConfig(inputs=(str(path),), **options)
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        return isolated(Item(str(path)))
+
+
+@pytest.mark.parametrize(("kills", "status"), [(2, None), (3, Status.CRASHED)], ids=["twice", "each time"])
+def test_a_good_picture_survives_what_kills_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
+) -> None:
+    """A system short of memory kills somebody, and not always who is to blame."""
+    begin, asked = Processes.ask, []
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+        asked.append(task)
+        answer = begin(self, task, seconds)
+        if len(asked) <= kills:
+            next(answer)
+            (pid,) = pids(self)
+            os.kill(pid, signal.SIGKILL)
+        return answer
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    result = ask_of(tmp_path, slow_jpeg(30))
+    assert len(asked) == 3
+    assert (result.status if isinstance(result, Failure) else None) is status
+    if isinstance(result, Failure):
+        assert result.message == "the process that read it was ended by SIGKILL"
+
+
+def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    whole = encoded(photo(600, 500), "JPEG")
+    (images / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "nothing.webp").write_bytes(encoded(photo(300, 260), "WEBP")[:3000])
+    scan_them = ("scan", images, "--out", tmp_path / "r.csv")
+    assert sidscan(*scan_them).code == 3
+    rows = _rows(tmp_path / "r.csv")
+    assert [rows[name]["status"] for name in ("half.jpg", "nothing.webp")] == ["truncated"] * 2
+    assert rows["half.jpg"]["score"] == ""
+    assert rows["half.jpg"]["error_message"].endswith("; score what there is with --allow-truncated")
+
+    ended = sidscan(*scan_them, "--allow-truncated")
+    assert ended.code == 3
+    assert "flags: 1 truncated" in ended.err
+    assert "3 findings kept" in ended.err
+    rows = _rows(tmp_path / "r.csv")
+    assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "truncated")
+    assert rows["nothing.webp"]["error_message"].endswith("; none of it can be decoded")
+
+    assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
+    assert _rows(tmp_path / "r.csv")["half.jpg"]["status"] == "truncated"
+
+
+def test_truncated_pictures_need_isolation() -> None:
+    with pytest.raises(UsageError, match="--no-isolation"):
+        ScanConfig(inputs=("a",), allow_truncated=True, isolation=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "status"),
+    [
+        ((301, 300), {"max_pixels": 90_000}, Status.TOO_MANY_PIXELS),
+        ((301, 10), {"max_side": 300}, Status.TOO_LONG),
+        ((301, 30), {"max_ratio": 10}, Status.TOO_NARROW),
+        ((301, 300), {"max_bytes": 500}, Status.TOO_LARGE),
+    ],
+    ids=["pixels", "side", "ratio", "bytes"],
+)
+def test_limits_have_their_status_and_name_their_option(
+    tmp_path: Path, size: tuple[int, int], options: dict[str, int], status: Status
+) -> None:
+    data = encoded(photo(*size), "JPEG")
+    beyond = ask_of(tmp_path, data, **options)
+    assert isinstance(beyond, Failure)
+    assert beyond.status is status
+    assert beyond.message.endswith(f"raise the limit with --{next(iter(options)).replace('_', '-')}")
+    within = ask_of(tmp_path, data, **{name: value * 1_000 for name, value in options.items()})
+    assert isinstance(within, Sample)
+
+
+def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
+    data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
+    few = ask_of(tmp_path, data, max_metadata=5000)
+    many = ask_of(tmp_path, data, max_metadata=6000)
+    assert isinstance(few, Sample)
+    assert isinstance(many, Sample)
+    assert (few.facts.flags, few.facts.exif.make) == (("metadata_limit",), None)
+    assert (many.facts.flags, many.facts.exif.make) == ((), "Acme")
+
+
+def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    (images / "copy.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--batch", "1")
+    assert ended.code == 0, ended.err
+    assert "4 inputs = 4 scored" in ended.err
+    assert "1 pictures have the bytes of another one and its score" in ended.err
+    rows = _rows(tmp_path / "r.csv")
+    assert rows["copy.jpg"]["logit"] == rows["photo-0.jpg"]["logit"]

@@ -13,9 +13,13 @@ import pytest
 
 from sidscan.errors import OutputError
 from sidscan.journal import Journal, dumps, loads
-from sidscan.records import Counts, Exif, Facts, Failure, Finding, Item, Kind, Score, Stage, Status
+from sidscan.records import Counts, Exif, Facts, Failure, Finding, Item, Kind, Score, Settings, Stage, Status
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.85, "moderate", 0.6, 0.8, 0.05)
+
+
+SETTINGS, OTHER_MODEL = Settings("model", "model, limits"), Settings("other", "other, limits")
+OTHER_LIMITS = replace(SETTINGS, limits="model, other limits")
 
 
 def finding(name: str, status: Status = Status.SCORED) -> Finding:
@@ -35,8 +39,8 @@ def items(*names: str, stamp: str = "1:1") -> list[Item]:
 def path(tmp_path: Path) -> Path:
     """A journal in which a and b are scored and c is not done."""
     journal = Journal(tmp_path / "run.journal")
-    journal.enumerate(items("a", "b", "c"), "settings")
-    journal.append([finding("a"), finding("b", Status.FAILED)], "settings")
+    journal.enumerate(items("a", "b", "c"), SETTINGS)
+    journal.append([finding("a"), finding("b", Status.FAILED)], SETTINGS)
     journal.close()
     return tmp_path / "run.journal"
 
@@ -48,7 +52,7 @@ def test_findings_survive_the_round_trip(status: Status) -> None:
 
 def test_an_interrupted_run_continues(path: Path) -> None:
     journal = Journal(path)
-    assert journal.enumerate(items("a", "b", "c"), "settings") == (2, 0, 0)
+    assert journal.enumerate(items("a", "b", "c"), SETTINGS) == (2, 0, 0)
     assert [item.name for item in journal.pending()] == ["c"]
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.counts().pending == 1
@@ -57,15 +61,16 @@ def test_an_interrupted_run_continues(path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "settings", "retry", "pending"),
     [
-        pytest.param(items("a", "b", "c", "d"), "settings", False, ["c", "d"], id="list grew"),
-        pytest.param(items("b"), "settings", False, [], id="list shrank"),
-        pytest.param([*items("a", stamp="2:2"), *items("b")], "settings", False, ["a"], id="file changed"),
-        pytest.param(items("a", "b"), "other model", False, ["a", "b"], id="model changed"),
-        pytest.param(items("a", "b"), "settings", True, ["b"], id="retry failed"),
+        pytest.param(items("a", "b", "c", "d"), SETTINGS, False, ["c", "d"], id="list grew"),
+        pytest.param(items("b"), SETTINGS, False, [], id="list shrank"),
+        pytest.param([*items("a", stamp="2:2"), *items("b")], SETTINGS, False, ["a"], id="file changed"),
+        pytest.param(items("a", "b"), OTHER_MODEL, False, ["a", "b"], id="model changed"),
+        pytest.param(items("a", "b"), OTHER_LIMITS, False, ["b"], id="limits changed"),
+        pytest.param(items("a", "b"), SETTINGS, True, ["b"], id="retry failed"),
     ],
 )
 def test_only_what_changed_is_done_again(
-    path: Path, inputs: list[Item], settings: str, retry: bool, pending: list[str]
+    path: Path, inputs: list[Item], settings: Settings, retry: bool, pending: list[str]
 ) -> None:
     journal = Journal(path)
     journal.enumerate(inputs, settings, retry)
@@ -76,25 +81,25 @@ def test_only_what_changed_is_done_again(
 def test_another_runs_record_is_never_replaced_in_silence(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
-        journal.enumerate(items("x", "y"), "settings")
+        journal.enumerate(items("x", "y"), SETTINGS)
     assert [one.name for one in journal.findings()] == ["a", "b"]
-    assert journal.enumerate(items("a", "b"), "other model") == (0, 2, 0)
+    assert journal.enumerate(items("a", "b"), OTHER_MODEL) == (0, 2, 0)
 
 
 def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
     journal = Journal(None)
-    assert journal.enumerate(items("a", "b", "a"), "settings") == (0, 0, 1)
+    assert journal.enumerate(items("a", "b", "a"), SETTINGS) == (0, 0, 1)
     assert [item.name for item in journal.pending()] == ["a", "b"]
 
 
 def test_pending_and_append_may_interleave() -> None:
     journal = Journal(None)
     names = [f"{number:05}" for number in range(2500)]
-    journal.enumerate(items(*names), "settings")
+    journal.enumerate(items(*names), SETTINGS)
     seen = []
     for item in journal.pending():
         seen.append(item.name)
-        journal.append([finding(item.name)], "settings")
+        journal.append([finding(item.name)], SETTINGS)
     assert seen == names
     assert [one.name for one in journal.findings()] == names
 
@@ -102,8 +107,8 @@ def test_pending_and_append_may_interleave() -> None:
 def test_names_need_not_be_utf8(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
     name = os.fsdecode(b"caf\xe9.jpg")
-    journal.enumerate([Item(name)], "settings")
-    journal.append([finding(name)], "settings")
+    journal.enumerate([Item(name)], SETTINGS)
+    journal.append([finding(name)], SETTINGS)
     assert [one.name for one in journal.findings()] == [name]
 
 
@@ -112,10 +117,10 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
     program = (
         "import os, sys; sys.path[:0] = os.environ['TEST_PATH'].split(os.pathsep)\n"
         "from pathlib import Path\n"
-        "from test_journal import Journal, finding, items\n"
+        "from test_journal import SETTINGS, Journal, finding, items\n"
         f"journal = Journal(Path({str(path)!r}))\n"
-        "journal.enumerate(items('a', 'b'), 'settings')\n"
-        "journal.append([finding('a')], 'settings')\n"
+        "journal.enumerate(items('a', 'b'), SETTINGS)\n"
+        "journal.append([finding('a')], SETTINGS)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -132,10 +137,10 @@ def test_commits_reach_the_disk(path: Path) -> None:
 
 def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
-    journal.enumerate(items("a", "b"), "settings")
+    journal.enumerate(items("a", "b"), SETTINGS)
     unread = replace(finding("a", Status.FAILED), stage=Stage.FETCH)
-    journal.append([unread, finding("b", Status.FAILED)], "settings")
-    assert journal.enumerate(items("a", "b"), "settings") == (1, 1, 0)
+    journal.append([unread, finding("b", Status.FAILED)], SETTINGS)
+    assert journal.enumerate(items("a", "b"), SETTINGS) == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
@@ -143,15 +148,15 @@ def test_a_named_file_beats_what_a_walk_left_out() -> None:
     named, walked = Item("link", stamp="1:1"), Item("link", skip="a link")
     for order in ([walked, named], [named, walked]):
         journal = Journal(None)
-        assert journal.enumerate(order, "settings") == (0, 0, 1)
+        assert journal.enumerate(order, SETTINGS) == (0, 0, 1)
         assert list(journal.pending()) == [named]
 
 
 def test_a_finding_of_no_input_is_an_error() -> None:
     journal = Journal(None)
-    journal.enumerate(items("a"), "settings")
+    journal.enumerate(items("a"), SETTINGS)
     with pytest.raises(OutputError, match="belongs to no input"):
-        journal.append([finding("b")], "settings")
+        journal.append([finding("b")], SETTINGS)
 
 
 def test_two_scans_never_share_a_record(path: Path) -> None:
@@ -177,3 +182,26 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="can't keep the run's record"):
             Journal(path, fresh=True)
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"])
+def test_a_score_that_limits_had_a_part_in_holds_no_longer_than_they(flag: str) -> None:
+    one = finding("a")
+    marked = replace(one, facts=replace(one.facts, flags=("padded", flag)))
+    assert (SETTINGS.of(one), SETTINGS.of(marked)) == (SETTINGS.score, SETTINGS.limits)
+    journal = Journal(None)
+    journal.enumerate(items("a", "b"), SETTINGS)
+    journal.append([marked, finding("b")], SETTINGS)
+    assert journal.enumerate(items("a", "b"), OTHER_LIMITS) == (1, 1, 0)
+    assert [item.name for item in journal.pending()] == ["a"]
+
+
+def test_bytes_are_found_by_their_hash_where_they_were_scored() -> None:
+    journal = Journal(None)
+    journal.enumerate(items("a", "b", "c"), SETTINGS)
+    assert journal.of_bytes("f" * 64) is None
+    failed = finding("b", Status.FAILED)
+    journal.append([replace(failed, facts=Facts(sha256="e" * 64)), finding("a"), finding("c")], SETTINGS)
+    assert journal.of_bytes("f" * 64) in (finding("a"), finding("c"))
+    assert journal.of_bytes("e" * 64) is None
+    assert journal.repeats() == 1

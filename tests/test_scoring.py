@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sidscan.models.detectors import DetectorInfo
 from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
 from sidscan.runtimes import RuntimeInfo
-from sidscan.scoring import evidence, score, sigmoid
+from sidscan.scoring import evidence, score, score_once, sigmoid
 
 
 class Brightness:
@@ -67,6 +68,42 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
     )
     assert nan.facts.bytes == 1
     assert good.status is Status.SCORED
+
+
+def test_bytes_are_scored_once() -> None:
+    class Counting(Brightness):
+        crops = 0
+
+        def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            Counting.crops += len(crops)
+            return super().logits(crops)
+
+    def of(name: str, sha256: str, red: int) -> Sample:
+        one = sample(name, red, order=(0,))
+        return replace(one, facts=Facts(bytes=len(name), sha256=sha256))
+
+    failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", Facts(sha256="A"))
+    earlier = score([of("z", "B", 7)], Brightness(), "then")[0]
+    batch = [
+        of("a", "A", 1),
+        of("bb", "B", 99),
+        failure,
+        of("c", "A", 1),
+        of("n", "N", 255),
+        of("m", "N", 255),
+    ]
+    found = score_once(batch, Counting(), "now", known={"B": earlier}.get)
+    assert Counting.crops == 2, "A and N, once each"
+    assert [one.name for one in found] == ["a", "bb", "f", "c", "n", "m"]
+    assert [one.scores[0].logit for one in found if one.scores] == [1.0, 7.0, 1.0]
+    assert (found[1].facts.bytes, found[1].scanned_at) == (2, "now"), "all but the score is its own"
+    assert [one.status for one in found[2:]] == [
+        Status.FAILED,
+        Status.SCORED,
+        Status.FAILED,
+        Status.FAILED,
+    ]
+    assert found[5].error == "NonFiniteScore"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sidscan.config import Reading
+
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -36,6 +38,12 @@ def inputs() -> Decorator:
             "Lines that start with # are left out. Repeatable.",
         ),
         click.option("--hidden", is_flag=True, help="Look into hidden files and folders too."),
+    )
+
+
+def isolation() -> Decorator:
+    """How pictures that hang, grow or kill their reader are kept from the rest."""
+    return stack(
         click.option(
             "--item-timeout",
             type=click.FloatRange(min=0.1),
@@ -56,13 +64,42 @@ def inputs() -> Decorator:
             show_default=True,
             help="Read pictures in processes that may hang or die without harm; or all in one process.",
         ),
-        click.option(
-            "--max-bytes",
-            type=click.IntRange(min=1),
-            default=1 << 30,
-            show_default="1 GiB",
-            help="Files and downloads larger than this fail.",
+    )
+
+
+def limits() -> Decorator:
+    """What a picture may be at most; each limit is told on its header."""
+    return stack(
+        _at_most("--max-bytes", 1 << 30, "Files and downloads of more bytes fail (too_large).", "1 GiB"),
+        _at_most("--max-pixels", Reading.max_pixels, "Pictures of more pixels fail (too_many_pixels)."),
+        _at_most("--max-side", Reading.max_side, "Pictures with a longer side, in pixels, fail (too_long)."),
+        _at_most(
+            "--max-ratio",
+            Reading.max_ratio,
+            "Pictures with one side so many times as long as the other fail (too_narrow).",
         ),
+        _at_most(
+            "--max-metadata",
+            Reading.max_metadata,
+            "Where EXIF, XMP, profiles and texts are more bytes, EXIF is not read (metadata_limit).",
+            "16 MiB",
+        ),
+        _at_most(
+            "--max-metadata-reads",
+            Reading.max_metadata_reads,
+            "Steps that reading EXIF may take, however nested; then it is given up (metadata_limit).",
+        ),
+        click.option(
+            "--allow-truncated",
+            is_flag=True,
+            help="Score what there is of truncated or damaged pictures, and flag them. Else they fail.",
+        ),
+    )
+
+
+def _at_most(name: str, default: int, text: str, shown: str | bool = True) -> Decorator:
+    return click.option(
+        name, type=click.IntRange(min=1), default=default, show_default=shown, metavar="N", help=text
     )
 
 

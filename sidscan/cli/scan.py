@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 @click.command("scan")
 @options.inputs()
+@options.isolation()
+@options.limits()
 @options.fetching()
 @options.model()
 @options.calibration()
@@ -79,7 +81,7 @@ def command(
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
-        for text in (*_summary(run.journal.findings(), run.counts()), *_flagged(run)):
+        for text in (*_summary(run), *_flagged(run)):
             say(text)
         for writer in writers:
             say(f"report: {writer.place()}")
@@ -147,11 +149,11 @@ def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
             bar.update()
 
 
-def _summary(findings: Iterable[Finding], counts: Counts) -> list[str]:
-    """The closing words: counts that reconcile, how strong the evidence is, why inputs failed."""
-    words: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    for finding in findings:
+def _summary(run: Scan) -> list[str]:
+    """The closing words: counts that reconcile, how strong the evidence is, what to know of the pictures."""
+    counts, words, failures, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
+    for finding in run.journal.findings():
+        flags.update(finding.facts.flags)
         if finding.scores:
             words[finding.scores[0].evidence] += 1
         else:
@@ -163,6 +165,10 @@ def _summary(findings: Iterable[Finding], counts: Counts) -> list[str]:
         order = ("very strong", "strong", "moderate", "weak")
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
     lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
+    if flags:
+        lines.append("flags: " + ", ".join(f"{number} {flag}" for flag, number in flags.most_common()))
+    if repeats := run.journal.repeats():
+        lines.append(f"{repeats} pictures have the bytes of another one and its score")
     return lines
 
 

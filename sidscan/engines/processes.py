@@ -7,6 +7,7 @@ a malicious file has taken over can lie, in this answer and in later ones, but r
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -151,11 +152,18 @@ class Process:
         if self._running is None or self._running.poll() is not None:
             self.close()
             self._running = subprocess.Popen(  # noqa: S603
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _ALONE,
             )
         return self._running
 
 
+# A process is one of many: threads of its libraries would fight over the cores, and with one arena malloc's
+# address space, which limits are counted in, depends on what it does alone.
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 # Python would look for modules in the current folder first, which may be the archive that is scanned.
 _START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
@@ -185,6 +193,12 @@ class Processes:
                 process = self._own.process = Process(self._command)
                 self._all.append(process)
         return process.ask(task, seconds)
+
+    def renew(self) -> None:
+        """End this thread's process: the next task gets a fresh one."""
+        process: Process | None = getattr(self._own, "process", None)
+        if process is not None:
+            process.close()
 
     def close(self) -> None:
         """End all processes; a thread that still waits for one gets `Lost`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from sidscan.config import Crops, ScanConfig
+from sidscan.config import Reading, ScanConfig
 from sidscan.files import open_file
-from sidscan.readers import decode, exif, fetch, originals, views
+from sidscan.readers import decode, exif, fetch, limits, originals, views
 from sidscan.records import Facts, Failure, Item, Kind, Response, Sample, Stage, Status
 
 
@@ -20,7 +21,10 @@ def read(item: Item, config: ScanConfig, fetcher: fetch.Fetcher | None = None) -
         fetcher: the scan's, where there may be URLs; None makes one for this item alone.
     """
     got = obtain(item, config, fetcher)
-    return got if isinstance(got, Failure) else look(item, *got, config.crops)
+    if isinstance(got, Failure):
+        return got
+    *_, whole = look(item, *got, config)
+    return whole
 
 
 def obtain(
@@ -46,30 +50,28 @@ def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
         with open_file(item.name) as file:
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
+            raise limits.TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
         return _failure(item, Stage.READ, error, Facts())
     return data, _hashed(data)
 
 
-def look(item: Item, data: bytes, facts: Facts, crops: Crops) -> Sample | Failure:
-    """Bytes -> crops and EXIF.
+def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sample | Failure]:
+    """Bytes -> crops, then the same with EXIF, which may take long or kill its reader; scores need none.
 
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handler.
     """
     try:
-        picture = decode.decode(data)
+        picture = decode.decode(data, reading)
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
-        cut = views.cut(picture, crops)
-        tags, remarks = exif.read(picture, data)
-        facts = replace(facts, flags=(*picture.flags, *views.flags(picture), *remarks), exif=tags)
+        facts = replace(facts, flags=(*picture.flags, *views.flags(picture)))
+        cut = views.cut(picture, reading.crops)
     except Exception as error:
-        return _failure(item, Stage.DECODE, error, facts)
-    return Sample(item, facts, cut)
-
-
-class TooLarge(Exception):
-    """A file of more bytes than are read."""
+        yield _failure(item, Stage.DECODE, error, facts)
+        return
+    yield Sample(item, facts, cut)
+    tags, remarks = exif.read(picture, data, reading)
+    yield Sample(item, replace(facts, flags=(*facts.flags, *remarks), exif=tags), cut)
 
 
 def _hashed(data: bytes) -> Facts:
@@ -104,6 +106,8 @@ def _failure(item: Item, stage: Stage, error: Exception, facts: Facts) -> Failur
 def _status(error: Exception) -> Status:
     if isinstance(error, fetch.FetchError):
         return Status(error.status)
-    if isinstance(error, TooLarge):
-        return Status.TOO_LARGE
+    if isinstance(error, limits.OverLimit):
+        return error.status
+    if isinstance(error, decode.Truncated):
+        return Status.TRUNCATED
     return Status.MEMORY_LIMIT if isinstance(error, MemoryError) else Status.FAILED

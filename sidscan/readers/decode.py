@@ -7,7 +7,12 @@ Flags (remarks that stand in the picture's row):
     ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are looked at
     ``rotated_by_container``  HEIC states its rotation outside of EXIF; libheif always applies it
     ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
+    ``truncated``          truncated or damaged, and decoded because --allow-truncated says so; what is
+                           missing is grey or black
     ``exif_unreadable``    EXIF is present but no tag of it can be read
+    ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
+    ``metadata_timeout``   EXIF was not read in time
+    ``metadata_crashed``   the process that read EXIF ended
 """
 
 from __future__ import annotations
@@ -22,14 +27,21 @@ from typing import Any
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from sidscan.config import Reading
+from sidscan.readers.limits import TooManyPixels, check_size
 
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
+_DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
 # Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+DEFAULT = Reading()
 
 
 class UnsupportedPicture(Exception):
@@ -67,20 +79,26 @@ class Picture:
         return canvas
 
 
-def decode(data: bytes) -> Picture:
-    """Decode a whole picture; a truncated one raises.
+class Truncated(Exception):
+    """A part of the picture is missing."""
+
+
+def decode(data: bytes, reading: Reading = DEFAULT) -> Picture:
+    """Decode a whole picture.
 
     Raises:
         UnsupportedPicture: no supported format, or pixels without a defined 8-bit reading.
+        OverLimit: its header states more than is to be decoded.
+        Truncated: a part of it is missing, and ``reading`` does not allow that.
         Exception: whatever Pillow or its codecs raise on malformed files.
     """
-    image = _open(data)
+    image = _open(data, reading)
     frames = int(getattr(image, "n_frames", 1))
     picture_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
-    image.load()
+    image, whole = _loaded(image, data, reading)
     _drop_misleading_text(image)
-    flags = _flags(image, frames, bits)
+    flags = _flags(image, frames, bits) + (() if whole else ("truncated",))
     _check_samples(image)
     return Picture(_eight_bit_grey(image, bits), picture_format, flags)
 
@@ -96,6 +114,12 @@ def decoder_name() -> str:
     return f"Pillow {PIL.__version__}{heif}"
 
 
+def warm_up() -> None:
+    """Load the readers of all formats, which would else be loaded with the first picture."""
+    Image.init()
+    _heif_available()
+
+
 @cache
 def _heif_available() -> bool:
     if importlib.util.find_spec("pillow_heif") is None:
@@ -106,12 +130,50 @@ def _heif_available() -> bool:
     return True
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, reading: Reading) -> Image.Image:
+    """The picture's header, within the limits."""
     formats = (*FORMATS, "HEIF") if _heif_available() else FORMATS
+    pillows = Image.MAX_IMAGE_PIXELS  # it warns there, and refuses twice as much
+    if pillows is not None and reading.max_pixels > 2 * pillows:
+        Image.MAX_IMAGE_PIXELS = (reading.max_pixels + 1) // 2
     try:
-        return Image.open(io.BytesIO(data), formats=formats)
+        image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
         raise UnsupportedPicture(_why_unidentified(data)) from None
+    except OSError as error:
+        raise _named(error, data) from error
+    except Image.DecompressionBombError as error:  # some formats have the size checked before it can be asked
+        raise TooManyPixels(f"{error}; raise the limit with --max-pixels") from None
+    check_size(image.width, image.height, reading)
+    return image
+
+
+def _loaded(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Image, bool]:
+    """The picture with its pixels, and whether they are all there."""
+    try:
+        image.load()
+    except _DAMAGE as error:
+        if not reading.allow_truncated:
+            raise _named(error, data, "; score what there is with --allow-truncated") from error
+    else:
+        return image, True
+    image = _open(data, reading)
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # of a whole process, which reads one picture at a time
+    try:
+        image.load()
+    except _DAMAGE as error:
+        raise _named(error, data, "; none of it can be decoded") from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return image, False
+
+
+def _named(error: Exception, data: bytes, remark: str = "") -> Exception:
+    """The error of a picture that ends too early by its name; others as they are."""
+    riff = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)  # libwebp doesn't say
+    if riff or isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return Truncated(f"{str(error) or 'it ends too early'}{remark}")
+    return error
 
 
 def _why_unidentified(data: bytes) -> str:
@@ -176,4 +238,6 @@ def _eight_bit_grey(image: Image.Image, bits: int) -> Image.Image:
         return image
     values = (np.asarray(image).astype(np.uint16) >> (bits - 8)).astype(np.uint8)
     white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
-    return Image.fromarray(~values if white_is_zero else values)
+    grey = Image.fromarray(~values if white_is_zero else values)
+    grey.info = image.info  # EXIF and other metadata
+    return grey

@@ -14,8 +14,10 @@ from typing import Any
 
 import exifread
 from exifread.utils import Ratio, get_gps_coords
+from PIL import Image
 
-from sidscan.readers.decode import Picture
+from sidscan.config import Reading
+from sidscan.readers.decode import DEFAULT, Picture
 from sidscan.records import Exif
 
 _HEADER = b"Exif\x00\x00"
@@ -24,23 +26,47 @@ _LONGEST_TEXT = 65536  # characters kept of one tag
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
 
 
-def read(picture: Picture, data: bytes) -> tuple[Exif, tuple[str, ...]]:
+def read(picture: Picture, data: bytes, reading: Reading = DEFAULT) -> tuple[Exif, tuple[str, ...]]:
     """EXIF of a picture and remarks on it; malformed EXIF is a remark, never an error."""
+    if _size(picture.image) > reading.max_metadata:
+        return Exif(), ("metadata_limit",)
     block = data if picture.format == "TIFF" else _block(picture.image.info)
     if not block:
         return Exif(), ()
+    file = _Metered(block.removeprefix(_HEADER), reading.max_metadata_reads)
     try:
-        tags = exifread.process_file(
-            io.BytesIO(block.removeprefix(_HEADER)), details=True, extract_thumbnail=False
-        )
-        found = _exif(tags)
-    except Exception:  # ExifRead raises almost anything on malformed tags
+        found = _exif(exifread.process_file(file, details=True, extract_thumbnail=False))
+    except Exception as error:  # ExifRead raises almost anything on malformed tags
         found = Exif()
+        if isinstance(error, MemoryError):
+            return found, ("metadata_limit",)
+    if file.left < 0:  # whatever ExifRead made of that
+        return Exif(), ("metadata_limit",)
     if not found.tags:
         return Exif(), ("exif_unreadable",)
     # pillow-heif rewrites the orientation to 1, since libheif has already turned the pixels
     stated = picture.image.info.get("original_orientation") if picture.format == "HEIF" else None
     return (replace(found, orientation=stated) if stated else found), ()
+
+
+class _Metered(io.BytesIO):
+    """Lends ExifRead a number of reads, which bounds its time: a tag takes a few, a loop takes all."""
+
+    def __init__(self, block: bytes, reads: int) -> None:
+        super().__init__(block)
+        self.left = reads
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise EOFError("more reads than allowed")
+        return super().read(size)
+
+
+def _size(image: Image.Image) -> int:
+    """Bytes of a picture's metadata, unpacked: what Pillow keeps of it, or all segments of a JPEG."""
+    segments = sum(len(segment) for _, segment in getattr(image, "applist", ()))
+    return max(segments, sum(len(value) for value in image.info.values() if isinstance(value, (bytes, str))))
 
 
 def _block(facts: dict[Any, Any]) -> bytes | None:

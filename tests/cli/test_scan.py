@@ -65,7 +65,7 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     assert ended.code == 3
     assert "4 inputs = 1 scored + 2 failed + 1 skipped" in ended.err
     found = rows(tmp_path / "r.csv")
-    assert found["truncated.jpg"]["status"] == "failed"
+    assert found["truncated.jpg"]["status"] == "truncated"
     assert found["truncated.jpg"]["error_stage"] == "decode"
     assert "truncated" in found["truncated.jpg"]["error_message"]
     assert found["truncated.jpg"]["score"] == ""

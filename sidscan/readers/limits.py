@@ -1,0 +1,62 @@
+"""What a picture may be at most, found out before its pixels are decoded.
+
+OverLimit                 status
+|-- TooLarge              too_large        more bytes than --max-bytes
+|-- TooManyPixels         too_many_pixels  more of them than --max-pixels
+|-- TooLong               too_long         a side longer than --max-side
+`-- TooNarrow             too_narrow       sides that differ by more than --max-ratio
+"""
+
+from __future__ import annotations
+
+from sidscan.config import Reading
+from sidscan.records import Status
+
+
+class OverLimit(Exception):
+    """A picture beyond what was allowed.
+
+    Attributes:
+        status: how its input ended.
+    """
+
+    status: Status
+
+
+class TooLarge(OverLimit):
+    """Too many bytes."""
+
+    status = Status.TOO_LARGE
+
+
+class TooManyPixels(OverLimit):
+    """Too many pixels."""
+
+    status = Status.TOO_MANY_PIXELS
+
+
+class TooLong(OverLimit):
+    """Too long a side."""
+
+    status = Status.TOO_LONG
+
+
+class TooNarrow(OverLimit):
+    """Sides too different."""
+
+    status = Status.TOO_NARROW
+
+
+def check_size(width: int, height: int, reading: Reading) -> None:
+    """Of a picture, in pixels, as its header states it.
+
+    Raises:
+        OverLimit: it is not to be decoded.
+    """
+    shape = f"{width} x {height} pixels"
+    if max(width, height) > reading.max_side:
+        raise TooLong(f"{shape}; raise the limit with --max-side")
+    if width * height > reading.max_pixels:
+        raise TooManyPixels(f"{shape}; raise the limit with --max-pixels")
+    if max(width, height) > reading.max_ratio * min(width, height):
+        raise TooNarrow(f"{shape}; raise the limit with --max-ratio")
