@@ -9,6 +9,8 @@ Flags (remarks that stand in the picture's row):
     ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
     ``truncated``          truncated or damaged, and decoded because --allow-truncated says so; what is
                            missing is grey or black
+    ``grey_end``           a JPEG that ends in the grey which decoders put where data are missing: it may have
+                           been truncated, and given a proper ending again
     ``exif_unreadable``    EXIF is present but no tag of it can be read
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
     ``metadata_timeout``   EXIF was not read in time
@@ -36,6 +38,7 @@ from sidscan.readers.limits import TooManyPixels, check_size
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
+_NO_DATA = 128  # of every channel: all coefficients zero (libjpeg, jdhuff.c, "uniform gray")
 _DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
 # Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -214,8 +217,17 @@ def _flags(image: Image.Image, frames: int, bits: int) -> tuple[str, ...]:
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
         "rotated_by_container": image.format == "HEIF"
         and image.info.get("original_orientation", 1) not in (None, 1),
+        "grey_end": image.format in ("JPEG", "MPO") and _ends_grey(image),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
+
+
+def _ends_grey(image: Image.Image) -> bool:
+    """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
+    if image.mode not in ("RGB", "L"):
+        return False
+    left, top = (image.width - 1) // 8 * 8, (image.height - 1) // 8 * 8
+    return bool((np.asarray(image.crop((left, top, image.width, image.height))) == _NO_DATA).all())
 
 
 def _check_samples(image: Image.Image) -> None:

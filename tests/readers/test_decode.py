@@ -9,6 +9,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,6 +209,21 @@ def test_truncated_pictures_raise(picture_format: str) -> None:
         decode(data[: len(data) * 2 // 3])
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("share", "options"),
+    [(0.2, {}), (0.5, {}), (0.9, {}), (0.5, {"subsampling": 0}), (0.1, {"progressive": True})],
+    ids=["a fifth", "half", "most", "4:4:4", "progressive"],
+)
+def test_truncation_behind_a_proper_ending_is_flagged(
+    share: float, options: dict[str, Any], mode: str
+) -> None:
+    whole = encoded(photo(300, 260).convert(mode), "JPEG", **options)
+    assert "grey_end" not in decode(whole).flags
+    covered = whole[: int(len(whole) * share)].rstrip(b"\xff") + b"\xff\xd9"
+    assert "grey_end" in decode(covered).flags
+
+
 def test_declared_size_bombs_raise_before_any_pixel_is_decoded() -> None:
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     with pytest.raises(TooManyPixels, match="--max-pixels"):
@@ -217,7 +233,7 @@ def test_declared_size_bombs_raise_before_any_pixel_is_decoded() -> None:
 def test_every_flag_is_explained_in_the_docs() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
     flags = re.findall(r"^    ``(\w+)``", decode_module.__doc__ or "", flags=re.MULTILINE)
-    assert len(flags) == 11
+    assert len(flags) == 12
     assert [flag for flag in flags if f"| `{flag}` |" not in docs] == []
 
 
