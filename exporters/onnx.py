@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import tempfile
@@ -20,7 +21,7 @@ from sidscan.files import replacing
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.models.graphs import INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.models.graphs import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
 from sidscan.terminal import Say
 
 from .half import encoder_in_half, weights_in_half
@@ -29,6 +30,7 @@ from .parity import Parity, compare
 
 OPSET = 20  # LayerNormalization as one node (17), and what torch's exporter needs
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
+_BESIDES = 2**26  # bytes, at most, of all that is no weight: nodes, what is folded, the metadata
 _COUNTED = (
     *("LayerNormalization", "SkipLayerNormalization", "Softmax", "Attention", "MultiHeadAttention"),
     *("MatMul", "FusedMatMul", "Gemm", "QuickGelu", "Sigmoid"),
@@ -61,10 +63,11 @@ def export(
 
     Raises:
         UsageError: ``out`` exists, or is not called ``.onnx``; or the packages for exporting are missing.
-        ModelError: a model can't be had.
+        ModelError: a model can't be had, or all of them are too large for one file.
         ParityError: logits differ by more than the bound.
         OutputError: the file can't be written.
     """
+    _check_packages()
     chosen, _ = detectors.choose(names)
     if out is None and any(name not in CATALOG for name in chosen):
         raise UsageError(
@@ -75,6 +78,7 @@ def export(
     loaded = detectors.load(chosen, encoder=encoder)
     say(f"exporting {', '.join(chosen)} in {precision}")
     network = Network(loaded).eval()
+    _check_size(network, precision)
     model = trace(network, [detector.info.name for detector in loaded])
     if precision == "fp16":
         model = _halved(model, loaded)
@@ -100,18 +104,7 @@ def export(
 
 
 def trace(network: Network, names: Sequence[str]) -> Any:
-    """The network as an `onnx.ModelProto` with a dynamic number of crops.
-
-    Raises:
-        UsageError: onnx or onnxscript is not installed.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"exporting needs {error.name}, which is not installed", "pip install 'sidscan[export]'"
-        ) from error
+    """The network as an `onnx.ModelProto` with a dynamic number of crops."""
     crops = torch.randint(0, 256, (_BATCH, detectors.SIDE, detectors.SIDE, 3), dtype=torch.uint8)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
     with warnings.catch_warnings():
@@ -120,7 +113,7 @@ def trace(network: Network, names: Sequence[str]) -> Any:
             network,
             (crops,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
             input_names=[INPUT],
             output_names=list(names),
             opset_version=OPSET,
@@ -201,12 +194,33 @@ def _finished(model: Any, info: GraphInfo) -> bytes:
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, info.to_json()
     model.producer_name, model.producer_version = "sidscan", __version__
-    data = seal(model.SerializeToString())
-    if len(data) > LARGEST:
+    return seal(model.SerializeToString())
+
+
+def _check_packages() -> None:
+    """Now, not after gigabytes of weights were read."""
+    for package in ("onnx", "onnxscript"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UsageError(
+                f"exporting needs {package}, which is not installed", "pip install 'sidscan[export]'"
+            ) from error
+
+
+def _check_size(network: Network, precision: str) -> None:
+    """Before anything is serialised: protocol buffers fail beyond their limit with words of their own."""
+    encoders, heads = (
+        sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
+        for part in (network.encoders, network.heads)
+    )
+    weights = heads + (encoders // 2 if precision == "fp16" else encoders)
+    if weights + _BESIDES > LARGEST:
         raise ModelError(
-            f"the graph has {len(data):,} bytes; an ONNX file holds {LARGEST:,}", "Export in fp16."
+            f"the weights have {weights:,} bytes in {precision}; an ONNX file holds {LARGEST:,} in all",
+            "Put fewer models into one file"
+            + (", or export with --precision fp16." if precision == "fp32" else "."),
         )
-    return data
 
 
 def _check_out(path: Path, replace_it: bool) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:
+    from graphs import Made
 
 
 class Ended(NamedTuple):
@@ -27,6 +30,14 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results don't depend on the processor that the tests run on; those of the trial itself undo this."""
     monkeypatch.setattr("sidscan.runtimes.trial.has_fast_bf16", lambda: False)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Exported graphs, made once."""
+    from graphs import make  # here: it loads torch
+
+    return make(tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture

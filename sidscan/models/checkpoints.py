@@ -87,7 +87,7 @@ def read(path: Path) -> tuple[Checkpoint, str]:
         tensors = load_bytes(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+        raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{path} is no checkpoint: not a whole safetensors file", _WRITTEN_BY) from error
     return _checked(path, tensors, metadata), hashlib.sha256(data).hexdigest()

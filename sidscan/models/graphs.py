@@ -26,6 +26,7 @@ from sidscan.models.store import default_root
 FORMAT = "sidscan graph 1"
 KEY = "sidscan"  # of the metadata entry that holds a GraphInfo as JSON
 INPUT = "crops"
+BATCH = "batch"  # the name of its first dimension
 LAYOUT = "NHWC"
 SUFFIX = ".onnx"
 _DIGEST_KEY = b"sidscan.sha256"
@@ -97,8 +98,20 @@ def _makes_sense(detector: DetectorInfo) -> bool:
 
 
 def graph_path(names: Sequence[str], precision: str) -> Path:
-    """Where the graph of these detectors is kept in the models folder."""
-    return default_root() / "onnx" / f"{'+'.join(names)}-{precision}{SUFFIX}"
+    """Where the graph of these detectors is kept in the models folder, in whatever order they are named."""
+    return default_root() / "onnx" / f"{'+'.join(sorted(names))}-{precision}{SUFFIX}"
+
+
+def is_graph(name: str) -> bool:
+    """Whether a model so named is an exported graph: by its suffix, or whatever it is called, by its seal."""
+    if name.lower().endswith(SUFFIX):
+        return True
+    try:
+        with open_file(name) as file:
+            file.seek(-SEAL_BYTES, os.SEEK_END)
+            return file.read().startswith(_HEAD)
+    except (OSError, ValueError):  # no file, or too small a one
+        return False
 
 
 def seal(body: bytes) -> bytes:

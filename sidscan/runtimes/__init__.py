@@ -12,7 +12,7 @@ from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
-from sidscan.models.graphs import SUFFIX, graph_path
+from sidscan.models.graphs import graph_path, is_graph
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +25,14 @@ class RuntimeInfo:
 
     Attributes:
         precision_choice: why a precision was taken that nobody asked for; empty where nothing was tried.
+        graph: sha256 of the exported graph; empty where there is none.
     """
 
     runtime: str
     device: str
     precision: str
     precision_choice: str = ""
+    graph: str = ""
 
 
 class Runtime(Protocol):
@@ -48,11 +50,11 @@ def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
     """The runtime that a scan asks for, with the detectors called ``names``.
 
     Raises:
-        UsageError: an exported graph is named beside something else, or for PyTorch.
+        UsageError: an exported graph is named beside something else, or with an encoder, or for PyTorch.
         ModelError: a model is unknown, not installed, or not what it was.
         RuntimeUnavailable: the device or precision asked for is not to be had.
     """
-    graphs = [name for name in names if name.endswith(SUFFIX)]
+    graphs = [name for name in names if name not in CATALOG and is_graph(name)]
     if not graphs and config.runtime != "onnx":
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
@@ -64,7 +66,9 @@ def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
     from sidscan.runtimes.onnx import OnnxRuntime  # here: it loads onnxruntime
 
     path = Path(graphs[0]) if graphs else _kept(config, names)
-    runtime = OnnxRuntime(path, config.device, config.precision)
+    if config.encoder is not None:
+        raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
+    runtime = OnnxRuntime(path, config.device, config.precision, order=() if graphs else names)
     if not graphs:
         _check_same(path, runtime.detectors, names)
     return runtime
@@ -77,15 +81,18 @@ def _kept(config: ScanConfig, names: Sequence[str]) -> Path:
             "--runtime onnx looks for models of the catalog",
             "Name the exported FILE.onnx itself with --model.",
         )
-    precision = "fp16" if config.precision == "fp16" else "fp32"
-    path = graph_path(names, precision)
-    if not path.exists():
-        asked = " ".join(f"--model {name}" for name in names)
-        raise ModelNotInstalled(
-            f"no exported graph of {', '.join(names)} in {precision} is in the models folder",
-            f"`sidscan export-onnx {asked} --precision {precision}` makes it.",
-        )
-    return path
+    kept = [one for one in ("fp32", "fp16") if graph_path(names, one).exists()]
+    wanted = config.precision if config.precision == "fp16" else "fp32"
+    if wanted in kept:
+        return graph_path(names, wanted)
+    if kept and config.precision == "auto":
+        return graph_path(names, kept[0])
+    asked = " ".join(f"--model {name}" for name in names)
+    raise ModelNotInstalled(
+        f"no exported graph of {', '.join(names)} in {wanted} is in the models folder",
+        f"`sidscan export-onnx {asked} --precision {wanted}` makes it"
+        + (f"; --precision {kept[0]} takes the one that is there." if kept else "."),
+    )
 
 
 def _check_same(path: Path, found: Sequence[DetectorInfo], names: Sequence[str]) -> None:
