@@ -1,0 +1,111 @@
+"""Export, then scan: are a graph's report rows those of PyTorch? One model, both precisions, one folder.
+
+    python benchmarks/parity.py FOLDER --model mini --pictures 200
+    python benchmarks/parity.py FOLDER --model rine --pictures 40
+
+``rine`` is ViT-L/14 with random weights and all four heads in one file. Pictures are taken evenly from the
+sorted ones below FOLDER. All scans are of centre crops on the CPU, by the command, PyTorch's in fp32. Told
+are sizes, the largest difference of logits beside their spread over the pictures (standard deviation), how
+many words of evidence changed, and columns in which any row differs, but for numbers that follow from logits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from random_rine import SHAPES, make_encoder, make_heads
+from record import publish, stamp
+
+from sidscan.exporters.onnx import export
+
+SUFFIXES = {".avif", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+FROM_LOGITS = ("score", "logit", "crop_min", "crop_max", "crop_std")
+PRECISIONS: tuple[Literal["fp32", "fp16"], ...] = ("fp32", "fp16")
+Rows = list[dict[str, str]]
+
+
+def choose(folder: Path, count: int) -> list[Path]:
+    """``count`` pictures, evenly from all below a folder; all of them where there are fewer."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [found[index * len(found) // count] for index in range(count)] if count < len(found) else found
+
+
+def scan(listed: Path, out: Path, *arguments: str) -> Rows:
+    """The rows of a report."""
+    command = ["scan", "--list", str(listed), *arguments, "--crops", "center", "--device", "cpu"]
+    code = subprocess.run([sys.executable, "-m", "sidscan", *command, "--out", str(out), "-q"]).returncode
+    if code not in (0, 3):  # 3: some could not be read, and have a row all the same
+        raise SystemExit(code)
+    with out.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def compare(expected: Rows, found: Rows) -> dict[str, Any]:
+    """How far rows of a graph are from PyTorch's."""
+    pairs = list(zip(expected, found, strict=True))
+    columns = expected[0].keys()
+    numbers = [name for name in columns if name.rpartition(".")[2] in FROM_LOGITS]
+    logits = [name for name in numbers if name.rpartition(".")[2] == "logit"]
+    both = {name: [(float(e[name]), float(f[name])) for e, f in pairs if e[name]] for name in logits}
+    evidence = [name for name in columns if name.rpartition(".")[2] == "evidence"]
+    return {
+        "largest_logit_difference": {
+            name: float(f"{max(abs(e - f) for e, f in values):.2g}") for name, values in both.items()
+        },
+        "logit_spread": {
+            name: float(f"{statistics.stdev(e for e, _ in values):.2g}") for name, values in both.items()
+        },
+        "evidence_words_changed": sum(e[name] != f[name] for e, f in pairs for name in evidence),
+        "columns_that_differ": [
+            name for name in columns if name not in numbers and any(e[name] != f[name] for e, f in pairs)
+        ],
+    }
+
+
+def measure(model: str, pictures: list[Path], scratch: Path) -> dict[str, Any]:
+    """Both graphs beside PyTorch."""
+    encoder, models = None, ["mini"]
+    if model == "rine":
+        encoder = scratch / "vit-l14.safetensors"
+        make_encoder(encoder, SHAPES["vit-l14"])
+        models = [str(path) for path in make_heads(scratch, encoder, SHAPES["vit-l14"])]
+    listed = scratch / "list.txt"
+    listed.write_text("".join(f"{path}\n" for path in pictures), encoding="utf-8")
+    named = [part for name in models for part in ("--model", name)]
+    named += ["--encoder", str(encoder)] if encoder else []
+    expected = scan(listed, scratch / "pytorch.csv", *named, "--precision", "fp32")
+    result: dict[str, Any] = {"scored": sum(row["status"] == "scored" for row in expected)}
+    for precision in PRECISIONS:
+        graph = export(models, scratch / f"{precision}.onnx", precision, encoder)
+        found = scan(listed, scratch / f"{precision}.csv", "--model", str(graph))
+        result[precision] = {"bytes": graph.stat().st_size, **compare(expected, found)}
+        graph.unlink()
+    return result
+
+
+def main() -> None:
+    """Measure, print, and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", choices=["mini", "rine"], default="mini")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    pictures = choose(options.folder, options.pictures)
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = measure(options.model, pictures, Path(scratch))
+    result = stamp("parity", "torch", "onnxruntime", "onnx")
+    publish(result | {"model": options.model, "pictures": len(pictures), **figures}, options.out)
+
+
+if __name__ == "__main__":
+    main()
