@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +155,30 @@ def test_neither_torch_nor_open_clip_is_loaded(made: Made, tmp_path: Path) -> No
     assert done.stdout == "[]\n"
 
 
-def test_a_third_party_needs_fifteen_lines(sidscan: Run, made: Made, tmp_path: Path) -> None:
+# Run before the example: whatever is not of these packages, or of Python itself, can't be imported.
+ALONE = """
+import runpy, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        package = name.partition(".")[0]
+        if package not in {"numpy", "PIL", "onnxruntime"} | set(sys.stdlib_module_names):
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Refuse())
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_third_party_needs_fifteen_lines_and_three_packages(
+    sidscan: Run, made: Made, tmp_path: Path
+) -> None:
     lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
     assert len(lines) <= 15 + 1, "and a docstring"
     images = sorted(str(path) for path in folder(tmp_path / "images").rglob("*.jpg"))
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), str(made.fp32), *images], capture_output=True, text=True, check=True
-    )
+    done = _alone(EXAMPLE, made.fp32, *images)
+    assert done.returncode == 0, done.stderr
     told = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
     ended = sidscan("scan", *images, "--model", made.fp32, "--crops", "center", "--out", tmp_path / "r.csv")
     assert ended.code == 0
@@ -169,6 +187,18 @@ def test_a_third_party_needs_fifteen_lines(sidscan: Run, made: Made, tmp_path: P
     for path, model, score in told:
         column = "score" if model == "one.safetensors" else f"{model}.score"
         assert float(score) == pytest.approx(float(rows[path][column]), abs=1e-6)
+
+
+@pytest.mark.parametrize("package", ["torch", "onnx", "sidscan", "pandas"])
+def test_alone_is_alone(tmp_path: Path, package: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import {package}", encoding="utf-8")
+    assert f"{package} is blocked" in _alone(script).stderr
+
+
+def _alone(script: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", ALONE, script, *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
@@ -295,6 +325,184 @@ def test_a_pipe_is_no_graph(sidscan: Run, tmp_path: Path) -> None:
     assert f"sidscan: {tmp_path / 'x.onnx'} can't be read: not a regular file\n" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("precision", "limit", "remedy"),
+    [
+        ("fp32", 2_000_000, "Put fewer models into one file, or export with --precision fp16."),
+        ("fp16", 1_000_000, "Put fewer models into one file."),
+        ("fp16", 2_000_000, ""),
+    ],
+)
+def test_what_is_too_large_for_a_file(
+    made: Made, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
+) -> None:
+    from sidscan.exporters import onnx as exporter
+    from sidscan.exporters.network import Network
+    from sidscan.models import detectors
+
+    network = Network(detectors.load([str(model) for model in made.models], encoder=made.encoder))
+    exporter._check_size(network, precision)
+    monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
+    if not remedy:
+        exporter._check_size(network, precision)
+        return
+    with pytest.raises(ModelError, match=rf"bytes in {precision}; an ONNX file holds ") as refused:
+        exporter._check_size(network, precision)
+    assert refused.value.remedy == remedy
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_a_missing_package_is_told_before_weights_are_read(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    ended = sidscan("export-onnx", "--model", tmp_path / "none.safetensors", "--out", tmp_path / "x.onnx")
+    assert (ended.code, ended.err) == (
+        2, f"sidscan: exporting needs {package}, which is not installed\npip install 'sidscan[export]'\n"
+    )  # fmt: skip
+
+
+def test_fresh_replaces_a_file(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    out.write_bytes(b"old")
+    ended = sidscan(
+        "export-onnx", "--model", made.models[1], "--encoder", made.encoder, "--out", out, "--fresh"
+    )
+    assert ended.code == 0, ended.err
+    check_seal(out)
+
+
+def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    ended = sidscan("export-onnx", "--model", "mini", "--precision", "fp16")
+    assert ended.code == 0, ended.err
+    assert "graph as optimised: " in ended.err
+    ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "torch.csv")
+    assert ended.code == 0, ended.err
+    ended = sidscan("scan", images, "--model", "mini", "--runtime", "onnx", "--out", tmp_path / "onnx.csv")
+    assert ended.code == 0, ended.err
+    for one, other in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
+        assert float(one["logit"]) == pytest.approx(float(other["logit"]), abs=0.02)
+        assert [other[name] for name in ("model", "model_digest")] == [
+            one[name] for name in ("model", "model_digest")
+        ]
+        assert other["precision"] == "fp32 (weights stored in fp16)", "the one that is there"
+
+
+def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A graph in the models folder as that of models of the catalog, which then are installed."""
+    import onnx
+
+    from sidscan.models import detectors
+    from sidscan.models.graphs import GraphInfo, graph_path
+
+    model = onnx.load(graph)
+    info = GraphInfo.from_json(model.metadata_props[0].value)
+    found = {}
+    for detector, output, name in zip(info.detectors, model.graph.output, names, strict=True):
+        node = next(node for node in model.graph.node if output.name in node.output)
+        node.output[list(node.output).index(output.name)] = output.name = name
+        found[name] = replace(detector, name=name)
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "sidscan", replace(info, detectors=tuple(found.values())).to_json()
+    path = graph_path(names, precision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(seal(model.SerializeToString()))
+    monkeypatch.setattr(detectors, "installed", lambda names: [found[name] for name in names])
+    return list(found.values())
+
+
+@pytest.mark.parametrize("order", [("rine-4class", "ufd"), ("ufd", "rine-4class")])
+def test_a_kept_graph_is_found_in_any_order(
+    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
+    images = folder(tmp_path / "images")
+    named = [part for name in order for part in ("--model", name)]
+    ended = sidscan("scan", images, *named, "--runtime", "onnx", "--out", tmp_path / "kept.csv")
+    assert ended.code == 0, ended.err
+    ended = sidscan("scan", images, "--model", made.fp32, "--out", tmp_path / "file.csv")
+    assert ended.code == 0, ended.err
+    expected = {"rine-4class": "logit", "ufd": "two.safetensors.logit"}
+    for kept, row in zip(_rows(tmp_path / "kept.csv"), _rows(tmp_path / "file.csv"), strict=True):
+        assert kept["model"] == order[0], "the first that was asked for"
+        assert kept["logit"] == row[expected[order[0]]]
+        assert kept[f"{order[1]}.logit"] == row[expected[order[1]]]
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked", "code", "told"),
+    [
+        (["fp16"], [], 0, "cpu, fp16\n"),
+        (["fp16", "fp32"], [], 0, "cpu, fp32\n"),
+        (["fp16", "fp32"], ["--precision", "fp16"], 0, "cpu, fp16\n"),
+        (["fp16"], ["--precision", "fp32"], 4, "; --precision fp16 takes the one that is there.\n"),
+        (["fp32"], ["--precision", "fp16"], 4, "; --precision fp32 takes the one that is there.\n"),
+    ],
+)
+def test_which_kept_precision_is_taken(
+    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    kept: list[str], asked: list[str], code: int, told: str,
+) -> None:  # fmt: skip
+    for precision in kept:
+        _keep(getattr(made, precision), ["rine-4class", "ufd"], precision, monkeypatch)
+    named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx", *asked]
+    ended = sidscan("scan", folder(tmp_path / "i"), *named)
+    assert ended.code == code
+    assert told in ended.err
+
+
+def test_a_kept_graph_of_other_weights_is_refused(
+    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sidscan.models import detectors
+
+    kept = _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
+    now = [kept[0], replace(kept[1], files=dict.fromkeys(kept[1].files, "0" * 64))]
+    monkeypatch.setattr(detectors, "installed", lambda names: now)
+    named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx"]
+    ended = sidscan("scan", folder(tmp_path / "i"), *named)
+    assert ended.code == 4
+    assert "was exported from other weights than those that are installed\nExport again with" in ended.err
+
+
+def test_a_renamed_graph_drops_no_findings(sidscan: Run, made: Made, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    out = tmp_path / "report.json"
+    for name in ("one.onnx", "two.ONNX", "three.bin"):
+        graph = tmp_path / name
+        graph.write_bytes(made.fp32.read_bytes())
+        ended = sidscan("scan", images, "--model", graph, "--out", out)
+        assert ended.code == 0, ended.err
+        assert ("findings kept from an earlier run" in ended.err) == (name != "one.onnx")
+        assert "dropped" not in ended.err
+    run = json.loads(out.read_text(encoding="utf-8"))["run"]
+    assert run["graph"] == hashlib.sha256(made.fp32.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "message"),
+    [
+        ("none.onnx", False, "none.onnx can't be read: No such file or directory\nCheck the path.\n"),
+        ("none.bin", False, "none.bin can't be read: No such file or directory\nCheck the path.\n"),
+        ("\udce9.onnx", True, "whose name is not UTF-8\nRename the file or its folder.\n"),
+    ],
+)
+def test_names_that_lead_nowhere(
+    sidscan: Run, made: Made, tmp_path: Path, name: str, written: bool, message: str
+) -> None:
+    path = tmp_path / name
+    if written:
+        try:
+            path.write_bytes(made.fp32.read_bytes())
+        except OSError:
+            pytest.skip("this file system takes no such name")
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", path)
+    assert ended.code == 4
+    assert ended.err.endswith(message)
+
+
 def test_the_place_is_tried_before_the_work(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     ended = sidscan("export-onnx", "--model", "mini", "--out", tmp_path / "file" / "x.onnx")
@@ -328,6 +536,10 @@ def test_a_graph_is_used_alone(sidscan: Run, made: Made, tmp_path: Path) -> None
     )  # fmt: skip
     ended = sidscan("scan", images, "--model", made.fp32, "--runtime", "pytorch")
     assert ended.code == 2
+    ended = sidscan("scan", images, "--model", made.fp32, "--encoder", made.encoder)
+    assert (ended.code, ended.err) == (
+        2, "sidscan: an exported graph holds its encoder\nLeave --encoder out.\n"
+    )  # fmt: skip
     ended = sidscan("scan", images, "--model", made.fp32, "--precision", "fp16")
     assert (ended.code, ended.err) == (
         6,
