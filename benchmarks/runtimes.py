@@ -4,8 +4,8 @@
     python benchmarks/runtimes.py --model rine --center 8 --ten 4
 
 ``rine`` is ViT-L/14 with random weights and all four heads. Crops (noise with a photograph's spectrum) lie in
-memory. Every round measures all runtimes in turn; figures are medians over the rounds, ratios are to PyTorch
-in fp32, differences are of scores, from those of PyTorch in fp32.
+memory. Every round measures all runtimes in turn; figures are medians over the rounds, beside the lowest and
+the highest; ratios are to PyTorch in fp32 in the same round, differences are of scores, from its scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,7 @@ def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
     return opened
 
 
-def measure(
-    opened: dict[str, Runtime], pictures: int, views: int, rounds: int
-) -> dict[str, dict[str, float]]:
+def measure(opened: dict[str, Runtime], pictures: int, views: int, rounds: int) -> dict[str, dict[str, Any]]:
     """Rates, ratios and differences of every runtime."""
     crops = natural_crops(pictures * views, seed=1)
     times: dict[str, list[float]] = {name: [] for name in opened}
@@ -64,14 +62,21 @@ def measure(
             logits = np.concatenate([runtime.logits(crops[i : i + 40]) for i in range(0, len(crops), 40)])
             times[name].append(time.perf_counter() - start)
             scores[name] = 1 / (1 + np.exp(-logits.reshape(pictures, views, -1).mean(axis=1, dtype=float)))
-    rates = {name: pictures / statistics.median(values) for name, values in times.items()}
     return {
         name: {
-            "pictures_per_second": round(rate, 3),
-            "ratio": round(rate / rates["pytorch fp32"], 3),
+            **_spread("pictures_per_second", [pictures / seconds for seconds in values]),
+            **_spread("ratio", [b / a for a, b in zip(values, times["pytorch fp32"], strict=True)]),
             "largest_score_difference": float(f"{np.abs(scores[name] - scores['pytorch fp32']).max():.2g}"),
         }
-        for name, rate in rates.items()
+        for name, values in times.items()
+    }
+
+
+def _spread(figure: str, values: list[float]) -> dict[str, Any]:
+    """Median, and the lowest and highest."""
+    return {
+        figure: round(statistics.median(values), 3),
+        f"{figure}_range": [round(min(values), 3), round(max(values), 3)],
     }
 
 
