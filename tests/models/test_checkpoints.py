@@ -164,7 +164,7 @@ def test_two_files_of_one_name(tmp_path: Path, encoder: Path) -> None:
 def test_a_file_that_is_not_there(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "images"), "--model", "nowhere/my.safetensors")
     assert (ended.code, ended.err) == (
-        4, "sidscan: nowhere/my.safetensors can't be read: No such file or directory\n"
+        4, "sidscan: nowhere/my.safetensors can't be read: No such file or directory\nCheck the path.\n"
     )  # fmt: skip
 
 
