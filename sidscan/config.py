@@ -146,6 +146,13 @@ class ScanConfig(Reading, Fetching):
     command: tuple[str, ...] = ()
     private: bool = False
 
+    def limits(self) -> dict[str, Any]:
+        """What decides, besides a picture itself, whether it has a score and what else is read of it."""
+        limits = {**self.reading(), "isolation": self.isolation}
+        if self.isolation:
+            limits |= {"item_timeout": self.item_timeout, "memory_limit": self.memory_limit}
+        return limits
+
     def __post_init__(self) -> None:
         """Refuses what no scan could mean.
 

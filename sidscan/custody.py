@@ -45,6 +45,7 @@ def session(config: ScanConfig, started: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "libraries": libraries(),
+        "limits": config.limits(),
     }
     return without_persons(facts) if config.private else facts
 

@@ -32,10 +32,7 @@ def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = 
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
     parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
-    limits = {**config.reading(), "isolated": config.isolation}
-    if config.isolation:
-        limits |= {"seconds": config.item_timeout, "memory": config.memory_limit}
-    return Settings(_digest(parts), _digest([*parts, limits]))
+    return Settings(_digest(parts), _digest([*parts, config.limits()]))
 
 
 def _digest(parts: list[Any]) -> str:

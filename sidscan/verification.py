@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -159,12 +159,22 @@ def _path(name: str, root: Path | None) -> str:
 
 
 def _checked(row: Row, root: Path | None) -> Checked:
-    if is_url(row.name):
+    name = row.saved_as if is_url(row.name) else row.name
+    if name is None:
         return Checked(row, Result.URL)
     if row.sha256 is None:
         return Checked(row, Result.NOT_RECORDED)
+    found = _hashed(row, row.sha256, _path(name, root))
+    return (
+        found
+        if name == row.name
+        else replace(found, note="; ".join(filter(None, (f"saved as {name}", found.note))))
+    )
+
+
+def _hashed(row: Row, recorded: str, path: str) -> Checked:
     try:
-        with open_file(_path(row.name, root)) as file:
+        with open_file(path) as file:
             sha256 = sha256_of(file)
     except (FileNotFoundError, NotADirectoryError):
         return Checked(row, Result.MISSING)
@@ -174,4 +184,4 @@ def _checked(row: Row, root: Path | None) -> Checked:
         return Checked(row, Result.UNREADABLE, note=error.strerror or type(error).__name__)
     except ValueError:  # a NUL character, say, in a report that somebody edited
         return Checked(row, Result.MISSING, note="no file can have this name")
-    return Checked(row, Result.UNCHANGED if sha256 == row.sha256 else Result.CHANGED, sha256)
+    return Checked(row, Result.UNCHANGED if sha256 == recorded else Result.CHANGED, sha256)

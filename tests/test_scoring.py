@@ -84,7 +84,7 @@ def test_bytes_are_scored_once() -> None:
 
     failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", Facts(sha256="A"))
     earlier = score([of("z", "B", 7)], Brightness(), "then")[0]
-    batch = [
+    batch: list[Sample | Failure] = [
         of("a", "A", 1),
         of("bb", "B", 99),
         failure,

@@ -31,10 +31,12 @@ class Row:
     Attributes:
         name: path or URL; bytes that are not UTF-8 as surrogate escapes, as `os.fsdecode` makes them.
         sha256: of the bytes that were read, hex; None where reading failed.
+        saved_as: file that keeps the bytes of a URL, if one does.
     """
 
     name: str
     sha256: str | None
+    saved_as: str | None = None
 
 
 class Damaged(ValueError):
@@ -74,11 +76,11 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_LINE)
     table = csv.reader(lines, strict=True)
     header = next(table)
-    path, sha256 = header.index("path"), header.index("sha256")
+    path, sha256, saved_as = (header.index(name) for name in ("path", "sha256", "saved_as"))
     for cells in table:
         if len(cells) != len(header):
             raise Damaged(f"it has {len(cells)} cells, not {len(header)}")
-        yield Row(restored(cells[path]), _checked(cells[sha256] or None))
+        yield Row(restored(cells[path]), _checked(cells[sha256] or None), restored(cells[saved_as]) or None)
 
 
 def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
@@ -114,7 +116,10 @@ def _of_tree(tree: dict[str, Any]) -> Row:
     name = tree["path"] if raw is None else os.fsdecode(bytes.fromhex(raw))
     if not isinstance(name, str):
         raise Damaged("a path is no text")
-    return Row(name, _checked(tree["facts"]["sha256"]))
+    saved_as = (tree["facts"]["response"] or {}).get("saved_as")
+    if not isinstance(saved_as, str | None):
+        raise Damaged("a path is no text")
+    return Row(name, _checked(tree["facts"]["sha256"]), saved_as)
 
 
 def _checked(sha256: str | None) -> str | None:

@@ -124,6 +124,7 @@ def _response_cells(response: Response | None) -> dict[str, Any]:
         "fetched_at": response.fetched_at,
         "content_type": response.headers.get("content-type"),
         "last_modified": response.headers.get("last-modified"),
+        "saved_as": response.saved_as,
     }
 
 

@@ -185,6 +185,26 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
     assert not (tmp_path / "r.csv").exists()
 
 
+def test_pictures_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
+    """Hash and score are of the same bytes, and nothing leaves the machine; workers are watched as well."""
+    images, seen = folder(tmp_path / "images"), tmp_path / "seen"
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(
+        "import sys\n"
+        "def hook(event, arguments):\n"
+        "    picture = event == 'open' and str(arguments[0]).endswith('.jpg')\n"
+        "    if picture or event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
+        f"        with open({str(seen)!r}, 'a') as file: file.write(f'{{event}} {{arguments[0]}}\\n')\n"
+        "sys.addaudithook(hook)\n"
+    )
+    command = [sys.executable, "-m", "sidscan", "scan", str(images), "--out", str(tmp_path / "r.csv")]
+    path = os.pathsep.join([str(tmp_path / "watch"), *sys.path])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pictures = sorted(f"open {picture}" for picture in images.rglob("*.jpg"))
+    assert sorted(seen.read_text().splitlines()) == pictures
+
+
 def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.jpg"

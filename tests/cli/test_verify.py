@@ -18,7 +18,7 @@ import pytest
 from findings import FACTS, FAILED, SCORED, journal_of
 from pictures import folder
 
-from sidscan.records import Finding, Kind
+from sidscan.records import Finding, Kind, Response
 from sidscan.reports import FORMATS, report, write
 from sidscan.verification import Result, opened
 
@@ -88,6 +88,19 @@ def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
         *("changed", "missing", "unchanged", "url", "not recorded", "unchanged")
     ]
     assert sidscan("verify", "r.csv", "--out", "checked.csv").code == 8, "its own table may be replaced"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
+    kept = finding("https://host/a.jpg", b"bytes")
+    saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # a name that CSV escapes
+    found = replace(kept, kind=Kind.URL, facts=replace(kept.facts, response=saved))
+    write([report(f"kept.{suffix}")], journal_of(found))
+    Path("=kept.jpg").write_bytes(b"bytes")
+    assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 rows = 1 unchanged")
+    Path("=kept.jpg").write_bytes(b"other")
+    ended = sidscan("verify", f"kept.{suffix}")
+    assert (ended.code, ended.out) == (8, "changed: https://host/a.jpg (saved as =kept.jpg)\n")
 
 
 def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,9 +265,9 @@ def test_a_scan_is_verified_end_to_end(sidscan: Run, tmp_path: Path) -> None:
 def test_long_reports_are_streamed(tmp_path: Path) -> None:
     def many(count: int) -> Path:
         path = tmp_path / f"{count}.csv"
-        line = f"no/file-%d.jpg,scored,,,,{'f' * 64},{'x' * 2000}\r\n"
+        line = f"no/file-%d.jpg,scored,,,,{'f' * 64},,{'x' * 2000}\r\n"
         path.write_text(
-            "path,status,error_stage,error_class,error_message,sha256,exif_make\r\n"
+            "path,status,error_stage,error_class,error_message,sha256,saved_as,exif_make\r\n"
             + "".join(line % number for number in range(count))
         )
         return path

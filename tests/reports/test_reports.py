@@ -53,6 +53,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "fetched_at": "",
         "content_type": "",
         "last_modified": "",
+        "saved_as": "",
         "exif_make": "Acme",
         "exif_model": "",
         "exif_lens": "",
