@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it can't be written; an older file at ``path`` is left as it was.
     """
-    partial = path.with_name(f".sidscan-{secrets.token_hex(6)}{path.suffix}")
+    partial = path.with_name(f"{_start(path)}{secrets.token_hex(6)}{path.suffix}")
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
@@ -41,6 +41,13 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what `replacing` left beside ``path`` when it was killed; only for who alone writes there."""
+    with suppress(OSError):  # they are clutter, no obstacle
+        for leftover in path.parent.glob(f"{_start(path)}*"):
+            leftover.unlink()
 
 
 def open_file(path: str | Path) -> BinaryIO:
@@ -67,6 +74,11 @@ def sha256_of(file: BinaryIO) -> str:
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def _start(path: Path) -> str:
+    """How the names of files that are to replace ``path`` start; a name of any length gives a short one."""
+    return f".sidscan-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
 def _check_regular(status: os.stat_result, path: str | Path) -> None:

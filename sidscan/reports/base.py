@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError
-from sidscan.files import open_file, replacing, sha256_of
+from sidscan.files import open_file, remove_leftovers, replacing, sha256_of
 from sidscan.records import Record
 from sidscan.reports import hashes, places
 from sidscan.reports.reading import kind_of
@@ -68,6 +68,8 @@ class Report(ABC):
         if self.hashed:
             places.check(hashes.hash_file(path), hashes.is_one_line, overwrite)
         with places.reserved(path):
+            for place in (path, hashes.hash_file(path)):  # of a scan that was killed; nobody else writes here
+                remove_leftovers(place.resolve())
             yield
 
     def write(self, record: Record) -> None:

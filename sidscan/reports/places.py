@@ -100,7 +100,7 @@ def _check_folder(path: Path) -> None:
     if not folder.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
     try:  # what permissions say is not what a read-only or full file system does
-        with tempfile.NamedTemporaryFile(prefix=".sidscan-", dir=folder):
+        with tempfile.TemporaryFile(prefix=".sidscan-", dir=folder):  # Linux gives it no name to leave behind
             pass
     except OSError as error:
         raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error

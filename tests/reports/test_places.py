@@ -243,3 +243,17 @@ def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", tmp_path, "--hash-file")
     assert ended.code == 2
     assert ended.err == "sidscan: --hash-file has no file to stand beside\nName one with --out FILE.\n"
+
+
+def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None:
+    out = tmp_path / "r.csv"
+    code = (
+        "import os, sys; from pathlib import Path; from sidscan.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as partial: partial.write_text('half'); os.kill(os.getpid(), 9)\n"
+    )
+    for name in ("r.csv", "r.csv.sha256", "others.csv"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    begin(out)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".sidscan-"), "another report's, which may be being written"
