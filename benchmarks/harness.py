@@ -1,0 +1,251 @@
+"""What the torture scripts share: pictures, the command as a process, its relatives, verdicts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from record import publish, stamp
+
+csv.field_size_limit(1 << 24)  # characters; reports hold metadata as it is
+WORKER = "sidscan.isolation"
+# Columns and fields that say when a row was made.
+_TIMES = ("scanned_at", "fetched_at")
+_CLOSE = 1e-5  # a batch's size decides in which order a processor adds, and so the last digits of a score
+
+
+def photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """A smooth colour scene with noise, RGB."""
+    x, y = np.meshgrid(np.linspace(0, 4, width), np.linspace(0, 3, height))
+    phases, scales = rng.uniform(0, 6, 3), rng.uniform(1, 3, 3)
+    scene = np.stack([np.sin(x * s + y + p) for s, p in zip(scales, phases, strict=True)], axis=-1)
+    noisy = 128 + 90 * scene + rng.normal(0, 8, scene.shape)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
+    """The picture as a file's bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **options)
+    return buffer.getvalue()
+
+
+def archive(folder: Path, count: int, seed: int) -> None:
+    """``count`` small files: mostly pictures; some equal, some damaged, some with odd names, some nested."""
+    rng = np.random.default_rng(seed)
+    earlier = b""
+    for number in range(count):
+        place = folder / f"box {number % 7}"
+        place.mkdir(parents=True, exist_ok=True)
+        width, height = (int(side) for side in rng.integers(40, 320, 2))
+        suffix, options = ((".jpg", {"quality": 88}), (".png", {}), (".webp", {"quality": 80}))[number % 3]
+        data = encoded(photo(rng, width, height), {".jpg": "JPEG"}.get(suffix, suffix[1:].upper()), **options)
+        kind = int(rng.integers(20))
+        if kind == 0 and earlier:
+            data = earlier  # the same bytes under another name
+        elif kind == 1:
+            data = data[: len(data) // 2]
+        elif kind == 2:
+            data = bytes(rng.integers(0, 256, 100, dtype=np.uint8))
+        name = f"{number:05}"
+        if kind == 3:
+            name += " \u202e\u00e9\u4e2d\U0001f600 'quoted' \"twice\", =1+1"
+        elif kind == 4:
+            name += "\nsecond line\x1b[31m"
+        elif kind == 5:
+            name += os.fsdecode(b" caf\xe9")  # Latin-1: no UTF-8
+        (place / f"{name}{suffix}").write_bytes(data)
+        earlier = data
+
+
+def scan(*arguments: str | Path) -> list[str]:
+    """`sidscan scan` with these arguments, as this interpreter runs it."""
+    return [sys.executable, "-m", "sidscan", "scan", *map(str, arguments)]
+
+
+def environment(store: Path, **more: str) -> dict[str, str]:
+    """A process environment in which only the bundled model is installed."""
+    return {**os.environ, "SIDSCAN_MODELS": str(store), **more}
+
+
+def run(command: Sequence[str], store: Path, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end."""
+    return subprocess.run(
+        command,
+        env=environment(store),
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=timeout,
+        check=False,
+    )
+
+
+def children(parent: int) -> dict[int, str]:
+    """Process id -> command line of what ``parent`` started and still runs."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                if int(owner) == parent and state != "Z":
+                    words = (entry / "cmdline").read_bytes()
+                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def workers(parent: int) -> list[int]:
+    """Ids of the processes that read pictures for ``parent``."""
+    return sorted(pid for pid, command in children(parent).items() if WORKER in command)
+
+
+def zombies(parent: int) -> int:
+    """Children that ended and that ``parent`` never asked about."""
+    found = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                found += int(owner) == parent and state == "Z"
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def resident(pid: int) -> float | None:
+    """MiB of memory that a process holds; None where it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+
+@dataclass
+class Memory:
+    """Samples of a process's memory, and of how many workers and zombies it had.
+
+    Attributes:
+        mebibytes: (seconds since it was watched, MiB) pairs.
+    """
+
+    mebibytes: list[tuple[float, float]] = field(default_factory=list)
+    most_children: int = 0
+    most_zombies: int = 0
+
+    def growth(self, warm: float) -> float:
+        """MiB between the median of what it held just after ``warm`` (share of its time) and at its end.
+
+        Medians of a tenth of the samples each: one sample may fall on a batch in work.
+        """
+        values = [value for _, value in self.mebibytes]
+        few = max(len(values) // 10, 1)
+        start = int(len(values) * warm)
+        return float(np.median(values[-few:]) - np.median(values[start : start + few]))
+
+    def course(self, points: int = 12) -> list[list[float]]:
+        """Some of the samples, evenly spread."""
+        step = max(len(self.mebibytes) // points, 1)
+        return [[round(when), round(value, 1)] for when, value in self.mebibytes[::step]]
+
+
+@contextmanager
+def watched(pid: int, every: float = 0.25) -> Iterator[Memory]:
+    """Sample a process's memory while the block runs."""
+    memory, over, began = Memory(), threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not over.wait(every):
+            value = resident(pid)
+            if value:
+                memory.mebibytes.append((time.monotonic() - began, value))
+                memory.most_children = max(memory.most_children, len(children(pid)))
+                memory.most_zombies = max(memory.most_zombies, zombies(pid))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        over.set()
+        thread.join()
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a report, as they stand there, less what says when; of JSON its findings."""
+    with path.open(encoding="utf-8", newline="") as file:
+        found = json.load(file)["findings"] if path.suffix == ".json" else list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in _TIMES} for row in found]
+
+
+def differences(one: Sequence[Any], other: Sequence[Any]) -> list[str]:
+    """What two reports' rows differ in beyond a score's last digits, in words; empty where they are equal."""
+    found = [] if len(one) == len(other) else [f"{len(one)} rows and {len(other)}"]
+    for mine, theirs in zip(one, other, strict=False):
+        if not _equal(mine, theirs):
+            keys = [key for key in mine if not _equal(mine[key], theirs.get(key))]
+            shown = {key: (mine[key], theirs.get(key)) for key in keys}
+            found.append(f"{mine['path']!r}: {shown!r}"[:500])
+    return found
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if one == other:
+        return True
+    try:  # a CSV's numbers are texts
+        return abs(float(one) - float(other)) <= _CLOSE * max(1.0, abs(float(one)))
+    except (TypeError, ValueError):
+        return False
+
+
+def by_status(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many rows ended how."""
+    return dict(sorted(Counter(str(row["status"]) for row in found).items()))
+
+
+class Verdicts:
+    """Promises, each held or broken, and the result that they become.
+
+    Args:
+        benchmark: its name.
+    """
+
+    def __init__(self, benchmark: str) -> None:
+        self.result = stamp(benchmark, "torch", "PIL", "numpy")
+        self._broken = 0
+        self.result["promises"] = {}
+
+    def check(self, promise: str, held: bool, seen: str) -> None:
+        """Note and print one promise, with what was seen."""
+        self._broken += not held
+        self.result["promises"][promise] = {"held": held, "seen": seen}
+        print(f"{'held  ' if held else 'BROKEN'}  {promise}: {seen}", flush=True)
+
+    def end(self, out: Path | None) -> int:
+        """Write the result; the exit code."""
+        publish(self.result, out)
+        return 1 if self._broken else 0

@@ -1,0 +1,238 @@
+"""A scan that is killed again and again, itself or its workers: the rows are those of an undisturbed one.
+
+    python benchmarks/kills.py --pictures 6000 --kills 200 --out FILE
+
+Every fourth kill ends the command itself, which is started again; half of these fall into its start, the rest
+into its work. The others end a worker. The last ones fall into the writing of the reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import (
+    Verdicts,
+    alive,
+    archive,
+    by_status,
+    children,
+    differences,
+    environment,
+    rows,
+    run,
+    scan,
+    workers,
+)
+
+_LINGER = 5.0  # seconds that a worker may outlive its parent
+_AT_REPORTS = 6  # kills kept for the time when reports are written
+
+
+@dataclass
+class Tally:
+    """What was done, and what was seen."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    orphans: list[float] = field(default_factory=list)  # seconds that the last worker outlived each parent
+    ended: list[str] = field(default_factory=list)  # sessions that ended before they were killed
+    durable: int = 0  # rows in the record when it was last looked at
+    remade: list[str] = field(
+        default_factory=list
+    )  # rows that were in it at one kill and not, or not the same, at the next
+    integrity: set[str] = field(default_factory=set)  # what SQLite says of the record at each kill
+
+
+class Tormentor:
+    """Starts the command and kills it, or its workers, at seeded random times."""
+
+    def __init__(self, command: list[str], store: Path, seed: int, kills: int, startup: float) -> None:
+        self._command, self._store, self._kills, self._startup = command, store, kills, startup
+        self._random = random.Random(seed)
+        self._durable: dict[bytes, str] = {}
+        self.tally = Tally()
+
+    def torment(self, record: Path) -> None:
+        """Sessions until all kills are spent; the scan must not be finished by then.
+
+        Args:
+            record: the scan's journal, in the folder of its reports.
+        """
+        while (left := self._kills - self.tally.kills.total()) > 0:
+            process = subprocess.Popen(
+                self._command, env=environment(self._store), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+            if left <= _AT_REPORTS:
+                self._kill_at_report(process, record.parent)
+            elif self._random.random() < 0.5:
+                time.sleep(self._random.uniform(0, self._startup))
+                self._kill_parent(process, "parent at its start")
+            else:
+                for _ in range(min(6, left - _AT_REPORTS - 1)):
+                    self._kill_worker(process)
+                time.sleep(self._random.uniform(0, 0.3))
+                self._kill_parent(process, "parent at work")
+            self.look(record)
+
+    def look(self, record: Path) -> None:
+        """What is durable now; read from a copy, as the next session is to recover the record itself."""
+        if not record.exists():
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            for file in (record, Path(f"{record}-journal")):
+                if file.exists():
+                    shutil.copy(file, scratch)
+            with closing(sqlite3.connect(Path(scratch) / record.name)) as database:
+                self.tally.integrity.add(str(database.execute("PRAGMA integrity_check").fetchone()[0]))
+                try:
+                    query = "SELECT name, finding FROM items WHERE finding IS NOT NULL"
+                    now = dict(database.execute(query).fetchall())
+                except sqlite3.OperationalError:  # killed before it made its tables
+                    now = {}
+        for name, finding in self._durable.items():
+            if now.get(name) != finding:
+                self.tally.remade.append(f"{finding[:300]} -> {now.get(name, 'nothing')[:300]}")
+        self.tally.durable, self._durable = len(now), now
+
+    def _kill_worker(self, process: subprocess.Popen[bytes]) -> None:
+        """One of the workers, new or old, once there is one."""
+        time.sleep(self._random.expovariate(1 / 0.15))
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.poll() is None:
+            if victims := workers(process.pid):
+                with suppress(ProcessLookupError):  # it was replaced meanwhile
+                    _signal(self._random.choice(victims))
+                    self.tally.kills["worker"] += 1
+                return
+            time.sleep(0.01)
+
+    def _kill_parent(self, process: subprocess.Popen[bytes], moment: str) -> None:
+        family = list(children(process.pid))
+        if process.poll() is not None:
+            self.tally.ended.append(f"exit status {process.returncode}")
+            return
+        process.kill()
+        process.wait()
+        self.tally.kills[moment] += 1
+        killed = time.monotonic()
+        while any(map(alive, family)) and time.monotonic() < killed + 4 * _LINGER:
+            time.sleep(0.02)
+        self.tally.orphans.append(time.monotonic() - killed)
+
+    def _kill_at_report(self, process: subprocess.Popen[bytes], partials: Path) -> None:
+        """As soon as a report begins to be written, which is after all rows are there."""
+        old = set(partials.glob(".sidscan-*"))
+        until = time.monotonic() + 600
+        while process.poll() is None and time.monotonic() < until:
+            if set(partials.glob(".sidscan-*")) - old:
+                time.sleep(self._random.uniform(0, 0.1))
+                self._kill_parent(process, "parent at its reports")
+                return
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        self.tally.kills["parent, missed its reports"] += 1
+
+
+def _signal(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def main() -> int:
+    """Two scans of one folder, one of them killed; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    verdicts = Verdicts("kills")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        images, store = root / "images", root / "store"
+        archive(images, options.pictures, options.seed)
+        outs = {
+            name: [root / name / f"r.{suffix}" for suffix in ("csv", "json")] for name in ("calm", "torn")
+        }
+        commands = {}
+        for name, (table, tree) in outs.items():
+            table.parent.mkdir()
+            commands[name] = scan(
+                *(images, "--model", "mini", "--crops", "center", "--device", "cpu"),
+                *("--out", table, "--out", tree),
+            )
+        began = time.monotonic()
+        calm = run(commands["calm"], store)
+        calm_seconds = time.monotonic() - began
+        again = time.monotonic()
+        run(commands["calm"], store)  # nothing left to do: what its start takes
+        startup = time.monotonic() - again
+
+        began = time.monotonic()
+        tormentor = Tormentor(commands["torn"], store, options.seed, options.kills, startup)
+        record = Path(f"{outs['torn'][0]}.journal")
+        tormentor.torment(record)
+        last = run(commands["torn"], store)
+        tormentor.look(record)
+        seconds = time.monotonic() - began
+        tally = tormentor.tally
+
+        verdicts.result |= {
+            "pictures": options.pictures,
+            "seed": options.seed,
+            "kills": dict(tally.kills),
+            "seconds": {"undisturbed": round(calm_seconds, 1), "killed": round(seconds, 1)},
+            "rows": by_status(rows(outs["calm"][0])),
+        }
+        total = tally.kills.total()
+        verdicts.check(
+            "all kills hit a running scan",
+            total == options.kills and not tally.ended and not tally.kills["parent, missed its reports"],
+            f"{total} kills: {dict(tally.kills)}; sessions that ended by themselves: {tally.ended or 'none'}",
+        )
+        verdicts.check(
+            "both scans end as documented",
+            (calm.returncode, last.returncode) == (3, 3),
+            f"exit codes {calm.returncode} and {last.returncode}",
+        )
+        for table, tree in zip(outs["calm"], outs["torn"], strict=True):
+            one, other = rows(table), rows(tree)
+            found = differences(one, other)
+            verdicts.check(
+                f"{table.suffix} rows equal those of the undisturbed scan",
+                not found and len(one) == options.pictures,
+                f"{len(one)} rows, {len(found)} differ {found[:3] or ''}",
+            )
+        verdicts.check(
+            f"no worker outlives its parent by more than {_LINGER:g} s",
+            max(tally.orphans) <= _LINGER,
+            f"{max(tally.orphans):.1f} s at most",
+        )
+        left = sorted(path.name for path in outs["torn"][0].parent.iterdir())
+        expected = sorted(path.name for path in outs["calm"][0].parent.iterdir())
+        verdicts.check("nothing is left that a calm scan does not leave", left == expected, ", ".join(left))
+        verdicts.check(
+            "no row that was durable is lost or made again",
+            not tally.remade and tally.integrity == {"ok"},
+            f"{len(tally.remade)} of {tally.durable} {tally.remade[:2] or ''}; "
+            f"the record's integrity: {', '.join(sorted(tally.integrity))}",
+        )
+    return verdicts.end(options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
