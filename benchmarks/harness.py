@@ -154,14 +154,14 @@ class Memory:
     most_zombies: int = 0
 
     def growth(self, warm: float) -> float:
-        """MiB between the median of what it held just after ``warm`` (share of its time) and at its end.
+        """MiB between the median of what it held just after ``warm`` (share of its time) and before its end.
 
-        Medians of a tenth of the samples each: one sample may fall on a batch in work.
+        The last twentieth is left out: reports are written then, which loads what writes them.
         """
         values = [value for _, value in self.mebibytes]
         few = max(len(values) // 10, 1)
-        start = int(len(values) * warm)
-        return float(np.median(values[-few:]) - np.median(values[start : start + few]))
+        start, end = int(len(values) * warm), max(int(len(values) * 0.95), 1)
+        return float(np.median(values[end - few : end]) - np.median(values[start : start + few]))
 
     def course(self, points: int = 12) -> list[list[float]]:
         """Some of the samples, evenly spread."""

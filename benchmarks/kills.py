@@ -140,7 +140,7 @@ class Tormentor:
                 time.sleep(self._random.uniform(0, 0.1))
                 self._kill_parent(process, "parent at its reports")
                 return
-            time.sleep(0.001)
+            time.sleep(0.005)
         process.kill()
         process.wait()
         self.tally.kills["parent, missed its reports"] += 1
