@@ -1,0 +1,160 @@
+"""A disk that is full or read-only ends a scan in words; once there is space, the same one completes it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from pictures import encoded, photo
+
+PICTURES = 120
+_MOUNT = 'mount -t tmpfs -o size=1m none "$DISK" && '
+
+
+class Step(NamedTuple):
+    """A scan on the small disk, and how it ended."""
+
+    code: int
+    said: str
+
+
+def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
+    """Shell commands in turn, with a disk of 1 MiB at ``$DISK`` that is theirs alone.
+
+    ``scan`` is `sidscan scan` of the images; ``fill SIZE`` leaves so much of the disk free. What they leave on the disk is copied to ``root / "left"``.
+    """
+    (root / "disk").mkdir(exist_ok=True)
+    lines = [f"{{ {step} ; }} 2>{root}/said{n}; echo $? >{root}/code{n}" for n, step in enumerate(steps)]
+    script = (
+        'scan() { "$PYTHON" -m sidscan scan "$IMAGES" --model mini --crops center --device cpu "$@"; }\n'
+        'fill() { head -c 2M /dev/zero >"$DISK/ballast"; truncate -s -"$1" "$DISK/ballast"; true; }\n'
+        + "\n".join(lines)
+        + f'\ncp -r "$DISK" {root}/left\n'
+    )
+    environment = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "DISK": str(root / "disk"),
+        "IMAGES": str(images),
+    }
+    made = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", _MOUNT + "{ " + script + "}"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    return [
+        Step(int((root / f"code{n}").read_text()), (root / f"said{n}").read_text()) for n in range(len(steps))
+    ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _may_mount(tmp_path_factory: pytest.TempPathFactory) -> None:
+    try:
+        command = ["unshare", "-rm", "bash", "-c", _MOUNT + "true"]
+        tried = subprocess.run(
+            command, env={**os.environ, "DISK": str(tmp_path_factory.mktemp("disk"))}, capture_output=True
+        )
+    except OSError as error:
+        pytest.skip(f"a small disk of one's own is Linux's unshare: {error}")
+    if tried.returncode:
+        pytest.skip(f"this machine allows no mounts of one's own: {tried.stderr.decode().strip()}")
+
+
+def rows(report: Path) -> list[dict[str, str]]:
+    """Rows less what says when; scores to five digits, as a batch's size moves the last ones."""
+    with report.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    floats = ("score", "logit", "crop_min", "crop_max")
+    rounded = [{name: f"{float(row[name]):.5f}" for name in floats if row[name]} for row in found]
+    return [{**row, **less, "scanned_at": ""} for row, less in zip(found, rounded, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(PICTURES):
+        data = encoded(photo(60, 50, number), "JPEG")
+        (folder / f"{number:03}.jpg").write_bytes(data if number % 10 else data[:300])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The rows of a scan that has all the space it wants."""
+    root = tmp_path_factory.mktemp("calm")
+    (step,) = on_small_disk(images, root, 'scan --out "$DISK/r.csv"')
+    assert step.code == 3, step.said
+    return rows(root / "left" / "r.csv")
+
+
+def test_a_disk_that_fills_up_during_a_scan(
+    images: Path, undisturbed: list[dict[str, str]], tmp_path: Path
+) -> None:
+    _, full, _, more = on_small_disk(
+        images,
+        tmp_path,
+        "fill 150K",
+        'scan --out "$DISK/r.csv"; code=$?; ls -A "$DISK" >"$DISK/../after"; (exit $code)',
+        'rm "$DISK/ballast"',
+        'scan --out "$DISK/r.csv"',
+    )
+    assert full.code == 7, full.said
+    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/r.csv.journal" in full.said
+    assert "disk is full\nName another file, in a writable folder with free space" in full.said
+    assert "Traceback" not in full.said
+    assert (tmp_path / "after").read_text().split() == ["ballast", "r.csv.journal"]
+    assert more.code == 3, more.said
+    (kept,) = (int(line.split()[0]) for line in more.said.splitlines() if " findings kept " in line)
+    assert 0 < kept < PICTURES
+    assert rows(tmp_path / "left" / "r.csv") == undisturbed
+
+
+def test_a_disk_that_is_full_when_reports_are_written(
+    images: Path, undisturbed: list[dict[str, str]], tmp_path: Path
+) -> None:
+    _, full, _, more = on_small_disk(
+        images,
+        tmp_path,
+        "fill 20K",
+        'scan --out "$DISK/r.csv" --journal "$DISK/../journal"; code=$?; '
+        'ls -A "$DISK" >"$DISK/../after"; (exit $code)',
+        'rm "$DISK/ballast"',
+        'scan --out "$DISK/r.csv" --journal "$DISK/../journal"',
+    )
+    assert full.code == 7, full.said
+    assert (
+        f"sidscan: can't write {tmp_path}/disk/r.csv: No space left on device\n"
+        "Nothing is lost: run the same command again, or with the same --journal and another --out.\n"
+    ) in full.said
+    assert (tmp_path / "after").read_text().split() == ["ballast"], "no half of a report is left"
+    assert more.code == 3, more.said
+    assert f"{PICTURES} findings kept" in more.said
+    assert rows(tmp_path / "left" / "r.csv") == undisturbed
+
+
+def test_a_read_only_disk_is_said_before_anything_is_read(images: Path, tmp_path: Path) -> None:
+    _, refused, elsewhere, _, done = on_small_disk(
+        images,
+        tmp_path,
+        'mount -o remount,ro "$DISK"',
+        'scan --out "$DISK/r.csv"',
+        'scan --out "$DISK/../r.csv" --journal "$DISK/journal"',
+        'mount -o remount,rw "$DISK"',
+        'scan --out "$DISK/r.csv"',
+    )
+    assert refused.code == 7
+    assert refused.said == (
+        f"sidscan: can't write into {tmp_path}/disk: Read-only file system\nChoose another --out.\n"
+    )
+    assert elsewhere.code == 7
+    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/journal" in elsewhere.said
+    assert "Traceback" not in elsewhere.said
+    assert done.code == 3, done.said
+    assert len(rows(tmp_path / "left" / "r.csv")) == PICTURES
