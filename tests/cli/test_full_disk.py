@@ -26,7 +26,8 @@ class Step(NamedTuple):
 def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
     """Shell commands in turn, with a disk of 1 MiB at ``$DISK`` that is theirs alone.
 
-    ``scan`` is `sidscan scan` of the images; ``fill SIZE`` leaves so much of the disk free. What they leave on the disk is copied to ``root / "left"``.
+    ``scan`` is `sidscan scan` of the images; ``fill SIZE`` leaves so much of the disk free. What
+    they leave on it is copied to ``root / "left"``.
     """
     (root / "disk").mkdir(exist_ok=True)
     lines = [f"{{ {step} ; }} 2>{root}/said{n}; echo $? >{root}/code{n}" for n, step in enumerate(steps)]

@@ -1,0 +1,106 @@
+"""What reading in processes of its own costs a scan: its rate with and without, in one run.
+
+    python benchmarks/isolation.py --out FILE
+
+Rounds are paired, and the order changes from one to the next: a machine whose speed drifts slows both. Times
+are those of the whole command: its start and that of its workers count, as in life.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from harness import Verdicts, encoded, environment, photo, scan
+from scan_rate import camera_jpeg
+
+_LARGEST_COST = 0.10  # of the rate without
+
+
+def small(folder: Path, count: int) -> None:
+    """JPEGs of 512 x 384 pixels, as from the web."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        (folder / f"{number:05}.jpg").write_bytes(encoded(photo(rng, 512, 384), "JPEG", quality=90))
+
+
+def camera(folder: Path, count: int) -> None:
+    """JPEGs of 12 megapixels; a few, each under several names."""
+    folder.mkdir()
+    pictures = [camera_jpeg(4000, 3000, seed) for seed in range(min(count, 12))]
+    for number in range(count):
+        (folder / f"{number:05}.jpg").write_bytes(pictures[number % len(pictures)])
+
+
+def seconds(folder: Path, scratch: Path, crops: str, isolation: str) -> float:
+    """Of one whole scan."""
+    out = scratch / "r.csv"
+    command = scan(
+        *(folder, "--model", "mini", "--device", "cpu", "--crops", crops),
+        *("--fresh", isolation, "--quiet", "--out", out),
+    )
+    began = time.perf_counter()
+    subprocess.run(command, env=environment(scratch / "store"), check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def measure(folder: Path, scratch: Path, crops: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every round, by kind."""
+    times: dict[str, list[float]] = {"--isolation": [], "--no-isolation": []}
+    for number in range(rounds):
+        for kind in list(times)[:: 1 if number % 2 else -1]:
+            times[kind].append(seconds(folder, scratch, crops, kind))
+    return times
+
+
+def main() -> int:
+    """Measure, and write the result; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--small", type=int, default=2000, help="small pictures")
+    parser.add_argument("--camera", type=int, default=120, help="pictures of camera size")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    verdicts = Verdicts("isolation")
+    with tempfile.TemporaryDirectory() as text:
+        scratch = Path(text)
+        small(scratch / "small", options.small)
+        camera(scratch / "camera", options.camera)
+        for name, count, crops in (
+            ("small", options.small, "center"),
+            ("small", options.small, "ten"),
+            ("camera", options.camera, "ten"),
+        ):
+            times = measure(scratch / name, scratch, crops, options.rounds)
+            apart, together = times.values()
+            ratios = sorted(without / with_ for with_, without in zip(apart, together, strict=True))
+            label = f"{name}, {crops} crops"
+            verdicts.result[label] = {
+                "pictures": count,
+                "seconds": {kind: [round(one, 2) for one in values] for kind, values in times.items()},
+                "pictures_per_second": {
+                    kind: round(count / statistics.median(values), 2) for kind, values in times.items()
+                },
+                "rate_with_isolation_by_rate_without": [round(ratio, 3) for ratio in ratios],
+            }
+            ratio = statistics.median(ratios)
+            verdicts.check(
+                f"isolation costs less than {_LARGEST_COST:.0%} of the rate: {label}",
+                ratio > 1 - _LARGEST_COST,
+                f"{ratio:.3f} of the rate without, {ratios[0]:.3f} to {ratios[-1]:.3f} over the rounds; "
+                f"{statistics.median(apart):.1f} s and {statistics.median(together):.1f} s",
+            )
+    return verdicts.end(options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
