@@ -79,7 +79,9 @@ def scan_batches(batches: list[Path], root: Path, seconds: float, verdicts: Verd
     }
     verdicts.check("one row per file", not lost, f"{statuses.total()} rows, {len(lost)} files without one")
     verdicts.check(
-        "every scan ends as documented, without a traceback or a process left", not wrong, str(wrong)
+        "every scan ends as documented, without a traceback or a process left",
+        not wrong,
+        str(wrong or f"{len(batches)} scans"),
     )
     verdicts.check(
         f"no scan's memory grows by more than {_LEAK:g} MiB", max(growths) < _LEAK, f"{max(growths):+.1f} MiB"

@@ -33,6 +33,7 @@ from sidscan.records import Facts, Failure, Item, Kind, Sample, Stage, Status, V
 _MODULE = "sidscan.isolation"
 # What earlier pictures left in a worker, or a kill from outside, may strike a good picture.
 _MAYBE_ANOTHERS = (Status.CRASHED, Status.MEMORY_LIMIT)
+_NO_METADATA = "metadata_crashed"
 _TRIES = 3
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
@@ -69,11 +70,13 @@ class Isolated:
         answer = self._answer(item, facts, data, self._config.item_timeout)
         for _ in range(_TRIES - 1):
             left = self._config.item_timeout - (time.monotonic() - started)
-            if not isinstance(answer, Failure) or answer.status not in _MAYBE_ANOTHERS or left < _SHORTEST:
+            if not _maybe_anothers(answer) or left < _SHORTEST:
                 break
             self._processes.renew()
             again = self._answer(item, facts, data, left)
             if isinstance(again, Failure) and again.status is Status.TIMEOUT:  # of what was left of its time
+                break
+            if isinstance(again, Failure) and isinstance(answer, Sample):  # its crops are worth more
                 break
             answer = again
             if isinstance(answer, Failure) and answer.status is Status.MEMORY_LIMIT:  # a fresh worker says so
@@ -131,7 +134,7 @@ class _Told:
     def without_the_rest(self, lost: Lost, seconds: float) -> Sample | Failure:
         """The result where the worker was lost; a picture whose crops are there is scored without EXIF."""
         if self._views is not None:
-            flag = "metadata_timeout" if lost.late else "metadata_crashed"
+            flag = "metadata_timeout" if lost.late else _NO_METADATA
             facts = replace(self._facts, flags=(*self._facts.flags, flag))
             return Sample(self._item, facts, self._views)
         if lost.late:
@@ -148,6 +151,13 @@ class _Told:
 
     def _stage(self) -> Stage:
         return Stage.READ if self._facts.sha256 is None else Stage.DECODE
+
+
+def _maybe_anothers(answer: Sample | Failure) -> bool:
+    """Whether another process, or an earlier picture, may have brought this about."""
+    if isinstance(answer, Failure):
+        return answer.status in _MAYBE_ANOTHERS
+    return _NO_METADATA in answer.facts.flags
 
 
 def _views(frame: Frame) -> Views:

@@ -292,6 +292,32 @@ def test_a_good_picture_survives_what_kills_its_reader(
         assert result.message == "the process that read it was ended by SIGKILL"
 
 
+@pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
+def test_a_reader_killed_over_metadata_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
+) -> None:
+    begin, asked = Processes.ask, []
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+        asked.append(task)
+        answer = begin(self, task, seconds)
+        if len(asked) > kills:
+            return answer
+        hashed, crops = next(answer), next(answer)
+
+        def dies() -> Generator[Frame, None, None]:
+            yield from (hashed, crops)
+            raise Lost(late=False, code=-signal.SIGKILL)
+
+        return dies()
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
+    assert isinstance(result, Sample)
+    assert (result.facts.flags, result.facts.exif.make) == (flags, None if flags else "Acme")
+    assert len(asked) == min(kills + 1, 3)
+
+
 def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     whole = encoded(photo(600, 500), "JPEG")
