@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
+import resource
 import signal
 import struct
 import subprocess
@@ -213,6 +215,23 @@ def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (finding,) = scan(ScanConfig(inputs=(str(large),)))
     assert finding.status is Status.SCORED
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is told to glibc's malloc")
+def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path) -> None:
+    """Faulting it in again for each would cost half of what decoding a camera's JPEG takes."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
+    config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        faults = []
+        for _ in range(3):
+            assert isinstance(isolated(item), Sample)
+            (pid,) = pids(isolated._processes)
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+            faults.append(int(stat.rpartition(")")[2].split()[7]))  # minflt of proc(5)
+    pages = 4000 * 3000 * 4 // resource.getpagesize()
+    assert faults[2] - faults[1] < pages / 3
 
 
 @linux

@@ -162,8 +162,15 @@ class Process:
 
 
 # A process is one of many: threads of its libraries would fight over the cores, and with one arena malloc's
-# address space, which limits are counted in, depends on what it does alone.
-_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+# address space, which limits are counted in, depends on what it does alone. What a task freed serves the next
+# one: given back to the system and faulted in again, a large picture's memory costs half of its decoding.
+_ALONE = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; Pillow's blocks have 16 MiB
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
 # Python would look for modules in the current folder first, which may be the archive that is scanned.
 _START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
