@@ -35,6 +35,8 @@ _MODULE = "sidscan.isolation"
 _MAYBE_ANOTHERS = (Status.CRASHED, Status.MEMORY_LIMIT)
 _NO_METADATA = "metadata_crashed"
 _TRIES = 3
+_INNOCENT = 0.1  # of a try
+_KILLED = -9  # by SIGKILL, which Windows lacks
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
 
@@ -67,42 +69,53 @@ class Isolated:
     def _ask(self, item: Item, facts: Facts, data: bytes) -> Sample | Failure:
         """What a worker says; a fresh one is asked again where that may be the doing of something else."""
         started = time.monotonic()
-        answer = self._answer(item, facts, data, self._config.item_timeout)
-        for _ in range(_TRIES - 1):
+        answer, tries = self._answer(item, facts, data, self._config.item_timeout)
+        while tries < _TRIES:
             left = self._config.item_timeout - (time.monotonic() - started)
             if not _maybe_anothers(answer) or left < _SHORTEST:
                 break
             self._processes.renew()
-            again = self._answer(item, facts, data, left)
+            again, tried = self._answer(item, facts, data, left)
+            tries += tried
             if isinstance(again, Failure) and again.status is Status.TIMEOUT:  # of what was left of its time
                 break
             if isinstance(again, Failure) and isinstance(answer, Sample):  # its crops are worth more
-                break
+                continue
             answer = again
             if isinstance(answer, Failure) and answer.status is Status.MEMORY_LIMIT:  # a fresh worker says so
                 break
         return answer
 
-    def _answer(self, item: Item, facts: Facts, data: bytes, seconds: float) -> Sample | Failure:
+    def _answer(
+        self, item: Item, facts: Facts, data: bytes, seconds: float
+    ) -> tuple[Sample | Failure, float]:
+        """What one worker says, and what share of a try that was."""
         told = _Told(item, facts)
         task = {"name": item.name, "kind": item.kind.value, "facts": asdict(facts)}
         try:
             for frame in self._processes.ask(Frame(task, data), seconds):
                 told.take(frame)
                 if frame.last:
-                    return told.whole()
+                    return told.whole(), 1
         except Lost as lost:
-            return told.without_the_rest(lost, self._config.item_timeout)
+            # Killed from outside before it had the picture, as while it started: not the picture's doing.
+            innocent = not told.begun and not lost.late and lost.code == _KILLED
+            return told.without_the_rest(lost, self._config.item_timeout), _INNOCENT if innocent else 1
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
-        return told.crashed("the worker process gave an answer that makes no sense")
+        return told.crashed("the worker process gave an answer that makes no sense"), 1
 
 
 class _Told:
-    """What a worker has said of an item so far: its hash, then its crops, then its EXIF."""
+    """What a worker has said of an item so far: its hash, then its crops, then its EXIF.
+
+    Attributes:
+        begun: whether it has said anything.
+    """
 
     def __init__(self, item: Item, facts: Facts) -> None:
         self._item, self._facts = item, facts
+        self.begun = False
         self._views: Views | None = None
         self._failure: Failure | None = None
 
@@ -112,7 +125,7 @@ class _Told:
         Raises:
             AttributeError, KeyError, TypeError, ValueError: it makes no sense.
         """
-        self._facts = Facts.from_tree(frame.head["facts"])
+        self._facts, self.begun = Facts.from_tree(frame.head["facts"]), True
         if failure := frame.head.get("failure"):
             self._failure = self._failed(
                 Stage(failure["stage"]),
@@ -203,7 +216,7 @@ def _answer(task: Frame, reading: Reading) -> Iterator[Frame]:
             yield _failed(got)
             return
         data, facts = got
-        yield Frame({"facts": asdict(facts)}, last=False)  # the hash is known, whatever follows
+    yield Frame({"facts": asdict(facts)}, last=False)  # the hash is known, whatever follows
     seen = readers.look(item, data, facts, reading)
     crops = next(seen)
     if isinstance(crops, Failure):

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -297,11 +298,12 @@ def test_a_good_picture_survives_what_kills_its_reader(
     def ask(self: Processes, task: Frame, seconds: float) -> Any:
         asked.append(task)
         answer = begin(self, task, seconds)
-        if len(asked) <= kills:
-            next(answer)
-            (pid,) = pids(self)
-            os.kill(pid, signal.SIGKILL)
-        return answer
+        if len(asked) > kills:
+            return answer
+        hashed = next(answer)
+        (pid,) = pids(self)
+        os.kill(pid, signal.SIGKILL)
+        return chain([hashed], answer)
 
     monkeypatch.setattr(Processes, "ask", ask)
     result = ask_of(tmp_path, slow_jpeg(30))
@@ -309,6 +311,25 @@ def test_a_good_picture_survives_what_kills_its_reader(
     assert (result.status if isinstance(result, Failure) else None) is status
     if isinstance(result, Failure):
         assert result.message == "the process that read it was ended by SIGKILL"
+
+
+def test_a_reader_killed_before_it_had_the_picture_is_no_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kills that follow each other faster than processes start say nothing about a picture."""
+    begin, asked, kills = Processes.ask, [], 6
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+        asked.append(task)
+        if len(asked) <= kills:
+            raise Lost(late=False, code=-signal.SIGKILL)
+        return begin(self, task, seconds)
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), Sample)
+    kills = 1000
+    assert isinstance(ask_of(tmp_path, b"x"), Failure)
+    assert len(asked) < 50, "but not for ever"
 
 
 @pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
