@@ -409,6 +409,17 @@ def test_limits_have_their_status_and_name_their_option(
     assert isinstance(within, Sample)
 
 
+def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    started = time.process_time()
+    result = read(Item(str(path)), ScanConfig(inputs=(str(path),)))
+    assert isinstance(result, Failure)
+    assert result.status is Status.TOO_LARGE
+    assert time.process_time() - started < 0.5, "a gigabyte of zeros takes longer"
+
+
 def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
     few = ask_of(tmp_path, data, max_metadata=5000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -48,8 +49,9 @@ def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
     """The bytes of a file, all from one reading, with their hash."""
     try:
         with open_file(item.name) as file:
-            data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
+            size = os.fstat(file.fileno()).st_size  # of a terabyte nothing is read; but a file may grow
+            data = file.read(max_bytes + 1) if size <= max_bytes else b""
+        if max(size, len(data)) > max_bytes:
             raise limits.TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
         return _failure(item, Stage.READ, error, Facts())
