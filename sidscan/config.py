@@ -15,6 +15,9 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+LONGEST = 1_000_000  # seconds that an item may take
+LARGEST = 1 << 30  # MiB that a worker may be allowed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -81,6 +84,11 @@ class Fetching:
     env_proxies: bool = False
     respect_robots: bool = False
     save_dir: Path | None = None
+
+    def permissions(self) -> dict[str, bool]:
+        """What decides whether a URL may be fetched at all."""
+        names = ("allow_private", "env_proxies", "respect_robots")
+        return {name: getattr(self, name) for name in names}
 
     def _check_fetching(self) -> None:
         if self.per_host < 1 or self.retries < 0 or not 0 <= self.retry_after < math.inf:
@@ -183,8 +191,11 @@ class ScanConfig(Reading, Fetching):
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if self.batch < 1 or (self.workers is not None and self.workers < 1):
             raise UsageError("batch and workers are at least 1")
-        if not 0 < self.item_timeout < math.inf or self.memory_limit < 1:
-            raise UsageError("item_timeout is a number of seconds above 0, memory_limit at least 1 MiB")
+        if not 0 < self.item_timeout <= LONGEST or not 1 <= self.memory_limit <= LARGEST:
+            raise UsageError(
+                f"item_timeout is above 0 and at most {LONGEST} seconds, "
+                f"memory_limit at least 1 and at most {LARGEST} MiB"
+            )
         if self.allow_truncated and not self.isolation:
             raise UsageError(
                 "truncated pictures are decoded in processes of their own alone",

@@ -1,44 +1,44 @@
 """Reading in processes of their own: a picture that hangs or kills its decoder costs its own row alone.
 
-The parent opens no picture: a worker process opens, hashes and decodes it and then reads its metadata, under
-a wall-clock deadline and, where the system has such a thing, a memory limit. Where metadata hang or kill it,
-the picture is scored all the same, and flagged. Bytes of URLs are fetched by the
-parent, which keeps their hosts' limits, and handed to the worker.
+The parent opens no picture: a worker process (`sidscan.worker`) opens, hashes and decodes it and then reads
+its metadata, under a wall-clock deadline and, where the system has such a thing, a memory limit. Where
+metadata hang or kill it, the picture is scored all the same, and flagged. Bytes of URLs are fetched by the
+parent, which keeps their hosts' limits, and handed to the worker. What a worker says is checked: one that a
+malicious file has taken over can lie, but not stop the scan or make a record that nobody can read.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sidscan import readers
-from sidscan.config import Reading, ScanConfig
-from sidscan.engines.processes import Frame, Lost, Processes, read, write
+from sidscan.config import ScanConfig
+from sidscan.engines.processes import Frame, Lost, NotStarted, Processes
 from sidscan.models.detectors import SIDE
-from sidscan.readers import decode
 from sidscan.readers.fetch import Fetcher
-from sidscan.records import Facts, Failure, Item, Kind, Sample, Stage, Status, Views
+from sidscan.records import Exif, Facts, Failure, Item, Kind, Sample, Stage, Status, Views
 
-_MODULE = "sidscan.isolation"
-# What earlier pictures left in a worker, or a kill from outside, may strike a good picture.
-_MAYBE_ANOTHERS = (Status.CRASHED, Status.MEMORY_LIMIT)
+_WORKER = "sidscan.worker"
+_RETRIED = (Status.CRASHED, Status.MEMORY_LIMIT)  # earlier pictures, or a kill from outside, may have done it
 _NO_METADATA = "metadata_crashed"
 _TRIES = 3
-_INNOCENT = 0.1  # of a try
-_KILLED = -9  # by SIGKILL, which Windows lacks
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
-_GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
+_STARTS = 6  # tries to start a process, each after twice as long a pause
+_PAUSE = 0.1  # seconds
+_VIEWS = {"ten": 10, "center": 1}
+_CROP = SIDE * SIDE * 3  # bytes
+_SHA256, _WORD = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
+_LONGEST = 1 << 16  # characters of a text
+_LARGEST = 1 << 53  # of numbers that a report's readers hold exactly
+_TEXTS = ("make", "model", "lens", "original_date", "software")
 
 
 class Isolated:
@@ -51,7 +51,8 @@ class Isolated:
     def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
         self._config, self._fetcher = config, fetcher
         limits = {"memory": config.memory_limit, "seconds": config.item_timeout, "reading": config.reading()}
-        self._processes = Processes(_MODULE, json.dumps(limits))
+        longest = _VIEWS[config.crops] * _CROP
+        self._processes = Processes(_WORKER, json.dumps(limits), longest_answer=longest)
 
     def __call__(self, item: Item) -> Sample | Failure:
         facts, data = Facts(), b""
@@ -68,15 +69,12 @@ class Isolated:
 
     def _ask(self, item: Item, facts: Facts, data: bytes) -> Sample | Failure:
         """What a worker says; a fresh one is asked again where that may be the doing of something else."""
-        started = time.monotonic()
-        answer, tries = self._answer(item, facts, data, self._config.item_timeout)
-        while tries < _TRIES:
-            left = self._config.item_timeout - (time.monotonic() - started)
-            if not _maybe_anothers(answer) or left < _SHORTEST:
+        answer, left = self._answer(item, facts, data, self._config.item_timeout)
+        for _ in range(_TRIES - 1):
+            if not _may_be_mended(answer) or left < _SHORTEST:
                 break
             self._processes.renew()
-            again, tried = self._answer(item, facts, data, left)
-            tries += tried
+            again, left = self._answer(item, facts, data, left)
             if isinstance(again, Failure) and again.status is Status.TIMEOUT:  # of what was left of its time
                 break
             if isinstance(again, Failure) and isinstance(answer, Sample):  # its crops are worth more
@@ -89,33 +87,48 @@ class Isolated:
     def _answer(
         self, item: Item, facts: Facts, data: bytes, seconds: float
     ) -> tuple[Sample | Failure, float]:
-        """What one worker says, and what share of a try that was."""
-        told = _Told(item, facts)
+        """What one worker says, and how much is left of the seconds."""
+        told = _Told(item, facts, _VIEWS[self._config.crops])
+        try:
+            self._start()
+        except NotStarted as error:
+            return told.crashed(f"no process to read it could be started: {error}"), 0.0
         task = {"name": item.name, "kind": item.kind.value, "facts": asdict(facts)}
+        started = time.monotonic()
         try:
             for frame in self._processes.ask(Frame(task, data), seconds):
                 told.take(frame)
-                if frame.last:
-                    return told.whole(), 1
+            answer = told.whole()
         except Lost as lost:
-            # Killed from outside before it had the picture, as while it started: not the picture's doing.
-            innocent = not told.begun and not lost.late and lost.code == _KILLED
-            return told.without_the_rest(lost, self._config.item_timeout), _INNOCENT if innocent else 1
+            answer = told.without_the_rest(lost, self._config.item_timeout)
         except (AttributeError, KeyError, TypeError, ValueError):
-            pass
-        return told.crashed("the worker process gave an answer that makes no sense"), 1
+            answer = told.crashed("the worker process gave an answer that makes no sense")
+        return answer, seconds - (time.monotonic() - started)
+
+    def _start(self) -> None:
+        """Have a process; a system that is short of memory or processes may have some in a moment."""
+        for attempt in range(_STARTS):
+            try:
+                self._processes.start()
+            except NotStarted:
+                if attempt == _STARTS - 1:
+                    raise
+                time.sleep(_PAUSE * 2**attempt)
+            else:
+                return
 
 
 class _Told:
     """What a worker has said of an item so far: its hash, then its crops, then its EXIF.
 
-    Attributes:
-        begun: whether it has said anything.
+    Args:
+        facts: what is known already; of URLs, a worker's word on these counts nothing.
+        views: how many there are to be.
     """
 
-    def __init__(self, item: Item, facts: Facts) -> None:
-        self._item, self._facts = item, facts
-        self.begun = False
+    def __init__(self, item: Item, facts: Facts, views: int) -> None:
+        self._item, self._facts, self._expected = item, facts, views
+        self._known = facts if item.kind is Kind.URL else None
         self._views: Views | None = None
         self._failure: Failure | None = None
 
@@ -125,16 +138,20 @@ class _Told:
         Raises:
             AttributeError, KeyError, TypeError, ValueError: it makes no sense.
         """
-        self._facts, self.begun = Facts.from_tree(frame.head["facts"]), True
+        facts = _facts(frame.head["facts"])
+        if self._known is not None:
+            known = self._known
+            facts = replace(facts, bytes=known.bytes, sha256=known.sha256, response=known.response)
+        elif self._facts.sha256 not in (None, facts.sha256):
+            raise ValueError("another hash")
+        self._facts = facts
         if failure := frame.head.get("failure"):
-            self._failure = self._failed(
-                Stage(failure["stage"]),
-                str(failure["error"]),
-                str(failure["message"]),
-                Status(failure["status"]),
-            )
+            stage, status = Stage(failure["stage"]), Status(failure["status"])
+            if not status.failed:
+                raise ValueError("no failure")
+            self._failure = self._failed(stage, _text(failure["error"]), _text(failure["message"]), status)
         elif "order" in frame.head:
-            self._views = _views(frame)
+            self._views = _views(frame, self._expected)
 
     def whole(self) -> Sample | Failure:
         """The result, after the last frame."""
@@ -166,17 +183,65 @@ class _Told:
         return Stage.READ if self._facts.sha256 is None else Stage.DECODE
 
 
-def _maybe_anothers(answer: Sample | Failure) -> bool:
-    """Whether another process, or an earlier picture, may have brought this about."""
+def _may_be_mended(answer: Sample | Failure) -> bool:
+    """Whether a fresh worker may have another answer."""
     if isinstance(answer, Failure):
-        return answer.status in _MAYBE_ANOTHERS
+        return answer.status in _RETRIED
     return _NO_METADATA in answer.facts.flags
 
 
-def _views(frame: Frame) -> Views:
+def _facts(tree: dict[str, Any]) -> Facts:
+    """A worker's word on a picture, as `asdict` made it.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is none.
+    """
+    exif = tree["exif"]
+    return Facts(
+        bytes=_number(tree.get("bytes")),
+        sha256=_matched(_SHA256, tree.get("sha256")),
+        format=_text(tree.get("format")),
+        width=_number(tree.get("width")),
+        height=_number(tree.get("height")),
+        flags=tuple(str(_matched(_WORD, flag)) for flag in tree["flags"]),
+        exif=Exif(
+            **{name: _text(exif.get(name)) for name in _TEXTS},
+            latitude=_degrees(exif.get("latitude")),
+            longitude=_degrees(exif.get("longitude")),
+            orientation=_number(exif.get("orientation")),
+            tags={str(name): value for name, value in exif.get("tags", {}).items()},
+        ),
+    )
+
+
+def _number(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value < _LARGEST):
+        raise ValueError("number")
+    return value
+
+
+def _degrees(value: Any) -> float | None:
+    if value is not None and not -180 <= value <= 180:
+        raise ValueError("degrees")
+    return None if value is None else float(value)
+
+
+def _text(value: Any) -> Any:
+    if value is not None and (not isinstance(value, str) or len(value) > _LONGEST):
+        raise ValueError("text")
+    return value
+
+
+def _matched(pattern: re.Pattern[str], value: Any) -> str | None:
+    if value is not None and not pattern.fullmatch(value):
+        raise ValueError("word")
+    return None if value is None else str(value)
+
+
+def _views(frame: Frame, count: int) -> Views:
     crops = np.frombuffer(frame.payload, np.uint8).reshape(-1, SIDE, SIDE, 3)
     order = tuple(int(place) for place in frame.head["order"])
-    if not order or set(order) != set(range(len(crops))):
+    if len(order) != count or set(order) != set(range(len(crops))):
         raise ValueError("order")
     return Views(crops, order)
 
@@ -186,85 +251,3 @@ def _ended(code: int) -> str:
         with suppress(ValueError):
             return f"was ended by {signal.Signals(-code).name}"
     return f"ended with exit status {code}"
-
-
-def main() -> None:
-    """A worker: answers tasks until standard input ends. Its limits are its argument, as JSON."""
-    limits = json.loads(sys.argv[1])
-    # What a library prints must not land between frames.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    _die_with(os.getppid())
-    decode.warm_up()  # what every worker holds does not count against the limit
-    _limit_memory(limits["memory"])
-    reading = Reading(**limits["reading"])
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            task = read(sys.stdin.buffer)
-            _limit_time(limits["seconds"])
-            for frame in _answer(task, reading):
-                write(answers, frame)
-
-
-def _answer(task: Frame, reading: Reading) -> Iterator[Frame]:
-    item = Item(task.head["name"], Kind(task.head["kind"]))
-    facts, data = Facts.from_tree(task.head["facts"]), task.payload
-    if item.kind is Kind.FILE:
-        got = readers.load(item, reading.max_bytes)
-        if isinstance(got, Failure):
-            yield _failed(got)
-            return
-        data, facts = got
-    yield Frame({"facts": asdict(facts)}, last=False)  # the hash is known, whatever follows
-    seen = readers.look(item, data, facts, reading)
-    crops = next(seen)
-    if isinstance(crops, Failure):
-        yield _failed(crops)
-        return
-    order = {"facts": asdict(crops.facts), "order": crops.views.order}
-    yield Frame(order, crops.views.crops.tobytes(), last=False)
-    yield Frame({"facts": asdict(next(seen).facts)})
-
-
-def _failed(failure: Failure) -> Frame:
-    return Frame({"facts": asdict(failure.facts), "failure": _told(failure)})
-
-
-def _told(failure: Failure) -> dict[str, Any]:
-    return {
-        "stage": failure.stage.value,
-        "error": failure.error,
-        "message": failure.message,
-        "status": failure.status.value,
-    }
-
-
-def _limit_memory(megabytes: int) -> None:
-    """Of what the worker holds beyond what it began with; systems without such limits have none."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (held + (megabytes << 20), resource.RLIM_INFINITY))
-
-
-def _limit_time(seconds: float) -> None:
-    """Ends a worker that spins and that no parent is left to end."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime + seconds) + _GRACE
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-
-
-def _die_with(parent: int) -> None:
-    """Ends a worker that waits for something else than its parent, which is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

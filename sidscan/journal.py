@@ -21,7 +21,7 @@ from sidscan.records import Counts, Facts, Finding, Item, Kind, Score, Settings,
 
 _FORMAT = "1"  # of the tables below
 _SHA256 = "json_extract(finding, '$.facts.sha256')"  # SQLite finds the index by these very words
-_TABLES = f"""
+_TABLES = """
 CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS items (
     position INTEGER PRIMARY KEY,
@@ -33,9 +33,10 @@ CREATE TABLE IF NOT EXISTS items (
     settings TEXT,              -- digest of what made the score
     finding TEXT
 );
+CREATE TABLE IF NOT EXISTS retired AS SELECT * FROM items WHERE FALSE;
 CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
-CREATE INDEX IF NOT EXISTS bytes ON items ({_SHA256}) WHERE status = 'scored';
-"""
+CREATE INDEX IF NOT EXISTS bytes ON items (SHA256) WHERE status = 'scored';
+""".replace("SHA256", _SHA256)
 
 
 class Enumerated(NamedTuple):
@@ -86,7 +87,7 @@ class Journal:
                 raise sqlite3.DatabaseError("it is another program's database")
         self._db.executescript(_TABLES)
         if fresh:  # only after the check above: another program's file is never emptied
-            self._db.executescript("DELETE FROM items; DELETE FROM header;")
+            self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
         if self.header().get("format", _FORMAT) != _FORMAT:
             raise sqlite3.DatabaseError("it was written by another version of sidscan")
         self.note({"format": _FORMAT})
@@ -110,15 +111,20 @@ class Journal:
     def enumerate(self, items: Iterable[Item], settings: Settings, retry_failed: bool = False) -> Enumerated:
         """Record all inputs of the run, keeping earlier findings that still hold.
 
-        A finding holds while the input's stamp and what it depends on (`Settings.of`) are the same. An
-        input named twice is one row.
+        A finding holds while the input's stamp and what it depends on (`Settings.of`) are the same. Those
+        of other settings are kept aside until a run is complete: an option may have been mistyped. An input
+        named twice is one row.
 
         Raises:
             OutputError: the record is of another run, with none of these inputs; it is left as it was.
         """
         with self._writing():
             self._db.execute("BEGIN")  # the temporary table, too, goes if this fails
-            self._db.execute("CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL")
+            self._db.execute(
+                """CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL
+                UNION ALL SELECT * FROM retired"""
+            )
+            current = self._db.execute("SELECT count(*) FROM items WHERE finding IS NOT NULL").fetchone()[0]
             self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
             self._db.execute("DELETE FROM items")
             named = 0
@@ -139,8 +145,18 @@ class Journal:
                     f"{self.path} is the record of another run: none of its {earlier} inputs is among yours",
                     "Choose another --out or --journal, or forget that run with --fresh.",
                 )
+            self._db.execute("DELETE FROM retired")
+            self._db.execute(
+                "INSERT INTO retired SELECT * FROM earlier WHERE settings NOT IN (?, ?, ?)",
+                dataclasses.astuple(settings),
+            )
             self._db.execute("DROP TABLE earlier")
-        return Enumerated(kept, earlier - kept, named - self.counts().enumerated)
+        return Enumerated(kept, max(0, current - kept), named - self.counts().enumerated)
+
+    def forget_retired(self) -> None:
+        """Give up earlier findings that hold no longer."""
+        with self._writing():
+            self._db.execute("DELETE FROM retired")
 
     def _keep(self, settings: Settings, retry_failed: bool) -> int:
         """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
@@ -148,9 +164,9 @@ class Journal:
         return self._db.execute(
             """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
             FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
-            AND e.skip = items.skip AND e.settings IN (?, ?) AND (e.status = ? OR
+            AND e.skip = items.skip AND e.settings IN (?, ?, ?) AND (e.status = ? OR
             json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))""",
-            (settings.score, settings.limits, Status.SCORED.value, json.dumps(stages)),
+            (*dataclasses.astuple(settings), Status.SCORED.value, json.dumps(stages)),
         ).rowcount
 
     def pending(self) -> Iterator[Item]:

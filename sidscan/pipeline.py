@@ -64,6 +64,7 @@ class Scan:
                 f"{self.counts().pending} inputs have no finding in the record", "Run it again."
             )
         self.end("finished")
+        self.journal.forget_retired()
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
         """Record how this session ended; one that never says so was killed."""

@@ -237,15 +237,18 @@ class Settings:
     Attributes:
         score: of what makes a score.
         limits: of that, and of what decides whether there is a score, and what else is read.
+        urls: of what makes a score, and of what may be fetched.
     """
 
     score: str
     limits: str
+    urls: str
 
     def of(self, finding: Finding) -> str:
         """The one that a finding depends on."""
-        plain = finding.status is Status.SCORED and _OF_LIMITS.isdisjoint(finding.facts.flags)
-        return self.score if plain else self.limits
+        if finding.status is not Status.SCORED or not _OF_LIMITS.isdisjoint(finding.facts.flags):
+            return self.limits
+        return self.urls if finding.kind is Kind.URL else self.score
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,12 @@ def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = 
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
     parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
-    return Settings(_digest(parts), _digest([*parts, config.limits()]))
+    permissions = config.permissions()
+    return Settings(
+        score=_digest(parts),
+        limits=_digest([*parts, config.limits(), permissions]),
+        urls=_digest([*parts, permissions]),
+    )
 
 
 def _digest(parts: list[Any]) -> str:

@@ -41,7 +41,7 @@ FAILED = Finding.of_failure(
 
 
 def journal_of(*findings: Finding, run: dict[str, Any] = RUN) -> Journal:
-    journal, settings = Journal(None), Settings("score", "limits")
+    journal, settings = Journal(None), Settings("score", "limits", "urls")
     journal.note(run)
     journal.enumerate([Item(finding.name) for finding in findings], settings)
     journal.append(findings, settings)

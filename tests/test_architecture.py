@@ -16,7 +16,7 @@ ROOT = Path(sidscan.__file__).parent
 LEVELS = (
     ("cli",),
     ("pipeline", "verification"),
-    ("scoring", "isolation"),
+    ("scoring", "isolation", "worker"),
     ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration", "custody"),
     ("models",),
     ("config",),

@@ -26,18 +26,19 @@ from PIL import Image
 
 from sidscan import ScanConfig, scan
 from sidscan.config import Reading
-from sidscan.engines.processes import Frame, Lost, Process, Processes
+from sidscan.engines.processes import Frame, Lost, NotStarted, Process, Processes
 from sidscan.errors import UsageError
 from sidscan.isolation import Isolated
 from sidscan.readers import read
 from sidscan.readers.fetch import Fetcher
-from sidscan.records import Failure, Item, Sample, Status
+from sidscan.records import Failure, Item, Sample, Stage, Status
 
 Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
 ANSWER = """
 import sys
-from sidscan.engines.processes import Frame, read, write
+from sidscan.engines.processes import READY, Frame, read, write
+write(sys.stdout.buffer, READY)
 while True:
     head = read(sys.stdin.buffer).head
     write(sys.stdout.buffer, Frame({"n": 1}, last=False))
@@ -47,7 +48,12 @@ while True:
 
 
 def worker(code: str) -> Process:
-    return Process([sys.executable, "-c", ANSWER % code])
+    return Process([sys.executable, "-c", ANSWER % code], longest_answer=1000)
+
+
+def asked(process: Process | Processes, task: dict[str, Any], seconds: float = 20) -> list[Frame]:
+    process.start()
+    return list(process.ask(Frame(task), seconds))
 
 
 def alive(pid: int) -> bool:
@@ -87,6 +93,7 @@ def misleading_jpeg() -> bytes:
 def test_frames_arrive_whole_and_a_process_serves_again() -> None:
     process = worker("pass")
     for number in (1, 2):
+        process.start()
         frames = list(process.ask(Frame({"task": number}, b"\0" * 100_000), 20))
         assert [frame.last for frame in frames] == [False, True]
         assert (frames[1].head, frames[1].payload) == ({"n": 2, "echo": {"task": number}}, b"xyz")
@@ -106,37 +113,41 @@ def test_frames_arrive_whole_and_a_process_serves_again() -> None:
 )
 def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int | None) -> None:
     process = worker(f"exec({code!r}) if head['bad'] else 0")
+    process.start()
     started = time.monotonic()
     with pytest.raises(Lost) as lost:
         list(process.ask(Frame({"bad": True}), 3))
     assert time.monotonic() - started < 3 + 2
     assert lost.value.late is late
     assert status is None or lost.value.code == status
-    assert list(process.ask(Frame({"bad": False}), 20))[-1].payload == b"xyz"
+    assert asked(process, {"bad": False})[-1].payload == b"xyz"
     process.close()
 
 
 @linux
 def test_closed_processes_are_gone_and_give_no_answer() -> None:
-    processes = Processes("sidscan.isolation", limits())
+    processes = Processes("sidscan.worker", limits(), longest_answer=1 << 21)
     task = {"name": "/none.jpg", "kind": "file", "facts": {"flags": [], "exif": {}}}
-    assert "failure" in list(processes.ask(Frame(task), 20))[-1].head
+    assert "failure" in asked(processes, task)[-1].head
     (pid,) = pids(processes)
     assert alive(pid)
     processes.close()
     assert not alive(pid)
     assert pids(processes) == []
+    with pytest.raises(NotStarted):
+        processes.start()
     with pytest.raises(Lost):
-        processes.ask(Frame(task), 1)
+        list(processes.ask(Frame(task), 1))
 
 
 def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
     process = worker("pass")
+    process.start()
     answer = process.ask(Frame({"task": 1}), 20)
     assert isinstance(answer, Generator)
     assert not next(answer).last
     answer.close()
-    assert list(process.ask(Frame({"task": 2}), 20))[-1].head["echo"] == {"task": 2}
+    assert asked(process, {"task": 2})[-1].head["echo"] == {"task": 2}
     process.close()
 
 
@@ -213,9 +224,13 @@ def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     large.write_bytes(encoded(photo(64, 64).resize((9000, 9000)), "PNG"))
     config = ScanConfig(inputs=(str(large),), memory_limit=64)
     (finding,) = scan(config)
-    assert (finding.status, finding.scores) == (Status.MEMORY_LIMIT, ())
+    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
     assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (finding,) = scan(ScanConfig(inputs=(str(large),)))
+    assert finding.status is Status.SCORED
+    small = tmp_path / "small.jpg"
+    small.write_bytes(encoded(photo(300, 260), "JPEG"))
+    (finding,) = scan(ScanConfig(inputs=(str(small),), memory_limit=64))
     assert finding.status is Status.SCORED
 
 
@@ -241,10 +256,10 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
     """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
     code = (
         "import sys; from sidscan.engines.processes import Frame, Processes\n"
-        "processes = Processes('sidscan.isolation', sys.argv[2])\n"
+        "processes = Processes('sidscan.worker', sys.argv[2], longest_answer=1 << 21)\n"
         "task = {'name': sys.argv[1], 'kind': 'file', 'facts': {'flags': [], 'exif': {}}}\n"
-        "answer = processes.ask(Frame(task), 60)\n"
-        "next(answer); print(processes._all[0]._running.pid, flush=True); next(answer)\n"
+        "processes.start(); answer = processes.ask(Frame(task), 60)\n"
+        "assert not next(answer).last; print(processes._all[0]._running.pid, flush=True); next(answer)\n"
     )
     (tmp_path / "hang.jpg").write_bytes(slow_jpeg())
     parent = subprocess.Popen(
@@ -274,7 +289,11 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     assert (apart.views.order, apart.facts) == (here.views.order, here.facts)
 
 
-@pytest.mark.parametrize("limits", [{"item_timeout": 0.0}, {"memory_limit": 0}], ids=["time", "memory"])
+@pytest.mark.parametrize(
+    "limits",
+    [{"item_timeout": 0.0}, {"item_timeout": 1e10}, {"memory_limit": 0}, {"memory_limit": 1 << 40}],
+    ids=["no time", "no end", "no memory", "all memory"],
+)
 def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(inputs=("a",), **limits)
@@ -314,23 +333,20 @@ def test_a_good_picture_survives_what_kills_its_reader(
         assert result.message == "the process that read it was ended by SIGKILL"
 
 
-def test_a_reader_killed_before_it_had_the_picture_is_no_try(
+def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kills that follow each other faster than processes start say nothing about a picture."""
-    begin, asked, kills = Processes.ask, [], 6
+    begin, started = subprocess.Popen, []
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Any:
-        asked.append(task)
-        if len(asked) <= kills:
-            raise Lost(late=False, code=-signal.SIGKILL)
-        return begin(self, task, seconds)
+    def popen(*words: Any, **options: Any) -> Any:
+        started.append(begin(*words, **options))
+        if len(started) <= 4:
+            started[-1].kill()
+        return started[-1]
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr("sidscan.engines.processes.subprocess.Popen", popen)
     assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), Sample)
-    kills = 1000
-    assert isinstance(ask_of(tmp_path, b"x"), Failure)
-    assert len(asked) < 50, "but not for ever"
+    assert len(started) == 5
 
 
 @pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
@@ -376,7 +392,7 @@ def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan:
     assert "1 truncated" in ended.err
     assert "3 findings kept" in ended.err
     rows = _rows(tmp_path / "r.csv")
-    assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "grey_end truncated")
+    assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
     assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole pictures only"
 
     assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
@@ -442,3 +458,126 @@ def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None
     assert "1 pictures have the bytes of another one and its score" in ended.err
     rows = _rows(tmp_path / "r.csv")
     assert rows["copy.jpg"]["logit"] == rows["photo-0.jpg"]["logit"]
+
+
+GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256": "f" * 64, "width": 3}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"facts": {**GOOD, "sha256": ["f" * 64]}},
+        {"facts": {**GOOD, "sha256": "f" * 63}},
+        {"facts": {**GOOD, "width": float("nan")}},
+        {"facts": {**GOOD, "width": -1}},
+        {"facts": {**GOOD, "height": True}},
+        {"facts": {**GOOD, "flags": [1]}},
+        {"facts": {**GOOD, "flags": ["a b"]}},
+        {"facts": {**GOOD, "format": 7}},
+        {"facts": {**GOOD, "exif": {"make": 7}}},
+        {"facts": {**GOOD, "exif": {"make": "x" * 100_000}}},
+        {"facts": {**GOOD, "exif": {"latitude": 1000}}},
+        {"facts": {**GOOD, "exif": {"tags": [1]}}},
+        {"facts": {**GOOD, "exif": None}},
+        {"facts": None},
+        {"facts": GOOD, "order": [0] * 9},
+        {"facts": GOOD, "order": [0] * 9 + [1]},
+        {"facts": GOOD, "failure": {"stage": "decode", "error": "E", "message": "m", "status": "scored"}},
+        {"facts": GOOD, "failure": {"stage": "decode", "error": 1, "message": "m", "status": "failed"}},
+    ],
+    ids=lambda head: json.dumps(head)[-60:],
+)
+def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    crop = bytes(224 * 224 * 3)
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"facts": GOOD, "order": [0] * 10}, crop, last=False)
+        yield Frame(head, crop if "order" in head else b"")
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    config = ScanConfig(inputs=("a",))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        result = isolated(Item("a"))
+    assert isinstance(result, Failure)
+    assert (result.status, result.message) == (
+        Status.CRASHED,
+        "the worker process gave an answer that makes no sense",
+    )
+
+
+def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"facts": GOOD, "order": [0] * 10}, bytes(224 * 224 * 3))
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    config = ScanConfig(inputs=("a",))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        result = isolated(Item("a"))
+    assert isinstance(result, Sample)
+    assert (result.facts.exif.make, result.facts.flags, result.facts.width) == ("Acme", ("padded",), 3)
+
+
+def test_an_answer_is_no_longer_than_crops_are() -> None:
+    process = worker("write(sys.stdout.buffer, Frame({}, bytes(1001)))")
+    process.start()
+    with pytest.raises(Lost):
+        list(process.ask(Frame({}), 20))
+    process.close()
+
+
+@pytest.mark.parametrize("fails", [2, 99], ids=["a moment", "for good"])
+def test_a_system_without_processes_costs_no_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    begin, tried = subprocess.Popen, []
+
+    def popen(*words: Any, **options: Any) -> Any:
+        tried.append(words)
+        if len(tried) <= fails:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return begin(*words, **options)
+
+    monkeypatch.setattr("sidscan.engines.processes.subprocess.Popen", popen)
+    monkeypatch.setattr("sidscan.isolation._PAUSE", 0.001)
+    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG"))
+    if fails == 2:
+        assert isinstance(result, Sample)
+    else:
+        assert isinstance(result, Failure)
+        assert result.status is Status.CRASHED
+        assert result.message == ("no process to read it could be started: Resource temporarily unavailable")
+
+
+@linux
+def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hush")
+    processes = Processes("sidscan.worker", limits(), longest_answer=1 << 21)
+    processes.start()
+    (pid,) = pids(processes)
+    environment = Path(f"/proc/{pid}/environ").read_bytes()
+    processes.close()
+    assert b"PATH=" in environment
+    assert b"SECRET_TOKEN" not in environment
+
+
+def test_a_start_takes_nothing_of_a_pictures_time(tmp_path: Path) -> None:
+    """Starting takes some tenths of a second, more on a busy machine."""
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), Sample)
+
+
+def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
+    entry, many, text = struct.Struct("<HHII"), 900, b"x" * 60_000
+    start = 8 + 2 + 12 * many + 4
+    block = b"II*\0" + struct.pack("<IH", 8, many)
+    block += b"".join(entry.pack(0xA000 + i, 2, len(text), start) for i in range(many)) + bytes(4) + text
+    data = encoded(photo(300, 260), "PNG", exif=block)
+    result = ask_of(tmp_path, data)
+    assert isinstance(result, Sample)
+    assert (result.facts.flags, dict(result.facts.exif.tags)) == (("metadata_limit",), {})
+
+
+def test_a_tiffs_tags_are_metadata(tmp_path: Path) -> None:
+    data = encoded(photo(300, 260), "TIFF", description="x" * 50_000)
+    result = ask_of(tmp_path, data, max_metadata=40_000)
+    assert isinstance(result, Sample)
+    assert result.facts.flags == ("metadata_limit",)

@@ -18,7 +18,8 @@ from sidscan.records import Counts, Exif, Facts, Failure, Finding, Item, Kind, S
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.85, "moderate", 0.6, 0.8, 0.05)
 
 
-SETTINGS, OTHER_MODEL = Settings("model", "model, limits"), Settings("other", "other, limits")
+SETTINGS = Settings("model", "model, limits", "model, urls")
+OTHER_MODEL = Settings("other", "other, limits", "other, urls")
 OTHER_LIMITS = replace(SETTINGS, limits="model, other limits")
 
 
@@ -205,3 +206,19 @@ def test_bytes_are_found_by_their_hash_where_they_were_scored() -> None:
     assert journal.of_bytes("f" * 64) in (finding("a"), finding("c"))
     assert journal.of_bytes("e" * 64) is None
     assert journal.repeats() == 1
+
+
+def test_urls_depend_on_what_may_be_fetched() -> None:
+    one = replace(finding("http://host/a.jpg"), kind=Kind.URL)
+    assert SETTINGS.of(one) == SETTINGS.urls
+
+
+def test_a_mistyped_option_costs_nothing_until_its_run_is_complete(path: Path) -> None:
+    journal = Journal(path)
+    journal.enumerate(items("a", "b", "c"), OTHER_MODEL)
+    journal.append([finding("b")], OTHER_MODEL)
+    assert journal.enumerate(items("a", "b", "c"), SETTINGS).kept == 2
+    assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
+    assert journal.enumerate(items("a", "b", "c"), OTHER_MODEL).kept == 1
+    journal.forget_retired()
+    assert journal.enumerate(items("a", "b", "c"), SETTINGS).kept == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sidscan.config import Reading
+from sidscan.config import LARGEST, LONGEST, Reading
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -46,14 +46,14 @@ def isolation() -> Decorator:
     return stack(
         click.option(
             "--item-timeout",
-            type=click.FloatRange(min=0.1),
+            type=click.FloatRange(min=0.1, max=LONGEST),
             default=30.0,
             show_default=True,
             help="Seconds that reading one picture may take, besides fetching it.",
         ),
         click.option(
             "--memory-limit",
-            type=click.IntRange(min=64),
+            type=click.IntRange(min=64, max=LARGEST),
             default=2048,
             show_default=True,
             help="MiB that reading one picture may take (on Linux).",

@@ -109,6 +109,7 @@ def announce(run: Scan, say: Say) -> None:
     if earlier.dropped:
         why = "inputs, models or options changed, or reading is tried again"
         say(f"{earlier.dropped} earlier findings are dropped: {why}")
+        say("  (until this run is complete, the former models and options find them again)")
 
 
 def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:

@@ -1,13 +1,15 @@
 """Processes that may hang or die: each does one task at a time, under a deadline, and is replaced when lost.
 
 Tasks and answers travel over pipes as frames, a JSON head and raw bytes. Nothing is unpickled: a process that
-a malicious file has taken over can lie, in this answer and in later ones, but run nothing here.
+a malicious file has taken over can lie, in this answer and in later ones, but run nothing here. A process
+says when it is ready, so that its start takes nothing of its first task's time.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -18,8 +20,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
-_LONGEST_HEAD = 1 << 26  # bytes
-_LONGEST_PAYLOAD = 1 << 31
+_LONGEST_HEAD = 1 << 24  # bytes of an answer's
+_LONGEST_START = 60.0  # seconds
+_LONGEST_END = 5.0  # seconds; what waits for a dead disk can't even be killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,13 @@ class Lost(Exception):
         self.late, self.code = late, code
 
 
+READY = Frame({"ready": True})
+
+
+class NotStarted(Exception):
+    """There is no process; its message says why."""
+
+
 def write(file: BinaryIO, frame: Frame) -> None:
     """Send a frame."""
     head = json.dumps({"head": frame.head, "last": frame.last}).encode()
@@ -58,18 +68,25 @@ def write(file: BinaryIO, frame: Frame) -> None:
     file.flush()
 
 
-def read(file: BinaryIO) -> Frame:
+def read(file: BinaryIO, longest: int | None = None) -> Frame:
     """The next frame.
+
+    Args:
+        longest: bytes of a payload that are believed; None believes all, for what one's own parent sends.
 
     Raises:
         EOFError: there is none, or not all of it.
         ValueError: it is none.
     """
     of_head, of_payload = _LENGTHS.unpack(_exactly(file, _LENGTHS.size))
-    if of_head > _LONGEST_HEAD or of_payload > _LONGEST_PAYLOAD:
+    if longest is not None and (of_head > _LONGEST_HEAD or of_payload > longest):
         raise ValueError("a frame of impossible length")
-    whole = json.loads(_exactly(file, of_head))
+    whole = json.loads(_exactly(file, of_head), parse_constant=_no_number)
     return Frame(whole["head"], _exactly(file, of_payload), whole["last"])
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
@@ -105,60 +122,118 @@ class _Deadline:
 
 
 class Process:
-    """A process for one thread; it starts with its first task, and again after it was lost.
+    """A process for one thread; it starts when it is needed, and again after it was lost.
 
     Args:
-        command: program and arguments; it reads frames from standard input and answers on standard output.
+        command: program and arguments; it says that it is `READY` and then reads frames from standard input
+            and answers on standard output.
+        longest_answer: bytes of a payload.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = tuple(command)
+    def __init__(self, command: Sequence[str], longest_answer: int) -> None:
+        self._command, self._longest = tuple(command), longest_answer
+        self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def start(self) -> None:
+        """Have a process that is ready.
+
+        Raises:
+            NotStarted: the system has none to give, it ended at once, or this is over.
+        """
+        if self._running is not None and self._running.poll() is None:
+            return
+        self.close()
+        with self._lock:
+            if self._ended:
+                raise NotStarted("the scan is over")
+            try:
+                running = self._running = subprocess.Popen(  # noqa: S603
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(),
+                )
+            except OSError as error:  # no memory, no process, no file handle
+                raise NotStarted(error.strerror or str(error)) from error
+        limit = self._limited(running, _LONGEST_START)
+        try:
+            if not read(cast(BinaryIO, running.stdout), 0).head["ready"]:
+                raise ValueError("something else")
+        except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            self.close()
+            late = limit.over()
+            raise NotStarted("it was not ready in time" if late else "it ended at once") from error
+        limit.over()
 
     def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
-        """The frames of the answer, as they come.
+        """The frames of the answer, as they come; to be asked of a process that was started.
 
         Raises:
             Lost: the process died, or took longer than ``seconds`` and was killed.
         """
-        running = self._alive()
+        running = self._running
+        if running is None:
+            raise Lost(late=False, code=0)
         to, answers = cast(BinaryIO, running.stdin), cast(BinaryIO, running.stdout)
-        limit, answered = _Deadline(running, seconds), False
+        try:
+            limit = self._limited(running, seconds)
+        except NotStarted as error:
+            raise Lost(late=False, code=0) from error
+        answered = False
         try:
             write(to, task)
-            while not (frame := read(answers)).last:
+            while not (frame := read(answers, self._longest)).last:
                 yield frame
             answered = True
         except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             running.kill()
-            raise Lost(limit.over(), running.wait()) from error
+            raise Lost(limit.over(), _waited(running)) from error
         finally:
             if limit.over() or not answered:  # the rest of an answer must not be taken for the next one
                 self.close()
         yield frame
 
+    def _limited(self, running: subprocess.Popen[bytes], seconds: float) -> _Deadline:
+        try:
+            return _Deadline(running, seconds)
+        except RuntimeError as error:  # no thread
+            self.close()
+            raise NotStarted(str(error)) from error
+
     def close(self) -> None:
-        """End the process, whatever it does."""
-        running, self._running = self._running, None
+        """End the process, whatever it does; it may be started again."""
+        with self._lock:
+            running, self._running = self._running, None
         if running is not None:
             running.kill()
-            running.wait()
+            _waited(running)
             for pipe in (running.stdin, running.stdout):
                 with suppress(OSError):  # what was not read any more
                     if pipe is not None:
                         pipe.close()
 
-    def _alive(self) -> subprocess.Popen[bytes]:
-        if self._running is None or self._running.poll() is not None:
-            self.close()
-            self._running = subprocess.Popen(  # noqa: S603
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | _ALONE,
-            )
-        return self._running
+    def end(self) -> None:
+        """End the process for good."""
+        with self._lock:
+            self._ended = True
+        self.close()
+
+
+def _waited(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a process that was killed."""
+    try:
+        return process.wait(_LONGEST_END)
+    except subprocess.TimeoutExpired:  # it is left behind: the scan goes on
+        return -signal.SIGTERM
+
+
+def _environment() -> dict[str, str]:
+    """What a process needs of the environment; not the tokens and passwords that may stand there."""
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(_KEPT)}
+    return kept | _ALONE
 
 
 # A process is one of many: threads of its libraries would fight over the cores, and with one arena malloc's
@@ -171,6 +246,7 @@ _ALONE = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; Pillow's blocks have 16 MiB
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
+_KEPT = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "SYSTEMROOT", "TMP", "TEMP", "COVERAGE_")
 # Python would look for modules in the current folder first, which may be the archive that is scanned.
 _START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
@@ -181,35 +257,41 @@ class Processes:
     Args:
         module: its ``main`` answers; it is imported from where this process imports.
         arguments: what follows in its ``sys.argv``.
+        longest_answer: bytes of a payload.
     """
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(self, module: str, *arguments: str, longest_answer: int) -> None:
         self._command = (sys.executable, "-c", _START.format(module), "\n".join(sys.path), *arguments)
+        self._longest = longest_answer
         self._own = threading.local()
         self._all: list[Process] = []
         self._closed = False
         self._lock = threading.Lock()
 
-    def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
-        """As `Process.ask`, of this thread's process."""
-        process: Process | None = getattr(self._own, "process", None)
+    def start(self) -> None:
+        """As `Process.start`, of this thread's process."""
         with self._lock:
             if self._closed:
-                raise Lost(late=False, code=0)
-            if process is None:
-                process = self._own.process = Process(self._command)
-                self._all.append(process)
-        return process.ask(task, seconds)
+                raise NotStarted("the scan is over")
+            if not hasattr(self._own, "process"):
+                self._own.process = Process(self._command, self._longest)
+                self._all.append(self._own.process)
+        self._mine().start()
+
+    def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
+        """As `Process.ask`, of this thread's process."""
+        return self._mine().ask(task, seconds)
 
     def renew(self) -> None:
-        """End this thread's process: the next task gets a fresh one."""
-        process: Process | None = getattr(self._own, "process", None)
-        if process is not None:
-            process.close()
+        """End this thread's process: the next one is fresh."""
+        self._mine().close()
 
     def close(self) -> None:
         """End all processes; a thread that still waits for one gets `Lost`."""
         with self._lock:
             self._closed = True
         for process in self._all:
-            process.close()
+            process.end()
+
+    def _mine(self) -> Process:
+        return cast(Process, self._own.process)

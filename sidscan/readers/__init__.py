@@ -12,7 +12,7 @@ from pathlib import Path
 from sidscan.config import Reading, ScanConfig
 from sidscan.files import open_file
 from sidscan.readers import decode, exif, fetch, limits, originals, views
-from sidscan.records import Facts, Failure, Item, Kind, Response, Sample, Stage, Status
+from sidscan.records import Exif, Facts, Failure, Item, Kind, Response, Sample, Stage, Status
 
 
 def read(item: Item, config: ScanConfig, fetcher: fetch.Fetcher | None = None) -> Sample | Failure:
@@ -50,7 +50,9 @@ def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
     try:
         with open_file(item.name) as file:
             size = os.fstat(file.fileno()).st_size  # of a terabyte nothing is read; but a file may grow
-            data = file.read(max_bytes + 1) if size <= max_bytes else b""
+            data = file.read(size + 1) if size <= max_bytes else b""
+            if len(data) > size:
+                data += file.read(max_bytes + 1 - len(data))
         if max(size, len(data)) > max_bytes:
             raise limits.TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
@@ -72,7 +74,10 @@ def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sa
         yield _failure(item, Stage.DECODE, error, facts)
         return
     yield Sample(item, facts, cut)
-    tags, remarks = exif.read(picture, data, reading)
+    try:
+        tags, remarks = exif.read(picture, data, reading)
+    except Exception:  # memory, or metadata that even Pillow did not expect
+        tags, remarks = Exif(), ("exif_unreadable",)
     yield Sample(item, replace(facts, flags=(*facts.flags, *remarks), exif=tags), cut)
 
 

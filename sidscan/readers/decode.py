@@ -9,8 +9,8 @@ Flags (remarks that stand in the picture's row):
     ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
     ``truncated``          truncated or damaged, and decoded because --allow-truncated says so; what is
                            missing is grey or black
-    ``grey_end``           a JPEG that ends in the grey which decoders put where data are missing: it may have
-                           been truncated, and given a proper ending again
+    ``maybe_truncated``    a JPEG that was given a proper ending again, to all appearance: it ends in the grey
+                           which decoders put where data are missing, or lacks scans
     ``exif_unreadable``    EXIF is present but no tag of it can be read
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
     ``metadata_timeout``   EXIF was not read in time
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -38,7 +39,10 @@ from sidscan.readers.limits import TooManyPixels, check_size
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
-_NO_DATA = 128  # of every channel: all coefficients zero (libjpeg, jdhuff.c, "uniform gray")
+# Pixels whose coefficients are all zero (libjpeg, jdhuff.c: "uniform gray").
+_NO_DATA = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # but for padding, restarts and escaped bytes of scans
+_SOF2, _EOI, _SOS = 0xC2, 0xD9, 0xDA
 _DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
 # Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -101,7 +105,7 @@ def decode(data: bytes, reading: Reading = DEFAULT) -> Picture:
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
     image, whole = _loaded(image, data, reading)
     _drop_misleading_text(image)
-    flags = _flags(image, frames, bits) + (() if whole else ("truncated",))
+    flags = _flags(image, data, frames, bits) + (() if whole else ("truncated",))
     _check_samples(image)
     return Picture(_eight_bit_grey(image, bits), picture_format, flags)
 
@@ -209,7 +213,7 @@ def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     return 16 if any(";16" in str(mode) for mode in modes) else 8
 
 
-def _flags(image: Image.Image, frames: int, bits: int) -> tuple[str, ...]:
+def _flags(image: Image.Image, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
     checks = {
         "first_frame": frames > 1,
         "alpha_dropped": image.has_transparency_data,
@@ -217,17 +221,42 @@ def _flags(image: Image.Image, frames: int, bits: int) -> tuple[str, ...]:
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
         "rotated_by_container": image.format == "HEIF"
         and image.info.get("original_orientation", 1) not in (None, 1),
-        "grey_end": image.format in ("JPEG", "MPO") and _ends_grey(image),
+        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(image) or _lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
 
 
 def _ends_grey(image: Image.Image) -> bool:
     """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
-    if image.mode not in ("RGB", "L"):
+    if image.mode not in _NO_DATA:
         return False
     left, top = (image.width - 1) // 8 * 8, (image.height - 1) // 8 * 8
-    return bool((np.asarray(image.crop((left, top, image.width, image.height))) == _NO_DATA).all())
+    last = np.asarray(image.crop((left, top, image.width, image.height)))
+    return bool((last == _NO_DATA[image.mode]).all())
+
+
+def _lacks_scans(data: bytes) -> bool:
+    """Whether a progressive JPEG ends before all coefficients of all components were sent in full.
+
+    ITU-T T.81, G.1.1: scans state the first and last coefficient (Ss, Se) and the lowest bit (Al) they send.
+    """
+    place, components, missing = 2, 0, set[tuple[int, int]]()
+    while marker := _MARKER.search(data, place):
+        place = marker.end()
+        kind, length = data[place - 1], int.from_bytes(data[place : place + 2], "big")
+        body = data[place + 2 : place + length]
+        if kind == _SOF2 and not components and len(body) > 5:
+            components = body[5]
+            missing = {(body[i], part) for i in range(6, len(body), 3) for part in (0, 1)}
+        elif kind == _SOS and body and len(body) == 4 + 2 * body[0]:
+            first, last, low = body[-3], body[-2], body[-1] & 15
+            if low == 0:
+                sent = {0} if first == 0 else {1} if last == 63 else set()
+                missing -= {(body[i], part) for i in range(1, 1 + 2 * body[0], 2) for part in sent}
+        elif kind == _EOI:
+            break
+        place += length
+    return bool(missing)
 
 
 def _check_samples(image: Image.Image) -> None:

@@ -7,6 +7,7 @@ for ever on malformed files, and a block is all that a report needs.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import math
 from dataclasses import replace
@@ -23,6 +24,7 @@ from sidscan.records import Exif
 _HEADER = b"Exif\x00\x00"
 _USER_COMMENT = 0x9286
 _LONGEST_TEXT = 65536  # characters kept of one tag
+_MOST = 1 << 20  # characters of all tags as JSON; many tags may point at the same text
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
 
 
@@ -40,7 +42,7 @@ def read(picture: Picture, data: bytes, reading: Reading = DEFAULT) -> tuple[Exi
         found = Exif()
         if isinstance(error, MemoryError):
             return found, ("metadata_limit",)
-    if file.left < 0:  # whatever ExifRead made of that
+    if file.left < 0 or len(json.dumps(found.tags)) > _MOST:  # whatever ExifRead made of that
         return Exif(), ("metadata_limit",)
     if not found.tags:
         return Exif(), ("exif_unreadable",)
@@ -64,9 +66,10 @@ class _Metered(io.BytesIO):
 
 
 def _size(image: Image.Image) -> int:
-    """Bytes of a picture's metadata, unpacked: what Pillow keeps of it, or all segments of a JPEG."""
+    """Bytes of a picture's metadata, unpacked: what Pillow keeps, JPEG's segments, TIFF's tags."""
     segments = sum(len(segment) for _, segment in getattr(image, "applist", ()))
-    return max(segments, sum(len(value) for value in image.info.values() if isinstance(value, (bytes, str))))
+    parts = [*image.info.values(), *getattr(image, "tag_v2", {}).values()]
+    return max(segments, sum(len(part) for part in parts if isinstance(part, (bytes, str, tuple))))
 
 
 def _block(facts: dict[Any, Any]) -> bytes | None:

@@ -209,19 +209,27 @@ def test_truncated_pictures_raise(picture_format: str) -> None:
         decode(data[: len(data) * 2 // 3])
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize(
     ("share", "options"),
-    [(0.2, {}), (0.5, {}), (0.9, {}), (0.5, {"subsampling": 0}), (0.1, {"progressive": True})],
-    ids=["a fifth", "half", "most", "4:4:4", "progressive"],
+    [
+        (0.2, {}),
+        (0.5, {}),
+        (0.9, {}),
+        (0.5, {"subsampling": 0}),
+        (0.1, {"progressive": True}),
+        (0.3, {"progressive": True}),
+        (0.3, {"progressive": True, "subsampling": 0}),
+    ],
+    ids=["a fifth", "half", "most", "4:4:4", "first scan", "progressive", "progressive 4:4:4"],
 )
 def test_truncation_behind_a_proper_ending_is_flagged(
     share: float, options: dict[str, Any], mode: str
 ) -> None:
     whole = encoded(photo(300, 260).convert(mode), "JPEG", **options)
-    assert "grey_end" not in decode(whole).flags
+    assert "maybe_truncated" not in decode(whole).flags
     covered = whole[: int(len(whole) * share)].rstrip(b"\xff") + b"\xff\xd9"
-    assert "grey_end" in decode(covered).flags
+    assert "maybe_truncated" in decode(covered).flags
 
 
 def test_declared_size_bombs_raise_before_any_pixel_is_decoded() -> None:
