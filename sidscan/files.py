@@ -50,6 +50,14 @@ def remove_leftovers(path: Path) -> None:
             leftover.unlink()
 
 
+def real(path: str | Path) -> Path:
+    """Where a path leads; unlike Path.resolve it raises neither for links in a circle nor for any name."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a NUL: no file can have that name
+        return Path(path)
+
+
 def open_file(path: str | Path) -> BinaryIO:
     """Open for reading, but never a device, pipe or socket: opening those may block or have effects.
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from sidscan.engines import local
 from sidscan.errors import OutputError, UsageError
-from sidscan.files import NotAFile, open_file, replacing, sha256_of
+from sidscan.files import NotAFile, open_file, real, replacing, sha256_of
 from sidscan.reports import hashes, places, reading
 from sidscan.reports.cells import guarded
 from sidscan.reports.reading import Row
@@ -139,7 +139,7 @@ def table(out: Path, overwrite: bool = False) -> Iterator[Callable[[Checked], No
     places.check(out, lambda head: head.startswith(",".join(_COLUMNS[:2]).encode() + b","), overwrite)
     try:
         with (
-            replacing(out.resolve()) as partial,
+            replacing(real(out)) as partial,
             partial.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)  # RFC 4180

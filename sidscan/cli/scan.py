@@ -14,6 +14,7 @@ import click
 from sidscan.cli import options, words
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
+from sidscan.files import real
 from sidscan.records import Counts, Finding, Status
 from sidscan.terminal import Say, bar_stream
 
@@ -114,9 +115,9 @@ def announce(run: Scan, say: Say) -> None:
 
 def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
     """What is written must not replace what is read, nor one another."""
-    resolved = [path.resolve() for path in own_files]
+    resolved = [real(path) for path in own_files]
     for name in inputs:
-        if Path(name).resolve() in resolved:
+        if real(name) in resolved:
             raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
     if len(set(resolved)) < len(resolved):
         raise UsageError("two of the files to write have the same name", "Name them apart.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError
-from sidscan.files import open_file, remove_leftovers, replacing, sha256_of
+from sidscan.files import open_file, real, remove_leftovers, replacing, sha256_of
 from sidscan.records import Record
 from sidscan.reports import hashes, places
 from sidscan.reports.reading import kind_of
@@ -69,7 +69,7 @@ class Report(ABC):
             places.check(hashes.hash_file(path), hashes.is_one_line, overwrite)
         with places.reserved(path):
             for place in (path, hashes.hash_file(path)):  # of a scan that was killed; nobody else writes here
-                remove_leftovers(place.resolve())
+                remove_leftovers(real(place))
             yield
 
     def write(self, record: Record) -> None:
@@ -83,7 +83,7 @@ class Report(ABC):
             return
         path = place = Path(self.out)
         try:
-            sha256 = self._replace(path.resolve(), record)
+            sha256 = self._replace(real(path), record)
             if self.hashed or _has_hash_file(path):
                 place = hashes.hash_file(path)
                 hashes.write(path, sha256)

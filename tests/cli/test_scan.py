@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -72,6 +73,59 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     assert found["truncated.jpg"]["sha256"] == hashlib.sha256(whole[: len(whole) // 2]).hexdigest()
     assert found["empty.png"]["error_message"] == "the file is empty"
     assert (found["notes.txt"]["status"], found["notes.txt"]["error_stage"]) == ("skipped", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["loop.jpg", "--out", "r.csv"], 3, id="input"),
+        pytest.param(["--list", "loop.jpg", "--out", "r.csv"], 2, id="list"),
+        pytest.param(["images", "--out", "loop.csv"], 7, id="report"),
+        pytest.param(["images", "--out", "r.csv", "--journal", "loop.jpg"], 7, id="journal"),
+        pytest.param(["images", "--out", "r.csv", "--save-dir", "loop.jpg"], 7, id="originals"),
+        pytest.param(["images", "--out", "r.csv", "--calibration", "loop.jpg"], 4, id="calibration"),
+    ],
+)
+def test_links_in_a_circle_are_told_and_no_mishap(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder(Path("images"), count=1)
+    for name in ("loop.jpg", "loop.csv"):
+        Path(name).symlink_to(name)
+    ended = sidscan("scan", *arguments)
+    assert (ended.code, "Traceback" in ended.err) == (code, False), ended.err
+    if code == 3:
+        row = rows(tmp_path / "r.csv")["loop.jpg"]
+        assert row["status"] == "failed"
+        assert row["error_message"] == os.strerror(errno.ELOOP)
+    else:
+        assert "loop." in ended.err or "symbolic links" in ended.err
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failed_row(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = folder(tmp_path / "images", count=2)
+    scandir, closed = os.scandir, [images / "nested"]
+
+    def refusing(path: Any = ".") -> Any:  # root may list everything
+        if not isinstance(path, int) and Path(os.fsdecode(path)) in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for _ in range(2):  # the second from the run's record
+        assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 3
+        row = rows(tmp_path / "r.csv")["nested"]
+        assert (row["status"], row["error_stage"], row["error_class"]) == (
+            "failed",
+            "list",
+            "FolderNotListed",
+        )
+        assert row["error_message"] == "the folder can't be listed: Permission denied"
+    closed.clear()
+    assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
 
 
 def test_several_reports_agree(sidscan: Run, tmp_path: Path) -> None:
