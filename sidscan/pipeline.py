@@ -22,6 +22,7 @@ from sidscan.readers.fetch import Fetcher
 from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.sources import open_sources
+from sidscan.sources.paths import UNLISTED
 from sidscan.urls import public
 
 Reader = Callable[[Item], Sample | Failure]
@@ -156,6 +157,8 @@ def _reader(config: ScanConfig) -> Iterator[Reader]:
 
 
 def _read(item: Item, read: Reader) -> Sample | Failure:
+    if item.skip.startswith(UNLISTED):  # nobody chose to leave out what is below it
+        return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
     return read(item)

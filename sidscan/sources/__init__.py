@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, paths
+from sidscan.sources.own import WRITTEN, OwnFiles
 from sidscan.urls import public
 
 
@@ -19,17 +19,17 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     Raises:
         UsageError: an input or a list does not exist.
     """
-    excluded = frozenset(path.resolve() for path in config.exclude)
+    own = OwnFiles(config)
     for name in config.inputs:
         if name == "-":
             raise UsageError("'-' is not a picture", "To read names from standard input, use --list -")
-        yield from named(name, config, excluded, required=True)
+        yield from named(name, config, own, required=True)
     for source in config.lists:
         for name in lists.lines(source):
-            yield from named(name, config, excluded, required=False)
+            yield from named(name, config, own, required=False)
 
 
-def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required: bool) -> Iterator[Item]:
+def named(name: str, config: ScanConfig, own: OwnFiles, *, required: bool) -> Iterator[Item]:
     """The items behind one name: a URL, a file, or all files below a directory.
 
     What is missing is a mistake on a command line (``required``) but a failed row in a list.
@@ -39,7 +39,9 @@ def named(name: str, config: ScanConfig, excluded: frozenset[Path], *, required:
     elif lists.is_other_address(name):
         yield Item(public(name), skip="only http and https addresses are fetched")
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
-        yield from paths.walk(name, config.hidden, excluded)
+        yield from paths.walk(name, config.hidden, own)
+    elif own.is_written(name):
+        yield Item(name, skip=WRITTEN)
     elif required and not os.path.lexists(name):
         raise UsageError(
             f"no such file or directory: {name}", "Check the spelling, or quote a name with spaces."

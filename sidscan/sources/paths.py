@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
+from sidscan.files import open_file
 from sidscan.records import Item
+from sidscan.sources.own import SAVED, OwnFiles
 
 # Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
 _SUFFIXES = (
@@ -15,13 +16,14 @@ _SUFFIXES = (
     *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
 )
 _SIGNATURE_BYTES = 16
+UNLISTED = "the folder can't be listed: "
 NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
 
 
-def walk(directory: str, hidden: bool, excluded: frozenset[Path]) -> Iterator[Item]:
+def walk(directory: str, hidden: bool, own: OwnFiles) -> Iterator[Item]:
     """All files below ``directory``, names sorted; links are not followed; hidden ones only on request.
 
-    A folder that can't be listed becomes one failed row: its message comes from reading it.
+    A folder that can't be listed becomes one item whose ``skip`` begins with `UNLISTED` and says why.
     """
     levels = [_listed(directory, hidden)]  # a stack of its own: no folder is too deep for it
     while levels:
@@ -32,21 +34,17 @@ def walk(directory: str, hidden: bool, excluded: frozenset[Path]) -> Iterator[It
             yield entry
         elif entry.is_dir(follow_symlinks=False):
             levels.append(_listed(entry.path, hidden))
-        elif entry.is_symlink() or not _is_one_of(entry, excluded):
-            yield _item(entry.path)
+        elif entry.is_symlink() or not own.is_written_here(entry):
+            yield _item(entry, own)
 
 
 def _listed(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
     try:
         with os.scandir(directory) as found:
             entries = [entry for entry in found if hidden or not entry.name.startswith(".")]
-    except OSError:
-        return iter([Item(directory)])
+    except OSError as error:  # said here: reading it as a file would say only that it is none
+        return iter([Item(directory, skip=f"{UNLISTED}{error.strerror}")])
     return iter(sorted(entries, key=lambda entry: entry.name))
-
-
-def _is_one_of(entry: os.DirEntry[str], excluded: frozenset[Path]) -> bool:
-    return any(entry.name == path.name for path in excluded) and Path(entry.path).resolve() in excluded
 
 
 def single(name: str) -> Item:
@@ -60,7 +58,8 @@ def single(name: str) -> Item:
     return Item(name, stamp=_stamp(status))
 
 
-def _item(name: str) -> Item:
+def _item(entry: os.DirEntry[str], own: OwnFiles) -> Item:
+    name = entry.path
     try:
         status = os.lstat(name)
     except OSError:
@@ -69,6 +68,8 @@ def _item(name: str) -> Item:
         return Item(name, skip="symbolic link, not followed")
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
+    if own.is_saved(entry):
+        return Item(name, stamp=_stamp(status), skip=SAVED)
     if not _looks_like_picture(name):
         return Item(name, stamp=_stamp(status), skip=NOT_A_PICTURE)
     return Item(name, stamp=_stamp(status))
@@ -82,7 +83,7 @@ def _looks_like_picture(name: str) -> bool:
     if name.lower().endswith(_SUFFIXES):
         return True
     try:
-        with open(name, "rb") as file:  # noqa: PTH123
+        with open_file(name) as file:  # it may have become a pipe, which would hold up the scan
             head = file.read(_SIGNATURE_BYTES)
     except OSError:
         return True  # reading it will say why, in its row

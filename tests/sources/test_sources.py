@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pictures import encoded, folder, photo
@@ -15,6 +17,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
+from sidscan.sources.own import SAVED, WRITTEN
 from sidscan.sources.paths import NOT_A_PICTURE, has_signature
 
 
@@ -155,8 +158,84 @@ def test_a_scans_own_files_are_left_out(tmp_path: Path) -> None:
     assert _names(items, tmp_path) == ["link", "nested/photo-1.jpg", "photo-0.jpg"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder_is_one_item(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o000)
-    assert _items(tmp_path) == [Item(str(closed))]
+def test_a_folder_that_cannot_be_listed_is_one_item_that_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path, count=2)
+    closed = tmp_path / "nested"
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:  # root may list everything
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    first, *others = _items(tmp_path)
+    assert first == Item(str(closed), skip="the folder can't be listed: Permission denied")
+    assert _names(others, tmp_path) == ["photo-0.jpg"]
+
+
+@pytest.mark.parametrize("turned", ["pipe", "folder"])
+def test_what_is_no_file_any_more_holds_up_no_walk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: str
+) -> None:
+    name = tmp_path / "unnamed"
+    name.write_bytes(b"x")
+    lstat = os.lstat
+
+    def then_another(path: str) -> os.stat_result:
+        status = lstat(path)
+        if path == str(name):
+            name.unlink()
+            os.mkfifo(name) if turned == "pipe" else name.mkdir()
+        return status
+
+    monkeypatch.setattr(os, "lstat", then_another)
+    (item,) = _items(tmp_path)
+    assert (item.name, item.skip) == (str(name), "")  # reading it will say what it is
+
+
+def test_links_in_a_circle_are_items(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    names = tmp_path / "names.txt"
+    names.write_text(f"{tmp_path / 'loop'}\n")
+    own = (tmp_path / "loop" / "r.csv",)
+    (item,) = _items(tmp_path / "loop", exclude=own)
+    assert (item.name, item.skip) == (str(tmp_path / "loop"), "")
+    assert _items(lists=(str(names),), exclude=own) == [item]
+
+
+@pytest.mark.parametrize("place", ["r.csv", "r.csv.journal", "r.csv.journal-journal", "link", "./r.csv"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_scans_own_file_is_never_opened_even_if_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, listed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("r.csv.journal")
+    if listed:
+        Path("names.txt").write_text(f"{place}\n")
+    named: dict[str, Any] = {"lists": ("names.txt",)} if listed else {"inputs": (place,)}
+    config = ScanConfig(**named, exclude=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
+    assert list(open_sources(config)) == [Item(place, skip=WRITTEN)]
+
+
+def test_a_walk_leaves_the_journal_out_without_being_told(tmp_path: Path) -> None:
+    for name in ("run", "run-journal", "other"):
+        (tmp_path / name).write_bytes(b"x")
+    assert _names(_items(tmp_path, journal=tmp_path / "run"), tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize("below", ["", "originals", "deep/originals"])
+def test_saved_originals_are_no_inputs_of_the_next_scan(tmp_path: Path, below: str) -> None:
+    saved = tmp_path / below
+    saved.mkdir(parents=True, exist_ok=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    original, theirs, elsewhere = saved / f"{'a' * 64}.jpg", saved / "photo.jpg", other / f"{'a' * 64}.jpg"
+    partial = saved / ".sidscan-1-2.jpg"
+    for path in (original, theirs, elsewhere, partial):
+        path.write_bytes(b"x")
+    found = {item.name: item.skip for item in _items(tmp_path, save_dir=saved, hidden=True)}
+    assert found == {str(original): SAVED, str(partial): SAVED, str(theirs): "", str(elsewhere): ""}
+    assert [item.skip for item in _items(original, save_dir=saved)] == [""]
