@@ -1,5 +1,26 @@
 """``python -m sidscan``."""
 
-from sidscan.cli import main
+import os
+import sys
+
+
+def _forget_the_current_folder() -> None:
+    """``-m`` searches the current folder first, and that may be the archive: a tqdm.py in it is no module.
+
+    What was imported before this runs can't be helped: docs/threat-model.md.
+    """
+    if sys.flags.isolated or getattr(sys.flags, "safe_path", False):  # then -m put nothing there
+        return
+    try:
+        current = os.getcwd()  # noqa: PTH109  (to import pathlib might be to import it from there)
+    except OSError:  # it was removed
+        current = ""
+    if sys.path[0] in ("", current):
+        del sys.path[0]
+
+
+_forget_the_current_folder()
+
+from sidscan.cli import main  # noqa: E402
 
 main()

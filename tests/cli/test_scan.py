@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from pictures import encoded, exif_block, folder, photo
 
+import sidscan as sidscan_package
 from sidscan import ScanConfig, Status, scan
 from sidscan.errors import ModelNotInstalled, UsageError
 from sidscan.models.catalog import find
@@ -126,6 +127,23 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(
         assert row["error_message"] == "the folder can't be listed: Permission denied"
     closed.clear()
     assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
+
+
+def test_as_a_module_it_imports_nothing_from_the_scanned_folder(tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    for name in ("click", "filelock", "json", "numpy", "PIL", "sqlite3", "torch", "tqdm"):
+        (images / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+    root = str(Path(sidscan_package.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "sidscan", "scan", ".", "--out", str(tmp_path / "r.csv")],
+        cwd=images,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, (tmp_path / "ran").exists()) == (0, False), done.stderr
+    assert rows(tmp_path / "r.csv")["photo-0.jpg"]["status"] == "scored"
 
 
 def test_several_reports_agree(sidscan: Run, tmp_path: Path) -> None:
