@@ -4,8 +4,8 @@ A list of URLs is somebody else's text. Whoever writes it must not be able to po
 services, its network, or a cloud's metadata service ("server-side request forgery"). So only globally
 reachable addresses are connected to; `--allow-private` adds those that an intranet archive may have.
 
-The ranges are those of the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), written out:
-`ipaddress.is_global` differs between Python versions.
+The ranges are all of the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) that are not
+globally reachable, written out: `ipaddress.is_global` differs between Python versions.
 """
 
 from __future__ import annotations

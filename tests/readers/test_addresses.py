@@ -33,6 +33,8 @@ def fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
     [
         pytest.param("8.8.8.8", "always", id="public"),
         pytest.param("2606:4700::1111", "always", id="public 6"),
+        pytest.param("192.175.48.1", "always", id="special, but globally reachable"),
+        pytest.param("2620:4f:8000::1", "always", id="special, but globally reachable, 6"),
         pytest.param("::ffff:8.8.8.8", "always", id="mapped public"),
         pytest.param("64:ff9b::808:808", "always", id="NAT64 of a public one"),
         pytest.param("10.1.2.3", "on request", id="ten"),
