@@ -62,8 +62,7 @@ def _bytes(name: str) -> str | None:
 
 
 def _dumps(value: Any) -> str:
-    text = json.dumps(_strict(value), ensure_ascii=True, allow_nan=False)
-    return text.replace("\x7f", "\\u007f")  # ASCII, but a control character
+    return json.dumps(_strict(value), ensure_ascii=True, allow_nan=False)  # escapes DEL, too
 
 
 def _strict(value: Any, depth: int = 0) -> Any:

@@ -203,6 +203,8 @@ def nested(depth: int) -> Any:
 def test_json_is_strict(tmp_path: Path, value: Any, told: Any, suffix: str) -> None:
     facts = replace(FACTS, exif=Exif(tags={"tag": value}))
     text = rendered(tmp_path / f"r.{suffix}", journal_of(replace(SCORED, facts=facts)))
+    assert text.isascii()
+    assert "\x7f" not in text
     found = strict(text)["findings"][0] if suffix == "json" else strict(text)
     assert found["facts"]["exif"]["tags"]["tag"] == told
 
