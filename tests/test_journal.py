@@ -130,10 +130,19 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
     assert [one.name for one in Journal(path).findings()] == ["a"]
 
 
-def test_commits_reach_the_disk(path: Path) -> None:
-    """kill -9 can't show this; SQLite's FULL calls fsync before a commit returns."""
-    (level,) = Journal(path)._db.execute("PRAGMA synchronous").fetchone()
-    assert level == 2
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [
+        pytest.param("synchronous", 2, id="FULL: fsync before a commit returns"),
+        pytest.param("journal_mode", "delete", id="one file, with a rollback journal while it is written"),
+        pytest.param("locking_mode", "exclusive", id="from the first write on until it is closed"),
+    ],
+)
+def test_commits_reach_the_disk_and_no_other_scan_makes_any(
+    path: Path, pragma: str, value: int | str
+) -> None:
+    """kill -9 can't show this."""
+    assert Journal(path)._db.execute(f"PRAGMA {pragma}").fetchone() == (value,)
 
 
 def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
