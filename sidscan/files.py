@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import BinaryIO
 
 _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _CHUNK = 1 << 20  # bytes
+_LEFTOVER = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `replacing` calls them
+_DAY = 24 * 60 * 60  # seconds
 
 
 class NotAFile(OSError):
@@ -48,6 +52,15 @@ def remove_leftovers(path: Path) -> None:
     with suppress(OSError):  # they are clutter, no obstacle
         for leftover in path.parent.glob(f"{_start(path)}*"):
             leftover.unlink()
+
+
+def remove_old_leftovers(folder: Path) -> None:
+    """Remove what `replacing` left in ``folder`` when it was killed; other scans may write there today."""
+    with suppress(OSError):
+        for leftover in folder.glob(".sidscan-*"):
+            age = time.time() - leftover.lstat().st_mtime  # seconds
+            if _LEFTOVER.match(leftover.name) and age > _DAY:
+                leftover.unlink()
 
 
 def real(path: str | Path) -> Path:

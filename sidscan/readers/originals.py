@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.files import replacing
+from sidscan.files import remove_old_leftovers, replacing
 from sidscan.readers.fetch_errors import NotSaved
 
 _CHUNK = 1 << 20  # bytes
@@ -25,7 +25,7 @@ _BRANDS = {b"avif": ".avif", b"avis": ".avif", b"heic": ".heic", b"heix": ".heic
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, so that a long scan does not find out later.
+    """Make the folder, so that a long scan does not find out later, and clear it of what killed ones left.
 
     Raises:
         OutputError: it can't be made or written to.
@@ -38,6 +38,7 @@ def prepare(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} is not writable", "Name another --save-dir.")
+    remove_old_leftovers(folder)
 
 
 def keep(data: bytes, sha256: str, folder: Path) -> Path:

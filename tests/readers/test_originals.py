@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 from pictures import encoded, photo
 
 from sidscan.errors import OutputError
+from sidscan.files import replacing
 from sidscan.readers.fetch import NotSaved
 from sidscan.readers.originals import keep, prepare, suffix
 
@@ -60,6 +62,34 @@ def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: 
     with pytest.raises(NotSaved, match="No space left on device; free space"):
         kept(b"bytes", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "stays"),
+    [
+        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 25, False, id="of a scan that was killed"),
+        pytest.param(".sidscan-0123456789ab-0123456789ab", 25, False, id="without a suffix"),
+        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 23, True, id="of another scan, maybe"),
+        pytest.param(".sidscan-notes.jpg", 25, True, id="somebody's file"),
+        pytest.param(f"{'a' * 64}.jpg", 25, True, id="an original"),
+    ],
+)
+def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hours: int, stays: bool) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"half")
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then))
+    prepare(tmp_path)
+    assert path.exists() is stays
+
+
+def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
+    with replacing(tmp_path / f"{'a' * 64}.jpg") as partial:
+        os.utime(partial, (0, 0))
+        prepare(tmp_path)
+        gone = not partial.exists()
+        partial.write_bytes(b"again")
+    assert gone
 
 
 def test_a_place_that_cannot_be_is_found_before_the_scan(tmp_path: Path) -> None:
