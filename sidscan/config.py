@@ -25,7 +25,7 @@ class Reading:
 
     Attributes:
         crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
-        max_bytes: larger files and downloads are not read.
+        max_bytes: larger files are not read, nor larger downloads.
         max_pixels, max_side: larger pictures are not decoded; in all, and along one side.
         max_ratio: pictures whose sides differ by a larger factor are not decoded.
         max_metadata: bytes of EXIF, XMP, profiles and texts; where there are more, the picture is scored and
@@ -63,6 +63,7 @@ class Fetching:
         timeout: seconds a URL may take to connect, or stall.
         total_timeout: seconds a URL may take, redirects and retries included; waiting for a turn at its
             host, and for a time that the host asked for, does not count.
+        max_download: larger downloads are not read: they are held in the scan's own memory, one per reader.
         retries: how often a URL is asked again after a broken connection, or an HTTP status 429, 502, 503
             or 504.
         retry_after: seconds that a server's Retry-After may make a scan wait; a longer one ends the retries.
@@ -76,6 +77,7 @@ class Fetching:
 
     timeout: float = 20.0
     total_timeout: float = 120.0
+    max_download: int = 256 << 20
     retries: int = 2
     retry_after: float = 60.0
     per_host: int = 2
@@ -91,6 +93,8 @@ class Fetching:
         return {name: getattr(self, name) for name in names}
 
     def _check_fetching(self) -> None:
+        if self.max_download < 1:
+            raise UsageError("max_download is at least 1")
         if self.per_host < 1 or self.retries < 0 or not 0 <= self.retry_after < math.inf:
             raise UsageError("per_host is at least 1, retries and retry_after at least 0")
         for name, seconds in (("timeout", self.timeout), ("total_timeout", self.total_timeout)):
@@ -153,6 +157,10 @@ class ScanConfig(Reading, Fetching):
     memory_limit: int = 2048
     command: tuple[str, ...] = ()
     private: bool = False
+
+    def largest_download(self) -> tuple[int, str]:
+        """Bytes that a download may have, and the option that says so."""
+        return min((self.max_bytes, "--max-bytes"), (self.max_download, "--max-download"))
 
     def limits(self) -> dict[str, Any]:
         """What decides, besides a picture itself, whether it has a score and what else is read of it."""

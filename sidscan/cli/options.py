@@ -127,6 +127,7 @@ def _limits() -> tuple[Decorator, ...]:
             metavar="SECONDS",
             help="A URL may take so long in all, redirects and retries included.",
         ),
+        _at_most("--max-download", 256 << 20, "Downloads of more bytes fail (too_large).", "256 MiB"),
         click.option(
             "--retries",
             type=click.IntRange(min=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,40 +13,41 @@ if TYPE_CHECKING:
     import httpx
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # of zlib: which header to expect
+_PIECE = 1 << 20  # bytes that are unpacked at a time: one packet may hold a thousand times its own
+_TELLING = 1 << 16  # bytes that may unpack to nothing before another format is out of the question
 
 
-def read(response: httpx.Response, limit: int) -> bytes:
-    """The whole body, without the coding it may have travelled in.
+def read(response: httpx.Response, limit: int, option: str = "--max-download") -> bytes:
+    """The whole body, without the coding it may have travelled in; it is held in memory once.
 
     Args:
         limit: bytes, of the body as sent and as unpacked.
+        option: what would raise the limit.
 
     Raises:
         TooLarge: found out before reading where the server states the length, else on the way.
         Incomplete: it ended before its stated length, last chunk or checksum.
         BadAnswer: a coding that was not asked for.
     """
-    _check_length(response.headers.get("content-length", ""), limit)
+    stated = response.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated) > limit:
+        raise _too_large(limit, option)
     coding = response.headers.get("content-encoding", "").strip().lower()
     unpack = _unpacker(coding)
-    body, sent = bytearray(), 0
+    body, sent = io.BytesIO(), 0  # its value is no copy, as that of a bytearray would be
     for chunk in _chunks(response):
         sent += len(chunk)
-        body += unpack(chunk, limit + 1 - len(body)) if unpack else chunk
-        if max(sent, len(body)) > limit:
-            raise _too_large(limit)
+        for piece in unpack(chunk) if unpack else (chunk,):
+            body.write(piece)
+            if max(sent, body.tell()) > limit:
+                raise _too_large(limit, option)
     if unpack:
         unpack.finish()
-    return bytes(body)
+    return body.getvalue()
 
 
-def _check_length(stated: str, limit: int) -> None:
-    if stated.isdecimal() and int(stated) > limit:
-        raise _too_large(limit)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"larger than {limit} bytes; raise the limit with --max-bytes")
+def _too_large(limit: int, option: str) -> TooLarge:
+    return TooLarge(f"larger than {limit} bytes; raise the limit with {option}")
 
 
 def _chunks(response: httpx.Response) -> Iterator[bytes]:
@@ -81,21 +83,26 @@ class _Unpacker:
         self._zlib = zlib.decompressobj(self._formats.pop(0))
         self._first = b""
 
-    def __call__(self, data: bytes, most: int) -> bytes:
-        """At most ``most`` bytes, unpacked; what more there might be is too much for the caller anyway."""
-        try:
-            self._first += data if self._formats else b""
-            unpacked = self._zlib.decompress(data, most)
-        except zlib.error as error:
-            if not self._formats:
-                raise Incomplete(f"the compressed body is damaged: {error}") from error
-            self._zlib, data = zlib.decompressobj(self._formats.pop(0)), self._first
-            return self(data, most)
-        if unpacked:
-            self._formats.clear()
-        if self._zlib.unused_data:
-            raise BadAnswer("bytes follow the end of the compressed body")
-        return unpacked
+    def __call__(self, data: bytes) -> Iterator[bytes]:
+        """What it unpacks to, in one piece or more, of which the first may be empty."""
+        self._first += data if self._formats else b""
+        while True:
+            try:
+                piece = self._zlib.decompress(data, _PIECE)
+            except zlib.error as error:
+                if not self._formats:
+                    raise Incomplete(f"the compressed body is damaged: {error}") from error
+                self._zlib, data = zlib.decompressobj(self._formats.pop(0)), self._first
+                continue
+            if piece or len(self._first) > _TELLING:
+                self._formats.clear()
+                self._first = b""
+            if self._zlib.unused_data:
+                raise BadAnswer("bytes follow the end of the compressed body")
+            yield piece
+            data = self._zlib.unconsumed_tail
+            if not data and len(piece) < _PIECE:  # after a full one zlib may hold more of the same input
+                return
 
     def finish(self) -> None:
         """Raises `Incomplete` unless the end was reached and its checksum right."""

@@ -239,7 +239,7 @@ class Fetcher:
             if response.status_code != HTTPStatus.OK:
                 raise self._refused(response)
             self._check_robots(response)
-            return bodies.read(response, self._config.max_bytes)
+            return bodies.read(response, *self._config.largest_download())
 
     def _opened(self) -> Transport:
         from sidscan.readers.wire import Transport

@@ -5,7 +5,7 @@ FetchError              failed
 |-- AddressRefused      refused    the host is at an address that is not public
 |-- RobotsRefused       refused    X-Robots-Tag forbids it, and --respect-robots was given
 |-- TimedOut            timeout    one of the limits of time was reached
-|-- TooLarge            too_large  more bytes than --max-bytes, as sent or as unpacked
+|-- TooLarge            too_large  more bytes than --max-download or --max-bytes, as sent or as unpacked
 |-- TooManyRedirects    failed
 |-- HttpStatus          failed     an answer other than 200
 |-- Unreachable         failed     no connection, or one that broke

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import pickle
 import re
@@ -161,6 +162,63 @@ def test_a_bomb_never_unfolds(server: Server) -> None:
     assert peak < 5_000_000, "of 50 million"
 
 
+@pytest.mark.parametrize("coding", ["identity", "gzip", "deflate"])
+def test_a_body_is_held_once(server: Server, coding: str) -> None:
+    body = bytes(20_000_000)
+    packed = {"identity": body, "gzip": gzip.compress(body), "deflate": zlib.compress(body)}[coding]
+    server.answers["/a.jpg"] = answer(packed, Content_Encoding=coding)
+    one = fetcher(max_bytes=len(body))
+    one.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+    tracemalloc.start()
+    got = one.get(f"{server.url}/a.jpg").data
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert got == body
+    assert peak < 1.4 * len(body)
+
+
+def test_what_came_of_a_body_that_failed_is_let_go_at_once(server: Server) -> None:
+    server.answers["/a.jpg"] = answer(bytes(20_000_000), length=-1)
+    one = fetcher(max_bytes=19_000_000)
+    gc.disable()  # it would hide an error that holds the body by its traceback, and itself
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            one.get(f"{server.url}/a.jpg")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak > 19_000_000 > 4 * held
+
+
+def test_bytes_that_unpack_to_nothing_take_no_time(server: Server) -> None:
+    """Were all of them kept for a try with another format, each packet would copy them all."""
+    nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 8_000_000  # deflate's empty blocks
+    server.answers["/a.jpg"] = answer(nothing, Content_Encoding="deflate")
+    one = fetcher(max_bytes=len(nothing))
+    tracemalloc.start()
+    with pytest.raises(Incomplete, match="ended early"):
+        one.get(f"{server.url}/a.jpg")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000, "of 40 million"
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        pytest.param({"max_download": 100}, "larger than 100 bytes; .* --max-download", id="of downloads"),
+        pytest.param({"max_bytes": 100}, "larger than 100 bytes; .* --max-bytes", id="of all inputs"),
+        pytest.param({"max_bytes": 200, "max_download": 100}, "100 bytes; .* --max-download", id="both"),
+    ],
+)
+def test_a_limit_of_size_names_its_option(server: Server, limits: dict[str, int], message: str) -> None:
+    server.answers["/a.jpg"] = answer(bytes(101))
+    with pytest.raises(TooLarge, match=message):
+        fetcher(**limits).get(f"{server.url}/a.jpg")
+
+
 @pytest.mark.parametrize(
     ("said", "body"),
     [
@@ -173,6 +231,11 @@ def test_a_bomb_never_unfolds(server: Server) -> None:
         pytest.param(answer(zlib.compress(BODY, wbits=-15), Content_Encoding="deflate"), BODY, id="raw"),
         pytest.param(answer(BODY, Content_Encoding="identity"), BODY, id="identity"),
         pytest.param(answer(bytes(LIMIT)), bytes(LIMIT), id="just as large as allowed"),
+        pytest.param(
+            answer(gzip.compress(bytes(LIMIT)), Content_Encoding="gzip"),
+            bytes(LIMIT),
+            id="as large, unpacked",
+        ),
         pytest.param(answer(), b"", id="empty"),
     ],
 )
