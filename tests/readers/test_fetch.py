@@ -219,6 +219,12 @@ def test_a_limit_of_size_names_its_option(server: Server, limits: dict[str, int]
         fetcher(**limits).get(f"{server.url}/a.jpg")
 
 
+def test_permissions_are_those_that_were_given() -> None:
+    free = {"allow_private": False, "env_proxies": False, "respect_robots": False}
+    assert ScanConfig(inputs=("x",)).permissions() == free
+    assert ScanConfig(inputs=("x",), respect_robots=True).permissions() == free | {"respect_robots": True}
+
+
 @pytest.mark.parametrize(
     ("said", "body"),
     [
