@@ -113,6 +113,7 @@ class ScanConfig(Reading, Fetching):
     Attributes:
         inputs: files, directories and http(s) URLs.
         lists: text files that name one path or URL per line; ``-`` is standard input.
+        null: names in ``lists`` end in a NUL character, which no file's name holds, instead of a line's end.
         models: detectors by name, or paths of checkpoints or of folders of them; empty means RINE 4-class
             where it is installed, else the bundled one.
         encoder: weights of the encoder that checkpoints were trained on, where it is not an installed one.
@@ -138,6 +139,7 @@ class ScanConfig(Reading, Fetching):
 
     inputs: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    null: bool = False
     models: tuple[str, ...] = ()
     encoder: Path | None = None
     calibrated: bool = False

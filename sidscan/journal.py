@@ -46,11 +46,15 @@ class Enumerated(NamedTuple):
         kept: still hold.
         dropped: the input left, changed or is retried, or other models or options score it.
         repeated: inputs that repeat another one of this run.
+        changed: files that are not what they were (size or time of modification).
+        gone: earlier inputs that are none any more.
     """
 
     kept: int
     dropped: int
     repeated: int
+    changed: int = 0
+    gone: int = 0
 
 
 class Journal:
@@ -137,10 +141,12 @@ class Journal:
                 )
                 named += 1
             kept = self._keep(settings, retry_failed)
-            earlier, known = self._db.execute(
-                "SELECT count(*), count(items.name) FROM earlier LEFT JOIN items USING (name)"
+            earlier, known, scored, changed = self._db.execute(
+                """SELECT count(DISTINCT e.name), count(DISTINCT items.name), total(e.status = 'scored'),
+                count(DISTINCT iif(items.stamp != e.stamp, e.name, NULL))
+                FROM earlier AS e LEFT JOIN items USING (name)"""
             ).fetchone()
-            if earlier and not known:
+            if scored and not known:
                 raise OutputError(
                     f"{self.path} is the record of another run: none of its {earlier} inputs is among yours",
                     "Choose another --out or --journal, or forget that run with --fresh.",
@@ -151,7 +157,8 @@ class Journal:
                 dataclasses.astuple(settings),
             )
             self._db.execute("DROP TABLE earlier")
-        return Enumerated(kept, max(0, current - kept), named - self.counts().enumerated)
+        repeated = named - self.counts().enumerated
+        return Enumerated(kept, max(0, current - kept), repeated, changed, earlier - known)
 
     def forget_retired(self) -> None:
         """Give up earlier findings that hold no longer."""

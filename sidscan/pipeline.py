@@ -97,9 +97,12 @@ def open_scan(config: ScanConfig) -> Scan:
     calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
+        if journal.header().get("private"):  # once said, it holds for the whole record
+            config = replace(config, private=True)
         settings = scoring.settings(config, runtime, calibrations)
         enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
         facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
+        facts["private"] = config.private
         journal.note(facts | {"sessions": _sessions(config, journal.header().get("sessions", []))})
     except BaseException:
         journal.close()

@@ -94,6 +94,8 @@ def test_every_session_of_a_run_is_in_its_report(
     assert "first-host" not in text
     assert "second-host" not in text
     assert '"--model"' not in text
+    assert sidscan(*arguments).code == 0
+    assert "second-host" not in out.read_text(), "what was private once stays so"
     assert sidscan(*arguments, "--fresh").code == 0
     assert len(run_of(out)["sessions"]) == 1
 

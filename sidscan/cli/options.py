@@ -37,6 +37,11 @@ def inputs() -> Decorator:
             help="Read paths or URLs from FILE, one per line; '-' is standard input. "
             "Lines that start with # are left out. Repeatable.",
         ),
+        click.option(
+            "--null",
+            is_flag=True,
+            help="Names in lists end in a NUL character, as `find -print0` writes them, not with the line.",
+        ),
         click.option("--hidden", is_flag=True, help="Look into hidden files and folders too."),
     )
 

@@ -19,6 +19,7 @@ from sidscan.records import Counts, Finding, Status
 from sidscan.terminal import Say, bar_stream
 
 if TYPE_CHECKING:
+    from sidscan.journal import Enumerated
     from sidscan.pipeline import Scan
 
 
@@ -74,6 +75,9 @@ def command(
     say = words.saying(quiet)
 
     config = ScanConfig(journal=journal, exclude=own_files, command=("sidscan", *sys.argv[1:]), **choices)
+    for writer in writers:
+        if writer.altered():  # it will be replaced, and that it was altered must not go unsaid
+            words.say(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
     with reports.reserved(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
             announce(run, say)
@@ -108,9 +112,18 @@ def announce(run: Scan, say: Say) -> None:
     if earlier.kept:
         say(f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
     if earlier.dropped:
-        why = "inputs, models or options changed, or reading is tried again"
-        say(f"{earlier.dropped} earlier findings are dropped: {why}")
+        why = [f"{number} {what}" for number, what in _reasons(earlier) if number]
+        say(f"{earlier.dropped} earlier findings are dropped: {', '.join(why)}")
         say("  (until this run is complete, the former models and options find them again)")
+
+
+def _reasons(earlier: Enumerated) -> tuple[tuple[int, str], ...]:
+    other = earlier.dropped - earlier.changed - earlier.gone
+    return (
+        (earlier.changed, "files changed since"),
+        (earlier.gone, "inputs are gone, or not named any more"),
+        (other, "of other models or options, or read again"),
+    )
 
 
 def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
-from sidscan.errors import OutputError
+from sidscan.errors import OutputError, UsageError
 from sidscan.files import open_file, real, remove_leftovers, replacing, sha256_of
 from sidscan.records import Record
 from sidscan.reports import hashes, places
@@ -42,6 +42,17 @@ class Report(ABC):
             return ()
         path = Path(self.out)
         return (path, hashes.hash_file(path), places.lock_file(path))
+
+    def altered(self) -> bool:
+        """Whether a report is there already and is not what the hash file beside it states."""
+        path = Path(self.out)
+        if self.out == STDOUT or not _has_hash_file(path):
+            return False
+        try:
+            with open_file(path) as file:
+                return sha256_of(file) != hashes.read(hashes.hash_file(path), path.name)
+        except (OSError, UsageError):
+            return False
 
     def place(self) -> str:
         """Where it is and what stands beside it, in words, once it is written."""

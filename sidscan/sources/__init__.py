@@ -25,7 +25,7 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
             raise UsageError("'-' is not a picture", "To read names from standard input, use --list -")
         yield from named(name, config, own, required=True)
     for source in config.lists:
-        for name in lists.lines(source):
+        for name in lists.lines(source, config.null):
             yield from named(name, config, own, required=False)
 
 

@@ -14,23 +14,29 @@ from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.urls import public
 
+_LONGEST_NAME = 1 << 16  # bytes
 
-def lines(source: str) -> Iterator[str]:
+
+def lines(source: str, null: bool = False) -> Iterator[str]:
     """Names in a list; blank lines and lines that start with ``#`` are left out, as is a byte order mark.
 
     Paths are bytes on most systems: a line that is not UTF-8 is kept through surrogate escapes.
 
+    Args:
+        null: names end in a NUL character instead of a line's end, and none is left out.
+
     Raises:
-        UsageError: the list can't be read.
+        UsageError: the list can't be read, or is none.
     """
+    names = _ended_by_null if null else _names
     if source == "-":
         if sys.stdin is None:
             raise UsageError("there is no standard input to read names from", "Use --list FILE.")
-        yield from _names(sys.stdin.buffer)
+        yield from names(sys.stdin.buffer)
         return
     try:
         with Path(source).open("rb") as file:
-            yield from _names(file)
+            yield from names(file)
     except OSError as error:
         raise UsageError(
             f"can't read the list {source}: {error.strerror}", "Check the path after --list."
@@ -57,6 +63,22 @@ def url_item(name: str) -> Item:
 
 def _names(file: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(file):
+        if b"\0" in line:  # a picture, say
+            raise UsageError(
+                "this is no list of lines: it holds NUL characters",
+                "Names that end in NUL, as `find -print0` writes them, are read with --null.",
+            )
         name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
         if name.strip() and not name.startswith("#"):
             yield name
+
+
+def _ended_by_null(file: BinaryIO) -> Iterator[str]:
+    rest = b""
+    while chunk := file.read(1 << 16):
+        *names, rest = (rest + chunk).split(b"\0")
+        yield from (os.fsdecode(name) for name in names if name)
+        if len(rest) > _LONGEST_NAME:
+            raise UsageError("this is no list of names that end in NUL", "Leave --null out.")
+    if rest:
+        yield os.fsdecode(rest)

@@ -222,7 +222,7 @@ def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> N
     assert "3 findings kept from an earlier run" in again.err
     assert "dropped" not in again.err
     other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
-    assert "3 earlier findings are dropped: inputs, models or options changed" in other.err
+    assert "3 earlier findings are dropped: 3 of other models or options, or read again" in other.err
 
 
 def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:

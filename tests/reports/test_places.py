@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from findings import FAILED, SCORED, journal_of, rendered
+from pictures import folder
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.reports import FORMATS, report, reserved, write
@@ -237,6 +238,18 @@ def test_a_hash_file_is_kept_up_to_date(tmp_path: Path) -> None:
         reserved([report(str(out), hashed=True)]),
     ):
         pass
+
+
+def test_that_a_report_was_altered_does_not_go_unsaid(sidscan: Run, tmp_path: Path) -> None:
+    folder(tmp_path / "images", count=1)
+    scan_them = ("scan", tmp_path / "images", "--out", tmp_path / "r.csv", "--hash-file")
+    assert "warning" not in sidscan(*scan_them).err
+    assert "warning" not in sidscan(*scan_them).err
+    report_file = tmp_path / "r.csv"
+    report_file.write_bytes(report_file.read_bytes().replace(b"scored", b"failed"))
+    ended = sidscan(*scan_them)
+    assert ended.err.startswith(f"warning: {report_file} was changed after it was hashed")
+    assert "warning" not in sidscan(*scan_them).err
 
 
 def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:

@@ -100,7 +100,6 @@ def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(b"a\x00b", id="NUL, as from find -print0"),
         pytest.param(b"x" * 300, id="longer than a name may be"),
         pytest.param(b"y/" * 3000, id="longer than a path may be"),
     ],
@@ -109,6 +108,18 @@ def test_impossible_names_are_items_too(tmp_path: Path, line: bytes) -> None:
     names = tmp_path / "names.txt"
     names.write_bytes(line + b"\n")
     assert _items(lists=(str(names),)) == [Item(line.decode())]
+
+
+def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Path) -> None:
+    names = tmp_path / "names"
+    names.write_bytes(b"/a\nb.jpg\0/# c.jpg\0" + b"/" + b"d" * 4000 + b"\0/e.jpg")
+    found = [item.name for item in _items(lists=(str(names),), null=True)]
+    assert found == ["/a\nb.jpg", "/# c.jpg", "/" + "d" * 4000, "/e.jpg"]
+    with pytest.raises(UsageError, match="holds NUL characters"):
+        _items(lists=(str(names),))
+    names.write_bytes(b"/a.jpg\n" * 20_000)
+    with pytest.raises(UsageError, match="no list of names that end in NUL"):
+        _items(lists=(str(names),), null=True)
 
 
 def test_addresses_that_nothing_fetches_are_skipped() -> None:
