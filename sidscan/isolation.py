@@ -10,6 +10,7 @@ malicious file has taken over can lie, but not stop the scan or make a record th
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import time
@@ -209,9 +210,17 @@ def _facts(tree: dict[str, Any]) -> Facts:
             latitude=_degrees(exif.get("latitude")),
             longitude=_degrees(exif.get("longitude")),
             orientation=_number(exif.get("orientation")),
-            tags={str(name): value for name, value in exif.get("tags", {}).items()},
+            tags={str(name): _plain(value) for name, value in exif.get("tags", {}).items()},
         ),
     )
+
+
+def _plain(value: Any) -> Any:
+    """A tag's value: a scalar or a list of them, as `readers.exif` makes it; no deep tree, no infinity."""
+    for one in value if isinstance(value, list) else (value,):
+        if not isinstance(one, (str, int, float)) or (isinstance(one, float) and not math.isfinite(one)):
+            raise ValueError("tag")
+    return value
 
 
 def _number(value: Any) -> int | None:

@@ -478,6 +478,8 @@ GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256
         {"facts": {**GOOD, "exif": {"make": "x" * 100_000}}},
         {"facts": {**GOOD, "exif": {"latitude": 1000}}},
         {"facts": {**GOOD, "exif": {"tags": [1]}}},
+        {"facts": {**GOOD, "exif": {"tags": {"a": float("inf")}}}},
+        {"facts": {**GOOD, "exif": {"tags": {"a": [[1]]}}}},
         {"facts": {**GOOD, "exif": None}},
         {"facts": None},
         {"facts": GOOD, "order": [0] * 9},

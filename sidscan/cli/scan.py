@@ -112,18 +112,20 @@ def announce(run: Scan, say: Say) -> None:
     if earlier.kept:
         say(f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
     if earlier.dropped:
-        why = [f"{number} {what}" for number, what in _reasons(earlier) if number]
-        say(f"{earlier.dropped} earlier findings are dropped: {', '.join(why)}")
-        say("  (until this run is complete, the former models and options find them again)")
+        _announce_dropped(earlier, say)
 
 
-def _reasons(earlier: Enumerated) -> tuple[tuple[int, str], ...]:
-    other = earlier.dropped - earlier.changed - earlier.gone
-    return (
+def _announce_dropped(earlier: Enumerated, say: Say) -> None:
+    other = max(0, earlier.dropped - earlier.changed - earlier.gone)
+    reasons = (
         (earlier.changed, "files changed since"),
         (earlier.gone, "inputs are gone, or not named any more"),
         (other, "of other models or options, or read again"),
     )
+    why = ", ".join(f"{number} {what}" for number, what in reasons if number)
+    say(f"{earlier.dropped} earlier findings are dropped: {why}")
+    if other:
+        say("  (until this run is complete, the former models and options find theirs again)")
 
 
 def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:

@@ -188,7 +188,8 @@ def _why_unidentified(data: bytes) -> str:
         return "the file is empty"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _heif_available():
         return "HEIC needs one package more: pip install pillow-heif"
-    return f"not a picture of a supported format, or damaged at its start ({', '.join(FORMATS)}, HEIC)"
+    known = ", ".join((*FORMATS, "HEIC") if _heif_available() else FORMATS)
+    return f"not a picture of a supported format, or damaged at its start ({known})"
 
 
 def _drop_misleading_text(image: Image.Image) -> None:
