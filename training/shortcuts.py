@@ -9,13 +9,14 @@ all. Ten crops, as the card has it.
 
 Windows are 224 to 320 px a side and a view is 224, so many a smaller copy gets padded with zeros, and its
 ten crops become one. Those are told apart from the ones that still fill a view; of the latter, a smaller
-copy also shows more of the picture in every crop.
+copy also shows more of the picture in every crop. Windows that are in JPEG files have their 8x8 grid where
+the picture's was, and are saved again on the same one.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -142,27 +143,47 @@ def unseen_by(windows: Sequence[Window], seen: Sequence[frozenset[str]]) -> dict
 
 
 def table(
-    windows: Sequence[Window], logits: NDArray[np.float64], padded: NDArray[np.bool_], threshold: float
+    windows: Sequence[Window],
+    logits: NDArray[np.float64],
+    groups: Mapping[str, NDArray[np.bool_]],
+    threshold: float,
 ) -> pd.DataFrame:
-    """A row per treatment, label and whether views were padded: logits (windows, 1 + treatments)."""
+    """A row per treatment, label and group that has windows.
+
+    Args:
+        logits: (windows, 1 + treatments), the first as they are.
+        groups: which windows belong to it, after every treatment: (windows, treatments) by name.
+    """
     synthetic = np.array([window.synthetic for window in windows])
     rows = []
     for place, treatment in enumerate(TREATMENTS):
         for label, side in zip(LABELS, (~synthetic, synthetic), strict=True):
-            for views, group in (("filled", ~padded[:, place]), ("padded", padded[:, place])):
-                some = side & group
+            for name, group in groups.items():
+                some = side & group[:, place]
                 if some.any():
                     found = change(logits[some, 0], logits[some, place + 1], threshold)
-                    names = {"treatment": treatment, "label": label, "views": views}
+                    names = {"treatment": treatment, "label": label, "group": name}
                     rows.append({**names, **asdict(found), "crossed": found.crossed})
     return pd.DataFrame(rows)
 
 
-def is_padded(corpus: Path, windows: Sequence[Window]) -> NDArray[np.bool_]:
-    """Whether a treated window is smaller than a view, (windows, treatments)."""
-    sides = [decode(corpus, window).shape[:2] for window in windows]
+def groups_of(corpus: Path, windows: Sequence[Window]) -> dict[str, NDArray[np.bool_]]:
+    """Groups of windows by what their views are made of and by the file they are in.
+
+    Padded views are those of a treated window that is smaller than a view. Windows in JPEG files keep the
+    coefficients of the picture they were cut from; all others are in lossless files.
+    """
     factors = [float(name.split("-")[1]) if name.startswith("size-") else 1.0 for name in TREATMENTS]
-    return np.array([[min(round(s * f) for s in side) < SIDE for f in factors] for side in sides])
+    sides = [decode(corpus, window).shape[:2] for window in windows]
+    padded = np.array([[min(round(s * f) for s in side) < SIDE for f in factors] for side in sides])
+    jpeg = np.array([[window.file.endswith(".jpg")] * len(factors) for window in windows])
+    return {
+        "all": np.ones_like(jpeg),
+        "filled": ~padded,
+        "padded": padded,
+        "in-jpeg": jpeg,
+        "in-lossless": ~jpeg,
+    }
 
 
 def open_weights(folds: Path | None, windows: Sequence[Window]) -> tuple[list[Path], dict[str, int]]:
@@ -206,7 +227,7 @@ def main(corpus: Path, out: Path, folds: Path | None, count: int, at_most: int, 
     networks = [load(file)[:2] for file in files]
     scorer = Scorer(corpus, networks, places, [as_is, *TREATMENTS.values()])
     logits = np.array(in_processes(scorer, windows, workers, "score"))
-    rows = table(windows, logits, is_padded(corpus, windows), _shipped().threshold)
+    rows = table(windows, logits, groups_of(corpus, windows), _shipped().threshold)
     numbers = {
         label: _size([w for w in windows if w.synthetic is (label == "synthetic")]) for label in LABELS
     }

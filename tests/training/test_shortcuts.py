@@ -30,8 +30,9 @@ def corpus(tmp_path: Path) -> Path:
     """Two photographs that stay larger than a view at 0.9, and two synthetic pictures that don't."""
     rows = ["file,label,generator,kind,repo,license"]
     for number, (label, side) in enumerate([("real", 260), ("synthetic", 240)] * 2):
-        name = f"{label}-{number}.webp"
-        (tmp_path / name).write_bytes(encoded(photo(side, side, number), "WEBP", lossless=True))
+        name = f"{label}-{number}.{'jpg' if number == 0 else 'webp'}"
+        kind = {"picture_format": "JPEG"} if number == 0 else {"picture_format": "WEBP", "lossless": True}
+        (tmp_path / name).write_bytes(encoded(photo(side, side, number), **kind))
         rows.append(f"{name},{label},some,some,o/r{number},CC0")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     return tmp_path
@@ -92,14 +93,14 @@ def test_saving_keeps_the_size_and_png_keeps_the_pixels() -> None:
     assert TREATMENTS["size-0.7"](pixels).shape == (28, 42, 3)
 
 
-def test_padded_views_are_told_apart() -> None:
+def test_groups_are_told_apart() -> None:
     pool = [*windows_of("a", 2, False), *windows_of("b", 1, True)]
     logits = np.zeros((3, 1 + len(TREATMENTS)))
     logits[0, -1] = 2.0
     padded = np.zeros((3, len(TREATMENTS)), bool)
     padded[0, -1] = True
-    rows = table(pool, logits, padded, threshold=0.5)
-    last = rows[rows["treatment"] == list(TREATMENTS)[-1]].set_index(["label", "views"])
+    rows = table(pool, logits, {"filled": ~padded, "padded": padded}, threshold=0.5)
+    last = rows[rows["treatment"] == list(TREATMENTS)[-1]].set_index(["label", "group"])
     assert set(last.index) == {("real", "filled"), ("real", "padded"), ("synthetic", "filled")}
     assert last.loc[("real", "padded"), "logit"] == 2.0
     assert last.loc[("real", "filled"), "logit"] == 0.0
@@ -116,9 +117,11 @@ def test_the_shipped_weights_are_measured_and_said_to_have_seen_all(corpus: Path
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["synthetic"] == {"windows": 2, "repositories": 2}
     assert found["held_out"] is False
-    rows = {(row["treatment"], row["label"], row["views"]): row for row in found["changes"]}
+    rows = {(row["treatment"], row["label"], row["group"]): row for row in found["changes"]}
     assert rows["png", "real", "filled"]["logit"] == 0.0
     assert rows["jpeg-75", "real", "filled"]["logit"] > 0.0
+    assert (rows["png", "real", "in-jpeg"]["n"], rows["png", "real", "in-lossless"]["n"]) == (1, 1)
+    assert rows["png", "synthetic", "in-lossless"]["n"] == rows["png", "synthetic", "all"]["n"] == 2
     assert ("size-0.9", "real", "filled") in rows
     assert ("size-0.9", "synthetic", "padded") in rows
     assert ("size-0.5", "real", "padded") in rows
