@@ -7,11 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
+from sidscan.sources.paths import SIGNATURE_BYTES, has_signature
 from sidscan.urls import public
 
 _LONGEST_NAME = 1 << 16  # bytes
@@ -32,7 +34,9 @@ def lines(source: str, null: bool = False) -> Iterator[str]:
     if source == "-":
         if sys.stdin is None:
             raise UsageError("there is no standard input to read names from", "Use --list FILE.")
-        yield from names(sys.stdin.buffer)
+        yield from names(
+            BufferedReader(cast(RawIOBase, sys.stdin.buffer))
+        )  # which may be anything that reads
         return
     try:
         with Path(source).open("rb") as file:
@@ -61,19 +65,26 @@ def url_item(name: str) -> Item:
     return Item(public(name), kind=Kind.URL)
 
 
-def _names(file: BinaryIO) -> Iterator[str]:
+def _check_lines(head: bytes) -> None:
+    """A picture named after --list by mistake would be half a million names."""
+    if has_signature(head[:SIGNATURE_BYTES]):
+        raise UsageError("the list is a picture", "Name pictures without --list.")
+    if b"\0" in head and b"\n" not in head:
+        raise UsageError(
+            "the names in the list end in NUL characters, not with lines",
+            "Read what `find -print0` writes with --null.",
+        )
+
+
+def _names(file: BufferedReader) -> Iterator[str]:
+    _check_lines(file.peek())
     for number, line in enumerate(file):
-        if b"\0" in line:  # a picture, say
-            raise UsageError(
-                "this is no list of lines: it holds NUL characters",
-                "Names that end in NUL, as `find -print0` writes them, are read with --null.",
-            )
         name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
         if name.strip() and not name.startswith("#"):
             yield name
 
 
-def _ended_by_null(file: BinaryIO) -> Iterator[str]:
+def _ended_by_null(file: BufferedReader) -> Iterator[str]:
     rest = b""
     while chunk := file.read(1 << 16):
         *names, rest = (rest + chunk).split(b"\0")

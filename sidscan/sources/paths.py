@@ -15,7 +15,7 @@ _SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff"),
     *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
 )
-_SIGNATURE_BYTES = 16
+SIGNATURE_BYTES = 16
 UNLISTED = "the folder can't be listed: "
 NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
 
@@ -84,7 +84,7 @@ def _looks_like_picture(name: str) -> bool:
         return True
     try:
         with open_file(name) as file:  # it may have become a pipe, which would hold up the scan
-            head = file.read(_SIGNATURE_BYTES)
+            head = file.read(SIGNATURE_BYTES)
     except OSError:
         return True  # reading it will say why, in its row
     return has_signature(head)

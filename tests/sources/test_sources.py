@@ -100,6 +100,7 @@ def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        pytest.param(b"a\x00b", id="NUL"),
         pytest.param(b"x" * 300, id="longer than a name may be"),
         pytest.param(b"y/" * 3000, id="longer than a path may be"),
     ],
@@ -112,14 +113,23 @@ def test_impossible_names_are_items_too(tmp_path: Path, line: bytes) -> None:
 
 def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Path) -> None:
     names = tmp_path / "names"
+    names.write_bytes(b"/a b.jpg\0/c.jpg\0")
+    with pytest.raises(UsageError, match="end in NUL characters"):
+        _items(lists=(str(names),))
     names.write_bytes(b"/a\nb.jpg\0/# c.jpg\0" + b"/" + b"d" * 4000 + b"\0/e.jpg")
     found = [item.name for item in _items(lists=(str(names),), null=True)]
     assert found == ["/a\nb.jpg", "/# c.jpg", "/" + "d" * 4000, "/e.jpg"]
-    with pytest.raises(UsageError, match="holds NUL characters"):
-        _items(lists=(str(names),))
     names.write_bytes(b"/a.jpg\n" * 20_000)
     with pytest.raises(UsageError, match="no list of names that end in NUL"):
         _items(lists=(str(names),), null=True)
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_is_no_list(tmp_path: Path, picture_format: str) -> None:
+    picture = tmp_path / "picture"
+    picture.write_bytes(encoded(photo(64, 64), picture_format))
+    with pytest.raises(UsageError, match="the list is a picture"):
+        _items(lists=(str(picture),))
 
 
 def test_addresses_that_nothing_fetches_are_skipped() -> None:
