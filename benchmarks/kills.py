@@ -198,40 +198,51 @@ def main() -> int:
             "seconds": {"undisturbed": round(calm_seconds, 1), "killed": round(seconds, 1)},
             "rows": by_status(rows(outs["calm"][0])),
         }
-        total = tally.kills.total()
-        verdicts.check(
-            "all kills hit a running scan",
-            total == options.kills and not tally.ended and not tally.kills["parent, missed its reports"],
-            f"{total} kills: {dict(tally.kills)}; sessions that ended by themselves: {tally.ended or 'none'}",
-        )
-        verdicts.check(
-            "both scans end as documented",
-            (calm.returncode, last.returncode) == (3, 3),
-            f"exit codes {calm.returncode} and {last.returncode}",
-        )
-        for table, tree in zip(outs["calm"], outs["torn"], strict=True):
-            one, other = rows(table), rows(tree)
-            found = differences(one, other)
-            verdicts.check(
-                f"{table.suffix} rows equal those of the undisturbed scan",
-                not found and len(one) == options.pictures,
-                f"{len(one)} rows, {len(found)} differ {found[:3] or ''}",
-            )
-        verdicts.check(
-            f"no worker outlives its parent by more than {_LINGER:g} s",
-            max(tally.orphans) <= _LINGER,
-            f"{max(tally.orphans):.1f} s at most",
-        )
-        left = sorted(path.name for path in outs["torn"][0].parent.iterdir())
-        expected = sorted(path.name for path in outs["calm"][0].parent.iterdir())
-        verdicts.check("nothing is left that a calm scan does not leave", left == expected, ", ".join(left))
-        verdicts.check(
-            "no row that was durable is lost or made again",
-            not tally.remade and tally.integrity == {"ok"},
-            f"{len(tally.remade)} of {tally.durable} {tally.remade[:2] or ''}; "
-            f"the record's integrity: {', '.join(sorted(tally.integrity))}",
-        )
+        _judge(verdicts, tally, options, outs, (calm.returncode, last.returncode))
     return verdicts.end(options.out)
+
+
+def _judge(
+    verdicts: Verdicts,
+    tally: Tally,
+    options: argparse.Namespace,
+    outs: dict[str, list[Path]],
+    codes: tuple[int, int],
+) -> None:
+    """What was promised, beside what was seen."""
+    total = tally.kills.total()
+    verdicts.check(
+        "all kills hit a running scan",
+        total == options.kills and not tally.ended and not tally.kills["parent, missed its reports"],
+        f"{total} kills: {dict(tally.kills)}; sessions that ended by themselves: {tally.ended or 'none'}",
+    )
+    verdicts.check(
+        "both scans end as documented",
+        codes == (3, 3),
+        f"exit codes {codes[0]} and {codes[1]}",
+    )
+    for table, tree in zip(outs["calm"], outs["torn"], strict=True):
+        one, other = rows(table), rows(tree)
+        found = differences(one, other)
+        verdicts.check(
+            f"{table.suffix} rows equal those of the undisturbed scan",
+            not found and len(one) == options.pictures,
+            f"{len(one)} rows, {len(found)} differ {found[:3] or ''}",
+        )
+    verdicts.check(
+        f"no worker outlives its parent by more than {_LINGER:g} s",
+        max(tally.orphans) <= _LINGER,
+        f"{max(tally.orphans):.1f} s at most",
+    )
+    left = sorted(path.name for path in outs["torn"][0].parent.iterdir())
+    expected = sorted(path.name for path in outs["calm"][0].parent.iterdir())
+    verdicts.check("nothing is left that a calm scan does not leave", left == expected, ", ".join(left))
+    verdicts.check(
+        "no row that was durable is lost or made again",
+        not tally.remade and tally.integrity == {"ok"},
+        f"{len(tally.remade)} of {tally.durable} {tally.remade[:2] or ''}; "
+        f"the record's integrity: {', '.join(sorted(tally.integrity))}",
+    )
 
 
 if __name__ == "__main__":

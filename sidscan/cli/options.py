@@ -75,7 +75,7 @@ def isolation() -> Decorator:
 def limits() -> Decorator:
     """What a picture may be at most; each limit is told on its header."""
     return stack(
-        _at_most("--max-bytes", 1 << 30, "Files and downloads of more bytes fail (too_large).", "1 GiB"),
+        _at_most("--max-bytes", 1 << 30, "Files, and downloads, of more bytes fail (too_large).", "1 GiB"),
         _at_most("--max-pixels", Reading.max_pixels, "Pictures of more pixels fail (too_many_pixels)."),
         _at_most("--max-side", Reading.max_side, "Pictures with a longer side, in pixels, fail (too_long)."),
         _at_most(
@@ -132,7 +132,7 @@ def _limits() -> tuple[Decorator, ...]:
             metavar="SECONDS",
             help="A URL may take so long in all, redirects and retries included.",
         ),
-        _at_most("--max-download", 256 << 20, "Downloads of more bytes fail (too_large).", "256 MiB"),
+        _at_most("--max-download", 256 << 20, "The same for downloads alone.", "256 MiB"),
         click.option(
             "--retries",
             type=click.IntRange(min=0),
@@ -334,7 +334,7 @@ def output() -> Decorator:
         click.option(
             "--private",
             is_flag=True,
-            help="Leave host name, command line and current folder out of reports and record.",
+            help="Leave host name, command line and current folder out of reports and record, from now on.",
         ),
         click.option("--retry-failed", is_flag=True, help="Read inputs again that failed in an earlier run."),
         click.option(

@@ -249,6 +249,8 @@ def _lacks_scans(data: bytes) -> bool:
         if kind == _SOF2 and not components and len(body) > 5:
             components = body[5]
             missing = {(body[i], part) for i in range(6, len(body), 3) for part in (0, 1)}
+        elif kind == _SOS and not components:
+            return False  # not progressive: there is one scan of all, or one per component
         elif kind == _SOS and body and len(body) == 4 + 2 * body[0]:
             first, last, low = body[-3], body[-2], body[-1] & 15
             if low == 0:
