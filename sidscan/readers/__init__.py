@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sidscan.config import Reading, ScanConfig
@@ -66,7 +67,7 @@ def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sa
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handler.
     """
     try:
-        picture = decode.decode(data, reading)
+        picture = decode.decode(data, reading, partial(views.rows, crops=reading.crops))
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
         facts = replace(facts, flags=(*picture.flags, *views.flags(picture)))
         cut = views.cut(picture, reading.crops)

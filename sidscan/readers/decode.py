@@ -23,7 +23,8 @@ import importlib.util
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import Reading
+from sidscan.readers import bands
+from sidscan.readers.bands import Band
 from sidscan.readers.limits import TooManyPixels, check_size
 
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
@@ -57,11 +60,17 @@ class UnsupportedPicture(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture; pixels become RGB only where a view looks (`window`)."""
+    """A decoded picture; pixels become RGB only where a view looks (`window`).
+
+    Attributes:
+        image: Pillow's; where there are bands, it is not loaded yet.
+        bands: the rows that were decoded, where these are not all.
+    """
 
     image: Image.Image
     format: str
     flags: tuple[str, ...]
+    bands: tuple[Band, ...] = ()
 
     @property
     def width(self) -> int:
@@ -81,17 +90,31 @@ class Picture:
         canvas = np.zeros((side, side, 3), dtype=np.uint8)
         x0, y0 = max(left, 0), max(top, 0)
         x1, y1 = min(left + side, self.width), min(top + side, self.height)
-        part = np.asarray(self.image.crop((x0, y0, x1, y1)).convert("RGB"))
+        part = np.asarray(self.part(x0, y0, x1, y1).convert("RGB"))
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = part
         return canvas
+
+    def part(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
+        """A rectangle within the picture, in its own mode."""
+        for band in self.bands:
+            if band.rows.start <= top and bottom <= band.rows.stop:
+                pixels = band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
+                return Image.fromarray(pixels if self.image.mode == "RGB" else pixels[..., 0])
+        return self.image.crop((left, top, right, bottom))  # all of it is decoded where bands don't hold it
 
 
 class Truncated(Exception):
     """A part of the picture is missing."""
 
 
-def decode(data: bytes, reading: Reading = DEFAULT) -> Picture:
-    """Decode a whole picture.
+def decode(
+    data: bytes, reading: Reading = DEFAULT, rows: Callable[[int], Sequence[range]] | None = None
+) -> Picture:
+    """Decode a picture.
+
+    Args:
+        rows: those that will be looked at, by the picture's height; None for all. Others may be left
+            undecoded, which changes nothing else: neither pixels nor flags nor errors.
 
     Raises:
         UnsupportedPicture: no supported format, or pixels without a defined 8-bit reading.
@@ -103,11 +126,14 @@ def decode(data: bytes, reading: Reading = DEFAULT) -> Picture:
     frames = int(getattr(image, "n_frames", 1))
     picture_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
-    image, whole = _loaded(image, data, reading)
+    parts, whole = bands.decode(image, data, rows(image.height)) if rows else None, True
+    if parts is None:
+        image, whole = _loaded(image, data, reading)
     _drop_misleading_text(image)
-    flags = _flags(image, data, frames, bits) + (() if whole else ("truncated",))
+    picture = Picture(image, picture_format, (), parts or ())
+    flags = _flags(picture, data, frames, bits) + (() if whole else ("truncated",))
     _check_samples(image)
-    return Picture(_eight_bit_grey(image, bits), picture_format, flags)
+    return replace(picture, image=_eight_bit_grey(image, bits), flags=flags)
 
 
 @cache
@@ -125,6 +151,7 @@ def warm_up() -> None:
     """Load the readers of all formats, which would else be loaded with the first picture."""
     Image.init()
     _heif_available()
+    bands.available()
 
 
 @cache
@@ -214,7 +241,8 @@ def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     return 16 if any(";16" in str(mode) for mode in modes) else 8
 
 
-def _flags(image: Image.Image, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
+def _flags(picture: Picture, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
+    image = picture.image
     checks = {
         "first_frame": frames > 1,
         "alpha_dropped": image.has_transparency_data,
@@ -222,18 +250,18 @@ def _flags(image: Image.Image, data: bytes, frames: int, bits: int) -> tuple[str
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
         "rotated_by_container": image.format == "HEIF"
         and image.info.get("original_orientation", 1) not in (None, 1),
-        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(image) or _lacks_scans(data)),
+        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(picture) or _lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
 
 
-def _ends_grey(image: Image.Image) -> bool:
+def _ends_grey(picture: Picture) -> bool:
     """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
-    if image.mode not in _NO_DATA:
+    mode, width, height = picture.image.mode, picture.width, picture.height
+    if mode not in _NO_DATA:
         return False
-    left, top = (image.width - 1) // 8 * 8, (image.height - 1) // 8 * 8
-    last = np.asarray(image.crop((left, top, image.width, image.height)))
-    return bool((last == _NO_DATA[image.mode]).all())
+    last = np.asarray(picture.part((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
+    return bool((last == _NO_DATA[mode]).all())
 
 
 def _lacks_scans(data: bytes) -> bool:

@@ -33,6 +33,13 @@ def flags(picture: Picture) -> tuple[str, ...]:
     return ("padded",) if min(picture.width, picture.height) < SIDE else ()
 
 
+def rows(height: int, crops: Crops) -> list[range]:
+    """Rows that `cut` looks at in a picture of that height."""
+    top, bottom, middle = _offsets(height)
+    looked_at = (middle,) if crops == "center" else (top, middle, bottom)
+    return [range(max(first, 0), min(first + SIDE, height)) for first in looked_at]
+
+
 def _places(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[tuple[int, int]]:
     """Left and top of each window in the picture's own coordinates; negative where there is padding."""
     (left, right, middle_x), (top, bottom, middle_y) = columns, rows
