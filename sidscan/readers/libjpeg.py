@@ -13,6 +13,7 @@ and after `PARKED_MOST` of them a process decodes no rows any more.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 import threading
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from PIL import features
 PARKED_MOST = 4  # threads of a process
 OLDEST = (2, 1, 5)  # release of libjpeg-turbo; of older ones nothing was proved, and some skip wrongly
 NONE = range(1)  # warnings
+_SLACK = 32 << 20  # bytes; a thread has a stack of 8 MiB
 _HEADER_OK = 1  # JPEG_HEADER_OK
 _GREYSCALE, _RGB = 1, 2  # JCS_GRAYSCALE, JCS_RGB
 # jpeg_decompress_struct (jpeglib.h) on 64-bit systems, by the version of the interface that a library was
@@ -117,7 +119,7 @@ class Library:
             None where libjpeg meets an error, or other warnings than are expected: something is damaged or
             missing; where memory or threads are short; and where too many threads are parked.
         """
-        if self.parked >= PARKED_MOST or not ranges or ranges[-1].stop != shape[0]:
+        if self.parked >= PARKED_MOST or not ranges or ranges[-1].stop != shape[0] or not _room(shape):
             return None
         task = _Task(self, data, shape, ranges, warnings)
         try:
@@ -213,25 +215,42 @@ _error_exit = _Callback(_park)  # both are kept for ever: a parked thread may st
 _output_message = _Callback(lambda _: None)  # else libjpeg would print its first warning
 
 
+def _room(shape: tuple[int, int, int]) -> bool:
+    """Whether there is memory for all coefficients of a picture (progressive ones take that) and its bands.
+
+    Where memory is short, Python could fail to start a thread, or to park it, in ways that can't be undone.
+    """
+    height, width, channels = shape
+    try:
+        mmap.mmap(-1, 3 * height * width * channels + _SLACK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (MemoryError, OSError):
+        return False
+    return True
+
+
 def pillows() -> Library | None:
     """Pillow's; None where it has another libjpeg, none whose functions can be called, or a doubtful one.
 
     Functions are looked up in Pillow's module and in the libraries that it names, as the system's linker
     does. On Windows, where libjpeg is a part of Pillow's module, none are found.
     """
-    from PIL import _imaging
-
     release = features.version_feature("libjpeg_turbo") if features.check_feature("libjpeg_turbo") else None
     if release is None or _numbers(release) < OLDEST or struct.calcsize("P") != 8:
         return None
     try:
-        module, whole = ctypes.CDLL(_imaging.__file__), ctypes.CDLL(None)
+        module, whole = _module(), ctypes.CDLL(None)
         preloaded = getattr(whole, "jpeg_std_error", None)  # LD_PRELOAD and the like: Pillow uses that one
         if preloaded is not None and _address(preloaded) != _address(module.jpeg_std_error):
             return None
         return Library(module)
     except (AttributeError, OSError, TypeError):
         return None
+
+
+def _module() -> ctypes.CDLL:
+    from PIL import _imaging
+
+    return ctypes.CDLL(_imaging.__file__)
 
 
 def _function(handle: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
