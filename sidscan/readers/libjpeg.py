@@ -7,7 +7,8 @@ than Pillow's own could give other pixels, so there is no search for one.
 libjpeg ends at an error by calling ``error_exit``, which must not return; C programs jump out of it. Python
 can't. So each picture is decoded by a thread of its own, which frees what libjpeg held and then parks in
 ``error_exit`` for ever, while its caller goes on. A parked thread keeps its stack and next to nothing else,
-and after `PARKED_MOST` of them a process decodes no rows any more.
+and after `PARKED_MOST` of them a process decodes no rows any more (pictures that are decoded at the same time
+may each add one).
 """
 
 from __future__ import annotations

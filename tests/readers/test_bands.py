@@ -156,6 +156,25 @@ def test_a_progressive_picture_that_lacks_scans(subsampling: str, scans: int) ->
     assert_same(data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9")
 
 
+def test_the_last_block_is_looked_at_too() -> None:
+    image = photo(300, 904)
+    image.paste((128, 128, 128), (288, 888, 300, 904))
+    data = encoded(image, "JPEG", subsampling=0, quality=100)
+    assert outcome(data, "center", rows=True).flags == ("maybe_truncated",)
+    assert_same(data)
+
+
+@pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
+def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
+    data = jpeg("4:2:0", 300, 2000, **restarts)
+    frame = bands._frame(data)
+    assert frame is not None
+    wanted = frame.aligned([range(900, 1100), range(1999, 2000)])
+    thin, warnings = bands._thinned(data, frame, wanted)
+    assert len(thin) < 0.25 * len(data)
+    assert warnings.start > 50
+
+
 def test_metadata_are_those_of_the_whole_picture() -> None:
     data = encoded(photo(300, 900), "JPEG", exif=exif_block())
     assert "Acme" in outcome(data, "ten", rows=True).exif
