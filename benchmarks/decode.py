@@ -5,14 +5,16 @@
 Pictures are generated, as large as cameras make them, and lie in memory. Every round decodes each of them
 whole and by bands, in turn, and cuts its crops, which must be equal. Figures are medians over the rounds,
 beside the lowest and the highest; ratios are of times in the same round. ``share_of_rows`` is what bands hold
-of a picture.
+of a picture; 1 where it is decoded whole. The C library handles memory as in a scan's worker processes.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
 import statistics
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from PIL import Image
 from record import publish, stamp
 
 from sidscan.config import Crops
+from sidscan.engines.processes import _ALONE as OF_WORKERS
 from sidscan.readers import decode, views
 from sidscan.records import Views
 
@@ -89,6 +92,8 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=92)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if not OF_WORKERS.items() <= os.environ.items():  # it is read when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **OF_WORKERS})
     decode.warm_up()
     figures: dict[str, Any] = {}
     for size, sides in SIZES.items():
