@@ -9,10 +9,10 @@ left out:
   begins is known only when all codes before it were read.
 
 A file is followed to its end, below the last band too: else a picture that ends too early would pass for a
-whole one. Of a centre crop that is nearly half of the time left. Columns are not left out (jpeg_crop_scanline):
-the last block, bottom right, is looked at as well, and entropy decoding takes nine tenths of that time.
-Files that are not as simple as `_frame` asks for, damaged ones, and those that would gain little are left to
-Pillow, which decodes them, or says why not, as if there were no bands.
+whole one. Of a centre crop that is nearly half of the time left. Columns are not left out, as
+jpeg_crop_scanline could: the last block, bottom right, is looked at as well, and entropy decoding takes nine
+tenths of that time. Files that are not as simple as `_frame` asks for, damaged ones, and those that would
+gain little are left to Pillow, which decodes them, or says why not, as if there were no bands.
 """
 
 from __future__ import annotations
