@@ -29,6 +29,7 @@ from sidscan.pipeline import open_scan
 from sidscan.readers import read
 from sidscan.records import Item, Sample
 from sidscan.runtimes.pytorch import PyTorchRuntime
+from sidscan.scoring import score
 
 
 def camera_jpeg(width: int, height: int, seed: int) -> bytes:
@@ -65,9 +66,9 @@ def read_samples(paths: list[Path], cores: int) -> list[Sample]:
 
 def score_samples(samples: list[Sample], runtime: PyTorchRuntime, batch: int) -> None:
     """The model alone, on crops that are already in memory."""
-    crops = np.concatenate([sample.views.crops for sample in samples])
-    for start in range(0, len(crops), batch):
-        runtime.logits(crops[start : start + batch])
+    pictures = max(1, batch // 10)
+    for start in range(0, len(samples), pictures):
+        score(samples[start : start + pictures], runtime, "")
 
 
 def scan(folder: Path, model: str, cores: int) -> None:

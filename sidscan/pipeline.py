@@ -53,7 +53,7 @@ class Scan:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
         with _reader(self.config) as one:
             samples = local.map_ordered(partial(_read, read=one), self.journal.pending(), self.config.workers)
-            for batch in _batches(samples, self.config.batch):
+            for batch in _batches(samples, self.config.batch or self.runtime.batch):
                 findings = scoring.score_once(
                     batch, self.runtime, _now(), self.calibrations, self.journal.of_bytes
                 )
@@ -173,7 +173,7 @@ def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[S
     weight = 0
     for sample in samples:
         batch.append(sample)
-        weight += len(sample.views.crops) if isinstance(sample, Sample) else 1
+        weight += len(set(sample.views.order)) if isinstance(sample, Sample) else 1
         if weight >= crops:
             yield batch
             batch, weight = [], 0

@@ -17,11 +17,12 @@ from sidscan.calibration import Calibration
 from sidscan.config import ScanConfig
 from sidscan.models.detectors import DetectorInfo
 from sidscan.readers.decode import decoder_name
-from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status
+from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status, View, Views
 from sidscan.runtimes import Runtime
 
 Calibrations = Mapping[str, Calibration]  # by model name; a model without one keeps its card's threshold
 _UNCALIBRATED: Calibrations = {}
+_SPARSE = 16  # every how many-th row and column of a crop tells most crops apart
 # Lower bounds of the words, on the score relative to a model's threshold.
 _WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))
 
@@ -89,7 +90,7 @@ def score(
     scanned_at: str,
     calibrations: Calibrations = _UNCALIBRATED,
 ) -> list[Finding]:
-    """Findings of a batch, in its order; all crops of all pictures go through the encoder together."""
+    """Findings of a batch, in its order; all views of all pictures go through the encoder together."""
     samples = [sample for sample in batch if isinstance(sample, Sample)]
     per_picture = iter(_logits(samples, runtime) if samples else ())
     return [
@@ -123,9 +124,28 @@ def _word(margin: float) -> str:
 
 
 def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.float32]]:
-    """Per picture: (its crops, detectors)."""
-    logits = runtime.logits(np.concatenate([sample.views.crops for sample in samples]))
-    return np.split(logits, np.cumsum([len(sample.views.crops) for sample in samples])[:-1])
+    """Per picture: (its views, detectors)."""
+    logits = runtime.logits(_together([sample.views for sample in samples]))
+    return np.split(logits, np.cumsum([len(sample.views.order) for sample in samples])[:-1])
+
+
+def _together(several: Sequence[Views]) -> Views:
+    """The views of several pictures in their order; crops that pictures share are there once."""
+    alike: dict[bytes, list[int]] = {}  # crops by some of their pixels
+    crops: list[NDArray[np.uint8]] = []
+    order: list[View] = []
+    for views in several:
+        places = []
+        for crop in views.crops:
+            others = alike.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
+            same = next((place for place in others if np.array_equal(crops[place], crop)), None)
+            if same is None:
+                same = len(crops)
+                others.append(same)
+                crops.append(crop)
+            places.append(same)
+        order += [(places[index], mirrored) for index, mirrored in views.order]
+    return Views(np.stack(crops), tuple(order))
 
 
 def _finding(
@@ -139,7 +159,7 @@ def _finding(
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(sample.item, Stage.SCORE, "NonFiniteScore", message, sample.facts)
         return Finding.of_failure(failure, scanned_at)
-    views = logits[list(sample.views.order)].astype(np.float64)
+    views = logits.astype(np.float64)
     return Finding(
         name=sample.item.name,
         kind=sample.item.kind,
