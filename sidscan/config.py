@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+VIEWS: Mapping[Crops, int] = {"ten": 10, "center": 1}  # of a picture
 LONGEST = 1_000_000  # seconds that an item may take
 LARGEST = 1 << 30  # MiB that a worker may be allowed
 

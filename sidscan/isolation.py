@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sidscan import readers
-from sidscan.config import ScanConfig
+from sidscan.config import VIEWS, ScanConfig
 from sidscan.engines.processes import Frame, Lost, NotStarted, Processes
 from sidscan.models.detectors import SIDE
 from sidscan.readers.fetch import Fetcher
@@ -34,7 +34,6 @@ _TRIES = 3
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _STARTS = 6  # tries to start a process, each after twice as long a pause
 _PAUSE = 0.1  # seconds
-_VIEWS = {"ten": 10, "center": 1}
 _MOST_CROPS = {"ten": 6, "center": 1}  # five windows, and a centre that rounding puts elsewhere in the mirror
 _CROP = SIDE * SIDE * 3  # bytes
 _SHA256, _WORD = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
@@ -90,7 +89,7 @@ class Isolated:
         self, item: Item, facts: Facts, data: bytes, seconds: float
     ) -> tuple[Sample | Failure, float]:
         """What one worker says, and how much is left of the seconds."""
-        told = _Told(item, facts, _VIEWS[self._config.crops])
+        told = _Told(item, facts, VIEWS[self._config.crops])
         try:
             self._start()
         except NotStarted as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sidscan import calibration, custody, scoring
 from sidscan._version import __version__
-from sidscan.config import ScanConfig
+from sidscan.config import VIEWS, ScanConfig
 from sidscan.engines import local
 from sidscan.errors import OutputError
 from sidscan.isolation import Isolated
@@ -51,12 +51,10 @@ class Scan:
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
-        with _reader(self.config) as one:
-            samples = local.map_ordered(partial(_read, read=one), self.journal.pending(), self.config.workers)
-            for batch in _batches(samples, self.config.batch or self.runtime.batch):
-                findings = scoring.score_once(
-                    batch, self.runtime, _now(), self.calibrations, self.journal.of_bytes
-                )
+        scorer = scoring.Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
+        with closing(self._jobs(scorer)) as jobs:
+            for job in jobs:
+                findings = scorer.end(job)
                 self.journal.append(findings, settings)
                 self.made += len(findings)
                 yield from findings
@@ -66,6 +64,28 @@ class Scan:
             )
         self.end("finished")
         self.journal.forget_retired()
+
+    def _jobs(self, scorer: scoring.Scorer) -> Generator[scoring.Job, None, None]:
+        """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
+
+        A batch is full when one picture more might be too much: a pass for a few views costs a whole one.
+        """
+        runtime, workers = self.runtime, self.config.workers
+        with (
+            _reader(self.config) as one,
+            closing(local.Ordered(partial(_read, read=one), self.journal.pending(), workers)) as samples,
+        ):
+            try:
+                yield from local.in_batches(
+                    samples,
+                    weigh=_views,
+                    enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
+                    begin=lambda batch: scorer.begin(batch, _now()),
+                    function=scorer.score,
+                    at_once=runtime.at_once,
+                )
+            finally:  # nobody waits for what is under way
+                runtime.abandon()
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
         """Record how this session ended; one that never says so was killed."""
@@ -167,18 +187,9 @@ def _read(item: Item, read: Reader) -> Sample | Failure:
     return read(item)
 
 
-def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:
-    """Group results until they hold ``crops`` crops; a failure weighs as one, to become durable soon."""
-    batch: list[Sample | Failure] = []
-    weight = 0
-    for sample in samples:
-        batch.append(sample)
-        weight += len(set(sample.views.order)) if isinstance(sample, Sample) else 1
-        if weight >= crops:
-            yield batch
-            batch, weight = [], 0
-    if batch:
-        yield batch
+def _views(sample: Sample | Failure) -> int:
+    """What a result takes of a batch; a failure as much as one view, to become durable soon."""
+    return len(set(sample.views.order)) if isinstance(sample, Sample) else 1
 
 
 def _now() -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sidscan.models.detectors import DetectorInfo
 from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
 from sidscan.runtimes import RuntimeInfo
-from sidscan.scoring import evidence, score, score_once, sigmoid
+from sidscan.scoring import Scorer, evidence, score, sigmoid
 
 
 class Brightness:
@@ -122,7 +122,8 @@ def test_bytes_are_scored_once() -> None:
         of("n", "N", 255),
         of("m", "N", 255),
     ]
-    found = score_once(batch, Counting(), "now", known={"B": earlier}.get)
+    scorer = Scorer(Counting(), known={"B": earlier}.get)
+    found = scorer.end(scorer.score(scorer.begin(batch, "now")))
     assert Counting.crops == 2, "A and N, once each"
     assert [one.name for one in found] == ["a", "bb", "f", "c", "n", "m"]
     assert [one.scores[0].logit for one in found if one.scores] == [1.0, 7.0, 1.0]
@@ -134,6 +135,32 @@ def test_bytes_are_scored_once() -> None:
         Status.FAILED,
     ]
     assert found[5].error == "NonFiniteScore"
+
+
+def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
+    def of(name: str, sha256: str, red: int) -> Sample:
+        return replace(sample(name, red, order=(0,)), facts=Facts(bytes=len(name), sha256=sha256))
+
+    asked: list[str] = []
+
+    def known(sha256: str) -> None:
+        asked.append(sha256)
+
+    scorer = Scorer(Brightness(), known=known)
+    one = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
+    two = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
+    three = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
+    assert [list(job.new) for job in (one, two, three)] == [[0, 1], [1], []]
+    assert asked == ["A", "N", "B"]
+    for job in (three, one, two):  # threads finish as they please
+        scorer.score(job)
+    found = [scorer.end(job) for job in (one, two, three)]
+    logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in found]
+    assert logits == [[1.0, None], [1.0, 2.0, None], [1.0, 2.0]]
+    assert [[row.name for row in rows] for rows in found] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
+    assert [row.scanned_at for row in found[1]] == ["later"] * 3
+    scorer.begin([of("aaaa", "A", 1)], "then")
+    assert asked[-1] == "A", "of bytes in no job under way the record knows"
 
 
 @pytest.mark.parametrize(
