@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sidscan import calibration, custody, scoring
 from sidscan._version import __version__
-from sidscan.config import VIEWS, ScanConfig
+from sidscan.config import VIEWS, ScanConfig, cores
 from sidscan.engines import local
 from sidscan.errors import OutputError
 from sidscan.isolation import Isolated
@@ -123,7 +123,9 @@ def open_scan(config: ScanConfig) -> Scan:
         enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
         facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
         facts["private"] = config.private
-        journal.note(facts | {"sessions": _sessions(config, journal.header().get("sessions", []))})
+        session = custody.session(config, _now(), _resources(config, runtime))
+        earlier = journal.header().get("sessions", [])
+        journal.note(facts | {"sessions": _sessions(config, earlier, session)})
     except BaseException:
         journal.close()
         raise
@@ -146,11 +148,22 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
     }
 
 
-def _sessions(config: ScanConfig, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All sessions of the run, this one last."""
+def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
+    """What was chosen, by somebody or from the machine."""
+    return {
+        "cores": cores(),
+        "workers": config.workers or cores(),
+        "batch": config.batch or runtime.batch,
+        "batches_at_once": runtime.at_once,
+        "devices": runtime.devices,
+    }
+
+
+def _sessions(config: ScanConfig, earlier: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """All sessions of the run, the new one last."""
     if config.private:  # of those before, too: one report says it all
         earlier = [custody.without_persons(one) for one in earlier]
-    return [*earlier, custody.session(config, _now())]
+    return [*earlier, new]
 
 
 def _facts(calibrations: scoring.Calibrations, runtime: Runtime) -> dict[str, object]:
