@@ -5,8 +5,10 @@
 
 Two scans. The first reads in this process, with a clock around every stage that counts the time of its own
 thread alone; the second reads in worker processes, as scans do, and tells what these and the parent take in
-all: what is more than in the first is what separate processes cost. Waiting, for a disk say, is no processor
-time; for the record it is told apart. Results are printed, and written as JSON with --out.
+all: what is more than in the first is what separate processes cost, their start included. Waiting, for a
+disk say, is no processor time; for the record it is told apart. The share of the time in which the threads of
+the model have something to compute says whether anything else makes them wait, however busy the machine.
+Results are printed, and written as JSON with --out.
 """
 
 from __future__ import annotations
@@ -112,14 +114,15 @@ def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
     }
 
 
-def apart(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
-    """Seconds that parent and workers take, in all."""
-    with opened(paths, scratch, crops, isolation=True) as run:
+def apart(paths: list[Path], scratch: Path, crops: str) -> tuple[dict[str, float], float]:
+    """Seconds that parent and workers take, in all; the share of time that the model's threads are busy."""
+    with clocks() as (_, passed), opened(paths, scratch, crops, isolation=True) as run:
         before, began, last = processor_seconds(), time.perf_counter(), {}
         for _ in run:
             last = processor_seconds()  # of workers that still run: they end with the scan
         clock = time.perf_counter() - began
-    return {**{name: last[name] - before[name] for name in last}, "by the clock: the whole scan": clock}
+    found = {name: last[name] - before[name] for name in last}
+    return {**found, "by the clock: the whole scan": clock}, passed["model"] / (clock * cores())
 
 
 def main() -> None:
@@ -139,7 +142,8 @@ def main() -> None:
         with opened(paths[:2], scratch, options.crops, isolation=False) as run:
             list(run)  # whatever is loaded with the first picture
         (scratch / "False.journal").unlink()
-        here, there = stages(paths, scratch, options.crops), apart(paths, scratch, options.crops)
+        here = stages(paths, scratch, options.crops)
+        there, busy = apart(paths, scratch, options.crops)
     result = stamp("profile_scan", "torch", "PIL") | {
         "pictures": {"count": len(paths), "size": options.size, "crops": options.crops},
         "cores": cores(),
@@ -147,6 +151,7 @@ def main() -> None:
             "in one process": {name: round(1e3 * value / len(paths), 3) for name, value in here.items()},
             "with workers": {name: round(1e3 * value / len(paths), 3) for name, value in there.items()},
         },
+        "share_of_the_time_that_the_models_threads_are_busy": round(busy, 3),
     }
     publish(result, options.out)
 

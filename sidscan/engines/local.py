@@ -79,24 +79,26 @@ def in_batches(
     """A second stage: ``function(begin(batch))`` of batches of results, ``at_once`` of them under way.
 
     Each is yielded as soon as it is there, and not when the next batch is full, which may take its time.
-    While the consumer has it, others that were begun are computed.
+    While the consumer has it, others that were begun are computed. The first batch holds one result, so that
+    the second stage begins early, and later ones up to twice as much as the one before. What is in a batch
+    never depends on time: what is computed from it may, in the last digits, depend on its size.
 
     Args:
         weigh: how much of a batch a result takes.
-        enough: a batch is full when it weighs so much.
+        enough: a batch is full when it weighs so much, the first few ones sooner.
         begin: called in the consumer's thread; ``function`` is called in threads of its own.
     """
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="sidscan-batch")
     under_way: deque[Future[S]] = deque()
     batch: list[R] = []
-    weight = 0
+    weight, wanted = 0, 1
     try:
         while True:
             coming = results.first()
-            ready = bool(batch) and (coming is None or weight >= enough)
+            ready = bool(batch) and (coming is None or weight >= min(wanted, enough))
             if ready and len(under_way) < at_once:
                 under_way.append(pool.submit(function, begin(batch)))
-                batch, weight = [], 0
+                batch, weight, wanted = [], 0, 2 * weight
             elif under_way and (ready or coming is None or _comes_first(under_way[0], coming)):
                 yield under_way.popleft().result()
             elif coming is not None:
