@@ -14,6 +14,7 @@ import pytest
 from pictures import folder
 
 from sidscan import ScanConfig, __version__, scan
+from sidscan.config import cores
 from sidscan.custody import libraries, session
 
 Run = Callable[..., Any]
@@ -58,7 +59,7 @@ def test_a_session_tells_who_and_where_unless_it_is_private(
     assert (told["folder"], told["host"]) == (str(tmp_path), platform.node())
     assert (told["started"], told["ended"], told["sidscan_version"]) == ("now", None, __version__)
     assert (told["python"], told["platform"]) == (platform.python_version(), platform.platform())
-    hidden = session(ScanConfig(inputs=("a",), command=("sidscan",), private=True), "now", {})
+    hidden = session(ScanConfig(inputs=("a",), command=("sidscan",), private=True), "now", {"batch": 40})
     assert hidden == told | {"command": None, "folder": None, "host": None}
 
 
@@ -83,6 +84,14 @@ def test_every_session_of_a_run_is_in_its_report(
     run = run_of(out)
     stopped, ended = run["sessions"]
     assert (stopped["host"], stopped["ended"], stopped["command"]) == ("first-host", None, None)
+    assert [one["resources"]["batch"] for one in run["sessions"]] == [1, 40], "asked for, and chosen"
+    assert ended["resources"] == {
+        "cores": cores(),
+        "workers": cores(),
+        "batch": 40,
+        "batches_at_once": 2,
+        "devices": 1,
+    }
     assert (ended["host"], ended["ending"], ended["findings"]) == ("second-host", "finished", 1)
     assert ended["command"] == ["sidscan", *map(str, arguments)]
     assert stopped["started"] <= ended["started"] <= ended["ended"] == run["finished"]
