@@ -18,7 +18,7 @@ from sidscan.models.detectors import Detector, DetectorInfo
 from sidscan.records import View, Views
 from sidscan.runtimes import cores, passes
 from sidscan.runtimes.lanes import Lanes
-from sidscan.runtimes.pytorch import PyTorchRuntime
+from sidscan.runtimes.pytorch import PyTorchRuntime, alike
 from sidscan.runtimes.trial import natural_crops
 
 CPU = torch.device("cpu")
@@ -155,6 +155,15 @@ def test_batches_find_every_device_and_come_back_as_they_were_given() -> None:
     with ThreadPoolExecutor(6) as callers:
         for batch, found in zip(batches, callers.map(lanes.logits, batches), strict=True):
             np.testing.assert_allclose(found, alone.logits(batch), atol=1e-5)
+
+
+def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ["A", "B", "A"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_name", lambda device: kinds[getattr(device, "index", device) or 0]
+    )
+    assert alike(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
 
 
 def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
