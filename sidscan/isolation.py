@@ -14,6 +14,7 @@ import math
 import re
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from sidscan import readers
-from sidscan.config import VIEWS, ScanConfig
+from sidscan.config import VIEWS, Crops, ScanConfig
 from sidscan.engines.processes import Frame, Lost, NotStarted, Processes
 from sidscan.models.detectors import SIDE
 from sidscan.readers.fetch import Fetcher
@@ -34,7 +35,7 @@ _TRIES = 3
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _STARTS = 6  # tries to start a process, each after twice as long a pause
 _PAUSE = 0.1  # seconds
-_MOST_CROPS = {"ten": 6, "center": 1}  # five windows, and a centre that rounding puts elsewhere in the mirror
+_MOST_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding puts some elsewhere in the mirror
 _CROP = SIDE * SIDE * 3  # bytes
 _SHA256, _WORD = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
 _LONGEST = 1 << 16  # characters of a text

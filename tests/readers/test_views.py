@@ -8,8 +8,9 @@ from pictures import encoded, photo
 from PIL import Image
 from torchvision import transforms
 
+from sidscan.isolation import _MOST_CROPS
 from sidscan.readers.decode import Picture, decode
-from sidscan.readers.views import cut, flags
+from sidscan.readers.views import cut, flags, windows
 
 
 def _picture(image: Image.Image) -> Picture:
@@ -74,3 +75,12 @@ def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
     assert (len(found.crops), len(set(found.order)), len(found.order)) == (crops, views, 10)
     assert len({view.tobytes() for view in found.pixels()}) == views
     assert found.crops.dtype == np.uint8
+
+
+def test_no_picture_has_more_windows_than_a_worker_may_send() -> None:
+    sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
+    for crops, most in _MOST_CROPS.items():
+        counts = {
+            len({place for place, _ in windows(width, height, crops)}) for width in sides for height in sides
+        }
+        assert max(counts) == most
