@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+from camera import camera_jpeg
 from harness import Verdicts, encoded, environment, photo, scan
-from scan_rate import camera_jpeg
 
 _LARGEST_COST = 0.10  # of the rate without
 

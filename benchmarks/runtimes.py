@@ -25,6 +25,7 @@ from record import publish, stamp
 from sidscan import ScanConfig
 from sidscan.config import Precision
 from sidscan.exporters.onnx import export
+from sidscan.records import Views
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.trial import natural_crops
 
@@ -59,7 +60,9 @@ def measure(opened: dict[str, Runtime], pictures: int, views: int, rounds: int) 
     for _ in range(rounds):
         for name, runtime in opened.items():
             start = time.perf_counter()
-            logits = np.concatenate([runtime.logits(crops[i : i + 40]) for i in range(0, len(crops), 40)])
+            logits = np.concatenate(
+                [runtime.logits(Views.plain(crops[i : i + 40])) for i in range(0, len(crops), 40)]
+            )
             times[name].append(time.perf_counter() - start)
             scores[name] = 1 / (1 + np.exp(-logits.reshape(pictures, views, -1).mean(axis=1, dtype=float)))
     return {

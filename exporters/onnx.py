@@ -98,6 +98,7 @@ def export(
         nodes=nodes,
         sidscan=__version__,
         torch=torch.__version__,
+        mirror_invariant=all(detector.encoder.mirror_invariant for detector in loaded),
     ))  # fmt: skip
     _write(path, data)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,8 +16,16 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+VIEWS: Mapping[Crops, int] = {"ten": 10, "center": 1}  # of a picture
 LONGEST = 1_000_000  # seconds that an item may take
 LARGEST = 1 << 30  # MiB that a worker may be allowed
+
+
+def cores() -> int:
+    """Cores that this process may use, where the system tells; there may be more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +134,8 @@ class ScanConfig(Reading, Fetching):
             itself, bf16 if a trial shows that scores stay within 0.01; else fp32.
         hidden: look into hidden files and folders too.
         workers: readers, each with a process of its own where there is isolation; None means one per core.
-        batch: crops gathered for a pass through the encoder; those of one picture stay together.
+        batch: views gathered for a pass through the encoder, but no picture's are split; None means as many
+            as the runtime likes: 40 on a CPU.
         journal: file that holds the run's durable record; None keeps it in memory.
         fresh: forget what an earlier run recorded in ``journal``.
         retry_failed: read inputs again that failed in an earlier run.
@@ -149,7 +159,7 @@ class ScanConfig(Reading, Fetching):
     precision: Precision = "auto"
     hidden: bool = False
     workers: int | None = None
-    batch: int = 40
+    batch: int | None = None
     journal: Path | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -199,7 +209,7 @@ class ScanConfig(Reading, Fetching):
         for value, known in choices:
             if value not in get_args(known):
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
-        if self.batch < 1 or (self.workers is not None and self.workers < 1):
+        if any(number is not None and number < 1 for number in (self.batch, self.workers)):
             raise UsageError("batch and workers are at least 1")
         if not 0 < self.item_timeout <= LONGEST or not 1 <= self.memory_limit <= LARGEST:
             raise UsageError(

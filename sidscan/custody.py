@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -27,11 +28,12 @@ _DISTRIBUTIONS = (
 _CODECS = ("jpg", "libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif")  # as PIL.features calls them
 
 
-def session(config: ScanConfig, started: str) -> dict[str, Any]:
+def session(config: ScanConfig, started: str, resources: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a session that begins now; what is left out, or can't be told, is None.
 
     Args:
         started: ISO 8601, UTC.
+        resources: what the work is spread over; of scores it moves the last digits at most.
     """
     facts = {
         "started": started,
@@ -46,6 +48,7 @@ def session(config: ScanConfig, started: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": libraries(),
         "limits": config.limits(),
+        "resources": dict(resources),
     }
     return without_persons(facts) if config.private else facts
 

@@ -14,6 +14,7 @@ import math
 import re
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from sidscan import readers
-from sidscan.config import ScanConfig
+from sidscan.config import VIEWS, Crops, ScanConfig
 from sidscan.engines.processes import Frame, Lost, NotStarted, Processes
 from sidscan.models.detectors import SIDE
 from sidscan.readers.fetch import Fetcher
-from sidscan.records import Exif, Facts, Failure, Item, Kind, Sample, Stage, Status, Views
+from sidscan.records import Exif, Facts, Failure, Item, Kind, Sample, Stage, Status, View, Views
 
 _WORKER = "sidscan.worker"
 _RETRIED = (Status.CRASHED, Status.MEMORY_LIMIT)  # earlier pictures, or a kill from outside, may have done it
@@ -34,7 +35,7 @@ _TRIES = 3
 _SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
 _STARTS = 6  # tries to start a process, each after twice as long a pause
 _PAUSE = 0.1  # seconds
-_VIEWS = {"ten": 10, "center": 1}
+_MOST_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding puts some elsewhere in the mirror
 _CROP = SIDE * SIDE * 3  # bytes
 _SHA256, _WORD = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
 _LONGEST = 1 << 16  # characters of a text
@@ -52,7 +53,7 @@ class Isolated:
     def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
         self._config, self._fetcher = config, fetcher
         limits = {"memory": config.memory_limit, "seconds": config.item_timeout, "reading": config.reading()}
-        longest = _VIEWS[config.crops] * _CROP
+        longest = _MOST_CROPS[config.crops] * _CROP
         self._processes = Processes(_WORKER, json.dumps(limits), longest_answer=longest)
 
     def __call__(self, item: Item) -> Sample | Failure:
@@ -89,7 +90,7 @@ class Isolated:
         self, item: Item, facts: Facts, data: bytes, seconds: float
     ) -> tuple[Sample | Failure, float]:
         """What one worker says, and how much is left of the seconds."""
-        told = _Told(item, facts, _VIEWS[self._config.crops])
+        told = _Told(item, facts, VIEWS[self._config.crops])
         try:
             self._start()
         except NotStarted as error:
@@ -249,10 +250,17 @@ def _matched(pattern: re.Pattern[str], value: Any) -> str | None:
 
 def _views(frame: Frame, count: int) -> Views:
     crops = np.frombuffer(frame.payload, np.uint8).reshape(-1, SIDE, SIDE, 3)
-    order = tuple(int(place) for place in frame.head["order"])
-    if len(order) != count or set(order) != set(range(len(crops))):
+    order = tuple(_view(view) for view in frame.head["order"])
+    if len(order) != count or {index for index, _ in order} != set(range(len(crops))):
         raise ValueError("order")
     return Views(crops, order)
+
+
+def _view(told: Any) -> View:
+    index, mirrored = told
+    if type(index) is not int or type(mirrored) is not bool:
+        raise ValueError("view")
+    return index, mirrored
 
 
 def _ended(code: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sidscan import calibration, custody, scoring
 from sidscan._version import __version__
-from sidscan.config import ScanConfig
+from sidscan.config import VIEWS, ScanConfig, cores
 from sidscan.engines import local
 from sidscan.errors import OutputError
 from sidscan.isolation import Isolated
@@ -51,12 +51,10 @@ class Scan:
 
     def __iter__(self) -> Iterator[Finding]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
-        with _reader(self.config) as one:
-            samples = local.map_ordered(partial(_read, read=one), self.journal.pending(), self.config.workers)
-            for batch in _batches(samples, self.config.batch):
-                findings = scoring.score_once(
-                    batch, self.runtime, _now(), self.calibrations, self.journal.of_bytes
-                )
+        scorer = scoring.Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
+        with closing(self._jobs(scorer)) as jobs:
+            for job in jobs:
+                findings = scorer.end(job)
                 self.journal.append(findings, settings)
                 self.made += len(findings)
                 yield from findings
@@ -66,6 +64,28 @@ class Scan:
             )
         self.end("finished")
         self.journal.forget_retired()
+
+    def _jobs(self, scorer: scoring.Scorer) -> Generator[scoring.Job, None, None]:
+        """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
+
+        A batch is full when one picture more might be too much: a pass for a few views costs a whole one.
+        """
+        runtime, workers = self.runtime, self.config.workers
+        with (
+            _reader(self.config) as one,
+            closing(local.Ordered(partial(_read, read=one), self.journal.pending(), workers)) as samples,
+        ):
+            try:
+                yield from local.in_batches(
+                    samples,
+                    weigh=_views,
+                    enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
+                    begin=lambda batch: scorer.begin(batch, _now()),
+                    function=scorer.score,
+                    at_once=runtime.at_once,
+                )
+            finally:  # nobody waits for what is under way
+                runtime.abandon()
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
         """Record how this session ended; one that never says so was killed."""
@@ -103,7 +123,9 @@ def open_scan(config: ScanConfig) -> Scan:
         enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
         facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
         facts["private"] = config.private
-        journal.note(facts | {"sessions": _sessions(config, journal.header().get("sessions", []))})
+        session = custody.session(config, _now(), _resources(config, runtime))
+        earlier = journal.header().get("sessions", [])
+        journal.note(facts | {"sessions": _sessions(config, earlier, session)})
     except BaseException:
         journal.close()
         raise
@@ -126,11 +148,22 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
     }
 
 
-def _sessions(config: ScanConfig, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All sessions of the run, this one last."""
+def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
+    """What was chosen, by somebody or from the machine."""
+    return {
+        "cores": cores(),
+        "workers": config.workers or cores(),
+        "batch": config.batch or runtime.batch,
+        "batches_at_once": runtime.at_once,
+        "devices": runtime.devices,
+    }
+
+
+def _sessions(config: ScanConfig, earlier: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """All sessions of the run, the new one last."""
     if config.private:  # of those before, too: one report says it all
         earlier = [custody.without_persons(one) for one in earlier]
-    return [*earlier, custody.session(config, _now())]
+    return [*earlier, new]
 
 
 def _facts(calibrations: scoring.Calibrations, runtime: Runtime) -> dict[str, object]:
@@ -167,18 +200,9 @@ def _read(item: Item, read: Reader) -> Sample | Failure:
     return read(item)
 
 
-def _batches(samples: Iterable[Sample | Failure], crops: int) -> Iterator[list[Sample | Failure]]:
-    """Group results until they hold ``crops`` crops; a failure weighs as one, to become durable soon."""
-    batch: list[Sample | Failure] = []
-    weight = 0
-    for sample in samples:
-        batch.append(sample)
-        weight += len(sample.views.crops) if isinstance(sample, Sample) else 1
-        if weight >= crops:
-            yield batch
-            batch, weight = [], 0
-    if batch:
-        yield batch
+def _views(sample: Sample | Failure) -> int:
+    """What a result takes of a batch; a failure as much as one view, to become durable soon."""
+    return len(set(sample.views.order)) if isinstance(sample, Sample) else 1
 
 
 def _now() -> str:

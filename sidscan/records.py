@@ -135,17 +135,33 @@ class Facts:
         return cls(**known)
 
 
+View = tuple[int, bool]
+"""The index of a crop, and whether its mirror image (left for right) is looked at instead of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The crops of one picture that a model looks at.
+    """What a model looks at in a picture. Mirror images are named, not stored: devices make their own.
 
     Attributes:
-        crops: (k, 224, 224, 3) uint8 RGB, all different.
-        order: for each view (ten, or one) the index of its crop; equal views share a crop.
+        crops: (k, 224, 224, 3) uint8 RGB, all different, none the mirror image of another.
+        order: of each view (ten, or one) its crop; views of the same pixels are the same `View`.
     """
 
     crops: NDArray[np.uint8]
-    order: tuple[int, ...]
+    order: tuple[View, ...]
+
+    @classmethod
+    def plain(cls, crops: NDArray[np.uint8]) -> Views:
+        """Every crop (k, 224, 224, 3) once, as it is."""
+        return cls(crops, tuple((index, False) for index in range(len(crops))))
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """All views (views, 224, 224, 3), mirrored where they are, in their order."""
+        pixels: NDArray[np.uint8] = self.crops[[index for index, _ in self.order]]
+        mirrored = [mirrored for _, mirrored in self.order]
+        pixels[mirrored] = pixels[mirrored][:, :, ::-1]
+        return pixels
 
 
 @dataclass(frozen=True, slots=True)

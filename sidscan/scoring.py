@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from sidscan.calibration import Calibration
 from sidscan.config import ScanConfig
 from sidscan.models.detectors import DetectorInfo
 from sidscan.readers.decode import decoder_name
-from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status
+from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status, View, Views
 from sidscan.runtimes import Runtime
 
 Calibrations = Mapping[str, Calibration]  # by model name; a model without one keeps its card's threshold
 _UNCALIBRATED: Calibrations = {}
+_SPARSE = 16  # every how many-th row and column of a crop tells most crops apart
 # Lower bounds of the words, on the score relative to a model's threshold.
 _WORDS = ((0.9, "very strong"), (0.7, "strong"), (0.5, "moderate"), (0.0, "weak"))
 
@@ -44,37 +45,79 @@ def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def score_once(
-    batch: Sequence[Sample | Failure],
-    runtime: Runtime,
-    scanned_at: str,
-    calibrations: Calibrations = _UNCALIBRATED,
-    known: Callable[[str], Finding | None] = lambda _: None,
-) -> list[Finding]:
-    """As `score`, but bytes that were scored before, or earlier in the batch, are not scored again.
+@dataclass
+class Job:
+    """A batch that is being scored.
+
+    Attributes:
+        new: what of it has to be looked at, by place in the batch.
+        own: places of bytes that no earlier job looks at, by their sha256.
+        others: the jobs that look at the rest, by sha256.
+        found: findings by sha256: of bytes scored before, and when the job ends, of all others.
+        made: findings of what was new, by place.
+    """
+
+    batch: Sequence[Sample | Failure]
+    scanned_at: str
+    new: dict[int, Sample | Failure] = field(default_factory=dict)
+    own: dict[str, int] = field(default_factory=dict)
+    others: dict[str, Job] = field(default_factory=dict)
+    found: dict[str, Finding] = field(default_factory=dict)
+    made: dict[int, Finding] = field(default_factory=dict)
+
+
+class Scorer:
+    """Batches -> findings. Bytes that were scored before, or are in a job under way, are not scored again.
+
+    Jobs begin and end in one thread and one order; between, several may be scored at once, in any thread.
 
     Args:
         known: the finding of bytes with this sha256, if there is one that holds.
     """
-    found: dict[str, Finding] = {}
-    new: dict[int, Sample | Failure] = {}  # by place in the batch
-    first: dict[str, int] = {}
-    for place, entry in enumerate(batch):
-        sha256 = entry.facts.sha256
-        if isinstance(entry, Failure) or sha256 is None:
-            new[place] = entry
-        elif sha256 not in found and sha256 not in first:
-            if (earlier := known(sha256)) is not None:
-                found[sha256] = earlier
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        calibrations: Calibrations = _UNCALIBRATED,
+        known: Callable[[str], Finding | None] = lambda _: None,
+    ) -> None:
+        self._runtime, self._calibrations, self._known = runtime, calibrations, known
+        self._jobs: dict[str, Job] = {}  # under way, by sha256 of what they look at
+
+    def begin(self, batch: Sequence[Sample | Failure], scanned_at: str) -> Job:
+        """Find out what of a batch is new."""
+        job = Job(batch, scanned_at)
+        for place, entry in enumerate(batch):
+            sha256 = entry.facts.sha256
+            if isinstance(entry, Failure) or sha256 is None:
+                job.new[place] = entry
+            elif sha256 in self._jobs:
+                job.others[sha256] = self._jobs[sha256]
+            elif (earlier := self._known(sha256)) is not None:
+                job.found[sha256] = earlier
             else:
-                first[sha256] = place
-                new[place] = entry
-    made = dict(zip(new, score(list(new.values()), runtime, scanned_at, calibrations), strict=True))
-    found |= {sha256: made[place] for sha256, place in first.items()}
-    return [
-        made[place] if place in made else _again(entry, found, scanned_at)
-        for place, entry in enumerate(batch)
-    ]
+                self._jobs[sha256] = job
+                job.own[sha256] = place
+                job.new[place] = entry
+        return job
+
+    def score(self, job: Job) -> Job:
+        """Look at what is new; the job itself is handed back."""
+        findings = score(list(job.new.values()), self._runtime, job.scanned_at, self._calibrations)
+        job.made = dict(zip(job.new, findings, strict=True))
+        return job
+
+    def end(self, job: Job) -> list[Finding]:
+        """The findings of a job that was scored, in the order of its batch."""
+        for sha256, place in job.own.items():
+            job.found[sha256] = job.made[place]
+            del self._jobs[sha256]
+        job.found |= {sha256: other.found[sha256] for sha256, other in job.others.items()}
+        job.others.clear()  # jobs that repeat one another would hold on to all before them
+        return [
+            job.made[place] if place in job.made else _again(entry, job.found, job.scanned_at)
+            for place, entry in enumerate(job.batch)
+        ]
 
 
 def _again(entry: Sample | Failure, found: Mapping[str, Finding], scanned_at: str) -> Finding:
@@ -89,7 +132,7 @@ def score(
     scanned_at: str,
     calibrations: Calibrations = _UNCALIBRATED,
 ) -> list[Finding]:
-    """Findings of a batch, in its order; all crops of all pictures go through the encoder together."""
+    """Findings of a batch, in its order; all views of all pictures go through the encoder together."""
     samples = [sample for sample in batch if isinstance(sample, Sample)]
     per_picture = iter(_logits(samples, runtime) if samples else ())
     return [
@@ -123,9 +166,28 @@ def _word(margin: float) -> str:
 
 
 def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.float32]]:
-    """Per picture: (its crops, detectors)."""
-    logits = runtime.logits(np.concatenate([sample.views.crops for sample in samples]))
-    return np.split(logits, np.cumsum([len(sample.views.crops) for sample in samples])[:-1])
+    """Per picture: (its views, detectors)."""
+    logits = runtime.logits(_together([sample.views for sample in samples]))
+    return np.split(logits, np.cumsum([len(sample.views.order) for sample in samples])[:-1])
+
+
+def _together(several: Sequence[Views]) -> Views:
+    """The views of several pictures in their order; crops that pictures share are there once."""
+    alike: dict[bytes, list[int]] = {}  # crops by some of their pixels
+    crops: list[NDArray[np.uint8]] = []
+    order: list[View] = []
+    for views in several:
+        places = []
+        for crop in views.crops:
+            others = alike.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
+            same = next((place for place in others if np.array_equal(crops[place], crop)), None)
+            if same is None:
+                same = len(crops)
+                others.append(same)
+                crops.append(crop)
+            places.append(same)
+        order += [(places[index], mirrored) for index, mirrored in views.order]
+    return Views(np.stack(crops), tuple(order))
 
 
 def _finding(
@@ -139,7 +201,7 @@ def _finding(
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(sample.item, Stage.SCORE, "NonFiniteScore", message, sample.facts)
         return Finding.of_failure(failure, scanned_at)
-    views = logits[list(sample.views.order)].astype(np.float64)
+    views = logits.astype(np.float64)
     return Finding(
         name=sample.item.name,
         kind=sample.item.kind,

@@ -114,16 +114,20 @@ class Fixed:
 
     info = RuntimeInfo("test", "cpu", "fp32")
     detectors: tuple[DetectorInfo, ...] = (MODEL,)
+    batch, at_once, devices = 40, 2, 1
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return crops[:, 0, 0, :1].astype(np.float32) - 100
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        return views.pixels()[:, 0, 0, :1].astype(np.float32) - 100
+
+    def abandon(self) -> None:
+        pass
 
 
 def test_scores_are_measured_against_the_calibration() -> None:
     made = calibration(range(-19, 0), 0.1)  # threshold just above -2
     crops = np.zeros((4, 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
-    samples = [Sample(Item(str(i)), Facts(), Views(crops[i : i + 1], (0,))) for i in range(4)]
+    samples = [Sample(Item(str(i)), Facts(), Views.plain(crops[i : i + 1])) for i in range(4)]
     plain = [finding.scores[0] for finding in score(samples, Fixed(), "now")]
     found = [finding.scores[0] for finding in score(samples, Fixed(), "now", {"mini": made})]
     assert [one.evidence for one in found] == ["weak", "weak", "strong", "very strong"], (
@@ -140,7 +144,7 @@ def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
     made = calibration([1e-12 * step for step in range(19)], 0.1)
     crops = np.full((1, 224, 224, 3), 100, dtype=np.uint8)
     tied = replace(made, logits=tuple(sorted((*made.logits[:-2], 0.0, 0.0))))
-    (finding,) = score([Sample(Item("a"), Facts(), Views(crops, (0,)))], Fixed(), "now", {"mini": tied})
+    (finding,) = score([Sample(Item("a"), Facts(), Views.plain(crops))], Fixed(), "now", {"mini": tied})
     assert finding.scores[0].logit == 0.0
     assert finding.scores[0].p_value is not None
     assert (finding.scores[0].evidence == "weak") == (finding.scores[0].p_value > 0.1)

@@ -14,6 +14,7 @@ import pytest
 from pictures import folder
 
 from sidscan import ScanConfig, __version__, scan
+from sidscan.config import cores
 from sidscan.custody import libraries, session
 
 Run = Callable[..., Any]
@@ -37,7 +38,7 @@ def run_of(path: Path) -> dict[str, Any]:
     ],
 )
 def test_credentials_are_left_out_of_the_command(word: str, shown: str) -> None:
-    assert session(ScanConfig(inputs=("a",), command=(word,)), "now")["command"] == [shown]
+    assert session(ScanConfig(inputs=("a",), command=(word,)), "now", {})["command"] == [shown]
 
 
 def test_libraries_are_those_that_make_pixels_and_scores() -> None:
@@ -53,12 +54,12 @@ def test_a_session_tells_who_and_where_unless_it_is_private(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = ScanConfig(inputs=("a",), command=("sidscan", "scan", "http://u:p@h/"))
-    told = session(config, "now")
+    told = session(config, "now", {"batch": 40})
     assert told["command"] == ["sidscan", "scan", "http://***@h/"]
     assert (told["folder"], told["host"]) == (str(tmp_path), platform.node())
     assert (told["started"], told["ended"], told["sidscan_version"]) == ("now", None, __version__)
     assert (told["python"], told["platform"]) == (platform.python_version(), platform.platform())
-    hidden = session(ScanConfig(inputs=("a",), command=("sidscan",), private=True), "now")
+    hidden = session(ScanConfig(inputs=("a",), command=("sidscan",), private=True), "now", {"batch": 40})
     assert hidden == told | {"command": None, "folder": None, "host": None}
 
 
@@ -66,7 +67,7 @@ def test_a_folder_that_was_removed_is_not_told(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert session(ScanConfig(inputs=("a",)), "now")["folder"] is None
+    assert session(ScanConfig(inputs=("a",)), "now", {})["folder"] is None
 
 
 def test_every_session_of_a_run_is_in_its_report(
@@ -83,6 +84,14 @@ def test_every_session_of_a_run_is_in_its_report(
     run = run_of(out)
     stopped, ended = run["sessions"]
     assert (stopped["host"], stopped["ended"], stopped["command"]) == ("first-host", None, None)
+    assert [one["resources"]["batch"] for one in run["sessions"]] == [1, 40], "asked for, and chosen"
+    assert ended["resources"] == {
+        "cores": cores(),
+        "workers": cores(),
+        "batch": 40,
+        "batches_at_once": 2,
+        "devices": 1,
+    }
     assert (ended["host"], ended["ending"], ended["findings"]) == ("second-host", "finished", 1)
     assert ended["command"] == ["sidscan", *map(str, arguments)]
     assert stopped["started"] <= ended["started"] <= ended["ended"] == run["finished"]

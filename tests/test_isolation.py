@@ -460,6 +460,7 @@ def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None
     assert rows["copy.jpg"]["logit"] == rows["photo-0.jpg"]["logit"]
 
 
+PLAIN = [0, False]
 GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256": "f" * 64, "width": 3}
 
 
@@ -482,8 +483,14 @@ GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256
         {"facts": {**GOOD, "exif": {"tags": {"a": [[1]]}}}},
         {"facts": {**GOOD, "exif": None}},
         {"facts": None},
-        {"facts": GOOD, "order": [0] * 9},
-        {"facts": GOOD, "order": [0] * 9 + [1]},
+        {"facts": GOOD, "order": [PLAIN] * 9},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[1, False]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[-1, False]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0, 1]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0.0, True]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[False, True]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0]]},
+        {"facts": GOOD, "order": [0] * 10},
         {"facts": GOOD, "failure": {"stage": "decode", "error": "E", "message": "m", "status": "scored"}},
         {"facts": GOOD, "failure": {"stage": "decode", "error": 1, "message": "m", "status": "failed"}},
     ],
@@ -493,7 +500,7 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
     crop = bytes(224 * 224 * 3)
 
     def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"facts": GOOD, "order": [0] * 10}, crop, last=False)
+        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, crop, last=False)
         yield Frame(head, crop if "order" in head else b"")
 
     monkeypatch.setattr(Processes, "ask", ask)
@@ -509,7 +516,7 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
 
 def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"facts": GOOD, "order": [0] * 10}, bytes(224 * 224 * 3))
+        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
 
     monkeypatch.setattr(Processes, "ask", ask)
     config = ScanConfig(inputs=("a",))

@@ -12,25 +12,29 @@ from numpy.typing import NDArray
 from sidscan.models.detectors import DetectorInfo
 from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
 from sidscan.runtimes import RuntimeInfo
-from sidscan.scoring import evidence, score, score_once, sigmoid
+from sidscan.scoring import Scorer, evidence, score, sigmoid
 
 
 class Brightness:
-    """A runtime simple enough to know its answers: the red of a crop's first pixel, and its negative."""
+    """A runtime simple enough to know its answers: the red of a view's first pixel, and its negative."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
+    batch, at_once, devices = 40, 2, 1
     detectors = tuple(DetectorInfo(name, "d", 0.5, {name: "d"}, {}) for name in ("red", "minus-red"))
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        red = crops[:, 0, 0, 0].astype(np.float32)
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        red = views.pixels()[:, 0, 0, 0].astype(np.float32)
         red[red == 255] = np.nan
         return np.stack([red, -red], axis=1)
+
+    def abandon(self) -> None:
+        pass
 
 
 def sample(name: str, *reds: int, order: tuple[int, ...]) -> Sample:
     crops = np.zeros((len(reds), 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = reds
-    return Sample(Item(name), Facts(bytes=1), Views(crops, order))
+    return Sample(Item(name), Facts(bytes=1), Views(crops, tuple((index, False) for index in order)))
 
 
 def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
@@ -70,13 +74,39 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
     assert good.status is Status.SCORED
 
 
+def test_crops_that_pictures_share_are_handed_on_once() -> None:
+    given: list[Views] = []
+
+    class Noting(Brightness):
+        def logits(self, views: Views) -> NDArray[np.float32]:
+            given.append(views)
+            return super().logits(views)
+
+    one, two, three = (sample(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3)))
+    three.views.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
+    two.views.crops[1, 101, 101] = 9
+    found = score([one, two, three], Noting(), "now")
+    (views,) = given
+    assert len(views.crops) == 4, "1 is shared by all; 2 and 2 with another pixel; 3"
+    assert views.order == tuple((index, False) for index in (1, 0, 2, 0, 3, 0))
+    assert [finding.scores[0].logit for finding in found] == [1.5, 1.5, 2.0]
+
+
+def test_mirror_images_are_views_of_their_own() -> None:
+    crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
+    crops[0, 0, 0, 0], crops[0, 0, -1, 0] = 1, 5
+    both = Sample(Item("a"), Facts(bytes=1), Views(crops, ((0, False), (0, True))))
+    (finding,) = score([both], Brightness(), "now")
+    assert (finding.scores[0].logit, finding.views) == (3.0, 2)
+
+
 def test_bytes_are_scored_once() -> None:
     class Counting(Brightness):
         crops = 0
 
-        def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-            Counting.crops += len(crops)
-            return super().logits(crops)
+        def logits(self, views: Views) -> NDArray[np.float32]:
+            Counting.crops += len(views.crops)
+            return super().logits(views)
 
     def of(name: str, sha256: str, red: int) -> Sample:
         one = sample(name, red, order=(0,))
@@ -92,7 +122,8 @@ def test_bytes_are_scored_once() -> None:
         of("n", "N", 255),
         of("m", "N", 255),
     ]
-    found = score_once(batch, Counting(), "now", known={"B": earlier}.get)
+    scorer = Scorer(Counting(), known={"B": earlier}.get)
+    found = scorer.end(scorer.score(scorer.begin(batch, "now")))
     assert Counting.crops == 2, "A and N, once each"
     assert [one.name for one in found] == ["a", "bb", "f", "c", "n", "m"]
     assert [one.scores[0].logit for one in found if one.scores] == [1.0, 7.0, 1.0]
@@ -104,6 +135,32 @@ def test_bytes_are_scored_once() -> None:
         Status.FAILED,
     ]
     assert found[5].error == "NonFiniteScore"
+
+
+def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
+    def of(name: str, sha256: str, red: int) -> Sample:
+        return replace(sample(name, red, order=(0,)), facts=Facts(bytes=len(name), sha256=sha256))
+
+    asked: list[str] = []
+
+    def known(sha256: str) -> None:
+        asked.append(sha256)
+
+    scorer = Scorer(Brightness(), known=known)
+    one = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
+    two = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
+    three = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
+    assert [list(job.new) for job in (one, two, three)] == [[0, 1], [1], []]
+    assert asked == ["A", "N", "B"]
+    for job in (three, one, two):  # threads finish as they please
+        scorer.score(job)
+    found = [scorer.end(job) for job in (one, two, three)]
+    logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in found]
+    assert logits == [[1.0, None], [1.0, 2.0, None], [1.0, 2.0]]
+    assert [[row.name for row in rows] for rows in found] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
+    assert [row.scanned_at for row in found[1]] == ["later"] * 3
+    scorer.begin([of("aaaa", "A", 1)], "then")
+    assert asked[-1] == "A", "of bytes in no job under way the record knows"
 
 
 @pytest.mark.parametrize(

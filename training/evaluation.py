@@ -53,7 +53,7 @@ class EvaluationConfig:
     device: Device = "auto"
     precision: Precision = "auto"
     workers: int | None = None
-    batch: int = 40
+    batch: int | None = None
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
@@ -125,7 +125,9 @@ class Evaluation:
         reading = local.map_ordered(
             partial(view, test_set=test_set.key, config=self.config), left, self.config.workers
         )
-        for examples, batch in _batches(zip(left, reading, strict=True), self.config.batch):
+        for examples, batch in _batches(
+            zip(left, reading, strict=True), self.config.batch or self.runtime.batch
+        ):
             findings = scoring.score(batch, self.runtime, "")
             self._accept(test_set, examples, findings)
             yield len(examples)
@@ -338,7 +340,7 @@ def _batches(
     for example, sample in samples:
         examples.append(example)
         batch.append(sample)
-        weight += len(sample.views.crops) if isinstance(sample, Sample) else 1
+        weight += len(set(sample.views.order)) if isinstance(sample, Sample) else 1
         if weight >= crops:
             yield examples, batch
             examples, batch, weight = [], [], 0

@@ -59,8 +59,7 @@ Job: TypeAlias = Callable[[tuple[int, Window]], R]
 def mean_logit(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> float:
     """The mean of the ten crops' logits, cut as the product cuts them; its sigmoid is the picture's score."""
     views = cut(Picture(Image.fromarray(pixels), "window", ()), "ten")
-    logits = head(encoder(torch.from_numpy(views.crops).permute(0, 3, 1, 2)))
-    return float(logits[list(views.order)].mean())
+    return float(head(encoder(torch.from_numpy(views.pixels()).permute(0, 3, 1, 2))).mean())
 
 
 def repository_weights(windows: Sequence[Window]) -> Tensor:

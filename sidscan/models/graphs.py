@@ -49,6 +49,7 @@ class GraphInfo:
         parity: how far logits were from PyTorch's when the file was made.
         nodes: how many of what kind, as exported and after ONNX Runtime's optimiser (on a CPU).
         sidscan, torch: versions that made it.
+        mirror_invariant: whether its encoders all read a mirror image as they read the crop itself.
     """
 
     detectors: tuple[DetectorInfo, ...]
@@ -60,6 +61,7 @@ class GraphInfo:
     nodes: Mapping[str, Any]
     sidscan: str
     torch: str
+    mirror_invariant: bool = False
 
     def to_json(self) -> str:
         """For the file's metadata."""
@@ -81,6 +83,8 @@ class GraphInfo:
         info = cls(detectors, **raw)
         if info.precision not in ("fp32", "fp16") or info.layout != LAYOUT:
             raise ValueError("precision or layout")
+        if type(info.mirror_invariant) is not bool:
+            raise ValueError("mirror_invariant")
         return info
 
 

@@ -13,6 +13,7 @@ from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.graphs import graph_path, is_graph
+from sidscan.records import View, Views
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,14 +37,38 @@ class RuntimeInfo:
 
 
 class Runtime(Protocol):
-    """Scores crops with one or several detectors."""
+    """Scores views with one or several detectors.
+
+    Attributes:
+        batch: views that it likes to be given at once, where nobody asked for a number.
+        at_once: calls of `logits` that it can use at the same time, from as many threads.
+        devices: accelerators that it spreads calls over, or 1 for all cores together.
+    """
 
     info: RuntimeInfo
     detectors: tuple[DetectorInfo, ...]
+    batch: int
+    at_once: int
+    devices: int
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors), in the order of ``detectors``."""
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        """Views -> logits (views, number of detectors), in the order of ``detectors``; equal views once."""
         ...
+
+    def abandon(self) -> None:
+        """Give up calls in progress as far as possible; they raise `concurrent.futures.CancelledError`."""
+        ...
+
+
+def passes(order: Sequence[View], mirror_invariant: bool = False) -> tuple[list[View], list[int]]:
+    """What an encoder has to look at, each once, and for every view which of these it is.
+
+    Args:
+        mirror_invariant: a mirror image reads the same as the crop itself.
+    """
+    meant = [(index, mirrored and not mirror_invariant) for index, mirrored in order]
+    places = {view: place for place, view in enumerate(dict.fromkeys(meant))}
+    return list(places), [places[view] for view in meant]
 
 
 def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
@@ -58,7 +83,9 @@ def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
     if not graphs and config.runtime != "onnx":
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
-        return PyTorchRuntime(detectors.load(names, encoder=config.encoder), config.device, config.precision)
+        return PyTorchRuntime(
+            detectors.load(names, encoder=config.encoder), config.device, config.precision, config.batch
+        )
     if graphs and len(names) > 1:
         raise UsageError("an exported graph is used alone", "Export all detectors into one file.")
     if graphs and config.runtime == "pytorch":

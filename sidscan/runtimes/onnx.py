@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import os
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from sidscan.config import Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detectors import SIDE, DetectorInfo
 from sidscan.models.graphs import INPUT, KEY, GraphInfo, check_seal
-from sidscan.runtimes import RuntimeInfo, providers
-
-_CPU_BATCH = 10  # crops in a part, those of one picture
+from sidscan.records import View, Views
+from sidscan.runtimes import RuntimeInfo, cores, passes, providers
 
 
 class OnnxRuntime:
@@ -67,26 +64,40 @@ class OnnxRuntime:
             f"{self.graph.computes} (or more of it, as TensorRT sees fit)" if half else self.graph.computes,
             graph=self.sha256,
         )
-        self._cores = os.cpu_count() or 1
-        self._pool: ThreadPoolExecutor | None = None
+        self.batch, self.at_once, self.devices = cores.BATCH, cores.AT_ONCE, 1
+        self._cores: cores.Cores | None = None
         if used == "cpu":
             self._session = session
-            self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
+            self._cores = cores.Cores()
         else:
+            self.batch = providers.FIXED_BATCH
             self._fixed = providers.fixed(path, used, self.sha256, self._outputs, session, half)
+            self._turn = threading.Lock()  # its input and outputs have one place each
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors)."""
-        if self._pool is None:
-            size = providers.FIXED_BATCH
-            starts = range(0, len(crops), size)
-            return np.concatenate([self._fixed.logits(crops[start : start + size]) for start in starts])
-        parts = min(max(self._cores, math.ceil(len(crops) / _CPU_BATCH)), len(crops))
-        return np.concatenate(list(self._pool.map(self._run, np.array_split(crops, parts))))
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        """Views -> logits (views, number of detectors)."""
+        needed, places = passes(views.order, self.graph.mirror_invariant)
+        if self._cores is not None:
+            found = self._cores.spread(lambda part: self._run(_pixels(views, part)), needed)
+        else:
+            parts = range(0, len(needed), providers.FIXED_BATCH)
+            crops = [_pixels(views, needed[start : start + providers.FIXED_BATCH]) for start in parts]
+            with self._turn:
+                found = np.concatenate([self._fixed.logits(some) for some in crops])
+        return found[places]
+
+    def abandon(self) -> None:
+        """Give up what waits for a core; a batch on an accelerator takes no time to speak of."""
+        if self._cores is not None:
+            self._cores.abandon()
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         outputs = self._session.run(self._outputs, {INPUT: np.ascontiguousarray(crops)})
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
+
+
+def _pixels(views: Views, part: Sequence[View]) -> NDArray[np.uint8]:
+    return replace(views, order=tuple(part)).pixels()
 
 
 def _check_name(path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,16 +12,16 @@ from numpy.typing import NDArray
 
 from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
-from sidscan.models.backbones import Reading
 from sidscan.models.detectors import Detector
-from sidscan.runtimes import RuntimeInfo, trial
+from sidscan.records import View, Views
+from sidscan.runtimes import RuntimeInfo, cores, networks, trial
+from sidscan.runtimes.lanes import BATCH, Lanes
 
-_CPU_BATCH = 10  # crops in a part, those of one picture
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class PyTorchRuntime:
-    """Detectors on one device.
+    """Detectors on a CPU, or on all CUDA devices that are like the first.
 
     On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide.
     Where the processor multiplies bfloat16 itself and nobody asked for a precision, an encoder that keeps its
@@ -32,13 +29,18 @@ class PyTorchRuntime:
 
     Args:
         detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
+        batch: views of a pass on CUDA; None chooses. On a CPU parts are of their own size.
 
     Raises:
         RuntimeUnavailable: the device or precision asked for is not to be had.
     """
 
     def __init__(
-        self, detectors: Sequence[Detector], device: Device = "auto", precision: Precision = "auto"
+        self,
+        detectors: Sequence[Detector],
+        device: Device = "auto",
+        precision: Precision = "auto",
+        batch: int | None = None,
     ) -> None:
         self._device = open_device(device)
         self.detectors = tuple(detector.info for detector in detectors)
@@ -50,48 +52,42 @@ class PyTorchRuntime:
         if precision == "auto" and self._device.type == "cpu" and trial.has_fast_bf16():
             detectors, chosen, choice = _tried_in_bf16(detectors)
             used |= chosen
-        self._detectors = tuple(detectors)
-        self._cores = os.cpu_count() or 1
-        self._pool: ThreadPoolExecutor | None = None
-        if self._device.type == "cpu":
-            # Threads that meet at the end of every operation wait for the slowest, which costs most where
-            # readers or other programs share the cores. So: one thread per part.
-            torch.set_num_threads(1)
-            self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
         self.info = RuntimeInfo(
             f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
         )
+        self._groups = networks.groups(detectors)
+        self._cores: cores.Cores | None = None
+        self._lanes: Lanes | None = None
+        if self._device.type == "cpu":
+            torch.set_num_threads(1)
+            self._cores = cores.Cores()
+            self.batch, self.at_once, self.devices = batch or cores.BATCH, cores.AT_ONCE, 1
+        else:
+            devices = alike(self._device)
+            self._lanes = Lanes(detectors, devices, batch or BATCH)
+            self.batch, self.devices = batch or BATCH, len(devices)
+            self.at_once = self._lanes.count + 1  # one waits, so that no lane does
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops (b, 224, 224, 3) RGB -> logits (b, number of detectors)."""
-        if self._pool is None:
-            return self._score(crops)
-        parts = max(self._cores, math.ceil(len(crops) / _CPU_BATCH))
-        return np.concatenate(
-            list(self._pool.map(self._score, np.array_split(crops, min(parts, len(crops)))))
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        """Views -> logits (views, number of detectors)."""
+        if self._lanes is not None:
+            return self._lanes.logits(views)
+        assert self._cores is not None
+        spread, crops = self._cores.spread, torch.from_numpy(views.crops)
+        return networks.gathered(
+            self._groups,
+            views.order,
+            lambda detectors, needed: spread(lambda part: _on_cpu(detectors, crops, part), needed),
         )
 
-    def _score(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return _score(self._detectors, crops, self._device)
+    def abandon(self) -> None:
+        """Give up what waits for a core; a batch on an accelerator takes no time to speak of."""
+        if self._cores is not None:
+            self._cores.abandon()
 
 
-@torch.inference_mode()
-def _score(
-    detectors: Sequence[Detector], crops: NDArray[np.uint8], device: torch.device
-) -> NDArray[np.float32]:
-    """Crops (b, 224, 224, 3) -> logits (b, detectors); every encoder runs once, for what its heads read."""
-    batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-    asked: dict[int, set[Reading]] = {}
-    for detector in detectors:
-        asked.setdefault(id(detector.encoder), set()).add(detector.head.reads)
-    read: dict[int, dict[Reading, torch.Tensor]] = {}
-    columns = []
-    for detector in detectors:
-        key = id(detector.encoder)
-        if key not in read:
-            read[key] = detector.encoder.read(batch, asked[key])
-        columns.append(detector.head(read[key][detector.head.reads]))
-    result: NDArray[np.float32] = torch.stack(columns, dim=1).cpu().numpy()
+def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[View]) -> networks.Logits:
+    result: networks.Logits = networks.score(detectors, crops, views).numpy()
     return result
 
 
@@ -99,14 +95,16 @@ def _tried_in_bf16(
     detectors: Sequence[Detector],
 ) -> tuple[Sequence[Detector], dict[str, str], str]:
     """Detectors on the CPU with encoders in bfloat16 where scores stay: these, what changed, and in words."""
-    cpu, crops = torch.device("cpu"), trial.natural_crops(trial.CROPS)
+    views = Views.plain(trial.natural_crops(trial.CROPS))
+    crops = torch.from_numpy(views.crops)
     copies = {
         id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.half
     }  # one per encoder, whatever the number of heads
     if not copies:
         return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.half else d for d in detectors]
-    difference = trial.largest_score_difference(_score(detectors, crops, cpu), _score(halved, crops, cpu))
+    logits = [_on_cpu(some, crops, views.order) for some in (detectors, halved)]
+    difference = trial.largest_score_difference(*logits)
     found = f"scores of {trial.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
     if difference > trial.BOUND:
         return detectors, {}, f"fp32: in bf16 {found}, more than {trial.BOUND}"
@@ -133,6 +131,14 @@ def open_device(asked: Device) -> torch.device:
     # What is called fp32 is fp32: TF32 would keep 10 bits of the mantissa.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if available and asked != "cpu" else "cpu")
+
+
+def alike(first: torch.device) -> list[torch.device]:
+    """All CUDA devices of the first one's kind; others would compute other last digits."""
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    kind = torch.cuda.get_device_name(first)
+    others = [number for number, name in enumerate(names) if name == kind]
+    return [torch.device("cuda", number) for number in others]
 
 
 def _precision(asked: Precision, device: torch.device, detector: Detector) -> str:

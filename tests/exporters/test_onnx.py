@@ -22,6 +22,8 @@ from pictures import folder
 from sidscan.errors import DigestMismatch, ModelError, UsageError
 from sidscan.exporters import parity
 from sidscan.models.graphs import SEAL_BYTES, check_seal, seal
+from sidscan.records import Views
+from sidscan.runtimes.onnx import OnnxRuntime
 from sidscan.runtimes.trial import natural_crops
 
 Run = Callable[..., Any]
@@ -59,6 +61,26 @@ def test_rows_are_those_of_pytorch(
         assert (one["precision"], other["precision"]) == ("fp32", precision)
 
 
+def test_a_graph_that_is_blind_to_mirrors_is_asked_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, computed = OnnxRuntime(made.fp32, "cpu"), []
+    run = runtime._run
+
+    def counting(crops: Any) -> Any:
+        computed.append(len(crops))
+        return run(crops)
+
+    monkeypatch.setattr(runtime, "_run", counting)
+    views = Views(natural_crops(1), ((0, False), (0, True), (0, True)))
+    seeing = runtime.logits(views)
+    assert (sum(computed), seeing.shape) == (2, (3, 2))
+    assert (seeing[1] == seeing[2]).all()
+    assert (seeing[0] != seeing[1]).all()
+    runtime.graph = replace(runtime.graph, mirror_invariant=True)
+    blind = runtime.logits(views)
+    assert sum(computed) == 3
+    np.testing.assert_allclose(blind, np.repeat(seeing[:1], 3, axis=0), atol=1e-5)
+
+
 def _ort_version() -> str:
     import onnxruntime
 
@@ -78,7 +100,7 @@ def test_the_file_says_what_it_is(made: Made) -> None:
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["sidscan"])
     assert [one["name"] for one in facts["detectors"]] == ["one.safetensors", "two.safetensors"]
     assert [one["threshold"] for one in facts["detectors"]] == [0.4, 0.4]
-    assert (facts["precision"], facts["layout"]) == ("fp32", "NHWC")
+    assert (facts["precision"], facts["layout"], facts["mirror_invariant"]) == ("fp32", "NHWC", False)
     assert facts["parity"]["worst"].keys() == {"one.safetensors", "two.safetensors"}
     assert all(0 <= worst <= 1e-5 for worst in facts["parity"]["worst"].values())
     exported, optimised = facts["nodes"]["exported"], facts["nodes"]["optimised"]

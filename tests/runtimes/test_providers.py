@@ -18,6 +18,7 @@ import pytest
 from graphs import Made
 
 from sidscan.errors import RuntimeUnavailable
+from sidscan.records import Views
 from sidscan.runtimes import providers
 from sidscan.runtimes.onnx import OnnxRuntime
 from sidscan.runtimes.trial import natural_crops
@@ -167,8 +168,8 @@ def test_what_is_asked_for(
 @pytest.mark.parametrize("count", [1, 4, 5, 9])
 def test_fixed_batches_give_the_same_logits(stand: Stand, made: Made, device: Any, count: int) -> None:
     crops = natural_crops(count)
-    expected = OnnxRuntime(made.fp32, "cpu").logits(crops)
-    found = OnnxRuntime(made.fp32, device).logits(crops)
+    expected = OnnxRuntime(made.fp32, "cpu").logits(Views.plain(crops))
+    found = OnnxRuntime(made.fp32, device).logits(Views.plain(crops))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert expected.shape == (count, 2)
 

@@ -20,6 +20,11 @@ Reading = Literal["blocks", "embedding", "maps"]
 class Encoder(Protocol):
     """One pass over the crops, for all heads together."""
 
+    @property
+    def mirror_invariant(self) -> bool:
+        """Whether a crop's mirror image has the same readings, so that it need not be read."""
+        ...
+
     def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> float32 readings, and nothing computed besides them."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
@@ -28,6 +28,8 @@ class ClipEncoder(nn.Module):
     Args:
         visual: open_clip's vision transformer with QuickGELU, as OpenAI's weights need.
     """
+
+    mirror_invariant: ClassVar[bool] = False
 
     def __init__(self, visual: VisionTransformer) -> None:
         super().__init__()

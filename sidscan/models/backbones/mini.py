@@ -158,6 +158,7 @@ class MiniEncoder(nn.Module):
         width: d, linear readings of every depth (one per school of synthesis, see sidscan.training.mini).
     """
 
+    mirror_invariant = False
     filters: Tensor
     bands: Tensor
     ycbcr: Tensor

@@ -1,0 +1,161 @@
+"""How near is the encoder to what the processor can multiply? ViT-L/14 with random weights, model alone.
+
+    python benchmarks/encoder.py --crops 20 --rounds 3
+    python benchmarks/encoder.py --device cuda --crops 1600
+
+In every round and precision: crops per second of a scan's runtime with one RINE head, and beside it the rate
+of matrix products alone, square ones and those of the encoder's own shapes, one thread per core as in a scan.
+The share is the encoder's arithmetic (what RINE reads, nothing else) by the faster of these products.
+Results are printed, and written as JSON with --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from random_rine import SHAPES, make_encoder, make_heads
+from record import publish, stamp
+
+from sidscan import ScanConfig
+from sidscan.config import Precision, cores
+from sidscan.records import Views
+from sidscan.runtimes import Runtime, open_runtime
+from sidscan.runtimes.pytorch import DTYPES
+from sidscan.runtimes.trial import natural_crops
+
+WIDTH, BLOCKS, PATCH = (SHAPES["vit-l14"][name] for name in ("width", "blocks", "patch"))
+PATCHES = (224 // PATCH) ** 2
+TOKENS = PATCHES + 1
+SQUARE = 2048  # rows and columns
+PRODUCTS = {  # (rows, inner, columns), by name; rows are the tokens of a picture's ten crops
+    f"square, {SQUARE}": (SQUARE, SQUARE, SQUARE),
+    "into the MLP": (10 * TOKENS, WIDTH, 4 * WIDTH),
+    "out of the MLP": (10 * TOKENS, 4 * WIDTH, WIDTH),
+}
+PRECISIONS: dict[str, tuple[Precision, ...]] = {"cpu": ("bf16", "fp32"), "cuda": ("bf16", "fp16")}
+
+
+def arithmetic() -> float:
+    """Floating-point operations per crop: products alone, a multiplication and an addition counted as two.
+
+    Of the last block RINE reads the CLS token's attention: keys and values of all tokens, one query, no MLP.
+    """
+    patches = 2 * PATCHES * 3 * PATCH**2 * WIDTH
+    block = 2 * TOKENS * 12 * WIDTH**2 + 4 * TOKENS**2 * WIDTH
+    last = 2 * TOKENS * 2 * WIDTH**2 + 2 * 2 * WIDTH**2 + 4 * TOKENS * WIDTH
+    return float(patches + (BLOCKS - 1) * block + last)
+
+
+def product_rate(shape: tuple[int, int, int], dtype: torch.dtype, device: str, seconds: float) -> float:
+    """Operations per second of one product, repeated on every core, or on the accelerator."""
+    rows, inner, columns = shape
+
+    def repeat(_: int) -> float:
+        left = torch.randn(rows, inner, device=device).to(dtype)
+        right = torch.randn(columns, inner, device=device).to(dtype)
+        with torch.inference_mode():
+            torch.nn.functional.linear(left, right)
+            _wait(device)
+            count, start = 0, time.perf_counter()
+            while (taken := time.perf_counter() - start) < seconds:
+                for _ in range(1 if device == "cpu" else 50):
+                    torch.nn.functional.linear(left, right)
+                    count += 1
+                _wait(device)
+        return count * 2 * rows * inner * columns / taken
+
+    threads = cores() if device == "cpu" else 1
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(repeat, range(threads)))
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def encoder_rate(runtime: Runtime, views: Views, batch: int) -> float:
+    """Crops per second; as many batches at once as a scan has."""
+    parts = [Views.plain(views.crops[start : start + batch]) for start in range(0, len(views.crops), batch)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(runtime.at_once) as pool:
+        list(pool.map(runtime.logits, parts))
+    return len(views.crops) / (time.perf_counter() - start)
+
+
+def measure(
+    runtime: Runtime, precision: str, device: str, views: Views, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Rates and shares of every round, all things in turn."""
+    rates: list[float] = []
+    products: dict[str, list[float]] = {name: [] for name in PRODUCTS}
+    encoder_rate(runtime, Views.plain(views.crops[:1]), 1)
+    for _ in range(rounds):
+        for name, shape in PRODUCTS.items():
+            products[name].append(product_rate(shape, DTYPES[precision], device, seconds))
+        rates.append(encoder_rate(runtime, views, runtime.batch))
+    ceilings = [max(values) for values in zip(*products.values(), strict=True)]
+    shares = [rate * arithmetic() / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
+    return {
+        "crops_per_second": _spread(rates),
+        "crops_per_second_per_core": _spread([rate / cores() for rate in rates]) if device == "cpu" else None,
+        "gigaflops_of_products": {
+            name: _spread([value / 1e9 for value in values]) for name, values in products.items()
+        },
+        "share_of_the_fastest_product": _spread(shares),
+    }
+
+
+def _spread(values: list[float]) -> list[float]:
+    """Lowest, median, highest."""
+    return [float(f"{value:.4g}") for value in (min(values), statistics.median(values), max(values))]
+
+
+def main() -> None:
+    """Measure, print, and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--crops", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="that each product is repeated for")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", action="append", choices=list(DTYPES), help="repeatable")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    found = {}
+    views = Views.plain(natural_crops(options.crops))
+    with tempfile.TemporaryDirectory() as text:
+        encoder = Path(text) / "vit-l14.safetensors"
+        make_encoder(encoder, SHAPES["vit-l14"])
+        head = str(make_heads(Path(text), encoder, SHAPES["vit-l14"])[0])
+        for precision in options.precision or PRECISIONS[options.device]:
+            config = ScanConfig(
+                inputs=("unused",), device=options.device, precision=precision, encoder=encoder
+            )
+            runtime = open_runtime(config, [head])
+            found[precision] = measure(
+                runtime, precision, options.device, views, options.rounds, options.seconds
+            )
+    result = stamp("encoder", "torch") | {
+        "encoder": "ViT-L/14, random weights, one RINE head",
+        "device": options.device,
+        "threads": cores() if options.device == "cpu" else None,
+        "crops": options.crops,
+        "rounds": options.rounds,
+        "gigaflop_per_crop": round(arithmetic() / 1e9, 1),
+        "figures": "lowest, median, highest over the rounds",
+        **found,
+    }
+    publish(result, options.out)
+
+
+if __name__ == "__main__":
+    main()

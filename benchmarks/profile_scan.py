@@ -1,0 +1,160 @@
+"""Where a scan's time goes: processor time of each stage, per picture, with the bundled detector.
+
+    python benchmarks/profile_scan.py --pictures 24
+    python benchmarks/profile_scan.py --pictures 1000 --size 256x256 --crops center
+
+Two scans. The first reads in this process, with a clock around every stage that counts the time of its own
+thread alone; the second reads in worker processes, as scans do, and tells what these and the parent take in
+all: what is more than in the first is what separate processes cost, their start included. Waiting, for a
+disk say, is no processor time; for the record it is told apart. The share of the time in which the threads of
+the model have something to compute says whether anything else makes them wait, however busy the machine.
+Results are printed, and written as JSON with --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from camera import make
+from record import publish, stamp
+from usage import processor_seconds
+
+from sidscan import ScanConfig, readers, reports
+from sidscan.config import cores
+from sidscan.journal import Journal
+from sidscan.pipeline import Scan, open_scan
+from sidscan.readers import decode, exif, views
+from sidscan.runtimes import networks
+
+STAGES: tuple[tuple[Any, str, str], ...] = (
+    (readers, "load", "read and hash"),
+    (readers, "_hashed", "hash"),
+    (decode, "decode", "decode"),
+    (views, "cut", "cut"),
+    (exif, "read", "EXIF"),
+    (networks, "score", "model"),
+    (Journal, "append", "record"),
+    (Journal, "of_bytes", "look up bytes"),
+)
+
+
+@contextmanager
+def clocks() -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+    """Seconds of each stage while this is open: of its threads' processor time, and by the clock."""
+    used: dict[str, float] = defaultdict(float)
+    passed: dict[str, float] = defaultdict(float)
+
+    def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            start, began = time.thread_time(), time.perf_counter()
+            try:
+                return function(*given, **named)
+            finally:
+                used[name] += time.thread_time() - start  # a lost update now and then costs a picture's time
+                passed[name] += time.perf_counter() - began
+
+        return call
+
+    plain = [(owner, name, getattr(owner, name)) for owner, name, _ in STAGES]
+    for owner, name, label in STAGES:
+        setattr(owner, name, timed(getattr(owner, name), label))
+    try:
+        yield used, passed
+    finally:
+        for owner, name, function in plain:
+            setattr(owner, name, function)
+
+
+@contextmanager
+def opened(paths: list[Path], scratch: Path, crops: Any, isolation: bool) -> Iterator[Scan]:
+    """A scan with its record in a file."""
+    config = ScanConfig(
+        inputs=tuple(map(str, paths)),
+        models=("mini",),
+        device="cpu",
+        crops=crops,
+        isolation=isolation,
+        journal=scratch / f"{isolation}.journal",
+    )
+    with closing((run := open_scan(config)).journal):
+        yield run
+
+
+def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
+    """Seconds of every stage, in all."""
+    with clocks() as (used, passed), opened(paths, scratch, crops, isolation=False) as run:
+        before, began = sum(processor_seconds().values()), time.perf_counter()
+        for _ in run:
+            pass
+        whole, clock = sum(processor_seconds().values()) - before, time.perf_counter() - began
+        before = sum(processor_seconds().values())
+        writers = [reports.report(str(scratch / f"r.{kind}"), "csv", False) for kind in ("csv", "json")]
+        with reports.reserved(writers, overwrite=True):
+            reports.write(writers, run.journal)
+        report = sum(processor_seconds().values()) - before
+    found = {
+        "read": used["read and hash"] - used["hash"],
+        **{
+            name: used[name] for name in ("hash", "decode", "cut", "EXIF", "model", "record", "look up bytes")
+        },
+    }
+    return found | {
+        "all else in Python": whole - sum(found.values()),
+        "processors in all": whole,
+        "reports, CSV and JSON": report,
+        "by the clock: the whole scan": clock,
+        "by the clock: record": passed["record"],
+    }
+
+
+def apart(paths: list[Path], scratch: Path, crops: str) -> tuple[dict[str, float], float]:
+    """Seconds that parent and workers take, in all; the share of time that the model's threads are busy."""
+    with clocks() as (_, passed), opened(paths, scratch, crops, isolation=True) as run:
+        before, began, last = processor_seconds(), time.perf_counter(), {}
+        for _ in run:
+            last = processor_seconds()  # of workers that still run: they end with the scan
+        clock = time.perf_counter() - began
+    found = {name: last[name] - before[name] for name in last}
+    return {**found, "by the clock: the whole scan": clock}, passed["model"] / (clock * cores())
+
+
+def main() -> None:
+    """Measure, print, and write the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
+    parser.add_argument("--crops", choices=["ten", "center"], default="ten")
+    parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as text:
+        scratch = Path(text)
+        paths = make(options.folder or scratch / "pictures", options.pictures, options.size)
+        with opened(paths[:2], scratch, options.crops, isolation=False) as run:
+            list(run)  # whatever is loaded with the first picture
+        (scratch / "False.journal").unlink()
+        here = stages(paths, scratch, options.crops)
+        there, busy = apart(paths, scratch, options.crops)
+    result = stamp("profile_scan", "torch", "PIL") | {
+        "pictures": {"count": len(paths), "size": options.size, "crops": options.crops},
+        "cores": cores(),
+        "milliseconds_per_picture": {
+            "in one process": {name: round(1e3 * value / len(paths), 3) for name, value in here.items()},
+            "with workers": {name: round(1e3 * value / len(paths), 3) for name, value in there.items()},
+        },
+        "share_of_the_time_that_the_models_threads_are_busy": round(busy, 3),
+    }
+    publish(result, options.out)
+
+
+if __name__ == "__main__":
+    main()

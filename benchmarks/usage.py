@@ -1,0 +1,34 @@
+"""What this process and its children use, by what Linux says in /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")  # per second
+_PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
+
+
+def resident_megabytes() -> float:
+    """Memory of this process alone."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE / 1e6
+
+
+def processor_seconds() -> dict[str, float]:
+    """User and system time so far: of this process, and of its children that still run."""
+    own = os.times()
+    children = sum(_seconds(pid) for pid in _children())
+    return {"parent": own.user + own.system, "workers": children}
+
+
+def _children() -> list[str]:
+    lists = Path("/proc/self/task").glob("*/children")
+    return [pid for one in lists for pid in one.read_text(encoding="ascii").split()]
+
+
+def _seconds(pid: str) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS

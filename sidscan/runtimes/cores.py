@@ -1,0 +1,60 @@
+"""A batch on a CPU: parts of it, each computed by one thread."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan.config import cores
+from sidscan.records import View
+
+BATCH = 40  # views; a small archive's first findings should not wait long for it
+AT_ONCE = 2  # batches: the parts of the second one take the cores that the last parts of the first leave
+_PART = 10  # views, those of one picture: more take more memory than caches hold, fewer more overhead
+
+Logits = NDArray[np.float32]
+
+
+class Cores:
+    """A thread per core.
+
+    Threads that meet at the end of every operation wait for the slowest, which costs most where readers or
+    other programs share the cores. So: one thread per part.
+    """
+
+    def __init__(self) -> None:
+        self._cores = cores()
+        self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
+        self._asked: set[Future[Logits]] = set()
+        self._lock = threading.Lock()
+
+    def spread(self, compute: Callable[[Sequence[View]], Logits], views: Sequence[View]) -> Logits:
+        """What ``compute`` makes of parts of the views, one below the other; called from any thread."""
+        with self._lock:
+            parts = [self._pool.submit(compute, part) for part in _parts(views, self._cores)]
+            self._asked.update(parts)
+        try:
+            return np.concatenate([part.result() for part in parts])
+        finally:
+            with self._lock:
+                self._asked.difference_update(parts)
+
+    def abandon(self) -> None:
+        """Cancel the parts that are not being computed yet."""
+        with self._lock:
+            for part in self._asked:
+                part.cancel()
+
+
+def _parts(views: Sequence[View], cores: int) -> list[Sequence[View]]:
+    """Of nearly equal size, and as many as keep all cores busy to the end."""
+    rounds = math.ceil(len(views) / _PART / cores)
+    count = min(rounds * cores, len(views))
+    bounds = [len(views) * number // count for number in range(count + 1)]
+    return [views[start:end] for start, end in pairwise(bounds)]

@@ -1,0 +1,89 @@
+"""Detectors on one device: views in, logits out, every encoder and every view once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sidscan.models.backbones import Reading
+from sidscan.models.detectors import Detector
+from sidscan.records import View
+from sidscan.runtimes import passes
+
+Logits = NDArray[np.float32]
+
+
+class Group(NamedTuple):
+    """Detectors that need the same passes.
+
+    Attributes:
+        columns: their places among all detectors.
+        mirror_invariant: whether a mirror image reads the same to their encoders as the crop itself.
+    """
+
+    detectors: tuple[Detector, ...]
+    columns: list[int]
+    mirror_invariant: bool
+
+
+def groups(detectors: Sequence[Detector]) -> tuple[Group, ...]:
+    """All detectors, in one group or two."""
+    kinds = [detector.encoder.mirror_invariant for detector in detectors]
+    columns = {kind: [place for place, one in enumerate(kinds) if one is kind] for kind in sorted(set(kinds))}
+    return tuple(Group(tuple(detectors[c] for c in places), places, kind) for kind, places in columns.items())
+
+
+def gathered(
+    several: Sequence[Group],
+    order: Sequence[View],
+    compute: Callable[[Sequence[Detector], Sequence[View]], Logits],
+) -> Logits:
+    """(views, all detectors) from what ``compute`` makes of each group's detectors and the views it needs."""
+    found = np.empty((len(order), sum(len(group.columns) for group in several)), np.float32)
+    for group in several:
+        needed, places = passes(order, group.mirror_invariant)
+        found[:, group.columns] = compute(group.detectors, needed)[places]
+    return found
+
+
+def pick(crops: Tensor, views: Sequence[View]) -> Tensor:
+    """Crops (k, h, w, 3) -> views (b, 3, h, w), mirrored on the crops' own device."""
+    index, mirrored = torch.tensor(views, device=crops.device).unbind(dim=1)
+    taken = crops[index]
+    return torch.where(mirrored.bool()[:, None, None, None], taken.flip(2), taken).permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[View]) -> Tensor:
+    """Views of crops (k, 224, 224, 3) -> logits (views, detectors), on the crops' device.
+
+    Every encoder runs once, for what its heads read.
+    """
+    batch = pick(crops, views)
+    asked: dict[int, set[Reading]] = {}
+    for detector in detectors:
+        asked.setdefault(id(detector.encoder), set()).add(detector.head.reads)
+    read: dict[int, dict[Reading, Tensor]] = {}
+    columns = []
+    for detector in detectors:
+        key = id(detector.encoder)
+        if key not in read:
+            read[key] = detector.encoder.read(batch, asked[key])
+        columns.append(detector.head(read[key][detector.head.reads]))
+    return torch.stack(columns, dim=1)
+
+
+def replica(detectors: Sequence[Detector], device: torch.device) -> tuple[Detector, ...]:
+    """The same detectors on another device; those that share an encoder share its copy."""
+    modules = copy.deepcopy([(detector.encoder, detector.head) for detector in detectors])
+    return tuple(
+        replace(detector, encoder=encoder.to(device), head=head.to(device))
+        for detector, (encoder, head) in zip(detectors, modules, strict=True)
+    )

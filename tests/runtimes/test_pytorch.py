@@ -1,0 +1,180 @@
+"""Every view is computed once, wherever it is computed; accelerators are stood in for by the CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence, Set
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from networks import random_clip, random_head
+
+from sidscan.models.backbones import Reading
+from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.detectors import Detector, DetectorInfo
+from sidscan.records import View, Views
+from sidscan.runtimes import cores, passes
+from sidscan.runtimes.lanes import Lanes
+from sidscan.runtimes.pytorch import PyTorchRuntime, alike
+from sidscan.runtimes.trial import natural_crops
+
+CPU = torch.device("cpu")
+ORDER: tuple[View, ...] = ((0, False), (0, True), (1, False), (0, False), (1, True), (2, True), (2, True))
+
+
+def detector(name: str, seed: int = 0) -> Detector:
+    """A head on a random CLIP of two blocks."""
+    state = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8, seed=seed)
+    info = DetectorInfo(name, "d", 0.5, {name: "d"}, {})
+    return Detector(info, ClipEncoder.from_state(state), random_head(2, 64, 16, 2), half=True)
+
+
+class Alike(ClipEncoder):
+    """Says of itself, which is not true, that it does not see mirror images as such."""
+
+    mirror_invariant = True
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many views were in each of the passes."""
+    seen: list[int] = []
+    plain = ClipEncoder.read
+
+    def counting(self: ClipEncoder, crops: torch.Tensor, readings: Set[Reading]) -> dict[Any, torch.Tensor]:
+        seen.append(len(crops))
+        return plain(self, crops, readings)
+
+    monkeypatch.setattr(ClipEncoder, "read", counting)
+    return seen
+
+
+def expected(one: Detector, pixels: Any) -> Any:
+    """By the encoder and head alone."""
+    with torch.inference_mode():
+        return one.head(one.encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2))).numpy()
+
+
+def runtime(*detectors: Detector) -> PyTorchRuntime:
+    return PyTorchRuntime(detectors, "cpu", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("invariant", "needed", "places"),
+    [
+        (False, [(0, False), (0, True), (1, False), (1, True), (2, True)], [0, 1, 2, 0, 3, 4, 4]),
+        (True, [(0, False), (1, False), (2, False)], [0, 0, 1, 0, 1, 2, 2]),
+    ],
+)
+def test_what_has_to_be_computed(invariant: bool, needed: list[View], places: list[int]) -> None:
+    assert passes(ORDER, invariant) == (needed, places)
+
+
+def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
+    one, views = detector("one"), Views(natural_crops(3), ORDER)
+    found = runtime(one).logits(views)
+    assert sum(read) == 5
+    assert found.shape == (7, 1)
+    np.testing.assert_allclose(found[:, 0], expected(one, views.pixels()), atol=1e-5)
+    assert abs(found[0, 0] - found[1, 0]) > 1e-3, "a mirror image is something else to this encoder"
+
+
+def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None:
+    seeing, blind = detector("seeing"), detector("blind", seed=1)
+    blind.encoder.__class__ = Alike
+    views = Views(natural_crops(3), ORDER)
+    found = runtime(blind, seeing, blind).logits(views)
+    assert sum(read) == 5 + 3
+    np.testing.assert_allclose(found[:, 1], expected(seeing, views.pixels()), atol=1e-5)
+    plain = expected(blind, views.crops)
+    for column in (0, 2):
+        np.testing.assert_allclose(found[:, column], plain[[index for index, _ in ORDER]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("views", "count", "sizes"),
+    [
+        (1, 2, [1]),
+        (2, 2, [1, 1]),
+        (10, 2, [5, 5]),
+        (30, 2, [7, 8, 7, 8]),
+        (40, 2, [10] * 4),
+        (10, 16, [1] * 10),
+    ],
+)
+def test_parts_keep_all_cores_busy_to_the_end(views: int, count: int, sizes: list[int]) -> None:
+    order: Sequence[View] = [(index, False) for index in range(views)]
+    parts = cores._parts(order, count)
+    assert [len(part) for part in parts] == sizes
+    assert [view for part in parts for view in part] == order
+
+
+def test_what_waits_for_a_core_can_be_given_up() -> None:
+    spread, go, began = cores.Cores(), threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def compute(part: Sequence[View]) -> Any:
+        began.set()
+        go.wait(20)
+        done.append(len(part))
+        return np.zeros((len(part), 1), np.float32)
+
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(spread.spread, compute, [(index, False) for index in range(1000)])
+        assert began.wait(20)
+        spread.abandon()
+        go.set()
+        with pytest.raises(CancelledError):
+            call.result(20)
+    assert len(done) <= 2 * spread._cores, "parts that were under way"
+    assert spread.spread(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -> None:
+    one, other, views = detector("one"), detector("other", seed=1), Views(natural_crops(3), ORDER)
+    lanes = Lanes((one, other, one), [CPU] * devices, batch=4)
+    found = lanes.logits(views)
+    assert read == [4, 4, 4, 4], "five views of two encoders"
+    np.testing.assert_allclose(found, runtime(one, other, one).logits(views), atol=1e-5)
+
+
+def test_batches_find_every_device_and_come_back_as_they_were_given() -> None:
+    one = detector("one")
+    lanes, alone = Lanes([one], [CPU, CPU], batch=4), runtime(one)
+    assert lanes.count == 4
+    used = [lanes._free.get() for _ in range(4)]
+    encoders = [id(lane._groups[0].detectors[0].encoder) for lane in used]
+    assert encoders[0] == encoders[2] != encoders[1] == encoders[3], "one copy per device, in turn"
+    for lane in used:
+        lanes._free.put(lane)
+    batches = [Views.plain(natural_crops(number % 7 + 1, seed=number)) for number in range(20)]
+    with ThreadPoolExecutor(6) as callers:
+        for batch, found in zip(batches, callers.map(lanes.logits, batches), strict=True):
+            np.testing.assert_allclose(found, alone.logits(batch), atol=1e-5)
+
+
+def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ["A", "B", "A"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_name", lambda device: kinds[getattr(device, "index", device) or 0]
+    )
+    assert alike(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
+
+
+def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes, views = Lanes([detector("one")], [CPU], batch=4), Views.plain(natural_crops(1))
+
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipEncoder, "read", fails)
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                lanes.logits(views)
+    assert lanes.logits(views).shape == (1, 1)
