@@ -24,16 +24,17 @@ from sidscan.models.backbones.mini import (
     MiniEncoder,
     content_span,
     dct_filters,
+    first_of,
     halved,
     merged_patterns,
-    near_contrast,
+    near_sums,
     patterns,
 )
 from sidscan.models.heads import RineHead
 from sidscan.training.card_text import render
 from sidscan.training.corpus import Window
-from sidscan.training.mini import load, mean_logit, threshold_of
-from sidscan.training.mini_fit import CONSENSUS, Described, evidence, fit, moments, tournament_head
+from sidscan.training.mini import ABSTENTION, load, look, threshold_of
+from sidscan.training.mini_fit import Described, evidence, fit, moments, verdict, verdict_head
 
 Network: TypeAlias = tuple[MiniEncoder, RineHead]
 WEIGHTS = Path(sidscan.weights.__path__[0])
@@ -74,7 +75,7 @@ def test_a_crop_does_not_depend_on_its_neighbours(shipped: Network) -> None:
 def test_zero_padding_changes_nothing(shipped: Network) -> None:
     encoder, _ = shipped
     picture = crops(1, 128)
-    padded = torch.nn.functional.pad(picture, (0, 96, 0, 96))
+    padded = torch.nn.functional.pad(picture, (48, 48, 48, 48))  # centred, as views are
     for small, large in zip(encoder.describe(picture), encoder.describe(padded), strict=True):
         torch.testing.assert_close(small, large, rtol=1e-3, atol=1e-3)
 
@@ -134,10 +135,31 @@ def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, ki
     torch.testing.assert_close(head(encoder(pixels)).double(), logits, atol=2e-4, rtol=0)
 
 
-def test_near_contrast_is_a_mean_over_a_square() -> None:
-    differences = torch.randn(2, 12, 17)
-    expected = torch.nn.functional.avg_pool2d(differences.abs()[:, None], 7, 1, 3)[:, 0] + 0.3
-    torch.testing.assert_close(near_contrast(differences), expected)
+def test_near_sums_are_over_seven_neighbours() -> None:
+    values = torch.randn(2, 12, 17)
+    expected = 49 * torch.nn.functional.avg_pool2d(values[:, None], 7, 1)[:, 0]
+    torch.testing.assert_close(near_sums(near_sums(values, 1), 2), expected)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("height", [224, 100])
+def test_a_mirror_image_has_the_same_statistics(height: int) -> None:
+    encoder = MiniEncoder().eval()
+    picture = crops(2)
+    picture[1] = torch.randint(0, 256, (3, 224, 224), generator=torch.Generator().manual_seed(1))
+    picture[:, :, height:] = 0
+    picture[:, :, :, : 224 - height] = 0
+    described = encoder.describe(picture), encoder.describe(picture.flip(3))
+    for (level, kind), one, other in zip(encoder.depths, *described, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3, msg=f"{level} {kind}")
+    assert MiniEncoder.mirror_invariant
+
+
+@pytest.mark.parametrize("places", [1, 2, 9, 49, 105, 217, 222, 223, 224])
+@pytest.mark.parametrize("stride", [1, 3, 5, 7])
+def test_lines_are_taken_symmetrically(places: int, stride: int) -> None:
+    taken = set(range(first_of(places, stride), places, stride))
+    assert {places - 1 - place for place in taken} == taken
 
 
 def test_dct_filters_are_orthonormal() -> None:
@@ -151,28 +173,31 @@ def test_halved_is_the_mean_of_two_by_two() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("schools", [1, 5, 26, 32])
-def test_the_head_is_the_highest_reading_and_the_mean(schools: int) -> None:
+@pytest.mark.parametrize("schools", [1, 5, 150])
+def test_the_head_is_the_verdict(schools: int) -> None:
     generator = torch.Generator().manual_seed(schools)
-    importance = torch.rand(18, schools, generator=generator)
+    importance = torch.rand(16, schools, generator=generator)
+    importance[3] = 0
     importance /= importance.sum(dim=0)
-    features = 3 * torch.randn(20, 18, schools, generator=generator)
-    readings = (features * importance).sum(dim=1)
-    found = readings.amax(dim=1) + CONSENSUS * readings.mean(dim=1)
-    head = tournament_head(importance, slope=0.7, bias=-0.3)
-    torch.testing.assert_close(head(features), 0.7 * found - 0.3, rtol=1e-5, atol=1e-5)
+    features = 6 * torch.randn(20, 16, schools, generator=generator)
+    found = verdict((features * importance).sum(dim=1))
+    head = verdict_head(importance, slope=0.7, bias=-0.3)
+    torch.testing.assert_close(head(features), 0.7 * found - 0.3, rtol=1e-4, atol=1e-4)
 
 
-def test_the_head_refuses_more_schools_than_it_can_rank() -> None:
-    with pytest.raises(ValueError, match="33 schools"):
-        tournament_head(torch.full((18, 33), 1 / 18), slope=1.0, bias=0.0)
+def test_a_verdict_counts_what_exceeds_two_and_a_quarter_of_the_mean() -> None:
+    readings = torch.tensor([[5.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-8.0, 0.0, 0.0, 0.0]])
+    torch.testing.assert_close(verdict(readings), torch.tensor([1.5, 0.5, -0.5]))
 
 
 def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:
     pixels = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     (finding,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))
-    assert mean_logit(*shipped, pixels) == pytest.approx(finding.scores[0].logit, abs=1e-4)
+    seen, told = look(*shipped, pixels), finding.scores[0]
+    assert seen.logit == pytest.approx(told.logit, abs=1e-4)
+    assert seen.side == 260
+    assert ABSTENTION.because(seen.side, seen.detail, None, seen.spread) == told.inconclusive
 
 
 def described(repos: int = 8, each: int = 4) -> Described:

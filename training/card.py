@@ -1,6 +1,6 @@
 """The model card of the bundled mini detector: measure the five folds, write mini.json and mini.md.
 
-    python -m sidscan.training.card --corpus DIR --weights sidscan/weights --folds FOLDS
+    python -m sidscan.training.card --corpus DIR --corpus MORE --weights sidscan/weights --folds FOLDS
 
 FOLDS is the work folder of the training: every window is scored by the weights that its repository had no
 part in. mini.json holds every figure; mini.md is rendered from it. Run again, both come out the same.
@@ -9,22 +9,28 @@ part in. mini.json holds every figure; mini.md is rendered from it. Run again, b
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from sidscan.abstention import Abstention
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
+from sidscan.readers.quality import jpeg_quality
 
 from .card_text import render
-from .conditions import CONDITIONS
-from .corpus import FOLDS, Window, fold_of_repo, read_manifest
+from .conditions import CONDITIONS, middle, resaved
+from .corpus import FOLDS, Pixels, Window, fold_of_repo, read_corpora, spread
 from .files import write_json, write_text
 from .metrics import Scores, auroc, figures
 from .mini import (
@@ -33,15 +39,24 @@ from .mini import (
     FILE,
     FOLD_FILE,
     HISTORIES,
+    LOGIT,
     Scorer,
     in_processes,
     load,
 )
-from .mini_fit import CONSENSUS, PENALTY, SYNTHETIC_SHARE
+from .mini_fit import BAR, CONSENSUS, PENALTY, SYNTHETIC_SHARE
 
+HARD: dict[str, Callable[[Pixels], Pixels]] = {
+    **{f"side {side}": partial(middle, side=side) for side in (32, 64, 96, 128)},
+    **{f"jpeg {quality}": partial(resaved, quality=quality) for quality in (10, 30, 50)},
+}
+HARD_WINDOWS = 400  # of each label
+AT_MOST = 10  # of one repository and label
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
-CARD_COMMAND = "python -m sidscan.training.card --corpus DIR --weights sidscan/weights --folds FOLDS"
+CARD_COMMAND = (
+    "python -m sidscan.training.card --corpus DIR --corpus MORE --weights sidscan/weights --folds FOLDS"
+)
 THRESHOLD_MADE = (
     "5 % false positives on photographs of repositories left out of the fit (five folds), a repository of n "
     "weighing as the square root of n; ten-crop, as they are"
@@ -138,6 +153,68 @@ def per_fold(windows: Sequence[Window], folds: Mapping[str, int], logits: Scores
     }
 
 
+def abstaining(
+    windows: Sequence[Window],
+    looks: NDArray[np.float64],
+    qualities: Sequence[int | None],
+    rule: Abstention,
+    threshold: float,
+) -> Json:
+    """Errors of one condition over all windows and over those whose evidence has a word.
+
+    Args:
+        looks: (windows, fields of `Look`).
+        qualities: of the file that a window would be, where it would be a JPEG.
+    """
+    synthetic = np.array([window.synthetic for window in windows])
+    scores = scores_of(looks[:, LOGIT])
+    reasons = [
+        rule.because(int(side), detail, quality, spread)
+        for (_, spread, detail, side), quality in zip(looks.tolist(), qualities, strict=True)
+    ]
+    silent = np.array([bool(one) for one in reasons])
+    return {
+        "windows": len(windows),
+        "inconclusive": {
+            "real": _rounded(silent[~synthetic].mean()),
+            "synthetic": _rounded(silent[synthetic].mean()),
+        },
+        "reasons": dict(sorted(Counter(reason for one in reasons for reason in one).items())),
+        "all": _errors(scores, synthetic, np.ones_like(silent), threshold),
+        "conclusive": _errors(scores, synthetic, ~silent, threshold),
+        "silent": _errors(scores, synthetic, silent, threshold),
+    }
+
+
+def _errors(
+    scores: Scores, synthetic: NDArray[np.bool_], chosen: NDArray[np.bool_], threshold: float
+) -> Json | None:
+    """False positives and misses at the threshold; None where a label has no window."""
+    positive, negative = scores[chosen & synthetic], scores[chosen & ~synthetic]
+    if not len(positive) or not len(negative):
+        return None
+    return {
+        "real": len(negative),
+        "synthetic": len(positive),
+        "auroc": _rounded(auroc(positive, negative)),
+        "fpr": _rounded((negative >= threshold).mean()),
+        "missed": _rounded((positive < threshold).mean()),
+    }
+
+
+def qualities(windows: Sequence[Window], condition: str) -> list[int | None]:
+    """JPEG quality of the file that each window is, or would be, under a condition."""
+    if condition == "clean":
+        return [_quality(window) for window in windows]
+    stated = condition.removeprefix("jpeg").strip()
+    return [int(stated) if stated.isdigit() else None] * len(windows)
+
+
+def _quality(window: Window) -> int | None:
+    with Image.open(window.corpus / window.file) as image:
+        return jpeg_quality(image)
+
+
 def sources(windows: Sequence[Window], folds: Mapping[str, int]) -> list[Json]:
     """One row per (repository, label): fold, windows, licences as the repository states them."""
     groups: dict[tuple[str, bool], list[Window]] = {}
@@ -162,17 +239,43 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def make_card(corpus: Path, weights: Path, work: Path, workers: int) -> Json:
+def make_card(corpora: Sequence[Path], weights: Path, work: Path, workers: int) -> Json:
     """Score every window with its fold's weights under all conditions; everything behind the card."""
-    windows = read_manifest(corpus)
+    windows = read_corpora(corpora)
     folds = fold_of_repo(windows)
-    files = [work / FOLD_FILE.format(fold) for fold in range(FOLDS)]
-    networks = [load(file)[:2] for file in files]
-    scorer = Scorer(corpus, networks, folds, list(CONDITIONS.values()))
-    logits = np.array(in_processes(scorer, windows, workers, "score"))
+    networks = [load(file)[:2] for file in _fold_files(work)]
+    scorer = Scorer(networks, folds, list(CONDITIONS.values()))
+    looks = np.array(in_processes(scorer, windows, workers, "score"))
+    some = spread(windows, HARD_WINDOWS, AT_MOST)
+    hard = np.array(in_processes(Scorer(networks, folds, list(HARD.values())), some, workers, "hard cases"))
+    return card_of(windows, looks, some, hard, weights, work)
+
+
+def _fold_files(work: Path) -> list[Path]:
+    return [work / FOLD_FILE.format(fold) for fold in range(FOLDS)]
+
+
+def card_of(
+    windows: Sequence[Window],
+    looks: NDArray[np.float64],
+    some: Sequence[Window],
+    hard: NDArray[np.float64],
+    weights: Path,
+    work: Path,
+) -> Json:
+    """Everything behind the card.
+
+    Args:
+        looks: (windows, CONDITIONS, fields of `Look`), by weights that had no part in a window's repository.
+        hard: the same of ``some`` windows under HARD.
+    """
+    folds, files = fold_of_repo(windows), _fold_files(work)
     encoder, head, metadata = load(weights)
     threshold = float(metadata["threshold"])
-    by_condition = dict(zip(CONDITIONS, logits.T, strict=True))
+    by_condition = dict(zip(CONDITIONS, looks[..., LOGIT].T, strict=True))
+    first = np.array([window.corpus == windows[0].corpus for window in windows])
+    of_first = [window for window in windows if window.corpus == windows[0].corpus]
+    rule = Abstention.from_tree(json.loads(metadata["abstention"]))
     return {
         "name": metadata["name"],
         "version": metadata["version"],
@@ -186,6 +289,7 @@ def make_card(corpus: Path, weights: Path, work: Path, workers: int) -> Json:
             "copies": COPIES,
             "penalty": PENALTY,
             "synthetic_share": SYNTHETIC_SHARE,
+            "bar": BAR,
             "consensus": CONSENSUS,
         },
         "importance": _importance(encoder, head),
@@ -200,6 +304,20 @@ def make_card(corpus: Path, weights: Path, work: Path, workers: int) -> Json:
         ],
         "metrics": _for_catalog(scores_of(by_condition["clean"]), windows, threshold),
         "pooled": {name: measure(windows, some, threshold) for name, some in by_condition.items()},
+        "first_corpus": {
+            name: measure(of_first, logits[first], threshold) for name, logits in by_condition.items()
+        },
+        "abstention": asdict(rule),
+        "abstaining": {
+            **{
+                name: abstaining(windows, seen, qualities(windows, name), rule, threshold)
+                for name, seen in zip(CONDITIONS, looks.swapaxes(0, 1), strict=True)
+            },
+            **{
+                name: abstaining(some, seen, qualities(some, name), rule, threshold)
+                for name, seen in zip(HARD, hard.swapaxes(0, 1), strict=True)
+            },
+        },
         "per_fold": {name: per_fold(windows, folds, some, threshold) for name, some in by_condition.items()},
         "sources": sources(windows, folds),
     }
@@ -231,13 +349,19 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> Json:
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option(
+    "--corpus",
+    "corpora",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    multiple=True,
+)
 @click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and score.")
-def main(corpus: Path, weights: Path, work: Path, workers: int) -> None:
-    """Evaluate the mini detector's folds on CORPUS; write mini.json and mini.md into the folder WEIGHTS."""
-    card = make_card(corpus, weights / FILE, work, workers)
+def main(corpora: tuple[Path, ...], weights: Path, work: Path, workers: int) -> None:
+    """Evaluate the mini detector's folds on all CORPORA; write mini.json and mini.md into WEIGHTS."""
+    card = make_card(corpora, weights / FILE, work, workers)
     write_json(weights / "mini.json", card)
     write_text(weights / "mini.md", render(card))
 

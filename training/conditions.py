@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,11 +28,18 @@ def as_is(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def jpeg75(pixels: Pixels) -> Pixels:
-    """Saved once more as JPEG of quality 75 (PIL's default subsampling, 4:2:0)."""
+def resaved(pixels: Pixels, quality: int) -> Pixels:
+    """Saved once more as JPEG (PIL's default subsampling, 4:2:0)."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=75)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def middle(pixels: Pixels, side: int) -> Pixels:
+    """The square in the middle; all of it where that is smaller."""
+    height, width = pixels.shape[:2]
+    top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
+    return pixels[top : top + side, left : left + side]
 
 
 def half(pixels: Pixels) -> Pixels:
@@ -40,7 +48,11 @@ def half(pixels: Pixels) -> Pixels:
     return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
 
 
-CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {"clean": as_is, "jpeg75": jpeg75, "half": half}
+CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    "clean": as_is,
+    "jpeg75": partial(resaved, quality=75),
+    "half": half,
+}
 
 
 @click.command(help=__doc__)
@@ -54,7 +66,7 @@ def main(corpus: Path, condition: str, out: Path) -> None:
     for window in tqdm(windows):
         target = (out / f"fold-{folds[window.repo]}" / window.file).with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(CONDITIONS[condition](decode(corpus, window))).save(target, compress_level=1)
+        Image.fromarray(CONDITIONS[condition](decode(window))).save(target, compress_level=1)
 
 
 if __name__ == "__main__":

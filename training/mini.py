@@ -3,7 +3,7 @@
 The encoder's filters are fixed, so its statistics of every (window, history) are computed once and kept in
 memory; standardisation, projections and RINE's head then follow in closed form, in a minute on a laptop.
 
-    python -m sidscan.training.mini --corpus DIR --out DIR --folds DIR
+    python -m sidscan.training.mini --corpus DIR --corpus MORE --out DIR --folds DIR
 
 Five folds by repository: each is scored by weights fitted on the other four, and on those scores rest the
 threshold and every figure of the model card (see ``sidscan.training.card``). The shipped weights are fitted
@@ -12,11 +12,13 @@ on all five; the folds' own go to a work folder.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import click
 import numpy as np
@@ -28,15 +30,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from sidscan.abstention import Abstention, detail
 from sidscan.models import detectors
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.detectors import SIDE
 from sidscan.models.heads import RineHead
 from sidscan.readers.decode import Picture
 from sidscan.readers.views import cut
+from sidscan.runtimes import passes
+from sidscan.runtimes.networks import pick
 
 from .conditions import as_is
-from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_manifest
+from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_corpora
 from .files import make_folder, replacing
 from .histories import live_through, random_crop, resaved
 from .mini_fit import Described, Network, fit
@@ -46,20 +51,44 @@ HISTORIES = 8  # random histories of every training window
 COPIES = 3  # further histories of it, saved once more as JPEG and otherwise left alone
 REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
 FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
-VERSION = "3"
+VERSION = "4"
+ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # measured in the model card
 FILE = "mini.safetensors"
 FOLD_FILE = "fold-{}.safetensors"
-COMMAND = "python -m sidscan.training.mini --corpus DIR --out sidscan/weights --folds FOLDS"
+COMMAND = "python -m sidscan.training.mini --corpus DIR --corpus MORE --out sidscan/weights --folds FOLDS"
 
 R = TypeVar("R")
 Job: TypeAlias = Callable[[tuple[int, Window]], R]
 
 
+class Look(NamedTuple):
+    """What a scan would find in a picture of these pixels.
+
+    Attributes:
+        logit: mean over the ten views; its sigmoid is the picture's score.
+        spread: their standard deviation.
+        detail: `sidscan.abstention.detail` of the crops.
+        side: pixels, the lesser of width and height.
+    """
+
+    logit: float
+    spread: float
+    detail: float
+    side: int
+
+
+LOGIT = 0  # the place of a `Look`'s
+
+
 @torch.inference_mode()
-def mean_logit(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> float:
-    """The mean of the ten crops' logits, cut as the product cuts them; its sigmoid is the picture's score."""
+def look(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> Look:
+    """Ten crops, cut and read as the product does it."""
     views = cut(Picture(Image.fromarray(pixels), "window", ()), "ten")
-    return float(head(encoder(torch.from_numpy(views.pixels()).permute(0, 3, 1, 2))).mean())
+    needed, places = passes(views.order, encoder.mirror_invariant)
+    logits = head(encoder(pick(torch.from_numpy(views.crops), needed)))[places]
+    height, width, _ = pixels.shape
+    seen = detail(views.crops, width, height)
+    return Look(float(logits.mean()), float(logits.std(correction=0)), seen, min(width, height))
 
 
 def repository_weights(windows: Sequence[Window]) -> Tensor:
@@ -83,14 +112,13 @@ class Describer:
     Every window has its own random generator, so the result does not depend on the number of workers.
     """
 
-    def __init__(self, corpus: Path) -> None:
-        self.corpus = corpus
+    def __init__(self) -> None:
         self.encoder = MiniEncoder().eval()
 
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         index, window = numbered
         rng = np.random.default_rng([SEED, index])
-        pixels = decode(self.corpus, window)
+        pixels = decode(window)
         crops = [random_crop(live_through(pixels, rng), SIDE, rng) for _ in range(HISTORIES)]
         crops += [random_crop(resaved(pixels, rng), SIDE, rng) for _ in range(COPIES)]
         views = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
@@ -99,22 +127,21 @@ class Describer:
 
 
 class Scorer:
-    """(index, window) -> its mean ten-crop logits after every change, by its fold's network."""
+    """(index, window) -> what its fold's network sees in it after every change."""
 
     def __init__(
         self,
-        corpus: Path,
         networks: Sequence[Network],
         folds: Mapping[str, int],
         changes: Sequence[Callable[[Pixels], Pixels]],
     ) -> None:
-        self.corpus, self.networks, self.folds, self.changes = corpus, networks, folds, changes
+        self.networks, self.folds, self.changes = networks, folds, changes
 
-    def __call__(self, numbered: tuple[int, Window]) -> list[float]:
+    def __call__(self, numbered: tuple[int, Window]) -> list[Look]:
         _, window = numbered
         encoder, head = self.networks[self.folds[window.repo]]
-        pixels = decode(self.corpus, window)
-        return [mean_logit(encoder, head, change(pixels)) for change in self.changes]
+        pixels = decode(window)
+        return [look(encoder, head, change(pixels)) for change in self.changes]
 
 
 def in_processes(job: Job[R], windows: Sequence[Window], workers: int, what: str) -> list[R]:
@@ -123,11 +150,11 @@ def in_processes(job: Job[R], windows: Sequence[Window], workers: int, what: str
         return list(tqdm(pool.imap(job, enumerate(windows), chunksize=8), total=len(windows), desc=what))
 
 
-def describe(corpus: Path, windows: Sequence[Window], workers: int) -> Described:
+def describe(windows: Sequence[Window], workers: int) -> Described:
     """The windows' statistics, labels and folds."""
     folds = fold_of_repo(windows)
     numbers = {repo: number for number, repo in enumerate(sorted(folds))}
-    statistics = in_processes(Describer(corpus), windows, workers, "describe")
+    statistics = in_processes(Describer(), windows, workers, "describe")
     return Described(
         torch.from_numpy(np.stack(statistics)),
         torch.tensor([float(window.synthetic) for window in windows]),
@@ -182,23 +209,30 @@ def metadata_of(threshold: float, windows: Sequence[Window]) -> dict[str, str]:
         "licence": "Apache-2.0",
         "threshold": f"{threshold:.4f}",
         "training_data": summary(windows),
+        "abstention": json.dumps(asdict(ABSTENTION)),
     }
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option(
+    "--corpus",
+    "corpora",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    multiple=True,
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and describe.")
-def main(corpus: Path, out: Path, work: Path, workers: int) -> None:
-    """Train the mini detector on CORPUS: weights for OUT, and those of the five folds in a work folder."""
-    windows = read_manifest(corpus)
+def main(corpora: tuple[Path, ...], out: Path, work: Path, workers: int) -> None:
+    """Train the mini detector on all CORPORA: weights for OUT, and those of five folds in a work folder."""
+    windows = read_corpora(corpora)
     folds = fold_of_repo(windows)
-    described = describe(corpus, windows, workers)
+    described = describe(windows, workers)
     networks = [fit(described.where(described.folds != fold)) for fold in tqdm(range(FOLDS), desc="folds")]
     photographs = [window for window in windows if not window.synthetic]
-    scorer = Scorer(corpus, networks, folds, [as_is])
-    logits = torch.tensor(in_processes(scorer, photographs, workers, "threshold"))[:, 0]
+    scorer = Scorer(networks, folds, [as_is])
+    logits = torch.tensor(in_processes(scorer, photographs, workers, "threshold"))[:, 0, LOGIT]
     threshold = threshold_of(logits, photographs)
     for fold, network in enumerate(networks):
         seen = [window for window in windows if folds[window.repo] != fold]

@@ -15,16 +15,16 @@ from typing import TypeAlias
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
 
-PENALTY = 0.05  # on squared coefficients, in units of a standardised statistic's variance
+PENALTY = 0.03  # on squared coefficients, in units of a standardised statistic's variance
 SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
-SYNTHETIC_SHARE = 0.1  # of the covariance; the rest is of photographs, which schools must stand out from
-CONSENSUS = 1.0  # weight of the mean reading of all schools beside the highest one
-ENTRANTS = 32  # schools that the head can rank in its five rounds
+SYNTHETIC_SHARE = 0.2  # of the covariance; the rest is of photographs, which schools must stand out from
+BAR = 2.0  # standard deviations of photographs; what readings exceed it by counts
+CONSENSUS = 0.25  # weight of the mean reading beside the mean of that
+UNREAD = 1e-12  # importance of a depth that a discriminant does not read
 LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
 CHUNK = 64  # windows whose statistics are held as float32 at a time
 
@@ -160,14 +160,17 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 @torch.inference_mode()
 def evidence(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
-    """Highest reading + CONSENSUS * mean reading of the schools, of every history: (windows, histories)."""
+    """`verdict` of every history: (windows, histories)."""
     chunks = []
     for chunk in torch.split(described.statistics, CHUNK):
         features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), encoder.widths, dim=1)))
-        readings = (features * importance).sum(dim=1)
-        found = readings.amax(dim=1) + CONSENSUS * readings.mean(dim=1)
-        chunks.append(found.reshape(chunk.shape[:2]))
+        chunks.append(verdict((features * importance).sum(dim=1)).reshape(chunk.shape[:2]))
     return torch.cat(chunks)
+
+
+def verdict(readings: Tensor) -> Tensor:
+    """Readings (n, schools) -> mean of what they exceed BAR by + CONSENSUS * their mean, (n,)."""
+    return (readings - BAR).relu().mean(dim=1) + CONSENSUS * readings.mean(dim=1)
 
 
 def unseen_evidence(encoder: MiniEncoder, described: Described, folds: Mapping[int, Sums]) -> Tensor:
@@ -203,58 +206,33 @@ def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def tournament_head(importance: Tensor, slope: float, bias: float) -> RineHead:
-    """A RINE head: logit = slope * (highest reading + CONSENSUS * mean reading) + bias.
+def verdict_head(importance: Tensor, slope: float, bias: float) -> RineHead:
+    """A RINE head: logit = slope * `verdict` + bias.
 
     The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; each of the five behind it plays a round of a knock-out tournament
-    of the schools: max(a, b) = relu(a - b) + relu(b) - relu(-b). Two more units pass the mean by. On so few
-    repositories a head fitted by gradient only learnt less (see the model card), so these parameters are
-    set, not descended to.
-
-    Raises:
-        ValueError: more schools than five rounds can rank.
+    as two halves, positive and negative; behind it, one unit per school passes what its reading exceeds BAR
+    by, and two the halves of the mean reading. A head fitted by gradient learnt less (docs/detector-log.md),
+    so these parameters are set, not descended to.
     """
     blocks, schools = importance.shape
-    if schools > ENTRANTS:
-        raise ValueError(f"{schools} schools, but five rounds rank at most {ENTRANTS}")
-    width = 2 * ENTRANTS
-    head = RineHead(blocks, schools, projected=width, layers=3).eval()
+    width = 2 * schools + 2
+    head = RineHead(blocks, schools, projected=width, layers=1).eval()
     for parameter in head.parameters():
         parameter.zero_()
-    halves = torch.cat([torch.eye(schools), -torch.eye(schools)])
-    head.get_parameter("proj1.1.weight")[: len(halves)] = halves
-    for passing in ("proj1.4", "proj1.7"):
-        head.get_parameter(f"{passing}.weight").copy_(torch.eye(width))
-    head.alpha[0, :, : len(halves)] = importance.log().repeat(1, 2)
-    values = functional.pad(halves.T, (0, width - len(halves)))  # how to read each entrant
-    mean = values.mean(dim=0)  # how to read the mean
-    for name in ("proj2.1", "proj2.4", "proj2.7", "head.0", "head.3"):
-        weight, values, mean = _round(values, mean)
-        head.get_parameter(f"{name}.weight").copy_(weight)
-    head.get_parameter("head.6.weight").copy_(slope * (values + CONSENSUS * mean))
+    halves = torch.cat([torch.eye(schools), -torch.eye(schools), torch.zeros(2, schools)])
+    head.get_parameter("proj1.1.weight").copy_(halves)
+    head.alpha[0, :, : 2 * schools] = importance.clamp_min(UNREAD).log().repeat(1, 2)
+    average = halves.mean(dim=1)
+    read = torch.cat([halves.T, average[None], -average[None]])  # every reading, and the mean both ways
+    found = torch.tensor([1 / schools] * schools + [CONSENSUS, -CONSENSUS])
+    head.get_parameter("proj2.1.weight")[: len(read)] = read
+    head.get_parameter("proj2.1.bias")[:schools] = -BAR
+    head.get_parameter("head.0.weight")[0, : len(found)] = found
+    head.get_parameter("head.0.weight")[1, : len(found)] = -found
+    head.get_parameter("head.3.weight")[:2, :2] = torch.eye(2)
+    head.get_parameter("head.6.weight")[0, :2] = torch.tensor([slope, -slope])
     head.get_parameter("head.6.bias").fill_(bias)
     return head
-
-
-def _round(values: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One round: values (entrants, width) and mean (width,) read this layer's units, the results the next's.
-
-    Returns:
-        weight (width, width) of the layer between, values of the winners, mean.
-    """
-    width = values.shape[1]
-    one, other = values[0::2], values[1::2]
-    other = torch.cat([other, one[len(other) :]])  # the last of an odd number meets itself
-    games = torch.stack([one - other, other, -other], dim=1).flatten(0, 1)
-    weight = torch.cat([games, mean[None], -mean[None]])
-    winners = torch.kron(torch.eye(len(one)), torch.tensor([[1.0, 1.0, -1.0]]))
-    passed = torch.tensor([0.0] * len(games) + [1.0, -1.0])
-    return (
-        functional.pad(weight, (0, 0, 0, width - len(weight))),
-        functional.pad(winners, (0, width - winners.shape[1])),
-        functional.pad(passed, (0, width - len(passed))),
-    )
 
 
 def fit(described: Described) -> Network:
@@ -267,4 +245,4 @@ def fit(described: Described) -> Network:
     }
     slope, bias = calibrate(unseen_evidence(encoder, described, found), described)
     importance = fit_projections(encoder, list(found.values()))
-    return encoder, tournament_head(importance, slope, bias)
+    return encoder, verdict_head(importance, slope, bias)

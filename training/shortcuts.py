@@ -1,6 +1,6 @@
 """Controlled shortcuts: how far the bundled detector's scores move when nothing but the file changes.
 
-    python -m sidscan.training.shortcuts CORPUS OUT.json --folds FOLDS
+    python -m sidscan.training.shortcuts CORPUS... OUT.json --folds FOLDS
 
 Real and synthetic windows, spread over repositories, are scored as they are and again after being saved
 once more (PNG, JPEG, WebP) or made smaller. With a folder of fold weights every window is scored by weights
@@ -33,12 +33,11 @@ from sidscan.models.detectors import SIDE
 from .audit import fitted_on
 from .card import digest, scores_of
 from .conditions import as_is
-from .corpus import Pixels, Window, decode, read_manifest
+from .corpus import Pixels, Window, decode, read_corpora, spread
 from .files import write_json
 from .metrics import Scores
-from .mini import Scorer, in_processes, load
+from .mini import LOGIT, Scorer, in_processes, load
 
-SEED = 0
 WINDOWS = 200  # of each label
 AT_MOST = 10  # of one repository and label
 LABELS = ("real", "synthetic")
@@ -110,23 +109,6 @@ def change(before: Scores, after: Scores, threshold: float) -> Change:
     )
 
 
-def spread(windows: Sequence[Window], count: int, at_most: int) -> list[Window]:
-    """Up to ``count`` windows of each label: one of every repository in turn, at most so many of one.
-
-    Which ones, and which repositories still have a turn in the last round, is drawn once and for all.
-    """
-    rng = np.random.default_rng(SEED)
-    chosen: list[Window] = []
-    for synthetic in (False, True):
-        turns: list[tuple[int, float, Window]] = []
-        for repo in sorted({w.repo for w in windows if w.synthetic is synthetic}):
-            own = [w for w in windows if w.repo == repo and w.synthetic is synthetic]
-            drawn = rng.permutation(len(own))[:at_most]
-            turns += [(turn, float(rng.random()), own[place]) for turn, place in enumerate(drawn)]
-        chosen += [window for _, _, window in sorted(turns, key=lambda turn: turn[:2])[:count]]
-    return chosen
-
-
 def unseen_by(windows: Sequence[Window], seen: Sequence[frozenset[str]]) -> dict[str, int]:
     """Every window's repository -> the first of the weights that were not fitted on it.
 
@@ -167,14 +149,14 @@ def table(
     return pd.DataFrame(rows)
 
 
-def groups_of(corpus: Path, windows: Sequence[Window]) -> dict[str, NDArray[np.bool_]]:
+def groups_of(windows: Sequence[Window]) -> dict[str, NDArray[np.bool_]]:
     """Groups of windows by what their views are made of and by the file they are in.
 
     Padded views are those of a treated window that is smaller than a view. Windows in JPEG files keep the
     coefficients of the picture they were cut from; all others are in lossless files.
     """
     factors = [float(name.split("-")[1]) if name.startswith("size-") else 1.0 for name in TREATMENTS]
-    sides = [decode(corpus, window).shape[:2] for window in windows]
+    sides = [decode(window).shape[:2] for window in windows]
     padded = np.array([[min(round(s * f) for s in side) < SIDE for f in factors] for side in sides])
     jpeg = np.array([[window.file.endswith(".jpg")] * len(factors) for window in windows])
     return {
@@ -214,20 +196,24 @@ def _size(windows: Sequence[Window]) -> dict[str, int]:
 
 
 @click.command(help=__doc__)
-@click.argument("corpus", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "corpora", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True
+)
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--folds", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Fold weights.")
 @click.option("--windows", "count", default=WINDOWS, show_default=True, help="Windows of each label.")
 @click.option("--at-most", default=AT_MOST, show_default=True, help="Windows of one repository and label.")
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and score.")
-def main(corpus: Path, out: Path, folds: Path | None, count: int, at_most: int, workers: int) -> None:
+def main(
+    corpora: tuple[Path, ...], out: Path, folds: Path | None, count: int, at_most: int, workers: int
+) -> None:
     """Score, compare, write OUT and print the table."""
-    windows = spread(read_manifest(corpus), count, at_most)
+    windows = spread(read_corpora(corpora), count, at_most)
     files, places = open_weights(folds, windows)
     networks = [load(file)[:2] for file in files]
-    scorer = Scorer(corpus, networks, places, [as_is, *TREATMENTS.values()])
-    logits = np.array(in_processes(scorer, windows, workers, "score"))
-    rows = table(windows, logits, groups_of(corpus, windows), _shipped().threshold)
+    scorer = Scorer(networks, places, [as_is, *TREATMENTS.values()])
+    logits = np.array(in_processes(scorer, windows, workers, "score"))[..., LOGIT]
+    rows = table(windows, logits, groups_of(windows), _shipped().threshold)
     numbers = {
         label: _size([w for w in windows if w.synthetic is (label == "synthetic")]) for label in LABELS
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import ModelError, UnknownModel
 
 Algorithm = Literal["sha256", "git-blob"]
@@ -114,7 +115,8 @@ class Bundled:
     """Weights that come with sidscan. Their digest, threshold and metrics are in the card beside them.
 
     Attributes:
-        file, card: names in ``folder``; the card is JSON with ``sha256``, ``threshold``, ``metrics``.
+        file, card: names in ``folder``; the card is JSON, with ``sha256``, ``threshold``, ``metrics``
+            and ``abstention``.
         folder: None is the package's own ``sidscan/weights``.
     """
 
@@ -138,6 +140,21 @@ class Bundled:
         return float(self.facts()["threshold"])
 
     @property
+    def abstention(self) -> Abstention:
+        """The rule that the card states.
+
+        Raises:
+            ModelError: it is no such rule.
+        """
+        try:
+            return Abstention.from_tree(self.facts()["abstention"])
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ModelError(
+                f"the card of the bundled model states no rule of abstention: {self._beside(self.card)}",
+                REINSTALL,
+            ) from error
+
+    @property
     def metrics(self) -> Metrics:
         """Accuracy at the threshold and average precision on held-out pictures, as the card states them."""
         stated = self.facts()["metrics"]
@@ -152,7 +169,7 @@ class Bundled:
         path = self._beside(self.card)
         try:
             facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            missing = {"sha256", "threshold", "metrics"} - facts.keys()
+            missing = {"sha256", "threshold", "metrics", "abstention"} - facts.keys()
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(f"the card of the bundled model can't be read: {path}", REINSTALL) from error
         if missing:
@@ -217,6 +234,11 @@ class CatalogEntry:
     def metrics(self) -> Metrics | None:
         """Published or measured; None for an encoder."""
         return self.origin.metrics
+
+    @property
+    def abstention(self) -> Abstention:
+        """Which pictures a detector's evidence has no word for; of published weights nobody measured that."""
+        return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_PICTURE
 
     @property
     def max_bytes(self) -> int:
@@ -303,7 +325,7 @@ _ENTRIES = (
         licence="Apache-2.0",
         provenance="trained by this project (training/); see sidscan/weights/mini.json",
         origin=Bundled(file="mini.safetensors", card="mini.json"),
-        size=2**20,
+        size=2**22,
         view=_MINI_VIEW,
     ),
     _rine(

@@ -36,6 +36,12 @@ def test_every_fold_is_written_under_the_condition(tmp_path: Path) -> None:
 
 def test_jpeg_75_changes_pixels_a_little() -> None:
     pixels = np.asarray(photo(64, 48))
-    changed = conditions.jpeg75(pixels)
+    changed = conditions.resaved(pixels, 75)
     assert changed.shape == pixels.shape
     assert 0 < np.abs(changed.astype(int) - pixels).mean() < 12
+
+
+def test_the_middle_is_cut_out_and_small_windows_stay() -> None:
+    pixels = np.arange(7 * 5 * 3, dtype=np.uint8).reshape(7, 5, 3)
+    assert np.array_equal(conditions.middle(pixels, 3), pixels[2:5, 1:4])
+    assert np.array_equal(conditions.middle(pixels, 6), pixels[0:6])

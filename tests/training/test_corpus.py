@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def test_a_repository_with_both_labels_is_dealt_once_as_synthetic() -> None:
     assert [folds[f"real{place}"] for place in reversed(range(12))] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
 
 
+def test_a_further_corpus_leaves_earlier_folds_as_they_are(tmp_path: Path) -> None:
+    first = windows_of({(f"r{place}", place % 2 == 0): place + 1 for place in range(9)})
+    more = [replace(window, corpus=tmp_path) for window in windows_of({("big", True): 99, ("r3", True): 199})]
+    folds = fold_of_repo([*first, *more])
+    assert folds["big"] == 0  # r3 is larger, but at home already
+    assert {repo: fold for repo, fold in folds.items() if repo != "big"} == fold_of_repo(first)
+
+
 def test_the_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
     windows = windows_of({(f"r{place}", place % 2 == 0): place % 7 + 1 for place in range(20)})
     assert fold_of_repo(windows) == fold_of_repo(windows[::-1])
@@ -49,7 +58,7 @@ def test_manifest_and_pixels_are_read(tmp_path: Path) -> None:
     real, synthetic = read_manifest(tmp_path)
     assert real == Window("a.png", False, "camera_original", "o/n", "CC0")
     assert (synthetic.synthetic, synthetic.source) == (True, "flux1")
-    assert np.array_equal(decode(tmp_path, real), np.full((2, 3, 3), 7, dtype=np.uint8))
+    assert np.array_equal(decode(real), np.full((2, 3, 3), 7, dtype=np.uint8))
 
 
 def test_an_unknown_label_is_an_error(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from pictures import encoded, photo
 
 from sidscan.training import mini, shortcuts
 from sidscan.training.card import digest
-from sidscan.training.corpus import Window
+from sidscan.training.corpus import Window, spread
 from sidscan.training.mini import Job, R
-from sidscan.training.shortcuts import TREATMENTS, change, spread, table, unseen_by
+from sidscan.training.shortcuts import TREATMENTS, change, table, unseen_by
 
 
 def windows_of(repo: str, count: int, synthetic: bool) -> list[Window]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import torch
 from torch import Tensor, nn
@@ -25,33 +25,41 @@ from sidscan.models.backbones import Reading
 BLOCK = 8  # px, side of a DCT block
 LEVELS = 3  # full, half and quarter resolution
 STRIDES = (7, 5, 3)  # px between DCT blocks at each level; prime to 8, so that all JPEG grid phases mix
-BANDS = 8  # groups of AC coefficients by radial frequency
 PERIODS = 64  # rhythms looked for: frequencies 1/64 .. 32/64 cycles per pixel
-KINDS = ("luma", "chroma", "contrast", "rhythm", "texture", "colour")
+KINDS = ("luma", "chroma", "rhythm", "texture", "colour")
+LOOKS = "looks"  # the depth below the lowest level
 LIMITS = (0.5, 2.0)  # grey levels; how close coefficients come to zero: mean of min(size, limit)
 FLOOR = 1e-2  # grey levels (or their square), added before logarithms so that flat areas stay finite
-ROOT_FLOOR = 1e-2  # grey levels; below it a square root would blow up the rounding of sums
-BAND_FLOOR = 0.3  # the same for a band's energy, about that of rounding to whole grey levels
+ROOT_FLOOR = 0.25  # grey levels; added below square roots, which would blow up the rounding of sums near zero
 EDGE = 32.0  # grey levels; second differences beyond it are contours, not traces
 LINES = (5, 3, 1)  # every how many-th line of pixels is read for patterns; prime to 8 as well
 STEPS = 5  # quantised differences: -2 .. 2
 NEAR = 7  # px, side of the square over which local contrast is the mean size of a difference
 NEAR_FLOOR = 0.3  # grey levels, added to it
+LIGHTS = tuple(255 / 12 * step for step in range(13))  # grey levels of luma that pixels are compared with
+TINTS = tuple(160 / 12 * step - 80 for step in range(13))  # the same of both chroma planes
+SATURATIONS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)  # the same of their length
+SLOPES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # the same of differences between neighbours
+STROKES = 20  # random filters, and their mirror images
+STROKE = 5  # px, their side
+STROKE_FLOOR = 0.25  # grey levels, added to the mean size of all answers near a pixel
+STROKE_LIMIT = 32.0  # grey levels; stronger answers count as this
+BEYOND = (0.25, 1.0, 2.5)  # mean sizes that an answer is compared with
 CLIP = 5.0  # standard deviations; beyond them a statistic says no more
 
 AC = BLOCK * BLOCK - 1
 MOMENTS = 3 + len(LIMITS)
-SERIES = 3 * (BANDS + 1)  # per colour plane: log energies of the bands and the block's mean
 PATTERNS = STEPS**3
 TEXTURES = 39  # patterns that stay different when reversed and negated
 COLOURS = 63  # patterns that stay different when negated
+TONES = len(LIGHTS) + 2 * len(TINTS) + len(SATURATIONS) + 3 * len(SLOPES)
 KIND_WIDTHS = {
     "luma": MOMENTS * AC,
     "chroma": 2 * MOMENTS * AC,
-    "contrast": 2 * SERIES + SERIES * (SERIES - 1) // 2,
     "rhythm": PERIODS,
     "texture": 5 * TEXTURES,
     "colour": COLOURS,
+    LOOKS: TONES + STROKES * (1 + 2 * len(BEYOND)),
 }
 
 YCBCR = (  # JFIF's without the chroma offset, in 1/256: exact in float32, and grey has no chroma at all
@@ -69,12 +77,28 @@ def dct_filters() -> Tensor:
     return torch.einsum("iy,jx->ijyx", basis, basis).reshape(-1, 1, BLOCK, BLOCK).float()
 
 
-def band_sums() -> Tensor:
-    """(BANDS, 63): ones where an AC coefficient belongs to the band of its radial frequency."""
-    row, column = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
-    radius = torch.sqrt((row**2 + column**2).float()).flatten()[1:]
-    band = ((radius - 1) / (radius.max() - 1 + 1e-6) * BANDS).long().clamp(0, BANDS - 1)
-    return functional.one_hot(band, BANDS).T.float()
+def stroke_filters() -> Tensor:
+    """Random filters that answer to detail at all scales of natural pictures alike, (2 * STROKES, 3, 5, 5).
+
+    White noise without its mean, weighed by frequency (pictures weigh by its inverse) and by colour plane,
+    mostly one plane a filter; of unit norm. The second half are the mirror images of the first.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(STROKES, 3, STROKE, STROKE, generator=generator)
+    line = torch.fft.fftfreq(STROKE)
+    radius = (line[:, None] ** 2 + line**2).sqrt()
+    noise = torch.fft.ifft2(torch.fft.fft2(noise) * radius).real
+    planes = torch.softmax(2 * torch.randn(STROKES, 3, generator=generator), dim=1)
+    planes = planes * torch.tensor([1.0, 2.0, 2.0])  # chroma is fainter
+    noise = noise * planes[:, :, None, None]
+    filters: Tensor = noise / torch.linalg.vector_norm(noise, dim=(1, 2, 3), keepdim=True)
+    return torch.cat([filters, filters.flip(3)])
+
+
+def first_of(places: int, stride: int) -> int:
+    """The first of every ``stride``-th of some places, such that the mirror image takes the same ones."""
+    rest = (places - 1) % stride
+    return rest // 2 if rest % 2 == 0 else (rest + stride) // 2
 
 
 def content_span(lit: Tensor) -> Tensor:
@@ -129,6 +153,13 @@ def steps(values: Tensor, size: Tensor | float) -> Tensor:
     return values.sign() * ((reach > 0.5 * size).to(values.dtype) + (reach >= 1.5 * size).to(values.dtype))
 
 
+def taken(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
+    """Every ``stride``-th place along a dimension."""
+    index = [slice(None)] * planes.dim()
+    index[dim] = slice(first, None, stride)
+    return planes[tuple(index)]
+
+
 def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
     """Share of each pattern of three steps (b, h, w) where ``inside`` (b, h, w) is 1: (b, PATTERNS)."""
     code = (first * STEPS + second) * STEPS + (third + PATTERNS // 2)
@@ -137,15 +168,28 @@ def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Te
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1.0)
 
 
-def near_contrast(values: Tensor) -> Tensor:
-    """Mean size of values (b, h, w) in the square around every pixel, zero beyond the border."""
-    total = functional.pad(values.abs(), (NEAR // 2,) * 4)
-    for dim in (1, 2):
-        length = total.shape[dim] - NEAR + 1
-        total = sum(
-            (total.narrow(dim, start, length) for start in range(1, NEAR)), total.narrow(dim, 0, length)
-        )
-    return total * (1 / NEAR**2) + NEAR_FLOOR
+def near_sums(sizes: Tensor, dim: int) -> Tensor:
+    """Sums over NEAR neighbours along a dimension, which gets shorter by NEAR - 1."""
+    length = sizes.shape[dim]
+    pairs = sizes.narrow(dim, 0, length - 1) + sizes.narrow(dim, 1, length - 1)
+    fours = pairs.narrow(dim, 0, length - 3) + pairs.narrow(dim, 2, length - 3)
+    sixes = fours.narrow(dim, 0, length - 6) + pairs.narrow(dim, 4, length - 6)
+    return sixes + sizes.narrow(dim, 6, length - 6)
+
+
+def mean_inside(values: Tensor, inside: Tensor) -> Tensor:
+    """Means of (b, c, h, w) where ``inside`` (b, 1, h, w) is 1: (b, c)."""
+    return (values * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp_min(1.0)
+
+
+def shares_above(plane: Tensor, inside: Tensor, limits: Sequence[float], softness: Sequence[float]) -> Tensor:
+    """Shares of a plane (b, 1, h, w) above each limit, values nearer to it than its softness in part.
+
+    Returns:
+        (b, limits).
+    """
+    bounds, widths = (plane.new_tensor(values)[:, None, None] for values in (limits, softness))
+    return mean_inside(((plane - bounds) / (2 * widths) + 0.5).clamp(0, 1), inside)
 
 
 class MiniEncoder(nn.Module):
@@ -158,27 +202,26 @@ class MiniEncoder(nn.Module):
         width: d, linear readings of every depth (one per school of synthesis, see sidscan.training.mini).
     """
 
-    mirror_invariant = False
+    mirror_invariant = True
     filters: Tensor
-    bands: Tensor
     ycbcr: Tensor
-    pairs: Tensor
     textures: Tensor
     colours: Tensor
+    strokes: Tensor
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.width = width
         self.depths = [(level, kind) for level in range(LEVELS) for kind in KINDS]
+        self.depths.append((LEVELS, LOOKS))
         self.blocks = len(self.depths)
         self.widths = [KIND_WIDTHS[kind] for _, kind in self.depths]
         self.centre = nn.ParameterList(nn.Parameter(torch.zeros(n), requires_grad=False) for n in self.widths)
         self.spread = nn.ParameterList(nn.Parameter(torch.ones(n), requires_grad=False) for n in self.widths)
         self.project = nn.ModuleList(nn.Linear(n, width) for n in self.widths)
-        self.register_buffer("filters", dct_filters(), persistent=False)
-        self.register_buffer("bands", band_sums(), persistent=False)
+        self.register_buffer("filters", dct_filters()[1:], persistent=False)
+        self.register_buffer("strokes", stroke_filters())  # kept in the file: random numbers may change
         self.register_buffer("ycbcr", torch.tensor(YCBCR), persistent=False)
-        self.register_buffer("pairs", torch.triu_indices(SERIES, SERIES, 1), persistent=False)
         self.register_buffer("textures", merged_patterns(reversible=True), persistent=False)
         self.register_buffer("colours", merged_patterns(reversible=False), persistent=False)
 
@@ -213,6 +256,7 @@ class MiniEncoder(nn.Module):
                 pixels = halved(pixels)
                 rows, columns = windows_inside(rows, 2, 2), windows_inside(columns, 2, 2)
             statistics += self._level(pixels, rows, columns, level)
+        statistics.append(self._looks(pixels, rows, columns))
         return statistics
 
     def _level(self, pixels: Tensor, rows: Tensor, columns: Tensor, level: int) -> list[Tensor]:
@@ -220,18 +264,17 @@ class MiniEncoder(nn.Module):
         stride, lines = STRIDES[level], LINES[level]
         planes = torch.einsum("oc,bchw->bohw", self.ycbcr, pixels)
         b, c, h, w = planes.shape
-        flat = planes.reshape(b * c, 1, h, w)
-        blocks = functional.conv2d(flat, self.filters, stride=stride).reshape(b, c, BLOCK * BLOCK, -1)
-        inside_rows = windows_inside(rows, BLOCK, stride)
-        inside_columns = windows_inside(columns, BLOCK, stride)
+        top, left = (first_of(side - BLOCK + 1, stride) for side in (h, w))
+        flat = planes.reshape(b * c, 1, h, w)[:, :, top:, left:]
+        waves = functional.conv2d(flat, self.filters, stride=stride).reshape(b, c, AC, -1)
+        inside_rows = windows_inside(rows[:, top:], BLOCK, stride)
+        inside_columns = windows_inside(columns[:, left:], BLOCK, stride)
         inside = (inside_rows[:, :, None] * inside_columns[:, None]).reshape(b, 1, -1)
         count = inside.sum(dim=2).clamp_min(1.0)
-        means, waves = blocks[:, :, 0], blocks[:, :, 1:] * inside[:, None]
-        moments = self._moments(waves, count[:, None])
+        moments = self._moments(waves * inside[:, None], count[:, None])
         return [
             moments[:, 0].flatten(1),
             moments[:, 1:].flatten(1),
-            self._contrast(means, waves, inside, count),
             self._rhythm(planes[:, 0], rows, columns),
             self._texture(planes[:, 0], rows, columns, lines),
             self._colour(pixels, rows, columns, lines),
@@ -241,24 +284,12 @@ class MiniEncoder(nn.Module):
     def _moments(waves: Tensor, count: Tensor) -> Tensor:
         """Size and shape of every coefficient's distribution: (b, 3, MOMENTS, 63)."""
         size = waves.abs()
-        rms = (torch.linalg.vector_norm(waves, dim=3) ** 2 / count + FLOOR).log() / 2
+        rms = ((waves * waves).sum(dim=3) / count + FLOOR).log() / 2
         mean = (size.sum(dim=3) / count + FLOOR).log()
-        roots = size / size.clamp_min(ROOT_FLOOR).sqrt()
-        root = 2 * (roots.sum(dim=3) / count + FLOOR).log()
+        roots = (size + ROOT_FLOOR).sqrt().sum(dim=3) - size.shape[3] * math.sqrt(ROOT_FLOOR)  # 0 outside
+        root = 2 * (roots.clamp_min(0) / count + FLOOR).log()
         small = [size.clamp(max=limit).sum(dim=3) / (count * limit) for limit in LIMITS]
         return torch.stack([rms, mean - rms, root - mean, *small], dim=2)
-
-    def _contrast(self, means: Tensor, waves: Tensor, inside: Tensor, count: Tensor) -> Tensor:
-        """How band energies and brightness vary together over the crop: means, spreads, correlations."""
-        b, _, _, positions = waves.shape
-        energy = (torch.matmul(self.bands, waves * waves) + BAND_FLOOR).log()
-        series = torch.cat([energy, means[:, :, None] / 256.0], dim=2).reshape(b, -1, positions) * inside
-        mean = series.sum(dim=2) / count
-        rest = (series - mean[:, :, None]) * inside
-        covariance = torch.bmm(rest, rest.transpose(1, 2)) / count[:, :, None]
-        spread = (covariance.diagonal(dim1=1, dim2=2) + 1e-3).sqrt()
-        correlation = covariance / (spread[:, :, None] * spread[:, None])
-        return torch.cat([mean, spread.log(), correlation[:, self.pairs[0], self.pairs[1]]], dim=1)
 
     @staticmethod
     def _rhythm(luma: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -300,27 +331,75 @@ class MiniEncoder(nn.Module):
         found.append(down + right)
         return torch.cat([(counts / 2) @ self.textures for counts in found], dim=1).sqrt()
 
-    @staticmethod
-    def _runs(values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> tuple[Tensor, Tensor]:
+    def _runs(self, values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> tuple[Tensor, Tensor]:
         """Patterns of three neighbours down and to the right, each (b, PATTERNS)."""
-        inside = rows[:, :, None] * columns[:, None]
-        values = values * inside
-        taken = steps(values, near_contrast(values))
-        both = []
-        for dim in (1, 2):
-            some, where = (
-                plane[:, :, ::lines] if dim == 1 else plane[:, ::lines] for plane in (taken, inside)
-            )
-            length = some.shape[dim] - 2
-            first, second, third = (some.narrow(dim, start, length) for start in range(3))
-            both.append(
-                patterns(first, second, third, where.narrow(dim, 0, length) * where.narrow(dim, 2, length))
-            )
-        return both[0], both[1]
+        values = values * (rows[:, :, None] * columns[:, None])
+        turned = values.transpose(1, 2).contiguous()  # every n-th row is read faster than every n-th column
+        return self._along(turned, columns, rows, lines), self._along(values, rows, columns, lines)
+
+    @staticmethod
+    def _along(values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
+        """Patterns of three neighbours in every ``lines``-th row, of values (b, h, w) that are 0 outside.
+
+        A value's unit is the mean size of the values in the square around it, zero beyond the border.
+        """
+        places = values.shape[1]
+        first = first_of(places, lines)
+        sizes = functional.pad(values.abs(), (NEAR // 2,) * 4)
+        above, *below = (taken(sizes.narrow(1, start, places), 1, first, lines) for start in range(NEAR))
+        near = near_sums(sum(below, above), 2)
+        quantised = steps(taken(values, 1, first, lines), near * (1 / NEAR**2) + NEAR_FLOOR)
+        length = values.shape[2] - 2
+        one, two, three = (quantised.narrow(2, start, length) for start in range(3))
+        whole = taken(rows, 1, first, lines)[:, :, None] * windows_inside(columns, 3, 1)[:, None]
+        return patterns(one, two, three, whole)
 
     def _colour(self, pixels: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
         """How differences of red, green and blue go together, in grey levels: (b, 63)."""
-        both = differences(differences(pixels, 3, 2)[:, :, :, ::lines], 2, 2) / 4
-        inside = windows_inside(rows, 3, 1)[:, :, None] * windows_inside(columns, 3, 1)[:, None, ::lines]
+        bends = differences(pixels, 3, 2)
+        first = first_of(bends.shape[3], lines)
+        both = differences(taken(bends, 3, first, lines), 2, 2) / 4
+        across = taken(windows_inside(columns, 3, 1), 1, first, lines)
+        inside = windows_inside(rows, 3, 1)[:, :, None] * across[:, None]
         red, green, blue = steps(both, 1.0).unbind(dim=1)
         return (patterns(red, green, blue, inside) @ self.colours).sqrt()
+
+    def _looks(self, pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Tones of the lowest level and strokes of the next: (b, 211)."""
+        planes = torch.einsum("oc,bchw->bohw", self.ycbcr, pixels)
+        tones = self._tones(planes, rows, columns)
+        rows, columns = windows_inside(rows, 2, 2), windows_inside(columns, 2, 2)
+        return torch.cat([tones, self._strokes(halved(planes), rows, columns)], dim=1)
+
+    @staticmethod
+    def _tones(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Distributions of light, colour, saturation and gradients: (b, 71)."""
+        inside = (rows[:, :, None] * columns[:, None])[:, None]
+        found = []
+        for plane, limits in zip(torch.split(planes, 1, dim=1), (LIGHTS, TINTS, TINTS), strict=True):
+            apart = limits[1] - limits[0]
+            found.append(shares_above(plane, inside, limits, [apart] * len(limits)))
+        saturation = torch.linalg.vector_norm(planes[:, 1:], dim=1, keepdim=True)
+        found.append(shares_above(saturation, inside, SATURATIONS, [0.3 * s + 2 for s in SATURATIONS]))
+        down, right = differences(planes, 2).abs(), differences(planes, 3).abs()
+        above = (windows_inside(rows, 2, 1)[:, :, None] * columns[:, None])[:, None]
+        beside = (rows[:, :, None] * windows_inside(columns, 2, 1)[:, None])[:, None]
+        for limit in SLOPES:
+            steep_down = mean_inside((down > limit).to(down.dtype), above)
+            steep_right = mean_inside((right > limit).to(right.dtype), beside)
+            found.append((steep_down + steep_right) / 2)
+        return torch.cat(found, dim=1)
+
+    def _strokes(self, planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Size and shape of the random filters' answers, the shape in units of all answers near: (b, 140)."""
+        rows, columns = windows_inside(rows, STROKE, 1), windows_inside(columns, STROKE, 1)
+        inside = (rows[:, :, None] * columns[:, None])[:, None]
+        answers = functional.conv2d(planes, self.strokes) * inside
+        size = answers.abs()
+        near = functional.pad(size.mean(dim=1), (NEAR // 2,) * 4)
+        relative = answers / (near_sums(near_sums(near, 1), 2) * (1 / NEAR**2) + STROKE_FLOOR)[:, None]
+        found = [mean_inside(size.clamp(max=STROKE_LIMIT), inside)]
+        for limit in BEYOND:
+            found += [mean_inside((sign * relative - limit).relu(), inside) for sign in (1, -1)]
+        both = [(some[:, :STROKES] + some[:, STROKES:]) / 2 for some in found]
+        return torch.cat([(both[0] + 0.02).log(), *both[1:]], dim=1)
