@@ -205,6 +205,7 @@ def _facts(tree: dict[str, Any]) -> Facts:
         format=_text(tree.get("format")),
         width=_number(tree.get("width")),
         height=_number(tree.get("height")),
+        jpeg_quality=_number(tree.get("jpeg_quality")),
         flags=tuple(str(_matched(_WORD, flag)) for flag in tree["flags"]),
         exif=Exif(
             **{name: _text(exif.get(name)) for name in _TEXTS},

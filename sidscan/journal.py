@@ -271,6 +271,6 @@ def loads(text: str) -> Finding:
             "status": Status(raw["status"]),
             "stage": Stage(raw["stage"]) if raw["stage"] else None,
             "facts": Facts.from_tree(raw["facts"]),
-            "scores": tuple(Score(**score) for score in raw["scores"]),
+            "scores": tuple(Score.from_tree(score) for score in raw["scores"]),
         }
     )

@@ -114,6 +114,7 @@ class Facts:
     Attributes:
         sha256: of the original bytes, hex.
         flags: remarks on how the pixels were read, e.g. ``padded`` (readers.decode lists them).
+        jpeg_quality: of a JPEG file, the quality, 1 to 100, of its tables (`readers.quality`).
         response: how a URL was answered; None for files.
     """
 
@@ -125,6 +126,7 @@ class Facts:
     flags: tuple[str, ...] = ()
     exif: Exif = Exif()
     response: Response | None = None
+    jpeg_quality: int | None = None
 
     @classmethod
     def from_tree(cls, raw: Mapping[str, Any]) -> Facts:
@@ -192,10 +194,11 @@ class Score:
     Attributes:
         logit: mean over the views (paper, section 5.8).
         score: sigmoid of ``logit``; the model's P(synthetic), calibrated only where its card says so.
-        evidence: ``score`` in words, relative to the model's threshold.
+        evidence: ``score`` in words, relative to the model's threshold; or ``inconclusive``.
         threshold: score at which evidence stops being weak: the calibration's, else the model card's.
         crop_min, crop_max, crop_std: spread of the views' own scores.
         p_value: share of camera pictures that score as high, as calibrated; None without a calibration.
+        inconclusive: why evidence is that (`sidscan.abstention`); else empty.
     """
 
     model: str
@@ -208,6 +211,12 @@ class Score:
     crop_max: float
     crop_std: float
     p_value: float | None = None
+    inconclusive: tuple[str, ...] = ()
+
+    @classmethod
+    def from_tree(cls, raw: Mapping[str, Any]) -> Score:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**{**raw, "inconclusive": tuple(raw.get("inconclusive", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan._version import __version__
+from sidscan.abstention import INCONCLUSIVE
 from sidscan.calibration import Calibration
 from sidscan.config import ScanConfig
 from sidscan.models.detectors import DetectorInfo
@@ -31,7 +32,10 @@ def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = 
     """What this scan's findings depend on."""
     info = runtime.info
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
-    parts += [f"{detector.name} {detector.files} {detector.threshold}" for detector in runtime.detectors]
+    parts += [
+        f"{detector.name} {detector.files} {detector.threshold} {detector.abstention}"
+        for detector in runtime.detectors
+    ]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
     permissions = config.permissions()
     return Settings(
@@ -209,14 +213,16 @@ def _finding(
         facts=sample.facts,
         scanned_at=scanned_at,
         scores=tuple(
-            _score(views[:, column], detector, calibrations.get(detector.name))
+            _score(sample, views[:, column], detector, calibrations.get(detector.name))
             for column, detector in enumerate(detectors)
         ),
         views=len(views),
     )
 
 
-def _score(logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None) -> Score:
+def _score(
+    sample: Sample, logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None
+) -> Score:
     logit = float(logits.mean())
     crops = [sigmoid(value) for value in logits.tolist()]
     score = Score(
@@ -230,7 +236,10 @@ def _score(logits: NDArray[np.float64], detector: DetectorInfo, calibration: Cal
         crop_max=max(crops),
         crop_std=float(np.std(crops)),
     )
-    return _calibrated(score, calibration) if calibration else score
+    if calibration:
+        score = _calibrated(score, calibration)
+    reasons = detector.abstention.reasons(sample.facts, sample.views.crops, logits)
+    return replace(score, evidence=INCONCLUSIVE, inconclusive=reasons) if reasons else score
 
 
 def _calibrated(score: Score, calibration: Calibration) -> Score:

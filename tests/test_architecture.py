@@ -19,7 +19,7 @@ LEVELS = (
     ("scoring", "isolation", "worker"),
     ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration", "custody"),
     ("models",),
-    ("config",),
+    ("abstention", "config"),
     ("records",),
     ("errors", "files", "weights", "terminal", "urls", "_version"),
 )

@@ -196,7 +196,8 @@ def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
         assert f"flags: 1 {flag}" in ended.err
         rows = _rows(tmp_path / "r.csv")
         assert (rows["a-hang.jpg"]["status"], rows["a-hang.jpg"]["flags"]) == ("scored", flag)
-        assert rows["a-hang.jpg"]["logit"] == rows["a-plain.jpg"]["logit"]
+        logits = [float(rows[name]["logit"]) for name in ("a-hang.jpg", "a-plain.jpg")]
+        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # digits depend on a batch's size
         assert {row["status"] for row in rows.values()} == {"scored"}
     assert "4 findings kept" in ended.err, "of other limits, only what they touched is read again"
 

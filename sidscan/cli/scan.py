@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidscan.abstention import INCONCLUSIVE
 from sidscan.cli import options, words
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
@@ -179,7 +180,7 @@ def _summary(run: Scan) -> list[str]:
     ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
     lines = [f"{counts.enumerated} inputs = {ended}"]
     if words:
-        order = ("very strong", "strong", "moderate", "weak")
+        order = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
     lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
     if flags:

@@ -19,6 +19,7 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
+from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import ModelError
 from sidscan.models.heads import HEADS, Head
 
@@ -37,6 +38,7 @@ class Checkpoint:
         encoder_sha256: of the encoder's file, hex; empty for None.
         threshold: score at which evidence stops being weak.
         facts: everything else that training recorded: configuration, data, metrics.
+        abstention: which pictures evidence has no word for.
     """
 
     tensors: dict[str, Tensor]
@@ -45,6 +47,7 @@ class Checkpoint:
     encoder_sha256: str
     threshold: float
     facts: Mapping[str, Any]
+    abstention: Abstention = EVERY_PICTURE
 
     def build_head(self) -> Head:
         """The head with its weights, ready to score.
@@ -101,7 +104,8 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         if not 0 < threshold < 1:
             raise ValueError("threshold")
         if own_encoder:
-            return Checkpoint(tensors, None, "", "", threshold, metadata)
+            rule = Abstention.from_tree(json.loads(metadata["abstention"]))
+            return Checkpoint(tensors, None, "", "", threshold, metadata, rule)
         if stated["format"] != FORMAT or stated["head"] not in HEADS:
             raise ValueError("format")
         encoder, sha256, facts = str(stated["encoder"]), str(stated["encoder_sha256"]), dict(stated["facts"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.catalog import CATALOG, MINI, CatalogEntry, ProbeShape
 from sidscan.models.store import Installed, Store, hash_file
@@ -30,6 +31,7 @@ class DetectorInfo:
         digest: first 16 hex digits of the sha256 of each weights file, head before encoder, joined by ``+``.
         files: full sha256 per weights file, by catalog name.
         provenance: how each file was verified, by catalog name.
+        abstention: which pictures its evidence has no word for.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DetectorInfo:
     threshold: float  # score at which evidence stops being weak
     files: dict[str, str]
     provenance: dict[str, str]
+    abstention: Abstention = EVERY_PICTURE
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,12 @@ def _from_file(path: Path, encoders: Encoders) -> Detector:
     checkpoint, sha256 = checkpoints.read(path)
     if checkpoint.head is None:
         info = DetectorInfo(
-            path.name, sha256[:16], checkpoint.threshold, {path.name: sha256}, _given(path.name)
+            path.name,
+            sha256[:16],
+            checkpoint.threshold,
+            {path.name: sha256},
+            _given(path.name),
+            checkpoint.abstention,
         )
         return Detector(info, *_own_encoder(path, checkpoint.tensors), half=False)
     encoder, vouched = encoders.trained_on(checkpoint.encoder, checkpoint.encoder_sha256)
@@ -263,6 +271,7 @@ def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         threshold=entry.threshold,
         files={file.entry.name: file.sha256 for file in files},
         provenance={file.entry.name: file.verified_by for file in files},
+        abstention=entry.abstention,
     )
 
 

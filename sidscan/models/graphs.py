@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.files import open_file
 from sidscan.models.detectors import DetectorInfo
@@ -77,7 +78,7 @@ class GraphInfo:
         raw = json.loads(text)
         if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
             raise ValueError("format")
-        detectors = tuple(DetectorInfo(**detector) for detector in raw.pop("detectors"))
+        detectors = tuple(_detector(detector) for detector in raw.pop("detectors"))
         if not detectors or not all(_makes_sense(detector) for detector in detectors):
             raise ValueError("detectors")
         info = cls(detectors, **raw)
@@ -86,6 +87,12 @@ class GraphInfo:
         if type(info.mirror_invariant) is not bool:
             raise ValueError("mirror_invariant")
         return info
+
+
+def _detector(raw: dict[str, Any]) -> DetectorInfo:
+    """Graphs exported before there were rules of abstention state none."""
+    rule = Abstention.from_tree(raw["abstention"]) if "abstention" in raw else EVERY_PICTURE
+    return DetectorInfo(**{**raw, "abstention": rule})
 
 
 def _makes_sense(detector: DetectorInfo) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sidscan.config import Reading, ScanConfig
 from sidscan.files import open_file
-from sidscan.readers import decode, exif, fetch, limits, originals, views
+from sidscan.readers import decode, exif, fetch, limits, originals, quality, views
 from sidscan.records import Exif, Facts, Failure, Item, Kind, Response, Sample, Stage, Status
 
 
@@ -70,6 +70,7 @@ def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sa
         picture = decode.decode(data, reading, partial(views.rows, crops=reading.crops))
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
         facts = replace(facts, flags=(*picture.flags, *views.flags(picture)))
+        facts = replace(facts, jpeg_quality=quality.jpeg_quality(picture.image))
         cut = views.cut(picture, reading.crops)
     except Exception as error:
         yield _failure(item, Stage.DECODE, error, facts)

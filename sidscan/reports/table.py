@@ -15,6 +15,7 @@ _SCORE_COLUMNS = {
     "score": "score",
     "logit": "logit",
     "evidence": "evidence",
+    "inconclusive": "inconclusive",
     "threshold": "threshold",
     "p_value": "p_value",
     "crop_min": "crop_min",
@@ -98,7 +99,7 @@ def _row(finding: Finding, same: dict[str, Any], prefixes: dict[str, str]) -> di
     }
     for score in finding.scores:
         prefix = prefixes[score.model]
-        row |= {prefix + column: getattr(score, attribute) for column, attribute in _SCORE_COLUMNS.items()}
+        row |= {prefix + column: _words(getattr(score, name)) for column, name in _SCORE_COLUMNS.items()}
     return {column: _cell(value) for column, value in row.items()}
 
 
@@ -108,6 +109,7 @@ def _fact_cells(facts: Facts) -> dict[str, Any]:
         "width": facts.width,
         "height": facts.height,
         "format": facts.format,
+        "jpeg_quality": facts.jpeg_quality,
         "bytes": facts.bytes,
         "sha256": facts.sha256,
         **_response_cells(facts.response),
@@ -139,6 +141,10 @@ def _exif_cells(exif: Exif) -> dict[str, Any]:
         "exif_longitude": exif.longitude,
         "exif_orientation": exif.orientation,
     }
+
+
+def _words(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, tuple) else value
 
 
 def _cell(value: Any) -> Any:

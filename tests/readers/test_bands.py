@@ -92,7 +92,7 @@ def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
         cut = views.cut(picture, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
-    return Outcome("", picture.flags, cut.crops.tobytes() + bytes(cut.order), repr(exif.read(picture, data)))
+    return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read(picture, data)))
 
 
 def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None:
