@@ -125,7 +125,7 @@ class Fixed:
 
 def test_scores_are_measured_against_the_calibration() -> None:
     made = calibration(range(-19, 0), 0.1)  # threshold just above -2
-    crops = np.zeros((4, 224, 224, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
     samples = [Sample(Item(str(i)), Facts(), Views.plain(crops[i : i + 1])) for i in range(4)]
     plain = [finding.scores[0] for finding in score(samples, Fixed(), "now")]
@@ -142,7 +142,8 @@ def test_scores_are_measured_against_the_calibration() -> None:
 
 def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
     made = calibration([1e-12 * step for step in range(19)], 0.1)
-    crops = np.full((1, 224, 224, 3), 100, dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    crops[:, 0, 0, 0] = 100
     tied = replace(made, logits=tuple(sorted((*made.logits[:-2], 0.0, 0.0))))
     (finding,) = score([Sample(Item("a"), Facts(), Views.plain(crops))], Fixed(), "now", {"mini": tied})
     assert finding.scores[0].logit == 0.0
