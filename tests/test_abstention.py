@@ -7,9 +7,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from sidscan.abstention import EVERY_PICTURE, INCONCLUSIVE, Abstention, detail
 from sidscan.models.detectors import DetectorInfo
+from sidscan.readers.decode import Picture
+from sidscan.readers.views import cut
 from sidscan.records import Facts, Item, Sample, Score, Views
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring import score
@@ -44,26 +47,39 @@ def test_reasons(
 
 
 def test_without_a_rule_only_pictures_without_any_detail_are_inconclusive() -> None:
-    tiny = Facts(width=1, height=1, jpeg_quality=1)
+    tiny = Facts(width=8, height=8, jpeg_quality=1)
     wild = np.array([-50.0, 50.0])
     assert EVERY_PICTURE.reasons(tiny, noise(), wild) == ()
     assert EVERY_PICTURE.reasons(tiny, np.zeros_like(noise()), wild) == ("flat",)
 
 
-def test_detail_is_the_share_of_pixels_unlike_their_neighbour() -> None:
+def test_detail_is_the_share_of_pixels_unlike_a_neighbour() -> None:
     crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     assert detail(crops, 300, 300) == 0
-    crops[0, :, 1::2, 1] = 1  # stripes of one pixel
+    crops[0, :, 112:, 1] = np.arange(112) % 2  # stripes of one pixel in the right half
+    assert detail(crops, 300, 300) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> None:
+    crops = np.full((1, 224, 224, 3), 100, dtype=np.uint8)
+    np.moveaxis(crops, axis, 1)[:, ::2, :, channel] = 101
     assert detail(crops, 300, 300) == 1
-    crops[0, 0:224:8] = 0  # half of the rows that are looked at
-    assert detail(crops, 300, 300) == pytest.approx(0.5)
+    assert EVERY_PICTURE.reasons(Facts(width=300, height=300), crops, LOGITS) == ()
 
 
-def test_padding_is_no_part_of_a_picture() -> None:
-    crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
-    crops[0, 56:168, 56:168] = noise()[0, :112, :112]
-    assert detail(crops, 112, 112) == pytest.approx(1, abs=0.05)
-    assert detail(crops, 224, 224) == pytest.approx(0.25, abs=0.02)
+@pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
+def test_padding_is_no_part_of_a_picture(width: int, height: int) -> None:
+    def views(image: Image.Image) -> Views:
+        return cut(Picture(image, "PNG", ()), "ten")
+
+    white = views(Image.new("RGB", (width, height), "white"))
+    assert detail(white.crops, width, height) == 0
+    assert EVERY_PICTURE.reasons(Facts(width=width, height=height), white.crops, LOGITS) == ("flat",)
+    if min(width, height) > 50:
+        noisy = views(Image.fromarray(np.resize(noise(), (height, width, 3))))
+        assert detail(noisy.crops, width, height) > 0.99
 
 
 @pytest.mark.parametrize(

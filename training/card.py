@@ -48,7 +48,7 @@ from .mini_fit import BAR, CONSENSUS, PENALTY, SYNTHETIC_SHARE
 
 HARD: dict[str, Callable[[Pixels], Pixels]] = {
     **{f"side {side}": partial(middle, side=side) for side in (32, 64, 96, 128)},
-    **{f"jpeg {quality}": partial(resaved, quality=quality) for quality in (10, 30, 50)},
+    **{f"jpeg {quality}": partial(resaved, quality=quality) for quality in (10, 20, 30, 50)},
 }
 HARD_WINDOWS = 400  # of each label
 AT_MOST = 10  # of one repository and label

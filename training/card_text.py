@@ -1,4 +1,4 @@
-"""mini.json -> mini.md: the model card's text. A pure function; every figure comes from the JSON."""
+"""mini.json -> mini.md: the model card, a pure function; this version's figures come from the JSON."""
 
 from __future__ import annotations
 
@@ -237,8 +237,8 @@ threshold, by weights that had no part in a window's repository:
 "side N" is the square in the middle of N px, "jpeg N" saved once more with that quality, both over at most 10
 windows of a repository and label. Down to 128 px small pictures still rank well (see AUROC), but too many
 photographs among them reach the threshold, as the rows "half" and "side 128" say: flagged `padded`, they
-deserve less trust. Views that disagree were tried as a further rule and dropped: where the logits' standard
-deviation is above 0.5, a third of the photographs are wrong, but nine of ten synthetic pictures right."""
+deserve less trust. Of windows from MORE, which are cut from decoded pictures, no JPEG quality is known as
+they are. Windows are at most 320 px a side: whole pictures, with their skies and walls, were not measured."""
 
 
 def _beyond(card: Json) -> str:

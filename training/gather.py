@@ -100,7 +100,7 @@ def _git(*words: str) -> bytes:
     try:
         return subprocess.run(["git", *words], capture_output=True, check=True).stdout  # noqa: S603, S607
     except subprocess.CalledProcessError as error:
-        raise GitError(error.stderr.decode(errors="replace").strip().splitlines()[-1:]) from error
+        raise GitError("".join(error.stderr.decode(errors="replace").strip().splitlines()[-1:])) from error
 
 
 def read_list(path: Path = LIST) -> list[Listed]:
@@ -146,7 +146,7 @@ def gather(windows: Sequence[Listed], out: Path, clones: Path, host: str = HOST)
                 clone = Clone(listed.repo, clones, host)
             try:
                 cut = window(clone.read(listed), listed)
-            except (GitError, OSError) as error:
+            except (GitError, OSError, SyntaxError, Image.DecompressionBombError) as error:
                 yield f"{listed.repo} {listed.path}: {error}"
                 continue
             make_folder(target.parent)

@@ -104,7 +104,11 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         if not 0 < threshold < 1:
             raise ValueError("threshold")
         if own_encoder:
-            rule = Abstention.from_tree(json.loads(metadata["abstention"]))
+            rule = (
+                Abstention.from_tree(json.loads(metadata["abstention"]))
+                if "abstention" in metadata
+                else EVERY_PICTURE
+            )
             return Checkpoint(tensors, None, "", "", threshold, metadata, rule)
         if stated["format"] != FORMAT or stated["head"] not in HEADS:
             raise ValueError("format")

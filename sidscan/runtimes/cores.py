@@ -7,7 +7,6 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -58,16 +57,18 @@ class Cores:
                 part.cancel()
 
 
-def keep_memory() -> None:
-    """Have glibc keep what is freed, process-wide; elsewhere nothing happens.
+def keep_memory() -> bool:
+    """Have glibc keep what is freed, process-wide; elsewhere nothing happens. Whether it does.
 
     It would give an operation's result of some megabytes back to the system, and get it again, page by page,
     for the next: a fourth of the bundled encoder's time. Arenas of threads keep nothing; so there is one.
     """
-    with suppress(AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+    try:
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in _MALLOC.items():
-            mallopt(parameter, value)
+    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+        return False
+    taken = [mallopt(parameter, value) == 1 for parameter, value in _MALLOC.items()]
+    return all(taken)
 
 
 def _parts(views: Sequence[View], cores: int) -> list[Sequence[View]]:

@@ -20,6 +20,7 @@ from sidscan.records import View, Views
 from sidscan.runtimes import networks
 
 BATCH = 160  # views; launching a ViT's kernels takes as long for one as for many
+_LARGEST = 1024  # views of a pass, however many are asked for: 154 MB of pinned memory
 _PER_DEVICE = 2  # batches: one is copied while the other is computed
 
 
@@ -29,7 +30,8 @@ class Lanes:
     Args:
         detectors: on the first device already.
         devices: of one kind, else scores would depend on which of them is free.
-        batch: views of every pass; what the last one lacks is filled up and computed for nothing.
+        batch: views of every pass, `_LARGEST` at most; what the last one lacks is filled up and computed for
+            nothing.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class Lane:
     """One stream of a device, and the memory it copies from; used by one thread at a time."""
 
     def __init__(self, detectors: Sequence[Detector], device: torch.device, batch: int) -> None:
-        self.device, self._batch = device, batch
+        self.device, self._batch = device, min(batch, _LARGEST)
         self._groups = networks.groups(detectors)
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._memory = self._room(batch)
+            torch.cuda.synchronize(device)  # weights are copied on another stream
+        self._memory = self._room(self._batch)
 
     def logits(self, views: Views) -> NDArray[np.float32]:
         """Views -> logits (views, detectors)."""

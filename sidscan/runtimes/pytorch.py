@@ -23,7 +23,8 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 class PyTorchRuntime:
     """Detectors on a CPU, or on all CUDA devices that are like the first.
 
-    On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide.
+    On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide, and
+    glibc keeps freed memory (`cores.keep_memory`).
     Where the processor multiplies bfloat16 itself and nobody asked for a precision, an encoder that keeps its
     meaning in half precision computes in it, if the scores of some trial crops stay within `trial.BOUND`.
 

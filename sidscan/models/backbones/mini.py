@@ -3,11 +3,14 @@
 A network learned from scratch needs far more pictures than we have, so the filters here are fixed: an
 overlapping 8x8 DCT of luma and chroma, and differences of neighbouring pixels, at ``LEVELS`` resolutions.
 How the coefficients are *distributed* over the crop tells synthesis from photography well: energies per
-frequency (Frank et al., ICML 2020), their shape (Giudice et al., 2021), how contrast and colour vary
-together, and periodic traces of upsampling (Gallagher, 2005). So do the patterns that coarsely quantised
-differences form: of three neighbours in luma (Pevny et al., SPAM, 2010), and of red, green and blue at one
-place. Each (resolution, kind of statistic) is one depth, read by learned linear maps to the common width
-that RINE's head expects.
+frequency (Frank et al., ICML 2020), their shape (Giudice et al., 2021), and periodic traces of upsampling
+(Gallagher, 2005). So do the patterns that coarsely quantised differences form: of three neighbours in luma
+(Pevny et al., SPAM, 2010), and of red, green and blue at one place. One depth more holds looks, where
+compression and resizing leave them alone: tones, saturation and slopes at a quarter of the resolution, and
+what fixed random filters answer at an eighth. Each (resolution, kind of statistic) is one depth, read by
+learned linear maps to the common width that RINE's head expects.
+
+Blocks and lines lie symmetrically, so that a crop and its mirror image have the same statistics.
 """
 
 from __future__ import annotations
