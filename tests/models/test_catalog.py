@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sidscan.abstention import Abstention
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.catalog import (
     CATALOG,
@@ -97,6 +98,7 @@ def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
     card = {
         "sha256": "ab" * 32,
         "threshold": 0.4,
+        "abstention": {"side": 9, "detail": 0.5, "quality": 3, "spread": 0.0},
         "metrics": {"accuracy": 0.8, "average_precision": 0.9, "about": "held-out"},
     }
     (tmp_path / "m.json").write_text(json.dumps(card))
@@ -105,6 +107,14 @@ def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
     assert bundled.pin == Pin("sha256", "ab" * 32)
     assert bundled.threshold == 0.4
     assert bundled.metrics == Metrics(0.8, 0.9, "held-out")
+    assert bundled.abstention == Abstention(side=9, detail=0.5, quality=3)
+
+
+def test_a_card_with_half_a_rule_of_abstention_is_damaged(tmp_path: Path) -> None:
+    card = {"sha256": "ab" * 32, "threshold": 0.4, "metrics": {}, "abstention": {"side": 9}}
+    (tmp_path / "m.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="states no rule of abstention"):
+        _ = Bundled("m.safetensors", "m.json", tmp_path).abstention
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,9 @@ def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
         pytest.param("{", "the card of the bundled model can't be read: {path}", id="cut-short"),
         pytest.param("[]", "the card of the bundled model can't be read: {path}", id="a-list"),
         pytest.param(
-            '{"sha256": ""}', "the card of the bundled model lacks metrics, threshold: {path}", id="lacks"
+            '{"sha256": ""}',
+            "the card of the bundled model lacks abstention, metrics, threshold: {path}",
+            id="lacks",
         ),
     ],
 )

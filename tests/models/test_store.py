@@ -205,6 +205,7 @@ def world(
     card = {
         "sha256": sha256((tmp_path / "bundle" / "tiny.safetensors").read_bytes()),
         "threshold": 0.25,
+        "abstention": {"side": 1, "detail": 0.1, "quality": 0, "spread": 0.0},
         "metrics": {"accuracy": 0.75, "average_precision": 0.875, "about": "nothing"},
     }
     (tmp_path / "bundle" / "tiny.json").write_text(json.dumps(card))
