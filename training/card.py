@@ -41,6 +41,7 @@ from .mini import (
     HISTORIES,
     LOGIT,
     Scorer,
+    corpora_option,
     in_processes,
     load,
 )
@@ -349,13 +350,7 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> Json:
 
 
 @click.command()
-@click.option(
-    "--corpus",
-    "corpora",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    multiple=True,
-)
+@corpora_option
 @click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and score.")

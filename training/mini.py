@@ -1,7 +1,7 @@
 """Train the bundled mini detector: describe random histories of the windows once, then fit the maps on them.
 
 The encoder's filters are fixed, so its statistics of every (window, history) are computed once and kept in
-memory; standardisation, projections and RINE's head then follow in closed form, in a minute on a laptop.
+memory; standardisation, projections and RINE's head then follow in closed form, in minutes on a laptop.
 
     python -m sidscan.training.mini --corpus DIR --corpus MORE --out DIR --folds DIR
 
@@ -213,14 +213,17 @@ def metadata_of(threshold: float, windows: Sequence[Window]) -> dict[str, str]:
     }
 
 
-@click.command()
-@click.option(
+corpora_option = click.option(
     "--corpus",
     "corpora",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     multiple=True,
 )
+
+
+@click.command()
+@corpora_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and describe.")
