@@ -16,7 +16,9 @@ from torch import Tensor
 
 import sidscan.weights
 from sidscan import ScanConfig, scan
+from sidscan.models import detectors
 from sidscan.models.backbones.mini import (
+    CERTAINTY_POWER,
     CLIP,
     COLOURS,
     PATTERNS,
@@ -33,7 +35,7 @@ from sidscan.models.backbones.mini import (
 from sidscan.models.heads import RineHead
 from sidscan.training.card_text import render
 from sidscan.training.corpus import Window
-from sidscan.training.mini import ABSTENTION, load, look, threshold_of
+from sidscan.training.mini import ABSTENTION, load, look, save, threshold_of
 from sidscan.training.mini_fit import Described, evidence, fit, moments, verdict, verdict_head
 
 Network: TypeAlias = tuple[MiniEncoder, RineHead]
@@ -76,8 +78,18 @@ def test_zero_padding_changes_nothing(shipped: Network) -> None:
     encoder, _ = shipped
     picture = crops(1, 128)
     padded = torch.nn.functional.pad(picture, (48, 48, 48, 48))  # centred, as views are
-    for small, large in zip(encoder.describe(picture), encoder.describe(padded), strict=True):
+    for small, large in zip(encoder.describe(picture)[0], encoder.describe(padded)[0], strict=True):
         torch.testing.assert_close(small, large, rtol=1e-3, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_a_small_picture_counts_less(shipped: Network) -> None:
+    encoder, _ = shipped
+    picture = crops(1, 112)
+    padded = torch.nn.functional.pad(picture, (56, 56, 56, 56))
+    _, certainty = encoder.describe(padded)
+    assert float(certainty) == pytest.approx(0.25**CERTAINTY_POWER)
+    torch.testing.assert_close(encoder(padded), encoder(picture) * certainty, rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
@@ -128,7 +140,7 @@ def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, ki
         pixels = torch.randint(0, 256, (4, 1, 224, 224), dtype=torch.uint8).expand(-1, 3, -1, -1).clone()
     exact = copy.deepcopy(encoder).double()
     for (level, what), single, double, spread in zip(
-        encoder.depths, encoder.describe(pixels), exact.describe(pixels), encoder.spread, strict=True
+        encoder.depths, encoder.describe(pixels)[0], exact.describe(pixels)[0], encoder.spread, strict=True
     ):
         assert ((single - double).abs() / spread).max() < 5e-3, (level, what)
     logits = copy.deepcopy(head).double()(exact(pixels))
@@ -149,7 +161,7 @@ def test_a_mirror_image_has_the_same_statistics(height: int) -> None:
     picture[1] = torch.randint(0, 256, (3, 224, 224), generator=torch.Generator().manual_seed(1))
     picture[:, :, height:] = 0
     picture[:, :, :, : 224 - height] = 0
-    described = encoder.describe(picture), encoder.describe(picture.flip(3))
+    described = encoder.describe(picture)[0], encoder.describe(picture.flip(3))[0]
     for (level, kind), one, other in zip(encoder.depths, *described, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3, msg=f"{level} {kind}")
     assert MiniEncoder.mirror_invariant
@@ -209,7 +221,8 @@ def described(repos: int = 8, each: int = 4) -> Described:
     labels = (repo % 2).float()
     statistics[:, :, :400] += labels[:, None, None]
     statistics[:, :, 400:800] += (labels * repo / repos)[:, None, None]
-    return Described(statistics.half(), labels, torch.ones(windows), repo // 2, repo)
+    certainty = torch.linspace(0.5, 1, windows)[:, None].expand(-1, 2)
+    return Described(statistics.half(), certainty, labels, torch.ones(windows), repo // 2, repo)
 
 
 def test_moments_of_parts_add_up() -> None:
@@ -228,7 +241,7 @@ def test_a_fit_tells_what_it_was_shown_and_its_head_agrees() -> None:
     encoder, head = fit(data)
     assert encoder.width == 4
     features = encoder.embed(list(torch.split(data.statistics[:, 0].float(), encoder.widths, dim=1)))
-    logits = head(features)
+    logits = head(features * data.certainty[:, :1, None])
     assert logits[data.labels > 0].min() > logits[data.labels == 0].max()
     importance = head.alpha[0, :, : encoder.width].softmax(dim=0)
     line = torch.stack([evidence(encoder, importance, data)[:, 0], torch.ones(len(logits))], dim=1)
@@ -254,6 +267,20 @@ def test_shipped_file_loads_strictly_into_the_default_network() -> None:
     head = RineHead.shaped_like(head_state)
     head.load_state_dict(head_state, strict=True)
     assert (head.blocks, head.width) == (encoder.blocks, encoder.width)
+
+
+def test_the_shipped_file_saved_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    encoder, head, metadata = load(WEIGHTS / "mini.safetensors")
+    for _ in range(5):  # a random order would differ in one of them
+        save(tmp_path / "again.safetensors", encoder, head, dict(reversed(metadata.items())))
+        assert (tmp_path / "again.safetensors").read_bytes() == (WEIGHTS / "mini.safetensors").read_bytes()
+
+
+def test_a_file_from_before_small_pictures_counted_less_is_refused(tmp_path: Path) -> None:
+    tensors = load_file(WEIGHTS / "mini.safetensors")
+    del tensors["encoder.certainty_power"]
+    with pytest.raises(RuntimeError, match="certainty_power"):
+        detectors.mini(tensors)
 
 
 def test_card_describes_the_shipped_file() -> None:

@@ -24,28 +24,19 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from sidscan.abstention import Abstention
-from sidscan.models.backbones.mini import MiniEncoder
+from sidscan.models.backbones.mini import CERTAINTY_POWER, MiniEncoder
 from sidscan.models.heads import RineHead
 from sidscan.readers.quality import jpeg_quality
 
 from .card_text import render
 from .conditions import CONDITIONS, middle, resaved
 from .corpus import FOLDS, Pixels, Window, fold_of_repo, read_corpora, spread
+from .described import COPIES, HISTORIES
 from .files import write_json, write_text
 from .metrics import Scores, auroc, figures
-from .mini import (
-    COMMAND,
-    COPIES,
-    FILE,
-    FOLD_FILE,
-    HISTORIES,
-    LOGIT,
-    Scorer,
-    corpora_option,
-    in_processes,
-    load,
-)
-from .mini_fit import BAR, CONSENSUS, PENALTY, SYNTHETIC_SHARE
+from .mini import COMMAND, FILE, FOLD_FILE, LOGIT, SMALLER_SIDE, Scorer, corpora_option, load
+from .mini_fit import SETTINGS
+from .processes import in_processes
 
 HARD: dict[str, Callable[[Pixels], Pixels]] = {
     **{f"side {side}": partial(middle, side=side) for side in (32, 64, 96, 128)},
@@ -53,6 +44,7 @@ HARD: dict[str, Callable[[Pixels], Pixels]] = {
 }
 HARD_WINDOWS = 400  # of each label
 AT_MOST = 10  # of one repository and label
+OF_ONE_SIDE = 200  # windows of each label, for an AUROC among those of one size
 RESAMPLES = 1000  # bootstrap draws of whole repositories
 SEED = 0
 CARD_COMMAND = (
@@ -139,6 +131,19 @@ def _bootstrap(windows: Sequence[Window], scores: Scores) -> Json:
         f"{name}_interval": [_rounded(low[place]), _rounded(high[place])]
         for place, name in enumerate(("auroc", "tpr_at_5"))
     }
+
+
+def by_side(windows: Sequence[Window], looks: NDArray[np.float64]) -> Json:
+    """AUROC among windows of one size, for sizes that many of both labels have: looks (windows, fields)."""
+    synthetic = np.array([window.synthetic for window in windows])
+    sides = looks[:, SMALLER_SIDE]
+    found = {}
+    for side in sorted(set(sides.tolist()), reverse=True):
+        positive, negative = (looks[(sides == side) & label, LOGIT] for label in (synthetic, ~synthetic))
+        if min(len(positive), len(negative)) >= OF_ONE_SIDE:
+            area = _rounded(auroc(positive, negative))
+            found[f"{side:g}"] = {"real": len(negative), "synthetic": len(positive), "auroc": area}
+    return found
 
 
 def per_fold(windows: Sequence[Window], folds: Mapping[str, int], logits: Scores, threshold: float) -> Json:
@@ -288,10 +293,8 @@ def card_of(
             "command": COMMAND,
             "histories": HISTORIES,
             "copies": COPIES,
-            "penalty": PENALTY,
-            "synthetic_share": SYNTHETIC_SHARE,
-            "bar": BAR,
-            "consensus": CONSENSUS,
+            **asdict(SETTINGS),
+            "certainty_power": CERTAINTY_POWER,
         },
         "importance": _importance(encoder, head),
         "threshold": threshold,
@@ -308,6 +311,7 @@ def card_of(
         "first_corpus": {
             name: measure(of_first, logits[first], threshold) for name, logits in by_condition.items()
         },
+        "half_by_side": by_side(windows, looks[:, list(CONDITIONS).index("half")]),
         "abstention": asdict(rule),
         "abstaining": {
             **{

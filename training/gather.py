@@ -81,14 +81,24 @@ class Clone:
     folder: Path
     host: str = HOST
 
-    @cached_property
+    @property
     def git_folder(self) -> Path:
         """The folder that git reads; GitError where it is neither there nor to be had."""
+        if isinstance(self._tried, GitError):
+            raise self._tried
+        return self._tried
+
+    @cached_property
+    def _tried(self) -> Path | GitError:
+        """It is looked for, and cloned, once."""
         place = self.folder / self.repo.replace("/", "+")
         for found in (place, place / ".git", place / "repo", place / "repo" / ".git"):
             if (found / "HEAD").is_file():
                 return found
-        _git("clone", "--quiet", "--bare", "--filter=blob:none", f"{self.host}/{self.repo}", str(place))
+        try:
+            _git("clone", "--quiet", "--bare", "--filter=blob:none", f"{self.host}/{self.repo}", str(place))
+        except GitError as error:
+            return error
         return place
 
     def read(self, listed: Listed) -> bytes:
@@ -137,13 +147,13 @@ def window(data: bytes, listed: Listed) -> Image.Image:
 
 def gather(windows: Sequence[Listed], out: Path, clones: Path, host: str = HOST) -> Iterator[str]:
     """Cut what is not there yet and write the manifest of all that is; yields what could not be had."""
+    make_folder(out)
     made = []
-    clone = Clone("", clones)
+    known: dict[str, Clone] = {}
     for listed in tqdm(windows, desc="windows"):
         target = out / listed.file
         if not target.exists():
-            if clone.repo != listed.repo:
-                clone = Clone(listed.repo, clones, host)
+            clone = known.setdefault(listed.repo, Clone(listed.repo, clones, host))
             try:
                 cut = window(clone.read(listed), listed)
             except (GitError, OSError, SyntaxError, Image.DecompressionBombError) as error:

@@ -13,27 +13,23 @@ on all five; the folds' own go to a work folder.
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple
 
 import click
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 from tqdm import tqdm
 
 from sidscan.abstention import Abstention, detail
 from sidscan.models import detectors
 from sidscan.models.backbones.mini import MiniEncoder
-from sidscan.models.detectors import SIDE
 from sidscan.models.heads import RineHead
 from sidscan.readers.decode import Picture
 from sidscan.readers.views import cut
@@ -42,23 +38,17 @@ from sidscan.runtimes.networks import pick
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_corpora
+from .described import describe, repository_weights
 from .files import make_folder, replacing
-from .histories import live_through, random_crop, resaved
-from .mini_fit import Described, Network, fit
+from .mini_fit import Network, fit
+from .processes import in_processes
 
-SEED = 0
-HISTORIES = 8  # random histories of every training window
-COPIES = 3  # further histories of it, saved once more as JPEG and otherwise left alone
-REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
 FALSE_POSITIVES = 0.05  # weighted share of photographs above the threshold
-VERSION = "4"
+VERSION = "5"
 ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # measured in the model card
 FILE = "mini.safetensors"
 FOLD_FILE = "fold-{}.safetensors"
 COMMAND = "python -m sidscan.training.mini --corpus DIR --corpus MORE --out sidscan/weights --folds FOLDS"
-
-R = TypeVar("R")
-Job: TypeAlias = Callable[[tuple[int, Window]], R]
 
 
 class Look(NamedTuple):
@@ -77,7 +67,7 @@ class Look(NamedTuple):
     side: int
 
 
-LOGIT = 0  # the place of a `Look`'s
+LOGIT, SMALLER_SIDE = (Look._fields.index(name) for name in ("logit", "side"))  # their places
 
 
 @torch.inference_mode()
@@ -89,41 +79,6 @@ def look(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> Look:
     height, width, _ = pixels.shape
     seen = detail(views.crops, width, height)
     return Look(float(logits.mean()), float(logits.std(correction=0)), seen, min(width, height))
-
-
-def repository_weights(windows: Sequence[Window]) -> Tensor:
-    """Sampling weights (windows,): both labels weigh the same; n windows of a repository weigh n ** power."""
-    counts = Counter((window.synthetic, window.repo) for window in windows)
-    weights = torch.tensor([counts[w.synthetic, w.repo] ** (REPOSITORY_POWER - 1) for w in windows])
-    synthetic = torch.tensor([window.synthetic for window in windows])
-    for label in (synthetic, ~synthetic):
-        weights[label] /= weights[label].sum()
-    return weights
-
-
-def one_thread() -> None:
-    """Worker set-up: processes share the cores, so each computes on one thread."""
-    torch.set_num_threads(1)
-
-
-class Describer:
-    """(index, window) -> float16 statistics of its histories, (HISTORIES + COPIES, statistics).
-
-    Every window has its own random generator, so the result does not depend on the number of workers.
-    """
-
-    def __init__(self) -> None:
-        self.encoder = MiniEncoder().eval()
-
-    def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
-        index, window = numbered
-        rng = np.random.default_rng([SEED, index])
-        pixels = decode(window)
-        crops = [random_crop(live_through(pixels, rng), SIDE, rng) for _ in range(HISTORIES)]
-        crops += [random_crop(resaved(pixels, rng), SIDE, rng) for _ in range(COPIES)]
-        views = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-        with torch.inference_mode():
-            return torch.cat(self.encoder.describe(views), dim=1).half().numpy()
 
 
 class Scorer:
@@ -142,26 +97,6 @@ class Scorer:
         encoder, head = self.networks[self.folds[window.repo]]
         pixels = decode(window)
         return [look(encoder, head, change(pixels)) for change in self.changes]
-
-
-def in_processes(job: Job[R], windows: Sequence[Window], workers: int, what: str) -> list[R]:
-    """``job((index, window))`` of every window, in order, spread over processes, with a progress bar."""
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=one_thread) as pool:
-        return list(tqdm(pool.imap(job, enumerate(windows), chunksize=8), total=len(windows), desc=what))
-
-
-def describe(windows: Sequence[Window], workers: int) -> Described:
-    """The windows' statistics, labels and folds."""
-    folds = fold_of_repo(windows)
-    numbers = {repo: number for number, repo in enumerate(sorted(folds))}
-    statistics = in_processes(Describer(), windows, workers, "describe")
-    return Described(
-        torch.from_numpy(np.stack(statistics)),
-        torch.tensor([float(window.synthetic) for window in windows]),
-        repository_weights(windows),
-        torch.tensor([folds[window.repo] for window in windows]),
-        torch.tensor([numbers[window.repo] for window in windows]),
-    )
 
 
 def threshold_of(logits: Tensor, photographs: Sequence[Window]) -> float:
@@ -186,12 +121,20 @@ def summary(windows: Sequence[Window]) -> str:
 
 
 def save(path: Path, encoder: MiniEncoder, head: RineHead, metadata: dict[str, str]) -> None:
-    """Write ``encoder.*`` and ``head.*`` as float32 safetensors."""
+    """Write ``encoder.*`` and ``head.*`` as float32 safetensors; the same values give the same bytes."""
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
     make_folder(path.parent)
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata)
+        partial.write_bytes(in_order(serialised(tensors, metadata)))
+
+
+def in_order(data: bytes) -> bytes:
+    """A safetensors file with the names in its header sorted; the library writes metadata in random order."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def load(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
@@ -222,16 +165,24 @@ corpora_option = click.option(
 )
 
 
+keep_option = click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder where statistics stay for the next command on the same windows (100 to 200 kB a window).",
+)
+
+
 @click.command()
 @corpora_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
+@keep_option
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and describe.")
-def main(corpora: tuple[Path, ...], out: Path, work: Path, workers: int) -> None:
+def main(corpora: tuple[Path, ...], out: Path, work: Path, keep: Path | None, workers: int) -> None:
     """Train the mini detector on all CORPORA: weights for OUT, and those of five folds in a work folder."""
     windows = read_corpora(corpora)
     folds = fold_of_repo(windows)
-    described = describe(windows, workers)
+    described = describe(windows, workers, keep)
     networks = [fit(described.where(described.folds != fold)) for fold in tqdm(range(FOLDS), desc="folds")]
     photographs = [window for window in windows if not window.synthetic]
     scorer = Scorer(networks, folds, [as_is])

@@ -7,7 +7,7 @@ holds them. Sums over the folds are kept apart, so that leaving one out costs no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 from typing import TypeAlias
@@ -19,11 +19,6 @@ from torch import Tensor, nn
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
 
-PENALTY = 0.03  # on squared coefficients, in units of a standardised statistic's variance
-SHRINKAGE = 10  # windows; a school of n differs from the mean of all by n / (n + this) of its difference
-SYNTHETIC_SHARE = 0.2  # of the covariance; the rest is of photographs, which schools must stand out from
-BAR = 2.0  # standard deviations of photographs; what readings exceed it by counts
-CONSENSUS = 0.25  # weight of the mean reading beside the mean of that
 UNREAD = 1e-12  # importance of a depth that a discriminant does not read
 LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
 CHUNK = 64  # windows whose statistics are held as float32 at a time
@@ -32,19 +27,41 @@ Network: TypeAlias = tuple[MiniEncoder, RineHead]
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What is chosen, not fitted; the values are the shipped ones.
+
+    Attributes:
+        penalty: on squared coefficients, in units of a standardised statistic's variance.
+        shrinkage: windows; a school of n differs from the mean of all by n / (n + this) of its difference.
+        synthetic_share: of the covariance; the rest is of photographs, which schools must stand out from.
+        bar: standard deviations of photographs; what readings exceed it by counts.
+        consensus: weight of the mean reading beside the mean of that.
+    """
+
+    penalty: float = 0.03
+    shrinkage: float = 10.0
+    synthetic_share: float = 0.2
+    bar: float = 2.0
+    consensus: float = 0.25
+
+
+SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
 class Described:
     """Training data after the encoder's fixed part."""
 
     statistics: Tensor  # (windows, histories, all depths side by side), float16
+    certainty: Tensor  # (windows, histories), what features are multiplied by
     labels: Tensor  # (windows,), 1.0 for synthetic
     weights: Tensor  # (windows,), how much each counts
     folds: Tensor  # (windows,), the fold of its repository
     repos: Tensor  # (windows,), a number for every repository
 
     def where(self, chosen: Tensor) -> Described:
-        """The windows that a boolean mask chooses."""
-        everything = (self.statistics, self.labels, self.weights, self.folds, self.repos)
-        return Described(*(values[chosen] for values in everything))
+        """The windows that an index or a boolean mask chooses."""
+        return Described(*(getattr(self, one.name)[chosen] for one in fields(self)))
 
 
 def standardise(encoder: MiniEncoder, described: Described) -> None:
@@ -70,6 +87,10 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.weight + other.weight, self.first + other.first, self.second + other.second)
+
+    def of(self, columns: Tensor) -> Moments:
+        """Those of some statistics alone."""
+        return Moments(self.weight, self.first[columns], self.second[columns][:, columns])
 
     @property
     def mean(self) -> Tensor:
@@ -102,6 +123,14 @@ class Sums:
     synthetic: Moments
     schools: tuple[tuple[int, Tensor], ...]  # windows of every synthetic repository, mean statistics
 
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.real + other.real, self.synthetic + other.synthetic, self.schools + other.schools)
+
+    def of(self, columns: Tensor) -> Sums:
+        """Those of some statistics alone."""
+        schools = tuple((n, mean[columns]) for n, mean in self.schools)
+        return Sums(self.real.of(columns), self.synthetic.of(columns), schools)
+
 
 def sums(encoder: MiniEncoder, described: Described) -> Sums:
     """The sums over one fold's windows."""
@@ -112,26 +141,49 @@ def sums(encoder: MiniEncoder, described: Described) -> Sums:
     return Sums(moments(encoder, real), moments(encoder, synthetic), tuple(zip(sizes, means, strict=True)))
 
 
-def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
-    """Set ``encoder.project``: one linear discriminant over all depths per school of synthesis.
+@dataclass(frozen=True)
+class Discriminants:
+    """One linear discriminant per school of synthesis.
 
-    A school is a synthetic repository. Its discriminant separates it from all photographs with the
-    covariance of both labels, above all theirs, and reads in standard deviations above the average
-    photograph. Every depth gets its share, divided by the share's importance (its part of the sum of all
-    shares' standard deviations over photographs), so that the features of all depths have one size.
+    Attributes:
+        directions: (schools, statistics); they read in standard deviations of photographs.
+        mean, spread: of photographs, (statistics,) and (statistics, statistics).
+    """
+
+    directions: Tensor
+    mean: Tensor
+    spread: Tensor
+
+
+def discriminants(known: Sums, settings: Settings = SETTINGS) -> Discriminants:
+    """One per school, a synthetic repository.
+
+    It separates the school from all photographs with the covariance of both labels, above all theirs, and
+    reads in standard deviations above the average photograph.
+    """
+    mean, spread = known.real.mean, known.real.covariance
+    share = settings.synthetic_share
+    pooled = (1 - share) * spread + share * known.synthetic.covariance
+    pooled += settings.penalty * torch.eye(len(mean))
+    average, shrinkage = known.synthetic.mean, settings.shrinkage
+    shrunk = [average + (own - average) * n / (n + shrinkage) for n, own in known.schools]
+    differences = torch.stack(shrunk) - mean
+    directions = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
+    directions /= deviations(directions, spread)[:, None]
+    return Discriminants(directions, mean, spread)
+
+
+def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
+    """Set ``encoder.project``: the discriminants of all that these folds know, cut into depths.
+
+    Every depth gets its share, divided by the share's importance (its part of the sum of all shares' standard
+    deviations over photographs), so that the features of all depths have one size.
 
     Returns:
         importance (blocks, schools); features weighed by it sum to the readings.
     """
-    real, synthetic = reduce(add, [fold.real for fold in folds]), reduce(add, [f.synthetic for f in folds])
-    mean, spread = real.mean, real.covariance
-    pooled = (1 - SYNTHETIC_SHARE) * spread + SYNTHETIC_SHARE * synthetic.covariance
-    pooled += PENALTY * torch.eye(len(mean))
-    schools = [school for fold in folds for school in fold.schools]
-    shrunk = [synthetic.mean + (own - synthetic.mean) * n / (n + SHRINKAGE) for n, own in schools]
-    differences = torch.stack(shrunk) - mean
-    whole = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
-    whole /= deviations(whole, spread)[:, None]
+    found = discriminants(reduce(add, folds))
+    whole, mean, spread = found.directions, found.mean, found.spread
     places = torch.split(torch.arange(len(mean)), encoder.widths)
     spreads = [deviations(whole[:, place], spread[place][:, place]) for place in places]
     importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
@@ -162,15 +214,18 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 def evidence(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
     """`verdict` of every history: (windows, histories)."""
     chunks = []
-    for chunk in torch.split(described.statistics, CHUNK):
+    for chunk, certainty in zip(
+        torch.split(described.statistics, CHUNK), torch.split(described.certainty, CHUNK), strict=True
+    ):
         features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), encoder.widths, dim=1)))
-        chunks.append(verdict((features * importance).sum(dim=1)).reshape(chunk.shape[:2]))
+        readings = (features * importance).sum(dim=1) * certainty.flatten()[:, None]
+        chunks.append(verdict(readings).reshape(chunk.shape[:2]))
     return torch.cat(chunks)
 
 
-def verdict(readings: Tensor) -> Tensor:
-    """Readings (n, schools) -> mean of what they exceed BAR by + CONSENSUS * their mean, (n,)."""
-    return (readings - BAR).relu().mean(dim=1) + CONSENSUS * readings.mean(dim=1)
+def verdict(readings: Tensor, settings: Settings = SETTINGS) -> Tensor:
+    """Readings (n, schools) -> mean of what they exceed the bar by + consensus * their mean, (n,)."""
+    return (readings - settings.bar).relu().mean(dim=1) + settings.consensus * readings.mean(dim=1)
 
 
 def unseen_evidence(encoder: MiniEncoder, described: Described, folds: Mapping[int, Sums]) -> Tensor:
@@ -210,9 +265,9 @@ def verdict_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     """A RINE head: logit = slope * `verdict` + bias.
 
     The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; behind it, one unit per school passes what its reading exceeds BAR
-    by, and two the halves of the mean reading. A head fitted by gradient learnt less (docs/detector-log.md),
-    so these parameters are set, not descended to.
+    as two halves, positive and negative; behind it, one unit per school passes what its reading exceeds the
+    bar by, and two the halves of the mean reading. A head fitted by gradient learnt less
+    (docs/detector-log.md), so these parameters are set, not descended to.
     """
     blocks, schools = importance.shape
     width = 2 * schools + 2
@@ -224,9 +279,9 @@ def verdict_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     head.alpha[0, :, : 2 * schools] = importance.clamp_min(UNREAD).log().repeat(1, 2)
     average = halves.mean(dim=1)
     read = torch.cat([halves.T, average[None], -average[None]])  # every reading, and the mean both ways
-    found = torch.tensor([1 / schools] * schools + [CONSENSUS, -CONSENSUS])
+    found = torch.tensor([1 / schools] * schools + [SETTINGS.consensus, -SETTINGS.consensus])
     head.get_parameter("proj2.1.weight")[: len(read)] = read
-    head.get_parameter("proj2.1.bias")[:schools] = -BAR
+    head.get_parameter("proj2.1.bias")[:schools] = -SETTINGS.bar
     head.get_parameter("head.0.weight")[0, : len(found)] = found
     head.get_parameter("head.0.weight")[1, : len(found)] = -found
     head.get_parameter("head.3.weight")[:2, :2] = torch.eye(2)

@@ -36,7 +36,8 @@ from .conditions import as_is
 from .corpus import Pixels, Window, decode, read_corpora, spread
 from .files import write_json
 from .metrics import Scores
-from .mini import LOGIT, Scorer, in_processes, load
+from .mini import LOGIT, Scorer, load
+from .processes import in_processes
 
 WINDOWS = 200  # of each label
 AT_MOST = 10  # of one repository and label

@@ -13,6 +13,7 @@ import pytest
 from pictures import encoded, photo
 from PIL import Image
 
+from sidscan.training import gather as gather_module
 from sidscan.training.corpus import read_manifest
 from sidscan.training.gather import Listed, gather, read_list
 
@@ -74,6 +75,22 @@ def test_what_is_missing_is_told_and_the_rest_is_made(
     assert [window.source for window in read_manifest(out)] == ["flux"]
 
 
+def test_a_clone_that_failed_is_not_tried_again(
+    hosted: tuple[str, list[Listed]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, listed = hosted
+    asked: list[str] = []
+
+    def refuse(*words: str) -> bytes:
+        asked.append(words[0])
+        raise gather_module.GitError("no such host")
+
+    monkeypatch.setattr(gather_module, "_git", refuse)
+    elsewhere = replace(listed[0], repo="owner/other")
+    assert len(cut([listed[0], elsewhere, listed[1]], tmp_path / "out", host)) == 3
+    assert asked == ["clone", "clone"]  # one each
+
+
 def test_what_is_there_is_not_cut_again(hosted: tuple[str, list[Listed]], tmp_path: Path) -> None:
     host, listed = hosted
     out = tmp_path / "out"
@@ -84,7 +101,7 @@ def test_what_is_there_is_not_cut_again(hosted: tuple[str, list[Listed]], tmp_pa
     assert len(read_manifest(out)) == 2
 
 
-def test_the_list_names_every_window_once_and_no_repository_as_both() -> None:
+def test_the_list_names_every_window_once() -> None:
     listed = read_list()
     assert len({one.file for one in listed}) == len(listed) > 3000
     assert all(len(one.blob) == len(one.commit) == 40 and one.width > 0 < one.height for one in listed)

@@ -16,7 +16,7 @@ from pictures import encoded, photo
 from sidscan.training import mini, shortcuts
 from sidscan.training.card import digest
 from sidscan.training.corpus import Window, spread
-from sidscan.training.mini import Job, R
+from sidscan.training.processes import Job, R
 from sidscan.training.shortcuts import TREATMENTS, change, table, unseen_by
 
 

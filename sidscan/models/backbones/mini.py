@@ -10,7 +10,9 @@ compression and resizing leave them alone: tones, saturation and slopes at a qua
 what fixed random filters answer at an eighth. Each (resolution, kind of statistic) is one depth, read by
 learned linear maps to the common width that RINE's head expects.
 
-Blocks and lines lie symmetrically, so that a crop and its mirror image have the same statistics.
+Blocks and lines lie symmetrically, so that a crop and its mirror image have the same statistics. Statistics
+of fewer pixels scatter more, so features of a picture smaller than the crop are made smaller; black borders
+count as padding.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ STROKE_FLOOR = 0.25  # grey levels, added to the mean size of all answers near a
 STROKE_LIMIT = 32.0  # grey levels; stronger answers count as this
 BEYOND = (0.25, 1.0, 2.5)  # mean sizes that an answer is compared with
 CLIP = 5.0  # standard deviations; beyond them a statistic says no more
+CERTAINTY_POWER = 0.25  # of the share of a crop that is picture, by which features are multiplied
 
 AC = BLOCK * BLOCK - 1
 MOMENTS = 3 + len(LIMITS)
@@ -109,6 +112,13 @@ def content_span(lit: Tensor) -> Tensor:
     before = lit.cumsum(dim=1)
     after = lit.sum(dim=1, keepdim=True) - before + lit
     return ((before > 0) & (after > 0)).to(lit.dtype)
+
+
+def content(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels (b, 3, h, w) -> rows (b, h), columns (b, w): 1 where the picture is, 0 where its padding is."""
+    brightest = pixels.amax(dim=1)
+    rows, columns = ((brightest.amax(dim=dim) > 0).to(pixels.dtype) for dim in (2, 1))
+    return content_span(rows), content_span(columns)
 
 
 def halved(planes: Tensor) -> Tensor:
@@ -211,6 +221,7 @@ class MiniEncoder(nn.Module):
     textures: Tensor
     colours: Tensor
     strokes: Tensor
+    certainty_power: Tensor
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -224,13 +235,16 @@ class MiniEncoder(nn.Module):
         self.project = nn.ModuleList(nn.Linear(n, width) for n in self.widths)
         self.register_buffer("filters", dct_filters()[1:], persistent=False)
         self.register_buffer("strokes", stroke_filters())  # kept in the file: random numbers may change
+        # in the file too, so that one that was fitted without it can't be read as if it were with it
+        self.register_buffer("certainty_power", torch.tensor(CERTAINTY_POWER))
         self.register_buffer("ycbcr", torch.tensor(YCBCR), persistent=False)
         self.register_buffer("textures", merged_patterns(reversible=True), persistent=False)
         self.register_buffer("colours", merged_patterns(reversible=False), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Crops (b, 3, h, w) uint8 RGB -> (b, blocks, width)."""
-        return self.embed(self.describe(crops))
+        statistics, certainty = self.describe(crops)
+        return self.embed(statistics) * certainty[:, None, None]
 
     def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
         """``blocks`` alone: every depth counts as one."""
@@ -247,12 +261,16 @@ class MiniEncoder(nn.Module):
         moments = zip(statistics, self.centre, self.spread, strict=True)
         return [((values - centre) / spread).clamp(-CLIP, CLIP) for values, centre, spread in moments]
 
-    def describe(self, crops: Tensor) -> list[Tensor]:
-        """The fixed part: crops -> statistics of every depth, in the order of ``depths``."""
+    def describe(self, crops: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The fixed part of a crop.
+
+        Returns:
+            statistics of every depth in the order of ``depths``, each (b, its width); and certainty (b,), a
+            power of the share of the crop that is picture, neither padding nor a black border.
+        """
         pixels = crops.to(self.filters.dtype)
-        brightest = pixels.amax(dim=1)
-        rows = content_span((brightest.amax(dim=2) > 0).to(pixels.dtype))
-        columns = content_span((brightest.amax(dim=1) > 0).to(pixels.dtype))
+        rows, columns = content(pixels)
+        certainty = (rows.mean(dim=1) * columns.mean(dim=1)) ** self.certainty_power
         statistics = []
         for level in range(LEVELS):
             if level:
@@ -260,7 +278,7 @@ class MiniEncoder(nn.Module):
                 rows, columns = windows_inside(rows, 2, 2), windows_inside(columns, 2, 2)
             statistics += self._level(pixels, rows, columns, level)
         statistics.append(self._looks(pixels, rows, columns))
-        return statistics
+        return statistics, certainty
 
     def _level(self, pixels: Tensor, rows: Tensor, columns: Tensor, level: int) -> list[Tensor]:
         """Statistics of one resolution, in the order of ``KINDS``; rows, columns: 1 where content is."""
