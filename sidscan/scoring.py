@@ -234,7 +234,7 @@ def _score(
         evidence=evidence(logit, detector.threshold),
         crop_min=min(crops),
         crop_max=max(crops),
-        crop_std=float(np.std(crops)),
+        crop_std=float(np.std(np.subtract(crops, crops[0]))),  # exactly 0 where all are equal
     )
     if calibration:
         score = _calibrated(score, calibration)

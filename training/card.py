@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -42,6 +43,24 @@ HARD: dict[str, Callable[[Pixels], Pixels]] = {
     **{f"side {side}": partial(middle, side=side) for side in (32, 64, 96, 128)},
     **{f"jpeg {quality}": partial(resaved, quality=quality) for quality in (10, 20, 30, 50)},
 }
+FAMILIES = {  # the first that matches
+    "StyleGAN, 1 to 3": r"^stylegan",
+    "CLIP-guided, VQGAN, DALL-E's early kin": r"clip|vqgan|disco|glid|sleep|daze|mindalle|dalle-m|karlo",
+    "other GANs": r"gan|pix2pix",
+    "several, or not stated": r"/|various|unknown|unstated|mixed|misc|stated-ai|viral|^ai|^other|^comfyui",
+    "DALL-E 2": r"dall-?e-?2",
+    "DALL-E 3": r"dall-?e-?3",
+    "GPT image models": r"gpt",
+    "Gemini image models (Nano Banana)": r"gemini|banana",
+    "Midjourney": r"midjourney",
+    "Flux": r"flux",
+    "Stable Diffusion XL": r"sdxl",
+    "Stable Diffusion 3": r"^sd-?3",
+    "Stable Diffusion 1 and 2": r"(^sd|stable-diffusion)-?[12]|dreamlike",
+    "Stable Diffusion, version not stated": r"^sd|stable-diffusion",
+    "autoregressive and masked": r"janus|llamagen|infinity|muse",
+}
+OTHERS = "other diffusion models"
 HARD_WINDOWS = 400  # of each label
 AT_MOST = 10  # of one repository and label
 OF_ONE_SIDE = 200  # windows of each label, for an AUROC among those of one size
@@ -71,11 +90,17 @@ def measure(windows: Sequence[Window], logits: Scores, threshold: float) -> Json
         ),
         "generators": {
             name: _figures(some, scores[~synthetic], threshold)
-            for name, some in _groups(windows, scores, synthetic, lambda w: w.source).items()
+            for name, some in _groups(windows, scores, synthetic, family).items()
         },
         "real_repositories": _false_positives(windows, scores, ~synthetic, threshold, _repo),
         "real_kinds": _false_positives(windows, scores, ~synthetic, threshold, lambda w: w.source),
     }
+
+
+def family(window: Window) -> str:
+    """The kind of generator that made a synthetic window; repositories name one in many ways."""
+    name = re.sub(r"[_ ]+", "-", window.source.lower())
+    return next((family for family, pattern in FAMILIES.items() if re.search(pattern, name)), OTHERS)
 
 
 def _repo(window: Window) -> str:

@@ -54,6 +54,7 @@ def list_(as_json: bool) -> None:
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
     _table([header, *(_cells(row) for row in rows)])
+    words.say("ACC and AP of different models were measured on different pictures; --json says on which")
 
 
 @command.command()

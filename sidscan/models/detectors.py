@@ -247,7 +247,10 @@ def _own_encoder(path: Path, tensors: dict[str, Tensor]) -> tuple[MiniEncoder, R
     try:
         return mini(tensors)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} is no detector like the bundled one: {error}") from error
+        raise ModelError(
+            f"{path} is no detector like this version's bundled one",
+            "Weights of another version are read by the release of sidscan that they came with.",
+        ) from error
 
 
 def _check_fit(path: Path, encoder: ClipEncoder, head: Head) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sidscan.training.card import OF_ONE_SIDE, by_side
+from sidscan.training.card import OF_ONE_SIDE, by_side, family
 from sidscan.training.corpus import Window
 from sidscan.training.mini import LOGIT, SMALLER_SIDE, Look
 
@@ -22,3 +22,28 @@ def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
     found = by_side(windows, looks)
     assert list(found) == ["160", "128"]  # of 100 px there are no photographs
     assert found["160"] == {"real": 2 * count, "synthetic": count, "auroc": pytest.approx(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("dall-e 3", "DALL-E 3"),
+        ("dalle2", "DALL-E 2"),
+        ("stable_diffusion_1x", "Stable Diffusion 1 and 2"),
+        ("sd-1-lora", "Stable Diffusion 1 and 2"),
+        ("stable-diffusion-2", "Stable Diffusion 1 and 2"),
+        ("sdxl_finetune", "Stable Diffusion XL"),
+        ("sd3.5", "Stable Diffusion 3"),
+        ("stable diffusion", "Stable Diffusion, version not stated"),
+        ("stylegan2-ada (anime)", "StyleGAN, 1 to 3"),
+        ("cyclegan", "other GANs"),
+        ("vqgan-clip", "CLIP-guided, VQGAN, DALL-E's early kin"),
+        ("flux1-dev", "Flux"),
+        ("sdxl-turbo/sd", "several, or not stated"),
+        ("gemini_nano_banana", "Gemini image models (Nano Banana)"),
+        ("gpt4o_image", "GPT image models"),
+        ("z_image", "other diffusion models"),
+    ],
+)
+def test_one_family_for_every_spelling(stated: str, expected: str) -> None:
+    assert family(Window("a.png", True, stated, "o/a", "MIT")) == expected
