@@ -30,13 +30,14 @@ from sidscan import ScanConfig, readers, reports
 from sidscan.config import cores
 from sidscan.journal import Journal
 from sidscan.pipeline import Scan, open_scan
-from sidscan.readers import decode, exif, views
+from sidscan.readers import decode, exif, libjpeg, views
 from sidscan.runtimes import networks
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (readers, "load", "read and hash"),
     (readers, "_hashed", "hash"),
     (decode, "decode", "decode"),
+    (libjpeg._Task, "run", "decode"),  # in part, by a thread of its own
     (views, "cut", "cut"),
     (exif, "read", "EXIF"),
     (networks, "score", "model"),

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
 _LONGEST_HEAD = 1 << 24  # bytes of an answer's
+_PIPE = 1 << 20  # bytes; five crops are 753 KB, and Linux gives no more than this unasked
 _LONGEST_START = 60.0  # seconds
 _LONGEST_END = 5.0  # seconds; what waits for a dead disk can't even be killed
 
@@ -158,6 +159,7 @@ class Process:
                 )
             except OSError as error:  # no memory, no process, no file handle
                 raise NotStarted(error.strerror or str(error)) from error
+        _widen(cast(BinaryIO, running.stdout))
         limit = self._limited(running, _LONGEST_START)
         try:
             if not read(cast(BinaryIO, running.stdout), 0).head["ready"]:
@@ -220,6 +222,14 @@ class Process:
         with self._lock:
             self._ended = True
         self.close()
+
+
+def _widen(pipe: BinaryIO) -> None:
+    """Have an answer fit into the pipe, where the system lets it: its writer need not wait for its reader."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _waited(process: subprocess.Popen[bytes]) -> int:

@@ -87,19 +87,30 @@ class Picture:
 
         Converting a window equals converting the picture and cutting it: every conversion is per pixel.
         """
-        canvas = np.zeros((side, side, 3), dtype=np.uint8)
         x0, y0 = max(left, 0), max(top, 0)
         x1, y1 = min(left + side, self.width), min(top + side, self.height)
-        part = np.asarray(self.part(x0, y0, x1, y1).convert("RGB"))
+        part = self._pixels(x0, y0, x1, y1)
+        if part.shape == (side, side, 3):
+            return part
+        canvas = np.zeros((side, side, 3), dtype=np.uint8)
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = part
         return canvas
 
+    def _pixels(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+        """A rectangle within the picture, (rows, columns, 3), RGB."""
+        if self.image.mode == "RGB" and (band := self._band(top, bottom)):
+            return band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
+        return np.asarray(self.part(left, top, right, bottom).convert("RGB"))
+
+    def _band(self, top: int, bottom: int) -> Band | None:
+        """The one that holds these rows."""
+        return next((b for b in self.bands if b.rows.start <= top and bottom <= b.rows.stop), None)
+
     def part(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
         """A rectangle within the picture, in its own mode."""
-        for band in self.bands:
-            if band.rows.start <= top and bottom <= band.rows.stop:
-                pixels = band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
-                return Image.fromarray(pixels if self.image.mode == "RGB" else pixels[..., 0])
+        if band := self._band(top, bottom):
+            pixels = band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
+            return Image.fromarray(pixels if self.image.mode == "RGB" else pixels[..., 0])
         return self.image.crop((left, top, right, bottom))  # all of it is decoded where bands don't hold it
 
 

@@ -57,7 +57,9 @@ def pick(crops: Tensor, views: Sequence[View]) -> Tensor:
     """Crops (k, h, w, 3) -> views (b, 3, h, w), mirrored on the crops' own device."""
     index, mirrored = torch.tensor(views, device=crops.device).unbind(dim=1)
     taken = crops[index]
-    return torch.where(mirrored.bool()[:, None, None, None], taken.flip(2), taken).permute(0, 3, 1, 2)
+    if any(turned for _, turned in views):
+        taken = torch.where(mirrored.bool()[:, None, None, None], taken.flip(2), taken)
+    return taken.permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()
