@@ -37,6 +37,12 @@ def sample(name: str, *reds: int, order: tuple[int, ...]) -> Sample:
     return Sample(Item(name), Facts(bytes=1), Views(crops, tuple((index, False) for index in order)))
 
 
+def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
+    pictures = [sample(str(red), red, order=(0,) * 10) for red in range(8)]
+    spreads = {found.crop_std for finding in score(pictures, Brightness(), "now") for found in finding.scores}
+    assert spreads == {0.0}
+
+
 def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
     (finding,) = score([sample("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
     red, minus_red = finding.scores
