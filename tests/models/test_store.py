@@ -712,7 +712,9 @@ def test_list(world: World) -> None:
     _no_network(world)
     run = world.sidscan("models", "list")
     assert run.code == 0
-    assert run.err == f"models folder: {world.root}\n"
+    folder, remark = run.err.splitlines()
+    assert folder == f"models folder: {world.root}"
+    assert "--json says on which" in remark
     size = f"{len(world.head) / 1e3:.1f}"
     assert run.out == (
         "NAME     INSTALLED  SIZE     LICENCE  THRESHOLD  ACC   AP    ABOUT\n"
