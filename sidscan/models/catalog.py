@@ -325,7 +325,7 @@ _ENTRIES = (
         licence="Apache-2.0",
         provenance="trained by this project (training/); see sidscan/weights/mini.json",
         origin=Bundled(file="mini.safetensors", card="mini.json"),
-        size=15_000_000,  # at most
+        size=9_000_000,
         view=_MINI_VIEW,
     ),
     _rine(
