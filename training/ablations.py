@@ -10,7 +10,6 @@ five crops are read instead of ten, which are the same for this encoder but for 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -22,83 +21,42 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from sidscan.models.backbones import mini
-from sidscan.models.backbones.mini import KINDS, LEVELS, LOOKS, MiniEncoder
+from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.readers import views
-from sidscan.readers.decode import Picture
-from sidscan.readers.views import cut
-from sidscan.runtimes import networks, passes
-from sidscan.runtimes.networks import pick
+from sidscan.runtimes import networks
 
-from . import conditions
+from . import conditions, described
 from .ablations_text import Point, Row, render
 from .conditions import CONDITIONS
 from .corpus import FOLDS, Window, decode, read_corpora
-from .described import COPIES, describe, side_by_side
+from .described import COPIES, describe, side_by_side, ten_crops, weights_of
 from .files import write_text
 from .kept import kept
 from .metrics import Scores, auroc
 from .mini import corpora_option, keep_option
-from .mini_fit import (
-    SETTINGS,
-    Described,
-    Discriminants,
-    Settings,
-    Sums,
-    deviations,
-    discriminants,
-    normalised,
-    standardise,
-    sums,
-    verdict,
-)
+from .mini_fit import Described, Sums, discriminants, normalised, standardise, sums
 from .processes import in_processes
+from .variants import HARD_NAME, PARTS, Crops, Depth, Variant, variants
+from .wins import Wins
 
 CROPS = 5
-PARTS = 8  # of every fold's repositories, for the learning curve
-RESAMPLES = 2000  # bootstrap draws of whole repositories
 SEED = 0
 CHUNK = 64  # windows read at a time
 HARD = 0.1  # share of photographs that counts as hard
 HARD_WEIGHT = 3.0  # what one of those weighs
-HARD_NAME = "the tenth of photographs that reads highest weighs thrice"
-
-DEPTHS = (*itertools.product(range(LEVELS), KINDS), (LEVELS, LOOKS))
 
 Group: TypeAlias = tuple[int, int]
 """A fold and a part of it."""
-Depth: TypeAlias = tuple[int, str]
-"""A level and a kind, as the encoder has them."""
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Some crops, as a readout sees them.
-
-    Attributes:
-        statistics: (n, statistics), standardised.
-        certainty: (n,).
-        widths: how many statistics each depth has.
-    """
-
-    statistics: Tensor
-    certainty: Tensor
-    widths: Sequence[int]
-
-
-Readout: TypeAlias = Callable[[Crops, Discriminants, Settings], Tensor]
-"""Crops -> evidence (n,)."""
 
 
 class Seen:
-    """(index, window) -> float16 statistics of five crops under every condition, and their certainty:
-    (conditions * CROPS, statistics + 1).
+    """(index, window) -> float16 statistics and certainty of five crops under every condition.
 
-    A picture that shows fewer different crops has some twice.
+    (conditions * CROPS, statistics + 1). A picture that shows fewer different crops has some twice.
     """
 
     def __init__(self) -> None:
@@ -109,107 +67,9 @@ class Seen:
         pixels = decode(window)
         found = []
         for change in CONDITIONS.values():
-            seen = cut(Picture(Image.fromarray(change(pixels)), "window", ()), "ten")
-            needed, places = passes(seen.order, self.encoder.mirror_invariant)
-            statistics = side_by_side(self.encoder, pick(torch.from_numpy(seen.crops), needed))
-            found.append(statistics[places[:CROPS]])
+            _, passed, places = ten_crops(change(pixels), self.encoder)
+            found.append(side_by_side(self.encoder, passed)[places[:CROPS]])
         return np.concatenate(found)
-
-
-def readings(crops: Crops, found: Discriminants) -> Tensor:
-    """(n, schools), scaled as the encoder scales features."""
-    read = crops.statistics @ found.directions.T - found.directions @ found.mean
-    return read * crops.certainty[:, None]
-
-
-def as_shipped(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict of the product."""
-    return verdict(readings(crops, found), settings)
-
-
-def certain(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict where a small picture counts as much as any."""
-    return as_shipped(replace(crops, certainty=torch.ones_like(crops.certainty)), found, settings)
-
-
-def highest_and_mean(crops: Crops, found: Discriminants, _: Settings) -> Tensor:
-    """Version 3's."""
-    read = readings(crops, found)
-    return read.amax(dim=1) + read.mean(dim=1)
-
-
-def consensus(crops: Crops, found: Discriminants, _: Settings) -> Tensor:
-    """The mean of all schools' readings, which is one discriminant."""
-    return readings(crops, found).mean(dim=1)
-
-
-def alike(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict where every depth's share has one size over photographs: no importance estimator."""
-    rescaled = found.directions.clone()
-    for place in torch.split(torch.arange(len(found.mean)), list(crops.widths)):
-        rescaled[:, place] /= deviations(rescaled[:, place], found.spread[place][:, place])[:, None]
-    rescaled /= deviations(rescaled, found.spread)[:, None]
-    return as_shipped(crops, replace(found, directions=rescaled), settings)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row.
-
-    Attributes:
-        depths: those that it has.
-        sources: the sums that it is fitted on; several are fitted apart and their evidence averaged.
-        parts: those of the fitted folds.
-    """
-
-    name: str
-    readout: Readout = as_shipped
-    settings: Settings = SETTINGS
-    depths: frozenset[Depth] = frozenset(DEPTHS)
-    sources: tuple[str, ...] = ("all",)
-    parts: tuple[int, ...] = tuple(range(PARTS))
-
-
-def variants() -> Iterator[Variant]:
-    """All rows of the table, the shipped detector first. What they are fitted on: see `treatments`."""
-    yield Variant("as shipped")
-    for kind in (*KINDS, LOOKS):
-        yield Variant(f"without {kind}", depths=frozenset(depth for depth in DEPTHS if depth[1] != kind))
-    for level in range(LEVELS):
-        yield Variant(
-            f"without 1/{2**level}", depths=frozenset(depth for depth in DEPTHS if depth[0] != level)
-        )
-    yield Variant("full resolution alone", depths=frozenset(depth for depth in DEPTHS if depth[0] == 0))
-    yield Variant("every depth as important (no importance estimator)", readout=alike)
-    yield Variant("small pictures count as much as any", readout=certain)
-    yield Variant("one discriminant (mean of the readings)", readout=consensus)
-    yield Variant("highest reading and the mean", readout=highest_and_mean)
-    for bar in (1.0, 3.0):
-        yield Variant(f"bar {bar:g}", settings=replace(SETTINGS, bar=bar))
-    for penalty in (0.01, 0.1, 0.5):
-        yield Variant(f"penalty {penalty:g}", settings=replace(SETTINGS, penalty=penalty))
-    for share in (0.0, 0.5):
-        yield Variant(
-            f"of the covariance {share:.0%} synthetic", settings=replace(SETTINGS, synthetic_share=share)
-        )
-    for shrinkage in (0.0, 40.0):
-        yield Variant(
-            f"schools shrunk by {shrinkage:g} windows", settings=replace(SETTINGS, shrinkage=shrinkage)
-        )
-    for source in (
-        "no histories: windows as they are",
-        "2 of 8 histories, and the JPEG copies",
-        "no further JPEG copies",
-        "further JPEG copies alone",
-        "every window weighs alike",
-        "every repository weighs alike",
-        HARD_NAME,
-        "first corpus alone",
-    ):
-        yield Variant(source, sources=(source,))
-    halves = ("histories 1 to 4, and the JPEG copies", "histories 5 to 8, and the JPEG copies")
-    yield Variant(halves[0], sources=halves[:1])
-    yield Variant("two detectors of half the histories each and the JPEG copies, averaged", sources=halves)
 
 
 @dataclass(frozen=True)
@@ -282,26 +142,17 @@ def treatments(study: Study) -> dict[str, Callable[[], Described]]:
     def cut_to(places: list[int]) -> Described:
         return replace(full, statistics=full.statistics[:, places], certainty=full.certainty[:, places])
 
+    def weighted(power: float) -> Tensor:
+        return weights_of((full.labels > 0).tolist(), full.repos.tolist(), power)
+
     made: dict[str, Callable[[], Described]] = {name: partial(cut_to, place) for name, place in some.items()}
     made["no histories: windows as they are"] = lambda: replace(
         full, statistics=study.seen[:, :CROPS], certainty=study.certainty[:, :CROPS]
     )
-    made["every window weighs alike"] = lambda: replace(full, weights=weighted(full, 1.0))
-    made["every repository weighs alike"] = lambda: replace(full, weights=weighted(full, 0.0))
+    made["every window weighs alike"] = lambda: replace(full, weights=weighted(1.0))
+    made["every repository weighs alike"] = lambda: replace(full, weights=weighted(0.0))
     made["first corpus alone"] = lambda: replace(full, weights=full.weights * study.first)
     return made
-
-
-def weighted(described: Described, power: float) -> Tensor:
-    """Weights (windows,): n windows of one repository and label weigh n ** power, both labels alike."""
-    weights = torch.empty(len(described.labels))
-    for label in (0.0, 1.0):
-        chosen = described.labels == label
-        repos = described.repos[chosen].numpy()
-        _, places, counts = np.unique(repos, return_inverse=True, return_counts=True)
-        own = torch.from_numpy(counts[places].astype(np.float32) ** (power - 1))
-        weights[chosen] = own / own.sum()
-    return weights
 
 
 def hard_weights(described: Described, evidence: Scores) -> Tensor:
@@ -338,46 +189,6 @@ def curve_parts() -> Iterator[list[tuple[int, ...]]]:
     for count in (1, 2, 4, PARTS):
         step = max(count, PARTS // 4)
         yield [tuple(range(start, start + count)) for start in range(0, PARTS, step)]
-
-
-class Wins:
-    """AUROC of some evidence, for any resample of repositories, from counts of pairs in the right order.
-
-    Attributes:
-        pairs: (synthetic repositories, real ones), wins of every pair's windows, ties counting half.
-        sizes: windows of each, (synthetic repositories,) and (real ones,).
-    """
-
-    def __init__(self, evidence: Scores, synthetic: NDArray[np.bool_], repos: NDArray[np.int64]) -> None:
-        sides = []
-        for chosen in (synthetic, ~synthetic):
-            order = np.argsort(repos[chosen], kind="stable")
-            names, starts, counts = np.unique(repos[chosen][order], return_index=True, return_counts=True)
-            sides.append((names, evidence[chosen][order], starts, counts))
-        (self.synthetic, positive, starts, n), (self.real, negative, edges, m) = sides
-        per_window = np.stack(
-            [np.searchsorted(np.sort(some), positive) for some in np.split(negative, edges[1:])]
-        )
-        upto = np.stack(
-            [np.searchsorted(np.sort(some), positive, "right") for some in np.split(negative, edges[1:])]
-        )
-        self.pairs = np.add.reduceat((per_window + upto) / 2, starts, axis=1).T
-        self.sizes = n, m
-
-    def resampled(self, rng: np.random.Generator) -> Scores:
-        """AUROC of every resample, whole repositories drawn with replacement for each label: (RESAMPLES,)."""
-        return self.auroc(draws(len(self.synthetic), rng), draws(len(self.real), rng))
-
-    def auroc(self, positive: Scores, negative: Scores) -> Scores:
-        """(draws,) where a repository comes so many times: (draws, synthetic), (draws, real)."""
-        wins = ((positive @ self.pairs) * negative).sum(axis=1)
-        found: Scores = wins / ((positive @ self.sizes[0]) * (negative @ self.sizes[1]))
-        return found
-
-
-def draws(count: int, rng: np.random.Generator) -> Scores:
-    """How often each of ``count`` repositories comes in every resample, (RESAMPLES, count)."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
 
 
 def table(study: Study, found: Mapping[str, Scores], chosen: NDArray[np.bool_]) -> list[Row]:
@@ -430,19 +241,19 @@ def learning_curve(study: Study, groups: Mapping[Group, Sums]) -> list[Point]:
 
 def study_of(windows: Sequence[Window], keep: Path | None, workers: int) -> Study:
     """All that is described once."""
-    described = describe(windows, workers, keep)
+    training = describe(windows, workers, keep)
     seen = kept(
         lambda: np.stack(in_processes(Seen(), windows, workers, "see")),
         keep,
         "seen",
         windows,
-        (mini, conditions, views, networks, Seen, side_by_side, f"{CROPS} crops"),
+        (mini, conditions, views, networks, described, Seen, f"{CROPS} crops"),
     )
     encoder = MiniEncoder().eval()
-    standardise(encoder, described)
+    standardise(encoder, training)
     first = torch.tensor([window.corpus == windows[0].corpus for window in windows])
     statistics, certainty = torch.from_numpy(seen[..., :-1]), torch.from_numpy(seen[..., -1]).float()
-    return Study(encoder, described, statistics, certainty, divided(described), first)
+    return Study(encoder, training, statistics, certainty, divided(training), first)
 
 
 def measure(study: Study) -> tuple[dict[str, Scores], list[Point]]:

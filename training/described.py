@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from sidscan.models.backbones import mini
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.detectors import SIDE
+from sidscan.readers.decode import Picture
+from sidscan.readers.views import cut
+from sidscan.records import Views
+from sidscan.runtimes import passes
+from sidscan.runtimes.networks import pick
 
 from . import corpus, histories
-from .corpus import Window, decode, fold_of_repo
+from .corpus import Pixels, Window, decode, fold_of_repo
 from .histories import live_through, random_crop, resaved
 from .kept import kept
 from .mini_fit import Described
@@ -30,13 +36,30 @@ REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small
 
 
 def repository_weights(windows: Sequence[Window]) -> Tensor:
+    """`weights_of` windows, with the power of the training."""
+    return weights_of([w.synthetic for w in windows], [w.repo for w in windows], REPOSITORY_POWER)
+
+
+def weights_of(synthetic: Sequence[bool], repos: Sequence[Hashable], power: float) -> Tensor:
     """Sampling weights (windows,): both labels weigh the same; n windows of a repository weigh n ** power."""
-    counts = Counter((window.synthetic, window.repo) for window in windows)
-    weights = torch.tensor([counts[w.synthetic, w.repo] ** (REPOSITORY_POWER - 1) for w in windows])
-    synthetic = torch.tensor([window.synthetic for window in windows])
-    for label in (synthetic, ~synthetic):
+    keys = list(zip(synthetic, repos, strict=True))
+    counts = Counter(keys)
+    weights = torch.tensor([counts[key] ** (power - 1) for key in keys])
+    labels = torch.tensor(synthetic)
+    for label in (labels, ~labels):
         weights[label] /= weights[label].sum()
     return weights
+
+
+def ten_crops(pixels: Pixels, encoder: MiniEncoder) -> tuple[Views, Tensor, list[int]]:
+    """What a scan would look at in a picture of these pixels.
+
+    Returns:
+        its views; those that the encoder has to read, (b, 3, 224, 224); for each of the ten, which of these.
+    """
+    views = cut(Picture(Image.fromarray(pixels), "window", ()), "ten")
+    needed, places = passes(views.order, encoder.mirror_invariant)
+    return views, pick(torch.from_numpy(views.crops), needed), places
 
 
 class Describer:

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import click
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
@@ -31,14 +30,10 @@ from sidscan.abstention import Abstention, detail
 from sidscan.models import detectors
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads import RineHead
-from sidscan.readers.decode import Picture
-from sidscan.readers.views import cut
-from sidscan.runtimes import passes
-from sidscan.runtimes.networks import pick
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_corpora
-from .described import describe, repository_weights
+from .described import describe, repository_weights, ten_crops
 from .files import make_folder, replacing
 from .mini_fit import Network, fit
 from .processes import in_processes
@@ -73,9 +68,8 @@ LOGIT, SMALLER_SIDE = (Look._fields.index(name) for name in ("logit", "side"))  
 @torch.inference_mode()
 def look(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> Look:
     """Ten crops, cut and read as the product does it."""
-    views = cut(Picture(Image.fromarray(pixels), "window", ()), "ten")
-    needed, places = passes(views.order, encoder.mirror_invariant)
-    logits = head(encoder(pick(torch.from_numpy(views.crops), needed)))[places]
+    views, passed, places = ten_crops(pixels, encoder)
+    logits = head(encoder(passed))[places]
     height, width, _ = pixels.shape
     seen = detail(views.crops, width, height)
     return Look(float(logits.mean()), float(logits.std(correction=0)), seen, min(width, height))

@@ -16,32 +16,16 @@ from torch import nn
 import sidscan
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.training import ablations
-from sidscan.training.ablations import (
-    CROPS,
-    PARTS,
-    Crops,
-    Seen,
-    Study,
-    Wins,
-    alike,
-    as_shipped,
-    certain,
-    consensus,
-    curve_parts,
-    divided,
-    draws,
-    hard_weights,
-    highest_and_mean,
-    measure,
-    table,
-    weighted,
-)
+from sidscan.training.ablations import CROPS, Seen, Study, curve_parts, divided, hard_weights, measure, table
 from sidscan.training.ablations_text import Point, Row, render
 from sidscan.training.conditions import CONDITIONS
 from sidscan.training.corpus import FOLDS, Window, decode
+from sidscan.training.described import weights_of
 from sidscan.training.metrics import Scores, auroc
 from sidscan.training.mini import load, look
 from sidscan.training.mini_fit import SETTINGS, Described, Discriminants, verdict
+from sidscan.training.variants import PARTS, Crops, alike, as_shipped, certain, consensus, highest_and_mean
+from sidscan.training.wins import Wins, draws
 
 WIDTH = 3  # statistics of every depth
 Measured: TypeAlias = tuple[Study, dict[str, Scores], list[Point]]
@@ -149,10 +133,11 @@ def test_choices_of_parts_share_little() -> None:
 def test_weights_of_windows_and_repositories() -> None:
     described = study(repos=4, each=2).described
     large = described.where(torch.tensor([0, 0, 0, 1, 2, 3, 4, 5, 6]))
-    alike, by_window = weighted(large, 0.0), weighted(large, 1.0)
+    labels, repos = (large.labels > 0).tolist(), large.repos.tolist()
+    of_repo, by_window = weights_of(labels, repos, 0.0), weights_of(labels, repos, 1.0)
     photographs = large.labels == 0
     assert len(set(by_window[photographs].tolist())) == 1
-    of_repos = [float(alike[photographs & (large.repos == repo)].sum()) for repo in (0, 2)]
+    of_repos = [float(of_repo[photographs & (large.repos == repo)].sum()) for repo in (0, 2)]
     assert of_repos == pytest.approx([0.5, 0.5])
 
 
