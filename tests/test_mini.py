@@ -20,17 +20,21 @@ from sidscan.models import detectors
 from sidscan.models.backbones.mini import (
     CERTAINTY_POWER,
     CLIP,
-    COLOURS,
-    PATTERNS,
-    TEXTURES,
     MiniEncoder,
     content_span,
     dct_filters,
-    first_of,
     halved,
+)
+from sidscan.models.backbones.patterns import (
+    COLOURS,
+    PATTERNS,
+    TEXTURES,
+    first_of,
+    framed,
     merged_patterns,
     near_sums,
     patterns,
+    runs,
 )
 from sidscan.models.heads import RineHead
 from sidscan.training.card_text import render
@@ -151,6 +155,28 @@ def test_near_sums_are_over_seven_neighbours() -> None:
     values = torch.randn(2, 12, 17)
     expected = 49 * torch.nn.functional.avg_pool2d(values[:, None], 7, 1)[:, 0]
     torch.testing.assert_close(near_sums(near_sums(values, 1), 2), expected)
+
+
+@pytest.mark.parametrize("lines", [1, 3, 5])
+@pytest.mark.parametrize("orders", [(1, 0), (0, 2), (2, 2)])
+def test_runs_are_those_of_every_nth_row_of_the_content(orders: tuple[int, int], lines: int) -> None:
+    """Beside a way without frames, in which every difference is looked at by itself."""
+    luma = torch.randint(0, 64, (1, 47, 41), generator=torch.Generator().manual_seed(5)) / 4
+    rows, columns = torch.ones(1, 47), torch.ones(1, 41)
+    rows[:, :6] = columns[:, 33:] = 0  # what is there is padding, whatever its pixels are
+    frames = framed(luma, rows, columns, [(1, 1), orders], lines)
+    for found, down in ((runs(frames, lines), False), (runs(frames.turned(), lines), True)):
+        values = luma[0, 6:, :33].double()  # the content alone
+        first = first_of((41 if down else 47) - orders[down], lines) - (0 if down else 6)
+        values = values.diff(orders[0], 0).diff(orders[1], 1) / (4 if min(orders) else 1)
+        values = values.T if down else values
+        near = torch.nn.functional.avg_pool2d(values.abs()[None], 7, 1, padding=3)[0] + 0.3
+        counts = torch.zeros(5, 5, 5)
+        for row in range(first % lines, values.shape[0], lines):
+            rounded = (values[row] / near[row]).round().clamp(-2, 2).long() + 2
+            for pattern in zip(rounded, rounded[1:], rounded[2:], strict=False):
+                counts[pattern] += 1
+        torch.testing.assert_close(found[0, 1], counts.flatten() / counts.sum(), atol=1e-3, rtol=0)
 
 
 @torch.inference_mode()

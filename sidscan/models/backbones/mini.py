@@ -17,7 +17,6 @@ count as padding.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence, Set
 
@@ -26,6 +25,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sidscan.models.backbones import Reading
+from sidscan.models.backbones.patterns import (
+    COLOURS,
+    NEAR,
+    TEXTURES,
+    WAYS,
+    differences,
+    first_of,
+    framed,
+    merged_patterns,
+    near_sums,
+    patterns,
+    runs,
+    steps,
+    taken,
+    windows_inside,
+)
 
 BLOCK = 8  # px, side of a DCT block
 LEVELS = 3  # full, half and quarter resolution
@@ -33,14 +48,11 @@ STRIDES = (7, 5, 3)  # px between DCT blocks at each level; prime to 8, so that 
 PERIODS = 64  # rhythms looked for: frequencies 1/64 .. 32/64 cycles per pixel
 KINDS = ("luma", "chroma", "rhythm", "texture", "colour")
 LOOKS = "looks"  # the depth below the lowest level
-LIMITS = (0.5, 2.0)  # grey levels; how close coefficients come to zero: mean of min(size, limit)
+LIMITS = (0.5, 2.0)  # grey levels, rising; how close coefficients come to zero: mean of min(size, limit)
 FLOOR = 1e-2  # grey levels (or their square), added before logarithms so that flat areas stay finite
 ROOT_FLOOR = 0.25  # grey levels; added below square roots, which would blow up the rounding of sums near zero
 EDGE = 32.0  # grey levels; second differences beyond it are contours, not traces
 LINES = (5, 3, 1)  # every how many-th line of pixels is read for patterns; prime to 8 as well
-STEPS = 5  # quantised differences: -2 .. 2
-NEAR = 7  # px, side of the square over which local contrast is the mean size of a difference
-NEAR_FLOOR = 0.3  # grey levels, added to it
 LIGHTS = tuple(255 / 12 * step for step in range(13))  # grey levels of luma that pixels are compared with
 TINTS = tuple(160 / 12 * step - 80 for step in range(13))  # the same of both chroma planes
 SATURATIONS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)  # the same of their length
@@ -55,9 +67,6 @@ CERTAINTY_POWER = 0.25  # of the share of a crop that is picture, by which featu
 
 AC = BLOCK * BLOCK - 1
 MOMENTS = 3 + len(LIMITS)
-PATTERNS = STEPS**3
-TEXTURES = 39  # patterns that stay different when reversed and negated
-COLOURS = 63  # patterns that stay different when negated
 TONES = len(LIGHTS) + 2 * len(TINTS) + len(SATURATIONS) + 3 * len(SLOPES)
 KIND_WIDTHS = {
     "luma": MOMENTS * AC,
@@ -101,12 +110,6 @@ def stroke_filters() -> Tensor:
     return torch.cat([filters, filters.flip(3)])
 
 
-def first_of(places: int, stride: int) -> int:
-    """The first of every ``stride``-th of some places, such that the mirror image takes the same ones."""
-    rest = (places - 1) % stride
-    return rest // 2 if rest % 2 == 0 else (rest + stride) // 2
-
-
 def content_span(lit: Tensor) -> Tensor:
     """(b, length) 0/1 -> 0/1 with every zero between the first and the last one filled in."""
     before = lit.cumsum(dim=1)
@@ -114,10 +117,10 @@ def content_span(lit: Tensor) -> Tensor:
     return ((before > 0) & (after > 0)).to(lit.dtype)
 
 
-def content(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels (b, 3, h, w) -> rows (b, h), columns (b, w): 1 where the picture is, 0 where its padding is."""
-    brightest = pixels.amax(dim=1)
-    rows, columns = ((brightest.amax(dim=dim) > 0).to(pixels.dtype) for dim in (2, 1))
+def content(crops: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Crops (b, 3, h, w) -> rows (b, h), columns (b, w): 1 where the picture is, 0 where its padding is."""
+    brightest = crops.amax(dim=1)
+    rows, columns = ((brightest.amax(dim=dim) > 0).to(dtype) for dim in (2, 1))
     return content_span(rows), content_span(columns)
 
 
@@ -126,68 +129,6 @@ def halved(planes: Tensor) -> Tensor:
     height, width = planes.shape[2] // 2 * 2, planes.shape[3] // 2 * 2
     rows = planes[:, :, 0:height:2] + planes[:, :, 1:height:2]
     return (rows[..., 0:width:2] + rows[..., 1:width:2]) / 4
-
-
-def windows_inside(span: Tensor, size: int, stride: int) -> Tensor:
-    """(b, length) 0/1 -> (b, windows): 1 where a whole window of ``size`` lies inside the span."""
-    return -functional.max_pool1d(-span[:, None], size, stride)[:, 0]
-
-
-def merged_patterns(reversible: bool) -> Tensor:
-    """(PATTERNS, classes): ones where a pattern of three steps belongs to a class of equivalent ones.
-
-    A pattern means the same negated (a dark line for a bright one) and, if ``reversible``, read backwards.
-    """
-    classes: dict[tuple[int, ...], int] = {}
-    members = []
-    for pattern in itertools.product(range(-(STEPS // 2), STEPS // 2 + 1), repeat=3):
-        turned = (pattern, pattern[::-1]) if reversible else (pattern,)
-        name = min(min(way, tuple(-step for step in way)) for way in turned)
-        members.append(classes.setdefault(name, len(classes)))
-    return functional.one_hot(torch.tensor(members), len(classes)).float()
-
-
-def differences(planes: Tensor, dim: int, order: int = 1) -> Tensor:
-    """First or second differences of neighbours along a dimension, which gets shorter by ``order``."""
-    for _ in range(order):
-        length = planes.shape[dim] - 1
-        planes = planes.narrow(dim, 1, length) - planes.narrow(dim, 0, length)
-    return planes
-
-
-def steps(values: Tensor, size: Tensor | float) -> Tensor:
-    """Values in whole sizes, rounded: -2 .. 2.
-
-    Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
-    Values are sums of few pixels in fractions of two (`YCBCR`): exact in float32, in whatever order they are
-    added. Compared instead of divided, they leave little to rounding.
-    """
-    reach = values.abs()
-    return values.sign() * ((reach > 0.5 * size).to(values.dtype) + (reach >= 1.5 * size).to(values.dtype))
-
-
-def taken(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
-    """Every ``stride``-th place along a dimension."""
-    index = [slice(None)] * planes.dim()
-    index[dim] = slice(first, None, stride)
-    return planes[tuple(index)]
-
-
-def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
-    """Share of each pattern of three steps (b, h, w) where ``inside`` (b, h, w) is 1: (b, PATTERNS)."""
-    code = (first * STEPS + second) * STEPS + (third + PATTERNS // 2)
-    counts = code.new_zeros(code.shape[0], PATTERNS)
-    counts = counts.scatter_add(1, code.flatten(1).long(), inside.flatten(1))
-    return counts / counts.sum(dim=1, keepdim=True).clamp_min(1.0)
-
-
-def near_sums(sizes: Tensor, dim: int) -> Tensor:
-    """Sums over NEAR neighbours along a dimension, which gets shorter by NEAR - 1."""
-    length = sizes.shape[dim]
-    pairs = sizes.narrow(dim, 0, length - 1) + sizes.narrow(dim, 1, length - 1)
-    fours = pairs.narrow(dim, 0, length - 3) + pairs.narrow(dim, 2, length - 3)
-    sixes = fours.narrow(dim, 0, length - 6) + pairs.narrow(dim, 4, length - 6)
-    return sixes + sizes.narrow(dim, 6, length - 6)
 
 
 def mean_inside(values: Tensor, inside: Tensor) -> Tensor:
@@ -202,14 +143,14 @@ def shares_above(plane: Tensor, inside: Tensor, limits: Sequence[float], softnes
         (b, limits).
     """
     bounds, widths = (plane.new_tensor(values)[:, None, None] for values in (limits, softness))
-    return mean_inside(((plane - bounds) / (2 * widths) + 0.5).clamp(0, 1), inside)
+    return mean_inside((plane - bounds).div_(2 * widths).add_(0.5).clamp_(0, 1), inside)
 
 
 class MiniEncoder(nn.Module):
     """Crops (b, 3, h, w) uint8 RGB -> features (b, blocks, width) float32.
 
     Rows and columns at the border that are exactly zero (the padding of small pictures) are left out of all
-    statistics. A crop's features do not depend on its neighbours in the batch. Sides of 32 px and more.
+    statistics. A crop's features do not depend on its neighbours in the batch. Sides of 40 px and more.
 
     Args:
         width: d, linear readings of every depth (one per school of synthesis, see sidscan.training.mini).
@@ -268,8 +209,9 @@ class MiniEncoder(nn.Module):
             statistics of every depth in the order of ``depths``, each (b, its width); and certainty (b,), a
             power of the share of the crop that is picture, neither padding nor a black border.
         """
+        crops = crops.contiguous()  # plane by plane, as everything below reads them
+        rows, columns = content(crops, self.filters.dtype)
         pixels = crops.to(self.filters.dtype)
-        rows, columns = content(pixels)
         certainty = (rows.mean(dim=1) * columns.mean(dim=1)) ** self.certainty_power
         statistics = []
         for level in range(LEVELS):
@@ -280,10 +222,14 @@ class MiniEncoder(nn.Module):
         statistics.append(self._looks(pixels, rows, columns))
         return statistics, certainty
 
+    def _ycbcr(self, pixels: Tensor) -> Tensor:
+        """RGB (b, 3, h, w) -> luma and chroma of the same shape."""
+        return (self.ycbcr @ pixels.flatten(2)).reshape(pixels.shape)
+
     def _level(self, pixels: Tensor, rows: Tensor, columns: Tensor, level: int) -> list[Tensor]:
         """Statistics of one resolution, in the order of ``KINDS``; rows, columns: 1 where content is."""
         stride, lines = STRIDES[level], LINES[level]
-        planes = torch.einsum("oc,bchw->bohw", self.ycbcr, pixels)
+        planes = self._ycbcr(pixels)
         b, c, h, w = planes.shape
         top, left = (first_of(side - BLOCK + 1, stride) for side in (h, w))
         flat = planes.reshape(b * c, 1, h, w)[:, :, top:, left:]
@@ -292,7 +238,7 @@ class MiniEncoder(nn.Module):
         inside_columns = windows_inside(columns[:, left:], BLOCK, stride)
         inside = (inside_rows[:, :, None] * inside_columns[:, None]).reshape(b, 1, -1)
         count = inside.sum(dim=2).clamp_min(1.0)
-        moments = self._moments(waves * inside[:, None], count[:, None])
+        moments = self._moments(waves.mul_(inside[:, None]), count[:, None])
         return [
             moments[:, 0].flatten(1),
             moments[:, 1:].flatten(1),
@@ -307,31 +253,30 @@ class MiniEncoder(nn.Module):
         size = waves.abs()
         rms = ((waves * waves).sum(dim=3) / count + FLOOR).log() / 2
         mean = (size.sum(dim=3) / count + FLOOR).log()
-        roots = (size + ROOT_FLOOR).sqrt().sum(dim=3) - size.shape[3] * math.sqrt(ROOT_FLOOR)  # 0 outside
+        roots = (size + ROOT_FLOOR).sqrt_().sum(dim=3) - size.shape[3] * math.sqrt(ROOT_FLOOR)  # 0 outside
         root = 2 * (roots.clamp_min(0) / count + FLOOR).log()
-        small = [size.clamp(max=limit).sum(dim=3) / (count * limit) for limit in LIMITS]
-        return torch.stack([rms, mean - rms, root - mean, *small], dim=2)
+        # in place, from the greatest down: they cost what memory has to carry
+        small = [size.clamp_(max=limit).sum(dim=3) / (count * limit) for limit in reversed(LIMITS)]
+        return torch.stack([rms, mean - rms, root - mean, *reversed(small)], dim=2)
 
     @staticmethod
     def _rhythm(luma: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Strength of periodic traces along each axis: (b, 2 * 32)."""
+        turns = torch.arange(1, PERIODS // 2 + 1, dtype=luma.dtype, device=luma.device)[None] / PERIODS
+        places = torch.arange(max(luma.shape[1:]), dtype=luma.dtype, device=luma.device)[:, None]
+        angle = 2 * math.pi * turns * places
+        waves = torch.stack([angle.cos(), angle.sin()], dim=1).flatten(1)
         halves = []
-        for plane, along, across in ((luma, columns, rows), (luma.transpose(1, 2), rows, columns)):
-            bend = (plane[:, :, :-2] - 2 * plane[:, :, 1:-1] + plane[:, :, 2:]).abs().clamp(max=EDGE)
-            profile = torch.bmm(across[:, None], bend)[:, 0] / across.sum(dim=1, keepdim=True).clamp_min(1.0)
+        for axis, along, across in ((2, columns, rows), (1, rows, columns)):
+            bend = differences(luma, axis, 2).abs_().clamp_(max=EDGE)
+            sums = across[:, None] @ bend if axis == 2 else bend @ across[:, :, None]
+            profile = sums.flatten(1) / across.sum(dim=1, keepdim=True).clamp_min(1.0)
             inside = windows_inside(along, 3, 1)
             count = inside.sum(dim=1, keepdim=True).clamp_min(1.0)
             profile = (profile + 0.1).log()
             profile = (profile - (profile * inside).sum(dim=1, keepdim=True) / count) * inside
-            turns = torch.arange(1, PERIODS // 2 + 1, dtype=luma.dtype, device=luma.device)[None] / PERIODS
-            angle = (
-                2
-                * math.pi
-                * turns
-                * torch.arange(profile.shape[1], dtype=luma.dtype, device=luma.device)[:, None]
-            )
-            strength = (profile @ angle.cos()) ** 2 + (profile @ angle.sin()) ** 2
-            halves.append((strength / count + 1e-4).log())
+            parts = (profile @ waves[: profile.shape[1]]).reshape(-1, 2, PERIODS // 2)
+            halves.append(((parts * parts).sum(dim=1) / count + 1e-4).log())
         return torch.cat(halves, dim=1)
 
     def _texture(self, luma: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
@@ -340,46 +285,19 @@ class MiniEncoder(nn.Module):
         First and second differences, each along and across their own direction, and differences of both
         directions at once; the horizontal and the vertical ones count together.
         """
-        inside = {size: (windows_inside(rows, size, 1), windows_inside(columns, size, 1)) for size in (2, 3)}
         found = []
-        for order in (1, 2):
-            rows_inside, columns_inside = inside[order + 1]
-            upright = self._runs(differences(luma, 1, order), rows_inside, columns, lines)
-            level = self._runs(differences(luma, 2, order), rows, columns_inside, lines)
-            found += [upright[0] + level[1], upright[1] + level[0]]
-        both = differences(differences(luma, 1, 2), 2, 2) / 4
-        down, right = self._runs(both, *inside[3], lines)
-        found.append(down + right)
-        return torch.cat([(counts / 2) @ self.textures for counts in found], dim=1).sqrt()
-
-    def _runs(self, values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> tuple[Tensor, Tensor]:
-        """Patterns of three neighbours down and to the right, each (b, PATTERNS)."""
-        values = values * (rows[:, :, None] * columns[:, None])
-        turned = values.transpose(1, 2).contiguous()  # every n-th row is read faster than every n-th column
-        return self._along(turned, columns, rows, lines), self._along(values, rows, columns, lines)
-
-    @staticmethod
-    def _along(values: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
-        """Patterns of three neighbours in every ``lines``-th row, of values (b, h, w) that are 0 outside.
-
-        A value's unit is the mean size of the values in the square around it, zero beyond the border.
-        """
-        places = values.shape[1]
-        first = first_of(places, lines)
-        sizes = functional.pad(values.abs(), (NEAR // 2,) * 4)
-        above, *below = (taken(sizes.narrow(1, start, places), 1, first, lines) for start in range(NEAR))
-        near = near_sums(sum(below, above), 2)
-        quantised = steps(taken(values, 1, first, lines), near * (1 / NEAR**2) + NEAR_FLOOR)
-        length = values.shape[2] - 2
-        one, two, three = (quantised.narrow(2, start, length) for start in range(3))
-        whole = taken(rows, 1, first, lines)[:, :, None] * windows_inside(columns, 3, 1)[:, None]
-        return patterns(one, two, three, whole)
+        for ways in WAYS:
+            frames = framed(luma, rows, columns, ways, lines)
+            right, down = runs(frames, lines), runs(frames.turned(), lines)
+            found.append((right.flip(1) + down) / 2)  # a way to the right belongs to its like downwards
+        return (torch.cat(found, dim=1) @ self.textures).flatten(1).sqrt()
 
     def _colour(self, pixels: Tensor, rows: Tensor, columns: Tensor, lines: int) -> Tensor:
         """How differences of red, green and blue go together, in grey levels: (b, 63)."""
-        bends = differences(pixels, 3, 2)
-        first = first_of(bends.shape[3], lines)
-        both = differences(taken(bends, 3, first, lines), 2, 2) / 4
+        width = pixels.shape[3] - 2
+        first = first_of(width, lines)
+        one, two, three = (taken(pixels.narrow(3, start, width), 3, first, lines) for start in range(3))
+        both = differences((three - two).sub_(two - one), 2, 2).div_(4)
         across = taken(windows_inside(columns, 3, 1), 1, first, lines)
         inside = windows_inside(rows, 3, 1)[:, :, None] * across[:, None]
         red, green, blue = steps(both, 1.0).unbind(dim=1)
@@ -387,7 +305,7 @@ class MiniEncoder(nn.Module):
 
     def _looks(self, pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Tones of the lowest level and strokes of the next: (b, 211)."""
-        planes = torch.einsum("oc,bchw->bohw", self.ycbcr, pixels)
+        planes = self._ycbcr(pixels)
         tones = self._tones(planes, rows, columns)
         rows, columns = windows_inside(rows, 2, 2), windows_inside(columns, 2, 2)
         return torch.cat([tones, self._strokes(halved(planes), rows, columns)], dim=1)
@@ -400,15 +318,17 @@ class MiniEncoder(nn.Module):
         for plane, limits in zip(torch.split(planes, 1, dim=1), (LIGHTS, TINTS, TINTS), strict=True):
             apart = limits[1] - limits[0]
             found.append(shares_above(plane, inside, limits, [apart] * len(limits)))
-        saturation = torch.linalg.vector_norm(planes[:, 1:], dim=1, keepdim=True)
+        saturation = (planes[:, 1:2] * planes[:, 1:2] + planes[:, 2:] * planes[:, 2:]).sqrt()
         found.append(shares_above(saturation, inside, SATURATIONS, [0.3 * s + 2 for s in SATURATIONS]))
         down, right = differences(planes, 2).abs(), differences(planes, 3).abs()
         above = (windows_inside(rows, 2, 1)[:, :, None] * columns[:, None])[:, None]
         beside = (rows[:, :, None] * windows_inside(columns, 2, 1)[:, None])[:, None]
-        for limit in SLOPES:
-            steep_down = mean_inside((down > limit).to(down.dtype), above)
-            steep_right = mean_inside((right > limit).to(right.dtype), beside)
-            found.append((steep_down + steep_right) / 2)
+        slopes = planes.new_tensor(SLOPES)[:, None, None, None]
+        steep_down, steep_right = (
+            mean_inside(sizes[:, None].repeat(1, len(SLOPES), 1, 1, 1).gt_(slopes).flatten(1, 2), inside)
+            for sizes, inside in ((down, above), (right, beside))
+        )
+        found.append((steep_down + steep_right) / 2)
         return torch.cat(found, dim=1)
 
     def _strokes(self, planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
