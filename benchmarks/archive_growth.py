@@ -5,8 +5,14 @@
 
 Of every size: the rate in each tenth of the pictures, by the clock and by processor time (which a busy
 machine moves less), memory of the parent process at the first finding and at the end of each tenth, seconds
-to the first finding, what the reports take, and what a second scan of the unchanged archive takes. Results
-are printed, and written as JSON with --out.
+to the first finding, what the reports take, and what a second scan of the unchanged archive takes.
+
+Minutes lie between the first tenth and the last of a large archive, in which a shared machine changes by
+more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan reads
+the first one again, 500 pictures each in turn: their ratio has only the growth in it. (Memory is then that
+of two scans, and not stated.)
+
+Results are printed, and written as JSON with --out.
 """
 
 from __future__ import annotations
@@ -16,10 +22,11 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,11 +37,14 @@ from usage import processor_seconds, resident_megabytes
 
 from sidscan import ScanConfig, reports
 from sidscan.pipeline import Scan, open_scan
+from sidscan.records import Finding
 
 SIDE = 256  # pixels
 _SCENE = 1024  # pixels, side of what pictures are cut from
 _SHARE = 500  # pictures that one call makes
 _PER_FOLDER = 1000
+_TURN = 500  # pictures of each of two scans in turn
+_TURNS = 10  # of the last tenth; a smaller one is scanned as the others are
 
 
 def make(folder: Path, count: int) -> None:
@@ -81,24 +91,61 @@ def render(run: Scan, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
+def scanned(run: Scan) -> Generator[Finding, None, None]:
+    """Its findings, as something that can be closed."""
+    yield from run
+
+
+def take(findings: Iterator[Finding], count: int) -> float:
+    """Seconds that a scan's next ``count`` findings take."""
+    began = time.perf_counter()
+    taken = sum(1 for _ in islice(findings, count))
+    assert taken == count, f"{count - taken} findings are missing"
+    return time.perf_counter() - began
+
+
+def in_turn(late: Iterator[Finding], fresh: Iterator[Finding], count: int) -> list[tuple[float, float]]:
+    """Seconds of two scans for every `_TURN` of ``count`` pictures each, in turn.
+
+    What one has under way at the end of its turn is finished in the other's: alike for both.
+    """
+    take(fresh, _TURN)  # its start
+    seconds = []
+    for turn in range(count // _TURN):
+        if turn % 2:
+            of_fresh, of_late = take(fresh, _TURN), take(late, _TURN)
+        else:
+            of_late, of_fresh = take(late, _TURN), take(fresh, _TURN)
+        seconds.append((of_late, of_fresh))
+    return seconds
+
+
 def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[str, Any]:
     """One scan, its reports, and the same scan again."""
+    tenth = count // 10
     with tempfile.TemporaryDirectory() as text:
-        scratch = Path(text)
+        scratch, other = Path(text), Path(text) / "other"
+        other.mkdir()
         began = time.perf_counter()
-        marks: list[tuple[float, float, float]] = []  # seconds by the clock and of processors, megabytes
         with opened(folder, count, scratch, crops) as run:
             ready = time.perf_counter()
-            for number, _ in enumerate(run):
-                if number == 0:
-                    first = time.perf_counter()
-                if (number * 10) // count == len(marks) or number == count - 1:
-                    marks.append(
-                        (time.perf_counter(), sum(processor_seconds().values()), resident_megabytes())
-                    )
-            done = time.perf_counter()
+            findings = iter(run)
+            take(findings, 1)
+            first = time.perf_counter()
+            memory, clock, processor, turns = [resident_megabytes()], [], [], []
+            paired = tenth % _TURN == 0 and tenth // _TURN >= _TURNS
+            for number in range(9 if paired else 10):
+                used = sum(processor_seconds().values())
+                clock.append(take(findings, tenth - (number == 0)))
+                processor.append(sum(processor_seconds().values()) - used)
+                memory.append(resident_megabytes())
+            if paired:
+                with opened(folder, count, other, crops) as beside, closing(scanned(beside)) as fresh:
+                    turns = in_turn(findings, fresh, tenth)
+                clock.append(sum(late for late, _ in turns))
+            take(findings, count - 10 * tenth)
+            assert next(findings, None) is None
             reported = render(run, scratch)
-            whole = time.perf_counter() - began
             memory_after_reports = resident_megabytes()
             journal = (scratch / "run.journal").stat().st_size
         again = time.perf_counter()
@@ -107,24 +154,37 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
             assert not list(run)
             render(run, scratch)
         rescanned = time.perf_counter() - again
-    clock, processor, memory = (np.array(column) for column in zip(*marks, strict=True))
-    rates, costs = count / 10 / np.diff(clock), np.diff(processor) / (count / 10)
+    clock[0] += first - ready
+    whole = ready - began + sum(clock) + reported
+    rates, costs = tenth / np.array(clock), np.array(processor) / tenth
     return {
         "pictures": count,
-        "pictures_per_second": round(count / (done - ready), 1),
+        "pictures_per_second": round(count / sum(clock), 1),
         "rate_of_each_tenth": [round(float(rate), 1) for rate in rates],
         "last_tenth_by_first": round(float(rates[-1] / rates[0]), 3),
+        **_of_turns(turns),
         "processor_milliseconds_per_picture_of_each_tenth": [round(float(1e3 * cost), 2) for cost in costs],
         "seconds_to_open": round(ready - began, 2),
         "seconds_to_first_finding": round(first - began, 2),
         "parent_megabytes": [round(float(one)) for one in memory],
-        "parent_megabytes_over_the_end_of_the_first_tenth": round(float(memory[1:].max() - memory[1])),
+        "parent_megabytes_over_the_end_of_the_first_tenth": round(max(memory[1:]) - memory[1]),
         "parent_megabytes_after_reports": round(memory_after_reports),
         "report_seconds": round(reported, 2),
         "report_share": round(reported / whole, 4),
         "journal_megabytes": round(journal / 1e6, 1),
         "rescan_seconds": round(rescanned, 2),
         "rescan_kept": kept,
+    }
+
+
+def _of_turns(turns: list[tuple[float, float]]) -> dict[str, Any]:
+    if not turns:
+        return {}
+    late, fresh = np.array(turns).T
+    return {
+        "last_tenth_by_first_scanned_in_turn": round(float(fresh.sum() / late.sum()), 3),
+        "quartiles_of_the_turns": [round(float(one), 3) for one in np.quantile(fresh / late, [0.25, 0.75])],
+        "turns": len(turns),
     }
 
 

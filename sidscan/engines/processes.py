@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from sidscan.engines.deadlines import Deadline
+
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
 _LONGEST_HEAD = 1 << 24  # bytes of an answer's
 _PIPE = 1 << 20  # bytes; five crops are 753 KB, and Linux gives no more than this unasked
@@ -97,31 +99,6 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
     return data
 
 
-class _Deadline:
-    """Kills a process when its time is up, unless it is told before that it is over."""
-
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self._process = process
-        self._lock = threading.Lock()
-        self._over = self._late = False
-        self._timer = threading.Timer(seconds, self._stop)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def over(self) -> bool:
-        """Call it off; whether it was too late for that."""
-        with self._lock:
-            self._over = True
-        self._timer.cancel()
-        return self._late
-
-    def _stop(self) -> None:
-        with self._lock:
-            if not self._over:
-                self._late = True
-                self._process.kill()
-
-
 class Process:
     """A process for one thread; it starts when it is needed, and again after it was lost.
 
@@ -198,9 +175,9 @@ class Process:
                 self.close()
         yield frame
 
-    def _limited(self, running: subprocess.Popen[bytes], seconds: float) -> _Deadline:
+    def _limited(self, running: subprocess.Popen[bytes], seconds: float) -> Deadline:
         try:
-            return _Deadline(running, seconds)
+            return Deadline(running, seconds)
         except RuntimeError as error:  # no thread
             self.close()
             raise NotStarted(str(error)) from error

@@ -1,0 +1,52 @@
+"""Deadlines: those whose time is up are killed, in whatever order they were set, and no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from sidscan.engines.deadlines import Deadline
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    with ExitStack() as stack:
+        started = [stack.enter_context(subprocess.Popen(SLEEPER)) for _ in range(4)]
+        yield started
+        for process in started:
+            process.kill()
+
+
+def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    began = time.monotonic()
+    seconds = (60.0, 1.0, 1e12, 0.3)  # one after a later one, and one of centuries
+    deadlines = [Deadline(*both) for both in zip(sleepers, seconds, strict=True)]
+    assert sleepers[3].wait(10) != 0
+    assert sleepers[1].wait(10) != 0
+    assert 1 <= time.monotonic() - began < 10
+    assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
+    assert [deadline.over() for deadline in deadlines] == [False, True, False, True]
+
+
+def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    early, late = (Deadline(process, 0.3) for process in sleepers[:2])
+    assert not early.over()
+    assert sleepers[1].wait(10) != 0
+    assert late.over()
+    assert sleepers[0].poll() is None
+
+
+def test_one_thread_keeps_all_deadlines(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    Deadline(sleepers[0], 60).over()
+    threads = threading.active_count()
+    deadlines = [Deadline(process, 60) for process in sleepers for _ in range(10)]
+    assert threading.active_count() == threads
+    assert not any(deadline.over() for deadline in deadlines)
