@@ -18,6 +18,9 @@ from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.files import real
 from sidscan.records import Counts, Finding, Status
 from sidscan.terminal import Say, bar_stream
+from sidscan.urls import public
+
+_LONGEST_MESSAGE = 200  # characters
 
 if TYPE_CHECKING:
     from sidscan.journal import Enumerated
@@ -170,24 +173,36 @@ def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
 def _summary(run: Scan) -> list[str]:
     """The closing words: counts that reconcile, how strong the evidence is, what to know of the pictures."""
     counts, words, failures, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
+    first: dict[str, str] = {}  # of each kind of failure
     for finding in run.journal.findings():
         flags.update(finding.facts.flags)
         if finding.scores:
             words[finding.scores[0].evidence] += 1
         else:
-            reason = finding.message if finding.status is Status.SKIPPED else finding.error
-            failures[f"{finding.status.value}: {reason}"] += 1
+            skipped = finding.status is Status.SKIPPED
+            reason = f"{finding.status.value}: {finding.message if skipped else finding.error}"
+            failures[reason] += 1
+            if not skipped and reason not in first:
+                first[reason] = f"{public(finding.name)}: {_cut(finding.message or '')}"
     ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
     lines = [f"{counts.enumerated} inputs = {ended}"]
     if words:
         order = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
         lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
-    lines += [f"  {number} {reason}" for reason, number in failures.most_common(8)]
+    for reason, number in failures.most_common(8):
+        lines.append(f"  {number} {reason}")
+        if reason in first:
+            lines.append(f"    {'the first, ' if number > 1 else ''}{first[reason]}")
     if flags:
         lines.append("flags: " + ", ".join(f"{number} {flag}" for flag, number in flags.most_common()))
     if repeats := run.journal.repeats():
         lines.append(f"{repeats} pictures have the bytes of another one and its score")
     return lines
+
+
+def _cut(message: str) -> str:
+    """As much of a message as a terminal has room for; rows have all of it."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} ..."
 
 
 def _flagged(run: Scan) -> list[str]:

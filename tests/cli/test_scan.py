@@ -66,6 +66,7 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
     assert ended.code == 3
     assert "4 inputs = 1 scored + 2 failed + 1 skipped" in ended.err
+    assert f"    {images / 'empty.png'}: the file is empty\n" in ended.err
     found = rows(tmp_path / "r.csv")
     assert found["truncated.jpg"]["status"] == "truncated"
     assert found["truncated.jpg"]["error_stage"] == "decode"
@@ -74,6 +75,16 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     assert found["truncated.jpg"]["sha256"] == hashlib.sha256(whole[: len(whole) // 2]).hexdigest()
     assert found["empty.png"]["error_message"] == "the file is empty"
     assert (found["notes.txt"]["status"], found["notes.txt"]["error_stage"]) == ("skipped", "list")
+
+
+def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=0)
+    for name in ("b.png", "a\n1 scored.png"):
+        (images / name).write_bytes(b"")
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
+    assert f"    the first, {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
+    assert "b.png" not in ended.err
+    assert "empty" not in sidscan("scan", images, "--quiet", "--out", tmp_path / "q.csv").err
 
 
 @pytest.mark.parametrize(
