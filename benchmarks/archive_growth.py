@@ -8,9 +8,9 @@ machine moves less), memory of the parent process at the first finding and at th
 to the first finding, what the reports take, and what a second scan of the unchanged archive takes.
 
 Minutes lie between the first tenth and the last of a large archive, in which a shared machine changes by
-more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan reads
-the first one again, 500 pictures each in turn: their ratio has only the growth in it. (Memory is then that
-of two scans, and not stated.)
+more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan of the
+same archive is, too, 500 pictures each in turn. Both are of one process: their ratio shows what grows in a
+scan, and the tenths' own rates what grows in the process. (Memory is then that of two scans, and not stated.)
 
 Results are printed, and written as JSON with --out.
 """
@@ -133,7 +133,7 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
             take(findings, 1)
             first = time.perf_counter()
             memory, clock, processor, turns = [resident_megabytes()], [], [], []
-            paired = tenth % _TURN == 0 and tenth // _TURN >= _TURNS
+            paired = tenth // _TURN >= _TURNS
             for number in range(9 if paired else 10):
                 used = sum(processor_seconds().values())
                 clock.append(take(findings, tenth - (number == 0)))
@@ -142,11 +142,10 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
             if paired:
                 with opened(folder, count, other, crops) as beside, closing(scanned(beside)) as fresh:
                     turns = in_turn(findings, fresh, tenth)
-                clock.append(sum(late for late, _ in turns))
-            take(findings, count - 10 * tenth)
+                clock.append(sum(late for late, _ in turns) + take(findings, tenth % _TURN))
             assert next(findings, None) is None
             reported = render(run, scratch)
-            memory_after_reports = resident_megabytes()
+            memory_after_reports = None if paired else round(resident_megabytes())
             journal = (scratch / "run.journal").stat().st_size
         again = time.perf_counter()
         with opened(folder, count, scratch, crops) as run:
@@ -168,7 +167,7 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
         "seconds_to_first_finding": round(first - began, 2),
         "parent_megabytes": [round(float(one)) for one in memory],
         "parent_megabytes_over_the_end_of_the_first_tenth": round(max(memory[1:]) - memory[1]),
-        "parent_megabytes_after_reports": round(memory_after_reports),
+        "parent_megabytes_after_reports": memory_after_reports,
         "report_seconds": round(reported, 2),
         "report_share": round(reported / whole, 4),
         "journal_megabytes": round(journal / 1e6, 1),
@@ -198,6 +197,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if any(size < _PER_FOLDER or size % _PER_FOLDER for size in options.sizes):
+        parser.error(f"sizes are multiples of {_PER_FOLDER}: whole folders are scanned")
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         make(folder, max(options.sizes))

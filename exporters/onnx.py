@@ -76,7 +76,7 @@ def export(
     path = out or graph_path(chosen, precision)
     _check_out(path, fresh or out is None)
     loaded = detectors.load(chosen, encoder=encoder)
-    say(f"exporting {', '.join(chosen)} in {precision}")
+    say(f"exporting {', '.join(chosen)} in {precision}; this may take some minutes")
     network = Network(loaded).eval()
     _check_size(network, precision)
     model = trace(network, [detector.info.name for detector in loaded])

@@ -211,11 +211,10 @@ class ScanConfig(Reading, Fetching):
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if any(number is not None and number < 1 for number in (self.batch, self.workers)):
             raise UsageError("batch and workers are at least 1")
-        if not 0 < self.item_timeout <= LONGEST or not 1 <= self.memory_limit <= LARGEST:
-            raise UsageError(
-                f"item_timeout is above 0 and at most {LONGEST} seconds, "
-                f"memory_limit at least 1 and at most {LARGEST} MiB"
-            )
+        if not 0 < self.item_timeout <= LONGEST:
+            raise UsageError(f"an item has above 0 and at most {LONGEST} seconds", "Change --item-timeout.")
+        if not 1 <= self.memory_limit <= LARGEST:
+            raise UsageError(f"a limit of memory is 1 to {LARGEST} MiB", "Change --memory-limit.")
         if self.allow_truncated and not self.isolation:
             raise UsageError(
                 "truncated pictures are decoded in processes of their own alone",

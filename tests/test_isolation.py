@@ -229,6 +229,18 @@ def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (finding,) = scan(ScanConfig(inputs=(str(large),)))
     assert finding.status is Status.SCORED
+    # libjpeg tells of neither; all coefficients of a progressive picture are held until its last scan
+    large = tmp_path / "large.jpg"
+    large.write_bytes(encoded(photo(64, 64).resize((5000, 5000)), "JPEG", progressive=True))
+    (finding,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
+    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
+    (finding,) = scan(ScanConfig(inputs=(str(large),)))
+    assert finding.status is Status.SCORED
+    broken = tmp_path / "broken.png"  # damage is called damage where there is memory
+    data = encoded(photo(1000, 1000), "PNG")
+    broken.write_bytes(data[:1000] + bytes(1000) + data[2000:])
+    (finding,) = scan(ScanConfig(inputs=(str(broken),)))
+    assert (finding.status, finding.stage) == (Status.FAILED, Stage.DECODE)
     small = tmp_path / "small.jpg"
     small.write_bytes(encoded(photo(300, 260), "JPEG"))
     (finding,) = scan(ScanConfig(inputs=(str(small),), memory_limit=64))

@@ -179,6 +179,143 @@ def test_runs_are_those_of_every_nth_row_of_the_content(orders: tuple[int, int],
         torch.testing.assert_close(found[0, 1], counts.flatten() / counts.sum(), atol=1e-3, rtol=0)
 
 
+def drawn(kind: str) -> Tensor:
+    """Pictures out of whole numbers alone, the same everywhere, (1, 3, h, w) uint8."""
+    height, width = {"odd": (131, 67), "small": (40, 43)}.get(kind, (224, 224))
+    y, x, c = torch.meshgrid(torch.arange(height), torch.arange(width), torch.arange(3), indexing="ij")
+    hashed = ((y * 7919 + x * 104729 + c * 1299709) ** 2 // 64) % 97
+    picture = 90 + 60 * ((x // 32 + y // 24) % 2) + (x * (c + 1) + 2 * y) // 9 % 40 + hashed // 6
+    if kind == "noise":
+        picture = 2 * hashed
+    if kind == "padded":
+        picture[:30], picture[:, 180:] = 0, 0
+    return picture.clamp(0, 255).to(torch.uint8).permute(2, 0, 1)[None]
+
+
+# What the encoder of version 5 made of them as first shipped: of every depth the sum of its statistics, each
+# times the sine of its number; and the logit.
+EXPECTED: dict[str, tuple[list[float], float]] = {
+    "plain": (
+        [
+            3.6232,
+            1.1238,
+            -6.0818,
+            -0.1415,
+            -0.1401,
+            3.0238,
+            4.6570,
+            -9.1295,
+            -0.0885,
+            -0.1077,
+            1.3696,
+            2.4472,
+            -20.1192,
+            -0.1719,
+            0.1795,
+            -3.5653,
+        ],
+        1.81821,
+    ),
+    "noise": (
+        [
+            0.8969,
+            0.2827,
+            -13.8307,
+            -0.0859,
+            -0.0568,
+            1.3641,
+            1.7888,
+            -14.4999,
+            -0.0170,
+            -0.1405,
+            0.4326,
+            0.3672,
+            -3.2890,
+            -0.0109,
+            0.0006,
+            -0.9906,
+        ],
+        -1.19580,
+    ),
+    "padded": (
+        [
+            3.9370,
+            0.8801,
+            -5.4465,
+            -0.1621,
+            -0.1330,
+            2.2143,
+            4.3429,
+            -4.9075,
+            -0.1143,
+            -0.1104,
+            1.7454,
+            2.2245,
+            -15.0600,
+            -0.1938,
+            0.1646,
+            -3.5278,
+        ],
+        1.70694,
+    ),
+    "odd": (
+        [
+            3.9447,
+            -0.4894,
+            -8.8091,
+            -0.0253,
+            -0.0290,
+            4.1434,
+            6.1766,
+            -15.0639,
+            -0.1628,
+            -0.1428,
+            0.7653,
+            5.4452,
+            -10.1222,
+            0.1069,
+            0.1367,
+            -5.0632,
+        ],
+        2.18279,
+    ),
+    "small": (
+        [
+            4.1703,
+            1.2313,
+            -6.0016,
+            0.4017,
+            -0.2809,
+            2.0462,
+            2.6858,
+            -3.2811,
+            -0.7014,
+            0.0541,
+            3.8529,
+            -0.2974,
+            -2.2978,
+            0.5420,
+            0.3427,
+            -55.3631,
+        ],
+        8.96070,
+    ),
+}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(shipped: Network, kind: str) -> None:
+    encoder, head = shipped
+    statistics, _ = encoder.describe(drawn(kind))
+    found = [
+        float((some[0].double() * torch.arange(1, some.shape[1] + 1).sin()).sum()) for some in statistics
+    ]
+    expected, logit = EXPECTED[kind]
+    torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-5)
+    assert float(head(encoder(drawn(kind)))) == pytest.approx(logit, abs=1e-4)
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("height", [224, 100])
 def test_a_mirror_image_has_the_same_statistics(height: int) -> None:

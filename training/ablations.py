@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from sidscan.models.backbones import mini
+from sidscan.models.backbones import mini, patterns
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.readers import views
 from sidscan.runtimes import networks
@@ -247,7 +247,7 @@ def study_of(windows: Sequence[Window], keep: Path | None, workers: int) -> Stud
         keep,
         "seen",
         windows,
-        (mini, conditions, views, networks, described, Seen, f"{CROPS} crops"),
+        (mini, patterns, conditions, views, networks, described, Seen, f"{CROPS} crops"),
     )
     encoder = MiniEncoder().eval()
     standardise(encoder, training)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sidscan.models.backbones import mini
+from sidscan.models.backbones import mini, patterns
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.detectors import SIDE
 from sidscan.readers.decode import Picture
@@ -103,7 +103,7 @@ def describe(windows: Sequence[Window], workers: int, keep: Path | None = None) 
         keep,
         "described",
         windows,
-        (mini, histories, corpus, sys.modules[__name__]),
+        (mini, patterns, histories, corpus, sys.modules[__name__]),
     )
     return Described(
         torch.from_numpy(found[..., :-1]),

@@ -46,7 +46,8 @@ def command(
 ) -> ExitCode:
     """Score pictures and write reports.
 
-    Every picture below a FOLDER, every FILE and every URL becomes one row, whether it could be read or not.
+    Every picture below a FOLDER (hidden ones with --hidden), every FILE and every URL becomes one row,
+    whether it could be read or not.
     What is no picture, and links and special files below a FOLDER, become rows with status 'skipped'.
     Nothing is sent anywhere, and nothing is fetched unless an input is a URL.
 
@@ -105,6 +106,8 @@ def announce(run: Scan, say: Say) -> None:
     say(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
         say(f"precision {info.precision_choice}")
+    if not run.config.isolation:
+        say("no isolation: no limit of time or memory is kept, and what kills a decoder ends the scan")
     for name, calibration in run.journal.header()["calibrations"].items():
         of = f"{calibration['pictures']} pictures for a false-positive rate of {calibration['target_fpr']:g}"
         say(f"calibration: {name}, {of}")

@@ -1,12 +1,13 @@
 """Deadlines of processes: one thread of the program kills those whose time is up.
 
-A timer of its own for every task would be a thread for every picture: a fourth of what reading a small one in
-another process costs, and one more that wants Python's lock.
+A timer of its own for every task would be a thread for every picture: a third of what reading a small one in
+another process takes, and one more that wants Python's lock.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import threading
 import time
@@ -36,6 +37,12 @@ class Deadline:
 
 class _Watch:
     def __init__(self) -> None:
+        self.start_over()
+        if hasattr(os, "register_at_fork"):  # a fork takes no threads along, and locks as they are
+            os.register_at_fork(after_in_child=self.start_over)
+
+    def start_over(self) -> None:
+        """Without deadlines, as in a process that was forked from one that has some."""
         self._changed = threading.Condition()
         self._set: set[Deadline] = set()
         self._wakes = math.inf  # when the thread looks again by itself
@@ -43,9 +50,10 @@ class _Watch:
 
     def add(self, deadline: Deadline) -> None:
         with self._changed:
-            if self._thread is None or not self._thread.is_alive():  # a fork takes no threads along
-                self._thread = threading.Thread(target=self._kill_the_late, daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._kill_the_late, name="sidscan-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
             self._set.add(deadline)
             if deadline.at < self._wakes:
                 self._changed.notify()
@@ -58,12 +66,13 @@ class _Watch:
         with self._changed:
             while True:
                 now = time.monotonic()
-                for deadline in [one for one in self._set if one.at <= now]:
+                # a copy: an answer that nobody waits for may be collected here, and calls its deadline off
+                for deadline in [one for one in tuple(self._set) if one.at <= now]:
                     self._set.discard(deadline)
                     deadline.late = True
                     with suppress(OSError):  # it has just ended by itself
                         deadline.process.kill()
-                first = min((one.at for one in self._set), default=math.inf)
+                first = min((one.at for one in tuple(self._set)), default=math.inf)
                 self._wakes = min(first, now + _LONGEST_WAIT)
                 self._changed.wait(self._wakes - now)
 

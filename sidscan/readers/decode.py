@@ -36,7 +36,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from sidscan.config import Reading
 from sidscan.readers import bands
 from sidscan.readers.bands import Band
-from sidscan.readers.limits import TooManyPixels, check_size
+from sidscan.readers.limits import TooManyPixels, check_size, has_room
 
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -198,8 +198,11 @@ def _loaded(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Im
     try:
         image.load()
     except _DAMAGE as error:
+        named = _named(error, data, "; score what there is with --allow-truncated")
+        if not isinstance(named, Truncated) and not _could_be_decoded(image):
+            raise MemoryError from error  # codecs say of short memory what they say of damage
         if not reading.allow_truncated:
-            raise _named(error, data, "; score what there is with --allow-truncated") from error
+            raise named from error
     else:
         return image, True
     image = _open(data, reading)
@@ -211,6 +214,11 @@ def _loaded(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Im
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     return image, False
+
+
+def _could_be_decoded(image: Image.Image) -> bool:
+    """Whether there is memory for the coefficients (two bytes a sample) and the pixels of a picture."""
+    return has_room(3 * image.width * image.height * len(image.getbands()))
 
 
 def _named(error: Exception, data: bytes, remark: str = "") -> Exception:

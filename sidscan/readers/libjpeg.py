@@ -14,7 +14,6 @@ may each add one).
 from __future__ import annotations
 
 import ctypes
-import mmap
 import struct
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import features
+
+from sidscan.readers.limits import has_room
 
 PARKED_MOST = 4  # threads of a process
 OLDEST = (2, 1, 5)  # release of libjpeg-turbo; of older ones nothing was proved, and some skip wrongly
@@ -222,11 +223,7 @@ def _room(shape: tuple[int, int, int]) -> bool:
     Where memory is short, Python could fail to start a thread, or to park it, in ways that can't be undone.
     """
     height, width, channels = shape
-    try:
-        mmap.mmap(-1, 3 * height * width * channels + _SLACK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-    except (MemoryError, OSError):
-        return False
-    return True
+    return has_room(3 * height * width * channels + _SLACK)
 
 
 def pillows() -> Library | None:

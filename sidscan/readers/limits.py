@@ -9,6 +9,8 @@ OverLimit                 status
 
 from __future__ import annotations
 
+import mmap
+
 from sidscan.config import Reading
 from sidscan.records import Status
 
@@ -60,3 +62,14 @@ def check_size(width: int, height: int, reading: Reading) -> None:
         raise TooManyPixels(f"{shape}; raise the limit with --max-pixels")
     if max(width, height) > reading.max_ratio * min(width, height):
         raise TooNarrow(f"{shape}; raise the limit with --max-ratio")
+
+
+def has_room(count: int) -> bool:
+    """Whether there are so many bytes of memory besides what is held; yes where that can't be tried."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
+        return True
+    try:
+        mmap.mmap(-1, count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (MemoryError, OSError):
+        return False
+    return True

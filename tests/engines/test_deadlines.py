@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidscan.engines.deadlines import Deadline
+from sidscan.engines.deadlines import Deadline, _watch
+from sidscan.engines.processes import NotStarted, Process
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -34,6 +36,7 @@ def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[
     assert 1 <= time.monotonic() - began < 10
     assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
     assert [deadline.over() for deadline in deadlines] == [False, True, False, True]
+    assert _watch._set.isdisjoint(deadlines)
 
 
 def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
@@ -50,3 +53,43 @@ def test_one_thread_keeps_all_deadlines(sleepers: list[subprocess.Popen[bytes]])
     deadlines = [Deadline(process, 60) for process in sleepers for _ in range(10)]
     assert threading.active_count() == threads
     assert not any(deadline.over() for deadline in deadlines)
+
+
+FORKED = f"""
+import os, subprocess, sys, time
+from sidscan.engines.deadlines import Deadline, _watch
+SLEEPER = {SLEEPER!r}
+early = subprocess.Popen(SLEEPER)
+Deadline(early, 2)
+time.sleep(0.5)  # the thread waits, for two seconds after the start
+with _watch._changed:  # another thread of the parent may hold it
+    child = os.fork()
+    if not child:
+        one = subprocess.Popen(SLEEPER)
+        deadline = Deadline(one, 3)
+        began = time.monotonic()
+        one.wait(20)
+        os._exit(0 if deadline.over() and time.monotonic() - began < 6 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+early.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
+def test_a_process_that_was_forked_keeps_deadlines_of_its_own() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
+def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    process = Process(SLEEPER, longest_answer=1)
+    with monkeypatch.context() as short:
+        short.setattr(_watch, "_thread", None)
+        short.setattr(threading.Thread, "start", start)
+        with pytest.raises(NotStarted, match="thread"):
+            process.start()
+    assert not any(deadline.process.args == SLEEPER for deadline in _watch._set)
+    process.close()
