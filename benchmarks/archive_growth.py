@@ -22,7 +22,7 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
@@ -91,11 +91,6 @@ def render(run: Scan, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
-def scanned(run: Scan) -> Generator[Finding, None, None]:
-    """Its findings, as something that can be closed."""
-    yield from run
-
-
 def take(findings: Iterator[Finding], count: int) -> float:
     """Seconds that a scan's next ``count`` findings take."""
     began = time.perf_counter()
@@ -140,7 +135,7 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
                 processor.append(sum(processor_seconds().values()) - used)
                 memory.append(resident_megabytes())
             if paired:
-                with opened(folder, count, other, crops) as beside, closing(scanned(beside)) as fresh:
+                with opened(folder, count, other, crops) as beside, closing(iter(beside)) as fresh:
                     turns = in_turn(findings, fresh, tenth)
                 clock.append(sum(late for late, _ in turns) + take(findings, tenth % _TURN))
             assert next(findings, None) is None

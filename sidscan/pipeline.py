@@ -49,7 +49,7 @@ class Scan:
     earlier: Enumerated
     made: int = 0
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Generator[Finding, None, None]:
         settings = scoring.settings(self.config, self.runtime, self.calibrations)
         scorer = scoring.Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
         with closing(self._jobs(scorer)) as jobs:

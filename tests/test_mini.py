@@ -33,7 +33,7 @@ from sidscan.models.backbones.patterns import (
     framed,
     merged_patterns,
     near_sums,
-    patterns,
+    pattern_shares,
     runs,
 )
 from sidscan.models.heads import RineHead
@@ -126,7 +126,7 @@ def test_patterns_are_merged_by_meaning() -> None:
 
 def test_patterns_are_counted_inside_only() -> None:
     first, second, third = (torch.tensor([[[0.0, 1.0, 2.0]]]) - shift for shift in (0, 1, 2))
-    shares = patterns(first, second, third, torch.tensor([[[1.0, 0.0, 1.0]]]))
+    shares = pattern_shares(first, second, third, torch.tensor([[[1.0, 0.0, 1.0]]]))
     assert shares.sum() == 1
     assert shares[0, (0 + 2) * 25 + (-1 + 2) * 5 + (-2 + 2)] == 0.5
     assert shares[0, (2 + 2) * 25 + (1 + 2) * 5 + (0 + 2)] == 0.5
@@ -165,7 +165,7 @@ def test_runs_are_those_of_every_nth_row_of_the_content(orders: tuple[int, int],
     rows, columns = torch.ones(1, 47), torch.ones(1, 41)
     rows[:, :6] = columns[:, 33:] = 0  # what is there is padding, whatever its pixels are
     frames = framed(luma, rows, columns, [(1, 1), orders], lines)
-    for found, down in ((runs(frames, lines), False), (runs(frames.turned(), lines), True)):
+    for found, down in ((runs(frames), False), (runs(frames.turned()), True)):
         values = luma[0, 6:, :33].double()  # the content alone
         first = first_of((41 if down else 47) - orders[down], lines) - (0 if down else 6)
         values = values.diff(orders[0], 0).diff(orders[1], 1) / (4 if min(orders) else 1)

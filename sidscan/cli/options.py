@@ -54,14 +54,14 @@ def isolation() -> Decorator:
             type=click.FloatRange(min=0.1, max=LONGEST),
             default=30.0,
             show_default=True,
-            help="Seconds that reading one picture may take, besides fetching it; none with --no-isolation.",
+            help="Seconds that reading one picture may take, besides fetching; no limit with --no-isolation.",
         ),
         click.option(
             "--memory-limit",
             type=click.IntRange(min=64, max=LARGEST),
             default=2048,
             show_default=True,
-            help="MiB that reading one picture may take (on Linux); none with --no-isolation.",
+            help="MiB that reading one picture may take (on Linux); no limit with --no-isolation.",
         ),
         click.option(
             "--isolation/--no-isolation",

@@ -20,11 +20,11 @@ from sidscan.records import Counts, Finding, Status
 from sidscan.terminal import Say, bar_stream
 from sidscan.urls import public
 
-_LONGEST_MESSAGE = 200  # characters
-
 if TYPE_CHECKING:
     from sidscan.journal import Enumerated
     from sidscan.pipeline import Scan
+
+_LONGEST_MESSAGE = 200  # characters
 
 
 @click.command("scan")

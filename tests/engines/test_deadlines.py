@@ -78,7 +78,7 @@ early.kill()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
 def test_a_process_that_was_forked_keeps_deadlines_of_its_own() -> None:
     ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
-    assert (ended.stdout, ended.stderr) == ("0\n", "")
+    assert ended.stdout == "0\n", ended.stderr  # where newer Pythons warn of forks beside threads
 
 
 def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ from sidscan.models.backbones.patterns import (
     framed,
     merged_patterns,
     near_sums,
-    patterns,
+    pattern_shares,
     runs,
     steps,
     taken,
@@ -209,7 +209,7 @@ class MiniEncoder(nn.Module):
             statistics of every depth in the order of ``depths``, each (b, its width); and certainty (b,), a
             power of the share of the crop that is picture, neither padding nor a black border.
         """
-        # Plane by plane, as everything below reads them; of uint8 alone there are fewer kernels in runtimes.
+        # Plane by plane, as everything below reads them; and as numbers: not every runtime compares bytes.
         pixels = crops.contiguous().to(self.filters.dtype)
         rows, columns = content(pixels)
         certainty = (rows.mean(dim=1) * columns.mean(dim=1)) ** self.certainty_power
@@ -288,7 +288,7 @@ class MiniEncoder(nn.Module):
         found = []
         for ways in WAYS:
             frames = framed(luma, rows, columns, ways, lines)
-            right, down = runs(frames, lines), runs(frames.turned(), lines)
+            right, down = runs(frames), runs(frames.turned())
             found.append((right.flip(1) + down) / 2)  # a way to the right belongs to its like downwards
         return (torch.cat(found, dim=1) @ self.textures).flatten(1).sqrt()
 
@@ -301,7 +301,7 @@ class MiniEncoder(nn.Module):
         across = taken(windows_inside(columns, 3, 1), 1, first, lines)
         inside = windows_inside(rows, 3, 1)[:, :, None] * across[:, None]
         red, green, blue = steps(both, 1.0).unbind(dim=1)
-        return (patterns(red, green, blue, inside) @ self.colours).sqrt()
+        return (pattern_shares(red, green, blue, inside) @ self.colours).sqrt()
 
     def _looks(self, pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Tones of the lowest level and strokes of the next: (b, 211)."""

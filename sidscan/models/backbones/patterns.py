@@ -63,9 +63,9 @@ def steps(values: Tensor, size: Tensor | float) -> Tensor:
     """Values in whole sizes, rounded: -2 .. 2.
 
     Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
-    Values are sums of few pixels in fractions of two (`YCBCR`): exact in float32, in whatever order they are
-    added. Compared instead of divided, they leave little to rounding. (Compared in place, they stay numbers:
-    truth values would have to be converted, which takes torch three times as long.)
+    Values are sums of few pixels in fractions of two (`mini.YCBCR`): exact in float32, in whatever order they
+    are added. Compared instead of divided, they leave little to rounding. (Compared in place, they stay
+    numbers: truth values would have to be converted, which takes torch three times as long.)
     """
     return values.abs().gt_(0.5 * size).add_(values.abs().ge_(1.5 * size)).mul_(values.sign())
 
@@ -77,7 +77,7 @@ def taken(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
     return planes[tuple(index)]
 
 
-def patterns(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
+def pattern_shares(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
     """Share of each pattern of three steps (b, h, w) where ``inside`` (b, h, w) is 1: (b, PATTERNS)."""
     code = torch.add(third + PATTERNS // 2, torch.add(second, first, alpha=STEPS), alpha=STEPS)
     counts = code.new_zeros(code.shape[0], PATTERNS)
@@ -98,20 +98,27 @@ class Frames(NamedTuple):
     """Differences of several orders, laid out so that `runs` reads all of them in one go.
 
     Of every ``lines``-th row the first (`first_of`) depends on their number, and so on the order of a
-    difference. Here it has the same place in all of them.
+    difference. Here it has the same place, `before`, in all of them.
 
     Attributes:
         values: (b, ways, H, W), zero where they are not of content.
         rows: (b, ways, H), 1 where they are; columns: (b, ways, W).
+        lines: every how many-th row, or column, will be read.
     """
 
     values: Tensor
     rows: Tensor
     columns: Tensor
+    lines: int
 
     def turned(self) -> Frames:
         """Rows for columns."""
-        return Frames(self.values.transpose(2, 3).contiguous(), self.columns, self.rows)
+        return Frames(self.values.transpose(2, 3).contiguous(), self.columns, self.rows, self.lines)
+
+
+def before(lines: int) -> int:
+    """Rows of a frame before the first one that is read: what it may be moved by, and its neighbours."""
+    return lines - 1 + NEAR // 2
 
 
 def framed(
@@ -123,9 +130,8 @@ def framed(
         ways: orders of differences, down and to the right.
         lines: every how many-th row or column `runs` will read.
     """
-    (height, width), before = luma.shape[1:], lines - 1 + NEAR // 2
-    size = [side + before + NEAR // 2 for side in (height, width)]
-    margin = (before, before + 2)
+    size = [side + before(lines) + NEAR // 2 for side in luma.shape[1:]]
+    margin = (before(lines), before(lines) + 2)
     padded = functional.pad(luma, margin * 2)
     spans = functional.pad(rows, margin), functional.pad(columns, margin)
     frames: list[Tensor] = []
@@ -138,26 +144,25 @@ def framed(
             inside[axis].append(windows_inside(spans[axis].narrow(1, first, length), order + 1, 1))
         frames.append(frame / 4 if min(orders) else frame)
     rows, columns = (torch.stack(some, dim=1) for some in inside)
-    return Frames(torch.stack(frames, dim=1).mul_(rows[..., None]).mul_(columns[:, :, None]), rows, columns)
+    values = torch.stack(frames, dim=1).mul_(rows[..., None]).mul_(columns[:, :, None])
+    return Frames(values, rows, columns, lines)
 
 
-def runs(frames: Frames, lines: int) -> Tensor:
-    """Shares of patterns of three neighbours in every ``lines``-th row: (b, ways, PATTERNS).
+def runs(frames: Frames) -> Tensor:
+    """Shares of patterns of three neighbours in the rows that are read: (b, ways, PATTERNS).
 
     A value's unit is the mean size of the values in the square around it, zero beyond the border.
     """
-    reach = NEAR // 2
-    first = lines - 1 + reach
-    values, rows, columns = frames
-    count = (values.shape[2] - first - reach - 1) // lines + 1
+    values, rows, columns, lines = frames
+    first, reach = before(lines), NEAR // 2
 
     def read(spans: Tensor) -> Tensor:
-        return spans[:, :, first : first + (count - 1) * lines + 1 : lines]
+        return spans[:, :, first:-reach:lines]
 
     near = near_sums(values.abs()[:, :, first - reach :].unfold(2, NEAR, lines).sum(dim=4), 3)
     quantised = steps(read(values)[..., reach:-reach], near.mul_(1 / NEAR**2).add_(NEAR_FLOOR))
     length = quantised.shape[3] - 2
     one, two, three = (quantised.narrow(3, start, length) for start in range(3))
     whole = read(rows)[..., None] * windows_inside(columns[..., reach:-reach], 3, 1)[:, :, None]
-    shares = patterns(*(some.flatten(0, 1) for some in (one, two, three, whole)))
+    shares = pattern_shares(*(some.flatten(0, 1) for some in (one, two, three, whole)))
     return shares.reshape(*values.shape[:2], PATTERNS)
