@@ -23,7 +23,7 @@ import numpy as np
 
 from sidscan import readers
 from sidscan.config import VIEWS, Crops, ScanConfig
-from sidscan.engines.processes import Frame, Lost, NotStarted, Processes
+from sidscan.engines.processes import Closed, Frame, Lost, NotStarted, Processes
 from sidscan.models.detectors import SIDE
 from sidscan.readers.fetch import Fetcher
 from sidscan.records import Exif, Facts, Failure, Item, Kind, Sample, Stage, Status, View, Views
@@ -112,6 +112,8 @@ class Isolated:
         for attempt in range(_STARTS):
             try:
                 self._processes.start()
+            except Closed:  # who interrupts a scan does not wait for its readers
+                raise
             except NotStarted:
                 if attempt == _STARTS - 1:
                     raise

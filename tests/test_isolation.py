@@ -31,7 +31,7 @@ from sidscan.errors import UsageError
 from sidscan.isolation import Isolated
 from sidscan.readers import read
 from sidscan.readers.fetch import Fetcher
-from sidscan.records import Failure, Item, Sample, Stage, Status
+from sidscan.records import Failure, Item, Kind, Sample, Stage, Status
 
 Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
@@ -122,6 +122,20 @@ def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int 
     assert status is None or lost.value.code == status
     assert asked(process, {"bad": False})[-1].payload == b"xyz"
     process.close()
+
+
+def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
+    """It would keep an interrupted program from its end."""
+    config = ScanConfig(inputs=(str(tmp_path),))
+    item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
+    with closing(Fetcher(config)) as fetcher:
+        isolated = Isolated(config, fetcher)
+        isolated.close()
+        began = time.monotonic()
+        ended = isolated(item)
+    assert isinstance(ended, Failure)
+    assert "the scan is over" in ended.message
+    assert time.monotonic() - began < 1
 
 
 @linux

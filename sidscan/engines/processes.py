@@ -63,6 +63,13 @@ class NotStarted(Exception):
     """There is no process; its message says why."""
 
 
+class Closed(NotStarted):
+    """There will be none any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the scan is over")
+
+
 def write(file: BinaryIO, frame: Frame) -> None:
     """Send a frame."""
     head = json.dumps({"head": frame.head, "last": frame.last}).encode()
@@ -118,14 +125,15 @@ class Process:
         """Have a process that is ready.
 
         Raises:
-            NotStarted: the system has none to give, it ended at once, or this is over.
+            NotStarted: the system has none to give, or it ended at once.
+            Closed: this is over.
         """
         if self._running is not None and self._running.poll() is None:
             return
         self.close()
         with self._lock:
             if self._ended:
-                raise NotStarted("the scan is over")
+                raise Closed
             try:
                 running = self._running = subprocess.Popen(  # noqa: S603
                     self._command,
@@ -259,7 +267,7 @@ class Processes:
         """As `Process.start`, of this thread's process."""
         with self._lock:
             if self._closed:
-                raise NotStarted("the scan is over")
+                raise Closed
             if not hasattr(self._own, "process"):
                 self._own.process = Process(self._command, self._longest)
                 self._all.append(self._own.process)
