@@ -49,13 +49,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def sidscan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs ``sidscan ARGUMENTS`` as the shell would: exit code, standard output, standard error."""
-    from sidscan.cli import main
+    from sidscan import cli
+
+    hang = cli._readers_hang
+
+    def readers_hang() -> bool:
+        assert not hang(), "a reader outlives its scan: the command would end this process by os._exit"
+        return False
+
+    monkeypatch.setattr(cli, "_readers_hang", readers_hang)
 
     def run(*arguments: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["sidscan", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            main()
+            cli.main()
         captured = capfd.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
