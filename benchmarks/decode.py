@@ -25,8 +25,9 @@ from PIL import Image
 from record import publish, stamp
 
 from sidscan.config import Crops
-from sidscan.engines.processes import _ALONE as OF_WORKERS
-from sidscan.readers import decode, views
+from sidscan.images import crops as views
+from sidscan.images import decode
+from sidscan.isolation.processes import _ALONE as OF_WORKERS
 from sidscan.records import Views
 
 SIZES = {"2 MP": (1800, 1200), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}

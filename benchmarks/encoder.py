@@ -24,11 +24,12 @@ from random_rine import SHAPES, make_encoder, make_heads
 from record import publish, stamp
 
 from sidscan import ScanConfig
-from sidscan.config import Precision, cores
+from sidscan.config import Precision
 from sidscan.records import Views
 from sidscan.runtimes import Runtime, open_runtime
+from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import DTYPES
-from sidscan.runtimes.trial import natural_crops
+from sidscan.util.threads import cores
 
 WIDTH, BLOCKS, PATCH = (SHAPES["vit-l14"][name] for name in ("width", "blocks", "patch"))
 PATCHES = (224 // PATCH) ** 2

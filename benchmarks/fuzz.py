@@ -26,8 +26,8 @@ from hostile import scanned
 from mutations import mutated, seeds
 
 from sidscan import ScanConfig
-from sidscan.isolation import Isolated
-from sidscan.readers.fetch import Fetcher
+from sidscan.fetch.client import Fetcher
+from sidscan.isolation.reader import Isolated
 from sidscan.records import Item, Sample
 
 _GRACE = 2.0  # seconds beyond its deadline that an item may take

@@ -22,7 +22,7 @@ from PIL import Image
 from record import publish, stamp
 
 csv.field_size_limit(1 << 24)  # characters; reports hold metadata as it is
-WORKER = "sidscan.worker"
+WORKER = "sidscan.isolation.worker"
 # Columns and fields that say when a row was made.
 _TIMES = ("scanned_at", "fetched_at")
 _CLOSE = 1e-5  # a batch's size decides in which order a processor adds, and so the last digits of a score

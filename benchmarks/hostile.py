@@ -39,8 +39,8 @@ from harness import (
 )
 
 from sidscan import ScanConfig
-from sidscan.isolation import Isolated
-from sidscan.readers.fetch import Fetcher
+from sidscan.fetch.client import Fetcher
+from sidscan.isolation.reader import Isolated
 from sidscan.records import Item, Sample
 
 _BETWEEN = 3  # good pictures behind every hostile file

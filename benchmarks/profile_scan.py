@@ -26,21 +26,21 @@ from camera import make
 from record import publish, stamp
 from usage import processor_seconds
 
-from sidscan import ScanConfig, readers, reports
-from sidscan.config import cores
+from sidscan import ScanConfig, reports
+from sidscan.images import crops, decode, exif, items, libjpeg
 from sidscan.journal import Journal
 from sidscan.pipeline import Scan, open_scan
-from sidscan.readers import decode, exif, libjpeg, views
-from sidscan.runtimes import networks
+from sidscan.runtimes import forward
+from sidscan.util.threads import cores
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
-    (readers, "load", "read and hash"),
-    (readers, "_hashed", "hash"),
+    (items, "load", "read and hash"),
+    (items, "hashed", "hash"),
     (decode, "decode", "decode"),
     (libjpeg._Task, "run", "decode"),  # in part, by a thread of its own
-    (views, "cut", "cut"),
+    (crops, "cut", "cut"),
     (exif, "read", "EXIF"),
-    (networks, "score", "model"),
+    (forward, "score", "model"),
     (Journal, "append", "record"),
     (Journal, "of_bytes", "look up bytes"),
 )

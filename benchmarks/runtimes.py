@@ -27,7 +27,7 @@ from sidscan.config import Precision
 from sidscan.exporters.onnx import export
 from sidscan.records import Views
 from sidscan.runtimes import Runtime, open_runtime
-from sidscan.runtimes.trial import natural_crops
+from sidscan.runtimes.precision_check import natural_crops
 
 VIEWS = {"center": 1, "ten": 10}  # crops per picture
 

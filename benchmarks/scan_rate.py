@@ -23,13 +23,14 @@ from camera import make
 from PIL import Image
 from record import publish, stamp
 
-from sidscan import ScanConfig, config
+from sidscan import ScanConfig
+from sidscan.isolation.reader import read
 from sidscan.models import detectors
 from sidscan.pipeline import open_scan
-from sidscan.readers import read
 from sidscan.records import Item, Sample
 from sidscan.runtimes.pytorch import PyTorchRuntime
-from sidscan.scoring import score
+from sidscan.scoring.scorer import score
+from sidscan.util.threads import cores as available_cores
 
 _IN_MEMORY = 200  # pictures; their crops are 150 MB
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    cores = config.cores()
+    cores = available_cores()
 
     with tempfile.TemporaryDirectory() as scratch:
         paths = make(options.folder or Path(scratch), options.pictures, options.size)

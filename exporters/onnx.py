@@ -16,13 +16,14 @@ from typing import Any, Literal
 import torch
 
 from sidscan._version import __version__
+from sidscan.config import SIDE
 from sidscan.errors import ModelError, OutputError, UsageError
-from sidscan.files import replacing
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.models.graphs import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
-from sidscan.terminal import Say
+from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.util.files import replacing
+from sidscan.util.terminal import Say
 
 from .half import encoder_in_half, weights_in_half
 from .network import Network
@@ -106,7 +107,7 @@ def export(
 
 def trace(network: Network, names: Sequence[str]) -> Any:
     """The network as an `onnx.ModelProto` with a dynamic number of crops."""
-    crops = torch.randint(0, 256, (_BATCH, detectors.SIDE, detectors.SIDE, 3), dtype=torch.uint8)
+    crops = torch.randint(0, 256, (_BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecations inside torch's exporter

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sidscan.models.graphs import INPUT
-from sidscan.runtimes.trial import natural_crops
+from sidscan.models.onnx_graph import INPUT
+from sidscan.runtimes.precision_check import natural_crops
 
 from .network import Network, logits
 

@@ -16,16 +16,10 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+SIDE = 224  # pixels; every detector looks at crops of this side
 VIEWS: Mapping[Crops, int] = {"ten": 10, "center": 1}  # of a picture
 LONGEST = 1_000_000  # seconds that an item may take
 LARGEST = 1 << 30  # MiB that a worker may be allowed
-
-
-def cores() -> int:
-    """Cores that this process may use, where the system tells; there may be more."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +72,9 @@ class Fetching:
         retry_after: seconds that a server's Retry-After may make a scan wait; a longer one ends the retries.
         per_host: requests that a host gets at the same time.
         rate: requests that a host gets per second; None for no limit.
-        allow_private: connect to private addresses too (readers.addresses says which are).
+        allow_private: connect to private addresses too (fetch.address_policy says which are).
         env_proxies: use the proxies that the environment names; they look up names unchecked.
-        respect_robots: refuse what X-Robots-Tag forbids (readers.robots says which rules do).
+        respect_robots: refuse what X-Robots-Tag forbids (fetch.robots says which rules do).
         save_dir: folder that keeps the bytes of every URL; None keeps none.
     """
 

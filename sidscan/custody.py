@@ -15,7 +15,7 @@ from typing import Any
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
-from sidscan.urls import public
+from sidscan.util.urls import public
 
 PERSONAL = ("command", "folder", "host")
 """What says who, or where; `ScanConfig.private` leaves it out."""

@@ -9,21 +9,25 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Literal
 
-from sidscan import calibration, custody, scoring
+from sidscan import custody
 from sidscan._version import __version__
-from sidscan.config import VIEWS, ScanConfig, cores
-from sidscan.engines import local
+from sidscan.config import VIEWS, ScanConfig
 from sidscan.errors import OutputError
-from sidscan.isolation import Isolated
+from sidscan.fetch import saved
+from sidscan.fetch.client import Fetcher
+from sidscan.images import decode
+from sidscan.isolation.reader import Isolated, read
 from sidscan.journal import Enumerated, Journal
 from sidscan.models import detectors
-from sidscan.readers import decode, originals, read
-from sidscan.readers.fetch import Fetcher
 from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
+from sidscan.scoring import calibration
+from sidscan.scoring.scorer import Calibrations, Job, Scorer, settings
 from sidscan.sources import open_sources
 from sidscan.sources.paths import UNLISTED
-from sidscan.urls import public
+from sidscan.util import threads
+from sidscan.util.threads import cores
+from sidscan.util.urls import public
 
 Reader = Callable[[Item], Sample | Failure]
 
@@ -45,17 +49,17 @@ class Scan:
     journal: Journal
     runtime: Runtime
     choice: str
-    calibrations: scoring.Calibrations
+    calibrations: Calibrations
     earlier: Enumerated
     made: int = 0
 
     def __iter__(self) -> Generator[Finding, None, None]:
-        settings = scoring.settings(self.config, self.runtime, self.calibrations)
-        scorer = scoring.Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
+        made_by = settings(self.config, self.runtime, self.calibrations)
+        scorer = Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 findings = scorer.end(job)
-                self.journal.append(findings, settings)
+                self.journal.append(findings, made_by)
                 self.made += len(findings)
                 yield from findings
         if self.counts().pending:
@@ -65,7 +69,7 @@ class Scan:
         self.end("finished")
         self.journal.forget_retired()
 
-    def _jobs(self, scorer: scoring.Scorer) -> Generator[scoring.Job, None, None]:
+    def _jobs(self, scorer: Scorer) -> Generator[Job, None, None]:
         """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
 
         A batch is full when one picture more might be too much: a pass for a few views costs a whole one.
@@ -73,10 +77,10 @@ class Scan:
         runtime, workers = self.runtime, self.config.workers
         with (
             _reader(self.config) as one,
-            closing(local.Ordered(partial(_read, read=one), self.journal.pending(), workers)) as samples,
+            closing(threads.Ordered(partial(_read, read=one), self.journal.pending(), workers)) as samples,
         ):
             try:
-                yield from local.in_batches(
+                yield from threads.in_batches(
                     samples,
                     weigh=_views,
                     enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
@@ -110,7 +114,7 @@ def open_scan(config: ScanConfig) -> Scan:
         OutputError: the journal, or the folder of originals, can't be written.
     """
     if config.save_dir is not None:
-        originals.prepare(config.save_dir)
+        saved.prepare(config.save_dir)
     names, choice = detectors.choose(config.models)
     config = replace(config, models=names if config.models else ())
     runtime = open_runtime(config, names)
@@ -119,8 +123,8 @@ def open_scan(config: ScanConfig) -> Scan:
     try:
         if journal.header().get("private"):  # once said, it holds for the whole record
             config = replace(config, private=True)
-        settings = scoring.settings(config, runtime, calibrations)
-        enumerated = journal.enumerate(open_sources(config), settings, config.retry_failed)
+        made_by = settings(config, runtime, calibrations)
+        enumerated = journal.enumerate(open_sources(config), made_by, config.retry_failed)
         facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
         facts["private"] = config.private
         session = custody.session(config, _now(), _resources(config, runtime))
@@ -166,7 +170,7 @@ def _sessions(config: ScanConfig, earlier: list[dict[str, Any]], new: dict[str, 
     return [*earlier, new]
 
 
-def _facts(calibrations: scoring.Calibrations, runtime: Runtime) -> dict[str, object]:
+def _facts(calibrations: Calibrations, runtime: Runtime) -> dict[str, object]:
     """Per model: which calibration, and what computed its logits otherwise than this run does."""
     now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
     return {

@@ -29,7 +29,7 @@ class Status(str, Enum):
     MEMORY_LIMIT = "memory_limit"
     CRASHED = "crashed"  # the process that read it ended
     TRUNCATED = "truncated"  # a part of its pixels is missing
-    TOO_LARGE = "too_large"  # these four: beyond a limit (readers.limits)
+    TOO_LARGE = "too_large"  # these four: beyond a limit (images.limits)
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LONG = "too_long"
     TOO_NARROW = "too_narrow"
@@ -94,7 +94,7 @@ class Response:
         http_status: of the last answer, RFC 9110.
         address: IP address that was connected to for it; a proxy's where one was used.
         fetched_at: when it was asked for, ISO 8601, UTC.
-        headers: those of the answer that matter (readers.fetch.HEADERS), names in lower case.
+        headers: those of the answer that matter (fetch.client.HEADERS), names in lower case.
         saved_as: file of ``--save-dir`` that holds the bytes.
     """
 
@@ -113,8 +113,8 @@ class Facts:
 
     Attributes:
         sha256: of the original bytes, hex.
-        flags: remarks on how the pixels were read, e.g. ``padded`` (readers.decode lists them).
-        jpeg_quality: of a JPEG file, the quality, 1 to 100, of its tables (`readers.quality`).
+        flags: remarks on how the pixels were read, e.g. ``padded`` (images.decode lists them).
+        jpeg_quality: of a JPEG file, the quality, 1 to 100, of its tables (`images.jpeg_quality`).
         response: how a URL was answered; None for files.
     """
 
@@ -198,7 +198,7 @@ class Score:
         threshold: score at which evidence stops being weak: the calibration's, else the model card's.
         crop_min, crop_max, crop_std: spread of the views' own scores.
         p_value: share of camera pictures that score as high, as calibrated; None without a calibration.
-        inconclusive: why evidence is that (`sidscan.abstention`); else empty.
+        inconclusive: why evidence is that (`sidscan.models.abstention`); else empty.
     """
 
     model: str

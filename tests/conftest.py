@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from graphs import Made
+    from sample_graphs import Made
 
 
 # A shell's background job ignores Ctrl-C, and so would the scans that tests interrupt.
@@ -35,13 +35,13 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(autouse=True)
 def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results don't depend on the processor that the tests run on; those of the trial itself undo this."""
-    monkeypatch.setattr("sidscan.runtimes.trial.has_fast_bf16", lambda: False)
+    monkeypatch.setattr("sidscan.runtimes.precision_check.has_fast_bf16", lambda: False)
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Exported graphs, made once."""
-    from graphs import make  # here: it loads torch
+    from sample_graphs import make  # here: it loads torch
 
     return make(tmp_path_factory.mktemp("graphs"))
 

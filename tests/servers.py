@@ -12,7 +12,7 @@ from typing import Any
 
 import httpcore
 
-from sidscan.readers.fetch import Fetcher, FetchError
+from sidscan.fetch.client import Fetcher, FetchError
 
 PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` leads it to loopback
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,53 +14,124 @@ import pytest
 import sidscan
 
 ROOT = Path(sidscan.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
 # Top to bottom; a module imports only from rooms below its own, or from within its own room.
 LEVELS = (
     ("cli",),
-    ("pipeline", "verification"),
-    ("scoring", "isolation", "worker"),
-    ("sources", "readers", "engines", "runtimes", "journal", "reports", "calibration", "custody"),
-    ("models",),
-    ("abstention", "config"),
+    ("calibrate", "review", "distributed"),
+    ("pipeline", "verify"),
+    ("scoring", "isolation"),
+    ("images", "provenance", "runtimes"),
+    ("fetch", "sources", "custody", "models"),
+    ("reports", "journal"),
+    ("config",),
     ("records",),
-    ("errors", "files", "weights", "terminal", "urls", "_version"),
+    ("util", "errors", "weights", "_version"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FREE = ("training", "exporters")  # use the product as anybody may
+SUBPACKAGES = ("rine", "evaluation", "mini")  # of training; they share training.common alone
+HTTP_CLIENTS = ("httpx", "httpcore")
+MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")
+# What a worker must not hold: weights it can't need, and code that could reach them or the network.
+NOT_IN_WORKERS = (
+    *("torch", "pandas", "open_clip", "onnxruntime", "httpx", "httpcore", "filelock", "platformdirs"),
+    *("sidscan.models", "sidscan.runtimes", "sidscan.fetch", "sidscan.reports", "sidscan.journal"),
+)
 
 
-def imports(path: Path, at_load: bool = False) -> set[str]:
-    """Rooms of sidscan that a module imports: anywhere, or as soon as it is loaded."""
-    rooms = set()
+@cache
+def product_modules() -> dict[str, Path]:
+    """Every module of sidscan/, training/ and exporters/ by its dotted name."""
+    modules = {}
+    for folder, package in (("training", "sidscan.training"), ("exporters", "sidscan.exporters")):
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            modules[name_of(path.relative_to(REPOSITORY / folder), package)] = path
+    for path in sorted((REPOSITORY / "sidscan").rglob("*.py")):
+        modules[name_of(path.relative_to(REPOSITORY / "sidscan"), "sidscan")] = path
+    return modules
+
+
+def name_of(relative: Path, package: str) -> str:
+    parts = [part for part in relative.with_suffix("").parts if part != "__init__"]
+    return ".".join((package, *parts))
+
+
+def imports(name: str, at_load: bool = False) -> Iterator[str]:
+    """Modules that a module imports, by full name: anywhere in it, or as soon as it is loaded."""
+    path = product_modules()[name]
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in tree.body if at_load else ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            raise AssertionError(f"{path}: the product imports by full name only")
-        if isinstance(node, ast.ImportFrom) and node.module == "sidscan":
-            rooms |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sidscan."):
-            rooms.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("sidscan.")}
-    return rooms
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level]
+                base = ".".join((*above, *filter(None, (base,))))
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in product_modules() else base
 
 
-def product_modules() -> list[Path]:
-    return [
-        path
-        for path in sorted(ROOT.rglob("*.py"))
-        if path.relative_to(ROOT).parts[0] not in (*FREE, "__init__.py", "__main__.py")
-    ]
+def room(name: str) -> str:
+    """The folder or module below sidscan that a module belongs to."""
+    return ([*name.split("."), ""])[1]
 
 
-@pytest.mark.parametrize("path", product_modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path: Path) -> None:
-    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    for room in imports(path) - {own}:
-        if own == "cli" and room in FREE and room not in imports(path, at_load=True):
+def rooms(name: str, at_load: bool = False) -> set[str]:
+    return {room(one) for one in imports(name, at_load) if one.startswith("sidscan.")}
+
+
+PRODUCT = [name for name in product_modules() if room(name) not in (*FREE, "", "__main__")]
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_imports_point_one_way(name: str) -> None:
+    own = room(name)
+    for other in rooms(name) - {own}:
+        if own == "cli" and other in FREE and other not in rooms(name, at_load=True):
             continue  # a command loads training when it is run, no sooner
-        assert room not in FREE, f"{own} must not import {room}"
-        assert LEVEL[own] < LEVEL[room], f"{own} must not import {room}"
+        assert other not in FREE, f"{own} must not import {other}"
+        assert LEVEL[own] < LEVEL[other], f"{own} must not import {other}"
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_product_imports_by_full_name_only(name: str) -> None:
+    tree = ast.parse(product_modules()[name].read_text(encoding="utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCT if room(name) == "images"])
+def test_images_know_no_models(name: str) -> None:
+    assert not rooms(name) & {"models", "runtimes", "fetch"}
+
+
+@pytest.mark.parametrize("name", [name for name in product_modules() if not name.startswith(MAY_CONNECT)])
+def test_only_fetch_and_download_import_an_http_client(name: str) -> None:
+    assert not [one for one in imports(name) if one.split(".")[0] in HTTP_CLIENTS]
+
+
+SHARED_BY_COMMANDS = ("sidscan.cli.options", "sidscan.cli.console", "sidscan.cli.training_options")
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCT if name.startswith("sidscan.cli.")])
+def test_commands_import_no_commands(name: str) -> None:
+    others = {one for one in imports(name) if one.startswith("sidscan.cli.")}
+    assert others <= set(SHARED_BY_COMMANDS), f"{name} imports {others - set(SHARED_BY_COMMANDS)}"
+
+
+@pytest.mark.parametrize("name", [name for name in product_modules() if room(name) == "training"])
+def test_training_packages_share_only_what_is_common(name: str) -> None:
+    own = ([*name.split("."), ""])[2]
+    others = {one.split(".")[2] for one in imports(name) if one.startswith("sidscan.training.")}
+    allowed = {"common"} if own == "common" else {own, "common"}
+    assert others <= allowed, f"{name} imports sidscan.training.{others - allowed}"
+
+
+def test_every_room_has_a_level() -> None:
+    assert {room(name) for name in PRODUCT} <= set(LEVEL)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +161,14 @@ def test_light_commands_load_nothing_heavy(code: str) -> None:
         f"{code}\nimport sys; loaded = [m for m in {heavy} if m in sys.modules]; assert not loaded, loaded"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_workers_hold_neither_torch_nor_the_model_store() -> None:
+    code = (
+        "import sys, sidscan.isolation.worker\n"
+        f"loaded = [m for m in {NOT_IN_WORKERS} if m in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

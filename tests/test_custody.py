@@ -11,11 +11,11 @@ from typing import Any
 
 import PIL.features
 import pytest
-from pictures import folder
+from sample_images import folder
 
 from sidscan import ScanConfig, __version__, scan
-from sidscan.config import cores
 from sidscan.custody import libraries, session
+from sidscan.util.threads import cores
 
 Run = Callable[..., Any]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from networks import random_clip
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_networks import random_clip
 from torch.nn import functional
 
 SIDE = 240  # pixels, a little more than a view

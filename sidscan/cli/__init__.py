@@ -15,10 +15,10 @@ from typing import TextIO, cast
 import click
 
 from sidscan._version import __version__
-from sidscan.cli import words
-from sidscan.engines.local import READER_THREADS
+from sidscan.cli import console
 from sidscan.errors import ExitCode, SidscanError
-from sidscan.terminal import SafeStream
+from sidscan.util.terminal import SafeStream
+from sidscan.util.threads import READER_THREADS
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
@@ -123,7 +123,7 @@ def _show_safely() -> None:
 
 
 def _say(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
-    words.say(f"sidscan: {message}")
+    console.say(f"sidscan: {message}")
     if remedy:
-        words.say(remedy)
+        console.say(remedy)
     return code

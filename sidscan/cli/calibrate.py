@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import options, words
-from sidscan.cli.scan import announce, check_distinct, consume, journal_files
+from sidscan.cli import console, options
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
-from sidscan.terminal import safe
+from sidscan.util.terminal import safe
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -80,27 +79,27 @@ def command(
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
-    from sidscan.training import calibrate_text  # here: these load NumPy and Pillow
-    from sidscan.training.calibrate import calibrate
+    from sidscan.calibrate import text  # here: these load NumPy and Pillow
+    from sidscan.calibrate.run import calibrate
 
-    own_files = ((out,) if out else ()) + journal_files(journal)
-    check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
+    own_files = ((out,) if out else ()) + console.journal_files(journal)
+    console.check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
     config = ScanConfig(journal=journal, exclude=own_files, **choices)
     made = calibrate(config, fpr, out, _watch)
     if as_json:
-        click.echo(json.dumps([calibrate_text.as_json(one, archives) for one in made], indent=2))
+        click.echo(json.dumps([text.as_json(one, archives) for one in made], indent=2))
     else:
-        texts = [calibrate_text.as_text(one, archives) for one in made]
-        click.echo(safe("\n\n".join([*texts, calibrate_text.assumptions()])))
+        texts = [text.as_text(one, archives) for one in made]
+        click.echo(safe("\n\n".join([*texts, text.assumptions()])))
     return ExitCode.DONE_WITH_FAILURES if made[0].calibration.unreadable else ExitCode.DONE
 
 
 def _watch(run: Scan) -> None:
     """The scan itself, announced and followed; what gave no score is said at its end."""
-    announce(run, words.say)
-    consume(run, run.counts(), quiet=False)
+    console.announce(run, console.say)
+    console.consume(run, run.counts(), quiet=False)
     failed = [one for one in run.journal.findings() if one.status.failed]
     for one in failed[:_FAILURES_SHOWN]:
-        words.say(f"no score: {one.name}: {one.message}")
+        console.say(f"no score: {one.name}: {one.message}")
     if len(failed) > _FAILURES_SHOWN:
-        words.say(f"... and {len(failed) - _FAILURES_SHOWN} more")
+        console.say(f"... and {len(failed) - _FAILURES_SHOWN} more")

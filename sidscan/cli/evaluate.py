@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from sidscan.cli import options, words
+from sidscan.cli import console, options
 from sidscan.errors import ExitCode, UsageError
-from sidscan.terminal import Say, bar_stream
+from sidscan.util.terminal import Say, bar_stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sidscan.training.evaluation import Evaluation
-    from sidscan.training.published import PublishedRun
-    from sidscan.training.testsets import Found
+    from sidscan.training.evaluation.published import PublishedRun
+    from sidscan.training.evaluation.run import Evaluation
+    from sidscan.training.evaluation.testsets import Found
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -114,13 +114,17 @@ def command(
     """
     if scores:
         _refuse_of_pictures(choices)
-    from sidscan.training.extras import need
+    from sidscan.training.common.extras import need
 
     for module in ("sklearn", *(["matplotlib"] if plots else [])):
         need(module)  # before hours of scoring
-    from sidscan.training import report, results, tables  # here: these load numpy, pandas and torch
+    from sidscan.training.evaluation import (  # here: these load numpy, pandas and torch
+        report,
+        results,
+        tables,
+    )
 
-    say = words.saying(quiet)
+    say = console.saying(quiet)
     config = results.ResultsConfig(threshold=threshold, fpr=fpr, draws=draws, seed=choices["seed"])
     run = None if scores else _open(out, choices, threshold, say)
     if run and compare is not None:  # an unknown run, too, is found out before
@@ -145,7 +149,7 @@ def command(
 
 def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Evaluation:
     """Find the test sets, load the models, and see what an earlier run has done."""
-    from sidscan.training import evaluation
+    from sidscan.training.evaluation import run as evaluation
 
     found, tests = _find(choices)
     ten = found.layout == "synthbuster" and not choices["perturbation"]
@@ -160,7 +164,7 @@ def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Eva
     run = evaluation.open_evaluation(
         found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
     )
-    (words.say if run.choice.startswith("fallback") else say)(
+    (console.say if run.choice.startswith("fallback") else say)(
         f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
     )
     for detector in run.runtime.detectors:
@@ -177,7 +181,7 @@ def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Eva
 
 def _find(choices: dict[str, Any]) -> tuple[Found, list[Path]]:
     """The test sets asked for, and the folders they are in."""
-    from sidscan.training import testsets
+    from sidscan.training.evaluation import testsets
 
     tests, real, synthetic = choices["tests"], choices["real"], choices["synthetic"]
     if real and synthetic and not tests:
@@ -211,8 +215,8 @@ def _refuse_of_pictures(choices: dict[str, Any]) -> None:
 
 def _read(scores: Path | None, out: Path) -> pd.DataFrame:
     """Scores that were made before."""
-    from sidscan.training import files
-    from sidscan.training import scores as score_files
+    from sidscan.training.common import files
+    from sidscan.training.evaluation import scores as score_files
 
     assert scores
     rows = score_files.read(scores)
@@ -235,5 +239,7 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
             return evaluation.rows()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
-        words.say(f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues")
+        console.say(
+            f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues"
+        )
         raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sidscan.cli import options, words
+from sidscan.cli import console, options
 from sidscan.errors import ExitCode
 
 
@@ -51,7 +51,7 @@ def command(models: tuple[str, ...], quiet: bool, **choices: Any) -> ExitCode:
     """
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    say = words.saying(quiet)
+    say = console.saying(quiet)
     path = export(models, say=say, **choices)
     say(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from sidscan.cli import words
+from sidscan.cli import console
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.store import BY_USER, Installed, Store
-from sidscan.terminal import bar_stream
+from sidscan.util.terminal import bar_stream
 
 
 @click.group("models")
@@ -48,13 +48,13 @@ def list_(as_json: bool) -> None:
     """
     store = Store()
     rows = [_facts(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
-    words.say(f"models folder: {store.root}")
+    console.say(f"models folder: {store.root}")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
     _table([header, *(_cells(row) for row in rows)])
-    words.say("ACC and AP of different models were measured on different pictures; --json says on which")
+    console.say("ACC and AP of different models were measured on different pictures; --json says on which")
 
 
 @command.command()
@@ -89,7 +89,7 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     else:
         entries, left_out = entries[:1], entries[1:]
         for encoder in left_out:
-            words.say(f"{names[0]} needs {encoder.name} too, which --url does not bring")
+            console.say(f"{names[0]} needs {encoder.name} too, which --url does not bring")
     for entry in entries:
         _pull(store, entry, url)
 
@@ -149,7 +149,7 @@ def verify(names: tuple[str, ...]) -> None:
             rows.append((name, type(error).__name__, "-", "-"))
     _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for fault in faults:
-        words.say_error(fault)
+        console.say_error(fault)
     if faults:
         raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
 
@@ -170,7 +170,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
             pulled = store.pull(entry.name, url, progress)
         except KeyboardInterrupt:
             bar.close()
-            words.say(f"{entry.name}: what came is kept; the same command goes on from there")
+            console.say(f"{entry.name}: what came is kept; the same command goes on from there")
             raise
     _say_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
@@ -181,12 +181,14 @@ def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
     with_it = f", with the encoder {', '.join(along)}" if along else ""
     total = sum(entry.size for entry in entries if entry.url)
     asked = ", ".join(dict.fromkeys(names))
-    words.say(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
+    console.say(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
 
 
 def _say_installed(installed: Installed, verb: str) -> None:
-    words.say(f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}")
-    words.say(f"  {installed.path}")
+    console.say(
+        f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}"
+    )
+    console.say(f"  {installed.path}")
 
 
 def _is_there(store: Store, name: str) -> bool:
@@ -202,7 +204,7 @@ def _installed(store: Store, name: str) -> Installed | None:
     try:
         return store.installed(name)
     except ModelError as error:
-        words.say_error(error)
+        console.say_error(error)
         return None
 
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.abstention import INCONCLUSIVE
-from sidscan.cli import options, words
+from sidscan.cli import console, options
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
-from sidscan.files import real
-from sidscan.records import Counts, Finding, Status
-from sidscan.terminal import Say, bar_stream
-from sidscan.urls import public
+from sidscan.models.abstention import INCONCLUSIVE
+from sidscan.records import Counts, Status
+from sidscan.util.urls import public
 
 if TYPE_CHECKING:
-    from sidscan.journal import Enumerated
     from sidscan.pipeline import Scan
 
 _LONGEST_MESSAGE = 200  # characters
@@ -75,18 +71,18 @@ def command(
         raise UsageError("--hash-file has no file to stand beside", "Name one with --out FILE.")
     writers = [reports.report(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
-    own_files = tuple(file for writer in writers for file in writer.files) + journal_files(journal)
-    check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    say = words.saying(quiet)
+    own_files = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
+    console.check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    say = console.saying(quiet)
 
     config = ScanConfig(journal=journal, exclude=own_files, command=("sidscan", *sys.argv[1:]), **choices)
     for writer in writers:
         if writer.altered():  # it will be replaced, and that it was altered must not go unsaid
-            words.say(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
+            console.say(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
     with reports.reserved(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
-            announce(run, say)
-            consume(run, run.counts(), quiet)
+            console.announce(run, say)
+            console.consume(run, run.counts(), quiet)
             reports.write(writers, run.journal)
         except KeyboardInterrupt:
             _interrupt(run, journal)
@@ -98,79 +94,9 @@ def command(
         return _exit_code(run.counts())
 
 
-def announce(run: Scan, say: Say) -> None:
-    """What is about to happen; that another model stands in is said even to those who asked for quiet."""
-    tell = words.say if run.choice.startswith("fallback") else say
-    tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
-    info = run.runtime.info
-    say(f"runtime: {info.runtime}, {info.device}, {info.precision}")
-    if info.precision_choice:
-        say(f"precision {info.precision_choice}")
-    if not run.config.isolation:
-        say("no isolation: no limit of time or memory is kept, and what kills a decoder ends the scan")
-    for name, calibration in run.journal.header()["calibrations"].items():
-        of = f"{calibration['pictures']} pictures for a false-positive rate of {calibration['target_fpr']:g}"
-        say(f"calibration: {name}, {of}")
-        for difference in calibration["differences"]:
-            say(f"  it was made otherwise: {difference}; p-values hold as far as the scores agree")
-    earlier = run.earlier
-    if earlier.repeated:
-        say(f"{earlier.repeated} inputs were named more than once; each is scanned once")
-    if earlier.kept:
-        say(f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)")
-    if earlier.dropped:
-        _announce_dropped(earlier, say)
-
-
-def _announce_dropped(earlier: Enumerated, say: Say) -> None:
-    other = max(0, earlier.dropped - earlier.changed - earlier.gone)
-    reasons = (
-        (earlier.changed, "files changed since"),
-        (earlier.gone, "inputs are gone, or not named any more"),
-        (other, "of other models or options, or read again"),
-    )
-    why = ", ".join(f"{number} {what}" for number, what in reasons if number)
-    say(f"{earlier.dropped} earlier findings are dropped: {why}")
-    if other:
-        say("  (until this run is complete, the former models and options find theirs again)")
-
-
-def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
-    """What is written must not replace what is read, nor one another."""
-    resolved = [real(path) for path in own_files]
-    for name in inputs:
-        if real(name) in resolved:
-            raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
-    if len(set(resolved)) < len(resolved):
-        raise UsageError("two of the files to write have the same name", "Name them apart.")
-
-
 def _default_journal(outs: tuple[str, ...]) -> Path | None:
     files = [out for out in outs if out != "-"]
     return Path(f"{files[0]}.journal") if files else None
-
-
-def journal_files(journal: Path | None) -> tuple[Path, ...]:
-    """The files that a journal may consist of."""
-    return (journal, Path(f"{journal}-journal")) if journal else ()
-
-
-def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
-    """Run a scan to its end, with a progress bar where standard error is a terminal."""
-    from tqdm import tqdm
-
-    show = sys.stderr.isatty() and not quiet
-    done = counts.enumerated - counts.pending
-    with tqdm(
-        total=counts.enumerated,
-        initial=done,
-        disable=not show,
-        unit="picture",
-        smoothing=0.1,
-        file=bar_stream(),
-    ) as bar:
-        for _ in findings:
-            bar.update()
 
 
 def _summary(run: Scan) -> list[str]:
@@ -229,9 +155,9 @@ def _interrupt(run: Scan, journal: Path | None) -> None:
     counts = run.counts()
     done = f"interrupted after {counts.enumerated - counts.pending} of {counts.enumerated}"
     if journal is None:
-        words.say(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
+        console.say(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
         return
-    words.say(f"{done}, kept in {journal}; the same command continues")
+    console.say(f"{done}, kept in {journal}; the same command continues")
     with suppress(OutputError):  # it is a remark; the interruption counts
         run.end("interrupted")
 

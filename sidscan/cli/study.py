@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from sidscan.cli import console
 from sidscan.cli import training_options as options
-from sidscan.cli import words
 from sidscan.errors import ExitCode
 
 
@@ -67,9 +67,9 @@ def command(
       sidscan study ablations ./progan --seeds 3 --out ablations
     """
     options.need_training_extra()
-    from sidscan.training.studies import recipes_of, run_study  # here: it loads torch
+    from sidscan.training.rine.studies import recipes_of, run_study  # here: it loads torch
 
-    say = words.saying(quiet)
+    say = console.saying(quiet)
     own = {"cache": cache or out / "readings", "bars": not quiet}
     config = options.config_of(data, preset, classes, {**own, **choices})
     recipes = recipes_of(kind, config.recipe, seeds, config.layout)

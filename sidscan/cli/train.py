@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from sidscan.cli import console
 from sidscan.cli import training_options as options
-from sidscan.cli import words
 from sidscan.errors import ExitCode
 
 
@@ -53,9 +53,9 @@ def command(
       3  done; pictures were left out        130  interrupted; run again to continue
     """
     options.need_training_extra()
-    from sidscan.training.train import train  # here: it loads torch
+    from sidscan.training.rine.train import train  # here: it loads torch
 
-    say = words.saying(quiet)
+    say = console.saying(quiet)
     config = options.config_of(data, preset, classes, {"bars": not quiet, **choices})
     left_out = train(config, out, say, fresh)
     say(f"checkpoint: {out}")

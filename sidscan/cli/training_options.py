@@ -9,12 +9,12 @@ import click
 
 from sidscan.cli.options import Decorator, stack
 from sidscan.errors import ExitCode, UsageError
-from sidscan.terminal import Say
+from sidscan.util.terminal import Say
 
 if TYPE_CHECKING:
-    from sidscan.training.train import TrainConfig
+    from sidscan.training.rine.train import TrainConfig
 
-# Names are checked again by sidscan.training.recipe, which --help must not load.
+# Names are checked again by sidscan.training.rine.recipe, which --help must not load.
 _PRESETS = (
     "progan-1class",
     "progan-2class",
@@ -112,7 +112,7 @@ def need_training_extra() -> None:
     Raises:
         UsageError: one is.
     """
-    from sidscan.training.extras import need
+    from sidscan.training.common.extras import need
 
     for module in ("cv2", "scipy.ndimage", "sklearn.metrics"):
         need(module)
@@ -134,9 +134,9 @@ def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, A
     """
     from dataclasses import fields, replace
 
-    from sidscan.training.examples import classes_in
-    from sidscan.training.recipe import PRESETS, Recipe
-    from sidscan.training.train import TrainConfig
+    from sidscan.training.rine.examples import classes_in
+    from sidscan.training.rine.recipe import PRESETS, Recipe
+    from sidscan.training.rine.train import TrainConfig
 
     chosen = PRESETS[preset]
     knobs = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli import words
-from sidscan.cli.scan import check_distinct
+from sidscan.cli import console
 from sidscan.errors import ExitCode, NothingToScan, OutputError
-from sidscan.terminal import bar_stream, line
+from sidscan.util.terminal import bar_stream, line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from sidscan.verification import Checked, Opened, Result
+    from sidscan.verify import Checked, Opened, Result
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -71,22 +70,22 @@ def command(
       2  no report, or a damaged one         8  something is changed, missing or unreadable
       5  no row has the sha256 of a file     130  interrupted
     """
-    from sidscan import verification  # here: `--help` needs none of it
+    from sidscan import verify  # here: `--help` needs none of it
 
-    check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
-    say = words.saying(quiet)
-    with verification.opened(report) as opened:
+    console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
+    say = console.saying(quiet)
+    with verify.opened(report) as opened:
         say(f"report: {report}, {opened.kind}, {opened.rows} rows")
         whole = _check_report(opened, hash_file, quiet)
         counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
-    say(verification.reconciled(counts))
-    alarming = sum(counts[result] for result in verification.ALARMING)
-    seen = counts[verification.Result.UNCHANGED] + counts[verification.Result.CHANGED]
+    say(verify.reconciled(counts))
+    alarming = sum(counts[result] for result in verify.ALARMING)
+    seen = counts[verify.Result.UNCHANGED] + counts[verify.Result.CHANGED]
     if alarming and not seen and root is None:
         say("relative paths were looked up from the current folder; --root names another one")
     if alarming or not whole:
         return ExitCode.EVIDENCE_CHANGED
-    if not counts[verification.Result.UNCHANGED]:
+    if not counts[verify.Result.UNCHANGED]:
         raise NothingToScan(
             "nothing could be verified: no row has the sha256 of a file",
             "Files that a scan could not read, and URLs, can't be compared.",
@@ -96,31 +95,31 @@ def command(
 
 def _check_report(opened: Opened, hash_file: Path | None, quiet: bool) -> bool:
     """Whether the report itself is what its hash file, if any, states; that it is not is always said."""
-    from sidscan import verification
+    from sidscan import verify
 
-    stated = verification.stated_hash(opened.path, hash_file)
+    stated = verify.stated_hash(opened.path, hash_file)
     if stated is None:
         return True
     path, sha256 = stated
     if sha256 == opened.sha256:
-        words.saying(quiet)(f"hash file: {path} matches the report")
+        console.saying(quiet)(f"hash file: {path} matches the report")
         return True
-    words.say(f"hash file: {path} does NOT match: the report was changed after it was hashed")
+    console.say(f"hash file: {path} does NOT match: the report was changed after it was hashed")
     return False
 
 
 def _tell(checked: tqdm[Checked], out: Path | None, overwrite: bool) -> Counter[Result]:
     """Run it to its end, counting; all rows go to the table, or what needs a look to standard output."""
-    from sidscan import verification
+    from sidscan import verify
 
     counts: Counter[Result] = Counter()
     with ExitStack() as stack:
-        keep = stack.enter_context(verification.table(out, overwrite)) if out else None
+        keep = stack.enter_context(verify.table(out, overwrite)) if out else None
         for one in checked:
             counts[one.result] += 1
             if keep:
                 keep(one)
-            elif one.result in verification.ALARMING:
+            elif one.result in verify.ALARMING:
                 checked.clear()  # the bar, from the line that is written next
                 _list(one)
     return counts

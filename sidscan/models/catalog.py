@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import ModelError, UnknownModel
+from sidscan.models.abstention import EVERY_PICTURE, Abstention
 
 Algorithm = Literal["sha256", "git-blob"]
 

@@ -19,9 +19,9 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import ModelError
-from sidscan.models.heads import HEADS, Head
+from sidscan.models.abstention import EVERY_PICTURE, Abstention
+from sidscan.models.families.rine import HEADS, Head
 
 FORMAT = "sidscan checkpoint 1"
 KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidscan.abstention import EVERY_PICTURE, Abstention
 from sidscan.errors import DigestMismatch, ModelError
+from sidscan.models.abstention import EVERY_PICTURE, Abstention
 from sidscan.models.catalog import CATALOG, MINI, CatalogEntry, ProbeShape
 from sidscan.models.store import Installed, Store, hash_file
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from sidscan.models.backbones.clip import ClipEncoder
     from sidscan.models.backbones.mini import MiniEncoder
-    from sidscan.models.heads import Head, RineHead
+    from sidscan.models.families.rine import Head, RineHead
 
-SIDE = 224  # pixels; every detector looks at crops of this side
+from sidscan.config import SIDE
+
 PREFERRED = "rine-4class"  # the best of the published heads on the paper's 20 sets
 
 
@@ -141,11 +142,11 @@ class Encoders:
         Raises:
             ModelNotInstalled, DigestMismatch, ModelError: as `Store.require` and `layouts.load`.
         """
-        from sidscan.models import layouts
+        from sidscan.models import state_dicts
 
         installed = self.store.require(name)
         if installed.sha256 not in self._loaded:
-            self._loaded[installed.sha256] = _clip(layouts.load(installed.entry, installed.path))
+            self._loaded[installed.sha256] = _clip(state_dicts.load(installed.entry, installed.path))
         return self._loaded[installed.sha256], installed
 
     def given(self) -> tuple[ClipEncoder, str]:
@@ -154,13 +155,13 @@ class Encoders:
         Raises:
             ModelError: there is none, or it is not the image encoder of a CLIP for 224 px.
         """
-        from sidscan.models import layouts
+        from sidscan.models import state_dicts
 
         if self.file is None:
             raise ModelError("no encoder was given", "Name its weights with --encoder FILE.")
         sha256 = hash_file(self.file, "sha256")["sha256"]
         if sha256 not in self._loaded:
-            self._loaded[sha256] = _clip(layouts.clip_visual(layouts.read_tensors(self.file)))
+            self._loaded[sha256] = _clip(state_dicts.clip_visual(state_dicts.read_tensors(self.file)))
         return self._loaded[sha256], sha256
 
     def trained_on(self, name: str, sha256: str) -> tuple[ClipEncoder, str]:
@@ -197,13 +198,13 @@ def _detector(name: str, encoders: Encoders) -> Detector:
 
 
 def _from_store(installed: Installed, encoders: Encoders) -> Detector:
-    from sidscan.models import layouts
+    from sidscan.models import state_dicts
 
     entry = installed.entry
     if entry.kind != "detector":
         detectors = ", ".join(name for name, known in CATALOG.items() if known.kind == "detector")
         raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {detectors}.")
-    tensors = layouts.load(entry, installed.path)
+    tensors = state_dicts.load(entry, installed.path)
     if entry.encoder is None:
         return Detector(_info(entry, installed), *mini(tensors), half=False)
     encoder, source = encoders.installed(entry.encoder)
@@ -255,7 +256,7 @@ def _own_encoder(path: Path, tensors: dict[str, Tensor]) -> tuple[MiniEncoder, R
 
 def _check_fit(path: Path, encoder: ClipEncoder, head: Head) -> None:
     """A head reads as many blocks, and as wide ones, as its encoder has."""
-    from sidscan.models.heads import LinearProbe
+    from sidscan.models.families.rine import LinearProbe
 
     if isinstance(head, LinearProbe):
         fits = head.in_features == encoder.embedding
@@ -290,7 +291,7 @@ def _clip(tensors: dict[str, Tensor]) -> ClipEncoder:
 def mini(tensors: dict[str, Tensor]) -> tuple[MiniEncoder, RineHead]:
     """The bundled detector's networks from its file's tensors (``encoder.*``, ``head.*``), ready to score."""
     from sidscan.models.backbones.mini import MiniEncoder
-    from sidscan.models.heads import RineHead
+    from sidscan.models.families.rine import RineHead
 
     head = RineHead.shaped_like(_part(tensors, "head."))
     head.load_state_dict(_part(tensors, "head."), strict=True)
@@ -300,7 +301,7 @@ def mini(tensors: dict[str, Tensor]) -> tuple[MiniEncoder, RineHead]:
 
 
 def _head(kind: str, tensors: dict[str, Tensor]) -> Head:
-    from sidscan.models.heads import HEADS
+    from sidscan.models.families.rine import HEADS
 
     head = HEADS[kind].shaped_like(tensors)
     head.load_state_dict(tensors, strict=True)

@@ -195,9 +195,9 @@ class Store:
                 "Copy or download it again.",
             )
         entry, verified_by = self._identify(path, hashes, name, sha256)
-        from sidscan.models import layouts
+        from sidscan.models import state_dicts
 
-        layouts.normalise(entry, layouts.read_tensors(path))
+        state_dicts.normalise(entry, state_dicts.read_tensors(path))
         with self._writing(entry.name) as folder:
             # The prefix keeps a file of any name apart from others, and from the published one.
             own = f"{hashes['sha256'][:12]}-{path.name}"
@@ -230,9 +230,9 @@ class Store:
             return entry, _published(entry)
         if wanted is not None and sha256 is not None:
             return wanted, BY_USER
-        from sidscan.models import layouts
+        from sidscan.models import state_dicts
 
-        shape = layouts.describe(layouts.read_tensors(path))
+        shape = state_dicts.describe(state_dicts.read_tensors(path))
         like = [e.name for e in self.catalog.values() if e.shape is not None and e.shape == shape]
         looks = (
             f"it has the layout of {' or '.join(like)}"

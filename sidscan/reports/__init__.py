@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sidscan.errors import UsageError
 from sidscan.records import Record
-from sidscan.reports import places
+from sidscan.reports import output_files
 from sidscan.reports.base import STDOUT, Report
-from sidscan.reports.table import CsvReport
-from sidscan.reports.tree import JsonlReport, JsonReport
+from sidscan.reports.csv import CsvReport
+from sidscan.reports.json import JsonlReport, JsonReport
 
 FORMATS: dict[str, type[Report]] = {"csv": CsvReport, "json": JsonReport, "jsonl": JsonlReport}
 
@@ -24,7 +24,7 @@ def report(out: str, stdout_format: str = "csv", hashed: bool = False) -> Report
         OutputError: ``out`` is a device or pipe.
     """
     if out != STDOUT:
-        places.check_no_device(Path(out))
+        output_files.check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)

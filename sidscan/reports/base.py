@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.files import open_file, real, remove_leftovers, replacing, sha256_of
 from sidscan.records import Record
-from sidscan.reports import hashes, places
-from sidscan.reports.reading import kind_of
-from sidscan.terminal import SafeStream
+from sidscan.reports import output_files, sha256sums
+from sidscan.reports.reader import kind_of
+from sidscan.util.files import open_file, real, remove_leftovers, replacing, sha256_of
+from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
 
@@ -41,7 +41,7 @@ class Report(ABC):
         if self.out == STDOUT:
             return ()
         path = Path(self.out)
-        return (path, hashes.hash_file(path), places.lock_file(path))
+        return (path, sha256sums.hash_file(path), output_files.lock_file(path))
 
     def altered(self) -> bool:
         """Whether a report is there already and is not what the hash file beside it states."""
@@ -50,7 +50,7 @@ class Report(ABC):
             return False
         try:
             with open_file(path) as file:
-                return sha256_of(file) != hashes.read(hashes.hash_file(path), path.name)
+                return sha256_of(file) != sha256sums.read(sha256sums.hash_file(path), path.name)
         except (OSError, UsageError):
             return False
 
@@ -59,7 +59,7 @@ class Report(ABC):
         if self.out == STDOUT:
             return "standard output"
         path = Path(self.out)
-        return f"{path}, its sha256 in {hashes.hash_file(path)}" if _has_hash_file(path) else str(path)
+        return f"{path}, its sha256 in {sha256sums.hash_file(path)}" if _has_hash_file(path) else str(path)
 
     @contextmanager
     def reserved(self, overwrite: bool = False) -> Iterator[None]:
@@ -75,11 +75,14 @@ class Report(ABC):
             yield
             return
         path = Path(self.out)
-        places.check(path, lambda head: kind_of(head) is not None, overwrite)
+        output_files.check(path, lambda head: kind_of(head) is not None, overwrite)
         if self.hashed:
-            places.check(hashes.hash_file(path), hashes.is_one_line, overwrite)
-        with places.reserved(path):
-            for place in (path, hashes.hash_file(path)):  # of a scan that was killed; nobody else writes here
+            output_files.check(sha256sums.hash_file(path), sha256sums.is_one_line, overwrite)
+        with output_files.reserved(path):
+            for place in (
+                path,
+                sha256sums.hash_file(path),
+            ):  # of a scan that was killed; nobody else writes here
                 remove_leftovers(real(place))
             yield
 
@@ -96,8 +99,8 @@ class Report(ABC):
         try:
             sha256 = self._replace(real(path), record)
             if self.hashed or _has_hash_file(path):
-                place = hashes.hash_file(path)
-                hashes.write(path, sha256)
+                place = sha256sums.hash_file(path)
+                sha256sums.write(path, sha256)
         except OSError as error:
             raise OutputError(
                 f"can't write {place}: {error.strerror}",
@@ -131,8 +134,8 @@ class Report(ABC):
 
 def _has_hash_file(path: Path) -> bool:
     try:
-        with open_file(hashes.hash_file(path)) as file:
-            return hashes.is_one_line(file.read(places.HEAD))
+        with open_file(sha256sums.hash_file(path)) as file:
+            return sha256sums.is_one_line(file.read(output_files.HEAD))
     except OSError:
         return False
 

@@ -12,7 +12,7 @@ from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
-from sidscan.models.graphs import graph_path, is_graph
+from sidscan.models.onnx_graph import graph_path, is_graph
 from sidscan.records import View, Views
 
 if TYPE_CHECKING:

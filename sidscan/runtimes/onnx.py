@@ -12,12 +12,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from sidscan.config import Device, Precision
+from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
-from sidscan.models.detectors import SIDE, DetectorInfo
-from sidscan.models.graphs import INPUT, KEY, GraphInfo, check_seal
+from sidscan.models.detectors import DetectorInfo
+from sidscan.models.onnx_graph import INPUT, KEY, GraphInfo, check_seal
 from sidscan.records import View, Views
-from sidscan.runtimes import RuntimeInfo, cores, passes, providers
+from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, passes
 
 
 class OnnxRuntime:
@@ -44,11 +44,11 @@ class OnnxRuntime:
     ) -> None:
         self.sha256 = check_seal(path)
         _check_name(path)
-        used = providers.choose(device)
+        used = onnx_providers.choose(device)
         if precision == "bf16":
             raise RuntimeUnavailable("exported graphs are fp32 or fp16", "Leave --precision out.")
         half = used == "tensorrt" and _computes_in_half(path, self.sha256)
-        session = providers.start(path, used, self.sha256, half)
+        session = onnx_providers.start(path, used, self.sha256, half)
         self.graph = _info(path, session)
         if precision not in ("auto", self.graph.precision):
             raise RuntimeUnavailable(
@@ -60,18 +60,18 @@ class OnnxRuntime:
         self.detectors = tuple(found[name] for name in self._outputs)
         self.info = RuntimeInfo(
             f"onnxruntime {ort.__version__}, graph {self.sha256[:16]}",
-            providers.described(session, path, used),
+            onnx_providers.described(session, path, used),
             f"{self.graph.computes} (or more of it, as TensorRT sees fit)" if half else self.graph.computes,
             graph=self.sha256,
         )
-        self.batch, self.at_once, self.devices = cores.BATCH, cores.AT_ONCE, 1
-        self._cores: cores.Cores | None = None
+        self.batch, self.at_once, self.devices = cpu.BATCH, cpu.AT_ONCE, 1
+        self._cores: cpu.Cores | None = None
         if used == "cpu":
             self._session = session
-            self._cores = cores.Cores()
+            self._cores = cpu.Cores()
         else:
-            self.batch = providers.FIXED_BATCH
-            self._fixed = providers.fixed(path, used, self.sha256, self._outputs, session, half)
+            self.batch = onnx_providers.FIXED_BATCH
+            self._fixed = onnx_providers.fixed(path, used, self.sha256, self._outputs, session, half)
             self._turn = threading.Lock()  # its input and outputs have one place each
 
     def logits(self, views: Views) -> NDArray[np.float32]:
@@ -80,8 +80,8 @@ class OnnxRuntime:
         if self._cores is not None:
             found = self._cores.spread(lambda part: self._run(_pixels(views, part)), needed)
         else:
-            parts = range(0, len(needed), providers.FIXED_BATCH)
-            crops = [_pixels(views, needed[start : start + providers.FIXED_BATCH]) for start in parts]
+            parts = range(0, len(needed), onnx_providers.FIXED_BATCH)
+            crops = [_pixels(views, needed[start : start + onnx_providers.FIXED_BATCH]) for start in parts]
             with self._turn:
                 found = np.concatenate([self._fixed.logits(some) for some in crops])
         return found[places]
@@ -111,7 +111,7 @@ def _check_name(path: Path) -> None:
 
 def _computes_in_half(path: Path, sha256: str) -> bool:
     """What only the file itself tells, before TensorRT builds an engine of it."""
-    return _info(path, providers.start(path, "cpu", sha256)).computes == "fp16"
+    return _info(path, onnx_providers.start(path, "cpu", sha256)).computes == "fp16"
 
 
 def _info(path: Path, session: Any) -> GraphInfo:

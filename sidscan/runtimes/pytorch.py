@@ -14,8 +14,8 @@ from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.records import View, Views
-from sidscan.runtimes import RuntimeInfo, cores, networks, trial
-from sidscan.runtimes.lanes import BATCH, Lanes
+from sidscan.runtimes import RuntimeInfo, cpu, forward, precision_check
+from sidscan.runtimes.cuda import BATCH, Lanes
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -50,19 +50,19 @@ class PyTorchRuntime:
             detector.encoder.to(self._device, DTYPES[used[detector.info.name]])
             detector.head.to(self._device)  # heads stay in float32, as published
         choice = ""
-        if precision == "auto" and self._device.type == "cpu" and trial.has_fast_bf16():
+        if precision == "auto" and self._device.type == "cpu" and precision_check.has_fast_bf16():
             detectors, chosen, choice = _tried_in_bf16(detectors)
             used |= chosen
         self.info = RuntimeInfo(
             f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
         )
-        self._groups = networks.groups(detectors)
-        self._cores: cores.Cores | None = None
+        self._groups = forward.groups(detectors)
+        self._cores: cpu.Cores | None = None
         self._lanes: Lanes | None = None
         if self._device.type == "cpu":
             torch.set_num_threads(1)
-            self._cores = cores.Cores()
-            self.batch, self.at_once, self.devices = batch or cores.BATCH, cores.AT_ONCE, 1
+            self._cores = cpu.Cores()
+            self.batch, self.at_once, self.devices = batch or cpu.BATCH, cpu.AT_ONCE, 1
         else:
             devices = alike(self._device)
             self._lanes = Lanes(detectors, devices, batch or BATCH)
@@ -75,7 +75,7 @@ class PyTorchRuntime:
             return self._lanes.logits(views)
         assert self._cores is not None
         spread, crops = self._cores.spread, torch.from_numpy(views.crops)
-        return networks.gathered(
+        return forward.gathered(
             self._groups,
             views.order,
             lambda detectors, needed: spread(lambda part: _on_cpu(detectors, crops, part), needed),
@@ -87,8 +87,8 @@ class PyTorchRuntime:
             self._cores.abandon()
 
 
-def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[View]) -> networks.Logits:
-    result: networks.Logits = networks.score(detectors, crops, views).numpy()
+def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[View]) -> forward.Logits:
+    result: forward.Logits = forward.score(detectors, crops, views).numpy()
     return result
 
 
@@ -96,7 +96,7 @@ def _tried_in_bf16(
     detectors: Sequence[Detector],
 ) -> tuple[Sequence[Detector], dict[str, str], str]:
     """Detectors on the CPU with encoders in bfloat16 where scores stay: these, what changed, and in words."""
-    views = Views.plain(trial.natural_crops(trial.CROPS))
+    views = Views.plain(precision_check.natural_crops(precision_check.CROPS))
     crops = torch.from_numpy(views.crops)
     copies = {
         id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.half
@@ -105,10 +105,10 @@ def _tried_in_bf16(
         return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.half else d for d in detectors]
     logits = [_on_cpu(some, crops, views.order) for some in (detectors, halved)]
-    difference = trial.largest_score_difference(*logits)
-    found = f"scores of {trial.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
-    if difference > trial.BOUND:
-        return detectors, {}, f"fp32: in bf16 {found}, more than {trial.BOUND}"
+    difference = precision_check.largest_score_difference(*logits)
+    found = f"scores of {precision_check.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
+    if difference > precision_check.BOUND:
+        return detectors, {}, f"fp32: in bf16 {found}, more than {precision_check.BOUND}"
     return halved, {d.info.name: "bf16" for d in detectors if d.half}, f"bf16: {found}"
 
 

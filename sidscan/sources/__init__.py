@@ -9,8 +9,8 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, paths
-from sidscan.sources.own import WRITTEN, OwnFiles
-from sidscan.urls import public
+from sidscan.sources.output_filter import WRITTEN, OwnFiles
+from sidscan.util.urls import public
 
 
 def open_sources(config: ScanConfig) -> Iterator[Item]:

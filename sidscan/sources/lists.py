@@ -14,7 +14,7 @@ from typing import cast
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources.paths import SIGNATURE_BYTES, has_signature
-from sidscan.urls import public
+from sidscan.util.urls import public
 
 _LONGEST_NAME = 1 << 16  # bytes
 

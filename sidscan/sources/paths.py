@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from sidscan.files import open_file
 from sidscan.records import Item
-from sidscan.sources.own import SAVED, OwnFiles
+from sidscan.sources.output_filter import SAVED, OwnFiles
+from sidscan.util.files import open_file
 
 # Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
 _SUFFIXES = (

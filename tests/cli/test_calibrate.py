@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from networks import random_clip
-from pictures import folder
 from safetensors.torch import save_file
+from sample_images import folder
+from tiny_networks import random_clip
 
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.heads import LinearProbe
+from sidscan.models.families.rine import LinearProbe
 from sidscan.models.store import default_root
 
 Run = Callable[..., Any]

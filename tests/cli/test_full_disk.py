@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from pictures import encoded, photo
+from sample_images import encoded, photo
 
 PICTURES = 120
 _MOUNT = 'mount -t tmpfs -o size=1m none "$DISK" && '

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pictures import folder
+from sample_images import folder
 
 from sidscan.reports import report, reserved
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import encoded, exif_block, folder, photo
+from sample_images import encoded, exif_block, folder, photo
 
 import sidscan as sidscan_package
 from sidscan import ScanConfig, Status, scan

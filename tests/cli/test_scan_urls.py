@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import encoded, folder, photo
+from sample_images import encoded, folder, photo
 from servers import Server, answer, redirect
 
 from sidscan import ScanConfig, scan
 from sidscan.errors import UsageError
-from sidscan.readers import read
+from sidscan.isolation.reader import read
 from sidscan.records import Failure, Item, Kind
-from sidscan.urls import public
+from sidscan.util.urls import public
 
 Run = Callable[..., Any]
 PICTURE = encoded(photo(256, 256), "JPEG", quality=90)
@@ -224,8 +224,8 @@ def test_an_abandoned_scan_lets_go_of_its_connections(server: Server) -> None:
 
 def test_files_are_scanned_without_an_http_client(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom sidscan import ScanConfig\nfrom sidscan.readers import read\n"
-        "from sidscan.readers.fetch import Fetcher\nfrom sidscan.records import Item, Sample\n"
+        "import sys\nfrom sidscan import ScanConfig\nfrom sidscan.isolation.reader import read\n"
+        "from sidscan.fetch.client import Fetcher\nfrom sidscan.records import Item, Sample\n"
         f"config = ScanConfig(inputs=('x',))\nitem = Item({str(folder(tmp_path) / 'photo-0.jpg')!r})\n"
         "assert isinstance(read(item, config, Fetcher(config)), Sample)\n"
         "assert not {'httpx', 'httpcore', 'ssl'} & set(sys.modules), 'loaded'\n"

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from findings import FACTS, FAILED, SCORED, journal_of
-from pictures import folder
+from sample_images import folder
+from sample_results import FACTS, FAILED, SCORED, journal_of
 
 from sidscan.records import Finding, Kind, Response
 from sidscan.reports import FORMATS, report, write
-from sidscan.verification import Result, opened
+from sidscan.verify import Result, opened
 
 Run = Callable[..., Any]
 

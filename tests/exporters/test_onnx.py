@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from graphs import Made
-from pictures import folder
+from sample_graphs import Made
+from sample_images import folder
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
 from sidscan.exporters import parity
-from sidscan.models.graphs import SEAL_BYTES, check_seal, graph_path, seal
+from sidscan.models.onnx_graph import SEAL_BYTES, check_seal, graph_path, seal
 from sidscan.records import Views
 from sidscan.runtimes.onnx import OnnxRuntime
-from sidscan.runtimes.trial import natural_crops
+from sidscan.runtimes.precision_check import natural_crops
 
 Run = Callable[..., Any]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "score_with_onnxruntime.py"
@@ -432,7 +432,7 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
     import onnx
 
     from sidscan.models import detectors
-    from sidscan.models.graphs import GraphInfo
+    from sidscan.models.onnx_graph import GraphInfo
 
     model = onnx.load(graph)
     info = GraphInfo.from_json(model.metadata_props[0].value)

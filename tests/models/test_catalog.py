@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidscan.abstention import Abstention
 from sidscan.errors import ModelError, UnknownModel
+from sidscan.models.abstention import Abstention
 from sidscan.models.catalog import (
     CATALOG,
     Bundled,
@@ -74,7 +74,7 @@ def test_head_shapes_have_the_published_number_of_parameters(name: str, paramete
 
 
 def test_parameters_are_counted_as_the_module_has_them() -> None:
-    from sidscan.models.heads import RineHead
+    from sidscan.models.families.rine import RineHead
 
     shape = HeadShape(blocks=3, width=16, projected=8, layers=3)
     assert head_parameters(shape) == sum(p.numel() for p in RineHead(3, 16, 8, 3).parameters())

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from networks import random_clip, random_head
-from pictures import folder
 from safetensors.torch import save, save_file
+from sample_images import folder
+from tiny_networks import random_clip, random_head
 
 from sidscan.errors import ModelError
 from sidscan.models import checkpoints, detectors
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.heads import FpnHead, Head, LinearProbe
+from sidscan.models.families.rine import FpnHead, Head, LinearProbe
 from sidscan.models.store import Store
 
 Run = Callable[..., Any]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from networks import random_clip, random_head
-from pictures import folder
 from PIL import Image
 from safetensors.torch import save_file
+from sample_images import folder
+from tiny_networks import random_clip, random_head
 from torchvision import transforms
 
 from sidscan.models import detectors
@@ -22,7 +22,7 @@ from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
 from sidscan.models.store import Store
-from sidscan.runtimes import trial
+from sidscan.runtimes import precision_check
 
 ENCODER = EncoderShape(layers=2, width=64, patch=56, tokens=17, embedding=8)
 HEADS = {
@@ -223,8 +223,8 @@ def test_a_cpu_computes_in_bf16_where_a_trial_shows_that_scores_stay(
     precision: str,
     said: str,
 ) -> None:
-    monkeypatch.setattr(trial, "has_fast_bf16", lambda: True)
-    monkeypatch.setattr(trial, "BOUND", bound)
+    monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(precision_check, "BOUND", bound)
     images, asked = (
         folder(tmp_path / "images"),
         ("--model", "rine-2class", "--model", "mini", "--device", "cpu"),
@@ -247,16 +247,16 @@ def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytes
     monkeypatch.undo()
     for flags, fast in (("fpu avx512f", False), ("fpu avx512_bf16 sse", True), ("amx_bf16", True)):
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-        monkeypatch.setattr(trial, "_CPU_FACTS", tmp_path / "cpuinfo")
-        trial.has_fast_bf16.cache_clear()
-        assert trial.has_fast_bf16() is fast
-    monkeypatch.setattr(trial, "_CPU_FACTS", tmp_path / "none")
-    trial.has_fast_bf16.cache_clear()
-    assert not trial.has_fast_bf16()
-    trial.has_fast_bf16.cache_clear()
+        monkeypatch.setattr(precision_check, "_CPU_FACTS", tmp_path / "cpuinfo")
+        precision_check.has_fast_bf16.cache_clear()
+        assert precision_check.has_fast_bf16() is fast
+    monkeypatch.setattr(precision_check, "_CPU_FACTS", tmp_path / "none")
+    precision_check.has_fast_bf16.cache_clear()
+    assert not precision_check.has_fast_bf16()
+    precision_check.has_fast_bf16.cache_clear()
 
 
 def test_a_score_that_is_no_number_is_as_far_as_can_be() -> None:
     one, other = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
-    assert trial.largest_score_difference(one, one) == 0
-    assert trial.largest_score_difference(one, other) == np.inf
+    assert precision_check.largest_score_difference(one, one) == 0
+    assert precision_check.largest_score_difference(one, other) == np.inf

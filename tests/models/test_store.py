@@ -23,9 +23,9 @@ from filelock import FileLock
 from safetensors.torch import save, save_file
 
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed
-from sidscan.models import layouts
+from sidscan.models import state_dicts
 from sidscan.models.catalog import Bundled, CatalogEntry, EncoderShape, HeadShape, Metrics, Pin, Published
-from sidscan.models.heads import RineHead
+from sidscan.models.families.rine import RineHead
 from sidscan.models.store import BY_USER, Store, default_root
 
 HEAD = HeadShape(blocks=2, width=16, projected=8, layers=1)
@@ -266,7 +266,7 @@ def test_good_pull(world: World) -> None:
     assert world.target.read_bytes() == world.head
     assert not world.part.exists()
     installed = Store().require("head")
-    head = layouts.load(installed.entry, installed.path)
+    head = state_dicts.load(installed.entry, installed.path)
     assert RineHead.shaped_like(head).layers == HEAD.layers
 
 
@@ -514,7 +514,7 @@ def test_air_gapped(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "gapped" / "head" / "head.pth").read_bytes() == world.head
     encoder = Store().require("encoder")
     assert encoder.verified_by == "published sha256"
-    assert layouts.clip_shape(layouts.load(encoder.entry, encoder.path)) == ENCODER
+    assert state_dicts.clip_shape(state_dicts.load(encoder.entry, encoder.path)) == ENCODER
 
 
 def test_import_recognises_a_published_file_under_any_name(world: World, tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from findings import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows
+from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Exif
 from sidscan.reports import report, reserved, write
-from sidscan.reports.cells import restored
+from sidscan.reports.csv_escape import restored
 
 
 def test_csv_is_one_row_per_input(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import random_clip, random_head
+from tiny_networks import random_clip, random_head
 
 from sidscan.models.backbones import Reading
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Detector, DetectorInfo
 from sidscan.records import View, Views
-from sidscan.runtimes import cores, passes
-from sidscan.runtimes.lanes import Lanes
+from sidscan.runtimes import cpu, passes
+from sidscan.runtimes.cuda import Lanes
+from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import PyTorchRuntime, alike
-from sidscan.runtimes.trial import natural_crops
 
 CPU = torch.device("cpu")
 ORDER: tuple[View, ...] = ((0, False), (0, True), (1, False), (0, False), (1, True), (2, True), (2, True))
@@ -107,13 +107,13 @@ def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None
 )
 def test_parts_keep_all_cores_busy_to_the_end(views: int, count: int, sizes: list[int]) -> None:
     order: Sequence[View] = [(index, False) for index in range(views)]
-    parts = cores._parts(order, count)
+    parts = cpu._parts(order, count)
     assert [len(part) for part in parts] == sizes
     assert [view for part in parts for view in part] == order
 
 
 def test_what_waits_for_a_core_can_be_given_up() -> None:
-    spread, go, began = cores.Cores(), threading.Event(), threading.Event()
+    spread, go, began = cpu.Cores(), threading.Event(), threading.Event()
     done: list[int] = []
 
     def compute(part: Sequence[View]) -> Any:

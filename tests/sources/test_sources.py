@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pictures import encoded, folder, photo
+from sample_images import encoded, folder, photo
 
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
-from sidscan.sources.own import SAVED, WRITTEN
+from sidscan.sources.output_filter import SAVED, WRITTEN
 from sidscan.sources.paths import NOT_A_PICTURE, has_signature
 
 

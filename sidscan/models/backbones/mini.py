@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sidscan.models.backbones import Reading
-from sidscan.models.backbones.patterns import (
+from sidscan.models.backbones.mini_patterns import (
     COLOURS,
     NEAR,
     TEXTURES,
@@ -153,7 +153,7 @@ class MiniEncoder(nn.Module):
     statistics. A crop's features do not depend on its neighbours in the batch. Sides of 40 px and more.
 
     Args:
-        width: d, linear readings of every depth (one per school of synthesis, see sidscan.training.mini).
+        width: d, linear readings of every depth (one per school of synthesis, see training/mini/train.py).
     """
 
     mirror_invariant = True

@@ -1,0 +1,1 @@
+"""`sidscan calibrate`: a scan of known camera images, and what follows from its logits."""

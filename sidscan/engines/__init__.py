@@ -1,1 +1,0 @@
-"""How work is spread over workers; nothing about what the work is."""

@@ -1,0 +1,344 @@
+"""URL -> bytes. The only place where a scan touches the network, and only for inputs that are URLs.
+
+docs/urls.md says what is promised. `addresses` says where a connection may go, `wire` makes it, `bodies`
+reads what comes, `turns` keeps the pace, `fetch_errors` lists the ways it can fail.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sidscan._version import __version__
+from sidscan.config import ScanConfig
+from sidscan.fetch import body, robots
+from sidscan.fetch.errors import (
+    AddressRefused,
+    BadAnswer,
+    FetchError,
+    HttpStatus,
+    Incomplete,
+    NotSaved,
+    RobotsRefused,
+    TimedOut,
+    TooLarge,
+    TooManyRedirects,
+    UnknownHost,
+    Unreachable,
+    Untrusted,
+    UrlRefused,
+)
+from sidscan.fetch.rate_limit import Turns
+from sidscan.records import Response
+from sidscan.util.urls import public
+
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
+
+    from sidscan.fetch.transport import Patience, Resolve, Transport
+
+__all__ = [
+    "AddressRefused",
+    "BadAnswer",
+    "FetchError",
+    "Fetched",
+    "Fetcher",
+    "HttpStatus",
+    "Incomplete",
+    "NotSaved",
+    "RobotsRefused",
+    "TimedOut",
+    "TooLarge",
+    "TooManyRedirects",
+    "UnknownHost",
+    "Unreachable",
+    "Untrusted",
+    "UrlRefused",
+]
+
+HEADERS = (
+    *("content-type", "content-length", "content-encoding", "last-modified", "etag", "date", "server"),
+    *("x-robots-tag", "retry-after"),
+)
+"""Headers of an answer that stand in its row."""
+
+_REQUEST_HEADERS = {
+    "User-Agent": f"sidscan/{__version__}",
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",  # the bytes that were published, not some server's packing of them
+    "Connection": "close",
+}
+_REDIRECTS = 10
+_REDIRECTING = (301, 302, 303, 307, 308)
+_TRANSIENT = (429, 502, 503, 504)
+_BACKOFF = 0.5  # seconds before the first retry, doubled for each further one, give or take a half
+_URL_CHARACTERS = 8000  # RFC 9110, section 4.1, asks servers for as many
+_CREDENTIALS = "the URL holds a user name or password; none is ever sent, so take it out"
+_HEADER_CHARACTERS = 1000  # of a header, in a row
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The bytes behind a URL, as published, and how they came."""
+
+    data: bytes
+    response: Response
+
+
+@dataclass
+class _Trail:
+    """What is known so far of a fetch, failed or not."""
+
+    final_url: str = ""
+    redirects: list[str] = field(default_factory=list)
+    http_status: int | None = None
+    address: str | None = None
+    fetched_at: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def asking(self, url: httpx.URL) -> None:
+        """The next request; what was known of the one before is its redirect alone."""
+        self.final_url = str(url)
+        self.http_status, self.address, self.headers = None, None, {}
+        self.fetched_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    def connected(self, address: str) -> None:
+        """Where to."""
+        self.address = address
+
+    def answered(self, response: httpx.Response) -> None:
+        """With what head."""
+        self.http_status = response.status_code
+        known = response.headers
+        self.headers = {name: known[name][:_HEADER_CHARACTERS] for name in HEADERS if name in known}
+
+    def response(self) -> Response | None:
+        """As a record; None where nothing was asked for."""
+        if not self.final_url:
+            return None
+        return Response(
+            final_url=self.final_url,
+            redirects=tuple(self.redirects),
+            http_status=self.http_status,
+            address=self.address,
+            fetched_at=self.fetched_at,
+            headers=dict(self.headers),
+        )
+
+
+class Fetcher:
+    """Fetches URLs, from as many threads as ask; one per scan, since it keeps the pace per host.
+
+    Args:
+        resolve: host and port -> IP addresses; None is the system's name service.
+        dial: what connects to addresses; None is the system's sockets.
+    """
+
+    def __init__(
+        self,
+        config: ScanConfig,
+        resolve: Resolve | None = None,
+        dial: httpcore.NetworkBackend | None = None,
+    ) -> None:
+        self._config, self._resolve, self._dial = config, resolve, dial
+        self._turns = Turns(config.per_host, config.rate)
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+
+    def get(self, url: str) -> Fetched:
+        """The bytes behind an http(s) URL.
+
+        Raises:
+            FetchError: there are none; its ``response`` holds what is known.
+        """
+        trail = _Trail()
+        try:
+            return self._persist(_parsed(url), trail)
+        except FetchError as error:
+            error.response = trail.response()
+            raise
+
+    def close(self) -> None:
+        """Ends whatever is being fetched or waited for, in whatever thread."""
+        self._turns.close()
+        with self._lock:
+            if self._transport:
+                self._transport.close()
+
+    def _persist(self, url: httpx.URL, trail: _Trail) -> Fetched:
+        """Tries, and tries again where that may help and time is left."""
+        from sidscan.fetch.transport import Patience  # here: it loads the HTTP client
+
+        patience = Patience(self._config.timeout, self._config.total_timeout)
+        for attempt in range(self._config.retries + 1):
+            trail.redirects.clear()
+            try:
+                data = self._follow(url, patience, trail)
+            except FetchError as error:
+                if attempt == self._config.retries or not self._make_up(error, attempt, patience, trail):
+                    raise
+            else:
+                response = trail.response()
+                assert response
+                return Fetched(data, response)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _make_up(self, error: FetchError, attempt: int, patience: Patience, trail: _Trail) -> bool:
+        """Waits as long as is due before another attempt; False if there shall be none."""
+        if isinstance(error, HttpStatus):
+            if error.code not in _TRANSIENT:
+                return False
+            if error.retry_after is not None:
+                if error.retry_after > self._config.retry_after:
+                    return False
+                # Everybody who wants something of this host waits, and for nobody it counts.
+                self._turns.hold(_host(trail.final_url), error.retry_after)
+                return True
+        elif not error.again:
+            return False
+        pause = _BACKOFF * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  (no secret hangs on it)
+        if pause >= patience.left():
+            return False
+        self._turns.pause(pause)
+        return True
+
+    def _follow(self, url: httpx.URL, patience: Patience, trail: _Trail) -> bytes:
+        """The body at the end of a chain of redirects, each of which is checked as the first URL is."""
+        for _ in range(_REDIRECTS + 1):
+            with self._turns.turn(url.host) as waited:
+                patience.extend(waited)
+                answer = self._ask(url, patience, trail)
+            if isinstance(answer, bytes):
+                return answer
+            trail.redirects.append(str(url))
+            url = answer
+        raise TooManyRedirects(f"more than {_REDIRECTS} redirects")
+
+    def _ask(self, url: httpx.URL, patience: Patience, trail: _Trail) -> bytes | httpx.URL:
+        """One request: its body, or where it points."""
+        import httpx
+
+        request = httpx.Request("GET", url, headers=_REQUEST_HEADERS)
+        trail.asking(url)
+        with (
+            _translated(),
+            self._opened().send(request, patience, trail.connected) as response,
+        ):
+            trail.answered(response)
+            if response.status_code in _REDIRECTING and "location" in response.headers:
+                return _target(url, response.headers["location"])
+            if response.status_code != HTTPStatus.OK:
+                raise self._refused(response)
+            self._check_robots(response)
+            return body.read(response, *self._config.largest_download())
+
+    def _opened(self) -> Transport:
+        from sidscan.fetch.transport import Transport
+
+        with self._lock:
+            if not self._transport:
+                self._transport = Transport(self._config, self._resolve, self._dial)
+            return self._transport
+
+    def _refused(self, response: httpx.Response) -> HttpStatus:
+        """The error of a status other than 200; 206 and 203 too: they are not the original's bytes."""
+        code = response.status_code
+        wait = _seconds(response.headers.get("retry-after", "")) if code in _TRANSIENT else None
+        phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else ""
+        message = f"HTTP {code} {phrase}".strip()
+        if wait is not None and wait > self._config.retry_after:
+            message += f"; the server asks to wait {wait:.0f} s, run the same command again then"
+        return HttpStatus(message, code, wait)
+
+    def _check_robots(self, response: httpx.Response) -> None:
+        if not self._config.respect_robots:
+            return
+        if rule := robots.refusing_rule(response.headers.get_list("x-robots-tag")):
+            raise RobotsRefused(f"X-Robots-Tag says {rule}, and --respect-robots was given")
+
+
+def _parsed(url: str) -> httpx.URL:
+    """The URL as it is asked for: without a fragment, non-ASCII characters escaped.
+
+    Raises:
+        UrlRefused: it is not one that is fetched. Messages repeat no part that might be a password.
+    """
+    import httpx
+
+    if any(character < " " or character == "\x7f" for character in url):
+        raise UrlRefused("the URL holds a line break or another control character")
+    if public(url) != url:
+        raise UrlRefused(_CREDENTIALS)
+    try:
+        parsed = httpx.URL(url).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError):  # ValueError: bytes that are not UTF-8
+        raise UrlRefused("the URL is malformed") from None
+    if parsed.scheme not in ("http", "https"):
+        raise UrlRefused(f"{parsed.scheme[:20] or 'no'} URL: only http and https are fetched")
+    if parsed.userinfo:
+        raise UrlRefused(_CREDENTIALS)
+    if not parsed.host or parsed.port == 0 or (parsed.port or 0) >= 1 << 16:
+        raise UrlRefused("the URL is malformed")
+    if len(str(parsed)) > _URL_CHARACTERS:
+        raise UrlRefused(f"the URL is longer than {_URL_CHARACTERS} characters")
+    return parsed
+
+
+def _target(url: httpx.URL, location: str) -> httpx.URL:
+    """Where a redirect points (RFC 9110, section 10.2.2)."""
+    import httpx
+
+    try:
+        if public(location) != location:  # before joining, which puts the parts together anew
+            raise UrlRefused(_CREDENTIALS)
+        return _parsed(str(url.join(location)))
+    except (httpx.InvalidURL, ValueError):
+        raise UrlRefused("redirected, but the Location is malformed") from None
+    except UrlRefused as error:
+        raise UrlRefused(f"redirected, but {error}") from None
+
+
+def _host(url: str) -> str:
+    import httpx
+
+    return httpx.URL(url).host
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Seconds that a Retry-After asks to wait (RFC 9110, section 10.2.3); None for none or nonsense."""
+    if re.fullmatch(r"\d{1,9}", retry_after.strip(), re.ASCII):
+        return float(retry_after)
+    try:
+        when = parsedate_to_datetime(retry_after)
+    except (TypeError, ValueError):
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The HTTP client's errors as ours."""
+    import httpcore
+
+    try:
+        yield
+    except httpcore.NetworkError as error:
+        raise Unreachable(f"no connection, or it broke: {_said(error)}") from error
+    except httpcore.ProxyError as error:
+        raise Unreachable(f"the proxy refused: {_said(error)}") from error
+    except httpcore.ProtocolError as error:
+        raise BadAnswer(f"the answer breaks HTTP: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,366 @@
+"""Connections that go only where they may, and end in time whatever the server does.
+
+Loaded with the first URL: a scan of files needs no HTTP client. It is httpx, but for `httpx.Client`, whose
+place a connection pool of httpcore (httpx's own engine) takes: only that lets one say how to connect. So
+there are no cookies, no .netrc, no redirects, and no proxies but those asked for, by construction.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import queue
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
+
+import httpcore
+import httpx
+
+from sidscan.config import ScanConfig
+from sidscan.fetch import address_policy
+from sidscan.fetch.errors import FetchError, TimedOut, UnknownHost, Unreachable, Untrusted, UrlRefused
+
+Resolve = Callable[[str, int], list[str]]
+"""Host and port -> its IP addresses, best first. Raises OSError where there are none."""
+
+Connected = Callable[["Stream", str], None]
+"""Takes a new connection, and the address that it goes to."""
+
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_CANDIDATES = 4  # addresses of a host that are tried
+
+
+class Patience:
+    """How long a URL may take: ``stall`` seconds for any one wait, ``total`` for all of them."""
+
+    def __init__(self, stall: float, total: float) -> None:
+        self._stall, self._total = stall, total
+        self._end = time.monotonic() + total
+
+    def left(self) -> float:
+        """Seconds until the end; negative after it."""
+        return self._end - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Time that the server is not to blame for."""
+        self._end += seconds
+
+    @contextmanager
+    def wait(self, share: int = 1) -> Iterator[float]:
+        """The seconds that one wait may take; ``share`` divides them among so many waits to come.
+
+        Raises:
+            TimedOut: it took longer, or nothing is left.
+        """
+        left = self.left()
+        if left <= 0:
+            raise self.ran_out()
+        try:
+            yield min(self._stall, left) / share
+        except httpcore.TimeoutException as error:
+            raise self.ran_out() from error
+
+    def ran_out(self) -> TimedOut:
+        """Which of the limits it was."""
+        if self.left() <= 0:
+            return TimedOut(f"not complete after {self._total:g} s; --total-timeout allows longer")
+        return TimedOut(f"no answer for {self._stall:g} s; --timeout allows longer")
+
+
+class Stream(httpcore.NetworkStream):
+    """A connection all of whose waits are bounded; the timeouts it is called with do not count."""
+
+    def __init__(self, inner: httpcore.NetworkStream, patience: Patience) -> None:
+        self._inner, self._patience = inner, patience
+        self._silent = True
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        """What came, at most ``max_bytes``."""
+        with self._patience.wait() as seconds:
+            data = self._inner.read(max_bytes, seconds)
+        if self._silent and not data:
+            raise httpcore.ReadError("the server hung up without an answer")
+        self._silent = False
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Sends a request: it is short, so that it fits the socket's own buffer."""
+        with self._patience.wait() as seconds:
+            self._inner.write(buffer, seconds)
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        """TLS with ``server_hostname``, the name in the URL, whatever address is connected to."""
+        try:
+            with self._patience.wait() as seconds:
+                inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
+        except httpcore.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise Untrusted(f"the certificate is not to be trusted: {error}") from error
+            raise
+        except BaseException:
+            self._inner.close()  # where time was out before the handshake, nobody else does
+            raise
+        self._inner, self._silent = inner, True  # the same object: `OpenStreams` knows it
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """The inner stream's."""
+        return self._inner.get_extra_info(info)
+
+
+class OpenStreams:
+    """Connections in use, so that an abandoned scan can let go of them while other threads read."""
+
+    def __init__(self) -> None:
+        self._lock, self._closed = threading.Lock(), False
+        self._streams: set[Stream] = set()
+
+    @contextmanager
+    def __call__(self) -> Iterator[Callable[[Stream], None]]:
+        """Yields what takes note of a stream; all that were noted are forgotten at the end."""
+        mine: list[Stream] = []
+
+        def note(stream: Stream) -> None:
+            with self._lock:
+                if self._closed:
+                    stream.close()
+                    raise FetchError("the scan ended")
+                mine.append(stream)
+                self._streams.add(stream)
+
+        try:
+            yield note
+        finally:
+            with self._lock:
+                self._streams.difference_update(mine)
+
+    def close(self) -> None:
+        """Ends what is being read from all of them."""
+        with self._lock:
+            self._closed = True
+            for stream in self._streams:
+                with suppress(OSError):  # closed already
+                    # Not ssl's own shutdown, which would take TLS away from under the reader.
+                    socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Connects for one request: looks the host up, checks every address it has, connects to one of those.
+
+    The name is looked up once and the connection goes to the address that was checked, so that a name
+    service with changing answers ("DNS rebinding") gains nothing.
+
+    Args:
+        allow_private: None checks nothing, for a proxy that the user configured.
+    """
+
+    def __init__(
+        self,
+        patience: Patience,
+        allow_private: bool | None,
+        resolve: Resolve,
+        dial: httpcore.NetworkBackend,
+        connected: Connected,
+    ) -> None:
+        self._patience, self._allow_private = patience, allow_private
+        self._resolve, self._dial, self._connected = resolve, dial, connected
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection to one of the host's checked addresses.
+
+        Raises:
+            AddressRefused: one of them is not to be connected to.
+            UnknownHost, Unreachable, TimedOut: there is none, or none that answers.
+        """
+        found = address_policy.literal(host) or self._look_up(host, port)
+        if self._allow_private is not None:
+            address_policy.check(host, found, self._allow_private)
+        return self._connect([str(address) for address in found[:_CANDIDATES]], port, socket_options)
+
+    def _connect(
+        self, found: list[str], port: int, socket_options: Iterable[httpcore.SOCKET_OPTION] | None
+    ) -> httpcore.NetworkStream:
+        trouble: Exception = Unreachable("the host has no address")
+        for position, address in enumerate(found):
+            try:
+                with self._patience.wait(share=len(found) - position) as seconds:
+                    inner = self._dial.connect_tcp(address, port, seconds, None, socket_options)
+            except (httpcore.ConnectError, TimedOut) as error:
+                trouble = error
+                continue
+            stream = Stream(inner, self._patience)
+            self._connected(stream, address)
+            return stream
+        raise trouble
+
+    def _look_up(self, host: str, port: int) -> tuple[address_policy.Address, ...]:
+        """Asks the name service, in a thread of its own: it can't be told when to stop."""
+        answers: queue.Queue[list[str] | Exception] = queue.Queue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._resolve(host, port))
+            except Exception as error:  # a thread's errors are nobody's but the queue's
+                answers.put(error)
+
+        threading.Thread(target=ask, name="sidscan-resolver", daemon=True).start()
+        with self._patience.wait() as seconds:
+            try:
+                answer = answers.get(timeout=seconds)
+            except queue.Empty:
+                raise httpcore.ConnectTimeout("no answer from the name service") from None
+        if isinstance(answer, Exception):
+            raise _lookup_error(host, answer)
+        return tuple(ipaddress.ip_address(text) for text in answer)
+
+
+def _lookup_error(host: str, error: Exception) -> Exception:
+    if isinstance(error, UnicodeError):  # a label that no name can have
+        return UnknownHost(f"the name service knows no host {host}")
+    if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+        return UnknownHost(f"the name service knows no host {host}")
+    if isinstance(error, OSError):
+        return Unreachable(f"the name service does not answer for {host}: {error.strerror}")
+    return error
+
+
+def system_resolve(host: str, port: int) -> list[str]:
+    """The system's name service."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Transport:
+    """Sends requests, each over a connection of its own, which ends with it.
+
+    Nothing is reused: what a server sends beyond its stated Content-Length would else be taken for the
+    answer to the next request, and a row would show another picture's hash.
+
+    Args:
+        resolve: the name service; None is the system's.
+        dial: what connects to addresses; None is the system's sockets.
+    """
+
+    def __init__(
+        self, config: ScanConfig, resolve: Resolve | None = None, dial: httpcore.NetworkBackend | None = None
+    ) -> None:
+        self._config = config
+        self._resolve, self._dial = resolve or system_resolve, dial or httpcore.SyncBackend()
+        self._streams, self._lock = OpenStreams(), threading.Lock()
+
+    @contextmanager
+    def send(
+        self, request: httpx.Request, patience: Patience, connected: Callable[[str], None]
+    ) -> Iterator[httpx.Response]:
+        """The answer, its body unread; all of it is closed at the end of the block.
+
+        Args:
+            connected: takes the address that was connected to.
+
+        Raises:
+            FetchError: the address is refused, or time ran out.
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError: what else may go wrong.
+        """
+        with self._streams() as note:
+
+            def tell(stream: Stream, address: str) -> None:
+                connected(address)
+                note(stream)
+
+            with self._pool(request.url, patience, tell) as pool:
+                answer = pool.handle_request(_as_core(request))
+                body = _Body(answer)
+                try:
+                    yield httpx.Response(answer.status, headers=answer.headers, stream=body, request=request)
+                finally:
+                    body.close()
+
+    def close(self) -> None:
+        """Ends all requests that other threads are waiting for."""
+        self._streams.close()
+
+    def _pool(self, url: httpx.URL, patience: Patience, tell: Connected) -> httpcore.ConnectionPool:
+        proxy = _proxy_for(url) if self._config.env_proxies else None
+        allow = self._config.allow_private
+        backend = Backend(patience, allow if proxy is None else None, self._resolve, self._dial, tell)
+        if proxy is None:
+            return httpcore.ConnectionPool(
+                ssl_context=self._ssl(url), max_keepalive_connections=0, network_backend=backend
+            )
+        # The proxy looks names up, so here only what needs no look-up can be checked.
+        address_policy.check(url.host, address_policy.literal(url.host), allow)
+        return httpcore.HTTPProxy(
+            proxy_url=str(proxy.copy_with(username=None, password=None)),
+            proxy_auth=(proxy.username, proxy.password) if proxy.userinfo else None,
+            ssl_context=self._ssl(url),
+            max_keepalive_connections=0,
+            network_backend=backend,
+        )
+
+    def _ssl(self, url: httpx.URL) -> ssl.SSLContext | None:
+        if url.scheme != "https":
+            return None
+        with self._lock:
+            return self._ssl_context
+
+    @cached_property
+    def _ssl_context(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()  # certifi's authorities, or SSL_CERT_FILE's
+
+
+def _as_core(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return httpcore.Request(method=request.method, url=target, headers=request.headers.raw)
+
+
+class _Body(httpx.SyncByteStream):
+    """The body, as it comes."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _proxy_for(url: httpx.URL) -> httpx.URL | None:
+    """The proxy that the environment names for ``url``: http_proxy, https_proxy, all_proxy, no_proxy."""
+    if urllib.request.proxy_bypass(url.host):
+        return None
+    named = urllib.request.getproxies()
+    text = named.get(url.scheme) or named.get("all")
+    if not text:
+        return None
+    try:
+        proxy = httpx.URL(text if "://" in text else f"http://{text}")
+    except httpx.InvalidURL:
+        raise UrlRefused(f"the environment's {url.scheme}_proxy is no URL") from None
+    if proxy.scheme != "http" or not proxy.host:
+        raise UrlRefused(f"the environment's {url.scheme}_proxy is no http:// proxy; others are not used")
+    return proxy

@@ -1,0 +1,1 @@
+"""Bytes become pixels and facts: decoding, crops, EXIF, limits."""

@@ -1,0 +1,69 @@
+"""Detached hash files: ``report.csv.sha256`` beside ``report.csv``, in the format of GNU sha256sum(1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from sidscan.errors import UsageError
+from sidscan.util.files import open_file, real, replacing
+
+_LARGEST = 1 << 24  # bytes; a hash file of many files is far smaller
+_LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)")
+# A name with one of these is escaped, and its line starts with a backslash (GNU coreutils, "md5sum").
+_ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
+
+
+def hash_file(report: Path) -> Path:
+    """Where the hash of ``report`` belongs."""
+    return report.with_name(f"{report.name}.sha256")
+
+
+def write(report: Path, sha256: str) -> None:
+    """Write the hash file of ``report``; ``sha256sum -c`` takes it, in the report's folder.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    name = os.fsencode(report.name)
+    shown = re.sub(rb"[\\\n\r]", lambda found: _ESCAPES[found[0]], name)
+    line = (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
+    with replacing(real(hash_file(report))) as partial:
+        partial.write_bytes(line)
+
+
+def is_one_line(head: bytes) -> bool:
+    """Whether a file that begins so holds one hash and nothing else, as `write` leaves it."""
+    return head.endswith(b"\n") and _LINE.fullmatch(head[:-1]) is not None and b"\n" not in head[:-1]
+
+
+def read(path: Path, name: str) -> str:
+    """The sha256 that a hash file states of the file called ``name``, hex.
+
+    Raises:
+        UsageError: it can't be read, or states none.
+    """
+    try:
+        with open_file(path) as file:
+            lines = file.read(_LARGEST).splitlines()
+    except OSError as error:
+        raise UsageError(
+            f"can't read the hash file {path}: {error.strerror}", "Check --hash-file."
+        ) from error
+    wanted = os.fsencode(name)
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if found and os.path.basename(_unescaped(found)) == wanted:  # noqa: PTH119  (bytes)
+            return found[2].decode()
+    raise UsageError(
+        f"{path} states no sha256 of {name}",
+        "Name a file of `sha256sum` with --hash-file, or remove that one.",
+    )
+
+
+def _unescaped(line: re.Match[bytes]) -> bytes:
+    if not line[1]:
+        return line[3]
+    originals = {shown: original for original, shown in _ESCAPES.items()}
+    return re.sub(rb"\\.", lambda found: originals.get(found[0], found[0]), line[3])

@@ -1,0 +1,79 @@
+"""A batch on a CPU: parts of it, each computed by one thread."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan.records import View
+from sidscan.util.threads import cores
+
+BATCH = 40  # views; a small archive's first findings should not wait long for it
+AT_ONCE = 2  # batches: the parts of the second one take the cores that the last parts of the first leave
+_PART = 10  # views, those of one picture: more take more memory than caches hold, fewer more overhead
+
+# malloc.h's M_ARENA_MAX, M_MMAP_THRESHOLD (32 MiB is glibc's greatest) and M_TRIM_THRESHOLD.
+_MALLOC = {-8: 1, -3: 32 << 20, -1: 256 << 20}
+
+Logits = NDArray[np.float32]
+
+
+class Cores:
+    """A thread per core.
+
+    Threads that meet at the end of every operation wait for the slowest, which costs most where readers or
+    other programs share the cores. So: one thread per part.
+    """
+
+    def __init__(self) -> None:
+        keep_memory()
+        self._cores = cores()
+        self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
+        self._asked: set[Future[Logits]] = set()
+        self._lock = threading.Lock()
+
+    def spread(self, compute: Callable[[Sequence[View]], Logits], views: Sequence[View]) -> Logits:
+        """What ``compute`` makes of parts of the views, one below the other; called from any thread."""
+        with self._lock:
+            parts = [self._pool.submit(compute, part) for part in _parts(views, self._cores)]
+            self._asked.update(parts)
+        try:
+            return np.concatenate([part.result() for part in parts])
+        finally:
+            with self._lock:
+                self._asked.difference_update(parts)
+
+    def abandon(self) -> None:
+        """Cancel the parts that are not being computed yet."""
+        with self._lock:
+            for part in self._asked:
+                part.cancel()
+
+
+def keep_memory() -> bool:
+    """Have glibc keep what is freed, process-wide; elsewhere nothing happens. Whether it does.
+
+    It would give an operation's result of some megabytes back to the system, and get it again, page by page,
+    for the next: a fourth of the bundled encoder's time. Arenas of threads keep nothing; so there is one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+        return False
+    taken = [mallopt(parameter, value) == 1 for parameter, value in _MALLOC.items()]
+    return all(taken)
+
+
+def _parts(views: Sequence[View], cores: int) -> list[Sequence[View]]:
+    """Of nearly equal size, and as many as keep all cores busy to the end."""
+    rounds = math.ceil(len(views) / _PART / cores)
+    count = min(rounds * cores, len(views))
+    bounds = [len(views) * number // count for number in range(count + 1)]
+    return [views[start:end] for start, end in pairwise(bounds)]

@@ -1,0 +1,101 @@
+"""Batches on accelerators: every device has its own copy of the networks, and two batches under way.
+
+While one batch is computed, the crops of the next are copied from pinned memory, each batch on a stream of
+its own (CUDA C++ Programming Guide, "Asynchronous Concurrent Execution").
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sidscan.config import SIDE
+from sidscan.models.detectors import Detector
+from sidscan.records import View, Views
+from sidscan.runtimes import forward
+
+BATCH = 160  # views; launching a ViT's kernels takes as long for one as for many
+_LARGEST = 1024  # views of a pass, however many are asked for: 154 MB of pinned memory
+_PER_DEVICE = 2  # batches: one is copied while the other is computed
+
+
+class Lanes:
+    """Detectors on one or several devices; called from any number of threads.
+
+    Args:
+        detectors: on the first device already.
+        devices: of one kind, else scores would depend on which of them is free.
+        batch: views of every pass, `_LARGEST` at most; what the last one lacks is filled up and computed for
+            nothing.
+    """
+
+    def __init__(
+        self, detectors: Sequence[Detector], devices: Sequence[torch.device], batch: int = BATCH
+    ) -> None:
+        self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        self.count = _PER_DEVICE * len(devices)
+        copies = [detectors, *(forward.replica(detectors, device) for device in devices[1:])]
+        for _ in range(_PER_DEVICE):  # the devices in turn, so that two batches find two devices
+            for device, one in zip(devices, copies, strict=True):
+                self._free.put(Lane(one, device, batch))
+
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        """Views -> logits (views, detectors), by the lane that is free first."""
+        lane = self._free.get()
+        try:
+            return lane.logits(views)
+        finally:
+            self._free.put(lane)
+
+
+class Lane:
+    """One stream of a device, and the memory it copies from; used by one thread at a time."""
+
+    def __init__(self, detectors: Sequence[Detector], device: torch.device, batch: int) -> None:
+        self.device, self._batch = device, min(batch, _LARGEST)
+        self._groups = forward.groups(detectors)
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            torch.cuda.synchronize(device)  # weights are copied on another stream
+        self._memory = self._room(self._batch)
+
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        """Views -> logits (views, detectors)."""
+        with self._on_stream():
+            crops = self._upload(views.crops)
+            return forward.gathered(
+                self._groups, views.order, lambda detectors, needed: self._passes(detectors, crops, needed)
+            )
+
+    def _passes(
+        self, detectors: Sequence[Detector], crops: Tensor, views: Sequence[View]
+    ) -> NDArray[np.float32]:
+        """Passes of one size: accelerators plan anew for every other number."""
+        found = []
+        for start in range(0, len(views), self._batch):
+            part = list(views[start : start + self._batch])
+            padded = part + part[:1] * (self._batch - len(part))
+            found.append(forward.score(detectors, crops, padded)[: len(part)])
+        result: NDArray[np.float32] = torch.cat(found).cpu().numpy()  # waits for this stream alone
+        return result
+
+    def _upload(self, crops: NDArray[np.uint8]) -> Tensor:
+        """Each crop once. The memory is free again when logits have come back: they depend on the copy."""
+        if len(crops) > len(self._memory):
+            self._memory = self._room(len(crops))
+        held = self._memory[: len(crops)]
+        held.numpy()[:] = crops
+        return held.to(self.device, non_blocking=True)
+
+    def _room(self, crops: int) -> Tensor:
+        return torch.empty((crops, SIDE, SIDE, 3), dtype=torch.uint8, pin_memory=self._stream is not None)
+
+    def _on_stream(self) -> AbstractContextManager[object]:
+        return torch.cuda.stream(self._stream) if self._stream is not None else nullcontext()

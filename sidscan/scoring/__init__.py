@@ -1,0 +1,1 @@
+"""Logits -> scores, bands of evidence, calibration."""

@@ -1,0 +1,214 @@
+"""How often and how long a server is asked: retries, Retry-After, turns, rates."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from servers import Server, answer, redirect
+
+from sidscan import ScanConfig
+from sidscan.fetch import client
+from sidscan.fetch.client import Fetcher, FetchError, HttpStatus, Incomplete, TimedOut
+from sidscan.fetch.rate_limit import Turns
+
+GOOD = answer(b"bytes")
+BUSY = answer(status="503 Service Unavailable")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_BACKOFF", 0.02)
+
+
+def fetcher(**options: Any) -> Fetcher:
+    return Fetcher(
+        ScanConfig(**{"inputs": ("x",), "allow_private": True, "timeout": 1, "total_timeout": 2, **options})
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests"),
+    [
+        pytest.param([GOOD], 1, id="well"),
+        pytest.param([BUSY, GOOD], 2, id="503"),
+        pytest.param([answer(status="502 Bad Gateway"), BUSY, GOOD], 3, id="502, 503"),
+        pytest.param([answer(status="504 Gateway Timeout"), GOOD], 2, id="504"),
+        pytest.param([answer(status="429 Too Many Requests"), GOOD], 2, id="429"),
+        pytest.param([b"", GOOD], 2, id="hung up"),
+        pytest.param([answer(b"by", length=5), GOOD], 2, id="body cut"),
+        pytest.param([answer(status="503 Busy", Retry_After="nonsense"), GOOD], 2, id="no such time"),
+        pytest.param([answer(status="503 Busy", Retry_After="9" * 5000), GOOD], 2, id="no such number"),
+    ],
+)
+def test_what_may_pass_is_tried_again(server: Server, answers: list[bytes], requests: int) -> None:
+    server.answers["/a.jpg"] = answers
+    assert fetcher().get(f"{server.url}/a.jpg").data == b"bytes"
+    assert len(server.asked) == requests
+
+
+@pytest.mark.parametrize(
+    ("said", "requests"),
+    [
+        pytest.param(BUSY, 3, id="503"),
+        pytest.param(answer(b"x", length=9), 3, id="body cut"),
+        pytest.param(answer(status="404 Not Found"), 1, id="404"),
+        pytest.param(answer(status="500 Internal Server Error"), 1, id="500"),
+        pytest.param(answer(status="403 Forbidden", Retry_After="0"), 1, id="403"),
+        pytest.param(answer(b"x", Content_Encoding="br"), 1, id="coding"),
+    ],
+)
+def test_retries_end(server: Server, said: bytes, requests: int) -> None:
+    server.answers["/a.jpg"] = said
+    with pytest.raises(FetchError):
+        fetcher().get(f"{server.url}/a.jpg")
+    assert len(server.asked) == requests
+
+
+def test_a_retry_starts_over(server: Server) -> None:
+    server.answers["/a.jpg"] = redirect("/b.jpg")
+    server.answers["/b.jpg"] = [BUSY, GOOD]
+    response = fetcher().get(f"{server.url}/a.jpg").response
+    assert server.paths() == ["/a.jpg", "/b.jpg"] * 2
+    assert response.redirects == (f"{server.url}/a.jpg",)
+
+
+def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_BACKOFF", 10)
+    server.answers["/a.jpg"] = BUSY
+    began = time.monotonic()
+    with pytest.raises(HttpStatus, match="HTTP 503"):
+        fetcher().get(f"{server.url}/a.jpg")
+    assert (len(server.asked), time.monotonic() - began < 1) == (1, True)
+
+
+def test_retry_after_is_waited_for_even_beyond_the_total_time(server: Server) -> None:
+    server.answers["/a.jpg"] = [answer(status="429 Too Many", Retry_After="1"), GOOD]
+    began = time.monotonic()
+    fetched = fetcher(total_timeout=0.5).get(f"{server.url}/a.jpg")
+    assert (fetched.data, time.monotonic() - began >= 1) == (b"bytes", True)
+
+
+def test_retry_after_holds_for_all_who_ask_that_host(server: Server) -> None:
+    server.answers |= {"/a.jpg": [answer(status="429 Too Many", Retry_After="1"), GOOD], "/b.jpg": GOOD}
+    one = fetcher()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(one.get, f"{server.url}/a.jpg")
+        assert server.heard(1)
+        time.sleep(0.1)
+        began = time.monotonic()
+        one.get(f"{server.url}/b.jpg")
+        assert time.monotonic() - began > 0.6
+        assert first.result().data == b"bytes"
+
+
+@pytest.mark.parametrize("asked", ["3600", format_datetime(datetime.now(timezone.utc) + timedelta(hours=1))])
+def test_a_longer_retry_after_is_left_to_the_user(server: Server, asked: str) -> None:
+    server.answers["/a.jpg"] = answer(status="429 Too Many Requests", Retry_After=asked)
+    with pytest.raises(HttpStatus, match=r"asks to wait 3\d\d\d s, run the same command again") as error:
+        fetcher(retry_after=5).get(f"{server.url}/a.jpg")
+    assert len(server.asked) == 1
+    assert error.value.response is not None
+    assert error.value.response.headers["retry-after"] == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        pytest.param("0", 0, id="zero"),
+        pytest.param("120", 120, id="seconds"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0, id="past date"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00", 0, id="date without zone"),
+        pytest.param("-1", None, id="negative"),
+        pytest.param("1.5", None, id="fraction"),
+        pytest.param("", None, id="none"),
+        pytest.param("²", None, id="not a digit of ASCII"),
+    ],
+)
+def test_times_to_wait(text: str, seconds: float | None) -> None:
+    assert client._seconds(text) == seconds
+
+
+def test_a_host_gets_few_requests_at_once(server: Server) -> None:
+    def slow(connection: socket.socket) -> None:
+        time.sleep(0.05)
+        connection.sendall(GOOD)
+
+    server.answers["/a.jpg"] = slow
+    one = fetcher(per_host=2)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one.get, [f"{server.url}/a.jpg"] * 8))
+    assert (len(server.asked), server.busy) == (8, 2)
+
+
+def test_waiting_for_a_turn_is_not_the_servers_fault(server: Server) -> None:
+    def slow(connection: socket.socket) -> None:
+        time.sleep(0.3)
+        connection.sendall(GOOD)
+
+    server.answers["/a.jpg"] = slow
+    one = fetcher(per_host=1, total_timeout=0.5)
+    with ThreadPoolExecutor(3) as pool:
+        assert len(list(pool.map(one.get, [f"{server.url}/a.jpg"] * 3))) == 3
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    turns = Turns(1)
+    with turns.turn("a") as first, turns.turn("b") as second:
+        assert first + second < 0.1
+
+
+def test_a_rate_spaces_requests_evenly() -> None:
+    turns, times = Turns(at_once=4, rate=20), []
+    for _ in range(5):
+        with turns.turn("a"):
+            times.append(time.monotonic())
+    assert times[-1] - times[0] >= 4 * 0.05 - 0.005
+
+
+def test_a_redirect_needs_no_second_place_at_its_host(server: Server) -> None:
+    server.answers |= {"/a.jpg": redirect("/b.jpg"), "/b.jpg": GOOD}
+    assert fetcher(per_host=1).get(f"{server.url}/a.jpg").data == b"bytes"
+
+
+def test_closing_ends_a_wait() -> None:
+    turns, ended = Turns(1), threading.Event()
+    turns.hold("a", 60)
+
+    def wait() -> None:
+        with pytest.raises(FetchError, match="the scan ended"), turns.turn("a"):
+            pass
+        ended.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    time.sleep(0.05)
+    turns.close()
+    assert ended.wait(2)
+    with pytest.raises(FetchError, match="the scan ended"):
+        turns.pause(60)
+
+
+def test_slow_servers_are_not_asked_again(server: Server) -> None:
+    """A stall costs its time once: what is slow now is slow in a second, too."""
+    server.answers["/a.jpg"] = lambda connection: connection.recv(1)
+    with pytest.raises(TimedOut):
+        fetcher(timeout=0.2).get(f"{server.url}/a.jpg")
+    assert len(server.asked) == 1
+    server.answers["/a.jpg"] = answer(b"x", length=2)
+    with pytest.raises(Incomplete):
+        fetcher(retries=0).get(f"{server.url}/a.jpg")

@@ -1,0 +1,100 @@
+"""Originals are kept under their hash: whole, once, and as they came."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from sample_images import encoded, photo
+
+from sidscan.errors import OutputError
+from sidscan.fetch.client import NotSaved
+from sidscan.fetch.saved import keep, prepare, suffix
+from sidscan.util.files import replacing
+
+
+def kept(data: bytes, folder: Path) -> Path:
+    return keep(data, hashlib.sha256(data).hexdigest(), folder)
+
+
+@pytest.mark.parametrize(
+    ("picture_format", "end"),
+    [
+        ("JPEG", ".jpg"),
+        ("PNG", ".png"),
+        ("WEBP", ".webp"),
+        ("TIFF", ".tiff"),
+        ("BMP", ".bmp"),
+        ("GIF", ".gif"),
+        ("AVIF", ".avif"),
+    ],
+)
+def test_names_are_hash_and_format(tmp_path: Path, picture_format: str, end: str) -> None:
+    data = encoded(photo(32, 32), picture_format)
+    path = kept(data, tmp_path)
+    assert path == tmp_path / f"{hashlib.sha256(data).hexdigest()}{end}"
+    assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\x00\x00\x00\x18ftypqt  ", b"RIFF....WAVE"])
+def test_no_picture_has_no_suffix(data: bytes) -> None:
+    assert suffix(data) == ""
+
+
+def test_an_equal_file_is_not_written_again_a_damaged_one_is(tmp_path: Path) -> None:
+    path = kept(b"bytes", tmp_path)
+    os.utime(path, ns=(1, 1))
+    assert kept(b"bytes", tmp_path) == path
+    assert path.stat().st_mtime_ns == 1
+    path.write_bytes(b"bites")
+    assert kept(b"bytes", tmp_path).read_bytes() == b"bytes"
+
+
+def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NotSaved, match="No space left on device; free space"):
+        kept(b"bytes", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "stays"),
+    [
+        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 25, False, id="of a scan that was killed"),
+        pytest.param(".sidscan-0123456789ab-0123456789ab", 25, False, id="without a suffix"),
+        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 23, True, id="of another scan, maybe"),
+        pytest.param(".sidscan-notes.jpg", 25, True, id="somebody's file"),
+        pytest.param(f"{'a' * 64}.jpg", 25, True, id="an original"),
+    ],
+)
+def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hours: int, stays: bool) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"half")
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then))
+    prepare(tmp_path)
+    assert path.exists() is stays
+
+
+def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
+    with replacing(tmp_path / f"{'a' * 64}.jpg") as partial:
+        os.utime(partial, (0, 0))
+        prepare(tmp_path)
+        gone = not partial.exists()
+        partial.write_bytes(b"again")
+    assert gone
+
+
+def test_a_place_that_cannot_be_is_found_before_the_scan(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't make the folder"):
+        prepare(tmp_path / "file" / "below")
+    prepare(tmp_path / "a" / "b")
+    prepare(tmp_path / "a" / "b")

@@ -1,0 +1,86 @@
+"""Crops equal torchvision's, and none is computed twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample_images import encoded, photo
+from torchvision import transforms
+
+from sidscan.images.crops import cut, flags, windows
+from sidscan.images.decode import Picture, decode
+from sidscan.isolation.reader import _MOST_CROPS
+
+
+def _picture(image: Image.Image) -> Picture:
+    return decode(encoded(image, "PNG"))
+
+
+@pytest.mark.parametrize(
+    "size", [(224, 224), (225, 300), (301, 228), (227, 229), (640, 480), (1001, 777)], ids=str
+)
+def test_ten_crop_equals_torchvision(size: tuple[int, int]) -> None:
+    image = photo(*size)
+    expected = [np.asarray(crop) for crop in transforms.TenCrop(224)(image)]
+    views = cut(_picture(image), "ten")
+    assert np.array_equal(views.pixels(), np.stack(expected))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (640, 481), (225, 100), (99, 300), (101, 57), (1, 1)], ids=str)
+def test_centre_crop_equals_torchvision(size: tuple[int, int]) -> None:
+    image = photo(*size)
+    expected = np.asarray(transforms.CenterCrop(224)(image))
+    views = cut(_picture(image), "center")
+    assert views.order == ((0, False),)
+    assert np.array_equal(views.crops[0], expected)
+
+
+@pytest.mark.parametrize("size", [(300, 100), (100, 300), (60, 61)], ids=str)
+def test_small_pictures_are_padded_then_ten_cropped(size: tuple[int, int]) -> None:
+    """torchvision's TenCrop refuses these; ours pads as CenterCrop does and goes on from there."""
+    image = photo(*size)
+    padded = transforms.CenterCrop((max(224, size[1]), max(224, size[0])))(image)
+    expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
+    views = cut(_picture(image), "ten")
+    assert np.array_equal(views.pixels(), expected)
+    assert flags(_picture(image)) == ("padded",)
+
+
+def _symmetric(image: Image.Image) -> Image.Image:
+    """A picture twice as wide, its right half the mirror image of the left."""
+    whole = Image.new("RGB", (2 * image.width, image.height))
+    whole.paste(image)
+    whole.paste(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (image.width, 0))
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("image", "crops", "views"),
+    [
+        pytest.param(photo(224, 224), 1, 2, id="one window and its mirror image"),
+        pytest.param(photo(300, 224), 3, 6, id="corners coincide in pairs"),
+        pytest.param(photo(400, 400), 5, 10, id="all differ"),
+        pytest.param(photo(401, 400), 6, 10, id="the mirrored centre is one pixel beside"),
+        pytest.param(
+            _symmetric(photo(200, 400)), 3, 5, id="right windows mirror the left, and the centre itself"
+        ),
+        pytest.param(Image.new("RGB", (400, 400), "grey"), 1, 1, id="flat"),
+    ],
+)
+def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
+    image: Image.Image, crops: int, views: int
+) -> None:
+    found = cut(_picture(image), "ten")
+    assert (len(found.crops), len(set(found.order)), len(found.order)) == (crops, views, 10)
+    assert len({view.tobytes() for view in found.pixels()}) == views
+    assert found.crops.dtype == np.uint8
+
+
+def test_no_picture_has_more_windows_than_a_worker_may_send() -> None:
+    sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
+    for crops, most in _MOST_CROPS.items():
+        counts = {
+            len({place for place, _ in windows(width, height, crops)}) for width in sides for height in sides
+        }
+        assert max(counts) == most

@@ -1,0 +1,385 @@
+"""Bands have Pillow's pixels, bit for bit; whatever is odd is left to Pillow, with its errors."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+from sample_images import encoded, exif_block, photo
+
+from sidscan.config import Crops, Reading
+from sidscan.images import crops as views
+from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
+from sidscan.records import Facts, Item, Kind, Sample
+
+pytestmark = pytest.mark.skipif(
+    libjpeg.pillows() is None, reason="this Pillow lends no libjpeg-turbo; it decodes everything itself"
+)
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:1:1", "4:4:0", "grey")
+CODINGS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "optimised": {"optimize": True},
+    "progressive": {"progressive": True},
+    "restarts by row": {"restart_marker_rows": 1},
+    "restarts anywhere": {"restart_marker_blocks": 7},
+    "progressive with restarts": {"progressive": True, "restart_marker_blocks": 5},
+}
+# 4:1:1 from 4:2:0 and 4:4:0 from 4:2:2: as many blocks to an MCU, and twice as wide or as high
+RESHAPED = {"4:1:1": ("4:2:0", 0x41, 2, 0.5), "4:4:0": ("4:2:2", 0x12, 0.5, 2)}
+FRAME = re.compile(rb"\xff[\xc0-\xc2]\x00[\x0b\x11]\x08")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small pictures too, and a library in which no thread is parked yet."""
+    monkeypatch.setattr(partial_jpeg, "LEAST_SAVED", 1)
+    partial_jpeg._library.cache_clear()
+    yield
+    partial_jpeg._library.cache_clear()
+
+
+def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: Any) -> bytes:
+    """A JPEG that Pillow's encoder could not always write."""
+    if subsampling == "grey":
+        return encoded(photo(width, height, seed).convert("L"), "JPEG", **options)
+    if subsampling not in RESHAPED:
+        return encoded(photo(width, height, seed), "JPEG", subsampling=subsampling, **options)
+    source, factors, wider, higher = RESHAPED[subsampling]
+    width, height = -(-width // 32) * 32, -(-height // 32) * 32  # whole MCUs of both
+    data = encoded(
+        photo(int(width / wider), int(height / higher), seed), "JPEG", subsampling=source, **options
+    )
+    return reframed(data, width, height, factors)
+
+
+def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
+    """With another size and other sampling factors of the first component in its header."""
+    found = FRAME.search(data)
+    assert found is not None
+    changed, place = bytearray(data), found.start()
+    changed[place + 5 : place + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    changed[place + 11] = factors
+    return bytes(changed)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scan sees of a picture."""
+
+    error: str = ""
+    flags: tuple[str, ...] = ()
+    crops: bytes = b""
+    exif: str = ""
+
+
+def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
+    """With bands, or by Pillow alone."""
+    reading = Reading(crops=crops, **options)
+    try:
+        picture = decode.decode(data, reading, partial(views.rows, crops=crops) if rows else None)
+        cut = views.cut(picture, crops)
+    except Exception as error:
+        return Outcome(error=f"{type(error).__name__}: {error}")
+    return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read(picture, data)))
+
+
+def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None:
+    """Both ways come to the same; ``banded``: whether bands were used, None for either."""
+    for crops in ("ten", "center"):
+        assert outcome(data, crops, rows=True, **options) == outcome(data, crops, rows=False, **options)
+        if banded is not None:
+            height = Image.open(io.BytesIO(data)).height
+            opened = decode._open(data, Reading())
+            assert (partial_jpeg.decode(opened, data, views.rows(height, crops)) is not None) == banded
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+def test_bands_have_pillows_pixels(subsampling: str, coding: str) -> None:
+    rng = np.random.default_rng(len(subsampling) * 31 + len(coding))
+    for quality in (8, 95):
+        width, height = (int(side) for side in rng.integers((180, 700), (400, 1100)))
+        assert_same(jpeg(subsampling, width, height, quality, quality=quality, **CODINGS[coding]))
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
+    rng = np.random.default_rng(len(subsampling) * 17 + len(coding))
+    for seed in range(15):
+        width, height = (int(side) for side in rng.integers((1, 40), (120, 300)))
+        data = jpeg(subsampling, width, height, seed, **CODINGS[coding])
+        whole = np.asarray(Image.open(io.BytesIO(data)))
+        cuts = np.sort(rng.choice(len(whole), 4, replace=False))
+        rows = [range(cuts[0], cuts[1]), range(cuts[2], cuts[3])]
+        found = partial_jpeg.decode(Image.open(io.BytesIO(data)), data, rows)
+        if found is None:  # it is all within a band
+            continue
+        assert found[-1].rows.stop == len(whole)
+        for row in (*rows[0], *rows[1], len(whole) - 1):
+            (band,) = (band for band in found if row in band.rows)
+            assert np.array_equal(band.pixels[row - band.rows.start].squeeze(), whole[row].squeeze())
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_narrow_pictures(width: int) -> None:
+    """Their chroma is not interpolated, and libjpeg-turbo skips wrongly from the middle of a row of MCUs."""
+    data = jpeg("4:2:0", width, 169)
+    whole = np.asarray(Image.open(io.BytesIO(data)))
+    for start in range(17, 150, 3):
+        opened = Image.open(io.BytesIO(data))
+        for band in (
+            partial_jpeg.decode(opened, data, [range(start - 10, start), range(start + 2, start + 9)]) or ()
+        ):
+            assert np.array_equal(band.pixels, whole[band.rows.start : band.rows.stop])
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+@pytest.mark.parametrize("scans", range(1, 11))
+def test_a_progressive_picture_that_lacks_scans(subsampling: str, scans: int) -> None:
+    """libjpeg smooths what it has too few coefficients of."""
+    pieces = jpeg(subsampling, 240, 800, progressive=True).split(b"\xff\xda")
+    data = b"\xff\xda".join(pieces[: scans + 1])
+    tables = data.rfind(b"\xff\xc4")  # of the next scan
+    if tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big") == len(data):
+        data = data[:tables]
+    assert_same(data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9")
+
+
+def test_the_last_block_is_looked_at_too() -> None:
+    image = photo(300, 904)
+    image.paste((128, 128, 128), (288, 888, 300, 904))
+    data = encoded(image, "JPEG", subsampling=0, quality=100)
+    assert outcome(data, "center", rows=True).flags == ("maybe_truncated",)
+    assert_same(data)
+
+
+@pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
+def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
+    data = jpeg("4:2:0", 300, 2000, **restarts)
+    frame = partial_jpeg._frame(data)
+    assert frame is not None
+    wanted = frame.aligned([range(900, 1100), range(1999, 2000)])
+    thin, warnings = partial_jpeg._thinned(data, frame, wanted)
+    assert len(thin) < 0.25 * len(data)
+    assert warnings.start > 50
+
+
+def test_metadata_are_those_of_the_whole_picture() -> None:
+    data = encoded(photo(300, 900), "JPEG", exif=exif_block())
+    assert "Acme" in outcome(data, "ten", rows=True).exif
+    assert_same(data)
+
+
+def test_a_multi_picture_file() -> None:
+    data = encoded(photo(300, 900), "MPO", save_all=True, append_images=[photo(300, 900, 1)])
+    assert outcome(data, "ten", rows=True).flags == ("first_frame",)
+    assert_same(data)
+
+
+def test_rgb_that_was_not_converted() -> None:
+    assert_same(encoded(photo(300, 900), "JPEG", keep_rgb=True))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(encoded(photo(300, 900).convert("CMYK"), "JPEG"), id="CMYK"),
+        pytest.param(encoded(photo(300, 900), "PNG"), id="PNG"),
+        pytest.param(encoded(photo(300, 230), "JPEG"), id="no row to leave out"),
+        pytest.param(
+            encoded(photo(300, 900), "JPEG").replace(b"\xff\xc0", b"\xff\xff\xc0"), id="padded marker"
+        ),
+        pytest.param(encoded(photo(300, 900), "JPEG")[:-2], id="no end"),
+        pytest.param(
+            encoded(photo(300, 900), "JPEG")[:-2] + b"more than that" * 9 + b"\xff\xd9",
+            id="more than there should be",
+        ),
+    ],
+)
+def test_what_is_left_to_pillow(data: bytes) -> None:
+    assert_same(data, banded=False)
+
+
+def test_a_small_picture_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert_same(encoded(photo(300, 900), "JPEG"), banded=False)
+    assert_same(encoded(photo(5000, 900), "JPEG"))
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_truncated_pictures_end_as_by_pillow(coding: str) -> None:
+    data = jpeg("4:2:0", 230, 900, **CODINGS[coding])
+    for share in np.linspace(0.02, 0.999, 12):
+        short = data[: int(len(data) * share)]
+        assert (
+            "Error" in outcome(short, "ten", True).error or "Truncated" in outcome(short, "ten", True).error
+        )
+        assert_same(short, banded=None)
+        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", banded=None)  # as if it were whole
+        assert_same(short, banded=None, allow_truncated=True)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_damaged_pictures_end_as_by_pillow(coding: str) -> None:
+    """Bytes changed, left out and put in, of headers (which are short) as often as of coded data."""
+    rng = np.random.default_rng(len(coding))
+    library = partial_jpeg._library()
+    assert library is not None
+    whole = jpeg("4:2:0", 230, 750, quality=50, **CODINGS[coding])
+    scan = whole.index(b"\xff\xda") + 14
+    for _ in range(40):
+        data = bytearray(whole)
+        for _ in range(int(rng.integers(1, 4))):
+            place = int(rng.integers(2, scan if rng.random() < 0.5 else len(data)))
+            data[place : place + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(1, 3)))
+        assert_same(bytes(data), banded=None)
+        library.parked = 0  # the threads stay; here there may be some more
+
+
+def bad_table(data: bytes) -> bytes:
+    """With a Huffman table that has too many codes: Pillow looks at none, libjpeg ends there."""
+    place = data.index(b"\xff\xc4") + 5
+    return data[:place] + b"\xff" * 16 + data[place + 16 :]
+
+
+def parked() -> int:
+    """Threads."""
+    return sum(thread.name == "sidscan-libjpeg" for thread in threading.enumerate())
+
+
+def test_an_error_of_libjpeg_parks_a_thread_and_no_more_than_some() -> None:
+    before, library = parked(), partial_jpeg._library()
+    assert library is not None
+    good = jpeg("4:2:0", 230, 900)
+    for count in range(1, libjpeg.PARKED_MOST + 3):
+        assert "broken data stream" in outcome(bad_table(good), "ten", rows=True).error
+        assert library.parked == parked() - before == min(count, libjpeg.PARKED_MOST)
+        assert_same(good, banded=count < libjpeg.PARKED_MOST)
+    assert_same(bad_table(good), banded=False)
+
+
+def test_a_parked_thread_holds_no_picture() -> None:
+    library = partial_jpeg._library()
+    assert library is not None
+    data = bad_table(jpeg("4:2:0", 230, 900))
+    held = sys.getrefcount(data)
+    assert library.rows(data, (900, 230, 3), [range(900)]) is None
+    assert (library.parked, sys.getrefcount(data)) == (1, held)
+
+
+def test_a_process_with_a_parked_thread_ends() -> None:
+    code = (
+        "import sys; from sidscan.images import libjpeg; data = sys.stdin.buffer.read(); "
+        "library = libjpeg.pillows(); print(library.rows(data, (900, 230, 3), [range(900)]), library.parked)"
+    )
+    data = bad_table(jpeg("4:2:0", 230, 900))
+    ended = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, [b"None", b"1"], b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux")
+def test_too_little_memory_is_too_little_for_pillow_too() -> None:
+    code = (
+        "import resource, sys; from functools import partial\n"
+        "from sidscan.images.read import bands, decode, views\n"
+        "data = sys.stdin.buffer.read(); decode.warm_up(); limit = int(sys.argv[1]) << 20\n"
+        "held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (held + limit, held + limit))\n"
+        "for rows in (partial(views.rows, crops='ten'), None):\n"
+        "    try: print(len(decode.decode(data, rows=rows).bands) if rows else decode.decode(data).format)\n"
+        "    except Exception as error: print(repr(error))\n"
+        "print(bands._library().parked)\n"
+    )
+    data = encoded(photo(3000, 2000), "JPEG", progressive=True)
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as workers have it
+    for limit in (0, 8):
+        command = [sys.executable, "-c", code, str(limit)]
+        ended = subprocess.run(command, input=data, capture_output=True, timeout=60, env=environment)
+        assert ended.stdout.split() == [b"MemoryError()", b"MemoryError()", b"0"]
+        assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_library_without_the_functions_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libjpeg, "_module", lambda: ctypes.CDLL(None))
+    assert libjpeg.pillows() is None
+    assert not partial_jpeg.available()
+    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+
+
+@pytest.mark.parametrize("release", [None, "2.1.4", "unknown"])
+def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.features.version_feature", lambda _: release)
+    assert libjpeg.pillows() is None
+
+
+@pytest.mark.parametrize("version", [62, 80])
+def test_a_library_of_another_interface_is_not_used(version: int) -> None:
+    """It says so by itself, before it touches anything."""
+    library = libjpeg.pillows()
+    assert library is not None
+    if library.version == version:
+        assert partial_jpeg.available()
+        return
+    library.version = version
+    assert library.rows(jpeg("4:2:0", 230, 900), (900, 230, 3), [range(900)]) is None
+    assert library.parked == 1
+
+
+def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = libjpeg.Library.rows
+
+    def off_by_one(self: libjpeg.Library, *arguments: Any) -> Any:
+        found = rows(self, *arguments)
+        if found is not None:
+            found[0][3, 4, 0] ^= 1
+        return found
+
+    monkeypatch.setattr(libjpeg.Library, "rows", off_by_one)
+    assert not partial_jpeg.available()
+    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert partial_jpeg.available()
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+
+
+def test_limits_come_before_any_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partial_jpeg, "decode", lambda *_: pytest.fail("decoded"))
+    assert outcome(jpeg("4:2:0", 230, 900), "ten", rows=True, max_pixels=1000).error.startswith(
+        "TooManyPixels"
+    )
+
+
+def test_pictures_are_read_with_bands() -> None:
+    assert partial_jpeg.available()
+    item = Item("photo.jpg", Kind.FILE)
+    data = jpeg("4:2:0", 230, 900)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded by Pillow"))
+        banded = next(items.look(item, data, Facts(), Reading()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partial_jpeg, "decode", lambda *_: None)
+        whole = next(items.look(item, data, Facts(), Reading()))
+    assert isinstance(banded, Sample)
+    assert isinstance(whole, Sample)
+    assert banded.facts == whole.facts
+    assert np.array_equal(banded.views.crops, whole.views.crops)

@@ -1,0 +1,95 @@
+"""Deadlines: those whose time is up are killed, in whatever order they were set, and no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from sidscan.isolation.deadlines import Deadline, _watch
+from sidscan.isolation.processes import NotStarted, Process
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    with ExitStack() as stack:
+        started = [stack.enter_context(subprocess.Popen(SLEEPER)) for _ in range(4)]
+        yield started
+        for process in started:
+            process.kill()
+
+
+def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    began = time.monotonic()
+    seconds = (60.0, 1.0, 1e12, 0.3)  # one after a later one, and one of centuries
+    deadlines = [Deadline(*both) for both in zip(sleepers, seconds, strict=True)]
+    assert sleepers[3].wait(10) != 0
+    assert sleepers[1].wait(10) != 0
+    assert 1 <= time.monotonic() - began < 10
+    assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
+    assert [deadline.over() for deadline in deadlines] == [False, True, False, True]
+    assert _watch._set.isdisjoint(deadlines)
+
+
+def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    early, late = (Deadline(process, 0.3) for process in sleepers[:2])
+    assert not early.over()
+    assert sleepers[1].wait(10) != 0
+    assert late.over()
+    assert sleepers[0].poll() is None
+
+
+def test_one_thread_keeps_all_deadlines(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    Deadline(sleepers[0], 60).over()
+    threads = threading.active_count()
+    deadlines = [Deadline(process, 60) for process in sleepers for _ in range(10)]
+    assert threading.active_count() == threads
+    assert not any(deadline.over() for deadline in deadlines)
+
+
+FORKED = f"""
+import os, subprocess, sys, time
+from sidscan.isolation.deadlines import Deadline, _watch
+SLEEPER = {SLEEPER!r}
+early = subprocess.Popen(SLEEPER)
+Deadline(early, 2)
+time.sleep(0.5)  # the thread waits, for two seconds after the start
+with _watch._changed:  # another thread of the parent may hold it
+    child = os.fork()
+    if not child:
+        one = subprocess.Popen(SLEEPER)
+        deadline = Deadline(one, 3)
+        began = time.monotonic()
+        one.wait(20)
+        os._exit(0 if deadline.over() and time.monotonic() - began < 6 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+early.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
+def test_a_process_that_was_forked_keeps_deadlines_of_its_own() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "0\n", ended.stderr  # where newer Pythons warn of forks beside threads
+
+
+def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    process = Process(SLEEPER, longest_answer=1)
+    with monkeypatch.context() as short:
+        short.setattr(_watch, "_thread", None)
+        short.setattr(threading.Thread, "start", start)
+        with pytest.raises(NotStarted, match="thread"):
+            process.start()
+    assert not any(deadline.process.args == SLEEPER for deadline in _watch._set)
+    process.close()

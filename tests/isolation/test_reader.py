@@ -1,0 +1,618 @@
+"""Pictures that hang, grow or kill what reads them cost their own row, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Generator
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample_images import encoded, exif_block, folder, photo
+
+from sidscan import ScanConfig, scan
+from sidscan.config import Reading
+from sidscan.errors import UsageError
+from sidscan.fetch.client import Fetcher
+from sidscan.isolation.processes import Frame, Lost, NotStarted, Process, Processes
+from sidscan.isolation.reader import Isolated, read
+from sidscan.records import Failure, Item, Kind, Sample, Stage, Status
+
+Run = Callable[..., Any]
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
+ANSWER = """
+import sys
+from sidscan.isolation.processes import READY, Frame, read, write
+write(sys.stdout.buffer, READY)
+while True:
+    head = read(sys.stdin.buffer).head
+    write(sys.stdout.buffer, Frame({"n": 1}, last=False))
+    %s
+    write(sys.stdout.buffer, Frame({"n": 2, "echo": head}, b"xyz"))
+"""
+
+
+def worker(code: str) -> Process:
+    return Process([sys.executable, "-c", ANSWER % code], longest_answer=1000)
+
+
+def asked(process: Process | Processes, task: dict[str, Any], seconds: float = 20) -> list[Frame]:
+    process.start()
+    return list(process.ask(Frame(task), seconds))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pids(processes: Processes) -> list[int]:
+    return [one._running.pid for one in processes._all if one._running is not None]
+
+
+def limits(seconds: float = 30, memory: int = 512, **reading: Any) -> str:
+    """A worker's argument."""
+    options = {**Reading().reading(), **reading}
+    return json.dumps({"memory": memory, "seconds": seconds, "reading": options})
+
+
+def slow_jpeg(scans: int = 3000) -> bytes:
+    """A valid picture of 16 megapixels that repeats its last scan; each one goes over all pixels."""
+    plain = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
+    last = plain.rindex(b"\xff\xda")
+    return plain[:last] + plain[last:-2] * scans + plain[-2:]
+
+
+def misleading_jpeg() -> bytes:
+    """A JPEG whose MakerNote states a billion values; ExifRead sets out to read them all."""
+    entry = struct.Struct("<HHII")
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry.pack(0x8769, 4, 1, 26) + bytes(4)
+    block += struct.pack("<H", 1) + entry.pack(0x927C, 7, 0x3C002020, 60) + bytes(64)
+    plain = encoded(photo(300, 260), "JPEG")
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
+
+
+def test_frames_arrive_whole_and_a_process_serves_again() -> None:
+    process = worker("pass")
+    for number in (1, 2):
+        process.start()
+        frames = list(process.ask(Frame({"task": number}, b"\0" * 100_000), 20))
+        assert [frame.last for frame in frames] == [False, True]
+        assert (frames[1].head, frames[1].payload) == ({"n": 2, "echo": {"task": number}}, b"xyz")
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "late", "status"),
+    [
+        ("import time; time.sleep(600)", True, -signal.SIGKILL),
+        ("while True: pass", True, -signal.SIGKILL),
+        ("raise SystemExit(7)", False, 7),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", False, -signal.SIGSEGV),
+        ("sys.stdout.buffer.write(b'not a frame at all, but many bytes'); sys.stdout.flush()", False, None),
+    ],
+    ids=["sleeps", "spins", "exits", "crashes", "babbles"],
+)
+def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int | None) -> None:
+    process = worker(f"exec({code!r}) if head['bad'] else 0")
+    process.start()
+    started = time.monotonic()
+    with pytest.raises(Lost) as lost:
+        list(process.ask(Frame({"bad": True}), 3))
+    assert time.monotonic() - started < 3 + 2
+    assert lost.value.late is late
+    assert status is None or lost.value.code == status
+    assert asked(process, {"bad": False})[-1].payload == b"xyz"
+    process.close()
+
+
+def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
+    """It would keep an interrupted program from its end."""
+    config = ScanConfig(inputs=(str(tmp_path),))
+    item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
+    with closing(Fetcher(config)) as fetcher:
+        isolated = Isolated(config, fetcher)
+        isolated.close()
+        began = time.monotonic()
+        ended = isolated(item)
+    assert isinstance(ended, Failure)
+    assert "the scan is over" in ended.message
+    assert time.monotonic() - began < 1
+
+
+@linux
+def test_closed_processes_are_gone_and_give_no_answer() -> None:
+    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
+    task = {"name": "/none.jpg", "kind": "file", "facts": {"flags": [], "exif": {}}}
+    assert "failure" in asked(processes, task)[-1].head
+    (pid,) = pids(processes)
+    assert alive(pid)
+    processes.close()
+    assert not alive(pid)
+    assert pids(processes) == []
+    with pytest.raises(NotStarted):
+        processes.start()
+    with pytest.raises(Lost):
+        list(processes.ask(Frame(task), 1))
+
+
+def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
+    process = worker("pass")
+    process.start()
+    answer = process.ask(Frame({"task": 1}), 20)
+    assert isinstance(answer, Generator)
+    assert not next(answer).last
+    answer.close()
+    assert asked(process, {"task": 2})[-1].head["echo"] == {"task": 2}
+    process.close()
+
+
+def test_a_scanned_folder_gives_no_code(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cd archive && sidscan scan .` must not import what lies there."""
+    images = folder(tmp_path / "images")
+    for name in ("numpy", "json", "PIL", "sidscan"):
+        (images / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(images)
+    assert sidscan("scan", ".", "--out", tmp_path / "r.csv").code == 0
+    assert not (tmp_path / "ran").exists()
+    assert _rows(tmp_path / "r.csv")["photo-0.jpg"]["status"] == "scored"
+
+
+def _rows(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {Path(row["path"]).name: row for row in csv.DictReader(file)}
+
+
+def test_a_picture_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    (images / "a-hang.jpg").write_bytes(slow_jpeg())
+    started = time.monotonic()
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--item-timeout", "4", "--workers", "1")
+    assert ended.code == 3, ended.err
+    assert time.monotonic() - started < 30
+    assert "  1 timeout: Timeout" in ended.err
+    rows = _rows(tmp_path / "r.csv")
+    assert rows["a-hang.jpg"]["status"] == "timeout"
+    assert rows["a-hang.jpg"]["error_message"] == "not read after 4 s; raise the limit with --item-timeout"
+    assert len(rows["a-hang.jpg"]["sha256"]) == 64, "hashed before it hung"
+    assert [rows[f"photo-{n}.jpg"]["status"] for n in range(3)] == ["scored"] * 3
+
+
+def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
+    """Else a few bytes of EXIF would hide a picture from every scan."""
+    images = folder(tmp_path / "images")
+    (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
+    (images / "a-hang.jpg").write_bytes(misleading_jpeg())
+    scan_them = ("scan", images, "--out", tmp_path / "r.csv", "--item-timeout", "4", "--workers", "1")
+    for reads, flag in (("1000000000000", "metadata_timeout"), ("1000000", "metadata_limit")):
+        ended = sidscan(*scan_them, "--max-metadata-reads", reads)
+        assert ended.code == 0, ended.err
+        assert f"flags: 1 {flag}" in ended.err
+        rows = _rows(tmp_path / "r.csv")
+        assert (rows["a-hang.jpg"]["status"], rows["a-hang.jpg"]["flags"]) == ("scored", flag)
+        logits = [float(rows[name]["logit"]) for name in ("a-hang.jpg", "a-plain.jpg")]
+        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # digits depend on a batch's size
+        assert {row["status"] for row in rows.values()} == {"scored"}
+    assert "4 findings kept" in ended.err, "of other limits, only what they touched is read again"
+
+
+def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (images / "odd.png").write_bytes(encoded(photo(100, 90), "PNG"))
+    apart, together = (
+        {one.name: one for one in scan(ScanConfig(inputs=(str(images),), isolation=isolation))}
+        for isolation in (True, False)
+    )
+    assert len(apart) == 5
+    assert apart.keys() == together.keys()
+    for name, finding in apart.items():
+        other = together[name]
+        assert (finding.status, finding.facts, finding.error) == (other.status, other.facts, other.error)
+        for one, two in zip(finding.scores, other.scores, strict=True):
+            assert one.logit == pytest.approx(two.logit, abs=1e-6)
+
+
+@linux
+def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(encoded(photo(64, 64).resize((9000, 9000)), "PNG"))
+    config = ScanConfig(inputs=(str(large),), memory_limit=64)
+    (finding,) = scan(config)
+    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
+    assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
+    (finding,) = scan(ScanConfig(inputs=(str(large),)))
+    assert finding.status is Status.SCORED
+    # libjpeg tells of neither; all coefficients of a progressive picture are held until its last scan
+    large = tmp_path / "large.jpg"
+    large.write_bytes(encoded(photo(64, 64).resize((5000, 5000)), "JPEG", progressive=True))
+    (finding,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
+    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
+    (finding,) = scan(ScanConfig(inputs=(str(large),)))
+    assert finding.status is Status.SCORED
+    broken = tmp_path / "broken.png"  # damage is called damage where there is memory
+    data = encoded(photo(1000, 1000), "PNG")
+    broken.write_bytes(data[:1000] + bytes(1000) + data[2000:])
+    (finding,) = scan(ScanConfig(inputs=(str(broken),)))
+    assert (finding.status, finding.stage) == (Status.FAILED, Stage.DECODE)
+    small = tmp_path / "small.jpg"
+    small.write_bytes(encoded(photo(300, 260), "JPEG"))
+    (finding,) = scan(ScanConfig(inputs=(str(small),), memory_limit=64))
+    assert finding.status is Status.SCORED
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is told to glibc's malloc")
+def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path) -> None:
+    """Faulting it in again for each would cost half of what decoding a camera's JPEG takes."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
+    config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        faults = []
+        for _ in range(3):
+            assert isinstance(isolated(item), Sample)
+            (pid,) = pids(isolated._processes)
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+            faults.append(int(stat.rpartition(")")[2].split()[7]))  # minflt of proc(5)
+    pages = 4000 * 3000 * 4 // resource.getpagesize()
+    assert faults[2] - faults[1] < pages / 3
+
+
+@linux
+def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
+    code = (
+        "import sys; from sidscan.isolation.processes import Frame, Processes\n"
+        "processes = Processes('sidscan.isolation.worker', sys.argv[2], longest_answer=1 << 21)\n"
+        "task = {'name': sys.argv[1], 'kind': 'file', 'facts': {'flags': [], 'exif': {}}}\n"
+        "processes.start(); answer = processes.ask(Frame(task), 60)\n"
+        "assert not next(answer).last; print(processes._all[0]._running.pid, flush=True); next(answer)\n"
+    )
+    (tmp_path / "hang.jpg").write_bytes(slow_jpeg())
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "hang.jpg"), limits()], stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert alive(child)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(child)
+
+
+def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(photo(500, 400), "JPEG"))
+    config = ScanConfig(inputs=(str(path),))
+    isolated = Isolated(config, Fetcher(config))
+    apart, here = isolated(Item(str(path))), read(Item(str(path)), config)
+    isolated.close()
+    assert isinstance(apart, Sample)
+    assert isinstance(here, Sample)
+    assert np.array_equal(apart.views.crops, here.views.crops)
+    assert (apart.views.order, apart.facts) == (here.views.order, here.facts)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"item_timeout": 0.0}, {"item_timeout": 1e10}, {"memory_limit": 0}, {"memory_limit": 1 << 40}],
+    ids=["no time", "no end", "no memory", "all memory"],
+)
+def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ScanConfig(inputs=("a",), **limits)
+
+
+def ask_of(tmp_path: Path, data: bytes, **options: Any) -> Sample | Failure:
+    """What an isolated reader says of a file with these bytes."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    config = ScanConfig(inputs=(str(path),), **options)
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        return isolated(Item(str(path)))
+
+
+@pytest.mark.parametrize(("kills", "status"), [(2, None), (3, Status.CRASHED)], ids=["twice", "each time"])
+def test_a_good_picture_survives_what_kills_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
+) -> None:
+    """A system short of memory kills somebody, and not always who is to blame."""
+    begin, asked = Processes.ask, []
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+        asked.append(task)
+        answer = begin(self, task, seconds)
+        if len(asked) > kills:
+            return answer
+        hashed = next(answer)
+        (pid,) = pids(self)
+        os.kill(pid, signal.SIGKILL)
+        return chain([hashed], answer)
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    result = ask_of(tmp_path, slow_jpeg(30))
+    assert len(asked) == 3
+    assert (result.status if isinstance(result, Failure) else None) is status
+    if isinstance(result, Failure):
+        assert result.message == "the process that read it was ended by SIGKILL"
+
+
+def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, started = subprocess.Popen, []
+
+    def popen(*words: Any, **options: Any) -> Any:
+        started.append(begin(*words, **options))
+        if len(started) <= 4:
+            started[-1].kill()
+        return started[-1]
+
+    monkeypatch.setattr("sidscan.isolation.processes.subprocess.Popen", popen)
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), Sample)
+    assert len(started) == 5
+
+
+@pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
+def test_a_reader_killed_over_metadata_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
+) -> None:
+    begin, asked = Processes.ask, []
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+        asked.append(task)
+        answer = begin(self, task, seconds)
+        if len(asked) > kills:
+            return answer
+        hashed, crops = next(answer), next(answer)
+
+        def dies() -> Generator[Frame, None, None]:
+            yield from (hashed, crops)
+            raise Lost(late=False, code=-signal.SIGKILL)
+
+        return dies()
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
+    assert isinstance(result, Sample)
+    assert (result.facts.flags, result.facts.exif.make) == (flags, None if flags else "Acme")
+    assert len(asked) == min(kills + 1, 3)
+
+
+def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    whole = encoded(photo(600, 500), "JPEG")
+    (images / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "nothing.webp").write_bytes(encoded(photo(300, 260), "WEBP")[:3000])
+    scan_them = ("scan", images, "--out", tmp_path / "r.csv")
+    assert sidscan(*scan_them).code == 3
+    rows = _rows(tmp_path / "r.csv")
+    assert [rows[name]["status"] for name in ("half.jpg", "nothing.webp")] == ["truncated"] * 2
+    assert rows["half.jpg"]["score"] == ""
+    assert rows["half.jpg"]["error_message"].endswith("; score what there is with --allow-truncated")
+
+    ended = sidscan(*scan_them, "--allow-truncated")
+    assert ended.code == 3
+    assert "1 truncated" in ended.err
+    assert "3 findings kept" in ended.err
+    rows = _rows(tmp_path / "r.csv")
+    assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
+    assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole pictures only"
+
+    assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
+    assert _rows(tmp_path / "r.csv")["half.jpg"]["status"] == "truncated"
+
+
+def test_truncated_pictures_need_isolation() -> None:
+    with pytest.raises(UsageError, match="--no-isolation"):
+        ScanConfig(inputs=("a",), allow_truncated=True, isolation=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "status"),
+    [
+        ((301, 300), {"max_pixels": 90_000}, Status.TOO_MANY_PIXELS),
+        ((301, 10), {"max_side": 300}, Status.TOO_LONG),
+        ((301, 30), {"max_ratio": 10}, Status.TOO_NARROW),
+        ((301, 300), {"max_bytes": 500}, Status.TOO_LARGE),
+    ],
+    ids=["pixels", "side", "ratio", "bytes"],
+)
+def test_limits_have_their_status_and_name_their_option(
+    tmp_path: Path, size: tuple[int, int], options: dict[str, int], status: Status
+) -> None:
+    data = encoded(photo(*size), "JPEG")
+    beyond = ask_of(tmp_path, data, **options)
+    assert isinstance(beyond, Failure)
+    assert beyond.status is status
+    assert beyond.message.endswith(f"raise the limit with --{next(iter(options)).replace('_', '-')}")
+    within = ask_of(tmp_path, data, **{name: value * 1_000 for name, value in options.items()})
+    assert isinstance(within, Sample)
+
+
+def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    tracemalloc.start()
+    result = read(Item(str(path)), ScanConfig(inputs=(str(path),)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(result, Failure)
+    assert result.status is Status.TOO_LARGE
+    assert peak < 1 << 20
+
+
+def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
+    data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
+    few = ask_of(tmp_path, data, max_metadata=5000)
+    many = ask_of(tmp_path, data, max_metadata=6000)
+    assert isinstance(few, Sample)
+    assert isinstance(many, Sample)
+    assert (few.facts.flags, few.facts.exif.make) == (("metadata_limit",), None)
+    assert (many.facts.flags, many.facts.exif.make) == ((), "Acme")
+
+
+def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    (images / "copy.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
+    ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--batch", "1")
+    assert ended.code == 0, ended.err
+    assert "4 inputs = 4 scored" in ended.err
+    assert "1 pictures have the bytes of another one and its score" in ended.err
+    rows = _rows(tmp_path / "r.csv")
+    assert rows["copy.jpg"]["logit"] == rows["photo-0.jpg"]["logit"]
+
+
+PLAIN = [0, False]
+GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256": "f" * 64, "width": 3}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"facts": {**GOOD, "sha256": ["f" * 64]}},
+        {"facts": {**GOOD, "sha256": "f" * 63}},
+        {"facts": {**GOOD, "width": float("nan")}},
+        {"facts": {**GOOD, "width": -1}},
+        {"facts": {**GOOD, "height": True}},
+        {"facts": {**GOOD, "flags": [1]}},
+        {"facts": {**GOOD, "flags": ["a b"]}},
+        {"facts": {**GOOD, "format": 7}},
+        {"facts": {**GOOD, "exif": {"make": 7}}},
+        {"facts": {**GOOD, "exif": {"make": "x" * 100_000}}},
+        {"facts": {**GOOD, "exif": {"latitude": 1000}}},
+        {"facts": {**GOOD, "exif": {"tags": [1]}}},
+        {"facts": {**GOOD, "exif": {"tags": {"a": float("inf")}}}},
+        {"facts": {**GOOD, "exif": {"tags": {"a": [[1]]}}}},
+        {"facts": {**GOOD, "exif": None}},
+        {"facts": None},
+        {"facts": GOOD, "order": [PLAIN] * 9},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[1, False]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[-1, False]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0, 1]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0.0, True]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[False, True]]},
+        {"facts": GOOD, "order": [PLAIN] * 9 + [[0]]},
+        {"facts": GOOD, "order": [0] * 10},
+        {"facts": GOOD, "failure": {"stage": "decode", "error": "E", "message": "m", "status": "scored"}},
+        {"facts": GOOD, "failure": {"stage": "decode", "error": 1, "message": "m", "status": "failed"}},
+    ],
+    ids=lambda head: json.dumps(head)[-60:],
+)
+def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    crop = bytes(224 * 224 * 3)
+
+    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, crop, last=False)
+        yield Frame(head, crop if "order" in head else b"")
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    config = ScanConfig(inputs=("a",))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        result = isolated(Item("a"))
+    assert isinstance(result, Failure)
+    assert (result.status, result.message) == (
+        Status.CRASHED,
+        "the worker process gave an answer that makes no sense",
+    )
+
+
+def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
+
+    monkeypatch.setattr(Processes, "ask", ask)
+    config = ScanConfig(inputs=("a",))
+    with closing(Isolated(config, Fetcher(config))) as isolated:
+        result = isolated(Item("a"))
+    assert isinstance(result, Sample)
+    assert (result.facts.exif.make, result.facts.flags, result.facts.width) == ("Acme", ("padded",), 3)
+
+
+def test_an_answer_is_no_longer_than_crops_are() -> None:
+    process = worker("write(sys.stdout.buffer, Frame({}, bytes(1001)))")
+    process.start()
+    with pytest.raises(Lost):
+        list(process.ask(Frame({}), 20))
+    process.close()
+
+
+@pytest.mark.parametrize("fails", [2, 99], ids=["a moment", "for good"])
+def test_a_system_without_processes_costs_no_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    begin, tried = subprocess.Popen, []
+
+    def popen(*words: Any, **options: Any) -> Any:
+        tried.append(words)
+        if len(tried) <= fails:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return begin(*words, **options)
+
+    monkeypatch.setattr("sidscan.isolation.processes.subprocess.Popen", popen)
+    monkeypatch.setattr("sidscan.isolation.reader._PAUSE", 0.001)
+    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG"))
+    if fails == 2:
+        assert isinstance(result, Sample)
+    else:
+        assert isinstance(result, Failure)
+        assert result.status is Status.CRASHED
+        assert result.message == ("no process to read it could be started: Resource temporarily unavailable")
+
+
+@linux
+def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hush")
+    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
+    processes.start()
+    (pid,) = pids(processes)
+    environment = Path(f"/proc/{pid}/environ").read_bytes()
+    processes.close()
+    assert b"PATH=" in environment
+    assert b"SECRET_TOKEN" not in environment
+
+
+def test_a_start_takes_nothing_of_a_pictures_time(tmp_path: Path) -> None:
+    """Starting takes some tenths of a second, more on a busy machine."""
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), Sample)
+
+
+def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
+    entry, many, text = struct.Struct("<HHII"), 900, b"x" * 60_000
+    start = 8 + 2 + 12 * many + 4
+    block = b"II*\0" + struct.pack("<IH", 8, many)
+    block += b"".join(entry.pack(0xA000 + i, 2, len(text), start) for i in range(many)) + bytes(4) + text
+    data = encoded(photo(300, 260), "PNG", exif=block)
+    result = ask_of(tmp_path, data)
+    assert isinstance(result, Sample)
+    assert (result.facts.flags, dict(result.facts.exif.tags)) == (("metadata_limit",), {})
+
+
+def test_a_tiffs_tags_are_metadata(tmp_path: Path) -> None:
+    data = encoded(photo(300, 260), "TIFF", description="x" * 50_000)
+    result = ask_of(tmp_path, data, max_metadata=40_000)
+    assert isinstance(result, Sample)
+    assert result.facts.flags == ("metadata_limit",)

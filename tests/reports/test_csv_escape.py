@@ -1,0 +1,110 @@
+"""Cells of a CSV report: no formula for any spreadsheet, no control characters, exactly invertible."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidscan.reports.csv_escape import guarded, restored
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        pytest.param("images/a.jpg", "images/a.jpg", id="ordinary"),
+        pytest.param("", "", id="empty"),
+        pytest.param("写真 50% (1) #2 & 'b'.jpg", "写真 50% (1) #2 & 'b'.jpg", id="ordinary, any script"),
+        pytest.param("24-70mm f/2.8", "24-70mm f/2.8", id="minus inside"),
+        pytest.param("a, b; c", "a, b; c", id="separators before letters"),
+        pytest.param("=1+1", "'=1+1", id="equals"),
+        pytest.param("+1", "'+1", id="plus"),
+        pytest.param("-rf.jpg", "'-rf.jpg", id="a path that begins with minus"),
+        pytest.param("@SUM(1)", "'@SUM(1)", id="at"),
+        pytest.param("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0", id="dde"),
+        pytest.param("  =1", "'  =1", id="space"),
+        pytest.param("\u00a0=1", "'\u00a0=1", id="no-break space"),
+        pytest.param("\u3000\u2003=1", "'\u3000\u2003=1", id="wide spaces"),
+        pytest.param('"=1"', '\'"=1"', id="quote"),
+        pytest.param("\uff1d1", "'\uff1d1", id="full-width equals"),
+        pytest.param("\uff0b1", "'\uff0b1", id="full-width plus"),
+        pytest.param("\uff0d1", "'\uff0d1", id="full-width minus"),
+        pytest.param("\uff20SUM(1)", "'\uff20SUM(1)", id="full-width at"),
+        pytest.param("\u22121", "'\u22121", id="minus sign"),
+        pytest.param("'=1", "''=1", id="apostrophe of its own"),
+        pytest.param("'tis.jpg", "''tis.jpg", id="apostrophe of its own, no formula"),
+        pytest.param("\t=1", "\\x09=1", id="tab"),
+        pytest.param("\r=1", "\\x0d=1", id="carriage return"),
+        pytest.param("\x00=1", "\\x00=1", id="nul"),
+        pytest.param("\u200b=1", "\\u200b=1", id="zero width"),
+        pytest.param("\ufeff=1", "\\ufeff=1", id="byte order mark"),
+        pytest.param("a\n=1", "a\\x0a=1", id="line of its own"),
+        pytest.param("a;=1", "a;\\x3d1", id="semicolon"),
+        pytest.param('a";"=1', 'a";"\\x3d1', id="semicolon and quotes"),
+        pytest.param("a, \uff0d1", "a, \\uff0d1", id="comma, space, full-width"),
+        pytest.param("a|@x;=y", "a|\\x40x;\\x3dy", id="two of them"),
+        pytest.param("\x1b]0;x\x07\x9b2J", "\\x1b]0;x\\x07\\x9b2J", id="terminal"),
+        pytest.param("a\u202egpj.exe", "a\\u202egpj.exe", id="turned"),
+        pytest.param("a\U000e0041\U000e007f", "a\\U000e0041\\U000e007f", id="tags"),
+        pytest.param("C:\\reports\\xmas\\u2.jpg", "C:\\reports\\xmas\\u2.jpg", id="ordinary backslashes"),
+        pytest.param("C:\\x1b.jpg", "C:\\x5cx1b.jpg", id="backslash that reads as an escape"),
+        pytest.param("caf\udce9.jpg", "caf\\udce9.jpg", id="not utf-8"),
+    ],
+)
+def test_a_cell_is_safe_and_gives_the_text_back(text: str, cell: str) -> None:
+    assert guarded(text) == cell
+    assert restored(cell) == text
+
+
+def test_a_path_that_is_not_utf8_gives_its_bytes_back() -> None:
+    name = b"=\\udce9;=\xe9\xff\x1b\n'.jpg"
+    assert os.fsencode(restored(guarded(os.fsdecode(name)))) == name
+
+
+def is_formula(cell: str) -> bool:
+    """What a careful reader would call one, told otherwise than by the code: NFKC of what trimming leaves."""
+    shown = "".join(c for c in cell if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Zl", "Zp"))
+    return unicodedata.normalize("NFKC", shown.lstrip("\"'")[:1]).startswith(("=", "+", "-", "@"))
+
+
+def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
+    alphabet = (
+        " =+-@\"',;|\\x3du00eU0016\t\r\n\x00\x1b\x7f\x85\xa0\u200b\u2028\u202e\ufeff\uff1d\uff0b\uff20\udce9"
+    )
+    chance = random.Random(1)
+    for _ in range(20_000):
+        text = "".join(chance.choices(alphabet, k=chance.randint(0, 12)))
+        cell = guarded(text)
+        assert restored(cell) == text
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b\u2028\u202e\ufeff\ud800-\udfff]", cell), text
+        assert cell.startswith("'") or not is_formula(cell), text
+        assert not any(is_formula(part) for part in re.split(r"[,;|]", cell)[1:]), text
+
+
+def test_the_way_back_is_as_documented() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index("    def original(cell):")
+    room: dict[str, Any] = {"re": re}
+    exec("\n".join(one[4:] for one in lines[start : start + 4]), room)
+    chance = random.Random(2)
+    for _ in range(2000):
+        text = "".join(chance.choices("\\xu0U1b=;'\x1b\udce9\U000e0041 \n", k=8))
+        assert room["original"](guarded(text)) == text
+
+
+def test_guarded_texts_are_told_apart() -> None:
+    texts = ["=1", "'=1", "''=1", "\\x3d1", "\x1b", "\\x1b", "\\x5cx1b", ";=", ";\\x3d", "\udce9", "\\udce9"]
+    assert len({guarded(text) for text in texts}) == len(texts)
+
+
+def test_a_table_of_cells_is_one_line_per_row() -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerow([guarded('a\r\n"=b",c'), guarded("\u2028d")])
+    assert out.getvalue().splitlines() == ['"a\\x0d\\x0a""=b"",c",\\u2028d']

@@ -1,0 +1,23 @@
+"""Freed memory is kept by the process."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+import pytest
+
+from sidscan.runtimes.cpu import keep_memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_glibc_takes_every_setting() -> None:
+    assert keep_memory()
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_mallopt(_: object) -> object:
+        return object()
+
+    monkeypatch.setattr(ctypes, "CDLL", without_mallopt)
+    assert not keep_memory()

@@ -1,0 +1,283 @@
+"""Accelerators that are not here: what is asked of ONNX Runtime for them, and what becomes of its answers.
+
+A stand-in for onnxruntime computes on the CPU what it says it computes elsewhere, and notes how it was asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from sample_graphs import Made
+
+from sidscan.errors import RuntimeUnavailable
+from sidscan.records import Views
+from sidscan.runtimes import onnx_providers
+from sidscan.runtimes.onnx import OnnxRuntime
+from sidscan.runtimes.precision_check import natural_crops
+
+NAMES = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+CPU = "CPUExecutionProvider"
+STRICT = "session.disable_cpu_ep_fallback"
+
+
+class Stand:
+    """In place of the module onnxruntime.
+
+    Attributes:
+        asked: (providers, options) of each session, in order; libraries that were loaded before, as text.
+        left: nodes that the provider leaves, as (provider, kinds); it takes ``own``.
+        strict: what sessions said of leaving nodes to the CPU, those that said anything.
+        spoil: called before each run of a session, with its provider's options.
+    """
+
+    __version__ = ort.__version__
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.left: list[tuple[str, list[str]]] = []
+        self.own = 5
+        self.strict: list[str] = []
+        self.spoil: Callable[[dict[str, str], int], None] = lambda options, run: None
+        self.OrtValue = SimpleNamespace(
+            ortvalue_from_numpy=lambda values, place, _: self._value(
+                ort.OrtValue.ortvalue_from_numpy(values), place
+            ),
+            ortvalue_from_shape_and_type=lambda shape, kind, place, _: self._value(
+                ort.OrtValue.ortvalue_from_shape_and_type(shape, kind), place
+            ),
+        )
+        stand = self
+
+        class InferenceSession:
+            def __init__(
+                self, path: str, options: Any, providers: list[Any], enable_fallback: int = 1
+            ) -> None:
+                assert enable_fallback == 0, "onnxruntime would go on with another provider"
+                named = [one if isinstance(one, str) else one[0] for one in providers]
+                stand.asked.append((providers, options))
+                self.asked = providers[0][1]
+                self.named = named
+                self.runs = 0
+                with suppress(RuntimeError):  # of an entry that is not there
+                    stand.strict.append(options.get_session_config_entry(STRICT))
+                    options.add_session_config_entry(STRICT, "0")  # else the CPU could not stand in
+                self.session = ort.InferenceSession(path, options, providers=[CPU])
+
+            def get_providers(self) -> list[str]:
+                return [*self.named, CPU]
+
+            def run_with_iobinding(self, binding: Any) -> None:
+                self.runs += 1
+                stand.spoil(self.asked, self.runs)
+                self.session.run_with_iobinding(binding)
+
+            def __getattr__(self, name: str) -> Any:
+                if name == "get_provider_graph_assignment_info":
+                    raise AttributeError(name)
+                return getattr(self.session, name)
+
+        InferenceSession.get_provider_graph_assignment_info = lambda session: [  # type: ignore[attr-defined]
+            SimpleNamespace(
+                ep_name=name, get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=k) for k in kinds]
+            )
+            for name, kinds in [(session.named[0], ["MatMul"] * stand.own), *stand.left]
+            if kinds
+        ]
+        self.InferenceSession = InferenceSession
+
+    SessionOptions = ort.SessionOptions
+
+    @staticmethod
+    def _value(value: Any, place: str) -> Any:
+        assert place in ("cuda", "cpu")
+        return value
+
+    def get_available_providers(self) -> list[str]:
+        return [*NAMES.values(), CPU]
+
+    def set_default_logger_severity(self, level: int) -> None:
+        pass
+
+    def preload_dlls(self, directory: str) -> None:
+        assert directory == "", "those of pip's packages"
+        self.asked.append("libraries")
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    stand = Stand()
+    monkeypatch.setattr(onnx_providers, "ort", stand)
+    monkeypatch.setattr(onnx_providers, "FIXED_BATCH", 4)  # as good as 40, and sooner done
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    return stand
+
+
+CUDA = {"use_tf32": "0", "enable_cuda_graph": "0"}
+TENSORRT = {
+    "trt_fp16_enable": "0",
+    "trt_layer_norm_fp32_fallback": "1",
+    "trt_engine_cache_enable": "1",
+    "trt_cuda_graph_enable": "0",
+}
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "asked"),
+    [
+        ("cuda", "fp32", [("cuda", CUDA)]),
+        ("cuda", "fp16", [("cuda", CUDA)]),
+        ("tensorrt", "fp32", [("tensorrt", TENSORRT), ("cuda", CUDA)]),
+        ("tensorrt", "fp16", [("tensorrt", TENSORRT | {"trt_fp16_enable": "1"}), ("cuda", CUDA)]),
+        ("coreml", "fp32", [("coreml", {})]),
+        ("directml", "fp32", [("directml", {})]),
+    ],
+)
+def test_what_is_asked_for(
+    stand: Stand, made: Made, device: Any, precision: str, asked: list[tuple[str, dict[str, str]]]
+) -> None:
+    runtime = OnnxRuntime(made.fp32 if precision == "fp32" else made.fp16, device)
+    sessions = [one for one in stand.asked if one != "libraries" and one[0][0][0] != CPU]
+    given, options = sessions[0]
+    cached = given[0][1].pop("trt_engine_cache_path", "")
+    assert given == [(NAMES[name], wanted) for name, wanted in asked]
+    assert Path(cached).name == (runtime.sha256 if device == "tensorrt" else ""), "one folder per graph"
+    assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
+    if device in ("cuda", "tensorrt"):
+        assert stand.asked.index("libraries") < stand.asked.index(sessions[0])
+    tf32 = "0" if device == "tensorrt" else "1"
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == tf32, "TensorRT's provider has no option of its own for it"
+    assert runtime.info.device == device
+    told = " (or more of it, as TensorRT sees fit)" if (device, precision) == ("tensorrt", "fp16") else ""
+    assert runtime.info.precision == precision + told
+
+
+@pytest.mark.parametrize("device", NAMES)
+@pytest.mark.parametrize("count", [1, 4, 5, 9])
+def test_fixed_batches_give_the_same_logits(stand: Stand, made: Made, device: Any, count: int) -> None:
+    crops = natural_crops(count)
+    expected = OnnxRuntime(made.fp32, "cpu").logits(Views.plain(crops))
+    found = OnnxRuntime(made.fp32, device).logits(Views.plain(crops))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert expected.shape == (count, 2)
+
+
+def test_with_the_batch_fixed_no_node_computes_shapes(stand: Stand, made: Made, tmp_path: Path) -> None:
+    import onnx
+
+    kinds = {}
+    for device in ("cpu", "cuda"):
+        options = onnx_providers._options(device)
+        options.optimized_model_filepath = str(tmp_path / f"{device}.onnx")
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        ort.InferenceSession(str(made.fp32), options, providers=[CPU])
+        kinds[device] = {node.op_type for node in onnx.load(tmp_path / f"{device}.onnx").graph.node}
+    assert "Shape" in kinds["cpu"]
+    assert not {"Shape", "Range", "ConstantOfShape", "Expand"} & kinds["cuda"]
+
+
+@pytest.mark.parametrize(
+    ("device", "own", "left", "told"),
+    [
+        ("cuda", 5, [], "cuda"),
+        (
+            "cuda",
+            5,
+            [(CPU, ["Shape", "NonZero", "Shape"])],
+            "takes 5 of 8 nodes of {}; left to the CPU: 2 Shape",
+        ),
+        ("cuda", 0, [(CPU, ["MatMul"])], "takes 0 of 1 nodes of {}; left to the CPU: 1 MatMul"),
+        (
+            "tensorrt",
+            5,
+            [(NAMES["cuda"], ["Einsum", "CumSum"])],
+            "tensorrt (of 7 nodes 2 by CUDAExecutionProvider)",
+        ),
+        ("tensorrt", 0, [(NAMES["cuda"], ["MatMul"])], "takes 0 of 1 nodes of {}"),
+        ("tensorrt", 5, [(CPU, ["Shape"])], "takes 5 of 6 nodes of {}; left to the CPU: 1 Shape"),
+        ("coreml", 5, [(CPU, ["Cast"] * 3)], "coreml (of 8 nodes 3 by CPUExecutionProvider)"),
+        ("coreml", 0, [(CPU, ["Cast"])], "takes 0 of 1 nodes of {}; left to the CPU: 1 Cast"),
+        ("directml", 5, [], "directml"),
+    ],
+)
+def test_nodes_that_a_provider_leaves(
+    stand: Stand, made: Made, device: Any, own: int, left: list[tuple[str, list[str]]], told: str
+) -> None:
+    stand.own, stand.left = own, left
+    if not told.startswith("takes"):
+        assert OnnxRuntime(made.fp32, device).info.device == told
+        return
+    with pytest.raises(RuntimeUnavailable) as refused:
+        OnnxRuntime(made.fp32, device)
+    assert f"{device} was asked for, but {told.format(made.fp32)}" in refused.value.message
+    assert refused.value.remedy == "Export the graph again, update onnxruntime, or choose another --device."
+
+
+@pytest.mark.parametrize(
+    ("device", "strict", "told"),
+    [
+        ("cuda", ["1", "1"], "cuda"),
+        ("tensorrt", ["1"], "tensorrt"),
+        ("coreml", [], "coreml (this onnxruntime can't tell which nodes)"),
+    ],
+)
+def test_an_onnxruntime_that_does_not_count(
+    stand: Stand, made: Made, device: Any, strict: list[str], told: str
+) -> None:
+    del stand.InferenceSession.get_provider_graph_assignment_info  # type: ignore[attr-defined]
+    assert OnnxRuntime(made.fp32, device).info.device == told
+    assert stand.strict == strict, "sessions in which ONNX Runtime itself refuses to leave nodes to the CPU"
+
+
+def _fails(options: dict[str, str], run: int) -> None:
+    if options.get("enable_cuda_graph") == "1" and run > 1:
+        raise ValueError("capture")
+
+
+def _dies(options: dict[str, str], run: int) -> None:
+    raise ValueError("out of memory\nat length")
+
+
+@pytest.mark.parametrize(("spoil", "kept"), [(None, "1"), (_fails, "0")], ids=["recorded", "refused"])
+def test_cuda_graphs_are_kept_where_they_work(stand: Stand, made: Made, spoil: Any, kept: str) -> None:
+    stand.spoil = spoil or stand.spoil
+    runtime = OnnxRuntime(made.fp32, "cuda")
+    assert [one[0][0][1]["enable_cuda_graph"] for one in stand.asked if one != "libraries"] == ["0", "1"]
+    assert runtime._fixed._session.asked["enable_cuda_graph"] == kept
+
+
+def test_a_recording_that_computes_something_else_is_not_kept(
+    stand: Stand, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = onnx_providers.Fixed.logits
+    runs = []
+
+    def stale(self: Any, crops: Any) -> Any:
+        runs.append(self._session.asked["enable_cuda_graph"])
+        return logits(self, crops) + (len(runs) if runs[-1] == "1" else 0)
+
+    monkeypatch.setattr(onnx_providers.Fixed, "logits", stale)
+    runtime = OnnxRuntime(made.fp32, "cuda")
+    assert "1" in runs
+    assert runtime._fixed._session.asked["enable_cuda_graph"] == "0"
+
+
+@pytest.mark.parametrize("device", NAMES)
+def test_what_fails_at_the_first_batch_fails_before_the_scan(stand: Stand, made: Made, device: Any) -> None:
+    stand.spoil = _dies
+    with pytest.raises(RuntimeUnavailable) as refused:
+        OnnxRuntime(made.fp32, device)
+    assert refused.value.message == f"onnxruntime can't run {made.fp32} on {device}: out of memory"
+    assert "--device" in refused.value.remedy

@@ -1,0 +1,48 @@
+"""Exported graphs of small networks with random weights."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from tiny_networks import random_clip, random_head
+
+from sidscan.models.checkpoints import Checkpoint
+from sidscan.models.families.rine import Head, LinearProbe
+
+CLIP = {"width": 64, "blocks": 2, "patch": 56, "side": 224, "embedding": 8}
+
+
+class Made(NamedTuple):
+    """Two checkpoints on one encoder, and their graphs."""
+
+    models: tuple[Path, Path]
+    encoder: Path
+    fp32: Path
+    fp16: Path
+
+
+def make(place: Path) -> Made:
+    """The files of a `Made` in a folder."""
+    from sidscan.exporters.onnx import export
+
+    encoder = place / "clip.safetensors"
+    save_file({f"visual.{name}": tensor for name, tensor in random_clip(**CLIP).items()}, encoder)
+    torch.manual_seed(2)
+    models = (
+        _checkpoint(place / "one.safetensors", encoder, random_head(2, 64, 16, 2), "rine"),
+        _checkpoint(place / "two.safetensors", encoder, LinearProbe(8), "linear"),
+    )
+    for precision in ("fp32", "fp16"):
+        export([str(model) for model in models], place / f"{precision}.onnx", precision, encoder)
+    return Made(models, encoder, place / "fp32.onnx", place / "fp16.onnx")
+
+
+def _checkpoint(path: Path, encoder: Path, head: Head, kind: str) -> Path:
+    sha256 = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    checkpoint = Checkpoint(dict(head.state_dict()), kind, encoder.name, sha256, 0.4, {})
+    path.write_bytes(checkpoint.to_bytes())
+    return path

@@ -1,0 +1,280 @@
+"""Conformal thresholds and p-values: the guarantee by simulation, ties, and files that say otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sample_calibrations import MODEL, calibration
+
+from sidscan.config import ScanConfig
+from sidscan.errors import CalibrationError, OutputError, UsageError
+from sidscan.models.detectors import DetectorInfo
+from sidscan.records import Facts, Item, Sample, Views
+from sidscan.runtimes import RuntimeInfo
+from sidscan.scoring import calibration as subject
+from sidscan.scoring.calibration import pictures_needed, rank
+from sidscan.scoring.evidence import sigmoid
+from sidscan.scoring.scorer import score
+
+Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
+
+
+def shifted(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Exchangeable but not independent: all of a draw share a shift."""
+    return rng.normal(size=count) + rng.normal(scale=3)
+
+
+@pytest.mark.parametrize(
+    ("draw", "exact"),
+    [
+        pytest.param(lambda rng, count: rng.normal(size=count), True, id="independent"),
+        pytest.param(shifted, True, id="exchangeable only"),
+        pytest.param(lambda rng, count: rng.poisson(3, count), False, id="ties everywhere"),
+        pytest.param(
+            lambda rng, count: np.minimum(rng.normal(size=count), 1.0), False, id="a plateau on top"
+        ),
+    ],
+)
+@pytest.mark.parametrize(("pictures", "fpr"), [(19, 0.05), (50, 0.1), (133, 0.03)])
+def test_the_mean_false_positive_rate_is_at_most_the_target(
+    draw: Draw, exact: bool, pictures: int, fpr: float
+) -> None:
+    rng = np.random.default_rng(7)
+    trials, flags = 8000, 0
+    for _ in range(trials):
+        *known, new = draw(rng, pictures + 1).tolist()
+        flags += new >= calibration(known, fpr).threshold_logit
+    rate = rank(fpr, pictures) / (pictures + 1)
+    error = 3 * (rate * (1 - rate) / trials) ** 0.5
+    assert rate <= fpr
+    assert flags / trials <= rate + error
+    if exact:
+        assert flags / trials >= rate - error, "no stricter than needed where nothing ties"
+
+
+def test_p_values_of_camera_pictures_are_uniform_on_their_steps() -> None:
+    rng = np.random.default_rng(3)
+    trials, pictures = 20_000, 9
+    draws = rng.normal(size=(trials, pictures + 1)).tolist()
+    p = np.array([calibration(known, 0.5).p_value(new) for *known, new in draws])
+    steps, counts = np.unique(np.round(p * (pictures + 1)), return_counts=True)
+    assert steps.tolist() == list(range(1, pictures + 2))
+    assert np.abs(counts / trials - 0.1).max() < 4 * (0.1 * 0.9 / trials) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("logits", "fpr", "threshold_above", "reach"),
+    [
+        pytest.param(range(19), 0.05, 18, 0, id="fewest pictures: above all of them"),
+        pytest.param(range(39), 0.05, 37, 1, id="the second highest of 39"),
+        pytest.param(range(38), 0.05, 37, 0, id="one picture less, one flag less"),
+        pytest.param([0, 1, 2, 3, 5, 5, 5, 5, 5], 0.2, 5, 0, id="ties at the threshold flag none of them"),
+        pytest.param([0, 1, 2, 3, 4, 4, 4, 5, 6], 0.4, 4, 2, id="ties reach below"),
+        pytest.param(range(-99, 0), 0.07, -7, 6, id="7 % of 100 is 7, not 7.000000000000001"),
+        pytest.param(range(-99, 0), 0.29, -29, 28, id="29 % of 100 is 29, not 28.999999999999996"),
+    ],
+)
+def test_the_threshold_is_just_above_the_kth_highest(
+    logits: list[int], fpr: float, threshold_above: float, reach: int
+) -> None:
+    made = calibration(logits, fpr)
+    assert made.threshold_logit == np.nextafter(float(threshold_above), np.inf)
+    assert sum(logit >= made.threshold_logit for logit in made.logits) == reach
+
+
+@pytest.mark.parametrize("fpr", [0.05, 0.2, 0.37])
+def test_reaching_the_threshold_and_a_p_value_of_at_most_the_target_are_one(fpr: float) -> None:
+    rng = np.random.default_rng(5)
+    made = calibration(rng.integers(0, 40, 57), fpr)
+    k = made.rank
+    for logit in (*made.logits, *rng.uniform(-1, 41, 200), made.threshold_logit):
+        assert (logit >= made.threshold_logit) == (round(made.p_value(logit) * 58) <= k)
+
+
+def test_p_values_count_the_picture_itself_and_ties_against_it() -> None:
+    made = calibration([0, 1, 1, 2], 0.2)
+    assert [made.p_value(x) for x in (-1, 0, 0.5, 1, 2, 3)] == [1, 1, 0.8, 0.8, 0.4, 0.2]
+
+
+@pytest.mark.parametrize(("fpr", "count"), [(0.05, 19), (0.1, 9), (0.5, 1), (0.03, 33), (1e-6, 999_999)])
+def test_how_many_pictures_a_rate_needs(fpr: float, count: int) -> None:
+    assert pictures_needed(fpr) == count
+    assert (rank(fpr, count), rank(fpr, count - 1)) == (1, 0)
+
+
+class Fixed:
+    """A runtime that gives each crop the logit of its first pixel, less 100."""
+
+    info = RuntimeInfo("test", "cpu", "fp32")
+    detectors: tuple[DetectorInfo, ...] = (MODEL,)
+    batch, at_once, devices = 40, 2, 1
+
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        return views.pixels()[:, 0, 0, :1].astype(np.float32) - 100
+
+    def abandon(self) -> None:
+        pass
+
+
+def test_scores_are_measured_against_the_calibration() -> None:
+    made = calibration(range(-19, 0), 0.1)  # threshold just above -2
+    crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
+    crops[:, 0, 0, 0] = [60, 98, 99, 150]
+    samples = [Sample(Item(str(i)), Facts(), Views.plain(crops[i : i + 1])) for i in range(4)]
+    plain = [finding.scores[0] for finding in score(samples, Fixed(), "now")]
+    found = [finding.scores[0] for finding in score(samples, Fixed(), "now", {"mini": made})]
+    assert [one.evidence for one in found] == ["weak", "weak", "strong", "very strong"], (
+        "-2 ties: not reached"
+    )
+    assert [one.p_value for one in found] == [1, 0.15, 0.1, 0.05]
+    assert {one.threshold for one in found} == {sigmoid(made.threshold_logit)}
+    assert [replace(one, p_value=None, threshold=0.5, evidence="") for one in found] == [
+        replace(one, evidence="") for one in plain
+    ]
+
+
+def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
+    made = calibration([1e-12 * step for step in range(19)], 0.1)
+    crops = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    crops[:, 0, 0, 0] = 100
+    tied = replace(made, logits=tuple(sorted((*made.logits[:-2], 0.0, 0.0))))
+    (finding,) = score([Sample(Item("a"), Facts(), Views.plain(crops))], Fixed(), "now", {"mini": tied})
+    assert finding.scores[0].logit == 0.0
+    assert finding.scores[0].p_value is not None
+    assert (finding.scores[0].evidence == "weak") == (finding.scores[0].p_value > 0.1)
+
+
+def test_a_saved_calibration_is_the_same_when_loaded(tmp_path: Path) -> None:
+    made = calibration(np.random.default_rng(1).normal(size=50), 0.07)
+    subject.check_place(tmp_path / "c.json")
+    subject.save(made, tmp_path / "c.json")
+    assert subject.load(tmp_path / "c.json") == made
+    assert made.digest == hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest()
+    subject.check_place(tmp_path / "c.json")
+    assert list(tmp_path.iterdir()) == [tmp_path / "c.json"]
+
+
+def _edit(**changes: Any) -> str:
+    return json.dumps(json.loads(calibration(range(40)).dumps()) | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[1, 2]", id="a list"),
+        pytest.param('{"run": {}}', id="another JSON file"),
+        pytest.param("[" * 100_000, id="nested without end"),
+        pytest.param(calibration(range(40)).dumps()[:-20], id="cut off"),
+        pytest.param(_edit(format="sidscan calibration 2"), id="another format"),
+        pytest.param(_edit(logits=[*range(39), 1e6]), id="integers for logits"),
+        pytest.param(_edit(logits=[float(i) for i in range(41)]), id="a logit more"),
+        pytest.param(_edit(logits=[float(i) for i in range(1, 41)]), id="logits that give another threshold"),
+        pytest.param(_edit(logits=[]), id="no logits"),
+        pytest.param(_edit(logits="abc"), id="logits as text"),
+        pytest.param(_edit(threshold_logit=5.0), id="another threshold"),
+        pytest.param(_edit(target_fpr=0.5), id="another rate"),
+        pytest.param(_edit(target_fpr=float("nan")), id="no rate"),
+        pytest.param(_edit(target_fpr=1e-9), id="a rate that needs more pictures"),
+        pytest.param(_edit(weights=["a"]), id="weights as a list"),
+        pytest.param(_edit(unreadable=True), id="a truth for a count"),
+        pytest.param(_edit(logits=[float("inf")] * 40), id="infinite logits"),
+    ],
+)
+def test_files_that_are_no_calibration_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match=r"c\.json is not a whole calibration of sidscan"):
+        subject.load(path)
+    with pytest.raises(OutputError, match="is there and is not a calibration; it is left alone"):
+        subject.check_place(path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "it is no text"), (None, "No such file")])
+def test_files_that_cannot_be_read_are_said(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(CalibrationError, match=rf"c\.json can't be read: {reason}"):
+        subject.load(tmp_path / "c.json")
+
+
+def test_places_that_cannot_be_written_are_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"the folder .*none is not there or not writable"):
+        subject.check_place(tmp_path / "none" / "c.json")
+    with pytest.raises(OutputError, match=r"can't write .*c\.json: No such file or directory"):
+        subject.save(calibration(range(40)), tmp_path / "none" / "c.json")
+
+
+def test_where_calibrations_are_kept(tmp_path: Path) -> None:
+    assert (
+        subject.default_path(MODEL, "ten", tmp_path)
+        == tmp_path / "calibrations" / f"mini-{'a' * 16}-ten.json"
+    )
+    beside = subject.default_path(MODEL, "center", tmp_path, tmp_path / "my.safetensors")
+    assert beside == tmp_path / "my.safetensors.center.calibration.json"
+
+
+def _choose(path: Path, **options: Any) -> Any:
+    return subject.choose(ScanConfig(inputs=("a",), calibrations=(path,), **options), [MODEL])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        pytest.param(
+            replace(calibration(range(40)), weights={"mini": "b" * 64}),
+            "was made with other weights of mini than those that are installed",
+            id="weights",
+        ),
+        pytest.param(
+            calibration(range(40), crops="center"),
+            "was made with center crops, this scan uses ten",
+            id="crops",
+        ),
+        pytest.param(
+            replace(calibration(range(40)), model="rine-ldm", weights={"rine-ldm": "b" * 64}),
+            "is a calibration of rine-ldm; this scan uses mini",
+            id="model",
+        ),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused(tmp_path: Path, made: Any, message: str) -> None:
+    subject.save(made, tmp_path / "c.json")
+    with pytest.raises(CalibrationError, match=message):
+        _choose(tmp_path / "c.json")
+
+
+def test_a_given_calibration_goes_before_the_saved_one_and_is_known_by_its_weights(tmp_path: Path) -> None:
+    renamed = replace(calibration(range(40)), model="my model", weights={"my.safetensors": "a" * 64})
+    subject.save(renamed, tmp_path / "c.json")
+    assert _choose(tmp_path / "c.json", calibrated=True) == {"mini": renamed}
+    with pytest.raises(CalibrationError, match="two calibrations of mini were given"):
+        subject.choose(ScanConfig(inputs=("a",), calibrations=(tmp_path / "c.json",) * 2), [MODEL])
+
+
+def test_what_computes_otherwise_is_named() -> None:
+    now = {
+        "runtime": "pytorch 2",
+        "device": "cuda",
+        "precision": "fp16",
+        "decoder": "Pillow 13",
+        "sidscan_version": "0.1.0",
+    }
+    assert calibration(range(40)).differences(now) == [
+        "device cpu then, cuda now",
+        "precision fp32 then, fp16 now",
+    ]
+
+
+def test_a_string_is_no_tuple_of_files() -> None:
+    with pytest.raises(UsageError, match="calibrations are tuples"):
+        ScanConfig(inputs=("a",), calibrations="c.json")  # type: ignore[arg-type]

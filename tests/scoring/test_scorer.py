@@ -1,0 +1,198 @@
+"""Logits of crops become one score per picture and model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sidscan.models.detectors import DetectorInfo
+from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
+from sidscan.runtimes import RuntimeInfo
+from sidscan.scoring.evidence import evidence, sigmoid
+from sidscan.scoring.scorer import Scorer, score
+
+
+class Brightness:
+    """A runtime simple enough to know its answers: the red of a view's first pixel, and its negative."""
+
+    info = RuntimeInfo("test", "cpu", "fp32")
+    batch, at_once, devices = 40, 2, 1
+    detectors = tuple(DetectorInfo(name, "d", 0.5, {name: "d"}, {}) for name in ("red", "minus-red"))
+
+    def logits(self, views: Views) -> NDArray[np.float32]:
+        red = views.pixels()[:, 0, 0, 0].astype(np.float32)
+        red[red == 255] = np.nan
+        return np.stack([red, -red], axis=1)
+
+    def abandon(self) -> None:
+        pass
+
+
+def sample(name: str, *reds: int, order: tuple[int, ...]) -> Sample:
+    crops = np.zeros((len(reds), 224, 224, 3), dtype=np.uint8)
+    crops[:, 0, 0, 0] = reds
+    return Sample(Item(name), Facts(bytes=1), Views(crops, tuple((index, False) for index in order)))
+
+
+def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
+    pictures = [sample(str(red), red, order=(0,) * 10) for red in range(8)]
+    spreads = {found.crop_std for finding in score(pictures, Brightness(), "now") for found in finding.scores}
+    assert spreads == {0.0}
+
+
+def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
+    (finding,) = score([sample("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
+    red, minus_red = finding.scores
+    assert red.logit == 1.0
+    assert red.score == sigmoid(1.0) != pytest.approx((3 * sigmoid(0) + sigmoid(4)) / 4)
+    assert (red.crop_min, red.crop_max) == (0.5, sigmoid(4.0))
+    assert red.crop_std == pytest.approx(np.std([0.5, 0.5, 0.5, sigmoid(4.0)]))
+    assert (minus_red.model, minus_red.logit) == ("minus-red", -1.0)
+    assert finding.views == 4
+
+
+def test_a_batch_keeps_its_order_and_its_failures() -> None:
+    failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
+    batch: list[Sample | Failure] = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
+    findings = score(batch, Brightness(), "now")
+    assert [finding.name for finding in findings] == ["a", "b", "c"]
+    assert [finding.status for finding in findings] == [Status.SCORED, Status.FAILED, Status.SCORED]
+    assert [finding.scores[0].logit for finding in findings if finding.scores] == [1.0, 3.0]
+
+
+def test_failures_alone_need_no_model() -> None:
+    failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
+    assert [finding.message for finding in score([failure], Brightness(), "now")] == ["truncated"]
+
+
+def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
+    nan, good = score([sample("a", 255, 1, order=(0, 1)), sample("b", 1, order=(0,))], Brightness(), "now")
+    assert (nan.status, nan.stage, nan.error, nan.scores) == (
+        Status.FAILED,
+        Stage.SCORE,
+        "NonFiniteScore",
+        (),
+    )
+    assert nan.facts.bytes == 1
+    assert good.status is Status.SCORED
+
+
+def test_crops_that_pictures_share_are_handed_on_once() -> None:
+    given: list[Views] = []
+
+    class Noting(Brightness):
+        def logits(self, views: Views) -> NDArray[np.float32]:
+            given.append(views)
+            return super().logits(views)
+
+    one, two, three = (sample(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3)))
+    three.views.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
+    two.views.crops[1, 101, 101] = 9
+    found = score([one, two, three], Noting(), "now")
+    (views,) = given
+    assert len(views.crops) == 4, "1 is shared by all; 2 and 2 with another pixel; 3"
+    assert views.order == tuple((index, False) for index in (1, 0, 2, 0, 3, 0))
+    assert [finding.scores[0].logit for finding in found] == [1.5, 1.5, 2.0]
+
+
+def test_mirror_images_are_views_of_their_own() -> None:
+    crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
+    crops[0, 0, 0, 0], crops[0, 0, -1, 0] = 1, 5
+    both = Sample(Item("a"), Facts(bytes=1), Views(crops, ((0, False), (0, True))))
+    (finding,) = score([both], Brightness(), "now")
+    assert (finding.scores[0].logit, finding.views) == (3.0, 2)
+
+
+def test_bytes_are_scored_once() -> None:
+    class Counting(Brightness):
+        crops = 0
+
+        def logits(self, views: Views) -> NDArray[np.float32]:
+            Counting.crops += len(views.crops)
+            return super().logits(views)
+
+    def of(name: str, sha256: str, red: int) -> Sample:
+        one = sample(name, red, order=(0,))
+        return replace(one, facts=Facts(bytes=len(name), sha256=sha256))
+
+    failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", Facts(sha256="A"))
+    earlier = score([of("z", "B", 7)], Brightness(), "then")[0]
+    batch: list[Sample | Failure] = [
+        of("a", "A", 1),
+        of("bb", "B", 99),
+        failure,
+        of("c", "A", 1),
+        of("n", "N", 255),
+        of("m", "N", 255),
+    ]
+    scorer = Scorer(Counting(), known={"B": earlier}.get)
+    found = scorer.end(scorer.score(scorer.begin(batch, "now")))
+    assert Counting.crops == 2, "A and N, once each"
+    assert [one.name for one in found] == ["a", "bb", "f", "c", "n", "m"]
+    assert [one.scores[0].logit for one in found if one.scores] == [1.0, 7.0, 1.0]
+    assert (found[1].facts.bytes, found[1].scanned_at) == (2, "now"), "all but the score is its own"
+    assert [one.status for one in found[2:]] == [
+        Status.FAILED,
+        Status.SCORED,
+        Status.FAILED,
+        Status.FAILED,
+    ]
+    assert found[5].error == "NonFiniteScore"
+
+
+def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
+    def of(name: str, sha256: str, red: int) -> Sample:
+        return replace(sample(name, red, order=(0,)), facts=Facts(bytes=len(name), sha256=sha256))
+
+    asked: list[str] = []
+
+    def known(sha256: str) -> None:
+        asked.append(sha256)
+
+    scorer = Scorer(Brightness(), known=known)
+    one = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
+    two = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
+    three = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
+    assert [list(job.new) for job in (one, two, three)] == [[0, 1], [1], []]
+    assert asked == ["A", "N", "B"]
+    for job in (three, one, two):  # threads finish as they please
+        scorer.score(job)
+    found = [scorer.end(job) for job in (one, two, three)]
+    logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in found]
+    assert logits == [[1.0, None], [1.0, 2.0, None], [1.0, 2.0]]
+    assert [[row.name for row in rows] for rows in found] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
+    assert [row.scanned_at for row in found[1]] == ["later"] * 3
+    scorer.begin([of("aaaa", "A", 1)], "then")
+    assert asked[-1] == "A", "of bytes in no job under way the record knows"
+
+
+@pytest.mark.parametrize(
+    ("score_value", "threshold", "word"),
+    [
+        pytest.param(0.499, 0.5, "weak", id="below"),
+        pytest.param(0.5, 0.5, "moderate", id="at the threshold"),
+        pytest.param(0.7, 0.5, "strong", id="0.7"),
+        pytest.param(0.9, 0.5, "very strong", id="0.9"),
+        pytest.param(0.85, 0.9, "weak", id="below a high threshold"),
+        pytest.param(0.9, 0.9, "moderate", id="at a high threshold"),
+        pytest.param(0.2, 0.1, "moderate", id="above a low threshold"),
+        pytest.param(0.5, 0.1, "very strong", id="well above a low threshold"),
+    ],
+)
+def test_words_are_relative_to_the_threshold(score_value: float, threshold: float, word: str) -> None:
+    logit = math.log(score_value / (1 - score_value))
+    assert evidence(logit + 1e-12, threshold) == word
+
+
+def test_the_threshold_itself_is_moderate() -> None:
+    assert evidence(0.0, 0.5) == "moderate"
+    assert evidence(-1e-12, 0.5) == "weak"
+
+
+@pytest.mark.parametrize(("logit", "expected"), [(0.0, 0.5), (1000.0, 1.0), (-1000.0, 0.0)])
+def test_sigmoid_never_overflows(logit: float, expected: float) -> None:
+    assert sigmoid(logit) == expected

@@ -1,0 +1,49 @@
+"""Figures of the bundled detector's card that are more than a metric."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sidscan.training.mini.card import OF_ONE_SIDE, by_side, family
+from sidscan.training.mini.corpus import Window
+from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, Look
+
+
+def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
+    """Synthetic windows are mostly the smaller ones, and the logit is the size: useless within one size."""
+    count = OF_ONE_SIDE
+    sides = [160] * (3 * count) + [128] * (3 * count) + [100] * count
+    labels = [False] * 2 * count + [True] * count + [False] * count + [True] * 2 * count + [True] * count
+    windows = [Window("a.png", label, "kind", "o/a", "MIT") for label in labels]
+    looks = np.zeros((len(windows), len(Look._fields)))
+    looks[:, SMALLER_SIDE] = sides
+    looks[:, LOGIT] = -looks[:, SMALLER_SIDE]
+    found = by_side(windows, looks)
+    assert list(found) == ["160", "128"]  # of 100 px there are no photographs
+    assert found["160"] == {"real": 2 * count, "synthetic": count, "auroc": pytest.approx(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("dall-e 3", "DALL-E 3"),
+        ("dalle2", "DALL-E 2"),
+        ("stable_diffusion_1x", "Stable Diffusion 1 and 2"),
+        ("sd-1-lora", "Stable Diffusion 1 and 2"),
+        ("stable-diffusion-2", "Stable Diffusion 1 and 2"),
+        ("sdxl_finetune", "Stable Diffusion XL"),
+        ("sd3.5", "Stable Diffusion 3"),
+        ("stable diffusion", "Stable Diffusion, version not stated"),
+        ("stylegan2-ada (anime)", "StyleGAN, 1 to 3"),
+        ("cyclegan", "other GANs"),
+        ("vqgan-clip", "CLIP-guided, VQGAN, DALL-E's early kin"),
+        ("flux1-dev", "Flux"),
+        ("sdxl-turbo/sd", "several, or not stated"),
+        ("gemini_nano_banana", "Gemini image models (Nano Banana)"),
+        ("gpt4o_image", "GPT image models"),
+        ("z_image", "other diffusion models"),
+    ],
+)
+def test_one_family_for_every_spelling(stated: str, expected: str) -> None:
+    assert family(Window("a.png", True, stated, "o/a", "MIT")) == expected

@@ -1,0 +1,150 @@
+"""Two stages: order, back-pressure, nothing held back, and an end that waits for nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from sidscan.util.threads import Ordered, in_batches, map_ordered
+
+LONG = 20.0  # seconds; more than any of this takes
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that is bound to happen."""
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def batches(results: Ordered[Any, int], function: Callable[[list[int]], Any] = list, **options: Any) -> Any:
+    """As `in_batches`, of four ones each."""
+    settings: dict[str, Any] = {"weigh": lambda _: 1, "enough": 4, "begin": list, "at_once": 2, **options}
+    return in_batches(results, function=function, **settings)
+
+
+def test_results_come_in_order_and_no_task_too_early() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    def slow(number: int) -> int:
+        time.sleep(0.001 * (number % 3))
+        return number
+
+    for count, result in enumerate(map_ordered(slow, tasks(), 2), 1):
+        assert result == count - 1
+        assert len(taken) <= count - 1 + 4
+    assert len(taken) == 50
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([1] * 14, [1, 2, 4, 4, 3]),
+        ([3, 1, 1, 1], [1, 3]),
+        ([9, 3, 1, 1], [1, 2, 1]),
+        ([2, 1, 2, 1, 1, 1], [1, 3, 2]),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_batches_are_handed_on_when_they_weigh_enough(weights: list[int], expected: list[int]) -> None:
+    with closing(Ordered(lambda n: n, weights, 2)) as results:
+        assert [len(batch) for batch in batches(results, weigh=lambda n: n)] == expected
+
+
+def test_batches_come_in_order_whichever_is_ready_first() -> None:
+    def slow(batch: list[int]) -> list[int]:
+        time.sleep(0.03 if len(batch) % 2 or batch[0] % 8 == 3 else 0)
+        return batch
+
+    with closing(Ordered(lambda n: n, range(100), 3)) as results:
+        assert [n for batch in batches(results, slow, at_once=3) for n in batch] == list(range(100))
+
+
+def test_a_batch_is_handed_out_while_the_next_result_is_still_awaited() -> None:
+    go = threading.Event()
+
+    def read(number: int) -> int:
+        if number == 3:
+            assert go.wait(LONG)
+        return number
+
+    with closing(Ordered(read, range(5), 2)) as results:
+        found = batches(results)
+        assert [next(found), next(found)] == [[0], [1, 2]], "though the fourth is not there"
+        go.set()
+        assert list(found) == [[3, 4]]
+
+
+def test_as_many_batches_as_allowed_are_computed_together() -> None:
+    began: list[int] = []
+
+    def function(batch: list[int]) -> list[int]:
+        began.append(batch[0])
+        if batch[0] == 0:
+            until(lambda: 1 in began)
+            time.sleep(0.05)
+        return batch
+
+    with closing(Ordered(lambda n: n, range(40), 2)) as results, closing(batches(results, function)) as found:
+        assert next(found) == [0]
+        assert began == [0, 1], "the second began before the first had ended, the third did not"
+
+
+def test_what_begins_a_batch_runs_where_results_are_asked_for() -> None:
+    threads: set[int] = set()
+
+    def begin(batch: list[int]) -> list[int]:
+        threads.add(threading.get_ident())
+        return batch
+
+    def tasks() -> Iterator[int]:
+        threads.add(threading.get_ident())
+        yield from range(20)
+
+    with closing(Ordered(lambda n: n, tasks(), 2)) as results:
+        assert len(list(batches(results, begin=begin))) == 7
+    assert threads == {threading.get_ident()}
+
+
+def test_what_a_batch_raises_comes_in_its_turn() -> None:
+    def function(batch: list[int]) -> list[int]:
+        if batch[0] == 1:
+            raise MemoryError
+        return batch
+
+    with closing(Ordered(lambda n: n, range(40), 2)) as results:
+        found = batches(results, function)
+        assert next(found) == [0]
+        with pytest.raises(MemoryError):
+            next(found)
+
+
+def test_a_consumer_that_stops_waits_for_nothing_and_begins_nothing() -> None:
+    go, done = threading.Event(), list[int]()
+
+    def function(batch: list[int]) -> list[int]:
+        if batch[0]:
+            go.wait(LONG)
+        done.append(batch[0])
+        return batch
+
+    with closing(Ordered(lambda n: n, range(1000), 2)) as results:
+        found = batches(results, function, at_once=1)
+        next(found)
+        started = time.monotonic()
+        found.close()
+    assert time.monotonic() - started < LONG / 4
+    go.set()
+    assert len(done) <= 2

@@ -1,0 +1,1 @@
+"""Measuring detectors on labelled test sets: `sidscan evaluate`."""
