@@ -294,14 +294,14 @@ def test_a_process_with_a_parked_thread_ends() -> None:
 def test_too_little_memory_is_too_little_for_pillow_too() -> None:
     code = (
         "import resource, sys; from functools import partial\n"
-        "from sidscan.images.read import bands, decode, views\n"
+        "from sidscan.images import crops, decode, partial_jpeg\n"
         "data = sys.stdin.buffer.read(); decode.warm_up(); limit = int(sys.argv[1]) << 20\n"
         "held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (held + limit, held + limit))\n"
-        "for rows in (partial(views.rows, crops='ten'), None):\n"
+        "for rows in (partial(crops.rows, crops='ten'), None):\n"
         "    try: print(len(decode.decode(data, rows=rows).bands) if rows else decode.decode(data).format)\n"
         "    except Exception as error: print(repr(error))\n"
-        "print(bands._library().parked)\n"
+        "print(partial_jpeg._library().parked)\n"
     )
     data = encoded(photo(3000, 2000), "JPEG", progressive=True)
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as workers have it
