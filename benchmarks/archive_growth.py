@@ -37,7 +37,7 @@ from usage import processor_seconds, resident_megabytes
 
 from sidscan import ScanConfig, reports
 from sidscan.pipeline import Scan, open_scan
-from sidscan.records import Finding
+from sidscan.records import ScanResult
 
 SIDE = 256  # pixels
 _SCENE = 1024  # pixels, side of what pictures are cut from
@@ -91,7 +91,7 @@ def render(run: Scan, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
-def take(findings: Iterator[Finding], count: int) -> float:
+def take(findings: Iterator[ScanResult], count: int) -> float:
     """Seconds that a scan's next ``count`` findings take."""
     began = time.perf_counter()
     taken = sum(1 for _ in islice(findings, count))
@@ -99,7 +99,7 @@ def take(findings: Iterator[Finding], count: int) -> float:
     return time.perf_counter() - began
 
 
-def in_turn(late: Iterator[Finding], fresh: Iterator[Finding], count: int) -> list[tuple[float, float]]:
+def in_turn(late: Iterator[ScanResult], fresh: Iterator[ScanResult], count: int) -> list[tuple[float, float]]:
     """Seconds of two scans for every `_TURN` of ``count`` pictures each, in turn.
 
     What one has under way at the end of its turn is finished in the other's: alike for both.

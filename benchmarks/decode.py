@@ -28,7 +28,7 @@ from sidscan.config import Crops
 from sidscan.images import crops as views
 from sidscan.images import decode
 from sidscan.isolation.processes import _ALONE as OF_WORKERS
-from sidscan.records import Views
+from sidscan.records import CropSet
 
 SIZES = {"2 MP": (1800, 1200), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
 SUBSAMPLINGS = ("4:2:0", "4:4:4")
@@ -48,11 +48,11 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def read(data: bytes, crops: Crops, banded: bool) -> tuple[float, Views, float]:
+def read(data: bytes, crops: Crops, banded: bool) -> tuple[float, CropSet, float]:
     """Processor seconds, crops, and the share of rows that was decoded."""
     start = time.process_time()
     found = decode.decode(data, rows=partial(views.rows, crops=crops) if banded else None)
-    cut = views.cut(found, crops)
+    cut = views.crop(found, crops)
     seconds = time.process_time() - start
     rows = sum(len(band.rows) for band in found.bands) or found.height
     return seconds, cut, rows / found.height

@@ -25,7 +25,7 @@ from record import publish, stamp
 
 from sidscan import ScanConfig
 from sidscan.config import Precision
-from sidscan.records import Views
+from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import DTYPES
@@ -82,9 +82,9 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def encoder_rate(runtime: Runtime, views: Views, batch: int) -> float:
+def encoder_rate(runtime: Runtime, views: CropSet, batch: int) -> float:
     """Crops per second; as many batches at once as a scan has."""
-    parts = [Views.plain(views.crops[start : start + batch]) for start in range(0, len(views.crops), batch)]
+    parts = [CropSet.plain(views.crops[start : start + batch]) for start in range(0, len(views.crops), batch)]
     start = time.perf_counter()
     with ThreadPoolExecutor(runtime.at_once) as pool:
         list(pool.map(runtime.logits, parts))
@@ -92,12 +92,12 @@ def encoder_rate(runtime: Runtime, views: Views, batch: int) -> float:
 
 
 def measure(
-    runtime: Runtime, precision: str, device: str, views: Views, rounds: int, seconds: float
+    runtime: Runtime, precision: str, device: str, views: CropSet, rounds: int, seconds: float
 ) -> dict[str, Any]:
     """Rates and shares of every round, all things in turn."""
     rates: list[float] = []
     products: dict[str, list[float]] = {name: [] for name in PRODUCTS}
-    encoder_rate(runtime, Views.plain(views.crops[:1]), 1)
+    encoder_rate(runtime, CropSet.plain(views.crops[:1]), 1)
     for _ in range(rounds):
         for name, shape in PRODUCTS.items():
             products[name].append(product_rate(shape, DTYPES[precision], device, seconds))
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found = {}
-    views = Views.plain(natural_crops(options.crops))
+    views = CropSet.plain(natural_crops(options.crops))
     with tempfile.TemporaryDirectory() as text:
         encoder = Path(text) / "vit-l14.safetensors"
         make_encoder(encoder, SHAPES["vit-l14"])

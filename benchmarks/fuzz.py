@@ -27,8 +27,8 @@ from mutations import mutated, seeds
 
 from sidscan import ScanConfig
 from sidscan.fetch.client import Fetcher
-from sidscan.isolation.reader import Isolated
-from sidscan.records import Item, Sample
+from sidscan.isolation.reader import IsolatedReader
+from sidscan.records import DecodedImage, Item
 
 _GRACE = 2.0  # seconds beyond its deadline that an item may take
 _LEAK = 50.0  # MiB
@@ -95,12 +95,16 @@ def read_all(paths: list[Path], seconds: float, verdicts: Verdicts) -> list[Path
     late: list[Path] = []
     slowest = (0.0, "")
     statuses: Counter[str] = Counter()
-    with closing(Fetcher(config)) as fetcher, closing(Isolated(config, fetcher)) as isolated:
+    with closing(Fetcher(config)) as fetcher, closing(IsolatedReader(config, fetcher)) as isolated:
 
         def one(path: Path) -> tuple[Path, float, str]:
             began = time.monotonic()
             got = isolated(Item(str(path)))
-            return path, time.monotonic() - began, "read" if isinstance(got, Sample) else got.status.value
+            return (
+                path,
+                time.monotonic() - began,
+                "read" if isinstance(got, DecodedImage) else got.status.value,
+            )
 
         with watched(os.getpid()) as memory, ThreadPoolExecutor(os.cpu_count()) as pool:
             for path, took, status in pool.map(one, paths):

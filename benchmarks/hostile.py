@@ -40,8 +40,8 @@ from harness import (
 
 from sidscan import ScanConfig
 from sidscan.fetch.client import Fetcher
-from sidscan.isolation.reader import Isolated
-from sidscan.records import Item, Sample
+from sidscan.isolation.reader import IsolatedReader
+from sidscan.records import DecodedImage, Item
 
 _BETWEEN = 3  # good pictures behind every hostile file
 _GRACE = 2.0  # seconds beyond its deadline that an item may take
@@ -134,12 +134,12 @@ def raw_path(row: dict[str, Any]) -> bytes:
 
 def timed(paths: list[bytes], config: ScanConfig, threads: int) -> dict[str, tuple[float, str]]:
     """Name -> (seconds, status) of each file, read as a scan reads it."""
-    with closing(Fetcher(config)) as fetcher, closing(Isolated(config, fetcher)) as isolated:
+    with closing(Fetcher(config)) as fetcher, closing(IsolatedReader(config, fetcher)) as isolated:
 
         def one(path: bytes) -> tuple[str, tuple[float, str]]:
             began = time.monotonic()
             got = isolated(Item(os.fsdecode(path)))
-            status = "read" if isinstance(got, Sample) else got.status.value
+            status = "read" if isinstance(got, DecodedImage) else got.status.value
             return ascii(Path(os.fsdecode(path)).name)[1:-1], (time.monotonic() - began, status)
 
         with ThreadPoolExecutor(threads) as pool:

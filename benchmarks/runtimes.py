@@ -25,7 +25,7 @@ from record import publish, stamp
 from sidscan import ScanConfig
 from sidscan.config import Precision
 from sidscan.exporters.onnx import export
-from sidscan.records import Views
+from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
 
@@ -61,7 +61,7 @@ def measure(opened: dict[str, Runtime], pictures: int, views: int, rounds: int) 
         for name, runtime in opened.items():
             start = time.perf_counter()
             logits = np.concatenate(
-                [runtime.logits(Views.plain(crops[i : i + 40])) for i in range(0, len(crops), 40)]
+                [runtime.logits(CropSet.plain(crops[i : i + 40])) for i in range(0, len(crops), 40)]
             )
             times[name].append(time.perf_counter() - start)
             scores[name] = 1 / (1 + np.exp(-logits.reshape(pictures, views, -1).mean(axis=1, dtype=float)))

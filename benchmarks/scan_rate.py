@@ -24,10 +24,10 @@ from PIL import Image
 from record import publish, stamp
 
 from sidscan import ScanConfig
-from sidscan.isolation.reader import read
+from sidscan.isolation.reader import read_item
 from sidscan.models import detectors
 from sidscan.pipeline import open_scan
-from sidscan.records import Item, Sample
+from sidscan.records import DecodedImage, Item
 from sidscan.runtimes.pytorch import PyTorchRuntime
 from sidscan.scoring.scorer import score
 from sidscan.util.threads import cores as available_cores
@@ -46,15 +46,15 @@ def pillow_decode(paths: list[Path], cores: int) -> None:
         list(pool.map(decode, paths))
 
 
-def read_samples(paths: list[Path], cores: int) -> list[Sample]:
+def read_samples(paths: list[Path], cores: int) -> list[DecodedImage]:
     """sidscan's readers alone: hash, decode, crops, EXIF."""
     options = ScanConfig(inputs=("unused",))
     with ThreadPoolExecutor(cores) as pool:
-        samples = list(pool.map(lambda path: read(Item(str(path)), options), paths))
-    return [sample for sample in samples if isinstance(sample, Sample)]
+        samples = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
+    return [sample for sample in samples if isinstance(sample, DecodedImage)]
 
 
-def score_samples(samples: list[Sample], runtime: PyTorchRuntime, batch: int) -> None:
+def score_samples(samples: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
     """The model alone, on crops that are already in memory."""
     pictures = max(1, batch // 10)
     for start in range(0, len(samples), pictures):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sidscan.models.backbones import Encoder, Reading
+from sidscan.models.backbones import Encoder, Feature
 from sidscan.models.detectors import Detector
 
 
@@ -19,7 +19,7 @@ class Reader(nn.Module):
         readings: in the order of the outputs.
     """
 
-    def __init__(self, encoder: Encoder, readings: Sequence[Reading]) -> None:
+    def __init__(self, encoder: Encoder, readings: Sequence[Feature]) -> None:
         super().__init__()
         self.encoder = encoder
         self.readings = tuple(readings)

@@ -23,7 +23,7 @@ from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
 from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
 from sidscan.util.files import replacing
-from sidscan.util.terminal import Say
+from sidscan.util.terminal import Echo
 
 from .half import encoder_in_half, weights_in_half
 from .network import Network
@@ -49,7 +49,7 @@ def export(
     precision: Literal["fp32", "fp16"] = "fp32",
     encoder: Path | None = None,
     fresh: bool = False,
-    say: Say = lambda _: None,
+    say: Echo = lambda _: None,
 ) -> Path:
     """Write detectors as one ONNX file, if its logits are PyTorch's within `parity.BOUNDS`.
 

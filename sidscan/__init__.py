@@ -28,15 +28,14 @@ from sidscan.errors import (
     UnknownModel,
     UsageError,
 )
-from sidscan.records import Exif, Facts, Finding, Kind, Response, Score, Stage, Status
+from sidscan.records import Exif, ImageInfo, Kind, Response, ScanResult, Score, Stage, Status
 
 __all__ = [
     "CalibrationError",
     "DigestMismatch",
     "Exif",
     "ExitCode",
-    "Facts",
-    "Finding",
+    "ImageInfo",
     "Kind",
     "ModelError",
     "ModelNotInstalled",
@@ -46,6 +45,7 @@ __all__ = [
     "Response",
     "RuntimeUnavailable",
     "ScanConfig",
+    "ScanResult",
     "Score",
     "SidscanError",
     "Stage",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-def scan(config: ScanConfig) -> Iterator[Finding]:
+def scan(config: ScanConfig) -> Iterator[ScanResult]:
     """One finding per input, failures included, as they are made.
 
     With ``config.journal`` set, findings of an earlier run that still hold come first.

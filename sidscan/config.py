@@ -18,12 +18,12 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 SIDE = 224  # pixels; every detector looks at crops of this side
 VIEWS: Mapping[Crops, int] = {"ten": 10, "center": 1}  # of a picture
-LONGEST = 1_000_000  # seconds that an item may take
-LARGEST = 1 << 30  # MiB that a worker may be allowed
+MAX_ITEM_SECONDS = 1_000_000  # seconds that an item may take
+MAX_MEMORY_MIB = 1 << 30  # MiB that a worker may be allowed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ReadLimits:
     """What is read of one picture, and what it may be at most.
 
     Attributes:
@@ -50,16 +50,16 @@ class Reading:
 
     def reading(self) -> dict[str, Any]:
         """These options alone, as JSON can hold them."""
-        return {option.name: getattr(self, option.name) for option in fields(Reading)}
+        return {option.name: getattr(self, option.name) for option in fields(ReadLimits)}
 
     def _check_reading(self) -> None:
-        for option in fields(Reading):
+        for option in fields(ReadLimits):
             if option.name.startswith("max_") and getattr(self, option.name) < 1:
                 raise UsageError(f"{option.name} is at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetching:
+class FetchOptions:
     """How URLs are fetched.
 
     Attributes:
@@ -110,7 +110,7 @@ class Fetching:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanConfig(Reading, Fetching):
+class ScanConfig(ReadLimits, FetchOptions):
     """Everything a scan depends on, besides what `Reading` and `Fetching` hold.
 
     Attributes:
@@ -205,10 +205,12 @@ class ScanConfig(Reading, Fetching):
                 raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
         if any(number is not None and number < 1 for number in (self.batch, self.workers)):
             raise UsageError("batch and workers are at least 1")
-        if not 0 < self.item_timeout <= LONGEST:
-            raise UsageError(f"an item has above 0 and at most {LONGEST} seconds", "Change --item-timeout.")
-        if not 1 <= self.memory_limit <= LARGEST:
-            raise UsageError(f"a limit of memory is 1 to {LARGEST} MiB", "Change --memory-limit.")
+        if not 0 < self.item_timeout <= MAX_ITEM_SECONDS:
+            raise UsageError(
+                f"an item has above 0 and at most {MAX_ITEM_SECONDS} seconds", "Change --item-timeout."
+            )
+        if not 1 <= self.memory_limit <= MAX_MEMORY_MIB:
+            raise UsageError(f"a limit of memory is 1 to {MAX_MEMORY_MIB} MiB", "Change --memory-limit.")
         if self.allow_truncated and not self.isolation:
             raise UsageError(
                 "truncated pictures are decoded in processes of their own alone",

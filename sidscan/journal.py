@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sidscan.errors import OutputError
-from sidscan.records import Counts, Facts, Finding, Item, Kind, Score, Settings, Stage, Status
+from sidscan.records import Counts, ImageInfo, Item, Kind, ReuseKeys, ScanResult, Score, Stage, Status
 
 _FORMAT = "1"  # of the tables below
 _SHA256 = "json_extract(finding, '$.facts.sha256')"  # SQLite finds the index by these very words
@@ -39,7 +39,7 @@ CREATE INDEX IF NOT EXISTS bytes ON items (SHA256) WHERE status = 'scored';
 """.replace("SHA256", _SHA256)
 
 
-class Enumerated(NamedTuple):
+class Registered(NamedTuple):
     """What became of an earlier run's findings.
 
     Attributes:
@@ -94,13 +94,13 @@ class Journal:
             self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
         if self.header().get("format", _FORMAT) != _FORMAT:
             raise sqlite3.DatabaseError("it was written by another version of sidscan")
-        self.note({"format": _FORMAT})
+        self.set_header({"format": _FORMAT})
 
     def close(self) -> None:
         """Release the file."""
         self._db.close()
 
-    def note(self, header: Mapping[str, Any]) -> None:
+    def set_header(self, header: Mapping[str, Any]) -> None:
         """Record facts about the run; keys replace earlier ones."""
         with self._writing():
             self._db.executemany(
@@ -109,15 +109,17 @@ class Journal:
             )
 
     def header(self) -> dict[str, Any]:
-        """What `note` recorded."""
+        """What `set_header` recorded."""
         return {key: json.loads(value) for key, value in self._read("SELECT key, value FROM header")}
 
-    def enumerate(self, items: Iterable[Item], settings: Settings, retry_failed: bool = False) -> Enumerated:
+    def register_inputs(
+        self, items: Iterable[Item], settings: ReuseKeys, retry_failed: bool = False
+    ) -> Registered:
         """Record all inputs of the run, keeping earlier findings that still hold.
 
-        A finding holds while the input's stamp and what it depends on (`Settings.of`) are the same. Those
-        of other settings are kept aside until a run is complete: an option may have been mistyped. An input
-        named twice is one row.
+        A result holds while the input's fingerprint and what it depends on (`ReuseKeys.key_for`) are the
+        same. Those of other settings are kept aside until a run is complete: an option may have been
+        mistyped. An input named twice is one row.
 
         Raises:
             OutputError: the record is of another run, with none of these inputs; it is left as it was.
@@ -137,7 +139,7 @@ class Journal:
                 self._db.execute(
                     """INSERT INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO
                     UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
-                    (os.fsencode(item.name), item.kind.value, item.stamp, item.skip),
+                    (os.fsencode(item.name), item.kind.value, item.fingerprint, item.skip),
                 )
                 named += 1
             kept = self._keep(settings, retry_failed)
@@ -158,14 +160,14 @@ class Journal:
             )
             self._db.execute("DROP TABLE earlier")
         repeated = named - self.counts().enumerated
-        return Enumerated(kept, max(0, current - kept), repeated, changed, earlier - known)
+        return Registered(kept, max(0, current - kept), repeated, changed, earlier - known)
 
-    def forget_retired(self) -> None:
+    def purge_stale(self) -> None:
         """Give up earlier findings that hold no longer."""
         with self._writing():
             self._db.execute("DELETE FROM retired")
 
-    def _keep(self, settings: Settings, retry_failed: bool) -> int:
+    def _keep(self, settings: ReuseKeys, retry_failed: bool) -> int:
         """Copies earlier findings; what could not be opened or fetched may be there now, so is retried."""
         stages = [Stage.LIST.value] + ([] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value])
         return self._db.execute(
@@ -184,18 +186,18 @@ class Journal:
             "ORDER BY position LIMIT 1000"
         )
         while rows := self._read(query, (last,)).fetchall():
-            for last, name, kind, stamp, skip in rows:  # noqa: B007  (the query reads it)
-                yield Item(os.fsdecode(name), Kind(kind), stamp, skip)
+            for last, name, kind, fingerprint, skip in rows:  # noqa: B007  (the query reads it)
+                yield Item(os.fsdecode(name), Kind(kind), fingerprint, skip)
 
-    def append(self, findings: Iterable[Finding], settings: Settings) -> None:
+    def append(self, findings: Iterable[ScanResult], settings: ReuseKeys) -> None:
         """Record findings durably: when this returns, they survive."""
         with self._writing():
-            rows = [(f.status.value, settings.of(f), dumps(f), os.fsencode(f.name)) for f in findings]
+            rows = [(f.status.value, settings.key_for(f), dumps(f), os.fsencode(f.name)) for f in findings]
             query = "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?"
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a finding belongs to no input of this run")
 
-    def of_bytes(self, sha256: str) -> Finding | None:
+    def find_by_sha256(self, sha256: str) -> ScanResult | None:
         """The finding of a picture that has these bytes and was scored, now or in an earlier run."""
         query = f"SELECT finding FROM items WHERE status = 'scored' AND {_SHA256} = ? LIMIT 1"  # noqa: S608
         row = self._read(query, (sha256,)).fetchone()
@@ -207,7 +209,7 @@ class Journal:
         query = f"SELECT {numbers} FROM items WHERE status = 'scored'"  # noqa: S608
         return int(self._read(query).fetchone()[0])
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[ScanResult]:
         """All findings, in the order of the inputs."""
         for (text,) in self._read("SELECT finding FROM items WHERE finding IS NOT NULL ORDER BY position"):
             yield loads(text)
@@ -256,21 +258,21 @@ def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def dumps(finding: Finding) -> str:
+def dumps(finding: ScanResult) -> str:
     """A finding as one line of strict JSON (no NaN)."""
     return json.dumps(dataclasses.asdict(finding), allow_nan=False, separators=(",", ":"))
 
 
-def loads(text: str) -> Finding:
+def loads(text: str) -> ScanResult:
     """The finding that `dumps` wrote."""
     raw = json.loads(text)
-    return Finding(
+    return ScanResult(
         **{
             **raw,
             "kind": Kind(raw["kind"]),
             "status": Status(raw["status"]),
             "stage": Stage(raw["stage"]) if raw["stage"] else None,
-            "facts": Facts.from_tree(raw["facts"]),
-            "scores": tuple(Score.from_tree(score) for score in raw["scores"]),
+            "facts": ImageInfo.from_dict(raw["facts"]),
+            "scores": tuple(Score.from_dict(score) for score in raw["scores"]),
         }
     )

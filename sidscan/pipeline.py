@@ -16,20 +16,20 @@ from sidscan.errors import OutputError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
-from sidscan.isolation.reader import Isolated, read
-from sidscan.journal import Enumerated, Journal
+from sidscan.isolation.reader import IsolatedReader, read_item
+from sidscan.journal import Journal, Registered
 from sidscan.models import detectors
-from sidscan.records import Counts, Failure, Finding, Item, Sample, Stage, Status
+from sidscan.records import Counts, DecodedImage, Failure, Item, ScanResult, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
-from sidscan.scoring.scorer import Calibrations, Job, Scorer, settings
+from sidscan.scoring.scorer import Calibrations, Job, Scorer, reuse_keys
 from sidscan.sources import open_sources
 from sidscan.sources.paths import UNLISTED
 from sidscan.util import threads
 from sidscan.util.threads import cores
 from sidscan.util.urls import public
 
-Reader = Callable[[Item], Sample | Failure]
+Reader = Callable[[Item], DecodedImage | Failure]
 
 
 @dataclass
@@ -50,12 +50,12 @@ class Scan:
     runtime: Runtime
     choice: str
     calibrations: Calibrations
-    earlier: Enumerated
+    earlier: Registered
     made: int = 0
 
-    def __iter__(self) -> Generator[Finding, None, None]:
-        made_by = settings(self.config, self.runtime, self.calibrations)
-        scorer = Scorer(self.runtime, self.calibrations, self.journal.of_bytes)
+    def __iter__(self) -> Generator[ScanResult, None, None]:
+        made_by = reuse_keys(self.config, self.runtime, self.calibrations)
+        scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256)
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 findings = scorer.end(job)
@@ -67,7 +67,7 @@ class Scan:
                 f"{self.counts().pending} inputs have no finding in the record", "Run it again."
             )
         self.end("finished")
-        self.journal.forget_retired()
+        self.journal.purge_stale()
 
     def _jobs(self, scorer: Scorer) -> Generator[Job, None, None]:
         """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
@@ -77,10 +77,10 @@ class Scan:
         runtime, workers = self.runtime, self.config.workers
         with (
             _reader(self.config) as one,
-            closing(threads.Ordered(partial(_read, read=one), self.journal.pending(), workers)) as samples,
+            closing(threads.OrderedMap(partial(_read, read=one), self.journal.pending(), workers)) as samples,
         ):
             try:
-                yield from threads.in_batches(
+                yield from threads.map_batches(
                     samples,
                     weigh=_views,
                     enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
@@ -96,7 +96,7 @@ class Scan:
         now = _now()
         sessions = self.journal.header()["sessions"]
         sessions[-1] |= {"ended": now, "ending": ending, "findings": self.made}
-        self.journal.note({"finished": now if ending == "finished" else None, "sessions": sessions})
+        self.journal.set_header({"finished": now if ending == "finished" else None, "sessions": sessions})
 
     def counts(self) -> Counts:
         """How the inputs ended so far."""
@@ -123,13 +123,13 @@ def open_scan(config: ScanConfig) -> Scan:
     try:
         if journal.header().get("private"):  # once said, it holds for the whole record
             config = replace(config, private=True)
-        made_by = settings(config, runtime, calibrations)
-        enumerated = journal.enumerate(open_sources(config), made_by, config.retry_failed)
+        made_by = reuse_keys(config, runtime, calibrations)
+        enumerated = journal.register_inputs(open_sources(config), made_by, config.retry_failed)
         facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
         facts["private"] = config.private
         session = custody.session(config, _now(), _resources(config, runtime))
         earlier = journal.header().get("sessions", [])
-        journal.note(facts | {"sessions": _sessions(config, earlier, session)})
+        journal.set_header(facts | {"sessions": _sessions(config, earlier, session)})
     except BaseException:
         journal.close()
         raise
@@ -190,13 +190,13 @@ def _reader(config: ScanConfig) -> Iterator[Reader]:
     """What reads an item: processes of their own, or this one."""
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:
-            yield partial(read, config=config, fetcher=fetcher)
+            yield partial(read_item, config=config, fetcher=fetcher)
             return
-        with closing(Isolated(config, fetcher)) as isolated:
+        with closing(IsolatedReader(config, fetcher)) as isolated:
             yield isolated
 
 
-def _read(item: Item, read: Reader) -> Sample | Failure:
+def _read(item: Item, read: Reader) -> DecodedImage | Failure:
     if item.skip.startswith(UNLISTED):  # nobody chose to leave out what is below it
         return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
     if item.skip:
@@ -204,9 +204,9 @@ def _read(item: Item, read: Reader) -> Sample | Failure:
     return read(item)
 
 
-def _views(sample: Sample | Failure) -> int:
+def _views(sample: DecodedImage | Failure) -> int:
     """What a result takes of a batch; a failure as much as one view, to become durable soon."""
-    return len(set(sample.views.order)) if isinstance(sample, Sample) else 1
+    return len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1
 
 
 def _now() -> str:

@@ -1,4 +1,7 @@
-"""The values that travel: Item -> Sample | Failure -> Finding. All frozen; none holds a file or a tensor."""
+"""The values that travel: Item -> DecodedImage | Failure -> ScanResult.
+
+All frozen; none holds a file or a tensor.
+"""
 
 from __future__ import annotations
 
@@ -60,13 +63,13 @@ class Item:
 
     Attributes:
         name: the path or URL, as given or as walked to; undecodable bytes as surrogate escapes.
-        stamp: size and modification time of a file when it was listed; tells later whether it changed.
+        fingerprint: size and modification time of a file when it was listed; tells later whether it changed.
         skip: why the input is not looked at; empty for a picture.
     """
 
     name: str
     kind: Kind = Kind.FILE
-    stamp: str = ""
+    fingerprint: str = ""
     skip: str = ""
 
 
@@ -108,7 +111,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ImageInfo:
     """What is known of a picture apart from its score; a failed one may lack some.
 
     Attributes:
@@ -129,7 +132,7 @@ class Facts:
     jpeg_quality: int | None = None
 
     @classmethod
-    def from_tree(cls, raw: Mapping[str, Any]) -> Facts:
+    def from_dict(cls, raw: Mapping[str, Any]) -> ImageInfo:
         """The inverse of `dataclasses.asdict`, after JSON."""
         known = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
         if response := raw.get("response"):
@@ -137,12 +140,12 @@ class Facts:
         return cls(**known)
 
 
-View = tuple[int, bool]
+CropRef = tuple[int, bool]
 """The index of a crop, and whether its mirror image (left for right) is looked at instead of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class CropSet:
     """What a model looks at in a picture. Mirror images are named, not stored: devices make their own.
 
     Attributes:
@@ -151,10 +154,10 @@ class Views:
     """
 
     crops: NDArray[np.uint8]
-    order: tuple[View, ...]
+    order: tuple[CropRef, ...]
 
     @classmethod
-    def plain(cls, crops: NDArray[np.uint8]) -> Views:
+    def plain(cls, crops: NDArray[np.uint8]) -> CropSet:
         """Every crop (k, 224, 224, 3) once, as it is."""
         return cls(crops, tuple((index, False) for index in range(len(crops))))
 
@@ -167,12 +170,12 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DecodedImage:
     """A picture, read and ready to be scored."""
 
     item: Item
-    facts: Facts
-    views: Views
+    facts: ImageInfo
+    views: CropSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ class Failure:
     stage: Stage
     error: str  # class name
     message: str
-    facts: Facts = Facts()
+    facts: ImageInfo = ImageInfo()
     status: Status = Status.FAILED
 
 
@@ -214,13 +217,13 @@ class Score:
     inconclusive: tuple[str, ...] = ()
 
     @classmethod
-    def from_tree(cls, raw: Mapping[str, Any]) -> Score:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Score:
         """The inverse of `dataclasses.asdict`, after JSON."""
         return cls(**{**raw, "inconclusive": tuple(raw.get("inconclusive", ()))})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScanResult:
     """One row of the report.
 
     Attributes:
@@ -232,7 +235,7 @@ class Finding:
     name: str
     kind: Kind
     status: Status
-    facts: Facts
+    facts: ImageInfo
     scanned_at: str
     stage: Stage | None = None
     error: str | None = None
@@ -241,7 +244,7 @@ class Finding:
     views: int = 0
 
     @classmethod
-    def of_failure(cls, failure: Failure, scanned_at: str) -> Finding:
+    def of_failure(cls, failure: Failure, scanned_at: str) -> ScanResult:
         """The row of a picture that has no score."""
         return cls(
             name=failure.item.name,
@@ -256,7 +259,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ReuseKeys:
     """Digests of what a finding depends on besides the picture's bytes; it holds while its own is the same.
 
     Attributes:
@@ -269,11 +272,11 @@ class Settings:
     limits: str
     urls: str
 
-    def of(self, finding: Finding) -> str:
-        """The one that a finding depends on."""
-        if finding.status is not Status.SCORED or not _OF_LIMITS.isdisjoint(finding.facts.flags):
+    def key_for(self, result: ScanResult) -> str:
+        """The one that a result depends on."""
+        if result.status is not Status.SCORED or not _OF_LIMITS.isdisjoint(result.facts.flags):
             return self.limits
-        return self.urls if finding.kind is Kind.URL else self.score
+        return self.urls if result.kind is Kind.URL else self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +294,7 @@ class Counts:
         return self.enumerated - self.scored - self.failed - self.skipped
 
 
-class Record(Protocol):
+class RunRecord(Protocol):
     """What a report is rendered from; the journal is one."""
 
     def header(self) -> dict[str, Any]:
@@ -302,6 +305,6 @@ class Record(Protocol):
         """How many inputs there are, and how they ended."""
         ...
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[ScanResult]:
         """All findings, in the order of the inputs."""
         ...

@@ -15,14 +15,14 @@ from typing import BinaryIO
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.reports import output_files, reader, sha256sums
-from sidscan.reports.csv_escape import guarded
-from sidscan.reports.reader import Row
+from sidscan.reports.csv_escape import escape_cell
+from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
 from sidscan.util.files import NotAFile, open_file, real, replacing, sha256_of
 
 
-class Result(str, Enum):
+class RowStatus(str, Enum):
     """What became of one row's file. Every row gets exactly one of these."""
 
     UNCHANGED = "unchanged"
@@ -33,13 +33,13 @@ class Result(str, Enum):
     URL = "url"
 
 
-ALARMING = (Result.CHANGED, Result.MISSING, Result.UNREADABLE)
+ALARMING = (RowStatus.CHANGED, RowStatus.MISSING, RowStatus.UNREADABLE)
 """Results that leave a recorded file unconfirmed."""
 _COLUMNS = ("result", "path", "recorded_sha256", "sha256_now", "note")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedRow:
     """A row, and what was found.
 
     Attributes:
@@ -47,14 +47,14 @@ class Checked:
         note: why it was not read, or what is there instead; empty if there is nothing to say.
     """
 
-    row: Row
-    result: Result
+    row: ReportRow
+    result: RowStatus
     sha256: str | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenReport:
     """A report that was read through once and is whole.
 
     Attributes:
@@ -69,7 +69,7 @@ class Opened:
     sha256: str
     _file: BinaryIO
 
-    def check(self, root: Path | None = None, workers: int | None = None) -> Iterator[Checked]:
+    def check(self, root: Path | None = None, workers: int | None = None) -> Iterator[CheckedRow]:
         """Every row in order, its file hashed again by ``workers`` threads.
 
         Args:
@@ -83,7 +83,7 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def open_report(path: Path) -> Iterator[OpenReport]:
     """Read a report through, before hours of hashing.
 
     Raises:
@@ -96,7 +96,7 @@ def opened(path: Path) -> Iterator[Opened]:
             f"can't read {path}: {error.strerror}", "Name a report of `sidscan scan`."
         ) from error
     with file:
-        kind = reader.kind_of(file.read(output_files.HEAD))
+        kind = reader.format_of(file.read(output_files.HEAD_BYTES))
         if kind is None:
             raise UsageError(
                 f"{path} is no report of sidscan, or another program wrote it anew",
@@ -104,30 +104,30 @@ def opened(path: Path) -> Iterator[Opened]:
             )
         count = sum(1 for _ in reader.rows(file, kind, path))
         file.seek(0)
-        yield Opened(path, kind, count, sha256_of(file), file)
+        yield OpenReport(path, kind, count, sha256_of(file), file)
 
 
-def stated_hash(report: Path, hash_file: Path | None) -> tuple[Path, str] | None:
+def recorded_sha256(report: Path, hash_file: Path | None) -> tuple[Path, str] | None:
     """The detached hash file of a report, the one named or the one beside it, and what it states, if any.
 
     Raises:
         UsageError: it can't be read, or is none of this report.
     """
-    path = hash_file or sha256sums.hash_file(report)
+    path = hash_file or sha256sums.sums_path(report)
     if hash_file is None and not os.path.lexists(path):
         return None
     return path, sha256sums.read(path, report.name)
 
 
-def reconciled(counts: Counter[Result]) -> str:
+def summary(counts: Counter[RowStatus]) -> str:
     """Counts in words: the parts add up to the whole."""
-    words = {Result.URL: "URLs (not fetched again)"}
-    parts = " + ".join(f"{counts[result]} {words.get(result, result.value)}" for result in Result)
+    words = {RowStatus.URL: "URLs (not fetched again)"}
+    parts = " + ".join(f"{counts[result]} {words.get(result, result.value)}" for result in RowStatus)
     return f"{counts.total()} rows = {parts}"
 
 
 @contextmanager
-def table(out: Path, overwrite: bool = False) -> Iterator[Callable[[Checked], None]]:
+def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedRow], None]]:
     """A CSV file of what was found, one row per call; it appears when the block ends well.
 
     Raises:
@@ -149,21 +149,21 @@ def table(out: Path, overwrite: bool = False) -> Iterator[Callable[[Checked], No
         raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error
 
 
-def _cells(one: Checked) -> list[str]:
+def _cells(one: CheckedRow) -> list[str]:
     texts = (one.result.value, one.row.name, one.row.sha256, one.sha256, one.note)
-    return [guarded(text or "") for text in texts]
+    return [escape_cell(text or "") for text in texts]
 
 
 def _path(name: str, root: Path | None) -> str:
     return os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
 
 
-def _checked(row: Row, root: Path | None) -> Checked:
+def _checked(row: ReportRow, root: Path | None) -> CheckedRow:
     name = row.saved_as if is_url(row.name) else row.name
     if name is None:
-        return Checked(row, Result.URL)
+        return CheckedRow(row, RowStatus.URL)
     if row.sha256 is None:
-        return Checked(row, Result.NOT_RECORDED)
+        return CheckedRow(row, RowStatus.NOT_RECORDED)
     found = _hashed(row, row.sha256, _path(name, root))
     return (
         found
@@ -172,16 +172,16 @@ def _checked(row: Row, root: Path | None) -> Checked:
     )
 
 
-def _hashed(row: Row, recorded: str, path: str) -> Checked:
+def _hashed(row: ReportRow, recorded: str, path: str) -> CheckedRow:
     try:
         with open_file(path) as file:
             sha256 = sha256_of(file)
     except (FileNotFoundError, NotADirectoryError):
-        return Checked(row, Result.MISSING)
+        return CheckedRow(row, RowStatus.MISSING)
     except NotAFile:
-        return Checked(row, Result.CHANGED, note="not a regular file")
+        return CheckedRow(row, RowStatus.CHANGED, note="not a regular file")
     except OSError as error:
-        return Checked(row, Result.UNREADABLE, note=error.strerror or type(error).__name__)
+        return CheckedRow(row, RowStatus.UNREADABLE, note=error.strerror or type(error).__name__)
     except ValueError:  # a NUL character, say, in a report that somebody edited
-        return Checked(row, Result.MISSING, note="no file can have this name")
-    return Checked(row, Result.UNCHANGED if sha256 == recorded else Result.CHANGED, sha256)
+        return CheckedRow(row, RowStatus.MISSING, note="no file can have this name")
+    return CheckedRow(row, RowStatus.UNCHANGED if sha256 == recorded else RowStatus.CHANGED, sha256)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.journal import Journal
-from sidscan.records import Exif, Facts, Failure, Finding, Item, Kind, Score, Settings, Stage, Status
+from sidscan.records import Exif, Failure, ImageInfo, Item, Kind, ReuseKeys, ScanResult, Score, Stage, Status
 from sidscan.reports import report, write
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
@@ -23,7 +23,7 @@ RUN = {
     "decoder": "Pillow 13",
     "sidscan_version": "0.1.0",
 }
-FACTS = Facts(
+FACTS = ImageInfo(
     10,
     "f" * 64,
     "JPEG",
@@ -32,18 +32,18 @@ FACTS = Facts(
     ("padded", "first_frame"),
     Exif(make="Acme", latitude=-33.5, tags={"Image Make": "Acme"}),
 )
-SCORED = Finding(
+SCORED = ScanResult(
     "a.jpg", Kind.FILE, Status.SCORED, FACTS, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10
 )
-FAILED = Finding.of_failure(
+FAILED = ScanResult.of_failure(
     Failure(Item("b.jpg"), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
 )
 
 
-def journal_of(*findings: Finding, run: dict[str, Any] = RUN) -> Journal:
-    journal, settings = Journal(None), Settings("score", "limits", "urls")
-    journal.note(run)
-    journal.enumerate([Item(finding.name) for finding in findings], settings)
+def journal_of(*findings: ScanResult, run: dict[str, Any] = RUN) -> Journal:
+    journal, settings = Journal(None), ReuseKeys("score", "limits", "urls")
+    journal.set_header(run)
+    journal.register_inputs([Item(finding.name) for finding in findings], settings)
     journal.append(findings, settings)
     return journal
 

@@ -13,34 +13,48 @@ import pytest
 
 from sidscan.errors import OutputError
 from sidscan.journal import Journal, dumps, loads
-from sidscan.records import Counts, Exif, Facts, Failure, Finding, Item, Kind, Score, Settings, Stage, Status
+from sidscan.records import (
+    Counts,
+    Exif,
+    Failure,
+    ImageInfo,
+    Item,
+    Kind,
+    ReuseKeys,
+    ScanResult,
+    Score,
+    Stage,
+    Status,
+)
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.85, "moderate", 0.6, 0.8, 0.05)
 
 
-SETTINGS = Settings("model", "model, limits", "model, urls")
-OTHER_MODEL = Settings("other", "other, limits", "other, urls")
+SETTINGS = ReuseKeys("model", "model, limits", "model, urls")
+OTHER_MODEL = ReuseKeys("other", "other, limits", "other, urls")
 OTHER_LIMITS = replace(SETTINGS, limits="model, other limits")
 
 
-def finding(name: str, status: Status = Status.SCORED) -> Finding:
+def finding(name: str, status: Status = Status.SCORED) -> ScanResult:
     if status is Status.FAILED:
-        return Finding.of_failure(
+        return ScanResult.of_failure(
             Failure(Item(name), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
         )
-    facts = Facts(10, "f" * 64, "JPEG", 300, 200, ("padded",), Exif(make="Acme", tags={"Image Make": "Acme"}))
-    return Finding(name, Kind.FILE, status, facts, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10)
+    facts = ImageInfo(
+        10, "f" * 64, "JPEG", 300, 200, ("padded",), Exif(make="Acme", tags={"Image Make": "Acme"})
+    )
+    return ScanResult(name, Kind.FILE, status, facts, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10)
 
 
-def items(*names: str, stamp: str = "1:1") -> list[Item]:
-    return [Item(name, stamp=stamp) for name in names]
+def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
+    return [Item(name, fingerprint=fingerprint) for name in names]
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A journal in which a and b are scored and c is not done."""
     journal = Journal(tmp_path / "run.journal")
-    journal.enumerate(items("a", "b", "c"), SETTINGS)
+    journal.register_inputs(items("a", "b", "c"), SETTINGS)
     journal.append([finding("a"), finding("b", Status.FAILED)], SETTINGS)
     journal.close()
     return tmp_path / "run.journal"
@@ -53,7 +67,7 @@ def test_findings_survive_the_round_trip(status: Status) -> None:
 
 def test_an_interrupted_run_continues(path: Path) -> None:
     journal = Journal(path)
-    assert journal.enumerate(items("a", "b", "c"), SETTINGS)[:3] == (2, 0, 0)
+    assert journal.register_inputs(items("a", "b", "c"), SETTINGS)[:3] == (2, 0, 0)
     assert [item.name for item in journal.pending()] == ["c"]
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.counts().pending == 1
@@ -64,17 +78,19 @@ def test_an_interrupted_run_continues(path: Path) -> None:
     [
         pytest.param(items("a", "b", "c", "d"), SETTINGS, False, ["c", "d"], id="list grew"),
         pytest.param(items("b"), SETTINGS, False, [], id="list shrank"),
-        pytest.param([*items("a", stamp="2:2"), *items("b")], SETTINGS, False, ["a"], id="file changed"),
+        pytest.param(
+            [*items("a", fingerprint="2:2"), *items("b")], SETTINGS, False, ["a"], id="file changed"
+        ),
         pytest.param(items("a", "b"), OTHER_MODEL, False, ["a", "b"], id="model changed"),
         pytest.param(items("a", "b"), OTHER_LIMITS, False, ["b"], id="limits changed"),
         pytest.param(items("a", "b"), SETTINGS, True, ["b"], id="retry failed"),
     ],
 )
 def test_only_what_changed_is_done_again(
-    path: Path, inputs: list[Item], settings: Settings, retry: bool, pending: list[str]
+    path: Path, inputs: list[Item], settings: ReuseKeys, retry: bool, pending: list[str]
 ) -> None:
     journal = Journal(path)
-    journal.enumerate(inputs, settings, retry)
+    journal.register_inputs(inputs, settings, retry)
     assert [item.name for item in journal.pending()] == pending
     assert journal.counts().enumerated == len(inputs)
 
@@ -82,21 +98,21 @@ def test_only_what_changed_is_done_again(
 def test_another_runs_record_is_never_replaced_in_silence(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
-        journal.enumerate(items("x", "y"), SETTINGS)
+        journal.register_inputs(items("x", "y"), SETTINGS)
     assert [one.name for one in journal.findings()] == ["a", "b"]
-    assert journal.enumerate(items("a", "b"), OTHER_MODEL)[:3] == (0, 2, 0)
+    assert journal.register_inputs(items("a", "b"), OTHER_MODEL)[:3] == (0, 2, 0)
 
 
 def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
     journal = Journal(None)
-    assert journal.enumerate(items("a", "b", "a"), SETTINGS)[:3] == (0, 0, 1)
+    assert journal.register_inputs(items("a", "b", "a"), SETTINGS)[:3] == (0, 0, 1)
     assert [item.name for item in journal.pending()] == ["a", "b"]
 
 
 def test_pending_and_append_may_interleave() -> None:
     journal = Journal(None)
     names = [f"{number:05}" for number in range(2500)]
-    journal.enumerate(items(*names), SETTINGS)
+    journal.register_inputs(items(*names), SETTINGS)
     seen = []
     for item in journal.pending():
         seen.append(item.name)
@@ -108,7 +124,7 @@ def test_pending_and_append_may_interleave() -> None:
 def test_names_need_not_be_utf8(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
     name = os.fsdecode(b"caf\xe9.jpg")
-    journal.enumerate([Item(name)], SETTINGS)
+    journal.register_inputs([Item(name)], SETTINGS)
     journal.append([finding(name)], SETTINGS)
     assert [one.name for one in journal.findings()] == [name]
 
@@ -120,7 +136,7 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_journal import SETTINGS, Journal, finding, items\n"
         f"journal = Journal(Path({str(path)!r}))\n"
-        "journal.enumerate(items('a', 'b'), SETTINGS)\n"
+        "journal.register_inputs(items('a', 'b'), SETTINGS)\n"
         "journal.append([finding('a')], SETTINGS)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -147,37 +163,37 @@ def test_commits_reach_the_disk_and_no_other_scan_makes_any(
 
 def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
-    journal.enumerate(items("a", "b"), SETTINGS)
+    journal.register_inputs(items("a", "b"), SETTINGS)
     unread = replace(finding("a", Status.FAILED), stage=Stage.FETCH)
     journal.append([unread, finding("b", Status.FAILED)], SETTINGS)
-    assert journal.enumerate(items("a", "b"), SETTINGS)[:3] == (1, 1, 0)
+    assert journal.register_inputs(items("a", "b"), SETTINGS)[:3] == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
 def test_a_named_file_beats_what_a_walk_left_out() -> None:
-    named, walked = Item("link", stamp="1:1"), Item("link", skip="a link")
+    named, walked = Item("link", fingerprint="1:1"), Item("link", skip="a link")
     for order in ([walked, named], [named, walked]):
         journal = Journal(None)
-        assert journal.enumerate(order, SETTINGS)[:3] == (0, 0, 1)
+        assert journal.register_inputs(order, SETTINGS)[:3] == (0, 0, 1)
         assert list(journal.pending()) == [named]
 
 
 def test_what_changed_and_what_is_gone_is_told(path: Path) -> None:
     journal = Journal(path)
-    told = journal.enumerate([*items("a", stamp="2:2"), *items("d")], SETTINGS)
+    told = journal.register_inputs([*items("a", fingerprint="2:2"), *items("d")], SETTINGS)
     assert (told.kept, told.dropped, told.changed, told.gone) == (0, 2, 1, 1)
 
 
 def test_a_record_without_a_score_holds_nobody_up(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
-    journal.enumerate(items("a"), SETTINGS)
+    journal.register_inputs(items("a"), SETTINGS)
     journal.append([finding("a", Status.FAILED)], SETTINGS)
-    assert journal.enumerate(items("b"), SETTINGS).gone == 1
+    assert journal.register_inputs(items("b"), SETTINGS).gone == 1
 
 
 def test_a_finding_of_no_input_is_an_error() -> None:
     journal = Journal(None)
-    journal.enumerate(items("a"), SETTINGS)
+    journal.register_inputs(items("a"), SETTINGS)
     with pytest.raises(OutputError, match="belongs to no input"):
         journal.append([finding("b")], SETTINGS)
 
@@ -211,36 +227,36 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
 def test_a_score_that_limits_had_a_part_in_holds_no_longer_than_they(flag: str) -> None:
     one = finding("a")
     marked = replace(one, facts=replace(one.facts, flags=("padded", flag)))
-    assert (SETTINGS.of(one), SETTINGS.of(marked)) == (SETTINGS.score, SETTINGS.limits)
+    assert (SETTINGS.key_for(one), SETTINGS.key_for(marked)) == (SETTINGS.score, SETTINGS.limits)
     journal = Journal(None)
-    journal.enumerate(items("a", "b"), SETTINGS)
+    journal.register_inputs(items("a", "b"), SETTINGS)
     journal.append([marked, finding("b")], SETTINGS)
-    assert journal.enumerate(items("a", "b"), OTHER_LIMITS)[:3] == (1, 1, 0)
+    assert journal.register_inputs(items("a", "b"), OTHER_LIMITS)[:3] == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
 def test_bytes_are_found_by_their_hash_where_they_were_scored() -> None:
     journal = Journal(None)
-    journal.enumerate(items("a", "b", "c"), SETTINGS)
-    assert journal.of_bytes("f" * 64) is None
+    journal.register_inputs(items("a", "b", "c"), SETTINGS)
+    assert journal.find_by_sha256("f" * 64) is None
     failed = finding("b", Status.FAILED)
-    journal.append([replace(failed, facts=Facts(sha256="e" * 64)), finding("a"), finding("c")], SETTINGS)
-    assert journal.of_bytes("f" * 64) in (finding("a"), finding("c"))
-    assert journal.of_bytes("e" * 64) is None
+    journal.append([replace(failed, facts=ImageInfo(sha256="e" * 64)), finding("a"), finding("c")], SETTINGS)
+    assert journal.find_by_sha256("f" * 64) in (finding("a"), finding("c"))
+    assert journal.find_by_sha256("e" * 64) is None
     assert journal.repeats() == 1
 
 
 def test_urls_depend_on_what_may_be_fetched() -> None:
     one = replace(finding("http://host/a.jpg"), kind=Kind.URL)
-    assert SETTINGS.of(one) == SETTINGS.urls
+    assert SETTINGS.key_for(one) == SETTINGS.urls
 
 
 def test_a_mistyped_option_costs_nothing_until_its_run_is_complete(path: Path) -> None:
     journal = Journal(path)
-    journal.enumerate(items("a", "b", "c"), OTHER_MODEL)
+    journal.register_inputs(items("a", "b", "c"), OTHER_MODEL)
     journal.append([finding("b")], OTHER_MODEL)
-    assert journal.enumerate(items("a", "b", "c"), SETTINGS).kept == 2
+    assert journal.register_inputs(items("a", "b", "c"), SETTINGS).kept == 2
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
-    assert journal.enumerate(items("a", "b", "c"), OTHER_MODEL).kept == 1
-    journal.forget_retired()
-    assert journal.enumerate(items("a", "b", "c"), SETTINGS).kept == 0
+    assert journal.register_inputs(items("a", "b", "c"), OTHER_MODEL).kept == 1
+    journal.purge_stale()
+    assert journal.register_inputs(items("a", "b", "c"), SETTINGS).kept == 0

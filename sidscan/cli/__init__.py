@@ -123,7 +123,7 @@ def _show_safely() -> None:
 
 
 def _say(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
-    console.say(f"sidscan: {message}")
+    console.echo(f"sidscan: {message}")
     if remedy:
-        console.say(remedy)
+        console.echo(remedy)
     return code

@@ -10,39 +10,39 @@ from typing import TYPE_CHECKING
 import click
 
 from sidscan.errors import SidscanError, UsageError
-from sidscan.records import Counts, Finding
+from sidscan.records import Counts, ScanResult
 from sidscan.util.files import real
-from sidscan.util.terminal import Say, bar_stream, line
+from sidscan.util.terminal import Echo, bar_stream, safe_line
 
 if TYPE_CHECKING:
-    from sidscan.journal import Enumerated
+    from sidscan.journal import Registered
     from sidscan.pipeline import Scan
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """One line on standard error, safe to show; a line break in a name does not make it two."""
-    click.echo(line(text), err=True)
+    click.echo(safe_line(text), err=True)
 
 
-def say_error(error: SidscanError) -> None:
+def echo_error(error: SidscanError) -> None:
     """What is wrong, and on the next line what to do."""
-    say(error.message)
+    echo(error.message)
     if error.remedy:
-        say(error.remedy)
+        echo(error.remedy)
 
 
-def silent(text: str) -> None:
+def no_echo(text: str) -> None:
     """Nothing."""
 
 
-def saying(quiet: bool) -> Say:
+def reporter(quiet: bool) -> Echo:
     """`say`, or `silent` for those who asked for quiet."""
-    return silent if quiet else say
+    return no_echo if quiet else echo
 
 
-def announce(run: Scan, quietly: Say) -> None:
+def announce(run: Scan, quietly: Echo) -> None:
     """What is about to happen; that another model stands in is said even to those who asked for quiet."""
-    tell = say if run.choice.startswith("fallback") else quietly
+    tell = echo if run.choice.startswith("fallback") else quietly
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     info = run.runtime.info
     quietly(f"runtime: {info.runtime}, {info.device}, {info.precision}")
@@ -66,7 +66,7 @@ def announce(run: Scan, quietly: Say) -> None:
         _announce_dropped(earlier, quietly)
 
 
-def _announce_dropped(earlier: Enumerated, quietly: Say) -> None:
+def _announce_dropped(earlier: Registered, quietly: Echo) -> None:
     other = max(0, earlier.dropped - earlier.changed - earlier.gone)
     reasons = (
         (earlier.changed, "files changed since"),
@@ -94,7 +94,7 @@ def journal_files(journal: Path | None) -> tuple[Path, ...]:
     return (journal, Path(f"{journal}-journal")) if journal else ()
 
 
-def consume(findings: Iterable[Finding], counts: Counts, quiet: bool) -> None:
+def consume(findings: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
     """Run a scan to its end, with a progress bar where standard error is a terminal."""
     from tqdm import tqdm
 

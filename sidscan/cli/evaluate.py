@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from sidscan.cli import console, options
 from sidscan.errors import ExitCode, UsageError
-from sidscan.util.terminal import Say, bar_stream
+from sidscan.util.terminal import Echo, bar_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ def command(
         tables,
     )
 
-    say = console.saying(quiet)
+    say = console.reporter(quiet)
     config = results.ResultsConfig(threshold=threshold, fpr=fpr, draws=draws, seed=choices["seed"])
     run = None if scores else _open(out, choices, threshold, say)
     if run and compare is not None:  # an unknown run, too, is found out before
@@ -147,7 +147,7 @@ def command(
     return ExitCode.DONE_WITH_FAILURES if any(one.mean.unreadable for one in found) else ExitCode.DONE
 
 
-def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Evaluation:
+def _open(out: Path, choices: dict[str, Any], threshold: float, say: Echo) -> Evaluation:
     """Find the test sets, load the models, and see what an earlier run has done."""
     from sidscan.training.evaluation import run as evaluation
 
@@ -164,7 +164,7 @@ def _open(out: Path, choices: dict[str, Any], threshold: float, say: Say) -> Eva
     run = evaluation.open_evaluation(
         found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
     )
-    (console.say if run.choice.startswith("fallback") else say)(
+    (console.echo if run.choice.startswith("fallback") else say)(
         f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
     )
     for detector in run.runtime.detectors:
@@ -239,7 +239,7 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
             return evaluation.rows()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
-        console.say(
+        console.echo(
             f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues"
         )
         raise

@@ -51,7 +51,7 @@ def command(models: tuple[str, ...], quiet: bool, **choices: Any) -> ExitCode:
     """
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    say = console.saying(quiet)
+    say = console.reporter(quiet)
     path = export(models, say=say, **choices)
     say(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -48,13 +48,13 @@ def list_(as_json: bool) -> None:
     """
     store = Store()
     rows = [_facts(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
-    console.say(f"models folder: {store.root}")
+    console.echo(f"models folder: {store.root}")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
     _table([header, *(_cells(row) for row in rows)])
-    console.say("ACC and AP of different models were measured on different pictures; --json says on which")
+    console.echo("ACC and AP of different models were measured on different pictures; --json says on which")
 
 
 @command.command()
@@ -89,7 +89,7 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     else:
         entries, left_out = entries[:1], entries[1:]
         for encoder in left_out:
-            console.say(f"{names[0]} needs {encoder.name} too, which --url does not bring")
+            console.echo(f"{names[0]} needs {encoder.name} too, which --url does not bring")
     for entry in entries:
         _pull(store, entry, url)
 
@@ -149,7 +149,7 @@ def verify(names: tuple[str, ...]) -> None:
             rows.append((name, type(error).__name__, "-", "-"))
     _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for fault in faults:
-        console.say_error(fault)
+        console.echo_error(fault)
     if faults:
         raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
 
@@ -170,7 +170,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
             pulled = store.pull(entry.name, url, progress)
         except KeyboardInterrupt:
             bar.close()
-            console.say(f"{entry.name}: what came is kept; the same command goes on from there")
+            console.echo(f"{entry.name}: what came is kept; the same command goes on from there")
             raise
     _say_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
@@ -181,14 +181,14 @@ def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
     with_it = f", with the encoder {', '.join(along)}" if along else ""
     total = sum(entry.size for entry in entries if entry.url)
     asked = ", ".join(dict.fromkeys(names))
-    console.say(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
+    console.echo(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
 
 
 def _say_installed(installed: Installed, verb: str) -> None:
-    console.say(
+    console.echo(
         f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}"
     )
-    console.say(f"  {installed.path}")
+    console.echo(f"  {installed.path}")
 
 
 def _is_there(store: Store, name: str) -> bool:
@@ -204,7 +204,7 @@ def _installed(store: Store, name: str) -> Installed | None:
     try:
         return store.installed(name)
     except ModelError as error:
-        console.say_error(error)
+        console.echo_error(error)
         return None
 
 

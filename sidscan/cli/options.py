@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sidscan.config import LARGEST, LONGEST, Reading
+from sidscan.config import MAX_ITEM_SECONDS, MAX_MEMORY_MIB, ReadLimits
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -51,14 +51,14 @@ def isolation() -> Decorator:
     return stack(
         click.option(
             "--item-timeout",
-            type=click.FloatRange(min=0.1, max=LONGEST),
+            type=click.FloatRange(min=0.1, max=MAX_ITEM_SECONDS),
             default=30.0,
             show_default=True,
             help="Seconds that reading one picture may take, besides fetching; no limit with --no-isolation.",
         ),
         click.option(
             "--memory-limit",
-            type=click.IntRange(min=64, max=LARGEST),
+            type=click.IntRange(min=64, max=MAX_MEMORY_MIB),
             default=2048,
             show_default=True,
             help="MiB that reading one picture may take (on Linux); no limit with --no-isolation.",
@@ -76,22 +76,24 @@ def limits() -> Decorator:
     """What a picture may be at most; each limit is told on its header."""
     return stack(
         _at_most("--max-bytes", 1 << 30, "Files, and downloads, of more bytes fail (too_large).", "1 GiB"),
-        _at_most("--max-pixels", Reading.max_pixels, "Pictures of more pixels fail (too_many_pixels)."),
-        _at_most("--max-side", Reading.max_side, "Pictures with a longer side, in pixels, fail (too_long)."),
+        _at_most("--max-pixels", ReadLimits.max_pixels, "Pictures of more pixels fail (too_many_pixels)."),
+        _at_most(
+            "--max-side", ReadLimits.max_side, "Pictures with a longer side, in pixels, fail (too_long)."
+        ),
         _at_most(
             "--max-ratio",
-            Reading.max_ratio,
+            ReadLimits.max_ratio,
             "Pictures with one side so many times as long as the other fail (too_narrow).",
         ),
         _at_most(
             "--max-metadata",
-            Reading.max_metadata,
+            ReadLimits.max_metadata,
             "Where EXIF, XMP, profiles and texts are more bytes, EXIF is not read (metadata_limit).",
             "16 MiB",
         ),
         _at_most(
             "--max-metadata-reads",
-            Reading.max_metadata_reads,
+            ReadLimits.max_metadata_reads,
             "Steps that reading EXIF may take, however nested; then it is given up (metadata_limit).",
         ),
         click.option(

@@ -73,12 +73,12 @@ def command(
     journal = journal or _default_journal(outs)
     own_files = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    say = console.saying(quiet)
+    say = console.reporter(quiet)
 
     config = ScanConfig(journal=journal, exclude=own_files, command=("sidscan", *sys.argv[1:]), **choices)
     for writer in writers:
         if writer.altered():  # it will be replaced, and that it was altered must not go unsaid
-            console.say(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
+            console.echo(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
     with reports.reserved(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
             console.announce(run, say)
@@ -155,9 +155,9 @@ def _interrupt(run: Scan, journal: Path | None) -> None:
     counts = run.counts()
     done = f"interrupted after {counts.enumerated - counts.pending} of {counts.enumerated}"
     if journal is None:
-        console.say(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
+        console.echo(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
         return
-    console.say(f"{done}, kept in {journal}; the same command continues")
+    console.echo(f"{done}, kept in {journal}; the same command continues")
     with suppress(OutputError):  # it is a remark; the interruption counts
         run.end("interrupted")
 

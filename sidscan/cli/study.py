@@ -69,7 +69,7 @@ def command(
     options.need_training_extra()
     from sidscan.training.rine.studies import recipes_of, run_study  # here: it loads torch
 
-    say = console.saying(quiet)
+    say = console.reporter(quiet)
     own = {"cache": cache or out / "readings", "bars": not quiet}
     config = options.config_of(data, preset, classes, {**own, **choices})
     recipes = recipes_of(kind, config.recipe, seeds, config.layout)

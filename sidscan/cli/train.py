@@ -55,7 +55,7 @@ def command(
     options.need_training_extra()
     from sidscan.training.rine.train import train  # here: it loads torch
 
-    say = console.saying(quiet)
+    say = console.reporter(quiet)
     config = options.config_of(data, preset, classes, {"bars": not quiet, **choices})
     left_out = train(config, out, say, fresh)
     say(f"checkpoint: {out}")

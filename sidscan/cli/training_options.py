@@ -9,7 +9,7 @@ import click
 
 from sidscan.cli.options import Decorator, stack
 from sidscan.errors import ExitCode, UsageError
-from sidscan.util.terminal import Say
+from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     from sidscan.training.rine.train import TrainConfig
@@ -118,7 +118,7 @@ def need_training_extra() -> None:
         need(module)
 
 
-def ended(left_out: int, say: Say) -> ExitCode:
+def ended(left_out: int, say: Echo) -> ExitCode:
     """The exit code of a run that left out so many pictures."""
     if not left_out:
         return ExitCode.DONE

@@ -13,12 +13,12 @@ import click
 
 from sidscan.cli import console
 from sidscan.errors import ExitCode, NothingToScan, OutputError
-from sidscan.util.terminal import bar_stream, line
+from sidscan.util.terminal import bar_stream, safe_line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from sidscan.verify import Checked, Opened, Result
+    from sidscan.verify import CheckedRow, OpenReport, RowStatus
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -73,19 +73,19 @@ def command(
     from sidscan import verify  # here: `--help` needs none of it
 
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
-    say = console.saying(quiet)
-    with verify.opened(report) as opened:
+    say = console.reporter(quiet)
+    with verify.open_report(report) as opened:
         say(f"report: {report}, {opened.kind}, {opened.rows} rows")
         whole = _check_report(opened, hash_file, quiet)
         counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
-    say(verify.reconciled(counts))
+    say(verify.summary(counts))
     alarming = sum(counts[result] for result in verify.ALARMING)
-    seen = counts[verify.Result.UNCHANGED] + counts[verify.Result.CHANGED]
+    seen = counts[verify.RowStatus.UNCHANGED] + counts[verify.RowStatus.CHANGED]
     if alarming and not seen and root is None:
         say("relative paths were looked up from the current folder; --root names another one")
     if alarming or not whole:
         return ExitCode.EVIDENCE_CHANGED
-    if not counts[verify.Result.UNCHANGED]:
+    if not counts[verify.RowStatus.UNCHANGED]:
         raise NothingToScan(
             "nothing could be verified: no row has the sha256 of a file",
             "Files that a scan could not read, and URLs, can't be compared.",
@@ -93,28 +93,28 @@ def command(
     return ExitCode.DONE
 
 
-def _check_report(opened: Opened, hash_file: Path | None, quiet: bool) -> bool:
+def _check_report(opened: OpenReport, hash_file: Path | None, quiet: bool) -> bool:
     """Whether the report itself is what its hash file, if any, states; that it is not is always said."""
     from sidscan import verify
 
-    stated = verify.stated_hash(opened.path, hash_file)
+    stated = verify.recorded_sha256(opened.path, hash_file)
     if stated is None:
         return True
     path, sha256 = stated
     if sha256 == opened.sha256:
-        console.saying(quiet)(f"hash file: {path} matches the report")
+        console.reporter(quiet)(f"hash file: {path} matches the report")
         return True
-    console.say(f"hash file: {path} does NOT match: the report was changed after it was hashed")
+    console.echo(f"hash file: {path} does NOT match: the report was changed after it was hashed")
     return False
 
 
-def _tell(checked: tqdm[Checked], out: Path | None, overwrite: bool) -> Counter[Result]:
+def _tell(checked: tqdm[CheckedRow], out: Path | None, overwrite: bool) -> Counter[RowStatus]:
     """Run it to its end, counting; all rows go to the table, or what needs a look to standard output."""
     from sidscan import verify
 
-    counts: Counter[Result] = Counter()
+    counts: Counter[RowStatus] = Counter()
     with ExitStack() as stack:
-        keep = stack.enter_context(verify.table(out, overwrite)) if out else None
+        keep = stack.enter_context(verify.csv_table(out, overwrite)) if out else None
         for one in checked:
             counts[one.result] += 1
             if keep:
@@ -125,12 +125,12 @@ def _tell(checked: tqdm[Checked], out: Path | None, overwrite: bool) -> Counter[
     return counts
 
 
-def _list(one: Checked) -> None:
-    note = f" ({line(one.note)})" if one.note else ""
+def _list(one: CheckedRow) -> None:
+    note = f" ({safe_line(one.note)})" if one.note else ""
     if sys.stdout is None:
         raise OutputError("standard output is closed", "Give --out FILE.csv.")
     try:
-        sys.stdout.write(f"{one.result.value}: {line(one.row.name)}{note}\n")
+        sys.stdout.write(f"{one.result.value}: {safe_line(one.row.name)}{note}\n")
         sys.stdout.flush()
     except OSError as error:
         raise OutputError(
@@ -138,7 +138,7 @@ def _list(one: Checked) -> None:
         ) from error
 
 
-def _with_bar(checked: Iterable[Checked], total: int, quiet: bool) -> tqdm[Checked]:
+def _with_bar(checked: Iterable[CheckedRow], total: int, quiet: bool) -> tqdm[CheckedRow]:
     from tqdm import tqdm
 
     show = sys.stderr.isatty() and not quiet

@@ -36,7 +36,7 @@ from sidscan.fetch.errors import (
     Untrusted,
     UrlRefused,
 )
-from sidscan.fetch.rate_limit import Turns
+from sidscan.fetch.rate_limit import RateLimiter
 from sidscan.records import Response
 from sidscan.util.urls import public
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import httpcore
     import httpx
 
-    from sidscan.fetch.transport import Patience, Resolve, Transport
+    from sidscan.fetch.transport import Resolve, TimeBudget, Transport
 
 __all__ = [
     "AddressRefused",
@@ -95,7 +95,7 @@ class Fetched:
 
 
 @dataclass
-class _Trail:
+class FetchTrace:
     """What is known so far of a fetch, failed or not."""
 
     final_url: str = ""
@@ -140,17 +140,17 @@ class Fetcher:
 
     Args:
         resolve: host and port -> IP addresses; None is the system's name service.
-        dial: what connects to addresses; None is the system's sockets.
+        network_backend: what connects to addresses; None is the system's sockets.
     """
 
     def __init__(
         self,
         config: ScanConfig,
         resolve: Resolve | None = None,
-        dial: httpcore.NetworkBackend | None = None,
+        network_backend: httpcore.NetworkBackend | None = None,
     ) -> None:
-        self._config, self._resolve, self._dial = config, resolve, dial
-        self._turns = Turns(config.per_host, config.rate)
+        self._config, self._resolve, self._network_backend = config, resolve, network_backend
+        self._rate_limiter = RateLimiter(config.per_host, config.rate)
         self._lock = threading.Lock()
         self._transport: Transport | None = None
 
@@ -160,39 +160,39 @@ class Fetcher:
         Raises:
             FetchError: there are none; its ``response`` holds what is known.
         """
-        trail = _Trail()
+        trace = FetchTrace()
         try:
-            return self._persist(_parsed(url), trail)
+            return self._get_with_retries(_parsed(url), trace)
         except FetchError as error:
-            error.response = trail.response()
+            error.response = trace.response()
             raise
 
     def close(self) -> None:
         """Ends whatever is being fetched or waited for, in whatever thread."""
-        self._turns.close()
+        self._rate_limiter.close()
         with self._lock:
             if self._transport:
                 self._transport.close()
 
-    def _persist(self, url: httpx.URL, trail: _Trail) -> Fetched:
+    def _get_with_retries(self, url: httpx.URL, trace: FetchTrace) -> Fetched:
         """Tries, and tries again where that may help and time is left."""
-        from sidscan.fetch.transport import Patience  # here: it loads the HTTP client
+        from sidscan.fetch.transport import TimeBudget  # here: it loads the HTTP client
 
-        patience = Patience(self._config.timeout, self._config.total_timeout)
+        budget = TimeBudget(self._config.timeout, self._config.total_timeout)
         for attempt in range(self._config.retries + 1):
-            trail.redirects.clear()
+            trace.redirects.clear()
             try:
-                data = self._follow(url, patience, trail)
+                data = self._follow(url, budget, trace)
             except FetchError as error:
-                if attempt == self._config.retries or not self._make_up(error, attempt, patience, trail):
+                if attempt == self._config.retries or not self._should_retry(error, attempt, budget, trace):
                     raise
             else:
-                response = trail.response()
+                response = trace.response()
                 assert response
                 return Fetched(data, response)
         raise AssertionError("the last attempt returns or raises")
 
-    def _make_up(self, error: FetchError, attempt: int, patience: Patience, trail: _Trail) -> bool:
+    def _should_retry(self, error: FetchError, attempt: int, budget: TimeBudget, trace: FetchTrace) -> bool:
         """Waits as long as is due before another attempt; False if there shall be none."""
         if isinstance(error, HttpStatus):
             if error.code not in _TRANSIENT:
@@ -201,39 +201,39 @@ class Fetcher:
                 if error.retry_after > self._config.retry_after:
                     return False
                 # Everybody who wants something of this host waits, and for nobody it counts.
-                self._turns.hold(_host(trail.final_url), error.retry_after)
+                self._rate_limiter.block(_host(trace.final_url), error.retry_after)
                 return True
         elif not error.again:
             return False
         pause = _BACKOFF * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  (no secret hangs on it)
-        if pause >= patience.left():
+        if pause >= budget.left():
             return False
-        self._turns.pause(pause)
+        self._rate_limiter.pause(pause)
         return True
 
-    def _follow(self, url: httpx.URL, patience: Patience, trail: _Trail) -> bytes:
+    def _follow(self, url: httpx.URL, budget: TimeBudget, trace: FetchTrace) -> bytes:
         """The body at the end of a chain of redirects, each of which is checked as the first URL is."""
         for _ in range(_REDIRECTS + 1):
-            with self._turns.turn(url.host) as waited:
-                patience.extend(waited)
-                answer = self._ask(url, patience, trail)
+            with self._rate_limiter.slot(url.host) as waited:
+                budget.extend(waited)
+                answer = self._ask(url, budget, trace)
             if isinstance(answer, bytes):
                 return answer
-            trail.redirects.append(str(url))
+            trace.redirects.append(str(url))
             url = answer
         raise TooManyRedirects(f"more than {_REDIRECTS} redirects")
 
-    def _ask(self, url: httpx.URL, patience: Patience, trail: _Trail) -> bytes | httpx.URL:
+    def _ask(self, url: httpx.URL, budget: TimeBudget, trace: FetchTrace) -> bytes | httpx.URL:
         """One request: its body, or where it points."""
         import httpx
 
         request = httpx.Request("GET", url, headers=_REQUEST_HEADERS)
-        trail.asking(url)
+        trace.asking(url)
         with (
             _translated(),
-            self._opened().send(request, patience, trail.connected) as response,
+            self._opened().send(request, budget, trace.connected) as response,
         ):
-            trail.answered(response)
+            trace.answered(response)
             if response.status_code in _REDIRECTING and "location" in response.headers:
                 return _target(url, response.headers["location"])
             if response.status_code != HTTPStatus.OK:
@@ -246,7 +246,7 @@ class Fetcher:
 
         with self._lock:
             if not self._transport:
-                self._transport = Transport(self._config, self._resolve, self._dial)
+                self._transport = Transport(self._config, self._resolve, self._network_backend)
             return self._transport
 
     def _refused(self, response: httpx.Response) -> HttpStatus:

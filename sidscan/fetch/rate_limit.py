@@ -19,7 +19,7 @@ class _Host:
     not_before: float = 0.0  # seconds, monotonic
 
 
-class Turns:
+class RateLimiter:
     """Threads wait here for their turn at a host.
 
     Args:
@@ -34,7 +34,7 @@ class Turns:
         self._closed = False
 
     @contextmanager
-    def turn(self, host: str) -> Iterator[float]:
+    def slot(self, host: str) -> Iterator[float]:
         """Holds a place at ``host``; yields the seconds that were waited for it.
 
         Raises:
@@ -54,7 +54,7 @@ class Turns:
                 entry.active -= 1
                 self._changed.notify_all()
 
-    def hold(self, host: str, seconds: float) -> None:
+    def block(self, host: str, seconds: float) -> None:
         """Nobody asks ``host`` for that long."""
         with self._changed:
             entry = self._hosts[host]

@@ -36,7 +36,7 @@ _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NON
 _CANDIDATES = 4  # addresses of a host that are tried
 
 
-class Patience:
+class TimeBudget:
     """How long a URL may take: ``stall`` seconds for any one wait, ``total`` for all of them."""
 
     def __init__(self, stall: float, total: float) -> None:
@@ -76,13 +76,13 @@ class Patience:
 class Stream(httpcore.NetworkStream):
     """A connection all of whose waits are bounded; the timeouts it is called with do not count."""
 
-    def __init__(self, inner: httpcore.NetworkStream, patience: Patience) -> None:
-        self._inner, self._patience = inner, patience
+    def __init__(self, inner: httpcore.NetworkStream, budget: TimeBudget) -> None:
+        self._inner, self._budget = inner, budget
         self._silent = True
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         """What came, at most ``max_bytes``."""
-        with self._patience.wait() as seconds:
+        with self._budget.wait() as seconds:
             data = self._inner.read(max_bytes, seconds)
         if self._silent and not data:
             raise httpcore.ReadError("the server hung up without an answer")
@@ -91,7 +91,7 @@ class Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """Sends a request: it is short, so that it fits the socket's own buffer."""
-        with self._patience.wait() as seconds:
+        with self._budget.wait() as seconds:
             self._inner.write(buffer, seconds)
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """TLS with ``server_hostname``, the name in the URL, whatever address is connected to."""
         try:
-            with self._patience.wait() as seconds:
+            with self._budget.wait() as seconds:
                 inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
         except httpcore.ConnectError as error:
             if isinstance(error.__cause__, ssl.SSLCertVerificationError):
@@ -171,14 +171,14 @@ class Backend(httpcore.NetworkBackend):
 
     def __init__(
         self,
-        patience: Patience,
+        budget: TimeBudget,
         allow_private: bool | None,
         resolve: Resolve,
-        dial: httpcore.NetworkBackend,
+        network_backend: httpcore.NetworkBackend,
         connected: Connected,
     ) -> None:
-        self._patience, self._allow_private = patience, allow_private
-        self._resolve, self._dial, self._connected = resolve, dial, connected
+        self._budget, self._allow_private = budget, allow_private
+        self._resolve, self._network_backend, self._connected = resolve, network_backend, connected
 
     def connect_tcp(
         self,
@@ -205,12 +205,12 @@ class Backend(httpcore.NetworkBackend):
         trouble: Exception = Unreachable("the host has no address")
         for position, address in enumerate(found):
             try:
-                with self._patience.wait(share=len(found) - position) as seconds:
-                    inner = self._dial.connect_tcp(address, port, seconds, None, socket_options)
+                with self._budget.wait(share=len(found) - position) as seconds:
+                    inner = self._network_backend.connect_tcp(address, port, seconds, None, socket_options)
             except (httpcore.ConnectError, TimedOut) as error:
                 trouble = error
                 continue
-            stream = Stream(inner, self._patience)
+            stream = Stream(inner, self._budget)
             self._connected(stream, address)
             return stream
         raise trouble
@@ -226,7 +226,7 @@ class Backend(httpcore.NetworkBackend):
                 answers.put(error)
 
         threading.Thread(target=ask, name="sidscan-resolver", daemon=True).start()
-        with self._patience.wait() as seconds:
+        with self._budget.wait() as seconds:
             try:
                 answer = answers.get(timeout=seconds)
             except queue.Empty:
@@ -260,19 +260,25 @@ class Transport:
 
     Args:
         resolve: the name service; None is the system's.
-        dial: what connects to addresses; None is the system's sockets.
+        network_backend: what connects to addresses; None is the system's sockets.
     """
 
     def __init__(
-        self, config: ScanConfig, resolve: Resolve | None = None, dial: httpcore.NetworkBackend | None = None
+        self,
+        config: ScanConfig,
+        resolve: Resolve | None = None,
+        network_backend: httpcore.NetworkBackend | None = None,
     ) -> None:
         self._config = config
-        self._resolve, self._dial = resolve or system_resolve, dial or httpcore.SyncBackend()
+        self._resolve, self._network_backend = (
+            resolve or system_resolve,
+            network_backend or httpcore.SyncBackend(),
+        )
         self._streams, self._lock = OpenStreams(), threading.Lock()
 
     @contextmanager
     def send(
-        self, request: httpx.Request, patience: Patience, connected: Callable[[str], None]
+        self, request: httpx.Request, budget: TimeBudget, connected: Callable[[str], None]
     ) -> Iterator[httpx.Response]:
         """The answer, its body unread; all of it is closed at the end of the block.
 
@@ -289,7 +295,7 @@ class Transport:
                 connected(address)
                 note(stream)
 
-            with self._pool(request.url, patience, tell) as pool:
+            with self._pool(request.url, budget, tell) as pool:
                 answer = pool.handle_request(_as_core(request))
                 body = _Body(answer)
                 try:
@@ -301,10 +307,12 @@ class Transport:
         """Ends all requests that other threads are waiting for."""
         self._streams.close()
 
-    def _pool(self, url: httpx.URL, patience: Patience, tell: Connected) -> httpcore.ConnectionPool:
+    def _pool(self, url: httpx.URL, budget: TimeBudget, tell: Connected) -> httpcore.ConnectionPool:
         proxy = _proxy_for(url) if self._config.env_proxies else None
         allow = self._config.allow_private
-        backend = Backend(patience, allow if proxy is None else None, self._resolve, self._dial, tell)
+        backend = Backend(
+            budget, allow if proxy is None else None, self._resolve, self._network_backend, tell
+        )
         if proxy is None:
             return httpcore.ConnectionPool(
                 ssl_context=self._ssl(url), max_keepalive_connections=0, network_backend=backend

@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.config import SIDE, Crops
-from sidscan.images.decode import Picture
-from sidscan.records import View, Views
+from sidscan.images.decode import SourceImage
+from sidscan.records import CropRef, CropSet
 
 Place = tuple[int, int]  # left and top, pixels; negative where there is padding
 
 
-def cut(picture: Picture, crops: Crops) -> Views:
+def crop(picture: SourceImage, crops: Crops) -> CropSet:
     """The views of a picture; pixels that several of them show are stored once.
 
     Ten-crop is torchvision's TenCrop (paper, section 5.8): top-left, top-right, bottom-left, bottom-right
     and centre of the picture, then the same five of its mirror image. A picture smaller than 224 in a
     direction is first padded with black as torchvision's CenterCrop does; torchvision's TenCrop refuses it.
     """
-    places = windows(picture.width, picture.height, crops)
+    places = crop_positions(picture.width, picture.height, crops)
     seen = {place: picture.window(*place, SIDE) for place, _ in places}
     return _unique([(seen[place], mirrored) for place, mirrored in places])
 
 
-def windows(width: int, height: int, crops: Crops) -> list[tuple[Place, bool]]:
+def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[Place, bool]]:
     """Where each view lies in a picture of so many pixels, and whether it is looked at in the mirror.
 
     The mirrored five lie where the others do, but for the centre: where width - 224 is odd, torchvision's
@@ -40,7 +40,7 @@ def windows(width: int, height: int, crops: Crops) -> list[tuple[Place, bool]]:
     return places
 
 
-def flags(picture: Picture) -> tuple[str, ...]:
+def flags(picture: SourceImage) -> tuple[str, ...]:
     """``padded`` where a view is larger than the picture."""
     return ("padded",) if min(picture.width, picture.height) < SIDE else ()
 
@@ -69,20 +69,20 @@ def _offsets(length: int) -> tuple[int, int, int]:
     return 0, length - SIDE, round((length - SIDE) / 2.0)
 
 
-def _unique(seen: Sequence[tuple[NDArray[np.uint8], bool]]) -> Views:
+def _unique(seen: Sequence[tuple[NDArray[np.uint8], bool]]) -> CropSet:
     """Views of windows, each with whether it is mirrored."""
     crops: list[NDArray[np.uint8]] = []
-    order: list[View] = []
+    order: list[CropRef] = []
     for window, mirrored in seen:
         index, turned = _find(window, crops)
         if index == len(crops):
             crops.append(window)
         symmetric = mirrored != turned and _same(crops[index], crops[index][:, ::-1])
         order.append((index, mirrored != turned and not symmetric))
-    return Views(np.stack(crops), tuple(order))
+    return CropSet(np.stack(crops), tuple(order))
 
 
-def _find(window: NDArray[np.uint8], crops: Sequence[NDArray[np.uint8]]) -> View:
+def _find(window: NDArray[np.uint8], crops: Sequence[NDArray[np.uint8]]) -> CropRef:
     """The crop that shows the same, or its mirror image; the number of crops if there is none."""
     for index, crop in enumerate(crops):
         if _same(crop, window):

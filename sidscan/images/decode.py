@@ -33,7 +33,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from sidscan.config import Reading
+from sidscan.config import ReadLimits
 from sidscan.images import partial_jpeg
 from sidscan.images.limits import TooManyPixels, check_size, has_room
 from sidscan.images.partial_jpeg import Band
@@ -52,15 +52,15 @@ _DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where 
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-DEFAULT = Reading()
+DEFAULT_LIMITS = ReadLimits()
 
 
-class UnsupportedPicture(Exception):
+class UnsupportedImage(Exception):
     """The bytes are no picture of a supported format, or hold pixels without a defined 8-bit reading."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourceImage:
     """A decoded picture; pixels become RGB only where a view looks (`window`).
 
     Attributes:
@@ -122,8 +122,8 @@ class Truncated(Exception):
 
 
 def decode(
-    data: bytes, reading: Reading = DEFAULT, rows: Callable[[int], Sequence[range]] | None = None
-) -> Picture:
+    data: bytes, reading: ReadLimits = DEFAULT_LIMITS, rows: Callable[[int], Sequence[range]] | None = None
+) -> SourceImage:
     """Decode a picture.
 
     Args:
@@ -144,7 +144,7 @@ def decode(
     if parts is None:
         image, whole = _loaded(image, data, reading)
     _drop_misleading_text(image)
-    picture = Picture(image, picture_format, (), parts or ())
+    picture = SourceImage(image, picture_format, (), parts or ())
     flags = _flags(picture, data, frames, bits) + (() if whole else ("truncated",))
     _check_samples(image)
     return replace(picture, image=_eight_bit_grey(image, bits), flags=flags)
@@ -178,7 +178,7 @@ def _heif_available() -> bool:
     return True
 
 
-def _open(data: bytes, reading: Reading) -> Image.Image:
+def _open(data: bytes, reading: ReadLimits) -> Image.Image:
     """The picture's header, within the limits."""
     formats = (*FORMATS, "HEIF") if _heif_available() else FORMATS
     pillows = Image.MAX_IMAGE_PIXELS  # it warns there, and refuses twice as much
@@ -187,7 +187,7 @@ def _open(data: bytes, reading: Reading) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise UnsupportedPicture(_why_unidentified(data)) from None
+        raise UnsupportedImage(_why_unidentified(data)) from None
     except OSError as error:
         raise _named(error, data) from error
     except Image.DecompressionBombError as error:  # some formats have the size checked before it can be asked
@@ -196,7 +196,7 @@ def _open(data: bytes, reading: Reading) -> Image.Image:
     return image
 
 
-def _loaded(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Image, bool]:
+def _loaded(image: Image.Image, data: bytes, reading: ReadLimits) -> tuple[Image.Image, bool]:
     """The picture with its pixels, and whether they are all there."""
     try:
         image.load()
@@ -263,7 +263,7 @@ def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     return 16 if any(";16" in str(mode) for mode in modes) else 8
 
 
-def _flags(picture: Picture, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
+def _flags(picture: SourceImage, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
     image = picture.image
     checks = {
         "first_frame": frames > 1,
@@ -277,7 +277,7 @@ def _flags(picture: Picture, data: bytes, frames: int, bits: int) -> tuple[str, 
     return tuple(flag for flag, raised in checks.items() if raised)
 
 
-def _ends_grey(picture: Picture) -> bool:
+def _ends_grey(picture: SourceImage) -> bool:
     """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
     mode, width, height = picture.image.mode, picture.width, picture.height
     if mode not in _NO_DATA:
@@ -318,9 +318,9 @@ def _check_samples(image: Image.Image) -> None:
         return
     values: NDArray[Any] = np.asarray(image)
     if not np.isfinite(values).all():
-        raise UnsupportedPicture("pixels are not finite numbers (NaN or infinity)")
+        raise UnsupportedImage("pixels are not finite numbers (NaN or infinity)")
     if values.min() < 0 or values.max() > 255:
-        raise UnsupportedPicture(
+        raise UnsupportedImage(
             f"32-bit samples from {values.min()} to {values.max()} have no defined 8-bit reading; "
             "convert the picture to 8 or 16 bits per sample"
         )

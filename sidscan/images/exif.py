@@ -17,8 +17,8 @@ import exifread
 from exifread.utils import Ratio, get_gps_coords
 from PIL import Image
 
-from sidscan.config import Reading
-from sidscan.images.decode import DEFAULT, Picture
+from sidscan.config import ReadLimits
+from sidscan.images.decode import DEFAULT_LIMITS, SourceImage
 from sidscan.records import Exif
 
 _HEADER = b"Exif\x00\x00"
@@ -28,7 +28,9 @@ _MOST = 1 << 20  # characters of all tags as JSON; many tags may point at the sa
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
 
 
-def read(picture: Picture, data: bytes, reading: Reading = DEFAULT) -> tuple[Exif, tuple[str, ...]]:
+def read(
+    picture: SourceImage, data: bytes, reading: ReadLimits = DEFAULT_LIMITS
+) -> tuple[Exif, tuple[str, ...]]:
     """EXIF of a picture and remarks on it; malformed EXIF is a remark, never an error."""
     if _size(picture.image) > reading.max_metadata:
         return Exif(), ("metadata_limit",)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from sidscan.config import Reading
+from sidscan.config import ReadLimits
 from sidscan.images import crops, decode, exif, jpeg_quality, limits
-from sidscan.records import Exif, Facts, Failure, Item, Sample, Stage, Status
+from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
 
 
-def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
+def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
     """The bytes of a file, all from one reading, with their hash."""
     try:
         with open_file(item.name) as file:
@@ -25,11 +25,13 @@ def load(item: Item, max_bytes: int) -> tuple[bytes, Facts] | Failure:
         if max(size, len(data)) > max_bytes:
             raise limits.TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
-        return failure_of(item, Stage.READ, error, Facts())
+        return failure_of(item, Stage.READ, error, ImageInfo())
     return data, hashed(data)
 
 
-def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sample | Failure]:
+def decode_item(
+    item: Item, data: bytes, facts: ImageInfo, reading: ReadLimits
+) -> Iterator[DecodedImage | Failure]:
     """Bytes -> crops, then the same with EXIF, which may take long or kill its reader; scores need none.
 
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handler.
@@ -39,24 +41,24 @@ def look(item: Item, data: bytes, facts: Facts, reading: Reading) -> Iterator[Sa
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
         facts = replace(facts, flags=(*picture.flags, *crops.flags(picture)))
         facts = replace(facts, jpeg_quality=jpeg_quality.jpeg_quality(picture.image))
-        cut = crops.cut(picture, reading.crops)
+        cut = crops.crop(picture, reading.crops)
     except Exception as error:
         yield failure_of(item, Stage.DECODE, error, facts)
         return
-    yield Sample(item, facts, cut)
+    yield DecodedImage(item, facts, cut)
     try:
         tags, remarks = exif.read(picture, data, reading)
     except Exception:  # memory, or metadata that even Pillow did not expect
         tags, remarks = Exif(), ("exif_unreadable",)
-    yield Sample(item, replace(facts, flags=(*facts.flags, *remarks), exif=tags), cut)
+    yield DecodedImage(item, replace(facts, flags=(*facts.flags, *remarks), exif=tags), cut)
 
 
-def hashed(data: bytes) -> Facts:
+def hashed(data: bytes) -> ImageInfo:
     """Size and hash of the original bytes."""
-    return Facts(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return ImageInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def failure_of(item: Item, stage: Stage, error: Exception, facts: Facts) -> Failure:
+def failure_of(item: Item, stage: Stage, error: Exception, facts: ImageInfo) -> Failure:
     """The failure that an error stands for; a class that knows its own status has it as ``status``."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         message = error.strerror  # the path has a column of its own

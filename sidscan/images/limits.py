@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 
-from sidscan.config import Reading
+from sidscan.config import ReadLimits
 from sidscan.records import Status
 
 
@@ -49,7 +49,7 @@ class TooNarrow(OverLimit):
     status = Status.TOO_NARROW
 
 
-def check_size(width: int, height: int, reading: Reading) -> None:
+def check_size(width: int, height: int, reading: ReadLimits) -> None:
     """Of a picture, in pixels, as its header states it.
 
     Raises:

@@ -28,7 +28,19 @@ from sidscan.fetch.client import Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.images import items
 from sidscan.isolation.processes import Closed, Frame, Lost, NotStarted, Processes
-from sidscan.records import Exif, Facts, Failure, Item, Kind, Response, Sample, Stage, Status, View, Views
+from sidscan.records import (
+    CropRef,
+    CropSet,
+    DecodedImage,
+    Exif,
+    Failure,
+    ImageInfo,
+    Item,
+    Kind,
+    Response,
+    Stage,
+    Status,
+)
 
 _WORKER = "sidscan.isolation.worker"
 _RETRIED = (Status.CRASHED, Status.MEMORY_LIMIT)  # earlier pictures, or a kill from outside, may have done it
@@ -45,24 +57,26 @@ _LARGEST = 1 << 53  # of numbers that a report's readers hold exactly
 _TEXTS = ("make", "model", "lens", "original_date", "software")
 
 
-def read(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) -> Sample | Failure:
+def read_item(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) -> DecodedImage | Failure:
     """Read one input, in this process. Whatever goes wrong becomes a `Failure`; only interrupts are raised.
 
     Args:
         fetcher: the scan's, where there may be URLs; None makes one for this item alone.
     """
-    got = obtain(item, config, fetcher)
+    got = fetch_or_load(item, config, fetcher)
     if isinstance(got, Failure):
         return got
-    *_, whole = items.look(item, *got, config)
+    *_, whole = items.decode_item(item, *got, config)
     return whole
 
 
-def obtain(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) -> tuple[bytes, Facts] | Failure:
+def fetch_or_load(
+    item: Item, config: ScanConfig, fetcher: Fetcher | None = None
+) -> tuple[bytes, ImageInfo] | Failure:
     """The original bytes, with their hash and how they came."""
     if item.kind is not Kind.URL:
-        return items.load(item, config.max_bytes)
-    facts = Facts()
+        return items.load_file(item, config.max_bytes)
+    facts = ImageInfo()
     try:
         data, response = _fetch(item.name, config, fetcher)
         facts = replace(items.hashed(data), response=response)
@@ -81,15 +95,15 @@ def _fetch(url: str, config: ScanConfig, fetcher: Fetcher | None) -> tuple[bytes
     return fetched.data, fetched.response
 
 
-def _kept(data: bytes, facts: Facts, folder: Path | None) -> Facts:
+def _kept(data: bytes, facts: ImageInfo, folder: Path | None) -> ImageInfo:
     if folder is None or facts.sha256 is None or facts.response is None:
         return facts
     path = saved.keep(data, facts.sha256, folder)
     return replace(facts, response=replace(facts.response, saved_as=str(path)))
 
 
-class Isolated:
-    """Item -> Sample | Failure, by worker processes; called from any number of threads.
+class IsolatedReader:
+    """Item -> DecodedImage | Failure, by worker processes; called from any number of threads.
 
     Args:
         fetcher: gets what URLs name.
@@ -101,10 +115,10 @@ class Isolated:
         longest = _MOST_CROPS[config.crops] * _CROP
         self._processes = Processes(_WORKER, json.dumps(limits), longest_answer=longest)
 
-    def __call__(self, item: Item) -> Sample | Failure:
-        facts, data = Facts(), b""
+    def __call__(self, item: Item) -> DecodedImage | Failure:
+        facts, data = ImageInfo(), b""
         if item.kind is Kind.URL:
-            got = obtain(item, self._config, self._fetcher)
+            got = fetch_or_load(item, self._config, self._fetcher)
             if isinstance(got, Failure):
                 return got
             data, facts = got
@@ -114,17 +128,17 @@ class Isolated:
         """End the workers."""
         self._processes.close()
 
-    def _ask(self, item: Item, facts: Facts, data: bytes) -> Sample | Failure:
+    def _ask(self, item: Item, facts: ImageInfo, data: bytes) -> DecodedImage | Failure:
         """What a worker says; a fresh one is asked again where that may be the doing of something else."""
         answer, left = self._answer(item, facts, data, self._config.item_timeout)
         for _ in range(_TRIES - 1):
-            if not _may_be_mended(answer) or left < _SHORTEST:
+            if not _worth_another_try(answer) or left < _SHORTEST:
                 break
             self._processes.renew()
             again, left = self._answer(item, facts, data, left)
             if isinstance(again, Failure) and again.status is Status.TIMEOUT:  # of what was left of its time
                 break
-            if isinstance(again, Failure) and isinstance(answer, Sample):  # its crops are worth more
+            if isinstance(again, Failure) and isinstance(answer, DecodedImage):  # its crops are worth more
                 continue
             answer = again
             if isinstance(answer, Failure) and answer.status is Status.MEMORY_LIMIT:  # a fresh worker says so
@@ -132,10 +146,10 @@ class Isolated:
         return answer
 
     def _answer(
-        self, item: Item, facts: Facts, data: bytes, seconds: float
-    ) -> tuple[Sample | Failure, float]:
+        self, item: Item, facts: ImageInfo, data: bytes, seconds: float
+    ) -> tuple[DecodedImage | Failure, float]:
         """What one worker says, and how much is left of the seconds."""
-        told = _Told(item, facts, VIEWS[self._config.crops])
+        told = AnswerParser(item, facts, VIEWS[self._config.crops])
         try:
             self._start()
         except NotStarted as error:
@@ -167,7 +181,7 @@ class Isolated:
                 return
 
 
-class _Told:
+class AnswerParser:
     """What a worker has said of an item so far: its hash, then its crops, then its EXIF.
 
     Args:
@@ -175,10 +189,10 @@ class _Told:
         views: how many there are to be.
     """
 
-    def __init__(self, item: Item, facts: Facts, views: int) -> None:
+    def __init__(self, item: Item, facts: ImageInfo, views: int) -> None:
         self._item, self._facts, self._expected = item, facts, views
         self._known = facts if item.kind is Kind.URL else None
-        self._views: Views | None = None
+        self._views: CropSet | None = None
         self._failure: Failure | None = None
 
     def take(self, frame: Frame) -> None:
@@ -202,20 +216,20 @@ class _Told:
         elif "order" in frame.head:
             self._views = _views(frame, self._expected)
 
-    def whole(self) -> Sample | Failure:
+    def whole(self) -> DecodedImage | Failure:
         """The result, after the last frame."""
         if self._failure is not None:
             return self._failure
         if self._views is None:
             raise ValueError("neither crops nor a failure")
-        return Sample(self._item, self._facts, self._views)
+        return DecodedImage(self._item, self._facts, self._views)
 
-    def without_the_rest(self, lost: Lost, seconds: float) -> Sample | Failure:
+    def without_the_rest(self, lost: Lost, seconds: float) -> DecodedImage | Failure:
         """The result where the worker was lost; a picture whose crops are there is scored without EXIF."""
         if self._views is not None:
             flag = "metadata_timeout" if lost.late else _NO_METADATA
             facts = replace(self._facts, flags=(*self._facts.flags, flag))
-            return Sample(self._item, facts, self._views)
+            return DecodedImage(self._item, facts, self._views)
         if lost.late:
             message = f"not read after {seconds:g} s; raise the limit with --item-timeout"
             return self._failed(self._stage(), "Timeout", message, Status.TIMEOUT)
@@ -232,21 +246,21 @@ class _Told:
         return Stage.READ if self._facts.sha256 is None else Stage.DECODE
 
 
-def _may_be_mended(answer: Sample | Failure) -> bool:
+def _worth_another_try(answer: DecodedImage | Failure) -> bool:
     """Whether a fresh worker may have another answer."""
     if isinstance(answer, Failure):
         return answer.status in _RETRIED
     return _NO_METADATA in answer.facts.flags
 
 
-def _facts(tree: dict[str, Any]) -> Facts:
+def _facts(tree: dict[str, Any]) -> ImageInfo:
     """A worker's word on a picture, as `asdict` made it.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: it is none.
     """
     exif = tree["exif"]
-    return Facts(
+    return ImageInfo(
         bytes=_number(tree.get("bytes")),
         sha256=_matched(_SHA256, tree.get("sha256")),
         format=_text(tree.get("format")),
@@ -296,15 +310,15 @@ def _matched(pattern: re.Pattern[str], value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _views(frame: Frame, count: int) -> Views:
+def _views(frame: Frame, count: int) -> CropSet:
     crops = np.frombuffer(frame.payload, np.uint8).reshape(-1, SIDE, SIDE, 3)
     order = tuple(_view(view) for view in frame.head["order"])
     if len(order) != count or {index for index, _ in order} != set(range(len(crops))):
         raise ValueError("order")
-    return Views(crops, order)
+    return CropSet(crops, order)
 
 
-def _view(told: Any) -> View:
+def _view(told: Any) -> CropRef:
     index, mirrored = told
     if type(index) is not int or type(mirrored) is not bool:
         raise ValueError("view")

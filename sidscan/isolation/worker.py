@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from sidscan.config import Reading
+from sidscan.config import ReadLimits
 from sidscan.images import decode, items
 from sidscan.isolation.processes import READY, Frame, read, write
-from sidscan.records import Facts, Failure, Item, Kind
+from sidscan.records import Failure, ImageInfo, Item, Kind
 
 _GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
 
@@ -31,7 +31,7 @@ def main() -> None:
     _die_with(os.getppid())
     decode.warm_up()  # what every worker holds does not count against the limit
     _limit_memory(limits["memory"])
-    reading = Reading(**limits["reading"])
+    reading = ReadLimits(**limits["reading"])
     write(answers, READY)
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -41,17 +41,17 @@ def main() -> None:
                 write(answers, frame)
 
 
-def _answer(task: Frame, reading: Reading) -> Iterator[Frame]:
+def _answer(task: Frame, reading: ReadLimits) -> Iterator[Frame]:
     item = Item(task.head["name"], Kind(task.head["kind"]))
-    facts, data = Facts.from_tree(task.head["facts"]), task.payload
+    facts, data = ImageInfo.from_dict(task.head["facts"]), task.payload
     if item.kind is Kind.FILE:
-        got = items.load(item, reading.max_bytes)
+        got = items.load_file(item, reading.max_bytes)
         if isinstance(got, Failure):
             yield _head(got)
             return
         data, facts = got
         yield Frame({"facts": asdict(facts)}, last=False)  # the hash is known, whatever follows
-    seen = items.look(item, data, facts, reading)
+    seen = items.decode_item(item, data, facts, reading)
     crops = next(seen)
     if isinstance(crops, Failure):
         yield _head(crops)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from sidscan.records import Facts
+from sidscan.records import ImageInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class Abstention:
     Attributes:
         side: pixels, the least width and height.
         detail: the least share of the views' pixels that differ from a neighbour (`detail`).
-        quality: the least JPEG quality (`Facts.jpeg_quality`), 1 to 100; 0 where it does not matter.
+        quality: the least JPEG quality (`ImageInfo.jpeg_quality`), 1 to 100; 0 where it does not matter.
         spread: the greatest standard deviation of the views' logits; 0 where it does not matter.
     """
 
@@ -37,7 +37,7 @@ class Abstention:
     spread: float = 0.0
 
     @classmethod
-    def from_tree(cls, raw: Mapping[str, Any]) -> Abstention:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Abstention:
         """The inverse of `dataclasses.asdict`, after JSON.
 
         Raises:
@@ -48,7 +48,9 @@ class Abstention:
             raise ValueError("abstention")
         return cls(**raw)
 
-    def reasons(self, facts: Facts, crops: NDArray[np.uint8], logits: NDArray[np.float64]) -> tuple[str, ...]:
+    def reasons(
+        self, facts: ImageInfo, crops: NDArray[np.uint8], logits: NDArray[np.float64]
+    ) -> tuple[str, ...]:
         """Why the evidence of a picture is inconclusive; empty where it is not.
 
         Args:

@@ -91,7 +91,7 @@ Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Preprocess:
     """What a model sees of a picture: square crops of the original pixels, never resized, normalised."""
 
     crop: int  # pixels
@@ -147,7 +147,7 @@ class Bundled:
             ModelError: it is no such rule.
         """
         try:
-            return Abstention.from_tree(self.facts()["abstention"])
+            return Abstention.from_dict(self.facts()["abstention"])
         except (ValueError, AttributeError, TypeError) as error:
             raise ModelError(
                 f"the card of the bundled model states no rule of abstention: {self._beside(self.card)}",
@@ -210,7 +210,7 @@ class CatalogEntry:
     origin: Published | Bundled
     size: int
     encoder: str | None = None
-    view: View | None = None
+    view: Preprocess | None = None
     shape: Shape | None = None
     xi: float | None = None
     epochs: int | None = None
@@ -251,14 +251,14 @@ MINI = "mini"
 # OpenAI CLIP's own normalisation (paper, section 4.1)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_CLIP_VIEW = View(
+_CLIP_VIEW = Preprocess(
     crop=224,
     mean=CLIP_MEAN,
     std=CLIP_STD,
     about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
 )
 
-_MINI_VIEW = View(
+_MINI_VIEW = Preprocess(
     crop=224,
     mean=(0.0, 0.0, 0.0),
     std=(1 / 255, 1 / 255, 1 / 255),

@@ -105,7 +105,7 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
             raise ValueError("threshold")
         if own_encoder:
             rule = (
-                Abstention.from_tree(json.loads(metadata["abstention"]))
+                Abstention.from_dict(json.loads(metadata["abstention"]))
                 if "abstention" in metadata
                 else EVERY_PICTURE
             )

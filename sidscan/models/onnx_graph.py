@@ -91,7 +91,7 @@ class GraphInfo:
 
 def _detector(raw: dict[str, Any]) -> DetectorInfo:
     """Graphs exported before there were rules of abstention state none."""
-    rule = Abstention.from_tree(raw["abstention"]) if "abstention" in raw else EVERY_PICTURE
+    rule = Abstention.from_dict(raw["abstention"]) if "abstention" in raw else EVERY_PICTURE
     return DetectorInfo(**{**raw, "abstention": rule})
 
 

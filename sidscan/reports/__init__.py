@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sidscan.errors import UsageError
-from sidscan.records import Record
+from sidscan.records import RunRecord
 from sidscan.reports import output_files
 from sidscan.reports.base import STDOUT, Report
 from sidscan.reports.csv import CsvReport
@@ -47,7 +47,7 @@ def reserved(reports: Sequence[Report], overwrite: bool = False) -> Iterator[Non
         yield
 
 
-def write(reports: Sequence[Report], record: Record) -> None:
+def write(reports: Sequence[Report], record: RunRecord) -> None:
     """Render all reports; each appears whole or not at all.
 
     Raises:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.records import Record
+from sidscan.records import RunRecord
 from sidscan.reports import output_files, sha256sums
-from sidscan.reports.reader import kind_of
+from sidscan.reports.reader import format_of
 from sidscan.util.files import open_file, real, remove_leftovers, replacing, sha256_of
 from sidscan.util.terminal import SafeStream
 
@@ -32,7 +32,7 @@ class Report(ABC):
         self.hashed = hashed
 
     @abstractmethod
-    def render(self, record: Record, file: TextIO) -> None:
+    def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the whole report as text."""
 
     @property
@@ -41,7 +41,7 @@ class Report(ABC):
         if self.out == STDOUT:
             return ()
         path = Path(self.out)
-        return (path, sha256sums.hash_file(path), output_files.lock_file(path))
+        return (path, sha256sums.sums_path(path), output_files.lock_file(path))
 
     def altered(self) -> bool:
         """Whether a report is there already and is not what the hash file beside it states."""
@@ -50,7 +50,7 @@ class Report(ABC):
             return False
         try:
             with open_file(path) as file:
-                return sha256_of(file) != sha256sums.read(sha256sums.hash_file(path), path.name)
+                return sha256_of(file) != sha256sums.read(sha256sums.sums_path(path), path.name)
         except (OSError, UsageError):
             return False
 
@@ -59,7 +59,7 @@ class Report(ABC):
         if self.out == STDOUT:
             return "standard output"
         path = Path(self.out)
-        return f"{path}, its sha256 in {sha256sums.hash_file(path)}" if _has_hash_file(path) else str(path)
+        return f"{path}, its sha256 in {sha256sums.sums_path(path)}" if _has_hash_file(path) else str(path)
 
     @contextmanager
     def reserved(self, overwrite: bool = False) -> Iterator[None]:
@@ -75,18 +75,18 @@ class Report(ABC):
             yield
             return
         path = Path(self.out)
-        output_files.check(path, lambda head: kind_of(head) is not None, overwrite)
+        output_files.check(path, lambda head: format_of(head) is not None, overwrite)
         if self.hashed:
-            output_files.check(sha256sums.hash_file(path), sha256sums.is_one_line, overwrite)
+            output_files.check(sha256sums.sums_path(path), sha256sums.is_one_line, overwrite)
         with output_files.reserved(path):
             for place in (
                 path,
-                sha256sums.hash_file(path),
+                sha256sums.sums_path(path),
             ):  # of a scan that was killed; nobody else writes here
                 remove_leftovers(real(place))
             yield
 
-    def write(self, record: Record) -> None:
+    def write(self, record: RunRecord) -> None:
         """Render into place.
 
         Raises:
@@ -99,7 +99,7 @@ class Report(ABC):
         try:
             sha256 = self._replace(real(path), record)
             if self.hashed or _has_hash_file(path):
-                place = sha256sums.hash_file(path)
+                place = sha256sums.sums_path(path)
                 sha256sums.write(path, sha256)
         except OSError as error:
             raise OutputError(
@@ -107,7 +107,7 @@ class Report(ABC):
                 "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
 
-    def _print(self, record: Record) -> None:
+    def _print(self, record: RunRecord) -> None:
         if sys.stdout is None:
             raise OutputError("standard output is closed", "Give --out FILE.")
         out = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
@@ -124,7 +124,7 @@ class Report(ABC):
                 f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
             ) from error
 
-    def _replace(self, path: Path, record: Record) -> str:
+    def _replace(self, path: Path, record: RunRecord) -> str:
         with replacing(path) as partial:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 self.render(record, file)
@@ -134,8 +134,8 @@ class Report(ABC):
 
 def _has_hash_file(path: Path) -> bool:
     try:
-        with open_file(sha256sums.hash_file(path)) as file:
-            return sha256sums.is_one_line(file.read(output_files.HEAD))
+        with open_file(sha256sums.sums_path(path)) as file:
+            return sha256sums.is_one_line(file.read(output_files.HEAD_BYTES))
     except OSError:
         return False
 

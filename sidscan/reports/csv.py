@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, TextIO
 
-from sidscan.records import Exif, Facts, Finding, Record, Response
+from sidscan.records import Exif, ImageInfo, Response, RunRecord, ScanResult
 from sidscan.reports.base import Report
-from sidscan.reports.csv_escape import guarded
+from sidscan.reports.csv_escape import escape_cell
 
 _ROWS_AT_ONCE = 10_000
 # Column -> attribute of a Score; a second model's columns are these with its name in front.
@@ -44,7 +44,7 @@ class CsvReport(Report):
     included, are `cells.guarded`; JSON keeps the original.
     """
 
-    def render(self, record: Record, file: TextIO) -> None:
+    def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the header and all rows, ten thousand at a time."""
         header = record.header()
         prefixes = {
@@ -61,7 +61,9 @@ def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header:
     import pandas as pd  # here: reading a report needs none of it
 
     frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
-    names = [guarded(column) for column in columns] if header else False  # a model is named after its file
+    names = (
+        [escape_cell(column) for column in columns] if header else False
+    )  # a model is named after its file
     frame.to_csv(file, index=False, header=names, lineterminator="\r\n")
 
 
@@ -70,7 +72,7 @@ def _columns(prefixes: dict[str, str]) -> list[str]:
     return [
         *("path", "status", "error_stage", "error_class", "error_message"),
         *scores,
-        *("views", *_fact_cells(Facts()), *_RUN_COLUMNS, "scanned_at"),
+        *("views", *_fact_cells(ImageInfo()), *_RUN_COLUMNS, "scanned_at"),
     ]
 
 
@@ -85,7 +87,7 @@ def _same_cells(header: dict[str, Any], prefixes: dict[str, str]) -> dict[str, A
     return cells
 
 
-def _row(finding: Finding, same: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
+def _row(finding: ScanResult, same: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
     row = {
         "path": finding.name,
         "status": finding.status.value,
@@ -103,7 +105,7 @@ def _row(finding: Finding, same: dict[str, Any], prefixes: dict[str, str]) -> di
     return {column: _cell(value) for column, value in row.items()}
 
 
-def _fact_cells(facts: Facts) -> dict[str, Any]:
+def _fact_cells(facts: ImageInfo) -> dict[str, Any]:
     return {
         "flags": " ".join(facts.flags),
         "width": facts.width,
@@ -148,4 +150,4 @@ def _words(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    return guarded(value) if isinstance(value, str) else value
+    return escape_cell(value) if isinstance(value, str) else value

@@ -20,7 +20,7 @@ _GUARDED = re.compile(f"""[\\s"']*[{_STARTS}]|'""")
 _ESCAPED = re.compile(f"\\\\({_ESCAPE})")
 
 
-def guarded(text: str) -> str:
+def escape_cell(text: str) -> str:
     """``text`` as a cell.
 
     Control, invisible and undecodable characters become escapes (``\\x1b``), as do a backslash that would
@@ -32,6 +32,6 @@ def guarded(text: str) -> str:
     return f"'{shown}" if _GUARDED.match(shown) else shown
 
 
-def restored(cell: str) -> str:
+def unescape_cell(cell: str) -> str:
     """The text that `guarded` made this cell of; bytes of a name that are not UTF-8 as surrogate escapes."""
     return _ESCAPED.sub(lambda found: chr(int(found[1][1:], 16)), cell.removeprefix("'"))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from sidscan.records import Finding, Record
+from sidscan.records import RunRecord, ScanResult
 from sidscan.reports.base import Report, printable
 
 _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, section 2.2)
@@ -27,7 +27,7 @@ _ROW_FACTS = (
 class JsonReport(Report):
     """One document: ``run`` (version, models, times, sessions), ``counts``, ``findings``."""
 
-    def render(self, record: Record, file: TextIO) -> None:
+    def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the document, one finding per line, never holding all of it."""
         header = record.header()
         # The version first: by it a report is recognised.
@@ -42,7 +42,7 @@ class JsonReport(Report):
 class JsonlReport(Report):
     """One line per input, each with the ``run`` facts that its score depends on."""
 
-    def render(self, record: Record, file: TextIO) -> None:
+    def render(self, record: RunRecord, file: TextIO) -> None:
         """Write all lines."""
         header = record.header()
         run = {name: header[name] for name in _ROW_FACTS}
@@ -50,7 +50,7 @@ class JsonlReport(Report):
             file.write(_dumps({**_tree(finding), "run": run}) + "\n")
 
 
-def _tree(finding: Finding) -> dict[str, Any]:
+def _tree(finding: ScanResult) -> dict[str, Any]:
     tree = dataclasses.asdict(finding)
     name = tree.pop("name")
     return {"path": name, "path_bytes": _bytes(name), **tree}

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from sidscan.errors import OutputError
 from sidscan.util.files import open_file, real
 
-HEAD = 1 << 16  # bytes by which a file is recognised
+HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 _ELSEWHERE = "Choose another --out."
 
 
@@ -109,6 +109,6 @@ def _check_folder(path: Path) -> None:
 def _begins(path: Path, ours: Callable[[bytes], bool]) -> bool:
     try:
         with open_file(path) as file:
-            return ours(file.read(HEAD))
+            return ours(file.read(HEAD_BYTES))
     except OSError as error:
         raise OutputError(f"can't read {path}, which is there: {error.strerror}", _ELSEWHERE) from error

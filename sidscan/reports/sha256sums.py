@@ -15,7 +15,7 @@ _LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)")
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 
 
-def hash_file(report: Path) -> Path:
+def sums_path(report: Path) -> Path:
     """Where the hash of ``report`` belongs."""
     return report.with_name(f"{report.name}.sha256")
 
@@ -29,7 +29,7 @@ def write(report: Path, sha256: str) -> None:
     name = os.fsencode(report.name)
     shown = re.sub(rb"[\\\n\r]", lambda found: _ESCAPES[found[0]], name)
     line = (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
-    with replacing(real(hash_file(report))) as partial:
+    with replacing(real(sums_path(report))) as partial:
         partial.write_bytes(line)
 
 

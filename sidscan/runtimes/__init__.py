@@ -13,7 +13,7 @@ from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.onnx_graph import graph_path, is_graph
-from sidscan.records import View, Views
+from sidscan.records import CropRef, CropSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ class Runtime(Protocol):
     at_once: int
     devices: int
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         """Views -> logits (views, number of detectors), in the order of ``detectors``; equal views once."""
         ...
 
@@ -60,7 +60,7 @@ class Runtime(Protocol):
         ...
 
 
-def passes(order: Sequence[View], mirror_invariant: bool = False) -> tuple[list[View], list[int]]:
+def unique_crops(order: Sequence[CropRef], mirror_invariant: bool = False) -> tuple[list[CropRef], list[int]]:
     """What an encoder has to look at, each once, and for every view which of these it is.
 
     Args:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sidscan.records import View
+from sidscan.records import CropRef
 from sidscan.util.threads import cores
 
 BATCH = 40  # views; a small archive's first findings should not wait long for it
@@ -25,7 +25,7 @@ _MALLOC = {-8: 1, -3: 32 << 20, -1: 256 << 20}
 Logits = NDArray[np.float32]
 
 
-class Cores:
+class CpuPool:
     """A thread per core.
 
     Threads that meet at the end of every operation wait for the slowest, which costs most where readers or
@@ -39,7 +39,7 @@ class Cores:
         self._asked: set[Future[Logits]] = set()
         self._lock = threading.Lock()
 
-    def spread(self, compute: Callable[[Sequence[View]], Logits], views: Sequence[View]) -> Logits:
+    def spread(self, compute: Callable[[Sequence[CropRef]], Logits], views: Sequence[CropRef]) -> Logits:
         """What ``compute`` makes of parts of the views, one below the other; called from any thread."""
         with self._lock:
             parts = [self._pool.submit(compute, part) for part in _parts(views, self._cores)]
@@ -71,7 +71,7 @@ def keep_memory() -> bool:
     return all(taken)
 
 
-def _parts(views: Sequence[View], cores: int) -> list[Sequence[View]]:
+def _parts(views: Sequence[CropRef], cores: int) -> list[Sequence[CropRef]]:
     """Of nearly equal size, and as many as keep all cores busy to the end."""
     rounds = math.ceil(len(views) / _PART / cores)
     count = min(rounds * cores, len(views))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sidscan.config import SIDE
 from sidscan.models.detectors import Detector
-from sidscan.records import View, Views
+from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import forward
 
 BATCH = 160  # views; launching a ViT's kernels takes as long for one as for many
@@ -25,7 +25,7 @@ _LARGEST = 1024  # views of a pass, however many are asked for: 154 MB of pinned
 _PER_DEVICE = 2  # batches: one is copied while the other is computed
 
 
-class Lanes:
+class CudaPool:
     """Detectors on one or several devices; called from any number of threads.
 
     Args:
@@ -38,14 +38,14 @@ class Lanes:
     def __init__(
         self, detectors: Sequence[Detector], devices: Sequence[torch.device], batch: int = BATCH
     ) -> None:
-        self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[CudaStream] = queue.SimpleQueue()
         self.count = _PER_DEVICE * len(devices)
-        copies = [detectors, *(forward.replica(detectors, device) for device in devices[1:])]
+        copies = [detectors, *(forward.copy_to(detectors, device) for device in devices[1:])]
         for _ in range(_PER_DEVICE):  # the devices in turn, so that two batches find two devices
             for device, one in zip(devices, copies, strict=True):
-                self._free.put(Lane(one, device, batch))
+                self._free.put(CudaStream(one, device, batch))
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         """Views -> logits (views, detectors), by the lane that is free first."""
         lane = self._free.get()
         try:
@@ -54,28 +54,28 @@ class Lanes:
             self._free.put(lane)
 
 
-class Lane:
+class CudaStream:
     """One stream of a device, and the memory it copies from; used by one thread at a time."""
 
     def __init__(self, detectors: Sequence[Detector], device: torch.device, batch: int) -> None:
         self.device, self._batch = device, min(batch, _LARGEST)
-        self._groups = forward.groups(detectors)
+        self._groups = forward.group_by_mirroring(detectors)
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             torch.cuda.synchronize(device)  # weights are copied on another stream
         self._memory = self._room(self._batch)
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         """Views -> logits (views, detectors)."""
         with self._on_stream():
             crops = self._upload(views.crops)
-            return forward.gathered(
+            return forward.gather(
                 self._groups, views.order, lambda detectors, needed: self._passes(detectors, crops, needed)
             )
 
     def _passes(
-        self, detectors: Sequence[Detector], crops: Tensor, views: Sequence[View]
+        self, detectors: Sequence[Detector], crops: Tensor, views: Sequence[CropRef]
     ) -> NDArray[np.float32]:
         """Passes of one size: accelerators plan anew for every other number."""
         found = []

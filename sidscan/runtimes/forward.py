@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.detectors import Detector
-from sidscan.records import View
-from sidscan.runtimes import passes
+from sidscan.records import CropRef
+from sidscan.runtimes import unique_crops
 
 Logits = NDArray[np.float32]
 
 
-class Group(NamedTuple):
+class DetectorGroup(NamedTuple):
     """Detectors that need the same passes.
 
     Attributes:
@@ -33,27 +33,29 @@ class Group(NamedTuple):
     mirror_invariant: bool
 
 
-def groups(detectors: Sequence[Detector]) -> tuple[Group, ...]:
+def group_by_mirroring(detectors: Sequence[Detector]) -> tuple[DetectorGroup, ...]:
     """All detectors, in one group or two."""
     kinds = [detector.encoder.mirror_invariant for detector in detectors]
     columns = {kind: [place for place, one in enumerate(kinds) if one is kind] for kind in sorted(set(kinds))}
-    return tuple(Group(tuple(detectors[c] for c in places), places, kind) for kind, places in columns.items())
+    return tuple(
+        DetectorGroup(tuple(detectors[c] for c in places), places, kind) for kind, places in columns.items()
+    )
 
 
-def gathered(
-    several: Sequence[Group],
-    order: Sequence[View],
-    compute: Callable[[Sequence[Detector], Sequence[View]], Logits],
+def gather(
+    several: Sequence[DetectorGroup],
+    order: Sequence[CropRef],
+    compute: Callable[[Sequence[Detector], Sequence[CropRef]], Logits],
 ) -> Logits:
     """(views, all detectors) from what ``compute`` makes of each group's detectors and the views it needs."""
     found = np.empty((len(order), sum(len(group.columns) for group in several)), np.float32)
     for group in several:
-        needed, places = passes(order, group.mirror_invariant)
+        needed, places = unique_crops(order, group.mirror_invariant)
         found[:, group.columns] = compute(group.detectors, needed)[places]
     return found
 
 
-def pick(crops: Tensor, views: Sequence[View]) -> Tensor:
+def select_crops(crops: Tensor, views: Sequence[CropRef]) -> Tensor:
     """Crops (k, h, w, 3) -> views (b, 3, h, w), mirrored on the crops' own device."""
     index, mirrored = torch.tensor(views, device=crops.device).unbind(dim=1)
     taken = crops[index]
@@ -63,16 +65,16 @@ def pick(crops: Tensor, views: Sequence[View]) -> Tensor:
 
 
 @torch.inference_mode()
-def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[View]) -> Tensor:
+def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[CropRef]) -> Tensor:
     """Views of crops (k, 224, 224, 3) -> logits (views, detectors), on the crops' device.
 
     Every encoder runs once, for what its heads read.
     """
-    batch = pick(crops, views)
-    asked: dict[int, set[Reading]] = {}
+    batch = select_crops(crops, views)
+    asked: dict[int, set[Feature]] = {}
     for detector in detectors:
         asked.setdefault(id(detector.encoder), set()).add(detector.head.reads)
-    read: dict[int, dict[Reading, Tensor]] = {}
+    read: dict[int, dict[Feature, Tensor]] = {}
     columns = []
     for detector in detectors:
         key = id(detector.encoder)
@@ -82,7 +84,7 @@ def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[View]) -
     return torch.stack(columns, dim=1)
 
 
-def replica(detectors: Sequence[Detector], device: torch.device) -> tuple[Detector, ...]:
+def copy_to(detectors: Sequence[Detector], device: torch.device) -> tuple[Detector, ...]:
     """The same detectors on another device; those that share an encoder share its copy."""
     modules = copy.deepcopy([(detector.encoder, detector.head) for detector in detectors])
     return tuple(

@@ -16,8 +16,8 @@ from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detectors import DetectorInfo
 from sidscan.models.onnx_graph import INPUT, KEY, GraphInfo, check_seal
-from sidscan.records import View, Views
-from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, passes
+from sidscan.records import CropRef, CropSet
+from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops
 
 
 class OnnxRuntime:
@@ -44,11 +44,11 @@ class OnnxRuntime:
     ) -> None:
         self.sha256 = check_seal(path)
         _check_name(path)
-        used = onnx_providers.choose(device)
+        used = onnx_providers.choose_provider(device)
         if precision == "bf16":
             raise RuntimeUnavailable("exported graphs are fp32 or fp16", "Leave --precision out.")
         half = used == "tensorrt" and _computes_in_half(path, self.sha256)
-        session = onnx_providers.start(path, used, self.sha256, half)
+        session = onnx_providers.open_session(path, used, self.sha256, half)
         self.graph = _info(path, session)
         if precision not in ("auto", self.graph.precision):
             raise RuntimeUnavailable(
@@ -60,23 +60,25 @@ class OnnxRuntime:
         self.detectors = tuple(found[name] for name in self._outputs)
         self.info = RuntimeInfo(
             f"onnxruntime {ort.__version__}, graph {self.sha256[:16]}",
-            onnx_providers.described(session, path, used),
+            onnx_providers.device_name(session, path, used),
             f"{self.graph.computes} (or more of it, as TensorRT sees fit)" if half else self.graph.computes,
             graph=self.sha256,
         )
         self.batch, self.at_once, self.devices = cpu.BATCH, cpu.AT_ONCE, 1
-        self._cores: cpu.Cores | None = None
+        self._cores: cpu.CpuPool | None = None
         if used == "cpu":
             self._session = session
-            self._cores = cpu.Cores()
+            self._cores = cpu.CpuPool()
         else:
             self.batch = onnx_providers.FIXED_BATCH
-            self._fixed = onnx_providers.fixed(path, used, self.sha256, self._outputs, session, half)
+            self._fixed = onnx_providers.open_fixed_batch(
+                path, used, self.sha256, self._outputs, session, half
+            )
             self._turn = threading.Lock()  # its input and outputs have one place each
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         """Views -> logits (views, number of detectors)."""
-        needed, places = passes(views.order, self.graph.mirror_invariant)
+        needed, places = unique_crops(views.order, self.graph.mirror_invariant)
         if self._cores is not None:
             found = self._cores.spread(lambda part: self._run(_pixels(views, part)), needed)
         else:
@@ -96,7 +98,7 @@ class OnnxRuntime:
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
 
 
-def _pixels(views: Views, part: Sequence[View]) -> NDArray[np.uint8]:
+def _pixels(views: CropSet, part: Sequence[CropRef]) -> NDArray[np.uint8]:
     return replace(views, order=tuple(part)).pixels()
 
 
@@ -111,7 +113,7 @@ def _check_name(path: Path) -> None:
 
 def _computes_in_half(path: Path, sha256: str) -> bool:
     """What only the file itself tells, before TensorRT builds an engine of it."""
-    return _info(path, onnx_providers.start(path, "cpu", sha256)).computes == "fp16"
+    return _info(path, onnx_providers.open_session(path, "cpu", sha256)).computes == "fp16"
 
 
 def _info(path: Path, session: Any) -> GraphInfo:

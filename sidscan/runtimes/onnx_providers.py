@@ -39,7 +39,7 @@ _COUNTS = "get_provider_graph_assignment_info"  # of a session, from onnxruntime
 _SAME = 1e-3  # largest difference of logits between a recorded run and a plain one
 
 
-class Fixed:
+class FixedBatchSession:
     """A session that always computes `FIXED_BATCH` crops, with input and outputs at fixed places in memory.
 
     Args:
@@ -74,7 +74,7 @@ class Fixed:
         return np.allclose(first, later, rtol=0, atol=_SAME)
 
 
-def choose(asked: Device) -> str:
+def choose_provider(asked: Device) -> str:
     """A device by name; ``auto`` tries no more than CUDA, and only where a driver can be seen."""
     if asked != "auto":
         return asked
@@ -82,7 +82,7 @@ def choose(asked: Device) -> str:
     return "cuda" if there else "cpu"
 
 
-def start(path: Path, device: str, sha256: str, half: bool = False, recorded: bool = False) -> Any:
+def open_session(path: Path, device: str, sha256: str, half: bool = False, recorded: bool = False) -> Any:
     """A session in which the provider that was asked for is there.
 
     Args:
@@ -125,9 +125,9 @@ def start(path: Path, device: str, sha256: str, half: bool = False, recorded: bo
     return session
 
 
-def fixed(
+def open_fixed_batch(
     path: Path, device: str, sha256: str, outputs: list[str], session: Any, half: bool = False
-) -> Fixed:
+) -> FixedBatchSession:
     """A session of an accelerator, tried with a batch; on CUDA with its kernels recorded, where that works.
 
     Args:
@@ -139,20 +139,20 @@ def fixed(
     place = "cuda" if device in NVIDIA else "cpu"
     if device == "cuda":
         try:  # launching some thousand kernels one by one takes longer than many of them do
-            quick = Fixed(start(path, device, sha256, half, recorded=True), outputs, place)
+            quick = FixedBatchSession(open_session(path, device, sha256, half, recorded=True), outputs, place)
             if quick.repeats():
                 return quick
         except Exception:  # noqa: S110  (it is a matter of speed alone; the plain session tells what is wrong)
             pass
     try:
-        plain = Fixed(session, outputs, place)
+        plain = FixedBatchSession(session, outputs, place)
         plain.logits(np.zeros((1, SIDE, SIDE, 3), np.uint8))
     except Exception as error:
         raise _does_not_run(path, device, error) from error
     return plain
 
 
-def described(session: Any, path: Path, device: str) -> str:
+def device_name(session: Any, path: Path, device: str) -> str:
     """The device as reports name it, with the number of nodes that its provider leaves to others.
 
     Raises:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
-from sidscan.records import View, Views
+from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, forward, precision_check
-from sidscan.runtimes.cuda import BATCH, Lanes
+from sidscan.runtimes.cuda import BATCH, CudaPool
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -56,26 +56,26 @@ class PyTorchRuntime:
         self.info = RuntimeInfo(
             f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
         )
-        self._groups = forward.groups(detectors)
-        self._cores: cpu.Cores | None = None
-        self._lanes: Lanes | None = None
+        self._groups = forward.group_by_mirroring(detectors)
+        self._cores: cpu.CpuPool | None = None
+        self._lanes: CudaPool | None = None
         if self._device.type == "cpu":
             torch.set_num_threads(1)
-            self._cores = cpu.Cores()
+            self._cores = cpu.CpuPool()
             self.batch, self.at_once, self.devices = batch or cpu.BATCH, cpu.AT_ONCE, 1
         else:
             devices = alike(self._device)
-            self._lanes = Lanes(detectors, devices, batch or BATCH)
+            self._lanes = CudaPool(detectors, devices, batch or BATCH)
             self.batch, self.devices = batch or BATCH, len(devices)
             self.at_once = self._lanes.count + 1  # one waits, so that no lane does
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         """Views -> logits (views, number of detectors)."""
         if self._lanes is not None:
             return self._lanes.logits(views)
         assert self._cores is not None
         spread, crops = self._cores.spread, torch.from_numpy(views.crops)
-        return forward.gathered(
+        return forward.gather(
             self._groups,
             views.order,
             lambda detectors, needed: spread(lambda part: _on_cpu(detectors, crops, part), needed),
@@ -87,7 +87,7 @@ class PyTorchRuntime:
             self._cores.abandon()
 
 
-def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[View]) -> forward.Logits:
+def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[CropRef]) -> forward.Logits:
     result: forward.Logits = forward.score(detectors, crops, views).numpy()
     return result
 
@@ -96,7 +96,7 @@ def _tried_in_bf16(
     detectors: Sequence[Detector],
 ) -> tuple[Sequence[Detector], dict[str, str], str]:
     """Detectors on the CPU with encoders in bfloat16 where scores stay: these, what changed, and in words."""
-    views = Views.plain(precision_check.natural_crops(precision_check.CROPS))
+    views = CropSet.plain(precision_check.natural_crops(precision_check.CROPS))
     crops = torch.from_numpy(views.crops)
     copies = {
         id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.half

@@ -16,7 +16,17 @@ from sidscan.config import ScanConfig
 from sidscan.images.decode import decoder_name
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.models.detectors import DetectorInfo
-from sidscan.records import Failure, Finding, Sample, Score, Settings, Stage, Status, View, Views
+from sidscan.records import (
+    CropRef,
+    CropSet,
+    DecodedImage,
+    Failure,
+    ReuseKeys,
+    ScanResult,
+    Score,
+    Stage,
+    Status,
+)
 from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
 from sidscan.scoring.evidence import band, evidence, sigmoid
@@ -26,7 +36,7 @@ _UNCALIBRATED: Calibrations = {}
 _SPARSE = 16  # every how many-th row and column of a crop tells most crops apart
 
 
-def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> Settings:
+def reuse_keys(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> ReuseKeys:
     """What this scan's findings depend on."""
     info = runtime.info
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
@@ -36,7 +46,7 @@ def settings(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = 
     ]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
     permissions = config.permissions()
-    return Settings(
+    return ReuseKeys(
         score=_digest(parts),
         limits=_digest([*parts, config.limits(), permissions]),
         urls=_digest([*parts, permissions]),
@@ -59,13 +69,13 @@ class Job:
         made: findings of what was new, by place.
     """
 
-    batch: Sequence[Sample | Failure]
+    batch: Sequence[DecodedImage | Failure]
     scanned_at: str
-    new: dict[int, Sample | Failure] = field(default_factory=dict)
+    new: dict[int, DecodedImage | Failure] = field(default_factory=dict)
     own: dict[str, int] = field(default_factory=dict)
     others: dict[str, Job] = field(default_factory=dict)
-    found: dict[str, Finding] = field(default_factory=dict)
-    made: dict[int, Finding] = field(default_factory=dict)
+    found: dict[str, ScanResult] = field(default_factory=dict)
+    made: dict[int, ScanResult] = field(default_factory=dict)
 
 
 class Scorer:
@@ -81,12 +91,12 @@ class Scorer:
         self,
         runtime: Runtime,
         calibrations: Calibrations = _UNCALIBRATED,
-        known: Callable[[str], Finding | None] = lambda _: None,
+        known: Callable[[str], ScanResult | None] = lambda _: None,
     ) -> None:
         self._runtime, self._calibrations, self._known = runtime, calibrations, known
         self._jobs: dict[str, Job] = {}  # under way, by sha256 of what they look at
 
-    def begin(self, batch: Sequence[Sample | Failure], scanned_at: str) -> Job:
+    def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> Job:
         """Find out what of a batch is new."""
         job = Job(batch, scanned_at)
         for place, entry in enumerate(batch):
@@ -109,7 +119,7 @@ class Scorer:
         job.made = dict(zip(job.new, findings, strict=True))
         return job
 
-    def end(self, job: Job) -> list[Finding]:
+    def end(self, job: Job) -> list[ScanResult]:
         """The findings of a job that was scored, in the order of its batch."""
         for sha256, place in job.own.items():
             job.found[sha256] = job.made[place]
@@ -122,40 +132,40 @@ class Scorer:
         ]
 
 
-def _again(entry: Sample | Failure, found: Mapping[str, Finding], scanned_at: str) -> Finding:
+def _again(entry: DecodedImage | Failure, found: Mapping[str, ScanResult], scanned_at: str) -> ScanResult:
     """The finding of other bytes that are the same, for this input."""
     same = found[str(entry.facts.sha256)]
     return replace(same, name=entry.item.name, kind=entry.item.kind, facts=entry.facts, scanned_at=scanned_at)
 
 
 def score(
-    batch: Sequence[Sample | Failure],
+    batch: Sequence[DecodedImage | Failure],
     runtime: Runtime,
     scanned_at: str,
     calibrations: Calibrations = _UNCALIBRATED,
-) -> list[Finding]:
+) -> list[ScanResult]:
     """Findings of a batch, in its order; all views of all pictures go through the encoder together."""
-    samples = [sample for sample in batch if isinstance(sample, Sample)]
+    samples = [sample for sample in batch if isinstance(sample, DecodedImage)]
     per_picture = iter(_logits(samples, runtime) if samples else ())
     return [
         _finding(entry, next(per_picture), runtime.detectors, scanned_at, calibrations)
-        if isinstance(entry, Sample)
-        else Finding.of_failure(entry, scanned_at)
+        if isinstance(entry, DecodedImage)
+        else ScanResult.of_failure(entry, scanned_at)
         for entry in batch
     ]
 
 
-def _logits(samples: Sequence[Sample], runtime: Runtime) -> list[NDArray[np.float32]]:
+def _logits(samples: Sequence[DecodedImage], runtime: Runtime) -> list[NDArray[np.float32]]:
     """Per picture: (its views, detectors)."""
     logits = runtime.logits(_together([sample.views for sample in samples]))
     return np.split(logits, np.cumsum([len(sample.views.order) for sample in samples])[:-1])
 
 
-def _together(several: Sequence[Views]) -> Views:
+def _together(several: Sequence[CropSet]) -> CropSet:
     """The views of several pictures in their order; crops that pictures share are there once."""
     alike: dict[bytes, list[int]] = {}  # crops by some of their pixels
     crops: list[NDArray[np.uint8]] = []
-    order: list[View] = []
+    order: list[CropRef] = []
     for views in several:
         places = []
         for crop in views.crops:
@@ -167,22 +177,22 @@ def _together(several: Sequence[Views]) -> Views:
                 crops.append(crop)
             places.append(same)
         order += [(places[index], mirrored) for index, mirrored in views.order]
-    return Views(np.stack(crops), tuple(order))
+    return CropSet(np.stack(crops), tuple(order))
 
 
 def _finding(
-    sample: Sample,
+    sample: DecodedImage,
     logits: NDArray[np.float32],
     detectors: Sequence[DetectorInfo],
     scanned_at: str,
     calibrations: Calibrations,
-) -> Finding:
+) -> ScanResult:
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(sample.item, Stage.SCORE, "NonFiniteScore", message, sample.facts)
-        return Finding.of_failure(failure, scanned_at)
+        return ScanResult.of_failure(failure, scanned_at)
     views = logits.astype(np.float64)
-    return Finding(
+    return ScanResult(
         name=sample.item.name,
         kind=sample.item.kind,
         status=Status.SCORED,
@@ -197,7 +207,7 @@ def _finding(
 
 
 def _score(
-    sample: Sample, logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None
+    sample: DecodedImage, logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None
 ) -> Score:
     logit = float(logits.mean())
     crops = [sigmoid(value) for value in logits.tolist()]

@@ -9,7 +9,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, paths
-from sidscan.sources.output_filter import WRITTEN, OwnFiles
+from sidscan.sources.output_filter import WRITTEN, OutputFilter
 from sidscan.util.urls import public
 
 
@@ -19,7 +19,7 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     Raises:
         UsageError: an input or a list does not exist.
     """
-    own = OwnFiles(config)
+    own = OutputFilter(config)
     for name in config.inputs:
         if name == "-":
             raise UsageError("'-' is not a picture", "To read names from standard input, use --list -")
@@ -29,7 +29,7 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
             yield from named(name, config, own, required=False)
 
 
-def named(name: str, config: ScanConfig, own: OwnFiles, *, required: bool) -> Iterator[Item]:
+def named(name: str, config: ScanConfig, own: OutputFilter, *, required: bool) -> Iterator[Item]:
     """The items behind one name: a URL, a file, or all files below a directory.
 
     What is missing is a mistake on a command line (``required``) but a failed row in a list.

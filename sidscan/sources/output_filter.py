@@ -15,7 +15,7 @@ SAVED = "an original in --save-dir; name the file to scan it"
 _ORIGINAL = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?|\.sidscan-.*")
 
 
-class OwnFiles:
+class OutputFilter:
     """Tells the reports, the journal and the saved originals of a scan from its inputs."""
 
     def __init__(self, config: ScanConfig) -> None:

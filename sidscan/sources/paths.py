@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from sidscan.records import Item
-from sidscan.sources.output_filter import SAVED, OwnFiles
+from sidscan.sources.output_filter import SAVED, OutputFilter
 from sidscan.util.files import open_file
 
 # Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
@@ -20,7 +20,7 @@ UNLISTED = "the folder can't be listed: "
 NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
 
 
-def walk(directory: str, hidden: bool, own: OwnFiles) -> Iterator[Item]:
+def walk(directory: str, hidden: bool, own: OutputFilter) -> Iterator[Item]:
     """All files below ``directory``, names sorted; links are not followed; hidden ones only on request.
 
     A folder that can't be listed becomes one item whose ``skip`` begins with `UNLISTED` and says why.
@@ -55,10 +55,10 @@ def single(name: str) -> Item:
         return Item(name)  # reading it will say why, in its row
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
-    return Item(name, stamp=_stamp(status))
+    return Item(name, fingerprint=_fingerprint(status))
 
 
-def _item(entry: os.DirEntry[str], own: OwnFiles) -> Item:
+def _item(entry: os.DirEntry[str], own: OutputFilter) -> Item:
     name = entry.path
     try:
         status = os.lstat(name)
@@ -69,13 +69,13 @@ def _item(entry: os.DirEntry[str], own: OwnFiles) -> Item:
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
     if own.is_saved(entry):
-        return Item(name, stamp=_stamp(status), skip=SAVED)
+        return Item(name, fingerprint=_fingerprint(status), skip=SAVED)
     if not _looks_like_picture(name):
-        return Item(name, stamp=_stamp(status), skip=NOT_A_PICTURE)
-    return Item(name, stamp=_stamp(status))
+        return Item(name, fingerprint=_fingerprint(status), skip=NOT_A_PICTURE)
+    return Item(name, fingerprint=_fingerprint(status))
 
 
-def _stamp(status: os.stat_result) -> str:
+def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 """Takes words for the user."""
 
 INVISIBLE = (
@@ -30,7 +30,7 @@ def safe(text: str) -> str:
     return _UNSAFE.sub(lambda found: escape(found[0]), text)
 
 
-def line(text: str) -> str:
+def safe_line(text: str) -> str:
     """As `safe`, on one line: a name or message that holds a line break can't pass for a line of ours."""
     return _UNSAFE_IN_LINE.sub(lambda found: escape(found[0]), text)
 

@@ -18,7 +18,7 @@ R = TypeVar("R")
 J = TypeVar("J")
 S = TypeVar("S")
 READER_THREADS = "sidscan-reader"
-AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
+TASKS_AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
 
 
 def cores() -> int:
@@ -28,7 +28,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Ordered(Generic[T, R]):
+class OrderedMap(Generic[T, R]):
     """A function of tasks, computed by threads; at most ``ahead * workers`` tasks are in flight or untaken.
 
     Closed early, it does not wait for tasks in flight.
@@ -39,7 +39,7 @@ class Ordered(Generic[T, R]):
         function: Callable[[T], R],
         tasks: Iterable[T],
         workers: int | None = None,
-        ahead: int = AHEAD,
+        ahead: int = TASKS_AHEAD,
     ) -> None:
         workers = workers or cores()
         self._function, self._tasks, self._most = function, iter(tasks), ahead * workers
@@ -66,16 +66,16 @@ class Ordered(Generic[T, R]):
 
 
 def map_ordered(
-    function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None, ahead: int = AHEAD
+    function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None, ahead: int = TASKS_AHEAD
 ) -> Iterator[R]:
     """Results in the order of the tasks; at most ``ahead * workers`` tasks are in flight or untaken."""
-    with closing(Ordered(function, tasks, workers, ahead)) as results:
+    with closing(OrderedMap(function, tasks, workers, ahead)) as results:
         while results.first() is not None:
             yield results.take()
 
 
-def in_batches(
-    results: Ordered[Any, R],
+def map_batches(
+    results: OrderedMap[Any, R],
     weigh: Callable[[R], int],
     enough: int,
     begin: Callable[[list[R]], J],

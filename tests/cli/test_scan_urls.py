@@ -18,7 +18,7 @@ from servers import Server, answer, redirect
 
 from sidscan import ScanConfig, scan
 from sidscan.errors import UsageError
-from sidscan.isolation.reader import read
+from sidscan.isolation.reader import read_item
 from sidscan.records import Failure, Item, Kind
 from sidscan.util.urls import public
 
@@ -107,7 +107,7 @@ def test_what_is_no_picture_is_kept_too(urls: Run, tmp_path: Path, server: Serve
 
 def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server: Server) -> None:
     config = ScanConfig(inputs=("x",), allow_private=True, save_dir=tmp_path / "gone")
-    failure = read(Item(f"{server.url}/a.jpg", Kind.URL), config)
+    failure = read_item(Item(f"{server.url}/a.jpg", Kind.URL), config)
     assert isinstance(failure, Failure)
     assert (failure.error, failure.facts.sha256) == ("NotSaved", hashlib.sha256(PICTURE).hexdigest())
     assert failure.facts.response is not None
@@ -224,10 +224,10 @@ def test_an_abandoned_scan_lets_go_of_its_connections(server: Server) -> None:
 
 def test_files_are_scanned_without_an_http_client(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom sidscan import ScanConfig\nfrom sidscan.isolation.reader import read\n"
-        "from sidscan.fetch.client import Fetcher\nfrom sidscan.records import Item, Sample\n"
+        "import sys\nfrom sidscan import ScanConfig\nfrom sidscan.isolation.reader import read_item\n"
+        "from sidscan.fetch.client import Fetcher\nfrom sidscan.records import Item, DecodedImage\n"
         f"config = ScanConfig(inputs=('x',))\nitem = Item({str(folder(tmp_path) / 'photo-0.jpg')!r})\n"
-        "assert isinstance(read(item, config, Fetcher(config)), Sample)\n"
+        "assert isinstance(read_item(item, config, Fetcher(config)), DecodedImage)\n"
         "assert not {'httpx', 'httpcore', 'ssl'} & set(sys.modules), 'loaded'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -18,14 +18,14 @@ import pytest
 from sample_images import folder
 from sample_results import FACTS, FAILED, SCORED, journal_of
 
-from sidscan.records import Finding, Kind, Response
+from sidscan.records import Kind, Response, ScanResult
 from sidscan.reports import FORMATS, report, write
-from sidscan.verify import Result, opened
+from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
 
 
-def finding(name: str, data: bytes) -> Finding:
+def finding(name: str, data: bytes) -> ScanResult:
     facts = replace(FACTS, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return replace(SCORED, name=name, facts=facts)
 
@@ -274,11 +274,11 @@ def test_long_reports_are_streamed(tmp_path: Path) -> None:
 
     def peak(path: Path) -> int:
         tracemalloc.start()
-        with opened(path) as one:
+        with open_report(path) as one:
             results = {checked.result for checked in one.check(workers=1)}
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert results == {Result.MISSING}
+        assert results == {RowStatus.MISSING}
         return size
 
     few, lots = many(1500), many(6000)

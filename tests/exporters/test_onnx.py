@@ -22,7 +22,7 @@ from sample_images import folder
 from sidscan.errors import DigestMismatch, ModelError, UsageError
 from sidscan.exporters import parity
 from sidscan.models.onnx_graph import SEAL_BYTES, check_seal, graph_path, seal
-from sidscan.records import Views
+from sidscan.records import CropSet
 from sidscan.runtimes.onnx import OnnxRuntime
 from sidscan.runtimes.precision_check import natural_crops
 
@@ -70,7 +70,7 @@ def test_a_graph_that_is_blind_to_mirrors_is_asked_once(made: Made, monkeypatch:
         return run(crops)
 
     monkeypatch.setattr(runtime, "_run", counting)
-    views = Views(natural_crops(1), ((0, False), (0, True), (0, True)))
+    views = CropSet(natural_crops(1), ((0, False), (0, True), (0, True)))
     seeing = runtime.logits(views)
     assert (sum(computed), seeing.shape) == (2, (3, 2))
     assert (seeing[1] == seeing[2]).all()

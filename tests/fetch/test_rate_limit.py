@@ -1,4 +1,4 @@
-"""How often and how long a server is asked: retries, Retry-After, turns, rates."""
+"""How often and how long a server is asked: retries, Retry-After, limiter, rates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from servers import Server, answer, redirect
 from sidscan import ScanConfig
 from sidscan.fetch import client
 from sidscan.fetch.client import Fetcher, FetchError, HttpStatus, Incomplete, TimedOut
-from sidscan.fetch.rate_limit import Turns
+from sidscan.fetch.rate_limit import RateLimiter
 
 GOOD = answer(b"bytes")
 BUSY = answer(status="503 Service Unavailable")
@@ -167,15 +167,15 @@ def test_waiting_for_a_turn_is_not_the_servers_fault(server: Server) -> None:
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:
-    turns = Turns(1)
-    with turns.turn("a") as first, turns.turn("b") as second:
+    limiter = RateLimiter(1)
+    with limiter.slot("a") as first, limiter.slot("b") as second:
         assert first + second < 0.1
 
 
 def test_a_rate_spaces_requests_evenly() -> None:
-    turns, times = Turns(at_once=4, rate=20), []
+    limiter, times = RateLimiter(at_once=4, rate=20), []
     for _ in range(5):
-        with turns.turn("a"):
+        with limiter.slot("a"):
             times.append(time.monotonic())
     assert times[-1] - times[0] >= 4 * 0.05 - 0.005
 
@@ -186,21 +186,21 @@ def test_a_redirect_needs_no_second_place_at_its_host(server: Server) -> None:
 
 
 def test_closing_ends_a_wait() -> None:
-    turns, ended = Turns(1), threading.Event()
-    turns.hold("a", 60)
+    limiter, ended = RateLimiter(1), threading.Event()
+    limiter.block("a", 60)
 
     def wait() -> None:
-        with pytest.raises(FetchError, match="the scan ended"), turns.turn("a"):
+        with pytest.raises(FetchError, match="the scan ended"), limiter.slot("a"):
             pass
         ended.set()
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     time.sleep(0.05)
-    turns.close()
+    limiter.close()
     assert ended.wait(2)
     with pytest.raises(FetchError, match="the scan ended"):
-        turns.pause(60)
+        limiter.pause(60)
 
 
 def test_slow_servers_are_not_asked_again(server: Server) -> None:

@@ -8,12 +8,12 @@ from PIL import Image
 from sample_images import encoded, photo
 from torchvision import transforms
 
-from sidscan.images.crops import cut, flags, windows
-from sidscan.images.decode import Picture, decode
+from sidscan.images.crops import crop, crop_positions, flags
+from sidscan.images.decode import SourceImage, decode
 from sidscan.isolation.reader import _MOST_CROPS
 
 
-def _picture(image: Image.Image) -> Picture:
+def _picture(image: Image.Image) -> SourceImage:
     return decode(encoded(image, "PNG"))
 
 
@@ -23,7 +23,7 @@ def _picture(image: Image.Image) -> Picture:
 def test_ten_crop_equals_torchvision(size: tuple[int, int]) -> None:
     image = photo(*size)
     expected = [np.asarray(crop) for crop in transforms.TenCrop(224)(image)]
-    views = cut(_picture(image), "ten")
+    views = crop(_picture(image), "ten")
     assert np.array_equal(views.pixels(), np.stack(expected))
 
 
@@ -31,7 +31,7 @@ def test_ten_crop_equals_torchvision(size: tuple[int, int]) -> None:
 def test_centre_crop_equals_torchvision(size: tuple[int, int]) -> None:
     image = photo(*size)
     expected = np.asarray(transforms.CenterCrop(224)(image))
-    views = cut(_picture(image), "center")
+    views = crop(_picture(image), "center")
     assert views.order == ((0, False),)
     assert np.array_equal(views.crops[0], expected)
 
@@ -42,7 +42,7 @@ def test_small_pictures_are_padded_then_ten_cropped(size: tuple[int, int]) -> No
     image = photo(*size)
     padded = transforms.CenterCrop((max(224, size[1]), max(224, size[0])))(image)
     expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
-    views = cut(_picture(image), "ten")
+    views = crop(_picture(image), "ten")
     assert np.array_equal(views.pixels(), expected)
     assert flags(_picture(image)) == ("padded",)
 
@@ -71,7 +71,7 @@ def _symmetric(image: Image.Image) -> Image.Image:
 def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
     image: Image.Image, crops: int, views: int
 ) -> None:
-    found = cut(_picture(image), "ten")
+    found = crop(_picture(image), "ten")
     assert (len(found.crops), len(set(found.order)), len(found.order)) == (crops, views, 10)
     assert len({view.tobytes() for view in found.pixels()}) == views
     assert found.crops.dtype == np.uint8
@@ -81,6 +81,8 @@ def test_no_picture_has_more_windows_than_a_worker_may_send() -> None:
     sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
     for crops, most in _MOST_CROPS.items():
         counts = {
-            len({place for place, _ in windows(width, height, crops)}) for width in sides for height in sides
+            len({place for place, _ in crop_positions(width, height, crops)})
+            for width in sides
+            for height in sides
         }
         assert max(counts) == most

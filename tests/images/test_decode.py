@@ -18,7 +18,7 @@ from sample_images import encoded, exif_block, photo
 
 from sidscan.images import decode as decode_module
 from sidscan.images import exif
-from sidscan.images.decode import Truncated, UnsupportedPicture, decode
+from sidscan.images.decode import Truncated, UnsupportedImage, decode
 from sidscan.images.limits import TooManyPixels
 
 
@@ -54,7 +54,7 @@ def test_heic_rotation_is_applied_by_its_decoder_and_flagged() -> None:
 
 def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidscan.images.decode._heif_available", lambda: False)
-    with pytest.raises(UnsupportedPicture, match="pip install pillow-heif"):
+    with pytest.raises(UnsupportedImage, match="pip install pillow-heif"):
         decode(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1")
 
 
@@ -178,7 +178,7 @@ def _png(*chunks: tuple[bytes, bytes]) -> bytes:
     ],
 )
 def test_pixels_without_an_8_bit_reading_are_refused(values: np.ndarray, message: str) -> None:
-    with pytest.raises(UnsupportedPicture, match=message):
+    with pytest.raises(UnsupportedImage, match=message):
         decode(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -198,7 +198,7 @@ def test_32_bit_samples_within_8_bits_are_read() -> None:
     ],
 )
 def test_what_is_no_picture(data: bytes, message: str) -> None:
-    with pytest.raises(UnsupportedPicture, match=message):
+    with pytest.raises(UnsupportedImage, match=message):
         decode(data)
 
 

@@ -19,10 +19,10 @@ import pytest
 from PIL import Image, ImageFile
 from sample_images import encoded, exif_block, photo
 
-from sidscan.config import Crops, Reading
+from sidscan.config import Crops, ReadLimits
 from sidscan.images import crops as views
 from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
-from sidscan.records import Facts, Item, Kind, Sample
+from sidscan.records import DecodedImage, ImageInfo, Item, Kind
 
 pytestmark = pytest.mark.skipif(
     libjpeg.pillows() is None, reason="this Pillow lends no libjpeg-turbo; it decodes everything itself"
@@ -86,10 +86,10 @@ class Outcome:
 
 def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
     """With bands, or by Pillow alone."""
-    reading = Reading(crops=crops, **options)
+    reading = ReadLimits(crops=crops, **options)
     try:
         picture = decode.decode(data, reading, partial(views.rows, crops=crops) if rows else None)
-        cut = views.cut(picture, crops)
+        cut = views.crop(picture, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
     return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read(picture, data)))
@@ -101,7 +101,7 @@ def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None
         assert outcome(data, crops, rows=True, **options) == outcome(data, crops, rows=False, **options)
         if banded is not None:
             height = Image.open(io.BytesIO(data)).height
-            opened = decode._open(data, Reading())
+            opened = decode._open(data, ReadLimits())
             assert (partial_jpeg.decode(opened, data, views.rows(height, crops)) is not None) == banded
 
 
@@ -375,11 +375,11 @@ def test_pictures_are_read_with_bands() -> None:
     data = jpeg("4:2:0", 230, 900)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded by Pillow"))
-        banded = next(items.look(item, data, Facts(), Reading()))
+        banded = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partial_jpeg, "decode", lambda *_: None)
-        whole = next(items.look(item, data, Facts(), Reading()))
-    assert isinstance(banded, Sample)
-    assert isinstance(whole, Sample)
+        whole = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
+    assert isinstance(banded, DecodedImage)
+    assert isinstance(whole, DecodedImage)
     assert banded.facts == whole.facts
     assert np.array_equal(banded.views.crops, whole.views.crops)

@@ -25,12 +25,12 @@ from PIL import Image
 from sample_images import encoded, exif_block, folder, photo
 
 from sidscan import ScanConfig, scan
-from sidscan.config import Reading
+from sidscan.config import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.fetch.client import Fetcher
 from sidscan.isolation.processes import Frame, Lost, NotStarted, Process, Processes
-from sidscan.isolation.reader import Isolated, read
-from sidscan.records import Failure, Item, Kind, Sample, Stage, Status
+from sidscan.isolation.reader import IsolatedReader, read_item
+from sidscan.records import DecodedImage, Failure, Item, Kind, Stage, Status
 
 Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
@@ -69,7 +69,7 @@ def pids(processes: Processes) -> list[int]:
 
 def limits(seconds: float = 30, memory: int = 512, **reading: Any) -> str:
     """A worker's argument."""
-    options = {**Reading().reading(), **reading}
+    options = {**ReadLimits().reading(), **reading}
     return json.dumps({"memory": memory, "seconds": seconds, "reading": options})
 
 
@@ -128,7 +128,7 @@ def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
     config = ScanConfig(inputs=(str(tmp_path),))
     item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
     with closing(Fetcher(config)) as fetcher:
-        isolated = Isolated(config, fetcher)
+        isolated = IsolatedReader(config, fetcher)
         isolated.close()
         began = time.monotonic()
         ended = isolated(item)
@@ -266,10 +266,10 @@ def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
     config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
-    with closing(Isolated(config, Fetcher(config))) as isolated:
+    with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         faults = []
         for _ in range(3):
-            assert isinstance(isolated(item), Sample)
+            assert isinstance(isolated(item), DecodedImage)
             (pid,) = pids(isolated._processes)
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
             faults.append(int(stat.rpartition(")")[2].split()[7]))  # minflt of proc(5)
@@ -306,11 +306,11 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(photo(500, 400), "JPEG"))
     config = ScanConfig(inputs=(str(path),))
-    isolated = Isolated(config, Fetcher(config))
-    apart, here = isolated(Item(str(path))), read(Item(str(path)), config)
+    isolated = IsolatedReader(config, Fetcher(config))
+    apart, here = isolated(Item(str(path))), read_item(Item(str(path)), config)
     isolated.close()
-    assert isinstance(apart, Sample)
-    assert isinstance(here, Sample)
+    assert isinstance(apart, DecodedImage)
+    assert isinstance(here, DecodedImage)
     assert np.array_equal(apart.views.crops, here.views.crops)
     assert (apart.views.order, apart.facts) == (here.views.order, here.facts)
 
@@ -325,12 +325,12 @@ def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> N
         ScanConfig(inputs=("a",), **limits)
 
 
-def ask_of(tmp_path: Path, data: bytes, **options: Any) -> Sample | Failure:
+def ask_of(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failure:
     """What an isolated reader says of a file with these bytes."""
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     config = ScanConfig(inputs=(str(path),), **options)
-    with closing(Isolated(config, Fetcher(config))) as isolated:
+    with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         return isolated(Item(str(path)))
 
 
@@ -371,7 +371,7 @@ def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_pictur
         return started[-1]
 
     monkeypatch.setattr("sidscan.isolation.processes.subprocess.Popen", popen)
-    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), Sample)
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), DecodedImage)
     assert len(started) == 5
 
 
@@ -396,7 +396,7 @@ def test_a_reader_killed_over_metadata_is_followed_by_another(
 
     monkeypatch.setattr(Processes, "ask", ask)
     result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
-    assert isinstance(result, Sample)
+    assert isinstance(result, DecodedImage)
     assert (result.facts.flags, result.facts.exif.make) == (flags, None if flags else "Acme")
     assert len(asked) == min(kills + 1, 3)
 
@@ -449,7 +449,7 @@ def test_limits_have_their_status_and_name_their_option(
     assert beyond.status is status
     assert beyond.message.endswith(f"raise the limit with --{next(iter(options)).replace('_', '-')}")
     within = ask_of(tmp_path, data, **{name: value * 1_000 for name, value in options.items()})
-    assert isinstance(within, Sample)
+    assert isinstance(within, DecodedImage)
 
 
 def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
@@ -457,7 +457,7 @@ def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 40)
     tracemalloc.start()
-    result = read(Item(str(path)), ScanConfig(inputs=(str(path),)))
+    result = read_item(Item(str(path)), ScanConfig(inputs=(str(path),)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert isinstance(result, Failure)
@@ -469,8 +469,8 @@ def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
     few = ask_of(tmp_path, data, max_metadata=5000)
     many = ask_of(tmp_path, data, max_metadata=6000)
-    assert isinstance(few, Sample)
-    assert isinstance(many, Sample)
+    assert isinstance(few, DecodedImage)
+    assert isinstance(many, DecodedImage)
     assert (few.facts.flags, few.facts.exif.make) == (("metadata_limit",), None)
     assert (many.facts.flags, many.facts.exif.make) == ((), "Acme")
 
@@ -531,7 +531,7 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
 
     monkeypatch.setattr(Processes, "ask", ask)
     config = ScanConfig(inputs=("a",))
-    with closing(Isolated(config, Fetcher(config))) as isolated:
+    with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
     assert isinstance(result, Failure)
     assert (result.status, result.message) == (
@@ -546,9 +546,9 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Processes, "ask", ask)
     config = ScanConfig(inputs=("a",))
-    with closing(Isolated(config, Fetcher(config))) as isolated:
+    with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
-    assert isinstance(result, Sample)
+    assert isinstance(result, DecodedImage)
     assert (result.facts.exif.make, result.facts.flags, result.facts.width) == ("Acme", ("padded",), 3)
 
 
@@ -576,7 +576,7 @@ def test_a_system_without_processes_costs_no_scan(
     monkeypatch.setattr("sidscan.isolation.reader._PAUSE", 0.001)
     result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG"))
     if fails == 2:
-        assert isinstance(result, Sample)
+        assert isinstance(result, DecodedImage)
     else:
         assert isinstance(result, Failure)
         assert result.status is Status.CRASHED
@@ -597,7 +597,7 @@ def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: 
 
 def test_a_start_takes_nothing_of_a_pictures_time(tmp_path: Path) -> None:
     """Starting takes some tenths of a second, more on a busy machine."""
-    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), Sample)
+    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage)
 
 
 def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
@@ -607,12 +607,12 @@ def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> N
     block += b"".join(entry.pack(0xA000 + i, 2, len(text), start) for i in range(many)) + bytes(4) + text
     data = encoded(photo(300, 260), "PNG", exif=block)
     result = ask_of(tmp_path, data)
-    assert isinstance(result, Sample)
+    assert isinstance(result, DecodedImage)
     assert (result.facts.flags, dict(result.facts.exif.tags)) == (("metadata_limit",), {})
 
 
 def test_a_tiffs_tags_are_metadata(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "TIFF", description="x" * 50_000)
     result = ask_of(tmp_path, data, max_metadata=40_000)
-    assert isinstance(result, Sample)
+    assert isinstance(result, DecodedImage)
     assert result.facts.flags == ("metadata_limit",)

@@ -9,16 +9,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.images.crops import cut
-from sidscan.images.decode import Picture
+from sidscan.images.crops import crop
+from sidscan.images.decode import SourceImage
 from sidscan.models.abstention import EVERY_PICTURE, INCONCLUSIVE, Abstention, detail
 from sidscan.models.detectors import DetectorInfo
-from sidscan.records import Facts, Item, Sample, Score, Views
+from sidscan.records import CropSet, DecodedImage, ImageInfo, Item, Score
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.scorer import score
 
 RULE = Abstention(side=64, detail=0.1, quality=30, spread=2.0)
-GOOD = Facts(width=640, height=480, jpeg_quality=90)
+GOOD = ImageInfo(width=640, height=480, jpeg_quality=90)
 LOGITS = np.array([1.0, 1.5])
 
 
@@ -40,14 +40,14 @@ def noise(seed: int = 0) -> NDArray[np.uint8]:
     ],
 )
 def test_reasons(
-    facts: Facts, crops: NDArray[np.uint8], logits: NDArray[np.float64], reasons: tuple[str, ...] | None
+    facts: ImageInfo, crops: NDArray[np.uint8], logits: NDArray[np.float64], reasons: tuple[str, ...] | None
 ) -> None:
     everything = ("small", "flat", "compressed", "views_disagree")
     assert RULE.reasons(facts, crops, logits) == (everything if reasons is None else reasons)
 
 
 def test_without_a_rule_only_pictures_without_any_detail_are_inconclusive() -> None:
-    tiny = Facts(width=8, height=8, jpeg_quality=1)
+    tiny = ImageInfo(width=8, height=8, jpeg_quality=1)
     wild = np.array([-50.0, 50.0])
     assert EVERY_PICTURE.reasons(tiny, noise(), wild) == ()
     assert EVERY_PICTURE.reasons(tiny, np.zeros_like(noise()), wild) == ("flat",)
@@ -66,17 +66,17 @@ def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> 
     crops = np.full((1, 224, 224, 3), 100, dtype=np.uint8)
     np.moveaxis(crops, axis, 1)[:, ::2, :, channel] = 101
     assert detail(crops, 300, 300) == 1
-    assert EVERY_PICTURE.reasons(Facts(width=300, height=300), crops, LOGITS) == ()
+    assert EVERY_PICTURE.reasons(ImageInfo(width=300, height=300), crops, LOGITS) == ()
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
 def test_padding_is_no_part_of_a_picture(width: int, height: int) -> None:
-    def views(image: Image.Image) -> Views:
-        return cut(Picture(image, "PNG", ()), "ten")
+    def views(image: Image.Image) -> CropSet:
+        return crop(SourceImage(image, "PNG", ()), "ten")
 
     white = views(Image.new("RGB", (width, height), "white"))
     assert detail(white.crops, width, height) == 0
-    assert EVERY_PICTURE.reasons(Facts(width=width, height=height), white.crops, LOGITS) == ("flat",)
+    assert EVERY_PICTURE.reasons(ImageInfo(width=width, height=height), white.crops, LOGITS) == ("flat",)
     if min(width, height) > 50:
         noisy = views(Image.fromarray(np.resize(noise(), (height, width, 3))))
         assert detail(noisy.crops, width, height) > 0.99
@@ -95,11 +95,11 @@ def test_padding_is_no_part_of_a_picture(width: int, height: int) -> None:
 )
 def test_a_rule_is_whole_or_none(tree: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="abstention"):
-        Abstention.from_tree(tree)
+        Abstention.from_dict(tree)
 
 
 def test_a_rule_survives_json() -> None:
-    assert Abstention.from_tree(asdict(RULE)) == RULE
+    assert Abstention.from_dict(asdict(RULE)) == RULE
 
 
 class Constant:
@@ -112,7 +112,7 @@ class Constant:
         DetectorInfo("bold", "d", 0.5, {"bold": "d"}, {}),
     )
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         return np.full((len(views.order), 2), 3.0, np.float32)
 
     def abandon(self) -> None:
@@ -121,9 +121,9 @@ class Constant:
 
 def test_the_score_stays_and_every_detector_has_its_own_rule() -> None:
     facts = replace(GOOD, width=40)
-    (finding,) = score([Sample(Item("a"), facts, Views.plain(noise()))], Constant(), "now")
+    (finding,) = score([DecodedImage(Item("a"), facts, CropSet.plain(noise()))], Constant(), "now")
     careful, bold = finding.scores
     assert (careful.evidence, careful.inconclusive) == (INCONCLUSIVE, ("small",))
     assert (bold.evidence, bold.inconclusive) == ("very strong", ())
     assert careful.score == bold.score > 0.9
-    assert Score.from_tree(asdict(careful)) == careful
+    assert Score.from_dict(asdict(careful)) == careful

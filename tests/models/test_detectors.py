@@ -18,7 +18,7 @@ from tiny_networks import random_clip, random_head
 from torchvision import transforms
 
 from sidscan.models import detectors
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
 from sidscan.models.store import Store
@@ -141,8 +141,8 @@ def test_several_heads_cost_one_encoder_pass(
     read = ClipEncoder.read
 
     def counted(
-        encoder: ClipEncoder, crops: torch.Tensor, readings: Set[Reading]
-    ) -> dict[Reading, torch.Tensor]:
+        encoder: ClipEncoder, crops: torch.Tensor, readings: Set[Feature]
+    ) -> dict[Feature, torch.Tensor]:
         passes.append(len(crops))
         return read(encoder, crops, readings)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidscan.reports.csv_escape import guarded, restored
+from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ from sidscan.reports.csv_escape import guarded, restored
     ],
 )
 def test_a_cell_is_safe_and_gives_the_text_back(text: str, cell: str) -> None:
-    assert guarded(text) == cell
-    assert restored(cell) == text
+    assert escape_cell(text) == cell
+    assert unescape_cell(cell) == text
 
 
 def test_a_path_that_is_not_utf8_gives_its_bytes_back() -> None:
     name = b"=\\udce9;=\xe9\xff\x1b\n'.jpg"
-    assert os.fsencode(restored(guarded(os.fsdecode(name)))) == name
+    assert os.fsencode(unescape_cell(escape_cell(os.fsdecode(name)))) == name
 
 
 def is_formula(cell: str) -> bool:
@@ -81,8 +81,8 @@ def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
     chance = random.Random(1)
     for _ in range(20_000):
         text = "".join(chance.choices(alphabet, k=chance.randint(0, 12)))
-        cell = guarded(text)
-        assert restored(cell) == text
+        cell = escape_cell(text)
+        assert unescape_cell(cell) == text
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b\u2028\u202e\ufeff\ud800-\udfff]", cell), text
         assert cell.startswith("'") or not is_formula(cell), text
         assert not any(is_formula(part) for part in re.split(r"[,;|]", cell)[1:]), text
@@ -96,15 +96,15 @@ def test_the_way_back_is_as_documented() -> None:
     chance = random.Random(2)
     for _ in range(2000):
         text = "".join(chance.choices("\\xu0U1b=;'\x1b\udce9\U000e0041 \n", k=8))
-        assert room["original"](guarded(text)) == text
+        assert room["original"](escape_cell(text)) == text
 
 
 def test_guarded_texts_are_told_apart() -> None:
     texts = ["=1", "'=1", "''=1", "\\x3d1", "\x1b", "\\x1b", "\\x5cx1b", ";=", ";\\x3d", "\udce9", "\\udce9"]
-    assert len({guarded(text) for text in texts}) == len(texts)
+    assert len({escape_cell(text) for text in texts}) == len(texts)
 
 
 def test_a_table_of_cells_is_one_line_per_row() -> None:
     out = io.StringIO(newline="")
-    csv.writer(out).writerow([guarded('a\r\n"=b",c'), guarded("\u2028d")])
+    csv.writer(out).writerow([escape_cell('a\r\n"=b",c'), escape_cell("\u2028d")])
     assert out.getvalue().splitlines() == ['"a\\x0d\\x0a""=b"",c",\\u2028d']

@@ -18,7 +18,7 @@ from sample_results import FAILED, SCORED, journal_of, rendered
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.reports import FORMATS, report, reserved, write
-from sidscan.reports.sha256sums import hash_file, read
+from sidscan.reports.sha256sums import read, sums_path
 
 Run = Callable[..., Any]
 
@@ -215,11 +215,11 @@ def test_sha256sum_accepts_the_hash_file(tmp_path: Path, name: str) -> None:
         pytest.skip("no sha256sum here")
     out = tmp_path / name
     write([report(str(out), hashed=True)], journal_of(SCORED))
-    command = ["sha256sum", "--check", "--strict", "--status", hash_file(out).name]
+    command = ["sha256sum", "--check", "--strict", "--status", sums_path(out).name]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True)
-    assert hash_file(out).read_bytes() == line.stdout
-    assert read(hash_file(out), out.name) == line.stdout.lstrip(b"\\")[:64].decode()
+    assert sums_path(out).read_bytes() == line.stdout
+    assert read(sums_path(out), out.name) == line.stdout.lstrip(b"\\")[:64].decode()
     out.write_bytes(out.read_bytes() + b" ")
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 1
 
@@ -227,12 +227,12 @@ def test_sha256sum_accepts_the_hash_file(tmp_path: Path, name: str) -> None:
 def test_a_hash_file_is_kept_up_to_date(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
     write([report(str(out), hashed=True)], journal_of(SCORED))
-    first = hash_file(out).read_bytes()
+    first = sums_path(out).read_bytes()
     write([report(str(out))], journal_of(FAILED))
-    assert hash_file(out).read_bytes() != first
-    hash_file(out).write_text("somebody's notes\n")
+    assert sums_path(out).read_bytes() != first
+    sums_path(out).write_text("somebody's notes\n")
     write([report(str(out))], journal_of(FAILED))
-    assert hash_file(out).read_text() == "somebody's notes\n"
+    assert sums_path(out).read_text() == "somebody's notes\n"
     with (
         pytest.raises(OutputError, match=r"r\.csv\.sha256 is there and was not written by sidscan"),
         reserved([report(str(out), hashed=True)]),

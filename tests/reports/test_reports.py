@@ -19,7 +19,7 @@ from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, render
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Exif
 from sidscan.reports import report, reserved, write
-from sidscan.reports.csv_escape import restored
+from sidscan.reports.csv_escape import unescape_cell
 
 
 def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_name_that_is_not_utf8_is_told_exactly(tmp_path: Path) -> None:
     assert (second["path"], second["path_bytes"]) == ("plain.jpg", None)
     (row, _) = rows(rendered(tmp_path / "r.csv", journal))
     assert row["path"] == "'-caf\\udce9\\x0a.jpg"
-    assert os.fsencode(restored(row["path"])) == name
+    assert os.fsencode(unescape_cell(row["path"])) == name
 
 
 def test_names_of_columns_are_no_formulas_either(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from sample_graphs import Made
 
 from sidscan.errors import RuntimeUnavailable
-from sidscan.records import Views
+from sidscan.records import CropSet
 from sidscan.runtimes import onnx_providers
 from sidscan.runtimes.onnx import OnnxRuntime
 from sidscan.runtimes.precision_check import natural_crops
@@ -168,8 +168,8 @@ def test_what_is_asked_for(
 @pytest.mark.parametrize("count", [1, 4, 5, 9])
 def test_fixed_batches_give_the_same_logits(stand: Stand, made: Made, device: Any, count: int) -> None:
     crops = natural_crops(count)
-    expected = OnnxRuntime(made.fp32, "cpu").logits(Views.plain(crops))
-    found = OnnxRuntime(made.fp32, device).logits(Views.plain(crops))
+    expected = OnnxRuntime(made.fp32, "cpu").logits(CropSet.plain(crops))
+    found = OnnxRuntime(made.fp32, device).logits(CropSet.plain(crops))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert expected.shape == (count, 2)
 
@@ -261,14 +261,14 @@ def test_cuda_graphs_are_kept_where_they_work(stand: Stand, made: Made, spoil: A
 def test_a_recording_that_computes_something_else_is_not_kept(
     stand: Stand, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logits = onnx_providers.Fixed.logits
+    logits = onnx_providers.FixedBatchSession.logits
     runs = []
 
     def stale(self: Any, crops: Any) -> Any:
         runs.append(self._session.asked["enable_cuda_graph"])
         return logits(self, crops) + (len(runs) if runs[-1] == "1" else 0)
 
-    monkeypatch.setattr(onnx_providers.Fixed, "logits", stale)
+    monkeypatch.setattr(onnx_providers.FixedBatchSession, "logits", stale)
     runtime = OnnxRuntime(made.fp32, "cuda")
     assert "1" in runs
     assert runtime._fixed._session.asked["enable_cuda_graph"] == "0"

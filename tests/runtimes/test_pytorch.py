@@ -12,17 +12,17 @@ import pytest
 import torch
 from tiny_networks import random_clip, random_head
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Detector, DetectorInfo
-from sidscan.records import View, Views
-from sidscan.runtimes import cpu, passes
-from sidscan.runtimes.cuda import Lanes
+from sidscan.records import CropRef, CropSet
+from sidscan.runtimes import cpu, unique_crops
+from sidscan.runtimes.cuda import CudaPool
 from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import PyTorchRuntime, alike
 
 CPU = torch.device("cpu")
-ORDER: tuple[View, ...] = ((0, False), (0, True), (1, False), (0, False), (1, True), (2, True), (2, True))
+ORDER: tuple[CropRef, ...] = ((0, False), (0, True), (1, False), (0, False), (1, True), (2, True), (2, True))
 
 
 def detector(name: str, seed: int = 0) -> Detector:
@@ -44,7 +44,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     plain = ClipEncoder.read
 
-    def counting(self: ClipEncoder, crops: torch.Tensor, readings: Set[Reading]) -> dict[Any, torch.Tensor]:
+    def counting(self: ClipEncoder, crops: torch.Tensor, readings: Set[Feature]) -> dict[Any, torch.Tensor]:
         seen.append(len(crops))
         return plain(self, crops, readings)
 
@@ -69,12 +69,12 @@ def runtime(*detectors: Detector) -> PyTorchRuntime:
         (True, [(0, False), (1, False), (2, False)], [0, 0, 1, 0, 1, 2, 2]),
     ],
 )
-def test_what_has_to_be_computed(invariant: bool, needed: list[View], places: list[int]) -> None:
-    assert passes(ORDER, invariant) == (needed, places)
+def test_what_has_to_be_computed(invariant: bool, needed: list[CropRef], places: list[int]) -> None:
+    assert unique_crops(ORDER, invariant) == (needed, places)
 
 
 def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
-    one, views = detector("one"), Views(natural_crops(3), ORDER)
+    one, views = detector("one"), CropSet(natural_crops(3), ORDER)
     found = runtime(one).logits(views)
     assert sum(read) == 5
     assert found.shape == (7, 1)
@@ -85,7 +85,7 @@ def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
 def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None:
     seeing, blind = detector("seeing"), detector("blind", seed=1)
     blind.encoder.__class__ = Alike
-    views = Views(natural_crops(3), ORDER)
+    views = CropSet(natural_crops(3), ORDER)
     found = runtime(blind, seeing, blind).logits(views)
     assert sum(read) == 5 + 3
     np.testing.assert_allclose(found[:, 1], expected(seeing, views.pixels()), atol=1e-5)
@@ -106,17 +106,17 @@ def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None
     ],
 )
 def test_parts_keep_all_cores_busy_to_the_end(views: int, count: int, sizes: list[int]) -> None:
-    order: Sequence[View] = [(index, False) for index in range(views)]
+    order: Sequence[CropRef] = [(index, False) for index in range(views)]
     parts = cpu._parts(order, count)
     assert [len(part) for part in parts] == sizes
     assert [view for part in parts for view in part] == order
 
 
 def test_what_waits_for_a_core_can_be_given_up() -> None:
-    spread, go, began = cpu.Cores(), threading.Event(), threading.Event()
+    spread, go, began = cpu.CpuPool(), threading.Event(), threading.Event()
     done: list[int] = []
 
-    def compute(part: Sequence[View]) -> Any:
+    def compute(part: Sequence[CropRef]) -> Any:
         began.set()
         go.wait(20)
         done.append(len(part))
@@ -135,8 +135,8 @@ def test_what_waits_for_a_core_can_be_given_up() -> None:
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -> None:
-    one, other, views = detector("one"), detector("other", seed=1), Views(natural_crops(3), ORDER)
-    lanes = Lanes((one, other, one), [CPU] * devices, batch=4)
+    one, other, views = detector("one"), detector("other", seed=1), CropSet(natural_crops(3), ORDER)
+    lanes = CudaPool((one, other, one), [CPU] * devices, batch=4)
     found = lanes.logits(views)
     assert read == [4, 4, 4, 4], "five views of two encoders"
     np.testing.assert_allclose(found, runtime(one, other, one).logits(views), atol=1e-5)
@@ -144,14 +144,14 @@ def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -
 
 def test_batches_find_every_device_and_come_back_as_they_were_given() -> None:
     one = detector("one")
-    lanes, alone = Lanes([one], [CPU, CPU], batch=4), runtime(one)
+    lanes, alone = CudaPool([one], [CPU, CPU], batch=4), runtime(one)
     assert lanes.count == 4
     used = [lanes._free.get() for _ in range(4)]
     encoders = [id(lane._groups[0].detectors[0].encoder) for lane in used]
     assert encoders[0] == encoders[2] != encoders[1] == encoders[3], "one copy per device, in turn"
     for lane in used:
         lanes._free.put(lane)
-    batches = [Views.plain(natural_crops(number % 7 + 1, seed=number)) for number in range(20)]
+    batches = [CropSet.plain(natural_crops(number % 7 + 1, seed=number)) for number in range(20)]
     with ThreadPoolExecutor(6) as callers:
         for batch, found in zip(batches, callers.map(lanes.logits, batches), strict=True):
             np.testing.assert_allclose(found, alone.logits(batch), atol=1e-5)
@@ -167,7 +167,7 @@ def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    lanes, views = Lanes([detector("one")], [CPU], batch=4), Views.plain(natural_crops(1))
+    lanes, views = CudaPool([detector("one")], [CPU], batch=4), CropSet.plain(natural_crops(1))
 
     def fails(*_: Any) -> Any:
         raise MemoryError

@@ -17,7 +17,7 @@ from sample_calibrations import MODEL, calibration
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError, UsageError
 from sidscan.models.detectors import DetectorInfo
-from sidscan.records import Facts, Item, Sample, Views
+from sidscan.records import CropSet, DecodedImage, ImageInfo, Item
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring import calibration as subject
 from sidscan.scoring.calibration import pictures_needed, rank
@@ -117,7 +117,7 @@ class Fixed:
     detectors: tuple[DetectorInfo, ...] = (MODEL,)
     batch, at_once, devices = 40, 2, 1
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         return views.pixels()[:, 0, 0, :1].astype(np.float32) - 100
 
     def abandon(self) -> None:
@@ -128,7 +128,7 @@ def test_scores_are_measured_against_the_calibration() -> None:
     made = calibration(range(-19, 0), 0.1)  # threshold just above -2
     crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
-    samples = [Sample(Item(str(i)), Facts(), Views.plain(crops[i : i + 1])) for i in range(4)]
+    samples = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
     plain = [finding.scores[0] for finding in score(samples, Fixed(), "now")]
     found = [finding.scores[0] for finding in score(samples, Fixed(), "now", {"mini": made})]
     assert [one.evidence for one in found] == ["weak", "weak", "strong", "very strong"], (
@@ -146,7 +146,9 @@ def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = 100
     tied = replace(made, logits=tuple(sorted((*made.logits[:-2], 0.0, 0.0))))
-    (finding,) = score([Sample(Item("a"), Facts(), Views.plain(crops))], Fixed(), "now", {"mini": tied})
+    (finding,) = score(
+        [DecodedImage(Item("a"), ImageInfo(), CropSet.plain(crops))], Fixed(), "now", {"mini": tied}
+    )
     assert finding.scores[0].logit == 0.0
     assert finding.scores[0].p_value is not None
     assert (finding.scores[0].evidence == "weak") == (finding.scores[0].p_value > 0.1)

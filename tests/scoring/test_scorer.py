@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sidscan.models.detectors import DetectorInfo
-from sidscan.records import Facts, Failure, Item, Sample, Stage, Status, Views
+from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage, Status
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.evidence import evidence, sigmoid
 from sidscan.scoring.scorer import Scorer, score
@@ -23,7 +23,7 @@ class Brightness:
     batch, at_once, devices = 40, 2, 1
     detectors = tuple(DetectorInfo(name, "d", 0.5, {name: "d"}, {}) for name in ("red", "minus-red"))
 
-    def logits(self, views: Views) -> NDArray[np.float32]:
+    def logits(self, views: CropSet) -> NDArray[np.float32]:
         red = views.pixels()[:, 0, 0, 0].astype(np.float32)
         red[red == 255] = np.nan
         return np.stack([red, -red], axis=1)
@@ -32,10 +32,12 @@ class Brightness:
         pass
 
 
-def sample(name: str, *reds: int, order: tuple[int, ...]) -> Sample:
+def sample(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage:
     crops = np.zeros((len(reds), 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = reds
-    return Sample(Item(name), Facts(bytes=1), Views(crops, tuple((index, False) for index in order)))
+    return DecodedImage(
+        Item(name), ImageInfo(bytes=1), CropSet(crops, tuple((index, False) for index in order))
+    )
 
 
 def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
@@ -57,7 +59,7 @@ def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_th
 
 def test_a_batch_keeps_its_order_and_its_failures() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
-    batch: list[Sample | Failure] = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
+    batch: list[DecodedImage | Failure] = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
     findings = score(batch, Brightness(), "now")
     assert [finding.name for finding in findings] == ["a", "b", "c"]
     assert [finding.status for finding in findings] == [Status.SCORED, Status.FAILED, Status.SCORED]
@@ -82,10 +84,10 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
 
 
 def test_crops_that_pictures_share_are_handed_on_once() -> None:
-    given: list[Views] = []
+    given: list[CropSet] = []
 
     class Noting(Brightness):
-        def logits(self, views: Views) -> NDArray[np.float32]:
+        def logits(self, views: CropSet) -> NDArray[np.float32]:
             given.append(views)
             return super().logits(views)
 
@@ -102,7 +104,7 @@ def test_crops_that_pictures_share_are_handed_on_once() -> None:
 def test_mirror_images_are_views_of_their_own() -> None:
     crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     crops[0, 0, 0, 0], crops[0, 0, -1, 0] = 1, 5
-    both = Sample(Item("a"), Facts(bytes=1), Views(crops, ((0, False), (0, True))))
+    both = DecodedImage(Item("a"), ImageInfo(bytes=1), CropSet(crops, ((0, False), (0, True))))
     (finding,) = score([both], Brightness(), "now")
     assert (finding.scores[0].logit, finding.views) == (3.0, 2)
 
@@ -111,17 +113,17 @@ def test_bytes_are_scored_once() -> None:
     class Counting(Brightness):
         crops = 0
 
-        def logits(self, views: Views) -> NDArray[np.float32]:
+        def logits(self, views: CropSet) -> NDArray[np.float32]:
             Counting.crops += len(views.crops)
             return super().logits(views)
 
-    def of(name: str, sha256: str, red: int) -> Sample:
+    def of(name: str, sha256: str, red: int) -> DecodedImage:
         one = sample(name, red, order=(0,))
-        return replace(one, facts=Facts(bytes=len(name), sha256=sha256))
+        return replace(one, facts=ImageInfo(bytes=len(name), sha256=sha256))
 
-    failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", Facts(sha256="A"))
+    failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", ImageInfo(sha256="A"))
     earlier = score([of("z", "B", 7)], Brightness(), "then")[0]
-    batch: list[Sample | Failure] = [
+    batch: list[DecodedImage | Failure] = [
         of("a", "A", 1),
         of("bb", "B", 99),
         failure,
@@ -145,8 +147,8 @@ def test_bytes_are_scored_once() -> None:
 
 
 def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
-    def of(name: str, sha256: str, red: int) -> Sample:
-        return replace(sample(name, red, order=(0,)), facts=Facts(bytes=len(name), sha256=sha256))
+    def of(name: str, sha256: str, red: int) -> DecodedImage:
+        return replace(sample(name, red, order=(0,)), facts=ImageInfo(bytes=len(name), sha256=sha256))
 
     asked: list[str] = []
 

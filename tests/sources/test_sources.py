@@ -32,7 +32,7 @@ def _names(items: list[Item], root: Path) -> list[str]:
 def test_directories_are_walked_in_order(tmp_path: Path) -> None:
     items = _items(folder(tmp_path))
     assert _names(items, tmp_path) == ["nested/photo-2.jpg", "photo-0.jpg", "photo-1.jpg"]
-    assert all(item.stamp and not item.skip for item in items)
+    assert all(item.fingerprint and not item.skip for item in items)
 
 
 @pytest.mark.parametrize(

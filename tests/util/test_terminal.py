@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidscan.util.terminal import SafeStream, bar_stream, line, safe
+from sidscan.util.terminal import SafeStream, bar_stream, safe, safe_line
 
 Run = Callable[..., Any]
 
@@ -49,7 +49,7 @@ def test_every_control_format_and_separator_character_is_shown() -> None:
 
 
 def test_a_line_stays_one_line() -> None:
-    assert line("a\nsidscan: 9 scored\t\r") == "a\\x0asidscan: 9 scored\\x09\\x0d"
+    assert safe_line("a\nsidscan: 9 scored\t\r") == "a\\x0asidscan: 9 scored\\x09\\x0d"
 
 
 def test_a_stream_filters_all_that_is_written() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidscan.util.threads import Ordered, in_batches, map_ordered
+from sidscan.util.threads import OrderedMap, map_batches, map_ordered
 
 LONG = 20.0  # seconds; more than any of this takes
 
@@ -23,10 +23,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def batches(results: Ordered[Any, int], function: Callable[[list[int]], Any] = list, **options: Any) -> Any:
+def batches(
+    results: OrderedMap[Any, int], function: Callable[[list[int]], Any] = list, **options: Any
+) -> Any:
     """As `in_batches`, of four ones each."""
     settings: dict[str, Any] = {"weigh": lambda _: 1, "enough": 4, "begin": list, "at_once": 2, **options}
-    return in_batches(results, function=function, **settings)
+    return map_batches(results, function=function, **settings)
 
 
 def test_results_come_in_order_and_no_task_too_early() -> None:
@@ -59,7 +61,7 @@ def test_results_come_in_order_and_no_task_too_early() -> None:
     ids=str,
 )
 def test_batches_are_handed_on_when_they_weigh_enough(weights: list[int], expected: list[int]) -> None:
-    with closing(Ordered(lambda n: n, weights, 2)) as results:
+    with closing(OrderedMap(lambda n: n, weights, 2)) as results:
         assert [len(batch) for batch in batches(results, weigh=lambda n: n)] == expected
 
 
@@ -68,7 +70,7 @@ def test_batches_come_in_order_whichever_is_ready_first() -> None:
         time.sleep(0.03 if len(batch) % 2 or batch[0] % 8 == 3 else 0)
         return batch
 
-    with closing(Ordered(lambda n: n, range(100), 3)) as results:
+    with closing(OrderedMap(lambda n: n, range(100), 3)) as results:
         assert [n for batch in batches(results, slow, at_once=3) for n in batch] == list(range(100))
 
 
@@ -80,7 +82,7 @@ def test_a_batch_is_handed_out_while_the_next_result_is_still_awaited() -> None:
             assert go.wait(LONG)
         return number
 
-    with closing(Ordered(read, range(5), 2)) as results:
+    with closing(OrderedMap(read, range(5), 2)) as results:
         found = batches(results)
         assert [next(found), next(found)] == [[0], [1, 2]], "though the fourth is not there"
         go.set()
@@ -97,7 +99,10 @@ def test_as_many_batches_as_allowed_are_computed_together() -> None:
             time.sleep(0.05)
         return batch
 
-    with closing(Ordered(lambda n: n, range(40), 2)) as results, closing(batches(results, function)) as found:
+    with (
+        closing(OrderedMap(lambda n: n, range(40), 2)) as results,
+        closing(batches(results, function)) as found,
+    ):
         assert next(found) == [0]
         assert began == [0, 1], "the second began before the first had ended, the third did not"
 
@@ -113,7 +118,7 @@ def test_what_begins_a_batch_runs_where_results_are_asked_for() -> None:
         threads.add(threading.get_ident())
         yield from range(20)
 
-    with closing(Ordered(lambda n: n, tasks(), 2)) as results:
+    with closing(OrderedMap(lambda n: n, tasks(), 2)) as results:
         assert len(list(batches(results, begin=begin))) == 7
     assert threads == {threading.get_ident()}
 
@@ -124,7 +129,7 @@ def test_what_a_batch_raises_comes_in_its_turn() -> None:
             raise MemoryError
         return batch
 
-    with closing(Ordered(lambda n: n, range(40), 2)) as results:
+    with closing(OrderedMap(lambda n: n, range(40), 2)) as results:
         found = batches(results, function)
         assert next(found) == [0]
         with pytest.raises(MemoryError):
@@ -140,7 +145,7 @@ def test_a_consumer_that_stops_waits_for_nothing_and_begins_nothing() -> None:
         done.append(batch[0])
         return batch
 
-    with closing(Ordered(lambda n: n, range(1000), 2)) as results:
+    with closing(OrderedMap(lambda n: n, range(1000), 2)) as results:
         found = batches(results, function, at_once=1)
         next(found)
         started = time.monotonic()

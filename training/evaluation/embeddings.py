@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sidscan.models.detectors import Detector
 from sidscan.models.families.rine import RineHead
-from sidscan.records import Sample
+from sidscan.records import DecodedImage
 from sidscan.util import threads
 
 from .run import EvaluationConfig, view
@@ -96,4 +96,4 @@ def _embed(detectors: Sequence[Detector], crops: NDArray[np.uint8]) -> Iterator[
 def _view(one: tuple[str, Example], config: EvaluationConfig) -> tuple[str, bool, NDArray[np.uint8]] | None:
     key, example = one
     found = view(example, key, config)
-    return (key, example.synthetic, found.views.crops[0]) if isinstance(found, Sample) else None
+    return (key, example.synthetic, found.views.crops[0]) if isinstance(found, DecodedImage) else None

@@ -21,7 +21,7 @@ from sidscan.images import decode
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.records import Facts, Failure, Finding, Item, Sample, Stage
+from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
 from sidscan.runtimes import Runtime
 from sidscan.scoring import scorer
 from sidscan.training.common.extras import need
@@ -134,7 +134,7 @@ class Evaluation:
             self._accept(test_set, examples, findings)
             yield len(examples)
 
-    def _accept(self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[Finding]) -> None:
+    def _accept(self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[ScanResult]) -> None:
         """Keep what was scored; then, unless they are to be skipped, stop at the first unreadable picture."""
         for example, finding in zip(examples, findings, strict=True):
             if not finding.scores and not self.config.skip_unreadable:
@@ -146,7 +146,9 @@ class Evaluation:
                 )
         self._keep(self._rows(test_set, examples, findings))
 
-    def _rows(self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[Finding]) -> list[Row]:
+    def _rows(
+        self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[ScanResult]
+    ) -> list[Row]:
         rows = []
         for example, finding in zip(examples, findings, strict=True):
             blanks = [self._blank(test_set, example, index) for index in range(len(self.runtime.detectors))]
@@ -301,7 +303,7 @@ def _agree(folder: Path, asked: dict[str, str], started: bool) -> None:
     write_json(folder / SETTINGS, asked)
 
 
-def view(example: Example, test_set: str, config: EvaluationConfig) -> Sample | Failure:
+def view(example: Example, test_set: str, config: EvaluationConfig) -> DecodedImage | Failure:
     """Read one picture as a scan does but for its EXIF, and perturb it where that is asked for."""
     item = Item(str(example.path))
     try:
@@ -309,15 +311,15 @@ def view(example: Example, test_set: str, config: EvaluationConfig) -> Sample | 
         picture = decode.decode(data)
         if config.perturbation:
             picture = _perturbed(picture, example, test_set, config)
-        crops = views.cut(picture, config.crops)
+        crops = views.crop(picture, config.crops)
     except Exception as error:  # decoders raise almost any class on malformed files
         return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
-    return Sample(item, Facts(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), crops)
+    return DecodedImage(item, ImageInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), crops)
 
 
 def _perturbed(
-    picture: decode.Picture, example: Example, test_set: str, config: EvaluationConfig
-) -> decode.Picture:
+    picture: decode.SourceImage, example: Example, test_set: str, config: EvaluationConfig
+) -> decode.SourceImage:
     rng = perturbations.generator(config.seed, test_set, example.name)
     pixels = np.asarray(picture.image.convert("RGB"))
     changed = perturbations.apply(config.perturbation, pixels, rng)
@@ -333,16 +335,16 @@ def _held(path: Path) -> dict[str, str]:
 
 
 def _batches(
-    samples: Iterable[tuple[Example, Sample | Failure]], crops: int
-) -> Iterator[tuple[list[Example], list[Sample | Failure]]]:
+    samples: Iterable[tuple[Example, DecodedImage | Failure]], crops: int
+) -> Iterator[tuple[list[Example], list[DecodedImage | Failure]]]:
     """Group until there are ``crops`` crops; a failure weighs as one."""
     examples: list[Example] = []
-    batch: list[Sample | Failure] = []
+    batch: list[DecodedImage | Failure] = []
     weight = 0
     for example, sample in samples:
         examples.append(example)
         batch.append(sample)
-        weight += len(set(sample.views.order)) if isinstance(sample, Sample) else 1
+        weight += len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1
         if weight >= crops:
             yield examples, batch
             examples, batch, weight = [], [], 0

@@ -306,7 +306,7 @@ def card_of(
     by_condition = dict(zip(CONDITIONS, looks[..., LOGIT].T, strict=True))
     first = np.array([window.corpus == windows[0].corpus for window in windows])
     of_first = [window for window in windows if window.corpus == windows[0].corpus]
-    rule = Abstention.from_tree(json.loads(metadata["abstention"]))
+    rule = Abstention.from_dict(json.loads(metadata["abstention"]))
     return {
         "name": metadata["name"],
         "version": metadata["version"],

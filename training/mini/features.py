@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from sidscan.config import SIDE
-from sidscan.images.crops import cut
-from sidscan.images.decode import Picture
+from sidscan.images.crops import crop
+from sidscan.images.decode import SourceImage
 from sidscan.models.backbones import mini, mini_patterns
 from sidscan.models.backbones.mini import MiniEncoder
-from sidscan.records import Views
-from sidscan.runtimes import passes
-from sidscan.runtimes.forward import pick
+from sidscan.records import CropSet
+from sidscan.runtimes import unique_crops
+from sidscan.runtimes.forward import select_crops
 
 from . import corpus, degradation
 from .cache import kept
@@ -51,15 +51,15 @@ def weights_of(synthetic: Sequence[bool], repos: Sequence[Hashable], power: floa
     return weights
 
 
-def ten_crops(pixels: Pixels, encoder: MiniEncoder) -> tuple[Views, Tensor, list[int]]:
+def ten_crops(pixels: Pixels, encoder: MiniEncoder) -> tuple[CropSet, Tensor, list[int]]:
     """What a scan would look at in a picture of these pixels.
 
     Returns:
         its views; those that the encoder has to read, (b, 3, 224, 224); for each of the ten, which of these.
     """
-    views = cut(Picture(Image.fromarray(pixels), "window", ()), "ten")
-    needed, places = passes(views.order, encoder.mirror_invariant)
-    return views, pick(torch.from_numpy(views.crops), needed), places
+    views = crop(SourceImage(Image.fromarray(pixels), "window", ()), "ten")
+    needed, places = unique_crops(views.order, encoder.mirror_invariant)
+    return views, select_crops(torch.from_numpy(views.crops), needed), places
 
 
 class Describer:

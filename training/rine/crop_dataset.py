@@ -16,7 +16,7 @@ from sidscan.util import threads
 from .augmentation import Pixels, centre_view, training_view
 from .examples import Example
 
-View = NDArray[np.uint8]
+Crop = NDArray[np.uint8]
 _AHEAD = 32  # views in flight per worker: a batch is ready when the encoder asks for it
 
 
@@ -27,7 +27,7 @@ class UnreadableExample(SidscanError):
 
 
 @dataclass
-class Views:
+class CropDataset:
     """Views of examples; every one is drawn from (seed, epoch, example), however many threads there are.
 
     Attributes:
@@ -46,13 +46,13 @@ class Views:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def draw(self, epoch: int, numbers: Sequence[int]) -> Iterator[View | None]:
+    def draw(self, epoch: int, numbers: Sequence[int]) -> Iterator[Crop | None]:
         """Views (224, 224, 3) of the examples with these numbers, in order; None for one left out.
 
         Raises:
             UnreadableExample: one can't be decoded, and none may be left out.
         """
-        make: Callable[[int], View | SidscanError] = lambda number: self._view(epoch, number)  # noqa: E731
+        make: Callable[[int], Crop | SidscanError] = lambda number: self._view(epoch, number)  # noqa: E731
         for number, view in zip(
             numbers, threads.map_ordered(make, numbers, self.workers, _AHEAD), strict=True
         ):
@@ -80,7 +80,7 @@ class Views:
         paths = (self.examples[number].path for number in sorted(self.left_out))
         return [path.relative_to(data).as_posix() for path in paths]
 
-    def _view(self, epoch: int, number: int) -> View | SidscanError:
+    def _view(self, epoch: int, number: int) -> Crop | SidscanError:
         path = self.examples[number].path
         try:
             pixels = read_pixels(path.read_bytes())

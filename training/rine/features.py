@@ -24,14 +24,14 @@ from sidscan._version import __version__
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import OutputError, RuntimeUnavailable, UsageError
 from sidscan.images.decode import decoder_name
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
 from sidscan.runtimes.pytorch import DTYPES, open_device
 from sidscan.training.common.files import make_folder, replacing, write_json
 
-from .crop_dataset import View, Views
+from .crop_dataset import Crop, CropDataset
 from .fit import Shape
 
 SHARD = 1024  # views; 50 MB for ViT-L/14
@@ -60,7 +60,7 @@ class FrozenEncoder:
         return Shape(self.encoder.blocks, self.encoder.width, self.encoder.embedding)
 
     @torch.no_grad()
-    def read(self, views: Sequence[View], reading: Reading) -> Tensor:
+    def read(self, views: Sequence[Crop], reading: Feature) -> Tensor:
         """Views (224, 224, 3) uint8 -> (views, ...), float32, on the device."""
         crops = torch.from_numpy(np.stack(views)).to(self.device).permute(0, 3, 1, 2)
         return self.encoder.read(crops, {reading})[reading]
@@ -91,7 +91,7 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
 class FreshReadings:
     """The published way: every epoch draws new views and reads them anew."""
 
-    def __init__(self, views: Views, encoder: FrozenEncoder, reading: Reading) -> None:
+    def __init__(self, views: CropDataset, encoder: FrozenEncoder, reading: Feature) -> None:
         self.views, self.encoder, self.reading = views, encoder, reading
         self._labels = torch.tensor([float(example.synthetic) for example in views.examples])
 
@@ -127,7 +127,13 @@ class FeatureCache:
     """
 
     def __init__(
-        self, folder: Path, views: Views, encoder: FrozenEncoder, reading: Reading, data: str, passes: int = 1
+        self,
+        folder: Path,
+        views: CropDataset,
+        encoder: FrozenEncoder,
+        reading: Feature,
+        data: str,
+        passes: int = 1,
     ) -> None:
         if reading == "maps":
             raise UsageError(
@@ -213,7 +219,7 @@ class FeatureCache:
             progress(len(views))
         return np.concatenate(parts)
 
-    def _encode(self, views: Sequence[View | None]) -> NDArray[np.float16]:
+    def _encode(self, views: Sequence[Crop | None]) -> NDArray[np.float16]:
         """Readings of a batch; NaN for what was left out."""
         found = [view for view in views if view is not None]
         # Of a batch without a readable picture a black view tells the shape.

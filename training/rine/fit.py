@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from sidscan.errors import UsageError
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.families.rine import HEADS, FpnHead, Head, LinearProbe, RineHead
 
 from .losses import rine_loss
@@ -188,7 +188,7 @@ def whole_head(recipe: Recipe, state: dict[str, Tensor], shape: Shape) -> Head:
     return head.eval().requires_grad_(False)
 
 
-def reading_of(recipe: Recipe) -> Reading:
+def reading_of(recipe: Recipe) -> Feature:
     """What the recipe's head reads of the encoder."""
     return HEADS[recipe.head].reads
 

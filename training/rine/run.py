@@ -17,9 +17,9 @@ from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.util.files import replacing
-from sidscan.util.terminal import Say, bar_stream
+from sidscan.util.terminal import Echo, bar_stream
 
-from .crop_dataset import Views
+from .crop_dataset import CropDataset
 from .features import FrozenEncoder
 from .fit import Position, Source, Step, batches_of, fit, stacks_of
 from .interrupts import deferred_interrupts
@@ -60,7 +60,7 @@ class Run:
         encoder: FrozenEncoder,
         recipes: Sequence[Recipe],
         facts: Mapping[str, Any],
-        views: Mapping[str, Views],
+        views: Mapping[str, CropDataset],
         data: Path,
         bar: bool = True,
     ) -> None:
@@ -77,7 +77,7 @@ class Run:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # as published
 
     def go(
-        self, unfinished: Unfinished, say: Say, epoch_ended: Callable[[int], object] | None = None
+        self, unfinished: Unfinished, say: Echo, epoch_ended: Callable[[int], object] | None = None
     ) -> None:
         """Fit to the end, from where ``unfinished`` stands; it holds the end, too.
 
@@ -109,7 +109,7 @@ class Run:
             raise
         unfinished.save(self)  # a checkpoint that can't be written now is written by the next attempt
 
-    def _take_steps(self, unfinished: Unfinished, say: Say, epoch_ended: Callable[[int], object]) -> None:
+    def _take_steps(self, unfinished: Unfinished, say: Echo, epoch_ended: Callable[[int], object]) -> None:
         if self.position.epoch and not self.position.batch:
             epoch_ended(self.position.epoch)  # the stop may have come before it was told
         steps = fit(self.stacks, self.source, self.schedule, self.position)
@@ -187,7 +187,7 @@ class Run:
         for stack, saved in zip(self.stacks, state["stacks"], strict=True):
             stack.restore(saved)
 
-    def _note(self, step: Step, say: Say) -> None:
+    def _note(self, step: Step, say: Echo) -> None:
         """Count a batch, and end the epoch where it was the last one."""
         losses, right = (torch.cat([result[part] for result in step.results]).cpu() for part in (0, 1))
         if not losses.isfinite().all():
@@ -200,7 +200,7 @@ class Run:
         if step.after.epoch > epoch:
             self._end_epoch(epoch, say)
 
-    def _end_epoch(self, epoch: int, say: Say) -> None:
+    def _end_epoch(self, epoch: int, say: Echo) -> None:
         loss, right, seen = self._sums
         if not seen.any():
             raise UsageError("not one picture of the training set can be read", "Repair or remove them.")

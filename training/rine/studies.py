@@ -19,7 +19,7 @@ from sidscan.errors import UsageError
 from sidscan.models import checkpoints
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import make_folder, replacing
-from sidscan.util.terminal import Say
+from sidscan.util.terminal import Echo
 
 from . import recipe as recipes
 from .examples import Layout
@@ -50,7 +50,7 @@ def recipes_of(study: Study, base: Recipe, seeds: int, layout: Layout = "cnndete
 
 
 def run_study(
-    config: TrainConfig, wanted: Sequence[Recipe], out: Path, say: Say, fresh: bool = False
+    config: TrainConfig, wanted: Sequence[Recipe], out: Path, say: Echo, fresh: bool = False
 ) -> tuple[Path, int]:
     """Fit all recipes on the readings of ``config`` and write their checkpoints into the folder ``out``.
 
@@ -76,7 +76,7 @@ def run_study(
     return write_table(out, wanted), left_out
 
 
-def _fit(prepared: Prepared, group: Sequence[Recipe], out: Path, say: Say, fresh: bool) -> Run:
+def _fit(prepared: Prepared, group: Sequence[Recipe], out: Path, say: Echo, fresh: bool) -> Run:
     """One group of recipes that see the same batches, from the longest of each."""
     longest = {replace(recipe, epochs=1): recipe for recipe in sorted(group, key=lambda r: r.epochs)}
     run = new_run(prepared, list(longest.values()))

@@ -14,10 +14,10 @@ from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import replacing
-from sidscan.util.terminal import Say, bar_stream
+from sidscan.util.terminal import Echo, bar_stream
 
 from . import examples as sets
-from .crop_dataset import Views
+from .crop_dataset import CropDataset
 from .examples import Example
 from .features import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 from .fit import Source, reading_of
@@ -78,11 +78,11 @@ class Prepared:
     examples: list[Example]
     data: str
     source: Source
-    views: Views
+    views: CropDataset
     validation: Validation | None
 
 
-def prepare(config: TrainConfig, say: Say) -> Prepared:
+def prepare(config: TrainConfig, say: Echo) -> Prepared:
     """List the training set, open the encoder and, where there is a cache, fill it.
 
     Raises:
@@ -97,7 +97,7 @@ def prepare(config: TrainConfig, say: Say) -> Prepared:
     say(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
     data = sets.digest(examples, config.data)
     reading = reading_of(config.recipe)
-    views = Views(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
+    views = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
     source: Source
     if config.cache is None:
         source = FreshReadings(views, encoder, reading)
@@ -120,16 +120,16 @@ def load_examples(config: TrainConfig, part: sets.Part) -> list[Example]:
     return sets.cnndetection(config.data, config.classes, part)
 
 
-def _validation(config: TrainConfig, encoder: FrozenEncoder, say: Say) -> Validation | None:
+def _validation(config: TrainConfig, encoder: FrozenEncoder, say: Echo) -> Validation | None:
     """The set's own validation part, where it has one."""
     if not sets.has_validation(config.data, config.layout, config.classes):
         say("validation: none, as the set has no such part")
         return None
-    views = Views(load_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
+    views = CropDataset(load_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
     return Validation(views, encoder, reading_of(config.recipe))
 
 
-def train(config: TrainConfig, out: Path, say: Say, fresh: bool = False) -> int:
+def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
     An interrupted run is kept beside it, in ``<out>.unfinished``, and the same call goes on from there to the

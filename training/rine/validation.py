@@ -9,9 +9,9 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from sidscan.errors import UsageError
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 
-from .crop_dataset import Views
+from .crop_dataset import CropDataset
 from .features import ENCODER_BATCH, FreshReadings, FrozenEncoder
 from .fit import HeadStack
 
@@ -19,7 +19,7 @@ from .fit import HeadStack
 class Validation:
     """Centre views of pictures that are not trained on; read once and kept as fp16, but for patch maps."""
 
-    def __init__(self, views: Views, encoder: FrozenEncoder, reading: Reading) -> None:
+    def __init__(self, views: CropDataset, encoder: FrozenEncoder, reading: Feature) -> None:
         self.views, self.device = views, encoder.device
         self._source = FreshReadings(views, encoder, reading)
         self._keeps = reading != "maps"  # 12 MB a view

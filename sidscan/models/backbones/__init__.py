@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-Reading = Literal["blocks", "embedding", "maps"]
+Feature = Literal["blocks", "embedding", "maps"]
 """What a head reads of an encoder.
 
 ``blocks``     (b, n, d), one feature vector per block
@@ -25,6 +25,6 @@ class Encoder(Protocol):
         """Whether a crop's mirror image has the same readings, so that it need not be read."""
         ...
 
-    def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
+    def read(self, crops: Tensor, readings: Set[Feature]) -> dict[Feature, Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> float32 readings, and nothing computed besides them."""
         ...

@@ -10,7 +10,7 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTrans
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.catalog import CLIP_MEAN, CLIP_STD
 
 _HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
@@ -59,7 +59,7 @@ class ClipEncoder(nn.Module):
         """uint8 RGB crops (b, 3, h, w) -> K (b, n, d), float32; h and w as the weights were trained for."""
         return self.read(crops, {"blocks"})["blocks"]
 
-    def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
+    def read(self, crops: Tensor, readings: Set[Feature]) -> dict[Feature, Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> the readings asked for, float32.
 
         ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
@@ -75,7 +75,7 @@ class ClipEncoder(nn.Module):
         last = self._resblocks()[-1]
         ending = stream[:, :kept] + _attend(last, stream, queries=kept)
         normed.append(last.ln_2(ending))
-        found: dict[Reading, Tensor] = {}
+        found: dict[Feature, Tensor] = {}
         if "blocks" in readings:
             found["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
         if "maps" in readings:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.backbones.mini_patterns import (
     COLOURS,
     NEAR,
@@ -187,7 +187,7 @@ class MiniEncoder(nn.Module):
         statistics, certainty = self.describe(crops)
         return self.embed(statistics) * certainty[:, None, None]
 
-    def read(self, crops: Tensor, readings: Set[Reading]) -> dict[Reading, Tensor]:
+    def read(self, crops: Tensor, readings: Set[Feature]) -> dict[Feature, Tensor]:
         """``blocks`` alone: every depth counts as one."""
         assert readings <= {"blocks"}, readings
         return {"blocks": self(crops)}

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 
 
 def _projection(inputs: int, outputs: int, layers: int) -> nn.Sequential:
@@ -40,7 +40,7 @@ class RineHead(nn.Module):
         layers: q, number of Linear layers in Q1 and in Q2.
     """
 
-    reads: ClassVar[Reading] = "blocks"
+    reads: ClassVar[Feature] = "blocks"
 
     def __init__(self, blocks: int, width: int, projected: int, layers: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class LinearProbe(nn.Linear):
         width: of the embedding.
     """
 
-    reads: ClassVar[Reading] = "embedding"
+    reads: ClassVar[Feature] = "embedding"
 
     def __init__(self, width: int) -> None:
         super().__init__(width, 1)
@@ -125,7 +125,7 @@ class FpnHead(nn.Module):
         projected: channels of the pyramid and width of the classifier.
     """
 
-    reads: ClassVar[Reading] = "maps"
+    reads: ClassVar[Feature] = "maps"
 
     def __init__(self, blocks: int, width: int, projected: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sidscan import ScanConfig, scan
 from sidscan.errors import OutputError
-from sidscan.models.backbones import Reading
+from sidscan.models.backbones import Feature
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
 from sidscan.models.families.rine import LinearProbe
@@ -531,7 +531,7 @@ def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
         (network,) = {id(one.encoder): one.encoder for one in detectors}.values()
         read = network.read
 
-        def counted(crops: Tensor, readings: set[Reading]) -> dict[Reading, Tensor]:
+        def counted(crops: Tensor, readings: set[Feature]) -> dict[Feature, Tensor]:
             seen.append(len(crops))
             return read(crops, readings)
 

@@ -11,7 +11,7 @@ from training_sets import progan_like, small_clip
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.training.rine import features
-from sidscan.training.rine.crop_dataset import UnreadableExample, Views
+from sidscan.training.rine.crop_dataset import CropDataset, UnreadableExample
 from sidscan.training.rine.examples import Example, cnndetection
 from sidscan.training.rine.features import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
 
@@ -34,14 +34,14 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _cache(folder: Path, examples: list[Example], encoder: FrozenEncoder, passes: int = 1) -> FeatureCache:
-    return FeatureCache(folder, Views(examples, seed=3), encoder, "blocks", "digest", passes)
+    return FeatureCache(folder, CropDataset(examples, seed=3), encoder, "blocks", "digest", passes)
 
 
 @pytest.mark.usefixtures("small_shards")
 def test_cached_readings_are_the_fresh_ones_in_fp16(
     tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
 ) -> None:
-    fresh = FreshReadings(Views(examples, seed=3), encoder, "blocks")
+    fresh = FreshReadings(CropDataset(examples, seed=3), encoder, "blocks")
     cache = _cache(tmp_path / "cache", examples, encoder, passes=2)
     done: list[int] = []
     cache.build(done.append)
@@ -86,7 +86,7 @@ def test_a_cache_of_something_else_is_refused(
     tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
 ) -> None:
     _cache(tmp_path / "cache", examples, encoder).build()
-    other = FeatureCache(tmp_path / "cache", Views(examples, seed=4), encoder, "blocks", "other digest")
+    other = FeatureCache(tmp_path / "cache", CropDataset(examples, seed=4), encoder, "blocks", "other digest")
     with pytest.raises(UsageError) as refused:
         other.build()
     assert str(refused.value) == (
@@ -100,21 +100,21 @@ def test_a_picture_that_cannot_be_read(
     examples[6].path.write_bytes(b"BM no picture")
     with pytest.raises(UnreadableExample, match=r"001\.bmp can't be read: .*\n.*--skip-unreadable"):
         _cache(tmp_path / "cache", examples, encoder).build()
-    views = Views(examples, seed=3, skip_unreadable=True)
+    views = CropDataset(examples, seed=3, skip_unreadable=True)
     cache = FeatureCache(tmp_path / "cache", views, encoder, "blocks", "digest")
     cache.build()
-    fresh = FreshReadings(Views(examples, seed=3, skip_unreadable=True), encoder, "blocks")
+    fresh = FreshReadings(CropDataset(examples, seed=3, skip_unreadable=True), encoder, "blocks")
     for source in (cache, fresh):
         sizes = [(len(values), len(labels)) for values, labels in source.batches(0, ORDER)]
         assert sizes == [(3, 3), (1, 1)]
         assert [labels.tolist() for _, labels in source.batches(0, ORDER)] == [[0, 0, 1], [0]]
     assert views.left_out == fresh.views.left_out == {6}
     reopened = FeatureCache(
-        tmp_path / "cache", Views(examples, seed=3, skip_unreadable=True), encoder, "blocks", "digest"
+        tmp_path / "cache", CropDataset(examples, seed=3, skip_unreadable=True), encoder, "blocks", "digest"
     )
     list(reopened.batches(0, ORDER))
     assert reopened.views.left_out == {6}, "known from the cache alone"
-    strict = FeatureCache(tmp_path / "cache", Views(examples, seed=3), encoder, "blocks", "digest")
+    strict = FeatureCache(tmp_path / "cache", CropDataset(examples, seed=3), encoder, "blocks", "digest")
     with pytest.raises(UnreadableExample, match="so it was when the cache was made"):
         list(strict.batches(0, ORDER))
 
@@ -155,7 +155,9 @@ def test_a_damaged_shard_is_named(tmp_path: Path, examples: list[Example], encod
 
 
 def test_views_do_not_depend_on_the_number_of_threads(examples: list[Example]) -> None:
-    one, many = (list(Views(examples, seed=1, workers=workers).draw(0, range(10))) for workers in (1, 7))
+    one, many = (
+        list(CropDataset(examples, seed=1, workers=workers).draw(0, range(10))) for workers in (1, 7)
+    )
     for view, same in zip(one, many, strict=True):
         assert view is not None
         assert same is not None
