@@ -1,0 +1,49 @@
+"""Pixels on their way through training: one round trip through a codec, one way to pad."""
+
+from __future__ import annotations
+
+import io
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""(height, width, 3), RGB."""
+
+
+def recoded(pixels: Pixels, container: str = "JPEG", **options: int) -> Pixels:
+    """Written by Pillow and read again; JPEG and lossy WebP with chroma halved (4:2:0), Pillow's default.
+
+    Args:
+        options: Pillow's, e.g. ``quality``.
+    """
+    with io.BytesIO() as data:
+        Image.fromarray(pixels).save(data, container, **options)
+        with Image.open(data) as image:
+            return np.asarray(image.convert("RGB"))
+
+
+def recoded_by_opencv(pixels: Pixels, quality: int) -> Pixels:
+    """Through OpenCV's JPEG encoder and decoder, which the published code uses.
+
+    Raises:
+        ValueError: OpenCV can't write these pixels as JPEG.
+    """
+    import cv2  # here: only the train extra has it
+
+    written, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not written:
+        raise ValueError("OpenCV can't write this image as JPEG")
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, "OpenCV reads what it wrote"
+    return decoded[:, :, ::-1].astype(np.uint8, copy=False)
+
+
+def padded(pixels: Pixels, side: int) -> Pixels:
+    """At least ``side`` a side: black around, the odd pixel right and below, as CenterCrop pads (torchvision)."""
+    tall, wide = (max(side - length, 0) for length in pixels.shape[:2])
+    if not tall and not wide:
+        return pixels
+    return np.pad(pixels, ((tall // 2, tall - tall // 2), (wide // 2, wide - wide // 2), (0, 0)))
