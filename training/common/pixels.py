@@ -42,7 +42,10 @@ def recoded_by_opencv(pixels: Pixels, quality: int) -> Pixels:
 
 
 def padded(pixels: Pixels, side: int) -> Pixels:
-    """At least ``side`` a side: black around, the odd pixel right and below, as CenterCrop pads (torchvision)."""
+    """At least ``side`` a side, black around; the odd pixel goes right and below, as in torchvision.
+
+    torchvision.transforms.CenterCrop pads so.
+    """
     tall, wide = (max(side - length, 0) for length in pixels.shape[:2])
     if not tall and not wide:
         return pixels
