@@ -25,6 +25,7 @@ from record import publish, stamp
 
 from sidscan import ScanConfig
 from sidscan.config import Precision
+from sidscan.models.refs import choose_models
 from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
@@ -141,7 +142,7 @@ def main() -> None:
             config = ScanConfig(
                 inputs=("unused",), device=options.device, precision=precision, encoder=encoder
             )
-            runtime = open_runtime(config, [head])
+            runtime = open_runtime(config, choose_models([head]).models)
             found[precision] = measure(
                 runtime, precision, options.device, views, options.rounds, options.seconds
             )

@@ -33,7 +33,7 @@ from torchvision import transforms
 
 from sidscan import ScanConfig
 from sidscan.models import detectors
-from sidscan.models.catalog import CLIP_MEAN, CLIP_STD
+from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 from sidscan.pipeline import open_scan
 
 BATCH = 4  # pictures
@@ -45,7 +45,7 @@ class Published(torch.nn.Module):
 
     def __init__(self, head: Path, encoder: Path, device: str) -> None:
         super().__init__()
-        (loaded,) = detectors.load([str(head)], encoder=encoder)
+        (loaded,) = detectors.load_detectors([str(head)], encoder=encoder)
         visual: Any = loaded.encoder.visual  # open_clip's own module
         self.head = loaded.head
         self.dtype = torch.float16 if device == "cuda" else torch.float32

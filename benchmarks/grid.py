@@ -56,7 +56,7 @@ def published_way(config: TrainConfig, out: Path) -> tuple[float, dict[str, Any]
     """Seconds for one head from fresh views, and its figures."""
     start = time.perf_counter()
     train(config, out, silent)
-    return time.perf_counter() - start, checkpoints.read(out)[0].facts["epochs"][-1]
+    return time.perf_counter() - start, checkpoints.read_checkpoint(out)[0].facts["epochs"][-1]
 
 
 def whole_grid(config: TrainConfig, recipes: Sequence[Recipe], out: Path) -> float:
@@ -102,7 +102,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         figures.append(figure)
     recipes = grid(base)
     seconds = whole_grid(config, recipes, folder / "grid")
-    same, _ = checkpoints.read(folder / "grid" / f"{base.label}.safetensors")
+    same, _ = checkpoints.read_checkpoint(folder / "grid" / f"{base.label}.safetensors")
     published = statistics.median(times)
     return {
         **stamp("grid", "torch"),

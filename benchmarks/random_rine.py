@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.families.rine import RineHead
+from sidscan.models.heads.rine import RineHead
 
 SHAPES = {
     "tiny": {"width": 64, "blocks": 3, "patch": 28, "embedding": 16},  # for results, not for times

@@ -25,6 +25,7 @@ from record import publish, stamp
 from sidscan import ScanConfig
 from sidscan.config import Precision
 from sidscan.exporters.onnx import export
+from sidscan.models.refs import choose_models
 from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
@@ -43,12 +44,12 @@ def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
     offered: tuple[Precision, ...] = ("fp32", "bf16") if model == "rine" else ("fp32",)
     for precision in offered:
         config = ScanConfig(inputs=("unused",), device="cpu", precision=precision, encoder=encoder)
-        opened[f"pytorch {precision}"] = open_runtime(config, models)
+        opened[f"pytorch {precision}"] = open_runtime(config, choose_models(models).models)
     exported: tuple[Literal["fp32", "fp16"], ...] = ("fp32", "fp16") if half else ("fp32",)
     for precision in exported:
         graph = export(models, scratch / f"{precision}.onnx", precision, encoder)
         config = ScanConfig(inputs=("unused",), device="cpu")
-        opened[f"onnx {precision}"] = open_runtime(config, [str(graph)])
+        opened[f"onnx {precision}"] = open_runtime(config, choose_models([str(graph)]).models)
     return opened
 
 

@@ -83,7 +83,7 @@ def seconds(function: Callable[[], Any]) -> float:
 
 def measure(paths: list[Path], model: str, rounds: int, cores: int) -> dict[str, list[float]]:
     """Seconds of every stage in every round; the model alone has the crops of the first `_IN_MEMORY`."""
-    runtime = PyTorchRuntime(detectors.load([model]), "cpu")
+    runtime = PyTorchRuntime(detectors.load_detectors([model]), "cpu")
     samples = read_samples(paths[:_IN_MEMORY], cores)
     stages: dict[str, Callable[[], Any]] = {
         "pillow decode alone": lambda: pillow_decode(paths, cores),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sidscan.models.backbones import Encoder, Feature
+from sidscan.models.backbones import Feature
+from sidscan.models.backbones.base import Encoder
 from sidscan.models.detectors import Detector
 
 
@@ -41,13 +42,13 @@ class Network(nn.Module):
         super().__init__()
         encoders = list({id(d.encoder): d.encoder for d in detectors}.values())
         read = [
-            sorted({d.head.reads for d in detectors if d.encoder is encoder}) for encoder in encoders
+            sorted({d.head.feature for d in detectors if d.encoder is encoder}) for encoder in encoders
         ]  # of every encoder
         self.encoders = nn.ModuleList(Reader(*both) for both in zip(encoders, read, strict=True))
         self.heads = nn.ModuleList(detector.head for detector in detectors)
         owners = [next(i for i, e in enumerate(encoders) if e is d.encoder) for d in detectors]
         self._places = [
-            (owner, read[owner].index(d.head.reads)) for owner, d in zip(owners, detectors, strict=True)
+            (owner, read[owner].index(d.head.feature)) for owner, d in zip(owners, detectors, strict=True)
         ]  # of every head: which encoder, which of its readings
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:

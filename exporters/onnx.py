@@ -18,10 +18,11 @@ import torch
 from sidscan._version import __version__
 from sidscan.config import SIDE
 from sidscan.errors import ModelError, OutputError, UsageError
-from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
-from sidscan.models.detectors import Detector
+from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detectors import Detector, load_detectors
 from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.models.refs import ModelKind, choose_models
 from sidscan.util.files import replacing
 from sidscan.util.terminal import Echo
 
@@ -69,15 +70,15 @@ def export(
         OutputError: the file can't be written.
     """
     _check_packages()
-    chosen, _ = detectors.choose(names)
-    if out is None and any(name not in CATALOG for name in chosen):
+    models = choose_models(names).models
+    if out is None and any(model.kind is not ModelKind.CATALOG for model in models):
         raise UsageError(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
-    path = out or graph_path(chosen, precision)
+    path = out or graph_path([model.name for model in models], precision)
     _check_out(path, fresh or out is None)
-    loaded = detectors.load(chosen, encoder=encoder)
-    say(f"exporting {', '.join(chosen)} in {precision}; this may take some minutes")
+    loaded = load_detectors(models, encoder=encoder)
+    say(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
     network = Network(loaded).eval()
     _check_size(network, precision)
     model = trace(network, [detector.info.name for detector in loaded])
@@ -162,7 +163,7 @@ def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
     Raises:
         UsageError: detectors of both kinds would go into one file, which states one precision.
     """
-    kinds = {detector.half for detector in loaded}
+    kinds = {detector.fp16_safe for detector in loaded}
     if len(kinds) > 1:
         raise UsageError(
             "the bundled encoder computes in fp32 whatever its file stores, CLIP's in fp16",
@@ -173,7 +174,7 @@ def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
 
 def _computes(precision: str, loaded: Sequence[Detector]) -> str:
     """The precision as reports state it."""
-    stored_only = precision == "fp16" and not any(detector.half for detector in loaded)
+    stored_only = precision == "fp16" and not any(detector.fp16_safe for detector in loaded)
     return "fp32 (weights stored in fp16)" if stored_only else precision
 
 
@@ -187,7 +188,7 @@ def _forget_sources(model: Any) -> None:
     del model.graph.value_info[:]
 
 
-def _exported(detector: Detector) -> detectors.DetectorInfo:
+def _exported(detector: Detector) -> DetectorInfo:
     vouched = {name: f"{how}, exported" for name, how in detector.info.provenance.items()}
     return replace(detector.info, provenance=vouched)
 

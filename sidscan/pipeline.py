@@ -18,7 +18,7 @@ from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
 from sidscan.journal import Journal, Registered
-from sidscan.models import detectors
+from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import Counts, DecodedImage, Failure, Item, ScanResult, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
@@ -39,7 +39,7 @@ class Scan:
     Each finding is durable in ``journal`` before it is yielded. Stopping early loses nothing.
 
     Attributes:
-        choice: how the models were chosen, in words.
+        choice: the models, and why these.
         calibrations: what each model's scores are measured against, by its name; empty unless asked for.
         earlier: what became of an earlier run in the same journal; findings kept are not yielded again.
         made: findings of this session so far.
@@ -48,7 +48,7 @@ class Scan:
     config: ScanConfig
     journal: Journal
     runtime: Runtime
-    choice: str
+    choice: ModelChoice
     calibrations: Calibrations
     earlier: Registered
     made: int = 0
@@ -115,9 +115,9 @@ def open_scan(config: ScanConfig) -> Scan:
     """
     if config.save_dir is not None:
         saved.prepare(config.save_dir)
-    names, choice = detectors.choose(config.models)
-    config = replace(config, models=names if config.models else ())
-    runtime = open_runtime(config, names)
+    choice = choose_models(config.models)
+    config = replace(config, models=choice.names if config.models else ())
+    runtime = open_runtime(config, choice.models)
     calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
@@ -136,13 +136,13 @@ def open_scan(config: ScanConfig) -> Scan:
     return Scan(config, journal, runtime, choice, calibrations, enumerated)
 
 
-def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, object]:
+def _run_facts(config: ScanConfig, runtime: Runtime, choice: ModelChoice) -> dict[str, object]:
     return {
         "sidscan_version": __version__,
         "started": _now(),
         "finished": None,
         "models": [asdict(detector) for detector in runtime.detectors],
-        "model_choice": choice,
+        "model_choice": str(choice),
         "model_provenance": _provenance(runtime),
         **asdict(runtime.info),
         "decoder": decode.decoder_name(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.scoring.calibration import Calibration
 
 MODEL = DetectorInfo("mini", "a" * 16, 0.5, {"mini": "a" * 64}, {"mini": "bundled"})

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from tiny_networks import random_clip, random_head
 
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.families.rine import Head, LinearProbe
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.linear_probe import LinearProbe
 
 CLIP = {"width": 64, "blocks": 2, "patch": 56, "side": 224, "embedding": 8}
 

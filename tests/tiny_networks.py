@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sidscan.models.families.rine import RineHead
+from sidscan.models.heads.rine import RineHead
 
 
 def random_clip(

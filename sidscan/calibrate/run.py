@@ -14,7 +14,7 @@ from sidscan.calibrate.intervals import count_quantile, rate_quantile
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, OutputError, UsageError
 from sidscan.images.decode import decoder_name
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.pipeline import Scan, open_scan
 from sidscan.records import Status
 from sidscan.runtimes import RuntimeInfo

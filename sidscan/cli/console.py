@@ -42,7 +42,7 @@ def reporter(quiet: bool) -> Echo:
 
 def announce(run: Scan, quietly: Echo) -> None:
     """What is about to happen; that another model stands in is said even to those who asked for quiet."""
-    tell = echo if run.choice.startswith("fallback") else quietly
+    tell = echo if run.choice.is_fallback else quietly
     tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     info = run.runtime.info
     quietly(f"runtime: {info.runtime}, {info.device}, {info.precision}")

@@ -164,7 +164,7 @@ def _open(out: Path, choices: dict[str, Any], threshold: float, say: Echo) -> Ev
     run = evaluation.open_evaluation(
         found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
     )
-    (console.echo if run.choice.startswith("fallback") else say)(
+    (console.echo if run.choice.is_fallback else say)(
         f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
     )
     for detector in run.runtime.detectors:

@@ -225,7 +225,7 @@ def _facts(entry: CatalogEntry, installed: Installed | None) -> dict[str, Any]:
         "provenance": entry.provenance,
         "url": entry.url,
         "pin": asdict(entry.pin),
-        "view": asdict(entry.view) if entry.view else None,
+        "preprocess": asdict(entry.preprocess) if entry.preprocess else None,
         "shape": asdict(entry.shape) if entry.shape else None,
         "xi": entry.xi,
         "epochs": entry.epochs,

@@ -1,8 +1,8 @@
 """Where a detector was measured not to know: its evidence is then called inconclusive, whatever the score.
 
 The score stays in the report, since it is what the model gave; a word for it would promise what nobody
-measured. Which pictures these are is part of a detector's weights and card. A detector without such a rule
-has a word for every score but those of pictures without any detail, in which there is nothing to measure.
+measured. Which images these are is part of a detector's weights and card. A detector without such a rule
+has a word for every score but those of images without any detail, in which there is nothing to measure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INCONCLUSIVE = "inconclusive"  # the word for evidence
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """What a picture must be for a detector's evidence to have a word.
+    """What a image must be for a detector's evidence to have a word.
 
     Attributes:
         side: pixels, the least width and height.
@@ -51,7 +51,7 @@ class Abstention:
     def reasons(
         self, facts: ImageInfo, crops: NDArray[np.uint8], logits: NDArray[np.float64]
     ) -> tuple[str, ...]:
-        """Why the evidence of a picture is inconclusive; empty where it is not.
+        """Why the evidence of a image is inconclusive; empty where it is not.
 
         Args:
             crops: (k, 224, 224, 3), its windows.
@@ -61,7 +61,7 @@ class Abstention:
         return self.because(min(size), detail(crops, *size), facts.jpeg_quality, float(logits.std()))
 
     def because(self, side: int, detail: float, quality: int | None, spread: float) -> tuple[str, ...]:
-        """The same from what is known of a picture, each as the attribute of that name has it."""
+        """The same from what is known of a image, each as the attribute of that name has it."""
         checks = {
             "small": side < self.side,
             "flat": detail < self.detail,
@@ -71,17 +71,17 @@ class Abstention:
         return tuple(reason for reason, holds in checks.items() if holds)
 
 
-EVERY_PICTURE = Abstention()
+EVERY_IMAGE = Abstention()
 
 
 def detail(crops: NDArray[np.uint8], width: int, height: int) -> float:
     """Share of pixels that differ from the one to their right or the one below, in any channel: 0 to 1.
 
-    Every eighth row is looked at. The padding around a small picture is no part of it.
+    Every eighth row is looked at. The padding around a small image is no part of it.
 
     Args:
         crops: (k, 224, 224, 3).
-        width, height: of the picture, pixels.
+        width, height: of the image, pixels.
     """
     rows, columns = (
         _inside(length, side) for length, side in zip((height, width), crops.shape[1:3], strict=True)
@@ -97,6 +97,6 @@ def detail(crops: NDArray[np.uint8], width: int, height: int) -> float:
 
 
 def _inside(length: int, side: int) -> slice:
-    """Where a picture of that length lies in a crop, less a pixel that rounding puts on either side."""
+    """Where a image of that length lies in a crop, less a pixel that rounding puts on either side."""
     start = (side - length) // 2
     return slice(start + 1, start + length - 1) if length < side else slice(None)

@@ -1,20 +1,22 @@
 """Every model sidscan knows: where it comes from, what pins its bytes, what it sees, how well it does.
 
-One table, `CATALOG`. Importing this module loads neither torch nor httpx.
+One table, `CATALOG`: what the modules of `sidscan.models.families` registered, and other packages through the
+entry-point group ``sidscan.detectors``. Neither importing this module nor reading the table loads torch or
+httpx.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from sidscan.errors import ModelError, UnknownModel
-from sidscan.models.abstention import EVERY_PICTURE, Abstention
+from sidscan.models.abstention import EVERY_IMAGE, Abstention
 
 Algorithm = Literal["sha256", "git-blob"]
 
@@ -49,41 +51,41 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """Shape of a RINE head (paper, section 3): ``layers`` Linear layers each in Q1 and Q2."""
+    """Shape of a RINE head (paper, section 3)."""
 
-    blocks: int  # n
-    width: int  # d
-    projected: int  # d'
-    layers: int  # q
+    num_blocks: int  # n
+    embed_dim: int  # d
+    proj_dim: int  # d'
+    num_proj_layers: int  # q, Linear layers in each of Q1 and Q2
 
     def __str__(self) -> str:
-        return f"n={self.blocks} d={self.width} d'={self.projected} q={self.layers}"
+        return f"n={self.num_blocks} d={self.embed_dim} d'={self.proj_dim} q={self.num_proj_layers}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeShape:
-    """Shape of a linear probe on an encoder's picture embedding."""
+    """Shape of a linear probe on an encoder's image embedding."""
 
-    width: int
+    embed_dim: int
 
     def __str__(self) -> str:
-        return f"linear probe on an embedding of {self.width}"
+        return f"linear probe on an embedding of {self.embed_dim}"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderShape:
-    """Shape of a CLIP vision transformer; ``tokens`` counts the patches and the class token."""
+    """Shape of a CLIP vision transformer; ``num_tokens`` counts the patches and the class token."""
 
-    layers: int
-    width: int
-    patch: int  # pixels
-    tokens: int
-    embedding: int  # width after the projection
+    num_blocks: int
+    embed_dim: int
+    patch_size: int  # pixels
+    num_tokens: int
+    output_dim: int  # width after the projection
 
     def __str__(self) -> str:
         return (
-            f"{self.layers} blocks, width {self.width}, patch {self.patch}, {self.tokens} tokens, "
-            f"embedding {self.embedding}"
+            f"{self.num_blocks} blocks, width {self.embed_dim}, patch {self.patch_size}, "
+            f"{self.num_tokens} tokens, embedding {self.output_dim}"
         )
 
 
@@ -92,7 +94,7 @@ Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What a model sees of a picture: square crops of the original pixels, never resized, normalised."""
+    """What a model sees of an image: square crops of the original pixels, never resized, normalised."""
 
     crop: int  # pixels
     mean: tuple[float, float, float]  # of pixels scaled to 0..1, R G B
@@ -194,6 +196,7 @@ class CatalogEntry:
     """One model.
 
     Attributes:
+        family: name of the family that reads its weights (`sidscan.models.families`).
         encoder: name of the encoder entry a detector needs; None for encoders and self-contained detectors.
         origin: where the bytes come from and what is stated of them.
         provenance: repository, commit, paper.
@@ -204,13 +207,14 @@ class CatalogEntry:
 
     name: str
     kind: Literal["detector", "encoder"]
+    family: str
     summary: str
     licence: str
     provenance: str
     origin: Published | Bundled
     size: int
     encoder: str | None = None
-    view: Preprocess | None = None
+    preprocess: Preprocess | None = None
     shape: Shape | None = None
     xi: float | None = None
     epochs: int | None = None
@@ -237,8 +241,8 @@ class CatalogEntry:
 
     @property
     def abstention(self) -> Abstention:
-        """Which pictures a detector's evidence has no word for; of published weights nobody measured that."""
-        return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_PICTURE
+        """Which images a detector's evidence has no word for; of published weights nobody measured that."""
+        return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_IMAGE
 
     @property
     def max_bytes(self) -> int:
@@ -246,183 +250,34 @@ class CatalogEntry:
         return self.size + self.size // 4 + 2**16
 
 
-MINI = "mini"
+class _Catalog(Mapping[str, CatalogEntry]):
+    """Entries of all families by name, detectors before encoders; made when first looked at."""
 
-# OpenAI CLIP's own normalisation (paper, section 4.1)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_CLIP_VIEW = Preprocess(
-    crop=224,
-    mean=CLIP_MEAN,
-    std=CLIP_STD,
-    about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
-)
+    @cached_property
+    def _entries(self) -> dict[str, CatalogEntry]:
+        from sidscan.models.families import all_families  # here: families are made of this module's types
 
-_MINI_VIEW = Preprocess(
-    crop=224,
-    mean=(0.0, 0.0, 0.0),
-    std=(1 / 255, 1 / 255, 1 / 255),
-    about="ten crops of 224x224 original pixels; no resizing; grey levels 0..255 as they are",
-)
+        entries = [entry for family in all_families().values() for entry in family.entries]
+        return {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.kind)}
 
-_RINE = "https://raw.githubusercontent.com/mever-team/rine/9b7fd5857cc205d0412be6aeee0d7611b95bd620/ckpt/"
-_RINE_PROVENANCE = "github.com/mever-team/rine @ 9b7fd58; Koutlis & Papadopoulos, ECCV 2024, arXiv 2402.19091"
-_CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
-_CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
-_CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
-_UFD = (
-    "https://raw.githubusercontent.com/WisconsinAIVision/UniversalFakeDetect/"
-    "76a0e3e60a8a06458707a625d269ba815a2e5919/pretrained_weights/"
-)
-_TWENTY = (
-    "paper's mean over its 20 test sets, centre crop, accuracy at 0.5; the configuration was chosen by its "
-    "results on these very sets"
-)
-_SYNTHBUSTER = (
-    "mean over the 9 Synthbuster sets against RAISE, ten crops, accuracy at 0.5, from the authors' file "
-    "of this configuration (xi 0.4, q 4, d' 1024, 5 epochs), the best of their 24 on these very sets"
-)
+    def __getitem__(self, name: str) -> CatalogEntry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
-def _rine(
-    suffix: str, summary: str, blob: str, q: int, projected: int, xi: float, metrics: Metrics, epochs: int = 1
-) -> CatalogEntry:
-    """A head from the authors' repository; all of them sit on CLIP ViT-L/14."""
-    shape = HeadShape(blocks=24, width=1024, projected=projected, layers=q)
-    return CatalogEntry(
-        name=f"rine-{suffix}",
-        kind="detector",
-        summary=summary,
-        licence="Apache-2.0",
-        provenance=_RINE_PROVENANCE,
-        origin=Published(
-            url=f"{_RINE}model_{suffix}_trainable.pth",
-            pin=Pin("git-blob", blob),
-            threshold=0.5,  # the paper's; the scores are not calibrated
-            metrics=metrics,
-        ),
-        size=4 * head_parameters(shape),
-        encoder="clip-vit-l14",
-        view=_CLIP_VIEW,
-        shape=shape,
-        xi=xi,
-        epochs=epochs,
-    )
+CATALOG: Mapping[str, CatalogEntry] = _Catalog()
 
 
-def head_parameters(shape: HeadShape) -> int:
-    """How many numbers a RINE head of this shape holds."""
-    d, p, q = shape.width, shape.projected, shape.layers
-    alpha, square = shape.blocks * p, p * p + p
-    return alpha + (d * p + p) + (q - 1) * square + q * square + 2 * square + (p + 1)
-
-
-_ENTRIES = (
-    CatalogEntry(
-        name=MINI,
-        kind="detector",
-        summary="bundled; small, works at once on any CPU; read its card, mini.md",
-        licence="Apache-2.0",
-        provenance="trained by this project (training/); see sidscan/weights/mini.json",
-        origin=Bundled(file="mini.safetensors", card="mini.json"),
-        size=9_000_000,
-        view=_MINI_VIEW,
-    ),
-    _rine(
-        "1class",
-        "RINE trained on ProGAN horse",
-        "802e8dce29925de10a8f4bfd96c4b627d0c0cdfe",
-        q=4,
-        projected=1024,
-        xi=0.1,
-        metrics=Metrics(0.903, 0.986, _TWENTY),
-    ),
-    _rine(
-        "2class",
-        "RINE trained on ProGAN chair, horse",
-        "b8418b5884fd1fc1dba79bea91f41ab2341673d8",
-        q=4,
-        projected=128,
-        xi=0.2,
-        metrics=Metrics(0.877, 0.987, _TWENTY),
-    ),
-    _rine(
-        "4class",
-        "RINE trained on ProGAN car, cat, chair, horse",
-        "bf5cd4053b5eaf64a0bd52cdb6bd0dbd9a8bc457",
-        q=2,
-        projected=1024,
-        xi=0.2,
-        metrics=Metrics(0.915, 0.988, _TWENTY),
-    ),
-    _rine(
-        "ldm",
-        "RINE trained on latent diffusion pictures",
-        "6b225b2aeae4f52e99a7fb675d8bcb736aea4a2e",
-        q=4,
-        projected=1024,
-        xi=0.4,
-        metrics=Metrics(0.8745, 0.9046, _SYNTHBUSTER),
-        epochs=5,
-    ),
-    CatalogEntry(
-        name="ufd",
-        kind="detector",
-        summary="UniversalFakeDetect's linear probe, the baseline of RINE's paper",
-        licence="MIT",
-        provenance="github.com/WisconsinAIVision/UniversalFakeDetect @ 76a0e3e; Ojha et al., CVPR 2023, "
-        "arXiv 2302.10174",
-        origin=Published(
-            url=f"{_UFD}fc_weights.pth",
-            pin=Pin("git-blob", "2a8efc8e238bf5a491e4fd5999655ed5eb3bbb72"),
-            threshold=0.5,
-            metrics=Metrics(
-                0.809, 0.943, "RINE paper's mean over its 20 test sets, centre crop, accuracy at 0.5"
-            ),
-        ),
-        size=4_083,
-        encoder="clip-vit-l14",
-        view=_CLIP_VIEW,
-        shape=ProbeShape(width=768),
-    ),
-    CatalogEntry(
-        name="clip-vit-l14",
-        kind="encoder",
-        summary="OpenAI's CLIP ViT-L/14, which every published head reads",
-        licence="MIT",
-        provenance=_CLIP_PROVENANCE,
-        origin=Published(
-            url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-L-14.pt",
-            pin=Pin("sha256", _CLIP_SHA256),
-        ),
-        size=930_000_000,
-        view=_CLIP_VIEW,
-        shape=EncoderShape(layers=24, width=1024, patch=14, tokens=257, embedding=768),
-    ),
-    CatalogEntry(
-        name="clip-vit-b32",
-        kind="encoder",
-        summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
-        licence="MIT",
-        provenance=_CLIP_PROVENANCE,
-        origin=Published(
-            url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B32_SHA256}/ViT-B-32.pt",
-            pin=Pin("sha256", _CLIP_B32_SHA256),
-        ),
-        size=354_000_000,
-        view=_CLIP_VIEW,
-        shape=EncoderShape(layers=12, width=768, patch=32, tokens=50, embedding=512),
-    ),
-)
-
-CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
-
-
-def find(name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> CatalogEntry:
+def find_entry(name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> CatalogEntry:
     """The entry called ``name``.
 
     Raises:
-        UnknownModel: there is none; the remedy lists the names.
+        UnknownModel: no entry is called so; the remedy lists the names.
     """
     try:
         return catalog[name]

@@ -1,8 +1,8 @@
 """Checkpoints: detectors in files of the user's own: `sidscan train` writes, ``--model FILE`` reads them.
 
-A checkpoint is a safetensors file. Its tensors are a head's, under the names that `heads` gives them, and its
-metadata says which head and which encoder; or they are ``encoder.*`` and ``head.*`` of a detector like the
-bundled one.
+A checkpoint is a safetensors file. Its tensors are a head's, under the names that its family gives them, and
+its metadata says which head and which encoder; or they are ``encoder.*`` and ``head.*`` of a detector like
+the bundled one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from sidscan.errors import ModelError
-from sidscan.models.abstention import EVERY_PICTURE, Abstention
-from sidscan.models.families.rine import HEADS, Head
+from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.families import HeadFamily, all_families
+from sidscan.util.files import open_file
 
-FORMAT = "sidscan checkpoint 1"
-KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
+_FORMAT = "sidscan checkpoint 2"
+_READ_FORMATS = (
+    "sidscan checkpoint 1",
+    _FORMAT,
+)  # 1: recipes under their former keys (training/rine/recipe.py)
+_KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
 _WRITTEN_BY = "`sidscan train` writes files that --model takes; `sidscan models import` takes published ones."
 
 
@@ -33,12 +38,13 @@ class Checkpoint:
     """A checkpoint's content.
 
     Attributes:
-        head: key of `heads.HEADS`; None where the file holds an encoder like the bundled one beside its head.
+        head: name of a family of heads (`sidscan.models.families`); None where the file holds an encoder like
+            the bundled one beside its head.
         encoder: what the head was trained on: a catalog name, or the name of a weights file; empty for None.
         encoder_sha256: of the encoder's file, hex; empty for None.
         threshold: score at which evidence stops being weak.
         facts: everything else that training recorded: configuration, data, metrics.
-        abstention: which pictures evidence has no word for.
+        abstention: which images evidence has no word for.
     """
 
     tensors: dict[str, Tensor]
@@ -47,28 +53,12 @@ class Checkpoint:
     encoder_sha256: str
     threshold: float
     facts: Mapping[str, Any]
-    abstention: Abstention = EVERY_PICTURE
-
-    def build_head(self) -> Head:
-        """The head with its weights, ready to score.
-
-        Raises:
-            ModelError: names, shapes or values are not those of the stated kind of head.
-        """
-        assert self.head is not None
-        try:
-            head = HEADS[self.head].shaped_like(self.tensors)
-            head.load_state_dict(self.tensors, strict=True)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"the checkpoint's tensors are not those of a {self.head} head: {error}"
-            ) from error
-        return head.eval().requires_grad_(False)
+    abstention: Abstention = EVERY_IMAGE
 
     def to_bytes(self) -> bytes:
         """The file; the same bytes for the same content."""
         stated = {
-            "format": FORMAT,
+            "format": _FORMAT,
             "head": self.head,
             "encoder": self.encoder,
             "encoder_sha256": self.encoder_sha256,
@@ -76,17 +66,18 @@ class Checkpoint:
             "facts": self.facts,
         }
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
-        return save_bytes(tensors, {KEY: json.dumps(stated)})
+        return save_bytes(tensors, {_KEY: json.dumps(stated)})
 
 
-def read(path: Path) -> tuple[Checkpoint, str]:
+def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     """The checkpoint in a file, and the file's sha256 (hex): both of the same bytes.
 
     Raises:
         ModelError: the file can't be read or is no checkpoint.
     """
     try:
-        data = path.read_bytes()
+        with open_file(path) as file:  # a pipe would hold the program up
+            data = file.read()
         tensors = load_bytes(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except OSError as error:
@@ -99,7 +90,7 @@ def read(path: Path) -> tuple[Checkpoint, str]:
 def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
     own_encoder = any(name.startswith("encoder.") for name in tensors)
     try:
-        stated: Mapping[str, Any] = metadata if own_encoder else json.loads(metadata[KEY])
+        stated: Mapping[str, Any] = metadata if own_encoder else json.loads(metadata[_KEY])
         threshold = float(stated["threshold"])
         if not 0 < threshold < 1:
             raise ValueError("threshold")
@@ -107,10 +98,10 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
             rule = (
                 Abstention.from_dict(json.loads(metadata["abstention"]))
                 if "abstention" in metadata
-                else EVERY_PICTURE
+                else EVERY_IMAGE
             )
             return Checkpoint(tensors, None, "", "", threshold, metadata, rule)
-        if stated["format"] != FORMAT or stated["head"] not in HEADS:
+        if stated["format"] not in _READ_FORMATS or not _is_head(stated["head"]):
             raise ValueError("format")
         encoder, sha256, facts = str(stated["encoder"]), str(stated["encoder_sha256"]), dict(stated["facts"])
         return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts)
@@ -118,3 +109,8 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         raise ModelError(
             f"{path} is no checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY
         ) from error
+
+
+def _is_head(name: object) -> bool:
+    """Whether a family of heads is called so."""
+    return isinstance(name, str) and isinstance(all_families().get(name), HeadFamily)

@@ -1,46 +1,29 @@
-"""Names of the catalog, and files -> networks that are ready to score."""
+"""Models as they were named -> networks that are ready to score, their weights verified."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from sidscan.config import SIDE
 from sidscan.errors import DigestMismatch, ModelError
-from sidscan.models.abstention import EVERY_PICTURE, Abstention
-from sidscan.models.catalog import CATALOG, MINI, CatalogEntry, ProbeShape
+from sidscan.models.catalog import CATALOG, CatalogEntry
+from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.families import detector_family, find_family
+from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
 from sidscan.models.store import Installed, Store, hash_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sidscan.models.backbones.base import Encoder
     from sidscan.models.backbones.clip import ClipEncoder
-    from sidscan.models.backbones.mini import MiniEncoder
-    from sidscan.models.families.rine import Head, RineHead
+    from sidscan.models.heads.base import Head
 
-from sidscan.config import SIDE
-
-PREFERRED = "rine-4class"  # the best of the published heads on the paper's 20 sets
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorInfo:
-    """A detector as a report names it.
-
-    Attributes:
-        digest: first 16 hex digits of the sha256 of each weights file, head before encoder, joined by ``+``.
-        files: full sha256 per weights file, by catalog name.
-        provenance: how each file was verified, by catalog name.
-        abstention: which pictures its evidence has no word for.
-    """
-
-    name: str
-    digest: str
-    threshold: float  # score at which evidence stops being weak
-    files: dict[str, str]
-    provenance: dict[str, str]
-    abstention: Abstention = EVERY_PICTURE
+_BY_THE_USER = "file given by the user"
 
 
 @dataclass(frozen=True)
@@ -48,49 +31,38 @@ class Detector:
     """An encoder, the head that reads it, and how a report names the two.
 
     Attributes:
-        half: whether the encoder keeps its meaning in half precision. CLIP does, and was published in fp16;
-            the bundled encoder measures fine differences of pixels and does not.
+        fp16_safe: whether the encoder keeps its meaning in half precision. CLIP does, and was published in
+            fp16; the bundled encoder measures fine differences of pixels and does not.
     """
 
     info: DetectorInfo
-    encoder: ClipEncoder | MiniEncoder
+    encoder: Encoder
     head: Head
-    half: bool
+    fp16_safe: bool
 
 
-def choose(requested: Sequence[str], store: Store | None = None) -> tuple[tuple[str, ...], str]:
-    """The detectors to use, and in words why these: asked for, or the best that is installed.
+class OpenedEncoder(NamedTuple):
+    """An encoder with its weights, and what is known of the file.
 
-    A folder stands for the checkpoints in it.
+    Attributes:
+        name: of the catalog, or the file's.
+        sha256: of the weights file, hex.
+        provenance: in words, who vouches for it.
     """
-    store = store or Store()
-    if requested:
-        named = [name for asked in requested for name in _in_folder(asked, store)]
-        return tuple(dict.fromkeys(named)), "asked for"
-    needed = [entry.name for entry in store.needed([PREFERRED])]
-    missing = [name for name in needed if not store.installed(name)]
-    if not missing:
-        return (PREFERRED,), "default"
-    if PREFERRED in missing:
-        return (MINI,), f"fallback: {PREFERRED} is not installed"
-    return (MINI,), f"fallback: {missing[0]}, which {PREFERRED} reads, is not installed"
+
+    encoder: ClipEncoder
+    name: str
+    sha256: str
+    provenance: str
 
 
-def _in_folder(asked: str, store: Store) -> list[str]:
-    """The checkpoints in a folder, sorted; anything else as it is."""
-    if asked in store.catalog or not Path(asked).is_dir():
-        return [asked]
-    found = [str(path) for path in sorted(Path(asked).glob("*.safetensors"))]
-    if not found:
-        raise ModelError(f"the folder {asked} holds no checkpoint", "`sidscan train` and `study` write them.")
-    return found
-
-
-def load(names: Sequence[str], store: Store | None = None, encoder: Path | None = None) -> list[Detector]:
+def load_detectors(
+    models: Sequence[ModelRef | str], store: Store | None = None, encoder: Path | None = None
+) -> list[Detector]:
     """Detectors with their weights, verified byte for byte; an encoder that several need is loaded once.
 
     Args:
-        names: of the catalog, or paths of checkpoint files.
+        models: names of the catalog, or checkpoint files.
         encoder: weights file of the encoder that checkpoints were trained on, where it is not the catalog's.
 
     Raises:
@@ -100,35 +72,34 @@ def load(names: Sequence[str], store: Store | None = None, encoder: Path | None 
         ModelError: a file is damaged, or two files have one name.
     """
     encoders = Encoders(store or Store(), encoder)
-    loaded = [_detector(name, encoders) for name in names]
-    labels = [detector.info.name for detector in loaded]
-    for name in labels:
-        if labels.count(name) > 1:
+    detectors = [_load(_as_ref(model, encoders.store), encoders) for model in models]
+    names = [detector.info.name for detector in detectors]
+    for name in names:
+        if names.count(name) > 1:
             raise ModelError(f"two models are called {name}", "Rename a file: reports tell models by name.")
-    return loaded
+    return detectors
 
 
-def installed(names: Sequence[str], store: Store | None = None) -> list[DetectorInfo]:
+def installed_detectors(models: Sequence[ModelRef | str], store: Store | None = None) -> list[DetectorInfo]:
     """What reports say of installed detectors; their bytes are hashed, not loaded.
 
     Raises:
-        UnknownModel, ModelNotInstalled, DigestMismatch: as `load`.
+        UnknownModel, ModelNotInstalled, DigestMismatch: as `load_detectors`.
     """
     store = store or Store()
-    found = []
-    for name in names:
-        head = store.require(name)
-        found.append(
-            _info(head.entry, head, *([store.require(head.entry.encoder)] if head.entry.encoder else []))
-        )
-    return found
+    infos = []
+    for model in models:
+        head = store.require(str(model))
+        encoder = head.entry.encoder
+        infos.append(_info(head.entry, head, *([store.require(encoder)] if encoder else [])))
+    return infos
 
 
 class Encoders:
     """Encoders, each loaded once however many heads read it.
 
     Args:
-        file: an encoder's weights that are in no store.
+        file: weights of an encoder that is in no store.
     """
 
     def __init__(self, store: Store, file: Path | None = None) -> None:
@@ -136,39 +107,23 @@ class Encoders:
         self.file = file
         self._loaded: dict[str, ClipEncoder] = {}
 
-    def installed(self, name: str) -> tuple[ClipEncoder, Installed]:
-        """The catalog's encoder ``name``.
+    def open(self, name: str) -> OpenedEncoder:
+        """The encoder in ``file`` where one was given, else the catalog's of that name.
 
         Raises:
-            ModelNotInstalled, DigestMismatch, ModelError: as `Store.require` and `layouts.load`.
+            ModelNotInstalled, DigestMismatch, ModelError: as `Store.require` and `state_dicts.load_tensors`.
         """
-        from sidscan.models import state_dicts
-
+        if self.file is not None:
+            sha256 = hash_file(self.file, "sha256")["sha256"]
+            return OpenedEncoder(self._from_file(sha256), self.file.name, sha256, _BY_THE_USER)
         installed = self.store.require(name)
-        if installed.sha256 not in self._loaded:
-            self._loaded[installed.sha256] = _clip(state_dicts.load(installed.entry, installed.path))
-        return self._loaded[installed.sha256], installed
+        return OpenedEncoder(self.of(installed), name, installed.sha256, installed.verified_by)
 
-    def given(self) -> tuple[ClipEncoder, str]:
-        """The encoder in ``file``, and the file's sha256.
+    def trained_on(self, name: str, sha256: str) -> OpenedEncoder:
+        """The encoder that a checkpoint was trained on: with these very bytes.
 
         Raises:
-            ModelError: there is none, or it is not the image encoder of a CLIP for 224 px.
-        """
-        from sidscan.models import state_dicts
-
-        if self.file is None:
-            raise ModelError("no encoder was given", "Name its weights with --encoder FILE.")
-        sha256 = hash_file(self.file, "sha256")["sha256"]
-        if sha256 not in self._loaded:
-            self._loaded[sha256] = _clip(state_dicts.clip_visual(state_dicts.read_tensors(self.file)))
-        return self._loaded[sha256], sha256
-
-    def trained_on(self, name: str, sha256: str) -> tuple[ClipEncoder, str]:
-        """The encoder with these very bytes, and in words who vouches for it.
-
-        Raises:
-            ModelError: neither the store nor ``file`` holds it.
+            DigestMismatch: neither the store nor ``file`` holds it.
         """
         if self.file is not None:
             given = hash_file(self.file, "sha256")["sha256"]
@@ -178,11 +133,11 @@ class Encoders:
                     f"sha256 {given}, expected {sha256}",
                     "Name the weights that it was trained on, whole and unchanged.",
                 )
-            return self.given()[0], "file given by the user"
+            return OpenedEncoder(self._from_file(sha256), name, sha256, _BY_THE_USER)
         if name in self.store.catalog and self.store.installed(name):
-            encoder, installed = self.installed(name)
-            if installed.sha256 == sha256:
-                return encoder, installed.verified_by
+            opened = self.open(name)
+            if opened.sha256 == sha256:
+                return opened
         raise DigestMismatch(
             f"this checkpoint was trained on the encoder {name} with sha256 {sha256}, which is not here",
             "Name its weights with --encoder FILE."
@@ -190,80 +145,76 @@ class Encoders:
             else f"Install it (`sidscan models pull {name}`), or name its weights with --encoder FILE.",
         )
 
+    def of(self, installed: Installed) -> ClipEncoder:
+        """The encoder in an installed file."""
+        from sidscan.models.state_dicts import load_tensors
 
-def _detector(name: str, encoders: Encoders) -> Detector:
-    if name not in encoders.store.catalog and (Path(name).suffix or Path(name).exists()):
-        return _from_file(Path(name), encoders)
-    return _from_store(encoders.store.require(name), encoders)
+        if installed.sha256 not in self._loaded:
+            self._loaded[installed.sha256] = _clip(load_tensors(installed.entry, installed.path))
+        return self._loaded[installed.sha256]
+
+    def _from_file(self, sha256: str) -> ClipEncoder:
+        from sidscan.models.state_dicts import read_tensors
+
+        assert self.file is not None
+        if sha256 not in self._loaded:
+            self._loaded[sha256] = _clip(find_family("clip").normalise(read_tensors(self.file)))
+        return self._loaded[sha256]
+
+
+def _as_ref(model: ModelRef | str, store: Store) -> ModelRef:
+    return model if isinstance(model, ModelRef) else ModelRef.parse(model, store.catalog)
+
+
+def _load(model: ModelRef, encoders: Encoders) -> Detector:
+    if model.kind is ModelKind.CHECKPOINT:
+        return _from_checkpoint(model.path, encoders)
+    return _from_store(encoders.store.require(model.name), encoders)
 
 
 def _from_store(installed: Installed, encoders: Encoders) -> Detector:
-    from sidscan.models import state_dicts
+    from sidscan.models.state_dicts import load_tensors
 
     entry = installed.entry
     if entry.kind != "detector":
-        detectors = ", ".join(name for name, known in CATALOG.items() if known.kind == "detector")
-        raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {detectors}.")
-    tensors = state_dicts.load(entry, installed.path)
+        names = ", ".join(name for name, known in CATALOG.items() if known.kind == "detector")
+        raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {names}.")
+    family = detector_family(entry.family)
+    tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
-        return Detector(_info(entry, installed), *mini(tensors), half=False)
-    encoder, source = encoders.installed(entry.encoder)
-    kind = "linear" if isinstance(entry.shape, ProbeShape) else "rine"
-    return Detector(_info(entry, installed, source), encoder, _head(kind, tensors), half=True)
+        return Detector(_info(entry, installed), *family.networks(tensors, None), family.fp16_safe)
+    source = encoders.store.require(entry.encoder)
+    networks = family.networks(tensors, encoders.of(source))
+    return Detector(_info(entry, installed, source), *networks, family.fp16_safe)
 
 
-def _from_file(path: Path, encoders: Encoders) -> Detector:
+def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
     """A detector that a checkpoint describes; reports call it by the file's name."""
-    from sidscan.models import checkpoints
+    from sidscan.models.checkpoints import read_checkpoint
 
-    checkpoint, sha256 = checkpoints.read(path)
-    if checkpoint.head is None:
-        info = DetectorInfo(
-            path.name,
-            sha256[:16],
-            checkpoint.threshold,
-            {path.name: sha256},
-            _given(path.name),
-            checkpoint.abstention,
-        )
-        return Detector(info, *_own_encoder(path, checkpoint.tensors), half=False)
-    encoder, vouched = encoders.trained_on(checkpoint.encoder, checkpoint.encoder_sha256)
-    head = checkpoint.build_head()
-    _check_fit(path, encoder, head)
-    info = DetectorInfo(
-        name=path.name,
-        digest=f"{sha256[:16]}+{checkpoint.encoder_sha256[:16]}",
-        threshold=checkpoint.threshold,
-        files={path.name: sha256, checkpoint.encoder: checkpoint.encoder_sha256},
-        provenance=_given(path.name) | {checkpoint.encoder: vouched},
-    )
-    return Detector(info, encoder, head, half=True)
+    checkpoint, sha256 = read_checkpoint(path)
+    family = detector_family(checkpoint.head or BUNDLED_MODEL)
+    digest, files, provenance = sha256[:16], {path.name: sha256}, {path.name: _BY_THE_USER}
+    encoder = None
+    if checkpoint.head is not None:
+        opened = encoders.trained_on(checkpoint.encoder, checkpoint.encoder_sha256)
+        encoder = opened.encoder
+        digest += f"+{opened.sha256[:16]}"
+        files[checkpoint.encoder] = opened.sha256
+        provenance[checkpoint.encoder] = opened.provenance
+    with _naming(path):
+        networks = family.networks(checkpoint.tensors, encoder)
+    info = DetectorInfo(path.name, digest, checkpoint.threshold, files, provenance, checkpoint.abstention)
+    return Detector(info, *networks, family.fp16_safe)
 
 
-def _given(name: str) -> dict[str, str]:
-    return {name: "file given by the user"}
-
-
-def _own_encoder(path: Path, tensors: dict[str, Tensor]) -> tuple[MiniEncoder, RineHead]:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of what a file holds, with the file's name in front."""
     try:
-        return mini(tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{path} is no detector like this version's bundled one",
-            "Weights of another version are read by the release of sidscan that they came with.",
-        ) from error
-
-
-def _check_fit(path: Path, encoder: ClipEncoder, head: Head) -> None:
-    """A head reads as many blocks, and as wide ones, as its encoder has."""
-    from sidscan.models.families.rine import LinearProbe
-
-    if isinstance(head, LinearProbe):
-        fits = head.in_features == encoder.embedding
-    else:
-        fits = (head.blocks, head.width) == (encoder.blocks, encoder.width)
-    if not fits:
-        raise ModelError(f"{path}: the head does not fit the encoder that the file names")
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", error.remedy) from error
 
 
 def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
@@ -284,29 +235,5 @@ def _clip(tensors: dict[str, Tensor]) -> ClipEncoder:
 
     encoder = ClipEncoder.from_state(tensors)
     if encoder.side != SIDE:
-        raise ModelError(f"this encoder sees pictures of {encoder.side} px, not {SIDE} px")
+        raise ModelError(f"this encoder sees images of {encoder.side} px, not {SIDE} px")
     return encoder
-
-
-def mini(tensors: dict[str, Tensor]) -> tuple[MiniEncoder, RineHead]:
-    """The bundled detector's networks from its file's tensors (``encoder.*``, ``head.*``), ready to score."""
-    from sidscan.models.backbones.mini import MiniEncoder
-    from sidscan.models.families.rine import RineHead
-
-    head = RineHead.shaped_like(_part(tensors, "head."))
-    head.load_state_dict(_part(tensors, "head."), strict=True)
-    encoder = MiniEncoder(head.width)
-    encoder.load_state_dict(_part(tensors, "encoder."), strict=True)
-    return encoder.eval().requires_grad_(False), head.eval().requires_grad_(False)
-
-
-def _head(kind: str, tensors: dict[str, Tensor]) -> Head:
-    from sidscan.models.families.rine import HEADS
-
-    head = HEADS[kind].shaped_like(tensors)
-    head.load_state_dict(tensors, strict=True)
-    return head.eval().requires_grad_(False)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -49,13 +49,13 @@ def fetch(url: str, part: Path, max_bytes: int, progress: Progress | None = None
                 _receive(client, url, part, 0, max_bytes, progress)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise PullFailed(
-            f"{public(url)} is no http(s) address", "A file is taken in by `sidscan models import`."
+            f"{display_url(url)} is no http(s) address", "A file is taken in by `sidscan models import`."
         ) from error
     except httpx.HTTPError as error:
-        raise PullFailed(f"{public(url)} can't be reached: {_reason(error)}", OFFLINE) from error
+        raise PullFailed(f"{display_url(url)} can't be reached: {_reason(error)}", OFFLINE) from error
 
 
-def public(url: str) -> str:
+def display_url(url: str) -> str:
     """``url`` without credentials and query, fit for messages and records."""
     try:
         parts = urlsplit(url)
@@ -77,7 +77,9 @@ def _receive(
             return False
         if response.status_code not in ((200, 206) if offset else (200,)):
             reason = f"{response.status_code} {response.reason_phrase}".strip()
-            raise PullFailed(f"{public(url)} answered {reason}", "Another address can be given with --url.")
+            raise PullFailed(
+                f"{display_url(url)} answered {reason}", "Another address can be given with --url."
+            )
         start = offset if response.status_code == 206 else 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None
@@ -114,7 +116,7 @@ def _write(
         except httpx.HTTPError as error:
             of = f" of {total}" if total is not None else ""
             what = "stalled" if isinstance(error, httpx.TimeoutException) else "ended"
-            raise PullFailed(f"{public(url)} {what} after {done}{of} bytes", _RESUME) from error
+            raise PullFailed(f"{display_url(url)} {what} after {done}{of} bytes", _RESUME) from error
         file.flush()
         os.fsync(file.fileno())
 
@@ -126,7 +128,7 @@ def _start(response: httpx.Response) -> int | None:
 
 
 def _too_large(url: str, size: int, max_bytes: int) -> str:
-    return f"{public(url)} sends {size} bytes or more, at most {max_bytes} were expected"
+    return f"{display_url(url)} sends {size} bytes or more, at most {max_bytes} were expected"
 
 
 def _reason(error: httpx.HTTPError) -> str:

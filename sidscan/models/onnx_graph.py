@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sidscan.errors import DigestMismatch, ModelError
-from sidscan.models.abstention import EVERY_PICTURE, Abstention
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.store import default_root
 from sidscan.util.files import open_file
 
@@ -91,7 +91,7 @@ class GraphInfo:
 
 def _detector(raw: dict[str, Any]) -> DetectorInfo:
     """Graphs exported before there were rules of abstention state none."""
-    rule = Abstention.from_dict(raw["abstention"]) if "abstention" in raw else EVERY_PICTURE
+    rule = Abstention.from_dict(raw["abstention"]) if "abstention" in raw else EVERY_IMAGE
     return DetectorInfo(**{**raw, "abstention": rule})
 
 

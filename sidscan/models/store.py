@@ -25,7 +25,8 @@ from platformdirs import user_data_path
 
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed, UsageError
 from sidscan.models import download
-from sidscan.models.catalog import CATALOG, REINSTALL, Algorithm, Bundled, CatalogEntry, find
+from sidscan.models.catalog import CATALOG, REINSTALL, Algorithm, Bundled, CatalogEntry, find_entry
+from sidscan.util.files import open_file
 
 BY_USER = "sha256 given by the user"
 BUNDLED = "bundled"
@@ -72,7 +73,7 @@ def hash_file(path: Path, *algorithms: Algorithm) -> dict[Algorithm, str]:
     """
     hashers = {algorithm: hashlib.sha256() for algorithm in algorithms}
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:  # a pipe would hold the program up
             if "git-blob" in hashers:
                 header = b"blob %d\0" % os.fstat(file.fileno()).st_size
                 hashers["git-blob"] = hashlib.sha1(header, usedforsecurity=False)
@@ -103,7 +104,7 @@ class Store:
             UnknownModel: the catalog has no such model.
             ModelError: the record is damaged.
         """
-        entry = find(name, self.catalog)
+        entry = find_entry(name, self.catalog)
         if isinstance(entry.origin, Bundled):
             path = entry.origin.path
             if not path.is_file():
@@ -121,13 +122,13 @@ class Store:
             DigestMismatch: the bytes have changed since they were installed.
         """
         installed = self.installed(name)
-        if installed is None and find(name, self.catalog).url is None:
+        if installed is None and find_entry(name, self.catalog).url is None:
             raise ModelNotInstalled(f"{name} is missing from this installation", REINSTALL)
         if installed is None:
             raise ModelNotInstalled(
                 f"{name} is not installed",
                 f"`sidscan models pull {name}` fetches it; without a network, "
-                f"`sidscan models import FILE` takes it from a copy of {find(name, self.catalog).url}",
+                f"`sidscan models import FILE` takes it from a copy of {find_entry(name, self.catalog).url}",
             )
         if not installed.path.is_file():
             raise ModelNotInstalled(f"{installed.path} is gone", _again(installed))
@@ -145,8 +146,8 @@ class Store:
         Raises:
             UnknownModel: the catalog has no such model.
         """
-        entries = [find(name, self.catalog) for name in names]
-        encoders = [find(entry.encoder, self.catalog) for entry in entries if entry.encoder]
+        entries = [find_entry(name, self.catalog) for name in names]
+        encoders = [find_entry(entry.encoder, self.catalog) for entry in entries if entry.encoder]
         return list({entry.name: entry for entry in (*entries, *encoders)}.values())
 
     def pull(self, name: str, url: str | None = None, progress: download.Progress | None = None) -> Pulled:
@@ -161,7 +162,7 @@ class Store:
             DigestMismatch: the bytes are not the published ones; they were deleted.
             ModelError: the store can't be written.
         """
-        entry = find(name, self.catalog)
+        entry = find_entry(name, self.catalog)
         if entry.url is None:
             return Pulled(self.require(name), fetched=False)
         source = url or entry.url
@@ -175,7 +176,7 @@ class Store:
                 _check_or_delete(part, entry, source)
             part.replace(target)
             return Pulled(
-                self._record(entry, target, _published(entry), download.public(source)), fetched=True
+                self._record(entry, target, _published(entry), download.display_url(source)), fetched=True
             )
 
     def import_file(self, path: Path, name: str | None = None, sha256: str | None = None) -> Installed:
@@ -220,7 +221,7 @@ class Store:
         self, path: Path, hashes: Mapping[Algorithm, str], name: str | None, sha256: str | None
     ) -> tuple[CatalogEntry, str]:
         """Which entry a file is, and on whose word."""
-        wanted = find(name, self.catalog) if name else None
+        wanted = find_entry(name, self.catalog) if name else None
         if wanted is not None and wanted.url is None:
             raise UsageError(f"{wanted.name} comes with sidscan and can't be replaced")
         entry = self._by_pin(hashes)
@@ -232,7 +233,7 @@ class Store:
             return wanted, BY_USER
         from sidscan.models import state_dicts
 
-        shape = state_dicts.describe(state_dicts.read_tensors(path))
+        shape = state_dicts.recognise_shape(state_dicts.read_tensors(path))
         like = [e.name for e in self.catalog.values() if e.shape is not None and e.shape == shape]
         looks = (
             f"it has the layout of {' or '.join(like)}"
@@ -347,7 +348,7 @@ def _check_or_delete(part: Path, entry: CatalogEntry, url: str) -> None:
     if digest != pin.digest:
         part.unlink()
         raise DigestMismatch(
-            f"{download.public(url)} is not the published {entry.name}: "
+            f"{download.display_url(url)} is not the published {entry.name}: "
             f"{pin.words} {digest}, expected {pin.digest}",
             "What came was deleted. Try again, or name another address with --url.",
         )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from sidscan.config import ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
 from sidscan.models import detectors
-from sidscan.models.catalog import CATALOG
-from sidscan.models.detectors import DetectorInfo
-from sidscan.models.onnx_graph import graph_path, is_graph
+from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.onnx_graph import graph_path
+from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.records import CropRef, CropSet
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class RuntimeInfo:
 
 
 class Runtime(Protocol):
-    """Scores views with one or several detectors.
+    """Scores crops with one or several detectors.
 
     Attributes:
-        batch: views that it likes to be given at once, where nobody asked for a number.
+        batch: crops that it is best given at once, where nobody asked for a number.
         at_once: calls of `logits` that it can use at the same time, from as many threads.
         devices: accelerators that it spreads calls over, or 1 for all cores together.
     """
@@ -52,7 +52,7 @@ class Runtime(Protocol):
     devices: int
 
     def logits(self, views: CropSet) -> NDArray[np.float32]:
-        """Views -> logits (views, number of detectors), in the order of ``detectors``; equal views once."""
+        """Crops -> logits (crops, number of detectors), in the order of ``detectors``; equal crops once."""
         ...
 
     def abandon(self) -> None:
@@ -61,70 +61,72 @@ class Runtime(Protocol):
 
 
 def unique_crops(order: Sequence[CropRef], mirror_invariant: bool = False) -> tuple[list[CropRef], list[int]]:
-    """What an encoder has to look at, each once, and for every view which of these it is.
+    """The crops that an encoder has to read, each once; and for every entry of ``order``, which one it is.
 
     Args:
-        mirror_invariant: a mirror image reads the same as the crop itself.
+        mirror_invariant: a mirror image has the same features as the crop itself.
     """
-    meant = [(index, mirrored and not mirror_invariant) for index, mirrored in order]
-    places = {view: place for place, view in enumerate(dict.fromkeys(meant))}
-    return list(places), [places[view] for view in meant]
+    read = [(index, mirrored and not mirror_invariant) for index, mirrored in order]
+    positions = {crop: position for position, crop in enumerate(dict.fromkeys(read))}
+    return list(positions), [positions[crop] for crop in read]
 
 
-def open_runtime(config: ScanConfig, names: Sequence[str]) -> Runtime:
-    """The runtime that a scan asks for, with the detectors called ``names``.
+def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
+    """The runtime that a scan asks for, with these detectors.
 
     Raises:
         UsageError: an exported graph is named beside something else, or with an encoder, or for PyTorch.
         ModelError: a model is unknown, not installed, or not what it was.
-        RuntimeUnavailable: the device or precision asked for is not to be had.
+        RuntimeUnavailable: the device or precision asked for can't be used here.
     """
-    graphs = [name for name in names if name not in CATALOG and is_graph(name)]
+    graphs = [model for model in models if model.kind is ModelKind.GRAPH]
     if not graphs and config.runtime != "onnx":
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
-        return PyTorchRuntime(
-            detectors.load(names, encoder=config.encoder), config.device, config.precision, config.batch
-        )
-    if graphs and len(names) > 1:
+        loaded = detectors.load_detectors(models, encoder=config.encoder)
+        return PyTorchRuntime(loaded, config.device, config.precision, config.batch)
+    if graphs and len(models) > 1:
         raise UsageError("an exported graph is used alone", "Export all detectors into one file.")
     if graphs and config.runtime == "pytorch":
-        raise UsageError(f"{graphs[0]} is no model for PyTorch", "Leave --runtime out.")
-    from sidscan.runtimes.onnx import OnnxRuntime  # here: it loads onnxruntime
-
-    path = Path(graphs[0]) if graphs else _kept(config, names)
+        raise UsageError(f"PyTorch can't run the exported graph {graphs[0]}", "Leave --runtime out.")
     if config.encoder is not None:
         raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
-    runtime = OnnxRuntime(path, config.device, config.precision, order=() if graphs else names)
-    if not graphs:
-        _check_same(path, runtime.detectors, names)
+    from sidscan.runtimes.onnx import OnnxRuntime  # here: it loads onnxruntime
+
+    if graphs:
+        return OnnxRuntime(graphs[0].path, config.device, config.precision)
+    path = _installed_graph(config, models)
+    runtime = OnnxRuntime(path, config.device, config.precision, order=[model.name for model in models])
+    _check_same_weights(path, runtime.detectors, models)
     return runtime
 
 
-def _kept(config: ScanConfig, names: Sequence[str]) -> Path:
+def _installed_graph(config: ScanConfig, models: Sequence[ModelRef]) -> Path:
     """The graph of these detectors in the models folder."""
-    if any(name not in CATALOG for name in names):
+    if any(model.kind is not ModelKind.CATALOG for model in models):
         raise UsageError(
             "--runtime onnx looks for models of the catalog",
             "Name the exported FILE.onnx itself with --model.",
         )
-    kept = [one for one in ("fp32", "fp16") if graph_path(names, one).exists()]
+    names = [model.name for model in models]
+    available = [precision for precision in ("fp32", "fp16") if graph_path(names, precision).exists()]
     wanted = config.precision if config.precision == "fp16" else "fp32"
-    if wanted in kept:
+    if wanted in available:
         return graph_path(names, wanted)
-    if kept and config.precision == "auto":
-        return graph_path(names, kept[0])
+    if available and config.precision == "auto":
+        return graph_path(names, available[0])
     asked = " ".join(f"--model {name}" for name in names)
     raise ModelNotInstalled(
         f"no exported graph of {', '.join(names)} in {wanted} is in the models folder",
         f"`sidscan export-onnx {asked} --precision {wanted}` makes it"
-        + (f"; --precision {kept[0]} takes the one that is there." if kept else "."),
+        + (f"; --precision {available[0]} takes the one that is there." if available else "."),
     )
 
 
-def _check_same(path: Path, found: Sequence[DetectorInfo], names: Sequence[str]) -> None:
-    """The graph is of the weights that are installed now."""
-    if [one.files for one in found] != [one.files for one in detectors.installed(names)]:
+def _check_same_weights(path: Path, exported: Sequence[DetectorInfo], models: Sequence[ModelRef]) -> None:
+    """The graph was made of the weights that are installed now."""
+    installed = detectors.installed_detectors(models)
+    if [detector.files for detector in exported] != [detector.files for detector in installed]:
         raise DigestMismatch(
             f"{path} was exported from other weights than those that are installed",
             "Export again with `sidscan export-onnx`.",

@@ -73,14 +73,14 @@ def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[CropRef]
     batch = select_crops(crops, views)
     asked: dict[int, set[Feature]] = {}
     for detector in detectors:
-        asked.setdefault(id(detector.encoder), set()).add(detector.head.reads)
+        asked.setdefault(id(detector.encoder), set()).add(detector.head.feature)
     read: dict[int, dict[Feature, Tensor]] = {}
     columns = []
     for detector in detectors:
         key = id(detector.encoder)
         if key not in read:
             read[key] = detector.encoder.read(batch, asked[key])
-        columns.append(detector.head(read[key][detector.head.reads]))
+        columns.append(detector.head(read[key][detector.head.feature]))
     return torch.stack(columns, dim=1)
 
 

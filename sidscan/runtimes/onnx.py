@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.onnx_graph import INPUT, KEY, GraphInfo, check_seal
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops

@@ -99,17 +99,17 @@ def _tried_in_bf16(
     views = CropSet.plain(precision_check.natural_crops(precision_check.CROPS))
     crops = torch.from_numpy(views.crops)
     copies = {
-        id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.half
+        id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.fp16_safe
     }  # one per encoder, whatever the number of heads
     if not copies:
         return detectors, {}, ""
-    halved = [replace(d, encoder=copies[id(d.encoder)]) if d.half else d for d in detectors]
+    halved = [replace(d, encoder=copies[id(d.encoder)]) if d.fp16_safe else d for d in detectors]
     logits = [_on_cpu(some, crops, views.order) for some in (detectors, halved)]
     difference = precision_check.largest_score_difference(*logits)
     found = f"scores of {precision_check.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
     if difference > precision_check.BOUND:
         return detectors, {}, f"fp32: in bf16 {found}, more than {precision_check.BOUND}"
-    return halved, {d.info.name: "bf16" for d in detectors if d.half}, f"bf16: {found}"
+    return halved, {d.info.name: "bf16" for d in detectors if d.fp16_safe}, f"bf16: {found}"
 
 
 def open_device(asked: Device) -> torch.device:
@@ -145,8 +145,8 @@ def alike(first: torch.device) -> list[torch.device]:
 def _precision(asked: Precision, device: torch.device, detector: Detector) -> str:
     """Of a detector's encoder: as asked; else fp16 on CUDA, where it keeps its meaning, or fp32."""
     if asked == "auto":
-        return "fp16" if device.type == "cuda" and detector.half else "fp32"
-    if asked != "fp32" and not detector.half:
+        return "fp16" if device.type == "cuda" and detector.fp16_safe else "fp32"
+    if asked != "fp32" and not detector.fp16_safe:
         raise RuntimeUnavailable(
             f"{detector.info.name} works in fp32 only", "Leave --precision out, or choose fp32."
         )

@@ -23,7 +23,7 @@ from typing import Any
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.catalog import CATALOG
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.store import default_root
 from sidscan.util.files import replacing
 

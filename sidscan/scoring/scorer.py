@@ -15,7 +15,7 @@ from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.images.decode import decoder_name
 from sidscan.models.abstention import INCONCLUSIVE
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import (
     CropRef,
     CropSet,

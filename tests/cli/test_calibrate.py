@@ -16,7 +16,7 @@ from sample_images import folder
 from tiny_networks import random_clip
 
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.families.rine import LinearProbe
+from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.models.store import default_root
 
 Run = Callable[..., Any]

@@ -22,7 +22,7 @@ from sample_images import encoded, exif_block, folder, photo
 import sidscan as sidscan_package
 from sidscan import ScanConfig, Status, scan
 from sidscan.errors import ModelNotInstalled, UsageError
-from sidscan.models.catalog import find
+from sidscan.models.catalog import find_entry
 
 Run = Callable[..., Any]
 
@@ -50,7 +50,7 @@ def test_every_picture_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Pat
     assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), str(len(data)))
     assert (row["exif_make"], row["exif_lens"], row["exif_orientation"]) == ("Acme", "Acme 35mm f/2", "6")
     assert row["model"] == "mini"
-    assert row["model_digest"] == find("mini").pin.digest[:16]
+    assert row["model_digest"] == find_entry("mini").pin.digest[:16]
     assert row["model_choice"] == "fallback: rine-4class is not installed"
     assert row["views"] == "10"
     assert 0 <= float(row["crop_min"]) <= float(row["score"]) <= float(row["crop_max"]) <= 1

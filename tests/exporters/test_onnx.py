@@ -362,7 +362,7 @@ def test_what_is_too_large_for_a_file(
     from sidscan.exporters.network import Network
     from sidscan.models import detectors
 
-    network = Network(detectors.load([str(model) for model in made.models], encoder=made.encoder))
+    network = Network(detectors.load_detectors([str(model) for model in made.models], encoder=made.encoder))
     exporter._check_size(network, precision)
     monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
     if not remedy:
@@ -447,7 +447,7 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
     path = graph_path(names, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(seal(model.SerializeToString()))
-    monkeypatch.setattr(detectors, "installed", lambda names: [found[name] for name in names])
+    monkeypatch.setattr(detectors, "installed_detectors", lambda names: [found[name] for name in names])
     return list(found.values())
 
 
@@ -498,7 +498,7 @@ def test_a_kept_graph_of_other_weights_is_refused(
 
     kept = _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
     now = [kept[0], replace(kept[1], files=dict.fromkeys(kept[1].files, "0" * 64))]
-    monkeypatch.setattr(detectors, "installed", lambda names: now)
+    monkeypatch.setattr(detectors, "installed_detectors", lambda names: now)
     named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx"]
     ended = sidscan("scan", folder(tmp_path / "i"), *named)
     assert ended.code == 4
@@ -615,7 +615,7 @@ def test_two_kinds_of_half_precision_do_not_share_a_file(made: Made) -> None:
     from sidscan.exporters.onnx import _halved
     from sidscan.models import detectors
 
-    loaded = detectors.load([str(made.models[0]), "mini"], encoder=made.encoder)
+    loaded = detectors.load_detectors([str(made.models[0]), "mini"], encoder=made.encoder)
     with pytest.raises(UsageError) as refused:
         _halved(None, loaded)
     assert refused.value.remedy == "Export them apart, or together in fp32."
@@ -625,8 +625,8 @@ def test_stored_in_half_is_not_computed_in_half(made: Made) -> None:
     from sidscan.exporters.onnx import _computes
     from sidscan.models import detectors
 
-    mini = detectors.load(["mini"])
-    clip = detectors.load([str(made.models[0])], encoder=made.encoder)
+    mini = detectors.load_detectors(["mini"])
+    clip = detectors.load_detectors([str(made.models[0])], encoder=made.encoder)
     assert [_computes("fp16", one) for one in (mini, clip)] == ["fp32 (weights stored in fp16)", "fp16"]
     assert _computes("fp32", mini) == "fp32"
 

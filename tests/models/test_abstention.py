@@ -11,8 +11,8 @@ from PIL import Image
 
 from sidscan.images.crops import crop
 from sidscan.images.decode import SourceImage
-from sidscan.models.abstention import EVERY_PICTURE, INCONCLUSIVE, Abstention, detail
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.abstention import EVERY_IMAGE, INCONCLUSIVE, Abstention, detail
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, ImageInfo, Item, Score
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.scorer import score
@@ -49,8 +49,8 @@ def test_reasons(
 def test_without_a_rule_only_pictures_without_any_detail_are_inconclusive() -> None:
     tiny = ImageInfo(width=8, height=8, jpeg_quality=1)
     wild = np.array([-50.0, 50.0])
-    assert EVERY_PICTURE.reasons(tiny, noise(), wild) == ()
-    assert EVERY_PICTURE.reasons(tiny, np.zeros_like(noise()), wild) == ("flat",)
+    assert EVERY_IMAGE.reasons(tiny, noise(), wild) == ()
+    assert EVERY_IMAGE.reasons(tiny, np.zeros_like(noise()), wild) == ("flat",)
 
 
 def test_detail_is_the_share_of_pixels_unlike_a_neighbour() -> None:
@@ -66,7 +66,7 @@ def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> 
     crops = np.full((1, 224, 224, 3), 100, dtype=np.uint8)
     np.moveaxis(crops, axis, 1)[:, ::2, :, channel] = 101
     assert detail(crops, 300, 300) == 1
-    assert EVERY_PICTURE.reasons(ImageInfo(width=300, height=300), crops, LOGITS) == ()
+    assert EVERY_IMAGE.reasons(ImageInfo(width=300, height=300), crops, LOGITS) == ()
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
@@ -76,7 +76,7 @@ def test_padding_is_no_part_of_a_picture(width: int, height: int) -> None:
 
     white = views(Image.new("RGB", (width, height), "white"))
     assert detail(white.crops, width, height) == 0
-    assert EVERY_PICTURE.reasons(ImageInfo(width=width, height=height), white.crops, LOGITS) == ("flat",)
+    assert EVERY_IMAGE.reasons(ImageInfo(width=width, height=height), white.crops, LOGITS) == ("flat",)
     if min(width, height) > 50:
         noisy = views(Image.fromarray(np.resize(noise(), (height, width, 3))))
         assert detail(noisy.crops, width, height) > 0.99

@@ -20,9 +20,9 @@ from sidscan.models.catalog import (
     HeadShape,
     Metrics,
     Pin,
-    find,
-    head_parameters,
+    find_entry,
 )
+from sidscan.models.families.rine import head_parameters
 from sidscan.models.store import Store
 
 PUBLISHED = {name: entry for name, entry in CATALOG.items() if entry.url}
@@ -74,9 +74,9 @@ def test_head_shapes_have_the_published_number_of_parameters(name: str, paramete
 
 
 def test_parameters_are_counted_as_the_module_has_them() -> None:
-    from sidscan.models.families.rine import RineHead
+    from sidscan.models.heads.rine import RineHead
 
-    shape = HeadShape(blocks=3, width=16, projected=8, layers=3)
+    shape = HeadShape(3, 16, 8, 3)
     assert head_parameters(shape) == sum(p.numel() for p in RineHead(3, 16, 8, 3).parameters())
 
 
@@ -87,7 +87,7 @@ def test_encoder_is_clip_vit_l14() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(UnknownModel) as unknown:
-        find("rine-3class")
+        find_entry("rine-3class")
     assert str(unknown.value) == (
         "no model is called 'rine-3class'\n`sidscan models list` shows them: "
         "mini, rine-1class, rine-2class, rine-4class, rine-ldm, ufd, clip-vit-l14, clip-vit-b32."

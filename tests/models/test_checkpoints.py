@@ -18,7 +18,9 @@ from tiny_networks import random_clip, random_head
 from sidscan.errors import ModelError
 from sidscan.models import checkpoints, detectors
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.models.families.rine import FpnHead, Head, LinearProbe
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.feature_pyramid import FpnHead
+from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.models.store import Store
 
 Run = Callable[..., Any]
@@ -60,7 +62,7 @@ def test_a_checkpoint_scores(sidscan: Run, tmp_path: Path, encoder: Path, kind: 
     ended = sidscan("scan", images, "--model", model, "--encoder", encoder, "--out", tmp_path / "r.csv")
     assert ended.code == 0, ended.err
     files = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in (model, encoder)]
-    (loaded,) = detectors.load([str(model)], encoder=encoder)
+    (loaded,) = detectors.load_detectors([str(model)], encoder=encoder)
     for name, tensor in loaded.head.state_dict().items():
         assert torch.equal(tensor, head.state_dict()[name])
     for row in _rows(tmp_path / "r.csv"):
@@ -114,7 +116,7 @@ def test_the_bundled_file_is_a_checkpoint_too(tmp_path: Path) -> None:
     bundled = Store().require("mini")
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(bundled.path.read_bytes())
-    (own, named) = detectors.load([str(copy), "mini"])
+    (own, named) = detectors.load_detectors([str(copy), "mini"])
     assert own.info.name == "copy.safetensors"
     assert own.info.digest == named.info.digest
     assert own.info.threshold == pytest.approx(named.info.threshold)
@@ -148,7 +150,7 @@ def test_a_head_that_does_not_fit_its_encoder(sidscan: Run, tmp_path: Path, enco
     ended = sidscan("scan", folder(tmp_path / "images"), "--model", model, "--encoder", encoder)
     assert (ended.code, ended.err) == (
         4,
-        f"sidscan: {model}: the head does not fit the encoder that the file names\n",
+        f"sidscan: {model}: this rine head does not fit the encoder that is named with it\n",
     )
 
 
@@ -158,7 +160,7 @@ def test_two_files_of_one_name(tmp_path: Path, encoder: Path) -> None:
         str(_write(tmp_path / place / "m.safetensors", encoder, _head("rine"), "rine")) for place in ("", "a")
     ]
     with pytest.raises(ModelError, match=r"two models are called m\.safetensors"):
-        detectors.load(names, encoder=encoder)
+        detectors.load_detectors(names, encoder=encoder)
 
 
 def test_a_file_that_is_not_there(sidscan: Run, tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ WRITTEN_BY = "`sidscan train` writes files that --model takes; `sidscan models i
         pytest.param(
             save(
                 {"a": torch.zeros(1)},
-                {"sidscan": f'{{"threshold": 0.5, "format": "{checkpoints.FORMAT}", "head": "other"}}'},
+                {"sidscan": f'{{"threshold": 0.5, "format": "{checkpoints._FORMAT}", "head": "other"}}'},
             ),
             "it does not say what head it is, on which encoder",
             id="unknown-head",
@@ -203,7 +205,7 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> 
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(ModelError) as refused:
-        checkpoints.read(path)
+        checkpoints.read_checkpoint(path)
     assert refused.value.message == f"{path} is no checkpoint: {message}"
     assert refused.value.remedy == WRITTEN_BY
 
@@ -214,18 +216,18 @@ def test_truncated(tmp_path: Path, encoder: Path) -> None:
     for length in (9, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(ModelError, match="not a whole safetensors file"):
-            checkpoints.read(path)
+            checkpoints.read_checkpoint(path)
 
 
 def test_tensors_that_are_not_the_stated_head(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("linear"), "rine")
     with pytest.raises(ModelError, match="tensors are not those of a rine head"):
-        checkpoints.read(path)[0].build_head()
+        detectors.load_detectors([str(path)], encoder=encoder)
 
 
 def test_facts_survive(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("rine"), "rine", threshold=0.123456789)
-    found, sha256 = checkpoints.read(path)
+    found, sha256 = checkpoints.read_checkpoint(path)
     assert (found.threshold, found.facts) == (0.123456789, {"seed": 0})
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert json.loads(json.dumps(found.facts)) == found.facts

@@ -21,13 +21,14 @@ from sidscan.models import detectors
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
+from sidscan.models.refs import choose_models
 from sidscan.models.store import Store
 from sidscan.runtimes import precision_check
 
-ENCODER = EncoderShape(layers=2, width=64, patch=56, tokens=17, embedding=8)
+ENCODER = EncoderShape(2, 64, 56, 17, 8)
 HEADS = {
-    "rine-4class": HeadShape(blocks=2, width=64, projected=16, layers=2),
-    "rine-2class": HeadShape(blocks=2, width=64, projected=8, layers=1),
+    "rine-4class": HeadShape(2, 64, 16, 2),
+    "rine-2class": HeadShape(2, 64, 8, 1),
 }
 Run = Callable[..., Any]
 
@@ -53,7 +54,10 @@ def rine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rine:
     source.mkdir()
     state = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
     save_file({f"visual.{name}": tensor for name, tensor in state.items()}, source / "clip-vit-l14")
-    heads = {name: random_head(s.blocks, s.width, s.projected, s.layers) for name, s in HEADS.items()}
+    heads = {
+        name: random_head(s.num_blocks, s.embed_dim, s.proj_dim, s.num_proj_layers)
+        for name, s in HEADS.items()
+    }
     for name, head in heads.items():
         torch.save(head.state_dict(), source / name)
 
@@ -72,6 +76,7 @@ def _entry(name: str, path: Path) -> CatalogEntry:
     return CatalogEntry(
         name=name,
         kind="detector" if head else "encoder",
+        family="rine" if head else "clip",
         summary="random",
         licence="none",
         provenance="this test",
@@ -180,9 +185,9 @@ def test_altered_weights_give_no_score(sidscan: Run, rine: Rine, tmp_path: Path,
 
 
 def test_a_model_named_twice_is_used_once(rine: Rine) -> None:
-    names, choice = detectors.choose(("rine-2class", "mini", "rine-2class"))
-    assert (names, choice) == (("rine-2class", "mini"), "asked for")
-    assert [loaded.info.name for loaded in detectors.load(names)] == ["rine-2class", "mini"]
+    choice = choose_models(("rine-2class", "mini", "rine-2class"))
+    assert (choice.names, str(choice)) == (("rine-2class", "mini"), "asked for")
+    assert [loaded.info.name for loaded in detectors.load_detectors(choice.models)] == ["rine-2class", "mini"]
 
 
 def test_fp16_is_not_offered_on_a_cpu(sidscan: Run, rine: Rine, tmp_path: Path) -> None:

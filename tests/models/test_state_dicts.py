@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from sidscan.errors import ExitCode, ModelError
 from sidscan.models import state_dicts
 from sidscan.models.catalog import EncoderShape, HeadShape, ProbeShape
-from sidscan.models.families.rine import RineHead
+from sidscan.models.families import find_family
+from sidscan.models.heads.rine import RineHead
 
-SHAPE = EncoderShape(layers=2, width=16, patch=14, tokens=5, embedding=8)
-HEAD = HeadShape(blocks=3, width=16, projected=8, layers=2)
+SHAPE = EncoderShape(2, 16, 14, 5, 8)
+HEAD = HeadShape(3, 16, 8, 2)
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +125,9 @@ def test_clip_layouts_give_the_same_encoder(
     expected = clip.visual(images)  # type: ignore[operator]
     write(clip, tmp_path / "weights")
 
-    visual = state_dicts.clip_visual(state_dicts.read_tensors(tmp_path / "weights"))
+    visual = find_family("clip").normalise(state_dicts.read_tensors(tmp_path / "weights"))
 
-    assert state_dicts.clip_shape(visual) == SHAPE
+    assert find_family("clip").shape(visual) == SHAPE
     encoder = VisionTransformer(
         28, 14, 16, 2, 2, 4.0, output_dim=8, act_layer=QuickGELU, norm_layer=LayerNorm
     )
@@ -136,19 +137,19 @@ def test_clip_layouts_give_the_same_encoder(
 
 def head_state(shape: HeadShape = HEAD) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    return RineHead(shape.blocks, shape.width, shape.projected, shape.layers).state_dict()
+    return RineHead(shape.num_blocks, shape.embed_dim, shape.proj_dim, shape.num_proj_layers).state_dict()
 
 
 def test_rine_checkpoint_reads_as_torch_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "head.pth"
     torch.save(head_state(), path)
 
-    head = state_dicts.rine_head(state_dicts.read_tensors(path))
+    head = find_family("rine").normalise(state_dicts.read_tensors(path))
 
     expected = torch.load(path, weights_only=True)
     assert list(head) == list(expected)
     assert all(torch.equal(head[name], expected[name]) for name in expected)
-    assert state_dicts.describe(head) == HEAD
+    assert state_dicts.recognise_shape(head) == HEAD
 
 
 def test_checkpoint_keeps_views_types_and_parameters(tmp_path: Path) -> None:
@@ -215,43 +216,43 @@ def with_(name: str, tensor: Tensor) -> Callable[[dict[str, Tensor]], None]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        pytest.param(without("alpha"), "these weights are no RINE head: alpha is missing", id="no-alpha"),
+        pytest.param(without("alpha"), "these weights are not a RINE head: alpha is missing", id="no-alpha"),
         pytest.param(
-            without("head.3.bias"), "these weights are no RINE head: head.3.bias missing", id="missing"
+            without("head.3.bias"), "these weights are not a RINE head: head.3.bias missing", id="missing"
         ),
         pytest.param(
             with_("more\x1b[31m", torch.ones(1)),
-            "these weights are no RINE head: more\\x1b[31m unexpected",
+            "these weights are not a RINE head: more\\x1b[31m unexpected",
             id="unexpected",
         ),
         pytest.param(
             with_("head.6.weight", torch.ones(2, 8)),
-            "these weights are no RINE head: head.6.weight of another shape",
+            "these weights are not a RINE head: head.6.weight of another shape",
             id="shape",
         ),
         pytest.param(
             with_("alpha", torch.ones(3, 8)),
-            "these weights are no RINE head: alpha has shape (3, 8)",
+            "these weights are not a RINE head: alpha has shape (3, 8)",
             id="rank",
         ),
         pytest.param(
             with_("head.6.bias", torch.ones(1, dtype=torch.int64)),
-            "these weights are no RINE head: head.6.bias not floating point",
+            "these weights are not a RINE head: head.6.bias not floating point",
             id="integers",
         ),
         pytest.param(
             with_("head.6.bias", torch.tensor([float("nan")])),
-            "these weights are no RINE head: head.6.bias not finite",
+            "these weights are not a RINE head: head.6.bias not finite",
             id="nan",
         ),
         pytest.param(
             with_("head.0.weight", torch.ones(8, 8).half().index_fill(1, torch.tensor([3]), float("-inf"))),
-            "these weights are no RINE head: head.0.weight not finite",
+            "these weights are not a RINE head: head.0.weight not finite",
             id="infinite-half",
         ),
         pytest.param(
             with_("head.6.bias", torch.zeros(1).to(torch.float8_e5m2)),
-            "these weights are no RINE head: head.6.bias not floating point",
+            "these weights are not a RINE head: head.6.bias not floating point",
             id="float8",
         ),
     ],
@@ -260,7 +261,7 @@ def test_wrong_head_is_refused(edit: Callable[[dict[str, Tensor]], None], messag
     state = head_state()
     edit(state)
     with pytest.raises(ModelError) as refused:
-        state_dicts.rine_head(state)
+        find_family("rine").normalise(state)
     assert refused.value.message == message
     assert refused.value.remedy
     assert refused.value.exit_code == ExitCode.MODEL
@@ -280,19 +281,19 @@ def test_wrong_head_is_refused(edit: Callable[[dict[str, Tensor]], None], messag
         pytest.param(
             "vision_model.encoder.layers.1.self_attn.q_proj.bias",
             None,
-            "these weights are no CLIP image encoder: transformer.resblocks.1.attn.in_proj_bias missing",
+            "these weights are not a CLIP image encoder: transformer.resblocks.1.attn.in_proj_bias missing",
             id="no-q",
         ),
         pytest.param(
             "vision_model.encoder.layers.0.conv.weight",
             torch.ones(1),
-            "vision_model.encoder.layers.0.conv.weight is no part of a CLIP image encoder",
+            "vision_model.encoder.layers.0.conv.weight is not part of a CLIP image encoder",
             id="something-else",
         ),
         pytest.param(
             "visual_projection.weight",
             torch.ones(1),
-            "these weights are no CLIP image encoder: proj has shape (1,)",
+            "these weights are not a CLIP image encoder: proj has shape (1,)",
             id="projection",
         ),
     ],
@@ -307,15 +308,15 @@ def test_wrong_transformers_file_is_refused(
     else:
         tensors[name] = replacement
     with pytest.raises(ModelError) as refused:
-        state_dicts.clip_visual(tensors)
+        find_family("clip").normalise(tensors)
     assert refused.value.message == message
 
 
 def test_layouts_are_told_apart() -> None:
     probe = {"weight": torch.ones(1, 768), "bias": torch.ones(1)}
-    assert state_dicts.describe(probe) == ProbeShape(768)
-    assert state_dicts.describe(probe | {"scale": torch.ones(1)}) is None
-    assert state_dicts.describe({"weight": torch.ones(2, 768), "bias": torch.ones(2)}) is None
+    assert state_dicts.recognise_shape(probe) == ProbeShape(768)
+    assert state_dicts.recognise_shape(probe | {"scale": torch.ones(1)}) is None
+    assert state_dicts.recognise_shape({"weight": torch.ones(2, 768), "bias": torch.ones(2)}) is None
 
 
 # --- files that lie ---

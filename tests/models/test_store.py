@@ -25,10 +25,11 @@ from safetensors.torch import save, save_file
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed
 from sidscan.models import state_dicts
 from sidscan.models.catalog import Bundled, CatalogEntry, EncoderShape, HeadShape, Metrics, Pin, Published
-from sidscan.models.families.rine import RineHead
+from sidscan.models.families import find_family
+from sidscan.models.heads.rine import RineHead
 from sidscan.models.store import BY_USER, Store, default_root
 
-HEAD = HeadShape(blocks=2, width=16, projected=8, layers=1)
+HEAD = HeadShape(2, 16, 8, 1)
 
 
 def git_blob(content: bytes) -> str:
@@ -135,7 +136,9 @@ def head_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small RINE head as the authors' files are: `torch.save` of a state dict."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("head") / "head.pth"
-    torch.save(RineHead(HEAD.blocks, HEAD.width, HEAD.projected, HEAD.layers).state_dict(), path)
+    torch.save(
+        RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict(), path
+    )
     return path.read_bytes()
 
 
@@ -161,7 +164,7 @@ def _encoder_bytes() -> bytes:
     return save({name: torch.full(size, 0.5) for name, size in sizes.items()})
 
 
-ENCODER = EncoderShape(layers=1, width=4, patch=2, tokens=5, embedding=3)
+ENCODER = EncoderShape(1, 4, 2, 5, 3)
 ENCODER_BYTES = _encoder_bytes()
 ENCODER_SIZE = f"{len(ENCODER_BYTES) / 1e3:.1f} kB"
 
@@ -215,6 +218,7 @@ def world(
         CatalogEntry(
             name="tiny",
             kind="detector",
+            family="mini",
             origin=Bundled("tiny.safetensors", "tiny.json", tmp_path / "bundle"),
             size=100,
             **common,
@@ -222,6 +226,7 @@ def world(
         CatalogEntry(
             name="head",
             kind="detector",
+            family="rine",
             origin=Published(
                 f"{server.url}/head.pth",
                 Pin("git-blob", git_blob(head_bytes)),
@@ -236,6 +241,7 @@ def world(
         CatalogEntry(
             name="encoder",
             kind="encoder",
+            family="clip",
             origin=Published(f"{server.url}/encoder.pt", Pin("sha256", sha256(ENCODER_BYTES))),
             size=len(ENCODER_BYTES),
             shape=ENCODER,
@@ -266,8 +272,8 @@ def test_good_pull(world: World) -> None:
     assert world.target.read_bytes() == world.head
     assert not world.part.exists()
     installed = Store().require("head")
-    head = state_dicts.load(installed.entry, installed.path)
-    assert RineHead.shaped_like(head).layers == HEAD.layers
+    head = state_dicts.load_tensors(installed.entry, installed.path)
+    assert RineHead.shaped_like(head).num_proj_layers == HEAD.num_proj_layers
 
 
 def test_second_pull_asks_nothing(world: World) -> None:
@@ -514,7 +520,7 @@ def test_air_gapped(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "gapped" / "head" / "head.pth").read_bytes() == world.head
     encoder = Store().require("encoder")
     assert encoder.verified_by == "published sha256"
-    assert state_dicts.clip_shape(state_dicts.load(encoder.entry, encoder.path)) == ENCODER
+    assert find_family("clip").shape(state_dicts.load_tensors(encoder.entry, encoder.path)) == ENCODER
 
 
 def test_import_recognises_a_published_file_under_any_name(world: World, tmp_path: Path) -> None:
@@ -535,7 +541,7 @@ def test_import_recognises_a_published_file_under_any_name(world: World, tmp_pat
 def own(tmp_path: Path) -> Path:
     """A head of the right shape that nobody published."""
     torch.manual_seed(1)
-    state = RineHead(HEAD.blocks, HEAD.width, HEAD.projected, HEAD.layers).state_dict()
+    state = RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict()
     save_file(state, tmp_path / "own.safetensors")
     return tmp_path / "own.safetensors"
 
@@ -591,7 +597,7 @@ def test_import_of_another_layout(world: World, tmp_path: Path) -> None:
     assert run == Run(
         4,
         "",
-        "sidscan: these weights are no RINE head: alpha is missing\n"
+        "sidscan: these weights are not a RINE head: alpha is missing\n"
         "Get the file again from its publisher, or with `sidscan models pull NAME`.\n",
     )
     assert Store().installed("head") is None

@@ -14,7 +14,8 @@ from tiny_networks import random_clip, random_head
 
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.detectors import Detector, DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import cpu, unique_crops
 from sidscan.runtimes.cuda import CudaPool
@@ -29,7 +30,7 @@ def detector(name: str, seed: int = 0) -> Detector:
     """A head on a random CLIP of two blocks."""
     state = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8, seed=seed)
     info = DetectorInfo(name, "d", 0.5, {name: "d"}, {})
-    return Detector(info, ClipEncoder.from_state(state), random_head(2, 64, 16, 2), half=True)
+    return Detector(info, ClipEncoder.from_state(state), random_head(2, 64, 16, 2), fp16_safe=True)
 
 
 class Alike(ClipEncoder):

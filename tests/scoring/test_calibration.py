@@ -16,7 +16,7 @@ from sample_calibrations import MODEL, calibration
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError, UsageError
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, ImageInfo, Item
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring import calibration as subject

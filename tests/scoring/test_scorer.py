@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sidscan.models.detectors import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage, Status
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.evidence import evidence, sigmoid

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sidscan.models.detectors import Detector
-from sidscan.models.families.rine import RineHead
+from sidscan.models.heads.rine import RineHead
 from sidscan.records import DecodedImage
 from sidscan.util import threads
 
@@ -87,9 +87,9 @@ def _embed(detectors: Sequence[Detector], crops: NDArray[np.uint8]) -> Iterator[
         heads = {place: one.head for place, one in enumerate(detectors) if id(one.encoder) == key}
         device = next(next(iter(heads.values())).parameters()).device
         batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-        read = encoder.read(batch, {head.reads for head in heads.values()})
+        read = encoder.read(batch, {head.feature for head in heads.values()})
         for place, head in heads.items():
-            found[place] = head.embed(read[head.reads]).double().cpu().numpy()
+            found[place] = head.embed(read[head.feature]).double().cpu().numpy()
     return zip(*(found[place] for place in range(len(detectors))), strict=True)
 
 

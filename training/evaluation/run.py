@@ -21,6 +21,7 @@ from sidscan.images import decode
 from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
+from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
 from sidscan.runtimes import Runtime
 from sidscan.scoring import scorer
@@ -91,7 +92,7 @@ class Evaluation:
 
     found: Found
     detectors: Sequence[Detector]
-    choice: str
+    choice: ModelChoice
     runtime: Runtime
     config: EvaluationConfig
     file: ScoreFile
@@ -215,7 +216,7 @@ def open_evaluation(
 
     Args:
         tests: the folders that ``found`` is in.
-        models: names of the catalog or checkpoints; none: as `detectors.choose`.
+        models: names of the catalog or checkpoints; none: as `choose_models`.
         encoder: weights of the encoder that checkpoints were trained on.
 
     Raises:
@@ -225,8 +226,9 @@ def open_evaluation(
     """
     from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
-    names, choice = detectors.choose(models)
-    loaded = detectors.load(names, encoder=encoder)
+    choice = choose_models(models)
+    names = choice.names
+    loaded = detectors.load_detectors(names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision)
     runs, classes = _of_checkpoints(names, loaded)
     file = hold(folder, settings(tests, runtime, config), fresh)
@@ -243,7 +245,7 @@ def _of_checkpoints(
     classes: dict[str, str] = {}
     for name, detector in zip(names, loaded, strict=True):
         if name not in CATALOG:
-            checkpoint, _ = checkpoints.read(Path(name))
+            checkpoint, _ = checkpoints.read_checkpoint(Path(name))
             run = published.of_training(checkpoint.encoder, checkpoint.facts)
             runs |= {detector.info.name: run.name} if run else {}
             classes[detector.info.name] = published.classes(checkpoint.facts)

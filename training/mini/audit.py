@@ -18,7 +18,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from sidscan.models.catalog import MINI, Bundled, find
+from sidscan.models.catalog import Bundled, find_entry
+from sidscan.models.refs import BUNDLED_MODEL
 from sidscan.training.common.metrics import Figures, figures
 
 _DIGITS = 16  # of a sha256, in reports
@@ -27,7 +28,7 @@ _PATH = r"(?P<label>real|synthetic)/(?P<source>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}
 
 def fitted_on() -> dict[str, frozenset[str]]:
     """Digest of weights as reports state it -> repositories (``owner/name``) that had a part in them."""
-    origin = find(MINI).origin
+    origin = find_entry(BUNDLED_MODEL).origin
     assert isinstance(origin, Bundled)
     card = origin.facts()
     every = frozenset(repo for fold in card["folds"] for repo in fold["repositories"])

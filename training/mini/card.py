@@ -27,7 +27,7 @@ from sklearn.metrics import average_precision_score
 from sidscan.images.jpeg_quality import jpeg_quality
 from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import CERTAINTY_POWER, MiniEncoder
-from sidscan.models.families.rine import RineHead
+from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores, auroc, figures
 

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from sidscan.models.backbones.mini import MiniEncoder
-from sidscan.models.families.rine import RineHead
+from sidscan.models.heads.rine import RineHead
 
 UNREAD = 1e-12  # importance of a depth that a discriminant does not read
 LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
@@ -271,7 +271,7 @@ def verdict_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     """
     blocks, schools = importance.shape
     width = 2 * schools + 2
-    head = RineHead(blocks, schools, projected=width, layers=1).eval()
+    head = RineHead(blocks, schools, width, 1).eval()
     for parameter in head.parameters():
         parameter.zero_()
     halves = torch.cat([torch.eye(schools), -torch.eye(schools), torch.zeros(2, schools)])

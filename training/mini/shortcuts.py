@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.config import SIDE
-from sidscan.models.catalog import MINI, Bundled, find
+from sidscan.models.catalog import Bundled, find_entry
+from sidscan.models.refs import BUNDLED_MODEL
 from sidscan.training.common.files import write_json
 from sidscan.training.common.metrics import Scores
 
@@ -188,7 +189,7 @@ def open_weights(folds: Path | None, windows: Sequence[Window]) -> tuple[list[Pa
 
 
 def _shipped() -> Bundled:
-    origin = find(MINI).origin
+    origin = find_entry(BUNDLED_MODEL).origin
     assert isinstance(origin, Bundled)
     return origin
 

@@ -26,10 +26,10 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 from tqdm import tqdm
 
-from sidscan.models import detectors
 from sidscan.models.abstention import Abstention, detail
 from sidscan.models.backbones.mini import MiniEncoder
-from sidscan.models.families.rine import RineHead
+from sidscan.models.families.mini import mini_networks
+from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import make_folder, replacing
 
 from .conditions import as_is
@@ -137,7 +137,7 @@ def load(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
     """Encoder and head, ready to score, and the file's metadata."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata())
-    return *detectors.mini(load_file(path)), metadata
+    return *mini_networks(load_file(path)), metadata
 
 
 def metadata_of(threshold: float, windows: Sequence[Window]) -> dict[str, str]:

@@ -57,7 +57,7 @@ class FrozenEncoder:
     @property
     def shape(self) -> Shape:
         """What heads have to fit."""
-        return Shape(self.encoder.blocks, self.encoder.width, self.encoder.embedding)
+        return Shape(self.encoder.num_blocks, self.encoder.embed_dim, self.encoder.output_dim)
 
     @torch.no_grad()
     def read(self, views: Sequence[Crop], reading: Feature) -> Tensor:
@@ -77,15 +77,9 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
     used = ("fp16" if place.type == "cuda" else "fp32") if precision == "auto" else precision
     if used == "fp16" and place.type == "cpu":
         raise RuntimeUnavailable("fp16 is not offered on a CPU", "Choose --precision fp32 or bf16.")
-    encoders = Encoders(Store(), None if name in Store().catalog else Path(name))
-    if encoders.file is None:
-        encoder, installed = encoders.installed(name)
-        sha256, provenance = installed.sha256, installed.verified_by
-    else:
-        encoder, sha256 = encoders.given()
-        name, provenance = encoders.file.name, "file given by the user"
-    encoder.to(place, DTYPES[used])
-    return FrozenEncoder(encoder, name, sha256, provenance, place, used)
+    opened = Encoders(Store(), None if name in Store().catalog else Path(name)).open(name)
+    opened.encoder.to(place, DTYPES[used])
+    return FrozenEncoder(*opened, place, used)
 
 
 class FreshReadings:

@@ -19,7 +19,11 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from sidscan.errors import UsageError
 from sidscan.models.backbones import Feature
-from sidscan.models.families.rine import HEADS, FpnHead, Head, LinearProbe, RineHead
+from sidscan.models.families import HeadFamily, find_family
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.feature_pyramid import FpnHead
+from sidscan.models.heads.linear_probe import LinearProbe
+from sidscan.models.heads.rine import RineHead
 
 from .losses import rine_loss
 from .recipe import Recipe
@@ -190,7 +194,9 @@ def whole_head(recipe: Recipe, state: dict[str, Tensor], shape: Shape) -> Head:
 
 def reading_of(recipe: Recipe) -> Feature:
     """What the recipe's head reads of the encoder."""
-    return HEADS[recipe.head].reads
+    family = find_family(recipe.head)
+    assert isinstance(family, HeadFamily)
+    return family.head_class().feature
 
 
 def stacks_of(

@@ -107,7 +107,7 @@ def _all_there(out: Path, group: Sequence[Recipe], key: str) -> bool:
     """
     files = [path for path in (_file(out, recipe) for recipe in group) if path.exists()]
     for path in files:
-        if checkpoints.read(path)[0].facts.get("run") != key:
+        if checkpoints.read_checkpoint(path)[0].facts.get("run") != key:
             raise UsageError(
                 f"{path} is of other data, encoder, versions or settings",
                 "Choose another --out, or replace it with --fresh.",
@@ -157,7 +157,7 @@ def write_table(out: Path, wanted: Sequence[Recipe]) -> Path:
     Raises:
         OutputError: it can't be written.
     """
-    rows = [_row(_file(out, recipe), checkpoints.read(_file(out, recipe))[0]) for recipe in wanted]
+    rows = [_row(_file(out, recipe), checkpoints.read_checkpoint(_file(out, recipe))[0]) for recipe in wanted]
     path = out / TABLE
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

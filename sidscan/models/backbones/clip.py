@@ -1,42 +1,41 @@
-"""CLIP's image encoder as RINE reads it: the CLS token after ``ln_2`` of every block; and as others do."""
+"""CLIP's image encoder, as RINE (the CLS token after every block's ``ln_2``) and other heads read it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sidscan.models.backbones import Feature
-from sidscan.models.catalog import CLIP_MEAN, CLIP_STD
+from sidscan.models.backbones.base import Encoder
+from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 
 _HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
 
 
-class ClipEncoder(nn.Module):
+class ClipEncoder(Encoder):
     """A CLIP vision transformer, read at every depth.
 
     The published code hooks every block's ``ln_2``, i.e. K_l = LN2(x + attention)[CLS], before that
     block's MLP; the paper (section 3.1) writes the block's output. Published heads need the former.
 
-    Nothing is computed that no reading depends on: for RINE, of the last block only the CLS query, and
+    Nothing is computed that no feature depends on: for RINE, of the last block only the CLS query, and
     neither its MLP nor ``ln_post`` nor the projection.
 
     Args:
         visual: open_clip's vision transformer with QuickGELU, as OpenAI's weights need.
     """
 
-    mirror_invariant: ClassVar[bool] = False
-
     def __init__(self, visual: VisionTransformer) -> None:
         super().__init__()
         self.visual = visual
-        self.blocks = len(visual.transformer.resblocks)
-        self.width: int = visual.conv1.out_channels
-        self.embedding: int = visual.proj.shape[1]
+        self.num_blocks = len(visual.transformer.resblocks)
+        self.embed_dim: int = visual.conv1.out_channels
+        self.output_dim: int = visual.proj.shape[1]
         self.side: int = visual.image_size[0]  # pixels
 
     @classmethod
@@ -59,13 +58,13 @@ class ClipEncoder(nn.Module):
         """uint8 RGB crops (b, 3, h, w) -> K (b, n, d), float32; h and w as the weights were trained for."""
         return self.read(crops, {"blocks"})["blocks"]
 
-    def read(self, crops: Tensor, readings: Set[Feature]) -> dict[Feature, Tensor]:
-        """uint8 RGB crops (b, 3, h, w) -> the readings asked for, float32.
+    def read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
+        """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32.
 
         ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
         CLIP's own, CLS after the last block, ``ln_post`` and the projection.
         """
-        kept = None if "maps" in readings else 1  # tokens: all, or CLS alone
+        kept = None if "maps" in features else 1  # tokens: all, or CLS alone
         stream, normed = self._embed(crops), []
         for block in self._resblocks()[:-1]:
             stream = stream + _attend(block, stream)
@@ -75,15 +74,15 @@ class ClipEncoder(nn.Module):
         last = self._resblocks()[-1]
         ending = stream[:, :kept] + _attend(last, stream, queries=kept)
         normed.append(last.ln_2(ending))
-        found: dict[Feature, Tensor] = {}
-        if "blocks" in readings:
-            found["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
-        if "maps" in readings:
-            found["maps"] = torch.stack([_as_map(tokens[:, 1:]) for tokens in normed], dim=1).float()
-        if "embedding" in readings:
+        outputs: dict[Feature, Tensor] = {}
+        if "blocks" in features:
+            outputs["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
+        if "maps" in features:
+            outputs["maps"] = torch.stack([_as_map(tokens[:, 1:]) for tokens in normed], dim=1).float()
+        if "embedding" in features:
             cls = ending[:, 0] + last.mlp(normed[-1][:, :1])[:, 0]
-            found["embedding"] = (self.visual.ln_post(cls) @ self.visual.proj).float()
-        return found
+            outputs["embedding"] = (self.visual.ln_post(cls) @ self.visual.proj).float()
+        return outputs
 
     def _embed(self, crops: Tensor) -> Tensor:
         """Pixels -> token stream (b, tokens, d): normalisation, patches, CLS, positions, ln_pre."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sidscan.models.backbones import Feature
+from sidscan.models.backbones.base import Encoder
 from sidscan.models.backbones.mini_patterns import (
     COLOURS,
     NEAR,
@@ -146,7 +147,7 @@ def shares_above(plane: Tensor, inside: Tensor, limits: Sequence[float], softnes
     return mean_inside((plane - bounds).div_(2 * widths).add_(0.5).clamp_(0, 1), inside)
 
 
-class MiniEncoder(nn.Module):
+class MiniEncoder(Encoder):
     """Crops (b, 3, h, w) uint8 RGB -> features (b, blocks, width) float32.
 
     Rows and columns at the border that are exactly zero (the padding of small pictures) are left out of all

@@ -1,1 +1,178 @@
-"""One file per kind of detector: its state-dict layout, its network, its catalog entries."""
+"""One file per kind of detector, and the registry in which each enters its family.
+
+A family says how weights of its kind are laid out, which network they belong to, and which models of the kind
+are known. Adding a detector takes one file: a subclass of `HeadFamily` (a head on a CLIP encoder) or
+`DetectorFamily` (a network of its own), decorated with `register`. Files in this folder are found by
+themselves; other packages name theirs under the entry-point group ``sidscan.detectors``
+(examples/third_party_detector). timm's model registry is the pattern.
+
+Importing a family loads no torch: ``sidscan models list`` and wrong model names take no seconds. So networks
+are imported inside of methods, from `sidscan.models.heads` and `sidscan.models.backbones`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, ClassVar
+
+from sidscan.errors import ModelError
+from sidscan.models.catalog import CatalogEntry, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sidscan.models.backbones.base import Encoder
+    from sidscan.models.heads.base import Head
+
+ENTRY_POINTS = "sidscan.detectors"
+_FIRST = ("mini", "rine", "ufd", "feature_pyramid")  # in lists of models; the other files follow by name
+_REGISTERED: dict[str, Family] = {}
+_log = logging.getLogger("sidscan.models")
+
+Size = tuple[int, ...]
+"""Of a tensor."""
+
+
+class Family(ABC):
+    """Weights of one kind.
+
+    Attributes:
+        name: of the family; a checkpoint states its head by it.
+        entries: the models of this kind that the catalog knows.
+    """
+
+    name: ClassVar[str]
+    entries: tuple[CatalogEntry, ...] = ()
+
+    def shape(self, tensors: Mapping[str, Tensor]) -> Shape | None:  # noqa: ARG002
+        """The shape that these tensors have, as `normalise` returns them; None where the catalog states none.
+
+        Raises:
+            ModelError: they are not of this kind.
+        """
+        return None
+
+    def normalise(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``tensors`` under the names that the network uses, nothing missing, nothing besides.
+
+        Raises:
+            ModelError: names, shapes, types or values are not those of this kind.
+        """
+        return dict(tensors)
+
+
+class DetectorFamily(Family):
+    """A kind of detector.
+
+    Attributes:
+        fp16_safe: whether scores stay what they are when the encoder computes in half precision.
+    """
+
+    fp16_safe: ClassVar[bool] = False
+
+    @abstractmethod
+    def networks(self, tensors: Mapping[str, Tensor], encoder: Encoder | None) -> tuple[Encoder, Head]:
+        """Encoder and head, frozen and ready to score.
+
+        Args:
+            tensors: as `normalise` returns them.
+            encoder: the one that the catalog entry or the checkpoint names; None where it names none.
+
+        Raises:
+            ModelError: the tensors do not fit the network, or the head does not fit the encoder.
+        """
+
+
+class HeadFamily(DetectorFamily):
+    """A kind of head on an encoder that other heads share: one pass of the encoder serves all of them."""
+
+    fp16_safe = True  # CLIP was published in fp16; heads compute in fp32
+
+    @abstractmethod
+    def head_class(self) -> type[Head]:
+        """The network, whose parameters have the names of the published weights."""
+
+    @abstractmethod
+    def fits(self, head: Head, encoder: Encoder) -> bool:
+        """Whether the head reads as many blocks, and as wide ones, as the encoder has."""
+
+    def networks(self, tensors: Mapping[str, Tensor], encoder: Encoder | None) -> tuple[Encoder, Head]:
+        """The encoder as it is, and the head with its weights."""
+        from sidscan.models.heads.base import with_weights
+
+        if encoder is None:
+            raise ModelError(f"a {self.name} head needs an encoder, and none is named")
+        try:
+            head = with_weights(self.head_class(), tensors)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelError(f"these tensors are not those of a {self.name} head: {error}") from error
+        if not self.fits(head, encoder):
+            raise ModelError(f"this {self.name} head does not fit the encoder that is named with it")
+        return encoder, head
+
+
+def register(family: type[Family]) -> type[Family]:
+    """Class decorator: enter a family, and its models into the catalog.
+
+    Raises:
+        ValueError: a family, or a model, of that name is registered already.
+    """
+    new = family()
+    names = {entry.name for known in _REGISTERED.values() for entry in known.entries}
+    doubles = [entry.name for entry in new.entries if entry.name in names]
+    if new.name in _REGISTERED or doubles:
+        raise ValueError(f"{', '.join(doubles) or new.name} is registered already")
+    new.entries = tuple(replace(entry, family=new.name) for entry in new.entries)
+    _REGISTERED[new.name] = new
+    return family
+
+
+@cache
+def all_families() -> Mapping[str, Family]:
+    """Every family by name: those of this folder, then those of other installed packages.
+
+    A package that can't be loaded is named in the log and left out; its models are then unknown.
+    """
+    files = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    for name in sorted(files, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
+        importlib.import_module(f"{__name__}.{name}")
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:  # another package's code raises whatever it likes
+            _log.warning("the detectors of %s can't be loaded: %s", point.value, error)
+    return _REGISTERED
+
+
+def find_family(name: str) -> Family:
+    """The family called ``name``.
+
+    Raises:
+        ModelError: none is.
+    """
+    try:
+        return all_families()[name]
+    except KeyError:
+        raise ModelError(
+            f"no kind of detector is called {name!r}",
+            f"Known are {', '.join(all_families())}; another package may have to be installed.",
+        ) from None
+
+
+def detector_family(name: str) -> DetectorFamily:
+    """The same, of a kind that scores.
+
+    Raises:
+        ModelError: none is called so, or it is a kind of encoder.
+    """
+    family = find_family(name)
+    if not isinstance(family, DetectorFamily):
+        raise ModelError(f"{name} is a kind of encoder, not of detector")
+    return family

@@ -16,7 +16,6 @@ from torch import Tensor
 
 import sidscan.weights
 from sidscan import ScanConfig, scan
-from sidscan.models import detectors
 from sidscan.models.backbones.mini import (
     CERTAINTY_POWER,
     CLIP,
@@ -36,7 +35,8 @@ from sidscan.models.backbones.mini_patterns import (
     pattern_shares,
     runs,
 )
-from sidscan.models.families.rine import RineHead
+from sidscan.models.families.mini import mini_networks
+from sidscan.models.heads.rine import RineHead
 from sidscan.training.mini.card_text import render
 from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.fit import Described, evidence, fit, moments, verdict, verdict_head
@@ -429,7 +429,7 @@ def test_shipped_file_loads_strictly_into_the_default_network() -> None:
     encoder.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("encoder.")}, strict=True)
     head = RineHead.shaped_like(head_state)
     head.load_state_dict(head_state, strict=True)
-    assert (head.blocks, head.width) == (encoder.blocks, encoder.width)
+    assert (head.num_blocks, head.embed_dim) == (encoder.blocks, encoder.width)
 
 
 def test_the_shipped_file_saved_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
@@ -443,7 +443,7 @@ def test_a_file_from_before_small_pictures_counted_less_is_refused(tmp_path: Pat
     tensors = load_file(WEIGHTS / "mini.safetensors")
     del tensors["encoder.certainty_power"]
     with pytest.raises(RuntimeError, match="certainty_power"):
-        detectors.mini(tensors)
+        mini_networks(tensors)
 
 
 def test_card_describes_the_shipped_file() -> None:

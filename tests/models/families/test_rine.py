@@ -15,7 +15,9 @@ from tiny_networks import random_clip, random_head
 from sidscan.models import state_dicts
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG
-from sidscan.models.families.rine import FpnHead, LinearProbe, RineHead
+from sidscan.models.heads.feature_pyramid import FpnHead
+from sidscan.models.heads.linear_probe import LinearProbe
+from sidscan.models.heads.rine import RineHead
 
 Array = NDArray[np.float64]
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's CLIP, written out: the test is no witness of itself
@@ -189,7 +191,7 @@ def test_maps_lie_as_the_patches_lie() -> None:
     crops[1, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = 255
     with torch.inference_mode():
         maps = encoder.read(crops, {"maps"})["maps"]
-    assert maps.shape == (2, encoder.blocks, encoder.width, side, side)
+    assert maps.shape == (2, encoder.num_blocks, encoder.embed_dim, side, side)
     change = (maps[1, 0] - maps[0, 0]).norm(dim=0)
     assert int(change.argmax()) == row * side + column
 
@@ -204,7 +206,7 @@ def test_a_linear_probe_is_one_product() -> None:
 
 def test_the_pyramid_sums_from_the_last_block_to_the_first() -> None:
     torch.manual_seed(0)
-    head = FpnHead(blocks=3, width=5, projected=4).eval()
+    head = FpnHead(3, 5, 4).eval()
     maps = torch.randn(2, 3, 5, 4, 4)
     state = head.state_dict()
 
@@ -250,7 +252,7 @@ def test_published_shapes(head: str, projected: int, layers: int, parameters: in
 @pytest.mark.skipif("SIDSCAN_UFD" not in os.environ, reason="names UFD's official probe, if it is here")
 def test_the_official_ufd_probe_loads_strictly() -> None:
     """An optional check, since other people's weights are not committed: SIDSCAN_UFD=FILE pytest."""
-    state = state_dicts.load(CATALOG["ufd"], Path(os.environ["SIDSCAN_UFD"]))
+    state = state_dicts.load_tensors(CATALOG["ufd"], Path(os.environ["SIDSCAN_UFD"]))
     probe = LinearProbe.shaped_like(state)
     probe.load_state_dict(state, strict=True)
     assert probe.in_features == 768
@@ -262,7 +264,7 @@ def test_the_official_ufd_probe_loads_strictly() -> None:
 def test_the_official_2_class_head_loads_strictly() -> None:
     """An optional check, since other people's weights are not committed: SIDSCAN_RINE_2CLASS=FILE pytest."""
     path = Path(os.environ["SIDSCAN_RINE_2CLASS"])
-    state = state_dicts.load(CATALOG["rine-2class"], path)
+    state = state_dicts.load_tensors(CATALOG["rine-2class"], path)
     head = RineHead.shaped_like(state)
     head.load_state_dict(state, strict=True)
     features = np.random.default_rng(4).normal(size=(3, 24, 1024))

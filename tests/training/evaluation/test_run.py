@@ -27,7 +27,7 @@ from sidscan.errors import OutputError
 from sidscan.models.backbones import Feature
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
-from sidscan.models.families.rine import LinearProbe
+from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.training.evaluation import embeddings, plots, published, report, scores, testsets
 from sidscan.training.evaluation.scores import Row, ScoreFile
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sidscan.errors import UsageError
-from sidscan.models.families.rine import Head, RineHead
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.rine import RineHead
 from sidscan.training.rine import recipe as recipes
 from sidscan.training.rine.fit import HeadStack, Shape, batches_of, build, schedule_key, stacks_of, whole_head
 from sidscan.training.rine.losses import rine_loss
@@ -103,7 +104,7 @@ def test_without_intermediate_blocks_the_last_one_alone_counts() -> None:
     assert torch.equal(head(readings), head(others))
     assert torch.allclose(head(readings), stack.logits(readings)[0], atol=1e-6)
     assert isinstance(head, RineHead)
-    assert (head.blocks, head.width) == (3, 6), "it fits the encoder as any other head does"
+    assert (head.num_blocks, head.embed_dim) == (3, 6), "it fits the encoder as any other head does"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from training_sets import progan_like, small_clip
 
 from sidscan.errors import OutputError
 from sidscan.models import checkpoints
+from sidscan.models.heads.base import with_weights
+from sidscan.models.heads.rine import RineHead
 from sidscan.training.rine.fit import HeadStack
 
 Run = Callable[..., Any]
@@ -93,7 +95,7 @@ def test_the_same_seed_gives_the_same_file(train: Run, tmp_path: Path) -> None:
 def test_a_checkpoint_states_how_it_was_made(train: Run, made: Made, tmp_path: Path) -> None:
     ended = train(tmp_path / "h.safetensors", "--epochs", "2")
     assert ended.code == 0, ended.err
-    checkpoint, _ = checkpoints.read(tmp_path / "h.safetensors")
+    checkpoint, _ = checkpoints.read_checkpoint(tmp_path / "h.safetensors")
     facts = checkpoint.facts
     assert facts["recipe"] == {
         "head": "rine", "without": "none", "xi": 0.2, "layers": 1, "projected": 16, "epochs": 2, "batch": 4,
@@ -187,7 +189,10 @@ def test_a_corrupt_picture_stops_the_run_and_can_be_left_out(train: Run, made: M
     assert ended.code == 3, ended.err
     assert "going on after epoch 0" in ended.err
     assert "1 pictures could not be read and were left out; checkpoints name them\n" in ended.err
-    assert checkpoints.read(out)[0].facts["left_out"] == {"train": ["train/cat/1_fake/002.bmp"], "val": []}
+    assert checkpoints.read_checkpoint(out)[0].facts["left_out"] == {
+        "train": ["train/cat/1_fake/002.bmp"],
+        "val": [],
+    }
 
 
 def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) -> None:
@@ -257,7 +262,7 @@ def test_a_batch_of_unreadable_pictures_is_a_step_like_any_other(
     for name, cache in (("fresh", ()), ("cached", ("--cache", tmp_path / "cache"))):
         ended = train(tmp_path / name, "--skip-unreadable", "--epochs", "2", "--batch-size", "1", *cache)
         assert ended.code == 3, ended.err
-        facts = checkpoints.read(tmp_path / name)[0].facts
+        facts = checkpoints.read_checkpoint(tmp_path / name)[0].facts
         assert [figures["epoch"] for figures in facts["epochs"]] == [1, 2]
         assert len(facts["left_out"]["train"]) == 7
     ended = train(tmp_path / "other", "--batch-size", "1", "--cache", tmp_path / "cache")
@@ -315,7 +320,7 @@ def test_no_picture_is_left_out_for_its_suffix(train: Run, made: Made, tmp_path:
     (folder / "000.bmp").rename(folder / "000.jfif")
     (folder / "notes.txt").write_text("no picture")
     assert train(tmp_path / "out").code == 0
-    assert checkpoints.read(tmp_path / "out")[0].facts["data"]["real"] == 8
+    assert checkpoints.read_checkpoint(tmp_path / "out")[0].facts["data"]["real"] == 8
 
 
 LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
@@ -347,7 +352,7 @@ def test_cached_readings_give_the_published_result(train: Run, tmp_path: Path) -
     fresh, cached = tmp_path / "fresh", tmp_path / "cached"
     assert train(fresh).code == 0
     assert train(cached, "--cache", tmp_path / "cache").code == 0
-    one, other = (checkpoints.read(path)[0].tensors for path in (fresh, cached))
+    one, other = (checkpoints.read_checkpoint(path)[0].tensors for path in (fresh, cached))
     for name, tensor in one.items():
         assert torch.allclose(tensor, other[name], atol=2e-2), name
         assert (tensor - other[name]).abs().mean() < 2e-3, name
@@ -364,7 +369,7 @@ def test_ablations(sidscan: Run, made: Made, tmp_path: Path) -> None:
     assert len({row["loss"] for row in rows.values()}) == 4
     for row in rows.values():
         assert 0 <= float(row["validation_accuracy"]) <= 1
-        head = checkpoints.read(out / row["file"])[0].build_head()
+        head = with_weights(RineHead, checkpoints.read_checkpoint(out / row["file"])[0].tensors)
         assert head(torch.zeros(1, 3, 64)).isfinite().all()
     again = sidscan(*arguments, *KNOBS)
     assert again.code == 0
@@ -414,7 +419,7 @@ def test_a_long_run_gives_the_shorter_ones_on_its_way(sidscan: Run, made: Made, 
         "train", made.data, *arguments, "--epochs", "3", "--cache", out / "readings", "--out", tmp_path / "3"
     )
     assert alone.code == 0, alone.err
-    one, other = (checkpoints.read(path)[0] for path in (out / rows[1][0], tmp_path / "3"))
+    one, other = (checkpoints.read_checkpoint(path)[0] for path in (out / rows[1][0], tmp_path / "3"))
     assert one.facts["epochs"] == other.facts["epochs"]
     for name, tensor in one.tensors.items():
         assert torch.equal(tensor, other.tensors[name])

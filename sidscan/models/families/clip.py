@@ -1,0 +1,201 @@
+"""CLIP's image encoders, which most heads read (Radford et al., ICML 2021, arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sidscan.errors import ModelError
+from sidscan.models.catalog import CatalogEntry, EncoderShape, Pin, Preprocess, Published
+from sidscan.models.families import Family, Size, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# OpenAI CLIP's own normalisation (paper, section 4.1)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_PREPROCESS = Preprocess(
+    crop=224,
+    mean=CLIP_MEAN,
+    std=CLIP_STD,
+    about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
+)
+_CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
+_CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+_CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
+_WHAT = "CLIP image encoder"
+# transformers' name -> open_clip's, of the parts that are only called otherwise; {i} is the block
+_TOP = {
+    "vision_model.embeddings.class_embedding": "class_embedding",
+    "vision_model.embeddings.patch_embedding.weight": "conv1.weight",
+    "vision_model.embeddings.position_embedding.weight": "positional_embedding",
+    "vision_model.pre_layrnorm": "ln_pre",  # sic
+    "vision_model.post_layernorm": "ln_post",
+}
+_BLOCK = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "self_attn.out_proj": "attn.out_proj",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+
+
+@register
+class ClipEncoderFamily(Family):
+    """CLIP vision transformers, in any of the three layouts in which they are published."""
+
+    name = "clip"
+    entries = (
+        CatalogEntry(
+            name="clip-vit-l14",
+            kind="encoder",
+            family="clip",
+            summary="OpenAI's CLIP ViT-L/14, which every published head reads",
+            licence="MIT",
+            provenance=_CLIP_PROVENANCE,
+            origin=Published(
+                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-L-14.pt",
+                pin=Pin("sha256", _CLIP_SHA256),
+            ),
+            size=930_000_000,
+            preprocess=CLIP_PREPROCESS,
+            shape=EncoderShape(24, 1024, 14, 257, 768),
+        ),
+        CatalogEntry(
+            name="clip-vit-b32",
+            kind="encoder",
+            family="clip",
+            summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
+            licence="MIT",
+            provenance=_CLIP_PROVENANCE,
+            origin=Published(
+                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B32_SHA256}/ViT-B-32.pt",
+                pin=Pin("sha256", _CLIP_B32_SHA256),
+            ),
+            size=354_000_000,
+            preprocess=CLIP_PREPROCESS,
+            shape=EncoderShape(12, 768, 32, 50, 512),
+        ),
+    )
+
+    def normalise(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The image encoder under open_clip's `VisionTransformer` names, without the ``visual.`` prefix.
+
+        Reads OpenAI's archive and open_clip's hub file (``visual.*``; a text tower beside it is left out) and
+        transformers' hub file (``vision_model.*``; q, k and v are joined, the projection is transposed). The
+        activation function is not part of weights: OpenAI's is QuickGELU.
+
+        Raises:
+            ModelError: names, shapes, types or values are not those of a CLIP vision transformer.
+        """
+        from sidscan.models.state_dicts import READABLE, check_tensors
+
+        if any(name.startswith("vision_model.") for name in tensors):
+            visual = _from_transformers(tensors)
+        else:
+            visual = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("visual.")}
+        if not visual:
+            raise ModelError(
+                "these weights hold no CLIP image encoder (no visual.* and no vision_model.*)", READABLE
+            )
+        check_tensors(visual, _sizes(clip_shape(visual)), _WHAT)
+        return visual
+
+    def shape(self, tensors: Mapping[str, Tensor]) -> EncoderShape:
+        """Of an encoder, from its tensors under open_clip's names."""
+        return clip_shape(tensors)
+
+
+def clip_shape(visual: Mapping[str, Tensor]) -> EncoderShape:
+    """The shape of an encoder, from its tensors under open_clip's names.
+
+    Raises:
+        ModelError: one of those that tell the shape is missing or not of the right rank.
+    """
+    from sidscan.models.state_dicts import size_of
+
+    (width,) = size_of(visual, "class_embedding", 1, _WHAT)
+    _, _, _, patch = size_of(visual, "conv1.weight", 4, _WHAT)
+    tokens, _ = size_of(visual, "positional_embedding", 2, _WHAT)
+    _, output = size_of(visual, "proj", 2, _WHAT)
+    blocks = sum(1 for name in visual if re.fullmatch(r"transformer\.resblocks\.\d+\.ln_1\.weight", name))
+    return EncoderShape(
+        num_blocks=blocks, embed_dim=width, patch_size=patch, num_tokens=tokens, output_dim=output
+    )
+
+
+def _sizes(shape: EncoderShape) -> dict[str, Size]:
+    d = shape.embed_dim
+    sizes: dict[str, Size] = {
+        "class_embedding": (d,),
+        "positional_embedding": (shape.num_tokens, d),
+        "conv1.weight": (d, 3, shape.patch_size, shape.patch_size),
+        "proj": (d, shape.output_dim),
+    }
+    norms = ["ln_pre", "ln_post"]
+    for i in range(shape.num_blocks):
+        block = f"transformer.resblocks.{i}"
+        norms += [f"{block}.ln_1", f"{block}.ln_2"]
+        hidden = 4 * d  # in every CLIP that OpenAI published
+        sizes |= {
+            f"{block}.attn.in_proj_weight": (3 * d, d),
+            f"{block}.attn.in_proj_bias": (3 * d,),
+            f"{block}.attn.out_proj.weight": (d, d),
+            f"{block}.attn.out_proj.bias": (d,),
+            f"{block}.mlp.c_fc.weight": (hidden, d),
+            f"{block}.mlp.c_fc.bias": (hidden,),
+            f"{block}.mlp.c_proj.weight": (d, hidden),
+            f"{block}.mlp.c_proj.bias": (d,),
+        }
+    return sizes | {f"{norm}.{part}": (d,) for norm in norms for part in ("weight", "bias")}
+
+
+def _from_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """transformers' CLIPVisionModelWithProjection -> open_clip's names."""
+    from sidscan.models.state_dicts import ANOTHER_FILE
+    from sidscan.models.torch_archive import shown
+
+    visual: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        stem, _, part = name.rpartition(".")
+        block = re.fullmatch(r"vision_model\.encoder\.layers\.(\d+)\.(.+)", stem)
+        if name == "visual_projection.weight":
+            visual["proj"] = tensor.t() if tensor.dim() == 2 else tensor
+        elif name in _TOP:
+            visual[_TOP[name]] = tensor
+        elif stem in _TOP:
+            visual[f"{_TOP[stem]}.{part}"] = tensor
+        elif block and block[2] in _BLOCK:
+            visual[f"transformer.resblocks.{block[1]}.{_BLOCK[block[2]]}.{part}"] = tensor
+        elif block and block[2] == "self_attn.q_proj":
+            target = f"transformer.resblocks.{block[1]}.attn.in_proj_{part}"
+            visual[target] = _joined(tensors, stem.removesuffix("q_proj"), part)
+        elif not _left_out(name):
+            raise ModelError(f"{shown(name)} is not part of a CLIP image encoder", ANOTHER_FILE)
+    return visual
+
+
+def _joined(tensors: Mapping[str, Tensor], attention: str, part: str) -> Tensor:
+    """q, k and v as the one matrix (or bias) of torch's MultiheadAttention."""
+    import torch
+
+    from sidscan.models.state_dicts import ANOTHER_FILE
+
+    names = [f"{attention}{letter}_proj.{part}" for letter in "qkv"]
+    parts = [tensors[name] for name in names if name in tensors]
+    if len(parts) < 3 or parts[0].dim() == 0 or len({(part.shape, part.dtype) for part in parts}) > 1:
+        raise ModelError(f"{', '.join(names)} do not fit together", ANOTHER_FILE)
+    return torch.cat(parts)
+
+
+def _left_out(name: str) -> bool:
+    """What lies beside the image encoder: the text tower, buffers, and k and v, which went with q."""
+    return not name.startswith("vision_model.") or name.endswith(
+        (
+            "position_ids",
+            *(f"self_attn.{letter}_proj.{part}" for letter in "kv" for part in ("weight", "bias")),
+        )
+    )

@@ -1,0 +1,53 @@
+"""What every head is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sidscan.models.backbones import Feature
+
+
+class Head(nn.Module, ABC):
+    """Features of a crop -> z, the vector that a contrastive loss sees -> a logit.
+
+    Attributes:
+        feature: what the head reads of an encoder.
+    """
+
+    feature: ClassVar[Feature]
+
+    @classmethod
+    @abstractmethod
+    def shaped_like(cls, state: Mapping[str, Tensor]) -> Head:
+        """An untrained head of the shape that ``state`` describes.
+
+        Raises:
+            KeyError: ``state`` lacks a tensor that tells the shape.
+        """
+
+    @abstractmethod
+    def embed(self, features: Tensor) -> Tensor:
+        """Features (b, ...), float32 -> z (b, d')."""
+
+    @abstractmethod
+    def classify(self, embedding: Tensor) -> Tensor:
+        """z (b, d') -> logits (b,); the sigmoid of a logit is the model's P(synthetic)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (b, ...), float32 -> logits (b,)."""
+        return self.classify(self.embed(features))
+
+
+def with_weights(kind: type[Head], state: Mapping[str, Tensor]) -> Head:
+    """A head with these weights, frozen and ready to score.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: names or shapes are not those of this kind of head.
+    """
+    head = kind.shaped_like(state)
+    head.load_state_dict(state, strict=True)
+    return head.eval().requires_grad_(False)

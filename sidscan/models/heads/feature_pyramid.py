@@ -1,0 +1,63 @@
+"""The paper's appendix alternative to RINE's importance estimator: a feature pyramid over patch maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sidscan.models.backbones import Feature
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.rine import mlp_classifier
+
+
+class FpnHead(Head):
+    """The paper's appendix alternative to the TIE: a feature pyramid over the blocks' patch maps.
+
+    Lin et al., CVPR 2017, section 3: a 1x1 convolution per block, sums from the last block to the first, a
+    3x3 convolution per block. All blocks of a ViT have one resolution, so nothing is upsampled. Means over
+    the patches and then over the blocks, classified as RINE classifies. The authors published figures of
+    "CLIP w/ FPN", but neither code nor its sizes; this is our reading of it.
+
+    Args:
+        num_blocks: n, encoder blocks.
+        embed_dim: d, width of a block's feature.
+        proj_dim: channels of the pyramid and width of the classifier.
+    """
+
+    feature: ClassVar[Feature] = "maps"
+
+    def __init__(self, num_blocks: int, embed_dim: int, proj_dim: int) -> None:
+        super().__init__()
+        self.num_blocks, self.embed_dim, self.proj_dim = num_blocks, embed_dim, proj_dim
+        self.lateral = nn.ModuleList(nn.Conv2d(embed_dim, proj_dim, 1) for _ in range(num_blocks))
+        self.smooth = nn.ModuleList(nn.Conv2d(proj_dim, proj_dim, 3, padding=1) for _ in range(num_blocks))
+        self.head = mlp_classifier(proj_dim)
+
+    @classmethod
+    def shaped_like(cls, state: Mapping[str, Tensor]) -> FpnHead:
+        """An untrained head of the shape that ``state`` describes.
+
+        Raises:
+            KeyError: ``state`` lacks ``lateral.0.weight``.
+        """
+        proj_dim, embed_dim, _, _ = state["lateral.0.weight"].shape
+        num_blocks = sum(1 for name in state if name.startswith("lateral.") and name.endswith(".weight"))
+        return cls(num_blocks, embed_dim, proj_dim)
+
+    def embed(self, maps: Tensor) -> Tensor:
+        """Patch maps (b, n, d, g, g) -> z (b, proj_dim)."""
+        above: Tensor | None = None
+        pooled = []
+        for block in reversed(range(self.num_blocks)):
+            level = self.lateral[block](maps[:, block])
+            above = level if above is None else level + above
+            pooled.append(self.smooth[block](above).mean(dim=(2, 3)))
+        return torch.stack(pooled).mean(dim=0)
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """z (b, proj_dim) -> logits (b,)."""
+        logits: Tensor = self.head(embedding)
+        return logits.squeeze(-1)

@@ -1,0 +1,125 @@
+"""How models are named and chosen: a name of the catalog, a checkpoint, or an exported graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from sidscan.errors import ModelError
+from sidscan.models.catalog import CATALOG, CatalogEntry
+from sidscan.models.onnx_graph import is_graph
+from sidscan.models.store import Store
+
+BUNDLED_MODEL = "mini"
+PREFERRED_MODEL = "rine-4class"  # the best of the published heads on the paper's 20 sets
+
+
+class ModelKind(Enum):
+    """What a model's name leads to."""
+
+    CATALOG = "catalog"
+    CHECKPOINT = "checkpoint"  # a file that `sidscan train` wrote
+    GRAPH = "graph"  # a file that `sidscan export-onnx` wrote
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """One model, as somebody named it.
+
+    Attributes:
+        name: of the catalog, or a path as given.
+    """
+
+    name: str
+    kind: ModelKind
+
+    @classmethod
+    def parse(cls, name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> ModelRef:
+        """A name of the catalog wins over a file of that name. What is neither counts as a catalog's name.
+
+        Loading that tells which names there are.
+        """
+        if name in catalog:
+            return cls(name, ModelKind.CATALOG)
+        if is_graph(name):
+            return cls(name, ModelKind.GRAPH)
+        if Path(name).suffix or Path(name).exists():
+            return cls(name, ModelKind.CHECKPOINT)
+        return cls(name, ModelKind.CATALOG)
+
+    @property
+    def path(self) -> Path:
+        """Of a file."""
+        return Path(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChoiceReason(Enum):
+    """Why these models were chosen."""
+
+    ASKED = "asked for"
+    DEFAULT = "default"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The models of a run, and why these.
+
+    Attributes:
+        detail: what is missing, where another model stands in; empty else.
+    """
+
+    models: tuple[ModelRef, ...]
+    reason: ChoiceReason
+    detail: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the models, as given."""
+        return tuple(model.name for model in self.models)
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether another model stands in for the preferred one: nobody may be left to overlook that."""
+        return self.reason is ChoiceReason.FALLBACK
+
+    def __str__(self) -> str:
+        """As reports state it (``model_choice``)."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+
+def choose_models(requested: Sequence[str], store: Store | None = None) -> ModelChoice:
+    """The models asked for, or the best one that is installed. A folder stands for the checkpoints in it.
+
+    Raises:
+        ModelError: a folder holds no checkpoint.
+    """
+    store = store or Store()
+    if requested:
+        names = [name for asked in requested for name in _checkpoints_in(asked, store)]
+        models = [ModelRef.parse(name, store.catalog) for name in dict.fromkeys(names)]
+        return ModelChoice(tuple(models), ChoiceReason.ASKED)
+    needed = [entry.name for entry in store.needed([PREFERRED_MODEL])]
+    missing = [name for name in needed if not store.installed(name)]
+    if not missing:
+        return ModelChoice((ModelRef(PREFERRED_MODEL, ModelKind.CATALOG),), ChoiceReason.DEFAULT)
+    bundled = (ModelRef(BUNDLED_MODEL, ModelKind.CATALOG),)
+    if PREFERRED_MODEL in missing:
+        return ModelChoice(bundled, ChoiceReason.FALLBACK, f"{PREFERRED_MODEL} is not installed")
+    detail = f"{missing[0]}, which {PREFERRED_MODEL} reads, is not installed"
+    return ModelChoice(bundled, ChoiceReason.FALLBACK, detail)
+
+
+def _checkpoints_in(asked: str, store: Store) -> list[str]:
+    """The checkpoints in a folder, sorted; anything else as it is."""
+    if asked in store.catalog or not Path(asked).is_dir():
+        return [asked]
+    paths = [str(path) for path in sorted(Path(asked).glob("*.safetensors"))]
+    if not paths:
+        raise ModelError(f"the folder {asked} holds no checkpoint", "`sidscan train` and `study` write them.")
+    return paths
