@@ -89,15 +89,15 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
         raise UsageError("an exported graph is used alone", "Export all detectors into one file.")
     if graphs and config.runtime == "pytorch":
         raise UsageError(f"PyTorch can't run the exported graph {graphs[0]}", "Leave --runtime out.")
+    path = graphs[0].path if graphs else _installed_graph(config, models)
     if config.encoder is not None:
         raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
     from sidscan.runtimes.onnx import OnnxRuntime  # here: it loads onnxruntime
 
-    if graphs:
-        return OnnxRuntime(graphs[0].path, config.device, config.precision)
-    path = _installed_graph(config, models)
-    runtime = OnnxRuntime(path, config.device, config.precision, order=[model.name for model in models])
-    _check_same_weights(path, runtime.detectors, models)
+    order = [] if graphs else [model.name for model in models]
+    runtime = OnnxRuntime(path, config.device, config.precision, order)
+    if not graphs:
+        _check_same_weights(path, runtime.detectors, models)
     return runtime
 
 

@@ -447,7 +447,7 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
     path = graph_path(names, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(seal(model.SerializeToString()))
-    monkeypatch.setattr(detectors, "installed_detectors", lambda names: [found[name] for name in names])
+    monkeypatch.setattr(detectors, "installed_detectors", lambda models: [found[model.name] for model in models])
     return list(found.values())
 
 
@@ -498,7 +498,7 @@ def test_a_kept_graph_of_other_weights_is_refused(
 
     kept = _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
     now = [kept[0], replace(kept[1], files=dict.fromkeys(kept[1].files, "0" * 64))]
-    monkeypatch.setattr(detectors, "installed_detectors", lambda names: now)
+    monkeypatch.setattr(detectors, "installed_detectors", lambda models: now)
     named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx"]
     ended = sidscan("scan", folder(tmp_path / "i"), *named)
     assert ended.code == 4
