@@ -1,23 +1,35 @@
-"""sidscan: triage an image archive for pictures that a machine may have made.
+"""sidscan: triage an image archive for images that a machine may have made.
 
-    from sidscan import ScanConfig, scan
+One image:
 
-    for finding in scan(ScanConfig(inputs=("./images",))):
-        print(finding.name, finding.status.value, finding.scores)
+    import sidscan
 
-Importing this package loads no torch; the first scan does.
+    result = sidscan.load("mini").score("photo.jpg")
+    print(result.scores[0].score, result.scores[0].evidence)
+
+Many:
+
+    run = sidscan.scan(["./images"])
+    for result in run:
+        print(result.name, result.status.value, [score.score for score in result.scores])
+    sidscan.write_report(run, "report.csv")
+
+Importing this package loads no torch; the first model does. Progress is logged to the logger ``sidscan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from sidscan._version import __version__
-from sidscan.config import ScanConfig
+from sidscan.config import Crops, Device, ScanConfig
 from sidscan.errors import (
     CalibrationError,
     DigestMismatch,
     ExitCode,
+    ImageError,
     ModelError,
     ModelNotInstalled,
     NothingToScan,
@@ -28,13 +40,19 @@ from sidscan.errors import (
     UnknownModel,
     UsageError,
 )
-from sidscan.records import Exif, ImageInfo, Kind, Response, ScanResult, Score, Stage, Status
+from sidscan.records import Counts, Exif, ImageInfo, Kind, Response, ScanResult, Score, Stage, Status
+
+if TYPE_CHECKING:
+    from sidscan.pipeline import Progress, ScanRun
+    from sidscan.scoring.model import Model
 
 __all__ = [
     "CalibrationError",
+    "Counts",
     "DigestMismatch",
     "Exif",
     "ExitCode",
+    "ImageError",
     "ImageInfo",
     "Kind",
     "ModelError",
@@ -53,23 +71,74 @@ __all__ = [
     "UnknownModel",
     "UsageError",
     "__version__",
+    "load",
     "scan",
+    "write_report",
 ]
 
+PathOrUrl: TypeAlias = "str | os.PathLike[str]"
 
-def scan(config: ScanConfig) -> Iterator[ScanResult]:
-    """One finding per input, failures included, as they are made.
 
-    With ``config.journal`` set, findings of an earlier run that still hold come first.
+def load(*models: str, device: Device = "auto", crops: Crops = "ten") -> Model:
+    """Detectors that score one image after another, in this process (`sidscan.scoring.model.Model`).
+
+    Args:
+        models: names of the catalog, checkpoints or exported graphs; none means RINE 4-class where it is
+            installed, else the bundled one.
+        crops: ten-crop averaging, or the centre crop alone.
 
     Raises:
-        SidscanError: the scan can't start, or its journal can't be written.
+        ModelError: a model is unknown, not installed, or not what it was.
+        RuntimeUnavailable: the device asked for can't be used here.
     """
-    from sidscan.pipeline import open_scan
+    from sidscan.scoring.model import open_model  # here: it loads torch
 
-    run = open_scan(config)
-    try:
-        yield from run.journal.findings()
-        yield from run
-    finally:
-        run.journal.close()
+    return open_model(ScanConfig(inputs=("-",), models=models, device=device, crops=crops))
+
+
+def scan(
+    inputs: ScanConfig | PathOrUrl | Sequence[PathOrUrl],
+    *,
+    models: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> ScanRun:
+    """A run over files, folders and URLs: iterate over it for one result per input, failures included.
+
+    Results come as they are made. With ``journal`` set in the configuration, results of an earlier run that
+    still hold come first.
+
+    Args:
+        inputs: what is scanned; or a `ScanConfig`, which has every option.
+        models: as for `load`; a `ScanConfig` names its own.
+        progress: called with the number of inputs done and of all inputs, after every result.
+
+    Raises:
+        SidscanError: the scan can't start.
+    """
+    from sidscan.pipeline import ScanRun, open_scan
+
+    if not isinstance(inputs, ScanConfig):
+        names = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        inputs = ScanConfig(inputs=tuple(os.fspath(name) for name in names), models=tuple(models))
+    elif models:
+        raise UsageError("models were named twice", "Name them in the ScanConfig.")
+    return ScanRun(open_scan(inputs), progress)
+
+
+def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> None:
+    """Write a report of a run, which is brought to its end first; its kind follows from the file's suffix.
+
+    Args:
+        path: ends in .csv, .json or .jsonl.
+        overwrite: replace a file that sidscan did not write, too.
+
+    Raises:
+        UsageError: an unknown suffix.
+        OutputError: the file can't be written, or something else is there.
+    """
+    from sidscan import reports
+
+    run.finish()
+    writer = reports.report(os.fspath(path))
+    with reports.reserved([writer], overwrite):
+        writer.write(run.record)

@@ -2,20 +2,21 @@
 
     SidscanError
     |-- UsageError          2   the request contradicts itself or names what does not exist
-    |-- ModelError          4   a model can't be had, read or trusted
+    |-- ModelError          4   a model can't be found, read or trusted
     |   |-- ModelNotInstalled
     |   |-- UnknownModel
     |   |-- PullFailed          the download did not complete; run the same command again
     |   |-- DigestMismatch      the bytes are not the ones that were pinned
     |   `-- CalibrationError    a calibration is missing, damaged, or of another model or other crops
-    |-- NothingToScan       5   the inputs hold no picture
-    |-- RuntimeUnavailable  6   the device or precision asked for is not to be had
+    |-- ImageError          3   one image can't be scored (`sidscan.load(...).score`; in a scan it is a row)
+    |-- NothingToScan       5   no input is an image
+    |-- RuntimeUnavailable  6   the device or precision asked for can't be used here
     `-- OutputError         7   a report or the run's record can't be written
 
-What is no error has codes of its own: 0 done, 3 done but some inputs could not be read, 8 `sidscan verify`
+Other endings have codes of their own: 0 done, 3 done but some inputs could not be read, 8 `sidscan verify`
 found evidence changed or missing, 130 interrupted.
 
-A picture that can't be read is no exception but a row (`records.Failure`).
+In a scan, an image that can't be read raises nothing: it becomes a row (`records.Failure`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class UsageError(SidscanError):
 
 
 class ModelError(SidscanError):
-    """A model can't be had, read or trusted."""
+    """A model can't be found, read or trusted."""
 
     exit_code = ExitCode.MODEL
 
@@ -89,13 +90,27 @@ class CalibrationError(ModelError):
 
 
 class NothingToScan(SidscanError):
-    """The inputs hold no picture."""
+    """No input is an image."""
 
     exit_code = ExitCode.NOTHING_TO_SCAN
 
 
+class ImageError(SidscanError):
+    """One image can't be read, decoded or scored; in a scan it would be a row instead.
+
+    Attributes:
+        error_class, status: as its row would have them.
+    """
+
+    exit_code = ExitCode.DONE_WITH_FAILURES
+
+    def __init__(self, message: str, error_class: str, status: str) -> None:
+        super().__init__(message)
+        self.error_class, self.status = error_class, status
+
+
 class RuntimeUnavailable(SidscanError):
-    """The device or precision asked for is not to be had."""
+    """The device or precision asked for can't be used here."""
 
     exit_code = ExitCode.RUNTIME
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 from sidscan import custody
@@ -19,15 +22,17 @@ from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
 from sidscan.journal import Journal, Registered
 from sidscan.models.refs import ModelChoice, choose_models
-from sidscan.records import Counts, DecodedImage, Failure, Item, ScanResult, Stage, Status
+from sidscan.records import Counts, DecodedImage, Failure, Item, RunRecord, ScanResult, Stage, Status
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
-from sidscan.scoring.scorer import Calibrations, Job, Scorer, reuse_keys
+from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
 from sidscan.sources import open_sources
 from sidscan.sources.paths import UNLISTED
 from sidscan.util import threads
 from sidscan.util.threads import cores
 from sidscan.util.urls import public
+
+_log = logging.getLogger("sidscan.scan")
 
 Reader = Callable[[Item], DecodedImage | Failure]
 
@@ -68,8 +73,9 @@ class Scan:
             )
         self.end("finished")
         self.journal.purge_stale()
+        _log.info("finished: %s", self.counts())
 
-    def _jobs(self, scorer: Scorer) -> Generator[Job, None, None]:
+    def _jobs(self, scorer: Scorer) -> Generator[ScoringJob, None, None]:
         """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
 
         A batch is full when one picture more might be too much: a pass for a few views costs a whole one.
@@ -133,6 +139,9 @@ def open_scan(config: ScanConfig) -> Scan:
     except BaseException:
         journal.close()
         raise
+    names = ", ".join(detector.name for detector in runtime.detectors)
+    _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
+    _log.info("%d inputs, %d results kept", journal.counts().enumerated, enumerated.kept)
     return Scan(config, journal, runtime, choice, calibrations, enumerated)
 
 
@@ -211,3 +220,65 @@ def _views(sample: DecodedImage | Failure) -> int:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+Progress = Callable[[int, int], object]
+"""Called with the number of inputs that are done and the number of all inputs."""
+
+
+class ScanRun:
+    """A scan for programs: all results, those of an earlier run that still hold included (`sidscan.scan`).
+
+    Iterating again gives the results again. The run's record stays open, and locked against other runs, until
+    `close` or the end of this object.
+    """
+
+    def __init__(self, opened: Scan, progress: Progress | None = None) -> None:
+        self._scan, self._progress = opened, progress
+        self._iteration: Generator[ScanResult, None, None] | None = None
+        self._finalizer = weakref.finalize(self, opened.journal.close)
+
+    @property
+    def record(self) -> RunRecord:
+        """What reports are made of."""
+        return self._scan.journal
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The models, and why these."""
+        return self._scan.choice
+
+    def counts(self) -> Counts:
+        """How the inputs ended so far; ``enumerated`` is how many there are."""
+        return self._scan.counts()
+
+    def __len__(self) -> int:
+        return self.counts().enumerated
+
+    def __iter__(self) -> Iterator[ScanResult]:
+        self._iteration = self._results()
+        return self._iteration
+
+    def _results(self) -> Generator[ScanResult, None, None]:
+        total = len(self)
+        for done, result in enumerate(chain(self.record.findings(), self._new_results()), 1):
+            if self._progress:
+                self._progress(done, total)
+            yield result
+
+    def finish(self) -> None:
+        """Make the results that are still missing."""
+        if self.counts().pending:
+            for _ in self:
+                pass
+
+    def close(self) -> None:
+        """End what is being read or scored, and release the record; a run in memory is gone then."""
+        if self._iteration:
+            self._iteration.close()
+        self._finalizer()
+
+    def _new_results(self) -> Iterator[ScanResult]:
+        """Of the inputs that had none when the iteration began."""
+        if self.counts().pending:
+            yield from self._scan

@@ -76,8 +76,8 @@ def test_every_session_of_a_run_is_in_its_report(
     images, out = folder(tmp_path / "images", count=2), tmp_path / "r.json"
     monkeypatch.setattr(platform, "node", lambda: "first-host")
     first = scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=Path(f"{out}.journal"), batch=1))
-    next(first)
-    first.close()  # type: ignore[attr-defined]
+    next(iter(first))
+    first.close()
     monkeypatch.setattr(platform, "node", lambda: "second-host")
     arguments = ("scan", images, "--model", "mini", "--out", out)
     assert sidscan(*arguments).code == 0

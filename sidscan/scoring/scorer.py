@@ -1,4 +1,4 @@
-"""Crops -> logits -> one score per picture and model."""
+"""Crops -> logits -> one score per image and model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +30,14 @@ from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
 from sidscan.scoring.evidence import band, evidence, sigmoid
 
-Calibrations = Mapping[str, Calibration]  # by model name; a model without one keeps its card's threshold
+Calibrations = Mapping[str, Calibration]
+"""By model name; a model without a calibration keeps the threshold of its card."""
 _UNCALIBRATED: Calibrations = {}
-_SPARSE = 16  # every how many-th row and column of a crop tells most crops apart
+_SPARSE = 16  # px between the rows and columns of a crop that tell most crops apart
 
 
 def reuse_keys(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> ReuseKeys:
-    """What this scan's findings depend on."""
+    """What the results of this scan depend on besides the bytes of the images."""
     info = runtime.info
     parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
     parts += [
@@ -53,38 +53,38 @@ def reuse_keys(config: ScanConfig, runtime: Runtime, calibrations: Calibrations 
     )
 
 
-def _digest(parts: list[Any]) -> str:
+def _digest(parts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass
-class Job:
+class ScoringJob:
     """A batch that is being scored.
 
     Attributes:
-        new: what of it has to be looked at, by place in the batch.
-        own: places of bytes that no earlier job looks at, by their sha256.
-        others: the jobs that look at the rest, by sha256.
-        found: findings by sha256: of bytes scored before, and when the job ends, of all others.
-        made: findings of what was new, by place.
+        to_score: the entries that no earlier result answers, by position in the batch.
+        first_seen: positions of the bytes that no earlier job scores, by their sha256.
+        pending_in: the jobs under way that score the other bytes, by sha256.
+        cached: results by sha256: of bytes scored before, and when the job ends, of all others.
+        results: of the entries to score, by position.
     """
 
     batch: Sequence[DecodedImage | Failure]
     scanned_at: str
-    new: dict[int, DecodedImage | Failure] = field(default_factory=dict)
-    own: dict[str, int] = field(default_factory=dict)
-    others: dict[str, Job] = field(default_factory=dict)
-    found: dict[str, ScanResult] = field(default_factory=dict)
-    made: dict[int, ScanResult] = field(default_factory=dict)
+    to_score: dict[int, DecodedImage | Failure] = field(default_factory=dict)
+    first_seen: dict[str, int] = field(default_factory=dict)
+    pending_in: dict[str, ScoringJob] = field(default_factory=dict)
+    cached: dict[str, ScanResult] = field(default_factory=dict)
+    results: dict[int, ScanResult] = field(default_factory=dict)
 
 
 class Scorer:
-    """Batches -> findings. Bytes that were scored before, or are in a job under way, are not scored again.
+    """Batches -> results. Bytes that were scored before, or are in a job under way, are not scored again.
 
-    Jobs begin and end in one thread and one order; between, several may be scored at once, in any thread.
+    Jobs begin and end in one thread and one order; in between, several may be scored at once, in any thread.
 
     Args:
-        known: the finding of bytes with this sha256, if there is one that holds.
+        known: the result of bytes with this sha256, if one still holds.
     """
 
     def __init__(
@@ -94,48 +94,50 @@ class Scorer:
         known: Callable[[str], ScanResult | None] = lambda _: None,
     ) -> None:
         self._runtime, self._calibrations, self._known = runtime, calibrations, known
-        self._jobs: dict[str, Job] = {}  # under way, by sha256 of what they look at
+        self._under_way: dict[str, ScoringJob] = {}  # by the sha256 of the bytes that they score
 
-    def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> Job:
-        """Find out what of a batch is new."""
-        job = Job(batch, scanned_at)
-        for place, entry in enumerate(batch):
+    def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> ScoringJob:
+        """Find out what of a batch has to be scored."""
+        job = ScoringJob(batch, scanned_at)
+        for position, entry in enumerate(batch):
             sha256 = entry.facts.sha256
             if isinstance(entry, Failure) or sha256 is None:
-                job.new[place] = entry
-            elif sha256 in self._jobs:
-                job.others[sha256] = self._jobs[sha256]
+                job.to_score[position] = entry
+            elif sha256 in self._under_way:
+                job.pending_in[sha256] = self._under_way[sha256]
             elif (earlier := self._known(sha256)) is not None:
-                job.found[sha256] = earlier
+                job.cached[sha256] = earlier
             else:
-                self._jobs[sha256] = job
-                job.own[sha256] = place
-                job.new[place] = entry
+                self._under_way[sha256] = job
+                job.first_seen[sha256] = position
+                job.to_score[position] = entry
         return job
 
-    def score(self, job: Job) -> Job:
-        """Look at what is new; the job itself is handed back."""
-        findings = score(list(job.new.values()), self._runtime, job.scanned_at, self._calibrations)
-        job.made = dict(zip(job.new, findings, strict=True))
+    def score(self, job: ScoringJob) -> ScoringJob:
+        """Score what has to be scored; returns the job itself."""
+        results = score(list(job.to_score.values()), self._runtime, job.scanned_at, self._calibrations)
+        job.results = dict(zip(job.to_score, results, strict=True))
         return job
 
-    def end(self, job: Job) -> list[ScanResult]:
-        """The findings of a job that was scored, in the order of its batch."""
-        for sha256, place in job.own.items():
-            job.found[sha256] = job.made[place]
-            del self._jobs[sha256]
-        job.found |= {sha256: other.found[sha256] for sha256, other in job.others.items()}
-        job.others.clear()  # jobs that repeat one another would hold on to all before them
+    def end(self, job: ScoringJob) -> list[ScanResult]:
+        """The results of a job that was scored, in the order of its batch."""
+        for sha256, position in job.first_seen.items():
+            job.cached[sha256] = job.results[position]
+            del self._under_way[sha256]
+        job.cached |= {sha256: other.cached[sha256] for sha256, other in job.pending_in.items()}
+        job.pending_in.clear()  # jobs that repeat one another would hold on to all before them
         return [
-            job.made[place] if place in job.made else _again(entry, job.found, job.scanned_at)
-            for place, entry in enumerate(job.batch)
+            job.results[position] if position in job.results else _for_input(entry, job)
+            for position, entry in enumerate(job.batch)
         ]
 
 
-def _again(entry: DecodedImage | Failure, found: Mapping[str, ScanResult], scanned_at: str) -> ScanResult:
-    """The finding of other bytes that are the same, for this input."""
-    same = found[str(entry.facts.sha256)]
-    return replace(same, name=entry.item.name, kind=entry.item.kind, facts=entry.facts, scanned_at=scanned_at)
+def _for_input(entry: DecodedImage | Failure, job: ScoringJob) -> ScanResult:
+    """The result of the same bytes under another name, for this input."""
+    same = job.cached[str(entry.facts.sha256)]
+    return replace(
+        same, name=entry.item.name, kind=entry.item.kind, facts=entry.facts, scanned_at=job.scanned_at
+    )
 
 
 def score(
@@ -144,44 +146,49 @@ def score(
     scanned_at: str,
     calibrations: Calibrations = _UNCALIBRATED,
 ) -> list[ScanResult]:
-    """Findings of a batch, in its order; all views of all pictures go through the encoder together."""
-    samples = [sample for sample in batch if isinstance(sample, DecodedImage)]
-    per_picture = iter(_logits(samples, runtime) if samples else ())
+    """Results of a batch, in its order; all crops of all images go through the encoder together."""
+    images = [entry for entry in batch if isinstance(entry, DecodedImage)]
+    logits = iter(_logits_per_image(images, runtime) if images else ())
     return [
-        _finding(entry, next(per_picture), runtime.detectors, scanned_at, calibrations)
+        _result(entry, next(logits), runtime.detectors, scanned_at, calibrations)
         if isinstance(entry, DecodedImage)
         else ScanResult.of_failure(entry, scanned_at)
         for entry in batch
     ]
 
 
-def _logits(samples: Sequence[DecodedImage], runtime: Runtime) -> list[NDArray[np.float32]]:
-    """Per picture: (its views, detectors)."""
-    logits = runtime.logits(_together([sample.views for sample in samples]))
-    return np.split(logits, np.cumsum([len(sample.views.order) for sample in samples])[:-1])
+def _logits_per_image(images: Sequence[DecodedImage], runtime: Runtime) -> list[NDArray[np.float32]]:
+    """Per image: (its crops, detectors)."""
+    logits = runtime.logits(_joined([image.views for image in images]))
+    return np.split(logits, np.cumsum([len(image.views.order) for image in images])[:-1])
 
 
-def _together(several: Sequence[CropSet]) -> CropSet:
-    """The views of several pictures in their order; crops that pictures share are there once."""
-    alike: dict[bytes, list[int]] = {}  # crops by some of their pixels
+def _joined(crop_sets: Sequence[CropSet]) -> CropSet:
+    """The crops of several images in their order; pixels that images share are stored once."""
+    by_sample: dict[bytes, list[int]] = {}  # indices of crops by some of their pixels
     crops: list[NDArray[np.uint8]] = []
     order: list[CropRef] = []
-    for views in several:
-        places = []
-        for crop in views.crops:
-            others = alike.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
-            same = next((place for place in others if np.array_equal(crops[place], crop)), None)
-            if same is None:
-                same = len(crops)
-                others.append(same)
-                crops.append(crop)
-            places.append(same)
-        order += [(places[index], mirrored) for index, mirrored in views.order]
+    for crop_set in crop_sets:
+        indices = [_index_of(crop, crops, by_sample) for crop in crop_set.crops]
+        order += [(indices[index], mirrored) for index, mirrored in crop_set.order]
     return CropSet(np.stack(crops), tuple(order))
 
 
-def _finding(
-    sample: DecodedImage,
+def _index_of(
+    crop: NDArray[np.uint8], crops: list[NDArray[np.uint8]], by_sample: dict[bytes, list[int]]
+) -> int:
+    """Of the same pixels in ``crops``, to which they are added where they are new."""
+    candidates = by_sample.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
+    for index in candidates:
+        if np.array_equal(crops[index], crop):
+            return index
+    candidates.append(len(crops))
+    crops.append(crop)
+    return len(crops) - 1
+
+
+def _result(
+    image: DecodedImage,
     logits: NDArray[np.float32],
     detectors: Sequence[DetectorInfo],
     scanned_at: str,
@@ -189,28 +196,32 @@ def _finding(
 ) -> ScanResult:
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"
-        failure = Failure(sample.item, Stage.SCORE, "NonFiniteScore", message, sample.facts)
+        failure = Failure(image.item, Stage.SCORE, "NonFiniteScore", message, image.facts)
         return ScanResult.of_failure(failure, scanned_at)
-    views = logits.astype(np.float64)
+    per_crop = logits.astype(np.float64)
     return ScanResult(
-        name=sample.item.name,
-        kind=sample.item.kind,
+        name=image.item.name,
+        kind=image.item.kind,
         status=Status.SCORED,
-        facts=sample.facts,
+        facts=image.facts,
         scanned_at=scanned_at,
         scores=tuple(
-            _score(sample, views[:, column], detector, calibrations.get(detector.name))
+            _score(image, per_crop[:, column], detector, calibrations.get(detector.name))
             for column, detector in enumerate(detectors)
         ),
-        views=len(views),
+        views=len(per_crop),
     )
 
 
 def _score(
-    sample: DecodedImage, logits: NDArray[np.float64], detector: DetectorInfo, calibration: Calibration | None
+    image: DecodedImage,
+    logits: NDArray[np.float64],
+    detector: DetectorInfo,
+    calibration: Calibration | None,
 ) -> Score:
+    """What one detector says of one image, from the logits (crops,) of its crops."""
     logit = float(logits.mean())
-    crops = [sigmoid(value) for value in logits.tolist()]
+    crop_scores = [sigmoid(value) for value in logits.tolist()]
     score = Score(
         model=detector.name,
         digest=detector.digest,
@@ -218,18 +229,18 @@ def _score(
         score=sigmoid(logit),
         logit=logit,
         evidence=evidence(logit, detector.threshold),
-        crop_min=min(crops),
-        crop_max=max(crops),
-        crop_std=float(np.std(np.subtract(crops, crops[0]))),  # exactly 0 where all are equal
+        crop_min=min(crop_scores),
+        crop_max=max(crop_scores),
+        crop_std=float(np.std(np.subtract(crop_scores, crop_scores[0]))),  # exactly 0 where all are equal
     )
     if calibration:
         score = _calibrated(score, calibration)
-    reasons = detector.abstention.reasons(sample.facts, sample.views.crops, logits)
+    reasons = detector.abstention.reasons(image.facts, image.views.crops, logits)
     return replace(score, evidence=INCONCLUSIVE, inconclusive=reasons) if reasons else score
 
 
 def _calibrated(score: Score, calibration: Calibration) -> Score:
-    """The same score, seen from the camera pictures of a calibration."""
+    """The same score, measured against the camera images of a calibration."""
     return replace(
         score,
         threshold=sigmoid(calibration.threshold_logit),

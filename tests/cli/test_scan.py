@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -315,8 +316,8 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> Non
 def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=4), tmp_path / "r.csv.journal"
     first = scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal, batch=1))
-    kept = {one.name: one.scanned_at for one in (next(first), next(first))}
-    first.close()  # type: ignore[attr-defined]
+    kept = {result.name: result.scanned_at for result in islice(first, 2)}
+    first.close()
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "r.csv")
     assert ended.code == 0
     assert f"2 findings kept from an earlier run in {journal}" in ended.err
@@ -443,7 +444,7 @@ def test_the_api_refuses_what_no_scan_could_mean(options: dict[str, Any]) -> Non
 def test_a_scan_that_could_not_start_lets_go_of_its_journal(tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=1), tmp_path / "run.journal"
     with pytest.raises(UsageError) as error:
-        next(scan(ScanConfig(inputs=("typo.jpg",), models=("mini",), journal=journal)))
+        scan(ScanConfig(inputs=("typo.jpg",), models=("mini",), journal=journal))
     assert error  # still referenced, as in a notebook
     assert len(list(scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)))) == 1
 
@@ -461,7 +462,7 @@ def test_the_python_api_yields_findings(tmp_path: Path) -> None:
     findings = list(scan(ScanConfig(inputs=(folder(tmp_path),), models=("mini",))))  # type: ignore[arg-type]
     assert [finding.status for finding in findings] == [Status.SCORED] * 3
     with pytest.raises(ModelNotInstalled):
-        next(scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",))))
+        scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",)))
 
 
 def test_help_ends_well(sidscan: Run) -> None:

@@ -216,7 +216,7 @@ def test_an_abandoned_scan_lets_go_of_its_connections(server: Server) -> None:
         f"config = ScanConfig(inputs=({server.url + '/a.jpg'!r}, {server.url + '/silent.jpg'!r}), "
         "models=('mini',), crops='center', batch=1, workers=2, allow_private=True, timeout=300, "
         "total_timeout=300)\n"
-        "next(scan(config))\n"
+        "next(iter(scan(config)))\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
     assert ended.returncode == 0

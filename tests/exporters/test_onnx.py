@@ -447,7 +447,9 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
     path = graph_path(names, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(seal(model.SerializeToString()))
-    monkeypatch.setattr(detectors, "installed_detectors", lambda models: [found[model.name] for model in models])
+    monkeypatch.setattr(
+        detectors, "installed_detectors", lambda models: [found[model.name] for model in models]
+    )
     return list(found.values())
 
 

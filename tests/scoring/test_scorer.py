@@ -159,7 +159,7 @@ def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
     one = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
     two = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
     three = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
-    assert [list(job.new) for job in (one, two, three)] == [[0, 1], [1], []]
+    assert [list(job.to_score) for job in (one, two, three)] == [[0, 1], [1], []]
     assert asked == ["A", "N", "B"]
     for job in (three, one, two):  # threads finish as they please
         scorer.score(job)

@@ -1,0 +1,109 @@
+"""`sidscan.load`: detectors that are loaded once and score one image after another, in this process."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sidscan.config import ReadLimits, ScanConfig
+from sidscan.errors import ImageError, UsageError
+from sidscan.images import crops, items
+from sidscan.images.decode import SourceImage
+from sidscan.models.refs import ModelChoice, choose_models
+from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
+from sidscan.runtimes import Runtime, open_runtime
+from sidscan.scoring.scorer import score
+from sidscan.sources.lists import is_url
+
+ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]"
+"""A path, the bytes of an image file, a Pillow image, or pixels (height, width, 3) uint8 RGB."""
+
+_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+
+
+class Model:
+    """One or several detectors, ready to score.
+
+    Reading happens in this process: a file that hangs or kills a decoder hangs or kills the program. `scan`
+    reads in processes of their own, under limits of time and memory.
+
+    Attributes:
+        choice: the models, and why these.
+    """
+
+    def __init__(self, runtime: Runtime, choice: ModelChoice, limits: ReadLimits) -> None:
+        self._runtime, self.choice, self._limits = runtime, choice, limits
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the detectors, in the order of a result's scores."""
+        return tuple(detector.name for detector in self._runtime.detectors)
+
+    def score(self, image: ImageInput, name: str = "") -> ScanResult:
+        """The row that a report would have for this image, one score per detector.
+
+        Args:
+            name: what to call the image in the result; by default its path, else empty.
+
+        Raises:
+            UsageError: a URL, or pixels of another shape or type.
+            ImageError: the image can't be read, decoded or scored; it holds the row's words for that.
+        """
+        decoded = self._decoded(image, name)
+        scanned_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        (result,) = score([decoded], self._runtime, scanned_at)
+        if result.status.failed:
+            raise ImageError(result.message or "it can't be scored", str(result.error), result.status.value)
+        return result
+
+    def _decoded(self, image: ImageInput, name: str) -> DecodedImage | Failure:
+        if isinstance(image, Image.Image | np.ndarray):
+            opened = _from_pixels(image)
+            facts = ImageInfo(format=opened.format, width=opened.width, height=opened.height)
+            cropped = crops.crop(opened, self._limits.crops)
+            return DecodedImage(Item(name), facts, cropped)
+        if isinstance(image, bytes):
+            return self._from_bytes(Item(name), image, items.hashed(image))
+        path = os.fspath(image)
+        if is_url(path):
+            raise UsageError("one image is never fetched", "Give sidscan.scan the URL.")
+        loaded = items.load_file(Item(path), self._limits.max_bytes)
+        if isinstance(loaded, Failure):
+            return loaded
+        return self._from_bytes(Item(name or path), *loaded)
+
+    def _from_bytes(self, item: Item, data: bytes, facts: ImageInfo) -> DecodedImage | Failure:
+        *_, decoded = items.decode_item(item, data, facts, self._limits)
+        return decoded
+
+
+def open_model(config: ScanConfig) -> Model:
+    """The models that a configuration names, loaded.
+
+    Raises:
+        ModelError: a model is unknown, not installed, or not what it was.
+        RuntimeUnavailable: the device or precision asked for can't be used here.
+    """
+    choice = choose_models(config.models)
+    return Model(open_runtime(config, choice.models), choice, config)
+
+
+def _from_pixels(image: Image.Image | NDArray[np.uint8]) -> SourceImage:
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise UsageError(
+                f"pixels of shape {image.shape} and type {image.dtype}",
+                "Give an array (height, width, 3) of uint8, in the order red, green, blue.",
+            )
+        image = Image.fromarray(image)
+    if image.mode not in _EIGHT_BIT_MODES:
+        raise UsageError(
+            f"pixels of Pillow's mode {image.mode} have no defined 8-bit reading",
+            "Give the file's path or bytes instead: sidscan knows how its samples are stored.",
+        )
+    return SourceImage(image, image.format or "pixels", ())
