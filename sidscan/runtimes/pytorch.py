@@ -33,7 +33,7 @@ class PyTorchRuntime:
         batch: views of a pass on CUDA; None chooses. On a CPU parts are of their own size.
 
     Raises:
-        RuntimeUnavailable: the device or precision asked for is not to be had.
+        RuntimeUnavailable: the device or precision asked for can't be used here.
     """
 
     def __init__(
@@ -45,7 +45,12 @@ class PyTorchRuntime:
     ) -> None:
         self._device = open_device(device)
         self.detectors = tuple(detector.info for detector in detectors)
-        used = {detector.info.name: _precision(precision, self._device, detector) for detector in detectors}
+        used = {
+            detector.info.name: encoder_precision(
+                precision, self._device, detector.fp16_safe, detector.info.name
+            )
+            for detector in detectors
+        }
         for detector in detectors:
             detector.encoder.to(self._device, DTYPES[used[detector.info.name]])
             detector.head.to(self._device)  # heads stay in float32, as published
@@ -95,28 +100,32 @@ def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[
 def _tried_in_bf16(
     detectors: Sequence[Detector],
 ) -> tuple[Sequence[Detector], dict[str, str], str]:
-    """Detectors on the CPU with encoders in bfloat16 where scores stay: these, what changed, and in words."""
-    views = CropSet.plain(precision_check.natural_crops(precision_check.CROPS))
-    crops = torch.from_numpy(views.crops)
+    """Detectors on the CPU, with encoders in bfloat16 where that keeps the scores.
+
+    Returns:
+        the detectors; the precision of those that changed, by name; why, in words.
+    """
+    trial = CropSet.plain(precision_check.natural_crops(precision_check.CROPS))
+    crops = torch.from_numpy(trial.crops)
     copies = {
         id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.fp16_safe
     }  # one per encoder, whatever the number of heads
     if not copies:
         return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.fp16_safe else d for d in detectors]
-    logits = [_on_cpu(some, crops, views.order) for some in (detectors, halved)]
+    logits = [_on_cpu(variant, crops, trial.order) for variant in (detectors, halved)]
     difference = precision_check.largest_score_difference(*logits)
-    found = f"scores of {precision_check.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
+    measured = f"scores of {precision_check.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
     if difference > precision_check.BOUND:
-        return detectors, {}, f"fp32: in bf16 {found}, more than {precision_check.BOUND}"
-    return halved, {d.info.name: "bf16" for d in detectors if d.fp16_safe}, f"bf16: {found}"
+        return detectors, {}, f"fp32: in bf16 {measured}, more than {precision_check.BOUND}"
+    return halved, {d.info.name: "bf16" for d in detectors if d.fp16_safe}, f"bf16: {measured}"
 
 
 def open_device(asked: Device) -> torch.device:
     """The device asked for, with products of full precision.
 
     Raises:
-        RuntimeUnavailable: it is not to be had.
+        RuntimeUnavailable: it can't be used here.
     """
     if asked not in ("auto", "cpu", "cuda"):
         raise RuntimeUnavailable(
@@ -142,14 +151,19 @@ def alike(first: torch.device) -> list[torch.device]:
     return [torch.device("cuda", number) for number in others]
 
 
-def _precision(asked: Precision, device: torch.device, detector: Detector) -> str:
-    """Of a detector's encoder: as asked; else fp16 on CUDA, where it keeps its meaning, or fp32."""
+def encoder_precision(asked: Precision, device: torch.device, fp16_safe: bool, name: str) -> str:
+    """Of an encoder: as asked; else fp16 on CUDA, where it keeps its meaning in it, or fp32.
+
+    Args:
+        name: of the detector or encoder, for messages.
+
+    Raises:
+        RuntimeUnavailable: it works in fp32 only, or the device does not compute in what was asked for.
+    """
     if asked == "auto":
-        return "fp16" if device.type == "cuda" and detector.fp16_safe else "fp32"
-    if asked != "fp32" and not detector.fp16_safe:
-        raise RuntimeUnavailable(
-            f"{detector.info.name} works in fp32 only", "Leave --precision out, or choose fp32."
-        )
+        return "fp16" if device.type == "cuda" and fp16_safe else "fp32"
+    if asked != "fp32" and not fp16_safe:
+        raise RuntimeUnavailable(f"{name} works in fp32 only", "Leave --precision out, or choose fp32.")
     if asked == "fp16" and device.type == "cpu":
         raise RuntimeUnavailable("fp16 is not offered on a CPU", "Choose --precision fp32 or bf16.")
     return asked

@@ -28,7 +28,7 @@ from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
-from sidscan.runtimes.pytorch import DTYPES, open_device
+from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
 from sidscan.training.common.files import make_folder, replacing, write_json
 
 from .crop_dataset import Crop, CropDataset
@@ -74,9 +74,7 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
         RuntimeUnavailable: the device or precision asked for is not to be had.
     """
     place = open_device(device)
-    used = ("fp16" if place.type == "cuda" else "fp32") if precision == "auto" else precision
-    if used == "fp16" and place.type == "cpu":
-        raise RuntimeUnavailable("fp16 is not offered on a CPU", "Choose --precision fp32 or bf16.")
+    used = encoder_precision(precision, place, fp16_safe=True, name=name)
     opened = Encoders(Store(), None if name in Store().catalog else Path(name)).open(name)
     opened.encoder.to(place, DTYPES[used])
     return FrozenEncoder(*opened, place, used)
