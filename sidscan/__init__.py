@@ -69,7 +69,7 @@ def scan(config: ScanConfig) -> Iterator[ScanResult]:
 
     run = open_scan(config)
     try:
-        yield from run.journal.findings()
+        yield from run.journal.results()
         yield from run
     finally:
         run.journal.close()

@@ -1,28 +1,39 @@
-"""Findings, a record of them, and reports of that: what tests of reports share."""
+"""Results, a journal of them, and reports rendered from it: what tests of reports share."""
 
 from __future__ import annotations
 
 import csv
 import io
 from pathlib import Path
-from typing import Any
 
 from sidscan.journal import Journal
-from sidscan.records import Exif, Failure, ImageInfo, Item, Kind, ReuseKeys, ScanResult, Score, Stage, Status
-from sidscan.reports import report, write
+from sidscan.records import (
+    Exif,
+    Failure,
+    ImageInfo,
+    Item,
+    Kind,
+    ModelRecord,
+    ReuseKeys,
+    RunHeader,
+    ScanResult,
+    Score,
+    Stage,
+    Status,
+)
+from sidscan.reports import output_for, write_all
 
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
-RUN = {
-    "models": [{"name": "mini", "digest": "abc"}],
-    "model_choice": "asked for",
-    "model_provenance": "mini: bundled",
-    "calibrations": {},
-    "runtime": "pytorch 2",
-    "device": "cpu",
-    "precision": "fp32",
-    "decoder": "Pillow 13",
-    "sidscan_version": "0.1.0",
-}
+RUN = RunHeader(
+    sidscan_version="0.1.0",
+    models=(ModelRecord("mini", "abc"),),
+    model_choice="asked for",
+    model_provenance="mini: bundled",
+    runtime="pytorch 2",
+    device="cpu",
+    precision="fp32",
+    decoder="Pillow 13",
+)
 FACTS = ImageInfo(
     10,
     "f" * 64,
@@ -40,16 +51,16 @@ FAILED = ScanResult.of_failure(
 )
 
 
-def journal_of(*findings: ScanResult, run: dict[str, Any] = RUN) -> Journal:
-    journal, settings = Journal(None), ReuseKeys("score", "limits", "urls")
+def journal_of(*results: ScanResult, run: RunHeader = RUN) -> Journal:
+    journal, keys = Journal(None), ReuseKeys("score", "limits", "urls")
     journal.set_header(run)
-    journal.register_inputs([Item(finding.name) for finding in findings], settings)
-    journal.append(findings, settings)
+    journal.register_inputs([Item(result.name) for result in results], keys)
+    journal.append(results, keys)
     return journal
 
 
 def rendered(out: Path, journal: Journal) -> str:
-    write([report(str(out))], journal)
+    write_all([output_for(str(out))], journal)
     return out.read_bytes().decode("utf-8")
 
 
