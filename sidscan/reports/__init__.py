@@ -13,6 +13,8 @@ from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 
+__all__ = ["REPORT_FORMATS", "STDOUT", "ReportOutput", "output_for", "reserve_all", "write_all"]
+
 for _module in pkgutil.iter_modules(__path__):  # a module of a format registers itself when it is loaded
     import_module(f"{__name__}.{_module.name}")
 

@@ -151,11 +151,15 @@ _LAST_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
 )
 
-CSV_COLUMNS: dict[str, str] = {
-    **{column.name: column.description for column in (*_ERROR_COLUMNS, *_SCORE_COLUMNS)},
-    **_MODEL_COLUMNS,
-    **{column.name: column.description for column in (*_IMAGE_COLUMNS, *_RUN_COLUMNS, *_LAST_COLUMNS)},
-}
+
+def _described(columns: tuple[_Column[_Source], ...]) -> dict[str, str]:
+    return {column.name: column.description for column in columns}
+
+
+_PER_MODEL = {**_described(_SCORE_COLUMNS), **_MODEL_COLUMNS}
+_AFTER_MODELS = {**_described(_IMAGE_COLUMNS), **_described(_RUN_COLUMNS), **_described(_LAST_COLUMNS)}
+
+CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AFTER_MODELS}
 """Every column of a report on one model, in order, with its description in Markdown."""
 
 
@@ -207,16 +211,12 @@ def _write_rows(rows: list[list[_Cell]], columns: list[str], file: TextIO, names
 
 
 def _column_names(header: RunHeader) -> list[str]:
-    per_model = [*(column.name for column in _SCORE_COLUMNS), *_MODEL_COLUMNS]
-    return [
-        *(column.name for column in _ERROR_COLUMNS),
-        *(
-            f"{model.name}.{name}" if index else name
-            for index, model in enumerate(header.models)
-            for name in per_model
-        ),
-        *(column.name for column in (*_IMAGE_COLUMNS, *_RUN_COLUMNS, *_LAST_COLUMNS)),
-    ]
+    per_model = (
+        f"{model.name}.{name}" if index else name
+        for index, model in enumerate(header.models)
+        for name in _PER_MODEL
+    )
+    return [*_described(_ERROR_COLUMNS), *per_model, *_AFTER_MODELS]
 
 
 def _model_cells(header: RunHeader) -> dict[str, list[_Cell]]:

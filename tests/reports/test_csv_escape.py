@@ -7,11 +7,11 @@ import io
 import os
 import random
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_results import is_formula
 
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
@@ -66,12 +66,6 @@ def test_a_cell_is_safe_and_gives_the_text_back(text: str, cell: str) -> None:
 def test_a_path_that_is_not_utf8_gives_its_bytes_back() -> None:
     name = b"=\\udce9;=\xe9\xff\x1b\n'.jpg"
     assert os.fsencode(unescape_cell(escape_cell(os.fsdecode(name)))) == name
-
-
-def is_formula(cell: str) -> bool:
-    """What a careful reader would call one, decided independently: NFKC of what trimming leaves."""
-    shown = "".join(c for c in cell if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Zl", "Zp"))
-    return unicodedata.normalize("NFKC", shown.lstrip("\"'")[:1]).startswith(("=", "+", "-", "@"))
 
 
 def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:

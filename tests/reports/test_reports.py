@@ -11,10 +11,9 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows
+from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows, strict
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Exif, ModelRecord, SessionRecord
@@ -200,26 +199,6 @@ def test_reports_get_ordinary_permissions(tmp_path: Path) -> None:
     finally:
         os.umask(previous)
     assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o644
-
-
-def strict(text: str) -> Any:
-    """The value of a JSON text, read as the strictest reader would: nothing that RFC 8259 leaves open."""
-
-    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len({key for key, _ in members}) == len(members), "a key stands twice"
-        return dict(members)
-
-    def number(digits: str) -> int:
-        assert abs(int(digits)) < 2**53, "more than a double holds"
-        return int(digits)
-
-    def constant(name: str) -> None:
-        raise AssertionError(name)
-
-    assert re.fullmatch(r"[\x20-\x7e\n]*", text), "not printable ASCII"
-    value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_constant=constant)
-    json.dumps(value, ensure_ascii=False).encode("utf-8")  # no lone surrogates
-    return value
 
 
 def nested(depth: int) -> list[object] | str:
