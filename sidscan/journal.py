@@ -153,22 +153,14 @@ class Journal:
             current = self._db.execute("SELECT count(*) FROM items WHERE finding IS NOT NULL").fetchone()[0]
             self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
             self._db.execute("DELETE FROM items")
-            named = 0
-            for item in items:
-                # An input that a walk skipped (a link, for example) is read if it is also named.
-                self._db.execute(
-                    """INSERT INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO
-                    UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
-                    (os.fsencode(item.name), item.kind.value, item.fingerprint, item.skip),
-                )
-                named += 1
+            named = self._insert(items)
             kept = self._keep_results(keys, retry_failed)
-            earlier, known, scored, changed = self._db.execute(
+            earlier, matched, scored, changed = self._db.execute(
                 """SELECT count(DISTINCT e.name), count(DISTINCT items.name), total(e.status = 'scored'),
                 count(DISTINCT iif(items.stamp != e.stamp, e.name, NULL))
                 FROM earlier AS e LEFT JOIN items USING (name)"""
             ).fetchone()
-            if scored and not known:
+            if scored and not matched:
                 raise OutputError(
                     f"{self.path} is the record of another run: none of its {earlier} inputs is among yours",
                     "Choose another --out or --journal, or forget that run with --fresh.",
@@ -180,7 +172,20 @@ class Journal:
             )
             self._db.execute("DROP TABLE earlier")
         repeated = named - self.counts().enumerated
-        return Registered(kept, max(0, current - kept), repeated, changed, earlier - known)
+        return Registered(kept, max(0, current - kept), repeated, changed, earlier - matched)
+
+    def _insert(self, items: Iterable[Item]) -> int:
+        """Adds a row for each input that has none, and returns how many inputs were named."""
+        named = 0
+        for item in items:
+            # An input that a walk skipped (a link, for example) is read if it is also named.
+            self._db.execute(
+                """INSERT INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO
+                UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
+                (os.fsencode(item.name), item.kind.value, item.fingerprint, item.skip),
+            )
+            named += 1
+        return named
 
     def purge_stale(self) -> None:
         """Delete earlier results that no longer hold."""
@@ -285,7 +290,7 @@ def dump_result(result: ScanResult) -> str:
     """A result as one line of JSON.
 
     Raises:
-        ValueError: it holds NaN or an infinity, which JSON has not.
+        ValueError: it holds NaN or an infinity, which JSON cannot express.
     """
     return json.dumps(dataclasses.asdict(result), allow_nan=False, separators=(",", ":"))
 

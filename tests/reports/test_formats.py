@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from sample_results import FAILED, OLD_REPORTS, SCORED, journal_of, old_journal, rendered, rows
 
 from sidscan.errors import UsageError
 from sidscan.journal import Journal
+from sidscan.records import RunRecord
 from sidscan.reports import REPORT_FORMATS, output_for, reserve_all
-from sidscan.reports.base import REPORT_FORMAT_NUMBER
-from sidscan.reports.reader import format_of
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.reader import ReportRow, checked_row, format_of
 from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
@@ -149,3 +150,31 @@ def test_a_run_of_sidscan_0_1_0_goes_on(
     run = json.loads(Path("r.json").read_text())["run"]
     assert run["private"] is True, "what was private once stays so"
     assert [session["findings"] for session in run["sessions"]] == [7, 1]
+
+
+def test_a_format_is_one_class_that_a_decorator_registers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # so that the registration is undone
+
+    @report_format("txt")
+    class TextReport(ReportFormat):
+        def render(self, record: RunRecord, file: TextIO) -> None:
+            file.write("sidscan\n")
+            for result in record.results():
+                file.write(f"{result.name}\t{result.facts.sha256 or ''}\n")
+
+        def recognises(self, head: bytes) -> bool:
+            return head.startswith(b"sidscan\n")
+
+        def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+            next(lines)
+            for line in lines:
+                name, sha256 = line.removesuffix("\n").split("\t")
+                yield checked_row(name, sha256 or None, None)
+
+    path = tmp_path / "r.txt"
+    assert rendered(path, journal_of(SCORED, FAILED)) == f"sidscan\na.jpg\t{'f' * 64}\nb.jpg\t\n"
+    with open_report(path) as report, reserve_all([output_for(str(path))]):
+        assert (report.kind, report.rows) == ("txt", 2)
+        assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]

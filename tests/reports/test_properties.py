@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -30,9 +31,12 @@ from sidscan.records import (
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
 # The default text strategy leaves surrogates out; names of files hold them for bytes that are not UTF-8.
-any_text = st.text(st.characters())
+any_text = st.text(st.characters(exclude_categories=()))
 tricky_text = st.text(st.sampled_from(" =+-@\"',;|\\x3du00eU\t\r\n\x00\x1b\u200b\u202e\uff1d\udce9\ud800"))
-texts = any_text | tricky_text
+cell_texts = any_text | tricky_text
+# JSON joins a high and a low surrogate into one character. Results never hold high ones: undecodable bytes
+# become low ones alone (PEP 383).
+texts = cell_texts.map(lambda text: re.sub("[\ud800-\udbff]", "", text))
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 unit = st.floats(0, 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -123,10 +127,11 @@ headers = st.builds(
     calibrations=st.just(full_header().calibrations),
     sessions=st.lists(sessions, max_size=2).map(tuple),
 )
-files_of_one_folder = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 
 
-@given(texts)
+@any_pace
+@given(cell_texts)
 def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
     cell = escape_cell(text)
     assert unescape_cell(cell) == text
@@ -135,7 +140,8 @@ def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
     cell.encode("utf-8")
 
 
-@given(st.lists(texts, min_size=1, max_size=5))
+@any_pace
+@given(st.lists(cell_texts, min_size=1, max_size=5))
 def test_a_row_of_cells_is_one_line_that_gives_all_texts_back(row: list[str]) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerow(map(escape_cell, row))
@@ -144,6 +150,7 @@ def test_a_row_of_cells_is_one_line_that_gives_all_texts_back(row: list[str]) ->
     assert [unescape_cell(cell) for cell in cells] == row
 
 
+@any_pace
 @given(results)
 def test_a_result_survives_the_journal(result: ScanResult) -> None:
     text = dump_result(result)
@@ -151,6 +158,7 @@ def test_a_result_survives_the_journal(result: ScanResult) -> None:
     assert load_result(text) == result
 
 
+@any_pace
 @given(headers)
 def test_a_header_survives_the_journal(header: RunHeader) -> None:
     journal = Journal(None)
@@ -159,7 +167,7 @@ def test_a_header_survives_the_journal(header: RunHeader) -> None:
     journal.close()
 
 
-@files_of_one_folder
+@settings(any_pace, max_examples=50)
 @given(st.lists(results, max_size=3, unique_by=lambda result: result.name))
 def test_reports_are_strict_and_hold_every_result(values: list[ScanResult]) -> None:
     journal = journal_of(*values, run=full_header())
