@@ -96,9 +96,9 @@ def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
             pass
         whole, clock = sum(processor_seconds().values()) - before, time.perf_counter() - began
         before = sum(processor_seconds().values())
-        writers = [reports.report(str(scratch / f"r.{kind}"), "csv", False) for kind in ("csv", "json")]
-        with reports.reserved(writers, overwrite=True):
-            reports.write(writers, run.journal)
+        writers = [reports.output_for(str(scratch / f"r.{kind}"), "csv", False) for kind in ("csv", "json")]
+        with reports.reserve_all(writers, overwrite=True):
+            reports.write_all(writers, run.journal)
         report = sum(processor_seconds().values()) - before
     found = {
         "read": used["read and hash"] - used["hash"],

@@ -139,6 +139,6 @@ def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> N
     from sidscan import reports
 
     run.finish()
-    writer = reports.report(os.fspath(path))
-    with reports.reserved([writer], overwrite):
+    writer = reports.output_for(os.fspath(path))
+    with reports.reserve_all([writer], overwrite):
         writer.write(run.record)

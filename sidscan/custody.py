@@ -1,6 +1,6 @@
 """Chain of custody: when, where, by which command and with which libraries a run was made.
 
-A session is one start of a run; a run that was interrupted has several, maybe on several machines.
+A session is one start of a run. A run that was interrupted has several, perhaps on several machines.
 """
 
 from __future__ import annotations
@@ -9,70 +9,65 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
-from typing import Any
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
+from sidscan.records import SessionRecord
 from sidscan.util.urls import public
 
-PERSONAL = ("command", "folder", "host")
-"""What says who, or where; `ScanConfig.private` leaves it out."""
-
-# Distributions that make pixels, metadata or scores.
+# Distributions that determine pixels, metadata or scores.
 _DISTRIBUTIONS = (
     *("pillow", "pillow-heif", "exifread", "numpy", "torch", "open_clip_torch"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml"),
 )
-_CODECS = ("jpg", "libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif")  # as PIL.features calls them
+_CODECS = ("jpg", "libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif")  # names in PIL.features
 
 
-def session(config: ScanConfig, started: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a session that begins now; what is left out, or can't be told, is None.
+def begin_session(config: ScanConfig, started: str, resources: Mapping[str, int]) -> SessionRecord:
+    """The record of a session that begins now.
 
     Args:
         started: ISO 8601, UTC.
-        resources: what the work is spread over; of scores it moves the last digits at most.
+        resources: threads, batches and devices used; they change scores in the last digits at most.
     """
-    facts = {
-        "started": started,
-        "ended": None,
-        "ending": None,
-        "findings": None,
-        "command": [_public_word(word) for word in config.command] or None,
-        "folder": _folder(),
-        "host": platform.node() or None,
-        "sidscan_version": __version__,
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "libraries": libraries(),
-        "limits": config.limits(),
-        "resources": dict(resources),
-    }
-    return without_persons(facts) if config.private else facts
+    session = SessionRecord(
+        started=started,
+        command=tuple(_without_credentials(word) for word in config.command) or None,
+        folder=_current_folder(),
+        host=platform.node() or None,
+        sidscan_version=__version__,
+        platform=platform.platform(),
+        python=platform.python_version(),
+        libraries=library_versions(),
+        limits=config.limits(),
+        resources=resources,
+    )
+    return redacted(session) if config.private else session
 
 
-def without_persons(facts: dict[str, Any]) -> dict[str, Any]:
-    """A session's facts, less who and where."""
-    return facts | dict.fromkeys(PERSONAL)
+def redacted(session: SessionRecord) -> SessionRecord:
+    """A session without what may identify a person or a place (`ScanConfig.private`)."""
+    return replace(session, command=None, folder=None, host=None)
 
 
-def _public_word(word: str) -> str:
-    """A word of a command line, less the user name and password of an address in it."""
+def _without_credentials(word: str) -> str:
+    """A word of a command line; the user name and password of a URL in it are hidden."""
     option, equals, value = word.partition("=")
     return f"{option}={public(value)}" if option.startswith("-") and equals else public(word)
 
 
 @cache
-def libraries() -> dict[str, str]:
-    """Versions by name, of what is installed among the libraries that make pixels or scores."""
+def library_versions() -> dict[str, str]:
+    """Installed versions of the libraries and codecs that determine pixels, metadata or scores, by name."""
     versions = {name: _version(name) for name in _DISTRIBUTIONS} | _codecs()
     return {name: version for name, version in versions.items() if version}
 
 
 def _version(distribution: str) -> str | None:
-    """As the loaded module states it (``2.6.0+cu124``), else as it is installed."""
+    """The version that the loaded module states (``2.6.0+cu124``), else that of the installed package."""
     module = sys.modules.get(distribution.replace("-", "_"))
     try:
         return getattr(module, "__version__", None) or metadata.version(distribution)
@@ -81,7 +76,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _codecs() -> dict[str, str | None]:
-    from PIL import features  # here: what reads no pictures needs none of it
+    from PIL import features  # here: many callers decode no image
 
     versions: dict[str, str | None] = {name: features.version(name) for name in _CODECS}
     if _version("pillow-heif"):
@@ -91,8 +86,8 @@ def _codecs() -> dict[str, str | None]:
     return versions
 
 
-def _folder() -> str | None:
+def _current_folder() -> str | None:
     try:
         return os.getcwd()  # noqa: PTH109  (text, as the command line's paths are)
-    except OSError:  # it was removed meanwhile
+    except OSError:  # somebody removed it
         return None

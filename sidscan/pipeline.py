@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 from sidscan import custody
 from sidscan._version import __version__
@@ -22,7 +22,19 @@ from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
 from sidscan.journal import Journal, Registered
 from sidscan.models.refs import ModelChoice, choose_models
-from sidscan.records import Counts, DecodedImage, Failure, Item, RunRecord, ScanResult, Stage, Status
+from sidscan.records import (
+    CalibrationRecord,
+    Counts,
+    DecodedImage,
+    Failure,
+    Item,
+    ModelRecord,
+    RunHeader,
+    RunRecord,
+    ScanResult,
+    Stage,
+    Status,
+)
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
@@ -99,10 +111,11 @@ class Scan:
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
         """Record how this session ended; one that never says so was killed."""
-        now = _now()
-        sessions = self.journal.header()["sessions"]
-        sessions[-1] |= {"ended": now, "ending": ending, "findings": self.made}
-        self.journal.set_header({"finished": now if ending == "finished" else None, "sessions": sessions})
+        now, header = _now(), self.journal.header()
+        *earlier, session = header.sessions
+        session = replace(session, ended=now, ending=ending, findings=self.made)
+        finished = now if ending == "finished" else None
+        self.journal.set_header(replace(header, finished=finished, sessions=(*earlier, session)))
 
     def counts(self) -> Counts:
         """How the inputs ended so far."""
@@ -127,15 +140,16 @@ def open_scan(config: ScanConfig) -> Scan:
     calibrations = calibration.choose(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
-        if journal.header().get("private"):  # once said, it holds for the whole record
+        earlier = journal.header()
+        if earlier.private:  # once set, it holds for the whole journal
             config = replace(config, private=True)
         made_by = reuse_keys(config, runtime, calibrations)
         enumerated = journal.register_inputs(open_sources(config), made_by, config.retry_failed)
-        facts = _run_facts(config, runtime, choice) | {"calibrations": _facts(calibrations, runtime)}
-        facts["private"] = config.private
-        session = custody.session(config, _now(), _resources(config, runtime))
-        earlier = journal.header().get("sessions", [])
-        journal.set_header(facts | {"sessions": _sessions(config, earlier, session)})
+        header = _header(config, runtime, choice, calibrations)
+        session = custody.begin_session(config, _now(), _resources(config, runtime))
+        # One report shows all sessions, so a private run redacts the earlier ones, too.
+        past = tuple(map(custody.redacted, earlier.sessions)) if config.private else earlier.sessions
+        journal.set_header(replace(header, sessions=(*past, session)))
     except BaseException:
         journal.close()
         raise
@@ -145,24 +159,40 @@ def open_scan(config: ScanConfig) -> Scan:
     return Scan(config, journal, runtime, choice, calibrations, enumerated)
 
 
-def _run_facts(config: ScanConfig, runtime: Runtime, choice: ModelChoice) -> dict[str, object]:
-    return {
-        "sidscan_version": __version__,
-        "started": _now(),
-        "finished": None,
-        "models": [asdict(detector) for detector in runtime.detectors],
-        "model_choice": str(choice),
-        "model_provenance": _provenance(runtime),
+def _header(
+    config: ScanConfig, runtime: Runtime, choice: ModelChoice, calibrations: Calibrations
+) -> RunHeader:
+    """The facts about a run that starts now, its sessions excepted."""
+    provenance = {name: how for detector in runtime.detectors for name, how in detector.provenance.items()}
+    return RunHeader(
+        sidscan_version=__version__,
+        started=_now(),
+        models=tuple(ModelRecord(**asdict(detector)) for detector in runtime.detectors),
+        model_choice=str(choice),
+        model_provenance="; ".join(f"{name}: {how}" for name, how in provenance.items()),
         **asdict(runtime.info),
-        "decoder": decode.decoder_name(),
-        "crops": config.crops,
-        "inputs": [public(name) for name in config.inputs],
-        "lists": list(config.lists),
+        decoder=decode.decoder_name(),
+        crops=config.crops,
+        inputs=tuple(public(name) for name in config.inputs),
+        lists=config.lists,
+        calibrations=_calibration_records(calibrations, runtime),
+        private=config.private,
+    )
+
+
+def _calibration_records(calibrations: Calibrations, runtime: Runtime) -> dict[str, CalibrationRecord]:
+    """Per model: its calibration, and what computed that one's logits otherwise than this run does."""
+    now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
+    return {
+        name: CalibrationRecord(
+            **calibration.facts(), sha256=calibration.digest, differences=tuple(calibration.differences(now))
+        )
+        for name, calibration in calibrations.items()
     }
 
 
 def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
-    """What was chosen, by somebody or from the machine."""
+    """The threads, batches and devices that the config or the machine chose."""
     return {
         "cores": cores(),
         "workers": config.workers or cores(),
@@ -170,28 +200,6 @@ def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
         "batches_at_once": runtime.at_once,
         "devices": runtime.devices,
     }
-
-
-def _sessions(config: ScanConfig, earlier: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
-    """All sessions of the run, the new one last."""
-    if config.private:  # of those before, too: one report says it all
-        earlier = [custody.without_persons(one) for one in earlier]
-    return [*earlier, new]
-
-
-def _facts(calibrations: Calibrations, runtime: Runtime) -> dict[str, object]:
-    """Per model: which calibration, and what computed its logits otherwise than this run does."""
-    now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
-    return {
-        name: {**one.facts(), "sha256": one.digest, "differences": one.differences(now)}
-        for name, one in calibrations.items()
-    }
-
-
-def _provenance(runtime: Runtime) -> str:
-    """Who vouches for each weights file, e.g. ``mini: bundled``."""
-    files = {name: how for detector in runtime.detectors for name, how in detector.provenance.items()}
-    return "; ".join(f"{name}: {how}" for name, how in files.items())
 
 
 @contextmanager
@@ -261,7 +269,7 @@ class ScanRun:
 
     def _results(self) -> Generator[ScanResult, None, None]:
         total = len(self)
-        for done, result in enumerate(chain(self.record.findings(), self._new_results()), 1):
+        for done, result in enumerate(chain(self.record.results(), self._new_results()), 1):
             if self._progress:
                 self._progress(done, total)
             yield result

@@ -1,18 +1,25 @@
-"""The values that travel: Item -> DecodedImage | Failure -> ScanResult.
+"""The values that pass between modules: Item -> DecodedImage | Failure -> ScanResult, and RunHeader.
 
-All frozen; none holds a file or a tensor.
+All are frozen; none holds a file or a tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
+
+JOURNAL_FORMAT = "1"
+"""Number of the journal's tables; another number means another layout."""
+
+JsonObject = Mapping[str, Any]
+"""What `json.loads` makes of a JSON object."""
 
 
 class Kind(str, Enum):
@@ -23,12 +30,12 @@ class Kind(str, Enum):
 
 
 class Status(str, Enum):
-    """How an input ended. Every input ends in exactly one of these; all but the first two count as failed."""
+    """How an input ended. Every input gets exactly one of these; all but the first two count as failed."""
 
     SCORED = "scored"
     SKIPPED = "skipped"
-    FAILED = "failed"  # it can't be read, or there is no picture in it
-    TIMEOUT = "timeout"  # it was not read, or fetched, in time
+    FAILED = "failed"  # it can't be read, or it holds no image
+    TIMEOUT = "timeout"  # reading or fetching it took too long
     MEMORY_LIMIT = "memory_limit"
     CRASHED = "crashed"  # the process that read it ended
     TRUNCATED = "truncated"  # a part of its pixels is missing
@@ -36,7 +43,7 @@ class Status(str, Enum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LONG = "too_long"
     TOO_NARROW = "too_narrow"
-    REFUSED = "refused"  # an address that is not connected to, or a server that forbids it
+    REFUSED = "refused"  # sidscan does not connect to its address, or its server forbids the fetch
 
     @property
     def failed(self) -> bool:
@@ -44,7 +51,8 @@ class Status(str, Enum):
         return self not in (Status.SCORED, Status.SKIPPED)
 
 
-_OF_LIMITS = {"truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"}  # flags
+# Flags of results that a change of limits can alter.
+_LIMIT_FLAGS = {"truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"}
 
 
 class Stage(str, Enum):
@@ -62,9 +70,9 @@ class Item:
     """One input: a file or a URL.
 
     Attributes:
-        name: the path or URL, as given or as walked to; undecodable bytes as surrogate escapes.
-        fingerprint: size and modification time of a file when it was listed; tells later whether it changed.
-        skip: why the input is not looked at; empty for a picture.
+        name: the path or URL, as given or as the walk found it; undecodable bytes as surrogate escapes.
+        fingerprint: size and modification time of a file when it was listed; shows later whether it changed.
+        skip: why the input is not read; empty for an image.
     """
 
     name: str
@@ -75,7 +83,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """The EXIF context of a picture. ``tags`` holds all of it, the other fields the columns of a report."""
+    """The EXIF data of an image. ``tags`` holds all of it, the other fields are columns of a report."""
 
     make: str | None = None
     model: str | None = None
@@ -85,19 +93,20 @@ class Exif:
     latitude: float | None = None  # degrees, north positive
     longitude: float | None = None  # degrees, east positive
     orientation: int | None = None  # 1..8, EXIF 2.3 tag 0x0112
-    tags: Mapping[str, Any] = field(default_factory=dict)
+    tags: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How a URL was answered; a fetch that failed may lack much of it.
+    """How a server answered a URL; most of it may be missing if the fetch failed.
 
     Attributes:
-        final_url: the last URL asked for, after ``redirects``: the URLs that led there, in order.
-        http_status: of the last answer, RFC 9110.
-        address: IP address that was connected to for it; a proxy's where one was used.
-        fetched_at: when it was asked for, ISO 8601, UTC.
-        headers: those of the answer that matter (fetch.client.HEADERS), names in lower case.
+        final_url: the last URL requested.
+        redirects: the URLs that led to ``final_url``, in order.
+        http_status: status code of the last answer, RFC 9110.
+        address: IP address that the last request connected to; the proxy's if there was one.
+        fetched_at: time of the last request, ISO 8601, UTC.
+        headers: the response headers listed in fetch.client.HEADERS, names in lower case.
         saved_as: file of ``--save-dir`` that holds the bytes.
     """
 
@@ -112,13 +121,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What is known of a picture apart from its score; a failed one may lack some.
+    """What is known of an image apart from its score; some may be missing if reading failed.
 
     Attributes:
         sha256: of the original bytes, hex.
         flags: remarks on how the pixels were read, e.g. ``padded`` (images.decode lists them).
-        jpeg_quality: of a JPEG file, the quality, 1 to 100, of its tables (`images.jpeg_quality`).
-        response: how a URL was answered; None for files.
+        response: how the server answered a URL; None for files.
+        jpeg_quality: quality, 1 to 100, of the quantisation tables of a JPEG file (`images.jpeg_quality`).
     """
 
     bytes: int | None = None
@@ -132,25 +141,25 @@ class ImageInfo:
     jpeg_quality: int | None = None
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> ImageInfo:
+    def from_dict(cls, raw: JsonObject) -> ImageInfo:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        known = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
+        values = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
         if response := raw.get("response"):
-            known["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
-        return cls(**known)
+            values["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
+        return cls(**values)
 
 
 CropRef = tuple[int, bool]
-"""The index of a crop, and whether its mirror image (left for right) is looked at instead of it."""
+"""The index of a crop, and whether the model sees its mirror image (left for right) instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropSet:
-    """What a model looks at in a picture. Mirror images are named, not stored: devices make their own.
+    """The crops of an image that a model sees. Mirror images are named, not stored: devices make their own.
 
     Attributes:
         crops: (k, 224, 224, 3) uint8 RGB, all different, none the mirror image of another.
-        order: of each view (ten, or one) its crop; views of the same pixels are the same `View`.
+        order: the crop of each view (ten views, or one); views of the same pixels have the same `CropRef`.
     """
 
     crops: NDArray[np.uint8]
@@ -158,11 +167,11 @@ class CropSet:
 
     @classmethod
     def plain(cls, crops: NDArray[np.uint8]) -> CropSet:
-        """Every crop (k, 224, 224, 3) once, as it is."""
+        """Every crop of (k, 224, 224, 3) once, not mirrored."""
         return cls(crops, tuple((index, False) for index in range(len(crops))))
 
     def pixels(self) -> NDArray[np.uint8]:
-        """All views (views, 224, 224, 3), mirrored where they are, in their order."""
+        """All views (views, 224, 224, 3) in order; mirrored where ``order`` says so."""
         pixels: NDArray[np.uint8] = self.crops[[index for index, _ in self.order]]
         mirrored = [mirrored for _, mirrored in self.order]
         pixels[mirrored] = pixels[mirrored][:, :, ::-1]
@@ -171,7 +180,7 @@ class CropSet:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """A picture, read and ready to be scored."""
+    """An image, read and ready to be scored."""
 
     item: Item
     facts: ImageInfo
@@ -180,7 +189,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A picture that could not be read, or was left out. A value, so that no input is ever lost."""
+    """An input that could not be read, or was skipped. It is a value, so that no input is ever lost."""
 
     item: Item
     stage: Stage
@@ -192,16 +201,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one model says of one picture.
+    """One model's score of one image.
 
     Attributes:
-        logit: mean over the views (paper, section 5.8).
-        score: sigmoid of ``logit``; the model's P(synthetic), calibrated only where its card says so.
-        evidence: ``score`` in words, relative to the model's threshold; or ``inconclusive``.
+        digest: identifies the model's weights (`RunHeader.models` has the full hashes).
         threshold: score at which evidence stops being weak: the calibration's, else the model card's.
-        crop_min, crop_max, crop_std: spread of the views' own scores.
-        p_value: share of camera pictures that score as high, as calibrated; None without a calibration.
-        inconclusive: why evidence is that (`sidscan.models.abstention`); else empty.
+        score: sigmoid of ``logit``; the model's P(synthetic), calibrated only if its card says so.
+        logit: mean over the views (RINE paper, section 5.8).
+        evidence: ``score`` in words, relative to ``threshold``; or ``inconclusive``.
+        crop_min, crop_max, crop_std: lowest, highest and standard deviation of the scores of single views.
+        p_value: share of camera images that score at least as high; None without a calibration.
+        inconclusive: why ``evidence`` is ``inconclusive`` (`sidscan.models.abstention`); else empty.
     """
 
     model: str
@@ -217,7 +227,7 @@ class Score:
     inconclusive: tuple[str, ...] = ()
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Score:
+    def from_dict(cls, raw: JsonObject) -> Score:
         """The inverse of `dataclasses.asdict`, after JSON."""
         return cls(**{**raw, "inconclusive": tuple(raw.get("inconclusive", ()))})
 
@@ -227,9 +237,10 @@ class ScanResult:
     """One row of the report.
 
     Attributes:
-        scores: one per model asked for, in that order; empty unless ``status`` is scored.
-        views: number of views averaged; 0 unless scored.
         scanned_at: when the row was made, ISO 8601, UTC.
+        stage, error, message: where, with which error class and why there is no score; None if scored.
+        scores: one per requested model, in that order; empty unless ``status`` is scored.
+        views: number of views averaged; 0 unless scored.
     """
 
     name: str
@@ -245,7 +256,7 @@ class ScanResult:
 
     @classmethod
     def of_failure(cls, failure: Failure, scanned_at: str) -> ScanResult:
-        """The row of a picture that has no score."""
+        """The row of an input that has no score."""
         return cls(
             name=failure.item.name,
             kind=failure.item.kind,
@@ -260,12 +271,12 @@ class ScanResult:
 
 @dataclass(frozen=True, slots=True)
 class ReuseKeys:
-    """Digests of what a finding depends on besides the picture's bytes; it holds while its own is the same.
+    """Digests of what results depend on besides the image's bytes; a result holds while its key is the same.
 
     Attributes:
-        score: of what makes a score.
-        limits: of that, and of what decides whether there is a score, and what else is read.
-        urls: of what makes a score, and of what may be fetched.
+        score: digest of what determines a score.
+        limits: digest of that, and of what decides whether there is a score and what else is read.
+        urls: digest of what determines a score, and of what may be fetched.
     """
 
     score: str
@@ -273,8 +284,8 @@ class ReuseKeys:
     urls: str
 
     def key_for(self, result: ScanResult) -> str:
-        """The one that a result depends on."""
-        if result.status is not Status.SCORED or not _OF_LIMITS.isdisjoint(result.facts.flags):
+        """The key that a result depends on."""
+        if result.status is not Status.SCORED or not _LIMIT_FLAGS.isdisjoint(result.facts.flags):
             return self.limits
         return self.urls if result.kind is Kind.URL else self.score
 
@@ -290,21 +301,165 @@ class Counts:
 
     @property
     def pending(self) -> int:
-        """Inputs without a finding, as after an interruption."""
+        """Inputs without a result, as after an interruption."""
         return self.enumerated - self.scored - self.failed - self.skipped
 
 
-class RunRecord(Protocol):
-    """What a report is rendered from; the journal is one."""
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A detector as reports state it: `models.detectors.DetectorInfo` after JSON."""
 
-    def header(self) -> dict[str, Any]:
-        """Facts about the run."""
+    name: str
+    digest: str
+    threshold: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    abstention: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """A calibration as reports state it: `scoring.calibration.Calibration` without its logits.
+
+    Attributes:
+        format: of the calibration file.
+        sha256: of the calibration file, hex.
+        differences: what computed the calibration's logits otherwise than this run does.
+    """
+
+    format: str
+    model: str
+    weights: Mapping[str, str]
+    crops: str
+    runtime: str
+    device: str
+    precision: str
+    decoder: str
+    sidscan_version: str
+    created: str
+    unreadable: int
+    skipped: int
+    duplicates: int
+    target_fpr: float
+    pictures: int
+    threshold_logit: float
+    sha256: str
+    differences: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> CalibrationRecord:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**{**_known(cls, raw), "differences": tuple(raw.get("differences", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One start of a run (`sidscan.custody`). What is unknown or withheld is None.
+
+    Attributes:
+        started, ended: ISO 8601, UTC. A session that was killed has no end.
+        ending: ``finished`` or ``interrupted``.
+        findings: number of results made in this session.
+        command, folder, host: the command line, the current folder, the host's name.
+        limits: the options that limit what an image may be and take (`ScanConfig.limits`).
+        resources: threads, batches and devices used; they change scores in the last digits at most.
+    """
+
+    started: str | None = None
+    ended: str | None = None
+    ending: str | None = None
+    findings: int | None = None
+    command: tuple[str, ...] | None = None
+    folder: str | None = None
+    host: str | None = None
+    sidscan_version: str | None = None
+    platform: str | None = None
+    python: str | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, object] = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> SessionRecord:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        command = raw.get("command")
+        return cls(**{**_known(cls, raw), "command": None if command is None else tuple(command)})
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """The facts about a run as a whole; field names are keys of the journal and of JSON reports.
+
+    Attributes:
+        format: number of the journal's tables, not of the report.
+        started, finished: ISO 8601, UTC; a run that is not complete has no end.
+        model_choice: how the models were chosen: requested, default, or fallback.
+        model_provenance: who vouches for each weights file, e.g. ``mini: bundled``.
+        precision_choice: why a precision was chosen that nobody requested; else empty.
+        graph: sha256 of the exported graph; empty without one.
+        crops: ``ten`` or ``center``.
+        inputs, lists: as given; user names and passwords of URLs are hidden.
+        calibrations: by model name; empty unless requested.
+        private: whether sessions withhold the command line, folder and host; once set, it stays set.
+        sessions: every start of the run, the latest last.
+    """
+
+    sidscan_version: str = ""
+    format: str = JOURNAL_FORMAT
+    started: str | None = None
+    models: tuple[ModelRecord, ...] = ()
+    model_choice: str = ""
+    model_provenance: str = ""
+    runtime: str = ""
+    device: str = ""
+    precision: str = ""
+    precision_choice: str = ""
+    graph: str = ""
+    decoder: str = ""
+    crops: str = "ten"
+    inputs: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    calibrations: Mapping[str, CalibrationRecord] = field(default_factory=dict)
+    private: bool = False
+    finished: str | None = None
+    sessions: tuple[SessionRecord, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON can hold it, in the order of a report."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> RunHeader:
+        """The inverse of `to_dict`; another version may have written fewer keys or more."""
+        nested = {
+            "models": tuple(ModelRecord(**_known(ModelRecord, model)) for model in raw.get("models", ())),
+            "calibrations": {
+                name: CalibrationRecord.from_dict(calibration)
+                for name, calibration in raw.get("calibrations", {}).items()
+            },
+            "sessions": tuple(SessionRecord.from_dict(session) for session in raw.get("sessions", ())),
+        }
+        names = {name: tuple(raw.get(name, ())) for name in ("inputs", "lists")}
+        return cls(**{**_known(cls, raw), **nested, **names})
+
+
+def _known(record: type[DataclassInstance], raw: JsonObject) -> dict[str, Any]:
+    """The entries that are fields of a record; another version may have written more."""
+    names = {column.name for column in fields(record)}
+    return {name: value for name, value in raw.items() if name in names}
+
+
+class RunRecord(Protocol):
+    """What reports are rendered from; `sidscan.journal.Journal` is one."""
+
+    def header(self) -> RunHeader:
+        """The facts about the run."""
         ...
 
     def counts(self) -> Counts:
         """How many inputs there are, and how they ended."""
         ...
 
-    def findings(self) -> Iterator[ScanResult]:
-        """All findings, in the order of the inputs."""
+    def results(self) -> Iterator[ScanResult]:
+        """All results, in the order of the inputs."""
         ...

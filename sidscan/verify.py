@@ -78,7 +78,7 @@ class OpenReport:
         Raises:
             UsageError: the report was changed meanwhile.
         """
-        rows = reader.rows(self._file, self.kind, self.path)
+        rows = reader.read_rows(self._file, self.kind, self.path)
         return threads.map_ordered(partial(_checked, root=root), rows, workers)
 
 
@@ -102,7 +102,7 @@ def open_report(path: Path) -> Iterator[OpenReport]:
                 f"{path} is no report of sidscan, or another program wrote it anew",
                 "Name a .csv, .json or .jsonl report as `sidscan scan` wrote it.",
             )
-        count = sum(1 for _ in reader.rows(file, kind, path))
+        count = sum(1 for _ in reader.read_rows(file, kind, path))
         file.seek(0)
         yield OpenReport(path, kind, count, sha256_of(file), file)
 
@@ -116,7 +116,7 @@ def recorded_sha256(report: Path, hash_file: Path | None) -> tuple[Path, str] | 
     path = hash_file or sha256sums.sums_path(report)
     if hash_file is None and not os.path.lexists(path):
         return None
-    return path, sha256sums.read(path, report.name)
+    return path, sha256sums.read_sums(path, report.name)
 
 
 def summary(counts: Counter[RowStatus]) -> str:
@@ -136,7 +136,9 @@ def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedR
     """
     if out.suffix.lower() != ".csv":
         raise UsageError(f"unknown kind of table: {out}", "End the name in .csv.")
-    output_files.check(out, lambda head: head.startswith(",".join(_COLUMNS[:2]).encode() + b","), overwrite)
+    output_files.check_replaceable(
+        out, lambda head: head.startswith(",".join(_COLUMNS[:2]).encode() + b","), overwrite
+    )
     try:
         with (
             replacing(real(out)) as partial,

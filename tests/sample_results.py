@@ -1,28 +1,51 @@
-"""Findings, a record of them, and reports of that: what tests of reports share."""
+"""Results, a journal of them, and reports rendered from it: what tests of reports share."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import re
+import sqlite3
+import unicodedata
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sidscan.journal import Journal
-from sidscan.records import Exif, Failure, ImageInfo, Item, Kind, ReuseKeys, ScanResult, Score, Stage, Status
-from sidscan.reports import report, write
+from sidscan.records import (
+    CalibrationRecord,
+    Exif,
+    Failure,
+    ImageInfo,
+    Item,
+    Kind,
+    ModelRecord,
+    Response,
+    ReuseKeys,
+    RunHeader,
+    ScanResult,
+    Score,
+    SessionRecord,
+    Stage,
+    Status,
+)
+from sidscan.reports import output_for, write_all
 
+OLD_REPORTS = Path(__file__).parent / "reports" / "data"
+"""What sidscan 0.1.0 wrote: reports of one scan in each format, and its journal as SQL."""
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
-RUN = {
-    "models": [{"name": "mini", "digest": "abc"}],
-    "model_choice": "asked for",
-    "model_provenance": "mini: bundled",
-    "calibrations": {},
-    "runtime": "pytorch 2",
-    "device": "cpu",
-    "precision": "fp32",
-    "decoder": "Pillow 13",
-    "sidscan_version": "0.1.0",
-}
+RUN = RunHeader(
+    sidscan_version="0.1.0",
+    models=(ModelRecord("mini", "abc"),),
+    model_choice="asked for",
+    model_provenance="mini: bundled",
+    runtime="pytorch 2",
+    device="cpu",
+    precision="fp32",
+    decoder="Pillow 13",
+)
 FACTS = ImageInfo(
     10,
     "f" * 64,
@@ -40,18 +63,118 @@ FAILED = ScanResult.of_failure(
 )
 
 
-def journal_of(*findings: ScanResult, run: dict[str, Any] = RUN) -> Journal:
-    journal, settings = Journal(None), ReuseKeys("score", "limits", "urls")
+def journal_of(*results: ScanResult, run: RunHeader = RUN) -> Journal:
+    journal, keys = Journal(None), ReuseKeys("score", "limits", "urls")
     journal.set_header(run)
-    journal.register_inputs([Item(finding.name) for finding in findings], settings)
-    journal.append(findings, settings)
+    journal.register_inputs([Item(result.name) for result in results], keys)
+    journal.append(results, keys)
     return journal
 
 
+def results_of_every_status() -> list[ScanResult]:
+    """One result of each status, and a scored URL whose answer and EXIF are known."""
+    unscored = [status for status in Status if status is not Status.SCORED]
+    response = Response(
+        "https://host/a.jpg",
+        redirects=("https://host/b.jpg",),
+        http_status=200,
+        address="203.0.113.1",
+        fetched_at="2026-01-01T00:00:00+00:00",
+        headers={"content-type": "image/jpeg"},
+        saved_as="saved/a.jpg",
+    )
+    score = replace(SCORE, p_value=0.25, evidence="inconclusive", inconclusive=("small",))
+    return [
+        SCORED,
+        *(replace(FAILED, name=f"{status.value}.jpg", status=status) for status in unscored),
+        replace(
+            SCORED,
+            name="https://host/b.jpg",
+            kind=Kind.URL,
+            facts=replace(FACTS, response=response),
+            scores=(score,),
+        ),
+    ]
+
+
+def full_header() -> RunHeader:
+    """The header of a run with a calibration and two sessions, one of which was killed."""
+    calibration = CalibrationRecord(
+        format="sidscan calibration 1",
+        model="mini",
+        weights={"mini": "a" * 64},
+        crops="ten",
+        runtime="pytorch 2",
+        device="cpu",
+        precision="fp32",
+        decoder="Pillow 13",
+        sidscan_version="0.1.0",
+        created="2026-01-01T00:00:00+00:00",
+        unreadable=0,
+        skipped=1,
+        duplicates=2,
+        target_fpr=0.05,
+        pictures=100,
+        threshold_logit=1.5,
+        sha256="b" * 64,
+        differences=("sidscan_version 0.1.0 then, 0.2.0 now",),
+    )
+    killed = SessionRecord(
+        started="2026-01-01T00:00:00+00:00", limits={"crops": "ten"}, resources={"cores": 2}
+    )
+    ended = replace(
+        killed,
+        ended="2026-01-01T00:00:09+00:00",
+        ending="finished",
+        findings=3,
+        command=("sidscan", "scan", "."),
+    )
+    return replace(
+        RUN,
+        models=(ModelRecord("mini", "abc", 0.6, {"mini": "a" * 64}, {"mini": "bundled"}, {"side": 128}),),
+        calibrations={"mini": calibration},
+        inputs=("images",),
+        sessions=(killed, ended),
+    )
+
+
+def old_journal(path: Path) -> Path:
+    """Make the journal that sidscan 0.1.0 left behind."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript((OLD_REPORTS / "0.1.0.journal.sql").read_text(encoding="utf-8"))
+    return path
+
+
 def rendered(out: Path, journal: Journal) -> str:
-    write([report(str(out))], journal)
+    write_all([output_for(str(out))], journal)
     return out.read_bytes().decode("utf-8")
 
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def strict(text: str) -> Any:
+    """The value of a JSON text, read as the strictest reader would: nothing that RFC 8259 leaves open."""
+
+    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len({key for key, _ in members}) == len(members), "a key stands twice"
+        return dict(members)
+
+    def number(digits: str) -> int:
+        assert abs(int(digits)) < 2**53, "more than a double holds"
+        return int(digits)
+
+    def constant(name: str) -> None:
+        raise AssertionError(name)
+
+    assert re.fullmatch(r"[\x20-\x7e\n]*", text), "not printable ASCII"
+    value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_constant=constant)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+    return value
+
+
+def is_formula(cell: str) -> bool:
+    """What a careful reader would call one, decided independently: NFKC of what trimming leaves."""
+    shown = "".join(c for c in cell if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Zl", "Zp"))
+    return unicodedata.normalize("NFKC", shown.lstrip("\"'")[:1]).startswith(("=", "+", "-", "@"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from sample_images import folder
 
 from sidscan import ScanConfig, __version__, scan
-from sidscan.custody import libraries, session
+from sidscan.custody import begin_session, library_versions
 from sidscan.util.threads import cores
 
 Run = Callable[..., Any]
@@ -38,36 +39,37 @@ def run_of(path: Path) -> dict[str, Any]:
     ],
 )
 def test_credentials_are_left_out_of_the_command(word: str, shown: str) -> None:
-    assert session(ScanConfig(inputs=("a",), command=(word,)), "now", {})["command"] == [shown]
+    assert begin_session(ScanConfig(inputs=("a",), command=(word,)), "now", {}).command == (shown,)
 
 
 def test_libraries_are_those_that_make_pixels_and_scores() -> None:
-    found = libraries()
+    versions = library_versions()
     for name in ("pillow", "exifread", "numpy", "torch", "open_clip_torch"):
-        assert metadata.version(name) in found[name]
-    assert found["libjpeg_turbo"] == PIL.features.version("libjpeg_turbo")
-    assert {"zlib", "libtiff", "webp", "avif"} <= set(found)
+        assert metadata.version(name) in versions[name]
+    assert versions["libjpeg_turbo"] == PIL.features.version("libjpeg_turbo")
+    assert {"zlib", "libtiff", "webp", "avif"} <= set(versions)
 
 
-def test_a_session_tells_who_and_where_unless_it_is_private(
+def test_a_session_states_who_and_where_unless_it_is_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = ScanConfig(inputs=("a",), command=("sidscan", "scan", "http://u:p@h/"))
-    told = session(config, "now", {"batch": 40})
-    assert told["command"] == ["sidscan", "scan", "http://***@h/"]
-    assert (told["folder"], told["host"]) == (str(tmp_path), platform.node())
-    assert (told["started"], told["ended"], told["sidscan_version"]) == ("now", None, __version__)
-    assert (told["python"], told["platform"]) == (platform.python_version(), platform.platform())
-    hidden = session(ScanConfig(inputs=("a",), command=("sidscan",), private=True), "now", {"batch": 40})
-    assert hidden == told | {"command": None, "folder": None, "host": None}
+    session = begin_session(config, "now", {"batch": 40})
+    assert session.command == ("sidscan", "scan", "http://***@h/")
+    assert (session.folder, session.host) == (str(tmp_path), platform.node())
+    assert (session.started, session.ended, session.sidscan_version) == ("now", None, __version__)
+    assert (session.python, session.platform) == (platform.python_version(), platform.platform())
+    config = ScanConfig(inputs=("a",), command=("sidscan",), private=True)
+    private = begin_session(config, "now", {"batch": 40})
+    assert private == replace(session, command=None, folder=None, host=None)
 
 
-def test_a_folder_that_was_removed_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_was_removed_is_not_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert session(ScanConfig(inputs=("a",)), "now", {})["folder"] is None
+    assert begin_session(ScanConfig(inputs=("a",)), "now", {}).folder is None
 
 
 def test_every_session_of_a_run_is_in_its_report(
@@ -84,7 +86,7 @@ def test_every_session_of_a_run_is_in_its_report(
     run = run_of(out)
     stopped, ended = run["sessions"]
     assert (stopped["host"], stopped["ended"], stopped["command"]) == ("first-host", None, None)
-    assert [one["resources"]["batch"] for one in run["sessions"]] == [1, 40], "asked for, and chosen"
+    assert [session["resources"]["batch"] for session in run["sessions"]] == [1, 40], "asked for, and chosen"
     assert ended["resources"] == {
         "cores": cores(),
         "workers": cores(),
@@ -95,10 +97,10 @@ def test_every_session_of_a_run_is_in_its_report(
     assert (ended["host"], ended["ending"], ended["findings"]) == ("second-host", "finished", 1)
     assert ended["command"] == ["sidscan", *map(str, arguments)]
     assert stopped["started"] <= ended["started"] <= ended["ended"] == run["finished"]
-    assert ended["libraries"] == libraries()
+    assert ended["libraries"] == library_versions()
 
     assert sidscan(*arguments, "--private").code == 0
-    assert [one["findings"] for one in run_of(out)["sessions"]] == [None, 1, 0]
+    assert [session["findings"] for session in run_of(out)["sessions"]] == [None, 1, 0]
     text = out.read_text()
     assert "first-host" not in text
     assert "second-host" not in text
@@ -118,10 +120,10 @@ def test_an_interrupted_session_says_so(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("sidscan.reports.write", interrupted)
+        patched.setattr("sidscan.reports.write_all", interrupted)
         assert sidscan("scan", images, "--model", "mini", "--out", out).code == 130
     assert sidscan("scan", images, "--model", "mini", "--out", out).code == 0
-    assert [one["ending"] for one in run_of(out)["sessions"]] == ["interrupted", "finished"]
+    assert [session["ending"] for session in run_of(out)["sessions"]] == ["interrupted", "finished"]
 
 
 def test_credentials_are_left_out_of_the_inputs(sidscan: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidscan.errors import OutputError
-from sidscan.journal import Journal, dumps, loads
+from sidscan.journal import Journal, dump_result, load_result
 from sidscan.records import (
     Counts,
     Exif,
@@ -30,12 +30,12 @@ from sidscan.records import (
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.85, "moderate", 0.6, 0.8, 0.05)
 
 
-SETTINGS = ReuseKeys("model", "model, limits", "model, urls")
+KEYS = ReuseKeys("model", "model, limits", "model, urls")
 OTHER_MODEL = ReuseKeys("other", "other, limits", "other, urls")
-OTHER_LIMITS = replace(SETTINGS, limits="model, other limits")
+OTHER_LIMITS = replace(KEYS, limits="model, other limits")
 
 
-def finding(name: str, status: Status = Status.SCORED) -> ScanResult:
+def result(name: str, status: Status = Status.SCORED) -> ScanResult:
     if status is Status.FAILED:
         return ScanResult.of_failure(
             Failure(Item(name), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
@@ -54,43 +54,41 @@ def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
 def path(tmp_path: Path) -> Path:
     """A journal in which a and b are scored and c is not done."""
     journal = Journal(tmp_path / "run.journal")
-    journal.register_inputs(items("a", "b", "c"), SETTINGS)
-    journal.append([finding("a"), finding("b", Status.FAILED)], SETTINGS)
+    journal.register_inputs(items("a", "b", "c"), KEYS)
+    journal.append([result("a"), result("b", Status.FAILED)], KEYS)
     journal.close()
     return tmp_path / "run.journal"
 
 
 @pytest.mark.parametrize("status", [Status.SCORED, Status.FAILED])
-def test_findings_survive_the_round_trip(status: Status) -> None:
-    assert loads(dumps(finding("caf\udce9.jpg", status))) == finding("caf\udce9.jpg", status)
+def test_results_survive_the_round_trip(status: Status) -> None:
+    assert load_result(dump_result(result("caf\udce9.jpg", status))) == result("caf\udce9.jpg", status)
 
 
 def test_an_interrupted_run_continues(path: Path) -> None:
     journal = Journal(path)
-    assert journal.register_inputs(items("a", "b", "c"), SETTINGS)[:3] == (2, 0, 0)
+    assert journal.register_inputs(items("a", "b", "c"), KEYS)[:3] == (2, 0, 0)
     assert [item.name for item in journal.pending()] == ["c"]
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.counts().pending == 1
 
 
 @pytest.mark.parametrize(
-    ("inputs", "settings", "retry", "pending"),
+    ("inputs", "keys", "retry", "pending"),
     [
-        pytest.param(items("a", "b", "c", "d"), SETTINGS, False, ["c", "d"], id="list grew"),
-        pytest.param(items("b"), SETTINGS, False, [], id="list shrank"),
-        pytest.param(
-            [*items("a", fingerprint="2:2"), *items("b")], SETTINGS, False, ["a"], id="file changed"
-        ),
+        pytest.param(items("a", "b", "c", "d"), KEYS, False, ["c", "d"], id="list grew"),
+        pytest.param(items("b"), KEYS, False, [], id="list shrank"),
+        pytest.param([*items("a", fingerprint="2:2"), *items("b")], KEYS, False, ["a"], id="file changed"),
         pytest.param(items("a", "b"), OTHER_MODEL, False, ["a", "b"], id="model changed"),
         pytest.param(items("a", "b"), OTHER_LIMITS, False, ["b"], id="limits changed"),
-        pytest.param(items("a", "b"), SETTINGS, True, ["b"], id="retry failed"),
+        pytest.param(items("a", "b"), KEYS, True, ["b"], id="retry failed"),
     ],
 )
 def test_only_what_changed_is_done_again(
-    path: Path, inputs: list[Item], settings: ReuseKeys, retry: bool, pending: list[str]
+    path: Path, inputs: list[Item], keys: ReuseKeys, retry: bool, pending: list[str]
 ) -> None:
     journal = Journal(path)
-    journal.register_inputs(inputs, settings, retry)
+    journal.register_inputs(inputs, keys, retry)
     assert [item.name for item in journal.pending()] == pending
     assert journal.counts().enumerated == len(inputs)
 
@@ -98,35 +96,35 @@ def test_only_what_changed_is_done_again(
 def test_another_runs_record_is_never_replaced_in_silence(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
-        journal.register_inputs(items("x", "y"), SETTINGS)
-    assert [one.name for one in journal.findings()] == ["a", "b"]
+        journal.register_inputs(items("x", "y"), KEYS)
+    assert [recorded.name for recorded in journal.results()] == ["a", "b"]
     assert journal.register_inputs(items("a", "b"), OTHER_MODEL)[:3] == (0, 2, 0)
 
 
 def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
     journal = Journal(None)
-    assert journal.register_inputs(items("a", "b", "a"), SETTINGS)[:3] == (0, 0, 1)
+    assert journal.register_inputs(items("a", "b", "a"), KEYS)[:3] == (0, 0, 1)
     assert [item.name for item in journal.pending()] == ["a", "b"]
 
 
 def test_pending_and_append_may_interleave() -> None:
     journal = Journal(None)
     names = [f"{number:05}" for number in range(2500)]
-    journal.register_inputs(items(*names), SETTINGS)
+    journal.register_inputs(items(*names), KEYS)
     seen = []
     for item in journal.pending():
         seen.append(item.name)
-        journal.append([finding(item.name)], SETTINGS)
+        journal.append([result(item.name)], KEYS)
     assert seen == names
-    assert [one.name for one in journal.findings()] == names
+    assert [recorded.name for recorded in journal.results()] == names
 
 
 def test_names_need_not_be_utf8(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
     name = os.fsdecode(b"caf\xe9.jpg")
-    journal.register_inputs([Item(name)], SETTINGS)
-    journal.append([finding(name)], SETTINGS)
-    assert [one.name for one in journal.findings()] == [name]
+    journal.register_inputs([Item(name)], KEYS)
+    journal.append([result(name)], KEYS)
+    assert [recorded.name for recorded in journal.results()] == [name]
 
 
 def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
@@ -134,16 +132,16 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
     program = (
         "import os, sys; sys.path[:0] = os.environ['TEST_PATH'].split(os.pathsep)\n"
         "from pathlib import Path\n"
-        "from test_journal import SETTINGS, Journal, finding, items\n"
+        "from test_journal import KEYS, Journal, result, items\n"
         f"journal = Journal(Path({str(path)!r}))\n"
-        "journal.register_inputs(items('a', 'b'), SETTINGS)\n"
-        "journal.append([finding('a')], SETTINGS)\n"
+        "journal.register_inputs(items('a', 'b'), KEYS)\n"
+        "journal.append([result('a')], KEYS)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "TEST_PATH": here}, check=False)
     assert done.returncode == -9
-    assert [one.name for one in Journal(path).findings()] == ["a"]
+    assert [recorded.name for recorded in Journal(path).results()] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -163,10 +161,10 @@ def test_commits_reach_the_disk_and_no_other_scan_makes_any(
 
 def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
-    journal.register_inputs(items("a", "b"), SETTINGS)
-    unread = replace(finding("a", Status.FAILED), stage=Stage.FETCH)
-    journal.append([unread, finding("b", Status.FAILED)], SETTINGS)
-    assert journal.register_inputs(items("a", "b"), SETTINGS)[:3] == (1, 1, 0)
+    journal.register_inputs(items("a", "b"), KEYS)
+    unread = replace(result("a", Status.FAILED), stage=Stage.FETCH)
+    journal.append([unread, result("b", Status.FAILED)], KEYS)
+    assert journal.register_inputs(items("a", "b"), KEYS)[:3] == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
@@ -174,28 +172,28 @@ def test_a_named_file_beats_what_a_walk_left_out() -> None:
     named, walked = Item("link", fingerprint="1:1"), Item("link", skip="a link")
     for order in ([walked, named], [named, walked]):
         journal = Journal(None)
-        assert journal.register_inputs(order, SETTINGS)[:3] == (0, 0, 1)
+        assert journal.register_inputs(order, KEYS)[:3] == (0, 0, 1)
         assert list(journal.pending()) == [named]
 
 
-def test_what_changed_and_what_is_gone_is_told(path: Path) -> None:
+def test_what_changed_and_what_is_gone_is_counted(path: Path) -> None:
     journal = Journal(path)
-    told = journal.register_inputs([*items("a", fingerprint="2:2"), *items("d")], SETTINGS)
-    assert (told.kept, told.dropped, told.changed, told.gone) == (0, 2, 1, 1)
+    registered = journal.register_inputs([*items("a", fingerprint="2:2"), *items("d")], KEYS)
+    assert (registered.kept, registered.dropped, registered.changed, registered.gone) == (0, 2, 1, 1)
 
 
 def test_a_record_without_a_score_holds_nobody_up(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
-    journal.register_inputs(items("a"), SETTINGS)
-    journal.append([finding("a", Status.FAILED)], SETTINGS)
-    assert journal.register_inputs(items("b"), SETTINGS).gone == 1
+    journal.register_inputs(items("a"), KEYS)
+    journal.append([result("a", Status.FAILED)], KEYS)
+    assert journal.register_inputs(items("b"), KEYS).gone == 1
 
 
-def test_a_finding_of_no_input_is_an_error() -> None:
+def test_a_result_of_no_input_is_an_error() -> None:
     journal = Journal(None)
-    journal.register_inputs(items("a"), SETTINGS)
+    journal.register_inputs(items("a"), KEYS)
     with pytest.raises(OutputError, match="belongs to no input"):
-        journal.append([finding("b")], SETTINGS)
+        journal.append([result("b")], KEYS)
 
 
 def test_two_scans_never_share_a_record(path: Path) -> None:
@@ -225,38 +223,38 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"])
 def test_a_score_that_limits_had_a_part_in_holds_no_longer_than_they(flag: str) -> None:
-    one = finding("a")
-    marked = replace(one, facts=replace(one.facts, flags=("padded", flag)))
-    assert (SETTINGS.key_for(one), SETTINGS.key_for(marked)) == (SETTINGS.score, SETTINGS.limits)
+    scored = result("a")
+    marked = replace(scored, facts=replace(scored.facts, flags=("padded", flag)))
+    assert (KEYS.key_for(scored), KEYS.key_for(marked)) == (KEYS.score, KEYS.limits)
     journal = Journal(None)
-    journal.register_inputs(items("a", "b"), SETTINGS)
-    journal.append([marked, finding("b")], SETTINGS)
+    journal.register_inputs(items("a", "b"), KEYS)
+    journal.append([marked, result("b")], KEYS)
     assert journal.register_inputs(items("a", "b"), OTHER_LIMITS)[:3] == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
 def test_bytes_are_found_by_their_hash_where_they_were_scored() -> None:
     journal = Journal(None)
-    journal.register_inputs(items("a", "b", "c"), SETTINGS)
+    journal.register_inputs(items("a", "b", "c"), KEYS)
     assert journal.find_by_sha256("f" * 64) is None
-    failed = finding("b", Status.FAILED)
-    journal.append([replace(failed, facts=ImageInfo(sha256="e" * 64)), finding("a"), finding("c")], SETTINGS)
-    assert journal.find_by_sha256("f" * 64) in (finding("a"), finding("c"))
+    failed = result("b", Status.FAILED)
+    journal.append([replace(failed, facts=ImageInfo(sha256="e" * 64)), result("a"), result("c")], KEYS)
+    assert journal.find_by_sha256("f" * 64) in (result("a"), result("c"))
     assert journal.find_by_sha256("e" * 64) is None
     assert journal.repeats() == 1
 
 
 def test_urls_depend_on_what_may_be_fetched() -> None:
-    one = replace(finding("http://host/a.jpg"), kind=Kind.URL)
-    assert SETTINGS.key_for(one) == SETTINGS.urls
+    fetched = replace(result("http://host/a.jpg"), kind=Kind.URL)
+    assert KEYS.key_for(fetched) == KEYS.urls
 
 
 def test_a_mistyped_option_costs_nothing_until_its_run_is_complete(path: Path) -> None:
     journal = Journal(path)
     journal.register_inputs(items("a", "b", "c"), OTHER_MODEL)
-    journal.append([finding("b")], OTHER_MODEL)
-    assert journal.register_inputs(items("a", "b", "c"), SETTINGS).kept == 2
+    journal.append([result("b")], OTHER_MODEL)
+    assert journal.register_inputs(items("a", "b", "c"), KEYS).kept == 2
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.register_inputs(items("a", "b", "c"), OTHER_MODEL).kept == 1
     journal.purge_stale()
-    assert journal.register_inputs(items("a", "b", "c"), SETTINGS).kept == 0
+    assert journal.register_inputs(items("a", "b", "c"), KEYS).kept == 0

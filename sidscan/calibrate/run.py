@@ -167,7 +167,7 @@ def _enough(pictures: int, fpr: float) -> None:
 
 def _scored(run: Scan) -> _Scored:
     """Logits of distinct pictures: bytes that come twice are one draw, not two."""
-    by_hash = {f.facts.sha256: f.scores for f in run.journal.findings() if f.status is Status.SCORED}
+    by_hash = {f.facts.sha256: f.scores for f in run.journal.results() if f.status is Status.SCORED}
     if not by_hash:
         raise NothingToScan(
             "no picture could be scored", "Check the path; `sidscan scan` says what is wrong."

@@ -98,7 +98,7 @@ def _watch(run: Scan) -> None:
     """The scan itself, announced and followed; what gave no score is said at its end."""
     console.announce(run, console.echo)
     console.consume(run, run.counts(), quiet=False)
-    failed = [one for one in run.journal.findings() if one.status.failed]
+    failed = [one for one in run.journal.results() if one.status.failed]
     for one in failed[:_FAILURES_SHOWN]:
         console.echo(f"no score: {one.name}: {one.message}")
     if len(failed) > _FAILURES_SHOWN:

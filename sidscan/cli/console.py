@@ -50,10 +50,10 @@ def announce(run: Scan, quietly: Echo) -> None:
         quietly(f"precision {info.precision_choice}")
     if not run.config.isolation:
         quietly("no isolation: no limit of time or memory is kept, and what kills a decoder ends the scan")
-    for name, calibration in run.journal.header()["calibrations"].items():
-        of = f"{calibration['pictures']} pictures for a false-positive rate of {calibration['target_fpr']:g}"
+    for name, calibration in run.journal.header().calibrations.items():
+        of = f"{calibration.pictures} pictures for a false-positive rate of {calibration.target_fpr:g}"
         quietly(f"calibration: {name}, {of}")
-        for difference in calibration["differences"]:
+        for difference in calibration.differences:
             quietly(f"  it was made otherwise: {difference}; p-values hold as far as the scores agree")
     earlier = run.earlier
     if earlier.repeated:

@@ -69,7 +69,7 @@ def command(
     outs = outs or ("-",)
     if hashed and set(outs) == {"-"}:
         raise UsageError("--hash-file has no file to stand beside", "Name one with --out FILE.")
-    writers = [reports.report(out, stdout_format, hashed) for out in outs]
+    writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
     own_files = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
@@ -79,18 +79,18 @@ def command(
     for writer in writers:
         if writer.altered():  # it will be replaced, and that it was altered must not go unsaid
             console.echo(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
-    with reports.reserved(writers, overwrite), closing((run := open_scan(config)).journal):
+    with reports.reserve_all(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
             console.announce(run, say)
             console.consume(run, run.counts(), quiet)
-            reports.write(writers, run.journal)
+            reports.write_all(writers, run.journal)
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
         for text in (*_summary(run), *_flagged(run)):
             say(text)
         for writer in writers:
-            say(f"report: {writer.place()}")
+            say(f"report: {writer.location()}")
         return _exit_code(run.counts())
 
 
@@ -103,7 +103,7 @@ def _summary(run: Scan) -> list[str]:
     """The closing words: counts that reconcile, how strong the evidence is, what to know of the pictures."""
     counts, words, failures, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
     first: dict[str, str] = {}  # of each kind of failure
-    for finding in run.journal.findings():
+    for finding in run.journal.results():
         flags.update(finding.facts.flags)
         if finding.scores:
             words[finding.scores[0].evidence] += 1
@@ -139,7 +139,7 @@ def _flagged(run: Scan) -> list[str]:
     if not run.calibrations:
         return []
     flagged: Counter[str] = Counter()
-    for finding in run.journal.findings():
+    for finding in run.journal.results():
         for score in finding.scores:
             calibration = run.calibrations.get(score.model)
             flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit

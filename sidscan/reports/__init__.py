@@ -1,57 +1,65 @@
-"""Reports: pure renderings of the journal, chosen by file suffix; ``-`` is standard output."""
+"""Reports: renderings of a run's journal. The file suffix chooses the format; ``-`` is standard output."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from sidscan.errors import UsageError
 from sidscan.records import RunRecord
-from sidscan.reports import output_files
-from sidscan.reports.base import STDOUT, Report
-from sidscan.reports.csv import CsvReport
-from sidscan.reports.json import JsonlReport, JsonReport
+from sidscan.reports.base import REPORT_FORMATS
+from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 
-FORMATS: dict[str, type[Report]] = {"csv": CsvReport, "json": JsonReport, "jsonl": JsonlReport}
+__all__ = ["REPORT_FORMATS", "STDOUT", "ReportOutput", "output_for", "reserve_all", "write_all"]
+
+for _module in pkgutil.iter_modules(__path__):  # a module of a format registers itself when it is loaded
+    import_module(f"{__name__}.{_module.name}")
 
 
-def report(out: str, stdout_format: str = "csv", hashed: bool = False) -> Report:
-    """The report that ``out`` asks for, with a detached hash file beside it if ``hashed``.
+def output_for(out: str, stdout_format: str = "csv", hashed: bool = False) -> ReportOutput:
+    """The output that ``--out`` names.
+
+    Args:
+        out: path of a file, or ``-`` for standard output.
+        stdout_format: suffix of the format for standard output, e.g. ``csv``.
+        hashed: write a detached hash file beside the report.
 
     Raises:
-        UsageError: an unknown suffix.
+        UsageError: the suffix is unknown.
         OutputError: ``out`` is a device or pipe.
     """
     if out != STDOUT:
-        output_files.check_no_device(Path(out))
+        check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
-    if suffix not in FORMATS:
-        known = ", ".join(f".{name}" for name in FORMATS)
+    if suffix not in REPORT_FORMATS:
+        suffixes = ", ".join(f".{name}" for name in REPORT_FORMATS)
         raise UsageError(
-            f"unknown kind of report: {out}", f"End the name in one of {known}; '-' is standard output."
+            f"unknown kind of report: {out}", f"End the name in one of {suffixes}; '-' is standard output."
         )
-    return FORMATS[suffix](out, hashed)
+    return ReportOutput(out, REPORT_FORMATS[suffix], hashed)
 
 
 @contextmanager
-def reserved(reports: Sequence[Report], overwrite: bool = False) -> Iterator[None]:
-    """Keep the places of all reports from other scans while the block runs; see `Report.reserved`.
+def reserve_all(outputs: Sequence[ReportOutput], overwrite: bool = False) -> Iterator[None]:
+    """Keep other scans from all these outputs while the block runs; see `ReportOutput.reserve`.
 
     Raises:
-        OutputError: one can't be had.
+        OutputError: one of them is not available.
     """
     with ExitStack() as stack:
-        for one in reports:
-            stack.enter_context(one.reserved(overwrite))
+        for output in outputs:
+            stack.enter_context(output.reserve(overwrite))
         yield
 
 
-def write(reports: Sequence[Report], record: RunRecord) -> None:
-    """Render all reports; each appears whole or not at all.
+def write_all(outputs: Sequence[ReportOutput], record: RunRecord) -> None:
+    """Render all reports; each file appears whole or not at all.
 
     Raises:
-        OutputError: a report can't be written; the journal keeps the findings.
+        OutputError: a report can't be written; the journal keeps the results.
     """
-    for one in reports:
-        one.write(record)
+    for output in outputs:
+        output.write(record)

@@ -2,152 +2,242 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TextIO
+from typing import Generic, TextIO, TypeVar
 
-from sidscan.records import Exif, ImageInfo, Response, RunRecord, ScanResult
-from sidscan.reports.base import Report
-from sidscan.reports.csv_escape import escape_cell
+from sidscan.records import Response, RunHeader, RunRecord, ScanResult, Score
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.csv_escape import escape_cell, unescape_cell
+from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow, check_format_number, checked_row
 
+_Source = TypeVar("_Source")
+_Cell = str | int | float | None
 _ROWS_AT_ONCE = 10_000
-# Column -> attribute of a Score; a second model's columns are these with its name in front.
-_SCORE_COLUMNS = {
-    "score": "score",
-    "logit": "logit",
-    "evidence": "evidence",
-    "inconclusive": "inconclusive",
-    "threshold": "threshold",
-    "p_value": "p_value",
-    "crop_min": "crop_min",
-    "crop_max": "crop_max",
-    "crop_std": "crop_std",
-    "model": "model",
-    "model_digest": "digest",
+_NUMBER_COLUMN = "report_format"
+_START = b"path,status,error_stage,error_class,error_message,"
+_NO_RESPONSE = Response(final_url="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column(Generic[_Source]):
+    """A column: its name, what it means, and how to get its cells."""
+
+    name: str
+    description: str
+    cell: Callable[[_Source], _Cell]
+
+
+_ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column(
+        "path",
+        "file or URL, as given or as the walk found it; `***` hides a user name and password",
+        lambda r: r.name,
+    ),
+    _Column("status", "`scored`, `skipped`, or the reason why there is no score", lambda r: r.status.value),
+    _Column(
+        "error_stage",
+        "where the input failed or was skipped: `list`, `read`, `fetch`, `decode` or `score`",
+        lambda r: r.stage.value if r.stage else None,
+    ),
+    _Column("error_class", "class name of the error", lambda r: r.error),
+    _Column("error_message", "why there is no score, in words", lambda r: r.message),
+)
+_SCORE_COLUMNS: tuple[_Column[Score], ...] = (
+    _Column("score", "the model's P(synthetic), 0 to 1: the sigmoid of `logit`", lambda s: s.score),
+    _Column("logit", "mean of the logits of all views", lambda s: s.logit),
+    _Column(
+        "evidence",
+        "`weak`, `moderate`, `strong`, `very strong` (relative to `threshold`), or `inconclusive`",
+        lambda s: s.evidence,
+    ),
+    _Column(
+        "inconclusive",
+        "why the evidence is inconclusive, separated by spaces; else empty",
+        lambda s: " ".join(s.inconclusive),
+    ),
+    _Column("threshold", "score, 0 to 1, at which evidence stops being weak", lambda s: s.threshold),
+    _Column(
+        "p_value",
+        "share, 0 to 1, of camera images that score at least as high; empty without a calibration",
+        lambda s: s.p_value,
+    ),
+    _Column("crop_min", "lowest score of a single view, 0 to 1", lambda s: s.crop_min),
+    _Column("crop_max", "highest score of a single view, 0 to 1", lambda s: s.crop_max),
+    _Column("crop_std", "standard deviation of the scores of single views", lambda s: s.crop_std),
+)
+# What the header states of each model; rows without a score have these cells, too.
+_MODEL_COLUMNS = {
+    "model": "name of the model",
+    "model_digest": "first 16 hex digits of each weights file's sha256, head before encoder, joined by `+`",
+    "calibration": "first 16 hex digits of the sha256 of the calibration; empty without one",
 }
-_MODEL_COLUMNS = (*_SCORE_COLUMNS, "calibration")
-_RUN_COLUMNS = (
-    "model_choice",
-    "model_provenance",
-    "runtime",
-    "device",
-    "precision",
-    "decoder",
-    "sidscan_version",
+_IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column(
+        "views",
+        "number of views averaged: 10, or 1 with `--crops center`; empty without a score",
+        lambda r: r.views or None,
+    ),
+    _Column(
+        "flags", "remarks on how the image was read, separated by spaces", lambda r: " ".join(r.facts.flags)
+    ),
+    _Column("width", "pixels, as stored: EXIF orientation is not applied", lambda r: r.facts.width),
+    _Column("height", "pixels, as stored", lambda r: r.facts.height),
+    _Column("format", "image format, e.g. `JPEG`", lambda r: r.facts.format),
+    _Column(
+        "jpeg_quality",
+        "libjpeg quality, 1 to 100, that quantises as coarsely as this JPEG file does",
+        lambda r: r.facts.jpeg_quality,
+    ),
+    _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes),
+    _Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda r: r.facts.sha256),
+    _Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
+    _Column(
+        "redirects",
+        "URLs that led to `final_url`, separated by spaces",
+        lambda r: " ".join(_response(r).redirects),
+    ),
+    _Column("http_status", "HTTP status code of the last answer", lambda r: _response(r).http_status),
+    _Column("fetched_at", "time of the last request, ISO 8601, UTC", lambda r: _response(r).fetched_at),
+    _Column(
+        "content_type",
+        "`Content-Type` that the server stated, unchecked",
+        lambda r: _response(r).headers.get("content-type"),
+    ),
+    _Column(
+        "last_modified",
+        "`Last-Modified` that the server stated, unchecked",
+        lambda r: _response(r).headers.get("last-modified"),
+    ),
+    _Column(
+        "saved_as", "file of `--save-dir` that keeps the bytes of a URL", lambda r: _response(r).saved_as
+    ),
+    _Column("exif_make", "camera maker", lambda r: r.facts.exif.make),
+    _Column("exif_model", "camera model", lambda r: r.facts.exif.model),
+    _Column("exif_lens", "lens", lambda r: r.facts.exif.lens),
+    _Column(
+        "exif_original_date",
+        "when the image was taken, as EXIF states it",
+        lambda r: r.facts.exif.original_date,
+    ),
+    _Column(
+        "exif_software", "software that wrote the file, as EXIF states it", lambda r: r.facts.exif.software
+    ),
+    _Column("exif_latitude", "degrees, north positive", lambda r: r.facts.exif.latitude),
+    _Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude),
+    _Column("exif_orientation", "EXIF orientation, 1 to 8", lambda r: r.facts.exif.orientation),
+)
+_RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
+    _Column(
+        "model_choice",
+        "how the models were chosen: `asked for`, `default`, or `fallback: ...`",
+        lambda h: h.model_choice,
+    ),
+    _Column("model_provenance", "who vouches for each weights file", lambda h: h.model_provenance),
+    _Column("runtime", "what computed the score, with its version", lambda h: h.runtime),
+    _Column("device", "where it was computed, e.g. `cpu`", lambda h: h.device),
+    _Column("precision", "`fp32`, `fp16` or `bf16`", lambda h: h.precision),
+    _Column("decoder", "what decoded the image, with its version", lambda h: h.decoder),
+    _Column("sidscan_version", "version of sidscan", lambda h: h.sidscan_version),
+)
+_LAST_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column("scanned_at", "when the row was made, ISO 8601, UTC", lambda r: r.scanned_at),
+    _Column(
+        _NUMBER_COLUMN,
+        "format number of the report: 2; reports of sidscan 0.1.0 lack the column",
+        lambda _: REPORT_FORMAT_NUMBER,
+    ),
 )
 
 
-class CsvReport(Report):
+def _described(columns: tuple[_Column[_Source], ...]) -> dict[str, str]:
+    return {column.name: column.description for column in columns}
+
+
+_PER_MODEL = {**_described(_SCORE_COLUMNS), **_MODEL_COLUMNS}
+_AFTER_MODELS = {**_described(_IMAGE_COLUMNS), **_described(_RUN_COLUMNS), **_described(_LAST_COLUMNS)}
+
+CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AFTER_MODELS}
+"""Every column of a report on one model, in order, with its description in Markdown."""
+
+
+@report_format("csv")
+class CsvReport(ReportFormat):
     """The CSV report (RFC 4180, UTF-8).
 
-    The first model's columns are bare (``score``); those of further models carry its name
-    (``rine-2class.score``). Rows without a score name the models all the same. Texts, names of columns
-    included, are `cells.guarded`; JSON keeps the original.
+    The first model's columns have bare names (``score``); those of further models start with the model's name
+    (``rine-2class.score``). Rows without a score name the models all the same. `escape_cell` makes all texts
+    safe, column names included; JSON keeps the originals.
     """
 
     def render(self, record: RunRecord, file: TextIO) -> None:
-        """Write the header and all rows, ten thousand at a time."""
+        """Write the column names and all rows, ten thousand at a time."""
         header = record.header()
-        prefixes = {
-            model["name"]: f"{model['name']}." if i else "" for i, model in enumerate(header["models"])
-        }
-        same = _same_cells(header, prefixes)
-        rows = (_row(finding, same, prefixes) for finding in record.findings())
-        _write([], file, columns := _columns(prefixes), header=True)
+        run_cells = [column.cell(header) for column in _RUN_COLUMNS]
+        model_cells = _model_cells(header)
+        rows = (_row(result, model_cells, run_cells) for result in record.results())
+        columns = _column_names(header)
+        _write_rows([], columns, file, names=True)
         while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-            _write(chunk, file, columns)
+            _write_rows(chunk, columns, file)
+
+    def recognises(self, head: bytes) -> bool:
+        """By its first columns, which all format numbers share."""
+        return head.startswith(_START)
+
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+        """One row per line but the first."""
+        csv.field_size_limit(LONGEST_LINE)
+        table = csv.reader(lines, strict=True)
+        names = next(table)
+        for cells in table:
+            if len(cells) != len(names):
+                raise DamagedReport(f"it has {len(cells)} cells, not {len(names)}")
+            row = dict(zip(names, cells, strict=True))
+            check_format_number(int(row.get(_NUMBER_COLUMN, "1")))
+            saved_as = unescape_cell(row["saved_as"]) or None
+            yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
 
 
-def _write(rows: list[dict[str, Any]], file: TextIO, columns: list[str], header: bool = False) -> None:
+def _write_rows(rows: list[list[_Cell]], columns: list[str], file: TextIO, names: bool = False) -> None:
     import pandas as pd  # here: reading a report needs none of it
 
     frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
-    names = (
-        [escape_cell(column) for column in columns] if header else False
-    )  # a model is named after its file
-    frame.to_csv(file, index=False, header=names, lineterminator="\r\n")
+    # A model may be named after its file, so column names are a stranger's text, too.
+    header = [escape_cell(column) for column in columns] if names else False
+    frame.to_csv(file, index=False, header=header, lineterminator="\r\n")
 
 
-def _columns(prefixes: dict[str, str]) -> list[str]:
-    scores = [prefix + column for prefix in prefixes.values() for column in _MODEL_COLUMNS]
-    return [
-        *("path", "status", "error_stage", "error_class", "error_message"),
-        *scores,
-        *("views", *_fact_cells(ImageInfo()), *_RUN_COLUMNS, "scanned_at"),
-    ]
+def _column_names(header: RunHeader) -> list[str]:
+    per_model = (
+        f"{model.name}.{name}" if index else name
+        for index, model in enumerate(header.models)
+        for name in _PER_MODEL
+    )
+    return [*_described(_ERROR_COLUMNS), *per_model, *_AFTER_MODELS]
 
 
-def _same_cells(header: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
-    """What is the same in every row: the run, and which models were asked."""
-    cells = {name: header.get(name) for name in _RUN_COLUMNS}
-    for model in header["models"]:
-        prefix = prefixes[model["name"]]
-        cells |= {f"{prefix}model": model["name"], f"{prefix}model_digest": model["digest"]}
-        calibration = header["calibrations"].get(model["name"])
-        cells[f"{prefix}calibration"] = calibration["sha256"][:16] if calibration else None
-    return cells
+def _model_cells(header: RunHeader) -> dict[str, list[_Cell]]:
+    """Per model, the cells of `_MODEL_COLUMNS`."""
+    digests = {name: calibration.sha256[:16] for name, calibration in header.calibrations.items()}
+    return {model.name: [model.name, model.digest, digests.get(model.name)] for model in header.models}
 
 
-def _row(finding: ScanResult, same: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
-    row = {
-        "path": finding.name,
-        "status": finding.status.value,
-        "error_stage": finding.stage.value if finding.stage else None,
-        "error_class": finding.error,
-        "error_message": finding.message,
-        "views": finding.views or None,
-        **_fact_cells(finding.facts),
-        **same,
-        "scanned_at": finding.scanned_at,
-    }
-    for score in finding.scores:
-        prefix = prefixes[score.model]
-        row |= {prefix + column: _words(getattr(score, name)) for column, name in _SCORE_COLUMNS.items()}
-    return {column: _cell(value) for column, value in row.items()}
+def _row(result: ScanResult, model_cells: dict[str, list[_Cell]], run_cells: list[_Cell]) -> list[_Cell]:
+    """The cells of a result, in the order of `_column_names`."""
+    scores = {score.model: score for score in result.scores}
+    cells: list[_Cell] = [column.cell(result) for column in _ERROR_COLUMNS]
+    for name, model in model_cells.items():
+        score = scores.get(name)
+        cells += [column.cell(score) if score else None for column in _SCORE_COLUMNS]
+        cells += model
+    cells += [column.cell(result) for column in _IMAGE_COLUMNS]
+    cells += run_cells
+    cells += [column.cell(result) for column in _LAST_COLUMNS]
+    return [escape_cell(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
-def _fact_cells(facts: ImageInfo) -> dict[str, Any]:
-    return {
-        "flags": " ".join(facts.flags),
-        "width": facts.width,
-        "height": facts.height,
-        "format": facts.format,
-        "jpeg_quality": facts.jpeg_quality,
-        "bytes": facts.bytes,
-        "sha256": facts.sha256,
-        **_response_cells(facts.response),
-        **_exif_cells(facts.exif),
-    }
-
-
-def _response_cells(response: Response | None) -> dict[str, Any]:
-    response = response or Response(final_url="")
-    return {
-        "final_url": response.final_url,
-        "redirects": " ".join(response.redirects),
-        "http_status": response.http_status,
-        "fetched_at": response.fetched_at,
-        "content_type": response.headers.get("content-type"),
-        "last_modified": response.headers.get("last-modified"),
-        "saved_as": response.saved_as,
-    }
-
-
-def _exif_cells(exif: Exif) -> dict[str, Any]:
-    return {
-        "exif_make": exif.make,
-        "exif_model": exif.model,
-        "exif_lens": exif.lens,
-        "exif_original_date": exif.original_date,
-        "exif_software": exif.software,
-        "exif_latitude": exif.latitude,
-        "exif_longitude": exif.longitude,
-        "exif_orientation": exif.orientation,
-    }
-
-
-def _words(value: Any) -> Any:
-    return " ".join(value) if isinstance(value, tuple) else value
-
-
-def _cell(value: Any) -> Any:
-    return escape_cell(value) if isinstance(value, str) else value
+def _response(result: ScanResult) -> Response:
+    return result.facts.response or _NO_RESPONSE

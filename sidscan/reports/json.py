@@ -1,92 +1,147 @@
-"""JSON and JSON Lines: everything that is known, the full EXIF included.
+"""JSON and JSON Lines: everything that is known, all EXIF included. docs/report.schema.json describes them.
 
-Strict for any reader (RFC 8259; RFC 7493, "I-JSON"): ASCII, no NaN, no lone surrogates, no key twice, no
-integer that a double can't hold, no endless nesting.
+Any reader can hold them (RFC 8259; RFC 7493, "I-JSON"): ASCII, no NaN, no lone surrogates, no key twice, no
+integer that a double can't hold, no deep nesting.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
-from typing import Any, TextIO
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import TextIO, Union
 
-from sidscan.records import RunRecord, ScanResult
-from sidscan.reports.base import Report, printable
+from sidscan.records import JsonObject, RunRecord, ScanResult
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
 
+_JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
 _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, section 2.2)
-_DEEPEST = 32  # levels; a finding has eight
-_ROW_FACTS = (
+_DEEPEST = 32  # levels; a result has eight
+_JSONL_RUN_FACTS = (
     *("sidscan_version", "models", "model_choice", "model_provenance", "calibrations"),
     *("runtime", "device", "precision", "decoder"),
 )
+# How reports start. Format 1 has no number; later formats keep these starts, so all versions know them.
+_NUMBER = rb'\{(?:"format": [1-9][0-9]{0,8}, )?'
+_JSON_START = re.compile(_NUMBER + rb'"run": \{"sidscan_version": "')
+_JSONL_START = re.compile(
+    _NUMBER + rb'"path": "(?:[^"\\]|\\.)*", "path_bytes": (?:null|"[0-9a-f]*"), "kind": "[a-z]+", "st'
+)
 
 
-class JsonReport(Report):
-    """One document: ``run`` (version, models, times, sessions), ``counts``, ``findings``."""
+@report_format("json")
+class JsonReport(ReportFormat):
+    """One document: ``format``, ``run`` (the `RunHeader`), ``counts``, ``findings`` (the results)."""
 
     def render(self, record: RunRecord, file: TextIO) -> None:
-        """Write the document, one finding per line, never holding all of it."""
-        header = record.header()
-        # The version first: by it a report is recognised.
-        run = {name: header[name] for name in sorted(header, key=lambda name: name != "sidscan_version")}
-        head = {"run": run, "counts": dataclasses.asdict(record.counts())}
-        file.write(_dumps(head)[:-1] + ', "findings": [')
-        for position, finding in enumerate(record.findings()):
-            file.write((",\n" if position else "\n") + _dumps(_tree(finding)))
+        """Write the document, one result per line."""
+        head = {
+            "format": REPORT_FORMAT_NUMBER,
+            "run": record.header().to_dict(),
+            "counts": asdict(record.counts()),
+        }
+        file.write(_ijson_text(head)[:-1] + ', "findings": [')
+        for position, result in enumerate(record.results()):
+            file.write((",\n" if position else "\n") + _ijson_text(_result_object(result)))
         file.write("\n]}\n")
 
+    def recognises(self, head: bytes) -> bool:
+        """By its first keys."""
+        return _JSON_START.match(head) is not None
 
-class JsonlReport(Report):
-    """One line per input, each with the ``run`` facts that its score depends on."""
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+        """One row per line but the first and last; their number must be what ``counts`` states."""
+        head = json.loads(next(lines) + "]}")
+        check_format_number(head.get("format", 1))
+        number = 0
+        for line in lines:
+            if line.rstrip() == "]}":
+                break
+            yield _row(json.loads(line.rstrip().removesuffix(",")))
+            number += 1
+        else:
+            raise DamagedReport("it ends early")
+        stated = sum(head["counts"][name] for name in ("scored", "failed", "skipped"))
+        if number != stated:
+            raise DamagedReport(f"it has {number} results and states {stated}")
+        if next(lines, None) is not None:
+            raise DamagedReport("something follows its end")
+
+
+@report_format("jsonl")
+class JsonLinesReport(ReportFormat):
+    """One line per input, each with ``format`` and the ``run`` facts that its score depends on."""
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write all lines."""
-        header = record.header()
-        run = {name: header[name] for name in _ROW_FACTS}
-        for finding in record.findings():
-            file.write(_dumps({**_tree(finding), "run": run}) + "\n")
+        header = record.header().to_dict()
+        run = {name: header[name] for name in _JSONL_RUN_FACTS}
+        for result in record.results():
+            line = {"format": REPORT_FORMAT_NUMBER, **_result_object(result), "run": run}
+            file.write(_ijson_text(line) + "\n")
+
+    def recognises(self, head: bytes) -> bool:
+        """By the first keys of the first line."""
+        return _JSONL_START.match(head) is not None
+
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+        """One row per line."""
+        for line in lines:
+            result = json.loads(line)
+            check_format_number(result.get("format", 1))
+            yield _row(result)
 
 
-def _tree(finding: ScanResult) -> dict[str, Any]:
-    tree = dataclasses.asdict(finding)
-    name = tree.pop("name")
-    return {"path": name, "path_bytes": _bytes(name), **tree}
+def _row(result: JsonObject) -> ReportRow:
+    path_bytes, facts = result["path_bytes"], result["facts"]
+    name = result["path"] if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
+    return checked_row(name, facts["sha256"], (facts["response"] or {}).get("saved_as"))
 
 
-def _bytes(name: str) -> str | None:
-    """The bytes of a name that is not UTF-8, hex: ``path`` alone would not tell them exactly."""
-    return None if printable(name) == name else os.fsencode(name).hex()
+def _result_object(result: ScanResult) -> dict[str, object]:
+    """A result's JSON object. ``path_bytes`` are the name's bytes, hex, if it is not UTF-8; else None."""
+    name = result.name
+    path_bytes = None if _printable(name) == name else os.fsencode(name).hex()
+    values = asdict(result)
+    del values["name"]
+    return {"path": name, "path_bytes": path_bytes, **values}
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(_strict(value), ensure_ascii=True, allow_nan=False)  # escapes DEL, too
+def _ijson_text(value: object) -> str:
+    return json.dumps(_ijson(value), ensure_ascii=True, allow_nan=False)  # escapes DEL, too
 
 
-def _strict(value: Any, depth: int = 0) -> Any:
-    """``value`` as any reader can hold it; what it could not is told as text."""
+def _ijson(value: object, depth: int = 0) -> _JsonValue:
+    """``value`` as any reader can hold it; what none could hold becomes text."""
     if isinstance(value, str):
-        return value if value.isascii() else printable(value)
+        return value if value.isascii() else _printable(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         return value if abs(value) <= _LARGEST_INTEGER else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if depth == _DEEPEST:
-        return printable(str(value))
-    if isinstance(value, Mapping):
-        return _object(value, depth + 1)
-    return [_strict(entry, depth + 1) for entry in value]
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return _ijson_object(value, depth + 1)
+    if depth < _DEEPEST and isinstance(value, Iterable):
+        return [_ijson(entry, depth + 1) for entry in value]
+    return _printable(str(value))
 
 
-def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _ijson_object(value: Mapping[object, object], depth: int) -> dict[str, _JsonValue]:
+    entries: dict[str, _JsonValue] = {}
     for key, entry in value.items():
-        name = printable(str(key))
-        while name in found:  # two keys may differ in undecodable bytes alone
+        name = _printable(str(key))
+        while name in entries:  # two keys may differ in undecodable bytes alone
             name += "'"
-        found[name] = _strict(entry, depth)
-    return found
+        entries[name] = _ijson(entry, depth)
+    return entries
+
+
+def _printable(text: str) -> str:
+    """Text that any UTF-8 file can hold: bytes of a name that are not UTF-8 become ``\\udcXX``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,31 +1,148 @@
-"""Where a report may go: not in place of somebody's file, not to two scans at once."""
+"""Where a report goes: never over somebody's file, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO, cast
 
-from filelock import FileLock, Timeout
+from sidscan.errors import OutputError, UsageError
+from sidscan.records import RunRecord
+from sidscan.reports import sha256sums
+from sidscan.reports.base import ReportFormat
+from sidscan.reports.reader import format_of
+from sidscan.util.files import open_file, real, remove_leftovers, replacing, sha256_of
+from sidscan.util.terminal import SafeStream
 
-from sidscan.errors import OutputError
-from sidscan.util.files import open_file, real
-
+STDOUT = "-"
 HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 _ELSEWHERE = "Choose another --out."
 
 
-def check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
-    """Find out before hours of work whether a file could be written at ``path``.
+class ReportOutput:
+    """A file, or standard output, that gets a report.
+
+    A file is written beside its final name, made durable, then renamed.
 
     Args:
-        ours: whether a file that begins so is one that may be replaced; an empty one always may.
+        out: path of the file, or ``-`` for standard output. If it is a link, the link's target is written.
+        hashed: write a detached hash file beside it. An existing one is always kept up to date.
+    """
+
+    def __init__(self, out: str, report_format: ReportFormat, hashed: bool = False) -> None:
+        self.out = out
+        self.format = report_format
+        self.hashed = hashed
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it may leave on disk."""
+        if self.out == STDOUT:
+            return ()
+        path = Path(self.out)
+        return (path, sha256sums.sums_path(path), lock_file(path))
+
+    def altered(self) -> bool:
+        """Whether an earlier report is there and differs from what the hash file beside it states."""
+        path = Path(self.out)
+        if self.out == STDOUT or not _has_hash_file(path):
+            return False
+        try:
+            with open_file(path) as file:
+                return sha256_of(file) != sha256sums.read_sums(sha256sums.sums_path(path), path.name)
+        except (OSError, UsageError):
+            return False
+
+    def location(self) -> str:
+        """Where the report and its hash file are, in words, once they are written."""
+        if self.out == STDOUT:
+            return "standard output"
+        path = Path(self.out)
+        return f"{path}, its sha256 in {sha256sums.sums_path(path)}" if _has_hash_file(path) else str(path)
+
+    @contextmanager
+    def reserve(self, overwrite: bool = False) -> Iterator[None]:
+        """Check before a long scan that the report can be written, and keep other scans from it.
+
+        Args:
+            overwrite: also replace files that sidscan did not write.
+
+        Raises:
+            OutputError: it can't be written, the file is not sidscan's, or another scan writes it.
+        """
+        if self.out == STDOUT:
+            yield
+            return
+        path = Path(self.out)
+        check_replaceable(path, lambda head: format_of(head) is not None, overwrite)
+        if self.hashed:
+            check_replaceable(sha256sums.sums_path(path), sha256sums.holds_one_sum, overwrite)
+        with locked(path):
+            # A scan that was killed may have left partial files; thanks to the lock nobody else writes here.
+            for target in (path, sha256sums.sums_path(path)):
+                remove_leftovers(real(target))
+            yield
+
+    def write(self, record: RunRecord) -> None:
+        """Render the report into its place.
+
+        Raises:
+            OutputError: the file can't be written; an older one of that name is left unchanged.
+        """
+        if self.out == STDOUT:
+            self._print(record)
+            return
+        path = target = Path(self.out)
+        try:
+            sha256 = self._replace(real(path), record)
+            if self.hashed or _has_hash_file(path):
+                target = sha256sums.sums_path(path)
+                sha256sums.write_sums(path, sha256)
+        except OSError as error:
+            raise OutputError(
+                f"can't write {target}: {error.strerror}",
+                "Nothing is lost: run the same command again, or with the same --journal and another --out.",
+            ) from error
+
+    def _print(self, record: RunRecord) -> None:
+        if sys.stdout is None:
+            raise OutputError("standard output is closed", "Give --out FILE.")
+        stream = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+        try:
+            self.format.render(record, stream)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise OutputError(
+                "standard output was closed before the report was complete",
+                "Give --out FILE to keep a whole one.",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
+            ) from error
+
+    def _replace(self, path: Path, record: RunRecord) -> str:
+        """Writes the file and returns its sha256, hex."""
+        with replacing(path) as partial:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                self.format.render(record, file)
+            with partial.open("rb") as written:
+                return sha256_of(written)
+
+
+def check_replaceable(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
+    """Check, before hours of work, that a file can be written at ``path``.
+
+    Args:
+        ours: whether a file that begins so may be replaced; an empty file always may.
         overwrite: replace any file.
 
     Raises:
-        OutputError: it could not, or something is there that is not to be replaced.
+        OutputError: it can't be written, or the file there must not be replaced.
     """
     try:
         status = path.stat()
@@ -48,10 +165,10 @@ def check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
 
 
 def check_no_device(path: Path) -> None:
-    """A report replaces what is there; a device or pipe must stay what it is.
+    """Refuse devices and pipes: a report would replace them by a file.
 
     Raises:
-        OutputError: there is one.
+        OutputError: ``path`` is one.
     """
     try:
         mode = path.stat().st_mode
@@ -65,12 +182,14 @@ def check_no_device(path: Path) -> None:
 
 
 @contextmanager
-def reserved(path: Path) -> Iterator[None]:
-    """Keep ``path`` from other scans while the block runs, by a lock beside it.
+def locked(path: Path) -> Iterator[None]:
+    """Keep other scans from ``path`` while the block runs, by a lock file beside it.
 
     Raises:
-        OutputError: another scan has it, or its folder can't be written.
+        OutputError: another scan holds the lock, or the folder can't be written.
     """
+    from filelock import FileLock, Timeout  # here: only scans lock
+
     path = real(path)
     lock = FileLock(lock_file(path))
     try:
@@ -84,13 +203,13 @@ def reserved(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # where a file that is open can't be removed, the lock removes it
+        with suppress(OSError):  # where an open file can't be removed, FileLock removes it on release
             lock_file(path).unlink()
         lock.release()
 
 
 def lock_file(path: Path) -> Path:
-    """The file that `reserved` locks."""
+    """The file that `locked` locks."""
     path = real(path)
     return path.with_name(f".{path.name}.lock")
 
@@ -99,8 +218,8 @@ def _check_folder(path: Path) -> None:
     folder = real(path).parent
     if not folder.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
-    try:  # what permissions say is not what a read-only or full file system does
-        with tempfile.TemporaryFile(prefix=".sidscan-", dir=folder):  # Linux gives it no name to leave behind
+    try:  # permissions alone do not show a read-only or full file system
+        with tempfile.TemporaryFile(prefix=".sidscan-", dir=folder):  # unnamed on Linux, so nothing remains
             pass
     except OSError as error:
         raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error
@@ -112,3 +231,11 @@ def _begins(path: Path, ours: Callable[[bytes], bool]) -> bool:
             return ours(file.read(HEAD_BYTES))
     except OSError as error:
         raise OutputError(f"can't read {path}, which is there: {error.strerror}", _ELSEWHERE) from error
+
+
+def _has_hash_file(path: Path) -> bool:
+    try:
+        with open_file(sha256sums.sums_path(path)) as file:
+            return sha256sums.holds_one_sum(file.read(HEAD_BYTES))
+    except OSError:
+        return False

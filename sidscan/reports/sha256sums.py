@@ -20,29 +20,29 @@ def sums_path(report: Path) -> Path:
     return report.with_name(f"{report.name}.sha256")
 
 
-def write(report: Path, sha256: str) -> None:
-    """Write the hash file of ``report``; ``sha256sum -c`` takes it, in the report's folder.
+def write_sums(report: Path, sha256: str) -> None:
+    """Write the hash file of ``report``; ``sha256sum -c`` accepts it in the report's folder.
 
     Raises:
         OSError: it can't be written.
     """
     name = os.fsencode(report.name)
-    shown = re.sub(rb"[\\\n\r]", lambda found: _ESCAPES[found[0]], name)
+    shown = re.sub(rb"[\\\n\r]", lambda match: _ESCAPES[match[0]], name)
     line = (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
     with replacing(real(sums_path(report))) as partial:
         partial.write_bytes(line)
 
 
-def is_one_line(head: bytes) -> bool:
-    """Whether a file that begins so holds one hash and nothing else, as `write` leaves it."""
+def holds_one_sum(head: bytes) -> bool:
+    """Whether a file that begins so holds one hash and nothing else, as `write_sums` leaves it."""
     return head.endswith(b"\n") and _LINE.fullmatch(head[:-1]) is not None and b"\n" not in head[:-1]
 
 
-def read(path: Path, name: str) -> str:
+def read_sums(path: Path, name: str) -> str:
     """The sha256 that a hash file states of the file called ``name``, hex.
 
     Raises:
-        UsageError: it can't be read, or states none.
+        UsageError: it can't be read, or states no hash of that file.
     """
     try:
         with open_file(path) as file:
@@ -53,9 +53,9 @@ def read(path: Path, name: str) -> str:
         ) from error
     wanted = os.fsencode(name)
     for line in lines:
-        found = _LINE.fullmatch(line)
-        if found and os.path.basename(_unescaped(found)) == wanted:  # noqa: PTH119  (bytes)
-            return found[2].decode()
+        match = _LINE.fullmatch(line)
+        if match and os.path.basename(_unescaped(match)) == wanted:  # noqa: PTH119  (bytes)
+            return match[2].decode()
     raise UsageError(
         f"{path} states no sha256 of {name}",
         "Name a file of `sha256sum` with --hash-file, or remove that one.",
@@ -66,4 +66,4 @@ def _unescaped(line: re.Match[bytes]) -> bytes:
     if not line[1]:
         return line[3]
     originals = {shown: original for original, shown in _ESCAPES.items()}
-    return re.sub(rb"\\.", lambda found: originals.get(found[0], found[0]), line[3])
+    return re.sub(rb"\\.", lambda match: originals.get(match[0], match[0]), line[3])

@@ -8,7 +8,7 @@ from typing import Any
 
 from sample_images import folder
 
-from sidscan.reports import report, reserved
+from sidscan.reports import output_for, reserve_all
 
 Run = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def test_a_strangers_file_is_no_place_for_a_report(sidscan: Run, tmp_path: Path)
 
 def test_two_scans_with_records_of_their_own_never_share_a_report(sidscan: Run, tmp_path: Path) -> None:
     images, out = folder(tmp_path / "images", count=1), tmp_path / "r.csv"
-    with reserved([report(str(out))]):
+    with reserve_all([output_for(str(out))]):
         ended = sidscan("scan", images, "--out", out, "--journal", tmp_path / "other.journal")
     assert ended.code == 7
     assert ended.err.startswith("sidscan: r.csv is being written by another scan\nWait for it to end")

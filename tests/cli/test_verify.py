@@ -19,7 +19,7 @@ from sample_images import folder
 from sample_results import FACTS, FAILED, SCORED, journal_of
 
 from sidscan.records import Kind, Response, ScanResult
-from sidscan.reports import FORMATS, report, write
+from sidscan.reports import REPORT_FORMATS, output_for, write_all
 from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
@@ -41,11 +41,11 @@ def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # one that failed to decode was hashed all the same
     found += [url, replace(FAILED, name="unread.jpg"), replace(FAILED, name="a2.jpg", facts=found[0].facts)]
     Path("a2.jpg").write_bytes(b"a.jpg")
-    write([report(f"r.{suffix}") for suffix in FORMATS], journal_of(*found))
+    write_all([output_for(f"r.{suffix}") for suffix in REPORT_FORMATS], journal_of(*found))
     return tmp_path
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     ended = sidscan("verify", f"r.{suffix}")
     assert ended.err == (
@@ -56,7 +56,7 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     assert (ended.code, ended.out) == (0, "")
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
     Path("a.jpg").write_bytes(b"A.jpg")  # as long as before
     Path("b.jpg").unlink()
@@ -90,12 +90,12 @@ def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
     assert sidscan("verify", "r.csv", "--out", "checked.csv").code == 8, "its own table may be replaced"
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
     kept = finding("https://host/a.jpg", b"bytes")
     saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # a name that CSV escapes
     found = replace(kept, kind=Kind.URL, facts=replace(kept.facts, response=saved))
-    write([report(f"kept.{suffix}")], journal_of(found))
+    write_all([output_for(f"kept.{suffix}")], journal_of(found))
     Path("=kept.jpg").write_bytes(b"bytes")
     assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 rows = 1 unchanged")
     Path("=kept.jpg").write_bytes(b"other")
@@ -117,7 +117,7 @@ def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPa
     assert sidscan("verify", "../r.csv").code == 0
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 @pytest.mark.parametrize(
     "name",
     [
@@ -135,7 +135,7 @@ def test_any_name_is_found_again(sidscan: Run, evidence: Path, suffix: str, name
     Path("folder").mkdir()
     path = os.fsdecode(name)
     Path(path).write_bytes(b"evidence")
-    write([report(f"one.{suffix}")], journal_of(finding(path, b"evidence")))
+    write_all([output_for(f"one.{suffix}")], journal_of(finding(path, b"evidence")))
     assert sidscan("verify", f"one.{suffix}").code == 0
     Path(path).write_bytes(b"Evidence")
     ended = sidscan("verify", f"one.{suffix}")
@@ -159,7 +159,7 @@ def test_links_and_devices(sidscan: Run, evidence: Path) -> None:
 
 
 def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
-    write([report("s.csv", hashed=True)], journal_of(finding("a.jpg", b"a.jpg")))
+    write_all([output_for("s.csv", hashed=True)], journal_of(finding("a.jpg", b"a.jpg")))
     ended = sidscan("verify", "s.csv")
     assert ended.code == 0
     assert "hash file: s.csv.sha256 matches the report\n" in ended.err
@@ -195,7 +195,7 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     os.mkfifo("pipe")
     Path("empty.csv").touch()
-    write([report("urls.jsonl")], journal_of(FAILED))
+    write_all([output_for("urls.jsonl")], journal_of(FAILED))
     before = Path("r.csv").read_bytes()
     ended = sidscan("verify", *arguments)
     assert ended.code == code, ended.err
@@ -214,15 +214,15 @@ DAMAGE_OF_JSON: dict[str, Callable[[str], str]] = {
     "a finding gone": lambda text: "".join(one for one in text.splitlines(True) if "b.jpg" not in one),
     "end gone": lambda text: text.removesuffix("]}\n"),
     "more behind": lambda text: text + "more\n",
-    "no object": lambda text: text.replace('{"path": "b.jpg"', '{"path": 5'),
-    "endless nesting": lambda text: text.replace('{"path": "b.jpg"', '{"path": ' + "[" * 100_000),
+    "no object": lambda text: text.replace('"path": "b.jpg"', '"path": 5'),
+    "endless nesting": lambda text: text.replace('"path": "b.jpg"', '"path": ' + "[" * 100_000),
 }
 
 
 @pytest.mark.parametrize(
     ("suffix", "damage"),
     [
-        *(pytest.param(suffix, name, id=f"{suffix}, {name}") for suffix in FORMATS for name in DAMAGE),
+        *(pytest.param(suffix, name, id=f"{suffix}, {name}") for suffix in REPORT_FORMATS for name in DAMAGE),
         *(pytest.param("json", name, id=f"json, {name}") for name in DAMAGE_OF_JSON),
         pytest.param("jsonl", "no object", id="jsonl, no object"),
     ],

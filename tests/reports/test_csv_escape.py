@@ -7,11 +7,11 @@ import io
 import os
 import random
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_results import is_formula
 
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
@@ -68,12 +68,6 @@ def test_a_path_that_is_not_utf8_gives_its_bytes_back() -> None:
     assert os.fsencode(unescape_cell(escape_cell(os.fsdecode(name)))) == name
 
 
-def is_formula(cell: str) -> bool:
-    """What a careful reader would call one, told otherwise than by the code: NFKC of what trimming leaves."""
-    shown = "".join(c for c in cell if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Zl", "Zp"))
-    return unicodedata.normalize("NFKC", shown.lstrip("\"'")[:1]).startswith(("=", "+", "-", "@"))
-
-
 def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
     alphabet = (
         " =+-@\"',;|\\x3du00eU0016\t\r\n\x00\x1b\x7f\x85\xa0\u200b\u2028\u202e\ufeff\uff1d\uff0b\uff20\udce9"
@@ -91,15 +85,15 @@ def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
 def test_the_way_back_is_as_documented() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8").splitlines()
     start = lines.index("    def original(cell):")
-    room: dict[str, Any] = {"re": re}
-    exec("\n".join(one[4:] for one in lines[start : start + 4]), room)
+    namespace: dict[str, Any] = {"re": re}
+    exec("\n".join(line[4:] for line in lines[start : start + 4]), namespace)
     chance = random.Random(2)
     for _ in range(2000):
         text = "".join(chance.choices("\\xu0U1b=;'\x1b\udce9\U000e0041 \n", k=8))
-        assert room["original"](escape_cell(text)) == text
+        assert namespace["original"](escape_cell(text)) == text
 
 
-def test_guarded_texts_are_told_apart() -> None:
+def test_escaped_texts_stay_distinct() -> None:
     texts = ["=1", "'=1", "''=1", "\\x3d1", "\x1b", "\\x1b", "\\x5cx1b", ";=", ";\\x3d", "\udce9", "\\udce9"]
     assert len({escape_cell(text) for text in texts}) == len(texts)
 

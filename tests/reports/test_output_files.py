@@ -1,4 +1,4 @@
-"""Where reports go: never over a stranger's file, never two scans at once, whole or not at all."""
+"""Where reports go: never over somebody's file, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sample_images import folder
 from sample_results import FAILED, SCORED, journal_of, rendered
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.reports import FORMATS, report, reserved, write
-from sidscan.reports.sha256sums import read, sums_path
+from sidscan.reports import REPORT_FORMATS, output_for, reserve_all, write_all
+from sidscan.reports.sha256sums import read_sums, sums_path
 
 Run = Callable[..., Any]
 
 
 def begin(out: Path, **options: Any) -> None:
     """What a scan does before it starts, and when it ends."""
-    with reserved([report(str(out))], **options):
+    with reserve_all([output_for(str(out))], **options):
         pass
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("earlier", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("earlier", REPORT_FORMATS)
 def test_earlier_reports_are_replaced(tmp_path: Path, suffix: str, earlier: str) -> None:
     rendered(tmp_path / f"earlier.{earlier}", journal_of(SCORED, FAILED))
     shutil.copy(tmp_path / f"earlier.{earlier}", tmp_path / f"r.{suffix}")
@@ -48,7 +48,7 @@ def test_earlier_reports_are_replaced(tmp_path: Path, suffix: str, earlier: str)
         pytest.param("x" * 100_000, id="long"),
     ],
 )
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_strangers_file_is_left_alone(tmp_path: Path, content: str, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
     out.write_text(content)
@@ -95,7 +95,7 @@ def test_devices_and_pipes_stay_what_they_are(tmp_path: Path, name: str) -> None
 
 def test_standard_output_is_no_file_name() -> None:
     with pytest.raises((OutputError, UsageError), match="standard output"):
-        report("/dev/stdout")
+        output_for("/dev/stdout")
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".csv", "loop.csv", "file.txt/r.csv"])
@@ -129,10 +129,10 @@ def test_a_file_system_that_takes_no_files_is_found_before_the_scan() -> None:
 def test_two_scans_never_write_one_report(tmp_path: Path) -> None:
     out, link = tmp_path / "r.csv", tmp_path / "link.csv"
     link.symlink_to(out)
-    with reserved([report(str(out))]):
-        for same in (out, link):
+    with reserve_all([output_for(str(out))]):
+        for path in (out, link):
             with pytest.raises(OutputError, match=r"r.csv is being written by another scan\nWait"):
-                begin(same)
+                begin(path)
         begin(tmp_path / "other.csv")
     begin(out)
     assert list(tmp_path.iterdir()) == [link], "the lock is gone"
@@ -140,8 +140,8 @@ def test_two_scans_never_write_one_report(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_scan_holds_nobody_up(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from sidscan.reports import report, reserved\n"
-        "with reserved([report(sys.argv[1])]): os.kill(os.getpid(), 9)\n"
+        "import os, sys; from sidscan.reports import output_for, reserve_all\n"
+        "with reserve_all([output_for(sys.argv[1])]): os.kill(os.getpid(), 9)\n"
     )
     out = tmp_path / "r.csv"
     assert subprocess.run([sys.executable, "-c", program, str(out)], check=False).returncode == -9
@@ -149,7 +149,7 @@ def test_the_lock_of_a_killed_scan_holds_nobody_up(tmp_path: Path) -> None:
     begin(out)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
     """A limit on the size of files stands for the disk; the system refuses what goes beyond it."""
     out = tmp_path / f"r.{suffix}"
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"can't write .*r\..*: File too large\nNothing is lost"):
-            write([report(str(out))], journal_of(SCORED, FAILED))
+            write_all([output_for(str(out))], journal_of(SCORED, FAILED))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert out.read_bytes().decode() == before
@@ -187,12 +187,12 @@ def test_the_new_name_is_made_durable_after_the_content(
 ) -> None:
     synced: list[str] = []
 
-    def note(handle: int) -> None:
+    def record(handle: int) -> None:
         synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
 
     if not Path("/proc/self/fd").exists():
-        pytest.skip("needs Linux to tell what was synced")
-    monkeypatch.setattr(os, "fsync", note)
+        pytest.skip("only Linux shows which file was synced")
+    monkeypatch.setattr(os, "fsync", record)
     rendered(tmp_path / "r.csv", journal_of(SCORED))
     assert [Path(name).parent.name or "/" for name in synced[:1]] == [tmp_path.name]
     assert synced[1:] == [str(tmp_path)]
@@ -214,28 +214,28 @@ def test_sha256sum_accepts_the_hash_file(tmp_path: Path, name: str) -> None:
     if not shutil.which("sha256sum"):
         pytest.skip("no sha256sum here")
     out = tmp_path / name
-    write([report(str(out), hashed=True)], journal_of(SCORED))
+    write_all([output_for(str(out), hashed=True)], journal_of(SCORED))
     command = ["sha256sum", "--check", "--strict", "--status", sums_path(out).name]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
     line = subprocess.run(["sha256sum", name], cwd=tmp_path, capture_output=True, check=True)
     assert sums_path(out).read_bytes() == line.stdout
-    assert read(sums_path(out), out.name) == line.stdout.lstrip(b"\\")[:64].decode()
+    assert read_sums(sums_path(out), out.name) == line.stdout.lstrip(b"\\")[:64].decode()
     out.write_bytes(out.read_bytes() + b" ")
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 1
 
 
 def test_a_hash_file_is_kept_up_to_date(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
-    write([report(str(out), hashed=True)], journal_of(SCORED))
+    write_all([output_for(str(out), hashed=True)], journal_of(SCORED))
     first = sums_path(out).read_bytes()
-    write([report(str(out))], journal_of(FAILED))
+    write_all([output_for(str(out))], journal_of(FAILED))
     assert sums_path(out).read_bytes() != first
     sums_path(out).write_text("somebody's notes\n")
-    write([report(str(out))], journal_of(FAILED))
+    write_all([output_for(str(out))], journal_of(FAILED))
     assert sums_path(out).read_text() == "somebody's notes\n"
     with (
         pytest.raises(OutputError, match=r"r\.csv\.sha256 is there and was not written by sidscan"),
-        reserved([report(str(out), hashed=True)]),
+        reserve_all([output_for(str(out), hashed=True)]),
     ):
         pass
 
@@ -268,5 +268,5 @@ def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
     assert len(list(tmp_path.iterdir())) == 3
     begin(out)
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".sidscan-"), "another report's, which may be being written"
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.startswith(".sidscan-"), "another report's, which may be being written"

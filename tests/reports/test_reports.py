@@ -11,14 +11,13 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows
+from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, rendered, rows, strict
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.records import Exif
-from sidscan.reports import report, reserved, write
+from sidscan.records import Exif, ModelRecord, SessionRecord
+from sidscan.reports import output_for, reserve_all, write_all
 from sidscan.reports.csv_escape import unescape_cell
 
 
@@ -73,6 +72,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "decoder": "Pillow 13",
         "sidscan_version": "0.1.0",
         "scanned_at": "2026-01-01T00:00:00+00:00",
+        "report_format": "2",
     }
     assert (failed["status"], failed["error_stage"], failed["error_class"]) == ("failed", "decode", "OSError")
     assert (failed["error_message"], failed["score"]) == ("truncated", "")
@@ -81,7 +81,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
 
 def test_further_models_have_columns_of_their_own(tmp_path: Path) -> None:
     both = replace(SCORED, scores=(SCORE, replace(SCORE, model="other", score=0.1)))
-    run = {**RUN, "models": [{"name": "mini", "digest": "abc"}, {"name": "other", "digest": "def"}]}
+    run = replace(RUN, models=(ModelRecord("mini", "abc"), ModelRecord("other", "def")))
     (row,) = rows(rendered(tmp_path / "r.csv", journal_of(both, run=run)))
     assert (row["score"], row["other.score"], row["other.model"]) == ("0.7", "0.1", "other")
 
@@ -108,16 +108,47 @@ def test_text_is_safe_in_csv_and_original_in_json(tmp_path: Path, text: str, cel
     facts = replace(FACTS, exif=Exif(make=text, latitude=-33.5))
     journal = journal_of(replace(SCORED, facts=facts))
     (row,) = rows(rendered(tmp_path / "r.csv", journal))
-    (found,) = json.loads(rendered(tmp_path / "r.json", journal))["findings"]
+    (result,) = json.loads(rendered(tmp_path / "r.json", journal))["findings"]
     assert row["exif_make"] == cell
     assert row["exif_latitude"] == "-33.5", "numbers are untouched"
-    assert found["facts"]["exif"]["make"] == text
+    assert result["facts"]["exif"]["make"] == text
 
 
 def test_json_holds_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
     document = json.loads(rendered(tmp_path / "r.json", journal_of(SCORED, FAILED)))
     assert document["counts"] == {"enumerated": 2, "scored": 1, "failed": 1, "skipped": 0}
-    assert document["run"] == {**RUN, "format": "1"}
+    assert list(document) == ["format", "run", "counts", "findings"]
+    assert document["format"] == 2
+    assert document["run"] == {
+        "sidscan_version": "0.1.0",
+        "format": "1",
+        "started": None,
+        "models": [
+            {
+                "name": "mini",
+                "digest": "abc",
+                "threshold": None,
+                "files": {},
+                "provenance": {},
+                "abstention": {},
+            }
+        ],
+        "model_choice": "asked for",
+        "model_provenance": "mini: bundled",
+        "runtime": "pytorch 2",
+        "device": "cpu",
+        "precision": "fp32",
+        "precision_choice": "",
+        "graph": "",
+        "decoder": "Pillow 13",
+        "crops": "ten",
+        "inputs": [],
+        "lists": [],
+        "calibrations": {},
+        "private": False,
+        "finished": None,
+        "sessions": [],
+    }
     assert document["findings"][0]["facts"]["exif"]["tags"] == {"Image Make": "Acme"}
     assert document["findings"][0]["scores"][0]["logit"] == SCORE.logit
     assert document["findings"][1]["error"] == "OSError"
@@ -126,6 +157,7 @@ def test_json_holds_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
 def test_jsonl_is_one_object_per_line(tmp_path: Path) -> None:
     lines = rendered(tmp_path / "r.jsonl", journal_of(SCORED, FAILED)).splitlines()
     assert [json.loads(line)["path"] for line in lines] == ["a.jpg", "b.jpg"]
+    assert [next(iter(json.loads(line).items())) for line in lines] == [("format", 2)] * 2
     assert json.loads(lines[0])["run"]["decoder"] == "Pillow 13"
 
 
@@ -138,7 +170,7 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"can't write .*No space left on device"):
-        write([report(str(out))], journal_of(SCORED))
+        write_all([output_for(str(out))], journal_of(SCORED))
     assert out.read_text() == "the old report"
     assert list(tmp_path.iterdir()) == [out]
 
@@ -146,14 +178,17 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", ["report", "report.xlsx", "csv"])
 def test_unknown_suffixes_are_usage_errors(name: str) -> None:
     with pytest.raises(UsageError, match="unknown kind of report"):
-        report(name)
+        output_for(name)
 
 
-def test_places_that_cannot_be_written_are_found_before_the_scan(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="does not exist"), reserved([report(str(tmp_path / "none/r.csv"))]):
-        pass
+@pytest.mark.parametrize(
+    ("name", "message"), [("none/r.csv", "does not exist"), ("folder.csv", "is a folder")]
+)
+def test_files_that_cannot_be_written_are_found_before_the_scan(
+    tmp_path: Path, name: str, message: str
+) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match="is a folder"), reserved([report(str(tmp_path / "folder.csv"))]):
+    with pytest.raises(OutputError, match=message), reserve_all([output_for(str(tmp_path / name))]):
         pass
 
 
@@ -166,32 +201,12 @@ def test_reports_get_ordinary_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o644
 
 
-def strict(text: str) -> Any:
-    """The value of a JSON text, read as the strictest reader would: nothing that RFC 8259 leaves open."""
-
-    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len({key for key, _ in members}) == len(members), "a key stands twice"
-        return dict(members)
-
-    def number(digits: str) -> int:
-        assert abs(int(digits)) < 2**53, "more than a double holds"
-        return int(digits)
-
-    def constant(name: str) -> None:
-        raise AssertionError(name)
-
-    assert re.fullmatch(r"[\x20-\x7e\n]*", text), "not printable ASCII"
-    value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_constant=constant)
-    json.dumps(value, ensure_ascii=False).encode("utf-8")  # no lone surrogates
-    return value
-
-
-def nested(depth: int) -> Any:
+def nested(depth: int) -> list[object] | str:
     return [nested(depth - 1)] if depth else "end"
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         pytest.param("\x7f\x1b\u202e\u2028", "\x7f\x1b\u202e\u2028", id="text stays as it is"),
         pytest.param("caf\udce9 \ud800", "caf\\udce9 \\ud800", id="lone surrogates"),
@@ -203,13 +218,13 @@ def nested(depth: int) -> Any:
     ],
 )
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
-def test_json_is_strict(tmp_path: Path, value: Any, told: Any, suffix: str) -> None:
+def test_json_is_strict(tmp_path: Path, value: object, expected: object, suffix: str) -> None:
     facts = replace(FACTS, exif=Exif(tags={"tag": value}))
     text = rendered(tmp_path / f"r.{suffix}", journal_of(replace(SCORED, facts=facts)))
     assert text.isascii()
     assert "\x7f" not in text
-    found = strict(text)["findings"][0] if suffix == "json" else strict(text)
-    assert found["facts"]["exif"]["tags"]["tag"] == told
+    result = strict(text)["findings"][0] if suffix == "json" else strict(text)
+    assert result["facts"]["exif"]["tags"]["tag"] == expected
 
 
 def test_json_nests_only_so_deep(tmp_path: Path) -> None:
@@ -223,13 +238,14 @@ def test_json_nests_only_so_deep(tmp_path: Path) -> None:
     assert value.count("[") == 200 - depth, "the rest is there, as text"
 
 
-def test_a_header_that_is_not_strict_is_told_all_the_same(tmp_path: Path) -> None:
-    run = {**RUN, "inputs": ["caf\udce9"], "rate": float("inf")}
-    found = strict(rendered(tmp_path / "r.json", journal_of(run=run)))["run"]
-    assert (found["inputs"], found["rate"]) == (["caf\\udce9"], "inf")
+def test_a_header_that_strict_json_cannot_hold_becomes_text(tmp_path: Path) -> None:
+    session = SessionRecord(limits={"rate": float("inf")})
+    header = replace(RUN, inputs=("caf\udce9",), sessions=(session,))
+    run = strict(rendered(tmp_path / "r.json", journal_of(run=header)))["run"]
+    assert (run["inputs"], run["sessions"][0]["limits"]["rate"]) == (["caf\\udce9"], "inf")
 
 
-def test_a_name_that_is_not_utf8_is_told_exactly(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_stated_exactly(tmp_path: Path) -> None:
     name = b"-caf\xe9\n.jpg"
     journal = journal_of(replace(SCORED, name=os.fsdecode(name)), replace(FAILED, name="plain.jpg"))
     first, second = strict(rendered(tmp_path / "r.json", journal))["findings"]
@@ -244,7 +260,7 @@ def test_a_name_that_is_not_utf8_is_told_exactly(tmp_path: Path) -> None:
 def test_names_of_columns_are_no_formulas_either(tmp_path: Path) -> None:
     name = "=cmd|' /C calc'!A0.safetensors"
     both = replace(SCORED, scores=(SCORE, replace(SCORE, model=name, score=0.1)))
-    run = {**RUN, "models": [{"name": "mini", "digest": "abc"}, {"name": name, "digest": "def"}]}
+    run = replace(RUN, models=(ModelRecord("mini", "abc"), ModelRecord(name, "def")))
     text = rendered(tmp_path / "r.csv", journal_of(both, run=run))
     header = next(csv.reader(io.StringIO(text, newline="")))
     assert f"'{name}.score" in header
@@ -259,19 +275,19 @@ def test_error_messages_are_no_formulas(tmp_path: Path) -> None:
     assert row["error_class"] == "'@E"
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
-def test_a_report_on_a_terminal_moves_no_cursor(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_a_report_on_a_terminal_moves_no_cursor(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     facts = replace(FACTS, exif=Exif(make="\x1b[2J\r\x7f\u202e"))
-    ours, terminal = os.openpty()
+    reading_end, terminal = os.openpty()
     with os.fdopen(terminal, "w", encoding="utf-8", newline="") as screen:
         monkeypatch.setattr(sys, "stdout", screen)
-        write([report("-", kind)], journal_of(replace(SCORED, facts=facts)))
+        write_all([output_for("-", suffix)], journal_of(replace(SCORED, facts=facts)))
     parts = []
-    with suppress(OSError):  # what Linux says at the end; a read gives no more than a terminal's line or two
-        while part := os.read(ours, 1 << 16):
+    with suppress(OSError):  # Linux raises it at the end; one read returns a line or two
+        while part := os.read(reading_end, 1 << 16):
             parts.append(part)
     shown = b"".join(parts).decode()
-    os.close(ours)
+    os.close(reading_end)
     assert re.fullmatch(r"([^\x00-\x1f\x7f-\x9f\u202e]*\r\n)+", shown), "the terminal itself adds CR"
     assert "\\x0d\r\n" not in shown
     assert "\\x1b[2J" in shown or "\\u001b[2J" in shown

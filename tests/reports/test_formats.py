@@ -1,0 +1,180 @@
+"""The format number of reports: what sidscan 0.1.0 wrote is read on, what a newer one writes is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+from sample_results import FAILED, OLD_REPORTS, SCORED, journal_of, old_journal, rendered, rows
+
+from sidscan.errors import UsageError
+from sidscan.journal import Journal
+from sidscan.records import RunRecord
+from sidscan.reports import REPORT_FORMATS, output_for, reserve_all
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.reader import ReportRow, checked_row, format_of
+from sidscan.verify import RowStatus, open_report
+
+Run = Callable[..., Any]
+OLD_NAMES = [
+    "images/=1+1.jpg",
+    "images/cut.jpg",
+    "images/hills.jpg",
+    "images/notes.jpg",
+    "images/notes.txt",
+    "images/thumbnail.jpg",
+    "https://***@127.0.0.1:9/a.jpg",
+]
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+def test_reports_of_format_1_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    Path("images/notes.jpg").write_bytes(b"not an image\n")
+    Path("images/=1+1.jpg").write_bytes(b"changed")
+    with open_report(OLD_REPORTS / f"0.1.0.{suffix}") as report:
+        checked = list(report.check())
+    assert (report.kind, report.rows) == (suffix, 7)
+    assert [row.row.name for row in checked] == OLD_NAMES
+    assert [row.result for row in checked] == [
+        RowStatus.CHANGED,
+        RowStatus.MISSING,
+        RowStatus.MISSING,
+        RowStatus.UNCHANGED,
+        RowStatus.NOT_RECORDED,
+        RowStatus.MISSING,
+        RowStatus.URL,
+    ]
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"r.{suffix}"
+    out.write_bytes((OLD_REPORTS / f"0.1.0.{suffix}").read_bytes())
+    with reserve_all([output_for(str(out))]):
+        pass
+
+
+def to_format_1(text: str, suffix: str) -> str:
+    """A report of today without what makes it format 2."""
+    text = text.replace("UnsupportedImage", "UnsupportedPicture")
+    if suffix == "csv":
+        return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
+    return text.replace('{"format": 2, ', "{")
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+def test_format_2_adds_its_number_and_renames_one_error_class(tmp_path: Path, suffix: str) -> None:
+    journal = Journal(old_journal(tmp_path / "0.1.0.journal"))
+    text = rendered(tmp_path / f"r.{suffix}", journal)
+    assert to_format_1(text, suffix) == (OLD_REPORTS / f"0.1.0.{suffix}").read_bytes().decode()
+    assert (text.count("UnsupportedImage"), text.count("UnsupportedPicture")) == (2, 0)
+
+
+def with_number(suffix: str, number: int | str) -> Callable[[str], str]:
+    if suffix == "csv":
+        return lambda text: re.sub(",2\r\n$", f",{number}\r\n", text)
+    return lambda text: text.replace('{"format": 2,', f'{{"format": {number},')
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"r.{suffix}"
+    text = rendered(path, journal_of(SCORED, FAILED))
+    path.write_bytes(with_number(suffix, 3)(text).encode())
+    assert format_of(path.read_bytes()) == suffix, "it may be replaced as any report of sidscan"
+    with pytest.raises(UsageError) as error, open_report(path):
+        pass
+    assert str(error.value).splitlines() == [
+        f"{path} was written by a newer sidscan: its format number is 3, this version reads up to 2",
+        "Install the current sidscan: `pip install --upgrade sidscan`.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "number", "message"),
+    [
+        pytest.param("csv", "", "is damaged behind row 1: it is not as sidscan writes it", id="csv, empty"),
+        pytest.param("csv", "two", "is damaged behind row 1: it is not as", id="csv, text"),
+        pytest.param("csv", "0", "row 1: its format number is not a positive integer", id="csv, zero"),
+        pytest.param("json", '"2"', "is no report of sidscan", id="json, text"),
+        pytest.param("json", "0", "is no report of sidscan", id="json, zero"),
+        pytest.param("jsonl", "2.5", "is no report of sidscan", id="jsonl, fraction"),
+        pytest.param("jsonl", "null", "is no report of sidscan", id="jsonl, null"),
+    ],
+)
+def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:
+    path = tmp_path / f"r.{suffix}"
+    text = rendered(path, journal_of(SCORED, FAILED))
+    path.write_bytes(with_number(suffix, number)(text).encode())
+    with pytest.raises(UsageError, match=re.escape(message)), open_report(path):
+        pass
+
+
+def test_lines_of_both_formats_may_stand_in_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    text = rendered(path, journal_of(SCORED))
+    path.write_bytes((OLD_REPORTS / "0.1.0.jsonl").read_bytes() + text.encode())
+    with open_report(path) as report:
+        assert report.rows == 8
+
+
+def test_every_row_states_the_number(tmp_path: Path) -> None:
+    journal = journal_of(SCORED, FAILED)
+    csv_rows = rows(rendered(tmp_path / "r.csv", journal))
+    lines = rendered(tmp_path / "r.jsonl", journal).splitlines()
+    assert [row["report_format"] for row in csv_rows] == [str(REPORT_FORMAT_NUMBER)] * 2
+    assert [json.loads(line)["format"] for line in lines] == [REPORT_FORMAT_NUMBER] * 2
+
+
+def test_a_run_of_sidscan_0_1_0_goes_on(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    old_journal(Path("r.csv.journal"))
+    Path("images").mkdir()
+    Path("images/notes.jpg").write_bytes(b"not an image\n")
+    ended = sidscan("scan", "images/notes.jpg", "--model", "mini", "--out", "r.csv", "--out", "r.json")
+    assert (ended.code, ended.err.count("Traceback")) == (3, 0), ended.err
+    (row,) = rows(Path("r.csv").read_text())
+    assert (row["path"], row["error_class"], row["report_format"]) == (
+        "images/notes.jpg",
+        "UnsupportedImage",
+        "2",
+    )
+    run = json.loads(Path("r.json").read_text())["run"]
+    assert run["private"] is True, "what was private once stays so"
+    assert [session["findings"] for session in run["sessions"]] == [7, 1]
+
+
+def test_a_format_is_one_class_that_a_decorator_registers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # so that the registration is undone
+
+    @report_format("txt")
+    class TextReport(ReportFormat):
+        def render(self, record: RunRecord, file: TextIO) -> None:
+            file.write("sidscan\n")
+            for result in record.results():
+                file.write(f"{result.name}\t{result.facts.sha256 or ''}\n")
+
+        def recognises(self, head: bytes) -> bool:
+            return head.startswith(b"sidscan\n")
+
+        def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+            next(lines)
+            for line in lines:
+                name, sha256 = line.removesuffix("\n").split("\t")
+                yield checked_row(name, sha256 or None, None)
+
+    path = tmp_path / "r.txt"
+    assert rendered(path, journal_of(SCORED, FAILED)) == f"sidscan\na.jpg\t{'f' * 64}\nb.jpg\t\n"
+    with open_report(path) as report, reserve_all([output_for(str(path))]):
+        assert (report.kind, report.rows) == ("txt", 2)
+        assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]
