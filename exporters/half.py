@@ -1,7 +1,8 @@
 """An exported graph in half precision, as far as its meaning allows.
 
-Nodes are told by the module they come from, which torch's exporter notes in their metadata: ``encoders.N`` or
-``heads.N`` of `network.Network`. Heads are fp32 throughout, and so are normalisation and softmax everywhere.
+Nodes are recognised by the module that they come from, which torch's exporter notes in their metadata:
+``encoders.N`` or ``heads.N`` of `network.ExportNetwork`. Heads are fp32 throughout, and so are normalisation
+and softmax everywhere.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ def encoder_in_half(model: Any) -> Any:
         if node.op_type not in _PRODUCTS or not _of_encoder(node):
             nodes.append(node)
             continue
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if name and name not in casts:
                 casts[name] = f"{name}.fp16"
                 nodes.append(_cast(name, casts[name], TensorProto.FLOAT16))
-            node.input[place] = casts.get(name, name)
+            node.input[index] = casts.get(name, name)
         (result,) = node.output
         node.output[0] = f"{result}.product"
         nodes += [node, _cast(node.output[0], result, TensorProto.FLOAT)]
@@ -49,8 +50,8 @@ def weights_in_half(model: Any) -> Any:
     casts = []
     for tensor in model.graph.initializer:
         name = tensor.name
-        own = name.startswith("encoders.") or name in encoder or f"{name}.fp16" in encoder
-        if tensor.data_type != TensorProto.FLOAT or name in heads or not own:
+        of_encoder = name.startswith("encoders.") or name in encoder or f"{name}.fp16" in encoder
+        if tensor.data_type != TensorProto.FLOAT or name in heads or not of_encoder:
             continue
         values = numpy_helper.to_array(tensor)
         if values.size >= SMALLEST and np.abs(values).max() <= _LARGEST_HALF:
@@ -76,6 +77,6 @@ def _cast(name: str, result: str, kind: int) -> Any:
 
 
 def _replace(model: Any, nodes: Iterable[Any]) -> None:
-    kept = list(nodes)
+    replacement = list(nodes)  # before the old ones are deleted
     del model.graph.node[:]
-    model.graph.node.extend(kept)
+    model.graph.node.extend(replacement)

@@ -12,30 +12,30 @@ from sidscan.models.backbones.base import Encoder
 from sidscan.models.detectors import Detector
 
 
-class Reader(nn.Module):
-    """An encoder with what is read of it, as one module: exporters note every operation's module.
+class FeatureReader(nn.Module):
+    """An encoder with the features read of it, as one module: exporters note the module of every operation.
 
     Args:
         encoder: a module.
-        readings: in the order of the outputs.
+        features: in the order of the outputs.
     """
 
-    def __init__(self, encoder: Encoder, readings: Sequence[Feature]) -> None:
+    def __init__(self, encoder: Encoder, features: Sequence[Feature]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.readings = tuple(readings)
+        self.features = tuple(features)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Crops (b, 3, 224, 224) uint8 RGB -> readings."""
-        found = self.encoder.read(crops, set(self.readings))
-        return tuple(found[reading] for reading in self.readings)
+        """Crops (b, 3, 224, 224) uint8 RGB -> features."""
+        outputs = self.encoder.read(crops, set(self.features))
+        return tuple(outputs[feature] for feature in self.features)
 
 
-class Network(nn.Module):
+class ExportNetwork(nn.Module):
     """All that lies between decoded pixels and logits, normalisation included.
 
     Args:
-        detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
+        detectors: those that share an encoder hold the same encoder object (`models.detectors`).
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -44,24 +44,24 @@ class Network(nn.Module):
         read = [
             sorted({d.head.feature for d in detectors if d.encoder is encoder}) for encoder in encoders
         ]  # of every encoder
-        self.encoders = nn.ModuleList(Reader(*both) for both in zip(encoders, read, strict=True))
+        self.encoders = nn.ModuleList(FeatureReader(*both) for both in zip(encoders, read, strict=True))
         self.heads = nn.ModuleList(detector.head for detector in detectors)
         owners = [next(i for i, e in enumerate(encoders) if e is d.encoder) for d in detectors]
-        self._places = [
+        self._sources = [
             (owner, read[owner].index(d.head.feature)) for owner, d in zip(owners, detectors, strict=True)
-        ]  # of every head: which encoder, which of its readings
+        ]  # of every head: which encoder, which of its features
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per head, float32."""
         pixels = crops.permute(0, 3, 1, 2)
         read = [encoder(pixels) for encoder in self.encoders]
         return tuple(
-            head(read[owner][place]).float()
-            for head, (owner, place) in zip(self.heads, self._places, strict=True)
+            head(read[owner][index]).float()
+            for head, (owner, index) in zip(self.heads, self._sources, strict=True)
         )
 
 
 @torch.inference_mode()
-def logits(network: Network, crops: Tensor) -> Tensor:
+def logits(network: ExportNetwork, crops: Tensor) -> Tensor:
     """Crops (b, 224, 224, 3) -> (b, heads)."""
     return torch.stack(network(crops), dim=1)

@@ -1,4 +1,4 @@
-"""`sidscan export-onnx`: detectors -> one self-contained ONNX file that proves itself before it is kept."""
+"""`sidscan export-onnx`: detectors -> one self-contained ONNX file that is checked before it is kept."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from sidscan.util.files import replacing
 from sidscan.util.terminal import Echo
 
 from .half import encoder_in_half, weights_in_half
-from .network import Network
-from .parity import Parity, compare
+from .network import ExportNetwork
+from .parity import Parity, measure_parity
 
-OPSET = 20  # LayerNormalization as one node (17), and what torch's exporter needs
+OPSET = 20  # LayerNormalization is a node of its own since 17; torch's exporter needs 20
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 _BESIDES = 2**26  # bytes, at most, of all that is no weight: nodes, what is folded, the metadata
 _COUNTED = (
@@ -50,7 +50,7 @@ def export(
     precision: Literal["fp32", "fp16"] = "fp32",
     encoder: Path | None = None,
     fresh: bool = False,
-    say: Echo = lambda _: None,
+    echo: Echo = lambda _: None,
 ) -> Path:
     """Write detectors as one ONNX file, if its logits are PyTorch's within `parity.BOUNDS`.
 
@@ -65,7 +65,7 @@ def export(
 
     Raises:
         UsageError: ``out`` exists, or is not called ``.onnx``; or the packages for exporting are missing.
-        ModelError: a model can't be had, or all of them are too large for one file.
+        ModelError: a model can't be loaded, or all of them are too large for one file.
         ParityError: logits differ by more than the bound.
         OutputError: the file can't be written.
     """
@@ -78,18 +78,18 @@ def export(
     path = out or graph_path([model.name for model in models], precision)
     _check_out(path, fresh or out is None)
     loaded = load_detectors(models, encoder=encoder)
-    say(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
-    network = Network(loaded).eval()
+    echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
+    network = ExportNetwork(loaded).eval()
     _check_size(network, precision)
     model = trace(network, [detector.info.name for detector in loaded])
     if precision == "fp16":
         model = _halved(model, loaded)
     _forget_sources(model)
-    parity, optimised = check(model, network, loaded, precision)
+    parity, optimised = check_graph(model, network, loaded, precision)
     nodes = {"exported": census(model), "optimised": census(optimised)}
     for stage, counted in nodes.items():
-        say(f"graph as {stage}: " + ", ".join(f"{count} {kind}" for kind, count in counted.items()))
-    say(_in_words(parity))
+        echo(f"graph as {stage}: " + ", ".join(f"{count} {kind}" for kind, count in counted.items()))
+    echo(_in_words(parity))
     data = _finished(model, GraphInfo(
         detectors=tuple(_exported(detector) for detector in loaded),
         precision=precision,
@@ -106,7 +106,7 @@ def export(
     return path
 
 
-def trace(network: Network, names: Sequence[str]) -> Any:
+def trace(network: ExportNetwork, names: Sequence[str]) -> Any:
     """The network as an `onnx.ModelProto` with a dynamic number of crops."""
     crops = torch.randint(0, 256, (_BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
@@ -126,11 +126,13 @@ def trace(network: Network, names: Sequence[str]) -> Any:
     return program.model_proto
 
 
-def check(model: Any, network: Network, loaded: Sequence[Detector], precision: str) -> tuple[Parity, Any]:
+def check_graph(
+    model: Any, network: ExportNetwork, loaded: Sequence[Detector], precision: str
+) -> tuple[Parity, Any]:
     """Well-formed by onnx.checker, and PyTorch's logits on a CPU.
 
     Returns:
-        how near they are, and the `onnx.ModelProto` that ONNX Runtime's optimiser made of the graph.
+        how far apart they are, and the `onnx.ModelProto` that ONNX Runtime's optimiser made of the graph.
 
     Raises:
         ParityError: logits differ by more than the bound.
@@ -145,7 +147,7 @@ def check(model: Any, network: Network, loaded: Sequence[Detector], precision: s
         options.optimized_model_filepath = str(Path(scratch) / f"optimised{SUFFIX}")
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         optimised = onnx.load(options.optimized_model_filepath)
-    parity = compare(network, session, [detector.info.name for detector in loaded], precision)
+    parity = measure_parity(network, session, [detector.info.name for detector in loaded], precision)
     if not parity.holds:
         raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
     return parity, optimised
@@ -211,8 +213,8 @@ def _check_packages() -> None:
             ) from error
 
 
-def _check_size(network: Network, precision: str) -> None:
-    """Before anything is serialised: protocol buffers fail beyond their limit with words of their own."""
+def _check_size(network: ExportNetwork, precision: str) -> None:
+    """Before anything is serialised: protocol buffers fail beyond their limit with an unclear message."""
     encoders, heads = (
         sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
         for part in (network.encoders, network.heads)

@@ -10,7 +10,7 @@ import torch
 from sidscan.models.onnx_graph import INPUT
 from sidscan.runtimes.precision_check import natural_crops
 
-from .network import Network, logits
+from .network import ExportNetwork, logits
 
 BATCHES = (1, 3, 10)
 BOUNDS = {"fp32": 1e-3, "fp16": 5e-2}  # largest |difference of logits|, times the larger of 1 and |logit|
@@ -36,17 +36,17 @@ class Parity:
         return all(difference <= self.bound for difference in self.worst.values())
 
 
-def compare(network: Network, session: object, names: list[str], precision: str) -> Parity:
+def measure_parity(network: ExportNetwork, session: object, names: list[str], precision: str) -> Parity:
     """Run both on the same crops; ``session`` is an `onnxruntime.InferenceSession` on the CPU."""
     worst = np.zeros(len(names))
     crops = natural_crops(sum(BATCHES))
-    place = 0
+    start = 0
     for size in BATCHES:
-        batch = crops[place : place + size]
-        place += size
+        batch = crops[start : start + size]
+        start += size
         expected = logits(network, torch.from_numpy(batch)).numpy()
-        found = np.stack(session.run(names, {INPUT: batch}), axis=1)  # type: ignore[attr-defined]
-        difference = np.abs(found - expected) / np.maximum(np.abs(expected), 1)
+        measured = np.stack(session.run(names, {INPUT: batch}), axis=1)  # type: ignore[attr-defined]
+        difference = np.abs(measured - expected) / np.maximum(np.abs(expected), 1)
         worst = np.maximum(worst, np.where(np.isfinite(difference), difference, np.inf).max(axis=0))
-    measured = {name: float(value) for name, value in zip(names, worst, strict=True)}
-    return Parity(measured, BOUNDS[precision], len(crops))
+    largest = {name: float(value) for name, value in zip(names, worst, strict=True)}
+    return Parity(largest, BOUNDS[precision], len(crops))

@@ -1,4 +1,4 @@
-"""A scan, from inputs to findings, on one screen."""
+"""A scan, from inputs to results, on one screen."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ from sidscan.util.urls import public
 
 _log = logging.getLogger("sidscan.scan")
 
-Reader = Callable[[Item], DecodedImage | Failure]
+ItemReader = Callable[[Item], DecodedImage | Failure]
 
 
 @dataclass
 class Scan:
-    """A run that is ready: iterate over it for the findings that are still to be made.
+    """A run that is ready: iterate over it for the results that are still to be made.
 
-    Each finding is durable in ``journal`` before it is yielded. Stopping early loses nothing.
+    Each result is durable in ``journal`` before it is yielded. Stopping early loses nothing.
 
     Attributes:
         choice: the models, and why these.
         calibrations: what each model's scores are measured against, by its name; empty unless asked for.
-        earlier: what became of an earlier run in the same journal; findings kept are not yielded again.
-        made: findings of this session so far.
+        earlier: what became of an earlier run in the same journal; kept results are not yielded again.
+        made: results of this session so far.
     """
 
     config: ScanConfig
@@ -71,18 +71,16 @@ class Scan:
     made: int = 0
 
     def __iter__(self) -> Generator[ScanResult, None, None]:
-        made_by = reuse_keys(self.config, self.runtime, self.calibrations)
+        keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256)
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
-                findings = scorer.end(job)
-                self.journal.append(findings, made_by)
-                self.made += len(findings)
-                yield from findings
+                results = scorer.end(job)
+                self.journal.append(results, keys)
+                self.made += len(results)
+                yield from results
         if self.counts().pending:
-            raise OutputError(
-                f"{self.counts().pending} inputs have no finding in the record", "Run it again."
-            )
+            raise OutputError(f"{self.counts().pending} inputs have no result in the record", "Run it again.")
         self.end("finished")
         self.journal.purge_stale()
         _log.info("finished: %s", self.counts())
@@ -90,17 +88,17 @@ class Scan:
     def _jobs(self, scorer: Scorer) -> Generator[ScoringJob, None, None]:
         """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
 
-        A batch is full when one picture more might be too much: a pass for a few views costs a whole one.
+        A batch is full when one more image might be too much: a pass for a few crops costs a full one.
         """
         runtime, workers = self.runtime, self.config.workers
         with (
-            _reader(self.config) as one,
-            closing(threads.OrderedMap(partial(_read, read=one), self.journal.pending(), workers)) as samples,
+            _reader(self.config) as read,
+            closing(threads.OrderedMap(partial(_read, read=read), self.journal.pending(), workers)) as images,
         ):
             try:
                 yield from threads.map_batches(
-                    samples,
-                    weigh=_views,
+                    images,
+                    weigh=_crops_to_read,
                     enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
                     begin=lambda batch: scorer.begin(batch, _now()),
                     function=scorer.score,
@@ -110,7 +108,7 @@ class Scan:
                 runtime.abandon()
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
-        """Record how this session ended; one that never says so was killed."""
+        """Record how this session ended; a session without an ending was killed."""
         now, header = _now(), self.journal.header()
         *earlier, session = header.sessions
         session = replace(session, ended=now, ending=ending, findings=self.made)
@@ -143,8 +141,8 @@ def open_scan(config: ScanConfig) -> Scan:
         earlier = journal.header()
         if earlier.private:  # once set, it holds for the whole journal
             config = replace(config, private=True)
-        made_by = reuse_keys(config, runtime, calibrations)
-        enumerated = journal.register_inputs(open_sources(config), made_by, config.retry_failed)
+        keys = reuse_keys(config, runtime, calibrations)
+        registered = journal.register_inputs(open_sources(config), keys, config.retry_failed)
         header = _header(config, runtime, choice, calibrations)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
         # One report shows all sessions, so a private run redacts the earlier ones, too.
@@ -155,8 +153,8 @@ def open_scan(config: ScanConfig) -> Scan:
         raise
     names = ", ".join(detector.name for detector in runtime.detectors)
     _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
-    _log.info("%d inputs, %d results kept", journal.counts().enumerated, enumerated.kept)
-    return Scan(config, journal, runtime, choice, calibrations, enumerated)
+    _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
+    return Scan(config, journal, runtime, choice, calibrations, registered)
 
 
 def _header(
@@ -181,7 +179,7 @@ def _header(
 
 
 def _calibration_records(calibrations: Calibrations, runtime: Runtime) -> dict[str, CalibrationRecord]:
-    """Per model: its calibration, and what computed that one's logits otherwise than this run does."""
+    """Per model: its calibration, and how its logits were computed otherwise than in this run."""
     now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
     return {
         name: CalibrationRecord(
@@ -203,7 +201,7 @@ def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
 
 
 @contextmanager
-def _reader(config: ScanConfig) -> Iterator[Reader]:
+def _reader(config: ScanConfig) -> Iterator[ItemReader]:
     """What reads an item: processes of their own, or this one."""
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:
@@ -213,7 +211,7 @@ def _reader(config: ScanConfig) -> Iterator[Reader]:
             yield isolated
 
 
-def _read(item: Item, read: Reader) -> DecodedImage | Failure:
+def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
     if item.skip.startswith(UNLISTED):  # nobody chose to leave out what is below it
         return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
     if item.skip:
@@ -221,9 +219,9 @@ def _read(item: Item, read: Reader) -> DecodedImage | Failure:
     return read(item)
 
 
-def _views(sample: DecodedImage | Failure) -> int:
-    """What a result takes of a batch; a failure as much as one view, to become durable soon."""
-    return len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1
+def _crops_to_read(entry: DecodedImage | Failure) -> int:
+    """How much of a batch an entry takes; a failure takes as much as one crop, to become durable soon."""
+    return len(set(entry.views.order)) if isinstance(entry, DecodedImage) else 1
 
 
 def _now() -> str:

@@ -52,6 +52,6 @@ def command(models: tuple[str, ...], quiet: bool, **choices: Any) -> ExitCode:
     from sidscan.exporters.onnx import export  # here: it loads torch
 
     say = console.reporter(quiet)
-    path = export(models, say=say, **choices)
+    path = export(models, echo=say, **choices)
     say(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -26,9 +26,9 @@ class Abstention:
 
     Attributes:
         side: pixels, the least width and height.
-        detail: the least share of the views' pixels that differ from a neighbour (`detail`).
+        detail: the least share of the crops' pixels that differ from a neighbour (`detail`).
         quality: the least JPEG quality (`ImageInfo.jpeg_quality`), 1 to 100; 0 where it does not matter.
-        spread: the greatest standard deviation of the views' logits; 0 where it does not matter.
+        spread: the greatest standard deviation of the crops' logits; 0 where it does not matter.
     """
 
     side: int = 1
@@ -43,7 +43,7 @@ class Abstention:
         Raises:
             ValueError: something is missing, unknown or no number of its kind.
         """
-        kinds = {one.name: type(one.default) for one in fields(cls)}
+        kinds = {field.name: type(field.default) for field in fields(cls)}
         if set(raw) != set(kinds) or any(type(raw[name]) is not kind for name, kind in kinds.items()):
             raise ValueError("abstention")
         return cls(**raw)
@@ -55,7 +55,7 @@ class Abstention:
 
         Args:
             crops: (k, 224, 224, 3), its windows.
-            logits: (views,).
+            logits: (crops,).
         """
         size = facts.width or crops.shape[2], facts.height or crops.shape[1]
         return self.because(min(size), detail(crops, *size), facts.jpeg_quality, float(logits.std()))
@@ -77,7 +77,7 @@ EVERY_IMAGE = Abstention()
 def detail(crops: NDArray[np.uint8], width: int, height: int) -> float:
     """Share of pixels that differ from the one to their right or the one below, in any channel: 0 to 1.
 
-    Every eighth row is looked at. The padding around a small image is no part of it.
+    Only every eighth row is read. The padding around a small image does not count.
 
     Args:
         crops: (k, 224, 224, 3).

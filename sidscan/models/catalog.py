@@ -146,7 +146,7 @@ class Bundled:
         """The rule that the card states.
 
         Raises:
-            ModelError: it is no such rule.
+            ModelError: it is not such a rule.
         """
         try:
             return Abstention.from_dict(self.facts()["abstention"])
@@ -158,7 +158,7 @@ class Bundled:
 
     @property
     def metrics(self) -> Metrics:
-        """Accuracy at the threshold and average precision on held-out pictures, as the card states them."""
+        """Accuracy at the threshold and average precision on held-out images, as the card states them."""
         stated = self.facts()["metrics"]
         return Metrics(float(stated["accuracy"]), float(stated["average_precision"]), str(stated["about"]))
 

@@ -1,4 +1,4 @@
-"""Checkpoints: detectors in files of the user's own: `sidscan train` writes, ``--model FILE`` reads them.
+"""Checkpoints: files that `sidscan train` writes and ``--model FILE`` reads.
 
 A checkpoint is a safetensors file. Its tensors are a head's, under the names that its family gives them, and
 its metadata says which head and which encoder; or they are ``encoder.*`` and ``head.*`` of a detector like
@@ -73,7 +73,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     """The checkpoint in a file, and the file's sha256 (hex): both of the same bytes.
 
     Raises:
-        ModelError: the file can't be read or is no checkpoint.
+        ModelError: the file can't be read or is not a checkpoint.
     """
     try:
         with open_file(path) as file:  # a pipe would hold the program up
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{path} is no checkpoint: not a whole safetensors file", _WRITTEN_BY) from error
+        raise ModelError(f"{path} is not a checkpoint: not a whole safetensors file", _WRITTEN_BY) from error
     return _checked(path, tensors, metadata), hashlib.sha256(data).hexdigest()
 
 
@@ -107,7 +107,7 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path} is no checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY
+            f"{path} is not a checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY
         ) from error
 
 

@@ -32,7 +32,7 @@ _RESUME = "What came is kept; the same command goes on from there."
 def fetch(url: str, part: Path, max_bytes: int, progress: Progress | None = None) -> None:
     """Downloads ``url`` to ``part``; a ``part`` already there is continued if the server can do that.
 
-    Whether the bytes are the right ones is for the caller to check: nothing here is believed.
+    Whether the bytes are the right ones is for the caller to check.
 
     Raises:
         PullFailed: unreachable, refused by the server, too large, or ended early (then ``part`` is kept).
@@ -49,7 +49,7 @@ def fetch(url: str, part: Path, max_bytes: int, progress: Progress | None = None
                 _receive(client, url, part, 0, max_bytes, progress)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise PullFailed(
-            f"{display_url(url)} is no http(s) address", "A file is taken in by `sidscan models import`."
+            f"{display_url(url)} is not an http(s) address", "A file is taken in by `sidscan models import`."
         ) from error
     except httpx.HTTPError as error:
         raise PullFailed(f"{display_url(url)} can't be reached: {_reason(error)}", OFFLINE) from error
@@ -123,8 +123,8 @@ def _write(
 
 def _start(response: httpx.Response) -> int | None:
     """Where a partial answer begins, in bytes."""
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else None
 
 
 def _too_large(url: str, size: int, max_bytes: int) -> str:

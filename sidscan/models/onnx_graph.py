@@ -2,8 +2,8 @@
 
 The file is an ONNX model whose last bytes are one more metadata entry, ``sidscan.sha256``: the sha256 of all
 bytes before it. ONNX files are protocol buffers, in which a repeated field may go on at the end, so any
-reader of ONNX takes the file as it is, and a change of it anywhere can be told without a library for ONNX. It
-finds damage, not forgery: whoever makes a file can seal it.
+reader of ONNX takes the file as it is, and any change of it can be detected without a library for ONNX. The
+seal finds damage, not forgery: whoever makes a file can seal it.
 
 Importing this module loads neither torch nor onnxruntime.
 """
@@ -73,7 +73,7 @@ class GraphInfo:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError, KeyError, TypeError, RecursionError: the text is no such thing.
+            ValueError, KeyError, TypeError, RecursionError: the text is not what `to_json` writes.
         """
         raw = json.loads(text)
         if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
@@ -121,7 +121,7 @@ def is_graph(name: str) -> bool:
         with open_file(name) as file:
             file.seek(-SEAL_BYTES, os.SEEK_END)
             return file.read().startswith(_HEAD)
-    except (OSError, ValueError):  # no file, or too small a one
+    except (OSError, ValueError):  # no file, or too small
         return False
 
 
@@ -150,7 +150,7 @@ def check_seal(path: Path) -> str:
         raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
     whole.update(end)
     if len(end) != SEAL_BYTES or not end.startswith(_HEAD):
-        raise ModelError(f"{path} is no graph that sidscan exported, or not all of it", _AGAIN)
+        raise ModelError(f"{path} is not a graph that sidscan exported, or not all of it", _AGAIN)
     if end[len(_HEAD) :] != inner.hexdigest().encode():
         raise DigestMismatch(f"{path} was changed after its export", "Export it again.")
     return whole.hexdigest()

@@ -85,7 +85,7 @@ class ModelChoice:
 
     @property
     def is_fallback(self) -> bool:
-        """Whether another model stands in for the preferred one: nobody may be left to overlook that."""
+        """Whether another model stands in for the preferred one: nobody must overlook that."""
         return self.reason is ChoiceReason.FALLBACK
 
     def __str__(self) -> str:

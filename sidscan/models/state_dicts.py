@@ -28,7 +28,7 @@ READABLE = "sidscan reads safetensors, PyTorch's zip checkpoints and OpenAI's To
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor in a weights file, by name, on the CPU, in the stored precision.
 
-    The format is told from the content, not from the name.
+    The content tells the format, not the name.
 
     Raises:
         ModelError: the file can't be read, is damaged, or holds something other than tensors.
@@ -122,9 +122,9 @@ def check_tensors(tensors: Tensors, expected: Mapping[str, Size], what: str) -> 
     ]
     for fault, names in faults:
         if names:
-            some = ", ".join(torch_archive.shown(name) for name in names[:3])
+            listed = ", ".join(torch_archive.shown(name) for name in names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ModelError(f"these weights are not a {what}: {some}{more} {fault}", ANOTHER_FILE)
+            raise ModelError(f"these weights are not a {what}: {listed}{more} {fault}", ANOTHER_FILE)
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -98,7 +98,7 @@ class Store:
         self.catalog = CATALOG if catalog is None else catalog
 
     def installed(self, name: str) -> Installed | None:
-        """What is recorded of ``name``, or None. Quick: the bytes are not looked at, see `require`.
+        """What is recorded of ``name``, or None. Quick: the bytes are not read, see `require`.
 
         Raises:
             UnknownModel: the catalog has no such model.
@@ -201,8 +201,8 @@ class Store:
         state_dicts.normalise(entry, state_dicts.read_tensors(path))
         with self._writing(entry.name) as folder:
             # The prefix keeps a file of any name apart from others, and from the published one.
-            own = f"{hashes['sha256'][:12]}-{path.name}"
-            target = folder / (own if verified_by == BY_USER else _file_name(entry))
+            imported = f"{hashes['sha256'][:12]}-{path.name}"
+            target = folder / (imported if verified_by == BY_USER else _file_name(entry))
             return self._copy_in(path, target, hashes["sha256"], entry, verified_by)
 
     def published_files(self, folder: Path) -> list[Path]:
@@ -307,7 +307,9 @@ class Store:
                 f"{record} can't be read: {error}", f"`sidscan models pull {entry.name}`"
             ) from error
         if not known:
-            raise ModelError(f"{record} is no record of {entry.name}", f"`sidscan models pull {entry.name}`")
+            raise ModelError(
+                f"{record} is not a record of {entry.name}", f"`sidscan models pull {entry.name}`"
+            )
         return Installed(entry, record.with_name(file), size, sha256, verified_by, origin)
 
     @contextmanager
@@ -342,7 +344,7 @@ def _matches(path: Path, entry: CatalogEntry) -> bool:
 
 
 def _check_or_delete(part: Path, entry: CatalogEntry, url: str) -> None:
-    """Bytes that are not the pinned ones are of no use to anyone: a new attempt must not build on them."""
+    """Bytes that are not the pinned ones are useless: a new attempt must not build on them."""
     pin = entry.pin
     digest = hash_file(part, pin.algorithm)[pin.algorithm]
     if digest != pin.digest:

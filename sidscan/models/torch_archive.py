@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 MAX_PICKLE = 1 << 22  # bytes; CLIP's is about 2**17
-MAX_NODES = 100_000  # objects looked at below the root; ends cycles and self-similar structures
+MAX_NODES = 100_000  # objects visited below the root; ends cycles and self-similar structures
 MAX_DEPTH = 100
 
 _DTYPES = {
@@ -111,7 +111,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> str:
     """The archive's root folder, after what it declares has been compared with the ``size`` of the file."""
     roots = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(roots) != 1 or "/" in roots[0]:
-        raise MalformedError("the zip archive is no PyTorch file: it has no <root>/data.pkl")
+        raise MalformedError("the zip archive is not a PyTorch file: <root>/data.pkl is missing")
     stored = 0
     for info in archive.infolist():
         if not info.filename.startswith(f"{roots[0]}/data/"):
@@ -193,13 +193,14 @@ def _state_dict(content: Mapping[Any, Any]) -> Iterator[tuple[str, _TensorRef]]:
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, _TensorRef):
             raise MalformedError(
-                f"the entry {reprlib.repr(name)} is no tensor: this is a checkpoint, not a plain state dict"
+                f"the entry {reprlib.repr(name)} is not a tensor: "
+                "this is a checkpoint, not a plain state dict"
             )
         yield name, value
 
 
 def _module(top: _Record) -> Iterator[tuple[str, _TensorRef]]:
-    """Walks attributes as `Module.state_dict` does; whatever is no tensor or submodule is passed over."""
+    """Walks attributes as `Module.state_dict` does; skips what is neither a tensor nor a submodule."""
     waiting, nodes = [("", 0, top)], 0
     while waiting:
         prefix, depth, record = waiting.pop()
@@ -345,7 +346,7 @@ class _Machine:
         if isinstance(target, _Record):
             target.state = state
         elif not isinstance(target, dict):
-            raise MalformedError("its pickle sets attributes of something that is no module")
+            raise MalformedError("its pickle sets attributes of something that is not a module")
         self._stack.append(target)
 
     def _op_binpersid(self, _: Any) -> None:
@@ -374,15 +375,15 @@ class _Machine:
 
     def _list(self) -> list[Any]:
         if type(self._stack[-1]) is not list:
-            raise MalformedError("its pickle appends to something that is no list")
+            raise MalformedError("its pickle appends to something that is not a list")
         target: list[Any] = self._stack[-1]
         return target
 
     def _set_items(self, values: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not dict or len(values) % 2:
-            raise MalformedError("its pickle sets items of something that is no dict")
+            raise MalformedError("its pickle sets items of something that is not a dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, str | int):
-                raise MalformedError("its pickle uses a key that is no name")
+                raise MalformedError("its pickle uses a key that is not a name")
             target[key] = value

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sidscan.records import CropRef
 from sidscan.util.threads import cores
 
-BATCH = 40  # views; a small archive's first findings should not wait long for it
+BATCH = 40  # crops; the first results of a small archive should not wait long for it
 AT_ONCE = 2  # batches: the parts of the second one take the cores that the last parts of the first leave
-_PART = 10  # views, those of one picture: more take more memory than caches hold, fewer more overhead
+_PART = 10  # crops, those of one image: more exceed the caches, fewer cost more overhead
 
 # malloc.h's M_ARENA_MAX, M_MMAP_THRESHOLD (32 MiB is glibc's greatest) and M_TRIM_THRESHOLD.
 _MALLOC = {-8: 1, -3: 32 << 20, -1: 256 << 20}
@@ -29,39 +29,39 @@ class CpuPool:
     """A thread per core.
 
     Threads that meet at the end of every operation wait for the slowest, which costs most where readers or
-    other programs share the cores. So: one thread per part.
+    other programs share the cores. So each part has one thread.
     """
 
     def __init__(self) -> None:
         keep_memory()
         self._cores = cores()
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
-        self._asked: set[Future[Logits]] = set()
+        self._submitted: set[Future[Logits]] = set()
         self._lock = threading.Lock()
 
-    def spread(self, compute: Callable[[Sequence[CropRef]], Logits], views: Sequence[CropRef]) -> Logits:
-        """What ``compute`` makes of parts of the views, one below the other; called from any thread."""
+    def spread(self, compute: Callable[[Sequence[CropRef]], Logits], refs: Sequence[CropRef]) -> Logits:
+        """Logits (crops, detectors) of all crops, which ``compute`` gets in parts; called from any thread."""
         with self._lock:
-            parts = [self._pool.submit(compute, part) for part in _parts(views, self._cores)]
-            self._asked.update(parts)
+            parts = [self._pool.submit(compute, part) for part in _parts(refs, self._cores)]
+            self._submitted.update(parts)
         try:
             return np.concatenate([part.result() for part in parts])
         finally:
             with self._lock:
-                self._asked.difference_update(parts)
+                self._submitted.difference_update(parts)
 
     def abandon(self) -> None:
         """Cancel the parts that are not being computed yet."""
         with self._lock:
-            for part in self._asked:
+            for part in self._submitted:
                 part.cancel()
 
 
 def keep_memory() -> bool:
     """Have glibc keep what is freed, process-wide; elsewhere nothing happens. Whether it does.
 
-    It would give an operation's result of some megabytes back to the system, and get it again, page by page,
-    for the next: a fourth of the bundled encoder's time. Arenas of threads keep nothing; so there is one.
+    Otherwise it gives the megabytes of an operation's result back to the system, and gets them again, page by
+    page, for the next: a quarter of the bundled encoder's time. Thread arenas keep nothing, hence one arena.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -71,9 +71,9 @@ def keep_memory() -> bool:
     return all(taken)
 
 
-def _parts(views: Sequence[CropRef], cores: int) -> list[Sequence[CropRef]]:
+def _parts(refs: Sequence[CropRef], cores: int) -> list[Sequence[CropRef]]:
     """Of nearly equal size, and as many as keep all cores busy to the end."""
-    rounds = math.ceil(len(views) / _PART / cores)
-    count = min(rounds * cores, len(views))
-    bounds = [len(views) * number // count for number in range(count + 1)]
-    return [views[start:end] for start, end in pairwise(bounds)]
+    rounds = math.ceil(len(refs) / _PART / cores)
+    count = min(rounds * cores, len(refs))
+    bounds = [len(refs) * number // count for number in range(count + 1)]
+    return [refs[start:end] for start, end in pairwise(bounds)]

@@ -20,18 +20,18 @@ from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import forward
 
-BATCH = 160  # views; launching a ViT's kernels takes as long for one as for many
-_LARGEST = 1024  # views of a pass, however many are asked for: 154 MB of pinned memory
-_PER_DEVICE = 2  # batches: one is copied while the other is computed
+BATCH = 160  # crops; launching a ViT's kernels takes as long for one as for many
+_LARGEST = 1024  # crops of a pass, however many are asked for: 154 MB of pinned memory
+_PER_DEVICE = 2  # batches: the next is copied while the first is computed
 
 
 class CudaPool:
-    """Detectors on one or several devices; called from any number of threads.
+    """Detectors on all devices of a kind; called from any number of threads.
 
     Args:
         detectors: on the first device already.
-        devices: of one kind, else scores would depend on which of them is free.
-        batch: views of every pass, `_LARGEST` at most; what the last one lacks is filled up and computed for
+        devices: of the same kind, else scores would depend on which of them is free.
+        batch: crops of every pass, `_LARGEST` at most; what the last one lacks is filled up and computed for
             nothing.
     """
 
@@ -42,16 +42,16 @@ class CudaPool:
         self.count = _PER_DEVICE * len(devices)
         copies = [detectors, *(forward.copy_to(detectors, device) for device in devices[1:])]
         for _ in range(_PER_DEVICE):  # the devices in turn, so that two batches find two devices
-            for device, one in zip(devices, copies, strict=True):
-                self._free.put(CudaStream(one, device, batch))
+            for device, detectors_there in zip(devices, copies, strict=True):
+                self._free.put(CudaStream(detectors_there, device, batch))
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        """Views -> logits (views, detectors), by the lane that is free first."""
-        lane = self._free.get()
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        """Crops -> logits (crops, detectors), by the stream that is free first."""
+        stream = self._free.get()
         try:
-            return lane.logits(views)
+            return stream.logits(crops)
         finally:
-            self._free.put(lane)
+            self._free.put(stream)
 
 
 class CudaStream:
@@ -66,24 +66,24 @@ class CudaStream:
             torch.cuda.synchronize(device)  # weights are copied on another stream
         self._memory = self._room(self._batch)
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        """Views -> logits (views, detectors)."""
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        """Crops -> logits (crops, detectors)."""
         with self._on_stream():
-            crops = self._upload(views.crops)
+            uploaded = self._upload(crops.crops)
             return forward.gather(
-                self._groups, views.order, lambda detectors, needed: self._passes(detectors, crops, needed)
+                self._groups, crops.order, lambda detectors, needed: self._passes(detectors, uploaded, needed)
             )
 
     def _passes(
-        self, detectors: Sequence[Detector], crops: Tensor, views: Sequence[CropRef]
+        self, detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]
     ) -> NDArray[np.float32]:
         """Passes of one size: accelerators plan anew for every other number."""
-        found = []
-        for start in range(0, len(views), self._batch):
-            part = list(views[start : start + self._batch])
+        logits = []
+        for start in range(0, len(refs), self._batch):
+            part = list(refs[start : start + self._batch])
             padded = part + part[:1] * (self._batch - len(part))
-            found.append(forward.score(detectors, crops, padded)[: len(part)])
-        result: NDArray[np.float32] = torch.cat(found).cpu().numpy()  # waits for this stream alone
+            logits.append(forward.score(detectors, crops, padded)[: len(part)])
+        result: NDArray[np.float32] = torch.cat(logits).cpu().numpy()  # waits for this stream alone
         return result
 
     def _upload(self, crops: NDArray[np.uint8]) -> Tensor:

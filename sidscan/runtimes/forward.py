@@ -1,4 +1,4 @@
-"""Detectors on one device: views in, logits out, every encoder and every view once."""
+"""Detectors on one device: crops in, logits out, every encoder and every crop once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DetectorGroup(NamedTuple):
     """Detectors that need the same passes.
 
     Attributes:
-        columns: their places among all detectors.
+        columns: their positions among all detectors.
         mirror_invariant: whether a mirror image reads the same to their encoders as the crop itself.
     """
 
@@ -36,50 +36,50 @@ class DetectorGroup(NamedTuple):
 def group_by_mirroring(detectors: Sequence[Detector]) -> tuple[DetectorGroup, ...]:
     """All detectors, in one group or two."""
     kinds = [detector.encoder.mirror_invariant for detector in detectors]
-    columns = {kind: [place for place, one in enumerate(kinds) if one is kind] for kind in sorted(set(kinds))}
+    columns = {kind: [c for c, other in enumerate(kinds) if other is kind] for kind in sorted(set(kinds))}
     return tuple(
-        DetectorGroup(tuple(detectors[c] for c in places), places, kind) for kind, places in columns.items()
+        DetectorGroup(tuple(detectors[c] for c in group), group, kind) for kind, group in columns.items()
     )
 
 
 def gather(
-    several: Sequence[DetectorGroup],
+    groups: Sequence[DetectorGroup],
     order: Sequence[CropRef],
     compute: Callable[[Sequence[Detector], Sequence[CropRef]], Logits],
 ) -> Logits:
-    """(views, all detectors) from what ``compute`` makes of each group's detectors and the views it needs."""
-    found = np.empty((len(order), sum(len(group.columns) for group in several)), np.float32)
-    for group in several:
-        needed, places = unique_crops(order, group.mirror_invariant)
-        found[:, group.columns] = compute(group.detectors, needed)[places]
-    return found
+    """Logits (crops, all detectors) from ``compute``, which gets detectors and crops of each group."""
+    logits = np.empty((len(order), sum(len(group.columns) for group in groups)), np.float32)
+    for group in groups:
+        needed, positions = unique_crops(order, group.mirror_invariant)
+        logits[:, group.columns] = compute(group.detectors, needed)[positions]
+    return logits
 
 
-def select_crops(crops: Tensor, views: Sequence[CropRef]) -> Tensor:
-    """Crops (k, h, w, 3) -> views (b, 3, h, w), mirrored on the crops' own device."""
-    index, mirrored = torch.tensor(views, device=crops.device).unbind(dim=1)
-    taken = crops[index]
-    if any(turned for _, turned in views):
-        taken = torch.where(mirrored.bool()[:, None, None, None], taken.flip(2), taken)
-    return taken.permute(0, 3, 1, 2)
+def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
+    """Crops (k, h, w, 3) -> the b crops that ``refs`` name, (b, 3, h, w), mirrored on the same device."""
+    index, mirrored = torch.tensor(refs, device=crops.device).unbind(dim=1)
+    selected = crops[index]
+    if any(turned for _, turned in refs):
+        selected = torch.where(mirrored.bool()[:, None, None, None], selected.flip(2), selected)
+    return selected.permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()
-def score(detectors: Sequence[Detector], crops: Tensor, views: Sequence[CropRef]) -> Tensor:
-    """Views of crops (k, 224, 224, 3) -> logits (views, detectors), on the crops' device.
+def score(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
+    """Crops (k, 224, 224, 3), of which ``refs`` name b -> logits (b, detectors), on the same device.
 
     Every encoder runs once, for what its heads read.
     """
-    batch = select_crops(crops, views)
-    asked: dict[int, set[Feature]] = {}
+    batch = select_crops(crops, refs)
+    wanted: dict[int, set[Feature]] = {}
     for detector in detectors:
-        asked.setdefault(id(detector.encoder), set()).add(detector.head.feature)
+        wanted.setdefault(id(detector.encoder), set()).add(detector.head.feature)
     read: dict[int, dict[Feature, Tensor]] = {}
     columns = []
     for detector in detectors:
         key = id(detector.encoder)
         if key not in read:
-            read[key] = detector.encoder.read(batch, asked[key])
+            read[key] = detector.encoder.read(batch, wanted[key])
         columns.append(detector.head(read[key][detector.head.feature]))
     return torch.stack(columns, dim=1)
 

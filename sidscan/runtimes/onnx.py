@@ -21,7 +21,7 @@ from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops
 
 
 class OnnxRuntime:
-    """One exported graph, which may hold several detectors.
+    """One exported graph, which may hold more than one detector.
 
     Args:
         path: of the file.
@@ -55,9 +55,9 @@ class OnnxRuntime:
                 f"{path.name} was exported in {self.graph.precision}, not {precision}",
                 f"Leave --precision out, or export with --precision {precision}.",
             )
-        found = {detector.name: _vouched(detector, path) for detector in self.graph.detectors}
-        self._outputs = list(order) if set(order) == set(found) else list(found)
-        self.detectors = tuple(found[name] for name in self._outputs)
+        by_name = {detector.name: _vouched(detector, path) for detector in self.graph.detectors}
+        self._outputs = list(order) if set(order) == set(by_name) else list(by_name)
+        self.detectors = tuple(by_name[name] for name in self._outputs)
         self.info = RuntimeInfo(
             f"onnxruntime {ort.__version__}, graph {self.sha256[:16]}",
             onnx_providers.device_name(session, path, used),
@@ -65,41 +65,41 @@ class OnnxRuntime:
             graph=self.sha256,
         )
         self.batch, self.at_once, self.devices = cpu.BATCH, cpu.AT_ONCE, 1
-        self._cores: cpu.CpuPool | None = None
+        self._cpu_pool: cpu.CpuPool | None = None
         if used == "cpu":
             self._session = session
-            self._cores = cpu.CpuPool()
+            self._cpu_pool = cpu.CpuPool()
         else:
             self.batch = onnx_providers.FIXED_BATCH
             self._fixed = onnx_providers.open_fixed_batch(
                 path, used, self.sha256, self._outputs, session, half
             )
-            self._turn = threading.Lock()  # its input and outputs have one place each
+            self._lock = threading.Lock()  # the fixed input and outputs serve one call at a time
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        """Views -> logits (views, number of detectors)."""
-        needed, places = unique_crops(views.order, self.graph.mirror_invariant)
-        if self._cores is not None:
-            found = self._cores.spread(lambda part: self._run(_pixels(views, part)), needed)
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        """Crops -> logits (crops, number of detectors)."""
+        needed, positions = unique_crops(crops.order, self.graph.mirror_invariant)
+        if self._cpu_pool is not None:
+            logits = self._cpu_pool.spread(lambda part: self._run(_pixels(crops, part)), needed)
         else:
             parts = range(0, len(needed), onnx_providers.FIXED_BATCH)
-            crops = [_pixels(views, needed[start : start + onnx_providers.FIXED_BATCH]) for start in parts]
-            with self._turn:
-                found = np.concatenate([self._fixed.logits(some) for some in crops])
-        return found[places]
+            batches = [_pixels(crops, needed[start : start + onnx_providers.FIXED_BATCH]) for start in parts]
+            with self._lock:
+                logits = np.concatenate([self._fixed.logits(batch) for batch in batches])
+        return logits[positions]
 
     def abandon(self) -> None:
         """Give up what waits for a core; a batch on an accelerator takes no time to speak of."""
-        if self._cores is not None:
-            self._cores.abandon()
+        if self._cpu_pool is not None:
+            self._cpu_pool.abandon()
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         outputs = self._session.run(self._outputs, {INPUT: np.ascontiguousarray(crops)})
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
 
 
-def _pixels(views: CropSet, part: Sequence[CropRef]) -> NDArray[np.uint8]:
-    return replace(views, order=tuple(part)).pixels()
+def _pixels(crops: CropSet, part: Sequence[CropRef]) -> NDArray[np.uint8]:
+    return replace(crops, order=tuple(part)).pixels()
 
 
 def _check_name(path: Path) -> None:
@@ -119,7 +119,7 @@ def _computes_in_half(path: Path, sha256: str) -> bool:
 def _info(path: Path, session: Any) -> GraphInfo:
     try:
         info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
-        _check_ends(session, [one.name for one in info.detectors])
+        _check_ends(session, [detector.name for detector in info.detectors])
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} does not say which detectors it holds, or holds something else",
@@ -133,11 +133,11 @@ def _check_ends(session: Any, names: list[str]) -> None:
     (taken,), given = session.get_inputs(), session.get_outputs()
     if (taken.name, taken.type, taken.shape[1:]) != (INPUT, "tensor(uint8)", [SIDE, SIDE, 3]):
         raise ValueError("input")
-    if [(one.name, one.type) for one in given] != [(name, "tensor(float)") for name in names]:
+    if [(output.name, output.type) for output in given] != [(name, "tensor(float)") for name in names]:
         raise ValueError("outputs")
 
 
 def _vouched(detector: DetectorInfo, path: Path) -> DetectorInfo:
-    """A graph's own words on where its weights come from are no more than that."""
+    """What a graph says of where its weights come from is a claim, and is recorded as one."""
     said = {name: f"stated by {path.name}: {how}" for name, how in detector.provenance.items()}
     return replace(detector, provenance=said)

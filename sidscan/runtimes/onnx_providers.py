@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: the one that was asked for takes every node, or it is said aloud."""
+"""ONNX Runtime's execution providers: the one asked for takes every node, or an error or the report tells."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _SAME = 1e-3  # largest difference of logits between a recorded run and a plain 
 
 
 class FixedBatchSession:
-    """A session that always computes `FIXED_BATCH` crops, with input and outputs at fixed places in memory.
+    """A session that always computes `FIXED_BATCH` crops, with input and outputs at fixed addresses.
 
     Args:
-        place: ``cuda``, or ``cpu`` for providers that copy on their own.
+        memory: ``cuda``, or ``cpu`` for providers that copy by themselves.
     """
 
-    def __init__(self, session: Any, outputs: list[str], place: str) -> None:
+    def __init__(self, session: Any, outputs: list[str], memory: str) -> None:
         self._session = session
         self._batch = np.zeros((FIXED_BATCH, SIDE, SIDE, 3), np.uint8)
-        self._input = ort.OrtValue.ortvalue_from_numpy(self._batch, place, 0)
+        self._input = ort.OrtValue.ortvalue_from_numpy(self._batch, memory, 0)
         self._outputs = [
-            ort.OrtValue.ortvalue_from_shape_and_type((FIXED_BATCH,), np.float32, place, 0) for _ in outputs
+            ort.OrtValue.ortvalue_from_shape_and_type((FIXED_BATCH,), np.float32, memory, 0) for _ in outputs
         ]
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(INPUT, self._input)
@@ -68,9 +68,9 @@ class FixedBatchSession:
 
     def repeats(self) -> bool:
         """Whether later runs, which may replay a recording of an earlier one, compute what the first did."""
-        one, other = np.random.default_rng(0).integers(0, 256, (2, *self._batch.shape), dtype=np.uint8)
-        first = [self.logits(one), self.logits(other)]
-        later = [self.logits(one), self.logits(other)]
+        batches = np.random.default_rng(0).integers(0, 256, (2, *self._batch.shape), dtype=np.uint8)
+        first = [self.logits(batch) for batch in batches]
+        later = [self.logits(batch) for batch in batches]
         return np.allclose(first, later, rtol=0, atol=_SAME)
 
 
@@ -97,7 +97,7 @@ def open_session(path: Path, device: str, sha256: str, half: bool = False, recor
     wanted = _NAMES[device]
     if wanted not in ort.get_available_providers():
         raise RuntimeUnavailable(f"this build of onnxruntime has no {wanted}", _REMEDIES[device])
-    ort.set_default_logger_severity(4)  # what fails is told below, in our words
+    ort.set_default_logger_severity(4)  # the errors below say what failed
     if device == "tensorrt":
         # TensorRT's provider has no option for it; its engines are built after this.
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
@@ -112,12 +112,12 @@ def open_session(path: Path, device: str, sha256: str, half: bool = False, recor
                 providers=_providers(device, path, sha256, half, recorded),
                 enable_fallback=0,  # nor is another provider tried where this one fails
             )
-    except Exception as error:  # onnxruntime's errors share no base of their own
+    except Exception as error:  # onnxruntime's errors share no base class
         if device == "cpu":
             raise ModelError(
                 f"onnxruntime can't load {path}: {_first_line(error)}", "Export it again."
             ) from error
-        if isinstance(error, RuntimeError):  # so it tells of a provider; of a graph, in kinds of its own
+        if isinstance(error, RuntimeError):  # so it reports a provider; a graph, by other classes
             raise _does_not_start(device) from error
         raise _does_not_run(path, device, error) from error
     if session.get_providers()[0] != wanted:
@@ -131,21 +131,23 @@ def open_fixed_batch(
     """A session of an accelerator, tried with a batch; on CUDA with its kernels recorded, where that works.
 
     Args:
-        session: the one that `start` opened.
+        session: from `open_session`.
 
     Raises:
         RuntimeUnavailable: it does not compute.
     """
-    place = "cuda" if device in NVIDIA else "cpu"
+    memory = "cuda" if device in NVIDIA else "cpu"
     if device == "cuda":
-        try:  # launching some thousand kernels one by one takes longer than many of them do
-            quick = FixedBatchSession(open_session(path, device, sha256, half, recorded=True), outputs, place)
+        try:  # launching thousands of kernels one by one takes longer than most of them run
+            quick = FixedBatchSession(
+                open_session(path, device, sha256, half, recorded=True), outputs, memory
+            )
             if quick.repeats():
                 return quick
         except Exception:  # noqa: S110  (it is a matter of speed alone; the plain session tells what is wrong)
             pass
     try:
-        plain = FixedBatchSession(session, outputs, place)
+        plain = FixedBatchSession(session, outputs, memory)
         plain.logits(np.zeros((1, SIDE, SIDE, 3), np.uint8))
     except Exception as error:
         raise _does_not_run(path, device, error) from error
@@ -156,7 +158,7 @@ def device_name(session: Any, path: Path, device: str) -> str:
     """The device as reports name it, with the number of nodes that its provider leaves to others.
 
     Raises:
-        RuntimeUnavailable: CUDA or TensorRT leave one to the CPU, or the provider takes none.
+        RuntimeUnavailable: CUDA or TensorRT leave a node to the CPU, or the provider takes none.
     """
     if device == "cpu":
         return device
@@ -165,18 +167,20 @@ def device_name(session: Any, path: Path, device: str) -> str:
     nodes = Counter(
         (part.ep_name, node.op_type) for part in getattr(session, _COUNTS)() for node in part.get_nodes()
     )
-    places: Counter[str] = Counter()
-    for (place, _), count in nodes.items():
-        places[place] += count
-    own = places.pop(_NAMES[device], 0)
-    if own == 0 or (device in NVIDIA and places[_CPU]):
-        left = ", ".join(f"{count} {kind}" for (place, kind), count in nodes.most_common() if place == _CPU)
+    per_provider: Counter[str] = Counter()
+    for (provider, _), count in nodes.items():
+        per_provider[provider] += count
+    taken = per_provider.pop(_NAMES[device], 0)
+    if taken == 0 or (device in NVIDIA and per_provider[_CPU]):
+        left = ", ".join(f"{count} {op}" for (provider, op), count in nodes.most_common() if provider == _CPU)
         raise RuntimeUnavailable(
-            f"{device} was asked for, but takes {own} of {nodes.total()} nodes of {path}"
+            f"{device} was asked for, but takes {taken} of {nodes.total()} nodes of {path}"
             + (f"; left to the CPU: {left}" if left else ""),
             "Export the graph again, update onnxruntime, or choose another --device.",
         )
-    elsewhere = ", ".join(f"{count} by {place}" for place, count in sorted(places.items()) if count)
+    elsewhere = ", ".join(
+        f"{count} by {provider}" for provider, count in sorted(per_provider.items()) if count
+    )
     return f"{device} (of {nodes.total()} nodes {elsewhere})" if elsewhere else device
 
 

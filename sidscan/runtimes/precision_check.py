@@ -31,7 +31,7 @@ def has_fast_bf16() -> bool:
 
 
 def largest_score_difference(logits: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    """Of two arrays of logits of one shape; infinite where one is not a number."""
+    """Largest |difference of scores| between two arrays of logits; infinite where a logit is NaN."""
     scores, other_scores = (1 / (1 + np.exp(-values.astype(np.float64))) for values in (logits, others))
     difference = np.abs(scores - other_scores)
     return float(np.where(np.isfinite(difference), difference, np.inf).max())

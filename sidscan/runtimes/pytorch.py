@@ -24,13 +24,14 @@ class PyTorchRuntime:
     """Detectors on a CPU, or on all CUDA devices that are like the first.
 
     On a CPU a batch is scored in parts, one core each; torch's own threads are switched off process-wide, and
-    glibc keeps freed memory (`cores.keep_memory`).
+    glibc keeps freed memory (`cpu.keep_memory`).
     Where the processor multiplies bfloat16 itself and nobody asked for a precision, an encoder that keeps its
-    meaning in half precision computes in it, if the scores of some trial crops stay within `trial.BOUND`.
+    meaning in half precision computes in it, if the scores of some trial crops stay within
+    `precision_check.BOUND`.
 
     Args:
-        detectors: those that share an encoder hold the same encoder object (`models.detectors.load`).
-        batch: views of a pass on CUDA; None chooses. On a CPU parts are of their own size.
+        detectors: those that share an encoder hold the same encoder object (`models.detectors`).
+        batch: crops of a pass on CUDA; None chooses. A CPU computes parts of a fixed size.
 
     Raises:
         RuntimeUnavailable: the device or precision asked for can't be used here.
@@ -62,38 +63,38 @@ class PyTorchRuntime:
             f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
         )
         self._groups = forward.group_by_mirroring(detectors)
-        self._cores: cpu.CpuPool | None = None
-        self._lanes: CudaPool | None = None
+        self._cpu_pool: cpu.CpuPool | None = None
+        self._cuda_pool: CudaPool | None = None
         if self._device.type == "cpu":
             torch.set_num_threads(1)
-            self._cores = cpu.CpuPool()
+            self._cpu_pool = cpu.CpuPool()
             self.batch, self.at_once, self.devices = batch or cpu.BATCH, cpu.AT_ONCE, 1
         else:
-            devices = alike(self._device)
-            self._lanes = CudaPool(detectors, devices, batch or BATCH)
+            devices = devices_like(self._device)
+            self._cuda_pool = CudaPool(detectors, devices, batch or BATCH)
             self.batch, self.devices = batch or BATCH, len(devices)
-            self.at_once = self._lanes.count + 1  # one waits, so that no lane does
+            self.at_once = self._cuda_pool.count + 1  # one batch waits, so that no stream does
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        """Views -> logits (views, number of detectors)."""
-        if self._lanes is not None:
-            return self._lanes.logits(views)
-        assert self._cores is not None
-        spread, crops = self._cores.spread, torch.from_numpy(views.crops)
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        """Crops -> logits (crops, number of detectors)."""
+        if self._cuda_pool is not None:
+            return self._cuda_pool.logits(crops)
+        assert self._cpu_pool is not None
+        spread, pixels = self._cpu_pool.spread, torch.from_numpy(crops.crops)
         return forward.gather(
             self._groups,
-            views.order,
-            lambda detectors, needed: spread(lambda part: _on_cpu(detectors, crops, part), needed),
+            crops.order,
+            lambda detectors, needed: spread(lambda part: _on_cpu(detectors, pixels, part), needed),
         )
 
     def abandon(self) -> None:
         """Give up what waits for a core; a batch on an accelerator takes no time to speak of."""
-        if self._cores is not None:
-            self._cores.abandon()
+        if self._cpu_pool is not None:
+            self._cpu_pool.abandon()
 
 
-def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, views: Sequence[CropRef]) -> forward.Logits:
-    result: forward.Logits = forward.score(detectors, crops, views).numpy()
+def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, refs: Sequence[CropRef]) -> forward.Logits:
+    result: forward.Logits = forward.score(detectors, crops, refs).numpy()
     return result
 
 
@@ -143,8 +144,8 @@ def open_device(asked: Device) -> torch.device:
     return torch.device("cuda" if available and asked != "cpu" else "cpu")
 
 
-def alike(first: torch.device) -> list[torch.device]:
-    """All CUDA devices of the first one's kind; others would compute other last digits."""
+def devices_like(first: torch.device) -> list[torch.device]:
+    """All CUDA devices of the first one's kind. Devices of another kind would differ in the last digits."""
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     kind = torch.cuda.get_device_name(first)
     others = [number for number, name in enumerate(names) if name == kind]

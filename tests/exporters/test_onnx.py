@@ -259,15 +259,15 @@ def _changed(data: bytes, place: int) -> bytes:
     ("damage", "message"),
     [
         pytest.param(
-            lambda data: data[:1000], "is no graph that sidscan exported, or not all of it", id="cut"
+            lambda data: data[:1000], "is not a graph that sidscan exported, or not all of it", id="cut"
         ),
         pytest.param(
-            lambda data: data[:-1], "is no graph that sidscan exported, or not all of it", id="last"
+            lambda data: data[:-1], "is not a graph that sidscan exported, or not all of it", id="last"
         ),
-        pytest.param(lambda data: b"", "is no graph that sidscan exported, or not all of it", id="empty"),
+        pytest.param(lambda data: b"", "is not a graph that sidscan exported, or not all of it", id="empty"),
         pytest.param(
             lambda data: data[:-SEAL_BYTES],
-            "is no graph that sidscan exported, or not all of it",
+            "is not a graph that sidscan exported, or not all of it",
             id="foreign",
         ),
         pytest.param(lambda data: _changed(data, len(data) // 2), "was changed after its export", id="a bit"),
@@ -359,10 +359,12 @@ def test_what_is_too_large_for_a_file(
     made: Made, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
 ) -> None:
     from sidscan.exporters import onnx as exporter
-    from sidscan.exporters.network import Network
+    from sidscan.exporters.network import ExportNetwork
     from sidscan.models import detectors
 
-    network = Network(detectors.load_detectors([str(model) for model in made.models], encoder=made.encoder))
+    network = ExportNetwork(
+        detectors.load_detectors([str(model) for model in made.models], encoder=made.encoder)
+    )
     exporter._check_size(network, precision)
     monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
     if not remedy:

@@ -206,7 +206,7 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> 
     path.write_bytes(content)
     with pytest.raises(ModelError) as refused:
         checkpoints.read_checkpoint(path)
-    assert refused.value.message == f"{path} is no checkpoint: {message}"
+    assert refused.value.message == f"{path} is not a checkpoint: {message}"
     assert refused.value.remedy == WRITTEN_BY
 
 

@@ -370,12 +370,15 @@ LIES: dict[str, tuple[bytes, str]] = {
     "cut-short": (pickled()[:-20], "its pickle is damaged"),
     "opcode": (b"\x80\2\x8c\1a.", "its pickle uses SHORT_BINUNICODE, which weights have no use for"),
     "number": (b"\x80\2K\1.", "the archive holds neither a state dict nor a TorchScript module"),
-    "no-tensor": (b"\x80\2}X\1\0\0\0aK\1s.", "the entry 'a' is no tensor: this is a checkpoint, not a plain"),
+    "no-tensor": (
+        b"\x80\2}X\1\0\0\0aK\1s.",
+        "the entry 'a' is not a tensor: this is a checkpoint, not a plain",
+    ),
     "underflow": (b"\x80\2R.", "its pickle is damaged: stack underflow"),
     "huge-pickle": (bytes(1 << 23), "x/data.pkl declares 8388608 bytes, more than 4194304"),
     "set-on-class": (
         pickled(tail=b"c__torch__\nX\n}b"),
-        "its pickle sets attributes of something that is no module",
+        "its pickle sets attributes of something that is not a module",
     ),
     "cycle": (CYCLE, "is not described as TorchScript does"),
     "billion-laughs": (LAUGHS, "its pickle calls (("),
@@ -401,7 +404,7 @@ def test_pickle_that_lies_is_refused(tmp_path: Path, content: bytes, reason: str
         pytest.param(
             {"data.pkl": pickled(), "byteorder": b"big"}, "byte order b'big' is not", id="byte-order"
         ),
-        pytest.param({"version": b"3"}, "is no PyTorch file: it has no <root>/data.pkl", id="no-pickle"),
+        pytest.param({"version": b"3"}, "is not a PyTorch file: <root>/data.pkl is missing", id="no-pickle"),
     ],
 )
 def test_archive_that_lacks_something_is_refused(

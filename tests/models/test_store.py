@@ -451,7 +451,7 @@ def test_endless_answer_is_cut_off(world: World) -> None:
 def test_address_that_is_none(world: World, url: str) -> None:
     run = world.sidscan("models", "pull", "encoder", "--url", url)
     assert run.code == 4
-    assert run.err.endswith("is no http(s) address\nA file is taken in by `sidscan models import`.\n")
+    assert run.err.endswith("is not an http(s) address\nA file is taken in by `sidscan models import`.\n")
 
 
 def test_two_pulls_at_once(world: World) -> None:
@@ -683,7 +683,7 @@ def test_damaged_record(world: World, record: str) -> None:
     if record == "outside":
         record = json.dumps(json.loads(path.read_text()) | {"file": "../encoder/encoder.pt"})
     path.write_text(record)
-    with pytest.raises(ModelError, match=r"record\.json (can't be read|is no record of head)"):
+    with pytest.raises(ModelError, match=r"record\.json (can't be read|is not a record of head)"):
         Store().require("head")
     assert world.sidscan("models", "list").code == 0
     world.server.asked.clear()

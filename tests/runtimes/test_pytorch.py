@@ -20,7 +20,7 @@ from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import cpu, unique_crops
 from sidscan.runtimes.cuda import CudaPool
 from sidscan.runtimes.precision_check import natural_crops
-from sidscan.runtimes.pytorch import PyTorchRuntime, alike
+from sidscan.runtimes.pytorch import PyTorchRuntime, devices_like
 
 CPU = torch.device("cpu")
 ORDER: tuple[CropRef, ...] = ((0, False), (0, True), (1, False), (0, False), (1, True), (2, True), (2, True))
@@ -164,7 +164,7 @@ def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         torch.cuda, "get_device_name", lambda device: kinds[getattr(device, "index", device) or 0]
     )
-    assert alike(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
+    assert devices_like(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
 
 
 def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:

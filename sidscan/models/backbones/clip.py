@@ -64,15 +64,15 @@ class ClipEncoder(Encoder):
         ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
         CLIP's own, CLS after the last block, ``ln_post`` and the projection.
         """
-        kept = None if "maps" in features else 1  # tokens: all, or CLS alone
+        tokens_read = None if "maps" in features else 1  # all, or CLS alone
         stream, normed = self._embed(crops), []
         for block in self._resblocks()[:-1]:
             stream = stream + _attend(block, stream)
             both = block.ln_2(stream)
-            normed.append(both[:, :kept])
+            normed.append(both[:, :tokens_read])
             stream = stream + block.mlp(both)
         last = self._resblocks()[-1]
-        ending = stream[:, :kept] + _attend(last, stream, queries=kept)
+        ending = stream[:, :tokens_read] + _attend(last, stream, queries=tokens_read)
         normed.append(last.ln_2(ending))
         outputs: dict[Feature, Tensor] = {}
         if "blocks" in features:

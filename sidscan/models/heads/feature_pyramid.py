@@ -19,7 +19,7 @@ class FpnHead(Head):
     Lin et al., CVPR 2017, section 3: a 1x1 convolution per block, sums from the last block to the first, a
     3x3 convolution per block. All blocks of a ViT have one resolution, so nothing is upsampled. Means over
     the patches and then over the blocks, classified as RINE classifies. The authors published figures of
-    "CLIP w/ FPN", but neither code nor its sizes; this is our reading of it.
+    "CLIP w/ FPN", but neither code nor its sizes; this is how we understand it.
 
     Args:
         num_blocks: n, encoder blocks.
