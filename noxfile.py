@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
     # mypy sees the package as it is installed: training/ and exporters/ are sidscan.training and .exporters.
     installed = Path(session.create_tmp()).resolve() / "installed"
     shutil.rmtree(installed, ignore_errors=True)
-    session.install("--no-deps", "--target", str(installed), ".")
+    session.run("python", "-m", "pip", "install", "--no-deps", "--target", str(installed), ".")
     config = ("--config-file", str(ROOT / "pyproject.toml"))
     with session.chdir(installed):
         session.run("mypy", *config, "-p", "sidscan")
@@ -106,7 +106,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build sdist and wheel into dist/, check both, and scan with the wheel in a fresh environment."""
+    """Build sdist and wheel into dist/, check both, and scan with the wheel in a fresh environment.
+
+    `nox -s build -- --no-scan` leaves out the scan, and with it the installation of PyTorch.
+    """
     session.install(*tools("build", "twine"))
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
@@ -115,7 +118,8 @@ def build(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", str(sdist), str(wheel))
     check_wheel(session, wheel)
     check_sdist(session, sdist)
-    scan_with(session, wheel)
+    if "--no-scan" not in session.posargs:
+        scan_with(session, wheel)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:
