@@ -36,17 +36,8 @@ IN_WHEEL = (
     "sidscan/weights/mini.md",
     "sidscan/weights/mini.safetensors",
 )
-# What the sdist must hold besides the package: its tests run where no repository is at hand.
-IN_SDIST = (
-    *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"),
-    *(
-        "benchmarks/README.md",
-        "docs/report.md",
-        "examples/images/hills.jpg",
-        "noxfile.py",
-        "tests/conftest.py",
-    ),
-)
+# The sdist holds what git does, but for what only a repository needs, and what the build itself writes.
+NOT_IN_SDIST = re.compile(r"\.ci/.*|\.github/.*|\.gitignore|\.pre-commit-config\.yaml")
 BUILD_WRITES = re.compile(r"PKG-INFO|setup\.cfg|sidscan\.egg-info/.*")
 
 
@@ -135,18 +126,18 @@ def check_wheel(session: nox.Session, wheel: Path) -> None:
 
 
 def check_sdist(session: nox.Session, sdist: Path) -> None:
-    """Tests and docs are in it, and nothing that git does not know."""
-    with tarfile.open(sdist) as archive:
-        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    if missing := sorted(set(IN_SDIST) - names):
-        session.error(f"{sdist.name} lacks {', '.join(missing)}")
+    """Tests, docs and examples are in it, and nothing that git does not know."""
     if not (ROOT / ".git").exists():
         session.warn("no git repository: the sdist is not compared with it")
         return
-    known = session.run("git", "ls-files", "-z", external=True, silent=True, log=False)
-    unknown = {name for name in names if not BUILD_WRITES.fullmatch(name)} - set(str(known).split("\0"))
-    if unknown:
-        session.error(f"{sdist.name} holds files unknown to git: {', '.join(sorted(unknown))}")
+    with tarfile.open(sdist) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    listing = str(session.run("git", "ls-files", "-z", external=True, silent=True, log=False))
+    tracked = set(listing.removesuffix("\0").split("\0"))
+    if missing := sorted(name for name in tracked - names if not NOT_IN_SDIST.fullmatch(name)):
+        session.error(f"{sdist.name} lacks {', '.join(missing)}")
+    if unknown := sorted(name for name in names - tracked if not BUILD_WRITES.fullmatch(name)):
+        session.error(f"{sdist.name} holds files unknown to git: {', '.join(unknown)}")
 
 
 def scan_with(session: nox.Session, wheel: Path) -> None:
