@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from sample_graphs import Made
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 # A shell's background job ignores Ctrl-C, and so would the scans that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The same examples on every run and no deadline: a property that holds never fails on a slow or busy machine.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+# pytest --hypothesis-profile=explore: searches on, with new examples every time.
+settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.load_profile("ci")
 
 
 class Ended(NamedTuple):

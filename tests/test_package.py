@@ -1,11 +1,52 @@
-"""What is installed: one package, small weights, and their card."""
+"""What is installed: one package, whole, with small weights and their card; and one version everywhere."""
 
 from __future__ import annotations
 
+import ast
+import re
 from importlib.metadata import distribution
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+
+import sidscan
+
+REPOSITORY = Path(__file__).parents[1]
+FOLDERS = {"sidscan": "sidscan", "training": "sidscan.training", "exporters": "sidscan.exporters"}
+
+
+def listed_packages() -> list[str]:
+    """The list in pyproject.toml; an array of strings is a Python list, too (3.10 has no TOML reader)."""
+    listing = re.search(r"^packages = (\[.*?^\])", read("pyproject.toml"), re.M | re.S)
+    assert listing is not None
+    packages: list[str] = ast.literal_eval(listing[1])
+    return packages
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def test_every_package_is_listed() -> None:
+    packages = [
+        ".".join((package, *path.parent.relative_to(REPOSITORY / folder).parts))
+        for folder, package in FOLDERS.items()
+        for path in (REPOSITORY / folder).rglob("__init__.py")
+    ]
+    assert sorted(listed_packages()) == sorted(packages)
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """A folder without ``__init__.py`` works in a checkout and is missing from the wheel."""
+    folders = {path.parent for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py")}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = dict(re.findall(r'^(version|date-released): "?([^"\n]+)', read("CITATION.cff"), re.M))
+    assert citation["version"] == sidscan.__version__
+    assert f"\n## [{sidscan.__version__}] - {citation['date-released']}\n" in read("CHANGELOG.md")
 
 
 def test_one_top_level_package() -> None:
