@@ -2,9 +2,9 @@
 
     python benchmarks/compare_reports.py --before OLD --after NEW [--folder HOSTILE] [--renamed OLD=NEW] ...
 
-OLD and NEW are commands, e.g. 'old/bin/python -P -m sidscan'. Inputs: 120 generated images (damaged, equal and
-oddly named ones among them), the folders named with --folder, and URLs that a local server answers: images,
-errors, a redirect, a host that does not exist. Each version writes CSV and JSON with the bundled detector, on
+OLD and NEW are commands, such as "old/bin/python -P -m sidscan". Inputs: 120 generated images (damaged, equal
+and oddly named ones among them), the folders named with --folder, and URLs that a local server answers:
+images, errors, a redirect, a host that does not exist. Each version writes CSV and JSON with the bundled detector, on
 the CPU. Times, versions and texts that --renamed names are set aside. Every other difference is printed, and
 makes the exit status 1.
 """

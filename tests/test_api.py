@@ -1,0 +1,147 @@
+"""The Python API: load and score one image; scan many; write reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample_images import encoded, folder, photo
+
+import sidscan
+from sidscan import ImageError, OutputError, ScanConfig, SidscanError, Status, UnknownModel, UsageError
+from sidscan.scoring.model import ImageInput, Model
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return sidscan.load("mini", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "photo.png"
+    path.write_bytes(encoded(photo(300, 260), "PNG"))
+    return path
+
+
+def test_one_image_scores_as_in_a_scan(model: Model, path: Path) -> None:
+    (scanned,) = sidscan.scan(path, models=["mini"])
+    result = model.score(path)
+    assert result.scores == scanned.scores
+    assert (result.name, result.facts, result.views) == (scanned.name, scanned.facts, scanned.views)
+    assert model.names == ("mini",)
+
+
+@pytest.mark.parametrize("kind", ["str", "bytes", "pillow", "array"])
+def test_every_kind_of_input_has_the_same_score(model: Model, path: Path, kind: str) -> None:
+    opened = Image.open(path)
+    inputs: dict[str, ImageInput] = {
+        "str": str(path),
+        "bytes": path.read_bytes(),
+        "pillow": opened,
+        "array": np.asarray(opened),
+    }
+    result = model.score(inputs[kind], name="mine")
+    assert result.name == "mine"
+    assert result.scores == model.score(path).scores
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        pytest.param(b"text", ImageError, "not an image of a supported format", id="bytes"),
+        pytest.param("nowhere.jpg", ImageError, "No such file or directory", id="missing"),
+        pytest.param("https://example.org/a.jpg", UsageError, "one image is never fetched", id="url"),
+        pytest.param(np.zeros((4, 4), np.uint8), UsageError, "pixels of shape (4, 4)", id="grey array"),
+        pytest.param(np.zeros((4, 4, 3)), UsageError, "type float64", id="float array"),
+        pytest.param(Image.new("I;16", (9, 9)), UsageError, "mode I;16", id="16 bit"),
+    ],
+)
+def test_what_can_not_be_scored_is_an_error(
+    model: Model, image: ImageInput, error: type[SidscanError], message: str
+) -> None:
+    with pytest.raises(error) as raised:
+        model.score(image)
+    assert message in raised.value.message
+    assert isinstance(raised.value, SidscanError)
+
+
+def test_the_error_of_an_image_has_the_words_of_its_row(model: Model) -> None:
+    with pytest.raises(ImageError) as raised:
+        model.score(b"")
+    assert (raised.value.error_class, raised.value.status) == ("UnsupportedImage", "failed")
+
+
+def test_an_unknown_model_is_an_error() -> None:
+    with pytest.raises(UnknownModel):
+        sidscan.load("nope")
+
+
+def test_progress_counts_every_input(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    run = sidscan.scan(
+        [folder(tmp_path / "images", count=3)],
+        models=["mini"],
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert calls == []
+    assert len(run) == len(list(run)) == 3
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_run_can_be_read_again(tmp_path: Path) -> None:
+    run = sidscan.scan(folder(tmp_path / "images", count=2), models=["mini"])
+    assert list(run) == list(run)
+    assert (run.counts().scored, run.counts().pending) == (2, 0)
+    assert str(run.choice) == "asked for"
+
+
+def test_a_report_is_written_of_a_run_that_nobody_iterated_over(tmp_path: Path) -> None:
+    run = sidscan.scan(folder(tmp_path / "images", count=2), models=["mini"])
+    for name in ("r.csv", "r.json", "r.jsonl"):
+        sidscan.write_report(run, tmp_path / name)
+    with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    findings = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
+    lines = (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [row["path"] for row in rows] == [finding["path"] for finding in findings]
+    assert len(lines) == 2
+    assert {row["status"] for row in rows} == {Status.SCORED.value}
+
+
+def test_a_report_replaces_no_file_of_somebody_else(tmp_path: Path) -> None:
+    run = sidscan.scan(folder(tmp_path / "images", count=1), models=["mini"])
+    (tmp_path / "r.csv").write_text("my notes\n", encoding="utf-8")
+    with pytest.raises(OutputError):
+        sidscan.write_report(run, tmp_path / "r.csv")
+    sidscan.write_report(run, tmp_path / "r.csv", overwrite=True)
+    assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("path,")
+
+
+def test_models_are_named_once(tmp_path: Path) -> None:
+    config = ScanConfig(inputs=(str(folder(tmp_path, count=1)),), models=("mini",))
+    with pytest.raises(UsageError, match="models were named twice"):
+        sidscan.scan(config, models=["mini"])
+
+
+def test_a_closed_run_lets_go_of_its_journal(tmp_path: Path) -> None:
+    images, journal = folder(tmp_path / "images", count=2), tmp_path / "run.journal"
+    config = ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)
+    run = sidscan.scan(config)
+    next(iter(run))
+    with pytest.raises(OutputError, match="in use by another scan"):
+        sidscan.scan(config)
+    run.close()
+    assert len(list(sidscan.scan(config))) == 2
+
+
+def test_a_run_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="sidscan"):
+        list(sidscan.scan(folder(tmp_path / "images", count=1), models=["mini"]))
+    assert any(record.getMessage().startswith("model: mini (asked for)") for record in caplog.records)
+    assert all(record.name.startswith("sidscan.") for record in caplog.records)
