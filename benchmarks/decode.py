@@ -27,7 +27,7 @@ from record import publish, stamp
 from sidscan.config import Crops
 from sidscan.images import crops as views
 from sidscan.images import decode
-from sidscan.isolation.processes import _ALONE as OF_WORKERS
+from sidscan.isolation.processes import WORKER_ENVIRONMENT as OF_WORKERS
 from sidscan.records import CropSet
 
 SIZES = {"2 MP": (1800, 1200), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
@@ -51,7 +51,7 @@ def picture(width: int, height: int) -> Image.Image:
 def read(data: bytes, crops: Crops, banded: bool) -> tuple[float, CropSet, float]:
     """Processor seconds, crops, and the share of rows that was decoded."""
     start = time.process_time()
-    found = decode.decode(data, rows=partial(views.rows, crops=crops) if banded else None)
+    found = decode.decode(data, rows=partial(views.needed_rows, crops=crops) if banded else None)
     cut = views.crop(found, crops)
     seconds = time.process_time() - start
     rows = sum(len(band.rows) for band in found.bands) or found.height

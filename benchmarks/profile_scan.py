@@ -31,13 +31,13 @@ from sidscan.images import crops, decode, exif, items, libjpeg
 from sidscan.journal import Journal
 from sidscan.pipeline import Scan, open_scan
 from sidscan.runtimes import forward
-from sidscan.util.threads import cores
+from sidscan.util.threads import available_cores
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (items, "load", "read and hash"),
     (items, "hashed", "hash"),
     (decode, "decode", "decode"),
-    (libjpeg._Task, "run", "decode"),  # in part, by a thread of its own
+    (libjpeg._DecodeTask, "run", "decode"),  # in part, by a thread of its own
     (crops, "cut", "cut"),
     (exif, "read", "EXIF"),
     (forward, "score", "model"),
@@ -123,7 +123,7 @@ def apart(paths: list[Path], scratch: Path, crops: str) -> tuple[dict[str, float
             last = processor_seconds()  # of workers that still run: they end with the scan
         clock = time.perf_counter() - began
     found = {name: last[name] - before[name] for name in last}
-    return {**found, "by the clock: the whole scan": clock}, passed["model"] / (clock * cores())
+    return {**found, "by the clock: the whole scan": clock}, passed["model"] / (clock * available_cores())
 
 
 def main() -> None:
@@ -147,7 +147,7 @@ def main() -> None:
         there, busy = apart(paths, scratch, options.crops)
     result = stamp("profile_scan", "torch", "PIL") | {
         "pictures": {"count": len(paths), "size": options.size, "crops": options.crops},
-        "cores": cores(),
+        "cores": available_cores(),
         "milliseconds_per_picture": {
             "in one process": {name: round(1e3 * value / len(paths), 3) for name, value in here.items()},
             "with workers": {name: round(1e3 * value / len(paths), 3) for name, value in there.items()},

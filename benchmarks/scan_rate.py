@@ -30,7 +30,7 @@ from sidscan.pipeline import open_scan
 from sidscan.records import DecodedImage, Item
 from sidscan.runtimes.pytorch import PyTorchRuntime
 from sidscan.scoring.scorer import score
-from sidscan.util.threads import cores as available_cores
+from sidscan.util.threads import available_cores as available_cores
 
 _IN_MEMORY = 200  # pictures; their crops are 150 MB
 

@@ -22,7 +22,7 @@ from sidscan.models import detectors
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
 from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
-from sidscan.util.files import replacing
+from sidscan.util.files import atomic_write
 from sidscan.util.terminal import Echo
 
 from .half import encoder_in_half, weights_in_half
@@ -240,7 +240,7 @@ def _check_out(path: Path, replace_it: bool) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(data)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 PERSONAL = ("command", "folder", "host")
 """What says who, or where; `ScanConfig.private` leaves it out."""
@@ -61,7 +61,9 @@ def without_persons(facts: dict[str, Any]) -> dict[str, Any]:
 def _public_word(word: str) -> str:
     """A word of a command line, less the user name and password of an address in it."""
     option, equals, value = word.partition("=")
-    return f"{option}={public(value)}" if option.startswith("-") and equals else public(word)
+    return (
+        f"{option}={mask_credentials(value)}" if option.startswith("-") and equals else mask_credentials(word)
+    )
 
 
 @cache

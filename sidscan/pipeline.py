@@ -24,10 +24,10 @@ from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.scorer import Calibrations, Job, Scorer, reuse_keys
 from sidscan.sources import open_sources
-from sidscan.sources.paths import UNLISTED
+from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.util import threads
-from sidscan.util.threads import cores
-from sidscan.util.urls import public
+from sidscan.util.threads import available_cores
+from sidscan.util.urls import mask_credentials
 
 Reader = Callable[[Item], DecodedImage | Failure]
 
@@ -114,7 +114,7 @@ def open_scan(config: ScanConfig) -> Scan:
         OutputError: the journal, or the folder of originals, can't be written.
     """
     if config.save_dir is not None:
-        saved.prepare(config.save_dir)
+        saved.prepare_folder(config.save_dir)
     names, choice = detectors.choose(config.models)
     config = replace(config, models=names if config.models else ())
     runtime = open_runtime(config, names)
@@ -147,7 +147,7 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
         **asdict(runtime.info),
         "decoder": decode.decoder_name(),
         "crops": config.crops,
-        "inputs": [public(name) for name in config.inputs],
+        "inputs": [mask_credentials(name) for name in config.inputs],
         "lists": list(config.lists),
     }
 
@@ -155,8 +155,8 @@ def _run_facts(config: ScanConfig, runtime: Runtime, choice: str) -> dict[str, o
 def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
     """What was chosen, by somebody or from the machine."""
     return {
-        "cores": cores(),
-        "workers": config.workers or cores(),
+        "cores": available_cores(),
+        "workers": config.workers or available_cores(),
         "batch": config.batch or runtime.batch,
         "batches_at_once": runtime.at_once,
         "devices": runtime.devices,
@@ -197,7 +197,7 @@ def _reader(config: ScanConfig) -> Iterator[Reader]:
 
 
 def _read(item: Item, read: Reader) -> DecodedImage | Failure:
-    if item.skip.startswith(UNLISTED):  # nobody chose to leave out what is below it
+    if item.skip.startswith(UNLISTABLE_PREFIX):  # nobody chose to leave out what is below it
         return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)

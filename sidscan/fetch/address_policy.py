@@ -32,7 +32,7 @@ class Refusal(NamedTuple):
     private: bool
 
 
-_PRIVATE = {
+_PRIVATE_NETWORKS = {
     "10.0.0.0/8": "private (RFC 1918)",
     "100.64.0.0/10": "shared between a provider's customers (RFC 6598)",
     "127.0.0.0/8": "this machine itself (RFC 1122)",
@@ -42,7 +42,7 @@ _PRIVATE = {
     "fc00::/7": "private (RFC 4193)",
 }
 # No archive lives at these, so nothing permits them. Clouds serve credentials at link-local ones.
-_NEVER = {
+_RESERVED_NETWORKS = {
     "0.0.0.0/8": "no host's (RFC 1122)",
     "169.254.0.0/16": "link-local (RFC 3927)",
     "192.0.0.0/24": "reserved for protocols (RFC 6890)",
@@ -61,25 +61,25 @@ _NEVER = {
     "fe80::/10": "link-local (RFC 4291)",
     "ff00::/8": "multicast (RFC 4291)",
 }
-_TABLE = tuple(
-    (ipaddress.ip_network(network), Refusal(reason, ranges is _PRIVATE))
-    for ranges in (_PRIVATE, _NEVER)
+_REFUSALS = tuple(
+    (ipaddress.ip_network(network), Refusal(reason, ranges is _PRIVATE_NETWORKS))
+    for ranges in (_PRIVATE_NETWORKS, _RESERVED_NETWORKS)
     for network, reason in ranges.items()
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.5.4: all that is given out so far
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
+_IPV4_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 
 
-def refusal(address: Address) -> Refusal | None:
+def find_refusal(address: Address) -> Refusal | None:
     """Why ``address`` is not connected to; None for a globally reachable one.
 
     An IPv4 address inside of an IPv6 one (mapped, RFC 4291; NAT64, RFC 6052) is judged as itself, since
     that is where packets go. Teredo and 6to4 are refused whatever they embed.
     """
-    if isinstance(address, IPv6Address) and (inner := _embedded(address)):
-        return refusal(inner)
-    for network, why in _TABLE:
+    if isinstance(address, IPv6Address) and (inner := _embedded_ipv4(address)):
+        return find_refusal(inner)
+    for network, why in _REFUSALS:
         if address.version == network.version and address in network:
             return why
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
@@ -87,13 +87,13 @@ def refusal(address: Address) -> Refusal | None:
     return None
 
 
-def _embedded(address: IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped
 
 
-def literal(host: str) -> tuple[Address, ...]:
+def literal_addresses(host: str) -> tuple[Address, ...]:
     """The addresses that a URL's host states without a name service; none for a name.
 
     ``localhost`` is this machine (RFC 6761, section 6.3).
@@ -108,14 +108,14 @@ def literal(host: str) -> tuple[Address, ...]:
     try:
         return (ipaddress.ip_address(name),)
     except ValueError:
-        if _NUMBER.fullmatch(name.rpartition(".")[2]):
+        if _IPV4_NUMBER.fullmatch(name.rpartition(".")[2]):
             raise AddressRefused(
                 f"{host} is an ambiguous IPv4 address; write it as four decimal numbers"
             ) from None
         return ()
 
 
-def check(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
+def check_addresses(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
     """Refuse a host unless every address that it has may be connected to.
 
     One that is not is enough: a name with both kinds of address is how filters are got around.
@@ -124,7 +124,7 @@ def check(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
         AddressRefused: names the address, why, and the option if one would help.
     """
     for address in addresses:
-        why = refusal(address)
+        why = find_refusal(address)
         if why is None or (why.private and allow_private):
             continue
         at = "" if host == str(address) else f"{host} is at "

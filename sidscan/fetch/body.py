@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import httpx
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # of zlib: which header to expect
-_PIECE = 1 << 20  # bytes that are unpacked at a time: one packet may hold a thousand times its own
-_TELLING = 1 << 16  # bytes that may unpack to nothing before another format is out of the question
+_PIECE_BYTES = 1 << 20  # bytes that are unpacked at a time: one packet may hold a thousand times its own
+_PROBE_BYTES = 1 << 16  # bytes that may unpack to nothing before another format is out of the question
 
 
-def read(response: httpx.Response, limit: int, option: str = "--max-download") -> bytes:
+def read_body(response: httpx.Response, limit: int, option: str = "--max-download") -> bytes:
     """The whole body, without the coding it may have travelled in; it is held in memory once.
 
     Args:
@@ -33,7 +33,7 @@ def read(response: httpx.Response, limit: int, option: str = "--max-download") -
     if stated.isdecimal() and int(stated) > limit:
         raise _too_large(limit, option)
     coding = response.headers.get("content-encoding", "").strip().lower()
-    unpack = _unpacker(coding)
+    unpack = _decompressor_for(coding)
     body, sent = io.BytesIO(), 0  # its value is no copy, as that of a bytearray would be
     for chunk in _chunks(response):
         sent += len(chunk)
@@ -61,17 +61,17 @@ def _chunks(response: httpx.Response) -> Iterator[bytes]:
         ) from error
 
 
-def _unpacker(coding: str) -> _Unpacker | None:
+def _decompressor_for(coding: str) -> _Unpacker | None:
     if coding in ("", "identity"):
         return None
     if coding in ("gzip", "x-gzip"):
-        return _Unpacker(_GZIP)
+        return _Decompressor(_GZIP)
     if coding == "deflate":
-        return _Unpacker(_ZLIB, _RAW)  # RFC 9110, 8.4.1.2: some send it without the zlib header
+        return _Decompressor(_ZLIB, _RAW)  # RFC 9110, 8.4.1.2: some send it without the zlib header
     raise BadAnswer(f"the body comes in the coding {coding[:40]!r}, though none was asked for")
 
 
-class _Unpacker:
+class _Decompressor:
     """Undoes gzip or deflate, a bounded number of bytes at a time.
 
     Args:
@@ -88,20 +88,22 @@ class _Unpacker:
         self._first += data if self._formats else b""
         while True:
             try:
-                piece = self._zlib.decompress(data, _PIECE)
+                piece = self._zlib.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
                 if not self._formats:
                     raise Incomplete(f"the compressed body is damaged: {error}") from error
                 self._zlib, data = zlib.decompressobj(self._formats.pop(0)), self._first
                 continue
-            if piece or len(self._first) > _TELLING:
+            if piece or len(self._first) > _PROBE_BYTES:
                 self._formats.clear()
                 self._first = b""
             if self._zlib.unused_data:
                 raise BadAnswer("bytes follow the end of the compressed body")
             yield piece
             data = self._zlib.unconsumed_tail
-            if not data and len(piece) < _PIECE:  # after a full one zlib may hold more of the same input
+            if (
+                not data and len(piece) < _PIECE_BYTES
+            ):  # after a full one zlib may hold more of the same input
                 return
 
     def finish(self) -> None:

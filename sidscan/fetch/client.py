@@ -38,7 +38,7 @@ from sidscan.fetch.errors import (
 )
 from sidscan.fetch.rate_limit import RateLimiter
 from sidscan.records import Response
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     import httpcore
@@ -65,7 +65,7 @@ __all__ = [
     "UrlRefused",
 ]
 
-HEADERS = (
+RECORDED_HEADERS = (
     *("content-type", "content-length", "content-encoding", "last-modified", "etag", "date", "server"),
     *("x-robots-tag", "retry-after"),
 )
@@ -77,17 +77,17 @@ _REQUEST_HEADERS = {
     "Accept-Encoding": "identity",  # the bytes that were published, not some server's packing of them
     "Connection": "close",
 }
-_REDIRECTS = 10
-_REDIRECTING = (301, 302, 303, 307, 308)
-_TRANSIENT = (429, 502, 503, 504)
-_BACKOFF = 0.5  # seconds before the first retry, doubled for each further one, give or take a half
-_URL_CHARACTERS = 8000  # RFC 9110, section 4.1, asks servers for as many
-_CREDENTIALS = "the URL holds a user name or password; none is ever sent, so take it out"
-_HEADER_CHARACTERS = 1000  # of a header, in a row
+_MAX_REDIRECTS = 10
+_REDIRECT_CODES = (301, 302, 303, 307, 308)
+_RETRYABLE_CODES = (429, 502, 503, 504)
+_BACKOFF_SECONDS = 0.5  # seconds before the first retry, doubled for each further one, give or take a half
+_MAX_URL_CHARACTERS = 8000  # RFC 9110, section 4.1, asks servers for as many
+_CREDENTIALS_MESSAGE = "the URL holds a user name or password; none is ever sent, so take it out"
+_MAX_HEADER_CHARACTERS = 1000  # of a header, in a row
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class Download:
     """The bytes behind a URL, as published, and how they came."""
 
     data: bytes
@@ -119,7 +119,9 @@ class FetchTrace:
         """With what head."""
         self.http_status = response.status_code
         known = response.headers
-        self.headers = {name: known[name][:_HEADER_CHARACTERS] for name in HEADERS if name in known}
+        self.headers = {
+            name: known[name][:_MAX_HEADER_CHARACTERS] for name in RECORDED_HEADERS if name in known
+        }
 
     def response(self) -> Response | None:
         """As a record; None where nothing was asked for."""
@@ -154,7 +156,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._transport: Transport | None = None
 
-    def get(self, url: str) -> Fetched:
+    def get(self, url: str) -> Download:
         """The bytes behind an http(s) URL.
 
         Raises:
@@ -162,7 +164,7 @@ class Fetcher:
         """
         trace = FetchTrace()
         try:
-            return self._get_with_retries(_parsed(url), trace)
+            return self._get_with_retries(_parse_url(url), trace)
         except FetchError as error:
             error.response = trace.response()
             raise
@@ -174,7 +176,7 @@ class Fetcher:
             if self._transport:
                 self._transport.close()
 
-    def _get_with_retries(self, url: httpx.URL, trace: FetchTrace) -> Fetched:
+    def _get_with_retries(self, url: httpx.URL, trace: FetchTrace) -> Download:
         """Tries, and tries again where that may help and time is left."""
         from sidscan.fetch.transport import TimeBudget  # here: it loads the HTTP client
 
@@ -189,23 +191,23 @@ class Fetcher:
             else:
                 response = trace.response()
                 assert response
-                return Fetched(data, response)
+                return Download(data, response)
         raise AssertionError("the last attempt returns or raises")
 
     def _should_retry(self, error: FetchError, attempt: int, budget: TimeBudget, trace: FetchTrace) -> bool:
         """Waits as long as is due before another attempt; False if there shall be none."""
         if isinstance(error, HttpStatus):
-            if error.code not in _TRANSIENT:
+            if error.code not in _RETRYABLE_CODES:
                 return False
             if error.retry_after is not None:
                 if error.retry_after > self._config.retry_after:
                     return False
                 # Everybody who wants something of this host waits, and for nobody it counts.
-                self._rate_limiter.block(_host(trace.final_url), error.retry_after)
+                self._rate_limiter.block(_host_of(trace.final_url), error.retry_after)
                 return True
         elif not error.again:
             return False
-        pause = _BACKOFF * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  (no secret hangs on it)
+        pause = _BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  (no secret hangs on it)
         if pause >= budget.left():
             return False
         self._rate_limiter.pause(pause)
@@ -213,7 +215,7 @@ class Fetcher:
 
     def _follow(self, url: httpx.URL, budget: TimeBudget, trace: FetchTrace) -> bytes:
         """The body at the end of a chain of redirects, each of which is checked as the first URL is."""
-        for _ in range(_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             with self._rate_limiter.slot(url.host) as waited:
                 budget.extend(waited)
                 answer = self._ask(url, budget, trace)
@@ -221,7 +223,7 @@ class Fetcher:
                 return answer
             trace.redirects.append(str(url))
             url = answer
-        raise TooManyRedirects(f"more than {_REDIRECTS} redirects")
+        raise TooManyRedirects(f"more than {_MAX_REDIRECTS} redirects")
 
     def _ask(self, url: httpx.URL, budget: TimeBudget, trace: FetchTrace) -> bytes | httpx.URL:
         """One request: its body, or where it points."""
@@ -230,16 +232,16 @@ class Fetcher:
         request = httpx.Request("GET", url, headers=_REQUEST_HEADERS)
         trace.asking(url)
         with (
-            _translated(),
+            _translate_errors(),
             self._opened().send(request, budget, trace.connected) as response,
         ):
             trace.answered(response)
-            if response.status_code in _REDIRECTING and "location" in response.headers:
-                return _target(url, response.headers["location"])
+            if response.status_code in _REDIRECT_CODES and "location" in response.headers:
+                return _redirect_target(url, response.headers["location"])
             if response.status_code != HTTPStatus.OK:
                 raise self._refused(response)
             self._check_robots(response)
-            return body.read(response, *self._config.largest_download())
+            return body.read_body(response, *self._config.largest_download())
 
     def _opened(self) -> Transport:
         from sidscan.fetch.transport import Transport
@@ -252,7 +254,9 @@ class Fetcher:
     def _refused(self, response: httpx.Response) -> HttpStatus:
         """The error of a status other than 200; 206 and 203 too: they are not the original's bytes."""
         code = response.status_code
-        wait = _seconds(response.headers.get("retry-after", "")) if code in _TRANSIENT else None
+        wait = (
+            _parse_retry_after(response.headers.get("retry-after", "")) if code in _RETRYABLE_CODES else None
+        )
         phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else ""
         message = f"HTTP {code} {phrase}".strip()
         if wait is not None and wait > self._config.retry_after:
@@ -266,7 +270,7 @@ class Fetcher:
             raise RobotsRefused(f"X-Robots-Tag says {rule}, and --respect-robots was given")
 
 
-def _parsed(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     """The URL as it is asked for: without a fragment, non-ASCII characters escaped.
 
     Raises:
@@ -276,8 +280,8 @@ def _parsed(url: str) -> httpx.URL:
 
     if any(character < " " or character == "\x7f" for character in url):
         raise UrlRefused("the URL holds a line break or another control character")
-    if public(url) != url:
-        raise UrlRefused(_CREDENTIALS)
+    if mask_credentials(url) != url:
+        raise UrlRefused(_CREDENTIALS_MESSAGE)
     try:
         parsed = httpx.URL(url).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError):  # ValueError: bytes that are not UTF-8
@@ -285,35 +289,35 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https"):
         raise UrlRefused(f"{parsed.scheme[:20] or 'no'} URL: only http and https are fetched")
     if parsed.userinfo:
-        raise UrlRefused(_CREDENTIALS)
+        raise UrlRefused(_CREDENTIALS_MESSAGE)
     if not parsed.host or parsed.port == 0 or (parsed.port or 0) >= 1 << 16:
         raise UrlRefused("the URL is malformed")
-    if len(str(parsed)) > _URL_CHARACTERS:
-        raise UrlRefused(f"the URL is longer than {_URL_CHARACTERS} characters")
+    if len(str(parsed)) > _MAX_URL_CHARACTERS:
+        raise UrlRefused(f"the URL is longer than {_MAX_URL_CHARACTERS} characters")
     return parsed
 
 
-def _target(url: httpx.URL, location: str) -> httpx.URL:
+def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     """Where a redirect points (RFC 9110, section 10.2.2)."""
     import httpx
 
     try:
-        if public(location) != location:  # before joining, which puts the parts together anew
-            raise UrlRefused(_CREDENTIALS)
-        return _parsed(str(url.join(location)))
+        if mask_credentials(location) != location:  # before joining, which puts the parts together anew
+            raise UrlRefused(_CREDENTIALS_MESSAGE)
+        return _parse_url(str(url.join(location)))
     except (httpx.InvalidURL, ValueError):
         raise UrlRefused("redirected, but the Location is malformed") from None
     except UrlRefused as error:
         raise UrlRefused(f"redirected, but {error}") from None
 
 
-def _host(url: str) -> str:
+def _host_of(url: str) -> str:
     import httpx
 
     return httpx.URL(url).host
 
 
-def _seconds(retry_after: str) -> float | None:
+def _parse_retry_after(retry_after: str) -> float | None:
     """Seconds that a Retry-After asks to wait (RFC 9110, section 10.2.3); None for none or nonsense."""
     if re.fullmatch(r"\d{1,9}", retry_after.strip(), re.ASCII):
         return float(retry_after)
@@ -326,19 +330,19 @@ def _seconds(retry_after: str) -> float | None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """The HTTP client's errors as ours."""
     import httpcore
 
     try:
         yield
     except httpcore.NetworkError as error:
-        raise Unreachable(f"no connection, or it broke: {_said(error)}") from error
+        raise Unreachable(f"no connection, or it broke: {_describe(error)}") from error
     except httpcore.ProxyError as error:
-        raise Unreachable(f"the proxy refused: {_said(error)}") from error
+        raise Unreachable(f"the proxy refused: {_describe(error)}") from error
     except httpcore.ProtocolError as error:
-        raise BadAnswer(f"the answer breaks HTTP: {_said(error)}") from error
+        raise BadAnswer(f"the answer breaks HTTP: {_describe(error)}") from error
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return str(error)[:200] or type(error).__name__

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-REFUSING = ("noai", "noimageai", "noindex", "noimageindex", "none")
+REFUSING_RULES = ("noai", "noimageai", "noindex", "noimageindex", "none")
 """Rules that forbid what a scan does: machine use of a picture, or listing it."""
 
-_US = ("sidscan", "*")
-_VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
+_OUR_NAMES = ("sidscan", "*")
+_RULES_WITH_VALUES = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
 _AGENT = re.compile(r"([a-z_-]+)\s*:(.*)", re.DOTALL)  # a product token, RFC 9309 section 2.2.1
 
 
@@ -24,8 +24,8 @@ def refusing_rule(headers: Iterable[str]) -> str | None:
         for part in header.lower().split(","):
             rule = part.strip()
             named = _AGENT.fullmatch(rule)
-            if named and named[1] not in _VALUED:
+            if named and named[1] not in _RULES_WITH_VALUES:
                 agent, rule = named[1], named[2].strip()
-            if agent in _US and rule in REFUSING:
+            if agent in _OUR_NAMES and rule in REFUSING_RULES:
                 return rule
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import NotSaved
-from sidscan.util.files import remove_old_leftovers, replacing
+from sidscan.util.files import atomic_write, remove_old_leftovers
 
 _CHUNK = 1 << 20  # bytes
 # First bytes -> suffix; what is none of these is kept without one.
@@ -24,7 +24,7 @@ _SIGNATURES = (
 _BRANDS = {b"avif": ".avif", b"avis": ".avif", b"heic": ".heic", b"heix": ".heic", b"mif1": ".heic"}
 
 
-def prepare(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
     """Make the folder, so that a long scan does not find out later, and clear it of what killed ones left.
 
     Raises:
@@ -41,7 +41,7 @@ def prepare(folder: Path) -> None:
     remove_old_leftovers(folder)
 
 
-def keep(data: bytes, sha256: str, folder: Path) -> Path:
+def save_download(data: bytes, sha256: str, folder: Path) -> Path:
     """The file in ``folder`` that holds ``data``; written unless it is there, whole or not at all.
 
     Args:
@@ -52,8 +52,8 @@ def keep(data: bytes, sha256: str, folder: Path) -> Path:
     """
     path = folder / f"{sha256}{suffix(data)}"
     try:
-        if not _holds(path, len(data), sha256):
-            with replacing(path) as partial:
+        if not _has_content(path, len(data), sha256):
+            with atomic_write(path) as partial:
                 partial.write_bytes(data)
     except OSError as error:
         raise NotSaved(
@@ -71,7 +71,7 @@ def suffix(data: bytes) -> str:
     return next((end for start, end in _SIGNATURES if data.startswith(start)), "")
 
 
-def _holds(path: Path, size: int, sha256: str) -> bool:
+def _has_content(path: Path, size: int, sha256: str) -> bool:
     """Whether the file is there with these very bytes: a damaged one is written again."""
     if not path.is_file() or path.stat().st_size != size:
         return False

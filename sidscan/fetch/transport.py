@@ -29,11 +29,11 @@ from sidscan.fetch.errors import FetchError, TimedOut, UnknownHost, Unreachable,
 Resolve = Callable[[str, int], list[str]]
 """Host and port -> its IP addresses, best first. Raises OSError where there are none."""
 
-Connected = Callable[["Stream", str], None]
+OnConnect = Callable[["Stream", str], None]
 """Takes a new connection, and the address that it goes to."""
 
-_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-_CANDIDATES = 4  # addresses of a host that are tried
+_UNKNOWN_NAME_ERRORS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_MAX_ADDRESSES = 4  # addresses of a host that are tried
 
 
 class TimeBudget:
@@ -60,20 +60,20 @@ class TimeBudget:
         """
         left = self.left()
         if left <= 0:
-            raise self.ran_out()
+            raise self.timeout_error()
         try:
             yield min(self._stall, left) / share
         except httpcore.TimeoutException as error:
-            raise self.ran_out() from error
+            raise self.timeout_error() from error
 
-    def ran_out(self) -> TimedOut:
+    def timeout_error(self) -> TimedOut:
         """Which of the limits it was."""
         if self.left() <= 0:
             return TimedOut(f"not complete after {self._total:g} s; --total-timeout allows longer")
         return TimedOut(f"no answer for {self._stall:g} s; --timeout allows longer")
 
 
-class Stream(httpcore.NetworkStream):
+class TimedStream(httpcore.NetworkStream):
     """A connection all of whose waits are bounded; the timeouts it is called with do not count."""
 
     def __init__(self, inner: httpcore.NetworkStream, budget: TimeBudget) -> None:
@@ -128,14 +128,14 @@ class OpenStreams:
 
     def __init__(self) -> None:
         self._lock, self._closed = threading.Lock(), False
-        self._streams: set[Stream] = set()
+        self._streams: set[TimedStream] = set()
 
     @contextmanager
-    def __call__(self) -> Iterator[Callable[[Stream], None]]:
+    def __call__(self) -> Iterator[Callable[[TimedStream], None]]:
         """Yields what takes note of a stream; all that were noted are forgotten at the end."""
-        mine: list[Stream] = []
+        mine: list[TimedStream] = []
 
-        def note(stream: Stream) -> None:
+        def note(stream: TimedStream) -> None:
             with self._lock:
                 if self._closed:
                     stream.close()
@@ -159,7 +159,7 @@ class OpenStreams:
                     socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
-class Backend(httpcore.NetworkBackend):
+class CheckingBackend(httpcore.NetworkBackend):
     """Connects for one request: looks the host up, checks every address it has, connects to one of those.
 
     The name is looked up once and the connection goes to the address that was checked, so that a name
@@ -175,7 +175,7 @@ class Backend(httpcore.NetworkBackend):
         allow_private: bool | None,
         resolve: Resolve,
         network_backend: httpcore.NetworkBackend,
-        connected: Connected,
+        connected: OnConnect,
     ) -> None:
         self._budget, self._allow_private = budget, allow_private
         self._resolve, self._network_backend, self._connected = resolve, network_backend, connected
@@ -194,10 +194,10 @@ class Backend(httpcore.NetworkBackend):
             AddressRefused: one of them is not to be connected to.
             UnknownHost, Unreachable, TimedOut: there is none, or none that answers.
         """
-        found = address_policy.literal(host) or self._look_up(host, port)
+        found = address_policy.literal_addresses(host) or self._look_up(host, port)
         if self._allow_private is not None:
-            address_policy.check(host, found, self._allow_private)
-        return self._connect([str(address) for address in found[:_CANDIDATES]], port, socket_options)
+            address_policy.check_addresses(host, found, self._allow_private)
+        return self._connect([str(address) for address in found[:_MAX_ADDRESSES]], port, socket_options)
 
     def _connect(
         self, found: list[str], port: int, socket_options: Iterable[httpcore.SOCKET_OPTION] | None
@@ -210,7 +210,7 @@ class Backend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, TimedOut) as error:
                 trouble = error
                 continue
-            stream = Stream(inner, self._budget)
+            stream = TimedStream(inner, self._budget)
             self._connected(stream, address)
             return stream
         raise trouble
@@ -239,7 +239,7 @@ class Backend(httpcore.NetworkBackend):
 def _lookup_error(host: str, error: Exception) -> Exception:
     if isinstance(error, UnicodeError):  # a label that no name can have
         return UnknownHost(f"the name service knows no host {host}")
-    if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+    if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME_ERRORS:
         return UnknownHost(f"the name service knows no host {host}")
     if isinstance(error, OSError):
         return Unreachable(f"the name service does not answer for {host}: {error.strerror}")
@@ -291,13 +291,13 @@ class Transport:
         """
         with self._streams() as note:
 
-            def tell(stream: Stream, address: str) -> None:
+            def tell(stream: TimedStream, address: str) -> None:
                 connected(address)
                 note(stream)
 
             with self._pool(request.url, budget, tell) as pool:
-                answer = pool.handle_request(_as_core(request))
-                body = _Body(answer)
+                answer = pool.handle_request(_to_core_request(request))
+                body = _BodyStream(answer)
                 try:
                     yield httpx.Response(answer.status, headers=answer.headers, stream=body, request=request)
                 finally:
@@ -307,10 +307,10 @@ class Transport:
         """Ends all requests that other threads are waiting for."""
         self._streams.close()
 
-    def _pool(self, url: httpx.URL, budget: TimeBudget, tell: Connected) -> httpcore.ConnectionPool:
+    def _pool(self, url: httpx.URL, budget: TimeBudget, tell: OnConnect) -> httpcore.ConnectionPool:
         proxy = _proxy_for(url) if self._config.env_proxies else None
         allow = self._config.allow_private
-        backend = Backend(
+        backend = CheckingBackend(
             budget, allow if proxy is None else None, self._resolve, self._network_backend, tell
         )
         if proxy is None:
@@ -318,7 +318,7 @@ class Transport:
                 ssl_context=self._ssl(url), max_keepalive_connections=0, network_backend=backend
             )
         # The proxy looks names up, so here only what needs no look-up can be checked.
-        address_policy.check(url.host, address_policy.literal(url.host), allow)
+        address_policy.check_addresses(url.host, address_policy.literal_addresses(url.host), allow)
         return httpcore.HTTPProxy(
             proxy_url=str(proxy.copy_with(username=None, password=None)),
             proxy_auth=(proxy.username, proxy.password) if proxy.userinfo else None,
@@ -338,13 +338,13 @@ class Transport:
         return httpx.create_ssl_context()  # certifi's authorities, or SSL_CERT_FILE's
 
 
-def _as_core(request: httpx.Request) -> httpcore.Request:
+def _to_core_request(request: httpx.Request) -> httpcore.Request:
     url = request.url
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     return httpcore.Request(method=request.method, url=target, headers=request.headers.raw)
 
 
-class _Body(httpx.SyncByteStream):
+class _BodyStream(httpx.SyncByteStream):
     """The body, as it comes."""
 
     def __init__(self, answer: httpcore.Response) -> None:

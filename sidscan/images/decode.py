@@ -35,19 +35,19 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
 from sidscan.images import partial_jpeg
-from sidscan.images.limits import TooManyPixels, check_size, has_room
-from sidscan.images.partial_jpeg import Band
+from sidscan.images.limits import TooManyPixels, can_allocate, check_size
+from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.records import Status
 
 # Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
 # Pixels whose coefficients are all zero (libjpeg, jdhuff.c: "uniform gray").
-_NO_DATA = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
+_UNCODED = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # but for padding, restarts and escaped bytes of scans
 _SOF2, _EOI, _SOS = 0xC2, 0xD9, 0xDA
-_DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
+_DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
 # Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -71,7 +71,7 @@ class SourceImage:
     image: Image.Image
     format: str
     flags: tuple[str, ...]
-    bands: tuple[Band, ...] = ()
+    bands: tuple[DecodedRows, ...] = ()
 
     @property
     def width(self) -> int:
@@ -103,7 +103,7 @@ class SourceImage:
             return band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
         return np.asarray(self.part(left, top, right, bottom).convert("RGB"))
 
-    def _band(self, top: int, bottom: int) -> Band | None:
+    def _band(self, top: int, bottom: int) -> DecodedRows | None:
         """The one that holds these rows."""
         return next((b for b in self.bands if b.rows.start <= top and bottom <= b.rows.stop), None)
 
@@ -140,14 +140,14 @@ def decode(
     frames = int(getattr(image, "n_frames", 1))
     picture_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
-    parts, whole = partial_jpeg.decode(image, data, rows(image.height)) if rows else None, True
+    parts, whole = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
     if parts is None:
-        image, whole = _loaded(image, data, reading)
+        image, whole = _load_pixels(image, data, reading)
     _drop_misleading_text(image)
     picture = SourceImage(image, picture_format, (), parts or ())
     flags = _flags(picture, data, frames, bits) + (() if whole else ("truncated",))
     _check_samples(image)
-    return replace(picture, image=_eight_bit_grey(image, bits), flags=flags)
+    return replace(picture, image=_to_8_bit_grey(image, bits), flags=flags)
 
 
 @cache
@@ -165,7 +165,7 @@ def warm_up() -> None:
     """Load the readers of all formats, which would else be loaded with the first picture."""
     Image.init()
     _heif_available()
-    partial_jpeg.available()
+    partial_jpeg.is_available()
 
 
 @cache
@@ -180,29 +180,29 @@ def _heif_available() -> bool:
 
 def _open(data: bytes, reading: ReadLimits) -> Image.Image:
     """The picture's header, within the limits."""
-    formats = (*FORMATS, "HEIF") if _heif_available() else FORMATS
+    formats = (*SUPPORTED_FORMATS, "HEIF") if _heif_available() else SUPPORTED_FORMATS
     pillows = Image.MAX_IMAGE_PIXELS  # it warns there, and refuses twice as much
     if pillows is not None and reading.max_pixels > 2 * pillows:
         Image.MAX_IMAGE_PIXELS = (reading.max_pixels + 1) // 2
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise UnsupportedImage(_why_unidentified(data)) from None
+        raise UnsupportedImage(_unidentified_message(data)) from None
     except OSError as error:
-        raise _named(error, data) from error
+        raise _classify(error, data) from error
     except Image.DecompressionBombError as error:  # some formats have the size checked before it can be asked
         raise TooManyPixels(f"{error}; raise the limit with --max-pixels") from None
     check_size(image.width, image.height, reading)
     return image
 
 
-def _loaded(image: Image.Image, data: bytes, reading: ReadLimits) -> tuple[Image.Image, bool]:
+def _load_pixels(image: Image.Image, data: bytes, reading: ReadLimits) -> tuple[Image.Image, bool]:
     """The picture with its pixels, and whether they are all there."""
     try:
         image.load()
-    except _DAMAGE as error:
-        named = _named(error, data, "; score what there is with --allow-truncated")
-        if not isinstance(named, Truncated) and not _could_be_decoded(image):
+    except _DAMAGE_ERRORS as error:
+        named = _classify(error, data, "; score what there is with --allow-truncated")
+        if not isinstance(named, Truncated) and not _has_memory_for(image):
             raise MemoryError from error  # codecs say of short memory what they say of damage
         if not reading.allow_truncated:
             raise named from error
@@ -212,19 +212,19 @@ def _loaded(image: Image.Image, data: bytes, reading: ReadLimits) -> tuple[Image
     ImageFile.LOAD_TRUNCATED_IMAGES = True  # of a whole process, which reads one picture at a time
     try:
         image.load()
-    except _DAMAGE as error:
-        raise _named(error, data, "; none of it can be decoded") from error
+    except _DAMAGE_ERRORS as error:
+        raise _classify(error, data, "; none of it can be decoded") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     return image, False
 
 
-def _could_be_decoded(image: Image.Image) -> bool:
+def _has_memory_for(image: Image.Image) -> bool:
     """Whether there is memory for the coefficients (two bytes a sample) and the pixels of a picture."""
-    return has_room(3 * image.width * image.height * len(image.getbands()))
+    return can_allocate(3 * image.width * image.height * len(image.getbands()))
 
 
-def _named(error: Exception, data: bytes, remark: str = "") -> Exception:
+def _classify(error: Exception, data: bytes, remark: str = "") -> Exception:
     """The error of a picture that ends too early by its name; others as they are."""
     riff = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)  # libwebp doesn't say
     if riff or isinstance(error, EOFError) or "truncated" in str(error).lower():
@@ -232,12 +232,12 @@ def _named(error: Exception, data: bytes, remark: str = "") -> Exception:
     return error
 
 
-def _why_unidentified(data: bytes) -> str:
+def _unidentified_message(data: bytes) -> str:
     if not data:
         return "the file is empty"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _heif_available():
         return "HEIC needs one package more: pip install pillow-heif"
-    known = ", ".join((*FORMATS, "HEIC") if _heif_available() else FORMATS)
+    known = ", ".join((*SUPPORTED_FORMATS, "HEIC") if _heif_available() else SUPPORTED_FORMATS)
     return f"not a picture of a supported format, or damaged at its start ({known})"
 
 
@@ -280,10 +280,10 @@ def _flags(picture: SourceImage, data: bytes, frames: int, bits: int) -> tuple[s
 def _ends_grey(picture: SourceImage) -> bool:
     """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
     mode, width, height = picture.image.mode, picture.width, picture.height
-    if mode not in _NO_DATA:
+    if mode not in _UNCODED:
         return False
     last = np.asarray(picture.part((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
-    return bool((last == _NO_DATA[mode]).all())
+    return bool((last == _UNCODED[mode]).all())
 
 
 def _lacks_scans(data: bytes) -> bool:
@@ -326,7 +326,7 @@ def _check_samples(image: Image.Image) -> None:
         )
 
 
-def _eight_bit_grey(image: Image.Image, bits: int) -> Image.Image:
+def _to_8_bit_grey(image: Image.Image, bits: int) -> Image.Image:
     """16-bit grey as its upper 8 bits; Pillow's own conversion would clip at 255, and forget WhiteIsZero."""
     if not image.mode.startswith("I;16"):
         return image

@@ -21,30 +21,30 @@ from sidscan.config import ReadLimits
 from sidscan.images.decode import DEFAULT_LIMITS, SourceImage
 from sidscan.records import Exif
 
-_HEADER = b"Exif\x00\x00"
+_EXIF_HEADER = b"Exif\x00\x00"
 _USER_COMMENT = 0x9286
-_LONGEST_TEXT = 65536  # characters kept of one tag
-_MOST = 1 << 20  # characters of all tags as JSON; many tags may point at the same text
+_MAX_TEXT = 65536  # characters kept of one tag
+_MAX_TAGS_JSON = 1 << 20  # characters of all tags as JSON; many tags may point at the same text
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # its warnings would land between a report's lines
 
 
-def read(
+def read_exif(
     picture: SourceImage, data: bytes, reading: ReadLimits = DEFAULT_LIMITS
 ) -> tuple[Exif, tuple[str, ...]]:
     """EXIF of a picture and remarks on it; malformed EXIF is a remark, never an error."""
-    if _size(picture.image) > reading.max_metadata:
+    if _metadata_size(picture.image) > reading.max_metadata:
         return Exif(), ("metadata_limit",)
-    block = data if picture.format == "TIFF" else _block(picture.image.info)
+    block = data if picture.format == "TIFF" else _find_exif_block(picture.image.info)
     if not block:
         return Exif(), ()
-    file = _Metered(block.removeprefix(_HEADER), reading.max_metadata_reads)
+    file = _MeteredFile(block.removeprefix(_EXIF_HEADER), reading.max_metadata_reads)
     try:
-        found = _exif(exifread.process_file(file, details=True, extract_thumbnail=False))
+        found = _to_exif(exifread.process_file(file, details=True, extract_thumbnail=False))
     except Exception as error:  # ExifRead raises almost anything on malformed tags
         found = Exif()
         if isinstance(error, MemoryError):
             return found, ("metadata_limit",)
-    if file.left < 0 or len(json.dumps(found.tags)) > _MOST:  # whatever ExifRead made of that
+    if file.left < 0 or len(json.dumps(found.tags)) > _MAX_TAGS_JSON:  # whatever ExifRead made of that
         return Exif(), ("metadata_limit",)
     if not found.tags:
         return Exif(), ("exif_unreadable",)
@@ -53,7 +53,7 @@ def read(
     return (replace(found, orientation=stated) if stated else found), ()
 
 
-class _Metered(io.BytesIO):
+class _MeteredFile(io.BytesIO):
     """Lends ExifRead a number of reads, which bounds its time: a tag takes a few, a loop takes all."""
 
     def __init__(self, block: bytes, reads: int) -> None:
@@ -67,14 +67,14 @@ class _Metered(io.BytesIO):
         return super().read(size)
 
 
-def _size(image: Image.Image) -> int:
+def _metadata_size(image: Image.Image) -> int:
     """Bytes of a picture's metadata, unpacked: what Pillow keeps, JPEG's segments, TIFF's tags."""
     segments = sum(len(segment) for _, segment in getattr(image, "applist", ()))
     parts = [*image.info.values(), *getattr(image, "tag_v2", {}).values()]
     return max(segments, sum(len(part) for part in parts if isinstance(part, (bytes, str, tuple))))
 
 
-def _block(facts: dict[Any, Any]) -> bytes | None:
+def _find_exif_block(facts: dict[Any, Any]) -> bytes | None:
     """The EXIF block among Pillow's facts; in PNG it may be hexadecimal text below three header lines."""
     block = facts.get("exif")
     if isinstance(block, bytes):
@@ -86,7 +86,7 @@ def _block(facts: dict[Any, Any]) -> bytes | None:
         return b"not hexadecimal"  # present but unreadable, which is a remark
 
 
-def _exif(tags: dict[str, Any]) -> Exif:
+def _to_exif(tags: dict[str, Any]) -> Exif:
     latitude, longitude = _coordinates(tags)
     return Exif(
         make=_text(tags, "Image Make"),
@@ -97,7 +97,7 @@ def _exif(tags: dict[str, Any]) -> Exif:
         latitude=latitude,
         longitude=longitude,
         orientation=_orientation(tags),
-        tags={name: _plain(tag) for name, tag in tags.items() if hasattr(tag, "values")},
+        tags={name: _to_json(tag) for name, tag in tags.items() if hasattr(tag, "values")},
     )
 
 
@@ -108,7 +108,7 @@ def _text(tags: dict[str, Any], name: str) -> str | None:
     if isinstance(values, bytes):
         values = values.decode("utf-8", "backslashreplace")
     text = values if isinstance(values, str) else str(tags[name])
-    return text.strip(" \x00")[:_LONGEST_TEXT] or None
+    return text.strip(" \x00")[:_MAX_TEXT] or None
 
 
 def _orientation(tags: dict[str, Any]) -> int | None:
@@ -129,19 +129,19 @@ def _coordinates(tags: dict[str, Any]) -> tuple[float | None, float | None]:
     return round(latitude, 7), round(longitude, 7)
 
 
-def _plain(tag: Any) -> Any:
+def _to_json(tag: Any) -> Any:
     """A tag's value as JSON can hold it: text, number, or a list of them; rationals as ``n/d``."""
     if isinstance(tag.values, str):
-        return tag.values.strip("\x00")[:_LONGEST_TEXT]
-    raw = _raw(tag)
+        return tag.values.strip("\x00")[:_MAX_TEXT]
+    raw = _raw_bytes(tag)
     if raw is not None:
-        comment = _comment(raw) if tag.tag == _USER_COMMENT else None
-        return (raw.hex() if comment is None else comment)[:_LONGEST_TEXT]
-    values = [_scalar(value) for value in list(tag.values)[:_LONGEST_TEXT]]
+        comment = _user_comment(raw) if tag.tag == _USER_COMMENT else None
+        return (raw.hex() if comment is None else comment)[:_MAX_TEXT]
+    values = [_to_scalar(value) for value in list(tag.values)[:_MAX_TEXT]]
     return values[0] if len(values) == 1 else values
 
 
-def _raw(tag: Any) -> bytes | None:
+def _raw_bytes(tag: Any) -> bytes | None:
     """The bytes of a tag that holds more than four bytes and no numbers (TIFF types 1 and 7)."""
     if isinstance(tag.values, bytes):
         return tag.values
@@ -150,7 +150,7 @@ def _raw(tag: Any) -> bytes | None:
     return bytes(tag.values) if all(isinstance(v, int) and 0 <= v < 256 for v in tag.values) else None
 
 
-def _comment(raw: bytes) -> str | None:
+def _user_comment(raw: bytes) -> str | None:
     """Text of a UserComment, where generators put prompts; its first eight bytes name the code (EXIF 2.3)."""
     code, text = raw[:8].rstrip(b"\x00 "), raw[8:]
     if code == b"UNICODE":  # byte order is not stated; ASCII letters tell it
@@ -159,7 +159,7 @@ def _comment(raw: bytes) -> str | None:
     return text.decode("utf-8", "backslashreplace").strip("\x00") if code in (b"ASCII", b"") else None
 
 
-def _scalar(value: Any) -> Any:
+def _to_scalar(value: Any) -> Any:
     if isinstance(value, Ratio):
         return f"{value.num}/{value.den}"
     if isinstance(value, float) and not math.isfinite(value):

@@ -25,8 +25,8 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
         if max(size, len(data)) > max_bytes:
             raise limits.TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
-        return failure_of(item, Stage.READ, error, ImageInfo())
-    return data, hashed(data)
+        return failure_from_error(item, Stage.READ, error, ImageInfo())
+    return data, info_from_bytes(data)
 
 
 def decode_item(
@@ -37,28 +37,28 @@ def decode_item(
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handler.
     """
     try:
-        picture = decode.decode(data, reading, partial(crops.rows, crops=reading.crops))
+        picture = decode.decode(data, reading, partial(crops.needed_rows, crops=reading.crops))
         facts = replace(facts, format=picture.format, width=picture.width, height=picture.height)
-        facts = replace(facts, flags=(*picture.flags, *crops.flags(picture)))
-        facts = replace(facts, jpeg_quality=jpeg_quality.jpeg_quality(picture.image))
+        facts = replace(facts, flags=(*picture.flags, *crops.padding_flags(picture)))
+        facts = replace(facts, jpeg_quality=jpeg_quality.estimate_jpeg_quality(picture.image))
         cut = crops.crop(picture, reading.crops)
     except Exception as error:
-        yield failure_of(item, Stage.DECODE, error, facts)
+        yield failure_from_error(item, Stage.DECODE, error, facts)
         return
     yield DecodedImage(item, facts, cut)
     try:
-        tags, remarks = exif.read(picture, data, reading)
+        tags, remarks = exif.read_exif(picture, data, reading)
     except Exception:  # memory, or metadata that even Pillow did not expect
         tags, remarks = Exif(), ("exif_unreadable",)
     yield DecodedImage(item, replace(facts, flags=(*facts.flags, *remarks), exif=tags), cut)
 
 
-def hashed(data: bytes) -> ImageInfo:
+def info_from_bytes(data: bytes) -> ImageInfo:
     """Size and hash of the original bytes."""
     return ImageInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def failure_of(item: Item, stage: Stage, error: Exception, facts: ImageInfo) -> Failure:
+def failure_from_error(item: Item, stage: Stage, error: Exception, facts: ImageInfo) -> Failure:
     """The failure that an error stands for; a class that knows its own status has it as ``status``."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         message = error.strerror  # the path has a column of its own

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
-from sidscan.images.limits import has_room
+from sidscan.images.limits import can_allocate
 
-PARKED_MOST = 4  # threads of a process
-OLDEST = (2, 1, 5)  # release of libjpeg-turbo; of older ones nothing was proved, and some skip wrongly
-NONE = range(1)  # warnings
-_SLACK = 32 << 20  # bytes; a thread has a stack of 8 MiB
+MAX_PARKED_THREADS = 4  # threads of a process
+MIN_VERSION = (2, 1, 5)  # release of libjpeg-turbo; of older ones nothing was proved, and some skip wrongly
+NO_WARNINGS = range(1)  # warnings
+_MEMORY_MARGIN = 32 << 20  # bytes; a thread has a stack of 8 MiB
 _HEADER_OK = 1  # JPEG_HEADER_OK
 _GREYSCALE, _RGB = 1, 2  # JCS_GRAYSCALE, JCS_RGB
 # jpeg_decompress_struct (jpeglib.h) on 64-bit systems, by the version of the interface that a library was
@@ -38,7 +38,7 @@ _STRUCT_BYTES = {62: 632, 80: 656}
 _RESERVED = max(_STRUCT_BYTES.values())
 
 
-class _Decompress(ctypes.Structure):
+class _DecompressState(ctypes.Structure):
     """jpeg_decompress_struct as far as it is looked at."""
 
     _fields_ = (
@@ -65,7 +65,7 @@ class _Decompress(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(None, c_void_p)
 
 
-class _Errors(ctypes.Structure):
+class _ErrorManager(ctypes.Structure):
     """jpeg_error_mgr, with room for more."""
 
     _fields_ = (
@@ -82,7 +82,7 @@ class _Errors(ctypes.Structure):
     )
 
 
-class Library:
+class LibJpeg:
     """libjpeg-turbo.
 
     Args:
@@ -94,20 +94,20 @@ class Library:
 
     def __init__(self, handle: ctypes.CDLL) -> None:
         self.version = 80 if hasattr(handle, "jpeg_core_output_dimensions") else 62
-        self.std_error = _function(handle, "jpeg_std_error", c_void_p, c_void_p)
-        self.create = _function(handle, "jpeg_CreateDecompress", None, c_void_p, c_int, c_size_t)
-        self.source = _function(handle, "jpeg_mem_src", None, c_void_p, c_char_p, c_ulong)
-        self.header = _function(handle, "jpeg_read_header", c_int, c_void_p, c_int)
-        self.start = _function(handle, "jpeg_start_decompress", c_int, c_void_p)
-        self.skip = _function(handle, "jpeg_skip_scanlines", c_uint, c_void_p, c_uint)
-        self.read = _function(handle, "jpeg_read_scanlines", c_uint, c_void_p, c_void_p, c_uint)
-        self.finish = _function(handle, "jpeg_finish_decompress", c_int, c_void_p)
-        self.destroy = _function(handle, "jpeg_destroy_decompress", None, c_void_p)
+        self.std_error = _bind(handle, "jpeg_std_error", c_void_p, c_void_p)
+        self.create = _bind(handle, "jpeg_CreateDecompress", None, c_void_p, c_int, c_size_t)
+        self.source = _bind(handle, "jpeg_mem_src", None, c_void_p, c_char_p, c_ulong)
+        self.header = _bind(handle, "jpeg_read_header", c_int, c_void_p, c_int)
+        self.start = _bind(handle, "jpeg_start_decompress", c_int, c_void_p)
+        self.skip = _bind(handle, "jpeg_skip_scanlines", c_uint, c_void_p, c_uint)
+        self.read = _bind(handle, "jpeg_read_scanlines", c_uint, c_void_p, c_void_p, c_uint)
+        self.finish = _bind(handle, "jpeg_finish_decompress", c_int, c_void_p)
+        self.destroy = _bind(handle, "jpeg_destroy_decompress", None, c_void_p)
         self.parked = 0
         self.lock = threading.Lock()
 
     def rows(
-        self, data: bytes, shape: tuple[int, int, int], ranges: Sequence[range], warnings: range = NONE
+        self, data: bytes, shape: tuple[int, int, int], ranges: Sequence[range], warnings: range = NO_WARNINGS
     ) -> list[NDArray[np.uint8]] | None:
         """Rows of a picture as grey or RGB, (rows, width, channels) for each of the ranges.
 
@@ -121,9 +121,9 @@ class Library:
             None where libjpeg meets an error, or other warnings than are expected: something is damaged or
             missing; where memory or threads are short; and where too many threads are parked.
         """
-        if self.parked >= PARKED_MOST or not ranges or ranges[-1].stop != shape[0] or not _room(shape):
+        if self.parked >= MAX_PARKED_THREADS or not ranges or ranges[-1].stop != shape[0] or not _room(shape):
             return None
-        task = _Task(self, data, shape, ranges, warnings)
+        task = _DecodeTask(self, data, shape, ranges, warnings)
         try:
             threading.Thread(target=task.run, name="sidscan-libjpeg", daemon=True).start()
         except RuntimeError:  # the system has no thread to give
@@ -132,12 +132,12 @@ class Library:
         return task.bands if task.good else None
 
 
-class _Task:
+class _DecodeTask:
     """One picture. What it holds are attributes, so that a thread that parks can let go of them."""
 
     def __init__(
         self,
-        library: Library,
+        library: LibJpeg,
         data: bytes,
         shape: tuple[int, int, int],
         ranges: Sequence[range],
@@ -147,11 +147,11 @@ class _Task:
         self.good = False
         self.bands: list[NDArray[np.uint8]] = []
         self._data, self._shape, self._ranges, self._warnings = data, shape, ranges, warnings
-        self._library, self._state, self._errors = library, _Decompress(), _Errors()
+        self._library, self._state, self._errors = library, _DecompressState(), _ErrorManager()
 
     def run(self) -> None:
         """Decode; it returns unless libjpeg meets an error."""
-        _of_thread.task = self
+        _current.task = self
         try:
             self.good = self._decoded()
         except Exception:  # memory is short; whoever called has another way
@@ -206,11 +206,11 @@ class _Task:
         return True
 
 
-_of_thread = threading.local()
+_current = threading.local()
 
 
 def _park(_: int | None) -> None:
-    _of_thread.task.park()
+    _current.task.park()
 
 
 _error_exit = _Callback(_park)  # both are kept for ever: a parked thread may still stand in one
@@ -223,35 +223,35 @@ def _room(shape: tuple[int, int, int]) -> bool:
     Where memory is short, Python could fail to start a thread, or to park it, in ways that can't be undone.
     """
     height, width, channels = shape
-    return has_room(3 * height * width * channels + _SLACK)
+    return can_allocate(3 * height * width * channels + _MEMORY_MARGIN)
 
 
-def pillows() -> Library | None:
+def pillow_library() -> LibJpeg | None:
     """Pillow's; None where it has another libjpeg, none whose functions can be called, or a doubtful one.
 
     Functions are looked up in Pillow's module and in the libraries that it names, as the system's linker
     does. On Windows, where libjpeg is a part of Pillow's module, none are found.
     """
     release = features.version_feature("libjpeg_turbo") if features.check_feature("libjpeg_turbo") else None
-    if release is None or _numbers(release) < OLDEST or struct.calcsize("P") != 8:
+    if release is None or _version_numbers(release) < MIN_VERSION or struct.calcsize("P") != 8:
         return None
     try:
-        module, whole = _module(), ctypes.CDLL(None)
+        module, whole = _pillow_module(), ctypes.CDLL(None)
         preloaded = getattr(whole, "jpeg_std_error", None)  # LD_PRELOAD and the like: Pillow uses that one
         if preloaded is not None and _address(preloaded) != _address(module.jpeg_std_error):
             return None
-        return Library(module)
+        return LibJpeg(module)
     except (AttributeError, OSError, TypeError):
         return None
 
 
-def _module() -> ctypes.CDLL:
+def _pillow_module() -> ctypes.CDLL:
     from PIL import _imaging
 
     return ctypes.CDLL(_imaging.__file__)
 
 
-def _function(handle: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+def _bind(handle: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
     """A prototype of our own: other users of a library's handle are not disturbed."""
     return ctypes.CFUNCTYPE(result, *arguments)((name, handle))
 
@@ -260,5 +260,5 @@ def _address(function: Any) -> int | None:
     return ctypes.cast(function, c_void_p).value
 
 
-def _numbers(release: str) -> tuple[int, ...]:
+def _version_numbers(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".") if part.isdecimal())

@@ -64,7 +64,7 @@ def check_size(width: int, height: int, reading: ReadLimits) -> None:
         raise TooNarrow(f"{shape}; raise the limit with --max-ratio")
 
 
-def has_room(count: int) -> bool:
+def can_allocate(count: int) -> bool:
     """Whether there are so many bytes of memory besides what is held; yes where that can't be tried."""
     if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
         return True

@@ -29,20 +29,20 @@ from PIL import Image
 
 from sidscan.images import libjpeg
 
-LEAST_SAVED = 1_000_000  # pixels that are not decoded; fewer gain next to nothing
-BLOCK = 8  # rows and columns of a DCT block; bits per sample
+MIN_PIXELS_SAVED = 1_000_000  # pixels that are not decoded; fewer gain next to nothing
+_BLOCK = 8  # rows and columns of a DCT block; bits per sample
 # Sampling factors (horizontal, vertical) of the components for which identity is tested: 4:4:4, 4:2:2, 4:4:0,
 # 4:2:0, 4:1:1, grey.
 _SAMPLINGS = {((h, v), (1, 1), (1, 1)) for h, v in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))} | {((1, 1),)}
 _MODES = {1: "L", 3: "RGB"}  # by channels
 _DHT, _DQT, _DRI, _COM, _SOS, _EOI, _RST0 = 0xC4, 0xDB, 0xDD, 0xFE, 0xDA, 0xD9, 0xD0
 _PROGRESSIVE = 0xC2
-_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)  # SOF0 to SOF2: Huffman-coded
-_SKIPPED = (_DHT, _DQT, _COM, *range(0xE0, 0xF0))  # segments that say nothing of a picture's layout
+_SUPPORTED_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)  # SOF0 to SOF2: Huffman-coded
+_IGNORED_SEGMENTS = (_DHT, _DQT, _COM, *range(0xE0, 0xF0))  # segments that say nothing of a picture's layout
 
 
 @dataclass(frozen=True)
-class Band:
+class DecodedRows:
     """Rows of a picture.
 
     Attributes:
@@ -54,7 +54,7 @@ class Band:
     pixels: NDArray[np.uint8]
 
 
-def decode(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[Band, ...] | None:
+def decode_rows(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[DecodedRows, ...] | None:
     """The rows that are asked for and those of the last block.
 
     Args:
@@ -67,16 +67,16 @@ def decode(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[Band
     if image.format not in ("JPEG", "MPO"):
         return None
     width, height = image.size
-    frame = _frame(data)
+    frame = _parse_header(data)
     if frame is None or (frame.width, frame.height, _MODES[frame.channels]) != (width, height, image.mode):
         return None
     wanted = frame.aligned([*rows, range(height - 1, height)])
     saved = height - sum(len(band) for band in wanted)
-    library = _library() if saved * width >= LEAST_SAVED else None
-    return None if library is None else _decoded(library, data, frame, wanted)
+    library = _library() if saved * width >= MIN_PIXELS_SAVED else None
+    return None if library is None else _decode_ranges(library, data, frame, wanted)
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Whether this process can decode bands; finding out takes some milliseconds, once."""
     return _library() is not None
 
@@ -112,7 +112,7 @@ class _Frame:
         return apart
 
 
-def _frame(data: bytes) -> _Frame | None:
+def _parse_header(data: bytes) -> _Frame | None:
     """None for all but plain files: SOI, then segments one after the other (ITU-T T.81, annex B).
 
     libjpeg knows more kinds of them, but to hear that it refuses one costs a parked thread.
@@ -120,8 +120,8 @@ def _frame(data: bytes) -> _Frame | None:
     frame: _Frame | None = None
     progressive, interval = False, 0
     for marker, body, end in _segments(data):
-        if marker in _FRAMES and frame is None:
-            frame, progressive = _sized(body), marker == _PROGRESSIVE
+        if marker in _SUPPORTED_FRAMES and frame is None:
+            frame, progressive = _parse_frame(body), marker == _PROGRESSIVE
             if frame is None:
                 return None
         elif marker == _DRI and len(body) == 2:
@@ -131,7 +131,7 @@ def _frame(data: bytes) -> _Frame | None:
                 return None
             alone = not progressive and body[0] == frame.channels
             return replace(frame, scan=end, interval=interval if alone else 0)
-        elif marker not in _SKIPPED:
+        elif marker not in _IGNORED_SEGMENTS:
             return None
     return None
 
@@ -145,29 +145,31 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         place = max(end, place + 4)
 
 
-def _sized(body: bytes) -> _Frame | None:
+def _parse_frame(body: bytes) -> _Frame | None:
     """From a frame header (T.81, B.2.2), where its sampling is one of `_SAMPLINGS`."""
-    if len(body) < 6 or body[0] != BLOCK or len(body) != 6 + 3 * body[5]:
+    if len(body) < 6 or body[0] != _BLOCK or len(body) != 6 + 3 * body[5]:
         return None
     sampling = tuple((each >> 4, each & 15) for each in body[7::3])
     if sampling not in _SAMPLINGS:
         return None
     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    return _Frame(width, height, body[5], BLOCK * sampling[0][0], BLOCK * sampling[0][1])
+    return _Frame(width, height, body[5], _BLOCK * sampling[0][0], _BLOCK * sampling[0][1])
 
 
-def _decoded(
-    library: libjpeg.Library, data: bytes, frame: _Frame, wanted: Sequence[range]
-) -> tuple[Band, ...] | None:
+def _decode_ranges(
+    library: libjpeg.LibJpeg, data: bytes, frame: _Frame, wanted: Sequence[range]
+) -> tuple[DecodedRows, ...] | None:
     """Bands by that library."""
-    data, warnings = _thinned(data, frame, wanted) if frame.interval else (data, libjpeg.NONE)
+    data, warnings = (
+        _drop_unneeded_data(data, frame, wanted) if frame.interval else (data, libjpeg.NO_WARNINGS)
+    )
     pixels = library.rows(data, (frame.height, frame.width, frame.channels), wanted, warnings)
     if pixels is None:
         return None
-    return tuple(Band(rows, part) for rows, part in zip(wanted, pixels, strict=True))
+    return tuple(DecodedRows(rows, part) for rows, part in zip(wanted, pixels, strict=True))
 
 
-def _thinned(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes, range]:
+def _drop_unneeded_data(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes, range]:
     """The file without the coded data of other rows, and how many warnings that makes.
 
     Decoders start anew at each restart marker, so that a segment's pixels depend on its own data alone. The
@@ -185,7 +187,7 @@ def _thinned(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes
     kinds = coded[ends + 1]
     due = np.append(_RST0 + np.arange(count - 1) % 8, _EOI)
     if not np.array_equal(kinds, due):
-        return data, libjpeg.NONE
+        return data, libjpeg.NO_WARNINGS
     kept = np.zeros(count, bool)
     for rows in wanted:
         first, last = max(rows.start // frame.down - 1, 0), min(-(-rows.stop // frame.down) + 1, down)
@@ -204,28 +206,28 @@ def _thinned(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes
 
 
 @cache
-def _library() -> libjpeg.Library | None:
+def _library() -> libjpeg.LibJpeg | None:
     """Pillow's own, where it passes a trial: small pictures by it and by Pillow have the same pixels."""
-    library = libjpeg.pillows()
-    if library is None or not all(_same(library, data) for data in _trials()):
+    library = libjpeg.pillow_library()
+    if library is None or not all(_matches_pillow(library, data) for data in _test_jpegs()):
         return None
     return library
 
 
-def _same(library: libjpeg.Library, data: bytes) -> bool:
-    frame = _frame(data)
+def _matches_pillow(library: libjpeg.LibJpeg, data: bytes) -> bool:
+    frame = _parse_header(data)
     whole = np.asarray(Image.open(io.BytesIO(data)))
     if frame is None:
         return False
     wanted = frame.aligned([range(40, 50), range(frame.height - 1, frame.height)])
-    bands = _decoded(library, data, frame, wanted)
+    bands = _decode_ranges(library, data, frame, wanted)
     shape = (-1, frame.width, frame.channels)
     return bands is not None and all(
         np.array_equal(band.pixels, whole[band.rows.start : band.rows.stop].reshape(shape)) for band in bands
     )
 
 
-def _trials() -> Iterator[bytes]:
+def _test_jpegs() -> Iterator[bytes]:
     """Noise of an odd size in each of the ways that a picture may be coded."""
     noise = (np.arange(131 * 37 * 3, dtype=np.uint32) * np.uint32(2654435761) >> 24).astype(np.uint8)
     image = Image.fromarray(noise.reshape(131, 37, 3))

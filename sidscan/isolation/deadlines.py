@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import suppress
 
-_LONGEST_WAIT = 3600.0  # seconds; longer ones would overflow where somebody sets a deadline of years
+_MAX_WAIT_SECONDS = 3600.0  # seconds; longer ones would overflow where somebody sets a deadline of years
 
 
 class Deadline:
@@ -27,15 +27,15 @@ class Deadline:
         self.process = process
         self.at = time.monotonic() + seconds
         self.late = False
-        _watch.add(self)
+        _watchdog.add(self)
 
     def over(self) -> bool:
         """Call it off; whether it was too late for that."""
-        _watch.remove(self)
+        _watchdog.remove(self)
         return self.late
 
 
-class _Watch:
+class _Watchdog:
     def __init__(self) -> None:
         self.start_over()
         if hasattr(os, "register_at_fork"):  # a fork takes no threads along, and locks as they are
@@ -73,8 +73,8 @@ class _Watch:
                     with suppress(OSError):  # it has just ended by itself
                         deadline.process.kill()
                 first = min((one.at for one in tuple(self._set)), default=math.inf)
-                self._wakes = min(first, now + _LONGEST_WAIT)
+                self._wakes = min(first, now + _MAX_WAIT_SECONDS)
                 self._changed.wait(self._wakes - now)
 
 
-_watch = _Watch()
+_watchdog = _Watchdog()

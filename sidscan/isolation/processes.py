@@ -22,10 +22,10 @@ from typing import Any, BinaryIO, cast
 from sidscan.isolation.deadlines import Deadline
 
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
-_LONGEST_HEAD = 1 << 24  # bytes of an answer's
-_PIPE = 1 << 20  # bytes; five crops are 753 KB, and Linux gives no more than this unasked
-_LONGEST_START = 60.0  # seconds
-_LONGEST_END = 5.0  # seconds; what waits for a dead disk can't even be killed
+_MAX_HEAD_BYTES = 1 << 24  # bytes of an answer's
+_PIPE_BYTES = 1 << 20  # bytes; five crops are 753 KB, and Linux gives no more than this unasked
+_START_SECONDS = 60.0  # seconds
+_END_SECONDS = 5.0  # seconds; what waits for a dead disk can't even be killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Frame:
     last: bool = True
 
 
-class Lost(Exception):
+class ProcessLost(Exception):
     """The process ended before its answer did.
 
     Attributes:
@@ -59,18 +59,18 @@ class Lost(Exception):
 READY = Frame({"ready": True})
 
 
-class NotStarted(Exception):
+class ProcessNotStarted(Exception):
     """There is no process; its message says why."""
 
 
-class Closed(NotStarted):
+class PoolClosed(ProcessNotStarted):
     """There will be none any more."""
 
     def __init__(self) -> None:
         super().__init__("the scan is over")
 
 
-def write(file: BinaryIO, frame: Frame) -> None:
+def write_frame(file: BinaryIO, frame: Frame) -> None:
     """Send a frame."""
     head = json.dumps({"head": frame.head, "last": frame.last}).encode()
     file.write(_LENGTHS.pack(len(head), len(frame.payload)) + head)
@@ -78,7 +78,7 @@ def write(file: BinaryIO, frame: Frame) -> None:
     file.flush()
 
 
-def read(file: BinaryIO, longest: int | None = None) -> Frame:
+def read_frame(file: BinaryIO, longest: int | None = None) -> Frame:
     """The next frame.
 
     Args:
@@ -88,25 +88,25 @@ def read(file: BinaryIO, longest: int | None = None) -> Frame:
         EOFError: there is none, or not all of it.
         ValueError: it is none.
     """
-    of_head, of_payload = _LENGTHS.unpack(_exactly(file, _LENGTHS.size))
-    if longest is not None and (of_head > _LONGEST_HEAD or of_payload > longest):
+    of_head, of_payload = _LENGTHS.unpack(_read_exactly(file, _LENGTHS.size))
+    if longest is not None and (of_head > _MAX_HEAD_BYTES or of_payload > longest):
         raise ValueError("a frame of impossible length")
-    whole = json.loads(_exactly(file, of_head), parse_constant=_no_number)
-    return Frame(whole["head"], _exactly(file, of_payload), whole["last"])
+    whole = json.loads(_read_exactly(file, of_head), parse_constant=_refuse_constant)
+    return Frame(whole["head"], _read_exactly(file, of_payload), whole["last"])
 
 
-def _no_number(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON")
 
 
-def _exactly(file: BinaryIO, count: int) -> bytes:
+def _read_exactly(file: BinaryIO, count: int) -> bytes:
     data = file.read(count)
     if len(data) < count:
         raise EOFError
     return data
 
 
-class Process:
+class WorkerProcess:
     """A process for one thread; it starts when it is needed, and again after it was lost.
 
     Args:
@@ -133,26 +133,26 @@ class Process:
         self.close()
         with self._lock:
             if self._ended:
-                raise Closed
+                raise PoolClosed
             try:
                 running = self._running = subprocess.Popen(  # noqa: S603
                     self._command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=_worker_environment(),
                 )
             except OSError as error:  # no memory, no process, no file handle
-                raise NotStarted(error.strerror or str(error)) from error
-        _widen(cast(BinaryIO, running.stdout))
-        limit = self._limited(running, _LONGEST_START)
+                raise ProcessNotStarted(error.strerror or str(error)) from error
+        _enlarge_pipe(cast(BinaryIO, running.stdout))
+        limit = self._limited(running, _START_SECONDS)
         try:
-            if not read(cast(BinaryIO, running.stdout), 0).head["ready"]:
+            if not read_frame(cast(BinaryIO, running.stdout), 0).head["ready"]:
                 raise ValueError("something else")
         except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             self.close()
             late = limit.over()
-            raise NotStarted("it was not ready in time" if late else "it ended at once") from error
+            raise ProcessNotStarted("it was not ready in time" if late else "it ended at once") from error
         limit.over()
 
     def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
@@ -163,21 +163,21 @@ class Process:
         """
         running = self._running
         if running is None:
-            raise Lost(late=False, code=0)
+            raise ProcessLost(late=False, code=0)
         to, answers = cast(BinaryIO, running.stdin), cast(BinaryIO, running.stdout)
         try:
             limit = self._limited(running, seconds)
-        except NotStarted as error:
-            raise Lost(late=False, code=0) from error
+        except ProcessNotStarted as error:
+            raise ProcessLost(late=False, code=0) from error
         answered = False
         try:
-            write(to, task)
-            while not (frame := read(answers, self._longest)).last:
+            write_frame(to, task)
+            while not (frame := read_frame(answers, self._longest)).last:
                 yield frame
             answered = True
         except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             running.kill()
-            raise Lost(limit.over(), _waited(running)) from error
+            raise ProcessLost(limit.over(), _wait_killed(running)) from error
         finally:
             if limit.over() or not answered:  # the rest of an answer must not be taken for the next one
                 self.close()
@@ -188,7 +188,7 @@ class Process:
             return Deadline(running, seconds)
         except RuntimeError as error:  # no thread
             self.close()
-            raise NotStarted(str(error)) from error
+            raise ProcessNotStarted(str(error)) from error
 
     def close(self) -> None:
         """End the process, whatever it does; it may be started again."""
@@ -196,7 +196,7 @@ class Process:
             running, self._running = self._running, None
         if running is not None:
             running.kill()
-            _waited(running)
+            _wait_killed(running)
             for pipe in (running.stdin, running.stdout):
                 with suppress(OSError):  # what was not read any more
                     if pipe is not None:
@@ -209,44 +209,55 @@ class Process:
         self.close()
 
 
-def _widen(pipe: BinaryIO) -> None:
+def _enlarge_pipe(pipe: BinaryIO) -> None:
     """Have an answer fit into the pipe, where the system lets it: its writer need not wait for its reader."""
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
 
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _waited(process: subprocess.Popen[bytes]) -> int:
+def _wait_killed(process: subprocess.Popen[bytes]) -> int:
     """The exit status of a process that was killed."""
     try:
-        return process.wait(_LONGEST_END)
+        return process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:  # it is left behind: the scan goes on
         return -signal.SIGTERM
 
 
-def _environment() -> dict[str, str]:
+def _worker_environment() -> dict[str, str]:
     """What a process needs of the environment; not the tokens and passwords that may stand there."""
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(_KEPT)}
-    return kept | _ALONE
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(_INHERITED_PREFIXES)}
+    return kept | WORKER_ENVIRONMENT
 
 
 # A process is one of many: threads of its libraries would fight over the cores, and with one arena malloc's
 # address space, which limits are counted in, depends on what it does alone. What a task freed serves the next
 # one: given back to the system and faulted in again, a large picture's memory costs half of its decoding.
-_ALONE = {
+WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; Pillow's blocks have 16 MiB
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
-_KEPT = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "SYSTEMROOT", "TMP", "TEMP", "COVERAGE_")
+_INHERITED_PREFIXES = (
+    "PATH",
+    "PYTHON",
+    "LD_",
+    "DYLD_",
+    "LANG",
+    "LC_",
+    "SYSTEMROOT",
+    "TMP",
+    "TEMP",
+    "COVERAGE_",
+)
 # Python would look for modules in the current folder first, which may be the archive that is scanned.
-_START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
+_START_CODE = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
 
-class Processes:
+class WorkerPool:
     """One process per thread that asks.
 
     Args:
@@ -256,10 +267,10 @@ class Processes:
     """
 
     def __init__(self, module: str, *arguments: str, longest_answer: int) -> None:
-        self._command = (sys.executable, "-c", _START.format(module), "\n".join(sys.path), *arguments)
+        self._command = (sys.executable, "-c", _START_CODE.format(module), "\n".join(sys.path), *arguments)
         self._longest = longest_answer
         self._own = threading.local()
-        self._all: list[Process] = []
+        self._all: list[WorkerProcess] = []
         self._closed = False
         self._lock = threading.Lock()
 
@@ -267,9 +278,9 @@ class Processes:
         """As `Process.start`, of this thread's process."""
         with self._lock:
             if self._closed:
-                raise Closed
+                raise PoolClosed
             if not hasattr(self._own, "process"):
-                self._own.process = Process(self._command, self._longest)
+                self._own.process = WorkerProcess(self._command, self._longest)
                 self._all.append(self._own.process)
         self._mine().start()
 
@@ -288,5 +299,5 @@ class Processes:
         for process in self._all:
             process.end()
 
-    def _mine(self) -> Process:
-        return cast(Process, self._own.process)
+    def _mine(self) -> WorkerProcess:
+        return cast(WorkerProcess, self._own.process)

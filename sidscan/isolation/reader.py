@@ -27,7 +27,7 @@ from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.images import items
-from sidscan.isolation.processes import Closed, Frame, Lost, NotStarted, Processes
+from sidscan.isolation.processes import Frame, PoolClosed, ProcessLost, ProcessNotStarted, WorkerPool
 from sidscan.records import (
     CropRef,
     CropSet,
@@ -42,15 +42,18 @@ from sidscan.records import (
     Status,
 )
 
-_WORKER = "sidscan.isolation.worker"
-_RETRIED = (Status.CRASHED, Status.MEMORY_LIMIT)  # earlier pictures, or a kill from outside, may have done it
-_NO_METADATA = "metadata_crashed"
-_TRIES = 3
-_SHORTEST = 1.0  # second; with less of the item's time left it is not tried again
-_STARTS = 6  # tries to start a process, each after twice as long a pause
-_PAUSE = 0.1  # seconds
-_MOST_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding puts some elsewhere in the mirror
-_CROP = SIDE * SIDE * 3  # bytes
+_WORKER_MODULE = "sidscan.isolation.worker"
+_RETRIED_STATUSES = (
+    Status.CRASHED,
+    Status.MEMORY_LIMIT,
+)  # earlier pictures, or a kill from outside, may have done it
+_METADATA_CRASHED = "metadata_crashed"
+_MAX_TRIES = 3
+_MIN_SECONDS = 1.0  # second; with less of the item's time left it is not tried again
+_MAX_STARTS = 6  # tries to start a process, each after twice as long a pause
+_START_PAUSE = 0.1  # seconds
+MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding puts some elsewhere in the mirror
+_CROP_BYTES = SIDE * SIDE * 3  # bytes
 _SHA256, _WORD = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
 _LONGEST = 1 << 16  # characters of a text
 _LARGEST = 1 << 53  # of numbers that a report's readers hold exactly
@@ -79,12 +82,12 @@ def fetch_or_load(
     facts = ImageInfo()
     try:
         data, response = _fetch(item.name, config, fetcher)
-        facts = replace(items.hashed(data), response=response)
-        return data, _kept(data, facts, config.save_dir)
+        facts = replace(items.info_from_bytes(data), response=response)
+        return data, _save(data, facts, config.save_dir)
     except Exception as error:
         if isinstance(error, FetchError):
             facts = replace(facts, response=error.response or facts.response)
-        return items.failure_of(item, Stage.FETCH, error, facts)
+        return items.failure_from_error(item, Stage.FETCH, error, facts)
 
 
 def _fetch(url: str, config: ScanConfig, fetcher: Fetcher | None) -> tuple[bytes, Response]:
@@ -95,10 +98,10 @@ def _fetch(url: str, config: ScanConfig, fetcher: Fetcher | None) -> tuple[bytes
     return fetched.data, fetched.response
 
 
-def _kept(data: bytes, facts: ImageInfo, folder: Path | None) -> ImageInfo:
+def _save(data: bytes, facts: ImageInfo, folder: Path | None) -> ImageInfo:
     if folder is None or facts.sha256 is None or facts.response is None:
         return facts
-    path = saved.keep(data, facts.sha256, folder)
+    path = saved.save_download(data, facts.sha256, folder)
     return replace(facts, response=replace(facts.response, saved_as=str(path)))
 
 
@@ -112,8 +115,8 @@ class IsolatedReader:
     def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
         self._config, self._fetcher = config, fetcher
         limits = {"memory": config.memory_limit, "seconds": config.item_timeout, "reading": config.reading()}
-        longest = _MOST_CROPS[config.crops] * _CROP
-        self._processes = Processes(_WORKER, json.dumps(limits), longest_answer=longest)
+        longest = MAX_CROPS[config.crops] * _CROP_BYTES
+        self._processes = WorkerPool(_WORKER_MODULE, json.dumps(limits), longest_answer=longest)
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
         facts, data = ImageInfo(), b""
@@ -131,8 +134,8 @@ class IsolatedReader:
     def _ask(self, item: Item, facts: ImageInfo, data: bytes) -> DecodedImage | Failure:
         """What a worker says; a fresh one is asked again where that may be the doing of something else."""
         answer, left = self._answer(item, facts, data, self._config.item_timeout)
-        for _ in range(_TRIES - 1):
-            if not _worth_another_try(answer) or left < _SHORTEST:
+        for _ in range(_MAX_TRIES - 1):
+            if not _worth_another_try(answer) or left < _MIN_SECONDS:
                 break
             self._processes.renew()
             again, left = self._answer(item, facts, data, left)
@@ -152,7 +155,7 @@ class IsolatedReader:
         told = AnswerParser(item, facts, VIEWS[self._config.crops])
         try:
             self._start()
-        except NotStarted as error:
+        except ProcessNotStarted as error:
             return told.crashed(f"no process to read it could be started: {error}"), 0.0
         task = {"name": item.name, "kind": item.kind.value, "facts": asdict(facts)}
         started = time.monotonic()
@@ -160,7 +163,7 @@ class IsolatedReader:
             for frame in self._processes.ask(Frame(task, data), seconds):
                 told.take(frame)
             answer = told.whole()
-        except Lost as lost:
+        except ProcessLost as lost:
             answer = told.without_the_rest(lost, self._config.item_timeout)
         except (AttributeError, KeyError, TypeError, ValueError):
             answer = told.crashed("the worker process gave an answer that makes no sense")
@@ -168,15 +171,15 @@ class IsolatedReader:
 
     def _start(self) -> None:
         """Have a process; a system that is short of memory or processes may have some in a moment."""
-        for attempt in range(_STARTS):
+        for attempt in range(_MAX_STARTS):
             try:
                 self._processes.start()
-            except Closed:  # who interrupts a scan does not wait for its readers
+            except PoolClosed:  # who interrupts a scan does not wait for its readers
                 raise
-            except NotStarted:
-                if attempt == _STARTS - 1:
+            except ProcessNotStarted:
+                if attempt == _MAX_STARTS - 1:
                     raise
-                time.sleep(_PAUSE * 2**attempt)
+                time.sleep(_START_PAUSE * 2**attempt)
             else:
                 return
 
@@ -224,16 +227,16 @@ class AnswerParser:
             raise ValueError("neither crops nor a failure")
         return DecodedImage(self._item, self._facts, self._views)
 
-    def without_the_rest(self, lost: Lost, seconds: float) -> DecodedImage | Failure:
+    def without_the_rest(self, lost: ProcessLost, seconds: float) -> DecodedImage | Failure:
         """The result where the worker was lost; a picture whose crops are there is scored without EXIF."""
         if self._views is not None:
-            flag = "metadata_timeout" if lost.late else _NO_METADATA
+            flag = "metadata_timeout" if lost.late else _METADATA_CRASHED
             facts = replace(self._facts, flags=(*self._facts.flags, flag))
             return DecodedImage(self._item, facts, self._views)
         if lost.late:
             message = f"not read after {seconds:g} s; raise the limit with --item-timeout"
             return self._failed(self._stage(), "Timeout", message, Status.TIMEOUT)
-        return self.crashed(f"the process that read it {_ended(lost.code)}")
+        return self.crashed(f"the process that read it {_describe_exit(lost.code)}")
 
     def crashed(self, message: str) -> Failure:
         """The result where the worker can't be believed, or is gone."""
@@ -249,8 +252,8 @@ class AnswerParser:
 def _worth_another_try(answer: DecodedImage | Failure) -> bool:
     """Whether a fresh worker may have another answer."""
     if isinstance(answer, Failure):
-        return answer.status in _RETRIED
-    return _NO_METADATA in answer.facts.flags
+        return answer.status in _RETRIED_STATUSES
+    return _METADATA_CRASHED in answer.facts.flags
 
 
 def _facts(tree: dict[str, Any]) -> ImageInfo:
@@ -325,7 +328,7 @@ def _view(told: Any) -> CropRef:
     return index, mirrored
 
 
-def _ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code < 0:
         with suppress(ValueError):
             return f"was ended by {signal.Signals(-code).name}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
-from sidscan.isolation.processes import READY, Frame, read, write
+from sidscan.isolation.processes import READY, Frame, read_frame, write_frame
 from sidscan.records import Failure, ImageInfo, Item, Kind
 
 _GRACE = 5  # seconds of processor time beyond the deadline, should no parent be left to end a worker
@@ -32,13 +32,13 @@ def main() -> None:
     decode.warm_up()  # what every worker holds does not count against the limit
     _limit_memory(limits["memory"])
     reading = ReadLimits(**limits["reading"])
-    write(answers, READY)
+    write_frame(answers, READY)
     with suppress(EOFError, BrokenPipeError):
         while True:
-            task = read(sys.stdin.buffer)
+            task = read_frame(sys.stdin.buffer)
             _limit_time(limits["seconds"])
             for frame in _answer(task, reading):
-                write(answers, frame)
+                write_frame(answers, frame)
 
 
 def _answer(task: Frame, reading: ReadLimits) -> Iterator[Frame]:

@@ -13,7 +13,7 @@ from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports import output_files, sha256sums
 from sidscan.reports.reader import format_of
-from sidscan.util.files import open_file, real, remove_leftovers, replacing, sha256_of
+from sidscan.util.files import atomic_write, open_file, real_path, remove_leftovers, sha256_of
 from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
@@ -83,7 +83,7 @@ class Report(ABC):
                 path,
                 sha256sums.sums_path(path),
             ):  # of a scan that was killed; nobody else writes here
-                remove_leftovers(real(place))
+                remove_leftovers(real_path(place))
             yield
 
     def write(self, record: RunRecord) -> None:
@@ -97,7 +97,7 @@ class Report(ABC):
             return
         path = place = Path(self.out)
         try:
-            sha256 = self._replace(real(path), record)
+            sha256 = self._replace(real_path(path), record)
             if self.hashed or _has_hash_file(path):
                 place = sha256sums.sums_path(path)
                 sha256sums.write(path, sha256)
@@ -125,7 +125,7 @@ class Report(ABC):
             ) from error
 
     def _replace(self, path: Path, record: RunRecord) -> str:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 self.render(record, file)
             with partial.open("rb") as written:

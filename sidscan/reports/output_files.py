@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sidscan.errors import OutputError
-from sidscan.util.files import open_file, real
+from sidscan.util.files import open_file, real_path
 
 HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 _ELSEWHERE = "Choose another --out."
@@ -71,7 +71,7 @@ def reserved(path: Path) -> Iterator[None]:
     Raises:
         OutputError: another scan has it, or its folder can't be written.
     """
-    path = real(path)
+    path = real_path(path)
     lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=0)
@@ -91,12 +91,12 @@ def reserved(path: Path) -> Iterator[None]:
 
 def lock_file(path: Path) -> Path:
     """The file that `reserved` locks."""
-    path = real(path)
+    path = real_path(path)
     return path.with_name(f".{path.name}.lock")
 
 
 def _check_folder(path: Path) -> None:
-    folder = real(path).parent
+    folder = real_path(path).parent
     if not folder.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
     try:  # what permissions say is not what a read-only or full file system does

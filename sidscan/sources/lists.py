@@ -14,12 +14,12 @@ from typing import cast
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources.paths import SIGNATURE_BYTES, has_signature
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
-_LONGEST_NAME = 1 << 16  # bytes
+_MAX_NAME_BYTES = 1 << 16  # bytes
 
 
-def lines(source: str, null: bool = False) -> Iterator[str]:
+def read_names(source: str, null: bool = False) -> Iterator[str]:
     """Names in a list; blank lines and lines that start with ``#`` are left out, as is a byte order mark.
 
     Paths are bytes on most systems: a line that is not UTF-8 is kept through surrogate escapes.
@@ -30,7 +30,7 @@ def lines(source: str, null: bool = False) -> Iterator[str]:
     Raises:
         UsageError: the list can't be read, or is none.
     """
-    names = _ended_by_null if null else _names
+    names = _names_by_null if null else _names_by_line
     if source == "-":
         if sys.stdin is None:
             raise UsageError("there is no standard input to read names from", "Use --list FILE.")
@@ -52,7 +52,7 @@ def is_url(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
-def is_other_address(name: str) -> bool:
+def is_unsupported_url(name: str) -> bool:
     """Whether a name is an address that nothing here fetches, e.g. ``ftp://host/a.jpg``."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None and not is_url(name)
 
@@ -62,10 +62,10 @@ def url_item(name: str) -> Item:
 
     A user name or password is left out here, before anything is recorded; the fetch then refuses the rest.
     """
-    return Item(public(name), kind=Kind.URL)
+    return Item(mask_credentials(name), kind=Kind.URL)
 
 
-def _check_lines(head: bytes) -> None:
+def _check_head(head: bytes) -> None:
     """A picture named after --list by mistake would be half a million names."""
     if has_signature(head[:SIGNATURE_BYTES]):
         raise UsageError("the list is a picture", "Name pictures without --list.")
@@ -76,20 +76,20 @@ def _check_lines(head: bytes) -> None:
         )
 
 
-def _names(file: BufferedReader) -> Iterator[str]:
-    _check_lines(file.peek())
+def _names_by_line(file: BufferedReader) -> Iterator[str]:
+    _check_head(file.peek())
     for number, line in enumerate(file):
         name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
         if name.strip() and not name.startswith("#"):
             yield name
 
 
-def _ended_by_null(file: BufferedReader) -> Iterator[str]:
+def _names_by_null(file: BufferedReader) -> Iterator[str]:
     rest = b""
     while chunk := file.read(1 << 16):
         *names, rest = (rest + chunk).split(b"\0")
         yield from (os.fsdecode(name) for name in names if name)
-        if len(rest) > _LONGEST_NAME:
+        if len(rest) > _MAX_NAME_BYTES:
             raise UsageError("this is no list of names that end in NUL", "Leave --null out.")
     if rest:
         yield os.fsdecode(rest)

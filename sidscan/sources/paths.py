@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from sidscan.records import Item
-from sidscan.sources.output_filter import SAVED, OutputFilter
+from sidscan.sources.output_filter import SKIP_SAVED, OutputFilter
 from sidscan.util.files import open_file
 
 # Suffixes under which pictures travel. Any other file is looked at for a picture's signature.
@@ -16,16 +16,16 @@ _SUFFIXES = (
     *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
 )
 SIGNATURE_BYTES = 16
-UNLISTED = "the folder can't be listed: "
-NOT_A_PICTURE = "not a picture: neither its name nor its first bytes say so"
+UNLISTABLE_PREFIX = "the folder can't be listed: "
+NOT_AN_IMAGE = "not a picture: neither its name nor its first bytes say so"
 
 
-def walk(directory: str, hidden: bool, own: OutputFilter) -> Iterator[Item]:
+def walk_folder(directory: str, hidden: bool, own: OutputFilter) -> Iterator[Item]:
     """All files below ``directory``, names sorted; links are not followed; hidden ones only on request.
 
     A folder that can't be listed becomes one item whose ``skip`` begins with `UNLISTED` and says why.
     """
-    levels = [_listed(directory, hidden)]  # a stack of its own: no folder is too deep for it
+    levels = [_list_folder(directory, hidden)]  # a stack of its own: no folder is too deep for it
     while levels:
         entry = next(levels[-1], None)
         if entry is None:
@@ -33,21 +33,21 @@ def walk(directory: str, hidden: bool, own: OutputFilter) -> Iterator[Item]:
         elif isinstance(entry, Item):
             yield entry
         elif entry.is_dir(follow_symlinks=False):
-            levels.append(_listed(entry.path, hidden))
-        elif entry.is_symlink() or not own.is_written_here(entry):
-            yield _item(entry, own)
+            levels.append(_list_folder(entry.path, hidden))
+        elif entry.is_symlink() or not own.is_output_entry(entry):
+            yield _entry_item(entry, own)
 
 
-def _listed(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
+def _list_folder(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
     try:
         with os.scandir(directory) as found:
             entries = [entry for entry in found if hidden or not entry.name.startswith(".")]
     except OSError as error:  # said here: reading it as a file would say only that it is none
-        return iter([Item(directory, skip=f"{UNLISTED}{error.strerror}")])
+        return iter([Item(directory, skip=f"{UNLISTABLE_PREFIX}{error.strerror}")])
     return iter(sorted(entries, key=lambda entry: entry.name))
 
 
-def single(name: str) -> Item:
+def file_item(name: str) -> Item:
     """A file that somebody named: it is read whatever its suffix, and through a link."""
     try:
         status = os.stat(name)  # noqa: PTH116  (Path() would normalise the name)
@@ -58,7 +58,7 @@ def single(name: str) -> Item:
     return Item(name, fingerprint=_fingerprint(status))
 
 
-def _item(entry: os.DirEntry[str], own: OutputFilter) -> Item:
+def _entry_item(entry: os.DirEntry[str], own: OutputFilter) -> Item:
     name = entry.path
     try:
         status = os.lstat(name)
@@ -68,10 +68,10 @@ def _item(entry: os.DirEntry[str], own: OutputFilter) -> Item:
         return Item(name, skip="symbolic link, not followed")
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip="not a regular file")
-    if own.is_saved(entry):
-        return Item(name, fingerprint=_fingerprint(status), skip=SAVED)
-    if not _looks_like_picture(name):
-        return Item(name, fingerprint=_fingerprint(status), skip=NOT_A_PICTURE)
+    if own.is_saved_download(entry):
+        return Item(name, fingerprint=_fingerprint(status), skip=SKIP_SAVED)
+    if not _may_be_image(name):
+        return Item(name, fingerprint=_fingerprint(status), skip=NOT_AN_IMAGE)
     return Item(name, fingerprint=_fingerprint(status))
 
 
@@ -79,7 +79,7 @@ def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def _looks_like_picture(name: str) -> bool:
+def _may_be_image(name: str) -> bool:
     if name.lower().endswith(_SUFFIXES):
         return True
     try:

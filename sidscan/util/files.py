@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+_OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _CHUNK = 1 << 20  # bytes
-_LEFTOVER = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `replacing` calls them
-_DAY = 24 * 60 * 60  # seconds
+_TEMPORARY_NAME = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `replacing` calls them
+_LEFTOVER_AGE = 24 * 60 * 60  # seconds
 
 
 class NotAFile(OSError):
@@ -25,7 +25,7 @@ class NotAFile(OSError):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file beside ``path``, of its suffix, to write to; it takes its place when the block ends well.
 
     A new file gets the permissions that the umask leaves; one that replaces another keeps that one's.
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it can't be written; an older file at ``path`` is left as it was.
     """
-    partial = path.with_name(f"{_start(path)}{secrets.token_hex(6)}{path.suffix}")
+    partial = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(6)}{path.suffix}")
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
@@ -50,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_leftovers(path: Path) -> None:
     """Remove what `replacing` left beside ``path`` when it was killed; only for who alone writes there."""
     with suppress(OSError):  # they are clutter, no obstacle
-        for leftover in path.parent.glob(f"{_start(path)}*"):
+        for leftover in path.parent.glob(f"{_temporary_prefix(path)}*"):
             leftover.unlink()
 
 
@@ -59,11 +59,11 @@ def remove_old_leftovers(folder: Path) -> None:
     with suppress(OSError):
         for leftover in folder.glob(".sidscan-*"):
             age = time.time() - leftover.lstat().st_mtime  # seconds
-            if _LEFTOVER.match(leftover.name) and age > _DAY:
+            if _TEMPORARY_NAME.match(leftover.name) and age > _LEFTOVER_AGE:
                 leftover.unlink()
 
 
-def real(path: str | Path) -> Path:
+def real_path(path: str | Path) -> Path:
     """Where a path leads; unlike Path.resolve it raises neither for links in a circle nor for any name."""
     try:
         return Path(os.path.realpath(path))
@@ -80,7 +80,7 @@ def open_file(path: str | Path) -> BinaryIO:
         ValueError: no file can have that name.
     """
     _check_regular(os.stat(path), path)  # noqa: PTH116  (a name may be one that Path changes)
-    handle = os.open(path, _READ)
+    handle = os.open(path, _OPEN_FLAGS)
     try:
         _check_regular(os.fstat(handle), path)
         return os.fdopen(handle, "rb")
@@ -97,7 +97,7 @@ def sha256_of(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _start(path: Path) -> str:
+def _temporary_prefix(path: Path) -> str:
     """How the names of files that are to replace ``path`` start; a name of any length gives a short one."""
     return f".sidscan-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 

@@ -10,7 +10,7 @@ from typing import TextIO
 Echo = Callable[[str], None]
 """Takes words for the user."""
 
-INVISIBLE = (
+UNSAFE_CHARACTERS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but newline and tab
     "\ud800-\udfff\ufffe\uffff"  # lone surrogates, noncharacters
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the reading direction (UAX 9)
@@ -21,21 +21,21 @@ INVISIBLE = (
 )
 """Characters, as a regular expression's class holds them, that never reach a terminal as they are."""
 
-_UNSAFE = re.compile(f"[{INVISIBLE}]")
-_UNSAFE_IN_LINE = re.compile(f"[{INVISIBLE}\n\t]")
+_UNSAFE = re.compile(f"[{UNSAFE_CHARACTERS}]")
+_UNSAFE_IN_LINE = re.compile(f"[{UNSAFE_CHARACTERS}\n\t]")
 
 
-def safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """``text`` with control, bidirectional, invisible, undecodable characters as escapes, e.g. ``\\x1b``."""
-    return _UNSAFE.sub(lambda found: escape(found[0]), text)
+    return _UNSAFE.sub(lambda found: escape_character(found[0]), text)
 
 
 def safe_line(text: str) -> str:
     """As `safe`, on one line: a name or message that holds a line break can't pass for a line of ours."""
-    return _UNSAFE_IN_LINE.sub(lambda found: escape(found[0]), text)
+    return _UNSAFE_IN_LINE.sub(lambda found: escape_character(found[0]), text)
 
 
-def escape(character: str) -> str:
+def escape_character(character: str) -> str:
     """A character as ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``, whichever is the shortest."""
     code = ord(character)
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
@@ -53,7 +53,7 @@ class SafeStream:
 
     def write(self, text: str) -> int:
         """Write with unsafe characters made visible; CR LF, the line end of a CSV report, as a line end."""
-        self.unfiltered.write(safe(text.replace("\r\n", "\n")))
+        self.unfiltered.write(safe_text(text.replace("\r\n", "\n")))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -67,7 +67,7 @@ class SafeStream:
         return getattr(self.unfiltered, name)
 
 
-def bar_stream() -> TextIO:
+def progress_stream() -> TextIO:
     """Standard error for a progress bar, whose words are our own."""
     stream: TextIO = getattr(sys.stderr, "unfiltered", sys.stderr)
     return stream

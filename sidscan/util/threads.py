@@ -13,22 +13,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
-J = TypeVar("J")
-S = TypeVar("S")
-READER_THREADS = "sidscan-reader"
+_Task = TypeVar("T")
+_Result = TypeVar("R")
+_Job = TypeVar("J")
+_Output = TypeVar("S")
+READER_THREAD_PREFIX = "sidscan-reader"
 TASKS_AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use, where the system tells; there may be more."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class OrderedMap(Generic[T, R]):
+class OrderedMap(Generic[_Task, _Result]):
     """A function of tasks, computed by threads; at most ``ahead * workers`` tasks are in flight or untaken.
 
     Closed early, it does not wait for tasks in flight.
@@ -36,17 +36,17 @@ class OrderedMap(Generic[T, R]):
 
     def __init__(
         self,
-        function: Callable[[T], R],
-        tasks: Iterable[T],
+        function: Callable[[_Task], _Result],
+        tasks: Iterable[_Task],
         workers: int | None = None,
         ahead: int = TASKS_AHEAD,
     ) -> None:
-        workers = workers or cores()
+        workers = workers or available_cores()
         self._function, self._tasks, self._most = function, iter(tasks), ahead * workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREADS)
-        self._window: deque[Future[R]] = deque()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREAD_PREFIX)
+        self._window: deque[Future[_Result]] = deque()
 
-    def first(self) -> Future[R] | None:
+    def first(self) -> Future[_Result] | None:
         """What comes next, computed or not; None when nothing does."""
         while len(self._window) < self._most:
             try:
@@ -56,7 +56,7 @@ class OrderedMap(Generic[T, R]):
             self._window.append(self._pool.submit(self._function, task))
         return self._window[0] if self._window else None
 
-    def take(self) -> R:
+    def take(self) -> _Result:
         """The result that comes next, once it is there; there must be one."""
         return self._window.popleft().result()
 
@@ -66,8 +66,11 @@ class OrderedMap(Generic[T, R]):
 
 
 def map_ordered(
-    function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None, ahead: int = TASKS_AHEAD
-) -> Iterator[R]:
+    function: Callable[[_Task], _Result],
+    tasks: Iterable[_Task],
+    workers: int | None = None,
+    ahead: int = TASKS_AHEAD,
+) -> Iterator[_Result]:
     """Results in the order of the tasks; at most ``ahead * workers`` tasks are in flight or untaken."""
     with closing(OrderedMap(function, tasks, workers, ahead)) as results:
         while results.first() is not None:
@@ -75,13 +78,13 @@ def map_ordered(
 
 
 def map_batches(
-    results: OrderedMap[Any, R],
-    weigh: Callable[[R], int],
+    results: OrderedMap[Any, _Result],
+    weigh: Callable[[_Result], int],
     enough: int,
-    begin: Callable[[list[R]], J],
-    function: Callable[[J], S],
+    begin: Callable[[list[_Result]], _Job],
+    function: Callable[[_Job], _Output],
     at_once: int,
-) -> Iterator[S]:
+) -> Iterator[_Output]:
     """A second stage: ``function(begin(batch))`` of batches of results, ``at_once`` of them under way.
 
     Each is yielded as soon as it is there, and not when the next batch is full, which may take its time.
@@ -95,8 +98,8 @@ def map_batches(
         begin: called in the consumer's thread; ``function`` is called in threads of its own.
     """
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="sidscan-batch")
-    under_way: deque[Future[S]] = deque()
-    batch: list[R] = []
+    under_way: deque[Future[_Output]] = deque()
+    batch: list[_Result] = []
     weight, wanted = 0, 1
     try:
         while True:
@@ -105,7 +108,7 @@ def map_batches(
             if ready and len(under_way) < at_once:
                 under_way.append(pool.submit(function, begin(batch)))
                 batch, weight, wanted = [], 0, 2 * weight
-            elif under_way and (ready or coming is None or _comes_first(under_way[0], coming)):
+            elif under_way and (ready or coming is None or _first_is_done(under_way[0], coming)):
                 yield under_way.popleft().result()
             elif coming is not None:
                 batch.append(results.take())
@@ -116,7 +119,7 @@ def map_batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _comes_first(one: Future[Any], other: Future[Any]) -> bool:
+def _first_is_done(one: Future[Any], other: Future[Any]) -> bool:
     """Wait for either; whether the first is there."""
     wait((one, other), return_when=FIRST_COMPLETED)
     return one.done()

@@ -20,7 +20,7 @@ from sidscan import ScanConfig, scan
 from sidscan.errors import UsageError
 from sidscan.isolation.reader import read_item
 from sidscan.records import Failure, Item, Kind
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 Run = Callable[..., Any]
 PICTURE = encoded(photo(256, 256), "JPEG", quality=90)
@@ -197,7 +197,7 @@ def test_credentials_are_nowhere(sidscan: Run, tmp_path: Path, server: Server, u
     ],
 )
 def test_nothing_else_is_hidden(url: str, shown: str) -> None:
-    assert public(url) == shown
+    assert mask_credentials(url) == shown
 
 
 def test_robots_headers_are_respected_on_request(urls: Run, server: Server) -> None:

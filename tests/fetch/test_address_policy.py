@@ -80,7 +80,7 @@ def fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
     ],
 )
 def test_what_may_be_connected_to(text: str, permitted: str) -> None:
-    why = address_policy.refusal(ipaddress.ip_address(text))
+    why = address_policy.find_refusal(ipaddress.ip_address(text))
     assert ("always" if why is None else "on request" if why.private else "never") == permitted
 
 
@@ -88,7 +88,7 @@ def test_what_may_be_connected_to(text: str, permitted: str) -> None:
 def test_the_option_is_named_where_it_helps(private: bool) -> None:
     address = ipaddress.ip_address("10.0.0.1" if private else "169.254.169.254")
     with pytest.raises(AddressRefused) as error:
-        address_policy.check("pictures.example", [address], allow_private=False)
+        address_policy.check_addresses("pictures.example", [address], allow_private=False)
     assert str(error.value).startswith(f"pictures.example is at {address}, which is ")
     assert ("--allow-private" in str(error.value)) is private
 

@@ -32,7 +32,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BACKOFF", 0.02)
+    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 0.02)
 
 
 def fetcher(**options: Any) -> Fetcher:
@@ -88,7 +88,7 @@ def test_a_retry_starts_over(server: Server) -> None:
 
 
 def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BACKOFF", 10)
+    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 10)
     server.answers["/a.jpg"] = BUSY
     began = time.monotonic()
     with pytest.raises(HttpStatus, match="HTTP 503"):
@@ -140,7 +140,7 @@ def test_a_longer_retry_after_is_left_to_the_user(server: Server, asked: str) ->
     ],
 )
 def test_times_to_wait(text: str, seconds: float | None) -> None:
-    assert client._seconds(text) == seconds
+    assert client._parse_retry_after(text) == seconds
 
 
 def test_a_host_gets_few_requests_at_once(server: Server) -> None:

@@ -12,12 +12,12 @@ from sample_images import encoded, photo
 
 from sidscan.errors import OutputError
 from sidscan.fetch.client import NotSaved
-from sidscan.fetch.saved import keep, prepare, suffix
-from sidscan.util.files import replacing
+from sidscan.fetch.saved import prepare_folder, save_download, suffix
+from sidscan.util.files import atomic_write
 
 
 def kept(data: bytes, folder: Path) -> Path:
-    return keep(data, hashlib.sha256(data).hexdigest(), folder)
+    return save_download(data, hashlib.sha256(data).hexdigest(), folder)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hou
     path.write_bytes(b"half")
     then = time.time() - hours * 3600
     os.utime(path, (then, then))
-    prepare(tmp_path)
+    prepare_folder(tmp_path)
     assert path.exists() is stays
 
 
 def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
-    with replacing(tmp_path / f"{'a' * 64}.jpg") as partial:
+    with atomic_write(tmp_path / f"{'a' * 64}.jpg") as partial:
         os.utime(partial, (0, 0))
-        prepare(tmp_path)
+        prepare_folder(tmp_path)
         gone = not partial.exists()
         partial.write_bytes(b"again")
     assert gone
@@ -95,6 +95,6 @@ def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_is_found_before_the_scan(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="can't make the folder"):
-        prepare(tmp_path / "file" / "below")
-    prepare(tmp_path / "a" / "b")
-    prepare(tmp_path / "a" / "b")
+        prepare_folder(tmp_path / "file" / "below")
+    prepare_folder(tmp_path / "a" / "b")
+    prepare_folder(tmp_path / "a" / "b")

@@ -8,9 +8,9 @@ from PIL import Image
 from sample_images import encoded, photo
 from torchvision import transforms
 
-from sidscan.images.crops import crop, crop_positions, flags
+from sidscan.images.crops import crop, crop_positions, padding_flags
 from sidscan.images.decode import SourceImage, decode
-from sidscan.isolation.reader import _MOST_CROPS
+from sidscan.isolation.reader import MAX_CROPS
 
 
 def _picture(image: Image.Image) -> SourceImage:
@@ -44,7 +44,7 @@ def test_small_pictures_are_padded_then_ten_cropped(size: tuple[int, int]) -> No
     expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
     views = crop(_picture(image), "ten")
     assert np.array_equal(views.pixels(), expected)
-    assert flags(_picture(image)) == ("padded",)
+    assert padding_flags(_picture(image)) == ("padded",)
 
 
 def _symmetric(image: Image.Image) -> Image.Image:
@@ -79,7 +79,7 @@ def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
 
 def test_no_picture_has_more_windows_than_a_worker_may_send() -> None:
     sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
-    for crops, most in _MOST_CROPS.items():
+    for crops, most in MAX_CROPS.items():
         counts = {
             len({place for place, _ in crop_positions(width, height, crops)})
             for width in sides

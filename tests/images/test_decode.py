@@ -49,7 +49,7 @@ def test_heic_rotation_is_applied_by_its_decoder_and_flagged() -> None:
     data = encoded(photo(300, 200), "HEIF", exif=exif_block())
     picture = decode(data)
     assert (picture.width, picture.height, picture.flags) == (200, 300, ("rotated_by_container",))
-    assert exif.read(picture, data)[0].orientation == 6
+    assert exif.read_exif(picture, data)[0].orientation == 6
 
 
 def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_png_text_does_not_steer_the_decoder(mode: str, key: str) -> None:
     picture = decode(data)
     assert picture.flags == ()
     assert np.array_equal(picture.window(0, 0, 224), np.asarray(image.convert("RGB")))
-    assert exif.read(picture, data)[0].orientation is None
+    assert exif.read_exif(picture, data)[0].orientation is None
 
 
 def _png(*chunks: tuple[bytes, bytes]) -> bytes:

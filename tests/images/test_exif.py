@@ -16,7 +16,7 @@ from sidscan.records import Exif
 @pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_camera_facts(picture_format: str) -> None:
     data = encoded(photo(64, 64), picture_format, exif=exif_block())
-    found, remarks = exif.read(decode(data), data)
+    found, remarks = exif.read_exif(decode(data), data)
     assert remarks == ()
     assert (found.make, found.model, found.lens) == ("Acme", "Acme One", "Acme 35mm f/2")
     assert (found.original_date, found.software) == ("2021:02:03 04:05:06", "Acme Raw 2.1")
@@ -31,7 +31,7 @@ def test_exif_in_a_png_text_profile() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n")
     data = encoded(photo(64, 64), "PNG", pnginfo=text)
-    assert exif.read(decode(data), data)[0].make == "Acme"
+    assert exif.read_exif(decode(data), data)[0].make == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_comments_are_text(raw: bytes, expected: str) -> None:
     block = Image.Exif()
     block.get_ifd(0x8769)[0x9286] = raw
     data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
-    assert exif.read(decode(data), data)[0].tags["EXIF UserComment"] == expected
+    assert exif.read_exif(decode(data), data)[0].tags["EXIF UserComment"] == expected
 
 
 def test_text_that_is_not_utf8_is_kept_visible() -> None:
     block = Image.Exif()
     block[0x010F] = b"caf\xe9"
     data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
-    make = exif.read(decode(data), data)[0].make
+    make = exif.read_exif(decode(data), data)[0].make
     assert make is not None
     assert make.startswith("caf")
     assert "b'" not in make
@@ -63,7 +63,7 @@ def test_text_that_is_not_utf8_is_kept_visible() -> None:
 
 def test_no_exif_is_no_remark() -> None:
     data = encoded(photo(64, 64), "JPEG")
-    assert exif.read(decode(data), data) == (Exif(), ())
+    assert exif.read_exif(decode(data), data) == (Exif(), ())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_no_exif_is_no_remark() -> None:
 )
 def test_malformed_exif_never_costs_the_picture(block: bytes) -> None:
     data = encoded(photo(64, 64), "JPEG", exif=block)
-    found, remarks = exif.read(decode(data), data)
+    found, remarks = exif.read_exif(decode(data), data)
     assert (found, remarks) == (Exif(), ("exif_unreadable",))
 
 
@@ -86,5 +86,5 @@ def test_impossible_position_is_not_reported() -> None:
     position[1], position[2] = "N", (133.0, 0.0, 0.0)
     position[3], position[4] = "E", (10.0, 0.0, 0.0)
     data = encoded(photo(64, 64), "JPEG", exif=broken.tobytes())
-    found, _ = exif.read(decode(data), data)
+    found, _ = exif.read_exif(decode(data), data)
     assert (found.latitude, found.longitude) == (None, None)

@@ -25,7 +25,8 @@ from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
 from sidscan.records import DecodedImage, ImageInfo, Item, Kind
 
 pytestmark = pytest.mark.skipif(
-    libjpeg.pillows() is None, reason="this Pillow lends no libjpeg-turbo; it decodes everything itself"
+    libjpeg.pillow_library() is None,
+    reason="this Pillow lends no libjpeg-turbo; it decodes everything itself",
 )
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:1:1", "4:4:0", "grey")
 CODINGS: dict[str, dict[str, Any]] = {
@@ -44,7 +45,7 @@ FRAME = re.compile(rb"\xff[\xc0-\xc2]\x00[\x0b\x11]\x08")
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small pictures too, and a library in which no thread is parked yet."""
-    monkeypatch.setattr(partial_jpeg, "LEAST_SAVED", 1)
+    monkeypatch.setattr(partial_jpeg, "MIN_PIXELS_SAVED", 1)
     partial_jpeg._library.cache_clear()
     yield
     partial_jpeg._library.cache_clear()
@@ -88,11 +89,11 @@ def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
     """With bands, or by Pillow alone."""
     reading = ReadLimits(crops=crops, **options)
     try:
-        picture = decode.decode(data, reading, partial(views.rows, crops=crops) if rows else None)
+        picture = decode.decode(data, reading, partial(views.needed_rows, crops=crops) if rows else None)
         cut = views.crop(picture, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
-    return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read(picture, data)))
+    return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read_exif(picture, data)))
 
 
 def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None:
@@ -102,7 +103,9 @@ def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None
         if banded is not None:
             height = Image.open(io.BytesIO(data)).height
             opened = decode._open(data, ReadLimits())
-            assert (partial_jpeg.decode(opened, data, views.rows(height, crops)) is not None) == banded
+            assert (
+                partial_jpeg.decode_rows(opened, data, views.needed_rows(height, crops)) is not None
+            ) == banded
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -124,7 +127,7 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
         whole = np.asarray(Image.open(io.BytesIO(data)))
         cuts = np.sort(rng.choice(len(whole), 4, replace=False))
         rows = [range(cuts[0], cuts[1]), range(cuts[2], cuts[3])]
-        found = partial_jpeg.decode(Image.open(io.BytesIO(data)), data, rows)
+        found = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data, rows)
         if found is None:  # it is all within a band
             continue
         assert found[-1].rows.stop == len(whole)
@@ -141,7 +144,8 @@ def test_narrow_pictures(width: int) -> None:
     for start in range(17, 150, 3):
         opened = Image.open(io.BytesIO(data))
         for band in (
-            partial_jpeg.decode(opened, data, [range(start - 10, start), range(start + 2, start + 9)]) or ()
+            partial_jpeg.decode_rows(opened, data, [range(start - 10, start), range(start + 2, start + 9)])
+            or ()
         ):
             assert np.array_equal(band.pixels, whole[band.rows.start : band.rows.stop])
 
@@ -169,10 +173,10 @@ def test_the_last_block_is_looked_at_too() -> None:
 @pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
 def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
     data = jpeg("4:2:0", 300, 2000, **restarts)
-    frame = partial_jpeg._frame(data)
+    frame = partial_jpeg._parse_header(data)
     assert frame is not None
     wanted = frame.aligned([range(900, 1100), range(1999, 2000)])
-    thin, warnings = partial_jpeg._thinned(data, frame, wanted)
+    thin, warnings = partial_jpeg._drop_unneeded_data(data, frame, wanted)
     assert len(thin) < 0.25 * len(data)
     assert warnings.start > 50
 
@@ -264,10 +268,10 @@ def test_an_error_of_libjpeg_parks_a_thread_and_no_more_than_some() -> None:
     before, library = parked(), partial_jpeg._library()
     assert library is not None
     good = jpeg("4:2:0", 230, 900)
-    for count in range(1, libjpeg.PARKED_MOST + 3):
+    for count in range(1, libjpeg.MAX_PARKED_THREADS + 3):
         assert "broken data stream" in outcome(bad_table(good), "ten", rows=True).error
-        assert library.parked == parked() - before == min(count, libjpeg.PARKED_MOST)
-        assert_same(good, banded=count < libjpeg.PARKED_MOST)
+        assert library.parked == parked() - before == min(count, libjpeg.MAX_PARKED_THREADS)
+        assert_same(good, banded=count < libjpeg.MAX_PARKED_THREADS)
     assert_same(bad_table(good), banded=False)
 
 
@@ -313,25 +317,25 @@ def test_too_little_memory_is_too_little_for_pillow_too() -> None:
 
 
 def test_a_library_without_the_functions_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libjpeg, "_module", lambda: ctypes.CDLL(None))
-    assert libjpeg.pillows() is None
-    assert not partial_jpeg.available()
+    monkeypatch.setattr(libjpeg, "_pillow_module", lambda: ctypes.CDLL(None))
+    assert libjpeg.pillow_library() is None
+    assert not partial_jpeg.is_available()
     assert_same(jpeg("4:2:0", 230, 900), banded=False)
 
 
 @pytest.mark.parametrize("release", [None, "2.1.4", "unknown"])
 def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.features.version_feature", lambda _: release)
-    assert libjpeg.pillows() is None
+    assert libjpeg.pillow_library() is None
 
 
 @pytest.mark.parametrize("version", [62, 80])
 def test_a_library_of_another_interface_is_not_used(version: int) -> None:
     """It says so by itself, before it touches anything."""
-    library = libjpeg.pillows()
+    library = libjpeg.pillow_library()
     assert library is not None
     if library.version == version:
-        assert partial_jpeg.available()
+        assert partial_jpeg.is_available()
         return
     library.version = version
     assert library.rows(jpeg("4:2:0", 230, 900), (900, 230, 3), [range(900)]) is None
@@ -339,21 +343,21 @@ def test_a_library_of_another_interface_is_not_used(version: int) -> None:
 
 
 def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = libjpeg.Library.rows
+    rows = libjpeg.LibJpeg.rows
 
-    def off_by_one(self: libjpeg.Library, *arguments: Any) -> Any:
+    def off_by_one(self: libjpeg.LibJpeg, *arguments: Any) -> Any:
         found = rows(self, *arguments)
         if found is not None:
             found[0][3, 4, 0] ^= 1
         return found
 
-    monkeypatch.setattr(libjpeg.Library, "rows", off_by_one)
-    assert not partial_jpeg.available()
+    monkeypatch.setattr(libjpeg.LibJpeg, "rows", off_by_one)
+    assert not partial_jpeg.is_available()
     assert_same(jpeg("4:2:0", 230, 900), banded=False)
 
 
 def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert partial_jpeg.available()
+    assert partial_jpeg.is_available()
 
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -363,21 +367,21 @@ def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limits_come_before_any_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial_jpeg, "decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(partial_jpeg, "decode_rows", lambda *_: pytest.fail("decoded"))
     assert outcome(jpeg("4:2:0", 230, 900), "ten", rows=True, max_pixels=1000).error.startswith(
         "TooManyPixels"
     )
 
 
 def test_pictures_are_read_with_bands() -> None:
-    assert partial_jpeg.available()
+    assert partial_jpeg.is_available()
     item = Item("photo.jpg", Kind.FILE)
     data = jpeg("4:2:0", 230, 900)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded by Pillow"))
         banded = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partial_jpeg, "decode", lambda *_: None)
+        patch.setattr(partial_jpeg, "decode_rows", lambda *_: None)
         whole = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
     assert isinstance(banded, DecodedImage)
     assert isinstance(whole, DecodedImage)

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidscan.isolation.deadlines import Deadline, _watch
-from sidscan.isolation.processes import NotStarted, Process
+from sidscan.isolation.deadlines import Deadline, _watchdog
+from sidscan.isolation.processes import ProcessNotStarted, WorkerProcess
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -36,7 +36,7 @@ def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[
     assert 1 <= time.monotonic() - began < 10
     assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
     assert [deadline.over() for deadline in deadlines] == [False, True, False, True]
-    assert _watch._set.isdisjoint(deadlines)
+    assert _watchdog._set.isdisjoint(deadlines)
 
 
 def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
@@ -85,11 +85,11 @@ def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPa
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    process = Process(SLEEPER, longest_answer=1)
+    process = WorkerProcess(SLEEPER, longest_answer=1)
     with monkeypatch.context() as short:
-        short.setattr(_watch, "_thread", None)
+        short.setattr(_watchdog, "_thread", None)
         short.setattr(threading.Thread, "start", start)
-        with pytest.raises(NotStarted, match="thread"):
+        with pytest.raises(ProcessNotStarted, match="thread"):
             process.start()
-    assert not any(deadline.process.args == SLEEPER for deadline in _watch._set)
+    assert not any(deadline.process.args == SLEEPER for deadline in _watchdog._set)
     process.close()

@@ -28,7 +28,7 @@ from sidscan import ScanConfig, scan
 from sidscan.config import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.fetch.client import Fetcher
-from sidscan.isolation.processes import Frame, Lost, NotStarted, Process, Processes
+from sidscan.isolation.processes import Frame, ProcessLost, ProcessNotStarted, WorkerPool, WorkerProcess
 from sidscan.isolation.reader import IsolatedReader, read_item
 from sidscan.records import DecodedImage, Failure, Item, Kind, Stage, Status
 
@@ -46,11 +46,11 @@ while True:
 """
 
 
-def worker(code: str) -> Process:
-    return Process([sys.executable, "-c", ANSWER % code], longest_answer=1000)
+def worker(code: str) -> WorkerProcess:
+    return WorkerProcess([sys.executable, "-c", ANSWER % code], longest_answer=1000)
 
 
-def asked(process: Process | Processes, task: dict[str, Any], seconds: float = 20) -> list[Frame]:
+def asked(process: WorkerProcess | WorkerPool, task: dict[str, Any], seconds: float = 20) -> list[Frame]:
     process.start()
     return list(process.ask(Frame(task), seconds))
 
@@ -63,7 +63,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def pids(processes: Processes) -> list[int]:
+def pids(processes: WorkerPool) -> list[int]:
     return [one._running.pid for one in processes._all if one._running is not None]
 
 
@@ -114,7 +114,7 @@ def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int 
     process = worker(f"exec({code!r}) if head['bad'] else 0")
     process.start()
     started = time.monotonic()
-    with pytest.raises(Lost) as lost:
+    with pytest.raises(ProcessLost) as lost:
         list(process.ask(Frame({"bad": True}), 3))
     assert time.monotonic() - started < 3 + 2
     assert lost.value.late is late
@@ -139,7 +139,7 @@ def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
 
 @linux
 def test_closed_processes_are_gone_and_give_no_answer() -> None:
-    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
+    processes = WorkerPool("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
     task = {"name": "/none.jpg", "kind": "file", "facts": {"flags": [], "exif": {}}}
     assert "failure" in asked(processes, task)[-1].head
     (pid,) = pids(processes)
@@ -147,9 +147,9 @@ def test_closed_processes_are_gone_and_give_no_answer() -> None:
     processes.close()
     assert not alive(pid)
     assert pids(processes) == []
-    with pytest.raises(NotStarted):
+    with pytest.raises(ProcessNotStarted):
         processes.start()
-    with pytest.raises(Lost):
+    with pytest.raises(ProcessLost):
         list(processes.ask(Frame(task), 1))
 
 
@@ -339,9 +339,9 @@ def test_a_good_picture_survives_what_kills_its_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
 ) -> None:
     """A system short of memory kills somebody, and not always who is to blame."""
-    begin, asked = Processes.ask, []
+    begin, asked = WorkerPool.ask, []
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+    def ask(self: WorkerPool, task: Frame, seconds: float) -> Any:
         asked.append(task)
         answer = begin(self, task, seconds)
         if len(asked) > kills:
@@ -351,7 +351,7 @@ def test_a_good_picture_survives_what_kills_its_reader(
         os.kill(pid, signal.SIGKILL)
         return chain([hashed], answer)
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "ask", ask)
     result = ask_of(tmp_path, slow_jpeg(30))
     assert len(asked) == 3
     assert (result.status if isinstance(result, Failure) else None) is status
@@ -379,9 +379,9 @@ def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_pictur
 def test_a_reader_killed_over_metadata_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
 ) -> None:
-    begin, asked = Processes.ask, []
+    begin, asked = WorkerPool.ask, []
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Any:
+    def ask(self: WorkerPool, task: Frame, seconds: float) -> Any:
         asked.append(task)
         answer = begin(self, task, seconds)
         if len(asked) > kills:
@@ -390,11 +390,11 @@ def test_a_reader_killed_over_metadata_is_followed_by_another(
 
         def dies() -> Generator[Frame, None, None]:
             yield from (hashed, crops)
-            raise Lost(late=False, code=-signal.SIGKILL)
+            raise ProcessLost(late=False, code=-signal.SIGKILL)
 
         return dies()
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "ask", ask)
     result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
     assert isinstance(result, DecodedImage)
     assert (result.facts.flags, result.facts.exif.make) == (flags, None if flags else "Acme")
@@ -525,11 +525,11 @@ GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256
 def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     crop = bytes(224 * 224 * 3)
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+    def ask(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
         yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, crop, last=False)
         yield Frame(head, crop if "order" in head else b"")
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "ask", ask)
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
@@ -541,10 +541,10 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
 
 
 def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+    def ask(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
         yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "ask", ask)
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
@@ -555,7 +555,7 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_is_no_longer_than_crops_are() -> None:
     process = worker("write(sys.stdout.buffer, Frame({}, bytes(1001)))")
     process.start()
-    with pytest.raises(Lost):
+    with pytest.raises(ProcessLost):
         list(process.ask(Frame({}), 20))
     process.close()
 
@@ -586,7 +586,7 @@ def test_a_system_without_processes_costs_no_scan(
 @linux
 def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hush")
-    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
+    processes = WorkerPool("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
     processes.start()
     (pid,) = pids(processes)
     environment = Path(f"/proc/{pid}/environ").read_bytes()

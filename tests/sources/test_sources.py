@@ -17,8 +17,8 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
-from sidscan.sources.output_filter import SAVED, WRITTEN
-from sidscan.sources.paths import NOT_A_PICTURE, has_signature
+from sidscan.sources.output_filter import SKIP_OUTPUT, SKIP_SAVED
+from sidscan.sources.paths import NOT_AN_IMAGE, has_signature
 
 
 def _items(*inputs: str | Path, **options: object) -> list[Item]:
@@ -52,7 +52,7 @@ def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(tmp_path / "pipe.jpg")
     assert {Path(item.name).name: item.skip for item in _items(tmp_path)} == {
-        "notes.txt": NOT_A_PICTURE,
+        "notes.txt": NOT_AN_IMAGE,
         "real.jpg": "",
         "link.jpg": "symbolic link, not followed",
         "loop": "symbolic link, not followed",
@@ -238,7 +238,7 @@ def test_a_scans_own_file_is_never_opened_even_if_named(
         Path("names.txt").write_text(f"{place}\n")
     named: dict[str, Any] = {"lists": ("names.txt",)} if listed else {"inputs": (place,)}
     config = ScanConfig(**named, exclude=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
-    assert list(open_sources(config)) == [Item(place, skip=WRITTEN)]
+    assert list(open_sources(config)) == [Item(place, skip=SKIP_OUTPUT)]
 
 
 def test_a_walk_leaves_the_journal_out_without_being_told(tmp_path: Path) -> None:
@@ -258,5 +258,5 @@ def test_saved_originals_are_no_inputs_of_the_next_scan(tmp_path: Path, below: s
     for path in (original, theirs, elsewhere, partial):
         path.write_bytes(b"x")
     found = {item.name: item.skip for item in _items(tmp_path, save_dir=saved, hidden=True)}
-    assert found == {str(original): SAVED, str(partial): SAVED, str(theirs): "", str(elsewhere): ""}
+    assert found == {str(original): SKIP_SAVED, str(partial): SKIP_SAVED, str(theirs): "", str(elsewhere): ""}
     assert [item.skip for item in _items(original, save_dir=saved)] == [""]
