@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-# ITU-T T.81, table K.1, row by row: luma's, which libjpeg scales by its quality setting.
+# ITU-T T.81, table K.1, row by row: the luma table, which libjpeg scales by its quality setting.
 _LUMA_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -21,9 +21,9 @@ _LUMA_STEPS = [step for row in _LUMA_TABLE for step in row]
 
 
 def estimate_jpeg_quality(image: Image.Image) -> int | None:
-    """Of libjpeg's quality settings, 1 to 100, the one whose luma steps are as coarse on average.
+    """The quality setting of libjpeg, 1 to 100, whose luma steps are as coarse on average.
 
-    Other encoders have other tables and scales (Photoshop, cameras); None where the picture is no JPEG.
+    Other encoders (Photoshop, cameras) have other tables and scales. None for an image that is not a JPEG.
     """
     tables: dict[int, Sequence[int]] = getattr(image, "quantization", None) or {}
     steps = tables.get(0)

@@ -1,4 +1,4 @@
-"""URLs as they may be shown and recorded: without user names and passwords."""
+"""Mask user names and passwords in URLs before they are shown or recorded."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ MASK = "***"
 
 
 def mask_credentials(url: str) -> str:
-    """``url`` with ``***`` in the place of a user name and password; any other text as it is.
+    """``url`` with ``***`` in the place of a user name and password; any other text unchanged.
 
-    A password with an unescaped ``/``, ``?`` or ``#`` is no valid URL, but people write them: what looks
-    like one is hidden up to its ``@``.
+    A password with an unescaped ``/``, ``?`` or ``#`` makes a URL invalid, but people write such URLs. What
+    looks like a password is masked up to its ``@``.
     """
-    start = _SCHEME.match(url)
-    if not start:
+    scheme = _SCHEME.match(url)
+    if not scheme:
         return url
-    rest = url[start.end() :]
-    authority = _AUTHORITY.match(rest)
-    named = authority[0] if authority else ""
-    if "@" in named:
-        return f"{start[0]}{MASK}@{named.rpartition('@')[2]}{rest[len(named) :]}"
-    if "@" in rest and not _HOST_AND_PORT.fullmatch(named):
-        return f"{start[0]}{MASK}@{rest.rpartition('@')[2]}"
+    rest = url[scheme.end() :]
+    match = _AUTHORITY.match(rest)
+    authority = match[0] if match else ""
+    if "@" in authority:
+        return f"{scheme[0]}{MASK}@{authority.rpartition('@')[2]}{rest[len(authority) :]}"
+    if "@" in rest and not _HOST_AND_PORT.fullmatch(authority):
+        return f"{scheme[0]}{MASK}@{rest.rpartition('@')[2]}"
     return url
