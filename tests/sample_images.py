@@ -20,10 +20,10 @@ def photo(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     """The picture as a file's bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 

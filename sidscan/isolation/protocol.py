@@ -8,8 +8,8 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 3. The worker answers with a file's size and hash, then with its crops, then with its EXIF; or with a failure
    instead of the rest (`encode_answer`, `decode_answer`).
 
-`_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields. The
-decoder refuses a head that lacks one of them, has another one, or has a value that its check refuses.
+`_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
+The decoder refuses a head that lacks one of them, has another one, or has a value that its check refuses.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class SafeStream:
         self.unfiltered = stream
 
     def write(self, text: str) -> int:
-        """Write ``text`` with unsafe characters escaped. CR LF, which ends lines of CSV reports, becomes LF."""
+        """Write ``text`` with unsafe characters escaped. CR LF, which ends a CSV line, becomes LF."""
         self.unfiltered.write(safe_text(text.replace("\r\n", "\n")))
         return len(text)
 

@@ -23,14 +23,14 @@ from sidscan.records import Failure, Item, Kind
 from sidscan.util.urls import mask_credentials
 
 Run = Callable[..., Any]
-PICTURE = encoded(photo(256, 256), "JPEG", quality=90)
+IMAGE = encoded(photo(256, 256), "JPEG", quality=90)
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     running = Server()
-    running.answers["/a.jpg"] = answer(PICTURE, Content_Type="image/jpeg", Last_Modified=DATE, ETag='"1"')
+    running.answers["/a.jpg"] = answer(IMAGE, Content_Type="image/jpeg", Last_Modified=DATE, ETag='"1"')
     running.answers["/moved.jpg"] = redirect("/a.jpg")
     yield running
     running.close()
@@ -58,7 +58,7 @@ def test_urls_are_fetched_and_fail_as_rows(urls: Run, tmp_path: Path, server: Se
     names.write_text(f"{server.url}/a.jpg\n{server.url}/none.jpg\n{free.url}/a.jpg\n")
     ended, (found, none, nobody) = urls("--list", names, "--allow-private", "--retries", "0")
     assert ended.code == 3
-    assert (found["status"], found["sha256"]) == ("scored", hashlib.sha256(PICTURE).hexdigest())
+    assert (found["status"], found["sha256"]) == ("scored", hashlib.sha256(IMAGE).hexdigest())
     assert (none["error_stage"], none["error_class"]) == ("fetch", "HttpStatus")
     assert (none["error_message"], none["http_status"]) == ("HTTP 404 Not Found", "404")
     assert (nobody["error_stage"], nobody["error_class"]) == ("fetch", "Unreachable")
@@ -88,17 +88,17 @@ def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Serv
             "address": "127.0.0.1",
             "headers": {
                 "content-type": "image/jpeg",
-                "content-length": str(len(PICTURE)),
+                "content-length": str(len(IMAGE)),
                 "last-modified": DATE,
                 "etag": '"1"',
             },
-            "saved_as": str(saved / f"{hashlib.sha256(PICTURE).hexdigest()}.jpg"),
+            "saved_as": str(saved / f"{hashlib.sha256(IMAGE).hexdigest()}.jpg"),
         }
-        assert Path(response["saved_as"]).read_bytes() == PICTURE
+        assert Path(response["saved_as"]).read_bytes() == IMAGE
     assert server.paths() == ["/moved.jpg", "/a.jpg"]
 
 
-def test_what_is_no_picture_is_kept_too(urls: Run, tmp_path: Path, server: Server) -> None:
+def test_what_is_no_image_is_kept_too(urls: Run, tmp_path: Path, server: Server) -> None:
     server.answers["/page.jpg"] = answer(b"<html>", Content_Type="text/html")
     ended, (row,) = urls(f"{server.url}/page.jpg", "--allow-private", "--save-dir", tmp_path / "originals")
     assert (ended.code, row["error_stage"], row["content_type"]) == (3, "decode", "text/html")
@@ -109,7 +109,7 @@ def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server:
     config = ScanConfig(inputs=("x",), allow_private=True, save_dir=tmp_path / "gone")
     failure = read_item(Item(f"{server.url}/a.jpg", Kind.URL), config)
     assert isinstance(failure, Failure)
-    assert (failure.error, failure.facts.sha256) == ("NotSaved", hashlib.sha256(PICTURE).hexdigest())
+    assert (failure.error, failure.facts.sha256) == ("NotSaved", hashlib.sha256(IMAGE).hexdigest())
     assert failure.facts.response is not None
     assert failure.facts.response.http_status == 200
 
@@ -128,8 +128,8 @@ def test_private_addresses_need_permission(urls: Run, server: Server) -> None:
     assert row["error_message"].endswith("; permitted by --allow-private")
 
 
-def test_a_fetched_picture_scores_as_the_file_does(urls: Run, tmp_path: Path, server: Server) -> None:
-    (tmp_path / "a.jpg").write_bytes(PICTURE)
+def test_a_fetched_image_scores_as_the_file_does(urls: Run, tmp_path: Path, server: Server) -> None:
+    (tmp_path / "a.jpg").write_bytes(IMAGE)
     ended, (by_url, by_file) = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", "--allow-private")
     assert ended.code == 0
     assert by_url["logit"] == by_file["logit"]
@@ -137,7 +137,7 @@ def test_a_fetched_picture_scores_as_the_file_does(urls: Run, tmp_path: Path, se
 
 
 def test_the_size_limit_applies_to_files_and_urls(urls: Run, tmp_path: Path, server: Server) -> None:
-    (tmp_path / "a.jpg").write_bytes(PICTURE)
+    (tmp_path / "a.jpg").write_bytes(IMAGE)
     limit = ("--max-bytes", "100", "--allow-private")
     ended, found = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", *limit)
     assert ended.code == 3
@@ -147,10 +147,10 @@ def test_the_size_limit_applies_to_files_and_urls(urls: Run, tmp_path: Path, ser
     }
 
 
-def test_a_length_stated_too_short_is_half_a_picture(urls: Run, server: Server) -> None:
-    server.answers["/a.jpg"] = answer(PICTURE, length=len(PICTURE) // 2)
+def test_a_length_stated_too_short_is_half_a_image(urls: Run, server: Server) -> None:
+    server.answers["/a.jpg"] = answer(IMAGE, length=len(IMAGE) // 2)
     ended, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")
-    assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(PICTURE) // 2))
+    assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(IMAGE) // 2))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_nothing_else_is_hidden(url: str, shown: str) -> None:
 
 
 def test_robots_headers_are_respected_on_request(urls: Run, server: Server) -> None:
-    server.answers["/a.jpg"] = answer(PICTURE, X_Robots_Tag="noai")
+    server.answers["/a.jpg"] = answer(IMAGE, X_Robots_Tag="noai")
     refused, (row,) = urls(f"{server.url}/a.jpg", "--allow-private", "--respect-robots")
     assert (refused.code, row["error_class"], row["http_status"]) == (3, "RobotsRefused", "200")
     scored, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")

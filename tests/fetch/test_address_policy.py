@@ -88,8 +88,8 @@ def test_what_may_be_connected_to(text: str, permitted: str) -> None:
 def test_the_option_is_named_where_it_helps(private: bool) -> None:
     address = ipaddress.ip_address("10.0.0.1" if private else "169.254.169.254")
     with pytest.raises(AddressRefused) as error:
-        address_policy.check_addresses("pictures.example", [address], allow_private=False)
-    assert str(error.value).startswith(f"pictures.example is at {address}, which is ")
+        address_policy.check_addresses("images.example", [address], allow_private=False)
+    assert str(error.value).startswith(f"images.example is at {address}, which is ")
     assert ("--allow-private" in str(error.value)) is private
 
 

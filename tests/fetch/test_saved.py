@@ -21,7 +21,7 @@ def kept(data: bytes, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("picture_format", "end"),
+    ("image_format", "end"),
     [
         ("JPEG", ".jpg"),
         ("PNG", ".png"),
@@ -32,8 +32,8 @@ def kept(data: bytes, folder: Path) -> Path:
         ("AVIF", ".avif"),
     ],
 )
-def test_names_are_hash_and_format(tmp_path: Path, picture_format: str, end: str) -> None:
-    data = encoded(photo(32, 32), picture_format)
+def test_names_are_hash_and_format(tmp_path: Path, image_format: str, end: str) -> None:
+    data = encoded(photo(32, 32), image_format)
     path = kept(data, tmp_path)
     assert path == tmp_path / f"{hashlib.sha256(data).hexdigest()}{end}"
     assert path.read_bytes() == data
@@ -41,7 +41,7 @@ def test_names_are_hash_and_format(tmp_path: Path, picture_format: str, end: str
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x00\x00\x00\x18ftypqt  ", b"RIFF....WAVE"])
-def test_no_picture_has_no_suffix(data: bytes) -> None:
+def test_no_image_has_no_suffix(data: bytes) -> None:
     assert suffix(data) == ""
 
 

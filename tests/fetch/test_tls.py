@@ -59,25 +59,25 @@ def certificate(folder: Path, host: str) -> ssl.SSLContext:
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
 def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named: list[str | None] = []
-    context = certificate(tmp_path, "pictures.example")
+    context = certificate(tmp_path, "images.example")
     context.sni_callback = lambda _, name, __: named.append(name)
     server = Server(tls=context)
     server.answers["/a.jpg"] = answer(BODY)
-    net = Internet(server.port, pictures_example=["127.0.0.1"], other_example=["127.0.0.1"])
+    net = Internet(server.port, images_example=["127.0.0.1"], other_example=["127.0.0.1"])
     config = ScanConfig(inputs=("x",), allow_private=True, retries=2)
 
     get: Callable[[str], Any] = Fetcher(config, net.resolve, net).get
     with pytest.raises(Untrusted, match="not to be trusted"):
-        get(f"https://pictures.example:{server.port}/a.jpg")
+        get(f"https://images.example:{server.port}/a.jpg")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     get = Fetcher(config, net.resolve, net).get
-    fetched = get(f"https://pictures.example:{server.port}/a.jpg")
+    fetched = get(f"https://images.example:{server.port}/a.jpg")
     assert fetched.data == BODY
     with pytest.raises(Untrusted, match=r"other\.example"):
         get(f"https://other.example:{server.port}/a.jpg")
-    assert named == ["pictures.example", "pictures.example", "other.example"], "and nothing is tried again"
+    assert named == ["images.example", "images.example", "other.example"], "and nothing is tried again"
 
     server.answers["/silent.jpg"], server.asked = silent, []
     one = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)
-    assert abandoned(one, f"https://pictures.example:{server.port}/silent.jpg", server, threads=2) == 2
+    assert abandoned(one, f"https://images.example:{server.port}/silent.jpg", server, threads=2) == 2
     server.close()

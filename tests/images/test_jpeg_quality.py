@@ -31,6 +31,6 @@ def test_foreign_tables_get_the_nearest() -> None:
     assert 40 <= (estimate_jpeg_quality(opened(coarse)) or 0) <= 60
 
 
-@pytest.mark.parametrize("picture_format", ["PNG", "WEBP", "TIFF"])
-def test_other_formats_have_none(picture_format: str) -> None:
-    assert estimate_jpeg_quality(opened(encoded(SMALL, picture_format))) is None
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_have_none(image_format: str) -> None:
+    assert estimate_jpeg_quality(opened(encoded(SMALL, image_format))) is None

@@ -60,9 +60,9 @@ def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
-def test_pictures_without_a_suffix_are_found_by_signature(tmp_path: Path, picture_format: str) -> None:
-    data = encoded(photo(32, 32), picture_format)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
+def test_images_without_a_suffix_are_found_by_signature(tmp_path: Path, image_format: str) -> None:
+    data = encoded(photo(32, 32), image_format)
     assert has_signature(data[:16])
     (tmp_path / "unnamed").write_bytes(data)
     assert [item.skip for item in _items(tmp_path)] == [""]
@@ -124,10 +124,10 @@ def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Pat
         _items(lists=(str(names),), null=True)
 
 
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_picture_is_no_list(tmp_path: Path, picture_format: str) -> None:
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_image_is_no_list(tmp_path: Path, image_format: str) -> None:
     picture = tmp_path / "picture"
-    picture.write_bytes(encoded(photo(64, 64), picture_format))
+    picture.write_bytes(encoded(photo(64, 64), image_format))
     with pytest.raises(UsageError, match="the list is a picture"):
         _items(lists=(str(picture),))
 
