@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def urls(sidscan: Run, tmp_path: Path) -> Run:
-    """Scans URLs with the bundled model's centre crop; gives the end, and the rows in order."""
+    """Scans URLs with the bundled model's centre crop; returns how it ended, and the rows in order."""
 
     def run(*arguments: str | Path) -> tuple[Any, list[dict[str, str]]]:
         out = tmp_path / "r.csv"
@@ -56,12 +56,12 @@ def test_urls_are_fetched_and_fail_as_rows(urls: Run, tmp_path: Path, server: Se
     free.close()
     names = tmp_path / "urls.txt"
     names.write_text(f"{server.url}/a.jpg\n{server.url}/none.jpg\n{free.url}/a.jpg\n")
-    ended, (found, none, nobody) = urls("--list", names, "--allow-private", "--retries", "0")
+    ended, (scored, missing, unreachable) = urls("--list", names, "--allow-private", "--retries", "0")
     assert ended.code == 3
-    assert (found["status"], found["sha256"]) == ("scored", hashlib.sha256(IMAGE).hexdigest())
-    assert (none["error_stage"], none["error_class"]) == ("fetch", "HttpStatus")
-    assert (none["error_message"], none["http_status"]) == ("HTTP 404 Not Found", "404")
-    assert (nobody["error_stage"], nobody["error_class"]) == ("fetch", "Unreachable")
+    assert (scored["status"], scored["sha256"]) == ("scored", hashlib.sha256(IMAGE).hexdigest())
+    assert (missing["error_stage"], missing["error_class"]) == ("fetch", "HttpStatus")
+    assert (missing["error_message"], missing["http_status"]) == ("HTTP 404 Not Found", "404")
+    assert (unreachable["error_stage"], unreachable["error_class"]) == ("fetch", "Unreachable")
 
 
 def test_a_row_says_how_its_bytes_came(urls: Run, server: Server) -> None:
@@ -78,8 +78,8 @@ def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Serv
     arguments = (f"{server.url}/moved.jpg", "--allow-private", "--save-dir", saved, "--model", "mini")
     for _ in range(2):  # the second from the run's record alone
         assert sidscan("scan", *arguments, "--out", tmp_path / "r.json").code == 0
-        ((finding,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
-        response = finding["facts"]["response"]
+        ((result,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
+        response = result["facts"]["response"]
         assert response.pop("fetched_at")
         assert response == {
             "final_url": f"{server.url}/a.jpg",
@@ -102,7 +102,7 @@ def test_what_is_no_image_is_kept_too(urls: Run, tmp_path: Path, server: Server)
     server.answers["/page.jpg"] = answer(b"<html>", Content_Type="text/html")
     ended, (row,) = urls(f"{server.url}/page.jpg", "--allow-private", "--save-dir", tmp_path / "originals")
     assert (ended.code, row["error_stage"], row["content_type"]) == (3, "decode", "text/html")
-    assert [one.read_bytes() for one in (tmp_path / "originals").iterdir()] == [b"<html>"]
+    assert [path.read_bytes() for path in (tmp_path / "originals").iterdir()] == [b"<html>"]
 
 
 def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server: Server) -> None:
@@ -139,15 +139,15 @@ def test_a_fetched_image_scores_as_the_file_does(urls: Run, tmp_path: Path, serv
 def test_the_size_limit_applies_to_files_and_urls(urls: Run, tmp_path: Path, server: Server) -> None:
     (tmp_path / "a.jpg").write_bytes(IMAGE)
     limit = ("--max-bytes", "100", "--allow-private")
-    ended, found = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", *limit)
+    ended, rows = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", *limit)
     assert ended.code == 3
-    assert [row["error_stage"] for row in found] == ["fetch", "read"]
-    assert {row["error_message"] for row in found} == {
+    assert [row["error_stage"] for row in rows] == ["fetch", "read"]
+    assert {row["error_message"] for row in rows} == {
         "larger than 100 bytes; raise the limit with --max-bytes"
     }
 
 
-def test_a_length_stated_too_short_is_half_a_image(urls: Run, server: Server) -> None:
+def test_a_length_stated_too_short_is_half_an_image(urls: Run, server: Server) -> None:
     server.answers["/a.jpg"] = answer(IMAGE, length=len(IMAGE) // 2)
     ended, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")
     assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(IMAGE) // 2))
@@ -287,7 +287,7 @@ def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, 
     assert fields[1] == (1, 2, 3, 4, 5, 6, True, True, True, tmp_path)
 
 
-def test_every_fetched_finding_is_yielded(server: Server) -> None:
+def test_every_fetched_result_is_yielded(server: Server) -> None:
     names = (f"{server.url}/a.jpg", f"{server.url}/none.jpg")
     config = ScanConfig(inputs=names, models=("mini",), crops="center", allow_private=True)
-    assert [one.facts.response is not None for one in scan(config)] == [True, True]
+    assert [result.facts.response is not None for result in scan(config)] == [True, True]

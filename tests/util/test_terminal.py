@@ -62,7 +62,7 @@ def test_a_stream_filters_all_that_is_written() -> None:
 
 
 def test_standard_error_is_filtered_whoever_writes(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # put back what the command puts in its place
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restored after the command replaced it
     ended = sidscan("scan", "--no\x1b[31m\u202esuch", "x")
     assert ended.code == 2
     assert "--no\\x1b[31m\\u202esuch" in ended.err
