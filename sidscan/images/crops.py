@@ -18,8 +18,8 @@ def crop(source: SourceImage, crops: Crops) -> CropSet:
     """The crops of an image; crops that show the same pixels are stored once.
 
     Ten-crop is torchvision's TenCrop (paper, section 5.8): top-left, top-right, bottom-left, bottom-right
-    and centre of the image, then the same five of its mirror image. An image below 224 pixels in a direction
-    is first padded with black as torchvision's CenterCrop does; torchvision's TenCrop refuses it.
+    and centre of the image, then the same five of its mirror image. torchvision's TenCrop refuses images
+    below 224 pixels in a direction; these, and their mirror images, are padded with black as CenterCrop does.
     """
     positions = crop_positions(source.width, source.height, crops)
     windows = {position: source.window(*position, SIDE) for position, _ in positions}

@@ -264,9 +264,5 @@ def _bind(handle: ctypes.CDLL, name: str, result: _CType | None, *arguments: _CT
     return ctypes.CFUNCTYPE(result, *arguments)((name, handle))
 
 
-def _address(function: ctypes._CFuncPtr) -> int | None:
-    return ctypes.cast(function, c_void_p).value
-
-
 def _version_numbers(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".") if part.isdecimal())

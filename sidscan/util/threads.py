@@ -122,5 +122,6 @@ def map_batches(
 
 def _first_is_done(first: Future[_Output], second: Future[_Result]) -> bool:
     """Wait for either of them; return whether the first one is done."""
-    wait((first, second), return_when=FIRST_COMPLETED)
+    futures: tuple[Future[object], ...] = (first, second)
+    wait(futures, return_when=FIRST_COMPLETED)
     return first.done()

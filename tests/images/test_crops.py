@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sample_images import encoded, photo
 from torchvision import transforms
 
-from sidscan.images.crops import crop, crop_positions, padding_flags
+from sidscan.config import Crops
+from sidscan.images.crops import crop, crop_positions, needed_rows, padding_flags
 from sidscan.images.decode import SourceImage, decode
 from sidscan.isolation.reader import MAX_CROPS
 
@@ -45,6 +48,39 @@ def test_small_images_are_padded_then_ten_cropped(size: tuple[int, int]) -> None
     crop_set = crop(_source(image), "ten")
     assert np.array_equal(crop_set.pixels(), expected)
     assert padding_flags(_source(image)) == ("padded",)
+
+
+def _noise(width: int, height: int) -> Image.Image:
+    values = np.random.default_rng(width * 1009 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600))
+@example(223, 225)
+@example(224, 1)
+def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
+    """The image is mirrored first and padded then; it matters where an odd number of columns is missing."""
+    image = _noise(width, height)
+    source = SourceImage(image, "PNG", ())
+    pad = transforms.CenterCrop((max(224, height), max(224, width)))
+    both = image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    expected = [np.asarray(each) for side in both for each in transforms.FiveCrop(224)(pad(side))]
+    if width >= 224:
+        assert all(map(np.array_equal, expected, map(np.asarray, transforms.TenCrop(224)(pad(image)))))
+    ten, center = crop(source, "ten"), crop(source, "center")
+    assert np.array_equal(ten.pixels(), np.stack(expected))
+    assert np.array_equal(center.pixels(), np.asarray(transforms.CenterCrop(224)(image))[None])
+    assert len(ten.crops) <= MAX_CROPS["ten"]
+    assert (padding_flags(source) == ("padded",)) is (min(width, height) < 224)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(("ten", "center")))
+def test_the_needed_rows_hold_all_crops(width: int, height: int, crops: Crops) -> None:
+    rows = {row for wanted in needed_rows(height, crops) for row in wanted}
+    for (_, top), _ in crop_positions(width, height, crops):
+        assert rows >= set(range(max(top, 0), min(top + 224, height)))
 
 
 def _symmetric(image: Image.Image) -> Image.Image:

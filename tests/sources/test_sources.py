@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -165,6 +166,21 @@ def test_no_folder_is_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_standard_input_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"HTTP://example.org/b.png\n")))
     assert _items(lists=("-",)) == [Item("HTTP://example.org/b.png", Kind.URL)]
+
+
+def test_a_pipe_may_be_a_list(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, "/a.jpg\n")
+        assert _items(lists=(str(pipe),)) == [Item("/a.jpg")]
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_an_endless_device_is_not_a_list(null: bool) -> None:
+    with pytest.raises(UsageError, match="can't read the list /dev/zero: it is a device"):
+        _items(lists=("/dev/zero",), null=null)
+    assert _items(lists=(os.devnull,), null=null) == []
 
 
 def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
