@@ -243,11 +243,10 @@ def pillow_library() -> LibJpeg | None:
         return None
     try:
         module, process = _pillow_module(), ctypes.CDLL(None)
-        preloaded = getattr(
-            process, "jpeg_std_error", None
-        )  # by LD_PRELOAD and the like; Pillow uses that one
-        if preloaded is not None and _address(preloaded) != _address(module.jpeg_std_error):
-            return None
+        if hasattr(process, "jpeg_std_error"):  # by LD_PRELOAD and the like; Pillow uses that one
+            functions = (process.jpeg_std_error, module.jpeg_std_error)
+            if len({ctypes.cast(function, c_void_p).value for function in functions}) > 1:
+                return None
         return LibJpeg(module)
     except (AttributeError, OSError, TypeError):
         return None
