@@ -11,7 +11,7 @@ from sidscan.config import SIDE, Crops
 from sidscan.images.decode import SourceImage
 from sidscan.records import CropRef, CropSet
 
-Position = tuple[int, int]  # left and top, pixels; negative where there is padding
+CropPosition = tuple[int, int]  # left and top, pixels; negative where there is padding
 
 
 def crop(source: SourceImage, crops: Crops) -> CropSet:
@@ -26,7 +26,7 @@ def crop(source: SourceImage, crops: Crops) -> CropSet:
     return _deduplicate([(windows[position], mirrored) for position, mirrored in positions])
 
 
-def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[Position, bool]]:
+def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[CropPosition, bool]]:
     """The position of each crop in an image of ``width`` x ``height`` pixels, and whether it is mirrored.
 
     The mirrored five lie where the others do, except the centre: where width - 224 is odd, torchvision's
@@ -52,7 +52,7 @@ def needed_rows(height: int, crops: Crops) -> list[range]:
     return [range(max(start, 0), min(start + SIDE, height)) for start in starts]
 
 
-def _corners_and_center(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[Position]:
+def _corners_and_center(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[CropPosition]:
     """The positions of the crops, in coordinates of the image that is not mirrored."""
     (left, right, middle_x), (top, bottom, middle_y) = columns, rows
     center = (middle_x, middle_y)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -120,8 +120,7 @@ def map_batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _first_is_done(first: Future[_Output], second: Future[_Result]) -> bool:
+def _first_is_done(first: Future[Any], second: Future[Any]) -> bool:
     """Wait for either of them; return whether the first one is done."""
-    futures: tuple[Future[object], ...] = (first, second)
-    wait(futures, return_when=FIRST_COMPLETED)
+    wait((first, second), return_when=FIRST_COMPLETED)
     return first.done()

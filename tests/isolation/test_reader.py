@@ -1,4 +1,4 @@
-"""Pictures that hang, grow or kill what reads them cost their own row, and nothing else."""
+"""Images that hang, grow or kill the process that reads them cost their own row alone."""
 
 from __future__ import annotations
 
