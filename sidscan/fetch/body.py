@@ -101,9 +101,8 @@ class _Decompressor:
                 raise BadAnswer("bytes follow the end of the compressed body")
             yield piece
             data = self._zlib.unconsumed_tail
-            if (
-                not data and len(piece) < _PIECE_BYTES
-            ):  # after a full one zlib may hold more of the same input
+            # After a full piece zlib may hold more of the same input.
+            if not data and len(piece) < _PIECE_BYTES:
                 return
 
     def finish(self) -> None:

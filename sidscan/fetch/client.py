@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
-from sidscan.fetch import body, robots
+from sidscan.fetch.body import read_body
 from sidscan.fetch.errors import (
     BadAnswer,
     FetchError,
@@ -30,6 +30,7 @@ from sidscan.fetch.errors import (
     UrlRefused,
 )
 from sidscan.fetch.rate_limit import RateLimiter
+from sidscan.fetch.robots import refusing_rule
 from sidscan.records import Response
 from sidscan.util.urls import mask_credentials
 
@@ -217,7 +218,7 @@ class Fetcher:
             if response.status_code != HTTPStatus.OK:
                 raise self._status_error(response)
             self._check_robots(response)
-            return body.read_body(response, *self._config.largest_download())
+            return read_body(response, *self._config.largest_download())
 
     def _get_transport(self) -> Transport:
         from sidscan.fetch.transport import Transport
@@ -242,7 +243,7 @@ class Fetcher:
     def _check_robots(self, response: httpx.Response) -> None:
         if not self._config.respect_robots:
             return
-        if rule := robots.refusing_rule(response.headers.get_list("x-robots-tag")):
+        if rule := refusing_rule(response.headers.get_list("x-robots-tag")):
             raise RobotsRefused(f"X-Robots-Tag says {rule}, and --respect-robots was given")
 
 

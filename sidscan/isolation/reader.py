@@ -28,10 +28,8 @@ from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage,
 MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
 _WORKER_MODULE = "sidscan.isolation.worker"
 _CROP_BYTES = SIDE * SIDE * 3
-_RETRIED_STATUSES = (
-    Status.CRASHED,
-    Status.MEMORY_LIMIT,
-)  # earlier images or a kill from outside may cause them
+# Earlier images, or a kill from outside, may be to blame for these.
+_RETRIED_STATUSES = (Status.CRASHED, Status.MEMORY_LIMIT)
 _METADATA_CRASHED = "metadata_crashed"
 _MAX_TRIES = 3
 _MIN_SECONDS = 1.0  # an item with less time left is not tried again
