@@ -4,9 +4,9 @@
 
 OLD and NEW are commands, such as "old/bin/python -P -m sidscan". Inputs: 120 generated images (damaged, equal
 and oddly named ones among them), the folders named with --folder, and URLs that a local server answers:
-images, errors, a redirect, a host that does not exist. Each version writes CSV and JSON with the bundled detector, on
-the CPU. Times, versions and texts that --renamed names are set aside. Every other difference is printed, and
-makes the exit status 1.
+images, errors, a redirect, a host that does not exist. Each version writes CSV and JSON with the bundled
+detector, on the CPU. Times, versions and texts that --renamed names are set aside. Every other difference is
+printed, and makes the exit status 1.
 """
 
 from __future__ import annotations

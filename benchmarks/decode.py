@@ -1,11 +1,11 @@
-"""Processor time of decoding what is looked at of large JPEGs, beside Pillow decoding all of them.
+"""Processor time of decoding the needed rows of large JPEGs, beside Pillow decoding all rows.
 
     python benchmarks/decode.py --rounds 9
 
-Pictures are generated, as large as cameras make them, and lie in memory. Every round decodes each of them
-whole and by bands, in turn, and cuts its crops, which must be equal. Figures are medians over the rounds,
-beside the lowest and the highest; ratios are of times in the same round. ``share_of_rows`` is what bands hold
-of a picture; 1 where it is decoded whole. The C library handles memory as in a scan's worker processes.
+Images are generated, as large as cameras make them, and lie in memory. Every round decodes each of them
+wholly and partially, in turn, and cuts its crops, which must be equal. Figures are medians over the rounds,
+beside the lowest and the highest; ratios are of times in the same round. ``share_of_rows`` is the
+share of an image that is decoded. The C library handles memory as in a scan's worker processes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from PIL import Image
 from record import publish, stamp
 
 from sidscan.config import Crops
-from sidscan.images import crops as views
+from sidscan.images import crops as cropping
 from sidscan.images import decode
-from sidscan.isolation.processes import _ALONE as OF_WORKERS
+from sidscan.isolation.processes import WORKER_ENVIRONMENT
 from sidscan.records import CropSet
 
 SIZES = {"2 MP": (1800, 1200), "12 MP": (4000, 3000), "24 MP": (6000, 4000)}
@@ -39,7 +39,7 @@ CODINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def picture(width: int, height: int) -> Image.Image:
+def scene_image(width: int, height: int) -> Image.Image:
     """A smooth scene with noise, seeded."""
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(np.linspace(0, 40, width), np.linspace(0, 30, height))
@@ -48,31 +48,31 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def read(data: bytes, crops: Crops, banded: bool) -> tuple[float, CropSet, float]:
+def read(data: bytes, crops: Crops, partially: bool) -> tuple[float, CropSet, float]:
     """Processor seconds, crops, and the share of rows that was decoded."""
     start = time.process_time()
-    found = decode.decode(data, rows=partial(views.rows, crops=crops) if banded else None)
-    cut = views.crop(found, crops)
+    source = decode.decode(data, rows=partial(cropping.needed_rows, crops=crops) if partially else None)
+    crop_set = cropping.crop(source, crops)
     seconds = time.process_time() - start
-    rows = sum(len(band.rows) for band in found.bands) or found.height
-    return seconds, cut, rows / found.height
+    rows = sum(len(part.rows) for part in source.decoded_rows) or source.height
+    return seconds, crop_set, rows / source.height
 
 
 def measure(data: bytes, crops: Crops, rounds: int) -> dict[str, Any]:
-    """Times and ratios of one picture."""
+    """Times and ratios of one image."""
     pillow, bands = [], []
     for each in range(rounds):
         order = (False, True) if each % 2 else (True, False)
-        taken = {banded: read(data, crops, banded) for banded in order}
-        if taken[True][1].crops.tobytes() != taken[False][1].crops.tobytes():
+        results = {partially: read(data, crops, partially) for partially in order}
+        if results[True][1].crops.tobytes() != results[False][1].crops.tobytes():
             raise SystemExit("the crops differ")
-        pillow.append(taken[False][0])
-        bands.append(taken[True][0])
+        pillow.append(results[False][0])
+        bands.append(results[True][0])
     return {
         **spread("pillow_ms", [1000 * seconds for seconds in pillow], 1),
         **spread("bands_ms", [1000 * seconds for seconds in bands], 1),
         **spread("ratio", [b / a for a, b in zip(pillow, bands, strict=True)], 3),
-        "share_of_rows": round(taken[True][2], 3),
+        "share_of_rows": round(results[True][2], 3),
     }
 
 
@@ -93,12 +93,12 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=92)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    if not OF_WORKERS.items() <= os.environ.items():  # it is read when a process starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **OF_WORKERS})
+    if not WORKER_ENVIRONMENT.items() <= os.environ.items():  # it is read when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_ENVIRONMENT})
     decode.warm_up()
     figures: dict[str, Any] = {}
     for size, sides in SIZES.items():
-        image = picture(*sides)
+        image = scene_image(*sides)
         for subsampling in SUBSAMPLINGS:
             for coding, how in CODINGS.items():
                 buffer = io.BytesIO()

@@ -30,7 +30,7 @@ from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import DTYPES
-from sidscan.util.threads import cores
+from sidscan.util.threads import available_cores
 
 WIDTH, BLOCKS, PATCH = (SHAPES["vit-l14"][name] for name in ("width", "blocks", "patch"))
 PATCHES = (224 // PATCH) ** 2
@@ -73,7 +73,7 @@ def product_rate(shape: tuple[int, int, int], dtype: torch.dtype, device: str, s
                 _wait(device)
         return count * 2 * rows * inner * columns / taken
 
-    threads = cores() if device == "cpu" else 1
+    threads = available_cores() if device == "cpu" else 1
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(repeat, range(threads)))
 
@@ -107,7 +107,9 @@ def measure(
     shares = [rate * arithmetic() / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
     return {
         "crops_per_second": _spread(rates),
-        "crops_per_second_per_core": _spread([rate / cores() for rate in rates]) if device == "cpu" else None,
+        "crops_per_second_per_core": _spread([rate / available_cores() for rate in rates])
+        if device == "cpu"
+        else None,
         "gigaflops_of_products": {
             name: _spread([value / 1e9 for value in values]) for name, values in products.items()
         },
@@ -149,7 +151,7 @@ def main() -> None:
     result = stamp("encoder", "torch") | {
         "encoder": "ViT-L/14, random weights, one RINE head",
         "device": options.device,
-        "threads": cores() if options.device == "cpu" else None,
+        "threads": available_cores() if options.device == "cpu" else None,
         "crops": options.crops,
         "rounds": options.rounds,
         "gigaflop_per_crop": round(arithmetic() / 1e9, 1),

@@ -1,4 +1,4 @@
-"""Mutated pictures of every format: no row lost, none past its deadline, no memory leaked.
+"""Mutated images of every format: no row lost, none past its deadline, no memory leaked.
 
     python benchmarks/fuzz.py --count 20000 --out FILE [--seeds FOLDER] [--keep FOLDER]
 
@@ -53,7 +53,7 @@ def write(folder: Path, count: int, start: int, given: Path | None, seed: int) -
 def scan_batches(batches: list[Path], root: Path, seconds: float, verdicts: Verdicts) -> list[Path]:
     """`sidscan scan` of each; the files whose rows are missing."""
     statuses: Counter[str] = Counter()
-    growths, courses, lost, wrong, took = [], [], [], [], 0.0
+    growths, courses, lost, wrong, seconds_used = [], [], [], [], 0.0
     for batch in batches:
         out = root / f"{batch.name}.json"
         command = [
@@ -61,20 +61,22 @@ def scan_batches(batches: list[Path], root: Path, seconds: float, verdicts: Verd
             *("--crops", "center", "--item-timeout", str(seconds), "--out", str(out)),
             *("--out", str(root / f"{batch.name}.csv")),
         ]
-        code, said, spent, memory, left = scanned(command, root / "store")
-        took += spent
-        found = rows(out) if out.exists() else []
-        statuses.update(row["status"] for row in found)
-        named = Counter(Path(row["path"]).name for row in found)
+        code, stderr, spent, memory, left = scanned(command, root / "store")
+        seconds_used += spent
+        results = rows(out) if out.exists() else []
+        statuses.update(row["status"] for row in results)
+        named = Counter(Path(row["path"]).name for row in results)
         lost += [path for path in batch.iterdir() if named[path.name] != 1]
         growths.append(memory.growth(0.25))
         courses.append(memory.course())
-        if code != 3 or "Traceback" in said or left:
-            wrong.append(f"{batch.name}: exit code {code}, {len(left)} processes left: {said[-300:]}")
-        print(f"        {batch.name}: {len(found)} rows in {spent:.0f} s, {growths[-1]:+.1f} MiB", flush=True)
+        if code != 3 or "Traceback" in stderr or left:
+            wrong.append(f"{batch.name}: exit code {code}, {len(left)} processes left: {stderr[-300:]}")
+        print(
+            f"        {batch.name}: {len(results)} rows in {spent:.0f} s, {growths[-1]:+.1f} MiB", flush=True
+        )
     verdicts.result |= {
         "rows": dict(sorted(statuses.items())),
-        "seconds_of_scans": round(took, 1),
+        "seconds_of_scans": round(seconds_used, 1),
         "memory_of_scans_mebibytes": courses,
     }
     verdicts.check("one row per file", not lost, f"{statuses.total()} rows, {len(lost)} files without one")
@@ -97,20 +99,20 @@ def read_all(paths: list[Path], seconds: float, verdicts: Verdicts) -> list[Path
     statuses: Counter[str] = Counter()
     with closing(Fetcher(config)) as fetcher, closing(IsolatedReader(config, fetcher)) as isolated:
 
-        def one(path: Path) -> tuple[Path, float, str]:
+        def read(path: Path) -> tuple[Path, float, str]:
             began = time.monotonic()
-            got = isolated(Item(str(path)))
+            result = isolated(Item(str(path)))
             return (
                 path,
                 time.monotonic() - began,
-                "read" if isinstance(got, DecodedImage) else got.status.value,
+                "read" if isinstance(result, DecodedImage) else result.status.value,
             )
 
         with watched(os.getpid()) as memory, ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path, took, status in pool.map(one, paths):
+            for path, elapsed, status in pool.map(read, paths):
                 statuses[status] += 1
-                slowest = max(slowest, (took, path.name))
-                if took > seconds + _GRACE:
+                slowest = max(slowest, (elapsed, path.name))
+                if elapsed > seconds + _GRACE:
                     late.append(path)
             gc.collect()
         growth, family = memory.growth(0.1), list(children(os.getpid()))

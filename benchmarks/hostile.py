@@ -1,10 +1,10 @@
-"""A folder of hostile files among good pictures, and a tree of odd things: rows, times, scores, memory.
+"""A folder of hostile files among good images, and a tree of odd things: rows, times, scores, memory.
 
     python benchmarks/hostile.py FOLDER --out FILE
 
-The folder's files are copied, three generated pictures between any two of them, beside a tree with a pipe,
+The folder's files are copied, three generated images between any two of them, beside a tree with a pipe,
 links to devices and to its own folder, a file of 1 TiB without content, names that are no text, and a path of
-4,000 characters. `sidscan scan` runs over all of it, and over the generated pictures alone. Every file is
+4,000 characters. `sidscan scan` runs over all of it, and over the generated images alone. Every file is
 read by itself, too, as a scan's worker threads do, for the time that it takes.
 """
 
@@ -43,7 +43,7 @@ from sidscan.fetch.client import Fetcher
 from sidscan.isolation.reader import IsolatedReader
 from sidscan.records import DecodedImage, Item
 
-_BETWEEN = 3  # good pictures behind every hostile file
+_BETWEEN = 3  # good images behind every hostile file
 _GRACE = 2.0  # seconds beyond its deadline that an item may take
 _GROWTH = 50.0  # MiB
 _ODD_NAMES = (
@@ -64,7 +64,7 @@ _ODD_NAMES = (
 
 
 def interleaved(hostile: list[Path], everything: Path, good: Path, seed: int) -> None:
-    """Copies of the hostile files with good pictures in between; ``good`` gets the latter alone."""
+    """Copies of the hostile files with good images in between; ``good`` gets the latter alone."""
     rng = np.random.default_rng(seed)
     for folder in (everything, good):
         folder.mkdir()
@@ -77,7 +77,7 @@ def interleaved(hostile: list[Path], everything: Path, good: Path, seed: int) ->
 
 
 def oddities(folder: Path, seed: int) -> list[str]:
-    """A tree of things that are no pictures, or have odd names; what of it this machine refused."""
+    """A tree of things that are not images, or have odd names; what of it this machine refused."""
     data = encoded(photo(np.random.default_rng(seed), 240, 240), "JPEG")
     folder.mkdir()
     os.mkfifo(folder / "pipe.jpg")
@@ -103,7 +103,7 @@ def oddities(folder: Path, seed: int) -> list[str]:
 
 
 def _deep(folder: Path, length: int, data: bytes) -> None:
-    """A picture whose whole path has about ``length`` characters; made level by level, from within."""
+    """An image whose whole path has about ``length`` characters; made level by level, from within."""
     handle = os.open(folder, os.O_RDONLY)
     used = len(os.fsencode(folder))
     while used + 210 < length:
@@ -118,13 +118,13 @@ def _deep(folder: Path, length: int, data: bytes) -> None:
 
 def entries(folder: Path) -> list[bytes]:
     """Everything below a folder that is no folder itself, links not followed."""
-    found: list[bytes] = []
+    paths: list[bytes] = []
     stack = [os.fsencode(folder)]
     while stack:
         with os.scandir(stack.pop()) as listed:
             for entry in listed:
-                (stack if entry.is_dir(follow_symlinks=False) else found).append(entry.path)
-    return sorted(found)
+                (stack if entry.is_dir(follow_symlinks=False) else paths).append(entry.path)
+    return sorted(paths)
 
 
 def raw_path(row: dict[str, Any]) -> bytes:
@@ -136,22 +136,26 @@ def timed(paths: list[bytes], config: ScanConfig, threads: int) -> dict[str, tup
     """Name -> (seconds, status) of each file, read as a scan reads it."""
     with closing(Fetcher(config)) as fetcher, closing(IsolatedReader(config, fetcher)) as isolated:
 
-        def one(path: bytes) -> tuple[str, tuple[float, str]]:
+        def read(path: bytes) -> tuple[str, tuple[float, str]]:
             began = time.monotonic()
-            got = isolated(Item(os.fsdecode(path)))
-            status = "read" if isinstance(got, DecodedImage) else got.status.value
+            result = isolated(Item(os.fsdecode(path)))
+            status = "read" if isinstance(result, DecodedImage) else result.status.value
             return ascii(Path(os.fsdecode(path)).name)[1:-1], (time.monotonic() - began, status)
 
         with ThreadPoolExecutor(threads) as pool:
-            return dict(pool.map(one, paths))
+            return dict(pool.map(read, paths))
 
 
 def scanned(command: list[str], store: Path) -> tuple[int, str, float, Any, list[int]]:
     """Exit code, standard error, seconds, memory, and what still ran two seconds after its end."""
     began = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="backslashreplace") as said:
+    with tempfile.TemporaryFile("w+", errors="backslashreplace") as stderr:
         process = subprocess.Popen(
-            command, env=environment(store), stdout=subprocess.DEVNULL, stderr=said, stdin=subprocess.DEVNULL
+            command,
+            env=environment(store),
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            stdin=subprocess.DEVNULL,
         )
         family: set[int] = set()
         with watched(process.pid) as memory:
@@ -160,8 +164,8 @@ def scanned(command: list[str], store: Path) -> tuple[int, str, float, Any, list
                 time.sleep(0.2)
         seconds = time.monotonic() - began
         time.sleep(2)
-        said.seek(0)
-        return process.returncode, said.read(), seconds, memory, [pid for pid in family if alive(pid)]
+        stderr.seek(0)
+        return process.returncode, stderr.read(), seconds, memory, [pid for pid in family if alive(pid)]
 
 
 def main() -> int:
@@ -186,9 +190,9 @@ def main() -> int:
         outs = {name: root / f"{name}.json" for name in ("all", "good", "listed")}
         table = root / "all.csv"
         command = scan(everything, *limits, "--out", outs["all"], "--out", table)
-        code, said, seconds, memory, left = scanned(command, store)
+        code, stderr, seconds, memory, left = scanned(command, store)
         run(scan(good, *limits, "--out", outs["good"]), store)
-        found, alone = rows(outs["all"]), rows(outs["good"])
+        results, alone = rows(outs["all"]), rows(outs["good"])
 
         verdicts.result |= {
             "hostile_files": len(hostile),
@@ -197,20 +201,20 @@ def main() -> int:
             "refused_by_this_machine": refused,
             "item_timeout_seconds": options.item_timeout,
             "seconds": round(seconds, 1),
-            "rows": by_status(found),
+            "rows": by_status(results),
             "memory_mebibytes": memory.course(),
         }
         verdicts.check("the scan ends as documented", code == 3, f"exit code {code} after {seconds:.0f} s")
         verdicts.check(
             "standard error is words, no traceback",
-            "Traceback" not in said and "\x1b" not in said,
-            f"{len(said.splitlines())} lines",
+            "Traceback" not in stderr and "\x1b" not in stderr,
+            f"{len(stderr.splitlines())} lines",
         )
-        names = sorted(map(raw_path, found))
+        names = sorted(map(raw_path, results))
         verdicts.check(
             "one row per file", names == expected and len(rows(table)) == len(expected), f"{len(names)} rows"
         )
-        good_rows = [row for row in found if "~" in Path(row["path"]).name]
+        good_rows = [row for row in results if "~" in Path(row["path"]).name]
         for row in (*good_rows, *alone):
             row["path"] = Path(row["path"]).name
         wrong = differences(good_rows, alone)
@@ -243,11 +247,11 @@ def _check_listed(folder: Path, limits: tuple[str, ...], out: Path, store: Path,
     source.write_bytes(b"\n".join([*named, b"/nowhere/at/all.jpg", b"nul\0byte.jpg"]) + b"\n")
     began = time.monotonic()
     ended = run(scan("--list", source, *limits, "--out", out), store, timeout=300)
-    found = rows(out) if out.exists() else []
+    results = rows(out) if out.exists() else []
     verdicts.check(
         "the odd things named one by one in a list: one row each",
-        ended.returncode == 3 and len(found) == len(named) + 2 and "Traceback" not in ended.stderr,
-        f"{len(found)} rows in {time.monotonic() - began:.0f} s: {by_status(found)}",
+        ended.returncode == 3 and len(results) == len(named) + 2 and "Traceback" not in ended.stderr,
+        f"{len(results)} rows in {time.monotonic() - began:.0f} s: {by_status(results)}",
     )
 
 
@@ -255,8 +259,8 @@ def _check_times(paths: list[bytes], deadline: float, verdicts: Verdicts) -> Non
     """How long each file takes by itself, as many at a time as there are cores."""
     regular = [path for path in paths if stat.S_ISREG(os.lstat(path).st_mode)]
     config = ScanConfig(inputs=("unused",), item_timeout=deadline)
-    took = timed(regular, config, os.cpu_count() or 1)
-    slow = sorted(took.items(), key=lambda one: -one[1][0])
+    times = timed(regular, config, os.cpu_count() or 1)
+    slow = sorted(times.items(), key=lambda item: -item[1][0])
     verdicts.result["slowest"] = {
         name: {"seconds": round(seconds, 2), "status": status} for name, (seconds, status) in slow[:15]
     }

@@ -34,9 +34,9 @@ def small(folder: Path, count: int) -> None:
 def camera(folder: Path, count: int) -> None:
     """JPEGs of 12 megapixels; a few, each under several names."""
     folder.mkdir()
-    pictures = [camera_jpeg(4000, 3000, seed) for seed in range(min(count, 12))]
+    images = [camera_jpeg(4000, 3000, seed) for seed in range(min(count, 12))]
     for number in range(count):
-        (folder / f"{number:05}.jpg").write_bytes(pictures[number % len(pictures)])
+        (folder / f"{number:05}.jpg").write_bytes(images[number % len(images)])
 
 
 def seconds(folder: Path, scratch: Path, crops: str, isolation: str) -> float:
@@ -65,8 +65,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--small", type=int, default=2000, help="small pictures")
-    parser.add_argument("--camera", type=int, default=120, help="pictures of camera size")
+    parser.add_argument("--small", type=int, default=2000, help="small images")
+    parser.add_argument("--camera", type=int, default=120, help="images of camera size")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -86,7 +86,7 @@ def main() -> int:
             label = f"{name}, {crops} crops"
             verdicts.result[label] = {
                 "pictures": count,
-                "seconds": {kind: [round(one, 2) for one in values] for kind, values in times.items()},
+                "seconds": {kind: [round(value, 2) for value in values] for kind, values in times.items()},
                 "pictures_per_second": {
                     kind: round(count / statistics.median(values), 2) for kind, values in times.items()
                 },

@@ -222,12 +222,12 @@ def _judge(
         f"exit codes {codes[0]} and {codes[1]}",
     )
     for table, tree in zip(outs["calm"], outs["torn"], strict=True):
-        one, other = rows(table), rows(tree)
-        found = differences(one, other)
+        calm, torn = rows(table), rows(tree)
+        different = differences(calm, torn)
         verdicts.check(
             f"{table.suffix} rows equal those of the undisturbed scan",
-            not found and len(one) == options.pictures,
-            f"{len(one)} rows, {len(found)} differ {found[:3] or ''}",
+            not different and len(calm) == options.pictures,
+            f"{len(calm)} rows, {len(different)} differ {different[:3] or ''}",
         )
     verdicts.check(
         f"no worker outlives its parent by more than {_LINGER:g} s",

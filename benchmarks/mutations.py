@@ -18,7 +18,7 @@ _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFF
 
 
 def seeds(seed: int) -> dict[str, bytes]:
-    """Small pictures by file name, with EXIF, XMP, colour profiles, text, pages and frames."""
+    """Small images by file name, with EXIF, XMP, colour profiles, text, pages and frames."""
     rng = np.random.default_rng(seed)
     rgb, small = photo(rng, 150, 110), photo(rng, 60, 40)
     grey, exif = rgb.convert("L"), _exif()
@@ -30,7 +30,7 @@ def seeds(seed: int) -> dict[str, bytes]:
     text.add_text("parameters", "a prompt, steps: 20")
     text.add_text("Comment", "compressed " * 40, zip=True)
     text.add_itxt("XML:com.adobe.xmp", _XMP.decode(), zip=True)
-    made = {
+    files = {
         "baseline.jpg": encoded(rgb, "JPEG", quality=85, **facts, xmp=_XMP, comment=b"made for a test"),
         "progressive.jpg": encoded(rgb, "JPEG", quality=70, progressive=True, exif=exif),
         "restarts.jpg": encoded(rgb, "JPEG", quality=60, restart_marker_blocks=3, subsampling=0),
@@ -65,9 +65,9 @@ def seeds(seed: int) -> dict[str, bytes]:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        made["still.heic"] = encoded(small, "HEIF", quality=50, exif=exif)
-        made["alpha.heic"] = encoded(small.convert("RGBA"), "HEIF", quality=50)
-    return made
+        files["still.heic"] = encoded(small, "HEIF", quality=50, exif=exif)
+        files["alpha.heic"] = encoded(small.convert("RGBA"), "HEIF", quality=50)
+    return files
 
 
 def _exif() -> bytes:
@@ -86,7 +86,7 @@ def _exif() -> bytes:
 
 
 def mutated(pool: dict[str, bytes], chance: random.Random) -> tuple[str, bytes]:
-    """One to five mutations of one of the pictures, and its name."""
+    """One to five mutations of one of the images, and its name."""
     name = chance.choice(list(pool))
     data = bytearray(pool[name])
     for _ in range(chance.choice((1, 1, 1, 1, 2, 2, 3, 5))):
@@ -163,8 +163,8 @@ def _without(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> byt
 
 def _shuffled(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytes:
     parts = _parts(data)
-    one, other = chance.randrange(len(parts)), chance.randrange(len(parts))
-    parts[one], parts[other] = parts[other], parts[one]
+    first, second = chance.randrange(len(parts)), chance.randrange(len(parts))
+    parts[first], parts[second] = parts[second], parts[first]
     return b"".join(parts)
 
 
@@ -178,7 +178,7 @@ def _splice(data: bytearray, chance: random.Random, pool: dict[str, bytes]) -> b
 
 
 def _directory(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytearray:
-    """An entry of a TIFF directory, in EXIF too: its type, count or place."""
+    """An entry of a TIFF directory, in EXIF too: its type, count or offset."""
     order = next((mark for mark in (b"II*\0", b"MM\0*") if mark in data), None)
     if order is None:
         return _extreme(data, chance, {})

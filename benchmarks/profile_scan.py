@@ -27,22 +27,22 @@ from record import publish, stamp
 from usage import processor_seconds
 
 from sidscan import ScanConfig, reports
-from sidscan.images import crops, decode, exif, items, libjpeg
+from sidscan.images import crops, decode, items, libjpeg
 from sidscan.journal import Journal
 from sidscan.pipeline import Scan, open_scan
 from sidscan.runtimes import forward
-from sidscan.util.threads import cores
+from sidscan.util.threads import available_cores
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
-    (items, "load", "read and hash"),
-    (items, "hashed", "hash"),
+    (items, "load_file", "read and hash"),
+    (items, "info_from_bytes", "hash"),
     (decode, "decode", "decode"),
-    (libjpeg._Task, "run", "decode"),  # in part, by a thread of its own
-    (crops, "cut", "cut"),
-    (exif, "read", "EXIF"),
+    (libjpeg._DecodeTask, "run", "decode"),  # in part, by a thread of its own
+    (crops, "crop", "cut"),
+    (items, "read_exif", "EXIF"),
     (forward, "score", "model"),
     (Journal, "append", "record"),
-    (Journal, "of_bytes", "look up bytes"),
+    (Journal, "find_by_sha256", "look up bytes"),
 )
 
 
@@ -53,12 +53,12 @@ def clocks() -> Iterator[tuple[dict[str, float], dict[str, float]]]:
     passed: dict[str, float] = defaultdict(float)
 
     def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             start, began = time.thread_time(), time.perf_counter()
             try:
-                return function(*given, **named)
+                return function(*arguments, **options)
             finally:
-                used[name] += time.thread_time() - start  # a lost update now and then costs a picture's time
+                used[name] += time.thread_time() - start  # a lost update now and then costs an image's time
                 passed[name] += time.perf_counter() - began
 
         return call
@@ -100,14 +100,14 @@ def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
         with reports.reserve_all(writers, overwrite=True):
             reports.write_all(writers, run.journal)
         report = sum(processor_seconds().values()) - before
-    found = {
+    by_stage = {
         "read": used["read and hash"] - used["hash"],
         **{
             name: used[name] for name in ("hash", "decode", "cut", "EXIF", "model", "record", "look up bytes")
         },
     }
-    return found | {
-        "all else in Python": whole - sum(found.values()),
+    return by_stage | {
+        "all else in Python": whole - sum(by_stage.values()),
         "processors in all": whole,
         "reports, CSV and JSON": report,
         "by the clock: the whole scan": clock,
@@ -122,8 +122,8 @@ def apart(paths: list[Path], scratch: Path, crops: str) -> tuple[dict[str, float
         for _ in run:
             last = processor_seconds()  # of workers that still run: they end with the scan
         clock = time.perf_counter() - began
-    found = {name: last[name] - before[name] for name in last}
-    return {**found, "by the clock: the whole scan": clock}, passed["model"] / (clock * cores())
+    used = {name: last[name] - before[name] for name in last}
+    return {**used, "by the clock: the whole scan": clock}, passed["model"] / (clock * available_cores())
 
 
 def main() -> None:
@@ -141,13 +141,13 @@ def main() -> None:
         scratch = Path(text)
         paths = make(options.folder or scratch / "pictures", options.pictures, options.size)
         with opened(paths[:2], scratch, options.crops, isolation=False) as run:
-            list(run)  # whatever is loaded with the first picture
+            list(run)  # load whatever the first image needs
         (scratch / "False.journal").unlink()
         here = stages(paths, scratch, options.crops)
         there, busy = apart(paths, scratch, options.crops)
     result = stamp("profile_scan", "torch", "PIL") | {
         "pictures": {"count": len(paths), "size": options.size, "crops": options.crops},
-        "cores": cores(),
+        "cores": available_cores(),
         "milliseconds_per_picture": {
             "in one process": {name: round(1e3 * value / len(paths), 3) for name, value in here.items()},
             "with workers": {name: round(1e3 * value / len(paths), 3) for name, value in there.items()},

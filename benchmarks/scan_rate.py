@@ -3,7 +3,7 @@
     python benchmarks/scan_rate.py --pictures 24 --model mini
     python benchmarks/scan_rate.py --pictures 300 --folder /tmp/camera --rounds 3
 
-All pictures are different, since a scan looks at equal ones once; --folder keeps them for another time.
+All images are different, since a scan scores equal ones once; --folder keeps them for another time.
 Every round measures all stages in turn, so that a machine whose speed drifts slows all of them; the
 figures are medians over the rounds. Results are printed, and written as JSON with --out.
 """
@@ -30,13 +30,13 @@ from sidscan.pipeline import open_scan
 from sidscan.records import DecodedImage, Item
 from sidscan.runtimes.pytorch import PyTorchRuntime
 from sidscan.scoring.scorer import score
-from sidscan.util.threads import cores as available_cores
+from sidscan.util.threads import available_cores
 
-_IN_MEMORY = 200  # pictures; their crops are 150 MB
+_IN_MEMORY = 200  # images; their crops are 150 MB
 
 
 def pillow_decode(paths: list[Path], cores: int) -> None:
-    """Pillow alone: every picture decoded to RGB, on all cores."""
+    """Pillow alone: every image decoded to RGB, on all cores."""
 
     def decode(path: Path) -> None:
         with Image.open(path) as image:
@@ -56,9 +56,9 @@ def read_samples(paths: list[Path], cores: int) -> list[DecodedImage]:
 
 def score_samples(samples: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
     """The model alone, on crops that are already in memory."""
-    pictures = max(1, batch // 10)
-    for start in range(0, len(samples), pictures):
-        score(samples[start : start + pictures], runtime, "")
+    count = max(1, batch // 10)
+    for start in range(0, len(samples), count):
+        score(samples[start : start + count], runtime, "")
 
 
 def scan(paths: list[Path], model: str) -> None:

@@ -23,7 +23,7 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector, load_detectors
 from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
 from sidscan.models.refs import ModelKind, choose_models
-from sidscan.util.files import replacing
+from sidscan.util.files import atomic_write
 from sidscan.util.terminal import Echo
 
 from .half import encoder_in_half, weights_in_half
@@ -243,7 +243,7 @@ def _check_out(path: Path, replace_it: bool) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(data)
     except OSError as error:
         raise _unwritable(path, error) from error

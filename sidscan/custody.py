@@ -16,7 +16,7 @@ from importlib import metadata
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.records import SessionRecord
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 # Distributions that determine pixels, metadata or scores.
 _DISTRIBUTIONS = (
@@ -56,7 +56,9 @@ def redacted(session: SessionRecord) -> SessionRecord:
 def _without_credentials(word: str) -> str:
     """A word of a command line; the user name and password of a URL in it are hidden."""
     option, equals, value = word.partition("=")
-    return f"{option}={public(value)}" if option.startswith("-") and equals else public(word)
+    return (
+        f"{option}={mask_credentials(value)}" if option.startswith("-") and equals else mask_credentials(word)
+    )
 
 
 @cache

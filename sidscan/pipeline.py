@@ -39,10 +39,10 @@ from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
 from sidscan.sources import open_sources
-from sidscan.sources.paths import UNLISTED
+from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.util import threads
-from sidscan.util.threads import cores
-from sidscan.util.urls import public
+from sidscan.util.threads import available_cores
+from sidscan.util.urls import mask_credentials
 
 _log = logging.getLogger("sidscan.scan")
 
@@ -131,7 +131,7 @@ def open_scan(config: ScanConfig) -> Scan:
         OutputError: the journal, or the folder of originals, can't be written.
     """
     if config.save_dir is not None:
-        saved.prepare(config.save_dir)
+        saved.prepare_folder(config.save_dir)
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
     runtime = open_runtime(config, choice.models)
@@ -171,7 +171,7 @@ def _header(
         **asdict(runtime.info),
         decoder=decode.decoder_name(),
         crops=config.crops,
-        inputs=tuple(public(name) for name in config.inputs),
+        inputs=tuple(mask_credentials(name) for name in config.inputs),
         lists=config.lists,
         calibrations=_calibration_records(calibrations, runtime),
         private=config.private,
@@ -192,8 +192,8 @@ def _calibration_records(calibrations: Calibrations, runtime: Runtime) -> dict[s
 def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
     """The threads, batches and devices that the config or the machine chose."""
     return {
-        "cores": cores(),
-        "workers": config.workers or cores(),
+        "cores": available_cores(),
+        "workers": config.workers or available_cores(),
         "batch": config.batch or runtime.batch,
         "batches_at_once": runtime.at_once,
         "devices": runtime.devices,
@@ -212,7 +212,7 @@ def _reader(config: ScanConfig) -> Iterator[ItemReader]:
 
 
 def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
-    if item.skip.startswith(UNLISTED):  # nobody chose to leave out what is below it
+    if item.skip.startswith(UNLISTABLE_PREFIX):  # nobody chose to leave out what is below it
         return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)

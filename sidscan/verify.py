@@ -19,7 +19,7 @@ from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
-from sidscan.util.files import NotAFile, open_file, real, replacing, sha256_of
+from sidscan.util.files import NotAFile, atomic_write, open_file, real_path, sha256_of
 
 
 class RowStatus(str, Enum):
@@ -141,7 +141,7 @@ def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedR
     )
     try:
         with (
-            replacing(real(out)) as partial,
+            atomic_write(real_path(out)) as partial,
             partial.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)  # RFC 4180

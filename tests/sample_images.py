@@ -1,4 +1,4 @@
-"""Generated test pictures: textured enough that every window differs, and seeded."""
+"""Generated test images, seeded, with enough texture that all crops differ."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def photo(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
-    """The picture as a file's bytes."""
+def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
+    """The image as a file's bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
@@ -43,6 +43,6 @@ def folder(root: Path, count: int = 3, side: int = 256) -> Path:
     """A folder of JPEGs, one of them nested."""
     (root / "nested").mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        place = root / "nested" if index == count - 1 else root
-        (place / f"photo-{index}.jpg").write_bytes(encoded(photo(side, side, index), "JPEG", quality=90))
+        parent = root / "nested" if index == count - 1 else root
+        (parent / f"photo-{index}.jpg").write_bytes(encoded(photo(side, side, index), "JPEG", quality=90))
     return root

@@ -1,4 +1,4 @@
-"""Real servers on loopback that say exactly what a test wants, and a small stand-in for the internet."""
+"""Real servers on loopback that send exactly what a test wants, and a small stand-in for the internet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 
 import httpcore
 
-from sidscan.fetch.client import Fetcher, FetchError
+from sidscan.fetch.client import Fetcher
+from sidscan.fetch.errors import FetchError
 
 PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` leads it to loopback
 
 Script = Callable[[socket.socket], None]
-"""Says an answer, once the request has been read."""
+"""Sends a response, once the request has been read."""
 
 
 def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None, **headers: str) -> bytes:
@@ -34,7 +35,7 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
 
 
 def dripping(first: bytes, drop: bytes, seconds: float = 0.05) -> Script:
-    """Something, and then a bit of it for ever: often enough never to stall."""
+    """Sends ``first``, and then ``drop`` for ever: often enough never to stall."""
 
     def say(connection: socket.socket) -> None:
         connection.sendall(first)
@@ -75,8 +76,8 @@ class Server:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in self._open:
-            one.close()
+        for connection in self._open:
+            connection.close()
 
     def paths(self) -> list[str]:
         """What was asked for, in order."""
@@ -114,14 +115,14 @@ class Server:
             self.asked.append(head.decode("latin-1"))
             self._now += 1
             self.busy = max(self.busy, self._now)
-            said = self.answers.get(head.decode("latin-1").split(" ")[1], answer(status="404 Not Found"))
-            if isinstance(said, list):
-                said = said.pop(0) if len(said) > 1 else said[0]
+            response = self.answers.get(head.decode("latin-1").split(" ")[1], answer(status="404 Not Found"))
+            if isinstance(response, list):
+                response = response.pop(0) if len(response) > 1 else response[0]
         try:
-            if isinstance(said, bytes):
-                connection.sendall(said)
+            if isinstance(response, bytes):
+                connection.sendall(response)
             else:
-                said(connection)
+                response(connection)
         finally:
             with self._lock:
                 self._now -= 1
@@ -131,24 +132,24 @@ class Internet(httpcore.NetworkBackend):
     """Leads connections to public addresses to a server on loopback, and counts where they go.
 
     Attributes:
-        dialled: addresses connected to, in order.
+        connected_to: addresses connected to, in order.
         names: host -> its addresses; a list of lists answers differently each time, the last for good.
     """
 
     def __init__(self, port: int, **names: Iterable[Any]) -> None:
-        self.port, self.dialled = port, list[str]()
-        self.names = {name.replace("_", "."): list(found) for name, found in names.items()}
+        self.port, self.connected_to = port, list[str]()
+        self.names = {name.replace("_", "."): list(addresses) for name, addresses in names.items()}
         self.looked_up: list[str] = []
 
     def resolve(self, host: str, port: int) -> list[str]:
         """A name service."""
         self.looked_up.append(host)
-        found = self.names.get(host)
-        if found is None:
+        addresses = self.names.get(host)
+        if addresses is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if found and isinstance(found[0], list):
-            return list(found.pop(0) if len(found) > 1 else found[0])
-        return list(found)
+        if addresses and isinstance(addresses[0], list):
+            return list(addresses.pop(0) if len(addresses) > 1 else addresses[0])
+        return list(addresses)
 
     def connect_tcp(
         self,
@@ -158,19 +159,19 @@ class Internet(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        self.dialled.append(host)
+        self.connected_to.append(host)
         if host == PUBLIC:
             host, port = "127.0.0.1", self.port
         return httpcore.SyncBackend().connect_tcp(host, port, timeout, local_address, socket_options)
 
 
-def abandoned(one: Fetcher, url: str, server: Server, threads: int) -> int:
+def abandoned(fetcher: Fetcher, url: str, server: Server, threads: int) -> int:
     """How many of the threads that fetch ``url`` end in time after two of them have asked."""
     ended: list[FetchError] = []
 
     def get() -> None:
         try:
-            one.get(url)
+            fetcher.get(url)
         except FetchError as error:
             ended.append(error)
 
@@ -178,7 +179,7 @@ def abandoned(one: Fetcher, url: str, server: Server, threads: int) -> int:
     for thread in running:
         thread.start()
     assert server.heard(2)
-    one.close()
+    fetcher.close()
     for thread in running:
         thread.join(2)
     return len(ended)

@@ -16,7 +16,7 @@ from sample_images import folder
 
 from sidscan import ScanConfig, __version__, scan
 from sidscan.custody import begin_session, library_versions
-from sidscan.util.threads import cores
+from sidscan.util.threads import available_cores
 
 Run = Callable[..., Any]
 
@@ -88,8 +88,8 @@ def test_every_session_of_a_run_is_in_its_report(
     assert (stopped["host"], stopped["ended"], stopped["command"]) == ("first-host", None, None)
     assert [session["resources"]["batch"] for session in run["sessions"]] == [1, 40], "asked for, and chosen"
     assert ended["resources"] == {
-        "cores": cores(),
-        "workers": cores(),
+        "cores": available_cores(),
+        "workers": available_cores(),
         "batch": 40,
         "batches_at_once": 2,
         "devices": 1,

@@ -18,7 +18,7 @@ from sidscan._version import __version__
 from sidscan.cli import console
 from sidscan.errors import ExitCode, SidscanError
 from sidscan.util.terminal import SafeStream
-from sidscan.util.threads import READER_THREADS
+from sidscan.util.threads import READER_THREAD_PREFIX
 
 # Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
 _COMMANDS = {
@@ -93,7 +93,7 @@ def main() -> None:
 def _readers_hang(grace: float = 1.0) -> bool:
     """Whether a reader is still busy after ``grace`` seconds, in a download or a codec, and may stay so."""
     deadline = time.monotonic() + grace
-    readers = [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREADS)]
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREAD_PREFIX)]
     for reader in readers:
         reader.join(max(deadline - time.monotonic(), 0))
     return any(reader.is_alive() for reader in readers)

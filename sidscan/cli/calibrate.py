@@ -11,7 +11,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
-from sidscan.util.terminal import safe
+from sidscan.util.terminal import safe_text
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -90,7 +90,7 @@ def command(
         click.echo(json.dumps([text.as_json(one, archives) for one in made], indent=2))
     else:
         texts = [text.as_text(one, archives) for one in made]
-        click.echo(safe("\n\n".join([*texts, text.assumptions()])))
+        click.echo(safe_text("\n\n".join([*texts, text.assumptions()])))
     return ExitCode.DONE_WITH_FAILURES if made[0].calibration.unreadable else ExitCode.DONE
 
 

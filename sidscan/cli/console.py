@@ -11,8 +11,8 @@ import click
 
 from sidscan.errors import SidscanError, UsageError
 from sidscan.records import Counts, ScanResult
-from sidscan.util.files import real
-from sidscan.util.terminal import Echo, bar_stream, safe_line
+from sidscan.util.files import real_path
+from sidscan.util.terminal import Echo, progress_stream, safe_line
 
 if TYPE_CHECKING:
     from sidscan.journal import Registered
@@ -81,9 +81,9 @@ def _announce_dropped(earlier: Registered, quietly: Echo) -> None:
 
 def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
     """What is written must not replace what is read, nor one another."""
-    resolved = [real(path) for path in own_files]
+    resolved = [real_path(path) for path in own_files]
     for name in inputs:
-        if real(name) in resolved:
+        if real_path(name) in resolved:
             raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
     if len(set(resolved)) < len(resolved):
         raise UsageError("two of the files to write have the same name", "Name them apart.")
@@ -106,7 +106,7 @@ def consume(findings: Iterable[ScanResult], counts: Counts, quiet: bool) -> None
         disable=not show,
         unit="picture",
         smoothing=0.1,
-        file=bar_stream(),
+        file=progress_stream(),
     ) as bar:
         for _ in findings:
             bar.update()

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from sidscan.cli import console, options
 from sidscan.errors import ExitCode, UsageError
-from sidscan.util.terminal import Echo, bar_stream
+from sidscan.util.terminal import Echo, progress_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +231,7 @@ def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
     done, total = evaluation.kept, evaluation.total
     show = sys.stderr.isatty() and not quiet
     try:
-        shown = tqdm(total=total, initial=done, disable=not show, unit="picture", file=bar_stream())
+        shown = tqdm(total=total, initial=done, disable=not show, unit="picture", file=progress_stream())
         with evaluation.file, shown as bar:
             for count in evaluation:
                 done += count

@@ -14,7 +14,7 @@ from sidscan.cli import console
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.store import BY_USER, Installed, Store
-from sidscan.util.terminal import bar_stream
+from sidscan.util.terminal import progress_stream
 
 
 @click.group("models")
@@ -159,7 +159,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
 
     # disable=None: a bar only where stderr is a terminal
     with tqdm(
-        desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False, file=bar_stream()
+        desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False, file=progress_stream()
     ) as bar:
 
         def progress(done: int, total: int | None) -> None:

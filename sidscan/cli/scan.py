@@ -15,7 +15,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.records import Counts, Status
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
@@ -112,7 +112,7 @@ def _summary(run: Scan) -> list[str]:
             reason = f"{finding.status.value}: {finding.message if skipped else finding.error}"
             failures[reason] += 1
             if not skipped and reason not in first:
-                first[reason] = f"{public(finding.name)}: {_cut(finding.message or '')}"
+                first[reason] = f"{mask_credentials(finding.name)}: {_cut(finding.message or '')}"
     ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
     lines = [f"{counts.enumerated} inputs = {ended}"]
     if words:

@@ -13,7 +13,7 @@ import click
 
 from sidscan.cli import console
 from sidscan.errors import ExitCode, NothingToScan, OutputError
-from sidscan.util.terminal import bar_stream, safe_line
+from sidscan.util.terminal import progress_stream, safe_line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -142,4 +142,4 @@ def _with_bar(checked: Iterable[CheckedRow], total: int, quiet: bool) -> tqdm[Ch
     from tqdm import tqdm
 
     show = sys.stderr.isatty() and not quiet
-    return tqdm(checked, total=total, disable=not show, unit="file", file=bar_stream())
+    return tqdm(checked, total=total, disable=not show, unit="file", file=progress_stream())

@@ -1,1 +1,1 @@
-"""The bytes of a URL; with `models.download` the only code that touches the network."""
+"""Fetch the bytes of URLs. Only this package and `models.download` touch the network."""

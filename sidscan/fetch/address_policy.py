@@ -1,11 +1,11 @@
-"""Which IP addresses a scan connects to. Pure functions: nothing is looked up here.
+"""Which IP addresses a scan connects to. Nothing is looked up here: all functions are pure.
 
 A list of URLs is somebody else's text. Whoever writes it must not be able to point this machine at its own
-services, its network, or a cloud's metadata service ("server-side request forgery"). So only globally
-reachable addresses are connected to; `--allow-private` adds those that an intranet archive may have.
+services, its network, or a cloud's metadata service ("server-side request forgery"). So a scan connects only
+to globally reachable addresses; `--allow-private` adds those that an intranet archive may have.
 
-The ranges are all of the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) that are not
-globally reachable, written out: `ipaddress.is_global` differs between Python versions.
+The ranges are those of the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) that are not
+globally reachable. They are written out because `ipaddress.is_global` differs between Python versions.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Address = IPv4Address | IPv6Address
 
 
 class Refusal(NamedTuple):
-    """Why an address is not connected to.
+    """Why an address is refused.
 
     Attributes:
-        private: an intranet archive may have such an address: permitted by `--allow-private`.
+        private: an intranet archive may have such an address; `--allow-private` permits it.
     """
 
     reason: str
     private: bool
 
 
-_PRIVATE = {
+_PRIVATE_NETWORKS = {
     "10.0.0.0/8": "private (RFC 1918)",
     "100.64.0.0/10": "shared between a provider's customers (RFC 6598)",
     "127.0.0.0/8": "this machine itself (RFC 1122)",
@@ -41,8 +41,8 @@ _PRIVATE = {
     "::1/128": "this machine itself (RFC 4291)",
     "fc00::/7": "private (RFC 4193)",
 }
-# No archive lives at these, so nothing permits them. Clouds serve credentials at link-local ones.
-_NEVER = {
+# No archive is at these addresses, so nothing permits them. Clouds serve credentials at link-local ones.
+_RESERVED_NETWORKS = {
     "0.0.0.0/8": "no host's (RFC 1122)",
     "169.254.0.0/16": "link-local (RFC 3927)",
     "192.0.0.0/24": "reserved for protocols (RFC 6890)",
@@ -61,46 +61,46 @@ _NEVER = {
     "fe80::/10": "link-local (RFC 4291)",
     "ff00::/8": "multicast (RFC 4291)",
 }
-_TABLE = tuple(
-    (ipaddress.ip_network(network), Refusal(reason, ranges is _PRIVATE))
-    for ranges in (_PRIVATE, _NEVER)
+_REFUSALS = tuple(
+    (ipaddress.ip_network(network), Refusal(reason, ranges is _PRIVATE_NETWORKS))
+    for ranges in (_PRIVATE_NETWORKS, _RESERVED_NETWORKS)
     for network, reason in ranges.items()
 )
-_GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.5.4: all that is given out so far
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.5.4: all that is assigned so far
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
+_IPV4_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 
 
-def refusal(address: Address) -> Refusal | None:
-    """Why ``address`` is not connected to; None for a globally reachable one.
+def find_refusal(address: Address) -> Refusal | None:
+    """Why ``address`` is refused; None for a globally reachable one.
 
-    An IPv4 address inside of an IPv6 one (mapped, RFC 4291; NAT64, RFC 6052) is judged as itself, since
-    that is where packets go. Teredo and 6to4 are refused whatever they embed.
+    An IPv4 address inside an IPv6 one (mapped, RFC 4291; NAT64, RFC 6052) is judged as itself, since packets
+    go there. Teredo and 6to4 are refused whatever they embed.
     """
-    if isinstance(address, IPv6Address) and (inner := _embedded(address)):
-        return refusal(inner)
-    for network, why in _TABLE:
+    if isinstance(address, IPv6Address) and (embedded := _embedded_ipv4(address)):
+        return find_refusal(embedded)
+    for network, refusal in _REFUSALS:
         if address.version == network.version and address in network:
-            return why
+            return refusal
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return Refusal("not a global one (RFC 4291)", private=False)
     return None
 
 
-def _embedded(address: IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped
 
 
-def literal(host: str) -> tuple[Address, ...]:
-    """The addresses that a URL's host states without a name service; none for a name.
+def literal_addresses(host: str) -> tuple[Address, ...]:
+    """The addresses that a URL's host states by itself; none for a name that must be looked up.
 
     ``localhost`` is this machine (RFC 6761, section 6.3).
 
     Raises:
-        AddressRefused: an IPv4 address in a form that programs read differently: fewer than four numbers,
-            octal or hexadecimal ones (RFC 6943, section 3.1.1).
+        AddressRefused: an IPv4 address in a form that programs interpret differently: fewer than four
+            numbers, octal or hexadecimal numbers (RFC 6943, section 3.1.1).
     """
     name = host.removesuffix(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -108,25 +108,25 @@ def literal(host: str) -> tuple[Address, ...]:
     try:
         return (ipaddress.ip_address(name),)
     except ValueError:
-        if _NUMBER.fullmatch(name.rpartition(".")[2]):
+        if _IPV4_NUMBER.fullmatch(name.rpartition(".")[2]):
             raise AddressRefused(
                 f"{host} is an ambiguous IPv4 address; write it as four decimal numbers"
             ) from None
         return ()
 
 
-def check(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
-    """Refuse a host unless every address that it has may be connected to.
+def check_addresses(host: str, addresses: Sequence[Address], allow_private: bool) -> None:
+    """Refuse a host unless all of its addresses are permitted.
 
-    One that is not is enough: a name with both kinds of address is how filters are got around.
+    One refused address is enough: attackers get around filters by names with both kinds of addresses.
 
     Raises:
-        AddressRefused: names the address, why, and the option if one would help.
+        AddressRefused: names the address, the reason, and the option if one would help.
     """
     for address in addresses:
-        why = refusal(address)
-        if why is None or (why.private and allow_private):
+        refusal = find_refusal(address)
+        if refusal is None or (refusal.private and allow_private):
             continue
         at = "" if host == str(address) else f"{host} is at "
-        remedy = "; permitted by --allow-private" if why.private else ""
-        raise AddressRefused(f"{at}{address}, which is {why.reason}{remedy}")
+        remedy = "; permitted by --allow-private" if refusal.private else ""
+        raise AddressRefused(f"{at}{address}, which is {refusal.reason}{remedy}")

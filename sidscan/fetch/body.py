@@ -1,4 +1,4 @@
-"""The body of an answer: bounded as it comes over the wire, and again as it is unpacked."""
+"""Read the body of a response: its size is limited as it arrives, and again as it is decompressed."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from sidscan.fetch.errors import BadAnswer, Incomplete, TooLarge
 if TYPE_CHECKING:
     import httpx
 
-_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # of zlib: which header to expect
-_PIECE = 1 << 20  # bytes that are unpacked at a time: one packet may hold a thousand times its own
-_TELLING = 1 << 16  # bytes that may unpack to nothing before another format is out of the question
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # tell zlib which header to expect
+_PIECE_BYTES = 1 << 20  # decompressed at a time: a packet may decompress to a thousand times its size
+_PROBE_BYTES = 1 << 16  # if so many bytes decompress to nothing, no other format is tried
 
 
-def read(response: httpx.Response, limit: int, option: str = "--max-download") -> bytes:
-    """The whole body, without the coding it may have travelled in; it is held in memory once.
+def read_body(response: httpx.Response, limit: int, option: str = "--max-download") -> bytes:
+    """The whole body without its content coding; memory holds it once.
 
     Args:
-        limit: bytes, of the body as sent and as unpacked.
-        option: what would raise the limit.
+        limit: bytes of the body, as sent and as decompressed.
+        option: the option that raises the limit.
 
     Raises:
-        TooLarge: found out before reading where the server states the length, else on the way.
-        Incomplete: it ended before its stated length, last chunk or checksum.
-        BadAnswer: a coding that was not asked for.
+        TooLarge: before reading where the server states the length, otherwise on the way.
+        Incomplete: the body ended before its stated length, last chunk or checksum.
+        BadAnswer: it has a coding that was not asked for.
     """
     stated = response.headers.get("content-length", "")
     if stated.isdecimal() and int(stated) > limit:
         raise _too_large(limit, option)
     coding = response.headers.get("content-encoding", "").strip().lower()
-    unpack = _unpacker(coding)
-    body, sent = io.BytesIO(), 0  # its value is no copy, as that of a bytearray would be
+    decompress = _decompressor_for(coding)
+    body, sent = io.BytesIO(), 0  # BytesIO.getvalue() does not copy, as bytes(bytearray) would
     for chunk in _chunks(response):
         sent += len(chunk)
-        for piece in unpack(chunk) if unpack else (chunk,):
+        for piece in decompress(chunk) if decompress else (chunk,):
             body.write(piece)
             if max(sent, body.tell()) > limit:
                 raise _too_large(limit, option)
-    if unpack:
-        unpack.finish()
+    if decompress:
+        decompress.finish()
     return body.getvalue()
 
 
@@ -61,50 +61,51 @@ def _chunks(response: httpx.Response) -> Iterator[bytes]:
         ) from error
 
 
-def _unpacker(coding: str) -> _Unpacker | None:
+def _decompressor_for(coding: str) -> _Decompressor | None:
     if coding in ("", "identity"):
         return None
     if coding in ("gzip", "x-gzip"):
-        return _Unpacker(_GZIP)
+        return _Decompressor(_GZIP)
     if coding == "deflate":
-        return _Unpacker(_ZLIB, _RAW)  # RFC 9110, 8.4.1.2: some send it without the zlib header
+        return _Decompressor(_ZLIB, _RAW)  # RFC 9110, 8.4.1.2: some servers omit the zlib header
     raise BadAnswer(f"the body comes in the coding {coding[:40]!r}, though none was asked for")
 
 
-class _Unpacker:
-    """Undoes gzip or deflate, a bounded number of bytes at a time.
+class _Decompressor:
+    """Decompresses gzip or deflate, a limited number of bytes at a time.
 
     Args:
-        formats: `zlib` window sizes to try in turn on the first bytes.
+        formats: values of zlib's ``wbits`` to try in turn on the first bytes.
     """
 
     def __init__(self, *formats: int) -> None:
         self._formats = list(formats)
         self._zlib = zlib.decompressobj(self._formats.pop(0))
-        self._first = b""
+        self._head = b""
 
     def __call__(self, data: bytes) -> Iterator[bytes]:
-        """What it unpacks to, in one piece or more, of which the first may be empty."""
-        self._first += data if self._formats else b""
+        """The decompressed data, in one piece or more; the first may be empty."""
+        self._head += data if self._formats else b""
         while True:
             try:
-                piece = self._zlib.decompress(data, _PIECE)
+                piece = self._zlib.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
                 if not self._formats:
                     raise Incomplete(f"the compressed body is damaged: {error}") from error
-                self._zlib, data = zlib.decompressobj(self._formats.pop(0)), self._first
+                self._zlib, data = zlib.decompressobj(self._formats.pop(0)), self._head
                 continue
-            if piece or len(self._first) > _TELLING:
+            if piece or len(self._head) > _PROBE_BYTES:
                 self._formats.clear()
-                self._first = b""
+                self._head = b""
             if self._zlib.unused_data:
                 raise BadAnswer("bytes follow the end of the compressed body")
             yield piece
             data = self._zlib.unconsumed_tail
-            if not data and len(piece) < _PIECE:  # after a full one zlib may hold more of the same input
+            # After a full piece zlib may hold more of the same input.
+            if not data and len(piece) < _PIECE_BYTES:
                 return
 
     def finish(self) -> None:
-        """Raises `Incomplete` unless the end was reached and its checksum right."""
+        """Raise `Incomplete` unless the end was reached and its checksum is right."""
         if not self._zlib.eof:
             raise Incomplete("the compressed body ended early")

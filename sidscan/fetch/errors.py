@@ -1,17 +1,17 @@
-"""Why a URL gave no bytes. Each class says in ``status`` how its row ends.
+"""Why a URL gave no bytes. Each class states in ``status`` how its row ends.
 
 FetchError              failed
 |-- UrlRefused          refused    not http(s), malformed, or with a user name or password
 |-- AddressRefused      refused    the host is at an address that is not public
-|-- RobotsRefused       refused    X-Robots-Tag forbids it, and --respect-robots was given
-|-- TimedOut            timeout    one of the limits of time was reached
+|-- RobotsRefused       refused    X-Robots-Tag forbids it, and --respect-robots is set
+|-- TimedOut            timeout    one of the time limits was reached
 |-- TooLarge            too_large  more bytes than --max-download or --max-bytes, as sent or as unpacked
 |-- TooManyRedirects    failed
-|-- HttpStatus          failed     an answer other than 200
-|-- Unreachable         failed     no connection, or one that broke
+|-- HttpStatus          failed     a status other than 200
+|-- Unreachable         failed     no connection, or a connection that broke
 |   |-- UnknownHost     failed     the name service knows no such host
 |   `-- Untrusted       failed     the certificate is not the host's
-|-- BadAnswer           failed     the answer breaks HTTP, or comes in an encoding nobody asked for
+|-- BadAnswer           failed     the response breaks HTTP, or has a coding that was not asked for
 |   `-- Incomplete      failed     the body did not arrive whole
 `-- NotSaved            failed     the original can't be written to --save-dir
 """
@@ -28,29 +28,29 @@ class FetchError(Exception):
 
     Attributes:
         status: how its row ends.
-        again: whether asking once more may help.
-        response: what is known of the answer, where a request was made.
+        retryable: whether another request may help.
+        response: what is known of the response, if a request was made.
     """
 
     status: ClassVar[Status] = Status.FAILED
-    again: ClassVar[bool] = False
+    retryable: ClassVar[bool] = False
     response: Response | None = None
 
 
 class UrlRefused(FetchError):
-    """The URL is not one that is fetched."""
+    """sidscan does not fetch such a URL."""
 
     status = Status.REFUSED
 
 
 class AddressRefused(FetchError):
-    """The host is at an address that is not connected to."""
+    """sidscan does not connect to the address of the host."""
 
     status = Status.REFUSED
 
 
 class RobotsRefused(FetchError):
-    """The server asks machines to leave the picture alone."""
+    """The server asks machines not to use the image."""
 
     status = Status.REFUSED
 
@@ -72,10 +72,10 @@ class TooManyRedirects(FetchError):
 
 
 class HttpStatus(FetchError):
-    """The server answered with another status than 200.
+    """The server answered with a status other than 200.
 
     Args:
-        code: of the answer, RFC 9110 section 15.
+        code: the status, RFC 9110 section 15.
         retry_after: seconds that the server asks to wait, if it does.
     """
 
@@ -85,32 +85,32 @@ class HttpStatus(FetchError):
 
 
 class Unreachable(FetchError):
-    """No connection, or one that broke before the answer came."""
+    """No connection, or a connection that broke before the response came."""
 
-    again = True
+    retryable = True
 
 
 class UnknownHost(Unreachable):
     """The name service knows no such host."""
 
-    again = False
+    retryable = False
 
 
 class Untrusted(Unreachable):
-    """TLS could not be set up: the certificate is not the host's, or not one that is trusted."""
+    """TLS could not be set up: the certificate is not the host's, or not trusted."""
 
-    again = False
+    retryable = False
 
 
 class BadAnswer(FetchError):
-    """The answer is not one that HTTP/1.1 allows, or that was asked for."""
+    """HTTP/1.1 does not allow such a response, or sidscan did not ask for it."""
 
 
 class Incomplete(BadAnswer):
-    """The body did not arrive whole."""
+    """The body did not arrive completely."""
 
-    again = True
+    retryable = True
 
 
 class NotSaved(FetchError):
-    """The original can't be written."""
+    """The original can't be written to --save-dir."""

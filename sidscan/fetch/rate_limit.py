@@ -1,4 +1,4 @@
-"""Politeness: how many requests a host gets at once, how often, and when not at all."""
+"""Limit how many requests a host gets at once, how often, and when none at all."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from sidscan.fetch.errors import FetchError
 
 
 @dataclass
-class _Host:
+class _HostState:
     active: int = 0
     not_before: float = 0.0  # seconds, monotonic
 
 
 class RateLimiter:
-    """Threads wait here for their turn at a host.
+    """Makes threads wait for their turn at a host.
 
     Args:
-        at_once: requests that a host gets at the same time.
+        concurrency: requests that a host gets at the same time.
         rate: requests that a host gets per second, evenly spaced; None for no limit.
     """
 
-    def __init__(self, at_once: int, rate: float | None = None) -> None:
-        self._at_once, self._interval = at_once, 1 / rate if rate else 0.0
+    def __init__(self, concurrency: int, rate: float | None = None) -> None:
+        self._concurrency, self._interval = concurrency, 1 / rate if rate else 0.0
         self._changed = threading.Condition()
-        self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
+        self._hosts: defaultdict[str, _HostState] = defaultdict(_HostState)
         self._closed = False
 
     @contextmanager
     def slot(self, host: str) -> Iterator[float]:
-        """Holds a place at ``host``; yields the seconds that were waited for it.
+        """Hold one of the slots of ``host``; yields the seconds that the thread waited for it.
 
         Raises:
-            FetchError: closed meanwhile.
+            FetchError: `close` was called meanwhile.
         """
         began = time.monotonic()
         with self._changed:
-            entry = self._hosts[host]
-            while delay := self._delay(entry):
+            state = self._hosts[host]
+            while delay := self._delay(state):
                 self._wait(delay)
-            entry.active += 1
-            entry.not_before = max(entry.not_before, time.monotonic() + self._interval)
+            state.active += 1
+            state.not_before = max(state.not_before, time.monotonic() + self._interval)
         try:
             yield time.monotonic() - began
         finally:
             with self._changed:
-                entry.active -= 1
+                state.active -= 1
                 self._changed.notify_all()
 
     def block(self, host: str, seconds: float) -> None:
-        """Nobody asks ``host`` for that long."""
+        """Send no request to ``host`` for that long."""
         with self._changed:
-            entry = self._hosts[host]
-            entry.not_before = max(entry.not_before, time.monotonic() + seconds)
+            state = self._hosts[host]
+            state.not_before = max(state.not_before, time.monotonic() + seconds)
 
     def pause(self, seconds: float) -> None:
-        """Sleeps, unless `close` comes first.
+        """Sleep, unless `close` comes first.
 
         Raises:
-            FetchError: closed meanwhile.
+            FetchError: `close` was called meanwhile.
         """
         end = time.monotonic() + seconds
         with self._changed:
@@ -72,15 +72,15 @@ class RateLimiter:
                 self._wait(left)
 
     def close(self) -> None:
-        """Ends all waiting, now and later."""
+        """End all waiting, now and later."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _delay(self, entry: _Host) -> float:
-        """Seconds to wait; infinite where another request must end first."""
+    def _delay(self, state: _HostState) -> float:
+        """Seconds to wait; infinite if another request must end first."""
         self._check_open()
-        return math.inf if entry.active >= self._at_once else max(entry.not_before - time.monotonic(), 0)
+        return math.inf if state.active >= self._concurrency else max(state.not_before - time.monotonic(), 0)
 
     def _wait(self, seconds: float) -> None:
         self._check_open()

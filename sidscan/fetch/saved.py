@@ -1,34 +1,21 @@
-"""Keeps the bytes that URLs gave, each under its own hash."""
+"""Keep the bytes that URLs gave, each file named by its hash."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import NotSaved
-from sidscan.util.files import remove_old_leftovers, replacing
-
-_CHUNK = 1 << 20  # bytes
-# First bytes -> suffix; what is none of these is kept without one.
-_SIGNATURES = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF87a", ".gif"),
-    (b"GIF89a", ".gif"),
-    (b"II*\x00", ".tiff"),
-    (b"MM\x00*", ".tiff"),
-    (b"BM", ".bmp"),
-)
-_BRANDS = {b"avif": ".avif", b"avis": ".avif", b"heic": ".heic", b"heix": ".heic", b"mif1": ".heic"}
+from sidscan.util.files import atomic_write, open_file, remove_old_leftovers, sha256_of
+from sidscan.util.magic import identify
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, so that a long scan does not find out later, and clear it of what killed ones left.
+def prepare_folder(folder: Path) -> None:
+    """Create the folder before a long scan needs it, and remove what killed scans left there.
 
     Raises:
-        OutputError: it can't be made or written to.
+        OutputError: it can't be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,8 +28,10 @@ def prepare(folder: Path) -> None:
     remove_old_leftovers(folder)
 
 
-def keep(data: bytes, sha256: str, folder: Path) -> Path:
-    """The file in ``folder`` that holds ``data``; written unless it is there, whole or not at all.
+def save_download(data: bytes, sha256: str, folder: Path) -> Path:
+    """The file in ``folder`` that holds ``data``; it is written unless it exists, whole or not at all.
+
+    A file of an unknown format gets no suffix.
 
     Args:
         sha256: of ``data``, hex.
@@ -50,10 +39,11 @@ def keep(data: bytes, sha256: str, folder: Path) -> Path:
     Raises:
         NotSaved: it can't be written.
     """
-    path = folder / f"{sha256}{suffix(data)}"
+    image_format = identify(data)
+    path = folder / f"{sha256}{image_format.saved_suffix if image_format else ''}"
     try:
-        if not _holds(path, len(data), sha256):
-            with replacing(path) as partial:
+        if not _has_content(path, len(data), sha256):
+            with atomic_write(path) as partial:
                 partial.write_bytes(data)
     except OSError as error:
         raise NotSaved(
@@ -62,21 +52,9 @@ def keep(data: bytes, sha256: str, folder: Path) -> Path:
     return path
 
 
-def suffix(data: bytes) -> str:
-    """A file name's end for the format that the first bytes state; empty for an unknown one."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ".webp"
-    if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12], "")
-    return next((end for start, end in _SIGNATURES if data.startswith(start)), "")
-
-
-def _holds(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file is there with these very bytes: a damaged one is written again."""
+def _has_content(path: Path, size: int, sha256: str) -> bool:
+    """Whether the file exists with exactly these bytes; a damaged one is written again."""
     if not path.is_file() or path.stat().st_size != size:
         return False
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == sha256
+    with open_file(path) as file:
+        return sha256_of(file) == sha256

@@ -1,4 +1,4 @@
-"""Pixels -> the crops that a model looks at, without any resizing."""
+"""Cut the crops that a model sees out of an image, without any resizing."""
 
 from __future__ import annotations
 
@@ -11,87 +11,87 @@ from sidscan.config import SIDE, Crops
 from sidscan.images.decode import SourceImage
 from sidscan.records import CropRef, CropSet
 
-Place = tuple[int, int]  # left and top, pixels; negative where there is padding
+CropPosition = tuple[int, int]  # left and top, pixels; negative where there is padding
 
 
-def crop(picture: SourceImage, crops: Crops) -> CropSet:
-    """The views of a picture; pixels that several of them show are stored once.
+def crop(source: SourceImage, crops: Crops) -> CropSet:
+    """The crops of an image; crops that show the same pixels are stored once.
 
     Ten-crop is torchvision's TenCrop (paper, section 5.8): top-left, top-right, bottom-left, bottom-right
-    and centre of the picture, then the same five of its mirror image. A picture smaller than 224 in a
-    direction is first padded with black as torchvision's CenterCrop does; torchvision's TenCrop refuses it.
+    and centre of the image, then the same five of its mirror image. torchvision's TenCrop refuses images
+    below 224 pixels in a direction; these, and their mirror images, are padded with black as CenterCrop does.
     """
-    places = crop_positions(picture.width, picture.height, crops)
-    seen = {place: picture.window(*place, SIDE) for place, _ in places}
-    return _unique([(seen[place], mirrored) for place, mirrored in places])
+    positions = crop_positions(source.width, source.height, crops)
+    windows = {position: source.window(*position, SIDE) for position, _ in positions}
+    return _deduplicate([(windows[position], mirrored) for position, mirrored in positions])
 
 
-def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[Place, bool]]:
-    """Where each view lies in a picture of so many pixels, and whether it is looked at in the mirror.
+def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[CropPosition, bool]]:
+    """The position of each crop in an image of ``width`` x ``height`` pixels, and whether it is mirrored.
 
-    The mirrored five lie where the others do, but for the centre: where width - 224 is odd, torchvision's
-    rounding puts the centre of the mirrored picture one pixel beside.
+    The mirrored five lie where the others do, except the centre: where width - 224 is odd, torchvision's
+    rounding shifts the centre of the mirrored image by one pixel.
     """
     columns, rows = _offsets(width), _offsets(height)
-    places = [(place, False) for place in _places(columns, rows, crops)]
+    positions = [(position, False) for position in _corners_and_center(columns, rows, crops)]
     if crops == "ten":
         mirrored = [width - SIDE - column for column in columns]
-        places += [(place, True) for place in _places(mirrored, rows, crops)]
-    return places
+        positions += [(position, True) for position in _corners_and_center(mirrored, rows, crops)]
+    return positions
 
 
-def flags(picture: SourceImage) -> tuple[str, ...]:
-    """``padded`` where a view is larger than the picture."""
-    return ("padded",) if min(picture.width, picture.height) < SIDE else ()
+def padding_flags(source: SourceImage) -> tuple[str, ...]:
+    """``padded`` where a crop is larger than the image."""
+    return ("padded",) if min(source.width, source.height) < SIDE else ()
 
 
-def rows(height: int, crops: Crops) -> list[range]:
-    """Rows that `cut` looks at in a picture of that height."""
+def needed_rows(height: int, crops: Crops) -> list[range]:
+    """The rows of an image of that height that `crop` uses."""
     top, bottom, middle = _offsets(height)
-    looked_at = (middle,) if crops == "center" else (top, middle, bottom)
-    return [range(max(first, 0), min(first + SIDE, height)) for first in looked_at]
+    starts = (middle,) if crops == "center" else (top, middle, bottom)
+    return [range(max(start, 0), min(start + SIDE, height)) for start in starts]
 
 
-def _places(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[Place]:
-    """Of each window, in the picture's own coordinates."""
+def _corners_and_center(columns: Sequence[int], rows: Sequence[int], crops: Crops) -> list[CropPosition]:
+    """The positions of the crops, in coordinates of the image that is not mirrored."""
     (left, right, middle_x), (top, bottom, middle_y) = columns, rows
-    centre = (middle_x, middle_y)
+    center = (middle_x, middle_y)
     if crops == "center":
-        return [centre]
-    return [(left, top), (right, top), (left, bottom), (right, bottom), centre]
+        return [center]
+    return [(left, top), (right, top), (left, bottom), (right, bottom), center]
 
 
 def _offsets(length: int) -> tuple[int, int, int]:
-    """First, last and centred window along one side of the picture."""
+    """Where the first, the last and the centred crop begin along a side of that length."""
     if length < SIDE:
-        start = -((SIDE - length) // 2)  # the odd pixel of padding goes behind, as in CenterCrop
+        start = -((SIDE - length) // 2)  # an odd pixel of padding goes to the end, as in CenterCrop
         return start, start, start
     return 0, length - SIDE, round((length - SIDE) / 2.0)
 
 
-def _unique(seen: Sequence[tuple[NDArray[np.uint8], bool]]) -> CropSet:
-    """Views of windows, each with whether it is mirrored."""
+def _deduplicate(windows: Sequence[tuple[NDArray[np.uint8], bool]]) -> CropSet:
+    """The crop set of windows, each given with whether it is mirrored."""
     crops: list[NDArray[np.uint8]] = []
     order: list[CropRef] = []
-    for window, mirrored in seen:
-        index, turned = _find(window, crops)
+    for window, mirrored in windows:
+        index, flipped = _find_crop(window, crops)
         if index == len(crops):
             crops.append(window)
-        symmetric = mirrored != turned and _same(crops[index], crops[index][:, ::-1])
-        order.append((index, mirrored != turned and not symmetric))
+        symmetric = mirrored != flipped and _equal_pixels(crops[index], crops[index][:, ::-1])
+        order.append((index, mirrored != flipped and not symmetric))
     return CropSet(np.stack(crops), tuple(order))
 
 
-def _find(window: NDArray[np.uint8], crops: Sequence[NDArray[np.uint8]]) -> CropRef:
-    """The crop that shows the same, or its mirror image; the number of crops if there is none."""
-    for index, crop in enumerate(crops):
-        if _same(crop, window):
+def _find_crop(window: NDArray[np.uint8], crops: Sequence[NDArray[np.uint8]]) -> CropRef:
+    """The crop that equals the window or its mirror image; the number of crops if none does."""
+    for index, candidate in enumerate(crops):
+        if _equal_pixels(candidate, window):
             return index, False
-        if _same(crop[:, ::-1], window):
+        if _equal_pixels(candidate[:, ::-1], window):
             return index, True
     return len(crops), False
 
 
-def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether all pixels are equal; mostly the first row tells."""
-    return np.array_equal(one[0], other[0]) and np.array_equal(one, other)
+def _equal_pixels(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
+    """Whether all pixels are equal; the first row mostly decides, and is quick to compare."""
+    return np.array_equal(first[0], second[0]) and np.array_equal(first, second)

@@ -1,16 +1,16 @@
-"""Bytes -> pixels, through Pillow, exactly as stored: nothing is resized, rotated or colour-managed.
+"""Decode an image with Pillow, exactly as stored: without resizing, rotation or colour management.
 
-Flags (remarks that stand in the picture's row):
-    ``first_frame``        an animation or multi-picture file; only its first picture is looked at
-    ``alpha_dropped``      transparency is ignored, as by the published code's convert("RGB")
+Flags (remarks in the image's row):
+    ``first_frame``        an animation or a file of several images; only the first image is used
+    ``alpha_dropped``      transparency is ignored, as the published code's convert("RGB") does
     ``cmyk_converted``     CMYK, converted without its colour profile
-    ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are looked at
+    ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are used
     ``rotated_by_container``  HEIC states its rotation outside of EXIF; libheif always applies it
-    ``padded``             smaller than the view: surrounded by black, as torchvision's CenterCrop does
-    ``truncated``          truncated or damaged, and decoded because --allow-truncated says so; what is
-                           missing is grey or black
-    ``maybe_truncated``    a JPEG that was given a proper ending again, to all appearance: it ends in the grey
-                           which decoders put where data are missing, or lacks scans
+    ``padded``             smaller than the crop: surrounded by black, as torchvision's CenterCrop does
+    ``truncated``          truncated or damaged, and decoded because of --allow-truncated; the missing part
+                           is grey or black
+    ``maybe_truncated``    a JPEG that seems to be truncated although it ends properly: it ends in the grey
+                           that decoders put where data are missing, or lacks scans
     ``exif_unreadable``    EXIF is present but no tag of it can be read
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
     ``metadata_timeout``   EXIF was not read in time
@@ -26,7 +26,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import PIL
@@ -35,43 +34,48 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
 from sidscan.images import partial_jpeg
-from sidscan.images.limits import TooManyPixels, check_size, has_room
-from sidscan.images.partial_jpeg import Band
+from sidscan.images.limits import TooManyPixels, can_allocate, check_size
+from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.records import Status
+from sidscan.util.magic import IMAGE_FORMATS, identify
 
-# Only formats in which photographs travel; interpreters (EPS, PDF, WMF) are never started. JPEG includes MPO.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF = "HEIF"  # Pillow reads it with pillow-heif only
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
 # Pixels whose coefficients are all zero (libjpeg, jdhuff.c: "uniform gray").
-_NO_DATA = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
-_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # but for padding, restarts and escaped bytes of scans
+_UNCODED = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # except padding, restarts and escaped bytes of scans
 _SOF2, _EOI, _SOS = 0xC2, 0xD9, 0xDA
-_DAMAGE = (OSError, EOFError, SyntaxError)  # what Pillow's readers raise where data end or are damaged
-# Pillow warns of odd metadata and of large pictures; here such things are flags, rows or errors.
+_DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # Pillow's readers raise them where data end or are damaged
+# Pillow warns of odd metadata and of large images; sidscan has flags, rows or errors for them.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
 
 DEFAULT_LIMITS = ReadLimits()
 
 
 class UnsupportedImage(Exception):
-    """The bytes are no picture of a supported format, or hold pixels without a defined 8-bit reading."""
+    """The bytes are not an image of a supported format, or their samples can't be reduced to 8 bits."""
+
+
+class Truncated(Exception):
+    """A part of the image is missing."""
+
+    status = Status.TRUNCATED
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """A decoded picture; pixels become RGB only where a view looks (`window`).
+    """An opened image; pixels become RGB only where a crop needs them (`window`).
 
     Attributes:
-        image: Pillow's; where there are bands, it is not loaded yet.
-        bands: the rows that were decoded, where these are not all.
+        image: Pillow's image; where there are ``decoded_rows``, it is not loaded yet.
+        format: Pillow's name of it.
+        decoded_rows: the rows that were decoded, if not all were.
     """
 
     image: Image.Image
     format: str
     flags: tuple[str, ...]
-    bands: tuple[Band, ...] = ()
+    decoded_rows: tuple[DecodedRows, ...] = ()
 
     @property
     def width(self) -> int:
@@ -84,70 +88,63 @@ class SourceImage:
         return self.image.height
 
     def window(self, left: int, top: int, side: int) -> NDArray[np.uint8]:
-        """Pixels (side, side, 3), RGB; what lies outside of the picture is black.
+        """Pixels (side, side, 3), RGB; black outside of the image.
 
-        Converting a window equals converting the picture and cutting it: every conversion is per pixel.
+        Converting a window gives the same as cutting it from the converted image: conversions are per pixel.
         """
         x0, y0 = max(left, 0), max(top, 0)
         x1, y1 = min(left + side, self.width), min(top + side, self.height)
-        part = self._pixels(x0, y0, x1, y1)
-        if part.shape == (side, side, 3):
-            return part
+        pixels = self._rgb(x0, y0, x1, y1)
+        if pixels.shape == (side, side, 3):
+            return pixels
         canvas = np.zeros((side, side, 3), dtype=np.uint8)
-        canvas[y0 - top : y1 - top, x0 - left : x1 - left] = part
+        canvas[y0 - top : y1 - top, x0 - left : x1 - left] = pixels
         return canvas
 
-    def _pixels(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
-        """A rectangle within the picture, (rows, columns, 3), RGB."""
-        if self.image.mode == "RGB" and (band := self._band(top, bottom)):
-            return band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
-        return np.asarray(self.part(left, top, right, bottom).convert("RGB"))
-
-    def _band(self, top: int, bottom: int) -> Band | None:
-        """The one that holds these rows."""
-        return next((b for b in self.bands if b.rows.start <= top and bottom <= b.rows.stop), None)
-
-    def part(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
-        """A rectangle within the picture, in its own mode."""
-        if band := self._band(top, bottom):
-            pixels = band.pixels[top - band.rows.start : bottom - band.rows.start, left:right]
+    def region(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
+        """A rectangle within the image, in its own mode."""
+        if rows := self._rows_holding(top, bottom):
+            pixels = rows.pixels[top - rows.rows.start : bottom - rows.rows.start, left:right]
             return Image.fromarray(pixels if self.image.mode == "RGB" else pixels[..., 0])
-        return self.image.crop((left, top, right, bottom))  # all of it is decoded where bands don't hold it
+        return self.image.crop((left, top, right, bottom))  # decodes all of it if no decoded rows hold it
 
+    def _rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+        """A rectangle within the image, (rows, columns, 3), RGB."""
+        if self.image.mode == "RGB" and (rows := self._rows_holding(top, bottom)):
+            return rows.pixels[top - rows.rows.start : bottom - rows.rows.start, left:right]
+        return np.asarray(self.region(left, top, right, bottom).convert("RGB"))
 
-class Truncated(Exception):
-    """A part of the picture is missing."""
-
-    status = Status.TRUNCATED
+    def _rows_holding(self, top: int, bottom: int) -> DecodedRows | None:
+        return next((d for d in self.decoded_rows if d.rows.start <= top and bottom <= d.rows.stop), None)
 
 
 def decode(
-    data: bytes, reading: ReadLimits = DEFAULT_LIMITS, rows: Callable[[int], Sequence[range]] | None = None
+    data: bytes, limits: ReadLimits = DEFAULT_LIMITS, rows: Callable[[int], Sequence[range]] | None = None
 ) -> SourceImage:
-    """Decode a picture.
+    """Decode an image.
 
     Args:
-        rows: those that will be looked at, by the picture's height; None for all. Others may be left
+        rows: gives the rows that will be used, from the image's height; None for all. Others may be left
             undecoded, which changes nothing else: neither pixels nor flags nor errors.
 
     Raises:
-        UnsupportedPicture: no supported format, or pixels without a defined 8-bit reading.
-        OverLimit: its header states more than is to be decoded.
-        Truncated: a part of it is missing, and ``reading`` does not allow that.
+        UnsupportedImage: no supported format, or samples that can't be reduced to 8 bits.
+        OverLimit: its header states more than the limits allow.
+        Truncated: a part of it is missing, and ``limits`` does not allow that.
         Exception: whatever Pillow or its codecs raise on malformed files.
     """
-    image = _open(data, reading)
+    image = _open(data, limits)
     frames = int(getattr(image, "n_frames", 1))
-    picture_format = image.format or "unknown"
+    image_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
-    parts, whole = partial_jpeg.decode(image, data, rows(image.height)) if rows else None, True
-    if parts is None:
-        image, whole = _loaded(image, data, reading)
+    decoded_rows, complete = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
+    if decoded_rows is None:
+        image, complete = _load_pixels(image, data, limits)
     _drop_misleading_text(image)
-    picture = SourceImage(image, picture_format, (), parts or ())
-    flags = _flags(picture, data, frames, bits) + (() if whole else ("truncated",))
+    source = SourceImage(image, image_format, (), decoded_rows or ())
+    flags = _flags(source, data, frames, bits) + (() if complete else ("truncated",))
     _check_samples(image)
-    return replace(picture, image=_eight_bit_grey(image, bits), flags=flags)
+    return replace(source, image=_to_8_bit_grey(image, bits), flags=flags)
 
 
 @cache
@@ -162,10 +159,19 @@ def decoder_name() -> str:
 
 
 def warm_up() -> None:
-    """Load the readers of all formats, which would else be loaded with the first picture."""
+    """Load the decoders of all formats, so that the first image does not have to."""
     Image.init()
     _heif_available()
-    partial_jpeg.available()
+    partial_jpeg.is_available()
+
+
+def supported_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that this installation decodes.
+
+    They are those in which photographs travel. Formats with an interpreter (EPS, PDF, WMF) are never opened.
+    """
+    names = (known.name for known in IMAGE_FORMATS)
+    return tuple(name for name in names if name != _HEIF or _heif_available())
 
 
 @cache
@@ -178,71 +184,72 @@ def _heif_available() -> bool:
     return True
 
 
-def _open(data: bytes, reading: ReadLimits) -> Image.Image:
-    """The picture's header, within the limits."""
-    formats = (*FORMATS, "HEIF") if _heif_available() else FORMATS
-    pillows = Image.MAX_IMAGE_PIXELS  # it warns there, and refuses twice as much
-    if pillows is not None and reading.max_pixels > 2 * pillows:
-        Image.MAX_IMAGE_PIXELS = (reading.max_pixels + 1) // 2
+def _open(data: bytes, limits: ReadLimits) -> Image.Image:
+    """The image with its header read, within the limits."""
+    pillow_limit = Image.MAX_IMAGE_PIXELS  # Pillow warns there, and refuses twice as many
+    if pillow_limit is not None and limits.max_pixels > 2 * pillow_limit:
+        Image.MAX_IMAGE_PIXELS = (limits.max_pixels + 1) // 2
     try:
-        image = Image.open(io.BytesIO(data), formats=formats)
+        image = Image.open(io.BytesIO(data), formats=supported_formats())
     except UnidentifiedImageError:
-        raise UnsupportedImage(_why_unidentified(data)) from None
+        raise UnsupportedImage(_unidentified_message(data)) from None
     except OSError as error:
-        raise _named(error, data) from error
-    except Image.DecompressionBombError as error:  # some formats have the size checked before it can be asked
+        raise _classify(error, data) from error
+    except Image.DecompressionBombError as error:  # Pillow checks some formats before their size can be asked
         raise TooManyPixels(f"{error}; raise the limit with --max-pixels") from None
-    check_size(image.width, image.height, reading)
+    check_size(image.width, image.height, limits)
     return image
 
 
-def _loaded(image: Image.Image, data: bytes, reading: ReadLimits) -> tuple[Image.Image, bool]:
-    """The picture with its pixels, and whether they are all there."""
+def _load_pixels(image: Image.Image, data: bytes, limits: ReadLimits) -> tuple[Image.Image, bool]:
+    """The image with its pixels, and whether they are complete."""
     try:
         image.load()
-    except _DAMAGE as error:
-        named = _named(error, data, "; score what there is with --allow-truncated")
-        if not isinstance(named, Truncated) and not _could_be_decoded(image):
-            raise MemoryError from error  # codecs say of short memory what they say of damage
-        if not reading.allow_truncated:
-            raise named from error
+    except _DAMAGE_ERRORS as error:
+        classified = _classify(error, data, "; score what there is with --allow-truncated")
+        if not isinstance(classified, Truncated) and not _has_memory_for(image):
+            raise MemoryError from error  # codecs report short memory as damage
+        if not limits.allow_truncated:
+            raise classified from error
     else:
         return image, True
-    image = _open(data, reading)
-    ImageFile.LOAD_TRUNCATED_IMAGES = True  # of a whole process, which reads one picture at a time
+    image = _open(data, limits)
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # for the whole process, which reads one image at a time
     try:
         image.load()
-    except _DAMAGE as error:
-        raise _named(error, data, "; none of it can be decoded") from error
+    except _DAMAGE_ERRORS as error:
+        raise _classify(error, data, "; none of it can be decoded") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     return image, False
 
 
-def _could_be_decoded(image: Image.Image) -> bool:
-    """Whether there is memory for the coefficients (two bytes a sample) and the pixels of a picture."""
-    return has_room(3 * image.width * image.height * len(image.getbands()))
+def _has_memory_for(image: Image.Image) -> bool:
+    """Whether there is memory for an image's coefficients (two bytes a sample) and pixels."""
+    return can_allocate(3 * image.width * image.height * len(image.getbands()))
 
 
-def _named(error: Exception, data: bytes, remark: str = "") -> Exception:
-    """The error of a picture that ends too early by its name; others as they are."""
-    riff = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)  # libwebp doesn't say
-    if riff or isinstance(error, EOFError) or "truncated" in str(error).lower():
+def _classify(error: Exception, data: bytes, remark: str = "") -> Exception:
+    """`Truncated` for the error of an image that ends too early; any other error unchanged."""
+    # libwebp does not say that its data end too early
+    short_riff = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if short_riff or isinstance(error, EOFError) or "truncated" in str(error).lower():
         return Truncated(f"{str(error) or 'it ends too early'}{remark}")
     return error
 
 
-def _why_unidentified(data: bytes) -> str:
+def _unidentified_message(data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _heif_available():
+    known = identify(data)
+    if known is not None and known.name == _HEIF and not _heif_available():
         return "HEIC needs one package more: pip install pillow-heif"
-    known = ", ".join((*FORMATS, "HEIC") if _heif_available() else FORMATS)
-    return f"not a picture of a supported format, or damaged at its start ({known})"
+    formats = ", ".join("HEIC" if name == _HEIF else name for name in supported_formats())
+    return f"not an image of a supported format, or damaged at its start ({formats})"
 
 
 def _drop_misleading_text(image: Image.Image) -> None:
-    """PNG text chunks land among Pillow's own facts, under any name the file's author liked."""
+    """PNG text chunks land among Pillow's own info, under any name the file's author chose."""
     if not isinstance(image.info.get("transparency"), int | bytes | tuple):
         image.info.pop("transparency", None)
 
@@ -252,38 +259,38 @@ def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     if image.format == "TIFF":
         stated = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, 8)
         return int(max(stated) if isinstance(stated, tuple) else stated)
-    if image.format == "HEIF":
+    if image.format == _HEIF:
         return int(image.info.get("bit_depth", 8))
     if image.format == "AVIF":
         # AV1 Image File Format, section 2.2.1: of av1C's third byte, bit 6 is high_bitdepth, bit 5 twelve_bit
-        place = data.find(b"av1C")
-        depth = data[place + 6] if 0 <= place < len(data) - 6 else 0
+        offset = data.find(b"av1C")
+        depth = data[offset + 6] if 0 <= offset < len(data) - 6 else 0
         return 8 if not depth & 0x40 else 12 if depth & 0x20 else 10
     modes = (tile[3] for tile in getattr(image, "tile", ()))
     return 16 if any(";16" in str(mode) for mode in modes) else 8
 
 
-def _flags(picture: SourceImage, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
-    image = picture.image
+def _flags(source: SourceImage, data: bytes, frames: int, bits: int) -> tuple[str, ...]:
+    image = source.image
     checks = {
         "first_frame": frames > 1,
         "alpha_dropped": image.has_transparency_data,
         "cmyk_converted": image.mode == "CMYK",
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
-        "rotated_by_container": image.format == "HEIF"
+        "rotated_by_container": image.format == _HEIF
         and image.info.get("original_orientation", 1) not in (None, 1),
-        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(picture) or _lacks_scans(data)),
+        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(source) or _lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
 
 
-def _ends_grey(picture: SourceImage) -> bool:
-    """Whether the last block (8 x 8 pixels, or what there is of it) is as libjpeg leaves it without data."""
-    mode, width, height = picture.image.mode, picture.width, picture.height
-    if mode not in _NO_DATA:
+def _ends_grey(source: SourceImage) -> bool:
+    """Whether the last block (up to 8 x 8 pixels) is as libjpeg leaves it without data."""
+    mode, width, height = source.image.mode, source.width, source.height
+    if mode not in _UNCODED:
         return False
-    last = np.asarray(picture.part((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
-    return bool((last == _NO_DATA[mode]).all())
+    last = np.asarray(source.region((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
+    return bool((last == _UNCODED[mode]).all())
 
 
 def _lacks_scans(data: bytes) -> bool:
@@ -291,16 +298,16 @@ def _lacks_scans(data: bytes) -> bool:
 
     ITU-T T.81, G.1.1: scans state the first and last coefficient (Ss, Se) and the lowest bit (Al) they send.
     """
-    place, components, missing = 2, 0, set[tuple[int, int]]()
-    while marker := _MARKER.search(data, place):
-        place = marker.end()
-        kind, length = data[place - 1], int.from_bytes(data[place : place + 2], "big")
-        body = data[place + 2 : place + length]
+    offset, components, missing = 2, 0, set[tuple[int, int]]()
+    while marker := _MARKER.search(data, offset):
+        offset = marker.end()
+        kind, length = data[offset - 1], int.from_bytes(data[offset : offset + 2], "big")
+        body = data[offset + 2 : offset + length]
         if kind == _SOF2 and not components and len(body) > 5:
             components = body[5]
             missing = {(body[i], part) for i in range(6, len(body), 3) for part in (0, 1)}
         elif kind == _SOS and not components:
-            return False  # not progressive: there is one scan of all, or one per component
+            return False  # not progressive: there is one scan of all components, or one for each
         elif kind == _SOS and body and len(body) == 4 + 2 * body[0]:
             first, last, low = body[-3], body[-2], body[-1] & 15
             if low == 0:
@@ -308,25 +315,25 @@ def _lacks_scans(data: bytes) -> bool:
                 missing -= {(body[i], part) for i in range(1, 1 + 2 * body[0], 2) for part in sent}
         elif kind == _EOI:
             break
-        place += length
+        offset += length
     return bool(missing)
 
 
 def _check_samples(image: Image.Image) -> None:
-    """32-bit samples have no stated range; only those that already lie in 0..255 can be read faithfully."""
+    """Refuse 32-bit samples outside of 0..255: no range is stated, so nothing says how to scale them."""
     if image.mode not in ("I", "F"):
         return
-    values: NDArray[Any] = np.asarray(image)
+    values: NDArray[np.int32 | np.float32] = np.asarray(image)
     if not np.isfinite(values).all():
         raise UnsupportedImage("pixels are not finite numbers (NaN or infinity)")
     if values.min() < 0 or values.max() > 255:
         raise UnsupportedImage(
-            f"32-bit samples from {values.min()} to {values.max()} have no defined 8-bit reading; "
-            "convert the picture to 8 or 16 bits per sample"
+            f"32-bit samples from {values.min()} to {values.max()} can't be reduced to 8 bits; "
+            "convert the image to 8 or 16 bits per sample"
         )
 
 
-def _eight_bit_grey(image: Image.Image, bits: int) -> Image.Image:
+def _to_8_bit_grey(image: Image.Image, bits: int) -> Image.Image:
     """16-bit grey as its upper 8 bits; Pillow's own conversion would clip at 255, and forget WhiteIsZero."""
     if not image.mode.startswith("I;16"):
         return image

@@ -1,14 +1,14 @@
-"""Some rows of a JPEG, by the very libjpeg-turbo that Pillow decodes with, bound by ctypes.
+"""Decode some rows of a JPEG with the libjpeg-turbo that Pillow itself uses, bound by ctypes.
 
-libjpeg-turbo can pass over rows (``jpeg_skip_scanlines``): their entropy coding is still read, so damage is
-noticed wherever it is, but no pixels are made of it. Pillow does not offer that. Another copy of the library
-than Pillow's own could give other pixels, so there is no search for one.
+libjpeg-turbo can skip rows (``jpeg_skip_scanlines``): it still reads their entropy coding, so it notices
+damage anywhere, but computes no pixels. Pillow does not offer that. Another copy of the library could give
+other pixels, so this module uses Pillow's own copy or none.
 
-libjpeg ends at an error by calling ``error_exit``, which must not return; C programs jump out of it. Python
-can't. So each picture is decoded by a thread of its own, which frees what libjpeg held and then parks in
-``error_exit`` for ever, while its caller goes on. A parked thread keeps its stack and next to nothing else,
-and after `PARKED_MOST` of them a process decodes no rows any more (pictures that are decoded at the same time
-may each add one).
+At an error, libjpeg calls ``error_exit``, which must not return. C programs jump out of it; Python can't. So
+each image is decoded by a thread of its own, which at an error frees what libjpeg held and then parks in
+``error_exit`` for ever, while its caller goes on. A parked thread keeps its stack and next to nothing else.
+After `MAX_PARKED_THREADS` of them a process decodes no rows any more (images that are decoded at the same
+time may each add one).
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_char_p, c_double, c_int, c_long, c_size_t, c_uint, c_ulong, c_void_p
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
-from sidscan.images.limits import has_room
+from sidscan.images.limits import can_allocate
 
-PARKED_MOST = 4  # threads of a process
-OLDEST = (2, 1, 5)  # release of libjpeg-turbo; of older ones nothing was proved, and some skip wrongly
-NONE = range(1)  # warnings
-_SLACK = 32 << 20  # bytes; a thread has a stack of 8 MiB
+MAX_PARKED_THREADS = 4  # of a process
+MIN_VERSION = (2, 1, 5)  # of libjpeg-turbo; older releases were not tested, and some skip wrongly
+NO_WARNINGS = range(1)  # how many warnings are expected
+_MEMORY_MARGIN = 32 << 20  # bytes; a thread has a stack of 8 MiB
 _HEADER_OK = 1  # JPEG_HEADER_OK
 _GREYSCALE, _RGB = 1, 2  # JCS_GRAYSCALE, JCS_RGB
-# jpeg_decompress_struct (jpeglib.h) on 64-bit systems, by the version of the interface that a library was
-# built with; all begin alike. Version 7 was not tried.
+# Size of jpeg_decompress_struct (jpeglib.h) on 64-bit systems, by the version of the interface that a library
+# was built with. All versions begin alike. Version 7 was not tested.
 _STRUCT_BYTES = {62: 632, 80: 656}
 _RESERVED = max(_STRUCT_BYTES.values())
 
 
-class _Decompress(ctypes.Structure):
-    """jpeg_decompress_struct as far as it is looked at."""
+class _DecompressState(ctypes.Structure):
+    """The start of jpeg_decompress_struct, as far as this module uses it."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("err", "mem", "progress", "client_data")),
@@ -63,10 +62,11 @@ class _Decompress(ctypes.Structure):
 
 
 _Callback = ctypes.CFUNCTYPE(None, c_void_p)
+_CType = type[c_char_p | c_int | c_size_t | c_uint | c_ulong | c_void_p]
 
 
-class _Errors(ctypes.Structure):
-    """jpeg_error_mgr, with room for more."""
+class _ErrorManager(ctypes.Structure):
+    """jpeg_error_mgr, with room for what other versions add."""
 
     _fields_ = (
         ("error_exit", _Callback),
@@ -82,183 +82,186 @@ class _Errors(ctypes.Structure):
     )
 
 
-class Library:
-    """libjpeg-turbo.
+class LibJpeg:
+    """The functions of a loaded libjpeg-turbo.
 
-    Args:
-        handle: what its functions are found by.
+    Attributes:
+        version: of the interface.
+        parked_threads: how many threads met an error and wait for ever.
 
     Raises:
-        AttributeError: they are not there.
+        AttributeError: the library lacks one of the functions.
     """
 
     def __init__(self, handle: ctypes.CDLL) -> None:
         self.version = 80 if hasattr(handle, "jpeg_core_output_dimensions") else 62
-        self.std_error = _function(handle, "jpeg_std_error", c_void_p, c_void_p)
-        self.create = _function(handle, "jpeg_CreateDecompress", None, c_void_p, c_int, c_size_t)
-        self.source = _function(handle, "jpeg_mem_src", None, c_void_p, c_char_p, c_ulong)
-        self.header = _function(handle, "jpeg_read_header", c_int, c_void_p, c_int)
-        self.start = _function(handle, "jpeg_start_decompress", c_int, c_void_p)
-        self.skip = _function(handle, "jpeg_skip_scanlines", c_uint, c_void_p, c_uint)
-        self.read = _function(handle, "jpeg_read_scanlines", c_uint, c_void_p, c_void_p, c_uint)
-        self.finish = _function(handle, "jpeg_finish_decompress", c_int, c_void_p)
-        self.destroy = _function(handle, "jpeg_destroy_decompress", None, c_void_p)
-        self.parked = 0
+        self.std_error = _bind(handle, "jpeg_std_error", c_void_p, c_void_p)
+        self.create_decompress = _bind(handle, "jpeg_CreateDecompress", None, c_void_p, c_int, c_size_t)
+        self.set_memory_source = _bind(handle, "jpeg_mem_src", None, c_void_p, c_char_p, c_ulong)
+        self.read_header = _bind(handle, "jpeg_read_header", c_int, c_void_p, c_int)
+        self.start_decompress = _bind(handle, "jpeg_start_decompress", c_int, c_void_p)
+        self.skip_scanlines = _bind(handle, "jpeg_skip_scanlines", c_uint, c_void_p, c_uint)
+        self.read_scanlines = _bind(handle, "jpeg_read_scanlines", c_uint, c_void_p, c_void_p, c_uint)
+        self.finish_decompress = _bind(handle, "jpeg_finish_decompress", c_int, c_void_p)
+        self.destroy_decompress = _bind(handle, "jpeg_destroy_decompress", None, c_void_p)
+        self.parked_threads = 0
         self.lock = threading.Lock()
 
-    def rows(
-        self, data: bytes, shape: tuple[int, int, int], ranges: Sequence[range], warnings: range = NONE
+    def decode_rows(
+        self, data: bytes, shape: tuple[int, int, int], ranges: Sequence[range], warnings: range = NO_WARNINGS
     ) -> list[NDArray[np.uint8]] | None:
-        """Rows of a picture as grey or RGB, (rows, width, channels) for each of the ranges.
+        """Rows of an image as grey or RGB, (rows, width, channels) for each of the ranges.
 
         Args:
-            shape: (height, width, channels) that the picture is known to have.
-            ranges: of rows, in order and apart; each begins and ends with a row of MCUs, and the last one
-                ends with the picture: jpeg_skip_scanlines would not even go through what follows.
-            warnings: how many are expected of libjpeg.
+            shape: (height, width, channels), which the image must have.
+            ranges: of rows, in order and disjoint. Each begins and ends with a row of MCUs, and the last one
+                ends with the image: jpeg_skip_scanlines would not even read what follows.
+            warnings: the expected number of libjpeg's warnings.
 
         Returns:
-            None where libjpeg meets an error, or other warnings than are expected: something is damaged or
-            missing; where memory or threads are short; and where too many threads are parked.
+            None where libjpeg meets an error or gives other warnings than expected (something is damaged or
+            missing), where memory or threads are short, and where too many threads are parked.
         """
-        if self.parked >= PARKED_MOST or not ranges or ranges[-1].stop != shape[0] or not _room(shape):
+        if (
+            self.parked_threads >= MAX_PARKED_THREADS
+            or not ranges
+            or ranges[-1].stop != shape[0]
+            or not _has_memory_for(shape)
+        ):
             return None
-        task = _Task(self, data, shape, ranges, warnings)
+        task = _DecodeTask(self, data, shape, ranges, warnings)
         try:
             threading.Thread(target=task.run, name="sidscan-libjpeg", daemon=True).start()
         except RuntimeError:  # the system has no thread to give
             return None
-        task.over.wait()
-        return task.bands if task.good else None
+        task.done.wait()
+        return task.parts if task.succeeded else None
 
 
-class _Task:
-    """One picture. What it holds are attributes, so that a thread that parks can let go of them."""
+class _DecodeTask:
+    """The decoding of one image. Its state are attributes, so that a thread that parks can free them."""
 
     def __init__(
         self,
-        library: Library,
+        library: LibJpeg,
         data: bytes,
         shape: tuple[int, int, int],
         ranges: Sequence[range],
         warnings: range,
     ) -> None:
-        self.over = threading.Event()
-        self.good = False
-        self.bands: list[NDArray[np.uint8]] = []
+        self.done = threading.Event()
+        self.succeeded = False
+        self.parts: list[NDArray[np.uint8]] = []
         self._data, self._shape, self._ranges, self._warnings = data, shape, ranges, warnings
-        self._library, self._state, self._errors = library, _Decompress(), _Errors()
+        self._library, self._state, self._errors = library, _DecompressState(), _ErrorManager()
 
     def run(self) -> None:
-        """Decode; it returns unless libjpeg meets an error."""
-        _of_thread.task = self
+        """Decode the image; this returns unless libjpeg meets an error."""
+        _current.task = self
         try:
-            self.good = self._decoded()
-        except Exception:  # memory is short; whoever called has another way
-            self.good = False
-        self._library.destroy(byref(self._state))
-        self.over.set()
+            self.succeeded = self._decode()
+        except Exception:  # memory is short; the caller lets Pillow decode instead
+            self.succeeded = False
+        self._library.destroy_decompress(byref(self._state))
+        self.done.set()
 
     def park(self) -> None:
-        """Free what libjpeg and this hold, and never return; nor run anything when the process ends."""
-        self._library.destroy(byref(self._state))
-        self._data, self.bands = b"", []
+        """Free what libjpeg and this task hold, and never return, not even when the process ends."""
+        self._library.destroy_decompress(byref(self._state))
+        self._data, self.parts = b"", []
         with self._library.lock:
-            self._library.parked += 1
+            self._library.parked_threads += 1
         never = threading.Lock()
         never.acquire()
-        self.over.set()
+        self.done.set()
         never.acquire()
 
-    def _decoded(self) -> bool:
+    def _decode(self) -> bool:
         library, state, errors = self._library, self._state, self._errors
         state.err = library.std_error(byref(errors))
         errors.error_exit, errors.output_message = _error_exit, _output_message
-        library.create(byref(state), library.version, _STRUCT_BYTES[library.version])
-        library.source(byref(state), self._data, len(self._data))
-        if library.header(byref(state), 0) != _HEADER_OK:
+        library.create_decompress(byref(state), library.version, _STRUCT_BYTES[library.version])
+        library.set_memory_source(byref(state), self._data, len(self._data))
+        if library.read_header(byref(state), 0) != _HEADER_OK:
             return False
         height, width, channels = self._shape
         if (state.image_height, state.image_width, state.num_components) != (height, width, channels):
             return False
         state.out_color_space = _GREYSCALE if channels == 1 else _RGB
-        library.start(byref(state))
+        library.start_decompress(byref(state))
         if (state.output_height, state.output_width, state.output_components) != (height, width, channels):
             return False
         for rows in self._ranges:
             if rows.start > state.output_scanline:
-                library.skip(byref(state), rows.start - state.output_scanline)
-            if not self._read(rows) or errors.num_warnings >= self._warnings.stop:
+                library.skip_scanlines(byref(state), rows.start - state.output_scanline)
+            if not self._read_rows(rows) or errors.num_warnings >= self._warnings.stop:
                 return False
-        library.finish(byref(state))
+        library.finish_decompress(byref(state))
         return errors.num_warnings in self._warnings
 
-    def _read(self, rows: range) -> bool:
-        """One band; False where libjpeg stands elsewhere or stops."""
+    def _read_rows(self, rows: range) -> bool:
+        """Read one range; False where libjpeg is at another row or stops."""
         _, width, channels = self._shape
-        self.bands.append(np.empty((len(rows), width, channels), np.uint8))
-        first = self.bands[-1].ctypes.data
-        places = (c_void_p * len(rows))(*range(first, first + self.bands[-1].size, width * channels))
+        self.parts.append(np.empty((len(rows), width, channels), np.uint8))
+        first = self.parts[-1].ctypes.data
+        row_pointers = (c_void_p * len(rows))(*range(first, first + self.parts[-1].size, width * channels))
         while (done := self._state.output_scanline - rows.start) < len(rows):
-            place = byref(places, done * ctypes.sizeof(c_void_p))
-            if done < 0 or not self._library.read(byref(self._state), place, len(rows) - done):
+            target = byref(row_pointers, done * ctypes.sizeof(c_void_p))
+            if done < 0 or not self._library.read_scanlines(byref(self._state), target, len(rows) - done):
                 return False
         return True
 
 
-_of_thread = threading.local()
+_current = threading.local()
 
 
 def _park(_: int | None) -> None:
-    _of_thread.task.park()
+    _current.task.park()
 
 
-_error_exit = _Callback(_park)  # both are kept for ever: a parked thread may still stand in one
-_output_message = _Callback(lambda _: None)  # else libjpeg would print its first warning
+_error_exit = _Callback(_park)  # both live for ever: a parked thread may still be in one
+_output_message = _Callback(lambda _: None)  # otherwise libjpeg prints its first warning
 
 
-def _room(shape: tuple[int, int, int]) -> bool:
-    """Whether there is memory for all coefficients of a picture (progressive ones take that) and its bands.
+def _has_memory_for(shape: tuple[int, int, int]) -> bool:
+    """Whether there is memory for all coefficients of an image, as progressive ones need, and for its rows.
 
-    Where memory is short, Python could fail to start a thread, or to park it, in ways that can't be undone.
+    Where memory is short, Python could fail to start or park a thread in ways that can't be undone.
     """
     height, width, channels = shape
-    return has_room(3 * height * width * channels + _SLACK)
+    return can_allocate(3 * height * width * channels + _MEMORY_MARGIN)
 
 
-def pillows() -> Library | None:
-    """Pillow's; None where it has another libjpeg, none whose functions can be called, or a doubtful one.
+def pillow_library() -> LibJpeg | None:
+    """Pillow's libjpeg-turbo; None where it is another library, too old, or without callable functions.
 
     Functions are looked up in Pillow's module and in the libraries that it names, as the system's linker
-    does. On Windows, where libjpeg is a part of Pillow's module, none are found.
+    does. On Windows, where libjpeg is a part of Pillow's module, this finds none.
     """
     release = features.version_feature("libjpeg_turbo") if features.check_feature("libjpeg_turbo") else None
-    if release is None or _numbers(release) < OLDEST or struct.calcsize("P") != 8:
+    if release is None or _version_numbers(release) < MIN_VERSION or struct.calcsize("P") != 8:
         return None
     try:
-        module, whole = _module(), ctypes.CDLL(None)
-        preloaded = getattr(whole, "jpeg_std_error", None)  # LD_PRELOAD and the like: Pillow uses that one
-        if preloaded is not None and _address(preloaded) != _address(module.jpeg_std_error):
-            return None
-        return Library(module)
+        module, process = _pillow_module(), ctypes.CDLL(None)
+        if hasattr(process, "jpeg_std_error"):  # by LD_PRELOAD and the like; Pillow uses that one
+            functions = (process.jpeg_std_error, module.jpeg_std_error)
+            if len({ctypes.cast(function, c_void_p).value for function in functions}) > 1:
+                return None
+        return LibJpeg(module)
     except (AttributeError, OSError, TypeError):
         return None
 
 
-def _module() -> ctypes.CDLL:
+def _pillow_module() -> ctypes.CDLL:
     from PIL import _imaging
 
     return ctypes.CDLL(_imaging.__file__)
 
 
-def _function(handle: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
-    """A prototype of our own: other users of a library's handle are not disturbed."""
+def _bind(handle: ctypes.CDLL, name: str, result: _CType | None, *arguments: _CType) -> Callable[..., int]:
+    """A function with a prototype of its own, which other users of the handle do not see."""
     return ctypes.CFUNCTYPE(result, *arguments)((name, handle))
 
 
-def _address(function: Any) -> int | None:
-    return ctypes.cast(function, c_void_p).value
-
-
-def _numbers(release: str) -> tuple[int, ...]:
+def _version_numbers(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".") if part.isdecimal())

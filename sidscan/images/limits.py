@@ -1,8 +1,8 @@
-"""What a picture may be at most, found out before its pixels are decoded.
+"""Limits of an image's size, checked before its pixels are decoded.
 
 OverLimit                 status
 |-- TooLarge              too_large        more bytes than --max-bytes
-|-- TooManyPixels         too_many_pixels  more of them than --max-pixels
+|-- TooManyPixels         too_many_pixels  more pixels than --max-pixels
 |-- TooLong               too_long         a side longer than --max-side
 `-- TooNarrow             too_narrow       sides that differ by more than --max-ratio
 """
@@ -16,7 +16,7 @@ from sidscan.records import Status
 
 
 class OverLimit(Exception):
-    """A picture beyond what was allowed.
+    """An image exceeds a limit.
 
     Attributes:
         status: how its input ended.
@@ -26,46 +26,46 @@ class OverLimit(Exception):
 
 
 class TooLarge(OverLimit):
-    """Too many bytes."""
+    """The file has too many bytes."""
 
     status = Status.TOO_LARGE
 
 
 class TooManyPixels(OverLimit):
-    """Too many pixels."""
+    """The image has too many pixels."""
 
     status = Status.TOO_MANY_PIXELS
 
 
 class TooLong(OverLimit):
-    """Too long a side."""
+    """A side of the image is too long."""
 
     status = Status.TOO_LONG
 
 
 class TooNarrow(OverLimit):
-    """Sides too different."""
+    """The sides of the image differ too much."""
 
     status = Status.TOO_NARROW
 
 
-def check_size(width: int, height: int, reading: ReadLimits) -> None:
-    """Of a picture, in pixels, as its header states it.
+def check_size(width: int, height: int, limits: ReadLimits) -> None:
+    """Check an image's size in pixels, as its header states it.
 
     Raises:
-        OverLimit: it is not to be decoded.
+        OverLimit: the image is not to be decoded.
     """
     shape = f"{width} x {height} pixels"
-    if max(width, height) > reading.max_side:
+    if max(width, height) > limits.max_side:
         raise TooLong(f"{shape}; raise the limit with --max-side")
-    if width * height > reading.max_pixels:
+    if width * height > limits.max_pixels:
         raise TooManyPixels(f"{shape}; raise the limit with --max-pixels")
-    if max(width, height) > reading.max_ratio * min(width, height):
+    if max(width, height) > limits.max_ratio * min(width, height):
         raise TooNarrow(f"{shape}; raise the limit with --max-ratio")
 
 
-def has_room(count: int) -> bool:
-    """Whether there are so many bytes of memory besides what is held; yes where that can't be tried."""
+def can_allocate(count: int) -> bool:
+    """Whether ``count`` more bytes of memory can be allocated; True where the system can't be asked."""
     if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
         return True
     try:

@@ -1,18 +1,18 @@
-"""Which part of a JPEG is decoded: the rows that are looked at, and no bit of them other than Pillow's.
+"""Decode only those rows of a JPEG that crops use, with the same pixels as Pillow's.
 
-Ten crops lie in three bands of 224 rows; the rest of a camera's picture would be decoded for nothing. What is
-left out:
+Ten crops lie in three ranges of 224 rows, so most rows of a camera's image would be decoded for nothing. This
+leaves out:
 
-- Pixels of other rows (inverse transform, upsampling, colours), always. Bands begin and end with whole rows
-  of MCUs: within one, libjpeg-turbo's skipping goes wrong at odd rows of narrow 4:2:0 pictures.
-- Entropy decoding of other rows, only where restart markers allow it (`_thinned`): elsewhere, where a code
-  begins is known only when all codes before it were read.
+- Pixels of other rows (inverse transform, upsampling, colours), always. Ranges begin and end with whole rows
+  of MCUs: within one, libjpeg-turbo's skipping goes wrong at odd rows of narrow 4:2:0 images.
+- Entropy decoding of other rows, only where restart markers allow it (`_drop_unneeded_data`). Elsewhere,
+  where a code begins is known only when all codes before it were read.
 
-A file is followed to its end, below the last band too: else a picture that ends too early would pass for a
-whole one. Of a centre crop that is nearly half of the time left. Columns are not left out, as
-jpeg_crop_scanline could: the last block, bottom right, is looked at as well, and entropy decoding takes nine
-tenths of that time. Files that are not as simple as `_frame` asks for, damaged ones, and those that would
-gain little are left to Pillow, which decodes them, or says why not, as if there were no bands.
+A file is followed to its end, below the last range too: otherwise an image that ends too early would pass for
+a complete one. For a centre crop that takes nearly half of the remaining time. Columns are not left out, as
+jpeg_crop_scanline could: the last block, bottom right, is checked as well, and entropy decoding takes nine
+tenths of that time. Pillow decodes all other files: those that are not as simple as `_parse_header` asks for,
+damaged ones, and those that would gain little.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from PIL import Image
 
 from sidscan.images import libjpeg
 
-LEAST_SAVED = 1_000_000  # pixels that are not decoded; fewer gain next to nothing
-BLOCK = 8  # rows and columns of a DCT block; bits per sample
+MIN_PIXELS_SAVED = 1_000_000  # to leave out fewer gains next to nothing
+_BLOCK = 8  # rows and columns of a DCT block; bits per sample
 # Sampling factors (horizontal, vertical) of the components for which identity is tested: 4:4:4, 4:2:2, 4:4:0,
 # 4:2:0, 4:1:1, grey.
 _SAMPLINGS = {((h, v), (1, 1), (1, 1)) for h, v in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))} | {((1, 1),)}
 _MODES = {1: "L", 3: "RGB"}  # by channels
 _DHT, _DQT, _DRI, _COM, _SOS, _EOI, _RST0 = 0xC4, 0xDB, 0xDD, 0xFE, 0xDA, 0xD9, 0xD0
 _PROGRESSIVE = 0xC2
-_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)  # SOF0 to SOF2: Huffman-coded
-_SKIPPED = (_DHT, _DQT, _COM, *range(0xE0, 0xF0))  # segments that say nothing of a picture's layout
+_SUPPORTED_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)  # SOF0 to SOF2: Huffman-coded
+_IGNORED_SEGMENTS = (_DHT, _DQT, _COM, *range(0xE0, 0xF0))  # they don't describe the image's layout
 
 
 @dataclass(frozen=True)
-class Band:
-    """Rows of a picture.
+class DecodedRows:
+    """Some rows of an image.
 
     Attributes:
-        rows: which.
+        rows: which rows.
         pixels: (rows, width, channels), grey or RGB.
     """
 
@@ -54,149 +54,156 @@ class Band:
     pixels: NDArray[np.uint8]
 
 
-def decode(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[Band, ...] | None:
-    """The rows that are asked for and those of the last block.
+def decode_rows(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[DecodedRows, ...] | None:
+    """Decode the requested rows and those of the last block.
 
     Args:
-        image: as Pillow opened it; it is not loaded.
-        rows: within the picture.
+        image: as Pillow opened it, not loaded.
+        data: the file.
+        rows: within the image.
 
     Returns:
-        None where it is for Pillow to decode the picture.
+        None where Pillow is to decode the image.
     """
     if image.format not in ("JPEG", "MPO"):
         return None
     width, height = image.size
-    frame = _frame(data)
-    if frame is None or (frame.width, frame.height, _MODES[frame.channels]) != (width, height, image.mode):
+    header = _parse_header(data)
+    if header is None or (header.width, header.height, _MODES[header.channels]) != (
+        width,
+        height,
+        image.mode,
+    ):
         return None
-    wanted = frame.aligned([*rows, range(height - 1, height)])
-    saved = height - sum(len(band) for band in wanted)
-    library = _library() if saved * width >= LEAST_SAVED else None
-    return None if library is None else _decoded(library, data, frame, wanted)
+    ranges = header.align([*rows, range(height - 1, height)])
+    rows_saved = height - sum(len(aligned) for aligned in ranges)
+    library = _library() if rows_saved * width >= MIN_PIXELS_SAVED else None
+    return None if library is None else _decode_ranges(library, data, header, ranges)
 
 
-def available() -> bool:
-    """Whether this process can decode bands; finding out takes some milliseconds, once."""
+def is_available() -> bool:
+    """Whether this process can decode single rows; the first call tests that, in some milliseconds."""
     return _library() is not None
 
 
 @dataclass(frozen=True)
-class _Frame:
+class _Header:
     """What the segments before a file's first scan say.
 
     Attributes:
-        across, down: pixels of an MCU.
-        scan: where coded data begin.
-        interval: MCUs between restart markers where all that follows is one scan of all components; else 0.
+        mcu_width, mcu_height: pixels of an MCU.
+        scan_offset: where coded data begin.
+        restart_interval: MCUs between restart markers if one scan of all components follows; else 0.
     """
 
     width: int
     height: int
     channels: int
-    across: int
-    down: int
-    scan: int = 0
-    interval: int = 0
+    mcu_width: int
+    mcu_height: int
+    scan_offset: int = 0
+    restart_interval: int = 0
 
-    def aligned(self, rows: Sequence[range]) -> list[range]:
-        """Whole rows of MCUs that hold them, in order and apart."""
-        apart: list[range] = []
-        for one in sorted(rows, key=lambda each: each.start):
-            start = one.start // self.down * self.down
-            stop = min(-(-one.stop // self.down) * self.down, self.height)
-            if apart and start <= apart[-1].stop:
-                apart[-1] = range(apart[-1].start, max(stop, apart[-1].stop))
+    def align(self, rows: Sequence[range]) -> list[range]:
+        """The ranges of whole rows of MCUs that hold ``rows``, in order and disjoint."""
+        aligned: list[range] = []
+        for wanted in sorted(rows, key=lambda each: each.start):
+            start = wanted.start // self.mcu_height * self.mcu_height
+            stop = min(-(-wanted.stop // self.mcu_height) * self.mcu_height, self.height)
+            if aligned and start <= aligned[-1].stop:
+                aligned[-1] = range(aligned[-1].start, max(stop, aligned[-1].stop))
             else:
-                apart.append(range(start, stop))
-        return apart
+                aligned.append(range(start, stop))
+        return aligned
 
 
-def _frame(data: bytes) -> _Frame | None:
+def _parse_header(data: bytes) -> _Header | None:
     """None for all but plain files: SOI, then segments one after the other (ITU-T T.81, annex B).
 
-    libjpeg knows more kinds of them, but to hear that it refuses one costs a parked thread.
+    libjpeg knows more kinds of files, but finding out that it refuses one costs a parked thread.
     """
-    frame: _Frame | None = None
+    header: _Header | None = None
     progressive, interval = False, 0
     for marker, body, end in _segments(data):
-        if marker in _FRAMES and frame is None:
-            frame, progressive = _sized(body), marker == _PROGRESSIVE
-            if frame is None:
+        if marker in _SUPPORTED_FRAMES and header is None:
+            header, progressive = _parse_frame(body), marker == _PROGRESSIVE
+            if header is None:
                 return None
         elif marker == _DRI and len(body) == 2:
             interval = int.from_bytes(body, "big")
         elif marker == _SOS:
-            if frame is None or not body or end >= len(data):
+            if header is None or not body or end >= len(data):
                 return None
-            alone = not progressive and body[0] == frame.channels
-            return replace(frame, scan=end, interval=interval if alone else 0)
-        elif marker not in _SKIPPED:
+            single_scan = not progressive and body[0] == header.channels
+            return replace(header, scan_offset=end, restart_interval=interval if single_scan else 0)
+        elif marker not in _IGNORED_SEGMENTS:
             return None
     return None
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Marker, body and end of each, as long as one follows on the other."""
-    place = 2
-    while len(data) > place + 4 and data[place] == 0xFF:
-        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        yield data[place + 1], data[place + 4 : end], end
-        place = max(end, place + 4)
+    """Marker, body and end of each segment, as long as one directly follows the other."""
+    offset = 2
+    while len(data) > offset + 4 and data[offset] == 0xFF:
+        end = offset + 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+        yield data[offset + 1], data[offset + 4 : end], end
+        offset = max(end, offset + 4)
 
 
-def _sized(body: bytes) -> _Frame | None:
-    """From a frame header (T.81, B.2.2), where its sampling is one of `_SAMPLINGS`."""
-    if len(body) < 6 or body[0] != BLOCK or len(body) != 6 + 3 * body[5]:
+def _parse_frame(body: bytes) -> _Header | None:
+    """From a frame header (T.81, B.2.2), if its sampling is one of `_SAMPLINGS`."""
+    if len(body) < 6 or body[0] != _BLOCK or len(body) != 6 + 3 * body[5]:
         return None
     sampling = tuple((each >> 4, each & 15) for each in body[7::3])
     if sampling not in _SAMPLINGS:
         return None
     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    return _Frame(width, height, body[5], BLOCK * sampling[0][0], BLOCK * sampling[0][1])
+    return _Header(width, height, body[5], _BLOCK * sampling[0][0], _BLOCK * sampling[0][1])
 
 
-def _decoded(
-    library: libjpeg.Library, data: bytes, frame: _Frame, wanted: Sequence[range]
-) -> tuple[Band, ...] | None:
-    """Bands by that library."""
-    data, warnings = _thinned(data, frame, wanted) if frame.interval else (data, libjpeg.NONE)
-    pixels = library.rows(data, (frame.height, frame.width, frame.channels), wanted, warnings)
+def _decode_ranges(
+    library: libjpeg.LibJpeg, data: bytes, header: _Header, ranges: Sequence[range]
+) -> tuple[DecodedRows, ...] | None:
+    data, warnings = (
+        _drop_unneeded_data(data, header, ranges) if header.restart_interval else (data, libjpeg.NO_WARNINGS)
+    )
+    pixels = library.decode_rows(data, (header.height, header.width, header.channels), ranges, warnings)
     if pixels is None:
         return None
-    return tuple(Band(rows, part) for rows, part in zip(wanted, pixels, strict=True))
+    return tuple(DecodedRows(rows, part) for rows, part in zip(ranges, pixels, strict=True))
 
 
-def _thinned(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes, range]:
-    """The file without the coded data of other rows, and how many warnings that makes.
+def _drop_unneeded_data(data: bytes, header: _Header, ranges: Sequence[range]) -> tuple[bytes, range]:
+    """The file without the coded data of other rows, and how many warnings libjpeg then gives.
 
     Decoders start anew at each restart marker, so that a segment's pixels depend on its own data alone. The
-    markers stay: libjpeg warns of each empty segment and goes on behind it, and perhaps warns once more,
-    after a run of them, of the bits that it made up. Rows of MCUs next to wanted ones are kept: chroma is
-    interpolated across their edges. Where the markers up to the end are not exactly those that there should
-    be, nothing is left out.
+    markers stay: libjpeg warns of each empty segment and goes on behind it. After a run of them it may warn
+    once more, of the bits that it made up. Rows of MCUs next to the ranges are kept, because chroma is
+    interpolated across their edges. If the markers up to the end are not exactly the expected ones, nothing
+    is left out.
     """
-    coded = np.frombuffer(data, np.uint8, offset=frame.scan)
-    places = np.flatnonzero(coded[:-1] == 0xFF)
-    places = places[coded[places + 1] != 0]
-    across, down = -(-frame.width // frame.across), -(-frame.height // frame.down)  # MCUs
-    count = -(-across * down // frame.interval)
-    ends = places[:count]
+    coded = np.frombuffer(data, np.uint8, offset=header.scan_offset)
+    marker_offsets = np.flatnonzero(coded[:-1] == 0xFF)
+    marker_offsets = marker_offsets[coded[marker_offsets + 1] != 0]
+    mcu_columns, mcu_rows = -(-header.width // header.mcu_width), -(-header.height // header.mcu_height)
+    count = -(-mcu_columns * mcu_rows // header.restart_interval)
+    ends = marker_offsets[:count]
     kinds = coded[ends + 1]
-    due = np.append(_RST0 + np.arange(count - 1) % 8, _EOI)
-    if not np.array_equal(kinds, due):
-        return data, libjpeg.NONE
-    kept = np.zeros(count, bool)
-    for rows in wanted:
-        first, last = max(rows.start // frame.down - 1, 0), min(-(-rows.stop // frame.down) + 1, down)
-        kept[first * across // frame.interval : -(-last * across // frame.interval)] = True
+    expected = np.append(_RST0 + np.arange(count - 1) % 8, _EOI)
+    if not np.array_equal(kinds, expected):
+        return data, libjpeg.NO_WARNINGS
+    needed = np.zeros(count, bool)
+    for rows in ranges:
+        first = max(rows.start // header.mcu_height - 1, 0) * mcu_columns
+        last = min(-(-rows.stop // header.mcu_height) + 1, mcu_rows) * mcu_columns
+        needed[first // header.restart_interval : -(-last // header.restart_interval)] = True
     markers = np.stack([np.full_like(kinds, 0xFF), kinds], axis=-1).tobytes()
-    begins = frame.scan + np.append(0, ends[:-1] + 2)
-    pieces = [data[: frame.scan]]
+    begins = header.scan_offset + np.append(0, ends[:-1] + 2)
+    pieces = [data[: header.scan_offset]]
     empty = runs = 0
-    for first, last in pairwise([0, *(np.flatnonzero(np.diff(kept)) + 1), count]):
-        if kept[first]:
-            pieces.append(data[begins[first] : frame.scan + ends[last - 1] + 2])
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(needed)) + 1), count]):
+        if needed[first]:
+            pieces.append(data[begins[first] : header.scan_offset + ends[last - 1] + 2])
         else:
             pieces.append(markers[2 * first : 2 * last])
             empty, runs = empty + int(last - first), runs + 1
@@ -204,29 +211,30 @@ def _thinned(data: bytes, frame: _Frame, wanted: Sequence[range]) -> tuple[bytes
 
 
 @cache
-def _library() -> libjpeg.Library | None:
-    """Pillow's own, where it passes a trial: small pictures by it and by Pillow have the same pixels."""
-    library = libjpeg.pillows()
-    if library is None or not all(_same(library, data) for data in _trials()):
+def _library() -> libjpeg.LibJpeg | None:
+    """Pillow's own library, if small test images have the same pixels by it and by Pillow."""
+    library = libjpeg.pillow_library()
+    if library is None or not all(_matches_pillow(library, data) for data in _test_jpegs()):
         return None
     return library
 
 
-def _same(library: libjpeg.Library, data: bytes) -> bool:
-    frame = _frame(data)
-    whole = np.asarray(Image.open(io.BytesIO(data)))
-    if frame is None:
+def _matches_pillow(library: libjpeg.LibJpeg, data: bytes) -> bool:
+    header = _parse_header(data)
+    expected = np.asarray(Image.open(io.BytesIO(data)))
+    if header is None:
         return False
-    wanted = frame.aligned([range(40, 50), range(frame.height - 1, frame.height)])
-    bands = _decoded(library, data, frame, wanted)
-    shape = (-1, frame.width, frame.channels)
-    return bands is not None and all(
-        np.array_equal(band.pixels, whole[band.rows.start : band.rows.stop].reshape(shape)) for band in bands
+    ranges = header.align([range(40, 50), range(header.height - 1, header.height)])
+    decoded = _decode_ranges(library, data, header, ranges)
+    shape = (-1, header.width, header.channels)
+    return decoded is not None and all(
+        np.array_equal(part.pixels, expected[part.rows.start : part.rows.stop].reshape(shape))
+        for part in decoded
     )
 
 
-def _trials() -> Iterator[bytes]:
-    """Noise of an odd size in each of the ways that a picture may be coded."""
+def _test_jpegs() -> Iterator[bytes]:
+    """Noise of an odd size, coded in each of the supported ways."""
     noise = (np.arange(131 * 37 * 3, dtype=np.uint32) * np.uint32(2654435761) >> 24).astype(np.uint8)
     image = Image.fromarray(noise.reshape(131, 37, 3))
     for mode, options in (

@@ -1,7 +1,7 @@
-"""Deadlines of processes: one thread of the program kills those whose time is up.
+"""Kill processes whose time is up, with one thread for all of them.
 
-A timer of its own for every task would be a thread for every picture: a third of what reading a small one in
-another process takes, and one more that wants Python's lock.
+A timer for every task would start a thread for every image. That takes a third of the time of reading a small
+image in another process, and adds one more thread that wants Python's lock.
 """
 
 from __future__ import annotations
@@ -13,68 +13,71 @@ import threading
 import time
 from contextlib import suppress
 
-_LONGEST_WAIT = 3600.0  # seconds; longer ones would overflow where somebody sets a deadline of years
+_MAX_WAIT_SECONDS = 3600.0  # longer waits would overflow if somebody set a deadline of years
 
 
 class Deadline:
-    """Kills a process when its time is up, unless it is told before that it is over.
+    """Kills a process when its time is up, unless `cancel` is called before.
+
+    Attributes:
+        expired: whether the process was killed.
 
     Raises:
-        RuntimeError: the system has no thread to give.
+        RuntimeError: the system can't start a thread.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.process = process
         self.at = time.monotonic() + seconds
-        self.late = False
-        _watch.add(self)
+        self.expired = False
+        _watchdog.add(self)
 
-    def over(self) -> bool:
-        """Call it off; whether it was too late for that."""
-        _watch.remove(self)
-        return self.late
+    def cancel(self) -> bool:
+        """Cancel the deadline; returns whether that was too late."""
+        _watchdog.remove(self)
+        return self.expired
 
 
-class _Watch:
+class _Watchdog:
     def __init__(self) -> None:
-        self.start_over()
-        if hasattr(os, "register_at_fork"):  # a fork takes no threads along, and locks as they are
-            os.register_at_fork(after_in_child=self.start_over)
+        self.reset()
+        if hasattr(os, "register_at_fork"):  # a fork copies no threads, and copies locks in their state
+            os.register_at_fork(after_in_child=self.reset)
 
-    def start_over(self) -> None:
-        """Without deadlines, as in a process that was forked from one that has some."""
+    def reset(self) -> None:
+        """Drop all deadlines; in a forked process they belong to the parent."""
         self._changed = threading.Condition()
-        self._set: set[Deadline] = set()
-        self._wakes = math.inf  # when the thread looks again by itself
+        self._deadlines: set[Deadline] = set()
+        self._wakes_at = math.inf  # when the thread looks again by itself
         self._thread: threading.Thread | None = None
 
     def add(self, deadline: Deadline) -> None:
         with self._changed:
             if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._kill_the_late, name="sidscan-deadlines", daemon=True)
+                thread = threading.Thread(target=self._kill_expired, name="sidscan-deadlines", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._set.add(deadline)
-            if deadline.at < self._wakes:
+            self._deadlines.add(deadline)
+            if deadline.at < self._wakes_at:
                 self._changed.notify()
 
     def remove(self, deadline: Deadline) -> None:
         with self._changed:
-            self._set.discard(deadline)
+            self._deadlines.discard(deadline)
 
-    def _kill_the_late(self) -> None:
+    def _kill_expired(self) -> None:
         with self._changed:
             while True:
                 now = time.monotonic()
-                # a copy: an answer that nobody waits for may be collected here, and calls its deadline off
-                for deadline in [one for one in tuple(self._set) if one.at <= now]:
-                    self._set.discard(deadline)
-                    deadline.late = True
-                    with suppress(OSError):  # it has just ended by itself
+                # A copy: an abandoned answer may be garbage-collected here and cancel its deadline.
+                for deadline in [each for each in tuple(self._deadlines) if each.at <= now]:
+                    self._deadlines.discard(deadline)
+                    deadline.expired = True
+                    with suppress(OSError):  # the process has just ended by itself
                         deadline.process.kill()
-                first = min((one.at for one in tuple(self._set)), default=math.inf)
-                self._wakes = min(first, now + _LONGEST_WAIT)
-                self._changed.wait(self._wakes - now)
+                next_deadline = min((each.at for each in tuple(self._deadlines)), default=math.inf)
+                self._wakes_at = min(next_deadline, now + _MAX_WAIT_SECONDS)
+                self._changed.wait(self._wakes_at - now)
 
 
-_watch = _Watch()
+_watchdog = _Watchdog()

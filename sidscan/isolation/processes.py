@@ -1,292 +1,243 @@
 """Processes that may hang or die: each does one task at a time, under a deadline, and is replaced when lost.
 
-Tasks and answers travel over pipes as frames, a JSON head and raw bytes. Nothing is unpickled: a process that
-a malicious file has taken over can lie, in this answer and in later ones, but run nothing here. A process
-says when it is ready, so that its start takes nothing of its first task's time.
+Tasks and answers travel over pipes (`sidscan.isolation.protocol`). A process says when it is ready, so that
+its start takes nothing of its first task's time.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from sidscan.isolation.deadlines import Deadline
+from sidscan.isolation.protocol import READY, Frame, ProtocolError, read_frame, write_frame
 
-_LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
-_LONGEST_HEAD = 1 << 24  # bytes of an answer's
-_PIPE = 1 << 20  # bytes; five crops are 753 KB, and Linux gives no more than this unasked
-_LONGEST_START = 60.0  # seconds
-_LONGEST_END = 5.0  # seconds; what waits for a dead disk can't even be killed
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message.
-
-    Attributes:
-        head: JSON.
-        payload: raw bytes.
-        last: whether the answer ends with it.
-    """
-
-    head: dict[str, Any]
-    payload: bytes = b""
-    last: bool = True
-
-
-class Lost(Exception):
-    """The process ended before its answer did.
-
-    Attributes:
-        late: it was killed because its time was up.
-        code: exit status; negative for a signal.
-    """
-
-    def __init__(self, late: bool, code: int) -> None:
-        super().__init__("late" if late else f"ended with {code}")
-        self.late, self.code = late, code
-
-
-READY = Frame({"ready": True})
-
-
-class NotStarted(Exception):
-    """There is no process; its message says why."""
-
-
-class Closed(NotStarted):
-    """There will be none any more."""
-
-    def __init__(self) -> None:
-        super().__init__("the scan is over")
-
-
-def write(file: BinaryIO, frame: Frame) -> None:
-    """Send a frame."""
-    head = json.dumps({"head": frame.head, "last": frame.last}).encode()
-    file.write(_LENGTHS.pack(len(head), len(frame.payload)) + head)
-    file.write(frame.payload)
-    file.flush()
-
-
-def read(file: BinaryIO, longest: int | None = None) -> Frame:
-    """The next frame.
-
-    Args:
-        longest: bytes of a payload that are believed; None believes all, for what one's own parent sends.
-
-    Raises:
-        EOFError: there is none, or not all of it.
-        ValueError: it is none.
-    """
-    of_head, of_payload = _LENGTHS.unpack(_exactly(file, _LENGTHS.size))
-    if longest is not None and (of_head > _LONGEST_HEAD or of_payload > longest):
-        raise ValueError("a frame of impossible length")
-    whole = json.loads(_exactly(file, of_head), parse_constant=_no_number)
-    return Frame(whole["head"], _exactly(file, of_payload), whole["last"])
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
-
-
-def _exactly(file: BinaryIO, count: int) -> bytes:
-    data = file.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
-class Process:
-    """A process for one thread; it starts when it is needed, and again after it was lost.
-
-    Args:
-        command: program and arguments; it says that it is `READY` and then reads frames from standard input
-            and answers on standard output.
-        longest_answer: bytes of a payload.
-    """
-
-    def __init__(self, command: Sequence[str], longest_answer: int) -> None:
-        self._command, self._longest = tuple(command), longest_answer
-        self._lock = threading.Lock()
-        self._running: subprocess.Popen[bytes] | None = None
-        self._ended = False
-
-    def start(self) -> None:
-        """Have a process that is ready.
-
-        Raises:
-            NotStarted: the system has none to give, or it ended at once.
-            Closed: this is over.
-        """
-        if self._running is not None and self._running.poll() is None:
-            return
-        self.close()
-        with self._lock:
-            if self._ended:
-                raise Closed
-            try:
-                running = self._running = subprocess.Popen(  # noqa: S603
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=_environment(),
-                )
-            except OSError as error:  # no memory, no process, no file handle
-                raise NotStarted(error.strerror or str(error)) from error
-        _widen(cast(BinaryIO, running.stdout))
-        limit = self._limited(running, _LONGEST_START)
-        try:
-            if not read(cast(BinaryIO, running.stdout), 0).head["ready"]:
-                raise ValueError("something else")
-        except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            self.close()
-            late = limit.over()
-            raise NotStarted("it was not ready in time" if late else "it ended at once") from error
-        limit.over()
-
-    def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
-        """The frames of the answer, as they come; to be asked of a process that was started.
-
-        Raises:
-            Lost: the process died, or took longer than ``seconds`` and was killed.
-        """
-        running = self._running
-        if running is None:
-            raise Lost(late=False, code=0)
-        to, answers = cast(BinaryIO, running.stdin), cast(BinaryIO, running.stdout)
-        try:
-            limit = self._limited(running, seconds)
-        except NotStarted as error:
-            raise Lost(late=False, code=0) from error
-        answered = False
-        try:
-            write(to, task)
-            while not (frame := read(answers, self._longest)).last:
-                yield frame
-            answered = True
-        except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            running.kill()
-            raise Lost(limit.over(), _waited(running)) from error
-        finally:
-            if limit.over() or not answered:  # the rest of an answer must not be taken for the next one
-                self.close()
-        yield frame
-
-    def _limited(self, running: subprocess.Popen[bytes], seconds: float) -> Deadline:
-        try:
-            return Deadline(running, seconds)
-        except RuntimeError as error:  # no thread
-            self.close()
-            raise NotStarted(str(error)) from error
-
-    def close(self) -> None:
-        """End the process, whatever it does; it may be started again."""
-        with self._lock:
-            running, self._running = self._running, None
-        if running is not None:
-            running.kill()
-            _waited(running)
-            for pipe in (running.stdin, running.stdout):
-                with suppress(OSError):  # what was not read any more
-                    if pipe is not None:
-                        pipe.close()
-
-    def end(self) -> None:
-        """End the process for good."""
-        with self._lock:
-            self._ended = True
-        self.close()
-
-
-def _widen(pipe: BinaryIO) -> None:
-    """Have an answer fit into the pipe, where the system lets it: its writer need not wait for its reader."""
-    with suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-
-
-def _waited(process: subprocess.Popen[bytes]) -> int:
-    """The exit status of a process that was killed."""
-    try:
-        return process.wait(_LONGEST_END)
-    except subprocess.TimeoutExpired:  # it is left behind: the scan goes on
-        return -signal.SIGTERM
-
-
-def _environment() -> dict[str, str]:
-    """What a process needs of the environment; not the tokens and passwords that may stand there."""
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(_KEPT)}
-    return kept | _ALONE
-
+_PIPE_BYTES = 1 << 20  # five crops are 753 KB, and without root Linux gives no more than this
+_START_SECONDS = 60.0  # for a process to become ready
+_END_SECONDS = 5.0  # for a process to end; one that waits for a dead disk can't even be killed
 
 # A process is one of many: threads of its libraries would fight over the cores, and with one arena malloc's
-# address space, which limits are counted in, depends on what it does alone. What a task freed serves the next
-# one: given back to the system and faulted in again, a large picture's memory costs half of its decoding.
-_ALONE = {
+# address space, which limits are counted in, depends only on what the process does. Memory that a task freed
+# serves the next one: if it were given back to the system and faulted in again, that would take half as long
+# as decoding a large image.
+WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; Pillow's blocks have 16 MiB
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
-_KEPT = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "SYSTEMROOT", "TMP", "TEMP", "COVERAGE_")
+_INHERITED_PREFIXES = (
+    *("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_"),
+    *("SYSTEMROOT", "TMP", "TEMP", "COVERAGE_"),
+)
 # Python would look for modules in the current folder first, which may be the archive that is scanned.
-_START = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
+_START_CODE = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
 
-class Processes:
-    """One process per thread that asks.
+class ProcessLost(Exception):
+    """The process ended before its answer did.
 
-    Args:
-        module: its ``main`` answers; it is imported from where this process imports.
-        arguments: what follows in its ``sys.argv``.
-        longest_answer: bytes of a payload.
+    Attributes:
+        timed_out: it was killed because its time was up.
+        code: exit status; negative for a signal.
     """
 
-    def __init__(self, module: str, *arguments: str, longest_answer: int) -> None:
-        self._command = (sys.executable, "-c", _START.format(module), "\n".join(sys.path), *arguments)
-        self._longest = longest_answer
-        self._own = threading.local()
-        self._all: list[Process] = []
+    def __init__(self, timed_out: bool, code: int) -> None:
+        super().__init__("timed out" if timed_out else f"ended with {code}")
+        self.timed_out, self.code = timed_out, code
+
+
+class ProcessNotStarted(Exception):
+    """No process could be started; the message says why."""
+
+
+class PoolClosed(ProcessNotStarted):
+    """The pool starts no more processes."""
+
+    def __init__(self) -> None:
+        super().__init__("the scan is over")
+
+
+class WorkerProcess:
+    """A process for one thread; it starts when it is needed, and again after it was lost.
+
+    Args:
+        command: program and arguments. The program sends `READY`, then reads frames from standard input and
+            answers on standard output.
+        max_payload: bytes of an answer's payload.
+    """
+
+    def __init__(self, command: Sequence[str], max_payload: int) -> None:
+        self._command, self._max_payload = tuple(command), max_payload
+        self._lock = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready, unless it runs already.
+
+        Raises:
+            ProcessNotStarted: the system can't start one, or it ended at once.
+            PoolClosed: `close` was called.
+        """
+        if self._running is not None and self._running.poll() is None:
+            return
+        self.stop()
+        process = self._open()
+        deadline = self._set_deadline(process, _START_SECONDS)
+        try:
+            if read_frame(cast(BinaryIO, process.stdout), 0) != READY:
+                raise ProtocolError("not ready")
+        except (EOFError, OSError, ValueError) as error:  # ValueError: `close` closed the pipe meanwhile
+            self.stop()
+            timed_out = deadline.cancel()
+            raise ProcessNotStarted(
+                "it was not ready in time" if timed_out else "it ended at once"
+            ) from error
+        deadline.cancel()
+
+    def request(self, task: Frame, seconds: float) -> Iterator[Frame]:
+        """The frames of the answer, as they arrive; `start` must have been called.
+
+        Raises:
+            ProcessLost: the process died, sent something else than frames, or was killed after ``seconds``.
+        """
+        process = self._running
+        if process is None:
+            raise ProcessLost(timed_out=False, code=0)
+        try:
+            deadline = self._set_deadline(process, seconds)
+        except ProcessNotStarted as error:
+            raise ProcessLost(timed_out=False, code=0) from error
+        complete = False
+        try:
+            write_frame(cast(BinaryIO, process.stdin), task)
+            while not (frame := read_frame(cast(BinaryIO, process.stdout), self._max_payload)).last:
+                yield frame
+            complete = True
+        except (EOFError, OSError, ValueError) as error:
+            process.kill()
+            raise ProcessLost(deadline.cancel(), _wait_killed(process)) from error
+        finally:
+            if deadline.cancel() or not complete:  # the next task must not get the rest of this answer
+                self.stop()
+        yield frame
+
+    def stop(self) -> None:
+        """End the process, whatever it does; it may be started again."""
+        with self._lock:
+            process, self._running = self._running, None
+        if process is not None:
+            process.kill()
+            _wait_killed(process)
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):  # the process did not read all of it
+                    if pipe is not None:
+                        pipe.close()
+
+    def close(self) -> None:
+        """End the process for good."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise PoolClosed
+            try:
+                process = self._running = subprocess.Popen(  # noqa: S603
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=_worker_environment(),
+                )
+            except OSError as error:  # no memory, no process, no file handle
+                raise ProcessNotStarted(error.strerror or str(error)) from error
+        _enlarge_pipe(cast(BinaryIO, process.stdout))
+        return process
+
+    def _set_deadline(self, process: subprocess.Popen[bytes], seconds: float) -> Deadline:
+        try:
+            return Deadline(process, seconds)
+        except RuntimeError as error:  # no thread
+            self.stop()
+            raise ProcessNotStarted(str(error)) from error
+
+
+def _enlarge_pipe(pipe: BinaryIO) -> None:
+    """Make an answer fit into the pipe, where the system can, so that its writer need not wait."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _wait_killed(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a process that was killed."""
+    try:
+        return process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:  # it is left behind, and the scan goes on
+        return -signal.SIGTERM
+
+
+def _worker_environment() -> dict[str, str]:
+    """The part of the environment that a process needs, without tokens and passwords that it may hold."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name.upper().startswith(_INHERITED_PREFIXES)
+    }
+    return inherited | WORKER_ENVIRONMENT
+
+
+class WorkerPool:
+    """One process for each thread that asks.
+
+    Args:
+        module: its ``main`` answers tasks; it is imported from where this process imports.
+        arguments: what follows in its ``sys.argv``.
+        max_payload: bytes of an answer's payload.
+    """
+
+    def __init__(self, module: str, *arguments: str, max_payload: int) -> None:
+        self._command = (sys.executable, "-c", _START_CODE.format(module), "\n".join(sys.path), *arguments)
+        self._max_payload = max_payload
+        self._of_thread = threading.local()
+        self._processes: list[WorkerProcess] = []
         self._closed = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """As `Process.start`, of this thread's process."""
+        """As `WorkerProcess.start`, for this thread's process."""
         with self._lock:
             if self._closed:
-                raise Closed
-            if not hasattr(self._own, "process"):
-                self._own.process = Process(self._command, self._longest)
-                self._all.append(self._own.process)
-        self._mine().start()
+                raise PoolClosed
+            if not hasattr(self._of_thread, "process"):
+                self._of_thread.process = WorkerProcess(self._command, self._max_payload)
+                self._processes.append(self._of_thread.process)
+        self._current().start()
 
-    def ask(self, task: Frame, seconds: float) -> Iterator[Frame]:
-        """As `Process.ask`, of this thread's process."""
-        return self._mine().ask(task, seconds)
+    def request(self, task: Frame, seconds: float) -> Iterator[Frame]:
+        """As `WorkerProcess.request`, of this thread's process."""
+        return self._current().request(task, seconds)
 
-    def renew(self) -> None:
-        """End this thread's process: the next one is fresh."""
-        self._mine().close()
+    def discard(self) -> None:
+        """End this thread's process, so that the next one is fresh."""
+        self._current().stop()
 
     def close(self) -> None:
-        """End all processes; a thread that still waits for one gets `Lost`."""
+        """End all processes; a thread that still waits for one gets `ProcessLost`."""
         with self._lock:
             self._closed = True
-        for process in self._all:
-            process.end()
+        for process in self._processes:
+            process.close()
 
-    def _mine(self) -> Process:
-        return cast(Process, self._own.process)
+    def _current(self) -> WorkerProcess:
+        return cast(WorkerProcess, self._of_thread.process)

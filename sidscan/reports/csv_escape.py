@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-from sidscan.util.terminal import INVISIBLE, escape
+from sidscan.util.terminal import UNSAFE_CHARACTERS, escape_character
 
 # = + - @, their full-width, small, raised and lowered forms (the same in Unicode's NFKC), the minus sign
 _STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u208c\u207a\u208a\u207b\u208b\u2212"
 _ESCAPE = "x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4}"
-_HIDDEN = re.compile(f"[{INVISIBLE}\n\t]|\\\\(?={_ESCAPE})")  # or a backslash that would read as an escape
+_HIDDEN = re.compile(
+    f"[{UNSAFE_CHARACTERS}\n\t]|\\\\(?={_ESCAPE})"
+)  # or a backslash that would read as an escape
 _AFTER_SEPARATOR = re.compile(f"""([,;|][\\s"']*)([{_STARTS}])""")
 _FORMULA_OR_APOSTROPHE = re.compile(f"""[\\s"']*[{_STARTS}]|'""")
 _ESCAPED = re.compile(f"\\\\({_ESCAPE})")
@@ -27,8 +29,8 @@ def escape_cell(text: str) -> str:
     read as an escape, and a character that starts a formula after a separator. A cell that would start as a
     formula, or with an apostrophe, gets an apostrophe in front.
     """
-    escaped = _HIDDEN.sub(lambda match: escape(match[0]), text)
-    escaped = _AFTER_SEPARATOR.sub(lambda match: match[1] + escape(match[2]), escaped)
+    escaped = _HIDDEN.sub(lambda match: escape_character(match[0]), text)
+    escaped = _AFTER_SEPARATOR.sub(lambda match: match[1] + escape_character(match[2]), escaped)
     return f"'{escaped}" if _FORMULA_OR_APOSTROPHE.match(escaped) else escaped
 
 

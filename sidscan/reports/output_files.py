@@ -15,7 +15,7 @@ from sidscan.records import RunRecord
 from sidscan.reports import sha256sums
 from sidscan.reports.base import ReportFormat
 from sidscan.reports.reader import format_of
-from sidscan.util.files import open_file, real, remove_leftovers, replacing, sha256_of
+from sidscan.util.files import atomic_write, open_file, real_path, remove_leftovers, sha256_of
 from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
@@ -84,7 +84,7 @@ class ReportOutput:
         with locked(path):
             # A scan that was killed may have left partial files; thanks to the lock nobody else writes here.
             for target in (path, sha256sums.sums_path(path)):
-                remove_leftovers(real(target))
+                remove_leftovers(real_path(target))
             yield
 
     def write(self, record: RunRecord) -> None:
@@ -98,7 +98,7 @@ class ReportOutput:
             return
         path = target = Path(self.out)
         try:
-            sha256 = self._replace(real(path), record)
+            sha256 = self._replace(real_path(path), record)
             if self.hashed or _has_hash_file(path):
                 target = sha256sums.sums_path(path)
                 sha256sums.write_sums(path, sha256)
@@ -127,7 +127,7 @@ class ReportOutput:
 
     def _replace(self, path: Path, record: RunRecord) -> str:
         """Writes the file and returns its sha256, hex."""
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 self.format.render(record, file)
             with partial.open("rb") as written:
@@ -190,7 +190,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # here: only scans lock
 
-    path = real(path)
+    path = real_path(path)
     lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=0)
@@ -210,12 +210,12 @@ def locked(path: Path) -> Iterator[None]:
 
 def lock_file(path: Path) -> Path:
     """The file that `locked` locks."""
-    path = real(path)
+    path = real_path(path)
     return path.with_name(f".{path.name}.lock")
 
 
 def _check_folder(path: Path) -> None:
-    folder = real(path).parent
+    folder = real_path(path).parent
     if not folder.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
     try:  # permissions alone do not show a read-only or full file system

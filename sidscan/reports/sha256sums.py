@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from sidscan.errors import UsageError
-from sidscan.util.files import open_file, real, replacing
+from sidscan.util.files import atomic_write, open_file, real_path
 
 _LARGEST = 1 << 24  # bytes; a hash file of many files is far smaller
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)")
@@ -29,7 +29,7 @@ def write_sums(report: Path, sha256: str) -> None:
     name = os.fsencode(report.name)
     shown = re.sub(rb"[\\\n\r]", lambda match: _ESCAPES[match[0]], name)
     line = (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
-    with replacing(real(sums_path(report))) as partial:
+    with atomic_write(real_path(sums_path(report))) as partial:
         partial.write_bytes(line)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.records import CropRef
-from sidscan.util.threads import cores
+from sidscan.util.threads import available_cores
 
 BATCH = 40  # crops; the first results of a small archive should not wait long for it
 AT_ONCE = 2  # batches: the parts of the second one take the cores that the last parts of the first leave
@@ -34,7 +34,7 @@ class CpuPool:
 
     def __init__(self) -> None:
         keep_memory()
-        self._cores = cores()
+        self._cores = available_cores()
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
         self._submitted: set[Future[Logits]] = set()
         self._lock = threading.Lock()

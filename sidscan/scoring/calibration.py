@@ -25,7 +25,7 @@ from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.store import default_root
-from sidscan.util.files import replacing
+from sidscan.util.files import atomic_write
 
 FORMAT = "sidscan calibration 1"
 _CONTEXT = ("runtime", "device", "precision", "decoder", "sidscan_version")
@@ -204,7 +204,7 @@ def save(calibration: Calibration, path: Path) -> None:
         OutputError: it can't be written; an older one of that name is left as it was.
     """
     try:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(calibration.dumps(), encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error

@@ -68,7 +68,7 @@ class Model:
             cropped = crops.crop(opened, self._limits.crops)
             return DecodedImage(Item(name), facts, cropped)
         if isinstance(image, bytes):
-            return self._from_bytes(Item(name), image, items.hashed(image))
+            return self._from_bytes(Item(name), image, items.info_from_bytes(image))
         path = os.fspath(image)
         if is_url(path):
             raise UsageError("one image is never fetched", "Give sidscan.scan the URL.")

@@ -1,4 +1,4 @@
-"""Inputs -> Items. Every file, link or line that is met becomes exactly one Item; nothing is dropped."""
+"""Inputs become Items. Every file, link or line becomes exactly one Item; nothing is dropped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, paths
-from sidscan.sources.output_filter import WRITTEN, OutputFilter
-from sidscan.util.urls import public
+from sidscan.sources.output_filter import SKIP_OUTPUT, OutputFilter
+from sidscan.util.urls import mask_credentials
 
 
 def open_sources(config: ScanConfig) -> Iterator[Item]:
@@ -19,32 +19,33 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     Raises:
         UsageError: an input or a list does not exist.
     """
-    own = OutputFilter(config)
+    outputs = OutputFilter(config)
     for name in config.inputs:
         if name == "-":
-            raise UsageError("'-' is not a picture", "To read names from standard input, use --list -")
-        yield from named(name, config, own, required=True)
+            raise UsageError("'-' is not an image", "To read names from standard input, use --list -")
+        yield from expand_name(name, config, outputs, required=True)
     for source in config.lists:
-        for name in lists.lines(source, config.null):
-            yield from named(name, config, own, required=False)
+        for name in lists.read_names(source, config.null):
+            yield from expand_name(name, config, outputs, required=False)
 
 
-def named(name: str, config: ScanConfig, own: OutputFilter, *, required: bool) -> Iterator[Item]:
-    """The items behind one name: a URL, a file, or all files below a directory.
+def expand_name(name: str, config: ScanConfig, outputs: OutputFilter, *, required: bool) -> Iterator[Item]:
+    """The items that a name stands for: a URL, a file, or all files below a folder.
 
-    What is missing is a mistake on a command line (``required``) but a failed row in a list.
+    Args:
+        required: whether a missing file is an error, as on a command line; in a list it is a failed row.
     """
     if lists.is_url(name):
         yield lists.url_item(name)
-    elif lists.is_other_address(name):
-        yield Item(public(name), skip="only http and https addresses are fetched")
+    elif lists.is_unsupported_url(name):
+        yield Item(mask_credentials(name), skip="only http and https addresses are fetched")
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
-        yield from paths.walk(name, config.hidden, own)
-    elif own.is_written(name):
-        yield Item(name, skip=WRITTEN)
+        yield from paths.walk_folder(name, config.hidden, outputs)
+    elif outputs.is_output(name):
+        yield Item(name, skip=SKIP_OUTPUT)
     elif required and not os.path.lexists(name):
         raise UsageError(
             f"no such file or directory: {name}", "Check the spelling, or quote a name with spaces."
         )
     else:
-        yield paths.single(name)
+        yield paths.file_item(name)

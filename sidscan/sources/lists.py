@@ -1,10 +1,11 @@
-"""Lists: one path or URL per line, from a file or standard input."""
+"""Read lists: one path or URL per line, from a file, a pipe or standard input."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from io import BufferedReader, RawIOBase
@@ -13,34 +14,36 @@ from typing import cast
 
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
-from sidscan.sources.paths import SIGNATURE_BYTES, has_signature
-from sidscan.util.urls import public
+from sidscan.util.magic import identify
+from sidscan.util.urls import mask_credentials
 
-_LONGEST_NAME = 1 << 16  # bytes
+_MAX_NAME_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
-def lines(source: str, null: bool = False) -> Iterator[str]:
-    """Names in a list; blank lines and lines that start with ``#`` are left out, as is a byte order mark.
+def read_names(source: str, null: bool = False) -> Iterator[str]:
+    """The names in a list, without blank lines, lines that start with ``#`` and a byte order mark.
 
-    Paths are bytes on most systems: a line that is not UTF-8 is kept through surrogate escapes.
+    Paths are bytes on most systems, so a line that is not UTF-8 is kept through surrogate escapes.
 
     Args:
-        null: names end in a NUL character instead of a line's end, and none is left out.
+        source: a file, a pipe, or ``-`` for standard input.
+        null: names end in a NUL character instead of a line's end, and every name counts.
 
     Raises:
-        UsageError: the list can't be read, or is none.
+        UsageError: the list can't be read, or the file is not a list.
     """
-    names = _ended_by_null if null else _names
+    split = _names_by_null if null else _names_by_line
     if source == "-":
         if sys.stdin is None:
             raise UsageError("there is no standard input to read names from", "Use --list FILE.")
-        yield from names(
-            BufferedReader(cast(RawIOBase, sys.stdin.buffer))
-        )  # which may be anything that reads
+        # Standard input may have been replaced by an object that can only read.
+        yield from split(BufferedReader(cast(RawIOBase, sys.stdin.buffer)))
         return
     try:
+        _refuse_device(source)
         with Path(source).open("rb") as file:
-            yield from names(file)
+            yield from split(file)
     except OSError as error:
         raise UsageError(
             f"can't read the list {source}: {error.strerror}", "Check the path after --list."
@@ -52,23 +55,53 @@ def is_url(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
-def is_other_address(name: str) -> bool:
-    """Whether a name is an address that nothing here fetches, e.g. ``ftp://host/a.jpg``."""
+def is_unsupported_url(name: str) -> bool:
+    """Whether a name is a URL that sidscan does not fetch, e.g. ``ftp://host/a.jpg``."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None and not is_url(name)
 
 
 def url_item(name: str) -> Item:
-    """The item of a URL; it carries no stamp, since only fetching tells whether it changed.
+    """The item of a URL; it has no fingerprint, since only fetching shows whether it changed.
 
-    A user name or password is left out here, before anything is recorded; the fetch then refuses the rest.
+    A user name or password is masked here, before anything is recorded. The fetch then refuses the URL.
     """
-    return Item(public(name), kind=Kind.URL)
+    return Item(mask_credentials(name), kind=Kind.URL)
 
 
-def _check_lines(head: bytes) -> None:
-    """A picture named after --list by mistake would be half a million names."""
-    if has_signature(head[:SIGNATURE_BYTES]):
-        raise UsageError("the list is a picture", "Name pictures without --list.")
+def _refuse_device(source: str) -> None:
+    """Refuse devices, which may never end (/dev/zero). A pipe, a terminal and /dev/null are fine.
+
+    Raises:
+        UsageError: it is a device.
+        OSError: it does not exist.
+    """
+    mode = os.stat(source).st_mode  # noqa: PTH116  (Path() would normalise the name)
+    if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_harmless(source)):
+        raise UsageError(f"can't read the list {source}: it is a device", "Name a file or a pipe.")
+
+
+def _is_harmless(source: str) -> bool:
+    """Whether a character device is the null device or standard input's terminal."""
+    if Path(source).samefile(os.devnull):
+        return True
+    try:
+        return os.path.samestat(os.stat(source), os.fstat(0)) and os.isatty(0)  # noqa: PTH116
+    except OSError:  # standard input is closed
+        return False
+
+
+def _names_by_line(file: BufferedReader) -> Iterator[str]:
+    _check_head(file.peek())
+    for number, line in enumerate(file):
+        name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
+        if name.strip() and not name.startswith("#"):
+            yield name
+
+
+def _check_head(head: bytes) -> None:
+    """Refuse what is not a list: an image named after --list by mistake would be half a million names."""
+    if identify(head) is not None:
+        raise UsageError("the list is an image", "Name images without --list.")
     if b"\0" in head and b"\n" not in head:
         raise UsageError(
             "the names in the list end in NUL characters, not with lines",
@@ -76,20 +109,12 @@ def _check_lines(head: bytes) -> None:
         )
 
 
-def _names(file: BufferedReader) -> Iterator[str]:
-    _check_lines(file.peek())
-    for number, line in enumerate(file):
-        name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
-        if name.strip() and not name.startswith("#"):
-            yield name
-
-
-def _ended_by_null(file: BufferedReader) -> Iterator[str]:
+def _names_by_null(file: BufferedReader) -> Iterator[str]:
     rest = b""
-    while chunk := file.read(1 << 16):
+    while chunk := file.read(_CHUNK_BYTES):
         *names, rest = (rest + chunk).split(b"\0")
         yield from (os.fsdecode(name) for name in names if name)
-        if len(rest) > _LONGEST_NAME:
-            raise UsageError("this is no list of names that end in NUL", "Leave --null out.")
+        if len(rest) > _MAX_NAME_BYTES:
+            raise UsageError("the names in the list do not end in NUL characters", "Leave --null out.")
     if rest:
         yield os.fsdecode(rest)

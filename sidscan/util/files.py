@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and files that are read only if they are files."""
+"""Write files whole or not at all, and open only regular files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+_OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _CHUNK = 1 << 20  # bytes
-_LEFTOVER = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `replacing` calls them
-_DAY = 24 * 60 * 60  # seconds
+_TEMPORARY_NAME = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `atomic_write` names them
+_LEFTOVER_AGE = 24 * 60 * 60  # seconds; a younger file may belong to a scan that still runs
 
 
 class NotAFile(OSError):
-    """A device, pipe, socket or folder where a file was expected; it was not opened."""
+    """A device, pipe, socket or folder where a regular file was expected; it was not opened."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path``, of its suffix, to write to; it takes its place when the block ends well.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside ``path``, with its suffix; it replaces ``path`` if the block succeeds.
 
-    A new file gets the permissions that the umask leaves; one that replaces another keeps that one's.
+    A new file gets the permissions that the umask leaves. A file that replaces another one keeps the
+    permissions of that one.
 
     Raises:
-        OSError: it can't be written; an older file at ``path`` is left as it was.
+        OSError: the file can't be written; an older file at ``path`` stays as it was.
     """
-    partial = path.with_name(f"{_start(path)}{secrets.token_hex(6)}{path.suffix}")
+    partial = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(6)}{path.suffix}")
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
@@ -48,39 +49,39 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what `replacing` left beside ``path`` when it was killed; only for who alone writes there."""
-    with suppress(OSError):  # they are clutter, no obstacle
-        for leftover in path.parent.glob(f"{_start(path)}*"):
+    """Remove what a killed `atomic_write` left beside ``path``. Call it only if nobody else writes there."""
+    with suppress(OSError):  # leftovers are clutter; the scan can go on with them
+        for leftover in path.parent.glob(f"{_temporary_prefix(path)}*"):
             leftover.unlink()
 
 
 def remove_old_leftovers(folder: Path) -> None:
-    """Remove what `replacing` left in ``folder`` when it was killed; other scans may write there today."""
+    """Remove what a killed `atomic_write` left in ``folder`` a day ago; other scans may write there now."""
     with suppress(OSError):
         for leftover in folder.glob(".sidscan-*"):
             age = time.time() - leftover.lstat().st_mtime  # seconds
-            if _LEFTOVER.match(leftover.name) and age > _DAY:
+            if _TEMPORARY_NAME.match(leftover.name) and age > _LEFTOVER_AGE:
                 leftover.unlink()
 
 
-def real(path: str | Path) -> Path:
-    """Where a path leads; unlike Path.resolve it raises neither for links in a circle nor for any name."""
+def real_path(path: str | Path) -> Path:
+    """``path`` with all links resolved. Unlike Path.resolve, it accepts circular links and any name."""
     try:
         return Path(os.path.realpath(path))
-    except ValueError:  # a NUL: no file can have that name
+    except ValueError:  # the name holds a NUL, which no file name can
         return Path(path)
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open for reading, but never a device, pipe or socket: opening those may block or have effects.
+    """Open a regular file for reading. Opening a device, pipe or socket could block or have side effects.
 
     Raises:
-        NotAFile: it is none of a regular file, now or by the time it is open.
-        OSError: it can't be opened.
+        NotAFile: ``path`` is something else than a regular file, now or by the time it is open.
+        OSError: the file can't be opened.
         ValueError: no file can have that name.
     """
-    _check_regular(os.stat(path), path)  # noqa: PTH116  (a name may be one that Path changes)
-    handle = os.open(path, _READ)
+    _check_regular(os.stat(path), path)  # noqa: PTH116  (Path would normalise the name)
+    handle = os.open(path, _OPEN_FLAGS)
     try:
         _check_regular(os.fstat(handle), path)
         return os.fdopen(handle, "rb")
@@ -90,15 +91,15 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """The sha256 of all that is left to read, hex."""
+    """The sha256 of the rest of ``file``, hex."""
     digest = hashlib.sha256()
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def _start(path: Path) -> str:
-    """How the names of files that are to replace ``path`` start; a name of any length gives a short one."""
+def _temporary_prefix(path: Path) -> str:
+    """How names of temporary files for ``path`` start; it is short, however long the name of ``path`` is."""
     return f".sidscan-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
@@ -108,7 +109,7 @@ def _check_regular(status: os.stat_result, path: str | Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable; some file systems, and Windows, have no such thing."""
+    """Make the new name durable. Some file systems, and Windows, can't."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Text from pictures, names and servers, made safe to show."""
+"""Make text from images, file names and servers safe to show on a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 Echo = Callable[[str], None]
-"""Takes words for the user."""
+"""Shows a line of text to the user."""
 
-INVISIBLE = (
+UNSAFE_CHARACTERS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but newline and tab
     "\ud800-\udfff\ufffe\uffff"  # lone surrogates, noncharacters
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the reading direction (UAX 9)
@@ -19,55 +19,55 @@ INVISIBLE = (
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""Characters, as a regular expression's class holds them, that never reach a terminal as they are."""
+"""Characters that never reach a terminal unescaped, in the syntax of a regular expression's class."""
 
-_UNSAFE = re.compile(f"[{INVISIBLE}]")
-_UNSAFE_IN_LINE = re.compile(f"[{INVISIBLE}\n\t]")
+_UNSAFE = re.compile(f"[{UNSAFE_CHARACTERS}]")
+_UNSAFE_IN_LINE = re.compile(f"[{UNSAFE_CHARACTERS}\n\t]")
 
 
-def safe(text: str) -> str:
-    """``text`` with control, bidirectional, invisible, undecodable characters as escapes, e.g. ``\\x1b``."""
-    return _UNSAFE.sub(lambda found: escape(found[0]), text)
+def safe_text(text: str) -> str:
+    """``text`` with control, bidirectional, invisible and undecodable characters escaped, e.g. ``\\x1b``."""
+    return _UNSAFE.sub(lambda match: escape_character(match[0]), text)
 
 
 def safe_line(text: str) -> str:
-    """As `safe`, on one line: a name or message that holds a line break can't pass for a line of ours."""
-    return _UNSAFE_IN_LINE.sub(lambda found: escape(found[0]), text)
+    """As `safe_text`, on one line, so that a name with a line break can't forge a line of our output."""
+    return _UNSAFE_IN_LINE.sub(lambda match: escape_character(match[0]), text)
 
 
-def escape(character: str) -> str:
-    """A character as ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``, whichever is the shortest."""
+def escape_character(character: str) -> str:
+    """A character as ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``, the shortest that fits."""
     code = ord(character)
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 class SafeStream:
-    """A text stream to which everything is written through `safe`, tracebacks and warnings included.
+    """A text stream that passes everything through `safe_text`, tracebacks and warnings included.
 
     Attributes:
-        unfiltered: the stream behind, for progress bars, which move the cursor on purpose.
+        unfiltered: the stream behind it, for progress bars, which move the cursor on purpose.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.unfiltered = stream
 
     def write(self, text: str) -> int:
-        """Write with unsafe characters made visible; CR LF, the line end of a CSV report, as a line end."""
-        self.unfiltered.write(safe(text.replace("\r\n", "\n")))
+        """Write ``text`` with unsafe characters escaped. CR LF, which ends a CSV line, becomes LF."""
+        self.unfiltered.write(safe_text(text.replace("\r\n", "\n")))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each."""
+        """Write each of ``lines``."""
         for text in lines:
             self.write(text)
 
     def __getattr__(self, name: str) -> object:
-        if name == "buffer":  # click writes to it behind our back where it is there, on Windows consoles
+        if name == "buffer":  # on Windows consoles click would write to it, past the filter
             raise AttributeError(name)
         return getattr(self.unfiltered, name)
 
 
-def bar_stream() -> TextIO:
-    """Standard error for a progress bar, whose words are our own."""
+def progress_stream() -> TextIO:
+    """Standard error without the filter, for a progress bar, whose text is our own."""
     stream: TextIO = getattr(sys.stderr, "unfiltered", sys.stderr)
     return stream

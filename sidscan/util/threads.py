@@ -1,7 +1,7 @@
-"""Threads of this process, in one stage or two; results come in the order of the tasks.
+"""Run functions in threads, in one stage or two; results come in the order of the tasks.
 
-Decoding and computing release Python's lock, so threads use every core. Only the thread that asks for results
-sees the tasks, and what lies between the stages: a database's connection, say, belongs to it alone.
+Decoding and computing release Python's lock, so threads use every core. Only the consumer's thread iterates
+over the tasks and runs what lies between the stages, so a database connection can belong to it alone.
 """
 
 from __future__ import annotations
@@ -13,42 +13,43 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
-J = TypeVar("J")
-S = TypeVar("S")
-READER_THREADS = "sidscan-reader"
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+_Job = TypeVar("_Job")
+_Output = TypeVar("_Output")
+READER_THREAD_PREFIX = "sidscan-reader"
 TASKS_AHEAD = 2  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
 
 
-def cores() -> int:
-    """Cores that this process may use, where the system tells; there may be more."""
+def available_cores() -> int:
+    """Number of cores that this process may use; of all cores, where the system does not say which."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class OrderedMap(Generic[T, R]):
-    """A function of tasks, computed by threads; at most ``ahead * workers`` tasks are in flight or untaken.
+class OrderedMap(Generic[_Task, _Result]):
+    """Results of a function, in the order of its tasks, computed by threads.
 
-    Closed early, it does not wait for tasks in flight.
+    At most ``ahead * workers`` tasks are in flight or wait to be taken. `close` does not wait for tasks in
+    flight.
     """
 
     def __init__(
         self,
-        function: Callable[[T], R],
-        tasks: Iterable[T],
+        function: Callable[[_Task], _Result],
+        tasks: Iterable[_Task],
         workers: int | None = None,
         ahead: int = TASKS_AHEAD,
     ) -> None:
-        workers = workers or cores()
-        self._function, self._tasks, self._most = function, iter(tasks), ahead * workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREADS)
-        self._window: deque[Future[R]] = deque()
+        workers = workers or available_cores()
+        self._function, self._tasks, self._max_pending = function, iter(tasks), ahead * workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREAD_PREFIX)
+        self._window: deque[Future[_Result]] = deque()
 
-    def first(self) -> Future[R] | None:
-        """What comes next, computed or not; None when nothing does."""
-        while len(self._window) < self._most:
+    def peek(self) -> Future[_Result] | None:
+        """The next result, computed or not; None after the last one."""
+        while len(self._window) < self._max_pending:
             try:
                 task = next(self._tasks)
             except StopIteration:
@@ -56,59 +57,62 @@ class OrderedMap(Generic[T, R]):
             self._window.append(self._pool.submit(self._function, task))
         return self._window[0] if self._window else None
 
-    def take(self) -> R:
-        """The result that comes next, once it is there; there must be one."""
+    def pop(self) -> _Result:
+        """Wait for the next result and take it; there must be one."""
         return self._window.popleft().result()
 
     def close(self) -> None:
-        """Give up what was not begun."""
+        """Cancel the tasks that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def map_ordered(
-    function: Callable[[T], R], tasks: Iterable[T], workers: int | None = None, ahead: int = TASKS_AHEAD
-) -> Iterator[R]:
-    """Results in the order of the tasks; at most ``ahead * workers`` tasks are in flight or untaken."""
+    function: Callable[[_Task], _Result],
+    tasks: Iterable[_Task],
+    workers: int | None = None,
+    ahead: int = TASKS_AHEAD,
+) -> Iterator[_Result]:
+    """Results in the order of the tasks; at most ``ahead * workers`` are in flight or wait to be taken."""
     with closing(OrderedMap(function, tasks, workers, ahead)) as results:
-        while results.first() is not None:
-            yield results.take()
+        while results.peek() is not None:
+            yield results.pop()
 
 
 def map_batches(
-    results: OrderedMap[Any, R],
-    weigh: Callable[[R], int],
+    results: OrderedMap[_Task, _Result],
+    weigh: Callable[[_Result], int],
     enough: int,
-    begin: Callable[[list[R]], J],
-    function: Callable[[J], S],
+    begin: Callable[[list[_Result]], _Job],
+    function: Callable[[_Job], _Output],
     at_once: int,
-) -> Iterator[S]:
-    """A second stage: ``function(begin(batch))`` of batches of results, ``at_once`` of them under way.
+) -> Iterator[_Output]:
+    """A second stage: yield ``function(begin(batch))`` for batches of results, ``at_once`` of them in flight.
 
-    Each is yielded as soon as it is there, and not when the next batch is full, which may take its time.
-    While the consumer has it, others that were begun are computed. The first batch holds one result, so that
-    the second stage begins early, and later ones up to twice as much as the one before. What is in a batch
-    never depends on time: what is computed from it may, in the last digits, depend on its size.
+    Each output is yielded as soon as it is ready; it does not wait until the next batch is full. While the
+    consumer works on it, the other batches in flight are computed. The first batch holds one result, so that
+    the second stage starts early. Each later batch weighs up to twice as much as the one before. Time never
+    decides what a batch holds, since the size of a batch may change the last digits of what is computed.
 
     Args:
-        weigh: how much of a batch a result takes.
-        enough: a batch is full when it weighs so much, the first few ones sooner.
+        weigh: the weight of a result.
+        enough: weight at which a batch is full; the first few batches are full sooner.
         begin: called in the consumer's thread; ``function`` is called in threads of its own.
     """
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="sidscan-batch")
-    under_way: deque[Future[S]] = deque()
-    batch: list[R] = []
-    weight, wanted = 0, 1
+    in_flight: deque[Future[_Output]] = deque()
+    batch: list[_Result] = []
+    weight, target = 0, 1
     try:
         while True:
-            coming = results.first()
-            ready = bool(batch) and (coming is None or weight >= min(wanted, enough))
-            if ready and len(under_way) < at_once:
-                under_way.append(pool.submit(function, begin(batch)))
-                batch, weight, wanted = [], 0, 2 * weight
-            elif under_way and (ready or coming is None or _comes_first(under_way[0], coming)):
-                yield under_way.popleft().result()
-            elif coming is not None:
-                batch.append(results.take())
+            upcoming = results.peek()
+            ready = bool(batch) and (upcoming is None or weight >= min(target, enough))
+            if ready and len(in_flight) < at_once:
+                in_flight.append(pool.submit(function, begin(batch)))
+                batch, weight, target = [], 0, 2 * weight
+            elif in_flight and (ready or upcoming is None or _first_is_done(in_flight[0], upcoming)):
+                yield in_flight.popleft().result()
+            elif upcoming is not None:
+                batch.append(results.pop())
                 weight += weigh(batch[-1])
             else:
                 return
@@ -116,7 +120,7 @@ def map_batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _comes_first(one: Future[Any], other: Future[Any]) -> bool:
-    """Wait for either; whether the first is there."""
-    wait((one, other), return_when=FIRST_COMPLETED)
-    return one.done()
+def _first_is_done(first: Future[Any], second: Future[Any]) -> bool:
+    """Wait for either of them; return whether the first one is done."""
+    wait((first, second), return_when=FIRST_COMPLETED)
+    return first.done()

@@ -1,29 +1,33 @@
-"""URLs as they may be shown and recorded: without user names and passwords."""
+"""Mask user names and passwords in URLs before they are shown or recorded."""
 
 from __future__ import annotations
 
 import re
 
-_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+")
 _AUTHORITY = re.compile(r"[^/?#]*")  # RFC 3986, section 3.2
-_PORT = re.compile(r"[^:\[]*(\[[^\]]*\])?(:\d*)?")
-HIDDEN = "***"
+_HOST_AND_PORT = re.compile(r"[^:\[]*(\[[^\]]*\])?(:\d+)?")
+MASK = "***"
 
 
-def public(url: str) -> str:
-    """``url`` with ``***`` in the place of a user name and password; any other text as it is.
+def mask_credentials(url: str) -> str:
+    """``url`` with ``***`` in the place of a user name and password; any other text unchanged.
 
-    A password with an unescaped ``/``, ``?`` or ``#`` is no valid URL, but people write them: what looks
-    like one is hidden up to its ``@``.
+    A password with an unescaped ``/``, ``?`` or ``#`` makes a URL invalid, but people write such URLs. What
+    looks like a password is masked up to its ``@``. Two kinds of invalid passwords look like a host instead
+    and stay: digits before the first such character (``http://host:80/a@b``), and an ``@`` before it
+    (``http://user@host/a@b``).
     """
-    start = _START.match(url)
-    if not start:
+    scheme = _SCHEME.match(url)
+    if not scheme:
         return url
-    rest = url[start.end() :]
-    authority = _AUTHORITY.match(rest)
-    named = authority[0] if authority else ""
-    if "@" in named:
-        return f"{start[0]}{HIDDEN}@{named.rpartition('@')[2]}{rest[len(named) :]}"
-    if "@" in rest and not _PORT.fullmatch(named):
-        return f"{start[0]}{HIDDEN}@{rest.rpartition('@')[2]}"
+    rest = url[scheme.end() :]
+    match = _AUTHORITY.match(rest)
+    authority = match[0] if match else ""
+    path = rest[len(authority) :]
+    _, has_user, host = authority.rpartition("@")
+    if has_user and (host or "@" not in path):
+        return f"{scheme[0]}{MASK}@{host}{path}"
+    if "@" in path and (has_user or not _HOST_AND_PORT.fullmatch(authority)):
+        return f"{scheme[0]}{MASK}@{path.rpartition('@')[2]}"
     return url

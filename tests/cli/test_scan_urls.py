@@ -20,17 +20,17 @@ from sidscan import ScanConfig, scan
 from sidscan.errors import UsageError
 from sidscan.isolation.reader import read_item
 from sidscan.records import Failure, Item, Kind
-from sidscan.util.urls import public
+from sidscan.util.urls import mask_credentials
 
 Run = Callable[..., Any]
-PICTURE = encoded(photo(256, 256), "JPEG", quality=90)
+IMAGE = encoded(photo(256, 256), "JPEG", quality=90)
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     running = Server()
-    running.answers["/a.jpg"] = answer(PICTURE, Content_Type="image/jpeg", Last_Modified=DATE, ETag='"1"')
+    running.answers["/a.jpg"] = answer(IMAGE, Content_Type="image/jpeg", Last_Modified=DATE, ETag='"1"')
     running.answers["/moved.jpg"] = redirect("/a.jpg")
     yield running
     running.close()
@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def urls(sidscan: Run, tmp_path: Path) -> Run:
-    """Scans URLs with the bundled model's centre crop; gives the end, and the rows in order."""
+    """Scans URLs with the bundled model's centre crop; returns how it ended, and the rows in order."""
 
     def run(*arguments: str | Path) -> tuple[Any, list[dict[str, str]]]:
         out = tmp_path / "r.csv"
@@ -56,12 +56,12 @@ def test_urls_are_fetched_and_fail_as_rows(urls: Run, tmp_path: Path, server: Se
     free.close()
     names = tmp_path / "urls.txt"
     names.write_text(f"{server.url}/a.jpg\n{server.url}/none.jpg\n{free.url}/a.jpg\n")
-    ended, (found, none, nobody) = urls("--list", names, "--allow-private", "--retries", "0")
+    ended, (scored, missing, unreachable) = urls("--list", names, "--allow-private", "--retries", "0")
     assert ended.code == 3
-    assert (found["status"], found["sha256"]) == ("scored", hashlib.sha256(PICTURE).hexdigest())
-    assert (none["error_stage"], none["error_class"]) == ("fetch", "HttpStatus")
-    assert (none["error_message"], none["http_status"]) == ("HTTP 404 Not Found", "404")
-    assert (nobody["error_stage"], nobody["error_class"]) == ("fetch", "Unreachable")
+    assert (scored["status"], scored["sha256"]) == ("scored", hashlib.sha256(IMAGE).hexdigest())
+    assert (missing["error_stage"], missing["error_class"]) == ("fetch", "HttpStatus")
+    assert (missing["error_message"], missing["http_status"]) == ("HTTP 404 Not Found", "404")
+    assert (unreachable["error_stage"], unreachable["error_class"]) == ("fetch", "Unreachable")
 
 
 def test_a_row_says_how_its_bytes_came(urls: Run, server: Server) -> None:
@@ -78,8 +78,8 @@ def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Serv
     arguments = (f"{server.url}/moved.jpg", "--allow-private", "--save-dir", saved, "--model", "mini")
     for _ in range(2):  # the second from the run's record alone
         assert sidscan("scan", *arguments, "--out", tmp_path / "r.json").code == 0
-        ((finding,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
-        response = finding["facts"]["response"]
+        ((result,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
+        response = result["facts"]["response"]
         assert response.pop("fetched_at")
         assert response == {
             "final_url": f"{server.url}/a.jpg",
@@ -88,28 +88,28 @@ def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Serv
             "address": "127.0.0.1",
             "headers": {
                 "content-type": "image/jpeg",
-                "content-length": str(len(PICTURE)),
+                "content-length": str(len(IMAGE)),
                 "last-modified": DATE,
                 "etag": '"1"',
             },
-            "saved_as": str(saved / f"{hashlib.sha256(PICTURE).hexdigest()}.jpg"),
+            "saved_as": str(saved / f"{hashlib.sha256(IMAGE).hexdigest()}.jpg"),
         }
-        assert Path(response["saved_as"]).read_bytes() == PICTURE
+        assert Path(response["saved_as"]).read_bytes() == IMAGE
     assert server.paths() == ["/moved.jpg", "/a.jpg"]
 
 
-def test_what_is_no_picture_is_kept_too(urls: Run, tmp_path: Path, server: Server) -> None:
+def test_what_is_no_image_is_kept_too(urls: Run, tmp_path: Path, server: Server) -> None:
     server.answers["/page.jpg"] = answer(b"<html>", Content_Type="text/html")
     ended, (row,) = urls(f"{server.url}/page.jpg", "--allow-private", "--save-dir", tmp_path / "originals")
     assert (ended.code, row["error_stage"], row["content_type"]) == (3, "decode", "text/html")
-    assert [one.read_bytes() for one in (tmp_path / "originals").iterdir()] == [b"<html>"]
+    assert [path.read_bytes() for path in (tmp_path / "originals").iterdir()] == [b"<html>"]
 
 
 def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server: Server) -> None:
     config = ScanConfig(inputs=("x",), allow_private=True, save_dir=tmp_path / "gone")
     failure = read_item(Item(f"{server.url}/a.jpg", Kind.URL), config)
     assert isinstance(failure, Failure)
-    assert (failure.error, failure.facts.sha256) == ("NotSaved", hashlib.sha256(PICTURE).hexdigest())
+    assert (failure.error, failure.facts.sha256) == ("NotSaved", hashlib.sha256(IMAGE).hexdigest())
     assert failure.facts.response is not None
     assert failure.facts.response.http_status == 200
 
@@ -128,8 +128,8 @@ def test_private_addresses_need_permission(urls: Run, server: Server) -> None:
     assert row["error_message"].endswith("; permitted by --allow-private")
 
 
-def test_a_fetched_picture_scores_as_the_file_does(urls: Run, tmp_path: Path, server: Server) -> None:
-    (tmp_path / "a.jpg").write_bytes(PICTURE)
+def test_a_fetched_image_scores_as_the_file_does(urls: Run, tmp_path: Path, server: Server) -> None:
+    (tmp_path / "a.jpg").write_bytes(IMAGE)
     ended, (by_url, by_file) = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", "--allow-private")
     assert ended.code == 0
     assert by_url["logit"] == by_file["logit"]
@@ -137,20 +137,20 @@ def test_a_fetched_picture_scores_as_the_file_does(urls: Run, tmp_path: Path, se
 
 
 def test_the_size_limit_applies_to_files_and_urls(urls: Run, tmp_path: Path, server: Server) -> None:
-    (tmp_path / "a.jpg").write_bytes(PICTURE)
+    (tmp_path / "a.jpg").write_bytes(IMAGE)
     limit = ("--max-bytes", "100", "--allow-private")
-    ended, found = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", *limit)
+    ended, rows = urls(f"{server.url}/a.jpg", tmp_path / "a.jpg", *limit)
     assert ended.code == 3
-    assert [row["error_stage"] for row in found] == ["fetch", "read"]
-    assert {row["error_message"] for row in found} == {
+    assert [row["error_stage"] for row in rows] == ["fetch", "read"]
+    assert {row["error_message"] for row in rows} == {
         "larger than 100 bytes; raise the limit with --max-bytes"
     }
 
 
-def test_a_length_stated_too_short_is_half_a_picture(urls: Run, server: Server) -> None:
-    server.answers["/a.jpg"] = answer(PICTURE, length=len(PICTURE) // 2)
+def test_a_length_stated_too_short_is_half_an_image(urls: Run, server: Server) -> None:
+    server.answers["/a.jpg"] = answer(IMAGE, length=len(IMAGE) // 2)
     ended, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")
-    assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(PICTURE) // 2))
+    assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(IMAGE) // 2))
 
 
 @pytest.mark.parametrize(
@@ -197,11 +197,11 @@ def test_credentials_are_nowhere(sidscan: Run, tmp_path: Path, server: Server, u
     ],
 )
 def test_nothing_else_is_hidden(url: str, shown: str) -> None:
-    assert public(url) == shown
+    assert mask_credentials(url) == shown
 
 
 def test_robots_headers_are_respected_on_request(urls: Run, server: Server) -> None:
-    server.answers["/a.jpg"] = answer(PICTURE, X_Robots_Tag="noai")
+    server.answers["/a.jpg"] = answer(IMAGE, X_Robots_Tag="noai")
     refused, (row,) = urls(f"{server.url}/a.jpg", "--allow-private", "--respect-robots")
     assert (refused.code, row["error_class"], row["http_status"]) == (3, "RobotsRefused", "200")
     scored, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")
@@ -287,7 +287,7 @@ def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, 
     assert fields[1] == (1, 2, 3, 4, 5, 6, True, True, True, tmp_path)
 
 
-def test_every_fetched_finding_is_yielded(server: Server) -> None:
+def test_every_fetched_result_is_yielded(server: Server) -> None:
     names = (f"{server.url}/a.jpg", f"{server.url}/none.jpg")
     config = ScanConfig(inputs=names, models=("mini",), crops="center", allow_private=True)
-    assert [one.facts.response is not None for one in scan(config)] == [True, True]
+    assert [result.facts.response is not None for result in scan(config)] == [True, True]

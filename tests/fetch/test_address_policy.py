@@ -12,7 +12,8 @@ from servers import PUBLIC, Internet, Server, answer, redirect
 
 from sidscan import ScanConfig
 from sidscan.fetch import address_policy
-from sidscan.fetch.client import AddressRefused, Fetcher, FetchError, UrlRefused
+from sidscan.fetch.client import Fetcher
+from sidscan.fetch.errors import AddressRefused, FetchError, UrlRefused
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def server() -> Iterator[Server]:
     running.close()
 
 
-def fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
+def make_fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
     config = ScanConfig(**{"inputs": ("x",), "timeout": 2, "total_timeout": 4, "retries": 0, **options})
     return Fetcher(config, internet.resolve, internet) if internet else Fetcher(config)
 
@@ -80,16 +81,16 @@ def fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
     ],
 )
 def test_what_may_be_connected_to(text: str, permitted: str) -> None:
-    why = address_policy.refusal(ipaddress.ip_address(text))
-    assert ("always" if why is None else "on request" if why.private else "never") == permitted
+    refusal = address_policy.find_refusal(ipaddress.ip_address(text))
+    assert ("always" if refusal is None else "on request" if refusal.private else "never") == permitted
 
 
 @pytest.mark.parametrize("private", [False, True])
 def test_the_option_is_named_where_it_helps(private: bool) -> None:
     address = ipaddress.ip_address("10.0.0.1" if private else "169.254.169.254")
     with pytest.raises(AddressRefused) as error:
-        address_policy.check("pictures.example", [address], allow_private=False)
-    assert str(error.value).startswith(f"pictures.example is at {address}, which is ")
+        address_policy.check_addresses("images.example", [address], allow_private=False)
+    assert str(error.value).startswith(f"images.example is at {address}, which is ")
     assert ("--allow-private" in str(error.value)) is private
 
 
@@ -146,10 +147,10 @@ def internet(port: int) -> Internet:
 @pytest.mark.parametrize("url", INNER)
 def test_inner_addresses_are_refused_and_not_touched(server: Server, url: str) -> None:
     net = internet(server.port)
-    with contextlib.closing(fetcher(net)) as one, pytest.raises(FetchError) as error:
-        one.get(url.format(port=server.port))
+    with contextlib.closing(make_fetcher(net)) as fetcher, pytest.raises(FetchError) as error:
+        fetcher.get(url.format(port=server.port))
     assert error.value.status == "refused" or "knows no host" in str(error.value)
-    assert net.dialled == []
+    assert net.connected_to == []
     assert server.accepted == 0
 
 
@@ -158,11 +159,11 @@ def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> N
     outer = Server()
     outer.answers["/a.jpg"] = redirect(url.format(port=server.port).encode("utf-8").decode("latin-1"))
     net = internet(outer.port)
-    with contextlib.closing(fetcher(net)) as one, pytest.raises(FetchError) as error:
-        one.get("http://outer.example/a.jpg")
+    with contextlib.closing(make_fetcher(net)) as fetcher, pytest.raises(FetchError) as error:
+        fetcher.get("http://outer.example/a.jpg")
     outer.close()
     assert error.value.status == "refused" or "knows no host" in str(error.value)
-    assert net.dialled == [PUBLIC]
+    assert net.connected_to == [PUBLIC]
     assert server.accepted == 0
     assert error.value.response is not None
     assert "http://outer.example/a.jpg" in (
@@ -172,41 +173,41 @@ def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> N
 
 
 def test_loopback_is_there_on_request(server: Server) -> None:
-    """The table above would hold, too, if nothing could ever be fetched."""
-    fetched = fetcher(allow_private=True).get(f"{server.url}/a.jpg")
+    """Without this test, the table above would also hold if nothing could ever be fetched."""
+    fetched = make_fetcher(allow_private=True).get(f"{server.url}/a.jpg")
     assert (fetched.data, server.accepted, fetched.response.address) == (b"bytes", 1, "127.0.0.1")
 
 
 def test_link_local_addresses_are_never_there() -> None:
     with pytest.raises(AddressRefused, match=r"^169\.254\.169\.254, which is link-local"):
-        fetcher(allow_private=True).get("http://169.254.169.254/latest/meta-data/")
+        make_fetcher(allow_private=True).get("http://169.254.169.254/latest/meta-data/")
 
 
 def test_a_name_is_looked_up_once_per_connection(server: Server) -> None:
     """DNS rebinding: the connection goes to the address that was checked, not to a second answer."""
     net = Internet(server.port, rebinding_example=[[PUBLIC], ["127.0.0.1"]])
-    one = fetcher(net)
-    assert one.get("http://rebinding.example/a.jpg").response.address == PUBLIC
-    assert (net.looked_up, net.dialled) == (["rebinding.example"], [PUBLIC])
+    fetcher = make_fetcher(net)
+    assert fetcher.get("http://rebinding.example/a.jpg").response.address == PUBLIC
+    assert (net.looked_up, net.connected_to) == (["rebinding.example"], [PUBLIC])
     with pytest.raises(AddressRefused, match=r"rebinding\.example is at 127\.0\.0\.1"):
-        one.get(f"http://rebinding.example:{server.port}/a.jpg")
-    assert net.dialled == [PUBLIC]
+        fetcher.get(f"http://rebinding.example:{server.port}/a.jpg")
+    assert net.connected_to == [PUBLIC]
 
 
 def test_a_redirect_to_the_same_name_is_checked_again(server: Server) -> None:
     server.answers["/b.jpg"] = redirect("/a.jpg")
     net = Internet(server.port, rebinding_example=[[PUBLIC], ["127.0.0.1"]])
     with pytest.raises(AddressRefused):
-        fetcher(net).get("http://rebinding.example/b.jpg")
-    assert (net.dialled, server.paths()) == ([PUBLIC], ["/b.jpg"])
+        make_fetcher(net).get("http://rebinding.example/b.jpg")
+    assert (net.connected_to, server.paths()) == ([PUBLIC], ["/b.jpg"])
 
 
 def test_another_address_is_tried_where_one_does_not_answer(server: Server) -> None:
     free = Server()
     free.close()  # nobody listens there any more
     net = Internet(server.port, two_example=["127.0.0.2", PUBLIC])
-    fetched = fetcher(net, allow_private=True).get(f"http://two.example:{free.port}/a.jpg")
-    assert (fetched.response.address, net.dialled) == (PUBLIC, ["127.0.0.2", PUBLIC])
+    fetched = make_fetcher(net, allow_private=True).get(f"http://two.example:{free.port}/a.jpg")
+    assert (fetched.response.address, net.connected_to) == (PUBLIC, ["127.0.0.2", PUBLIC])
 
 
 def test_proxies_of_the_environment_are_ignored_unless_asked(
@@ -218,9 +219,9 @@ def test_proxies_of_the_environment_are_ignored_unless_asked(
         monkeypatch.setenv(name, f"http://me:secret@127.0.0.1:{proxy.port}")
     monkeypatch.setenv("no_proxy", "")
     net = internet(server.port)
-    assert fetcher(net).get("http://outer.example/a.jpg").data == b"bytes"
+    assert make_fetcher(net).get("http://outer.example/a.jpg").data == b"bytes"
     assert proxy.accepted == 0
-    fetched = fetcher(net, env_proxies=True).get("http://outer.example/a.jpg")
+    fetched = make_fetcher(net, env_proxies=True).get("http://outer.example/a.jpg")
     assert (fetched.data, fetched.response.address, net.looked_up) == (
         b"by proxy",
         "127.0.0.1",
@@ -228,8 +229,8 @@ def test_proxies_of_the_environment_are_ignored_unless_asked(
     )
     assert "secret" not in str(fetched.response)
     with pytest.raises(AddressRefused):
-        fetcher(net, env_proxies=True).get("http://169.254.169.254/")
+        make_fetcher(net, env_proxies=True).get("http://169.254.169.254/")
     with pytest.raises(UrlRefused):
-        fetcher(net, env_proxies=True).get("ftp://outer.example/a.jpg")
+        make_fetcher(net, env_proxies=True).get("ftp://outer.example/a.jpg")
     assert proxy.accepted == 1
     proxy.close()

@@ -1,4 +1,4 @@
-"""What a server may do to a fetch: it ends in time, in bounded memory, and never with half a picture."""
+"""What a server may do to a fetch: it ends in time, in bounded memory, and never with half an image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from servers import Script, Server, abandoned, answer, dripping, redirect, silen
 
 from sidscan import ScanConfig
 from sidscan._version import __version__
-from sidscan.fetch.client import (
+from sidscan.fetch.client import Fetcher
+from sidscan.fetch.errors import (
     BadAnswer,
-    Fetcher,
     FetchError,
     HttpStatus,
     Incomplete,
@@ -35,7 +35,7 @@ from sidscan.fetch.client import (
 )
 
 LIMIT = 100_000  # bytes
-SHORT = {"timeout": 0.2, "total_timeout": 0.4}  # seconds, for servers that are never done
+SHORT = {"timeout": 0.2, "total_timeout": 0.4}  # seconds, for servers that never finish
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def server() -> Iterator[Server]:
     running.close()
 
 
-def fetcher(**options: Any) -> Fetcher:
+def make_fetcher(**options: Any) -> Fetcher:
     limits: dict[str, Any] = {"timeout": 5, "total_timeout": 10, "retries": 0, "max_bytes": LIMIT}
     return Fetcher(ScanConfig(**{"inputs": ("x",), "allow_private": True, **limits, **options}))
 
@@ -67,7 +67,7 @@ BODY = bytes(range(256)) * 100
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "message"),
+    ("response_bytes", "error", "message"),
     [
         pytest.param(silent, TimedOut, "no answer for 0.2 s; --timeout", id="silence"),
         pytest.param(dripping(HEAD, b"X"), TimedOut, "after 0.4 s; --total-timeout", id="header by bytes"),
@@ -134,12 +134,12 @@ BODY = bytes(range(256)) * 100
     ],
 )
 def test_whatever_a_server_does_the_fetch_ends(
-    server: Server, said: Any, error: type[FetchError], message: str
+    server: Server, response_bytes: Any, error: type[FetchError], message: str
 ) -> None:
-    server.answers["/a.jpg"] = said
+    server.answers["/a.jpg"] = response_bytes
     began = time.monotonic()
     with pytest.raises(error, match=message) as ended:
-        fetcher(**(SHORT if error is TimedOut else {})).get(f"{server.url}/a.jpg")
+        make_fetcher(**(SHORT if error is TimedOut else {})).get(f"{server.url}/a.jpg")
     assert type(ended.value) is error
     assert time.monotonic() - began < (1.5 if error is TimedOut else 5)
     assert "secret" not in str(ended.value)
@@ -151,18 +151,18 @@ def test_the_total_time_ends_a_wait_that_the_stall_time_allows(server: Server) -
     server.answers["/a.jpg"] = silent
     began = time.monotonic()
     with pytest.raises(TimedOut, match=r"not complete after 0\.3 s"):
-        fetcher(timeout=5, total_timeout=0.3).get(f"{server.url}/a.jpg")
+        make_fetcher(timeout=5, total_timeout=0.3).get(f"{server.url}/a.jpg")
     assert time.monotonic() - began < 2
 
 
 def test_a_bomb_never_unfolds(server: Server) -> None:
     server.answers["/a.jpg"] = answer(BOMB, Content_Encoding="gzip")
-    one = fetcher()
+    fetcher = make_fetcher()
     with pytest.raises(TooLarge):
-        one.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+        fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
     tracemalloc.start()
     with pytest.raises(TooLarge):
-        one.get(f"{server.url}/a.jpg")
+        fetcher.get(f"{server.url}/a.jpg")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5_000_000, "of 50 million"
@@ -173,24 +173,24 @@ def test_a_body_is_held_once(server: Server, coding: str) -> None:
     body = bytes(20_000_000)
     packed = {"identity": body, "gzip": gzip.compress(body), "deflate": zlib.compress(body)}[coding]
     server.answers["/a.jpg"] = answer(packed, Content_Encoding=coding)
-    one = fetcher(max_bytes=len(body))
-    one.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+    fetcher = make_fetcher(max_bytes=len(body))
+    fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
     tracemalloc.start()
-    got = one.get(f"{server.url}/a.jpg").data
+    received = fetcher.get(f"{server.url}/a.jpg").data
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert got == body
+    assert received == body
     assert peak < 1.4 * len(body)
 
 
 def test_what_came_of_a_body_that_failed_is_let_go_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = answer(bytes(20_000_000), length=-1)
-    one = fetcher(max_bytes=19_000_000)
+    fetcher = make_fetcher(max_bytes=19_000_000)
     gc.disable()  # it would hide an error that holds the body by its traceback, and itself
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            one.get(f"{server.url}/a.jpg")
+            fetcher.get(f"{server.url}/a.jpg")
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -199,13 +199,13 @@ def test_what_came_of_a_body_that_failed_is_let_go_at_once(server: Server) -> No
 
 
 def test_bytes_that_unpack_to_nothing_take_no_time(server: Server) -> None:
-    """Were all of them kept for a try with another format, each packet would copy them all."""
+    """If all of them were kept for a try with another format, each packet would copy them all."""
     nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 8_000_000  # deflate's empty blocks
     server.answers["/a.jpg"] = answer(nothing, Content_Encoding="deflate")
-    one = fetcher(max_bytes=len(nothing))
+    fetcher = make_fetcher(max_bytes=len(nothing))
     tracemalloc.start()
     with pytest.raises(Incomplete, match="ended early"):
-        one.get(f"{server.url}/a.jpg")
+        fetcher.get(f"{server.url}/a.jpg")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20_000_000, "of 40 million"
@@ -222,7 +222,7 @@ def test_bytes_that_unpack_to_nothing_take_no_time(server: Server) -> None:
 def test_a_limit_of_size_names_its_option(server: Server, limits: dict[str, int], message: str) -> None:
     server.answers["/a.jpg"] = answer(bytes(101))
     with pytest.raises(TooLarge, match=message):
-        fetcher(**limits).get(f"{server.url}/a.jpg")
+        make_fetcher(**limits).get(f"{server.url}/a.jpg")
 
 
 def test_permissions_are_those_that_were_given() -> None:
@@ -232,7 +232,7 @@ def test_permissions_are_those_that_were_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "body"),
+    ("response_bytes", "body"),
     [
         pytest.param(answer(BODY), BODY, id="length"),
         pytest.param(answer(BODY, length=-1), BODY, id="until it closes"),
@@ -251,18 +251,18 @@ def test_permissions_are_those_that_were_given() -> None:
         pytest.param(answer(), b"", id="empty"),
     ],
 )
-def test_bytes_are_those_that_were_published(server: Server, said: bytes, body: bytes) -> None:
-    server.answers["/a.jpg"] = said
-    assert fetcher().get(f"{server.url}/a.jpg").data == body
+def test_bytes_are_those_that_were_published(server: Server, response_bytes: bytes, body: bytes) -> None:
+    server.answers["/a.jpg"] = response_bytes
+    assert make_fetcher().get(f"{server.url}/a.jpg").data == body
 
 
 def test_what_exceeds_its_stated_length_is_in_no_row(server: Server) -> None:
-    """Its rest would be the next answer, were the connection used again."""
+    """If the connection were used again, its rest would be the next response."""
     server.answers["/a.jpg"] = answer(b"abc" + answer(b"smuggled"), length=3)
     server.answers["/b.jpg"] = answer(b"own")
-    one = fetcher()
-    assert one.get(f"{server.url}/a.jpg").data == b"abc"
-    assert one.get(f"{server.url}/b.jpg").data == b"own"
+    fetcher = make_fetcher()
+    assert fetcher.get(f"{server.url}/a.jpg").data == b"abc"
+    assert fetcher.get(f"{server.url}/b.jpg").data == b"own"
     assert server.accepted == 2
 
 
@@ -290,18 +290,18 @@ def test_what_exceeds_its_stated_length_is_in_no_row(server: Server) -> None:
 )
 def test_urls_that_are_never_asked_for(server: Server, url: str, message: str) -> None:
     with pytest.raises(UrlRefused, match=message) as refused:
-        fetcher().get(url.format(port=server.port))
+        make_fetcher().get(url.format(port=server.port))
     assert not re.search("secret|sec.ret", str(refused.value))
     assert (server.accepted, refused.value.response) == (0, None)
 
 
 def test_the_request_is_honest_and_bare(server: Server) -> None:
     server.answers["/a%20b.jpg?q=%C3%A9"] = answer(Set_Cookie="id=1; Path=/", status="200 OK")
-    one = fetcher()
+    fetcher = make_fetcher()
     for _ in range(2):
-        one.get(f"{server.url}/a b.jpg?q=é#part")
+        fetcher.get(f"{server.url}/a b.jpg?q=é#part")
     first, second = server.asked
-    assert first == second, "a server can't recognise us by a cookie"
+    assert first == second, "a server can't recognise sidscan by a cookie"
     assert first.split("\r\n") == [
         "GET /a%20b.jpg?q=%C3%A9 HTTP/1.1",
         f"Host: 127.0.0.1:{server.port}",
@@ -320,7 +320,7 @@ def test_the_record_says_how_it_came(server: Server) -> None:
     server.answers["/c.jpg"] = answer(
         BODY, Content_Type="image/jpeg", ETag='"1"', X_Other="x", Server="s" * 2000
     )
-    response = fetcher().get(f"{server.url}/a.jpg").response
+    response = make_fetcher().get(f"{server.url}/a.jpg").response
     assert response.redirects == (f"{server.url}/a.jpg", f"{server.url}/b.jpg")
     assert (response.final_url, response.http_status) == (f"{server.url}/c.jpg", 200)
     assert response.address == "127.0.0.1"
@@ -337,7 +337,7 @@ def test_a_failure_carries_what_is_known(server: Server) -> None:
     server.answers["/a.jpg"] = redirect("/b.jpg")
     server.answers["/b.jpg"] = answer(status="410 Gone", Last_Modified="Thu, 01 Jan 2026 00:00:00 GMT")
     with pytest.raises(HttpStatus) as gone:
-        fetcher().get(f"{server.url}/a.jpg")
+        make_fetcher().get(f"{server.url}/a.jpg")
     response = gone.value.response
     assert response is not None
     assert (response.http_status, response.redirects) == (410, (f"{server.url}/a.jpg",))
@@ -348,7 +348,7 @@ def test_nobody_there() -> None:
     free = Server()
     free.close()
     with pytest.raises(Unreachable, match="no connection") as error:
-        fetcher().get(f"{free.url}/a.jpg")
+        make_fetcher().get(f"{free.url}/a.jpg")
     assert error.value.response is not None
     assert error.value.response.address is None
 
@@ -404,13 +404,13 @@ def test_robots_headers_are_respected_on_request(
 ) -> None:
     lines = "".join(f"X-Robots-Tag: {text}\r\n" for text in headers)
     server.answers["/a.jpg"] = HEAD + f"{lines}Content-Length: 4\r\n\r\nbody".encode()
-    assert fetcher().get(f"{server.url}/a.jpg").data == b"body"
+    assert make_fetcher().get(f"{server.url}/a.jpg").data == b"body"
     expected: Any = pytest.raises(RobotsRefused, match=f"says {rule}") if rule else contextlib.nullcontext()
     with expected:
-        fetcher(respect_robots=True).get(f"{server.url}/a.jpg")
+        make_fetcher(respect_robots=True).get(f"{server.url}/a.jpg")
 
 
 def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = silent
-    one = fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for their turn
-    assert abandoned(one, f"{server.url}/a.jpg", server, threads=4) == 4
+    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for their turn
+    assert abandoned(fetcher, f"{server.url}/a.jpg", server, threads=4) == 4

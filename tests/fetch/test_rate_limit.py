@@ -16,7 +16,8 @@ from servers import Server, answer, redirect
 
 from sidscan import ScanConfig
 from sidscan.fetch import client
-from sidscan.fetch.client import Fetcher, FetchError, HttpStatus, Incomplete, TimedOut
+from sidscan.fetch.client import Fetcher
+from sidscan.fetch.errors import FetchError, HttpStatus, Incomplete, TimedOut
 from sidscan.fetch.rate_limit import RateLimiter
 
 GOOD = answer(b"bytes")
@@ -32,10 +33,10 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BACKOFF", 0.02)
+    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 0.02)
 
 
-def fetcher(**options: Any) -> Fetcher:
+def make_fetcher(**options: Any) -> Fetcher:
     return Fetcher(
         ScanConfig(**{"inputs": ("x",), "allow_private": True, "timeout": 1, "total_timeout": 2, **options})
     )
@@ -57,12 +58,12 @@ def fetcher(**options: Any) -> Fetcher:
 )
 def test_what_may_pass_is_tried_again(server: Server, answers: list[bytes], requests: int) -> None:
     server.answers["/a.jpg"] = answers
-    assert fetcher().get(f"{server.url}/a.jpg").data == b"bytes"
+    assert make_fetcher().get(f"{server.url}/a.jpg").data == b"bytes"
     assert len(server.asked) == requests
 
 
 @pytest.mark.parametrize(
-    ("said", "requests"),
+    ("response_bytes", "requests"),
     [
         pytest.param(BUSY, 3, id="503"),
         pytest.param(answer(b"x", length=9), 3, id="body cut"),
@@ -72,46 +73,46 @@ def test_what_may_pass_is_tried_again(server: Server, answers: list[bytes], requ
         pytest.param(answer(b"x", Content_Encoding="br"), 1, id="coding"),
     ],
 )
-def test_retries_end(server: Server, said: bytes, requests: int) -> None:
-    server.answers["/a.jpg"] = said
+def test_retries_end(server: Server, response_bytes: bytes, requests: int) -> None:
+    server.answers["/a.jpg"] = response_bytes
     with pytest.raises(FetchError):
-        fetcher().get(f"{server.url}/a.jpg")
+        make_fetcher().get(f"{server.url}/a.jpg")
     assert len(server.asked) == requests
 
 
 def test_a_retry_starts_over(server: Server) -> None:
     server.answers["/a.jpg"] = redirect("/b.jpg")
     server.answers["/b.jpg"] = [BUSY, GOOD]
-    response = fetcher().get(f"{server.url}/a.jpg").response
+    response = make_fetcher().get(f"{server.url}/a.jpg").response
     assert server.paths() == ["/a.jpg", "/b.jpg"] * 2
     assert response.redirects == (f"{server.url}/a.jpg",)
 
 
 def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BACKOFF", 10)
+    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 10)
     server.answers["/a.jpg"] = BUSY
     began = time.monotonic()
     with pytest.raises(HttpStatus, match="HTTP 503"):
-        fetcher().get(f"{server.url}/a.jpg")
+        make_fetcher().get(f"{server.url}/a.jpg")
     assert (len(server.asked), time.monotonic() - began < 1) == (1, True)
 
 
 def test_retry_after_is_waited_for_even_beyond_the_total_time(server: Server) -> None:
     server.answers["/a.jpg"] = [answer(status="429 Too Many", Retry_After="1"), GOOD]
     began = time.monotonic()
-    fetched = fetcher(total_timeout=0.5).get(f"{server.url}/a.jpg")
+    fetched = make_fetcher(total_timeout=0.5).get(f"{server.url}/a.jpg")
     assert (fetched.data, time.monotonic() - began >= 1) == (b"bytes", True)
 
 
 def test_retry_after_holds_for_all_who_ask_that_host(server: Server) -> None:
     server.answers |= {"/a.jpg": [answer(status="429 Too Many", Retry_After="1"), GOOD], "/b.jpg": GOOD}
-    one = fetcher()
+    fetcher = make_fetcher()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(one.get, f"{server.url}/a.jpg")
+        first = pool.submit(fetcher.get, f"{server.url}/a.jpg")
         assert server.heard(1)
         time.sleep(0.1)
         began = time.monotonic()
-        one.get(f"{server.url}/b.jpg")
+        fetcher.get(f"{server.url}/b.jpg")
         assert time.monotonic() - began > 0.6
         assert first.result().data == b"bytes"
 
@@ -120,7 +121,7 @@ def test_retry_after_holds_for_all_who_ask_that_host(server: Server) -> None:
 def test_a_longer_retry_after_is_left_to_the_user(server: Server, asked: str) -> None:
     server.answers["/a.jpg"] = answer(status="429 Too Many Requests", Retry_After=asked)
     with pytest.raises(HttpStatus, match=r"asks to wait 3\d\d\d s, run the same command again") as error:
-        fetcher(retry_after=5).get(f"{server.url}/a.jpg")
+        make_fetcher(retry_after=5).get(f"{server.url}/a.jpg")
     assert len(server.asked) == 1
     assert error.value.response is not None
     assert error.value.response.headers["retry-after"] == asked
@@ -140,7 +141,7 @@ def test_a_longer_retry_after_is_left_to_the_user(server: Server, asked: str) ->
     ],
 )
 def test_times_to_wait(text: str, seconds: float | None) -> None:
-    assert client._seconds(text) == seconds
+    assert client._parse_retry_after(text) == seconds
 
 
 def test_a_host_gets_few_requests_at_once(server: Server) -> None:
@@ -149,9 +150,9 @@ def test_a_host_gets_few_requests_at_once(server: Server) -> None:
         connection.sendall(GOOD)
 
     server.answers["/a.jpg"] = slow
-    one = fetcher(per_host=2)
+    fetcher = make_fetcher(per_host=2)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(one.get, [f"{server.url}/a.jpg"] * 8))
+        list(pool.map(fetcher.get, [f"{server.url}/a.jpg"] * 8))
     assert (len(server.asked), server.busy) == (8, 2)
 
 
@@ -161,9 +162,9 @@ def test_waiting_for_a_turn_is_not_the_servers_fault(server: Server) -> None:
         connection.sendall(GOOD)
 
     server.answers["/a.jpg"] = slow
-    one = fetcher(per_host=1, total_timeout=0.5)
+    fetcher = make_fetcher(per_host=1, total_timeout=0.5)
     with ThreadPoolExecutor(3) as pool:
-        assert len(list(pool.map(one.get, [f"{server.url}/a.jpg"] * 3))) == 3
+        assert len(list(pool.map(fetcher.get, [f"{server.url}/a.jpg"] * 3))) == 3
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:
@@ -173,7 +174,7 @@ def test_hosts_do_not_wait_for_each_other() -> None:
 
 
 def test_a_rate_spaces_requests_evenly() -> None:
-    limiter, times = RateLimiter(at_once=4, rate=20), []
+    limiter, times = RateLimiter(concurrency=4, rate=20), []
     for _ in range(5):
         with limiter.slot("a"):
             times.append(time.monotonic())
@@ -182,7 +183,7 @@ def test_a_rate_spaces_requests_evenly() -> None:
 
 def test_a_redirect_needs_no_second_place_at_its_host(server: Server) -> None:
     server.answers |= {"/a.jpg": redirect("/b.jpg"), "/b.jpg": GOOD}
-    assert fetcher(per_host=1).get(f"{server.url}/a.jpg").data == b"bytes"
+    assert make_fetcher(per_host=1).get(f"{server.url}/a.jpg").data == b"bytes"
 
 
 def test_closing_ends_a_wait() -> None:
@@ -204,11 +205,11 @@ def test_closing_ends_a_wait() -> None:
 
 
 def test_slow_servers_are_not_asked_again(server: Server) -> None:
-    """A stall costs its time once: what is slow now is slow in a second, too."""
+    """A stall costs its time once: a server that is slow now is still slow in a second."""
     server.answers["/a.jpg"] = lambda connection: connection.recv(1)
     with pytest.raises(TimedOut):
-        fetcher(timeout=0.2).get(f"{server.url}/a.jpg")
+        make_fetcher(timeout=0.2).get(f"{server.url}/a.jpg")
     assert len(server.asked) == 1
     server.answers["/a.jpg"] = answer(b"x", length=2)
     with pytest.raises(Incomplete):
-        fetcher(retries=0).get(f"{server.url}/a.jpg")
+        make_fetcher(retries=0).get(f"{server.url}/a.jpg")

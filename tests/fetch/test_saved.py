@@ -1,4 +1,4 @@
-"""Originals are kept under their hash: whole, once, and as they came."""
+"""Originals are saved under their hash: whole, once, and unchanged."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from sample_images import encoded, photo
 
 from sidscan.errors import OutputError
-from sidscan.fetch.client import NotSaved
-from sidscan.fetch.saved import keep, prepare, suffix
-from sidscan.util.files import replacing
+from sidscan.fetch.errors import NotSaved
+from sidscan.fetch.saved import prepare_folder, save_download
+from sidscan.util.files import atomic_write
 
 
-def kept(data: bytes, folder: Path) -> Path:
-    return keep(data, hashlib.sha256(data).hexdigest(), folder)
+def save(data: bytes, folder: Path) -> Path:
+    return save_download(data, hashlib.sha256(data).hexdigest(), folder)
 
 
 @pytest.mark.parametrize(
-    ("picture_format", "end"),
+    ("image_format", "suffix"),
     [
         ("JPEG", ".jpg"),
         ("PNG", ".png"),
@@ -32,26 +32,26 @@ def kept(data: bytes, folder: Path) -> Path:
         ("AVIF", ".avif"),
     ],
 )
-def test_names_are_hash_and_format(tmp_path: Path, picture_format: str, end: str) -> None:
-    data = encoded(photo(32, 32), picture_format)
-    path = kept(data, tmp_path)
-    assert path == tmp_path / f"{hashlib.sha256(data).hexdigest()}{end}"
+def test_names_are_hash_and_format(tmp_path: Path, image_format: str, suffix: str) -> None:
+    data = encoded(photo(32, 32), image_format)
+    path = save(data, tmp_path)
+    assert path == tmp_path / f"{hashlib.sha256(data).hexdigest()}{suffix}"
     assert path.read_bytes() == data
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x00\x00\x00\x18ftypqt  ", b"RIFF....WAVE"])
-def test_no_picture_has_no_suffix(data: bytes) -> None:
-    assert suffix(data) == ""
+def test_what_is_not_an_image_has_no_suffix(tmp_path: Path, data: bytes) -> None:
+    assert save(data, tmp_path).suffix == ""
 
 
 def test_an_equal_file_is_not_written_again_a_damaged_one_is(tmp_path: Path) -> None:
-    path = kept(b"bytes", tmp_path)
+    path = save(b"bytes", tmp_path)
     os.utime(path, ns=(1, 1))
-    assert kept(b"bytes", tmp_path) == path
+    assert save(b"bytes", tmp_path) == path
     assert path.stat().st_mtime_ns == 1
     path.write_bytes(b"bites")
-    assert kept(b"bytes", tmp_path).read_bytes() == b"bytes"
+    assert save(b"bytes", tmp_path).read_bytes() == b"bytes"
 
 
 def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NotSaved, match="No space left on device; free space"):
-        kept(b"bytes", tmp_path)
+        save(b"bytes", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,22 +79,22 @@ def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hou
     path.write_bytes(b"half")
     then = time.time() - hours * 3600
     os.utime(path, (then, then))
-    prepare(tmp_path)
+    prepare_folder(tmp_path)
     assert path.exists() is stays
 
 
 def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
-    with replacing(tmp_path / f"{'a' * 64}.jpg") as partial:
+    with atomic_write(tmp_path / f"{'a' * 64}.jpg") as partial:
         os.utime(partial, (0, 0))
-        prepare(tmp_path)
-        gone = not partial.exists()
+        prepare_folder(tmp_path)
+        removed = not partial.exists()
         partial.write_bytes(b"again")
-    assert gone
+    assert removed
 
 
 def test_a_place_that_cannot_be_is_found_before_the_scan(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="can't make the folder"):
-        prepare(tmp_path / "file" / "below")
-    prepare(tmp_path / "a" / "b")
-    prepare(tmp_path / "a" / "b")
+        prepare_folder(tmp_path / "file" / "below")
+    prepare_folder(tmp_path / "a" / "b")
+    prepare_folder(tmp_path / "a" / "b")

@@ -18,7 +18,8 @@ import pytest
 from servers import Internet, Server, abandoned, answer, dripping, silent
 
 from sidscan import ScanConfig
-from sidscan.fetch.client import Fetcher, TimedOut, Untrusted
+from sidscan.fetch.client import Fetcher
+from sidscan.fetch.errors import TimedOut, Untrusted
 
 BODY = bytes(range(256)) * 100
 
@@ -58,26 +59,26 @@ def certificate(folder: Path, host: str) -> ssl.SSLContext:
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
 def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    named: list[str | None] = []
-    context = certificate(tmp_path, "pictures.example")
-    context.sni_callback = lambda _, name, __: named.append(name)
+    names: list[str | None] = []
+    context = certificate(tmp_path, "images.example")
+    context.sni_callback = lambda _, name, __: names.append(name)
     server = Server(tls=context)
     server.answers["/a.jpg"] = answer(BODY)
-    net = Internet(server.port, pictures_example=["127.0.0.1"], other_example=["127.0.0.1"])
+    net = Internet(server.port, images_example=["127.0.0.1"], other_example=["127.0.0.1"])
     config = ScanConfig(inputs=("x",), allow_private=True, retries=2)
 
     get: Callable[[str], Any] = Fetcher(config, net.resolve, net).get
     with pytest.raises(Untrusted, match="not to be trusted"):
-        get(f"https://pictures.example:{server.port}/a.jpg")
+        get(f"https://images.example:{server.port}/a.jpg")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     get = Fetcher(config, net.resolve, net).get
-    fetched = get(f"https://pictures.example:{server.port}/a.jpg")
+    fetched = get(f"https://images.example:{server.port}/a.jpg")
     assert fetched.data == BODY
     with pytest.raises(Untrusted, match=r"other\.example"):
         get(f"https://other.example:{server.port}/a.jpg")
-    assert named == ["pictures.example", "pictures.example", "other.example"], "and nothing is tried again"
+    assert names == ["images.example", "images.example", "other.example"], "and nothing is tried again"
 
     server.answers["/silent.jpg"], server.asked = silent, []
-    one = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)
-    assert abandoned(one, f"https://pictures.example:{server.port}/silent.jpg", server, threads=2) == 2
+    fetcher = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)
+    assert abandoned(fetcher, f"https://images.example:{server.port}/silent.jpg", server, threads=2) == 2
     server.close()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sample_images import encoded, photo
 from torchvision import transforms
 
-from sidscan.images.crops import crop, crop_positions, flags
+from sidscan.config import Crops
+from sidscan.images.crops import crop, crop_positions, needed_rows, padding_flags
 from sidscan.images.decode import SourceImage, decode
-from sidscan.isolation.reader import _MOST_CROPS
+from sidscan.isolation.reader import MAX_CROPS
 
 
-def _picture(image: Image.Image) -> SourceImage:
+def _source(image: Image.Image) -> SourceImage:
     return decode(encoded(image, "PNG"))
 
 
@@ -23,36 +26,69 @@ def _picture(image: Image.Image) -> SourceImage:
 def test_ten_crop_equals_torchvision(size: tuple[int, int]) -> None:
     image = photo(*size)
     expected = [np.asarray(crop) for crop in transforms.TenCrop(224)(image)]
-    views = crop(_picture(image), "ten")
-    assert np.array_equal(views.pixels(), np.stack(expected))
+    crop_set = crop(_source(image), "ten")
+    assert np.array_equal(crop_set.pixels(), np.stack(expected))
 
 
 @pytest.mark.parametrize("size", [(224, 224), (640, 481), (225, 100), (99, 300), (101, 57), (1, 1)], ids=str)
 def test_centre_crop_equals_torchvision(size: tuple[int, int]) -> None:
     image = photo(*size)
     expected = np.asarray(transforms.CenterCrop(224)(image))
-    views = crop(_picture(image), "center")
-    assert views.order == ((0, False),)
-    assert np.array_equal(views.crops[0], expected)
+    crop_set = crop(_source(image), "center")
+    assert crop_set.order == ((0, False),)
+    assert np.array_equal(crop_set.crops[0], expected)
 
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (60, 61)], ids=str)
-def test_small_pictures_are_padded_then_ten_cropped(size: tuple[int, int]) -> None:
+def test_small_images_are_padded_then_ten_cropped(size: tuple[int, int]) -> None:
     """torchvision's TenCrop refuses these; ours pads as CenterCrop does and goes on from there."""
     image = photo(*size)
     padded = transforms.CenterCrop((max(224, size[1]), max(224, size[0])))(image)
     expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
-    views = crop(_picture(image), "ten")
-    assert np.array_equal(views.pixels(), expected)
-    assert flags(_picture(image)) == ("padded",)
+    crop_set = crop(_source(image), "ten")
+    assert np.array_equal(crop_set.pixels(), expected)
+    assert padding_flags(_source(image)) == ("padded",)
+
+
+def _noise(width: int, height: int) -> Image.Image:
+    values = np.random.default_rng(width * 1009 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600))
+@example(223, 225)
+@example(224, 1)
+def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
+    """The image is mirrored first and padded then; it matters where an odd number of columns is missing."""
+    image = _noise(width, height)
+    source = SourceImage(image, "PNG", ())
+    pad = transforms.CenterCrop((max(224, height), max(224, width)))
+    both = image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    expected = [np.asarray(each) for side in both for each in transforms.FiveCrop(224)(pad(side))]
+    if width >= 224:
+        assert all(map(np.array_equal, expected, map(np.asarray, transforms.TenCrop(224)(pad(image)))))
+    ten, center = crop(source, "ten"), crop(source, "center")
+    assert np.array_equal(ten.pixels(), np.stack(expected))
+    assert np.array_equal(center.pixels(), np.asarray(transforms.CenterCrop(224)(image))[None])
+    assert len(ten.crops) <= MAX_CROPS["ten"]
+    assert (padding_flags(source) == ("padded",)) is (min(width, height) < 224)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(("ten", "center")))
+def test_the_needed_rows_hold_all_crops(width: int, height: int, crops: Crops) -> None:
+    rows = {row for wanted in needed_rows(height, crops) for row in wanted}
+    for (_, top), _ in crop_positions(width, height, crops):
+        assert rows >= set(range(max(top, 0), min(top + 224, height)))
 
 
 def _symmetric(image: Image.Image) -> Image.Image:
-    """A picture twice as wide, its right half the mirror image of the left."""
-    whole = Image.new("RGB", (2 * image.width, image.height))
-    whole.paste(image)
-    whole.paste(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (image.width, 0))
-    return whole
+    """An image twice as wide, its right half the mirror image of the left."""
+    doubled = Image.new("RGB", (2 * image.width, image.height))
+    doubled.paste(image)
+    doubled.paste(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (image.width, 0))
+    return doubled
 
 
 @pytest.mark.parametrize(
@@ -71,18 +107,18 @@ def _symmetric(image: Image.Image) -> Image.Image:
 def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
     image: Image.Image, crops: int, views: int
 ) -> None:
-    found = crop(_picture(image), "ten")
-    assert (len(found.crops), len(set(found.order)), len(found.order)) == (crops, views, 10)
-    assert len({view.tobytes() for view in found.pixels()}) == views
-    assert found.crops.dtype == np.uint8
+    crop_set = crop(_source(image), "ten")
+    assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, views, 10)
+    assert len({view.tobytes() for view in crop_set.pixels()}) == views
+    assert crop_set.crops.dtype == np.uint8
 
 
-def test_no_picture_has_more_windows_than_a_worker_may_send() -> None:
+def test_no_image_has_more_windows_than_a_worker_may_send() -> None:
     sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
-    for crops, most in _MOST_CROPS.items():
+    for crops, expected in MAX_CROPS.items():
         counts = {
-            len({place for place, _ in crop_positions(width, height, crops)})
+            len({position for position, _ in crop_positions(width, height, crops)})
             for width in sides
             for height in sides
         }
-        assert max(counts) == most
+        assert max(counts) == expected

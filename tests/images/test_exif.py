@@ -1,4 +1,4 @@
-"""The EXIF context of a picture, and EXIF that misleads."""
+"""EXIF of an image, and EXIF that misleads."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import pytest
 from PIL import Image, PngImagePlugin
 from sample_images import encoded, exif_block, photo
 
-from sidscan.images import exif
 from sidscan.images.decode import decode
+from sidscan.images.exif import read_exif
 from sidscan.records import Exif
 
 
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_camera_facts(picture_format: str) -> None:
-    data = encoded(photo(64, 64), picture_format, exif=exif_block())
-    found, remarks = exif.read(decode(data), data)
-    assert remarks == ()
-    assert (found.make, found.model, found.lens) == ("Acme", "Acme One", "Acme 35mm f/2")
-    assert (found.original_date, found.software) == ("2021:02:03 04:05:06", "Acme Raw 2.1")
-    assert found.orientation == 6
-    assert (found.latitude, found.longitude) == (-33.8566667, 151.21)
-    assert found.tags["GPS GPSLatitude"] == ["33/1", "51/1", "24/1"]
-    json.dumps(dict(found.tags), allow_nan=False)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_camera_facts(image_format: str) -> None:
+    data = encoded(photo(64, 64), image_format, exif=exif_block())
+    exif, flags = read_exif(decode(data), data)
+    assert flags == ()
+    assert (exif.make, exif.model, exif.lens) == ("Acme", "Acme One", "Acme 35mm f/2")
+    assert (exif.original_date, exif.software) == ("2021:02:03 04:05:06", "Acme Raw 2.1")
+    assert exif.orientation == 6
+    assert (exif.latitude, exif.longitude) == (-33.8566667, 151.21)
+    assert exif.tags["GPS GPSLatitude"] == ["33/1", "51/1", "24/1"]
+    json.dumps(dict(exif.tags), allow_nan=False)
 
 
 def test_exif_in_a_png_text_profile() -> None:
@@ -31,7 +31,7 @@ def test_exif_in_a_png_text_profile() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n")
     data = encoded(photo(64, 64), "PNG", pnginfo=text)
-    assert exif.read(decode(data), data)[0].make == "Acme"
+    assert read_exif(decode(data), data)[0].make == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -48,22 +48,22 @@ def test_comments_are_text(raw: bytes, expected: str) -> None:
     block = Image.Exif()
     block.get_ifd(0x8769)[0x9286] = raw
     data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
-    assert exif.read(decode(data), data)[0].tags["EXIF UserComment"] == expected
+    assert read_exif(decode(data), data)[0].tags["EXIF UserComment"] == expected
 
 
 def test_text_that_is_not_utf8_is_kept_visible() -> None:
     block = Image.Exif()
     block[0x010F] = b"caf\xe9"
     data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
-    make = exif.read(decode(data), data)[0].make
+    make = read_exif(decode(data), data)[0].make
     assert make is not None
     assert make.startswith("caf")
     assert "b'" not in make
 
 
-def test_no_exif_is_no_remark() -> None:
+def test_no_exif_gives_no_flag() -> None:
     data = encoded(photo(64, 64), "JPEG")
-    assert exif.read(decode(data), data) == (Exif(), ())
+    assert read_exif(decode(data), data) == (Exif(), ())
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_no_exif_is_no_remark() -> None:
         pytest.param(b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff", id="entries missing"),
     ],
 )
-def test_malformed_exif_never_costs_the_picture(block: bytes) -> None:
+def test_malformed_exif_never_costs_the_image(block: bytes) -> None:
     data = encoded(photo(64, 64), "JPEG", exif=block)
-    found, remarks = exif.read(decode(data), data)
-    assert (found, remarks) == (Exif(), ("exif_unreadable",))
+    exif, flags = read_exif(decode(data), data)
+    assert (exif, flags) == (Exif(), ("exif_unreadable",))
 
 
 def test_impossible_position_is_not_reported() -> None:
@@ -86,5 +86,5 @@ def test_impossible_position_is_not_reported() -> None:
     position[1], position[2] = "N", (133.0, 0.0, 0.0)
     position[3], position[4] = "E", (10.0, 0.0, 0.0)
     data = encoded(photo(64, 64), "JPEG", exif=broken.tobytes())
-    found, _ = exif.read(decode(data), data)
-    assert (found.latitude, found.longitude) == (None, None)
+    exif, _ = read_exif(decode(data), data)
+    assert (exif.latitude, exif.longitude) == (None, None)

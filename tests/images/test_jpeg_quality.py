@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sample_images import encoded, photo
 
-from sidscan.images.jpeg_quality import jpeg_quality
+from sidscan.images.jpeg_quality import estimate_jpeg_quality
 
 SMALL = photo(16, 16)
 
@@ -21,16 +21,16 @@ def opened(data: bytes) -> Image.Image:
 @pytest.mark.parametrize("progressive", [False, True])
 def test_libjpegs_own_setting_is_found(quality: int, progressive: bool) -> None:
     data = encoded(SMALL, "JPEG", quality=quality, progressive=progressive)
-    assert jpeg_quality(opened(data)) == quality
+    assert estimate_jpeg_quality(opened(data)) == quality
 
 
 def test_foreign_tables_get_the_nearest() -> None:
     finest = encoded(SMALL, "JPEG", qtables=[[1] * 64, [1] * 64])
     coarse = encoded(SMALL, "JPEG", qtables=[[60] * 64, [60] * 64])
-    assert jpeg_quality(opened(finest)) == 100
-    assert 40 <= (jpeg_quality(opened(coarse)) or 0) <= 60
+    assert estimate_jpeg_quality(opened(finest)) == 100
+    assert 40 <= (estimate_jpeg_quality(opened(coarse)) or 0) <= 60
 
 
-@pytest.mark.parametrize("picture_format", ["PNG", "WEBP", "TIFF"])
-def test_other_formats_have_none(picture_format: str) -> None:
-    assert jpeg_quality(opened(encoded(SMALL, picture_format))) is None
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_have_none(image_format: str) -> None:
+    assert estimate_jpeg_quality(opened(encoded(SMALL, image_format))) is None

@@ -1,4 +1,4 @@
-"""Bands have Pillow's pixels, bit for bit; whatever is odd is left to Pillow, with its errors."""
+"""Decoded rows have Pillow's pixels, bit for bit; Pillow decodes every unusual file, with its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
 from sidscan.records import DecodedImage, ImageInfo, Item, Kind
 
 pytestmark = pytest.mark.skipif(
-    libjpeg.pillows() is None, reason="this Pillow lends no libjpeg-turbo; it decodes everything itself"
+    libjpeg.pillow_library() is None,
+    reason="the libjpeg-turbo of this Pillow can't be called",
 )
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:1:1", "4:4:0", "grey")
 CODINGS: dict[str, dict[str, Any]] = {
@@ -43,8 +44,8 @@ FRAME = re.compile(rb"\xff[\xc0-\xc2]\x00[\x0b\x11]\x08")
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Small pictures too, and a library in which no thread is parked yet."""
-    monkeypatch.setattr(partial_jpeg, "LEAST_SAVED", 1)
+    """Partial decoding of small images too, by a library in which no thread is parked yet."""
+    monkeypatch.setattr(partial_jpeg, "MIN_PIXELS_SAVED", 1)
     partial_jpeg._library.cache_clear()
     yield
     partial_jpeg._library.cache_clear()
@@ -66,17 +67,17 @@ def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: An
 
 def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
     """With another size and other sampling factors of the first component in its header."""
-    found = FRAME.search(data)
-    assert found is not None
-    changed, place = bytearray(data), found.start()
-    changed[place + 5 : place + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
-    changed[place + 11] = factors
+    match = FRAME.search(data)
+    assert match is not None
+    changed, offset = bytearray(data), match.start()
+    changed[offset + 5 : offset + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    changed[offset + 11] = factors
     return bytes(changed)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a scan sees of a picture."""
+    """What a scan sees of an image."""
 
     error: str = ""
     flags: tuple[str, ...] = ()
@@ -85,29 +86,31 @@ class Outcome:
 
 
 def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
-    """With bands, or by Pillow alone."""
-    reading = ReadLimits(crops=crops, **options)
+    """By partial decoding, or by Pillow alone."""
+    limits = ReadLimits(crops=crops, **options)
     try:
-        picture = decode.decode(data, reading, partial(views.rows, crops=crops) if rows else None)
-        cut = views.crop(picture, crops)
+        source = decode.decode(data, limits, partial(views.needed_rows, crops=crops) if rows else None)
+        crop_set = views.crop(source, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
-    return Outcome("", picture.flags, cut.pixels().tobytes(), repr(exif.read(picture, data)))
+    return Outcome("", source.flags, crop_set.pixels().tobytes(), repr(exif.read_exif(source, data)))
 
 
-def assert_same(data: bytes, banded: bool | None = True, **options: Any) -> None:
-    """Both ways come to the same; ``banded``: whether bands were used, None for either."""
+def assert_same(data: bytes, partially: bool | None = True, **options: Any) -> None:
+    """Both ways give the same; ``partially``: whether rows were left out, None for either."""
     for crops in ("ten", "center"):
         assert outcome(data, crops, rows=True, **options) == outcome(data, crops, rows=False, **options)
-        if banded is not None:
+        if partially is not None:
             height = Image.open(io.BytesIO(data)).height
             opened = decode._open(data, ReadLimits())
-            assert (partial_jpeg.decode(opened, data, views.rows(height, crops)) is not None) == banded
+            assert (
+                partial_jpeg.decode_rows(opened, data, views.needed_rows(height, crops)) is not None
+            ) == partially
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
-def test_bands_have_pillows_pixels(subsampling: str, coding: str) -> None:
+def test_decoded_rows_have_pillows_pixels(subsampling: str, coding: str) -> None:
     rng = np.random.default_rng(len(subsampling) * 31 + len(coding))
     for quality in (8, 95):
         width, height = (int(side) for side in rng.integers((180, 700), (400, 1100)))
@@ -124,31 +127,32 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
         whole = np.asarray(Image.open(io.BytesIO(data)))
         cuts = np.sort(rng.choice(len(whole), 4, replace=False))
         rows = [range(cuts[0], cuts[1]), range(cuts[2], cuts[3])]
-        found = partial_jpeg.decode(Image.open(io.BytesIO(data)), data, rows)
-        if found is None:  # it is all within a band
+        parts = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data, rows)
+        if parts is None:  # the rows are those of the whole image
             continue
-        assert found[-1].rows.stop == len(whole)
+        assert parts[-1].rows.stop == len(whole)
         for row in (*rows[0], *rows[1], len(whole) - 1):
-            (band,) = (band for band in found if row in band.rows)
-            assert np.array_equal(band.pixels[row - band.rows.start].squeeze(), whole[row].squeeze())
+            (part,) = (part for part in parts if row in part.rows)
+            assert np.array_equal(part.pixels[row - part.rows.start].squeeze(), whole[row].squeeze())
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_narrow_pictures(width: int) -> None:
+def test_narrow_images(width: int) -> None:
     """Their chroma is not interpolated, and libjpeg-turbo skips wrongly from the middle of a row of MCUs."""
     data = jpeg("4:2:0", width, 169)
     whole = np.asarray(Image.open(io.BytesIO(data)))
     for start in range(17, 150, 3):
         opened = Image.open(io.BytesIO(data))
-        for band in (
-            partial_jpeg.decode(opened, data, [range(start - 10, start), range(start + 2, start + 9)]) or ()
+        for part in (
+            partial_jpeg.decode_rows(opened, data, [range(start - 10, start), range(start + 2, start + 9)])
+            or ()
         ):
-            assert np.array_equal(band.pixels, whole[band.rows.start : band.rows.stop])
+            assert np.array_equal(part.pixels, whole[part.rows.start : part.rows.stop])
 
 
 @pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
 @pytest.mark.parametrize("scans", range(1, 11))
-def test_a_progressive_picture_that_lacks_scans(subsampling: str, scans: int) -> None:
+def test_a_progressive_image_that_lacks_scans(subsampling: str, scans: int) -> None:
     """libjpeg smooths what it has too few coefficients of."""
     pieces = jpeg(subsampling, 240, 800, progressive=True).split(b"\xff\xda")
     data = b"\xff\xda".join(pieces[: scans + 1])
@@ -158,7 +162,7 @@ def test_a_progressive_picture_that_lacks_scans(subsampling: str, scans: int) ->
     assert_same(data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9")
 
 
-def test_the_last_block_is_looked_at_too() -> None:
+def test_the_last_block_is_checked_too() -> None:
     image = photo(300, 904)
     image.paste((128, 128, 128), (288, 888, 300, 904))
     data = encoded(image, "JPEG", subsampling=0, quality=100)
@@ -169,21 +173,21 @@ def test_the_last_block_is_looked_at_too() -> None:
 @pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
 def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
     data = jpeg("4:2:0", 300, 2000, **restarts)
-    frame = partial_jpeg._frame(data)
-    assert frame is not None
-    wanted = frame.aligned([range(900, 1100), range(1999, 2000)])
-    thin, warnings = partial_jpeg._thinned(data, frame, wanted)
-    assert len(thin) < 0.25 * len(data)
+    header = partial_jpeg._parse_header(data)
+    assert header is not None
+    ranges = header.align([range(900, 1100), range(1999, 2000)])
+    shortened, warnings = partial_jpeg._drop_unneeded_data(data, header, ranges)
+    assert len(shortened) < 0.25 * len(data)
     assert warnings.start > 50
 
 
-def test_metadata_are_those_of_the_whole_picture() -> None:
+def test_metadata_are_those_of_the_whole_image() -> None:
     data = encoded(photo(300, 900), "JPEG", exif=exif_block())
     assert "Acme" in outcome(data, "ten", rows=True).exif
     assert_same(data)
 
 
-def test_a_multi_picture_file() -> None:
+def test_a_multi_image_file() -> None:
     data = encoded(photo(300, 900), "MPO", save_all=True, append_images=[photo(300, 900, 1)])
     assert outcome(data, "ten", rows=True).flags == ("first_frame",)
     assert_same(data)
@@ -210,30 +214,30 @@ def test_rgb_that_was_not_converted() -> None:
     ],
 )
 def test_what_is_left_to_pillow(data: bytes) -> None:
-    assert_same(data, banded=False)
+    assert_same(data, partially=False)
 
 
-def test_a_small_picture_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_image_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert_same(encoded(photo(300, 900), "JPEG"), banded=False)
+    assert_same(encoded(photo(300, 900), "JPEG"), partially=False)
     assert_same(encoded(photo(5000, 900), "JPEG"))
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_truncated_pictures_end_as_by_pillow(coding: str) -> None:
+def test_truncated_images_end_as_by_pillow(coding: str) -> None:
     data = jpeg("4:2:0", 230, 900, **CODINGS[coding])
     for share in np.linspace(0.02, 0.999, 12):
         short = data[: int(len(data) * share)]
         assert (
             "Error" in outcome(short, "ten", True).error or "Truncated" in outcome(short, "ten", True).error
         )
-        assert_same(short, banded=None)
-        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", banded=None)  # as if it were whole
-        assert_same(short, banded=None, allow_truncated=True)
+        assert_same(short, partially=None)
+        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", partially=None)  # as if it were whole
+        assert_same(short, partially=None, allow_truncated=True)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_damaged_pictures_end_as_by_pillow(coding: str) -> None:
+def test_damaged_images_end_as_by_pillow(coding: str) -> None:
     """Bytes changed, left out and put in, of headers (which are short) as often as of coded data."""
     rng = np.random.default_rng(len(coding))
     library = partial_jpeg._library()
@@ -243,47 +247,47 @@ def test_damaged_pictures_end_as_by_pillow(coding: str) -> None:
     for _ in range(40):
         data = bytearray(whole)
         for _ in range(int(rng.integers(1, 4))):
-            place = int(rng.integers(2, scan if rng.random() < 0.5 else len(data)))
-            data[place : place + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(1, 3)))
-        assert_same(bytes(data), banded=None)
-        library.parked = 0  # the threads stay; here there may be some more
+            offset = int(rng.integers(2, scan if rng.random() < 0.5 else len(data)))
+            data[offset : offset + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(1, 3)))
+        assert_same(bytes(data), partially=None)
+        library.parked_threads = 0  # the threads stay; this test may park more
 
 
 def bad_table(data: bytes) -> bytes:
-    """With a Huffman table that has too many codes: Pillow looks at none, libjpeg ends there."""
-    place = data.index(b"\xff\xc4") + 5
-    return data[:place] + b"\xff" * 16 + data[place + 16 :]
+    """With a Huffman table that has too many codes: Pillow ignores it, libjpeg ends there."""
+    offset = data.index(b"\xff\xc4") + 5
+    return data[:offset] + b"\xff" * 16 + data[offset + 16 :]
 
 
-def parked() -> int:
-    """Threads."""
+def count_parked() -> int:
     return sum(thread.name == "sidscan-libjpeg" for thread in threading.enumerate())
 
 
 def test_an_error_of_libjpeg_parks_a_thread_and_no_more_than_some() -> None:
-    before, library = parked(), partial_jpeg._library()
+    before, library = count_parked(), partial_jpeg._library()
     assert library is not None
     good = jpeg("4:2:0", 230, 900)
-    for count in range(1, libjpeg.PARKED_MOST + 3):
+    for count in range(1, libjpeg.MAX_PARKED_THREADS + 3):
         assert "broken data stream" in outcome(bad_table(good), "ten", rows=True).error
-        assert library.parked == parked() - before == min(count, libjpeg.PARKED_MOST)
-        assert_same(good, banded=count < libjpeg.PARKED_MOST)
-    assert_same(bad_table(good), banded=False)
+        assert library.parked_threads == count_parked() - before == min(count, libjpeg.MAX_PARKED_THREADS)
+        assert_same(good, partially=count < libjpeg.MAX_PARKED_THREADS)
+    assert_same(bad_table(good), partially=False)
 
 
-def test_a_parked_thread_holds_no_picture() -> None:
+def test_a_parked_thread_holds_no_image() -> None:
     library = partial_jpeg._library()
     assert library is not None
     data = bad_table(jpeg("4:2:0", 230, 900))
     held = sys.getrefcount(data)
-    assert library.rows(data, (900, 230, 3), [range(900)]) is None
-    assert (library.parked, sys.getrefcount(data)) == (1, held)
+    assert library.decode_rows(data, (900, 230, 3), [range(900)]) is None
+    assert (library.parked_threads, sys.getrefcount(data)) == (1, held)
 
 
 def test_a_process_with_a_parked_thread_ends() -> None:
     code = (
         "import sys; from sidscan.images import libjpeg; data = sys.stdin.buffer.read(); "
-        "library = libjpeg.pillows(); print(library.rows(data, (900, 230, 3), [range(900)]), library.parked)"
+        "library = libjpeg.pillow_library(); rows = library.decode_rows(data, (900, 230, 3), [range(900)]); "
+        "print(rows, library.parked_threads)"
     )
     data = bad_table(jpeg("4:2:0", 230, 900))
     ended = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, timeout=60)
@@ -298,10 +302,10 @@ def test_too_little_memory_is_too_little_for_pillow_too() -> None:
         "data = sys.stdin.buffer.read(); decode.warm_up(); limit = int(sys.argv[1]) << 20\n"
         "held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (held + limit, held + limit))\n"
-        "for rows in (partial(crops.rows, crops='ten'), None):\n"
-        "    try: print(len(decode.decode(data, rows=rows).bands) if rows else decode.decode(data).format)\n"
+        "for rows in (partial(crops.needed_rows, crops='ten'), None):\n"
+        "    try: print(decode.decode(data, rows=rows).format)\n"
         "    except Exception as error: print(repr(error))\n"
-        "print(partial_jpeg._library().parked)\n"
+        "print(partial_jpeg._library().parked_threads)\n"
     )
     data = encoded(photo(3000, 2000), "JPEG", progressive=True)
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as workers have it
@@ -313,73 +317,73 @@ def test_too_little_memory_is_too_little_for_pillow_too() -> None:
 
 
 def test_a_library_without_the_functions_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libjpeg, "_module", lambda: ctypes.CDLL(None))
-    assert libjpeg.pillows() is None
-    assert not partial_jpeg.available()
-    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+    monkeypatch.setattr(libjpeg, "_pillow_module", lambda: ctypes.CDLL(None))
+    assert libjpeg.pillow_library() is None
+    assert not partial_jpeg.is_available()
+    assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
 @pytest.mark.parametrize("release", [None, "2.1.4", "unknown"])
 def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.features.version_feature", lambda _: release)
-    assert libjpeg.pillows() is None
+    assert libjpeg.pillow_library() is None
 
 
 @pytest.mark.parametrize("version", [62, 80])
 def test_a_library_of_another_interface_is_not_used(version: int) -> None:
     """It says so by itself, before it touches anything."""
-    library = libjpeg.pillows()
+    library = libjpeg.pillow_library()
     assert library is not None
     if library.version == version:
-        assert partial_jpeg.available()
+        assert partial_jpeg.is_available()
         return
     library.version = version
-    assert library.rows(jpeg("4:2:0", 230, 900), (900, 230, 3), [range(900)]) is None
-    assert library.parked == 1
+    assert library.decode_rows(jpeg("4:2:0", 230, 900), (900, 230, 3), [range(900)]) is None
+    assert library.parked_threads == 1
 
 
 def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = libjpeg.Library.rows
+    decode_rows = libjpeg.LibJpeg.decode_rows
 
-    def off_by_one(self: libjpeg.Library, *arguments: Any) -> Any:
-        found = rows(self, *arguments)
-        if found is not None:
-            found[0][3, 4, 0] ^= 1
-        return found
+    def off_by_one(self: libjpeg.LibJpeg, *arguments: Any) -> Any:
+        parts = decode_rows(self, *arguments)
+        if parts is not None:
+            parts[0][3, 4, 0] ^= 1
+        return parts
 
-    monkeypatch.setattr(libjpeg.Library, "rows", off_by_one)
-    assert not partial_jpeg.available()
-    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+    monkeypatch.setattr(libjpeg.LibJpeg, "decode_rows", off_by_one)
+    assert not partial_jpeg.is_available()
+    assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
-def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert partial_jpeg.available()
+def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert partial_jpeg.is_available()
 
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none)
-    assert_same(jpeg("4:2:0", 230, 900), banded=False)
+    assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
 def test_limits_come_before_any_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial_jpeg, "decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(partial_jpeg, "decode_rows", lambda *_: pytest.fail("decoded"))
     assert outcome(jpeg("4:2:0", 230, 900), "ten", rows=True, max_pixels=1000).error.startswith(
         "TooManyPixels"
     )
 
 
-def test_pictures_are_read_with_bands() -> None:
-    assert partial_jpeg.available()
+def test_images_are_partially_decoded() -> None:
+    assert partial_jpeg.is_available()
     item = Item("photo.jpg", Kind.FILE)
     data = jpeg("4:2:0", 230, 900)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded by Pillow"))
-        banded = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
+        partial_result = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partial_jpeg, "decode", lambda *_: None)
+        patch.setattr(partial_jpeg, "decode_rows", lambda *_: None)
         whole = next(items.decode_item(item, data, ImageInfo(), ReadLimits()))
-    assert isinstance(banded, DecodedImage)
+    assert isinstance(partial_result, DecodedImage)
     assert isinstance(whole, DecodedImage)
-    assert banded.facts == whole.facts
-    assert np.array_equal(banded.views.crops, whole.views.crops)
+    assert partial_result.facts == whole.facts
+    assert np.array_equal(partial_result.views.crops, whole.views.crops)

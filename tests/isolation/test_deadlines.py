@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidscan.isolation.deadlines import Deadline, _watch
-from sidscan.isolation.processes import NotStarted, Process
+from sidscan.isolation.deadlines import Deadline, _watchdog
+from sidscan.isolation.processes import ProcessNotStarted, WorkerProcess
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -29,47 +29,47 @@ def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     began = time.monotonic()
-    seconds = (60.0, 1.0, 1e12, 0.3)  # one after a later one, and one of centuries
-    deadlines = [Deadline(*both) for both in zip(sleepers, seconds, strict=True)]
+    seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 are centuries
+    deadlines = [Deadline(process, after) for process, after in zip(sleepers, seconds, strict=True)]
     assert sleepers[3].wait(10) != 0
     assert sleepers[1].wait(10) != 0
     assert 1 <= time.monotonic() - began < 10
     assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
-    assert [deadline.over() for deadline in deadlines] == [False, True, False, True]
-    assert _watch._set.isdisjoint(deadlines)
+    assert [deadline.cancel() for deadline in deadlines] == [False, True, False, True]
+    assert _watchdog._deadlines.isdisjoint(deadlines)
 
 
 def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     early, late = (Deadline(process, 0.3) for process in sleepers[:2])
-    assert not early.over()
+    assert not early.cancel()
     assert sleepers[1].wait(10) != 0
-    assert late.over()
+    assert late.cancel()
     assert sleepers[0].poll() is None
 
 
 def test_one_thread_keeps_all_deadlines(sleepers: list[subprocess.Popen[bytes]]) -> None:
-    Deadline(sleepers[0], 60).over()
+    Deadline(sleepers[0], 60).cancel()
     threads = threading.active_count()
     deadlines = [Deadline(process, 60) for process in sleepers for _ in range(10)]
     assert threading.active_count() == threads
-    assert not any(deadline.over() for deadline in deadlines)
+    assert not any(deadline.cancel() for deadline in deadlines)
 
 
 FORKED = f"""
 import os, subprocess, sys, time
-from sidscan.isolation.deadlines import Deadline, _watch
+from sidscan.isolation.deadlines import Deadline, _watchdog
 SLEEPER = {SLEEPER!r}
 early = subprocess.Popen(SLEEPER)
 Deadline(early, 2)
 time.sleep(0.5)  # the thread waits, for two seconds after the start
-with _watch._changed:  # another thread of the parent may hold it
+with _watchdog._changed:  # another thread of the parent may hold it
     child = os.fork()
     if not child:
-        one = subprocess.Popen(SLEEPER)
-        deadline = Deadline(one, 3)
+        sleeper = subprocess.Popen(SLEEPER)
+        deadline = Deadline(sleeper, 3)
         began = time.monotonic()
-        one.wait(20)
-        os._exit(0 if deadline.over() and time.monotonic() - began < 6 else 1)
+        sleeper.wait(20)
+        os._exit(0 if deadline.cancel() and time.monotonic() - began < 6 else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 early.kill()
 """
@@ -85,11 +85,11 @@ def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPa
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    process = Process(SLEEPER, longest_answer=1)
+    process = WorkerProcess(SLEEPER, max_payload=1)
     with monkeypatch.context() as short:
-        short.setattr(_watch, "_thread", None)
+        short.setattr(_watchdog, "_thread", None)
         short.setattr(threading.Thread, "start", start)
-        with pytest.raises(NotStarted, match="thread"):
+        with pytest.raises(ProcessNotStarted, match="thread"):
             process.start()
-    assert not any(deadline.process.args == SLEEPER for deadline in _watch._set)
+    assert not any(deadline.process.args == SLEEPER for deadline in _watchdog._deadlines)
     process.close()

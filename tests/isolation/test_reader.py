@@ -1,4 +1,4 @@
-"""Pictures that hang, grow or kill what reads them cost their own row, and nothing else."""
+"""Images that hang, grow or kill the process that reads them cost their own row alone."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ from sidscan import ScanConfig, scan
 from sidscan.config import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.fetch.client import Fetcher
-from sidscan.isolation.processes import Frame, Lost, NotStarted, Process, Processes
+from sidscan.isolation.processes import ProcessLost, ProcessNotStarted, WorkerPool, WorkerProcess
+from sidscan.isolation.protocol import Frame, WorkerOptions, encode_answer, encode_task
 from sidscan.isolation.reader import IsolatedReader, read_item
-from sidscan.records import DecodedImage, Failure, Item, Kind, Stage, Status
+from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
 
 Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
 ANSWER = """
 import sys
-from sidscan.isolation.processes import READY, Frame, read, write
-write(sys.stdout.buffer, READY)
+from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame
+write_frame(sys.stdout.buffer, READY)
 while True:
-    head = read(sys.stdin.buffer).head
-    write(sys.stdout.buffer, Frame({"n": 1}, last=False))
+    head = read_frame(sys.stdin.buffer).head
+    write_frame(sys.stdout.buffer, Frame({"n": 1}, last=False))
     %s
-    write(sys.stdout.buffer, Frame({"n": 2, "echo": head}, b"xyz"))
+    write_frame(sys.stdout.buffer, Frame({"n": 2, "echo": head}, b"xyz"))
 """
 
 
-def worker(code: str) -> Process:
-    return Process([sys.executable, "-c", ANSWER % code], longest_answer=1000)
+def worker(code: str) -> WorkerProcess:
+    return WorkerProcess([sys.executable, "-c", ANSWER % code], max_payload=1000)
 
 
-def asked(process: Process | Processes, task: dict[str, Any], seconds: float = 20) -> list[Frame]:
+def request(process: WorkerProcess | WorkerPool, task: Frame, seconds: float = 20) -> list[Frame]:
     process.start()
-    return list(process.ask(Frame(task), seconds))
+    return list(process.request(task, seconds))
 
 
 def alive(pid: int) -> bool:
@@ -63,18 +64,15 @@ def alive(pid: int) -> bool:
         return False
 
 
-def pids(processes: Processes) -> list[int]:
-    return [one._running.pid for one in processes._all if one._running is not None]
+def pids(pool: WorkerPool) -> list[int]:
+    return [process._running.pid for process in pool._processes if process._running is not None]
 
 
-def limits(seconds: float = 30, memory: int = 512, **reading: Any) -> str:
-    """A worker's argument."""
-    options = {**ReadLimits().reading(), **reading}
-    return json.dumps({"memory": memory, "seconds": seconds, "reading": options})
+OPTIONS = WorkerOptions(memory_limit=512, item_timeout=30, limits=ReadLimits()).to_json()
 
 
 def slow_jpeg(scans: int = 3000) -> bytes:
-    """A valid picture of 16 megapixels that repeats its last scan; each one goes over all pixels."""
+    """A valid image of 16 megapixels that repeats its last scan; each scan goes over all pixels."""
     plain = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
     last = plain.rindex(b"\xff\xda")
     return plain[:last] + plain[last:-2] * scans + plain[-2:]
@@ -93,14 +91,14 @@ def test_frames_arrive_whole_and_a_process_serves_again() -> None:
     process = worker("pass")
     for number in (1, 2):
         process.start()
-        frames = list(process.ask(Frame({"task": number}, b"\0" * 100_000), 20))
+        frames = list(process.request(Frame({"task": number}, b"\0" * 100_000), 20))
         assert [frame.last for frame in frames] == [False, True]
         assert (frames[1].head, frames[1].payload) == ({"n": 2, "echo": {"task": number}}, b"xyz")
     process.close()
 
 
 @pytest.mark.parametrize(
-    ("code", "late", "status"),
+    ("code", "timed_out", "status"),
     [
         ("import time; time.sleep(600)", True, -signal.SIGKILL),
         ("while True: pass", True, -signal.SIGKILL),
@@ -110,16 +108,16 @@ def test_frames_arrive_whole_and_a_process_serves_again() -> None:
     ],
     ids=["sleeps", "spins", "exits", "crashes", "babbles"],
 )
-def test_a_lost_process_is_told_and_replaced(code: str, late: bool, status: int | None) -> None:
+def test_a_lost_process_is_reported_and_replaced(code: str, timed_out: bool, status: int | None) -> None:
     process = worker(f"exec({code!r}) if head['bad'] else 0")
     process.start()
     started = time.monotonic()
-    with pytest.raises(Lost) as lost:
-        list(process.ask(Frame({"bad": True}), 3))
+    with pytest.raises(ProcessLost) as lost:
+        list(process.request(Frame({"bad": True}), 3))
     assert time.monotonic() - started < 3 + 2
-    assert lost.value.late is late
+    assert lost.value.timed_out is timed_out
     assert status is None or lost.value.code == status
-    assert asked(process, {"bad": False})[-1].payload == b"xyz"
+    assert request(process, Frame({"bad": False}))[-1].payload == b"xyz"
     process.close()
 
 
@@ -139,28 +137,28 @@ def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
 
 @linux
 def test_closed_processes_are_gone_and_give_no_answer() -> None:
-    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
-    task = {"name": "/none.jpg", "kind": "file", "facts": {"flags": [], "exif": {}}}
-    assert "failure" in asked(processes, task)[-1].head
+    processes = WorkerPool("sidscan.isolation.worker", OPTIONS, max_payload=1 << 21)
+    task = encode_task(Item("/none.jpg"))
+    assert "failure" in request(processes, task)[-1].head
     (pid,) = pids(processes)
     assert alive(pid)
     processes.close()
     assert not alive(pid)
     assert pids(processes) == []
-    with pytest.raises(NotStarted):
+    with pytest.raises(ProcessNotStarted):
         processes.start()
-    with pytest.raises(Lost):
-        list(processes.ask(Frame(task), 1))
+    with pytest.raises(ProcessLost):
+        list(processes.request(task, 1))
 
 
 def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
     process = worker("pass")
     process.start()
-    answer = process.ask(Frame({"task": 1}), 20)
+    answer = process.request(Frame({"task": 1}), 20)
     assert isinstance(answer, Generator)
     assert not next(answer).last
     answer.close()
-    assert asked(process, {"task": 2})[-1].head["echo"] == {"task": 2}
+    assert request(process, Frame({"task": 2}))[-1].head["echo"] == {"task": 2}
     process.close()
 
 
@@ -182,7 +180,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
 
 
-def test_a_picture_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
+def test_an_image_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "a-hang.jpg").write_bytes(slow_jpeg())
     started = time.monotonic()
@@ -198,7 +196,7 @@ def test_a_picture_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_pa
 
 
 def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
-    """Else a few bytes of EXIF would hide a picture from every scan."""
+    """Otherwise a few bytes of EXIF would hide an image from every scan."""
     images = folder(tmp_path / "images")
     (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
     (images / "a-hang.jpg").write_bytes(misleading_jpeg())
@@ -220,49 +218,49 @@ def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (images / "odd.png").write_bytes(encoded(photo(100, 90), "PNG"))
     apart, together = (
-        {one.name: one for one in scan(ScanConfig(inputs=(str(images),), isolation=isolation))}
+        {result.name: result for result in scan(ScanConfig(inputs=(str(images),), isolation=isolation))}
         for isolation in (True, False)
     )
     assert len(apart) == 5
     assert apart.keys() == together.keys()
-    for name, finding in apart.items():
+    for name, result in apart.items():
         other = together[name]
-        assert (finding.status, finding.facts, finding.error) == (other.status, other.facts, other.error)
-        for one, two in zip(finding.scores, other.scores, strict=True):
-            assert one.logit == pytest.approx(two.logit, abs=1e-6)
+        assert (result.status, result.facts, result.error) == (other.status, other.facts, other.error)
+        for score, other_score in zip(result.scores, other.scores, strict=True):
+            assert score.logit == pytest.approx(other_score.logit, abs=1e-6)
 
 
 @linux
-def test_a_picture_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
+def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(encoded(photo(64, 64).resize((9000, 9000)), "PNG"))
     config = ScanConfig(inputs=(str(large),), memory_limit=64)
-    (finding,) = scan(config)
-    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
-    assert finding.message == "it takes more memory than there is; raise the limit with --memory-limit"
-    (finding,) = scan(ScanConfig(inputs=(str(large),)))
-    assert finding.status is Status.SCORED
-    # libjpeg tells of neither; all coefficients of a progressive picture are held until its last scan
+    (result,) = scan(config)
+    assert (result.status, result.stage, result.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
+    assert result.message == "it takes more memory than there is; raise the limit with --memory-limit"
+    (result,) = scan(ScanConfig(inputs=(str(large),)))
+    assert result.status is Status.SCORED
+    # libjpeg holds all coefficients of a progressive image until its last scan, and reports no shortage
     large = tmp_path / "large.jpg"
     large.write_bytes(encoded(photo(64, 64).resize((5000, 5000)), "JPEG", progressive=True))
-    (finding,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
-    assert (finding.status, finding.stage, finding.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
-    (finding,) = scan(ScanConfig(inputs=(str(large),)))
-    assert finding.status is Status.SCORED
+    (result,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
+    assert (result.status, result.stage, result.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
+    (result,) = scan(ScanConfig(inputs=(str(large),)))
+    assert result.status is Status.SCORED
     broken = tmp_path / "broken.png"  # damage is called damage where there is memory
     data = encoded(photo(1000, 1000), "PNG")
     broken.write_bytes(data[:1000] + bytes(1000) + data[2000:])
-    (finding,) = scan(ScanConfig(inputs=(str(broken),)))
-    assert (finding.status, finding.stage) == (Status.FAILED, Stage.DECODE)
+    (result,) = scan(ScanConfig(inputs=(str(broken),)))
+    assert (result.status, result.stage) == (Status.FAILED, Stage.DECODE)
     small = tmp_path / "small.jpg"
     small.write_bytes(encoded(photo(300, 260), "JPEG"))
-    (finding,) = scan(ScanConfig(inputs=(str(small),), memory_limit=64))
-    assert finding.status is Status.SCORED
+    (result,) = scan(ScanConfig(inputs=(str(small),), memory_limit=64))
+    assert result.status is Status.SCORED
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is told to glibc's malloc")
-def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path) -> None:
-    """Faulting it in again for each would cost half of what decoding a camera's JPEG takes."""
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc has these settings")
+def test_a_worker_keeps_the_memory_of_large_images_for_the_next(tmp_path: Path) -> None:
+    """To fault it in again for each image would take half as long as decoding a camera's JPEG."""
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
     config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
@@ -270,7 +268,7 @@ def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path
         faults = []
         for _ in range(3):
             assert isinstance(isolated(item), DecodedImage)
-            (pid,) = pids(isolated._processes)
+            (pid,) = pids(isolated._workers)
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
             faults.append(int(stat.rpartition(")")[2].split()[7]))  # minflt of proc(5)
     pages = 4000 * 3000 * 4 // resource.getpagesize()
@@ -281,15 +279,15 @@ def test_a_worker_keeps_the_memory_of_large_pictures_for_the_next(tmp_path: Path
 def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
     """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
     code = (
-        "import sys; from sidscan.isolation.processes import Frame, Processes\n"
-        "processes = Processes('sidscan.isolation.worker', sys.argv[2], longest_answer=1 << 21)\n"
-        "task = {'name': sys.argv[1], 'kind': 'file', 'facts': {'flags': [], 'exif': {}}}\n"
-        "processes.start(); answer = processes.ask(Frame(task), 60)\n"
-        "assert not next(answer).last; print(processes._all[0]._running.pid, flush=True); next(answer)\n"
+        "import sys; from sidscan.isolation.processes import WorkerPool; from sidscan.records import Item\n"
+        "from sidscan.isolation.protocol import encode_task\n"
+        "pool = WorkerPool('sidscan.isolation.worker', sys.argv[2], max_payload=1 << 21)\n"
+        "pool.start(); answer = pool.request(encode_task(Item(sys.argv[1])), 60)\n"
+        "assert not next(answer).last; print(pool._processes[0]._running.pid, flush=True); next(answer)\n"
     )
     (tmp_path / "hang.jpg").write_bytes(slow_jpeg())
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "hang.jpg"), limits()], stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(tmp_path / "hang.jpg"), OPTIONS], stdout=subprocess.PIPE
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -325,8 +323,8 @@ def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> N
         ScanConfig(inputs=("a",), **limits)
 
 
-def ask_of(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failure:
-    """What an isolated reader says of a file with these bytes."""
+def read_isolated(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failure:
+    """What an isolated reader makes of a file with these bytes."""
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     config = ScanConfig(inputs=(str(path),), **options)
@@ -335,43 +333,43 @@ def ask_of(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failur
 
 
 @pytest.mark.parametrize(("kills", "status"), [(2, None), (3, Status.CRASHED)], ids=["twice", "each time"])
-def test_a_good_picture_survives_what_kills_its_reader(
+def test_a_good_image_survives_what_kills_its_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
 ) -> None:
     """A system short of memory kills somebody, and not always who is to blame."""
-    begin, asked = Processes.ask, []
+    request_frames, tasks = WorkerPool.request, []
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Any:
-        asked.append(task)
-        answer = begin(self, task, seconds)
-        if len(asked) > kills:
+    def request(self: WorkerPool, task: Frame, seconds: float) -> Any:
+        tasks.append(task)
+        answer = request_frames(self, task, seconds)
+        if len(tasks) > kills:
             return answer
-        hashed = next(answer)
+        first = next(answer)
         (pid,) = pids(self)
         os.kill(pid, signal.SIGKILL)
-        return chain([hashed], answer)
+        return chain([first], answer)
 
-    monkeypatch.setattr(Processes, "ask", ask)
-    result = ask_of(tmp_path, slow_jpeg(30))
-    assert len(asked) == 3
+    monkeypatch.setattr(WorkerPool, "request", request)
+    result = read_isolated(tmp_path, slow_jpeg(30))
+    assert len(tasks) == 3
     assert (result.status if isinstance(result, Failure) else None) is status
     if isinstance(result, Failure):
         assert result.message == "the process that read it was ended by SIGKILL"
 
 
-def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_picture(
+def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, started = subprocess.Popen, []
+    start, started = subprocess.Popen, []
 
     def popen(*words: Any, **options: Any) -> Any:
-        started.append(begin(*words, **options))
+        started.append(start(*words, **options))
         if len(started) <= 4:
             started[-1].kill()
         return started[-1]
 
     monkeypatch.setattr("sidscan.isolation.processes.subprocess.Popen", popen)
-    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG")), DecodedImage)
+    assert isinstance(read_isolated(tmp_path, encoded(photo(300, 260), "JPEG")), DecodedImage)
     assert len(started) == 5
 
 
@@ -379,29 +377,29 @@ def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_pictur
 def test_a_reader_killed_over_metadata_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
 ) -> None:
-    begin, asked = Processes.ask, []
+    request_frames, tasks = WorkerPool.request, []
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Any:
-        asked.append(task)
-        answer = begin(self, task, seconds)
-        if len(asked) > kills:
+    def request(self: WorkerPool, task: Frame, seconds: float) -> Any:
+        tasks.append(task)
+        answer = request_frames(self, task, seconds)
+        if len(tasks) > kills:
             return answer
-        hashed, crops = next(answer), next(answer)
+        first, second = next(answer), next(answer)
 
         def dies() -> Generator[Frame, None, None]:
-            yield from (hashed, crops)
-            raise Lost(late=False, code=-signal.SIGKILL)
+            yield from (first, second)
+            raise ProcessLost(timed_out=False, code=-signal.SIGKILL)
 
         return dies()
 
-    monkeypatch.setattr(Processes, "ask", ask)
-    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
+    monkeypatch.setattr(WorkerPool, "request", request)
+    result = read_isolated(tmp_path, encoded(photo(300, 260), "JPEG", exif=exif_block()))
     assert isinstance(result, DecodedImage)
     assert (result.facts.flags, result.facts.exif.make) == (flags, None if flags else "Acme")
-    assert len(asked) == min(kills + 1, 3)
+    assert len(tasks) == min(kills + 1, 3)
 
 
-def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
+def test_truncated_images_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     whole = encoded(photo(600, 500), "JPEG")
     (images / "half.jpg").write_bytes(whole[: len(whole) // 2])
@@ -419,13 +417,13 @@ def test_truncated_pictures_are_scored_where_that_is_allowed_and_say_so(sidscan:
     assert "3 findings kept" in ended.err
     rows = _rows(tmp_path / "r.csv")
     assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
-    assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole pictures only"
+    assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole images only"
 
     assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
     assert _rows(tmp_path / "r.csv")["half.jpg"]["status"] == "truncated"
 
 
-def test_truncated_pictures_need_isolation() -> None:
+def test_truncated_images_need_isolation() -> None:
     with pytest.raises(UsageError, match="--no-isolation"):
         ScanConfig(inputs=("a",), allow_truncated=True, isolation=False)
 
@@ -444,11 +442,11 @@ def test_limits_have_their_status_and_name_their_option(
     tmp_path: Path, size: tuple[int, int], options: dict[str, int], status: Status
 ) -> None:
     data = encoded(photo(*size), "JPEG")
-    beyond = ask_of(tmp_path, data, **options)
+    beyond = read_isolated(tmp_path, data, **options)
     assert isinstance(beyond, Failure)
     assert beyond.status is status
     assert beyond.message.endswith(f"raise the limit with --{next(iter(options)).replace('_', '-')}")
-    within = ask_of(tmp_path, data, **{name: value * 1_000 for name, value in options.items()})
+    within = read_isolated(tmp_path, data, **{name: value * 1_000 for name, value in options.items()})
     assert isinstance(within, DecodedImage)
 
 
@@ -467,8 +465,8 @@ def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
 
 def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
-    few = ask_of(tmp_path, data, max_metadata=5000)
-    many = ask_of(tmp_path, data, max_metadata=6000)
+    few = read_isolated(tmp_path, data, max_metadata=5000)
+    many = read_isolated(tmp_path, data, max_metadata=6000)
     assert isinstance(few, DecodedImage)
     assert isinstance(many, DecodedImage)
     assert (few.facts.flags, few.facts.exif.make) == (("metadata_limit",), None)
@@ -487,49 +485,71 @@ def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None
 
 
 PLAIN = [0, False]
-GOOD = {"flags": ["padded"], "exif": {"make": "Acme", "tags": {"a": 1}}, "sha256": "f" * 64, "width": 3}
+INFO = ImageInfo(sha256="f" * 64, width=3, flags=("padded",), exif=Exif(make="Acme", tags={"a": 1}))
+GOOD: dict[str, Any] = json.loads(json.dumps(encode_answer(INFO).head["info"]))
+FAILURE = {"stage": "decode", "error": "E", "message": "m", "status": "failed"}
+
+
+def with_exif(**values: Any) -> dict[str, Any]:
+    return {**GOOD, "exif": {**GOOD["exif"], **values}}
 
 
 @pytest.mark.parametrize(
     "head",
     [
-        {"facts": {**GOOD, "sha256": ["f" * 64]}},
-        {"facts": {**GOOD, "sha256": "f" * 63}},
-        {"facts": {**GOOD, "width": float("nan")}},
-        {"facts": {**GOOD, "width": -1}},
-        {"facts": {**GOOD, "height": True}},
-        {"facts": {**GOOD, "flags": [1]}},
-        {"facts": {**GOOD, "flags": ["a b"]}},
-        {"facts": {**GOOD, "format": 7}},
-        {"facts": {**GOOD, "exif": {"make": 7}}},
-        {"facts": {**GOOD, "exif": {"make": "x" * 100_000}}},
-        {"facts": {**GOOD, "exif": {"latitude": 1000}}},
-        {"facts": {**GOOD, "exif": {"tags": [1]}}},
-        {"facts": {**GOOD, "exif": {"tags": {"a": float("inf")}}}},
-        {"facts": {**GOOD, "exif": {"tags": {"a": [[1]]}}}},
-        {"facts": {**GOOD, "exif": None}},
-        {"facts": None},
-        {"facts": GOOD, "order": [PLAIN] * 9},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[1, False]]},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[-1, False]]},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[0, 1]]},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[0.0, True]]},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[False, True]]},
-        {"facts": GOOD, "order": [PLAIN] * 9 + [[0]]},
-        {"facts": GOOD, "order": [0] * 10},
-        {"facts": GOOD, "failure": {"stage": "decode", "error": "E", "message": "m", "status": "scored"}},
-        {"facts": GOOD, "failure": {"stage": "decode", "error": 1, "message": "m", "status": "failed"}},
+        {"info": {**GOOD, "sha256": ["f" * 64]}},
+        {"info": {**GOOD, "sha256": "f" * 63}},
+        {"info": {**GOOD, "sha256": "e" * 64}},
+        {"info": {**GOOD, "width": float("nan")}},
+        {"info": {**GOOD, "width": -1}},
+        {"info": {**GOOD, "height": True}},
+        {"info": {**GOOD, "flags": [1]}},
+        {"info": {**GOOD, "flags": ["a b"]}},
+        {"info": {**GOOD, "flags": "padded"}},
+        {"info": {**GOOD, "format": 7}},
+        {"info": {**GOOD, "more": None}},
+        {"info": {name: value for name, value in GOOD.items() if name != "bytes"}},
+        {"info": with_exif(make=7)},
+        {"info": with_exif(make="x" * 100_000)},
+        {"info": with_exif(latitude=1000)},
+        {"info": with_exif(latitude=True)},
+        {"info": with_exif(latitude="1")},
+        {"info": with_exif(tags=[1])},
+        {"info": with_exif(tags={"a": float("inf")})},
+        {"info": with_exif(tags={"a": [[1]]})},
+        {"info": with_exif(tags={"a": None})},
+        {"info": with_exif(more=1)},
+        {"info": {**GOOD, "exif": None}},
+        {"info": None},
+        {},
+        {"order": [PLAIN] * 10},
+        {"info": GOOD, "order": [PLAIN] * 10, "more": 1},
+        {"info": GOOD, "order": [PLAIN] * 9},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[1, False]]},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[-1, False]]},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[0, 1]]},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[0.0, True]]},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[False, True]]},
+        {"info": GOOD, "order": [PLAIN] * 9 + [[0]]},
+        {"info": GOOD, "order": [0] * 10},
+        {"info": GOOD, "failure": None},
+        {"info": GOOD, "failure": {**FAILURE, "status": "scored"}},
+        {"info": GOOD, "failure": {**FAILURE, "status": ["failed"]}},
+        {"info": GOOD, "failure": {**FAILURE, "stage": "lunch"}},
+        {"info": GOOD, "failure": {**FAILURE, "error": 1}},
+        {"info": GOOD, "failure": {**FAILURE, "message": None}},
+        {"info": GOOD, "failure": {**FAILURE, "more": 1}},
     ],
     ids=lambda head: json.dumps(head)[-60:],
 )
 def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     crop = bytes(224 * 224 * 3)
 
-    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, crop, last=False)
+    def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"info": GOOD, "order": [PLAIN] * 10}, crop, last=False)
         yield Frame(head, crop if "order" in head else b"")
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "request", request)
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
@@ -541,10 +561,10 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
 
 
 def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(self: Processes, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"facts": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
+    def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
+        yield Frame({"info": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
 
-    monkeypatch.setattr(Processes, "ask", ask)
+    monkeypatch.setattr(WorkerPool, "request", request)
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
@@ -553,10 +573,10 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_is_no_longer_than_crops_are() -> None:
-    process = worker("write(sys.stdout.buffer, Frame({}, bytes(1001)))")
+    process = worker("write_frame(sys.stdout.buffer, Frame({}, bytes(1001)))")
     process.start()
-    with pytest.raises(Lost):
-        list(process.ask(Frame({}), 20))
+    with pytest.raises(ProcessLost):
+        list(process.request(Frame({}), 20))
     process.close()
 
 
@@ -564,17 +584,17 @@ def test_an_answer_is_no_longer_than_crops_are() -> None:
 def test_a_system_without_processes_costs_no_scan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
-    begin, tried = subprocess.Popen, []
+    start, tried = subprocess.Popen, []
 
     def popen(*words: Any, **options: Any) -> Any:
         tried.append(words)
         if len(tried) <= fails:
             raise BlockingIOError(11, "Resource temporarily unavailable")
-        return begin(*words, **options)
+        return start(*words, **options)
 
     monkeypatch.setattr("sidscan.isolation.processes.subprocess.Popen", popen)
-    monkeypatch.setattr("sidscan.isolation.reader._PAUSE", 0.001)
-    result = ask_of(tmp_path, encoded(photo(300, 260), "JPEG"))
+    monkeypatch.setattr("sidscan.isolation.reader._START_PAUSE", 0.001)
+    result = read_isolated(tmp_path, encoded(photo(300, 260), "JPEG"))
     if fails == 2:
         assert isinstance(result, DecodedImage)
     else:
@@ -586,7 +606,7 @@ def test_a_system_without_processes_costs_no_scan(
 @linux
 def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hush")
-    processes = Processes("sidscan.isolation.worker", limits(), longest_answer=1 << 21)
+    processes = WorkerPool("sidscan.isolation.worker", OPTIONS, max_payload=1 << 21)
     processes.start()
     (pid,) = pids(processes)
     environment = Path(f"/proc/{pid}/environ").read_bytes()
@@ -595,24 +615,26 @@ def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: 
     assert b"SECRET_TOKEN" not in environment
 
 
-def test_a_start_takes_nothing_of_a_pictures_time(tmp_path: Path) -> None:
+def test_a_start_takes_nothing_of_an_images_time(tmp_path: Path) -> None:
     """Starting takes some tenths of a second, more on a busy machine."""
-    assert isinstance(ask_of(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage)
+    assert isinstance(
+        read_isolated(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage
+    )
 
 
 def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
-    entry, many, text = struct.Struct("<HHII"), 900, b"x" * 60_000
-    start = 8 + 2 + 12 * many + 4
-    block = b"II*\0" + struct.pack("<IH", 8, many)
-    block += b"".join(entry.pack(0xA000 + i, 2, len(text), start) for i in range(many)) + bytes(4) + text
+    entry, count, text = struct.Struct("<HHII"), 900, b"x" * 60_000
+    start = 8 + 2 + 12 * count + 4
+    block = b"II*\0" + struct.pack("<IH", 8, count)
+    block += b"".join(entry.pack(0xA000 + i, 2, len(text), start) for i in range(count)) + bytes(4) + text
     data = encoded(photo(300, 260), "PNG", exif=block)
-    result = ask_of(tmp_path, data)
+    result = read_isolated(tmp_path, data)
     assert isinstance(result, DecodedImage)
     assert (result.facts.flags, dict(result.facts.exif.tags)) == (("metadata_limit",), {})
 
 
 def test_a_tiffs_tags_are_metadata(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "TIFF", description="x" * 50_000)
-    result = ask_of(tmp_path, data, max_metadata=40_000)
+    result = read_isolated(tmp_path, data, max_metadata=40_000)
     assert isinstance(result, DecodedImage)
     assert result.facts.flags == ("metadata_limit",)

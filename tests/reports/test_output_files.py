@@ -261,8 +261,8 @@ def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:
 def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
     code = (
-        "import os, sys; from pathlib import Path; from sidscan.util.files import replacing\n"
-        "with replacing(Path(sys.argv[1])) as partial: partial.write_text('half'); os.kill(os.getpid(), 9)\n"
+        "import os, sys; from pathlib import Path; from sidscan.util.files import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as new: new.write_text('half'); os.kill(os.getpid(), 9)\n"
     )
     for name in ("r.csv", "r.csv.sha256", "others.csv"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,9 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
-from sidscan.sources.output_filter import SAVED, WRITTEN
-from sidscan.sources.paths import NOT_A_PICTURE, has_signature
+from sidscan.sources.output_filter import SKIP_OUTPUT, SKIP_SAVED
+from sidscan.sources.paths import NOT_AN_IMAGE
+from sidscan.util.magic import identify
 
 
 def _items(*inputs: str | Path, **options: object) -> list[Item]:
@@ -46,13 +48,13 @@ def test_hidden_files_only_on_request(tmp_path: Path, hidden: bool, expected: li
 
 
 def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "real.jpg").write_bytes(b"x")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(tmp_path / "pipe.jpg")
     assert {Path(item.name).name: item.skip for item in _items(tmp_path)} == {
-        "notes.txt": NOT_A_PICTURE,
+        "notes.txt": NOT_AN_IMAGE,
         "real.jpg": "",
         "link.jpg": "symbolic link, not followed",
         "loop": "symbolic link, not followed",
@@ -60,16 +62,16 @@ def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
-def test_pictures_without_a_suffix_are_found_by_signature(tmp_path: Path, picture_format: str) -> None:
-    data = encoded(photo(32, 32), picture_format)
-    assert has_signature(data[:16])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
+def test_images_without_a_suffix_are_found_by_signature(tmp_path: Path, image_format: str) -> None:
+    data = encoded(photo(32, 32), image_format)
+    assert identify(data[:16]) is not None
     (tmp_path / "unnamed").write_bytes(data)
     assert [item.skip for item in _items(tmp_path)] == [""]
 
 
 def test_a_named_file_is_read_whatever_it_is_called(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "link").symlink_to("notes.txt")
     assert [item.skip for item in _items(tmp_path / "notes.txt", tmp_path / "link")] == ["", ""]
 
@@ -117,19 +119,19 @@ def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Pat
     with pytest.raises(UsageError, match="end in NUL characters"):
         _items(lists=(str(names),))
     names.write_bytes(b"/a\nb.jpg\0/# c.jpg\0" + b"/" + b"d" * 4000 + b"\0/e.jpg")
-    found = [item.name for item in _items(lists=(str(names),), null=True)]
-    assert found == ["/a\nb.jpg", "/# c.jpg", "/" + "d" * 4000, "/e.jpg"]
+    listed = [item.name for item in _items(lists=(str(names),), null=True)]
+    assert listed == ["/a\nb.jpg", "/# c.jpg", "/" + "d" * 4000, "/e.jpg"]
     names.write_bytes(b"/a.jpg\n" * 20_000)
-    with pytest.raises(UsageError, match="no list of names that end in NUL"):
+    with pytest.raises(UsageError, match="do not end in NUL"):
         _items(lists=(str(names),), null=True)
 
 
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_picture_is_no_list(tmp_path: Path, picture_format: str) -> None:
-    picture = tmp_path / "picture"
-    picture.write_bytes(encoded(photo(64, 64), picture_format))
-    with pytest.raises(UsageError, match="the list is a picture"):
-        _items(lists=(str(picture),))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_image_is_no_list(tmp_path: Path, image_format: str) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(encoded(photo(64, 64), image_format))
+    with pytest.raises(UsageError, match="the list is an image"):
+        _items(lists=(str(image),))
 
 
 def test_addresses_that_nothing_fetches_are_skipped() -> None:
@@ -164,6 +166,21 @@ def test_no_folder_is_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_standard_input_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"HTTP://example.org/b.png\n")))
     assert _items(lists=("-",)) == [Item("HTTP://example.org/b.png", Kind.URL)]
+
+
+def test_a_pipe_may_be_a_list(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, "/a.jpg\n")
+        assert _items(lists=(str(pipe),)) == [Item("/a.jpg")]
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_an_endless_device_is_not_a_list(null: bool) -> None:
+    with pytest.raises(UsageError, match="can't read the list /dev/zero: it is a device"):
+        _items(lists=("/dev/zero",), null=null)
+    assert _items(lists=(os.devnull,), null=null) == []
 
 
 def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
@@ -221,24 +238,24 @@ def test_links_in_a_circle_are_items(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     names = tmp_path / "names.txt"
     names.write_text(f"{tmp_path / 'loop'}\n")
-    own = (tmp_path / "loop" / "r.csv",)
-    (item,) = _items(tmp_path / "loop", exclude=own)
+    outputs = (tmp_path / "loop" / "r.csv",)
+    (item,) = _items(tmp_path / "loop", exclude=outputs)
     assert (item.name, item.skip) == (str(tmp_path / "loop"), "")
-    assert _items(lists=(str(names),), exclude=own) == [item]
+    assert _items(lists=(str(names),), exclude=outputs) == [item]
 
 
-@pytest.mark.parametrize("place", ["r.csv", "r.csv.journal", "r.csv.journal-journal", "link", "./r.csv"])
+@pytest.mark.parametrize("name", ["r.csv", "r.csv.journal", "r.csv.journal-journal", "link", "./r.csv"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_scans_own_file_is_never_opened_even_if_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, listed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, listed: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("link").symlink_to("r.csv.journal")
     if listed:
-        Path("names.txt").write_text(f"{place}\n")
-    named: dict[str, Any] = {"lists": ("names.txt",)} if listed else {"inputs": (place,)}
-    config = ScanConfig(**named, exclude=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
-    assert list(open_sources(config)) == [Item(place, skip=WRITTEN)]
+        Path("names.txt").write_text(f"{name}\n")
+    source: dict[str, Any] = {"lists": ("names.txt",)} if listed else {"inputs": (name,)}
+    config = ScanConfig(**source, exclude=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
+    assert list(open_sources(config)) == [Item(name, skip=SKIP_OUTPUT)]
 
 
 def test_a_walk_leaves_the_journal_out_without_being_told(tmp_path: Path) -> None:
@@ -257,6 +274,6 @@ def test_saved_originals_are_no_inputs_of_the_next_scan(tmp_path: Path, below: s
     partial = saved / ".sidscan-1-2.jpg"
     for path in (original, theirs, elsewhere, partial):
         path.write_bytes(b"x")
-    found = {item.name: item.skip for item in _items(tmp_path, save_dir=saved, hidden=True)}
-    assert found == {str(original): SAVED, str(partial): SAVED, str(theirs): "", str(elsewhere): ""}
+    skips = {item.name: item.skip for item in _items(tmp_path, save_dir=saved, hidden=True)}
+    assert skips == {str(original): SKIP_SAVED, str(partial): SKIP_SAVED, str(theirs): "", str(elsewhere): ""}
     assert [item.skip for item in _items(original, save_dir=saved)] == [""]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidscan.util.terminal import SafeStream, bar_stream, safe, safe_line
+from sidscan.util.terminal import SafeStream, progress_stream, safe_line, safe_text
 
 Run = Callable[..., Any]
 
@@ -36,8 +36,8 @@ Run = Callable[..., Any]
     ],
 )
 def test_safe(text: str, shown: str) -> None:
-    assert safe(text) == shown
-    assert safe(shown) == shown
+    assert safe_text(text) == shown
+    assert safe_text(shown) == shown
 
 
 def test_every_control_format_and_separator_character_is_shown() -> None:
@@ -45,7 +45,7 @@ def test_every_control_format_and_separator_character_is_shown() -> None:
     visible = set("\n\t") | {  # signs with a shape of their own
         c for c in raw if unicodedata.name(c, "").startswith(("ARABIC ", "SYRIAC ", "KAITHI ", "EGYPTIAN "))
     }
-    assert [hex(ord(c)) for c in raw if safe(c) == c and c not in visible | {"\u061c"}] == []
+    assert [hex(ord(c)) for c in raw if safe_text(c) == c and c not in visible | {"\u061c"}] == []
 
 
 def test_a_line_stays_one_line() -> None:
@@ -62,7 +62,7 @@ def test_a_stream_filters_all_that_is_written() -> None:
 
 
 def test_standard_error_is_filtered_whoever_writes(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # put back what the command puts in its place
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restored after the command replaced it
     ended = sidscan("scan", "--no\x1b[31m\u202esuch", "x")
     assert ended.code == 2
     assert "--no\\x1b[31m\\u202esuch" in ended.err
@@ -88,9 +88,9 @@ def test_warnings_and_tracebacks_are_filtered_too() -> None:
 
 def test_progress_bars_write_past_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     behind = io.StringIO()
-    assert bar_stream() is sys.stderr
+    assert progress_stream() is sys.stderr
     monkeypatch.setattr(sys, "stderr", SafeStream(behind))
-    assert bar_stream() is behind
+    assert progress_stream() is behind
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])

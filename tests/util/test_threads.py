@@ -1,4 +1,4 @@
-"""Two stages: order, back-pressure, nothing held back, and an end that waits for nobody."""
+"""Two stages: results in order, back-pressure, no needless delay, and an end that waits for nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def until(condition: Callable[[], bool]) -> None:
 def batches(
     results: OrderedMap[Any, int], function: Callable[[list[int]], Any] = list, **options: Any
 ) -> Any:
-    """As `in_batches`, of four ones each."""
+    """`map_batches` with batches of up to four results."""
     settings: dict[str, Any] = {"weigh": lambda _: 1, "enough": 4, "begin": list, "at_once": 2, **options}
     return map_batches(results, function=function, **settings)
 
@@ -83,10 +83,10 @@ def test_a_batch_is_handed_out_while_the_next_result_is_still_awaited() -> None:
         return number
 
     with closing(OrderedMap(read, range(5), 2)) as results:
-        found = batches(results)
-        assert [next(found), next(found)] == [[0], [1, 2]], "though the fourth is not there"
+        outputs = batches(results)
+        assert [next(outputs), next(outputs)] == [[0], [1, 2]], "though the fourth is not there"
         go.set()
-        assert list(found) == [[3, 4]]
+        assert list(outputs) == [[3, 4]]
 
 
 def test_as_many_batches_as_allowed_are_computed_together() -> None:
@@ -101,9 +101,9 @@ def test_as_many_batches_as_allowed_are_computed_together() -> None:
 
     with (
         closing(OrderedMap(lambda n: n, range(40), 2)) as results,
-        closing(batches(results, function)) as found,
+        closing(batches(results, function)) as outputs,
     ):
-        assert next(found) == [0]
+        assert next(outputs) == [0]
         assert began == [0, 1], "the second began before the first had ended, the third did not"
 
 
@@ -130,10 +130,10 @@ def test_what_a_batch_raises_comes_in_its_turn() -> None:
         return batch
 
     with closing(OrderedMap(lambda n: n, range(40), 2)) as results:
-        found = batches(results, function)
-        assert next(found) == [0]
+        outputs = batches(results, function)
+        assert next(outputs) == [0]
         with pytest.raises(MemoryError):
-            next(found)
+            next(outputs)
 
 
 def test_a_consumer_that_stops_waits_for_nothing_and_begins_nothing() -> None:
@@ -146,10 +146,10 @@ def test_a_consumer_that_stops_waits_for_nothing_and_begins_nothing() -> None:
         return batch
 
     with closing(OrderedMap(lambda n: n, range(1000), 2)) as results:
-        found = batches(results, function, at_once=1)
-        next(found)
+        outputs = batches(results, function, at_once=1)
+        next(outputs)
         started = time.monotonic()
-        found.close()
+        outputs.close()
     assert time.monotonic() - started < LONG / 4
     go.set()
     assert len(done) <= 2

@@ -14,13 +14,13 @@ from sidscan.util import files
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """As `sidscan.util.files.replacing`.
+    """As `sidscan.util.files.atomic_write`.
 
     Raises:
         OutputError: it can't be written; an older file of that name is left as it was.
     """
     try:
-        with files.replacing(path) as partial:
+        with files.atomic_write(path) as partial:
             yield partial
     except OSError as error:
         raise OutputError(

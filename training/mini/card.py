@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from sidscan.images.jpeg_quality import jpeg_quality
+from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import CERTAINTY_POWER, MiniEncoder
 from sidscan.models.heads.rine import RineHead
@@ -243,7 +243,7 @@ def qualities(windows: Sequence[Window], condition: str) -> list[int | None]:
 
 def _quality(window: Window) -> int | None:
     with Image.open(window.corpus / window.file) as image:
-        return jpeg_quality(image)
+        return estimate_jpeg_quality(image)
 
 
 def sources(windows: Sequence[Window], folds: Mapping[str, int]) -> list[Json]:

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.util.files import replacing
-from sidscan.util.terminal import Echo, bar_stream
+from sidscan.util.files import atomic_write
+from sidscan.util.terminal import Echo, progress_stream
 
 from .crop_dataset import CropDataset
 from .features import FrozenEncoder
@@ -229,7 +229,7 @@ class Run:
             desc=heads,
             unit="batch",
             disable=None if self._shows else True,
-            file=bar_stream(),
+            file=progress_stream(),
         )
 
     def _postfix(self) -> dict[str, str]:
@@ -254,7 +254,7 @@ class Unfinished:
             OutputError: the disk is full, say; what was saved before is still there.
         """
         try:
-            with replacing(self.path) as partial:
+            with atomic_write(self.path) as partial:
                 torch.save({"key": run.key(), **run.state()}, partial)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
             raise OutputError(

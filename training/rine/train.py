@@ -14,7 +14,7 @@ from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import replacing
-from sidscan.util.terminal import Echo, bar_stream
+from sidscan.util.terminal import Echo, progress_stream
 
 from . import examples as sets
 from .crop_dataset import CropDataset
@@ -104,7 +104,9 @@ def prepare(config: TrainConfig, say: Echo) -> Prepared:
     else:
         source = FeatureCache(config.cache, views, encoder, reading, data, config.passes)
         hidden = None if config.bars else True
-        with tqdm(total=source.total, desc="encode", unit="view", disable=hidden, file=bar_stream()) as bar:
+        with tqdm(
+            total=source.total, desc="encode", unit="view", disable=hidden, file=progress_stream()
+        ) as bar:
             source.build(bar.update)
     return Prepared(config, encoder, examples, data, source, views, _validation(config, encoder, say))
 

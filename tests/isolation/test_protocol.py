@@ -1,0 +1,243 @@
+"""What a worker sends arrives as it was sent; everything else is refused in one way."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidscan.config import ReadLimits, ScanConfig
+from sidscan.isolation.protocol import (
+    READY,
+    Answer,
+    AnswerParser,
+    Frame,
+    ProtocolError,
+    WorkerOptions,
+    decode_answer,
+    decode_task,
+    encode_answer,
+    encode_task,
+    read_frame,
+    write_frame,
+)
+from sidscan.records import (
+    CropSet,
+    DecodedImage,
+    Exif,
+    Failure,
+    ImageInfo,
+    Item,
+    Kind,
+    Response,
+    Stage,
+    Status,
+)
+
+quick = settings(max_examples=60, deadline=None)
+ITEM = Item("a.jpg")
+texts = st.none() | st.text(max_size=20)
+numbers = st.none() | st.integers(0, (1 << 53) - 1)
+degrees = st.none() | st.floats(-180, 180)
+scalars = st.text(max_size=9) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+exifs = st.builds(
+    Exif,
+    **dict.fromkeys(("make", "model", "lens", "original_date", "software"), texts),
+    latitude=degrees,
+    longitude=degrees,
+    orientation=st.none() | st.integers(1, 8),
+    tags=st.dictionaries(st.text(max_size=9), scalars | st.lists(scalars, max_size=3), max_size=3),
+)
+infos = st.builds(
+    ImageInfo,
+    bytes=numbers,
+    sha256=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
+    format=texts,
+    width=numbers,
+    height=numbers,
+    flags=st.lists(st.from_regex(r"[a-z0-9_]{1,40}", fullmatch=True), max_size=3).map(tuple),
+    exif=exifs,
+    jpeg_quality=numbers,
+)
+failures = st.builds(
+    Failure,
+    item=st.just(ITEM),
+    stage=st.sampled_from(Stage),
+    error=st.text(max_size=20),
+    message=st.text(max_size=20),
+    facts=infos,
+    status=st.sampled_from([status for status in Status if status.failed]),
+)
+
+
+@st.composite
+def crop_sets(draw: st.DrawFn) -> CropSet:
+    count = draw(st.integers(1, 6))
+    crops = np.random.default_rng(count).integers(0, 256, (count, 224, 224, 3), dtype=np.uint8)
+    indices = [
+        *range(count),
+        *draw(st.lists(st.integers(0, count - 1), min_size=10 - count, max_size=10 - count)),
+    ]
+    return CropSet(crops, tuple((index, draw(st.booleans())) for index in draw(st.permutations(indices))))
+
+
+def sent(frame: Frame) -> Frame:
+    """The frame after it went through a pipe."""
+    pipe = io.BytesIO()
+    write_frame(pipe, frame)
+    pipe.seek(0)
+    received = read_frame(pipe, len(frame.payload))
+    assert pipe.read() == b""
+    return received
+
+
+def received(answer: Answer) -> Answer:
+    return decode_answer(sent(encode_answer(answer)), ITEM, 10)
+
+
+@quick
+@given(infos)
+def test_facts_arrive_as_sent(info: ImageInfo) -> None:
+    assert received(info) == info
+
+
+@quick
+@given(failures)
+def test_failures_arrive_as_sent(failure: Failure) -> None:
+    assert received(failure) == failure
+
+
+@settings(max_examples=15, deadline=None)
+@given(infos, crop_sets())
+def test_crops_arrive_as_sent(info: ImageInfo, crops: CropSet) -> None:
+    decoded = received(DecodedImage(ITEM, info, crops))
+    assert isinstance(decoded, DecodedImage)
+    assert (decoded.facts, decoded.views.order) == (info, crops.order)
+    assert np.array_equal(decoded.views.crops, crops.crops)
+
+
+@quick
+@given(st.text(max_size=20), st.sampled_from(Kind), st.binary(max_size=20))
+def test_tasks_arrive_as_sent(name: str, kind: Kind, data: bytes) -> None:
+    item = Item(name, kind)
+    assert decode_task(sent(encode_task(item, data))) == (item, data)
+
+
+def test_undecodable_names_and_long_messages_arrive() -> None:
+    assert decode_task(sent(encode_task(Item("caf\udce9")))) == (Item("caf\udce9"), b"")
+    failure = received(Failure(ITEM, Stage.READ, "E", "x" * 100_000))
+    assert isinstance(failure, Failure)
+    assert failure.message == "x" * 65_536
+
+
+def test_options_arrive_as_sent() -> None:
+    config = ScanConfig(inputs=("a",), memory_limit=7, item_timeout=2.5, crops="center", max_side=99)
+    options = WorkerOptions.from_config(config)
+    assert options == WorkerOptions(7, 2.5, ReadLimits(crops="center", max_side=99))
+    assert WorkerOptions.from_json(options.to_json()) == options
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=9), values, max_size=3),
+    max_leaves=9,
+)
+
+
+@st.composite
+def mangled_heads(draw: st.DrawFn) -> Any:
+    """The head of a good answer, with something in it replaced, removed or added at random."""
+    answer = draw(infos | failures)
+    head = json.loads(json.dumps(encode_answer(answer).head))
+    if draw(st.booleans()):
+        head["order"] = [[0, False]] * 10
+    for _ in range(draw(st.integers(1, 3))):
+        parent: Any = head
+        while True:
+            key = draw(st.sampled_from(sorted(parent)) if parent else st.text(max_size=5))
+            if isinstance(parent.get(key), dict) and draw(st.booleans()):
+                parent = parent[key]
+                continue
+            break
+        change = draw(st.sampled_from(("replace", "remove", "add")))
+        if change == "remove":
+            parent.pop(key, None)
+        else:
+            parent[key if change == "replace" else draw(st.text(max_size=5))] = draw(json_values)
+    return head
+
+
+@settings(max_examples=300, deadline=None)
+@given(mangled_heads() | json_values, st.sampled_from((b"", b"x", bytes(224 * 224 * 3))))
+def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> None:
+    """Nothing but `ProtocolError` is raised, and what is accepted can be sent again unchanged."""
+    try:
+        answer = decode_answer(Frame(head, payload), ITEM, 10)
+    except ProtocolError:
+        return
+    again = received(answer)
+    if isinstance(answer, DecodedImage) and isinstance(again, DecodedImage):
+        assert (again.facts, again.views.order) == (answer.facts, answer.views.order)
+    else:
+        assert again == answer
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 200), st.binary(max_size=4), st.integers(0, 4))
+def test_mangled_frames_are_refused_or_make_sense(place: int, patch: bytes, removed: int) -> None:
+    pipe = io.BytesIO()
+    write_frame(pipe, encode_task(ITEM, b"payload"))
+    data = bytearray(pipe.getvalue())
+    place %= len(data)
+    data[place : place + removed] = patch
+    try:
+        frame = read_frame(io.BytesIO(data), 1000)
+        decode_task(frame)
+    except (EOFError, ProtocolError):
+        return
+    assert isinstance(frame, Frame)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(b"[]", b"{}", b'{"head": {}}', b'{"head": [], "last": true}', b'{"head": {}, "last": 1}', b"NaN"),
+        *(b'{"head": {"a": NaN}, "last": true}', b'{"head": {}, "last": true, "more": 1}'),
+        *(b"[" * 100_000, b"\xff"),
+    ],
+    ids=lambda head: repr(head[:40]),
+)
+def test_what_is_not_a_frame(head: bytes) -> None:
+    lengths = len(head).to_bytes(4, "big") + bytes(8)
+    with pytest.raises(ProtocolError):
+        read_frame(io.BytesIO(lengths + head), 0)
+
+
+def test_a_frame_may_not_be_longer_than_allowed() -> None:
+    pipe = io.BytesIO()
+    write_frame(pipe, Frame({}, b"12345"))
+    with pytest.raises(ProtocolError, match="impossible length"):
+        read_frame(io.BytesIO(pipe.getvalue()), 4)
+    assert read_frame(io.BytesIO(pipe.getvalue()), 5).payload == b"12345"
+    assert sent(READY) == READY
+
+
+def test_a_workers_word_on_what_a_scan_fetched_does_not_count() -> None:
+    known = ImageInfo(bytes=5, sha256="a" * 64, response=Response("http://a.example/"))
+    parser = AnswerParser(Item("http://a.example/", Kind.URL), known, 10)
+    parser.feed(encode_answer(ImageInfo(bytes=6, sha256="b" * 64, width=3)))
+    assert parser.info == ImageInfo(bytes=5, sha256="a" * 64, width=3, response=known.response)
+    assert parser.failure("E", "m", Status.CRASHED).stage is Stage.DECODE
+
+
+def test_an_answer_needs_crops_or_a_failure() -> None:
+    parser = AnswerParser(ITEM, ImageInfo(), 10)
+    parser.feed(encode_answer(ImageInfo(width=3), last=True))
+    with pytest.raises(ProtocolError):
+        parser.result()
+    assert parser.failure("E", "m", Status.CRASHED).stage is Stage.READ
