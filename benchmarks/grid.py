@@ -1,10 +1,11 @@
-"""The 48 heads of the paper's grid from one pass of the encoder, beside one head trained the published way.
+"""Time of the paper's grid of 48 heads from one pass of the encoder, beside one head the published way.
 
-    python benchmarks/grid.py --pictures 384 --encoder vit-b32
+    python benchmarks/grid.py --images 384 --encoder vit-b32
 
-Random weights in CLIP's shape read generated 256x256 pictures of two spectra. The ratio is 48 times the time
+Random weights in CLIP's shape encode generated 256x256 images of two spectra. The ratio is 48 times the time
 of one head the published way (draw, encode, fit), over the time of one cached pass and all 48 fits. The
-figures of one recipe from both ways, and from other seeds, say whether the ways differ by more than seeds do.
+metrics of one recipe from both ways, and from other seeds, show whether the two ways differ by more than
+seeds do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from record import publish, stamp
 
 from sidscan.models import checkpoints
 from sidscan.training.rine.recipe import PRESETS, Recipe, grid
+from sidscan.training.rine.run import EpochMetrics
 from sidscan.training.rine.studies import run_study
 from sidscan.training.rine.train import TrainConfig, train
 
@@ -32,15 +33,15 @@ SIDE = 256  # pixels, as ProGAN's set
 SLOPES = {"0_real": 0.6, "1_fake": 2.5}  # of log amplitude over log frequency
 
 
-def make_set(folder: Path, part: str, pictures: int, seed: int) -> None:
-    """``pictures`` of one class in CNNDetection's layout, half of each label."""
+def make_set(folder: Path, part: str, images: int, seed: int) -> None:
+    """Write ``images`` of one class in CNNDetection's layout, half of each label."""
     rng = np.random.default_rng(seed)
-    grid = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
-    frequency = np.maximum(np.hypot(*grid), 1 / SIDE)
+    frequencies = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
+    frequency = np.maximum(np.hypot(*frequencies), 1 / SIDE)
     for label, slope in SLOPES.items():
         target = folder / part / "cat" / label
         target.mkdir(parents=True)
-        for number in range(pictures // 2):
+        for number in range(images // 2):
             spectrum = np.fft.rfft2(rng.normal(size=(3, SIDE, SIDE))) * frequency**-slope
             planes = np.fft.irfft2(spectrum, (SIDE, SIDE))
             planes /= planes.std(axis=(1, 2), keepdims=True)
@@ -49,20 +50,22 @@ def make_set(folder: Path, part: str, pictures: int, seed: int) -> None:
 
 
 def silent(words: str) -> None:
-    """Says nothing."""
+    """Print nothing."""
 
 
-def published_way(config: TrainConfig, out: Path) -> tuple[float, dict[str, Any]]:
-    """Seconds for one head from fresh views, and its figures."""
+def published_way(config: TrainConfig, out: Path) -> tuple[float, EpochMetrics]:
+    """Seconds for one head from fresh crops, and its metrics."""
     start = time.perf_counter()
     train(config, out, silent)
-    return time.perf_counter() - start, checkpoints.read_checkpoint(out)[0].facts["epochs"][-1]
+    seconds = time.perf_counter() - start
+    metrics: EpochMetrics = checkpoints.read_checkpoint(out)[0].facts["epochs"][-1]
+    return seconds, metrics
 
 
 def whole_grid(config: TrainConfig, recipes: Sequence[Recipe], out: Path) -> float:
     """Seconds for the cache and all heads."""
     start = time.perf_counter()
-    run_study(replace(config, cache=out / "readings"), recipes, out, silent)
+    run_study(replace(config, cache=out / "features"), recipes, out, silent)
     return time.perf_counter() - start
 
 
@@ -71,10 +74,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=384)
+    parser.add_argument("--images", type=int, default=384)
     parser.add_argument("--encoder", choices=SHAPES, default="vit-b32")
-    parser.add_argument("--batch", type=int, default=128, help="pictures per step, as published")
-    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's, as published")
+    parser.add_argument("--batch", type=int, default=128, help="images per step; the default is published")
+    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's; the default is published")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the head trained the published way")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="JSON to write")
@@ -84,37 +87,37 @@ def main() -> None:
     publish(result, arguments.out)
 
 
-def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All of it, in one run."""
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
+    """Both ways in one run."""
     data, encoder = folder / "data", folder / "encoder.safetensors"
-    make_set(data, "train", arguments.pictures, 0)
+    make_set(data, "train", arguments.images, 0)
     make_set(data, "val", 64, 1)
     make_encoder(encoder, SHAPES[arguments.encoder])
     base = replace(PRESETS["progan-4class"].recipe, batch=arguments.batch, lr=arguments.lr)
     config = TrainConfig(
         data=data, recipe=base, classes=("cat",), encoder=str(encoder), device=arguments.device
     )
-    times, figures = [], []
+    times, metrics_by_seed = [], []
     for seed in range(arguments.seeds):
         seeded = replace(config, recipe=replace(base, seed=seed))
-        seconds, figure = published_way(seeded, folder / f"published-{seed}")
+        seconds, metrics = published_way(seeded, folder / f"published-{seed}")
         times.append(seconds)
-        figures.append(figure)
+        metrics_by_seed.append(metrics)
     recipes = grid(base)
     seconds = whole_grid(config, recipes, folder / "grid")
-    same, _ = checkpoints.read_checkpoint(folder / "grid" / f"{base.label}.safetensors")
+    same_recipe, _ = checkpoints.read_checkpoint(folder / "grid" / f"{base.label}.safetensors")
     published = statistics.median(times)
     return {
         **stamp("grid", "torch"),
         "encoder": f"{arguments.encoder}, random weights",
-        "pictures": arguments.pictures,
+        "pictures": arguments.images,  # a key of earlier results
         "batch": arguments.batch,
         "lr": arguments.lr,
         "seconds_one_head_published": [round(value, 2) for value in times],
         "seconds_48_heads_cached": round(seconds, 2),
         "ratio": round(len(recipes) * published / seconds, 1),
-        "published_by_seed": figures,
-        "same_recipe_from_the_grid": same.facts["epochs"][-1],
+        "published_by_seed": metrics_by_seed,
+        "same_recipe_from_the_grid": same_recipe.facts["epochs"][-1],
     }
 
 

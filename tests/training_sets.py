@@ -1,6 +1,6 @@
 """Generated training sets in CNNDetection's layout, and a small random CLIP to read them with.
 
-Real and synthetic pictures are noise of different spectra: power falls more steeply in the synthetic ones, as
+Real and synthetic images are noise of different spectra: power falls more steeply in the synthetic ones, as
 if they had been upsampled.
 """
 
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tiny_networks import random_clip
 from torch.nn import functional
 
-SIDE = 240  # pixels, a little more than a view
+SIDE = 240  # pixels, a little more than a crop
 CLIP = {"width": 64, "blocks": 3, "patch": 28, "side": 224, "embedding": 16}
 SLOPES = {False: 0.6, True: 2.5}  # of log amplitude over log frequency; by label
 _FREQUENCY = np.maximum(
@@ -23,8 +23,8 @@ _FREQUENCY = np.maximum(
 )
 
 
-def picture(rng: np.random.Generator, synthetic: bool) -> NDArray[np.uint8]:
-    """One picture (SIDE, SIDE, 3)."""
+def noise_image(rng: np.random.Generator, synthetic: bool) -> NDArray[np.uint8]:
+    """One image (SIDE, SIDE, 3)."""
     spectrum = np.fft.rfft2(rng.normal(size=(3, SIDE, SIDE))) * _FREQUENCY ** -SLOPES[synthetic]
     planes = np.fft.irfft2(spectrum, (SIDE, SIDE))
     planes /= planes.std(axis=(1, 2), keepdims=True)
@@ -39,21 +39,21 @@ def progan_like(
     part: str = "train",
     seed: int = 0,
 ) -> Path:
-    """``count`` pictures per class and label below ``folder/part``; returns ``folder``."""
+    """Write ``count`` images per class and label below ``folder/part``; return ``folder``."""
     rng = np.random.default_rng(seed)
     for name in classes:
         for label, synthetic in (("0_real", False), ("1_fake", True)):
             target = folder / part / name / label
             target.mkdir(parents=True)
             for number in range(count):
-                Image.fromarray(picture(rng, synthetic)).save(target / f"{number:03d}.bmp")
+                Image.fromarray(noise_image(rng, synthetic)).save(target / f"{number:03d}.bmp")
     return folder
 
 
 def small_clip(path: Path) -> Path:
-    """Seeded random weights in open_clip's layout, their patch filters high-pass and their places alike.
+    """Seeded random weights in open_clip's layout: high-pass patch filters, equal position embeddings.
 
-    So the CLS token sees how much of a picture is fine detail, which plain random filters hardly tell.
+    So the CLS token sees how much of an image is fine detail, which plain random filters hardly show.
     """
     state = random_clip(**CLIP)
     kernel = state["conv1.weight"]

@@ -114,10 +114,10 @@ def command(
     """
     if scores:
         _refuse_of_pictures(choices)
-    from sidscan.training.common.extras import need
+    from sidscan.training.common.extras import import_extra
 
     for module in ("sklearn", *(["matplotlib"] if plots else [])):
-        need(module)  # before hours of scoring
+        import_extra(module)  # before hours of scoring
     from sidscan.training.evaluation import (  # here: these load numpy, pandas and torch
         report,
         results,

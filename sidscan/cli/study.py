@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,34 +11,37 @@ from sidscan.cli import console
 from sidscan.cli import training_options as options
 from sidscan.errors import ExitCode
 
+if TYPE_CHECKING:
+    from sidscan.training.rine.studies import StudyKind
+
 
 @click.command("study")
 @click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
-@options.data()
+@options.training_set()
 @click.option(
     "--out",
     required=True,
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where every head's checkpoint and the table heads.csv go.",
+    help="Folder for the checkpoint of every head and for the table heads.csv.",
 )
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the encoder's readings, made once. [default: FOLDER/readings]",
+    help="Folder for the encoder's features, made once. [default: FOLDER/features]",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Every head from so many seeds; the views are those of the first.",
+    help="Number of seeds to train every head from; all use the crops of the first seed.",
 )
-@options.recipe()
-@options.machine()
-@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
+@options.recipe_options()
+@options.runtime_options()
+@click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error.")
 def command(
-    kind: Any,
+    kind: StudyKind,
     data: Path,
     preset: str,
     classes: str | None,
@@ -52,14 +55,14 @@ def command(
     """Fit many heads from one pass of the frozen encoder.
 
     \b
-    grid       xi x q x d', 48 heads (paper, section 4.2); the preset ldm has its own 24
-    ablations  whole; without contrastive loss, TIE, intermediate blocks
+    grid       xi x q x d', 48 heads (paper, section 4.2); 24 heads for the preset ldm
+    ablations  the whole head; without contrastive loss, TIE, intermediate blocks
     epochs     1, 3, 5, 10, 15 epochs of one run (section 5.4)
     set-sizes  20, 50, 80, 100 % of the training list (section 5.5)
     seeds      the preset from several seeds
 
-    Every training view is drawn and read once, and kept on disk. A finished head is not fitted again; an
-    interrupted study goes on with the same command.
+    Every training crop is drawn and encoded once, and its features are stored on disk. Finished heads are not
+    fitted again. If you interrupt a study, the same command continues it.
 
     \b
     Examples:
@@ -67,12 +70,12 @@ def command(
       sidscan study ablations ./progan --seeds 3 --out ablations
     """
     options.need_training_extra()
-    from sidscan.training.rine.studies import recipes_of, run_study  # here: it loads torch
+    from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
     say = console.reporter(quiet)
-    own = {"cache": cache or out / "readings", "bars": not quiet}
-    config = options.config_of(data, preset, classes, {**own, **choices})
-    recipes = recipes_of(kind, config.recipe, seeds, config.layout)
+    choices |= {"cache": cache or out / "features", "bars": not quiet}
+    config = options.training_config(data, preset, classes, choices)
+    recipes = study_recipes(kind, config.recipe, seeds, config.layout)
     table, left_out = run_study(config, recipes, out, say, fresh)
     say(f"table: {table}")
-    return options.ended(left_out, say)
+    return options.exit_code(left_out, say)

@@ -13,50 +13,51 @@ from sidscan.errors import ExitCode
 
 
 @click.command("train")
-@options.data()
+@options.training_set()
 @click.option(
     "--out",
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Checkpoint to write; `sidscan scan --model FILE` takes it.",
+    help="Checkpoint to write; `sidscan scan --model FILE` accepts it.",
 )
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Read every view once into this folder and fit from there. [default: fresh views, as published]",
+    help="Folder for the encoder's features: encode every crop once and fit from there. "
+    "[default: new crops in every epoch, as published]",
 )
-@options.recipe()
-@options.machine()
-@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
+@options.recipe_options()
+@options.runtime_options()
+@click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error.")
 def command(
     data: Path, preset: str, classes: str | None, out: Path, fresh: bool, quiet: bool, **choices: Any
 ) -> ExitCode:
-    """Train RINE's head on a folder of real and synthetic pictures.
+    """Train RINE's head on a folder of real and synthetic images.
 
-    DATA is laid out as CNNDetection's ProGAN set: DATA/train/<class>/0_real and 1_fake, and DATA/val alike
-    for validation, if there is one. Presets are the published heads; every number in them can be departed
-    from. An interrupted run is kept beside FILE; the same command goes on with it.
+    DATA has the layout of CNNDetection's ProGAN set: DATA/train/<class>/0_real and 1_fake. DATA/val, if it
+    exists, has the same layout and is used for validation. Presets are the published heads; you can override
+    every value of a preset. If you interrupt a run, it is saved beside FILE; the same command continues it.
 
     \b
     Examples:
       sidscan train ./progan --preset progan-4class --out rine.safetensors
-      sidscan train ./mine --classes all --xi 0.1 --layers 1 --projected 128 --out mine.safetensors
+      sidscan train ./mine --classes all --xi 0.1 --num-proj-layers 1 --proj-dim 128 --out mine.safetensors
       sidscan train ./progan --preset ufd-4class --out probe.safetensors
       sidscan scan ./images --model rine.safetensors --out report.csv
 
     \b
     Exit codes:
       0  done                                4  encoder unknown, missing, altered
-      2  wrong usage, layout, or a picture   6  device or precision not available
+      2  wrong usage, layout, or an image    6  device or precision not available
          that can't be read                  7  the checkpoint can't be written
-      3  done; pictures were left out        130  interrupted; run again to continue
+      3  done; images were left out          130  interrupted; run again to continue
     """
     options.need_training_extra()
-    from sidscan.training.rine.train import train  # here: it loads torch
+    from sidscan.training.rine.train import train  # here, because it loads torch
 
     say = console.reporter(quiet)
-    config = options.config_of(data, preset, classes, {"bars": not quiet, **choices})
+    config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
     left_out = train(config, out, say, fresh)
     say(f"checkpoint: {out}")
-    return options.ended(left_out, say)
+    return options.exit_code(left_out, say)

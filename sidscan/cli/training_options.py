@@ -14,7 +14,7 @@ from sidscan.util.terminal import Echo
 if TYPE_CHECKING:
     from sidscan.training.rine.train import TrainConfig
 
-# Names are checked again by sidscan.training.rine.recipe, which --help must not load.
+# sidscan.training.rine.recipe defines these names; --help must not load it, and a test compares the two.
 _PRESETS = (
     "progan-1class",
     "progan-2class",
@@ -24,10 +24,11 @@ _PRESETS = (
     "ufd-4class",
     "fpn-4class",
 )
+_UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
 
-def data() -> Decorator:
-    """What is trained on, and by which encoder."""
+def training_set() -> Decorator:
+    """The training set, and the encoder that reads it."""
     return stack(
         click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path)),
         click.option(
@@ -35,123 +36,148 @@ def data() -> Decorator:
             type=click.Choice(_PRESETS),
             default="progan-4class",
             show_default=True,
-            help="Published recipe and training set; the options below depart from it.",
+            help="Published recipe and training set. Options of the recipe override its values.",
         ),
         click.option(
             "--classes",
             metavar="NAME,...",
-            help="Class folders below DATA/train instead of the preset's; 'all' takes those that are there.",
+            help="Class folders of DATA/train to use instead of the preset's; 'all' uses every one.",
         ),
         click.option(
             "--encoder",
             default="clip-vit-l14",
             show_default=True,
             metavar="NAME|FILE",
-            help="Frozen image encoder: an installed one of the catalog, or a CLIP's weights.",
+            help="Frozen image encoder: an installed one of the catalog, or the weights file of a CLIP.",
         ),
         click.option(
             "--passes",
             type=click.IntRange(min=1),
             default=1,
             show_default=True,
-            help="Times every picture is drawn into the cache; later epochs see the first views again.",
+            help="How many crops of every image the cache holds; later epochs use them again.",
         ),
         click.option(
             "--skip-unreadable",
             is_flag=True,
-            help="Leave out pictures that can't be decoded, and name them in the checkpoint.",
+            help="Leave out images that can't be decoded, and list them in the checkpoint.",
         ),
-        click.option("--fresh", is_flag=True, help="Start over, and replace what is there."),
+        click.option("--fresh", is_flag=True, help="Start over, and replace existing results."),
     )
 
 
-def recipe() -> Decorator:
-    """The knobs of a recipe; None is the preset's."""
+def recipe_options() -> Decorator:
+    """The fields of a recipe; None stands for the preset's value."""
     return stack(
         click.option("--xi", type=click.FloatRange(min=0), help="Weight of the contrastive loss."),
-        click.option("--layers", type=click.IntRange(min=1), help="Linear layers in each of Q1, Q2."),
-        click.option("--projected", type=click.IntRange(min=1), help="Width d' after Q1."),
-        click.option("--head", type=click.Choice(["rine", "linear", "fpn"]), help="Architecture."),
         click.option(
-            "--without",
+            "--num-proj-layers",
+            type=click.IntRange(min=1),
+            help="Linear layers in each projection, Q1 and Q2 (q in the paper).",
+        ),
+        click.option(
+            "--proj-dim", type=click.IntRange(min=1), help="Width of the projections (d' in the paper)."
+        ),
+        click.option(
+            "--head", type=click.Choice(["rine", "linear", "fpn"]), help="Architecture of the head."
+        ),
+        click.option(
+            "--ablate",
             type=click.Choice(["none", "contrastive", "tie", "intermediate"]),
             help="Leave out one part, as in the paper's ablations.",
         ),
         click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training list."),
-        click.option("--batch-size", "batch", type=click.IntRange(min=1), help="Pictures per step."),
-        click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Adam's learning rate."),
+        click.option("--batch-size", "batch", type=click.IntRange(min=1), help="Images per step."),
+        click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate of Adam."),
         click.option(
-            "--share", type=click.FloatRange(0, 1, min_open=True), help="Part of the shuffled list to use."
+            "--data-fraction",
+            type=click.FloatRange(0, 1, min_open=True),
+            help="Fraction of the shuffled training list to use.",
         ),
-        click.option("--seed", type=click.IntRange(min=0), help="Of weights, dropout, views and order."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            help="Seed of initial weights, dropout, crops and order of the images.",
+        ),
     )
 
 
-def machine() -> Decorator:
-    """Where it runs."""
+def runtime_options() -> Decorator:
+    """Device, precision and threads."""
     return stack(
         click.option(
-            "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="'auto' is CUDA if this machine has it, else the CPU.",
         ),
         click.option(
             "--precision",
             type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
             default="auto",
             show_default=True,
-            help="Of the encoder; 'auto' is fp16 on CUDA, as published, fp32 on a CPU. Heads are fp32.",
+            help="Precision of the encoder; 'auto' is fp16 on CUDA, as published, and fp32 on a CPU. "
+            "Heads are always fp32.",
         ),
         click.option(
-            "--workers", type=click.IntRange(min=1), help="Threads that make views. [default: one per core]"
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Threads that decode and augment images. [default: one per core]",
         ),
     )
 
 
 def need_training_extra() -> None:
-    """Say what to install where training's packages are missing, before anything is read.
+    """Check before any work that the packages of the train extra are installed.
 
     Raises:
-        UsageError: one is.
+        UsageError: one is missing.
     """
-    from sidscan.training.common.extras import need
+    from sidscan.training.common.extras import import_extra
 
     for module in ("cv2", "scipy.ndimage", "sklearn.metrics"):
-        need(module)
+        import_extra(module)
 
 
-def ended(left_out: int, say: Echo) -> ExitCode:
-    """The exit code of a run that left out so many pictures."""
+def exit_code(left_out: int, say: Echo) -> ExitCode:
+    """The exit code of a run that left out this many images."""
     if not left_out:
         return ExitCode.DONE
-    say(f"{left_out} pictures could not be read and were left out; checkpoints name them")
+    were = "1 image was" if left_out == 1 else f"{left_out} images were"
+    say(f"{were} left out as unreadable; checkpoints list the names")
     return ExitCode.DONE_WITH_FAILURES
 
 
-def config_of(data: Path, preset: str, classes: str | None, choices: dict[str, Any]) -> TrainConfig:
+def training_config(data: Path, preset: str, classes: str | None, choices: dict[str, Any]) -> TrainConfig:
     """The configuration that the options describe.
 
+    Args:
+        choices: fields of `Recipe`, None where the preset's value counts, and of `TrainConfig`.
+
     Raises:
-        UsageError: classes were named for a set that has none, or there are none.
+        UsageError: ``classes`` does not fit the preset, or an option does not fit the head.
     """
     from dataclasses import fields, replace
 
-    from sidscan.training.rine.examples import classes_in
+    from sidscan.training.rine.examples import class_folders
     from sidscan.training.rine.recipe import PRESETS, Recipe
     from sidscan.training.rine.train import TrainConfig
 
     chosen = PRESETS[preset]
-    knobs = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
-    idle = {"linear": ("xi", "layers", "projected"), "fpn": ("layers",)}.get(
-        knobs["head"] or chosen.recipe.head, ()
-    )
-    for name in idle:
-        if knobs[name] is not None:
-            raise UsageError(f"--{name} has no meaning for this head", "Leave it out.")
-    made: Recipe = replace(
-        chosen.recipe, **{name: value for name, value in knobs.items() if value is not None}
-    )
+    values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
+    changed = {name: value for name, value in values.items() if value is not None}
+    head = changed.get("head", chosen.recipe.head)
+    for name in _UNUSED_BY_HEAD.get(head, ()):
+        if name in changed:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no effect on the head {head}", "Leave it out.")
     names = chosen.classes
     if classes is not None:
         if chosen.layout != "cnndetection":
-            raise UsageError(f"--classes has no meaning for the preset {preset}")
-        names = classes_in(data) if classes == "all" else tuple(dict.fromkeys(classes.split(",")))
-    return TrainConfig(data=data, recipe=made, layout=chosen.layout, classes=names, preset=preset, **choices)
+            raise UsageError(f"--classes has no effect on the preset {preset}", "Leave it out.")
+        names = class_folders(data) if classes == "all" else tuple(dict.fromkeys(classes.split(",")))
+    recipe = replace(chosen.recipe, **changed)
+    return TrainConfig(
+        data=data, recipe=recipe, layout=chosen.layout, classes=names, preset=preset, **choices
+    )

@@ -1,1 +1,1 @@
-"""What the three kinds of training share."""
+"""Code that the three training packages (rine, evaluation, mini) share."""

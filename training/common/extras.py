@@ -1,23 +1,22 @@
-"""Packages that only training and evaluation need; `pip install 'sidscan[train]'` has them."""
+"""Packages that only training and evaluation need; `pip install 'sidscan[train]'` installs them."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from types import ModuleType
 
 from sidscan.errors import UsageError
 
 
-def need(module: str) -> Any:
-    """The module, imported now.
+def import_extra(module: str) -> ModuleType:
+    """Import a module of the train extra.
 
     Raises:
-        UsageError: it is not installed; the remedy says how to.
+        UsageError: the module is not installed; the remedy says how to install it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(f"this needs {module}, which is not installed", EXTRA) from error
-
-
-EXTRA = "pip install 'sidscan[train]'"
+        raise UsageError(
+            f"this needs {module}, which is not installed", "pip install 'sidscan[train]'"
+        ) from error

@@ -1,4 +1,4 @@
-"""Results written whole or not at all, with words for when they can't be."""
+"""Result files, written whole or not at all; failures become errors that say what to do."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sidscan.errors import OutputError
-from sidscan.util import files
+from sidscan.util.files import atomic_write
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """As `sidscan.util.files.atomic_write`.
+def writing_result(path: Path) -> Iterator[Path]:
+    """A temporary path to write to; its file replaces ``path`` when the block ends without an error.
+
+    This is `sidscan.util.files.replacing` with an error for users.
 
     Raises:
-        OutputError: it can't be written; an older file of that name is left as it was.
+        OutputError: the file can't be written; an older file at ``path`` stays as it was.
     """
     try:
-        with files.atomic_write(path) as partial:
+        with atomic_write(path) as partial:
             yield partial
     except OSError as error:
         raise OutputError(
@@ -30,21 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, line ends as they are."""
-    with replacing(path) as partial:
+    """Write UTF-8; line ends stay as they are in ``text``."""
+    with writing_result(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON."""
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, unless it is there.
+    """Make a folder for results, unless it exists.
 
     Raises:
-        OutputError: that can't be done.
+        OutputError: the folder can't be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

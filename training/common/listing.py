@@ -1,10 +1,13 @@
-"""Which files of a folder count as pictures, in training and in test sets alike."""
+"""Which files of a folder count as images. Training sets and test sets follow the same rule."""
 
 from __future__ import annotations
 
-_NO_PICTURES = (".txt", ".py", ".csv", ".json", ".md", ".zip", ".db", ".ini")
+_NOT_IMAGES = (".txt", ".py", ".csv", ".json", ".md", ".zip", ".db", ".ini")
 
 
-def left_out(name: str) -> bool:
-    """Whether a file or folder is hidden, or by its name no picture. Any other must be readable as one."""
-    return name.startswith((".", "__")) or name.lower().endswith(_NO_PICTURES)
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder is hidden or has the suffix of something else than an image.
+
+    Every other file must be readable as an image.
+    """
+    return name.startswith((".", "__")) or name.lower().endswith(_NOT_IMAGES)

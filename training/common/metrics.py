@@ -1,4 +1,4 @@
-"""Figures of a detector, computed from scores alone."""
+"""Metrics of a detector, computed from its scores alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How well scores tell synthetic from real pictures; fractions.
+class DetectionMetrics:
+    """How well scores separate synthetic from real images. Rates are fractions.
 
     Attributes:
-        tpr_at_5: share of synthetic pictures above the score that 5 % of these real ones exceed.
-        tpr, fpr: share of synthetic and of real pictures at or above the shipped threshold.
+        real, synthetic: numbers of images.
+        tpr_at_5: share of the synthetic images that score above the 95th percentile of the real ones.
+        tpr, fpr: share of the synthetic and of the real images at or above the detector's own threshold.
     """
 
     real: int
@@ -33,14 +34,14 @@ class Figures:
 
 
 def auroc(synthetic: Scores, real: Scores) -> float:
-    """Chance that a synthetic picture scores above a real one, ties counting half."""
+    """Probability that a synthetic image scores above a real one; ties count half."""
     labels = np.r_[np.ones(len(synthetic)), np.zeros(len(real))]
     return float(roc_auc_score(labels, np.r_[synthetic, real]))
 
 
-def figures(synthetic: Scores, real: Scores, threshold: float) -> Figures:
-    """Figures of two sets of scores, neither empty."""
-    return Figures(
+def detection_metrics(synthetic: Scores, real: Scores, threshold: float) -> DetectionMetrics:
+    """Metrics of two sets of scores; neither may be empty."""
+    return DetectionMetrics(
         real=len(real),
         synthetic=len(synthetic),
         auroc=auroc(synthetic, real),
@@ -50,18 +51,18 @@ def figures(synthetic: Scores, real: Scores, threshold: float) -> Figures:
     )
 
 
-MEASURES = ("acc", "ap", "auroc", "tpr_at_fpr", "eer")
-_CHUNK = 4_000_000  # numbers of a bootstrap held at a time
+METRIC_NAMES = ("acc", "ap", "auroc", "tpr_at_fpr", "eer")
+_NUMBERS_AT_ONCE = 4_000_000  # of a bootstrap, to bound its memory
 
 
 @dataclass(frozen=True)
-class Curve:
-    """How many pictures of each label lie at or above every distinct value, from the highest value down.
+class ThresholdCurve:
+    """Two sets of scores as ranks: all that any threshold metric needs.
 
     Attributes:
-        values: (m,) distinct ranks of the pictures (logits or scores), falling.
-        real, synthetic: (n,) for each picture of a label the place of its value in ``values``.
-        calls: (m,) whether a picture of that value is called synthetic.
+        values: (m,) distinct scores (or logits) of all images, falling.
+        real, synthetic: (n,) for each image of a label, the index of its score in ``values``.
+        calls: (m,) whether an image with that score is called synthetic.
     """
 
     values: Scores
@@ -70,7 +71,7 @@ class Curve:
     calls: NDArray[np.bool_]
 
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pictures per distinct value, (1, m) each: real, synthetic."""
+        """Numbers of real and of synthetic images per distinct score, (1, m) each."""
         size = len(self.values)
         return (
             np.bincount(self.real, minlength=size)[None],
@@ -78,78 +79,81 @@ class Curve:
         )
 
 
-def curve(real: Scores, synthetic: Scores, cut: float) -> Curve:
-    """Of two non-empty sets of scores; those above ``cut`` are called synthetic (as published: not at it)."""
-    values, places = np.unique(-np.r_[real, synthetic], return_inverse=True)
-    return Curve(-values, places[: len(real)], places[len(real) :], -values > cut)
+def threshold_curve(real: Scores, synthetic: Scores, threshold: float) -> ThresholdCurve:
+    """Rank two non-empty sets of scores.
 
-
-def measures(found: Curve, fpr: float) -> dict[str, float]:
-    """Accuracy, average precision, AUROC, TPR at a false-positive rate, equal error rate; fractions.
-
-    ``tpr_at_fpr`` is the highest TPR among thresholds whose false-positive rate is at most ``fpr``; ``eer``
-    the smallest that the larger one of false-positive and false-negative rate can be.
+    An image is called synthetic if it scores above ``threshold``, not at it: the published code does so.
     """
-    row = _measures(*found.counts(), found.calls, fpr)[0]
-    return dict(zip(MEASURES, row.tolist(), strict=True))
+    values, indices = np.unique(-np.r_[real, synthetic], return_inverse=True)
+    return ThresholdCurve(-values, indices[: len(real)], indices[len(real) :], -values > threshold)
 
 
-def roc(found: Curve) -> tuple[Scores, Scores]:
-    """False and true positive rates for every threshold, from (0, 0) to (1, 1)."""
-    real, synthetic = (np.r_[0, side[0].cumsum()] for side in found.counts())
+def compute_metrics(curve: ThresholdCurve, fpr: float) -> dict[str, float]:
+    """Accuracy, average precision, AUROC, TPR at a false-positive rate, equal error rate; as fractions.
+
+    ``tpr_at_fpr`` is the highest TPR among thresholds whose false-positive rate is at most ``fpr``. ``eer``
+    is the lowest value over all thresholds of the larger of false-positive and false-negative rate.
+    """
+    row = _metrics_of_counts(*curve.counts(), curve.calls, fpr)[0]
+    return dict(zip(METRIC_NAMES, row.tolist(), strict=True))
+
+
+def roc(curve: ThresholdCurve) -> tuple[Scores, Scores]:
+    """False-positive and true-positive rates for every threshold, from (0, 0) to (1, 1)."""
+    real, synthetic = (np.r_[0, counts[0].cumsum()] for counts in curve.counts())
     return real / real[-1], synthetic / synthetic[-1]
 
 
-def bootstrap(found: Curve, fpr: float, draws: int, seeds: tuple[int, int]) -> Scores:
-    """Measures of resamples, (draws, measures): each label is drawn with replacement from its own pictures.
+def bootstrap(curve: ThresholdCurve, fpr: float, draws: int, seeds: tuple[int, int]) -> Scores:
+    """Metrics of resamples, (draws, metrics): each label is drawn with replacement from its own images.
 
     Args:
-        seeds: of the draws among real and among synthetic pictures. Sets that share their real pictures, in
-            the same order, should share that seed: then a mean over them varies as it should.
+        seeds: for the draws among the real and among the synthetic images. Sets that share their real
+            images, in the same order, should share that seed: then a mean over the sets varies as it should.
     """
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    step = max(1, _CHUNK // (len(found.real) + len(found.synthetic)))
+    step = max(1, _NUMBERS_AT_ONCE // (len(curve.real) + len(curve.synthetic)))
     parts = []
     for start in range(0, draws, step):
         count = min(step, draws - start)
         real, synthetic = (
-            _resampled(side, len(found.values), count, rng)
-            for side, rng in zip((found.real, found.synthetic), rngs, strict=True)
+            _resampled_counts(indices, len(curve.values), count, rng)
+            for indices, rng in zip((curve.real, curve.synthetic), rngs, strict=True)
         )
-        parts.append(_measures(real, synthetic, found.calls, fpr))
-    return np.concatenate(parts) if parts else np.empty((0, len(MEASURES)))
+        parts.append(_metrics_of_counts(real, synthetic, curve.calls, fpr))
+    return np.concatenate(parts) if parts else np.empty((0, len(METRIC_NAMES)))
 
 
-def interval(draws: Scores) -> tuple[Scores, Scores]:
-    """Bounds that hold the middle 95 % of resamples, (draws, k) -> (k,) and (k,); NaN without resamples."""
+def confidence_interval(draws: Scores) -> tuple[Scores, Scores]:
+    """Bounds of the middle 95 % of resamples, (draws, k) -> (k,) and (k,); NaN without resamples."""
     if not len(draws):
         return np.full(draws.shape[1], np.nan), np.full(draws.shape[1], np.nan)
     low, high = np.quantile(draws, (0.025, 0.975), axis=0)
     return low, high
 
 
-def _resampled(
-    places: NDArray[np.intp], size: int, draws: int, rng: np.random.Generator
+def _resampled_counts(
+    indices: NDArray[np.intp], size: int, draws: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Pictures per distinct value in each resample, (draws, size)."""
-    drawn = places[rng.integers(0, len(places), (draws, len(places)))]
+    """Images per distinct score in each resample, (draws, size)."""
+    drawn = indices[rng.integers(0, len(indices), (draws, len(indices)))]
     drawn += np.arange(draws)[:, None] * size
     return np.bincount(drawn.ravel(), minlength=draws * size).reshape(draws, size)
 
 
-def _measures(
+def _metrics_of_counts(
     real: NDArray[np.int64], synthetic: NDArray[np.int64], calls: NDArray[np.bool_], fpr: float
 ) -> Scores:
-    """Counts per falling distinct value, (draws, m) each -> (draws, measures)."""
+    """Counts per falling distinct score, (draws, m) each -> (draws, metrics)."""
     positives, negatives = synthetic.sum(axis=1), real.sum(axis=1)
     above_real, above = real.cumsum(axis=1), synthetic.cumsum(axis=1)
     right = synthetic[:, calls].sum(axis=1) + real[:, ~calls].sum(axis=1)
     accuracy = right / (positives + negatives)
     precision = above / np.maximum(above + above_real, 1)
     average_precision = (synthetic * precision).sum(axis=1) / positives
-    # a synthetic picture beats the real ones below its value, and half of those at it
+    # A synthetic image beats the real ones with lower scores, and half of those with the same score.
     area = (synthetic * (negatives[:, None] - above_real + real / 2)).sum(axis=1) / (positives * negatives)
-    rates, hits = above_real / negatives[:, None], above / positives[:, None]
-    best = np.where(rates <= fpr, hits, 0.0).max(axis=1)
-    equal = np.maximum(rates, 1 - hits).min(axis=1)
+    false_positive_rates, true_positive_rates = above_real / negatives[:, None], above / positives[:, None]
+    best = np.where(false_positive_rates <= fpr, true_positive_rates, 0.0).max(axis=1)
+    equal = np.maximum(false_positive_rates, 1 - true_positive_rates).min(axis=1)
     return np.stack([accuracy, average_precision, area, best, equal], axis=1)

@@ -1,4 +1,4 @@
-"""Pixels on their way through training: one round trip through a codec, one way to pad."""
+"""Pixels in training: the one round trip through a codec, and the one way to pad."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 
 def recoded(pixels: Pixels, container: str = "JPEG", **options: int) -> Pixels:
-    """Written by Pillow and read again; JPEG and lossy WebP with chroma halved (4:2:0), Pillow's default.
+    """Pixels after Pillow wrote and read them.
+
+    JPEG and lossy WebP halve the chroma resolution (4:2:0), Pillow's default.
 
     Args:
-        options: Pillow's, e.g. ``quality``.
+        options: for Pillow's writer, e.g. ``quality``.
     """
     with io.BytesIO() as data:
         Image.fromarray(pixels).save(data, container, **options)
@@ -26,7 +28,7 @@ def recoded(pixels: Pixels, container: str = "JPEG", **options: int) -> Pixels:
 
 
 def recoded_by_opencv(pixels: Pixels, quality: int) -> Pixels:
-    """Through OpenCV's JPEG encoder and decoder, which the published code uses.
+    """Pixels after OpenCV wrote and read them as JPEG; the published code uses OpenCV.
 
     Raises:
         ValueError: OpenCV can't write these pixels as JPEG.
@@ -42,9 +44,9 @@ def recoded_by_opencv(pixels: Pixels, quality: int) -> Pixels:
 
 
 def padded(pixels: Pixels, side: int) -> Pixels:
-    """At least ``side`` a side, black around; the odd pixel goes right and below, as in torchvision.
+    """Pixels with a black border, if needed, so that both sides are at least ``side``.
 
-    torchvision.transforms.CenterCrop pads so.
+    An odd pixel goes to the right and to the bottom, as in torchvision.transforms.CenterCrop.
     """
     tall, wide = (max(side - length, 0) for length in pixels.shape[:2])
     if not tall and not wide:

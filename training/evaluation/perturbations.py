@@ -27,7 +27,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.training.common.extras import need
+from sidscan.training.common.extras import import_extra
 
 Pixels = NDArray[np.uint8]  # (rows, columns, 3) RGB
 Perturbation = Callable[[Pixels, Generator], Pixels]
@@ -44,7 +44,7 @@ RESIZED = 256  # px
 
 def blur(pixels: Pixels, rng: Generator) -> Pixels:
     """Gaussian blur, kernel side drawn from 3, 5, 7, 9, sigma 4."""
-    cv2 = need("cv2")
+    cv2 = import_extra("cv2")
     side = int(rng.choice(KERNELS))
     blurred: Pixels = cv2.GaussianBlur(pixels, (side, side), sigmaX=SIGMA)
     return blurred
@@ -55,7 +55,7 @@ def crop(pixels: Pixels, rng: Generator) -> Pixels:
 
     A side too short to lose a whole pixel keeps them all; the published code fails there.
     """
-    cv2 = need("cv2")
+    cv2 = import_extra("cv2")
     rows, columns = pixels.shape[:2]
     share = rng.uniform(*CROPPED)
     down, right = int(rows * share * 0.5), int(columns * share * 0.5)
@@ -118,7 +118,7 @@ def apply(kind: str, pixels: Pixels, rng: Generator) -> Pixels | None:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> Pixels:
-    cv2 = need("cv2")
+    cv2 = import_extra("cv2")
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError("OpenCV can't write this picture as JPEG")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.training.common import metrics
-from sidscan.training.common.extras import need
-from sidscan.training.common.files import replacing
+from sidscan.training.common.extras import import_extra
+from sidscan.training.common.files import writing_result
 
 from .published import PublishedRun
 from .results import ModelResult
@@ -60,7 +60,7 @@ def importance(alpha: NDArray[Any]) -> Importance:
 
 def project(embeddings: Floats, seed: int = 0) -> tuple[Floats, str]:
     """(n, d') -> (n, 2) and the method: t-SNE as in the authors' code, PCA where pictures are few."""
-    need("sklearn")
+    import_extra("sklearn")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -151,7 +151,7 @@ def plot_features(
 @contextmanager
 def _figure(stem: Path, size: tuple[float, float], panels: int, rows: bool = False) -> Iterator[Any]:
     """A figure's axes; afterwards it is saved as ``stem`` .png and .svg."""
-    need("matplotlib")
+    import_extra("matplotlib")
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -162,5 +162,5 @@ def _figure(stem: Path, size: tuple[float, float], panels: int, rows: bool = Fal
     yield list(figure.subplots(*shape, squeeze=False).flat)
     with rc_context({"svg.hashsalt": "sidscan"}):  # the same figure is the same file
         for suffix, facts in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            with replacing(stem.with_name(stem.name + suffix)) as partial:
+            with writing_result(stem.with_name(stem.name + suffix)) as partial:
                 figure.savefig(partial, dpi=DPI, metadata=facts)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sidscan.errors import UsageError
 from sidscan.training.common import metrics
-from sidscan.training.common.metrics import MEASURES, Curve, Scores
+from sidscan.training.common.metrics import METRIC_NAMES, Scores, ThresholdCurve
 
 from .testsets import KINDS
 
@@ -48,7 +48,7 @@ class ResultsConfig:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of one set, or their mean over sets; fractions by name in `metrics.MEASURES`.
+    """Figures of one set, or their mean over sets; fractions by name in `metrics.METRIC_NAMES`.
 
     Attributes:
         low, high: bounds of the 95 % interval; NaN without a bootstrap.
@@ -80,7 +80,7 @@ class ModelResult:
     perturbation: str
     sets: tuple[Measured, ...]
     mean: Measured
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ThresholdCurve]
 
     def missing(self) -> tuple[str, ...]:
         """Sets of the same published layout that are not there; none for sets of one's own."""
@@ -108,8 +108,8 @@ def _model(name: str, rows: pd.DataFrame, config: ResultsConfig) -> ModelResult:
         part = rows[rows["set"] == key]
         curves[key] = _curve(key, part, config.threshold)
         draws.append(metrics.bootstrap(curves[key], config.fpr, config.draws, _seeds(key, part, config.seed)))
-        sets.append(_measured(key, part, metrics.measures(curves[key], config.fpr), draws[-1]))
-    means = {name: float(np.mean([one.figures[name] for one in sets])) for name in MEASURES}
+        sets.append(_measured(key, part, metrics.compute_metrics(curves[key], config.fpr), draws[-1]))
+    means = {name: float(np.mean([one.figures[name] for one in sets])) for name in METRIC_NAMES}
     return ModelResult(
         model=name,
         digest=_one(rows, "digest"),
@@ -121,7 +121,7 @@ def _model(name: str, rows: pd.DataFrame, config: ResultsConfig) -> ModelResult:
     )
 
 
-def _curve(key: str, rows: pd.DataFrame, threshold: float) -> Curve:
+def _curve(key: str, rows: pd.DataFrame, threshold: float) -> ThresholdCurve:
     """Ranks are logits where there are any: scores near 1 can no longer be told apart."""
     scored = rows[rows["error"] == ""]
     by_logit = bool(scored["logit"].notna().all())
@@ -131,7 +131,7 @@ def _curve(key: str, rows: pd.DataFrame, threshold: float) -> Curve:
         lacking = "real" if synthetic.any() else "synthetic"
         raise UsageError(f"{key} holds no {lacking} picture with a score; it has no figures")
     cut = math.log(threshold / (1 - threshold)) if by_logit else threshold
-    return metrics.curve(ranks[~synthetic], ranks[synthetic], cut)
+    return metrics.threshold_curve(ranks[~synthetic], ranks[synthetic], cut)
 
 
 def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:
@@ -142,7 +142,9 @@ def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:
 
 
 def _measured(key: str, rows: pd.DataFrame, figures: Mapping[str, float], draws: Scores) -> Measured:
-    low, high = (dict(zip(MEASURES, bound.tolist(), strict=True)) for bound in metrics.interval(draws))
+    low, high = (
+        dict(zip(METRIC_NAMES, bound.tolist(), strict=True)) for bound in metrics.confidence_interval(draws)
+    )
     scored = rows["error"] == ""
     return Measured(
         key=key,

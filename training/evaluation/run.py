@@ -25,7 +25,7 @@ from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
 from sidscan.runtimes import Runtime
 from sidscan.scoring import scorer
-from sidscan.training.common.extras import need
+from sidscan.training.common.extras import import_extra
 from sidscan.training.common.files import make_folder, write_json
 from sidscan.util import threads
 
@@ -70,7 +70,7 @@ class EvaluationConfig:
         if self.perturbation and self.crops == "ten":
             raise UsageError("perturbed pictures have a centre crop only", "Add --crops center.")
         if self.perturbation:
-            need("cv2")
+            import_extra("cv2")
 
 
 class UnreadablePicture(UsageError):

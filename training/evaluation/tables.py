@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sidscan.training.common.files import write_text
-from sidscan.training.common.metrics import MEASURES
+from sidscan.training.common.metrics import METRIC_NAMES
 
 from . import published
 from .published import PublishedRun
@@ -36,7 +36,7 @@ def write_csv(path: Path, found: Sequence[ModelResult], compared: Compared) -> N
         run = compared.get(result.model)
         for one in (*result.sets, result.mean):
             row = dict(zip(_FACTS, _facts(result, one), strict=True))
-            for name in MEASURES:
+            for name in METRIC_NAMES:
                 row |= {name: one.figures[name], f"{name}_low": one.low[name], f"{name}_high": one.high[name]}
             if compared:
                 acc, ap = published_cell(result, run, one.key) or (math.nan, math.nan)
@@ -200,7 +200,7 @@ def _details(result: ModelResult, config: ResultsConfig) -> list[str]:
     for one in (*result.sets, result.mean):
         label = ("AVG", "") if one.key == MEAN else (title(one.key), family(one.key))
         counts = (str(count) for count in (one.real, one.synthetic, one.unreadable))
-        lines.append(_row(*label, *counts, *(_with_bounds(one, name) for name in MEASURES)))
+        lines.append(_row(*label, *counts, *(_with_bounds(one, name) for name in METRIC_NAMES)))
     if config.draws:
         lines += ["", _INTERVALS.format(config.draws)]
     return lines

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sidscan.errors import UsageError
-from sidscan.training.common.listing import left_out
+from sidscan.training.common.listing import is_ignored
 
 Layout = Literal["cnndetection", "synthbuster", "pair"]
 
@@ -249,12 +249,12 @@ def _walk(folder: Path) -> Iterator[Path]:
         raise UsageError(f"can't list {error.filename}: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not left_out(name)]
-        yield from (Path(place, name) for name in files if not left_out(name))
+        folders[:] = [name for name in folders if not is_ignored(name)]
+        yield from (Path(place, name) for name in files if not is_ignored(name))
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(place for place in folder.iterdir() if place.is_dir() and not left_out(place.name))
+    return sorted(place for place in folder.iterdir() if place.is_dir() and not is_ignored(place.name))
 
 
 def _below(path: Path, root: Path) -> str:

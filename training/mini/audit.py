@@ -20,7 +20,7 @@ import pandas as pd
 
 from sidscan.models.catalog import Bundled, find_entry
 from sidscan.models.refs import BUNDLED_MODEL
-from sidscan.training.common.metrics import Figures, figures
+from sidscan.training.common.metrics import DetectionMetrics, detection_metrics
 
 _DIGITS = 16  # of a sha256, in reports
 _PATH = r"(?P<label>real|synthetic)/(?P<source>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}(?:-\d+)?\.\w+$"
@@ -73,7 +73,7 @@ def unseen(rows: pd.DataFrame) -> pd.DataFrame:
     return held_out
 
 
-def overall(rows: pd.DataFrame) -> Figures:
+def overall(rows: pd.DataFrame) -> DetectionMetrics:
     """Figures over all rows."""
     return _figures(rows[rows["label"] == "synthetic"], rows[rows["label"] == "real"])
 
@@ -92,9 +92,9 @@ def by_source(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _figures(synthetic: pd.DataFrame, real: pd.DataFrame) -> Figures:
+def _figures(synthetic: pd.DataFrame, real: pd.DataFrame) -> DetectionMetrics:
     (threshold,) = pd.concat([synthetic, real])["threshold"].unique()
-    return figures(synthetic["score"].to_numpy(), real["score"].to_numpy(), float(threshold))
+    return detection_metrics(synthetic["score"].to_numpy(), real["score"].to_numpy(), float(threshold))
 
 
 @click.command(help=__doc__)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sidscan.training.common.files import make_folder, replacing
+from sidscan.training.common.files import make_folder, writing_result
 
 from .corpus import Window
 
@@ -43,7 +43,7 @@ def kept(
     path = folder / f"{what}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         make_folder(folder)
-        with replacing(path) as partial, partial.open("wb") as file:
+        with writing_result(path) as partial, partial.open("wb") as file:
             np.save(file, make())
     array: NDArray[np.float16] = np.load(path)
     return array

@@ -29,7 +29,7 @@ from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import CERTAINTY_POWER, MiniEncoder
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
-from sidscan.training.common.metrics import Scores, auroc, figures
+from sidscan.training.common.metrics import Scores, auroc, detection_metrics
 
 from .card_text import render
 from .conditions import CONDITIONS, middle, resaved
@@ -108,7 +108,7 @@ def _repo(window: Window) -> str:
 
 
 def _figures(synthetic: Scores, real: Scores, threshold: float) -> Json:
-    found = figures(synthetic, real, threshold).as_dict()
+    found = detection_metrics(synthetic, real, threshold).as_dict()
     return {name: value if isinstance(value, int) else _rounded(value) for name, value in found.items()}
 
 
@@ -149,7 +149,7 @@ def _bootstrap(windows: Sequence[Window], scores: Scores) -> Json:
         positive, negative = (
             np.concatenate([side[place] for place in rng.integers(0, len(side), len(side))]) for side in sides
         )
-        found = figures(positive, negative, threshold=0.5)
+        found = detection_metrics(positive, negative, threshold=0.5)
         draws.append((found.auroc, found.tpr_at_5))
     low, high = np.quantile(draws, (0.025, 0.975), axis=0)
     return {

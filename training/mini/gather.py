@@ -23,7 +23,7 @@ import click
 from PIL import Image
 from tqdm import tqdm
 
-from sidscan.training.common.files import make_folder, replacing
+from sidscan.training.common.files import make_folder, writing_result
 
 LIST = Path(__file__).with_name("images.csv")
 HOST = "https://github.com"
@@ -160,10 +160,10 @@ def gather(windows: Sequence[Listed], out: Path, clones: Path, host: str = HOST)
                 yield f"{listed.repo} {listed.path}: {error}"
                 continue
             make_folder(target.parent)
-            with replacing(target) as partial:
+            with writing_result(target) as partial:
                 cut.save(partial, "PNG", compress_level=3)
         made.append(listed)
-    with replacing(out / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with writing_result(out / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(Listed("real", "", "a/b", "", "", "", "", 0, 0, 0, 0).row))
         writer.writeheader()
         writer.writerows(listed.row for listed in made)

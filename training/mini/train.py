@@ -30,7 +30,7 @@ from sidscan.models.abstention import Abstention, detail
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
-from sidscan.training.common.files import make_folder, replacing
+from sidscan.training.common.files import make_folder, writing_result
 
 from .conditions import as_is
 from .corpus import FOLDS, Pixels, Window, decode, fold_of_repo, read_corpora
@@ -121,7 +121,7 @@ def save(path: Path, encoder: MiniEncoder, head: RineHead, metadata: dict[str, s
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
     make_folder(path.parent)
-    with replacing(path) as partial:
+    with writing_result(path) as partial:
         partial.write_bytes(in_order(serialised(tensors, metadata)))
 
 

@@ -1,8 +1,8 @@
-"""Examples -> views, decoded as the product decodes, in parallel and in order."""
+"""Examples -> crops. Images are decoded as in a scan; threads work in parallel, and crops come in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,32 +11,33 @@ from numpy.typing import NDArray
 
 from sidscan.errors import SidscanError, UsageError
 from sidscan.images import decode
+from sidscan.training.common.pixels import Pixels
 from sidscan.util import threads
 
-from .augmentation import Pixels, centre_view, training_view
-from .examples import Example
+from .augmentation import centre_crop, training_crop
+from .examples import LabelledImage
 
 Crop = NDArray[np.uint8]
-_AHEAD = 32  # views in flight per worker: a batch is ready when the encoder asks for it
+_AHEAD = 32  # crops in flight per worker: a batch is ready when the encoder asks for it
 
 
 class UnreadableExample(SidscanError):
-    """A picture of the training or test set can't be decoded."""
+    """An image of the training set can't be decoded."""
 
     exit_code = UsageError.exit_code
 
 
 @dataclass
 class CropDataset:
-    """Views of examples; every one is drawn from (seed, epoch, example), however many threads there are.
+    """Crops of examples. Each follows from (seed, epoch, example) alone, whatever the number of threads.
 
     Attributes:
-        augmented: random training views; else the centre.
-        skip_unreadable: leave out what can't be decoded, and remember it; else that ends the run.
-        left_out: numbers of examples left out, as far as they have been looked at.
+        augmented: whether crops are random and augmented; else they are the centre crops.
+        skip_unreadable: leave out what can't be decoded and remember it; else the first one raises an error.
+        left_out: indices of the examples that were left out so far.
     """
 
-    examples: Sequence[Example]
+    examples: Sequence[LabelledImage]
     seed: int = 0
     augmented: bool = True
     workers: int | None = None
@@ -46,63 +47,57 @@ class CropDataset:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def draw(self, epoch: int, numbers: Sequence[int]) -> Iterator[Crop | None]:
-        """Views (224, 224, 3) of the examples with these numbers, in order; None for one left out.
+    def draw(self, epoch: int, indices: Sequence[int]) -> Iterator[Crop | None]:
+        """Crops (224, 224, 3) of the examples with these indices, in order; None for one left out.
 
         Raises:
-            UnreadableExample: one can't be decoded, and none may be left out.
+            UnreadableExample: an image can't be decoded, and `skip_unreadable` is off.
         """
-        make: Callable[[int], Crop | SidscanError] = lambda number: self._view(epoch, number)  # noqa: E731
-        for number, view in zip(
-            numbers, threads.map_ordered(make, numbers, self.workers, _AHEAD), strict=True
+
+        def crop_of(index: int) -> Crop | SidscanError:
+            return self._crop(epoch, index)
+
+        for index, crop in zip(
+            indices, threads.map_ordered(crop_of, indices, self.workers, _AHEAD), strict=True
         ):
-            if isinstance(view, SidscanError):
+            if isinstance(crop, SidscanError):
                 if not self.skip_unreadable:
-                    raise view
-                self.leave_out([number])
+                    raise crop
+                self.leave_out([index])
                 yield None
             else:
-                yield view
+                yield crop
 
-    def leave_out(self, numbers: Iterable[int]) -> None:
+    def leave_out(self, indices: Iterable[int]) -> None:
         """Remember examples that could not be read.
 
         Raises:
-            UnreadableExample: there are some, and none may be left out.
+            UnreadableExample: there is at least one, and `skip_unreadable` is off.
         """
-        for number in numbers:
+        for index in indices:
             if not self.skip_unreadable:
-                raise _unreadable(self.examples[number].path, "so it was when the cache was made")
-            self.left_out.add(number)
+                raise _unreadable(self.examples[index].path, "it could not be read when the cache was made")
+            self.left_out.add(index)
 
     def names_left_out(self, data: Path) -> list[str]:
-        """Names below ``data`` of what was left out."""
-        paths = (self.examples[number].path for number in sorted(self.left_out))
+        """Names, below ``data``, of the images that were left out."""
+        paths = (self.examples[index].path for index in sorted(self.left_out))
         return [path.relative_to(data).as_posix() for path in paths]
 
-    def _view(self, epoch: int, number: int) -> Crop | SidscanError:
-        path = self.examples[number].path
+    def _crop(self, epoch: int, index: int) -> Crop | SidscanError:
+        path = self.examples[index].path
         try:
-            pixels = read_pixels(path.read_bytes())
-        except Exception as error:  # codecs raise whatever they like
+            pixels: Pixels = np.asarray(decode.decode(path.read_bytes()).image.convert("RGB"))
+        except Exception as error:  # codecs raise errors of any class
             return _unreadable(path, str(error))
         if not self.augmented:
-            return centre_view(pixels)
-        return training_view(pixels, np.random.default_rng([self.seed, epoch, number]))
+            return centre_crop(pixels)
+        return training_crop(pixels, np.random.default_rng([self.seed, epoch, index]))
 
 
 def _unreadable(path: Path, why: str) -> UnreadableExample:
     return UnreadableExample(
         f"{path} can't be read: {why}",
-        "Repair or remove it; or leave out what can't be read, and say so in the checkpoint, "
-        "with --skip-unreadable. The same command goes on from here.",
+        "Repair or remove the file. Or pass --skip-unreadable: the run then leaves such images out, and the "
+        "checkpoint lists them. The same command goes on from here.",
     )
-
-
-def read_pixels(data: bytes) -> Pixels:
-    """A whole picture (height, width, 3), RGB, decoded as in a scan.
-
-    Raises:
-        Exception: whatever `images.decode.decode` raises.
-    """
-    return np.asarray(decode.decode(data).image.convert("RGB"))

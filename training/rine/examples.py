@@ -1,6 +1,6 @@
-"""Training sets: folders of labelled pictures -> a list of examples in a stated order.
+"""Training sets: folders of labelled images -> a list of examples in a stated order.
 
-Two published layouts, and pairs of folders:
+Two published layouts:
 
     cnndetection   DATA/train/<class>/{0_real,1_fake}/*     Wang et al., CVPR 2020: ProGAN, 20 LSUN classes
     ldm            DATA/latent_diffusion_trainingset/...    Corvi et al., ICASSP 2023, with its lists of reals
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from sidscan.errors import UsageError
-from sidscan.training.common.listing import left_out
+from sidscan.training.common.listing import is_ignored
 
-Part = Literal["train", "val"]
-Layout = Literal["cnndetection", "ldm"]
+SetPart = Literal["train", "val"]
+SetLayout = Literal["cnndetection", "ldm"]
 
-CLASS_SETS: dict[str, tuple[str, ...]] = {  # paper, section 4; 20: its appendix, all that there are
+CLASS_SETS: dict[str, tuple[str, ...]] = {  # paper, section 4; 20: all classes, its appendix
     "1": ("horse",),
     "2": ("chair", "horse"),
     "4": ("car", "cat", "chair", "horse"),
@@ -31,99 +31,101 @@ CLASS_SETS: dict[str, tuple[str, ...]] = {  # paper, section 4; 20: its appendix
     ),
 }
 _LDM = "latent_diffusion_trainingset"
-_LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
-
-_LAYOUT_AND_CLASSES = (
-    f"{_LAYOUT} --classes chooses other classes than the preset's; 'all' takes those there are."
+_EXPECTED = "Expected are DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
+_EXPECTED_AND_CLASSES = (
+    f"{_EXPECTED} --classes replaces the preset's classes; '--classes all' takes every class in DATA/train."
 )
 
 
 @dataclass(frozen=True)
-class Example:
-    """One labelled picture; ``group`` is its class or collection."""
+class LabelledImage:
+    """One example of a training set; ``group`` is its class or collection."""
 
     path: Path
     synthetic: bool
     group: str
 
 
-def cnndetection(data: Path, classes: Sequence[str], part: Part = "train") -> list[Example]:
+def list_cnndetection(data: Path, classes: Sequence[str], part: SetPart = "train") -> list[LabelledImage]:
     """Examples of ``data/<part>/<class>/{0_real,1_fake}``, sorted; CNNDetection's layout.
 
     Raises:
-        UsageError: a folder is missing or holds no picture.
+        UsageError: a folder is missing or contains no images.
     """
     examples = []
     for name in classes:
         for folder, synthetic in (("0_real", False), ("1_fake", True)):
-            found = pictures(data / part / name / folder, _LAYOUT_AND_CLASSES)
-            examples += [Example(path, synthetic, name) for path in found]
+            paths = list_images(data / part / name / folder, _EXPECTED_AND_CLASSES)
+            examples += [LabelledImage(path, synthetic, name) for path in paths]
     return examples
 
 
-def has_validation(data: Path, layout: Layout, classes: Sequence[str]) -> bool:
+def has_validation(data: Path, layout: SetLayout, classes: Sequence[str]) -> bool:
     """Whether the set has a validation part (for every class)."""
     if layout == "ldm":
         return (data / _LDM / "valid").is_dir()
     return all((data / "val" / name).is_dir() for name in classes)
 
 
-def classes_in(data: Path) -> tuple[str, ...]:
-    """The class folders below ``data/train``, sorted.
+def class_folders(data: Path) -> tuple[str, ...]:
+    """Names of the class folders in ``data/train``, sorted.
 
     Raises:
-        UsageError: there are none.
+        UsageError: ``data/train`` is missing or contains no folder.
     """
     train = data / "train"
     names = sorted(p.name for p in train.iterdir() if p.is_dir()) if train.is_dir() else []
     if not names:
-        raise UsageError(f"{train} holds no class folder", _LAYOUT)
+        raise UsageError(f"{train} contains no class folder", _EXPECTED)
     return tuple(names)
 
 
-def latent_diffusion(data: Path, part: Part = "train") -> list[Example]:
+def list_latent_diffusion(data: Path, part: SetPart = "train") -> list[LabelledImage]:
     """The LDM training set, as the published code reads it.
 
-    Reals are named by lists: LSUN pictures that lie in ProGAN's training set, and MS COCO's.
+    Lists name the real images: LSUN images that belong to ProGAN's training set, and MS COCO's.
 
     Raises:
-        UsageError: a list or folder is missing, or a listed picture is not there.
+        UsageError: a list or folder is missing, or a listed image does not exist.
     """
     root = data / _LDM / {"train": "train", "val": "valid"}[part]
     if not root.is_dir():
-        raise UsageError(f"{root} is not there", "Get latent_diffusion_trainingset from DMimageDetection.")
+        raise UsageError(f"{root} does not exist", "Get latent_diffusion_trainingset from DMimageDetection.")
     examples = []
-    for entry in _lines(root / "real_lsun.txt"):
+    for entry in _entries(root / "real_lsun.txt"):
         name, _, file = entry.partition("_")
-        examples.append(Example(data / "train" / name / "0_real" / file, False, "lsun"))
-    for entry in _lines(root / "real_coco.txt"):
-        places = [data / "coco" / f"{s}2014" / f"COCO_{s}2014_{entry}" for s in ("train", "val")]
-        place = next((path for path in places if path.exists()), places[0])
-        examples.append(Example(place, False, "coco"))
+        examples.append(LabelledImage(data / "train" / name / "0_real" / file, False, "lsun"))
+    for entry in _entries(root / "real_coco.txt"):
+        paths = [data / "coco" / f"{s}2014" / f"COCO_{s}2014_{entry}" for s in ("train", "val")]
+        path = next((path for path in paths if path.exists()), paths[0])
+        examples.append(LabelledImage(path, False, "coco"))
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         examples += [
-            Example(path, True, folder.name) for path in pictures(folder, "It lists generated ones.")
+            LabelledImage(path, True, folder.name)
+            for path in list_images(folder, "It should contain generated images.")
         ]
-    _check_there(examples)
+    missing = [example.path for example in examples if not example.path.exists()]
+    if missing:
+        raise UsageError(f"listed images that do not exist: {len(missing)}, e.g. {missing[0]}")
     return examples
 
 
-def pictures(folder: Path, remedy: str) -> list[Path]:
-    """The pictures right in ``folder``, sorted; hidden files and what by its name is none are left out.
+def list_images(folder: Path, remedy: str) -> list[Path]:
+    """The images directly in ``folder``, sorted; `common.listing` says which files count.
 
     Raises:
-        UsageError: the folder is missing or holds none.
+        UsageError: the folder is missing or contains no images.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not there", remedy)
-    found = sorted(path for path in folder.iterdir() if path.is_file() and not left_out(path.name))
-    if not found:
-        raise UsageError(f"{folder} holds no picture", remedy)
-    return found
+        raise UsageError(f"{folder} does not exist", remedy)
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not is_ignored(path.name))
+    if not paths:
+        raise UsageError(f"{folder} contains no images", remedy)
+    return paths
 
 
-def digest(examples: Iterable[Example], data: Path) -> str:
-    """sha256 (hex) over labels, names below ``data`` and sizes, in order; the pixels are not read."""
+def list_digest(examples: Iterable[LabelledImage], data: Path) -> str:
+    """sha256 (hex) over labels, names below ``data`` and file sizes, in order. It reads no pixels."""
     hasher = hashlib.sha256()
     for example in examples:
         name = example.path.relative_to(data).as_posix()
@@ -131,14 +133,8 @@ def digest(examples: Iterable[Example], data: Path) -> str:
     return hasher.hexdigest()
 
 
-def _lines(path: Path) -> list[str]:
+def _entries(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from error
-
-
-def _check_there(examples: Sequence[Example]) -> None:
-    missing = [example.path for example in examples if not example.path.exists()]
-    if missing:
-        raise UsageError(f"{len(missing)} listed pictures are not there, e.g. {missing[0]}")

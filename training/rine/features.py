@@ -1,19 +1,19 @@
-"""Readings of training views: by a fresh pass of the frozen encoder, or from a cache of one.
+"""Features of training crops: from a fresh pass of the frozen encoder, or from a cache of one.
 
-The encoder is frozen, so a view's readings never change. `FeatureCache` draws the views of an epoch once,
-reads them once, and serves any number of heads from disk. What that changes against `FreshReadings`, for the
-same seed: readings are rounded to fp16 (as the published code has them on CUDA anyway), and an epoch beyond
-the number of passes sees the views of an earlier one again. One epoch from one pass sees the very same views.
+The encoder is frozen, so the features of a crop never change. `FeatureCache` draws the crops of an epoch
+once, encodes them once, and serves any number of heads from disk. For the same seed it differs from
+`FreshFeatures` in two ways: features are rounded to fp16 (as the published code has them on CUDA anyway), and
+an epoch beyond the number of passes sees the crops of an earlier one again. One epoch from one pass sees the
+very same crops.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,13 +29,14 @@ from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
 from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
-from sidscan.training.common.files import make_folder, replacing, write_json
+from sidscan.training.common.files import make_folder, write_json, writing_result
 
 from .crop_dataset import Crop, CropDataset
-from .fit import Shape
+from .fit import EncoderDims
 
-SHARD = 1024  # views; 50 MB for ViT-L/14
-ENCODER_BATCH = 128  # views per pass of the encoder when a cache is made
+CACHE_FORMAT = 2  # 1, of sidscan 0.1, has "reading" instead of "feature"
+CROPS_PER_SHARD = 1024  # 50 MB for ViT-L/14
+ENCODER_BATCH = 128  # crops per pass of the encoder, when no batch of a fit sets it
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class FrozenEncoder:
     """A CLIP image encoder on a device.
 
     Attributes:
-        name: the catalog's, or the file's.
-        sha256: of its weights file, hex.
+        name: catalog name, or name of the weights file.
+        sha256: of the weights file, hex.
     """
 
     encoder: ClipEncoder
@@ -55,203 +56,215 @@ class FrozenEncoder:
     precision: str
 
     @property
-    def shape(self) -> Shape:
-        """What heads have to fit."""
-        return Shape(self.encoder.num_blocks, self.encoder.embed_dim, self.encoder.output_dim)
+    def dims(self) -> EncoderDims:
+        """The sizes that heads must fit."""
+        return EncoderDims(self.encoder.num_blocks, self.encoder.embed_dim, self.encoder.output_dim)
 
     @torch.no_grad()
-    def read(self, views: Sequence[Crop], reading: Feature) -> Tensor:
-        """Views (224, 224, 3) uint8 -> (views, ...), float32, on the device."""
-        crops = torch.from_numpy(np.stack(views)).to(self.device).permute(0, 3, 1, 2)
-        return self.encoder.read(crops, {reading})[reading]
+    def encode(self, crops: Sequence[Crop], feature: Feature) -> Tensor:
+        """Crops (224, 224, 3) uint8 -> (crops, ...), float32, on the device."""
+        pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
+        return self.encoder.read(pixels, {feature})[feature]
 
 
 def open_encoder(name: str, device: Device = "auto", precision: Precision = "auto") -> FrozenEncoder:
-    """The encoder of that catalog name, or in that file.
+    """Open the encoder with that catalog name, or in that file.
 
     Raises:
-        ModelError: not installed, damaged, or no CLIP image encoder for 224 px.
-        RuntimeUnavailable: the device or precision asked for is not to be had.
+        ModelError: the encoder is not installed or is damaged, or is not a CLIP image encoder for 224 px.
+        RuntimeUnavailable: this machine does not offer the device or precision.
     """
-    place = open_device(device)
-    used = encoder_precision(precision, place, fp16_safe=True, name=name)
+    torch_device = open_device(device)
+    precision_used = encoder_precision(precision, torch_device, fp16_safe=True, name=name)
     opened = Encoders(Store(), None if name in Store().catalog else Path(name)).open(name)
-    opened.encoder.to(place, DTYPES[used])
-    return FrozenEncoder(*opened, place, used)
+    opened.encoder.to(torch_device, DTYPES[precision_used])
+    return FrozenEncoder(*opened, torch_device, precision_used)
 
 
-class FreshReadings:
-    """The published way: every epoch draws new views and reads them anew."""
+class FreshFeatures:
+    """The published way: every epoch draws new crops and encodes them anew."""
 
-    def __init__(self, views: CropDataset, encoder: FrozenEncoder, reading: Feature) -> None:
-        self.views, self.encoder, self.reading = views, encoder, reading
-        self._labels = torch.tensor([float(example.synthetic) for example in views.examples])
+    def __init__(self, crops: CropDataset, encoder: FrozenEncoder, feature: Feature) -> None:
+        self.crops, self.encoder, self.feature = crops, encoder, feature
+        self._labels = _labels_of(crops)
 
     def __len__(self) -> int:
-        return len(self.views)
+        return len(self.crops)
 
     def batches(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `fit.Source`."""
-        drawn = self.views.draw(epoch, [number for batch in order for number in batch])
+        """See `fit.FeatureSource`."""
+        drawn = self.crops.draw(epoch, [index for batch in order for index in batch])
         for batch in order:
-            pairs = [(number, view) for number, view in zip(batch, drawn, strict=False) if view is not None]
+            pairs = [(index, crop) for index, crop in zip(batch, drawn, strict=False) if crop is not None]
             if not pairs:
                 yield torch.empty(0), torch.empty(0)
                 continue
-            numbers, views = zip(*pairs, strict=True)
-            yield self.encoder.read(views, self.reading), self._labels[list(numbers)]
+            indices, crops = zip(*pairs, strict=True)
+            yield self.encoder.encode(crops, self.feature), self._labels[list(indices)]
 
 
 class FeatureCache:
-    """Readings on disk: fp16, in shards of ``SHARD`` views, made once.
+    """Features on disk: fp16, in shards of ``CROPS_PER_SHARD`` crops, made once.
 
-        FOLDER/facts.json           what they are readings of; a cache of anything else is refused
-        FOLDER/pass-0/00000.npy     (SHARD, ...) of the examples in order; NaN where one was left out
+        FOLDER/facts.json           what the features depend on; a cache of anything else is refused
+        FOLDER/pass-0/00000.npy     (CROPS_PER_SHARD, ...), examples in order; NaN for those left out
 
     Every shard is written whole or not at all, so an interrupted build goes on at the next one.
 
     Args:
-        data: digest of the training list.
-        passes: how many times every example is drawn; epochs beyond that see the first ones again.
+        list_digest: of the training list (`examples.list_digest`).
+        passes: how many times every example is drawn; epochs beyond that see the first crops again.
 
     Raises:
-        UsageError: the readings are patch maps.
+        UsageError: the features are patch maps.
     """
 
     def __init__(
         self,
         folder: Path,
-        views: CropDataset,
+        crops: CropDataset,
         encoder: FrozenEncoder,
-        reading: Feature,
-        data: str,
+        feature: Feature,
+        list_digest: str,
         passes: int = 1,
     ) -> None:
-        if reading == "maps":
+        if feature == "maps":
             raise UsageError(
-                "patch maps of all blocks are too large to keep (12 MB a view for ViT-L/14)",
+                "patch maps of all blocks are too large for a cache (12 MB per crop for ViT-L/14)",
                 "Train a feature pyramid without --cache.",
             )
-        self.folder, self.views, self.encoder, self.reading, self.passes = (
-            folder,
-            views,
-            encoder,
-            reading,
-            passes,
-        )
-        self._labels = torch.tensor([float(example.synthetic) for example in views.examples])
+        self.folder, self.crops, self.encoder = folder, crops, encoder
+        self.feature, self.passes = feature, passes
+        self._labels = _labels_of(crops)
         self._shards: dict[tuple[int, int], NDArray[np.float16]] = {}
-        self._facts = {
-            "format": 1,
-            "data": data,
-            "examples": len(views),
+        self._facts: dict[str, object] = {
+            "format": CACHE_FORMAT,
+            "data": list_digest,
+            "examples": len(crops),
             "encoder": encoder.sha256,
             "precision": encoder.precision,
-            "reading": reading,
-            "augmented": views.augmented,
-            "seed": views.seed,
-            "shard": SHARD,
+            "feature": feature,
+            "augmented": crops.augmented,
+            "seed": crops.seed,
+            "shard": CROPS_PER_SHARD,
             "sidscan": __version__,
             "decoder": decoder_name(),
         }
 
     def __len__(self) -> int:
-        return len(self.views)
+        return len(self.crops)
 
     def build(self, progress: Callable[[int], object] = lambda _: None) -> None:
-        """Make what is missing; ``progress`` is told of the views done.
+        """Make the shards that are missing; ``progress`` gets the number of crops after each batch.
 
         Raises:
-            UsageError: the folder holds readings of something else.
-            OutputError: a shard can't be written; those before it are kept.
-            UnreadableExample: a picture can't be decoded, and none may be left out.
+            UsageError: the folder contains features of something else.
+            OutputError: a shard can't be written; those before it stay.
+            UnreadableExample: an image can't be decoded, and none may be left out.
         """
-        self._claim()
-        for number in range(self.passes):
-            for shard in range(-(-len(self) // SHARD)):
-                rows = range(shard * SHARD, min((shard + 1) * SHARD, len(self)))
-                if not self._path(number, shard).exists():
-                    self._save(self._path(number, shard), self._read(number, rows, progress))
+        self._claim_folder()
+        for pass_number in range(self.passes):
+            for shard in range(-(-len(self) // CROPS_PER_SHARD)):
+                indices = range(shard * CROPS_PER_SHARD, min((shard + 1) * CROPS_PER_SHARD, len(self)))
+                path = self._path(pass_number, shard)
+                if not path.exists():
+                    self._save(path, self._encode_shard(pass_number, indices, progress))
                 else:
-                    progress(len(rows))
+                    progress(len(indices))
 
     def batches(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `fit.Source`; from the cache alone."""
-        turn = epoch % self.passes
+        """See `fit.FeatureSource`; this reads the cache alone."""
+        pass_number = epoch % self.passes
         for batch in order:
-            rows = np.stack([self._shard(turn, n // SHARD)[n % SHARD] for n in batch])
-            whole = ~np.isnan(rows.reshape(len(rows), -1)[:, 0])
-            self.views.leave_out(n for n, there in zip(batch, whole, strict=True) if not there)
-            yield torch.from_numpy(rows[whole]).float(), self._labels[batch][torch.from_numpy(whole)]
+            rows = np.stack(
+                [self._shard(pass_number, n // CROPS_PER_SHARD)[n % CROPS_PER_SHARD] for n in batch]
+            )
+            readable = ~np.isnan(rows.reshape(len(rows), -1)[:, 0])
+            self.crops.leave_out(index for index, ok in zip(batch, readable, strict=True) if not ok)
+            yield torch.from_numpy(rows[readable]).float(), self._labels[batch][torch.from_numpy(readable)]
 
     @property
     def total(self) -> int:
-        """Views that a whole cache holds."""
+        """Number of crops in a complete cache."""
         return self.passes * len(self)
 
-    def _claim(self) -> None:
-        """Write down what the folder holds, or check that it is this."""
-        facts = self.folder / "facts.json"
+    def _claim_folder(self) -> None:
+        """Record what the folder contains, or check that it contains this."""
+        path = self.folder / "facts.json"
         make_folder(self.folder)
-        if not facts.exists():
-            write_json(facts, self._facts)
+        if not path.exists():
+            write_json(path, self._facts)
             return
         try:
-            found = json.loads(facts.read_text(encoding="utf-8"))
+            stored = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise OutputError(f"{facts} can't be read: {error}", _ANOTHER_CACHE) from error
-        _check_same(found, self._facts, self.folder)
+            raise OutputError(f"{path} can't be read: {error}", _ANOTHER_CACHE) from error
+        _check_same(stored if isinstance(stored, dict) else {}, self._facts, self.folder)
 
-    def _read(self, turn: int, rows: range, progress: Callable[[int], object]) -> NDArray[np.float16]:
-        drawn = self.views.draw(turn, rows)
+    def _encode_shard(
+        self, pass_number: int, indices: range, progress: Callable[[int], object]
+    ) -> NDArray[np.float16]:
+        drawn = self.crops.draw(pass_number, indices)
         parts: list[NDArray[np.float16]] = []
-        for start in range(0, len(rows), ENCODER_BATCH):
-            views = [view for _, view in zip(rows[start : start + ENCODER_BATCH], drawn, strict=False)]
-            parts.append(self._encode(views))
-            progress(len(views))
+        for start in range(0, len(indices), ENCODER_BATCH):
+            crops = [crop for _, crop in zip(indices[start : start + ENCODER_BATCH], drawn, strict=False)]
+            parts.append(self._encode_batch(crops))
+            progress(len(crops))
         return np.concatenate(parts)
 
-    def _encode(self, views: Sequence[Crop | None]) -> NDArray[np.float16]:
-        """Readings of a batch; NaN for what was left out."""
-        found = [view for view in views if view is not None]
-        # Of a batch without a readable picture a black view tells the shape.
-        read = self.encoder.read(found or [np.zeros((SIDE, SIDE, 3), np.uint8)], self.reading)[: len(found)]
-        values = read.half().cpu().numpy()
+    def _encode_batch(self, crops: Sequence[Crop | None]) -> NDArray[np.float16]:
+        """Features of a batch; NaN for the crops that were left out."""
+        readable = [crop for crop in crops if crop is not None]
+        # Where no image of a batch is readable, a black crop gives the shape.
+        features = self.encoder.encode(readable or [np.zeros((SIDE, SIDE, 3), np.uint8)], self.feature)
+        values = features[: len(readable)].half().cpu().numpy()
         if not np.isfinite(values).all():
             raise RuntimeUnavailable(
-                f"readings in {self.encoder.precision} are not finite", "Choose --precision fp32 or bf16."
+                f"features in {self.encoder.precision} are not finite", "Choose --precision fp32 or bf16."
             )
-        rows = np.full((len(views), *values.shape[1:]), np.nan, dtype=np.float16)
-        rows[[view is not None for view in views]] = values
+        rows = np.full((len(crops), *values.shape[1:]), np.nan, dtype=np.float16)
+        rows[[crop is not None for crop in crops]] = values
         return rows
 
     def _save(self, path: Path, rows: NDArray[np.float16]) -> None:
-        data = io.BytesIO()  # np.save to a file says nothing when a full disk cuts a small array short
+        data = io.BytesIO()  # np.save to a file raises nothing when a full disk cuts a small array short
         np.save(data, rows)
         make_folder(path.parent)
-        with replacing(path) as partial:
+        with writing_result(path) as partial:
             partial.write_bytes(data.getbuffer())
 
-    def _shard(self, turn: int, shard: int) -> NDArray[np.float16]:
-        if (turn, shard) not in self._shards:
-            path = self._path(turn, shard)
+    def _shard(self, pass_number: int, shard: int) -> NDArray[np.float16]:
+        if (pass_number, shard) not in self._shards:
+            path = self._path(pass_number, shard)
             try:
-                self._shards[turn, shard] = np.load(path, mmap_mode="r")
+                self._shards[pass_number, shard] = np.load(path, mmap_mode="r")
             except (OSError, ValueError) as error:
                 raise OutputError(
                     f"{path} can't be read: {error}", f"Delete {path} and run again."
                 ) from error
-        return self._shards[turn, shard]
+        return self._shards[pass_number, shard]
 
-    def _path(self, turn: int, shard: int) -> Path:
-        return self.folder / f"pass-{turn}" / f"{shard:05d}.npy"
-
-
-_ANOTHER_CACHE = "Name another folder with --cache."
+    def _path(self, pass_number: int, shard: int) -> Path:
+        return self.folder / f"pass-{pass_number}" / f"{shard:05d}.npy"
 
 
-def _check_same(found: Any, wanted: dict[str, Any], folder: Path) -> None:
-    known = found if isinstance(found, dict) else {}
-    others = [name for name, value in wanted.items() if known.get(name) != value]
-    if others:
-        raise UsageError(f"{folder} holds readings with other {', '.join(others)}", _ANOTHER_CACHE)
+_ANOTHER_CACHE = "Choose another folder with --cache."
+
+
+def _labels_of(crops: CropDataset) -> Tensor:
+    """(examples,), 1.0 for synthetic."""
+    return torch.tensor([float(example.synthetic) for example in crops.examples])
+
+
+def _check_same(stored: Mapping[str, object], wanted: Mapping[str, object], folder: Path) -> None:
+    if stored.get("format") != CACHE_FORMAT:
+        raise UsageError(
+            f"{folder} contains a feature cache of format {stored.get('format')}; "
+            f"this version of sidscan needs format {CACHE_FORMAT}",
+            _ANOTHER_CACHE,
+        )
+    different = [name for name, value in wanted.items() if stored.get(name) != value]
+    if different:
+        raise UsageError(
+            f"{folder} contains features of other settings: {', '.join(different)}", _ANOTHER_CACHE
+        )

@@ -1,8 +1,8 @@
 """Fitting: heads of one shape, stacked, take a step together on the batch they share.
 
-A stack of one is the published loop. In a stack of many each head gets the weights that it would get alone
-from the same order of pictures (but for its own dropout): parameters of different heads never meet, the
-losses are summed, and Adam works per parameter.
+A stack of one is the published loop. In a stack of many, each head gets the weights that it would get alone
+from the same order of images (but for its own dropout): parameters of different heads never meet, the losses
+are summed, and Adam works per parameter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import copy
 import random
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -28,26 +28,38 @@ from sidscan.models.heads.rine import RineHead
 from .losses import rine_loss
 from .recipe import Recipe
 
-SHUT = -1e4  # a TIE weight whose softmax is exactly 0 beside a weight of 0
+_CLOSED = -1e4  # a TIE weight whose softmax is exactly 0 beside a weight of 0
 
 
-class Shape(NamedTuple):
-    """What of an encoder the shape of a head depends on."""
+class EncoderDims(NamedTuple):
+    """The sizes of an encoder that the shape of a head depends on.
 
-    blocks: int
-    width: int
-    embedding: int
+    Attributes:
+        embed_dim: d, width of a block's feature.
+        output_dim: e, width of the encoder's own image embedding.
+    """
+
+    num_blocks: int
+    embed_dim: int
+    output_dim: int
 
 
-class Source(Protocol):
-    """Where readings of training views come from: a fresh pass of the encoder, or a cache of one."""
+class StackState(TypedDict):
+    """What a `HeadStack` needs to go on: its weights, and the optimiser's state."""
+
+    parameters: dict[str, Tensor]
+    optimiser: dict[str, object]
+
+
+class FeatureSource(Protocol):
+    """Where features of training crops come from: a fresh pass of the encoder, or a cache of one."""
 
     def __len__(self) -> int:
         """Number of examples."""
         ...
 
     def batches(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each batch of example numbers: readings (b, ...) float32 and labels (b,), 1.0 for synthetic.
+        """For each batch of example indices: features (b, ...) float32 and labels (b,), 1.0 for synthetic.
 
         A batch is smaller, down to empty, where examples were left out as unreadable.
         """
@@ -59,218 +71,230 @@ class HeadStack:
 
     Args:
         recipes: of equal `_stack_key`.
-        shape: of the encoder.
+        dims: of the encoder.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], shape: Shape, device: torch.device) -> None:
-        self.recipes, self.shape, self.device = tuple(recipes), shape, device
-        wholes = [_Whole(build(recipe, shape)) for recipe in recipes]
-        stacked, _ = stack_module_state(wholes)
-        self.skeleton = copy.deepcopy(wholes[0]).to("meta")
+    def __init__(self, recipes: Sequence[Recipe], dims: EncoderDims, device: torch.device) -> None:
+        self.recipes, self.dims, self.device = tuple(recipes), dims, device
+        modules = [_LossInputs(build_head(recipe, dims)) for recipe in recipes]
+        stacked, _ = stack_module_state(modules)
+        self.skeleton = copy.deepcopy(modules[0]).to("meta")
         self.parameters = {name: p.detach().to(device).requires_grad_() for name, p in stacked.items()}
         self.xi = torch.tensor([recipe.contrastive_weight for recipe in recipes], device=device)
         self.optimiser = torch.optim.Adam(self.parameters.values(), lr=recipes[0].lr)
-        self._averages = torch.tensor([recipe.without == "tie" for recipe in recipes], device=device)
+        self._averages_blocks = torch.tensor([recipe.ablate == "tie" for recipe in recipes], device=device)
 
     def __len__(self) -> int:
         return len(self.recipes)
 
     @property
-    def nothing(self) -> tuple[Tensor, Tensor]:
+    def zero_results(self) -> tuple[Tensor, Tensor]:
         """Losses and right answers of an empty batch, (heads,)."""
         return torch.zeros(len(self)), torch.zeros(len(self))
 
-    def step(self, readings: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """One step of every head; readings (b, ...), labels (b,). Losses and right answers, (heads,)."""
+    def step(self, features: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        """One step of every head; features (b, ...), labels (b,). Losses and right answers, (heads,)."""
         self.skeleton.train()
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        losses, right = self._losses(readings, labels)
+        losses, right = self._losses(features, labels)
         self.optimiser.zero_grad()
         losses.sum().backward()  # type: ignore[no-untyped-call]
-        self._hold_averages()
+        self._freeze_averages()
         self.optimiser.step()
         return losses.detach(), right
 
     @torch.no_grad()
-    def logits(self, readings: Tensor) -> Tensor:
-        """Readings (b, ...) -> (heads, b), without dropout."""
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (b, ...) -> (heads, b), without dropout."""
         self.skeleton.eval()
-        values = self._own(readings)
-        result: Tensor = vmap(lambda p: functional_call(self.skeleton, p, (values,))[0])(self.parameters)
+        inputs = self._inputs(features)
+        result: Tensor = vmap(lambda p: functional_call(self.skeleton, p, (inputs,))[0])(self.parameters)
         return result
 
     @torch.no_grad()
-    def losses(self, readings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def losses(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Losses and right answers without dropout, (heads,): for validation."""
         self.skeleton.eval()
-        return self._losses(readings, labels)
+        return self._losses(features, labels)
 
     def heads(self) -> list[Head]:
-        """The fitted heads, each in the layout of its published kind, reading all blocks."""
+        """The fitted heads; each has the layout of its published kind and accepts all blocks."""
         states = [
-            {
-                name.removeprefix("head."): p[place].detach().cpu().clone()
-                for name, p in self.parameters.items()
-            }
-            for place in range(len(self))
+            {name.removeprefix("head."): p[i].detach().cpu().clone() for name, p in self.parameters.items()}
+            for i in range(len(self))
         ]
         return [
-            whole_head(recipe, state, self.shape) for recipe, state in zip(self.recipes, states, strict=True)
+            complete_head(recipe, state, self.dims)
+            for recipe, state in zip(self.recipes, states, strict=True)
         ]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StackState:
         """All that a later `restore` needs to go on as if never stopped."""
         parameters = {name: p.detach().cpu() for name, p in self.parameters.items()}
         return {"parameters": parameters, "optimiser": self.optimiser.state_dict()}
 
     @torch.no_grad()
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: StackState) -> None:
         """Take over the state of an equal stack."""
         for name, parameter in self.parameters.items():
             parameter.copy_(state["parameters"][name])
         self.optimiser.load_state_dict(state["optimiser"])
 
-    def _losses(self, readings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        values, labels = self._own(readings), labels.to(self.device)
+    def _losses(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, labels = self._inputs(features), labels.to(self.device)
 
-        def one(parameters: dict[str, Tensor], xi: Tensor) -> tuple[Tensor, Tensor]:
-            logits, embedding = functional_call(self.skeleton, parameters, (values,))
+        def loss_of_head(parameters: dict[str, Tensor], xi: Tensor) -> tuple[Tensor, Tensor]:
+            logits, embedding = functional_call(self.skeleton, parameters, (inputs,))
             right = ((logits.detach() > 0) == (labels > 0.5)).sum()
             return rine_loss(logits, embedding, labels, xi), right
 
-        result: tuple[Tensor, Tensor] = vmap(one, randomness="different")(self.parameters, self.xi)
+        result: tuple[Tensor, Tensor] = vmap(loss_of_head, randomness="different")(self.parameters, self.xi)
         return result
 
-    def _own(self, readings: Tensor) -> Tensor:
-        """What these heads read, on their device: the last block alone, where nothing else is."""
-        own = readings[:, -1:] if self.recipes[0].without == "intermediate" else readings
-        return own.to(self.device)
+    def _inputs(self, features: Tensor) -> Tensor:
+        """The features that these heads use, on their device: in one ablation the last block alone."""
+        inputs = features[:, -1:] if self.recipes[0].ablate == "intermediate" else features
+        return inputs.to(self.device)
 
-    def _hold_averages(self) -> None:
-        """Without the TIE all blocks weigh the same: its parameters are 0 and stay so."""
+    def _freeze_averages(self) -> None:
+        """Without the TIE all blocks weigh the same: its parameters are 0 and must stay 0."""
         alpha = self.parameters.get("head.alpha")
         if alpha is not None and alpha.grad is not None:
-            alpha.grad[self._averages] = 0
+            alpha.grad[self._averages_blocks] = 0
 
 
-class _Whole(nn.Module):
-    """A head whose forward gives all that the loss needs, since `functional_call` calls only forward."""
+class _LossInputs(nn.Module):
+    """A head whose forward returns all that the loss needs, since `functional_call` calls only forward."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
 
-    def forward(self, readings: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = self.head.embed(readings)
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.head.embed(features)
         return self.head.classify(embedding), embedding
 
 
-def build(recipe: Recipe, shape: Shape) -> Head:
+def build_head(recipe: Recipe, dims: EncoderDims) -> Head:
     """An untrained head; its weights follow from the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.head == "linear":
-            return LinearProbe(shape.embedding)
+            return LinearProbe(dims.output_dim)
         if recipe.head == "fpn":
-            return FpnHead(shape.blocks, shape.width, recipe.projected)
-        blocks = 1 if recipe.without == "intermediate" else shape.blocks
-        head = RineHead(blocks, shape.width, recipe.projected, recipe.layers)
-    if recipe.without == "tie":
+            return FpnHead(dims.num_blocks, dims.embed_dim, recipe.proj_dim)
+        num_blocks = 1 if recipe.ablate == "intermediate" else dims.num_blocks
+        head = RineHead(num_blocks, dims.embed_dim, recipe.proj_dim, recipe.num_proj_layers)
+    if recipe.ablate == "tie":
         nn.init.zeros_(head.alpha)
     return head
 
 
-def whole_head(recipe: Recipe, state: dict[str, Tensor], shape: Shape) -> Head:
-    """A fitted head as others load it: one that reads the last block alone gets a TIE shut to the others."""
-    if recipe.without == "intermediate":
-        alpha = torch.full((1, shape.blocks, recipe.projected), SHUT)
+def complete_head(recipe: Recipe, state: dict[str, Tensor], dims: EncoderDims) -> Head:
+    """A fitted head as others load it.
+
+    A head that was fitted to the last block alone gets a TIE that ignores the other blocks.
+    """
+    if recipe.ablate == "intermediate":
+        alpha = torch.full((1, dims.num_blocks, recipe.proj_dim), _CLOSED)
         alpha[:, -1] = 0
-        recipe, state = replace(recipe, without="none"), state | {"alpha": alpha}
-    head = build(recipe, shape)
+        recipe, state = replace(recipe, ablate="none"), state | {"alpha": alpha}
+    head = build_head(recipe, dims)
     head.load_state_dict(state, strict=True)
     return head.eval().requires_grad_(False)
 
 
-def reading_of(recipe: Recipe) -> Feature:
-    """What the recipe's head reads of the encoder."""
+def feature_of(recipe: Recipe) -> Feature:
+    """The feature of the encoder that the recipe's head needs."""
     family = find_family(recipe.head)
     assert isinstance(family, HeadFamily)
     return family.head_class().feature
 
 
-def stacks_of(
-    recipes: Sequence[Recipe], shape: Shape, device: torch.device, at_once: int = 8
+def build_stacks(
+    recipes: Sequence[Recipe], dims: EncoderDims, device: torch.device, at_once: int = 8
 ) -> list[HeadStack]:
-    """Recipes of one schedule as stacks of at most ``at_once`` heads; alike shapes go together."""
-    alike: dict[tuple[object, ...], list[Recipe]] = {}
+    """Recipes of one schedule as stacks of at most ``at_once`` heads; heads of one shape go together."""
+    by_shape: dict[tuple[object, ...], list[Recipe]] = {}
     for recipe in recipes:
-        alike.setdefault(_stack_key(recipe), []).append(recipe)
+        by_shape.setdefault(_stack_key(recipe), []).append(recipe)
     return [
-        HeadStack(some[start : start + at_once], shape, device)
-        for some in alike.values()
-        for start in range(0, len(some), at_once)
+        HeadStack(same_shape[start : start + at_once], dims, device)
+        for same_shape in by_shape.values()
+        for start in range(0, len(same_shape), at_once)
     ]
 
 
 def _stack_key(recipe: Recipe) -> tuple[object, ...]:
     """What two heads must share to have tensors of the same shapes."""
-    return recipe.head, recipe.layers, recipe.projected, recipe.without == "intermediate"
+    return recipe.head, recipe.num_proj_layers, recipe.proj_dim, recipe.ablate == "intermediate"
 
 
 def schedule_key(recipe: Recipe) -> tuple[object, ...]:
     """What two recipes must share to see the same batches at the same learning rate."""
-    reading = reading_of(recipe)
-    return reading, recipe.epochs, recipe.batch, recipe.lr, recipe.reduce_at, recipe.share, recipe.seed
+    rates = recipe.lr, recipe.lr_milestones
+    return feature_of(recipe), recipe.epochs, recipe.batch, *rates, recipe.data_fraction, recipe.seed
 
 
-def batches_of(examples: int, recipe: Recipe, epoch: int) -> list[list[int]]:
-    """Example numbers of an epoch's batches, the last one smaller (published code: drop_last=False).
+def epoch_batches(examples: int, recipe: Recipe, epoch: int) -> list[list[int]]:
+    """Example indices of an epoch's batches, the last one smaller (published code: drop_last=False).
 
-    As published, the list is shuffled once, of which ``share`` is kept, and once more in every epoch.
+    As published, the list is shuffled once, cut to ``data_fraction``, and shuffled again in every epoch.
     """
     chosen = list(range(examples))
     random.Random(recipe.seed).shuffle(chosen)
-    chosen = chosen[: int(examples * recipe.share)]
+    chosen = chosen[: int(examples * recipe.data_fraction)]
     random.Random(f"{recipe.seed} {epoch}").shuffle(chosen)
     return [chosen[start : start + recipe.batch] for start in range(0, len(chosen), recipe.batch)]
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where a fit stands: the next batch to be taken."""
+class FitPosition:
+    """The batch that a fit takes next."""
 
     epoch: int = 0
     batch: int = 0
 
 
-class Step(NamedTuple):
-    """One batch, done: what comes next, and per stack its losses and right answers, each (heads,)."""
+class FitStep(NamedTuple):
+    """One batch that is done.
 
-    after: Position
+    Attributes:
+        after: the position that comes next.
+        seen: number of images in the batch.
+        results: per stack its losses and right answers, each (heads,).
+    """
+
+    after: FitPosition
     seen: int
     results: list[tuple[Tensor, Tensor]]
 
 
-def fit(
-    stacks: Sequence[HeadStack], source: Source, recipe: Recipe, start: Position
-) -> Generator[Step, None, None]:
-    """Fit heads that share ``recipe``'s schedule, from ``start`` on; yields after every batch.
+def fit_heads(
+    stacks: Sequence[HeadStack], source: FeatureSource, recipe: Recipe, start: FitPosition
+) -> Generator[FitStep, None, None]:
+    """Fit heads that share ``recipe``'s schedule, from ``start`` on; yield after every batch.
 
     Dropout draws from torch's global generator, which the caller seeds or restores.
 
     Raises:
-        UsageError: ``share`` leaves no picture.
+        UsageError: ``data_fraction`` leaves no image.
     """
-    if int(len(source) * recipe.share) < 1:
-        raise UsageError(f"{recipe.share:g} of {len(source)} pictures are none", "Choose a larger --share.")
+    if int(len(source) * recipe.data_fraction) < 1:
+        raise UsageError(
+            f"{recipe.data_fraction:g} of {len(source)} images leaves none",
+            "Choose a larger --data-fraction.",
+        )
     for epoch in range(start.epoch, recipe.epochs):
-        order = batches_of(len(source), recipe, epoch)
+        order = epoch_batches(len(source), recipe, epoch)
         first = start.batch if epoch == start.epoch else 0
         batches = source.batches(epoch, order[first:])
-        for number, (readings, labels) in enumerate(batches, first + 1):
-            readings, labels = (values.to(stacks[0].device) for values in (readings, labels))
+        for number, (features, labels) in enumerate(batches, first + 1):
+            features, labels = (values.to(stacks[0].device) for values in (features, labels))
             lr = recipe.lr_at(epoch)
-            results = [stack.step(readings, labels, lr) if len(labels) else stack.nothing for stack in stacks]
-            done = number == len(order)
-            yield Step(Position(epoch + done, 0 if done else number), len(labels), results)
+            results = [
+                stack.step(features, labels, lr) if len(labels) else stack.zero_results for stack in stacks
+            ]
+            ended = number == len(order)
+            yield FitStep(FitPosition(epoch + ended, 0 if ended else number), len(labels), results)

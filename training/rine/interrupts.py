@@ -1,4 +1,4 @@
-"""Ctrl-C at a good moment."""
+"""Ctrl-C takes effect at a safe moment."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGINT and SIGTERM wait until it asks whether one came; a second one does not wait.
+    """Within the block, SIGINT and SIGTERM only make the yielded function return True; a second one acts.
 
-    A step of a fit changes many tensors; stopped halfway, it could not be gone on from.
+    A step of a fit changes many tensors. Stopped halfway, the fit could not go on from there.
     """
-    asked = False
+    requested = False
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal requested
+        if requested:
             signal.default_int_handler(number, frame)
-        asked = True
+        requested = True
 
     if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
         yield lambda: False
         return
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield lambda: requested
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,6 +1,6 @@
 """RINE's training objective (paper, section 3): binary cross-entropy plus a weighted contrastive loss.
 
-Written without branches on values, so that `torch.func.vmap` can take it over many heads at once.
+The code has no branches on values, so that `torch.func.vmap` can compute it for many heads at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run: heads of one schedule on their way through the epochs, interruptible after every batch."""
+"""A training run: heads of one schedule go through the epochs; it can be interrupted after every batch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, TypedDict
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from sidscan._version import __version__
@@ -21,121 +22,148 @@ from sidscan.util.terminal import Echo, progress_stream
 
 from .crop_dataset import CropDataset
 from .features import FrozenEncoder
-from .fit import Position, Source, Step, batches_of, fit, stacks_of
+from .fit import FeatureSource, FitPosition, FitStep, StackState, build_stacks, epoch_batches, fit_heads
 from .interrupts import deferred_interrupts
 from .recipe import Recipe
-from .validation import Validation
+from .validation import ValidationMetrics, ValidationSet
 
 THRESHOLD = 0.5  # the paper's, uncalibrated
 SAVE_EVERY = 200  # batches between two saves of an unfinished run
+UNFINISHED_FORMAT = 2  # sidscan 0.1 wrote no number
 
-Figures = dict[str, Any]
+
+class _TrainingMetrics(TypedDict):
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+class EpochMetrics(_TrainingMetrics, total=False):
+    """Epoch (from 1), mean loss and accuracy on the training part. Checkpoints store these keys."""
+
+    validation: ValidationMetrics
+
+
+class _RequiredState(TypedDict):
+    position: list[int]
+    history: str
+    sums: Tensor
+    random: Tensor
+    stacks: list[StackState]
+    left_out: dict[str, list[int]]
+
+
+class RunState(_RequiredState, total=False):
+    """All that a run needs to go on as if never stopped. Files of unfinished runs store these keys."""
+
+    cuda_random: Tensor
 
 
 class Diverged(SidscanError):
-    """The loss is no finite number any more; the weights are worth nothing."""
+    """The loss is infinite or NaN; the weights are useless."""
 
     exit_code = UsageError.exit_code
 
 
 class _Stopped(Exception):
-    """Asked to stop, between two steps."""
+    """The user asked to stop; raised between two steps."""
 
 
-class Run:
-    """Heads that see the same batches, and what is to be said of them.
+class TrainingRun:
+    """Heads that see the same batches, and what their checkpoints will state.
 
     Args:
-        views: what can be left out as unreadable, by part of the set; the training part is ``train``.
         recipes: of equal `fit.schedule_key`.
         facts: stated in every checkpoint.
-        data: folder of the set; names in checkpoints are below it.
-        bar: whether a progress bar may be shown.
+        crops: the data sets that may leave out unreadable images, by part of the set: ``train``, ``val``.
+        data: folder of the set; names in checkpoints are relative to it.
+        show_progress: whether a progress bar may be shown.
     """
 
     def __init__(
         self,
-        source: Source,
-        validation: Validation | None,
+        source: FeatureSource,
+        validation: ValidationSet | None,
         encoder: FrozenEncoder,
         recipes: Sequence[Recipe],
-        facts: Mapping[str, Any],
-        views: Mapping[str, CropDataset],
+        facts: Mapping[str, object],
+        crops: Mapping[str, CropDataset],
         data: Path,
-        bar: bool = True,
+        show_progress: bool = True,
     ) -> None:
         self.source, self.validation, self.encoder = source, validation, encoder
-        self.facts, self.views, self.data = dict(facts), views, data
-        self.stacks = stacks_of(recipes, encoder.shape, encoder.device)
+        self.facts, self.crops, self.data = dict(facts), crops, data
+        self.stacks = build_stacks(recipes, encoder.dims, encoder.device)
         self.recipes = [recipe for stack in self.stacks for recipe in stack.recipes]
         self.schedule = recipes[0]
-        self.position = Position()
-        self.history: list[list[Figures]] = [[] for _ in self.recipes]  # per head, per epoch
-        self._sums = torch.zeros(3, len(self.recipes), dtype=torch.float64)  # loss, right answers, pictures
-        self._shows = bar
-        torch.manual_seed(self.schedule.seed)  # of dropout; from here on part of the state
+        self.position = FitPosition()
+        self.history: list[list[EpochMetrics]] = [[] for _ in self.recipes]  # per head, per epoch
+        self._sums = torch.zeros(3, len(self.recipes), dtype=torch.float64)  # loss, right answers, images
+        self._show_progress = show_progress
+        torch.manual_seed(self.schedule.seed)  # for dropout; from here on it is part of the state
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # as published
 
-    def go(
-        self, unfinished: Unfinished, say: Echo, epoch_ended: Callable[[int], object] | None = None
+    def fit(
+        self, unfinished: UnfinishedRun, say: Echo, epoch_ended: Callable[[int], object] | None = None
     ) -> None:
-        """Fit to the end, from where ``unfinished`` stands; it holds the end, too.
+        """Fit to the end, from where ``unfinished`` stands; its file holds the end, too.
 
         Args:
-            epoch_ended: told the number of epochs done, between two steps; and once more after a stop.
+            epoch_ended: called with the number of epochs done, between two steps; after a stop it is called
+                again for the last of them.
 
         Raises:
-            UsageError: ``unfinished`` is another run's.
-            OutputError: it can't be written.
-            Diverged: the loss is no finite number any more.
-            KeyboardInterrupt: asked to stop; ``unfinished`` holds what was done, as after all other errors
-                that are sidscan's own.
+            UsageError: ``unfinished`` belongs to another run.
+            OutputError: its file can't be written.
+            Diverged: the loss is infinite or NaN.
+            KeyboardInterrupt: the user asked to stop. ``unfinished`` then holds what was done, as it does
+                after every other error of sidscan's own.
         """
         if unfinished.restore(self):
-            say(f"going on after {self._where()} of an unfinished run")
+            say(f"going on after {self._position_text()} of an unfinished run")
         try:
             self._take_steps(unfinished, say, epoch_ended or (lambda _: None))
         except (_Stopped, SidscanError) as error:
             if isinstance(error, Diverged):
                 raise
-            if self.position != Position():  # else there is nothing to keep
+            if self.position != FitPosition():  # else there is nothing to save
                 unfinished.save(self)
                 say(
-                    f"stopped after {self._where()}; kept in {unfinished.path}, "
-                    "the same command (without --fresh) goes on"
+                    f"stopped after {self._position_text()}; saved in {unfinished.path}. "
+                    "The same command (without --fresh) goes on from there"
                 )
             if isinstance(error, _Stopped):
                 raise KeyboardInterrupt from None
             raise
-        unfinished.save(self)  # a checkpoint that can't be written now is written by the next attempt
+        unfinished.save(self)  # if the checkpoint can't be written now, the next attempt writes it
 
-    def _take_steps(self, unfinished: Unfinished, say: Echo, epoch_ended: Callable[[int], object]) -> None:
+    def _take_steps(self, unfinished: UnfinishedRun, say: Echo, epoch_ended: Callable[[int], object]) -> None:
         if self.position.epoch and not self.position.batch:
-            epoch_ended(self.position.epoch)  # the stop may have come before it was told
-        steps = fit(self.stacks, self.source, self.schedule, self.position)
+            epoch_ended(self.position.epoch)  # the stop may have come before the call
+        steps = fit_heads(self.stacks, self.source, self.schedule, self.position)
         try:
-            with deferred_interrupts() as asked, self._bar() as bar:
+            with deferred_interrupts() as stop_requested, self._progress_bar() as bar:
                 for number, step in enumerate(steps, 1):
-                    self._note(step, say)
+                    self._add(step, say)
                     bar.update()
-                    bar.set_postfix(self._postfix(), refresh=False)
+                    bar.set_postfix(self._epoch_so_far(), refresh=False)
                     if not step.after.batch:
                         epoch_ended(step.after.epoch)
-                    if asked():
+                    if stop_requested():
                         raise _Stopped
                     if number % SAVE_EVERY == 0:
                         unfinished.save(self)
         finally:
-            steps.close()  # and with it the threads that make views
+            steps.close()  # this also ends the threads that make crops
 
     def checkpoints(self) -> list[Checkpoint]:
-        """One per recipe, in the order of ``recipes``, as they are now: of as many epochs as are done."""
+        """One checkpoint per recipe, in the order of ``recipes``, after as many epochs as are done."""
         heads = [head for stack in self.stacks for head in stack.heads()]
         facts = self.facts | {
             "run": self.key(),
             "sidscan": __version__,
             "torch": torch.__version__,
-            "left_out": {part: views.names_left_out(self.data) for part, views in self.views.items()},
+            "left_out": {part: crops.names_left_out(self.data) for part, crops in self.crops.items()},
         }
         return [
             Checkpoint(
@@ -151,8 +179,8 @@ class Run:
 
     @property
     def left_out(self) -> int:
-        """How many pictures could not be read."""
-        return sum(len(views.left_out) for views in self.views.values())
+        """Number of images that could not be read."""
+        return sum(len(crops.left_out) for crops in self.crops.values())
 
     def key(self) -> str:
         """Digest of everything that the weights depend on."""
@@ -160,39 +188,39 @@ class Run:
         parts += [recipe.to_json() for recipe in self.recipes]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """All that `restore` needs to go on as if never stopped."""
-        state: dict[str, Any] = {
+        state: RunState = {
             "position": [self.position.epoch, self.position.batch],
             "history": json.dumps(self.history),
             "sums": self._sums,
             "random": torch.get_rng_state(),
             "stacks": [stack.state() for stack in self.stacks],
-            "left_out": {part: sorted(views.left_out) for part, views in self.views.items()},
+            "left_out": {part: sorted(crops.left_out) for part, crops in self.crops.items()},
         }
         if self.encoder.device.type == "cuda":
             state["cuda_random"] = torch.cuda.get_rng_state(self.encoder.device)
         return state
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: RunState) -> None:
         """Take over the state of an equal run."""
-        self.position = Position(*state["position"])
+        self.position = FitPosition(*state["position"])
         self.history = json.loads(state["history"])
         self._sums = state["sums"]
-        for part, views in self.views.items():
-            views.left_out.update(state["left_out"].get(part, []))
+        for part, crops in self.crops.items():
+            crops.left_out.update(state["left_out"].get(part, []))
         torch.set_rng_state(state["random"])
         if "cuda_random" in state:
             torch.cuda.set_rng_state(state["cuda_random"], self.encoder.device)
         for stack, saved in zip(self.stacks, state["stacks"], strict=True):
             stack.restore(saved)
 
-    def _note(self, step: Step, say: Echo) -> None:
-        """Count a batch, and end the epoch where it was the last one."""
+    def _add(self, step: FitStep, say: Echo) -> None:
+        """Add a batch to the sums, and end the epoch after its last batch."""
         losses, right = (torch.cat([result[part] for result in step.results]).cpu() for part in (0, 1))
         if not losses.isfinite().all():
             raise Diverged(
-                f"the loss is no finite number any more, after {self._where()}",
+                f"the loss became infinite or NaN after {self._position_text()}",
                 "Choose a lower --lr, or --precision fp32.",
             )
         self._sums += torch.stack([losses, right, torch.full(right.shape, step.seen)]).double()
@@ -203,97 +231,106 @@ class Run:
     def _end_epoch(self, epoch: int, say: Echo) -> None:
         loss, right, seen = self._sums
         if not seen.any():
-            raise UsageError("not one picture of the training set can be read", "Repair or remove them.")
-        figures: list[Figures] = [
-            {"epoch": epoch + 1, "loss": mean, "accuracy": share}
-            for mean, share in zip((loss / seen).tolist(), (right / seen).tolist(), strict=True)
+            raise UsageError("no image of the training set can be read", "Repair or remove them.")
+        metrics: list[EpochMetrics] = [
+            {"epoch": epoch + 1, "loss": mean, "accuracy": accuracy}
+            for mean, accuracy in zip((loss / seen).tolist(), (right / seen).tolist(), strict=True)
         ]
         if self.validation is not None:
-            for figure, found in zip(figures, self.validation.figures(self.stacks), strict=True):
-                figure["validation"] = found
-        for history, figure in zip(self.history, figures, strict=True):
-            history.append(figure)
+            for of_head, validation in zip(metrics, self.validation.evaluate(self.stacks), strict=True):
+                of_head["validation"] = validation
+        for history, of_head in zip(self.history, metrics, strict=True):
+            history.append(of_head)
         self._sums = torch.zeros_like(self._sums)
-        if len(figures) == 1:
-            say(_in_words(figures[0], self.schedule.epochs))
+        if len(metrics) == 1:
+            say(_epoch_text(metrics[0], self.schedule.epochs))
 
-    def _bar(self) -> tqdm[Any]:
+    def _progress_bar(self) -> tqdm[NoReturn]:
         lengths = [
-            len(batches_of(len(self.source), self.schedule, epoch)) for epoch in range(self.schedule.epochs)
+            len(epoch_batches(len(self.source), self.schedule, epoch))
+            for epoch in range(self.schedule.epochs)
         ]
-        done = sum(lengths[: self.position.epoch]) + self.position.batch
-        heads = f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit"
         return tqdm(
             total=sum(lengths),
-            initial=done,
-            desc=heads,
+            initial=sum(lengths[: self.position.epoch]) + self.position.batch,
+            desc=f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit",
             unit="batch",
-            disable=None if self._shows else True,
+            disable=None if self._show_progress else True,
             file=progress_stream(),
         )
 
-    def _postfix(self) -> dict[str, str]:
-        """Of the epoch so far, mean over the heads."""
+    def _epoch_so_far(self) -> dict[str, str]:
+        """For the progress bar; means over the heads."""
         loss, right, seen = (float(total) for total in self._sums.sum(dim=1))
         return {"loss": f"{loss / seen:.3f}", "accuracy": f"{right / seen:.3f}"} if seen else {}
 
-    def _where(self) -> str:
+    def _position_text(self) -> str:
         return f"epoch {self.position.epoch}, batch {self.position.batch}"
 
 
-class Unfinished:
-    """The file in which a run waits to be gone on with."""
+class UnfinishedRun:
+    """The file that holds an unfinished run until it goes on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def save(self, run: Run) -> None:
+    def save(self, run: TrainingRun) -> None:
         """Replace what was saved before.
 
         Raises:
-            OutputError: the disk is full, say; what was saved before is still there.
+            OutputError: the file can't be written (a full disk, say); what was saved before stays.
         """
         try:
             with atomic_write(self.path) as partial:
-                torch.save({"key": run.key(), **run.state()}, partial)
+                torch.save({"format": UNFINISHED_FORMAT, "key": run.key(), **run.state()}, partial)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
             raise OutputError(
                 f"can't write {self.path}: {error}", "Make room; the same command goes on from the last save."
             ) from error
 
-    def restore(self, run: Run) -> bool:
-        """Bring ``run`` to where it was; False where nothing was saved.
+    def restore(self, run: TrainingRun) -> bool:
+        """Bring ``run`` to where it was; return False if nothing was saved.
 
         Raises:
-            UsageError: the file is damaged, or another run's.
+            UsageError: the file is damaged, has another format, or belongs to another run.
         """
         if not self.path.exists():
             return False
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            same = state["key"] == run.key()
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            written_format, key = state.get("format"), state["key"]
+        except (
+            *(OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError),
+            pickle.UnpicklingError,
+        ) as error:
             raise UsageError(f"{self.path} can't be read: {error}", "Start over with --fresh.") from error
-        if not same:
+        if written_format != UNFINISHED_FORMAT:
             raise UsageError(
-                f"{self.path} is of a run with other data, encoder or settings",
+                f"{self.path} was saved by another version of sidscan",
+                "Finish the run with that version, or start over with --fresh.",
+            )
+        if key != run.key():
+            raise UsageError(
+                f"{self.path} belongs to a run with other data, encoder or settings",
                 "Choose another --out, or start over with --fresh.",
             )
         run.restore(state)
         return True
 
     def remove(self) -> None:
-        """Nothing is waiting any more."""
+        """Delete the file, if it exists."""
         self.path.unlink(missing_ok=True)
 
 
-def _in_words(figures: Figures, epochs: int) -> str:
-    epoch, loss, accuracy = figures["epoch"], figures["loss"], figures["accuracy"]
-    words = f"epoch {epoch} of {epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}"
-    found = figures.get("validation")
-    if found is None:
-        return words
+def _epoch_text(metrics: EpochMetrics, epochs: int) -> str:
+    text = (
+        f"epoch {metrics['epoch']} of {epochs}: "
+        f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}"
+    )
+    if "validation" not in metrics:
+        return text
+    validation = metrics["validation"]
     return (
-        f"{words}; validation: loss {found['loss']:.4f}, accuracy {found['accuracy']:.4f}, "
-        f"average precision {found['average_precision']:.4f}"
+        f"{text}; validation: loss {validation['loss']:.4f}, accuracy {validation['accuracy']:.4f}, "
+        f"average precision {validation['average_precision']:.4f}"
     )

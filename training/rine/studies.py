@@ -1,7 +1,7 @@
-"""Studies: many heads from one pass of the encoder: the grid, ablations, long runs, set sizes, seeds.
+"""Studies: many heads from one pass of the encoder: grid, ablations, epochs, set sizes, seeds.
 
-Every head becomes a checkpoint of its own, so that `sidscan evaluate` and `sidscan scan` take it as they take
-any other; `heads.csv` says how each did in training.
+Every head becomes a checkpoint, which `sidscan evaluate` and `sidscan scan` accept as any other. `heads.csv`
+lists how each head did in training.
 """
 
 from __future__ import annotations
@@ -9,122 +9,126 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from sidscan.errors import UsageError
 from sidscan.models import checkpoints
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.training.common.files import make_folder, replacing
+from sidscan.training.common.files import make_folder, writing_result
 from sidscan.util.terminal import Echo
 
 from . import recipe as recipes
-from .examples import Layout
-from .fit import Shape, build, schedule_key
+from .examples import SetLayout
+from .fit import EncoderDims, build_head, schedule_key
 from .recipe import Recipe
-from .run import Run, Unfinished
-from .train import Prepared, TrainConfig, new_run, prepare, write_checkpoint
+from .run import TrainingRun, UnfinishedRun
+from .train import TrainConfig, TrainingSetup, new_run, prepare_training, write_checkpoint
 
-Study = Literal["grid", "ablations", "epochs", "set-sizes", "seeds"]
-TABLE = "heads.csv"
+StudyKind = Literal["grid", "ablations", "epochs", "set-sizes", "seeds"]
 BYTES_PER_WEIGHT = 16  # weight, gradient and Adam's two means, in fp32
 
 
-def recipes_of(study: Study, base: Recipe, seeds: int, layout: Layout = "cnndetection") -> list[Recipe]:
-    """The recipes that a study compares; every one from ``seeds`` seeds.
+def study_recipes(
+    study: StudyKind, base: Recipe, seeds: int, layout: SetLayout = "cnndetection"
+) -> list[Recipe]:
+    """The recipes that a study compares; each from ``seeds`` seeds.
 
     Raises:
-        UsageError: the study is of RINE's head, and ``base`` is another.
+        UsageError: the study needs RINE's head, and ``base`` has another.
     """
-    made = {
+    variants_by_study = {
         "grid": recipes.ldm_grid if layout == "ldm" else recipes.grid,
         "ablations": recipes.ablations,
-        "epochs": recipes.long_runs,
+        "epochs": recipes.epoch_counts,
         "set-sizes": recipes.set_sizes,
     }
-    kinds = made[study](base) if study in made else [base]
-    return [seeded for kind in kinds for seeded in recipes.seeds(kind, seeds)]
+    variants = variants_by_study[study](base) if study in variants_by_study else [base]
+    return [seeded for variant in variants for seeded in recipes.seeds(variant, seeds)]
 
 
 def run_study(
     config: TrainConfig, wanted: Sequence[Recipe], out: Path, say: Echo, fresh: bool = False
 ) -> tuple[Path, int]:
-    """Fit all recipes on the readings of ``config`` and write their checkpoints into the folder ``out``.
+    """Fit all recipes on the features of ``config`` and write their checkpoints into the folder ``out``.
 
-    Recipes that see the same batches are fitted side by side, and a run of many epochs gives the heads of
-    fewer on its way. What an interrupted study finished is not done again; what it had begun goes on.
+    Recipes that see the same batches are fitted side by side, and a run of many epochs yields the heads of
+    fewer epochs as it passes them. Heads that an earlier, interrupted study finished are not fitted again; a
+    run that it began goes on.
 
     Returns:
-        the table, and how many pictures could not be read and were left out.
+        the table's path, and how many images were left out because they could not be read.
 
     Raises:
         UsageError: ``out`` holds heads of other data or settings; or two recipes have one name.
         OutputError: something can't be written.
-        KeyboardInterrupt: asked to stop; what was done is kept.
+        KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
     if len({recipe.label for recipe in wanted}) < len(wanted):
-        raise UsageError("the study has several heads of one name")
+        raise UsageError("two heads of the study have the same name")
     make_folder(out)
-    prepared = prepare(config, say)
+    setup = prepare_training(config, say)
     left_out = 0
-    for group in groups(wanted, prepared.encoder.shape, memory(prepared.encoder.device)):
-        run = _fit(prepared, group, out, say, fresh)
+    for group in schedule_groups(wanted, setup.encoder.dims, memory_budget(setup.encoder.device)):
+        run = _fit_group(setup, group, out, say, fresh)
         left_out = max(left_out, run.left_out)
-    return write_table(out, wanted), left_out
+    return write_heads_table(out, wanted), left_out
 
 
-def _fit(prepared: Prepared, group: Sequence[Recipe], out: Path, say: Echo, fresh: bool) -> Run:
-    """One group of recipes that see the same batches, from the longest of each."""
+def _fit_group(
+    setup: TrainingSetup, group: Sequence[Recipe], out: Path, say: Echo, fresh: bool
+) -> TrainingRun:
+    """Fit recipes that see the same batches: of recipes that differ in epochs, only the longest."""
     longest = {replace(recipe, epochs=1): recipe for recipe in sorted(group, key=lambda r: r.epochs)}
-    run = new_run(prepared, list(longest.values()))
-    unfinished = Unfinished(out / f"{run.key()[:16]}.unfinished")
+    run = new_run(setup, list(longest.values()))
+    unfinished = UnfinishedRun(out / f"{run.key()[:16]}.unfinished")
     if fresh:
         unfinished.remove()
-    elif _all_there(out, group, run.key()):
-        say(f"{len(group)} heads are there already (--fresh starts over)")
+    elif _all_exist(out, group, run.key()):
+        exist = "1 head exists" if len(group) == 1 else f"{len(group)} heads exist"
+        say(f"{exist} already (--fresh starts over)")
         return run
-    say(f"fitting {len(longest)} heads together")
+    say("fitting 1 head" if len(longest) == 1 else f"fitting {len(longest)} heads together")
 
-    def write(epochs: int) -> None:
-        """Those of so many epochs."""
+    def write_finished(epochs: int) -> None:
         for recipe, checkpoint in zip(run.recipes, run.checkpoints(), strict=True):
             if replace(recipe, epochs=epochs) in group:
-                write_checkpoint(_file(out, replace(recipe, epochs=epochs)), checkpoint)
+                write_checkpoint(_checkpoint_path(out, replace(recipe, epochs=epochs)), checkpoint)
 
-    run.go(unfinished, say, write)
+    run.fit(unfinished, say, write_finished)
     unfinished.remove()
     return run
 
 
-def _all_there(out: Path, group: Sequence[Recipe], key: str) -> bool:
-    """Whether every head is there, of this very run.
+def _all_exist(out: Path, group: Sequence[Recipe], key: str) -> bool:
+    """Whether the checkpoints of all recipes exist, written by this very run.
 
     Raises:
-        UsageError: one is there of another.
+        UsageError: another run wrote one of them.
     """
-    files = [path for path in (_file(out, recipe) for recipe in group) if path.exists()]
-    for path in files:
+    paths = [path for path in (_checkpoint_path(out, recipe) for recipe in group) if path.exists()]
+    for path in paths:
         if checkpoints.read_checkpoint(path)[0].facts.get("run") != key:
             raise UsageError(
-                f"{path} is of other data, encoder, versions or settings",
+                f"{path} belongs to a run with other data, encoder, versions or settings",
                 "Choose another --out, or replace it with --fresh.",
             )
-    return len(files) == len(group)
+    return len(paths) == len(group)
 
 
-def groups(wanted: Iterable[Recipe], shape: Shape, budget: int) -> Iterator[list[Recipe]]:
-    """Recipes that see the same batches, as many together as ``budget`` bytes hold the weights of."""
-    alike: dict[tuple[object, ...], list[Recipe]] = {}
+def schedule_groups(wanted: Iterable[Recipe], dims: EncoderDims, budget: int) -> Iterator[list[Recipe]]:
+    """Recipes that see the same batches, as many together as fit into ``budget`` bytes."""
+    by_schedule: dict[tuple[object, ...], list[Recipe]] = {}
     for recipe in wanted:
-        alike.setdefault(schedule_key(replace(recipe, epochs=1)), []).append(recipe)
-    for some in alike.values():
+        by_schedule.setdefault(schedule_key(replace(recipe, epochs=1)), []).append(recipe)
+    for same_schedule in by_schedule.values():
         group: list[Recipe] = []
         total = 0
-        for recipe in some:
-            size = weights(recipe, shape) * BYTES_PER_WEIGHT
+        for recipe in same_schedule:
+            size = count_weights(recipe, dims) * BYTES_PER_WEIGHT
             if group and total + size > budget:
                 yield group
                 group, total = [], 0
@@ -133,52 +137,56 @@ def groups(wanted: Iterable[Recipe], shape: Shape, budget: int) -> Iterator[list
         yield group
 
 
-def weights(recipe: Recipe, shape: Shape) -> int:
-    """How many numbers a head of this recipe holds."""
+def count_weights(recipe: Recipe, dims: EncoderDims) -> int:
+    """Number of parameters of a head."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build(recipe, shape).parameters())
+        return sum(parameter.numel() for parameter in build_head(recipe, dims).parameters())
 
 
-def memory(device: torch.device) -> int:
-    """Bytes for the weights of heads that are fitted together: a quarter of what the device has.
+def memory_budget(device: torch.device) -> int:
+    """Bytes for the weights of heads that are fitted together: a quarter of the device's memory.
 
-    Of all memory, not of what is free now: the same machine makes the same groups, so that it can go on.
+    This counts all memory, not what is free now: so the same machine makes the same groups, and an
+    interrupted study can go on.
     """
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory) // 4
     if hasattr(os, "sysconf"):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    return 4 << 30  # Windows tells it in no such way
+    return 4 << 30  # Windows has no such call
 
 
-def write_table(out: Path, wanted: Sequence[Recipe]) -> Path:
-    """`heads.csv`: one row per head with its recipe and the figures of its last epoch, from the checkpoints.
+def write_heads_table(out: Path, wanted: Sequence[Recipe]) -> Path:
+    """Write `heads.csv` from the checkpoints: one row per head, its recipe and its last epoch's metrics.
 
     Raises:
         OutputError: it can't be written.
     """
-    rows = [_row(_file(out, recipe), checkpoints.read_checkpoint(_file(out, recipe))[0]) for recipe in wanted]
-    path = out / TABLE
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    paths = [_checkpoint_path(out, recipe) for recipe in wanted]
+    rows = [_table_row(path.name, checkpoints.read_checkpoint(path)[0]) for path in paths]
+    table = out / "heads.csv"
+    with writing_result(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    return path
+    return table
 
 
-def _file(out: Path, recipe: Recipe) -> Path:
+def _checkpoint_path(out: Path, recipe: Recipe) -> Path:
     return out / f"{recipe.label}.safetensors"
 
 
-def _row(path: Path, checkpoint: Checkpoint) -> Mapping[str, Any]:
-    figures = checkpoint.facts["epochs"][-1]
-    found = figures.get("validation") or {}
+def _table_row(name: str, checkpoint: Checkpoint) -> Mapping[str, object]:
+    recipe = asdict(Recipe.from_dict(checkpoint.facts["recipe"]))
+    del recipe["lr_milestones"]  # several numbers
+    metrics = checkpoint.facts["epochs"][-1]
+    validation = metrics.get("validation") or {}
     return {
-        "file": path.name,
-        **{name: value for name, value in checkpoint.facts["recipe"].items() if name != "reduce_at"},
-        "loss": figures["loss"],
-        "accuracy": figures["accuracy"],
-        "validation_loss": found.get("loss"),
-        "validation_accuracy": found.get("accuracy"),
-        "validation_average_precision": found.get("average_precision"),
+        "file": name,
+        **recipe,
+        "loss": metrics["loss"],
+        "accuracy": metrics["accuracy"],
+        "validation_loss": validation.get("loss"),
+        "validation_accuracy": validation.get("accuracy"),
+        "validation_average_precision": validation.get("average_precision"),
     }

@@ -1,4 +1,4 @@
-"""`sidscan train`: one head, the published way or from cached readings, to a checkpoint that `scan` takes."""
+"""`sidscan train`: one head, the published way or from cached features, to a checkpoint for `scan`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.training.common.files import replacing
+from sidscan.training.common.files import writing_result
 from sidscan.util.terminal import Echo, progress_stream
 
 from . import examples as sets
 from .crop_dataset import CropDataset
-from .examples import Example
-from .features import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
-from .fit import Source, reading_of
+from .examples import LabelledImage
+from .features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
+from .fit import FeatureSource, feature_of
 from .recipe import Recipe
-from .run import Run, Unfinished
-from .validation import Validation
+from .run import TrainingRun, UnfinishedRun
+from .validation import ValidationSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,16 @@ class TrainConfig:
         data: folder of the training set.
         classes: of CNNDetection's layout; empty for the LDM layout.
         encoder: catalog name, or path of an encoder's weights.
-        cache: folder for readings; None reads every view afresh, as published.
-        passes: times every example is drawn into the cache.
-        preset: name of the published recipe that ``recipe`` is or departs from; for the record.
-        skip_unreadable: leave out pictures that can't be decoded, and name them in the checkpoint.
-        bars: whether progress may be shown on a terminal.
+        cache: folder for features; None encodes every crop afresh, as published.
+        passes: how many times every image is drawn into the cache.
+        preset: name of the published recipe that ``recipe`` is or departs from; checkpoints state it.
+        skip_unreadable: leave out images that can't be decoded, and list them in the checkpoint.
+        bars: whether to show progress on a terminal.
     """
 
     data: Path
     recipe: Recipe
-    layout: sets.Layout = "cnndetection"
+    layout: sets.SetLayout = "cnndetection"
     classes: tuple[str, ...] = ()
     encoder: str = "clip-vit-l14"
     device: Device = "auto"
@@ -56,144 +56,147 @@ class TrainConfig:
     bars: bool = True
 
     def __post_init__(self) -> None:
-        """Refuses what would have no effect.
+        """Refuse what would have no effect.
 
         Raises:
-            UsageError: several passes into no cache.
+            UsageError: there are several passes but no cache.
         """
         if self.passes > 1 and self.cache is None:
-            raise UsageError("--passes is of a cache", "Name one with --cache, or leave --passes out.")
+            raise UsageError("--passes needs a cache", "Name a folder with --cache, or leave --passes out.")
 
 
 @dataclass
-class Prepared:
-    """A training set, its readings and the encoder, shared by all heads that are fitted on them.
+class TrainingSetup:
+    """A training set, its features and the encoder; all heads that are fitted on them share it.
 
     Attributes:
-        data: digest of the training list (`examples.digest`).
+        list_digest: of the training list (`examples.list_digest`).
     """
 
     config: TrainConfig
     encoder: FrozenEncoder
-    examples: list[Example]
-    data: str
-    source: Source
-    views: CropDataset
-    validation: Validation | None
+    examples: list[LabelledImage]
+    list_digest: str
+    source: FeatureSource
+    crops: CropDataset
+    validation: ValidationSet | None
 
 
-def prepare(config: TrainConfig, say: Echo) -> Prepared:
-    """List the training set, open the encoder and, where there is a cache, fill it.
+def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
+    """List the training set, open the encoder and, if there is a cache, fill it.
 
     Raises:
-        UsageError: the set is not laid out as stated.
-        ModelError: the encoder can't be had.
+        UsageError: the set has another layout than stated.
+        ModelError: the encoder is not available.
         OutputError: the cache can't be written.
     """
-    examples = load_examples(config, "train")
+    examples = list_examples(config, "train")
     synthetic = sum(example.synthetic for example in examples)
-    say(f"data: {len(examples) - synthetic} real and {synthetic} synthetic pictures in {config.data}")
+    say(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
     encoder = open_encoder(config.encoder, config.device, config.precision)
     say(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
-    data = sets.digest(examples, config.data)
-    reading = reading_of(config.recipe)
-    views = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
-    source: Source
+    digest = sets.list_digest(examples, config.data)
+    feature = feature_of(config.recipe)
+    crops = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
+    source: FeatureSource
     if config.cache is None:
-        source = FreshReadings(views, encoder, reading)
+        source = FreshFeatures(crops, encoder, feature)
     else:
-        source = FeatureCache(config.cache, views, encoder, reading, data, config.passes)
+        source = FeatureCache(config.cache, crops, encoder, feature, digest, config.passes)
         hidden = None if config.bars else True
         with tqdm(
-            total=source.total, desc="encode", unit="view", disable=hidden, file=progress_stream()
+            total=source.total, desc="encode", unit="crop", disable=hidden, file=progress_stream()
         ) as bar:
             source.build(bar.update)
-    return Prepared(config, encoder, examples, data, source, views, _validation(config, encoder, say))
+    return TrainingSetup(
+        config, encoder, examples, digest, source, crops, _validation_set(config, encoder, say)
+    )
 
 
-def load_examples(config: TrainConfig, part: sets.Part) -> list[Example]:
+def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage]:
     """The examples of one part of the set.
 
     Raises:
-        UsageError: the set is not laid out as stated.
+        UsageError: the set has another layout than stated.
     """
     if config.layout == "ldm":
-        return sets.latent_diffusion(config.data, part)
-    return sets.cnndetection(config.data, config.classes, part)
+        return sets.list_latent_diffusion(config.data, part)
+    return sets.list_cnndetection(config.data, config.classes, part)
 
 
-def _validation(config: TrainConfig, encoder: FrozenEncoder, say: Echo) -> Validation | None:
-    """The set's own validation part, where it has one."""
+def _validation_set(config: TrainConfig, encoder: FrozenEncoder, say: Echo) -> ValidationSet | None:
+    """The set's own validation part, if it has one."""
     if not sets.has_validation(config.data, config.layout, config.classes):
-        say("validation: none, as the set has no such part")
+        say("validation: none, the set has no validation part")
         return None
-    views = CropDataset(load_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
-    return Validation(views, encoder, reading_of(config.recipe))
+    crops = CropDataset(list_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
+    return ValidationSet(crops, encoder, feature_of(config.recipe))
 
 
 def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
-    An interrupted run is kept beside it, in ``<out>.unfinished``, and the same call goes on from there to the
+    An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
     same weights.
 
     Args:
         fresh: start over, and replace ``out``.
 
     Returns:
-        how many pictures could not be read and were left out.
+        how many images were left out because they could not be read.
 
     Raises:
-        UsageError: ``out`` exists; or what lies beside it is another run's.
+        UsageError: ``out`` exists; or the unfinished run beside it is another one.
         OutputError: something can't be written.
-        Diverged: the loss is no finite number any more.
-        KeyboardInterrupt: asked to stop; what was done is kept.
+        Diverged: the loss is infinite or NaN.
+        KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
-    check_out(out, fresh)
-    run = new_run(prepare(config, say), [config.recipe])
-    unfinished = Unfinished(out.with_name(f"{out.name}.unfinished"))
+    check_output(out, fresh)
+    run = new_run(prepare_training(config, say), [config.recipe])
+    unfinished = UnfinishedRun(out.with_name(f"{out.name}.unfinished"))
     if fresh:
         unfinished.remove()
-    run.go(unfinished, say)
+    run.fit(unfinished, say)
     (checkpoint,) = run.checkpoints()
     write_checkpoint(out, checkpoint)
     unfinished.remove()
     return run.left_out
 
 
-def new_run(prepared: Prepared, recipes: Sequence[Recipe]) -> Run:
+def new_run(setup: TrainingSetup, recipes: Sequence[Recipe]) -> TrainingRun:
     """Heads of one schedule, not yet fitted, with what their checkpoints will state."""
-    config, encoder = prepared.config, prepared.encoder
-    synthetic = sum(example.synthetic for example in prepared.examples)
-    facts = {
+    config, encoder = setup.config, setup.encoder
+    synthetic = sum(example.synthetic for example in setup.examples)
+    cached = f"{config.passes} pass{'es' if config.passes > 1 else ''}, cached in fp16"
+    facts: dict[str, object] = {  # checkpoints store these keys
         "preset": config.preset,
         "layout": config.layout,
         "classes": list(config.classes),
         "data": {
-            "digest": prepared.data,
-            "real": len(prepared.examples) - synthetic,
+            "digest": setup.list_digest,
+            "real": len(setup.examples) - synthetic,
             "synthetic": synthetic,
         },
-        "views": "fresh in every epoch"
-        if config.cache is None
-        else f"{config.passes} passes, cached in fp16",
-        "views_seed": prepared.views.seed,
+        "views": "fresh in every epoch" if config.cache is None else cached,
+        "views_seed": setup.crops.seed,
         "decoder": decoder_name(),
         "encoder_provenance": encoder.provenance,
         "device": encoder.device.type,
         "precision": encoder.precision,
     }
-    views = {"train": prepared.views}
-    if prepared.validation is not None:
-        views["val"] = prepared.validation.views
-    return Run(prepared.source, prepared.validation, encoder, recipes, facts, views, config.data, config.bars)
+    crops = {"train": setup.crops}
+    if setup.validation is not None:
+        crops["val"] = setup.validation.crops
+    return TrainingRun(
+        setup.source, setup.validation, encoder, recipes, facts, crops, config.data, config.bars
+    )
 
 
-def check_out(out: Path, fresh: bool) -> None:
-    """Find out before the work whether its result could be written.
+def check_output(out: Path, fresh: bool) -> None:
+    """Check before the work that its result can be written.
 
     Raises:
-        UsageError: the file exists, and is not to be replaced.
+        UsageError: the file exists, and ``fresh`` is not set.
         OutputError: its folder is missing or read-only.
     """
     if out.exists() and not fresh:
@@ -210,5 +213,5 @@ def write_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: it can't be written.
     """
-    with replacing(out) as partial:
+    with writing_result(out) as partial:
         partial.write_bytes(checkpoint.to_bytes())

@@ -1,8 +1,9 @@
-"""How heads do on the validation part, after each epoch."""
+"""Metrics of heads on the validation part, after each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import torch
 from sklearn.metrics import average_precision_score
@@ -12,57 +13,64 @@ from sidscan.errors import UsageError
 from sidscan.models.backbones import Feature
 
 from .crop_dataset import CropDataset
-from .features import ENCODER_BATCH, FreshReadings, FrozenEncoder
+from .features import ENCODER_BATCH, FreshFeatures, FrozenEncoder
 from .fit import HeadStack
 
 
-class Validation:
-    """Centre views of pictures that are not trained on; read once and kept as fp16, but for patch maps."""
+class ValidationMetrics(TypedDict):
+    """Loss per image, accuracy at a score of 0.5, average precision. Checkpoints store these keys."""
 
-    def __init__(self, views: CropDataset, encoder: FrozenEncoder, reading: Feature) -> None:
-        self.views, self.device = views, encoder.device
-        self._source = FreshReadings(views, encoder, reading)
-        self._keeps = reading != "maps"  # 12 MB a view
-        self._kept: list[tuple[Tensor, Tensor]] = []
+    loss: float
+    accuracy: float
+    average_precision: float
 
-    def figures(self, stacks: Sequence[HeadStack]) -> list[dict[str, float]]:
-        """Per head: loss per picture, accuracy at 0.5, average precision.
+
+class ValidationSet:
+    """Centre crops of images that are not trained on.
+
+    They are encoded once, and their features stay in memory as fp16; only patch maps are too large for that.
+    """
+
+    def __init__(self, crops: CropDataset, encoder: FrozenEncoder, feature: Feature) -> None:
+        self.crops, self.device = crops, encoder.device
+        self._source = FreshFeatures(crops, encoder, feature)
+        self._keeps_features = feature != "maps"  # 12 MB a crop
+        self._in_memory: list[tuple[Tensor, Tensor]] = []
+
+    def evaluate(self, stacks: Sequence[HeadStack]) -> list[ValidationMetrics]:
+        """Metrics of every head, in the order of the stacks.
 
         Raises:
-            UsageError: not one of the pictures can be read.
+            UsageError: none of the images can be read.
         """
         losses, logits, labels = [], [], []
-        for readings, truth in self._batches():
-            values, answers = readings.to(self.device).float(), truth.to(self.device)
-            losses.append(torch.cat([stack.losses(values, answers)[0].double().cpu() for stack in stacks]))
-            logits.append(torch.cat([stack.logits(values).cpu() for stack in stacks]))
+        for batch, truth in self._batches():
+            features, answers = batch.to(self.device).float(), truth.to(self.device)
+            losses.append(torch.cat([stack.losses(features, answers)[0].double().cpu() for stack in stacks]))
+            logits.append(torch.cat([stack.logits(features).cpu() for stack in stacks]))
             labels.append(truth)
         if not labels:
-            raise UsageError("not one picture of the validation part can be read", "Repair or remove it.")
+            raise UsageError("no image of the validation part can be read", "Repair or remove it.")
         truth, total = torch.cat(labels), torch.stack(losses).sum(dim=0)
         return [
-            _figures(float(loss), scores, truth)
+            {
+                "loss": float(loss) / len(truth),
+                "accuracy": float(((scores > 0) == (truth > 0.5)).double().mean()),
+                "average_precision": float(average_precision_score(truth.numpy(), scores.numpy())),
+            }
             for loss, scores in zip(total, torch.cat(logits, dim=1), strict=True)
         ]
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Readings and labels, on the CPU; empty batches are left out."""
-        if self._kept:
-            yield from self._kept
+        """Features and labels, on the CPU; empty batches are left out."""
+        if self._in_memory:
+            yield from self._in_memory
             return
         count = len(self._source)
         order = [range(start, min(start + ENCODER_BATCH, count)) for start in range(0, count, ENCODER_BATCH)]
-        for readings, labels in self._source.batches(0, order):
-            batch = readings.half().cpu(), labels
-            if len(labels) and self._keeps:
-                self._kept.append(batch)
+        for features, labels in self._source.batches(0, order):
+            batch = features.half().cpu(), labels
+            if len(labels) and self._keeps_features:
+                self._in_memory.append(batch)
             if len(labels):
                 yield batch
-
-
-def _figures(loss: float, logits: Tensor, labels: Tensor) -> dict[str, float]:
-    return {
-        "loss": loss / len(labels),
-        "accuracy": float(((logits > 0) == (labels > 0.5)).double().mean()),
-        "average_precision": float(average_precision_score(labels.numpy(), logits.numpy())),
-    }

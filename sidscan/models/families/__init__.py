@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sidscan.models.heads.base import Head
 
 ENTRY_POINTS = "sidscan.detectors"
-_FIRST = ("mini", "rine", "ufd", "feature_pyramid")  # in lists of models; the other files follow by name
+_FIRST = ("mini", "rine", "ufd", "feature_pyramid")  # in lists of models; the others follow by name
 _REGISTERED: dict[str, Family] = {}
 _log = logging.getLogger("sidscan.models")
 
@@ -140,15 +140,20 @@ def all_families() -> Mapping[str, Family]:
 
     A package that can't be loaded is named in the log and left out; its models are then unknown.
     """
-    files = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    for name in sorted(files, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
-        importlib.import_module(f"{__name__}.{name}")
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
         except Exception as error:  # another package's code raises whatever it likes
             _log.warning("the detectors of %s can't be loaded: %s", point.value, error)
-    return _REGISTERED
+    return dict(sorted(_REGISTERED.items(), key=lambda named: _order(named[1])))
+
+
+def _order(family: Family) -> tuple[int, str]:
+    """The place of a family in lists, whichever module happened to be imported first."""
+    module = type(family).__module__.removeprefix(f"{__name__}.")
+    return (_FIRST.index(module) if module in _FIRST else len(_FIRST), module)
 
 
 def find_family(name: str) -> Family:

@@ -46,7 +46,7 @@ class Recorder:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(perturbations, "need", lambda _: recorder)
+    monkeypatch.setattr(perturbations, "import_extra", lambda _: recorder)
     return recorder
 
 

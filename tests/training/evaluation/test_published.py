@@ -87,15 +87,15 @@ def test_an_unknown_run_lists_what_there_is() -> None:
 
 RECIPE = {
     "head": "rine",
-    "without": "none",
+    "ablate": "none",
     "xi": 0.2,
-    "layers": 2,
-    "projected": 1024,
+    "num_proj_layers": 2,
+    "proj_dim": 1024,
     "epochs": 1,
-    "share": 1.0,
+    "data_fraction": 1.0,
     "lr": 1e-3,
     "batch": 128,
-    "reduce_at": [6, 11],
+    "lr_milestones": [6, 11],
 }
 FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
 
@@ -106,13 +106,13 @@ FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
         ("clip-vit-l14", {}, {}, "grid:ViT-L/14:4:0.2:2:1024"),
         ("ViT-B-32.pt", {}, {}, "grid:ViT-B/32:4:0.2:2:1024"),
         ("clip-vit-l14", {"epochs": 15}, {}, "epochs:ViT-L/14:4:0.2:2:1024:15"),
-        ("clip-vit-l14", {"without": "tie"}, {}, "ablations:4:alpha"),
-        ("clip-vit-l14", {"share": 0.5}, {}, "dataset_size:4:0.5"),
-        ("clip-vit-l14", {"share": 0.5, "xi": 0.4}, {}, None),
+        ("clip-vit-l14", {"ablate": "tie"}, {}, "ablations:4:alpha"),
+        ("clip-vit-l14", {"data_fraction": 0.5}, {}, "dataset_size:4:0.5"),
+        ("clip-vit-l14", {"data_fraction": 0.5, "xi": 0.4}, {}, None),
         ("clip-vit-l14", {"xi": 0.3}, {}, None),
         ("clip-vit-l14", {"lr": 1e-4}, {}, None),
         ("clip-vit-l14", {"batch": 64}, {}, None),
-        ("clip-vit-l14", {"epochs": 15, "reduce_at": [3]}, {}, None),
+        ("clip-vit-l14", {"epochs": 15, "lr_milestones": [3]}, {}, None),
         ("clip-vit-l14", {}, {"classes": ["dog"]}, None),
         ("clip-vit-l14", {"head": "fpn"}, {}, None),
         ("clip-vit-l14", {"epochs": 3}, {"layout": "ldm", "classes": []}, "diffusion:ViT-L/14:0.2:2:1024:3"),
@@ -129,6 +129,14 @@ def test_a_checkpoint_is_matched_to_the_run_of_its_configuration(
 def test_a_recipe_that_does_not_state_everything_matches_nothing(lacking: str) -> None:
     recipe = {name: value for name, value in RECIPE.items() if name != lacking}
     assert published.of_training("clip-vit-l14", {"recipe": recipe, **FOUR}) is None
+
+
+def test_a_recipe_under_the_keys_of_sidscan_0_1_is_matched() -> None:
+    today = {"ablate": "without", "num_proj_layers": "layers", "proj_dim": "projected"}
+    today |= {"data_fraction": "share", "lr_milestones": "reduce_at"}
+    recipe = {today.get(name, name): value for name, value in RECIPE.items()}
+    run = published.of_training("clip-vit-l14", {"recipe": recipe, **FOUR})
+    assert run == published.find("progan-4class")
 
 
 def test_what_training_records_is_matched() -> None:

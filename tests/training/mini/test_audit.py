@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sidscan.training.common.metrics import figures
+from sidscan.training.common.metrics import detection_metrics
 from sidscan.training.mini import audit
 from sidscan.training.mini.corpus import FOLDS
 
@@ -105,6 +105,6 @@ def test_a_report_of_something_else_is_refused(report: Path) -> None:
 
 def test_figures_of_perfect_and_useless_scores() -> None:
     low, high = np.linspace(0.0, 0.4, 100), np.linspace(0.6, 1.0, 100)
-    perfect = figures(high, low, threshold=0.5)
+    perfect = detection_metrics(high, low, threshold=0.5)
     assert (perfect.auroc, perfect.tpr_at_5, perfect.tpr, perfect.fpr) == (1.0, 1.0, 1.0, 0.0)
-    assert figures(low, low, threshold=0.5).auroc == 0.5
+    assert detection_metrics(low, low, threshold=0.5).auroc == 0.5

@@ -1,7 +1,8 @@
-"""Fresh readings and cached ones."""
+"""Fresh features and cached ones."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from training_sets import progan_like, small_clip
 from sidscan.errors import OutputError, UsageError
 from sidscan.training.rine import features
 from sidscan.training.rine.crop_dataset import CropDataset, UnreadableExample
-from sidscan.training.rine.examples import Example, cnndetection
-from sidscan.training.rine.features import FeatureCache, FreshReadings, FrozenEncoder, open_encoder
+from sidscan.training.rine.examples import LabelledImage, list_cnndetection
+from sidscan.training.rine.features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
 
 ORDER = [[3, 0, 7], [6, 1]]
 
@@ -24,43 +25,45 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> FrozenEncoder:
 
 
 @pytest.fixture
-def examples(tmp_path: Path) -> list[Example]:
-    return cnndetection(progan_like(tmp_path / "data", ("cat",), count=5), ("cat",))
+def examples(tmp_path: Path) -> list[LabelledImage]:
+    return list_cnndetection(progan_like(tmp_path / "data", ("cat",), count=5), ("cat",))
 
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "SHARD", 4)
+    monkeypatch.setattr(features, "CROPS_PER_SHARD", 4)
 
 
-def _cache(folder: Path, examples: list[Example], encoder: FrozenEncoder, passes: int = 1) -> FeatureCache:
+def _cache(
+    folder: Path, examples: list[LabelledImage], encoder: FrozenEncoder, passes: int = 1
+) -> FeatureCache:
     return FeatureCache(folder, CropDataset(examples, seed=3), encoder, "blocks", "digest", passes)
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_cached_readings_are_the_fresh_ones_in_fp16(
-    tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
+def test_cached_features_are_the_fresh_ones_in_fp16(
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
-    fresh = FreshReadings(CropDataset(examples, seed=3), encoder, "blocks")
+    fresh = FreshFeatures(CropDataset(examples, seed=3), encoder, "blocks")
     cache = _cache(tmp_path / "cache", examples, encoder, passes=2)
     done: list[int] = []
     cache.build(done.append)
     assert sum(done) == cache.total == 20
     for epoch in (0, 1):
-        for (one, labels), (other, same) in zip(
+        for (values, labels), (cached, cached_labels) in zip(
             fresh.batches(epoch, ORDER), cache.batches(epoch, ORDER), strict=True
         ):
-            assert one.shape == other.shape == (len(labels), 3, 64)
-            assert torch.equal(labels, same)
-            assert torch.allclose(one, other, atol=4e-3)
+            assert values.shape == cached.shape == (len(labels), 3, 64)
+            assert torch.equal(labels, cached_labels)
+            assert torch.allclose(values, cached, atol=4e-3)
     again, first = (next(cache.batches(epoch, ORDER))[0] for epoch in (2, 0))
-    assert torch.equal(again, first), "an epoch beyond the passes sees an earlier one's views"
+    assert torch.equal(again, first), "an epoch beyond the passes sees an earlier one's crops"
     assert not torch.equal(next(cache.batches(1, ORDER))[0], first)
 
 
 @pytest.mark.usefixtures("small_shards")
 def test_an_interrupted_build_goes_on(
-    tmp_path: Path, examples: list[Example], encoder: FrozenEncoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _cache(tmp_path / "whole", examples, encoder)
     whole.build()
@@ -74,54 +77,74 @@ def test_an_interrupted_build_goes_on(
     with pytest.raises(KeyboardInterrupt):
         _cache(tmp_path / "cache", examples, encoder).build(stop)
     first = tmp_path / "cache" / "pass-0" / "00000.npy"
-    stamp = first.stat().st_mtime_ns
+    written = first.stat().st_mtime_ns
     cache = _cache(tmp_path / "cache", examples, encoder)
     cache.build()
-    assert first.stat().st_mtime_ns == stamp
+    assert first.stat().st_mtime_ns == written
     for path in sorted((tmp_path / "whole" / "pass-0").iterdir()):
         assert path.read_bytes() == (tmp_path / "cache" / "pass-0" / path.name).read_bytes()
 
 
 def test_a_cache_of_something_else_is_refused(
-    tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     _cache(tmp_path / "cache", examples, encoder).build()
     other = FeatureCache(tmp_path / "cache", CropDataset(examples, seed=4), encoder, "blocks", "other digest")
     with pytest.raises(UsageError) as refused:
         other.build()
     assert str(refused.value) == (
-        f"{tmp_path / 'cache'} holds readings with other data, seed\nName another folder with --cache."
+        f"{tmp_path / 'cache'} contains features of other settings: data, seed\n"
+        "Choose another folder with --cache."
     )
 
 
-def test_a_picture_that_cannot_be_read(
-    tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
+def test_a_cache_of_sidscan_0_1_is_refused(
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
-    examples[6].path.write_bytes(b"BM no picture")
+    """Its format 1 says "reading" where format 2 says "feature"."""
+    cache = _cache(tmp_path / "cache", examples, encoder)
+    cache.build()
+    path = tmp_path / "cache" / "facts.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    assert (facts["format"], facts["feature"]) == (2, "blocks")
+    facts |= {"format": 1, "reading": facts.pop("feature")}
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        cache.build()
+    assert str(refused.value) == (
+        f"{tmp_path / 'cache'} contains a feature cache of format 1; this version of sidscan needs format 2\n"
+        "Choose another folder with --cache."
+    )
+
+
+def test_an_image_that_cannot_be_read(
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
+) -> None:
+    examples[6].path.write_bytes(b"BM no image")
     with pytest.raises(UnreadableExample, match=r"001\.bmp can't be read: .*\n.*--skip-unreadable"):
         _cache(tmp_path / "cache", examples, encoder).build()
-    views = CropDataset(examples, seed=3, skip_unreadable=True)
-    cache = FeatureCache(tmp_path / "cache", views, encoder, "blocks", "digest")
+    crops = CropDataset(examples, seed=3, skip_unreadable=True)
+    cache = FeatureCache(tmp_path / "cache", crops, encoder, "blocks", "digest")
     cache.build()
-    fresh = FreshReadings(CropDataset(examples, seed=3, skip_unreadable=True), encoder, "blocks")
+    fresh = FreshFeatures(CropDataset(examples, seed=3, skip_unreadable=True), encoder, "blocks")
     for source in (cache, fresh):
         sizes = [(len(values), len(labels)) for values, labels in source.batches(0, ORDER)]
         assert sizes == [(3, 3), (1, 1)]
         assert [labels.tolist() for _, labels in source.batches(0, ORDER)] == [[0, 0, 1], [0]]
-    assert views.left_out == fresh.views.left_out == {6}
+    assert crops.left_out == fresh.crops.left_out == {6}
     reopened = FeatureCache(
         tmp_path / "cache", CropDataset(examples, seed=3, skip_unreadable=True), encoder, "blocks", "digest"
     )
     list(reopened.batches(0, ORDER))
-    assert reopened.views.left_out == {6}, "known from the cache alone"
+    assert reopened.crops.left_out == {6}, "known from the cache alone"
     strict = FeatureCache(tmp_path / "cache", CropDataset(examples, seed=3), encoder, "blocks", "digest")
-    with pytest.raises(UnreadableExample, match="so it was when the cache was made"):
+    with pytest.raises(UnreadableExample, match="it could not be read when the cache was made"):
         list(strict.batches(0, ORDER))
 
 
 @pytest.mark.usefixtures("small_shards")
 def test_a_full_disk_keeps_the_shards_before(
-    tmp_path: Path, examples: list[Example], encoder: FrozenEncoder
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     resource = pytest.importorskip("resource")  # not on Windows
     cache = _cache(tmp_path / "cache", examples, encoder)
@@ -145,7 +168,9 @@ def test_a_full_disk_keeps_the_shards_before(
     cache.build()
 
 
-def test_a_damaged_shard_is_named(tmp_path: Path, examples: list[Example], encoder: FrozenEncoder) -> None:
+def test_a_damaged_shard_is_named(
+    tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
+) -> None:
     cache = _cache(tmp_path / "cache", examples, encoder)
     cache.build()
     shard = tmp_path / "cache" / "pass-0" / "00000.npy"
@@ -154,11 +179,11 @@ def test_a_damaged_shard_is_named(tmp_path: Path, examples: list[Example], encod
         next(cache.batches(0, ORDER))
 
 
-def test_views_do_not_depend_on_the_number_of_threads(examples: list[Example]) -> None:
-    one, many = (
+def test_crops_do_not_depend_on_the_number_of_threads(examples: list[LabelledImage]) -> None:
+    by_one, by_many = (
         list(CropDataset(examples, seed=1, workers=workers).draw(0, range(10))) for workers in (1, 7)
     )
-    for view, same in zip(one, many, strict=True):
-        assert view is not None
+    for crop, same in zip(by_one, by_many, strict=True):
+        assert crop is not None
         assert same is not None
-        assert np.array_equal(view, same)
+        assert np.array_equal(crop, same)

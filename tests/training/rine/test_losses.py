@@ -9,17 +9,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sidscan.training.rine.fit import HeadStack, Shape, build
+from sidscan.training.rine.fit import EncoderDims, HeadStack, build_head
 from sidscan.training.rine.losses import supervised_contrastive
 from sidscan.training.rine.recipe import PRESETS, Recipe
 
 Numbers = NDArray[np.complex128]
-SHAPE = Shape(blocks=3, width=5, embedding=4)
+DIMS = EncoderDims(num_blocks=3, embed_dim=5, output_dim=4)
 CPU = torch.device("cpu")
 
 
-def forward(weights: dict[str, Numbers], readings: Numbers) -> tuple[Numbers, Numbers]:
-    """RINE's equations: readings (b, n, d) -> logits (b,), z (b, d')."""
+def forward(weights: dict[str, Numbers], features: Numbers) -> tuple[Numbers, Numbers]:
+    """RINE's equations: features (b, n, d) -> logits (b,), z (b, d')."""
 
     def linear(values: Numbers, name: str) -> Numbers:
         outputs: Numbers = values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
@@ -29,7 +29,7 @@ def forward(weights: dict[str, Numbers], readings: Numbers) -> tuple[Numbers, Nu
         return np.where(values.real > 0, values, 0)
 
     layers = sum(1 for name in weights if name.startswith("proj1.") and name.endswith("weight"))
-    values = readings
+    values = features
     for layer in range(layers):
         values = relu(linear(values, f"proj1.{1 + 3 * layer}"))
     importance = np.exp(weights["alpha"]) / np.exp(weights["alpha"]).sum(axis=1, keepdims=True)
@@ -40,9 +40,9 @@ def forward(weights: dict[str, Numbers], readings: Numbers) -> tuple[Numbers, Nu
     return linear(hidden, "head.6")[:, 0], z
 
 
-def loss(weights: dict[str, Numbers], readings: Numbers, labels: NDArray[np.float64], xi: float) -> complex:
+def loss(weights: dict[str, Numbers], features: Numbers, labels: NDArray[np.float64], xi: float) -> complex:
     """Sum of the cross-entropies + xi * SupCon at temperature 0.07."""
-    logits, z = forward(weights, readings)
+    logits, z = forward(weights, features)
     synthetic = 1 / (1 + np.exp(-logits))
     cross_entropy = -(labels * np.log(synthetic) + (1 - labels) * np.log(1 - synthetic)).sum()
     return complex(cross_entropy + xi * contrastive(z, labels))
@@ -63,7 +63,7 @@ def contrastive(z: Numbers, labels: NDArray[np.float64]) -> complex:
 
 def _doubled(recipe: Recipe) -> HeadStack:
     """A stack of one in float64, with biases and weights far from zero so that no ReLU is dead everywhere."""
-    stack = HeadStack([recipe], SHAPE, CPU)
+    stack = HeadStack([recipe], DIMS, CPU)
     generator = torch.Generator().manual_seed(3)
     stack.parameters = {
         name: (torch.randn(p.shape, generator=generator, dtype=torch.float64) * 0.7 + 0.2).requires_grad_()
@@ -74,33 +74,35 @@ def _doubled(recipe: Recipe) -> HeadStack:
 
 
 @pytest.mark.parametrize("recipe", [
-    pytest.param(Recipe(xi=0.2, layers=2, projected=4), id="whole"),
-    pytest.param(Recipe(xi=0.8, layers=1, projected=3), id="one layer"),
-    pytest.param(Recipe(xi=0.2, layers=2, projected=4, without="contrastive"), id="without contrastive"),
+    pytest.param(Recipe(xi=0.2, num_proj_layers=2, proj_dim=4), id="whole"),
+    pytest.param(Recipe(xi=0.8, num_proj_layers=1, proj_dim=3), id="one layer"),
+    pytest.param(
+        Recipe(xi=0.2, num_proj_layers=2, proj_dim=4, ablate="contrastive"), id="without contrastive"
+    ),
 ])  # fmt: skip
 def test_loss_and_gradients_equal_the_equations(recipe: Recipe) -> None:
     stack = _doubled(recipe)
     rng = np.random.default_rng(0)
-    readings, labels = rng.normal(size=(6, 3, 5)), np.array([1.0, 0, 0, 1, 1, 0])
+    features, labels = rng.normal(size=(6, 3, 5)), np.array([1.0, 0, 0, 1, 1, 0])
     stack.skeleton.eval()
-    losses, _ = stack._losses(torch.from_numpy(readings), torch.from_numpy(labels))
+    losses, _ = stack._losses(torch.from_numpy(features), torch.from_numpy(labels))
     losses.sum().backward()  # type: ignore[no-untyped-call]
 
     weights = {
         name.removeprefix("head."): p.detach().numpy()[0].astype(np.complex128)
         for name, p in stack.parameters.items()
     }
-    expected = loss(weights, readings.astype(np.complex128), labels, recipe.contrastive_weight)
+    expected = loss(weights, features.astype(np.complex128), labels, recipe.contrastive_weight)
     assert losses.item() == pytest.approx(expected.real, rel=1e-12)
     step, largest = 1e-30, 0.0
     for name, parameter in stack.parameters.items():
-        own = weights[name.removeprefix("head.")]
-        gradient = np.zeros(own.shape)
-        for place in np.ndindex(own.shape):
-            own[place] += 1j * step
-            moved = loss(weights, readings.astype(np.complex128), labels, recipe.contrastive_weight)
-            gradient[place] = moved.imag / step
-            own[place] = own[place].real
+        weight = weights[name.removeprefix("head.")]
+        gradient = np.zeros(weight.shape)
+        for index in np.ndindex(weight.shape):
+            weight[index] += 1j * step
+            moved = loss(weights, features.astype(np.complex128), labels, recipe.contrastive_weight)
+            gradient[index] = moved.imag / step
+            weight[index] = weight[index].real
         assert parameter.grad is not None
         assert np.abs(parameter.grad.numpy()[0] - gradient).max() <= 1e-6 * max(
             np.abs(gradient).max(), 1e-9
@@ -111,8 +113,8 @@ def test_loss_and_gradients_equal_the_equations(recipe: Recipe) -> None:
 
 def test_one_step_is_adams() -> None:
     """lr * sign of the gradient, as Adam's first step is, but for epsilon."""
-    recipe = Recipe(xi=0.2, layers=1, projected=3)
-    stack = HeadStack([recipe], SHAPE, CPU)
+    recipe = Recipe(xi=0.2, num_proj_layers=1, proj_dim=3)
+    stack = HeadStack([recipe], DIMS, CPU)
     for module in stack.skeleton.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -130,7 +132,7 @@ def test_one_step_is_adams() -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [pytest.param([1.0, 0, 0, 0], id="an anchor without positives"), pytest.param([1.0], id="one picture")],
+    [pytest.param([1.0, 0, 0, 0], id="an anchor without positives"), pytest.param([1.0], id="one image")],
 )
 def test_anchors_without_positives_contribute_nothing(labels: list[float]) -> None:
     z = torch.randn(len(labels), 4, dtype=torch.float64, requires_grad=True)
@@ -157,17 +159,17 @@ def test_a_head_of_the_published_2_class_shape() -> None:
 
     tests/models/families/test_rine.py checks the official head itself, where SIDSCAN_RINE_2CLASS names it.
     """
-    head = build(PRESETS["progan-2class"].recipe, Shape(24, 1024, 768)).eval()
+    head = build_head(PRESETS["progan-2class"].recipe, EncoderDims(24, 1024, 768)).eval()
     assert sum(parameter.numel() for parameter in head.parameters()) == 283_009
-    readings = np.random.default_rng(1).normal(size=(4, 24, 1024)) * 3
+    features = np.random.default_rng(1).normal(size=(4, 24, 1024)) * 3
     with torch.inference_mode():
-        logits = head.double()(torch.from_numpy(readings)).numpy()
+        logits = head.double()(torch.from_numpy(features)).numpy()
     weights = {name: p.numpy().astype(np.complex128) for name, p in head.state_dict().items()}
-    assert np.abs(logits - forward(weights, readings.astype(np.complex128))[0]).max() < 1e-10
+    assert np.abs(logits - forward(weights, features.astype(np.complex128))[0]).max() < 1e-10
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
-    recipe = Recipe(layers=1, projected=3)
-    one, same, other = (build(replace(recipe, seed=seed), SHAPE).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["alpha"], other["alpha"])
+    recipe = Recipe(num_proj_layers=1, proj_dim=3)
+    first, same, other = (build_head(replace(recipe, seed=seed), DIMS).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["alpha"], other["alpha"])

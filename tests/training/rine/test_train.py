@@ -7,11 +7,12 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from training_sets import progan_like, small_clip
 
 from sidscan.errors import OutputError
@@ -20,11 +21,14 @@ from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.rine.fit import HeadStack
 
-Run = Callable[..., Any]
-KNOBS = ("--layers", "1", "--projected", "16", "--batch-size", "4", "--lr", "0.003")
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Run: TypeAlias = "Callable[..., Ended]"
+KNOBS = ("--num-proj-layers", "1", "--proj-dim", "16", "--batch-size", "4", "--lr", "0.003")
 
 
-class Made(NamedTuple):
+class TrainingFiles(NamedTuple):
     """A training set and an encoder."""
 
     data: Path
@@ -32,34 +36,36 @@ class Made(NamedTuple):
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
-    """Two classes of eight pictures each, with a validation part."""
+def files(tmp_path: Path) -> TrainingFiles:
+    """Two classes of eight images each, with a validation part."""
     data = progan_like(tmp_path / "data", count=4)
-    return Made(progan_like(data, count=2, part="val", seed=1), small_clip(tmp_path / "clip.safetensors"))
+    return TrainingFiles(
+        progan_like(data, count=2, part="val", seed=1), small_clip(tmp_path / "clip.safetensors")
+    )
 
 
 @pytest.fixture
-def train(sidscan: Run, made: Made) -> Run:
+def train(sidscan: Run, files: TrainingFiles) -> Run:
     """Runs ``sidscan train`` on the set with small knobs."""
 
-    def run(out: Path, *arguments: str | Path) -> Any:
-        common = ("--classes", "cat,horse", "--encoder", made.encoder, "--out", out, *KNOBS)
-        return sidscan("train", made.data, *common, *arguments)
+    def run(out: Path, *arguments: str | Path) -> Ended:
+        common = ("--classes", "cat,horse", "--encoder", files.encoder, "--out", out, *KNOBS)
+        return sidscan("train", files.data, *common, *arguments)
 
     return run
 
 
 def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
-    """Must-show: one epoch from the command line, and the head tells pictures apart that it never saw."""
+    """Must-show: one epoch from the command line, and the head separates images that it never saw."""
     data = progan_like(tmp_path / "data", count=100)
     held_out = progan_like(tmp_path / "held-out", ("cat",), count=20, part="test", seed=7) / "test"
     clip, head = small_clip(tmp_path / "clip.safetensors"), tmp_path / "head.safetensors"
-    arguments = ("--classes", "all", "--encoder", clip, "--layers", "1", "--projected", "256")
+    arguments = ("--classes", "all", "--encoder", clip, "--num-proj-layers", "1", "--proj-dim", "256")
     ended = sidscan("train", data, *arguments, "--batch-size", "2", "--lr", "0.002", "--out", head)
     assert ended.code == 0, ended.err
     assert ended.err.startswith(
-        f"data: 200 real and 200 synthetic pictures in {data}\nencoder: clip.safetensors, cpu, fp32\n"
-        "validation: none, as the set has no such part\nepoch 1 of 1: loss "
+        f"data: 200 real and 200 synthetic images in {data}\nencoder: clip.safetensors, cpu, fp32\n"
+        "validation: none, the set has no validation part\nepoch 1 of 1: loss "
     )
     ended = sidscan(
         "evaluate", "--real", held_out / "cat" / "0_real", "--synthetic", held_out / "cat" / "1_fake",
@@ -67,9 +73,9 @@ def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
     )  # fmt: skip
     assert ended.code == 0, ended.err
     with (tmp_path / "results" / "results.csv").open(encoding="utf-8", newline="") as file:
-        figures = next(csv.DictReader(file))
-    assert float(figures["acc"]) >= 0.8
-    assert float(figures["auroc"]) >= 0.9
+        metrics = next(csv.DictReader(file))
+    assert float(metrics["acc"]) >= 0.8
+    assert float(metrics["auroc"]) >= 0.9
     report = tmp_path / "r.csv"
     ended = sidscan(
         "scan", held_out, "--model", head, "--encoder", clip, "--crops", "center", "--out", report
@@ -84,29 +90,29 @@ def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_file(train: Run, tmp_path: Path) -> None:
-    for name in ("one", "same"):
+    for name in ("first", "same"):
         assert train(tmp_path / name).code == 0
     assert train(tmp_path / "other", "--seed", "1").code == 0
-    one, same, other = ((tmp_path / name).read_bytes() for name in ("one", "same", "other"))
-    assert one == same
-    assert one != other
+    first, same, other = ((tmp_path / name).read_bytes() for name in ("first", "same", "other"))
+    assert first == same
+    assert first != other
 
 
-def test_a_checkpoint_states_how_it_was_made(train: Run, made: Made, tmp_path: Path) -> None:
+def test_a_checkpoint_states_how_it_was_made(train: Run, files: TrainingFiles, tmp_path: Path) -> None:
     ended = train(tmp_path / "h.safetensors", "--epochs", "2")
     assert ended.code == 0, ended.err
     checkpoint, _ = checkpoints.read_checkpoint(tmp_path / "h.safetensors")
     facts = checkpoint.facts
     assert facts["recipe"] == {
-        "head": "rine", "without": "none", "xi": 0.2, "layers": 1, "projected": 16, "epochs": 2, "batch": 4,
-        "lr": 0.003, "reduce_at": [6, 11], "share": 1.0, "seed": 0,
+        "head": "rine", "ablate": "none", "xi": 0.2, "num_proj_layers": 1, "proj_dim": 16, "epochs": 2,
+        "batch": 4, "lr": 0.003, "lr_milestones": [6, 11], "data_fraction": 1.0, "seed": 0,
     }  # fmt: skip
     assert (facts["preset"], facts["classes"]) == ("progan-4class", ["cat", "horse"])
     assert facts["data"].keys() == {"digest", "real", "synthetic"}
     assert (facts["data"]["real"], facts["data"]["synthetic"]) == (8, 8)
     assert facts["left_out"] == {"train": [], "val": []}
     assert (facts["views"], facts["device"], facts["precision"]) == ("fresh in every epoch", "cpu", "fp32")
-    assert [figures["epoch"] for figures in facts["epochs"]] == [1, 2]
+    assert [metrics["epoch"] for metrics in facts["epochs"]] == [1, 2]
     assert facts["epochs"][0]["validation"].keys() == {"loss", "accuracy", "average_precision"}
     assert checkpoint.encoder == "clip.safetensors"
     assert checkpoint.threshold == 0.5
@@ -115,14 +121,14 @@ def test_a_checkpoint_states_how_it_was_made(train: Run, made: Made, tmp_path: P
 
 def _interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real signal during the given step."""
-    taken: list[int] = []
+    steps: list[int] = []
     original = HeadStack.step
 
-    def stepping(self: HeadStack, *arguments: Any) -> Any:
-        taken.append(1)
-        if len(taken) == step:
+    def stepping(self: HeadStack, features: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        steps.append(1)
+        if len(steps) == step:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, *arguments)
+        return original(self, features, labels, lr)
 
     monkeypatch.setattr(HeadStack, "step", stepping)
 
@@ -139,8 +145,8 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     assert stopped.code == 130
     where = f"epoch {step // 4}, batch {step % 4}"
     assert (
-        f"stopped after {where}; kept in {out}.unfinished, the same command (without --fresh) goes on\n"
-        in stopped.err
+        f"stopped after {where}; saved in {out}.unfinished. "
+        "The same command (without --fresh) goes on from there\n" in stopped.err
     )
     assert not out.exists()
     ended = train(out, "--epochs", "2")
@@ -161,11 +167,34 @@ def test_an_unfinished_run_with_other_settings(
     assert (ended.code, ended.err.splitlines()[-2:]) == (
         2,
         [
-            f"sidscan: {out}.unfinished is of a run with other data, encoder or settings",
+            f"sidscan: {out}.unfinished belongs to a run with other data, encoder or settings",
             "Choose another --out, or start over with --fresh.",
         ],
     )
     assert train(out, "--xi", "0.8", "--fresh").code == 0
+
+
+def test_an_unfinished_run_of_sidscan_0_1_is_refused(
+    train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file has no format number."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        _interrupt_at(1, patch)
+        assert train(out).code == 130
+    unfinished = Path(f"{out}.unfinished")
+    state = torch.load(unfinished, weights_only=True)
+    assert state.pop("format") == 2
+    torch.save(state, unfinished)
+    ended = train(out)
+    assert (ended.code, ended.err.splitlines()[-2:]) == (
+        2,
+        [
+            f"sidscan: {unfinished} was saved by another version of sidscan",
+            "Finish the run with that version, or start over with --fresh.",
+        ],
+    )
+    assert train(out, "--fresh").code == 0
 
 
 def test_a_damaged_unfinished_run(train: Run, tmp_path: Path) -> None:
@@ -176,19 +205,21 @@ def test_a_damaged_unfinished_run(train: Run, tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
 
 
-def test_a_corrupt_picture_stops_the_run_and_can_be_left_out(train: Run, made: Made, tmp_path: Path) -> None:
-    path = made.data / "train" / "cat" / "1_fake" / "002.bmp"
+def test_a_corrupt_image_stops_the_run_and_can_be_left_out(
+    train: Run, files: TrainingFiles, tmp_path: Path
+) -> None:
+    path = files.data / "train" / "cat" / "1_fake" / "002.bmp"
     path.write_bytes(path.read_bytes()[:500])
     out = tmp_path / "out"
     ended = train(out)
     assert ended.code == 2
     assert f"sidscan: {path} can't be read: " in ended.err
-    assert "leave out what can't be read, and say so in the checkpoint, with --skip-unreadable" in ended.err
-    assert f"kept in {out}.unfinished" in ended.err
+    assert "Or pass --skip-unreadable: the run then leaves such images out" in ended.err
+    assert f"saved in {out}.unfinished" in ended.err
     ended = train(out, "--skip-unreadable")
     assert ended.code == 3, ended.err
     assert "going on after epoch 0" in ended.err
-    assert "1 pictures could not be read and were left out; checkpoints name them\n" in ended.err
+    assert "1 image was left out as unreadable; checkpoints list the names\n" in ended.err
     assert checkpoints.read_checkpoint(out)[0].facts["left_out"] == {
         "train": ["train/cat/1_fake/002.bmp"],
         "val": [],
@@ -216,7 +247,7 @@ def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         _interrupt_at(2, patch)
         assert train(out).code == 130
-    kept = Path(f"{out}.unfinished").read_bytes()
+    saved = Path(f"{out}.unfinished").read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -231,7 +262,7 @@ def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pyte
         assert f"sidscan: can't write {out}.unfinished: " in ended.err
         assert "Traceback" not in ended.err
     assert not out.exists()
-    assert Path(f"{out}.unfinished").read_bytes() == kept
+    assert Path(f"{out}.unfinished").read_bytes() == saved
     assert train(out).code == 0
 
 
@@ -253,27 +284,27 @@ def _full_disk(out: Path, checkpoint: object) -> None:
     raise OutputError(f"can't write {out}: No space left on device")
 
 
-def test_a_batch_of_unreadable_pictures_is_a_step_like_any_other(
-    train: Run, made: Made, tmp_path: Path
+def test_a_batch_of_unreadable_images_is_a_step_like_any_other(
+    train: Run, files: TrainingFiles, tmp_path: Path
 ) -> None:
-    """Nine pictures in batches of four: whichever is alone in the last batch may be the unreadable one."""
-    for path in sorted((made.data / "train" / "horse").rglob("*.bmp"))[1:]:
+    """Seven of sixteen images are unreadable, in batches of one."""
+    for path in sorted((files.data / "train" / "horse").rglob("*.bmp"))[1:]:
         path.write_bytes(b"BM")
     for name, cache in (("fresh", ()), ("cached", ("--cache", tmp_path / "cache"))):
         ended = train(tmp_path / name, "--skip-unreadable", "--epochs", "2", "--batch-size", "1", *cache)
         assert ended.code == 3, ended.err
         facts = checkpoints.read_checkpoint(tmp_path / name)[0].facts
-        assert [figures["epoch"] for figures in facts["epochs"]] == [1, 2]
+        assert [metrics["epoch"] for metrics in facts["epochs"]] == [1, 2]
         assert len(facts["left_out"]["train"]) == 7
     ended = train(tmp_path / "other", "--batch-size", "1", "--cache", tmp_path / "cache")
-    assert ended.code == 2, "a cache with gaps is not taken in silence"
-    assert "so it was when the cache was made" in ended.err
+    assert ended.code == 2, "a cache with gaps is not used silently"
+    assert "it could not be read when the cache was made" in ended.err
 
 
 def test_what_was_left_out_before_an_interruption_is_not_forgotten(
-    train: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Run, files: TrainingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in (made.data / "train" / "cat" / "1_fake").iterdir():
+    for path in (files.data / "train" / "cat" / "1_fake").iterdir():
         path.write_bytes(b"BM")
     assert train(tmp_path / "whole", "--skip-unreadable").code == 3
     with monkeypatch.context() as patch:
@@ -286,7 +317,7 @@ def test_what_was_left_out_before_an_interruption_is_not_forgotten(
 def test_a_loss_that_is_no_number_leaves_no_checkpoint(train: Run, tmp_path: Path) -> None:
     ended = train(tmp_path / "out", "--lr", "1e30", "--epochs", "3")
     assert ended.code == 2
-    assert "sidscan: the loss is no finite number any more, after epoch " in ended.err
+    assert "sidscan: the loss became infinite or NaN after epoch " in ended.err
     assert "Choose a lower --lr, or --precision fp32." in ended.err
     assert not (tmp_path / "out").exists()
 
@@ -294,9 +325,11 @@ def test_a_loss_that_is_no_number_leaves_no_checkpoint(train: Run, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(("--passes", "2"), "--passes is of a cache", id="passes without a cache"),
-        pytest.param(("--head", "linear"), "--layers has no meaning for this head", id="layers of a probe"),
-        pytest.param(("--share", "0.01"), "0.01 of 16 pictures are none", id="no picture left"),
+        pytest.param(("--passes", "2"), "--passes needs a cache", id="passes without a cache"),
+        pytest.param(
+            ("--head", "linear"), "--num-proj-layers has no effect on the head linear", id="layers of a probe"
+        ),
+        pytest.param(("--data-fraction", "0.01"), "0.01 of 16 images leaves none", id="no image left"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(
@@ -315,56 +348,69 @@ def test_every_preset_is_offered() -> None:
     assert tuple(PRESETS) == training_options._PRESETS
 
 
-def test_no_picture_is_left_out_for_its_suffix(train: Run, made: Made, tmp_path: Path) -> None:
-    folder = made.data / "train" / "cat" / "0_real"
+def test_no_image_is_left_out_for_its_suffix(train: Run, files: TrainingFiles, tmp_path: Path) -> None:
+    folder = files.data / "train" / "cat" / "0_real"
     (folder / "000.bmp").rename(folder / "000.jfif")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     assert train(tmp_path / "out").code == 0
     assert checkpoints.read_checkpoint(tmp_path / "out")[0].facts["data"]["real"] == 8
 
 
-LAYOUT = "The layout is DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
-CLASSES = " --classes chooses other classes than the preset's; 'all' takes those there are."
+LAYOUT = "Expected are DATA/train/<class>/0_real and DATA/train/<class>/1_fake, one folder per class."
+CLASSES = " --classes replaces the preset's classes; '--classes all' takes every class in DATA/train."
 
 
-def test_a_wrong_layout(sidscan: Run, train: Run, made: Made, tmp_path: Path) -> None:
-    folder = made.data / "train" / "horse" / "1_fake"
+def test_a_wrong_layout(sidscan: Run, train: Run, files: TrainingFiles, tmp_path: Path) -> None:
+    folder = files.data / "train" / "horse" / "1_fake"
     for path in folder.iterdir():
         path.unlink()
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     ended = train(tmp_path / "out")
-    assert (ended.code, ended.err) == (2, f"sidscan: {folder} holds no picture\n{LAYOUT}{CLASSES}\n")
-    ended = sidscan("train", made.data, "--encoder", made.encoder, "--out", tmp_path / "out")
-    missing = made.data / "train" / "car" / "0_real"
-    assert (ended.code, ended.err) == (2, f"sidscan: {missing} is not there\n{LAYOUT}{CLASSES}\n")
+    assert (ended.code, ended.err) == (2, f"sidscan: {folder} contains no images\n{LAYOUT}{CLASSES}\n")
+    ended = sidscan("train", files.data, "--encoder", files.encoder, "--out", tmp_path / "out")
+    missing = files.data / "train" / "car" / "0_real"
+    assert (ended.code, ended.err) == (2, f"sidscan: {missing} does not exist\n{LAYOUT}{CLASSES}\n")
     ended = sidscan("train", tmp_path, "--classes", "all", "--out", tmp_path / "out")
-    assert (ended.code, ended.err) == (2, f"sidscan: {tmp_path / 'train'} holds no class folder\n{LAYOUT}\n")
+    assert (ended.code, ended.err) == (
+        2,
+        f"sidscan: {tmp_path / 'train'} contains no class folder\n{LAYOUT}\n",
+    )
 
 
-def test_without_the_encoder(sidscan: Run, made: Made, tmp_path: Path) -> None:
-    ended = sidscan("train", made.data, "--classes", "cat", "--out", tmp_path / "out")
+def test_without_the_encoder(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
+    ended = sidscan("train", files.data, "--classes", "cat", "--out", tmp_path / "out")
     assert ended.code == 4
     assert "clip-vit-l14 is not installed\n`sidscan models pull clip-vit-l14` fetches it" in ended.err
 
 
-def test_cached_readings_give_the_published_result(train: Run, tmp_path: Path) -> None:
-    """One epoch from one pass sees the very same views; only the readings are rounded to fp16."""
+def test_cached_features_give_the_published_result(train: Run, tmp_path: Path) -> None:
+    """One epoch from one pass sees the very same crops; only the features are rounded to fp16."""
     fresh, cached = tmp_path / "fresh", tmp_path / "cached"
     assert train(fresh).code == 0
     assert train(cached, "--cache", tmp_path / "cache").code == 0
-    one, other = (checkpoints.read_checkpoint(path)[0].tensors for path in (fresh, cached))
-    for name, tensor in one.items():
-        assert torch.allclose(tensor, other[name], atol=2e-2), name
-        assert (tensor - other[name]).abs().mean() < 2e-3, name
+    from_fresh, from_cache = (checkpoints.read_checkpoint(path)[0].tensors for path in (fresh, cached))
+    for name, tensor in from_fresh.items():
+        assert torch.allclose(tensor, from_cache[name], atol=2e-2), name
+        assert (tensor - from_cache[name]).abs().mean() < 2e-3, name
 
 
-def test_ablations(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_ablations(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
     out = tmp_path / "ablations"
-    arguments = ("study", "ablations", made.data, "--classes", "cat", "--encoder", made.encoder, "--out", out)
+    arguments = (
+        "study",
+        "ablations",
+        files.data,
+        "--classes",
+        "cat",
+        "--encoder",
+        files.encoder,
+        "--out",
+        out,
+    )
     ended = sidscan(*arguments, *KNOBS)
     assert ended.code == 0, ended.err
     with (out / "heads.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["without"]: row for row in csv.DictReader(file)}
+        rows = {row["ablate"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["none", "contrastive", "tie", "intermediate"]
     assert len({row["loss"] for row in rows.values()}) == 4
     for row in rows.values():
@@ -373,28 +419,28 @@ def test_ablations(sidscan: Run, made: Made, tmp_path: Path) -> None:
         assert head(torch.zeros(1, 3, 64)).isfinite().all()
     again = sidscan(*arguments, *KNOBS)
     assert again.code == 0
-    assert "4 heads are there already (--fresh starts over)\n" in again.err
+    assert "4 heads exist already (--fresh starts over)\n" in again.err
     other = sidscan(*arguments, *KNOBS, "--xi", "0.7")
     assert other.code == 0, "other recipes have other names"
     other = sidscan(*arguments, *KNOBS, "--precision", "bf16", "--cache", tmp_path / "bf16")
     assert other.code == 2
-    assert " is of other data, encoder, versions or settings\n" in other.err
+    assert " belongs to a run with other data, encoder, versions or settings\n" in other.err
 
 
-def test_set_sizes_and_seeds(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_set_sizes_and_seeds(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
     out = tmp_path / "sizes"
-    arguments = ("study", "set-sizes", made.data, "--classes", "cat,horse", "--encoder", made.encoder)
+    arguments = ("study", "set-sizes", files.data, "--classes", "cat,horse", "--encoder", files.encoder)
     ended = sidscan(*arguments, "--seeds", "2", "--out", out, *KNOBS)
     assert ended.code == 0, ended.err
     with (out / "heads.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["share"], row["seed"]) for row in csv.DictReader(file)]
-    assert rows == [(share, seed) for share in ("0.2", "0.5", "0.8", "1.0") for seed in ("0", "1")]
+        rows = [(row["data_fraction"], row["seed"]) for row in csv.DictReader(file)]
+    assert rows == [(fraction, seed) for fraction in ("0.2", "0.5", "0.8", "1.0") for seed in ("0", "1")]
 
 
 def test_an_interrupted_study_goes_on(
-    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sidscan: Run, files: TrainingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("study", "seeds", made.data, "--classes", "cat", "--encoder", made.encoder, "--seeds", "2")
+    arguments = ("study", "seeds", files.data, "--classes", "cat", "--encoder", files.encoder, "--seeds", "2")
     assert sidscan(*arguments, "--out", tmp_path / "whole", *KNOBS).code == 0
     with monkeypatch.context() as patch:
         _interrupt_at(3, patch)
@@ -403,39 +449,41 @@ def test_an_interrupted_study_goes_on(
     whole, out = (sorted((tmp_path / name).glob("*.safetensors")) for name in ("whole", "out"))
     assert [path.name for path in whole] == [path.name for path in out]
     assert len(whole) == 2
-    for one, other in zip(whole, out, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+    for expected, resumed in zip(whole, out, strict=True):
+        assert expected.read_bytes() == resumed.read_bytes()
 
 
-def test_a_long_run_gives_the_shorter_ones_on_its_way(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_a_long_run_gives_the_shorter_ones_on_its_way(
+    sidscan: Run, files: TrainingFiles, tmp_path: Path
+) -> None:
     out = tmp_path / "epochs"
-    arguments = ("--classes", "cat", "--encoder", made.encoder, "--passes", "2", *KNOBS)
-    ended = sidscan("study", "epochs", made.data, *arguments, "--out", out)
+    arguments = ("--classes", "cat", "--encoder", files.encoder, "--passes", "2", *KNOBS)
+    ended = sidscan("study", "epochs", files.data, *arguments, "--out", out)
     assert ended.code == 0, ended.err
     with (out / "heads.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["file"], row["epochs"]) for row in csv.DictReader(file)]
     assert [epochs for _, epochs in rows] == ["1", "3", "5", "10", "15"]
     alone = sidscan(
-        "train", made.data, *arguments, "--epochs", "3", "--cache", out / "readings", "--out", tmp_path / "3"
+        "train", files.data, *arguments, "--epochs", "3", "--cache", out / "features", "--out", tmp_path / "3"
     )
     assert alone.code == 0, alone.err
-    one, other = (checkpoints.read_checkpoint(path)[0] for path in (out / rows[1][0], tmp_path / "3"))
-    assert one.facts["epochs"] == other.facts["epochs"]
-    for name, tensor in one.tensors.items():
-        assert torch.equal(tensor, other.tensors[name])
+    on_the_way, direct = (checkpoints.read_checkpoint(path)[0] for path in (out / rows[1][0], tmp_path / "3"))
+    assert on_the_way.facts["epochs"] == direct.facts["epochs"]
+    for name, tensor in on_the_way.tensors.items():
+        assert torch.equal(tensor, direct.tensors[name])
 
 
 @pytest.mark.parametrize(
-    ("preset", "knobs"), [("ufd-4class", ()), ("fpn-4class", ("--projected", "4"))], ids=["ufd", "fpn"]
+    ("preset", "knobs"), [("ufd-4class", ()), ("fpn-4class", ("--proj-dim", "4"))], ids=["ufd", "fpn"]
 )
 def test_other_heads_train_and_scan(
-    sidscan: Run, made: Made, tmp_path: Path, preset: str, knobs: tuple[str, ...]
+    sidscan: Run, files: TrainingFiles, tmp_path: Path, preset: str, knobs: tuple[str, ...]
 ) -> None:
     head = tmp_path / "head.safetensors"
-    arguments = ("--preset", preset, "--classes", "cat", "--encoder", made.encoder, *knobs)
-    ended = sidscan("train", made.data, *arguments, "--batch-size", "4", "--out", head)
+    arguments = ("--preset", preset, "--classes", "cat", "--encoder", files.encoder, *knobs)
+    ended = sidscan("train", files.data, *arguments, "--batch-size", "4", "--out", head)
     assert ended.code == 0, ended.err
     ended = sidscan(
-        "scan", made.data / "val", "--model", head, "--encoder", made.encoder, "--out", tmp_path / "r.csv"
+        "scan", files.data / "val", "--model", head, "--encoder", files.encoder, "--out", tmp_path / "r.csv"
     )
     assert ended.code == 0, ended.err
