@@ -54,16 +54,11 @@ LINE_STRIDES = (5, 3, 1)  # patterns read every n-th line of pixels at each leve
 PERIOD = 64  # px; periodicity is measured at 1/64 .. 32/64 cycles per pixel
 KINDS = ("luma", "chroma", "periodicity", "texture", "colour")
 TONE_AND_FILTERS = "tone and random filters"  # the kind of the group below the lowest level
-MAGNITUDE_LIMITS = (
-    0.5,
-    2.0,
-)  # grey levels, rising; how close coefficients are to zero: mean of min(size, limit)
+MAGNITUDE_LIMITS = (0.5, 2.0)  # grey levels, rising; closeness to zero is the mean of min(size, limit)
 LOG_FLOOR = 1e-2  # grey levels (or their square), added before logarithms so that flat areas stay finite
 ROOT_FLOOR = 0.25  # grey levels, added below square roots: near zero they would amplify rounding of sums
 MAX_SECOND_DIFFERENCE = 32.0  # grey levels; larger second differences are contours, not traces
-LUMA_BINS = tuple(
-    255 / 12 * number for number in range(13)
-)  # grey levels of luma that pixels are compared with
+LUMA_BINS = tuple(255 / 12 * number for number in range(13))  # grey levels that luma is compared with
 CHROMA_BINS = tuple(160 / 12 * number - 80 for number in range(13))  # the same for both chroma planes
 SATURATION_BINS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)  # the same for the length of (Cb, Cr)
 GRADIENT_BINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # the same for differences between neighbours
