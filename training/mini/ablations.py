@@ -37,7 +37,7 @@ from .ablations_text import CurvePoint, VariantRow, render_ablations
 from .bootstrap_auroc import BootstrapAuroc
 from .cache import cached
 from .conditions import CONDITIONS
-from .corpus import FOLDS, Window, decode, read_corpora
+from .corpus import FOLDS, Window, decode_window, read_corpora
 from .features import RECOMPRESSIONS, compute_features, sampling_weights, statistics_array, ten_crops
 from .fit import SufficientStats, WindowFeatures, discriminants, normalised, standardise, sufficient_stats
 from .parallel import map_windows
@@ -65,7 +65,7 @@ class ConditionExtractor:
 
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         _, window = numbered
-        pixels = decode(window)
+        pixels = decode_window(window)
         arrays = []
         for change in CONDITIONS.values():
             _, different, indices = ten_crops(change(pixels), self.encoder)

@@ -7,7 +7,8 @@ The layout of the corpus says the rest. ``real/<kind>/`` or ``synthetic/<generat
 file is called ``<owner>__<repository>-<10 hex digits>[-<number>].<suffix>``. The ``model_digest`` of a row
 says which weights scored it, and the model card lists the repositories that these were fitted on. Rows of
 those repositories are left out, unless ``--all`` is given. Several reports are read as one: five folds,
-each scanned with its own weights."""
+each scanned with its own weights.
+"""
 
 from __future__ import annotations
 

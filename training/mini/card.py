@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +22,18 @@ from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import CONTENT_POWER, MiniEncoder
 from sidscan.models.families.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
+from sidscan.training.common.metrics import Scores
 from sidscan.training.common.pixels import Pixels, recoded
 
-from .card_format import KIND_KEYS, AbstentionMetrics, ModelCard, Training
+from .card_format import (
+    KIND_KEYS,
+    AbstentionMetrics,
+    AbstentionRule,
+    ConditionMetrics,
+    FoldWeights,
+    ModelCard,
+    Training,
+)
 from .card_metrics import (
     abstention_metrics,
     catalog_metrics,
@@ -91,7 +100,7 @@ def build_card(
             repository of a window.
         hard: the same for the ``sample`` windows under HARD_CONDITIONS.
     """
-    folds, files = fold_of_repo(windows), _fold_files(work)
+    folds = fold_of_repo(windows)
     encoder, head, metadata = load_weights(weights)
     threshold = float(metadata["threshold"])
     by_condition = dict(zip(CONDITIONS, measured[..., LOGIT].T, strict=True))
@@ -109,28 +118,14 @@ def build_card(
         "importance": _importance(encoder, head),
         "threshold": threshold,
         "threshold_made": THRESHOLD_MADE,
-        "folds": [
-            {
-                "sha256": file_sha256(file),
-                "repositories": sorted(repo for repo, home in folds.items() if home == fold),
-            }
-            for fold, file in enumerate(files)
-        ],
+        "folds": _fold_weights(folds, work),
         "metrics": catalog_metrics(windows, by_condition["clean"], threshold),
-        "pooled": {
-            name: condition_metrics(windows, logits, threshold) for name, logits in by_condition.items()
-        },
-        "first_corpus": {
-            name: condition_metrics(first_windows, logits[first], threshold)
-            for name, logits in by_condition.items()
-        },
+        "pooled": _by_condition(windows, by_condition, threshold),
+        "first_corpus": _by_condition(
+            first_windows, {name: logits[first] for name, logits in by_condition.items()}, threshold
+        ),
         "half_by_side": metrics_by_size(windows, measured[:, list(CONDITIONS).index("half")]),
-        "abstention": {
-            "side": rule.side,
-            "detail": rule.detail,
-            "quality": rule.quality,
-            "spread": rule.spread,
-        },
+        "abstention": _abstention_rule(rule),
         "abstaining": {
             **_abstaining(windows, CONDITIONS, measured, rule, threshold),
             **_abstaining(sample, HARD_CONDITIONS, hard, rule, threshold),
@@ -140,6 +135,26 @@ def build_card(
         },
         "sources": data_sources(windows, folds),
     }
+
+
+def _abstention_rule(rule: Abstention) -> AbstentionRule:
+    return {"side": rule.side, "detail": rule.detail, "quality": rule.quality, "spread": rule.spread}
+
+
+def _fold_weights(folds: Mapping[str, int], work: Path) -> list[FoldWeights]:
+    return [
+        {
+            "sha256": file_sha256(file),
+            "repositories": sorted(repo for repo, home in folds.items() if home == fold),
+        }
+        for fold, file in enumerate(_fold_files(work))
+    ]
+
+
+def _by_condition(
+    windows: Sequence[Window], logits_of: Mapping[str, Scores], threshold: float
+) -> dict[str, ConditionMetrics]:
+    return {name: condition_metrics(windows, logits, threshold) for name, logits in logits_of.items()}
 
 
 def _training() -> Training:

@@ -80,11 +80,6 @@ def _in_short(card: ModelCard) -> str:
 
 def _training(card: ModelCard) -> str:
     training = card["training"]
-    kinds = {key: kind for kind, key in KIND_KEYS.items()}
-    importance = []
-    for name, share in sorted(card["importance"].items(), key=lambda item: -item[1]):
-        key, resolution = name.split(", ")
-        importance.append((kinds.get(key, key), resolution, f"{share:.3f}"))
     return f"""## How it works and how it was trained
 
 RINE (Koutlis & Papadopoulos, ECCV 2024) weighs evidence from every block of an encoder. This encoder has
@@ -126,24 +121,23 @@ python -m sidscan.training.mini.gather --out MORE
 {card["card_command"]}
 ```
 
-DIR is the first corpus, which this project may not redistribute. MORE is a second corpus. The first command
+DIR is the first corpus, which this project may not redistribute. MORE is the second one. The first command
 cuts it again from public repositories; `training/mini/images.csv` lists every image.
 
-{_table(("feature group", "resolution", "importance"), importance)}"""
+{_importance(card["importance"])}"""
+
+
+def _importance(importance: Mapping[str, float]) -> str:
+    kinds = {key: kind for kind, key in KIND_KEYS.items()}
+    rows = []
+    for name, share in sorted(importance.items(), key=lambda item: -item[1]):
+        key, resolution = name.split(", ")
+        rows.append((kinds.get(key, key), resolution, f"{share:.3f}"))
+    return _table(("feature group", "resolution", "importance"), rows)
 
 
 def _figures(card: ModelCard) -> str:
     clean, first = card["pooled"]["clean"], card["first_corpus"]["clean"]
-    header = (
-        "images",
-        "AUROC",
-        "95 % interval",
-        "mean AUROC of synthetic repositories",
-        "found at 5 % false positives",
-        "95 % interval",
-        "found at the threshold",
-        "false positives at the threshold",
-    )
     return f"""## Figures
 
 The first table pools all {clean["real"]} photographs and {clean["synthetic"]} synthetic images. Each is
@@ -153,13 +147,13 @@ takes the threshold from the photographs of the same row; "the threshold" is the
 they are, the accuracy at the threshold is {_percent(card["metrics"]["accuracy"])} and the average precision
 is {card["metrics"]["average_precision"]:.3f}.
 
-{_table(header, _condition_rows(card["pooled"]))}
+{_conditions(card["pooled"])}
 
 The second table is the first corpus alone ({first["real"]} photographs, {first["synthetic"]} synthetic
 images). There, version 3 had AUROC .811 / .753 / .781 and found 50 % at 5 % false positives; version 4 had
 .866 / .804 / .826 and found 58 %.
 
-{_table(header, _condition_rows(card["first_corpus"]))}
+{_conditions(card["first_corpus"])}
 
 {_sizes(card["half_by_side"])}
 
@@ -186,8 +180,18 @@ are.
 {_false_positives(card["pooled"], "real_repositories", "repository")}"""
 
 
-def _condition_rows(metrics: Mapping[str, ConditionMetrics]) -> list[tuple[object, ...]]:
-    return [
+def _conditions(metrics: Mapping[str, ConditionMetrics]) -> str:
+    header = (
+        "images",
+        "AUROC",
+        "95 % interval",
+        "mean AUROC of synthetic repositories",
+        "found at 5 % false positives",
+        "95 % interval",
+        "found at the threshold",
+        "false positives at the threshold",
+    )
+    rows = [
         (
             CONDITION_NAMES[condition],
             f"{figures['auroc']:.3f}",
@@ -200,6 +204,7 @@ def _condition_rows(metrics: Mapping[str, ConditionMetrics]) -> list[tuple[objec
         )
         for condition, figures in metrics.items()
     ]
+    return _table(header, rows)
 
 
 def _repositories(card: ModelCard) -> str:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sidscan.training.common.pixels import Pixels, recoded
 
-from .corpus import decode, fold_of_repo, read_manifest
+from .corpus import decode_window, fold_of_repo, read_manifest
 
 
 def unchanged(pixels: Pixels) -> Pixels:
@@ -60,7 +60,7 @@ def conditions_command(corpus: Path, condition: str, out: Path) -> None:
     for window in tqdm(windows):
         target = (out / f"fold-{folds[window.repo]}" / window.file).with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(CONDITIONS[condition](decode(window))).save(target, compress_level=1)
+        Image.fromarray(CONDITIONS[condition](decode_window(window))).save(target, compress_level=1)
 
 
 if __name__ == "__main__":

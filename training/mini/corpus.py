@@ -95,7 +95,7 @@ def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -
     return sample
 
 
-def decode(window: Window) -> Pixels:
+def decode_window(window: Window) -> Pixels:
     """The window's pixels, (height, width, 3) uint8 RGB, as Pillow decodes them."""
     with Image.open(window.corpus / window.file) as image:
         return np.asarray(image.convert("RGB"))

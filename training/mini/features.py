@@ -26,7 +26,7 @@ from sidscan.training.common.pixels import Pixels
 
 from . import corpus, degradation
 from .cache import cached
-from .corpus import Window, decode, fold_of_repo
+from .corpus import Window, decode_window, fold_of_repo
 from .degradation import random_crop, random_degradation, random_recompression
 from .fit import WindowFeatures
 from .parallel import map_windows
@@ -78,7 +78,7 @@ class FeatureExtractor:
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         index, window = numbered
         rng = np.random.default_rng([_SEED, index])
-        pixels = decode(window)
+        pixels = decode_window(window)
         crops = [random_crop(random_degradation(pixels, rng), SIDE, rng) for _ in range(DEGRADATIONS)]
         crops += [random_crop(random_recompression(pixels, rng), SIDE, rng) for _ in range(RECOMPRESSIONS)]
         return statistics_array(self.encoder, torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))

@@ -24,7 +24,7 @@ MIN_IMPORTANCE = 1e-12  # of a feature group that a discriminant does not use; i
 INVERSE_RIDGE = 1e4  # the logit's fit: its ridge on the squared slope is half of the inverse of this
 _CHUNK = 64  # windows whose statistics are held as float32 at a time
 
-Network: TypeAlias = tuple[MiniEncoder, RineHead]
+MiniNetwork: TypeAlias = tuple[MiniEncoder, RineHead]
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def pooling_head(importance: Tensor, slope: float, bias: float) -> RineHead:
     return head
 
 
-def fit_detector(features: WindowFeatures) -> Network:
+def fit_detector(features: WindowFeatures) -> MiniNetwork:
     """Standardise, fit the projections, then the head that weighs them."""
     encoder = MiniEncoder().eval()
     standardise(encoder, features)

@@ -6,7 +6,8 @@ For every window ``images.csv`` states the repository, commit, path, git blob, l
 states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
 Windows that could not be cut are listed at the end; run the command again to try only those. The result is
-a corpus as `training.mini.train` reads it."""
+a corpus as `training.mini.train` reads it.
+"""
 
 from __future__ import annotations
 

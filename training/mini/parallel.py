@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from .corpus import Window
 
-R = TypeVar("R")
-WindowTask: TypeAlias = Callable[[tuple[int, Window]], R]
+TaskResult = TypeVar("TaskResult")
+WindowTask: TypeAlias = Callable[[tuple[int, Window]], TaskResult]
 """(index, window) -> result."""
 
 
@@ -21,7 +21,9 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def map_windows(task: WindowTask[R], windows: Sequence[Window], workers: int, title: str) -> list[R]:
+def map_windows(
+    task: WindowTask[TaskResult], windows: Sequence[Window], workers: int, title: str
+) -> list[TaskResult]:
     """``task((index, window))`` for every window, in order, with a progress bar."""
     with multiprocessing.get_context("spawn").Pool(workers, initializer=_use_one_thread) as pool:
         results = pool.imap(task, enumerate(windows), chunksize=8)

@@ -35,7 +35,7 @@ from .audit import DIGEST_LENGTH, bundled_weights, fitted_on
 from .card import PER_REPOSITORY, file_sha256
 from .card_metrics import scores_of_logits
 from .conditions import unchanged
-from .corpus import Window, decode, read_corpora, sample_windows
+from .corpus import Window, decode_window, read_corpora, sample_windows
 from .parallel import map_windows
 from .train import LOGIT, WindowScorer, load_weights
 
@@ -151,7 +151,7 @@ def window_groups(windows: Sequence[Window]) -> dict[str, NDArray[np.bool_]]:
     coefficients of the image they were cut from; all others are in lossless files.
     """
     factors = [float(name.split("-")[1]) if name.startswith("size-") else 1.0 for name in TREATMENTS]
-    sides = [decode(window).shape[:2] for window in windows]
+    sides = [decode_window(window).shape[:2] for window in windows]
     small = np.array([[min(round(s * f) for s in side) < SIDE for f in factors] for side in sides])
     jpeg = np.array([[window.file.endswith(".jpg")] * len(factors) for window in windows])
     return {

@@ -34,9 +34,9 @@ from sidscan.training.common.files import make_folder, replacing
 from sidscan.training.common.pixels import Pixels
 
 from .conditions import unchanged
-from .corpus import FOLDS, Window, decode, fold_of_repo, read_corpora
+from .corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
 from .features import compute_features, repository_weights, ten_crops
-from .fit import Network, fit_detector
+from .fit import MiniNetwork, fit_detector
 from .parallel import map_windows
 
 FALSE_POSITIVE_RATE = 0.05  # weighted share of photographs above the threshold
@@ -87,7 +87,7 @@ class WindowScorer:
 
     def __init__(
         self,
-        networks: Sequence[Network],
+        networks: Sequence[MiniNetwork],
         network_of_repo: Mapping[str, int],
         changes: Sequence[Callable[[Pixels], Pixels]],
     ) -> None:
@@ -96,7 +96,7 @@ class WindowScorer:
     def __call__(self, numbered: tuple[int, Window]) -> list[WindowScore]:
         _, window = numbered
         encoder, head = self.networks[self.network_of_repo[window.repo]]
-        pixels = decode(window)
+        pixels = decode_window(window)
         return [score_window(encoder, head, change(pixels)) for change in self.changes]
 
 

@@ -10,13 +10,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from sidscan.models.backbones.mini import KINDS, LEVELS, TONE_AND_FILTERS
+from sidscan.models.backbones.mini import LEVELS, STATISTIC_KINDS, TONE_AND_FILTERS
 
 from .fit import DEFAULT_FIT, Discriminants, FitConfig, pool_scores, std_along
 
 PARTS = 8  # of every fold's repositories, for the learning curve
 HARD_PHOTOGRAPHS = "the tenth of photographs that scores highest weighs three times"
-FEATURE_GROUPS = (*itertools.product(range(LEVELS), KINDS), (LEVELS, TONE_AND_FILTERS))
+FEATURE_GROUPS = (*itertools.product(range(LEVELS), STATISTIC_KINDS), (LEVELS, TONE_AND_FILTERS))
 
 FeatureGroup: TypeAlias = tuple[int, str]
 """A level and a kind, as in `MiniEncoder.feature_groups`."""
@@ -99,7 +99,7 @@ class Variant:
 def variants() -> Iterator[Variant]:
     """All rows of the table, the shipped detector first."""
     yield Variant("as shipped")
-    for kind in (*KINDS, TONE_AND_FILTERS):
+    for kind in (*STATISTIC_KINDS, TONE_AND_FILTERS):
         yield Variant(
             f"without {kind}", feature_groups=frozenset(group for group in FEATURE_GROUPS if group[1] != kind)
         )

@@ -52,7 +52,7 @@ LEVELS = 3  # full, half and quarter resolution
 DCT_STRIDES = (7, 5, 3)  # px between DCT blocks at each level; prime to 8, so that all JPEG grid phases mix
 LINE_STRIDES = (5, 3, 1)  # patterns read every n-th line of pixels at each level; prime to 8 as well
 PERIOD = 64  # px; periodicity is measured at 1/64 .. 32/64 cycles per pixel
-KINDS = ("luma", "chroma", "periodicity", "texture", "colour")
+STATISTIC_KINDS = ("luma", "chroma", "periodicity", "texture", "colour")
 TONE_AND_FILTERS = "tone and random filters"  # the kind of the group below the lowest level
 MAGNITUDE_LIMITS = (0.5, 2.0)  # grey levels, rising; closeness to zero is the mean of min(size, limit)
 LOG_FLOOR = 1e-2  # grey levels (or their square), added before logarithms so that flat areas stay finite
@@ -184,7 +184,7 @@ class MiniEncoder(nn.Module):
     def __init__(self, embed_dim: int = 16) -> None:
         super().__init__()
         self.embed_dim = embed_dim
-        self.feature_groups = [(level, kind) for level in range(LEVELS) for kind in KINDS]
+        self.feature_groups = [(level, kind) for level in range(LEVELS) for kind in STATISTIC_KINDS]
         self.feature_groups.append((LEVELS, TONE_AND_FILTERS))
         self.num_blocks = len(self.feature_groups)
         self.group_sizes = sizes = [GROUP_SIZES[kind] for _, kind in self.feature_groups]
@@ -248,7 +248,7 @@ class MiniEncoder(nn.Module):
         return (self.to_ycbcr @ pixels.flatten(2)).reshape(pixels.shape)
 
     def _level(self, pixels: Tensor, rows: Tensor, columns: Tensor, level: int) -> list[Tensor]:
-        """Statistics of one resolution, in the order of ``KINDS``; rows, columns: 1 where content is."""
+        """Statistics of one resolution, in the order of ``STATISTIC_KINDS``; rows, columns: 1 in content."""
         stride, line_stride = DCT_STRIDES[level], LINE_STRIDES[level]
         planes = self._ycbcr(pixels)
         b, c, h, w = planes.shape

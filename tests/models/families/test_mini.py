@@ -39,7 +39,7 @@ from sidscan.models.families.rine import RineHead
 from sidscan.training.mini.card_text import render_card
 from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.fit import (
-    Network,
+    MiniNetwork,
     WindowFeatures,
     compute_evidence,
     fit_detector,
@@ -67,14 +67,14 @@ def crops(count: int, side: int = 224) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Network:
+def shipped() -> MiniNetwork:
     encoder, head, _ = load_weights(WEIGHTS / "mini.safetensors")
     return encoder, head
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("shape", [(224, 224), (96, 300), (65, 64)], ids=["crop", "wide", "odd"])
-def test_features_have_the_stated_shape(shipped: Network, shape: tuple[int, int]) -> None:
+def test_features_have_the_stated_shape(shipped: MiniNetwork, shape: tuple[int, int]) -> None:
     encoder, head = shipped
     features = encoder(crops(2, 300)[:, :, : shape[0], : shape[1]])
     assert features.shape == (2, encoder.num_blocks, encoder.embed_dim)
@@ -83,14 +83,14 @@ def test_features_have_the_stated_shape(shipped: Network, shape: tuple[int, int]
 
 
 @torch.inference_mode()
-def test_a_crop_does_not_depend_on_its_neighbours(shipped: Network) -> None:
+def test_a_crop_does_not_depend_on_its_neighbours(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
     batch = crops(3)
     torch.testing.assert_close(encoder(batch)[1:2], encoder(batch[1:2]), rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_zero_padding_changes_nothing(shipped: Network) -> None:
+def test_zero_padding_changes_nothing(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
     image = crops(1, 128)
     padded = torch.nn.functional.pad(image, (48, 48, 48, 48))  # centred, as in a scan
@@ -101,7 +101,7 @@ def test_zero_padding_changes_nothing(shipped: Network) -> None:
 
 
 @torch.inference_mode()
-def test_a_small_image_counts_less(shipped: Network) -> None:
+def test_a_small_image_counts_less(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
     image = crops(1, 112)
     padded = torch.nn.functional.pad(image, (56, 56, 56, 56))
@@ -112,7 +112,7 @@ def test_a_small_image_counts_less(shipped: Network) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("side", [224, 8, 1], ids=["black", "tiny", "pixel"])
-def test_images_without_content_give_finite_logits(shipped: Network, side: int) -> None:
+def test_images_without_content_give_finite_logits(shipped: MiniNetwork, side: int) -> None:
     encoder, head = shipped
     black = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     black[:, :, 100 : 100 + side % 224, 100 : 100 + side % 224] = 77
@@ -151,7 +151,7 @@ def test_patterns_are_counted_inside_only() -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["colour", "grey", "grey_noise"])
-def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, kind: str) -> None:
+def test_another_precision_or_order_of_sums_changes_nothing(shipped: MiniNetwork, kind: str) -> None:
     """ONNX Runtime, CUDA and PyTorch add up in different orders; all must see the same statistics."""
     encoder, head = shipped
     pixels = crops(4)
@@ -323,7 +323,9 @@ EXPECTED: dict[str, tuple[list[float], float]] = {
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", EXPECTED)
-def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(shipped: Network, kind: str) -> None:
+def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(
+    shipped: MiniNetwork, kind: str
+) -> None:
     encoder, head = shipped
     statistics, _ = encoder.compute_statistics(integer_image(kind))
     sums = [
@@ -383,7 +385,7 @@ def test_pooling_counts_what_exceeds_two_and_a_quarter_of_the_mean() -> None:
     torch.testing.assert_close(pool_scores(source_scores), torch.tensor([1.5, 0.5, -0.5]))
 
 
-def test_training_scores_a_image_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:
+def test_training_scores_an_image_as_a_scan_does(shipped: MiniNetwork, tmp_path: Path) -> None:
     pixels = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     (result,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))

@@ -30,7 +30,7 @@ from sidscan.training.mini.ablations import (
 from sidscan.training.mini.ablations_text import CurvePoint, VariantRow, render_ablations
 from sidscan.training.mini.bootstrap_auroc import BootstrapAuroc, draw_counts
 from sidscan.training.mini.conditions import CONDITIONS
-from sidscan.training.mini.corpus import FOLDS, Window, decode
+from sidscan.training.mini.corpus import FOLDS, Window, decode_window
 from sidscan.training.mini.features import sampling_weights
 from sidscan.training.mini.fit import DEFAULT_FIT, Discriminants, WindowFeatures, pool_scores
 from sidscan.training.mini.train import load_weights, score_window
@@ -208,7 +208,9 @@ def test_statistics_are_those_of_a_scan(tmp_path: Path) -> None:
         assert len(array) == len(CONDITIONS) * NUM_CROPS
         groups = torch.split(array[:NUM_CROPS, :-1], network[0].group_sizes, dim=1)
         logits = network[1](network[0].embed(list(groups)) * array[:NUM_CROPS, -1, None, None])
-        assert float(logits.mean()) == pytest.approx(score_window(*network, decode(window)).logit, abs=0.02)
+        assert float(logits.mean()) == pytest.approx(
+            score_window(*network, decode_window(window)).logit, abs=0.02
+        )
         assert array[0, -1] == pytest.approx(min(side / 224, 1) ** 0.5, abs=1e-3)
 
 

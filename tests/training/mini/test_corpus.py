@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.mini.corpus import Window, decode, fold_of_repo, read_manifest
+from sidscan.training.mini.corpus import Window, decode_window, fold_of_repo, read_manifest
 
 HEADER = "file,label,generator,kind,repo,license\n"
 
@@ -58,7 +58,7 @@ def test_manifest_and_pixels_are_read(tmp_path: Path) -> None:
     real, synthetic = read_manifest(tmp_path)
     assert real == Window("a.png", False, "camera_original", "o/n", "CC0")
     assert (synthetic.synthetic, synthetic.category) == (True, "flux1")
-    assert np.array_equal(decode(real), np.full((2, 3, 3), 7, dtype=np.uint8))
+    assert np.array_equal(decode_window(real), np.full((2, 3, 3), 7, dtype=np.uint8))
 
 
 def test_an_unknown_label_is_an_error(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sidscan.training.mini import shortcuts, train
 from sidscan.training.mini.audit import bundled_weights
 from sidscan.training.mini.card import file_sha256
 from sidscan.training.mini.corpus import Window, sample_windows
-from sidscan.training.mini.parallel import R, WindowTask
+from sidscan.training.mini.parallel import TaskResult, WindowTask
 from sidscan.training.mini.shortcuts import TREATMENTS, change_table, held_out_weights, score_change
 
 
@@ -44,7 +44,9 @@ def corpus(tmp_path: Path) -> Path:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score without further processes."""
 
-    def run(task: WindowTask[R], windows: list[Window], workers: int, title: str) -> list[R]:
+    def run(
+        task: WindowTask[TaskResult], windows: list[Window], workers: int, title: str
+    ) -> list[TaskResult]:
         return [task(numbered) for numbered in enumerate(windows)]
 
     monkeypatch.setattr(shortcuts, "map_windows", run)
