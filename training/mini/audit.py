@@ -3,10 +3,11 @@
     sidscan scan CORPUS --out report.csv
     python -m sidscan.training.mini.audit report.csv
 
-The corpus's layout says the rest: ``real/<kind>/`` or ``synthetic/<generator>/`` is the label, and a file is
-called ``<owner>__<repository>-<10 hex digits>[-<number>].<suffix>``. Every row's ``model_digest`` tells which
-repositories its weights were fitted on, as the model card lists them; rows of those are left out, unless
-``--all`` is given. Several reports are read as one: five folds, each scanned with its own weights.
+The layout of the corpus says the rest. ``real/<kind>/`` or ``synthetic/<generator>/`` is the label, and a
+file is called ``<owner>__<repository>-<10 hex digits>[-<number>].<suffix>``. The ``model_digest`` of a row
+says which weights scored it, and the model card lists the repositories that these were fitted on. Rows of
+those repositories are left out, unless ``--all`` is given. Several reports are read as one: five folds,
+each scanned with its own weights.
 """
 
 from __future__ import annotations
@@ -22,22 +23,29 @@ from sidscan.models.catalog import Bundled, find_entry
 from sidscan.models.refs import BUNDLED_MODEL
 from sidscan.training.common.metrics import DetectionMetrics, detection_metrics
 
-_DIGITS = 16  # of a sha256, in reports
-_PATH = r"(?P<label>real|synthetic)/(?P<source>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}(?:-\d+)?\.\w+$"
+DIGEST_LENGTH = 16  # hex digits of a sha256 in reports
+_PATH = r"(?P<label>real|synthetic)/(?P<category>[^/]+)/(?P<repo>.+?)-[0-9a-f]{10}(?:-\d+)?\.\w+$"
+
+
+def bundled_weights() -> Bundled:
+    """The weights that come with sidscan."""
+    origin = find_entry(BUNDLED_MODEL).origin
+    assert isinstance(origin, Bundled)
+    return origin
 
 
 def fitted_on() -> dict[str, frozenset[str]]:
-    """Digest of weights as reports state it -> repositories (``owner/name``) that had a part in them."""
-    origin = find_entry(BUNDLED_MODEL).origin
-    assert isinstance(origin, Bundled)
-    card = origin.facts()
-    every = frozenset(repo for fold in card["folds"] for repo in fold["repositories"])
-    seen = {fold["sha256"][:_DIGITS]: every - set(fold["repositories"]) for fold in card["folds"]}
-    return seen | {card["sha256"][:_DIGITS]: every}
+    """Digest of weights as in reports -> repositories (``owner/name``) that they were fitted on."""
+    card = bundled_weights().facts()
+    all_repos = frozenset(repo for fold in card["folds"] for repo in fold["repositories"])
+    by_digest = {
+        fold["sha256"][:DIGEST_LENGTH]: all_repos - set(fold["repositories"]) for fold in card["folds"]
+    }
+    return by_digest | {card["sha256"][:DIGEST_LENGTH]: all_repos}
 
 
-def labelled(report: Path) -> pd.DataFrame:
-    """Scored rows of a report with the label, source and repository that their paths state.
+def read_labelled(report: Path) -> pd.DataFrame:
+    """Scored rows of a report, with the label, category and repository that their paths state.
 
     Raises:
         click.UsageError: no row lies in a labelled corpus.
@@ -52,41 +60,43 @@ def labelled(report: Path) -> pd.DataFrame:
     return scored
 
 
-def unseen(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose repository had no part in the weights that scored them.
+def held_out_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose weights were not fitted on their repository.
 
     Raises:
         click.UsageError: the card does not know some of the weights, or no row is left.
     """
-    seen = fitted_on()
-    if unknown := set(rows["model_digest"]) - set(seen):
+    by_digest = fitted_on()
+    if unknown := set(rows["model_digest"]) - set(by_digest):
         raise click.UsageError(
             f"the model card does not know weights {', '.join(sorted(unknown))}, so not what they were "
             "fitted on; --all takes all rows"
         )
-    fresh = [repo not in seen[made] for repo, made in zip(rows["repo"], rows["model_digest"], strict=True)]
-    if not any(fresh):
+    held_out = [
+        repo not in by_digest[digest] for repo, digest in zip(rows["repo"], rows["model_digest"], strict=True)
+    ]
+    if not any(held_out):
         raise click.UsageError(
             "these weights were fitted on all of these repositories; scan each fold with its own, or --all"
         )
-    held_out: pd.DataFrame = rows[fresh]
-    return held_out
+    remaining: pd.DataFrame = rows[held_out]
+    return remaining
 
 
-def overall(rows: pd.DataFrame) -> DetectionMetrics:
-    """Figures over all rows."""
+def overall_figures(rows: pd.DataFrame) -> DetectionMetrics:
+    """Metrics over all rows."""
     return _figures(rows[rows["label"] == "synthetic"], rows[rows["label"] == "real"])
 
 
-def by_source(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per generator: figures against all real rows; per kind of real picture: the false-positive rate."""
+def figures_by_category(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per generator: figures against all real rows. Per kind of real image: the false-positive rate."""
     real, synthetic = rows[rows["label"] == "real"], rows[rows["label"] == "synthetic"]
     generators = [
-        {"source": name, **_figures(group, real).as_dict()} for name, group in synthetic.groupby("source")
+        {"category": name, **_figures(group, real).as_dict()} for name, group in synthetic.groupby("category")
     ]
     kinds = [
-        {"source": name, "real": len(group), "fpr": (group["score"] >= group["threshold"]).mean()}
-        for name, group in real.groupby("source")
+        {"category": name, "real": len(group), "fpr": (group["score"] >= group["threshold"]).mean()}
+        for name, group in real.groupby("category")
     ]
     table: pd.DataFrame = pd.DataFrame([*generators, *kinds])
     return table
@@ -101,21 +111,27 @@ def _figures(synthetic: pd.DataFrame, real: pd.DataFrame) -> DetectionMetrics:
 @click.argument(
     "reports", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True
 )
-@click.option("--all", "everything", is_flag=True, help="Training repositories too; such figures flatter.")
-@click.option("--json", "as_json", is_flag=True, help="The overall figures as JSON.")
-def main(reports: Sequence[Path], everything: bool, as_json: bool) -> None:
+@click.option(
+    "--all",
+    "all_rows",
+    is_flag=True,
+    help="Include repositories that the weights were fitted on; this flatters.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the overall figures as JSON.")
+def audit_command(reports: Sequence[Path], all_rows: bool, as_json: bool) -> None:
     """Print the figures."""
-    rows = pd.concat([labelled(report) for report in reports])
-    rows = rows if everything else unseen(rows)
-    found = overall(rows)
+    rows = pd.concat([read_labelled(report) for report in reports])
+    rows = rows if all_rows else held_out_rows(rows)
+    overall = overall_figures(rows)
     if as_json:
-        click.echo(json.dumps(found.as_dict()))
+        click.echo(json.dumps(overall.as_dict()))
         return
-    click.echo(f"{rows['repo'].nunique()} repositories: {found.real} real, {found.synthetic} synthetic")
-    click.echo(f"AUROC {found.auroc:.3f}, TPR at 5 % FPR {found.tpr_at_5:.3f}")
-    click.echo(f"at the shipped threshold: TPR {found.tpr:.3f}, FPR {found.fpr:.3f}")
-    click.echo(by_source(rows).to_string(index=False, na_rep="-", float_format="{:.3f}".format))
+    click.echo(f"{rows['repo'].nunique()} repositories: {overall.real} real, {overall.synthetic} synthetic")
+    click.echo(f"AUROC {overall.auroc:.3f}, TPR at 5 % FPR {overall.tpr_at_5:.3f}")
+    click.echo(f"at the shipped threshold: TPR {overall.tpr:.3f}, FPR {overall.fpr:.3f}")
+    by_category = figures_by_category(rows)
+    click.echo(by_category.to_string(index=False, na_rep="-", float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":
-    main()
+    audit_command()

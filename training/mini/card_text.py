@@ -1,29 +1,30 @@
-"""mini.json -> mini.md: the model card, a pure function; this version's figures come from the JSON."""
+"""mini.json -> mini.md: the model card, rendered by a pure function."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Literal
 
-Json = Mapping[str, Any]
+from .card_format import KIND_KEYS, ConditionMetrics, ModelCard, Rates, SizeMetrics
 
 CONDITION_NAMES = {
     "clean": "as they are",
-    "jpeg75": "re-saved as JPEG, quality 75",
-    "half": "halved width and height",
+    "jpeg75": "saved again as JPEG, quality 75",
+    "half": "half the width and height",
 }
+SHORT_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75", "half": "half size"}
 
-BEFORE = """Version 5 is version 4's recipe with more of them (it had 150
-and 158). One thing is new: features of small pictures are multiplied by less than one. Settings were chosen
-with the figures of all five folds in view (docs/log/detector.md), so they flatter a little; what further
-pictures bring rests on no choice."""
+HISTORY = """Version 5 uses the recipe of version 4 with more repositories; version 4 had 150 and 158. One
+thing is new: features of small images are multiplied by less than one. Settings were chosen by looking at the
+figures of all five folds (docs/log/detector.md), so these figures flatter a little. What more images add does
+not depend on any such choice."""
 
-LEAST_WINDOWS = 30  # of a source of photographs, for its false positives to be judged
-ALLOWED = 0.07  # of its false positives at the threshold, as they are
+MIN_WINDOWS = 30  # of a repository of photographs, for its false positives to be judged
+MAX_FALSE_POSITIVES = 0.07  # of its photographs at the threshold, as they are
 
 
-def render(card: Json) -> str:
+def render_card(card: ModelCard) -> str:
     """The whole card, Markdown."""
     sections = [
         _head(card),
@@ -46,58 +47,73 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _head(card: Json) -> str:
-    training = card["training"]
+def _head(card: ModelCard) -> str:
     return f"""# Model card: {card["name"]}, version {card["version"]}
 
 <!-- rendered from mini.json by: {card["card_command"]} -->
 
-The detector of synthetic (machine-generated) images that comes with sidscan, made for laptops; it needs no
-download ({card["parameters"]:,} parameters). It ranks pictures for a human look and proves nothing about one.
+This is the detector of synthetic (machine-generated) images that comes with sidscan. It is made for laptops
+and needs no download ({card["parameters"]:,} parameters). It ranks images for a person to look at. Its
+score does not prove anything about an image.
 
 - **Weights**: `mini.safetensors`, sha256 `{card["sha256"]}`
-- **Licence of the weights**: {card["licence"]}. Trained by this project; no picture is redistributed.
-- **Score**: sigmoid of the mean logit over ten crops of 224x224 (corners, centre, mirrored). Nothing is
-  resized; smaller pictures are padded with zeros, which the encoder leaves out of its statistics. Statistics
-  of fewer pixels scatter more, so their features are multiplied by the share of the crop that they fill, to
-  the power {training["certainty_power"]:g}.
+- **Licence of the weights**: {card["licence"]}. This project trained them. It redistributes no image.
+- **Score**: the sigmoid of the mean logit over ten crops of 224x224 (four corners and the centre, each also
+  mirrored). Images are never resized. Smaller images are padded with zeros, and the encoder leaves the
+  padding out of its statistics. Statistics of fewer pixels scatter more, so the features of a crop are
+  multiplied by the share of it that is image, to the power {card["training"]["certainty_power"]:g}.
 - **In short**: {_in_short(card)}
-- **Threshold**: {card["threshold"]}, made as: {card["threshold_made"]}.
-- **Intended use**: sorting an archive so that people look at the likeliest pictures first. Not for
-  accusing anyone, not as the only evidence, not for moderation without a person in between."""
+- **Threshold**: {card["threshold"]}, set at: {card["threshold_made"]}.
+- **Intended use**: sort an archive so that people look first at the images that are most likely synthetic. Do
+  not use it to accuse anyone, as the only evidence, or for moderation without a person's decision."""
 
 
-def _training(card: Json) -> str:
-    shares = sorted(card["importance"].items(), key=lambda item: -item[1])
-    importance = ", ".join(f"{name} {share:.3f}" for name, share in shares)
+def _in_short(card: ModelCard) -> str:
+    """What an archivist wants to know first."""
+    conditions = [card["pooled"][name] for name in CONDITION_NAMES]
+    true = [f"{100 * rates['tpr']:.0f}" for rates in conditions]
+    false = [f"{100 * rates['fpr']:.0f}" for rates in conditions]
+    return f"""of 100 synthetic images, {true[0]} score above the threshold as they are, {true[1]} after being
+  saved again as JPEG 75, and {true[2]} at half size. Of 100 photographs, {false[0]}, {false[1]} and
+  {false[2]} do."""
+
+
+def _training(card: ModelCard) -> str:
     training = card["training"]
-    share = f"{100 * training['synthetic_share']:.0f} %"
-    return f"""## How it works and was trained
+    return f"""## How it works and how it was trained
 
-RINE (Koutlis & Papadopoulos, ECCV 2024) weighs evidence from every depth of an encoder. Our depths are
-fixed filters at three resolutions, overlapping 8x8 DCTs of luma and chroma and differences of neighbouring
-pixels, and five kinds of statistics: size and shape of the coefficients' distributions in luma and in chroma,
-rhythm of second differences, patterns of three neighbouring differences of luma in units of the contrast near
-them (texture), patterns of red, green and blue differences (colour). One depth more holds looks, at a quarter
-and an eighth of the resolution: tones, saturation, slopes, and what a bank of fixed random filters answers.
-All of them are the same for a picture and its mirror image, so of ten crops five are computed.
+RINE (Koutlis & Papadopoulos, ECCV 2024) weighs evidence from every block of an encoder. This encoder has
+feature groups in place of blocks. A feature group is one kind of statistic at one resolution. The filters are
+fixed: overlapping 8x8 DCTs of luma and chroma, and differences of neighbouring pixels, at three resolutions.
+The kinds of statistics are:
 
-What is learned, in closed form: every depth's standardisation, and one linear discriminant over all
-depths per school of synthesis (a training repository of synthetic pictures) against all training photographs
-(covariance: {share} of the schools' pictures, the rest of photographs; penalty {training["penalty"]}), read
-in standard deviations of photographs. RINE's Trainable Importance Estimator holds the importance of every
-depth in each discriminant; the rest of the head is set so that a crop's evidence is the mean of what its
-readings exceed {training["bar"]:g} by, and {training["consensus"]:g} times their mean; the logit's
-slope and bias are fitted on training repositories left out of the readings.
+- **luma** and **chroma**: size and shape of the distribution of every DCT coefficient;
+- **periodicity**: periodic traces in second differences;
+- **texture**: patterns of three neighbouring differences of luma, in units of the contrast near them;
+- **colour**: patterns of red, green and blue differences at one pixel;
+- **tone and random filters**, one group: tones, saturation and gradients at a quarter of the resolution,
+  and the responses of fixed random filters at an eighth.
 
-Every training window went through {training["histories"]} random histories (resizing, blur, sharpening,
-recolouring, JPEG once or twice, WebP, crops) and {training["copies"]} that only saved it as JPEG of
-quality 60 to 90, the same for both labels, so that compression and size cannot stand in for the label.
-Repositories weigh by the square root of their number of windows.
+All of them are the same for an image and its mirror image, so only five of the ten crops are computed.
 
-Five folds by repository, fixed before any training: the figures below are of weights fitted on four folds
-and scored on the fifth, in turn. The shipped weights are fitted on all five, so nothing here measures them
-directly; on new repositories they should do about as well as a fold on average, not as its best.
+Everything learned is fitted in closed form: the standardisation of every group, and one linear discriminant
+per source. A source is a training repository of synthetic images. Its discriminant separates it from all
+training photographs and uses all groups. The covariance is {100 * training["synthetic_share"]:.0f} % that
+of the sources' images and otherwise that of photographs; the penalty is {training["penalty"]}. Scores along
+a discriminant are in standard deviations of photographs. RINE's Trainable Importance Estimator holds the
+importance of every group in each discriminant. The rest of the head computes a crop's evidence: the mean of
+what the scores exceed {training["bar"]:g} by, plus {training["consensus"]:g} times the mean score. The
+slope and bias of the logit are fitted on training repositories that were left out of the discriminants.
+
+Every training window went through {training["histories"]} random degradations (resizing, blur, sharpening,
+recolouring, JPEG once or twice, WebP, crops). {training["copies"]} further copies were only saved as JPEG of
+quality 60 to 90. Both labels go through the same procedure, so that compression and size cannot stand in for
+the label. A repository weighs by the square root of its number of windows.
+
+The repositories were dealt into five folds before any training. The figures below are from weights fitted
+on four folds that score the fifth, in turn. The shipped weights are fitted on all five folds, so no figure
+here measures them directly. On new repositories, expect them to do about as well as the average fold, not
+as the best one.
 
 ```
 python -m sidscan.training.mini.gather --out MORE
@@ -105,16 +121,68 @@ python -m sidscan.training.mini.gather --out MORE
 {card["card_command"]}
 ```
 
-DIR is the first corpus, which is not ours to give; MORE is cut again from the public repositories that
-`training/mini/images.csv` lists, picture by picture.
+DIR is the first corpus, which this project may not redistribute. MORE is the second one. The first command
+cuts it again from public repositories; `training/mini/images.csv` lists every image.
 
-Importance of the depths (statistic, resolution): {importance}."""
+{_importance(card["importance"])}"""
 
 
-def _figures(card: Json) -> str:
+def _importance(importance: Mapping[str, float]) -> str:
+    kinds = {key: kind for kind, key in KIND_KEYS.items()}
+    rows = []
+    for name, share in sorted(importance.items(), key=lambda item: -item[1]):
+        key, resolution = name.split(", ")
+        rows.append((kinds.get(key, key), resolution, f"{share:.3f}"))
+    return _table(("feature group", "resolution", "importance"), rows)
+
+
+def _figures(card: ModelCard) -> str:
     clean, first = card["pooled"]["clean"], card["first_corpus"]["clean"]
+    return f"""## Figures
+
+The first table pools all {clean["real"]} photographs and {clean["synthetic"]} synthetic images. Each is
+scored by weights that were not fitted on its repository (five folds). Intervals are from a bootstrap over
+whole repositories. "Found" is the share of synthetic images above a threshold. "At 5 % false positives"
+takes the threshold from the photographs of the same row; "the threshold" is the shipped one. For images as
+they are, the accuracy at the threshold is {_percent(card["metrics"]["accuracy"])} and the average precision
+is {card["metrics"]["average_precision"]:.3f}.
+
+{_conditions(card["pooled"])}
+
+The second table is the first corpus alone ({first["real"]} photographs, {first["synthetic"]} synthetic
+images). There, version 3 had AUROC .811 / .753 / .781 and found 50 % at 5 % false positives; version 4 had
+.866 / .804 / .826 and found 58 %.
+
+{_conditions(card["first_corpus"])}
+
+{_sizes(card["half_by_side"])}
+
+### By fold
+
+{_folds(card["per_fold"])}
+
+{_repositories(card)}
+
+{HISTORY}
+
+### By generator
+
+Generators are named as repositories state them, and grouped. "Found" is at the threshold. Figures of few
+windows, or of windows from few repositories, are uncertain; the list of sources below shows how many there
+are.
+
+{_generators(card["pooled"])}
+
+### False positives by kind and by repository of photographs
+
+{_false_positives(card["pooled"], "real_kinds", "kind")}
+
+{_false_positives(card["pooled"], "real_repositories", "repository")}"""
+
+
+def _conditions(metrics: Mapping[str, ConditionMetrics]) -> str:
     header = (
-        "pictures",
+        "images",
         "AUROC",
         "95 % interval",
         "mean AUROC of synthetic repositories",
@@ -123,194 +191,154 @@ def _figures(card: Json) -> str:
         "found at the threshold",
         "false positives at the threshold",
     )
-    return f"""## Figures
-
-All {clean["real"]} photographs and {clean["synthetic"]} synthetic pictures, each scored by weights that its
-repository had no part in (five folds), pooled. Intervals: bootstrap over whole repositories. "At 5 % false
-positives" takes its threshold from that row's own photographs; "the threshold" is the shipped one. As they
-are, the accuracy at the threshold is {_percent(card["metrics"]["accuracy"])}, the average precision
-{card["metrics"]["average_precision"]:.3f}.
-
-{_table(header, _pooled(card["pooled"]))}
-
-Of these, the first corpus alone ({first["real"]} photographs, {first["synthetic"]} synthetic pictures), on
-which version 3 had AUROC .811 / .753 / .781 and found 50 % at 5 % false positives, and version 4
-.866 / .804 / .826 and 58 %:
-
-{_table(header, _pooled(card["first_corpus"]))}
-
-{_sides(card["half_by_side"])}
-
-### By fold
-
-{_folds(card["per_fold"])}
-
-{_repositories(card)} {BEFORE}
-
-### By generator
-
-As repositories state it, grouped; "found" at the threshold. Few windows, or windows of few repositories, say
-little: the list of sources below has how many there are.
-
-{_generators(card["pooled"])}
-
-### False positives by source of photographs
-
-{_false_positives(card["pooled"], "real_kinds", "kind")}
-
-{_false_positives(card["pooled"], "real_repositories", "repository")}"""
-
-
-def _pooled(figures: Json) -> list[tuple[object, ...]]:
-    return [
+    rows = [
         (
             CONDITION_NAMES[condition],
-            f"{found['auroc']:.3f}",
-            "{:.3f} to {:.3f}".format(*found["auroc_interval"]),
-            f"{found['auroc_of_repositories']:.3f}",
-            _percent(found["tpr_at_5"]),
-            "{:.0f} to {:.0f} %".format(*(100 * bound for bound in found["tpr_at_5_interval"])),
-            _percent(found["tpr"]),
-            _percent(found["fpr"]),
+            f"{figures['auroc']:.3f}",
+            "{:.3f} to {:.3f}".format(*figures["auroc_interval"]),
+            f"{figures['auroc_of_repositories']:.3f}",
+            _percent(figures["tpr_at_5"]),
+            "{:.0f} to {:.0f} %".format(*(100 * bound for bound in figures["tpr_at_5_interval"])),
+            _percent(figures["tpr"]),
+            _percent(figures["fpr"]),
         )
-        for condition, found in figures.items()
+        for condition, figures in metrics.items()
     ]
+    return _table(header, rows)
 
 
-def _repositories(card: Json) -> str:
+def _repositories(card: ModelCard) -> str:
     counts = {label: sum(row["label"] == label for row in card["sources"]) for label in ("synthetic", "real")}
-    both = Counter(row["repository"] for row in card["sources"])
+    labels = Counter(row["repository"] for row in card["sources"])
     return (
-        f"There are {counts['synthetic']} repositories with synthetic pictures and {counts['real']} with "
-        f"photographs; {sum(times > 1 for times in both.values())} have both."
+        f"There are {counts['synthetic']} repositories with synthetic images and {counts['real']} with "
+        f"photographs; {sum(times > 1 for times in labels.values())} have both."
     )
 
 
-def _sides(half: Json) -> str:
-    found = "; ".join(
-        f"{side} px: {one['auroc']:.3f} ({one['real']} photographs, {one['synthetic']} synthetic)"
-        for side, one in half.items()
+def _sizes(half: Mapping[str, SizeMetrics]) -> str:
+    areas = "; ".join(
+        f"{side} px: {metrics['auroc']:.3f} ({metrics['real']} photographs, {metrics['synthetic']} synthetic)"
+        for side, metrics in half.items()
     )
-    return f"""Windows of JPEG files are 320 px a side and mostly photographs, others 256 px and mostly
-synthetic, so size alone tells something where all are halved. AUROC among halved windows of one size:
-{found}."""
+    return f"""The half-size test partly measures image size itself. Windows from JPEG files are 320 px a side
+and mostly photographs; other windows are 256 px and mostly synthetic. AUROC among half-size windows of one
+size: {areas}."""
 
 
-def _folds(per_fold: Json) -> str:
+def _folds(per_fold: Mapping[str, Mapping[str, Rates]]) -> str:
     rows = []
     for fold, clean in per_fold["clean"].items():
         cells: list[object] = [fold, clean["real"], clean["synthetic"]]
         for condition in CONDITION_NAMES:
-            figures = per_fold[condition][fold]
-            cells += [f"{figures['auroc']:.3f}", _percent(figures["tpr_at_5"]), _percent(figures["fpr"])]
+            rates = per_fold[condition][fold]
+            cells += [f"{rates['auroc']:.3f}", _percent(rates["tpr_at_5"]), _percent(rates["fpr"])]
         rows.append(cells)
     header = ["fold", "photographs", "synthetic"]
-    for condition in CONDITION_NAMES:
-        header += [f"{condition}: AUROC", "found at 5 %", "false positives at the threshold"]
+    for name in SHORT_NAMES.values():
+        header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
     return _table(header, rows)
 
 
-def _generators(metrics: Json) -> str:
+def _generators(metrics: Mapping[str, ConditionMetrics]) -> str:
     rows = []
     for name, clean in metrics["clean"]["generators"].items():
         cells: list[object] = [name, clean["synthetic"]]
         for condition in CONDITION_NAMES:
-            figures = metrics[condition]["generators"][name]
-            cells += [f"{figures['auroc']:.3f}", _percent(figures["tpr"])]
+            rates = metrics[condition]["generators"][name]
+            cells += [f"{rates['auroc']:.3f}", _percent(rates["tpr"])]
         rows.append(cells)
     header = ["generator", "n"]
-    for condition in CONDITION_NAMES:
-        header += [f"{condition}: AUROC", "found"]
+    for name in SHORT_NAMES.values():
+        header += [f"{name}: AUROC", "found"]
     return _table(header, rows)
 
 
-def _in_short(card: Json) -> str:
-    """What an archivist wants to know first."""
-    clean, jpeg, half = (card["pooled"][name] for name in CONDITION_NAMES)
-    found, false = ([f"{100 * one[rate]:.0f}" for one in (clean, jpeg, half)] for rate in ("tpr", "fpr"))
-    return f"""of 100 synthetic pictures, {found[0]} came above the threshold as they were, {found[1]} when
-  saved once more as JPEG 75, {found[2]} at half their size; of 100 photographs, {false[0]}, {false[1]} and
-  {false[2]}."""
-
-
-def _false_positives(metrics: Json, group: str, title: str) -> str:
+def _false_positives(
+    metrics: Mapping[str, ConditionMetrics],
+    group: Literal["real_kinds", "real_repositories"],
+    title: str,
+) -> str:
     rows = []
     for name, clean in metrics["clean"][group].items():
         shares = [_percent(metrics[condition][group][name]["fpr"]) for condition in CONDITION_NAMES]
         rows.append([name, clean["n"], *shares])
-    return _table([title, "n", *CONDITION_NAMES], rows)
+    return _table([title, "n", *SHORT_NAMES.values()], rows)
 
 
-def _abstention(card: Json) -> str:
+def _abstention(card: ModelCard) -> str:
     rule = card["abstention"]
     rows = []
-    for name, found in card["abstaining"].items():
-        silent = found["inconclusive"]
-        cells: list[object] = [name, found["windows"]]
-        cells.append(f"{_percent(silent['real'])}, {_percent(silent['synthetic'])}")
-        for group in ("all", "conclusive", "silent"):
-            errors = found[group]
-            cells += (
-                ["-"]
-                if errors is None
-                else [f"{errors['auroc']:.3f}: {_percent(errors['fpr'])}, {_percent(errors['missed'])}"]
-            )
+    for name, metrics in card["abstaining"].items():
+        shares = metrics["inconclusive"]
+        cells: list[object] = [SHORT_NAMES.get(name, name), metrics["windows"]]
+        cells.append(f"{_percent(shares['real'])}, {_percent(shares['synthetic'])}")
+        for errors in (metrics["all"], metrics["conclusive"], metrics["silent"]):
+            if errors is None:
+                cells.append("-")
+            else:
+                cells.append(
+                    f"{errors['auroc']:.3f}: {_percent(errors['fpr'])}, {_percent(errors['missed'])}"
+                )
         rows.append(cells)
     header = (
         "condition",
         "n",
         "inconclusive: photographs, synthetic",
-        "all pictures: AUROC: false positives, missed",
-        "those with a word",
+        "all images: AUROC: false positives, missed",
+        "the conclusive ones",
         "the inconclusive ones",
     )
-    return f"""## Where its evidence has no word
+    return f"""## Where it abstains
 
-Evidence is `inconclusive`, whatever the score, where the picture is less than {rule["side"]} px wide or high
-(`small`), where less than {100 * rule["detail"]:g} % of the pixels looked at differ from their
-neighbour (`flat`), or where its JPEG quality is below {rule["quality"]} (`compressed`). Errors at the
-threshold, by weights that had no part in a window's repository:
+The evidence is `inconclusive`, whatever the score, in three cases: the image is less than {rule["side"]} px
+wide or high (`small`); less than {100 * rule["detail"]:g} % of the pixels in its crops differ from their
+neighbour (`flat`); or its JPEG quality is below {rule["quality"]} (`compressed`). The table shows errors at
+the threshold, by weights that were not fitted on a window's repository:
 
 {_table(header, rows)}
 
-"side N" is the square in the middle of N px, "jpeg N" saved once more with that quality, both over at most
-10 windows of a repository and label. Pictures of {rule["side"]} px and more that do not fill a crop are
-flagged `padded`; the rows "half" and "side 128" say how they do. Of windows from MORE, which are cut from
-decoded pictures, no JPEG quality is known as they are. Windows are at most 320 px a side: whole pictures,
+"side N" is the centre square of N px. "jpeg N" is the window saved again with that quality. Both use at
+most 10 windows of a repository and label. Images of {rule["side"]} px and more that do not fill a crop are
+flagged `padded`; the rows "half size" and "side 128" show how well they do. Windows of MORE are cut from
+decoded images, so their own JPEG quality is not known. Windows are at most 320 px a side. Whole images,
 with their skies and walls, were not measured."""
 
 
-def _beyond(card: Json) -> str:
-    """Sources of photographs whose false positives are too many."""
-    sources = card["pooled"]["clean"]["real_repositories"]
-    judged = {name: one for name, one in sources.items() if one["n"] >= LEAST_WINDOWS}
-    beyond = sorted(
-        ((name, one) for name, one in judged.items() if one["fpr"] > ALLOWED),
-        key=lambda item: -item[1]["fpr"],
-    )
-    named = ", ".join(f"{name} ({_percent(one['fpr'])} of {one['n']})" for name, one in beyond) or "none"
+def _many_false_positives(card: ModelCard) -> str:
+    """Repositories of photographs with too many false positives."""
+    judged = {
+        name: repo
+        for name, repo in card["pooled"]["clean"]["real_repositories"].items()
+        if repo["n"] >= MIN_WINDOWS
+    }
+    above = [(name, repo) for name, repo in judged.items() if repo["fpr"] > MAX_FALSE_POSITIVES]
+    above.sort(key=lambda item: -item[1]["fpr"])
+    listed = ", ".join(f"{name} ({_percent(repo['fpr'])} of {repo['n']})" for name, repo in above)
     return (
-        f"Of {len(judged)} sources with {LEAST_WINDOWS} windows or more, {len(beyond)} are called synthetic "
-        f"more often than {100 * ALLOWED:g} %: {named}."
+        f"Of {len(judged)} repositories of photographs with {MIN_WINDOWS} windows or more, {len(above)} have "
+        f"more than {100 * MAX_FALSE_POSITIVES:g} % false positives: {listed or 'none'}."
     )
 
 
-def _limits(card: Json) -> str:
+def _limits(card: ModelCard) -> str:
     return f"""## What it cannot see
 
-- **Meaning.** It reads statistics of small blocks: impossible hands, text and shadows say nothing to it.
-- **Evidence that is gone.** Strong compression, down-scaling and screenshots remove what it reads; see the
+- **Meaning.** It reads statistics of small blocks. It does not see impossible hands, text or shadows.
+- **Evidence that is gone.** Strong compression, downscaling and screenshots remove what it reads; see the
   rows above.
-- **Local edits.** A score covers ten crops of the picture; a small synthetic patch in a photograph drowns.
-- **Generators far from the training ones**, and pictures made to deceive detectors.
-- **Photographs far from the training ones** are called synthetic too often: the threshold does not keep its
-  rate there. {_beyond(card)}
-  Measure the false positives on your own archive before trusting it.
+- **Local edits.** A score covers ten crops of the image. A small synthetic patch in a photograph changes it
+  little.
+- **Generators far from the training ones**, and images made to deceive detectors.
+- **Photographs far from the training ones** have too many false positives: the threshold does not hold its
+  rate there. {_many_false_positives(card)} Measure the false positives on your own archive before you trust
+  it.
 - **Some of the newest generators**, and edits of photographs by them: see the weakest rows above.
-- The data is small and its provenance partly weak: labels come from what repositories say of themselves."""
+- The data is small, and where it comes from is partly uncertain: labels are what repositories say about
+  themselves."""
 
 
-def _sources(card: Json) -> str:
+def _sources(card: ModelCard) -> str:
     rows = [
         (
             row["fold"],
@@ -322,9 +350,10 @@ def _sources(card: Json) -> str:
         )
         for row in card["sources"]
     ]
-    header = ("fold", "label", "repository", "windows", "what", "licence as stated")
+    header = ("fold", "label", "repository", "windows", "generator or kind", "licence as stated")
     return f"""## Data by source
 
-Windows of at most 320x320 px of pictures in public repositories, used for research; none is redistributed.
+The data are windows of at most 320x320 px of images in public repositories, used for research. None is
+redistributed.
 
 {_table(header, rows)}"""

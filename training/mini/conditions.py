@@ -10,7 +10,6 @@ python -m sidscan.training.mini.audit 0.csv 1.csv 2.csv 3.csv 4.csv
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,38 +19,33 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .corpus import Pixels, decode, fold_of_repo, read_manifest
+from sidscan.training.common.pixels import Pixels, recoded
+
+from .corpus import decode_window, fold_of_repo, read_manifest
 
 
-def as_is(pixels: Pixels) -> Pixels:
+def unchanged(pixels: Pixels) -> Pixels:
     """The decoded window."""
     return pixels
 
 
-def resaved(pixels: Pixels, quality: int) -> Pixels:
-    """Saved once more as JPEG (PIL's default subsampling, 4:2:0)."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def middle(pixels: Pixels, side: int) -> Pixels:
-    """The square in the middle; all of it where that is smaller."""
+def centre_square(pixels: Pixels, side: int) -> Pixels:
+    """The square in the middle; all of a smaller window."""
     height, width = pixels.shape[:2]
     top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
     return pixels[top : top + side, left : left + side]
 
 
-def half(pixels: Pixels) -> Pixels:
-    """Half the width and height, Lanczos; the views pad it with zeros again."""
+def half_size(pixels: Pixels) -> Pixels:
+    """Half the width and height, Lanczos; crops of it are padded with zeros."""
     image = Image.fromarray(pixels)
     return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
 
 
 CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
-    "clean": as_is,
-    "jpeg75": partial(resaved, quality=75),
-    "half": half,
+    "clean": unchanged,
+    "jpeg75": partial(recoded, container="JPEG", quality=75),
+    "half": half_size,
 }
 
 
@@ -59,15 +53,15 @@ CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
 @click.argument("corpus", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("condition", type=click.Choice(sorted(CONDITIONS)))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-def main(corpus: Path, condition: str, out: Path) -> None:
+def conditions_command(corpus: Path, condition: str, out: Path) -> None:
     """Write all windows under a condition, as PNG, in a folder per fold laid out as the corpus is."""
     windows = read_manifest(corpus)
     folds = fold_of_repo(windows)
     for window in tqdm(windows):
         target = (out / f"fold-{folds[window.repo]}" / window.file).with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(CONDITIONS[condition](decode(window))).save(target, compress_level=1)
+        Image.fromarray(CONDITIONS[condition](decode_window(window))).save(target, compress_level=1)
 
 
 if __name__ == "__main__":
-    main()
+    conditions_command()

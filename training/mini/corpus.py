@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
-"""A decoded picture: (height, width, 3), RGB."""
+from sidscan.training.common.pixels import Pixels
 
 FOLDS = 5
-SEED = 0  # of draws among windows
+_SEED = 0  # of draws among windows
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Window:
 
     file: str  # path below the corpus folder
     synthetic: bool
-    source: str  # the generator of a synthetic window, the kind of a real one
-    repo: str  # owner/name of the repository the picture comes from
+    category: str  # the generator of a synthetic window, the kind of a real one
+    repo: str  # owner/name of the repository the image comes from
     licence: str  # as that repository states it
     corpus: Path = field(default=Path(), compare=False)  # the folder that holds it
 
@@ -55,48 +53,49 @@ def _window(row: dict[str, str], corpus: Path) -> Window:
     if row["label"] not in ("real", "synthetic"):
         raise ValueError(f"{row['file']}: label {row['label']!r} is neither real nor synthetic")
     synthetic = row["label"] == "synthetic"
-    source = row["generator"] if synthetic else row["kind"]
-    return Window(row["file"], synthetic, source, row["repo"], row["license"], corpus)
+    category = row["generator"] if synthetic else row["kind"]
+    return Window(row["file"], synthetic, category, row["repo"], row["license"], corpus)
 
 
 def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
-    """Deal whole repositories into ``FOLDS`` folds, reproducibly and blind to any result.
+    """Deal whole repositories into ``FOLDS`` folds, reproducibly and without looking at any result.
 
-    Each corpus by itself, so that a further one leaves the folds of those before it as they are.
-    Repositories with synthetic windows first, then the other ones; each list is sorted by (windows
-    descending, name) and dealt serpentine: 0 1 2 3 4 4 3 2 1 0 0 1 ... A repository with both labels is
-    dealt once, as synthetic, so nothing of it can sit in two folds.
+    Each corpus is dealt by itself, so that a further corpus leaves earlier folds as they are. Repositories
+    with synthetic windows come first, then the others. Each list is sorted by (windows descending, name) and
+    dealt in a serpentine: 0 1 2 3 4 4 3 2 1 0 0 1 ... A repository with both labels is dealt once, as
+    synthetic, so that it never lies in two folds.
     """
     corpora: dict[Path, list[Window]] = {}
     for window in windows:
         corpora.setdefault(window.corpus, []).append(window)
     folds: dict[str, int] = {}
-    for some, synthetic in itertools.product(corpora.values(), (True, False)):
-        counts = Counter(w.repo for w in some if w.synthetic is synthetic and w.repo not in folds)
-        for place, repo in enumerate(sorted(counts, key=lambda name: (-counts[name], name))):
-            lap, seat = divmod(place, FOLDS)
-            folds[repo] = seat if lap % 2 == 0 else FOLDS - 1 - seat
+    for members, synthetic in itertools.product(corpora.values(), (True, False)):
+        counts = Counter(w.repo for w in members if w.synthetic is synthetic and w.repo not in folds)
+        for rank, repo in enumerate(sorted(counts, key=lambda name: (-counts[name], name))):
+            lap, position = divmod(rank, FOLDS)
+            folds[repo] = position if lap % 2 == 0 else FOLDS - 1 - position
     return folds
 
 
-def spread(windows: Sequence[Window], count: int, at_most: int) -> list[Window]:
-    """Up to ``count`` windows of each label: one of every repository in turn, at most so many of one.
+def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -> list[Window]:
+    """Up to ``count`` windows of each label, as even over repositories as possible.
 
-    Which ones, and which repositories still have a turn in the last round, is drawn once and for all.
+    Every repository gives one window per round, and at most ``per_repository`` windows. A fixed seed decides
+    which windows, and which repositories take part in the last round.
     """
-    rng = np.random.default_rng(SEED)
-    chosen: list[Window] = []
+    rng = np.random.default_rng(_SEED)
+    sample: list[Window] = []
     for synthetic in (False, True):
-        turns: list[tuple[int, float, Window]] = []
+        drawn: list[tuple[int, float, Window]] = []  # round, random rank within it, window
         for repo in sorted({w.repo for w in windows if w.synthetic is synthetic}):
-            own = [w for w in windows if w.repo == repo and w.synthetic is synthetic]
-            drawn = rng.permutation(len(own))[:at_most]
-            turns += [(turn, float(rng.random()), own[place]) for turn, place in enumerate(drawn)]
-        chosen += [window for _, _, window in sorted(turns, key=lambda turn: turn[:2])[:count]]
-    return chosen
+            members = [w for w in windows if w.repo == repo and w.synthetic is synthetic]
+            indices = rng.permutation(len(members))[:per_repository]
+            drawn += [(turn, float(rng.random()), members[index]) for turn, index in enumerate(indices)]
+        sample += [window for _, _, window in sorted(drawn, key=lambda entry: entry[:2])[:count]]
+    return sample
 
 
-def decode(window: Window) -> Pixels:
-    """The window's pixels, (height, width, 3) uint8 RGB, as PIL decodes them."""
+def decode_window(window: Window) -> Pixels:
+    """The window's pixels, (height, width, 3) uint8 RGB, as Pillow decodes them."""
     with Image.open(window.corpus / window.file) as image:
         return np.asarray(image.convert("RGB"))

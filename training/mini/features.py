@@ -1,4 +1,4 @@
-"""Windows -> what the mini encoder's fixed filters say of their random histories, ready to be fitted on."""
+"""Windows -> statistics of random degradations of them, by the mini encoder's fixed filters."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.records import CropSet
 from sidscan.runtimes import unique_crops
 from sidscan.runtimes.forward import select_crops
+from sidscan.training.common import pixels as pixels_module
+from sidscan.training.common.pixels import Pixels
 
 from . import corpus, degradation
-from .cache import kept
-from .corpus import Pixels, Window, decode, fold_of_repo
-from .degradation import live_through, random_crop, resaved
-from .fit import Described
-from .processes import in_processes
+from .cache import cached
+from .corpus import Window, decode_window, fold_of_repo
+from .degradation import random_crop, random_degradation, random_recompression
+from .fit import WindowFeatures
+from .parallel import map_windows
 
-SEED = 0
-HISTORIES = 8  # random histories of every training window
-COPIES = 3  # further histories of it, saved once more as JPEG and otherwise left alone
-REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one big one
+_SEED = 0
+DEGRADATIONS = 8  # random degradations of every training window
+RECOMPRESSIONS = 3  # further copies of it, only saved once more as JPEG
+REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one large one
 
 
 def repository_weights(windows: Sequence[Window]) -> Tensor:
-    """`weights_of` windows, with the power of the training."""
-    return weights_of([w.synthetic for w in windows], [w.repo for w in windows], REPOSITORY_POWER)
+    """`sampling_weights` of windows, with the power of the training."""
+    return sampling_weights([w.synthetic for w in windows], [w.repo for w in windows], REPOSITORY_POWER)
 
 
-def weights_of(synthetic: Sequence[bool], repos: Sequence[Hashable], power: float) -> Tensor:
-    """Sampling weights (windows,): both labels weigh the same; n windows of a repository weigh n ** power."""
+def sampling_weights(synthetic: Sequence[bool], repos: Sequence[Hashable], power: float) -> Tensor:
+    """Weights (windows,): both labels weigh the same; n windows of a repository weigh n ** power."""
     keys = list(zip(synthetic, repos, strict=True))
     counts = Counter(keys)
     weights = torch.tensor([counts[key] ** (power - 1) for key in keys])
@@ -52,21 +54,22 @@ def weights_of(synthetic: Sequence[bool], repos: Sequence[Hashable], power: floa
 
 
 def ten_crops(pixels: Pixels, encoder: MiniEncoder) -> tuple[CropSet, Tensor, list[int]]:
-    """What a scan would look at in a picture of these pixels.
+    """The ten crops that a scan takes of an image with these pixels.
 
     Returns:
-        its views; those that the encoder has to read, (b, 3, 224, 224); for each of the ten, which of these.
+        the crops; the different ones that the encoder has to read, (b, 3, 224, 224); and for each of the ten
+        its index among these.
     """
-    views = crop(SourceImage(Image.fromarray(pixels), "window", ()), "ten")
-    needed, places = unique_crops(views.order, encoder.mirror_invariant)
-    return views, select_crops(torch.from_numpy(views.crops), needed), places
+    crop_set = crop(SourceImage(Image.fromarray(pixels), "window", ()), "ten")
+    needed, indices = unique_crops(crop_set.order, encoder.mirror_invariant)
+    return crop_set, select_crops(torch.from_numpy(crop_set.crops), needed), indices
 
 
-class Describer:
-    """(index, window) -> float16 statistics and certainty of its histories.
+class FeatureExtractor:
+    """(index, window) -> float16 statistics and content weight of its degraded copies.
 
-    (HISTORIES + COPIES, statistics + 1). Every window has its own random generator, so the result does not
-    depend on the number of workers.
+    The array is (DEGRADATIONS + RECOMPRESSIONS, statistics + 1). Every window has its own random generator,
+    so the result does not depend on the number of workers.
     """
 
     def __init__(self) -> None:
@@ -74,40 +77,39 @@ class Describer:
 
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         index, window = numbered
-        rng = np.random.default_rng([SEED, index])
-        pixels = decode(window)
-        crops = [random_crop(live_through(pixels, rng), SIDE, rng) for _ in range(HISTORIES)]
-        crops += [random_crop(resaved(pixels, rng), SIDE, rng) for _ in range(COPIES)]
-        views = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-        return side_by_side(self.encoder, views)
+        rng = np.random.default_rng([_SEED, index])
+        pixels = decode_window(window)
+        crops = [random_crop(random_degradation(pixels, rng), SIDE, rng) for _ in range(DEGRADATIONS)]
+        crops += [random_crop(random_recompression(pixels, rng), SIDE, rng) for _ in range(RECOMPRESSIONS)]
+        return statistics_array(self.encoder, torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
 
 
 @torch.inference_mode()
-def side_by_side(encoder: MiniEncoder, views: Tensor) -> NDArray[np.float16]:
-    """Views (b, 3, h, w) -> statistics of all depths, then certainty: (b, statistics + 1)."""
-    statistics, certainty = encoder.describe(views)
-    array: NDArray[np.float16] = torch.cat([*statistics, certainty[:, None]], dim=1).half().numpy()
+def statistics_array(encoder: MiniEncoder, crops: Tensor) -> NDArray[np.float16]:
+    """Crops (b, 3, h, w) -> statistics of all feature groups, then content weight: (b, statistics + 1)."""
+    statistics, content_weight = encoder.compute_statistics(crops)
+    array: NDArray[np.float16] = torch.cat([*statistics, content_weight[:, None]], dim=1).half().numpy()
     return array
 
 
-def describe(windows: Sequence[Window], workers: int, keep: Path | None = None) -> Described:
+def compute_features(windows: Sequence[Window], workers: int, cache: Path | None = None) -> WindowFeatures:
     """The windows' statistics, labels and folds.
 
     Args:
-        keep: a folder where the statistics stay, for the next command on the same windows (see `kept`).
+        cache: a folder that holds the statistics for the next command on the same windows (see `cached`).
     """
     folds = fold_of_repo(windows)
     numbers = {repo: number for number, repo in enumerate(sorted(folds))}
-    found = kept(
-        lambda: np.stack(in_processes(Describer(), windows, workers, "describe")),
-        keep,
-        "described",
+    arrays = cached(
+        lambda: np.stack(map_windows(FeatureExtractor(), windows, workers, "features")),
+        cache,
+        "features",
         windows,
-        (mini, mini_patterns, degradation, corpus, sys.modules[__name__]),
+        (mini, mini_patterns, degradation, pixels_module, corpus, sys.modules[__name__]),
     )
-    return Described(
-        torch.from_numpy(found[..., :-1]),
-        torch.from_numpy(found[..., -1]).float(),
+    return WindowFeatures(
+        torch.from_numpy(arrays[..., :-1]),
+        torch.from_numpy(arrays[..., -1]).float(),
         torch.tensor([float(window.synthetic) for window in windows]),
         repository_weights(windows),
         torch.tensor([folds[window.repo] for window in windows]),

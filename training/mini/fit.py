@@ -1,7 +1,8 @@
-"""Fit the mini detector's maps on described windows, in closed form.
+"""Fit the mini detector to the features of training windows, in closed form.
 
-Standardisation, one linear discriminant per school of synthesis, the logit's line, and the RINE head that
-holds them. Sums over the folds are kept apart, so that leaving one out costs no second pass.
+The fit makes the standardisation, one linear discriminant per source of synthetic images (a repository), the
+logit's slope and bias, and the RINE head that holds them. Sufficient statistics of the folds are kept apart,
+so that leaving one fold out costs no second pass.
 """
 
 from __future__ import annotations
@@ -19,62 +20,63 @@ from torch import Tensor, nn
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.heads.rine import RineHead
 
-UNREAD = 1e-12  # importance of a depth that a discriminant does not read
-LOOSENESS = 1e4  # of the calibration: its ridge on the squared slope is half of the inverse
-CHUNK = 64  # windows whose statistics are held as float32 at a time
+MIN_IMPORTANCE = 1e-12  # of a feature group that a discriminant does not use; its logarithm must be finite
+INVERSE_RIDGE = 1e4  # the logit's fit: its ridge on the squared slope is half of the inverse of this
+_CHUNK = 64  # windows whose statistics are held as float32 at a time
 
-Network: TypeAlias = tuple[MiniEncoder, RineHead]
+MiniNetwork: TypeAlias = tuple[MiniEncoder, RineHead]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is chosen, not fitted; the values are the shipped ones.
+class FitConfig:
+    """What is chosen, not fitted; the defaults are the shipped values.
 
     Attributes:
         penalty: on squared coefficients, in units of a standardised statistic's variance.
-        shrinkage: windows; a school of n differs from the mean of all by n / (n + this) of its difference.
-        synthetic_share: of the covariance; the rest is of photographs, which schools must stand out from.
-        bar: standard deviations of photographs; what readings exceed it by counts.
-        consensus: weight of the mean reading beside the mean of that.
+        shrinkage: windows; a source of n windows keeps n / (n + shrinkage) of its difference from the mean.
+        synthetic_share: of the covariance; the rest is of photographs, which sources must stand out from.
+        margin: standard deviations of photographs; a source's score counts by what exceeds it.
+        consensus: weight of the mean score, added to the mean of what exceeds the margin.
     """
 
     penalty: float = 0.03
     shrinkage: float = 10.0
     synthetic_share: float = 0.2
-    bar: float = 2.0
+    margin: float = 2.0
     consensus: float = 0.25
 
 
-SETTINGS = Settings()
+DEFAULT_FIT = FitConfig()
 
 
 @dataclass(frozen=True)
-class Described:
+class WindowFeatures:
     """Training data after the encoder's fixed part."""
 
-    statistics: Tensor  # (windows, histories, all depths side by side), float16
-    certainty: Tensor  # (windows, histories), what features are multiplied by
+    statistics: Tensor  # (windows, degradations, statistics of all feature groups), float16
+    content_weight: Tensor  # (windows, degradations), what features are multiplied by
     labels: Tensor  # (windows,), 1.0 for synthetic
     weights: Tensor  # (windows,), how much each counts
     folds: Tensor  # (windows,), the fold of its repository
     repos: Tensor  # (windows,), a number for every repository
 
-    def where(self, chosen: Tensor) -> Described:
+    def where(self, chosen: Tensor) -> WindowFeatures:
         """The windows that an index or a boolean mask chooses."""
-        return Described(*(getattr(self, one.name)[chosen] for one in fields(self)))
+        return WindowFeatures(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def standardise(encoder: MiniEncoder, described: Described) -> None:
+def standardise(encoder: MiniEncoder, features: WindowFeatures) -> None:
     """Set the encoder's centre and spread to the statistics' mean and standard deviation."""
-    columns = torch.split(described.statistics.flatten(0, 1), encoder.widths, dim=1)
+    columns = torch.split(features.statistics.flatten(0, 1), encoder.group_sizes, dim=1)
     for centre, spread, values in zip(encoder.centre, encoder.spread, columns, strict=True):
         centre.data.copy_(values.float().mean(dim=0))
         spread.data.copy_(values.float().std(dim=0) + 1e-3)
 
 
 def normalised(encoder: MiniEncoder, statistics: Tensor) -> Tensor:
-    """(windows, histories, all depths side by side), float16 -> the same standardised, float32."""
-    return torch.cat(encoder.normalise(list(torch.split(statistics.float(), encoder.widths, dim=2))), dim=2)
+    """(windows, degradations, statistics), float16 -> the same standardised, float32."""
+    groups = list(torch.split(statistics.float(), encoder.group_sizes, dim=2))
+    return torch.cat(encoder.normalise(groups), dim=2)
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.weight + other.weight, self.first + other.first, self.second + other.second)
 
-    def of(self, columns: Tensor) -> Moments:
-        """Those of some statistics alone."""
+    def select(self, columns: Tensor) -> Moments:
+        """The moments of these statistics alone."""
         return Moments(self.weight, self.first[columns], self.second[columns][:, columns])
 
     @property
@@ -103,106 +105,113 @@ class Moments:
         return self.second / self.weight - torch.outer(self.mean, self.mean)
 
 
-def moments(encoder: MiniEncoder, described: Described) -> Moments:
-    """The moments of some windows, all histories alike."""
-    size, histories = described.statistics.shape[2], described.statistics.shape[1]
+def moments(encoder: MiniEncoder, features: WindowFeatures) -> Moments:
+    """The moments of some windows; all degradations of a window weigh alike."""
+    _, degradations, size = features.statistics.shape
     first, second = torch.zeros(size), torch.zeros(size, size)
-    for chunk in torch.split(torch.arange(len(described.labels)), CHUNK):
-        values = normalised(encoder, described.statistics[chunk])
-        weighted = (values * described.weights[chunk, None, None] / histories).flatten(0, 1)
+    for chunk in torch.split(torch.arange(len(features.labels)), _CHUNK):
+        values = normalised(encoder, features.statistics[chunk])
+        weighted = (values * features.weights[chunk, None, None] / degradations).flatten(0, 1)
         first += weighted.sum(dim=0)
         second.addmm_(weighted.T, values.flatten(0, 1))
-    return Moments(described.weights.sum(), first, second)
+    return Moments(features.weights.sum(), first, second)
 
 
 @dataclass(frozen=True)
-class Sums:
-    """All that the projections need to know of the windows of one fold."""
+class SufficientStats:
+    """All that the projections need to know of some windows, e.g. those of one fold."""
 
     real: Moments
     synthetic: Moments
-    schools: tuple[tuple[int, Tensor], ...]  # windows of every synthetic repository, mean statistics
+    sources: tuple[tuple[int, Tensor], ...]  # of every synthetic repository: windows, mean statistics
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.real + other.real, self.synthetic + other.synthetic, self.schools + other.schools)
+    def __add__(self, other: SufficientStats) -> SufficientStats:
+        return SufficientStats(
+            self.real + other.real, self.synthetic + other.synthetic, self.sources + other.sources
+        )
 
-    def of(self, columns: Tensor) -> Sums:
-        """Those of some statistics alone."""
-        schools = tuple((n, mean[columns]) for n, mean in self.schools)
-        return Sums(self.real.of(columns), self.synthetic.of(columns), schools)
+    def select(self, columns: Tensor) -> SufficientStats:
+        """What is known of these statistics alone."""
+        sources = tuple((n, mean[columns]) for n, mean in self.sources)
+        return SufficientStats(self.real.select(columns), self.synthetic.select(columns), sources)
 
 
-def sums(encoder: MiniEncoder, described: Described) -> Sums:
-    """The sums over one fold's windows."""
-    real, synthetic = (described.where(described.labels == label) for label in (0.0, 1.0))
+def sufficient_stats(encoder: MiniEncoder, features: WindowFeatures) -> SufficientStats:
+    """The sufficient statistics of some windows."""
+    real, synthetic = (features.where(features.labels == label) for label in (0.0, 1.0))
     repos = [synthetic.where(synthetic.repos == repo) for repo in sorted(set(synthetic.repos.tolist()))]
     means = [normalised(encoder, repo.statistics).mean(dim=(0, 1)) for repo in repos]
     sizes = [len(repo.labels) for repo in repos]
-    return Sums(moments(encoder, real), moments(encoder, synthetic), tuple(zip(sizes, means, strict=True)))
+    sources = tuple(zip(sizes, means, strict=True))
+    return SufficientStats(moments(encoder, real), moments(encoder, synthetic), sources)
 
 
 @dataclass(frozen=True)
 class Discriminants:
-    """One linear discriminant per school of synthesis.
+    """One linear discriminant per source of synthetic images.
 
     Attributes:
-        directions: (schools, statistics); they read in standard deviations of photographs.
-        mean, spread: of photographs, (statistics,) and (statistics, statistics).
+        directions: (sources, statistics); scores along them are in standard deviations of photographs.
+        mean, covariance: of photographs, (statistics,) and (statistics, statistics).
     """
 
     directions: Tensor
     mean: Tensor
-    spread: Tensor
+    covariance: Tensor
 
 
-def discriminants(known: Sums, settings: Settings = SETTINGS) -> Discriminants:
-    """One per school, a synthetic repository.
+def discriminants(stats: SufficientStats, config: FitConfig = DEFAULT_FIT) -> Discriminants:
+    """One discriminant per source.
 
-    It separates the school from all photographs with the covariance of both labels, above all theirs, and
-    reads in standard deviations above the average photograph.
+    It separates the source from all photographs. The covariance is of both labels, mostly of photographs. A
+    score is in standard deviations above the average photograph.
     """
-    mean, spread = known.real.mean, known.real.covariance
-    share = settings.synthetic_share
-    pooled = (1 - share) * spread + share * known.synthetic.covariance
-    pooled += settings.penalty * torch.eye(len(mean))
-    average, shrinkage = known.synthetic.mean, settings.shrinkage
-    shrunk = [average + (own - average) * n / (n + shrinkage) for n, own in known.schools]
-    differences = torch.stack(shrunk) - mean
-    directions = torch.cholesky_solve(differences.T, torch.linalg.cholesky(pooled)).T
-    directions /= deviations(directions, spread)[:, None]
-    return Discriminants(directions, mean, spread)
+    mean, covariance = stats.real.mean, stats.real.covariance
+    share = config.synthetic_share
+    pooled = (1 - share) * covariance + share * stats.synthetic.covariance
+    pooled += config.penalty * torch.eye(len(mean))
+    average, shrinkage = stats.synthetic.mean, config.shrinkage
+    shrunk = [average + (of_source - average) * n / (n + shrinkage) for n, of_source in stats.sources]
+    shifts = torch.stack(shrunk) - mean
+    directions = torch.cholesky_solve(shifts.T, torch.linalg.cholesky(pooled)).T
+    directions /= std_along(directions, covariance)[:, None]
+    return Discriminants(directions, mean, covariance)
 
 
-def fit_projections(encoder: MiniEncoder, folds: Sequence[Sums]) -> Tensor:
-    """Set ``encoder.project``: the discriminants of all that these folds know, cut into depths.
+def fit_projections(encoder: MiniEncoder, folds: Sequence[SufficientStats]) -> Tensor:
+    """Set ``encoder.project`` to the discriminants of these folds, cut into feature groups.
 
-    Every depth gets its share, divided by the share's importance (its part of the sum of all shares' standard
-    deviations over photographs), so that the features of all depths have one size.
+    The importance of a group in a discriminant is the standard deviation of its part over photographs,
+    divided by the sum over all groups. Every part is divided by its importance, so that the features of all
+    groups have one size.
 
     Returns:
-        importance (blocks, schools); features weighed by it sum to the readings.
+        importance (num_blocks, sources); features weighted by it sum to the source scores.
     """
-    found = discriminants(reduce(add, folds))
-    whole, mean, spread = found.directions, found.mean, found.spread
-    places = torch.split(torch.arange(len(mean)), encoder.widths)
-    spreads = [deviations(whole[:, place], spread[place][:, place]) for place in places]
-    importance = torch.stack(spreads) / torch.stack(spreads).sum(dim=0)
+    fitted = discriminants(reduce(add, folds))
+    directions, mean, covariance = fitted.directions, fitted.mean, fitted.covariance
+    groups = torch.split(torch.arange(len(mean)), encoder.group_sizes)
+    sizes = [std_along(directions[:, group], covariance[group][:, group]) for group in groups]
+    importance = torch.stack(sizes) / torch.stack(sizes).sum(dim=0)
     encoder.project = nn.ModuleList(
-        linear(whole[:, place] / share[:, None], -(whole[:, place] @ mean[place]) / share)
-        for place, share in zip(places, importance, strict=True)
+        linear_layer(directions[:, group] / share[:, None], -(directions[:, group] @ mean[group]) / share)
+        for group, share in zip(groups, importance, strict=True)
     )
-    encoder.width = len(whole)
+    encoder.embed_dim = len(directions)
     return importance
 
 
-def deviations(directions: Tensor, covariance: Tensor) -> Tensor:
-    """Standard deviation along every direction (n, statistics); a trace where few windows have none. (n,)."""
+def std_along(directions: Tensor, covariance: Tensor) -> Tensor:
+    """Standard deviation along every direction, (n, statistics) -> (n,).
+
+    A small floor keeps it positive where few windows have no variance.
+    """
     variance = ((directions @ covariance) * directions).sum(dim=1)
     return variance.clamp_min(1e-5 * (directions * directions).sum(dim=1)).sqrt()
 
 
 @torch.no_grad()
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+def linear_layer(weight: Tensor, bias: Tensor) -> nn.Linear:
     """A linear layer with these parameters."""
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     layer.weight.copy_(weight)
@@ -211,34 +220,38 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 @torch.inference_mode()
-def evidence(encoder: MiniEncoder, importance: Tensor, described: Described) -> Tensor:
-    """`verdict` of every history: (windows, histories)."""
+def compute_evidence(encoder: MiniEncoder, importance: Tensor, features: WindowFeatures) -> Tensor:
+    """`pool_scores` of every degradation: (windows, degradations)."""
     chunks = []
-    for chunk, certainty in zip(
-        torch.split(described.statistics, CHUNK), torch.split(described.certainty, CHUNK), strict=True
+    for statistics, content_weight in zip(
+        torch.split(features.statistics, _CHUNK), torch.split(features.content_weight, _CHUNK), strict=True
     ):
-        features = encoder.embed(list(torch.split(chunk.flatten(0, 1).float(), encoder.widths, dim=1)))
-        readings = (features * importance).sum(dim=1) * certainty.flatten()[:, None]
-        chunks.append(verdict(readings).reshape(chunk.shape[:2]))
+        groups = torch.split(statistics.flatten(0, 1).float(), encoder.group_sizes, dim=1)
+        blocks = encoder.embed(list(groups))
+        source_scores = (blocks * importance).sum(dim=1) * content_weight.flatten()[:, None]
+        chunks.append(pool_scores(source_scores).reshape(statistics.shape[:2]))
     return torch.cat(chunks)
 
 
-def verdict(readings: Tensor, settings: Settings = SETTINGS) -> Tensor:
-    """Readings (n, schools) -> mean of what they exceed the bar by + consensus * their mean, (n,)."""
-    return (readings - settings.bar).relu().mean(dim=1) + settings.consensus * readings.mean(dim=1)
+def pool_scores(source_scores: Tensor, config: FitConfig = DEFAULT_FIT) -> Tensor:
+    """Source scores (n, sources) -> evidence (n,): mean excess over the margin + consensus * mean."""
+    excess = (source_scores - config.margin).relu().mean(dim=1)
+    return excess + config.consensus * source_scores.mean(dim=1)
 
 
-def unseen_evidence(encoder: MiniEncoder, described: Described, folds: Mapping[int, Sums]) -> Tensor:
-    """``evidence`` of every window from projections fitted without the fold of its repository.
+def held_out_evidence(
+    encoder: MiniEncoder, features: WindowFeatures, folds: Mapping[int, SufficientStats]
+) -> Tensor:
+    """Evidence of every window from projections fitted without the fold of its repository.
 
-    On what they were fitted on, projections look better than they are: logits would be overconfident.
+    Projections look better than they are on what they were fitted on, so logits would be overconfident.
     """
-    unseen = torch.empty(described.statistics.shape[:2])
+    held_out = torch.empty(features.statistics.shape[:2])
     for fold in folds:
-        inside = described.folds == fold
-        importance = fit_projections(encoder, [found for other, found in folds.items() if other != fold])
-        unseen[inside] = evidence(encoder, importance, described.where(inside))
-    return unseen
+        inside = features.folds == fold
+        importance = fit_projections(encoder, [stats for other, stats in folds.items() if other != fold])
+        held_out[inside] = compute_evidence(encoder, importance, features.where(inside))
+    return held_out
 
 
 def balanced(weights: Tensor, labels: Tensor) -> Tensor:
@@ -247,57 +260,57 @@ def balanced(weights: Tensor, labels: Tensor) -> Tensor:
     return weights * torch.where(labels > 0, 0.5 / synthetic, 0.5 / real)
 
 
-def calibrate(unseen: Tensor, described: Described) -> tuple[float, float]:
+def fit_logit(held_out: Tensor, features: WindowFeatures) -> tuple[float, float]:
     """Logistic regression of the label on the evidence: slope, bias.
 
-    Fitted in standard deviations and with a trace of ridge, so that it ends where the labels don't overlap.
+    It is fitted in standard deviations and with a small ridge, so that it converges even where the labels
+    don't overlap.
     """
-    scale = float(unseen.std())
-    weights = balanced(described.weights, described.labels)[:, None].expand_as(unseen) / unseen.shape[1]
-    labels = described.labels[:, None].expand_as(unseen)
-    values, truth, shares = (part.double().flatten().numpy() for part in (unseen / scale, labels, weights))
-    line = LogisticRegression(C=LOOSENESS).fit(values[:, None], truth, shares)
+    scale = float(held_out.std())
+    weights = balanced(features.weights, features.labels)[:, None].expand_as(held_out) / held_out.shape[1]
+    labels = features.labels[:, None].expand_as(held_out)
+    values, truth, shares = (part.double().flatten().numpy() for part in (held_out / scale, labels, weights))
+    line = LogisticRegression(C=INVERSE_RIDGE).fit(values[:, None], truth, shares)
     return float(line.coef_[0, 0]) / scale, float(line.intercept_[0])
 
 
 @torch.no_grad()
-def verdict_head(importance: Tensor, slope: float, bias: float) -> RineHead:
-    """A RINE head: logit = slope * `verdict` + bias.
+def pooling_head(importance: Tensor, slope: float, bias: float) -> RineHead:
+    """A RINE head whose logit is slope * `pool_scores` + bias.
 
-    The Trainable Importance Estimator holds the importance of every depth. The ReLUs before it pass a value
-    as two halves, positive and negative; behind it, one unit per school passes what its reading exceeds the
-    bar by, and two the halves of the mean reading. A head fitted by gradient learnt less
-    (docs/log/detector.md), so these parameters are set, not descended to.
+    The Trainable Importance Estimator holds the importance of every feature group. The ReLUs before it pass
+    a value as two halves, positive and negative. Behind it, one unit per source passes what its score exceeds
+    the margin by, and two units pass the halves of the mean score. A head fitted by gradient descent learned
+    less (docs/log/detector.md), so these parameters are set in closed form.
     """
-    blocks, schools = importance.shape
-    width = 2 * schools + 2
-    head = RineHead(blocks, schools, width, 1).eval()
+    num_blocks, sources = importance.shape
+    head = RineHead(num_blocks, sources, 2 * sources + 2, 1).eval()  # Q1's width, layers
     for parameter in head.parameters():
         parameter.zero_()
-    halves = torch.cat([torch.eye(schools), -torch.eye(schools), torch.zeros(2, schools)])
+    halves = torch.cat([torch.eye(sources), -torch.eye(sources), torch.zeros(2, sources)])
     head.get_parameter("proj1.1.weight").copy_(halves)
-    head.alpha[0, :, : 2 * schools] = importance.clamp_min(UNREAD).log().repeat(1, 2)
+    head.alpha[0, :, : 2 * sources] = importance.clamp_min(MIN_IMPORTANCE).log().repeat(1, 2)
     average = halves.mean(dim=1)
-    read = torch.cat([halves.T, average[None], -average[None]])  # every reading, and the mean both ways
-    found = torch.tensor([1 / schools] * schools + [SETTINGS.consensus, -SETTINGS.consensus])
-    head.get_parameter("proj2.1.weight")[: len(read)] = read
-    head.get_parameter("proj2.1.bias")[:schools] = -SETTINGS.bar
-    head.get_parameter("head.0.weight")[0, : len(found)] = found
-    head.get_parameter("head.0.weight")[1, : len(found)] = -found
+    scores = torch.cat([halves.T, average[None], -average[None]])  # every source's, and the mean both ways
+    pooling = torch.tensor([1 / sources] * sources + [DEFAULT_FIT.consensus, -DEFAULT_FIT.consensus])
+    head.get_parameter("proj2.1.weight")[: len(scores)] = scores
+    head.get_parameter("proj2.1.bias")[:sources] = -DEFAULT_FIT.margin
+    head.get_parameter("head.0.weight")[0, : len(pooling)] = pooling
+    head.get_parameter("head.0.weight")[1, : len(pooling)] = -pooling
     head.get_parameter("head.3.weight")[:2, :2] = torch.eye(2)
     head.get_parameter("head.6.weight")[0, :2] = torch.tensor([slope, -slope])
     head.get_parameter("head.6.bias").fill_(bias)
     return head
 
 
-def fit(described: Described) -> Network:
+def fit_detector(features: WindowFeatures) -> MiniNetwork:
     """Standardise, fit the projections, then the head that weighs them."""
     encoder = MiniEncoder().eval()
-    standardise(encoder, described)
-    found = {
-        fold: sums(encoder, described.where(described.folds == fold))
-        for fold in sorted(set(described.folds.tolist()))
+    standardise(encoder, features)
+    stats = {
+        fold: sufficient_stats(encoder, features.where(features.folds == fold))
+        for fold in sorted(set(features.folds.tolist()))
     }
-    slope, bias = calibrate(unseen_evidence(encoder, described, found), described)
-    importance = fit_projections(encoder, list(found.values()))
-    return encoder, verdict_head(importance, slope, bias)
+    slope, bias = fit_logit(held_out_evidence(encoder, features, stats), features)
+    importance = fit_projections(encoder, list(stats.values()))
+    return encoder, pooling_head(importance, slope, bias)

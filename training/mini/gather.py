@@ -1,12 +1,12 @@
-"""Windows of pictures in public repositories, cut again from the list of those that the mini detector was
-trained on beside its first corpus.
+"""Cut the second training corpus of the mini detector again, from images in public repositories.
 
     python -m sidscan.training.mini.gather --out MORE [--clones FOLDER]
 
-``images.csv`` states of every window: repository, commit, path, git blob, licence as the repository states
-it, and place. Pictures themselves are not ours to give. Repositories that are not in FOLDER yet are cloned
-into it, without the files that are not needed (`git clone --filter=blob:none`). What can't be had is told at
-the end; run again, only that is tried again. The result is a corpus as `training.mini.train` reads it.
+For every window ``images.csv`` states the repository, commit, path, git blob, licence as the repository
+states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
+FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
+Windows that could not be cut are listed at the end; run the command again to try only those. The result is
+a corpus as `training.mini.train` reads it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from tqdm import tqdm
 
 from sidscan.training.common.files import make_folder, writing_result
 
-LIST = Path(__file__).with_name("images.csv")
-HOST = "https://github.com"
-MANIFEST = "manifest.csv"
+WINDOW_LIST = Path(__file__).with_name("images.csv")
+_HOST = "https://github.com"
+_COLUMNS = ("file", "label", "generator", "kind", "repo", "commit", "repo_path", "blob_sha", "license")
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One window of the list."""
+class ListedWindow:
+    """One row of ``images.csv``."""
 
     label: str  # real or synthetic
-    what: str  # generator of a synthetic picture, kind of a real one
+    what: str  # generator of a synthetic image, kind of a real one
     repo: str
     commit: str
     path: str
     blob: str
     licence: str
-    left: int  # px, in the picture as decoded, not rotated
+    left: int  # px, in the image as decoded, not rotated
     top: int
     width: int
     height: int
@@ -53,7 +53,7 @@ class Listed:
         return f"{self.label}/{owner}__{name}-{self.blob[:10]}-{self.left}-{self.top}.png"
 
     @property
-    def row(self) -> dict[str, str]:
+    def manifest_row(self) -> dict[str, str]:
         """As a corpus's manifest states it."""
         synthetic = self.label == "synthetic"
         return {
@@ -70,7 +70,7 @@ class Listed:
 
 
 class GitError(Exception):
-    """What git said when it failed."""
+    """git failed; the message is the last line of what it printed."""
 
 
 @dataclass(frozen=True)
@@ -79,49 +79,53 @@ class Clone:
 
     repo: str
     folder: Path
-    host: str = HOST
+    host: str = _HOST
 
     @property
     def git_folder(self) -> Path:
-        """The folder that git reads; GitError where it is neither there nor to be had."""
-        if isinstance(self._tried, GitError):
-            raise self._tried
-        return self._tried
+        """The folder that git reads.
+
+        Raises:
+            GitError: it is missing and can't be cloned.
+        """
+        if isinstance(self._outcome, GitError):
+            raise self._outcome
+        return self._outcome
 
     @cached_property
-    def _tried(self) -> Path | GitError:
-        """It is looked for, and cloned, once."""
-        place = self.folder / self.repo.replace("/", "+")
-        for found in (place, place / ".git", place / "repo", place / "repo" / ".git"):
-            if (found / "HEAD").is_file():
-                return found
+    def _outcome(self) -> Path | GitError:
+        """Looked for, and cloned, only once."""
+        target = self.folder / self.repo.replace("/", "+")
+        for candidate in (target, target / ".git", target / "repo", target / "repo" / ".git"):
+            if (candidate / "HEAD").is_file():
+                return candidate
         try:
-            _git("clone", "--quiet", "--bare", "--filter=blob:none", f"{self.host}/{self.repo}", str(place))
+            _git("clone", "--quiet", "--bare", "--filter=blob:none", f"{self.host}/{self.repo}", str(target))
         except GitError as error:
             return error
-        return place
+        return target
 
-    def read(self, listed: Listed) -> bytes:
-        """A picture's bytes, by its blob: they can be no others."""
-        return _git("--git-dir", str(self.git_folder), "cat-file", "blob", listed.blob)
+    def read_blob(self, blob: str) -> bytes:
+        """An image's bytes; git checks that they hash to the blob's name."""
+        return _git("--git-dir", str(self.git_folder), "cat-file", "blob", blob)
 
 
-def _git(*words: str) -> bytes:
+def _git(*arguments: str) -> bytes:
     try:
-        return subprocess.run(["git", *words], capture_output=True, check=True).stdout  # noqa: S603, S607
+        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout  # noqa: S603, S607
     except subprocess.CalledProcessError as error:
         raise GitError("".join(error.stderr.decode(errors="replace").strip().splitlines()[-1:])) from error
 
 
-def read_list(path: Path = LIST) -> list[Listed]:
+def read_window_list(path: Path = WINDOW_LIST) -> list[ListedWindow]:
     """All windows, in the list's order."""
     with path.open(newline="", encoding="utf-8") as file:
         return [_listed(row) for row in csv.DictReader(file)]
 
 
-def _listed(row: dict[str, str]) -> Listed:
+def _listed(row: dict[str, str]) -> ListedWindow:
     left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
-    return Listed(
+    return ListedWindow(
         label=row["label"],
         what=row["what"],
         repo=row["repo"],
@@ -136,8 +140,8 @@ def _listed(row: dict[str, str]) -> Listed:
     )
 
 
-def window(data: bytes, listed: Listed) -> Image.Image:
-    """The window of a picture, RGB; transparency is flattened as palettes need it."""
+def cut_window(data: bytes, listed: ListedWindow) -> Image.Image:
+    """The window of an image, RGB; palette images go through RGBA, so that transparency is flattened."""
     image: Image.Image = Image.open(io.BytesIO(data))
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
@@ -145,43 +149,52 @@ def window(data: bytes, listed: Listed) -> Image.Image:
     return image.convert("RGB").crop(box)
 
 
-def gather(windows: Sequence[Listed], out: Path, clones: Path, host: str = HOST) -> Iterator[str]:
-    """Cut what is not there yet and write the manifest of all that is; yields what could not be had."""
+def gather_windows(
+    windows: Sequence[ListedWindow], out: Path, clones: Path, host: str = _HOST
+) -> Iterator[str]:
+    """Cut the windows that are missing and write the manifest of all that exist.
+
+    Yields:
+        a line for every window that could not be cut.
+    """
     make_folder(out)
-    made = []
+    existing = []
     known: dict[str, Clone] = {}
     for listed in tqdm(windows, desc="windows"):
         target = out / listed.file
         if not target.exists():
             clone = known.setdefault(listed.repo, Clone(listed.repo, clones, host))
             try:
-                cut = window(clone.read(listed), listed)
+                window = cut_window(clone.read_blob(listed.blob), listed)
             except (GitError, OSError, SyntaxError, Image.DecompressionBombError) as error:
                 yield f"{listed.repo} {listed.path}: {error}"
                 continue
             make_folder(target.parent)
             with writing_result(target) as partial:
-                cut.save(partial, "PNG", compress_level=3)
-        made.append(listed)
-    with writing_result(out / MANIFEST) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(Listed("real", "", "a/b", "", "", "", "", 0, 0, 0, 0).row))
+                window.save(partial, "PNG", compress_level=3)
+        existing.append(listed)
+    with (
+        writing_result(out / "manifest.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
-        writer.writerows(listed.row for listed in made)
+        writer.writerows(listed.manifest_row for listed in existing)
 
 
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
-def main(out: Path, clones: Path | None) -> None:
+def gather_command(out: Path, clones: Path | None) -> None:
     """Make the corpus."""
     clones = clones or out / "clones"
     make_folder(clones)
-    missing = list(gather(read_list(), out, clones))
+    missing = list(gather_windows(read_window_list(), out, clones))
     for line in missing:
         click.echo(line, err=True)
     if missing:
-        raise SystemExit(f"{len(missing)} windows could not be had; the manifest lists the others")
+        raise SystemExit(f"{len(missing)} windows could not be cut; the manifest lists the others")
 
 
 if __name__ == "__main__":
-    main()
+    gather_command()

@@ -10,71 +10,71 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from sidscan.models.backbones.mini import KINDS, LEVELS, LOOKS
+from sidscan.models.backbones.mini import LEVELS, STATISTIC_KINDS, TONE_AND_FILTERS
 
-from .fit import SETTINGS, Discriminants, Settings, deviations, verdict
+from .fit import DEFAULT_FIT, Discriminants, FitConfig, pool_scores, std_along
 
 PARTS = 8  # of every fold's repositories, for the learning curve
-HARD_NAME = "the tenth of photographs that reads highest weighs thrice"
-DEPTHS = (*itertools.product(range(LEVELS), KINDS), (LEVELS, LOOKS))
+HARD_PHOTOGRAPHS = "the tenth of photographs that scores highest weighs three times"
+FEATURE_GROUPS = (*itertools.product(range(LEVELS), STATISTIC_KINDS), (LEVELS, TONE_AND_FILTERS))
 
-Depth: TypeAlias = tuple[int, str]
-"""A level and a kind, as the encoder has them."""
+FeatureGroup: TypeAlias = tuple[int, str]
+"""A level and a kind, as in `MiniEncoder.feature_groups`."""
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Some crops, as a readout sees them.
+class CropStatistics:
+    """What a readout gets of some crops.
 
     Attributes:
         statistics: (n, statistics), standardised.
-        certainty: (n,).
-        widths: how many statistics each depth has.
+        content_weight: (n,).
+        group_sizes: how many statistics each feature group has.
     """
 
     statistics: Tensor
-    certainty: Tensor
-    widths: Sequence[int]
+    content_weight: Tensor
+    group_sizes: Sequence[int]
 
 
-Readout: TypeAlias = Callable[[Crops, Discriminants, Settings], Tensor]
+Readout: TypeAlias = Callable[[CropStatistics, Discriminants, FitConfig], Tensor]
 """Crops -> evidence (n,)."""
 
 
-def readings(crops: Crops, found: Discriminants) -> Tensor:
-    """(n, schools), scaled as the encoder scales features."""
-    read = crops.statistics @ found.directions.T - found.directions @ found.mean
-    return read * crops.certainty[:, None]
+def source_scores(crops: CropStatistics, fitted: Discriminants) -> Tensor:
+    """(n, sources), scaled as the encoder scales features."""
+    scores = crops.statistics @ fitted.directions.T - fitted.directions @ fitted.mean
+    return scores * crops.content_weight[:, None]
 
 
-def as_shipped(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict of the product."""
-    return verdict(readings(crops, found), settings)
+def as_shipped(crops: CropStatistics, fitted: Discriminants, config: FitConfig) -> Tensor:
+    """The shipped detector's evidence."""
+    return pool_scores(source_scores(crops, fitted), config)
 
 
-def certain(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict where a small picture counts as much as any."""
-    return as_shipped(replace(crops, certainty=torch.ones_like(crops.certainty)), found, settings)
+def without_content_weight(crops: CropStatistics, fitted: Discriminants, config: FitConfig) -> Tensor:
+    """Small images count as much as any."""
+    return as_shipped(replace(crops, content_weight=torch.ones_like(crops.content_weight)), fitted, config)
 
 
-def highest_and_mean(crops: Crops, found: Discriminants, _: Settings) -> Tensor:
-    """Version 3's."""
-    read = readings(crops, found)
-    return read.amax(dim=1) + read.mean(dim=1)
+def highest_and_mean(crops: CropStatistics, fitted: Discriminants, _: FitConfig) -> Tensor:
+    """The evidence of version 3."""
+    scores = source_scores(crops, fitted)
+    return scores.amax(dim=1) + scores.mean(dim=1)
 
 
-def consensus(crops: Crops, found: Discriminants, _: Settings) -> Tensor:
-    """The mean of all schools' readings, which is one discriminant."""
-    return readings(crops, found).mean(dim=1)
+def mean_score(crops: CropStatistics, fitted: Discriminants, _: FitConfig) -> Tensor:
+    """The mean of all sources' scores, which is one discriminant."""
+    return source_scores(crops, fitted).mean(dim=1)
 
 
-def alike(crops: Crops, found: Discriminants, settings: Settings) -> Tensor:
-    """The verdict where every depth's share has one size over photographs: no importance estimator."""
-    rescaled = found.directions.clone()
-    for place in torch.split(torch.arange(len(found.mean)), list(crops.widths)):
-        rescaled[:, place] /= deviations(rescaled[:, place], found.spread[place][:, place])[:, None]
-    rescaled /= deviations(rescaled, found.spread)[:, None]
-    return as_shipped(crops, replace(found, directions=rescaled), settings)
+def equal_importance(crops: CropStatistics, fitted: Discriminants, config: FitConfig) -> Tensor:
+    """Every feature group's part has one size over photographs: no importance estimator."""
+    rescaled = fitted.directions.clone()
+    for group in torch.split(torch.arange(len(fitted.mean)), list(crops.group_sizes)):
+        rescaled[:, group] /= std_along(rescaled[:, group], fitted.covariance[group][:, group])[:, None]
+    rescaled /= std_along(rescaled, fitted.covariance)[:, None]
+    return as_shipped(crops, replace(fitted, directions=rescaled), config)
 
 
 @dataclass(frozen=True)
@@ -82,56 +82,72 @@ class Variant:
     """One row.
 
     Attributes:
-        depths: those that it has.
-        sources: the sums that it is fitted on; several are fitted apart and their evidence averaged.
+        feature_groups: those that it uses.
+        fitted_on: training sets (`ablations.training_sets`); for several, the evidence of separate fits is
+            averaged.
         parts: those of the fitted folds.
     """
 
     name: str
     readout: Readout = as_shipped
-    settings: Settings = SETTINGS
-    depths: frozenset[Depth] = frozenset(DEPTHS)
-    sources: tuple[str, ...] = ("all",)
+    config: FitConfig = DEFAULT_FIT
+    feature_groups: frozenset[FeatureGroup] = frozenset(FEATURE_GROUPS)
+    fitted_on: tuple[str, ...] = ("all",)
     parts: tuple[int, ...] = tuple(range(PARTS))
 
 
 def variants() -> Iterator[Variant]:
-    """All rows of the table, the shipped detector first. What they are fitted on: see `treatments`."""
+    """All rows of the table, the shipped detector first."""
     yield Variant("as shipped")
-    for kind in (*KINDS, LOOKS):
-        yield Variant(f"without {kind}", depths=frozenset(depth for depth in DEPTHS if depth[1] != kind))
+    for kind in (*STATISTIC_KINDS, TONE_AND_FILTERS):
+        yield Variant(
+            f"without {kind}", feature_groups=frozenset(group for group in FEATURE_GROUPS if group[1] != kind)
+        )
     for level in range(LEVELS):
         yield Variant(
-            f"without 1/{2**level}", depths=frozenset(depth for depth in DEPTHS if depth[0] != level)
+            f"without 1/{2**level}",
+            feature_groups=frozenset(group for group in FEATURE_GROUPS if group[0] != level),
         )
-    yield Variant("full resolution alone", depths=frozenset(depth for depth in DEPTHS if depth[0] == 0))
-    yield Variant("every depth as important (no importance estimator)", readout=alike)
-    yield Variant("small pictures count as much as any", readout=certain)
-    yield Variant("one discriminant (mean of the readings)", readout=consensus)
-    yield Variant("highest reading and the mean", readout=highest_and_mean)
-    for bar in (1.0, 3.0):
-        yield Variant(f"bar {bar:g}", settings=replace(SETTINGS, bar=bar))
+    yield Variant(
+        "full resolution alone", feature_groups=frozenset(group for group in FEATURE_GROUPS if group[0] == 0)
+    )
+    yield Variant("every feature group as important (no importance estimator)", readout=equal_importance)
+    yield Variant("small images count as much as any", readout=without_content_weight)
+    yield Variant("one discriminant (mean of the scores)", readout=mean_score)
+    yield Variant("highest score and the mean", readout=highest_and_mean)
+    yield from _configurations()
+    yield from _training_sets()
+
+
+def _configurations() -> Iterator[Variant]:
+    for margin in (1.0, 3.0):
+        yield Variant(f"margin {margin:g}", config=replace(DEFAULT_FIT, margin=margin))
     for penalty in (0.01, 0.1, 0.5):
-        yield Variant(f"penalty {penalty:g}", settings=replace(SETTINGS, penalty=penalty))
+        yield Variant(f"penalty {penalty:g}", config=replace(DEFAULT_FIT, penalty=penalty))
     for share in (0.0, 0.5):
         yield Variant(
-            f"of the covariance {share:.0%} synthetic", settings=replace(SETTINGS, synthetic_share=share)
+            f"of the covariance {share:.0%} synthetic", config=replace(DEFAULT_FIT, synthetic_share=share)
         )
     for shrinkage in (0.0, 40.0):
         yield Variant(
-            f"schools shrunk by {shrinkage:g} windows", settings=replace(SETTINGS, shrinkage=shrinkage)
+            f"sources shrunk by {shrinkage:g} windows", config=replace(DEFAULT_FIT, shrinkage=shrinkage)
         )
-    for source in (
-        "no histories: windows as they are",
-        "2 of 8 histories, and the JPEG copies",
+
+
+def _training_sets() -> Iterator[Variant]:
+    for name in (
+        "no degradations: windows as they are",
+        "2 of 8 degradations, and the JPEG copies",
         "no further JPEG copies",
         "further JPEG copies alone",
         "every window weighs alike",
         "every repository weighs alike",
-        HARD_NAME,
+        HARD_PHOTOGRAPHS,
         "first corpus alone",
     ):
-        yield Variant(source, sources=(source,))
-    halves = ("histories 1 to 4, and the JPEG copies", "histories 5 to 8, and the JPEG copies")
-    yield Variant(halves[0], sources=halves[:1])
-    yield Variant("two detectors of half the histories each and the JPEG copies, averaged", sources=halves)
+        yield Variant(name, fitted_on=(name,))
+    halves = ("degradations 1 to 4, and the JPEG copies", "degradations 5 to 8, and the JPEG copies")
+    yield Variant(halves[0], fitted_on=halves[:1])
+    yield Variant(
+        "two detectors of half the degradations each and the JPEG copies, averaged", fitted_on=halves
+    )

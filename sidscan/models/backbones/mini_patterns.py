@@ -1,8 +1,9 @@
-"""Patterns of quantised differences: how neighbours follow one another, counted.
+"""Patterns of quantised differences: how neighbouring pixels follow one another, counted.
 
-Differences of three neighbours in luma (Pevny et al., SPAM, 2010), or of the three colours at one place,
-rounded to few steps, make a pattern; its share among all patterns is a statistic. The bundled encoder
-(`sidscan.models.backbones.mini`) spends two fifths of its time here: hence few operations, many in place.
+Three differences make a pattern: of neighbours in luma (Pevny et al., SPAM, 2010), or of red, green and blue
+at one pixel. Each difference is rounded to one of five values. The share of a pattern among all patterns is a
+statistic. The bundled encoder (`sidscan.models.backbones.mini`) spends two fifths of its time here, so the
+code uses few operations and does many of them in place.
 """
 
 from __future__ import annotations
@@ -15,39 +16,48 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STEPS = 5  # quantised differences: -2 .. 2
-WAYS = (((1, 0), (0, 1)), ((2, 0), (0, 2)), ((2, 2),))  # orders of differences, down and to the right
-NEAR = 7  # px, side of the square over which local contrast is the mean size of a difference
-NEAR_FLOOR = 0.3  # grey levels, added to it
+QUANTISED_VALUES = 5  # of a difference: -2 .. 2
+DIFFERENCE_ORDERS = (((1, 0), (0, 1)), ((2, 0), (0, 2)), ((2, 2),))  # down and to the right
+CONTRAST_SIDE = 7  # px, side of the square over which local contrast is the mean size of a difference
+CONTRAST_FLOOR = 0.3  # grey levels, added to local contrast
 
-PATTERNS = STEPS**3
-TEXTURES = 39  # patterns that stay different when reversed and negated
-COLOURS = 63  # patterns that stay different when negated
+NUM_PATTERNS = QUANTISED_VALUES**3
+NUM_TEXTURE_CLASSES = 39  # patterns that stay different when reversed and negated
+NUM_COLOUR_CLASSES = 63  # patterns that stay different when negated
 
 
-def first_of(places: int, stride: int) -> int:
-    """The first of every ``stride``-th of some places, such that the mirror image takes the same ones."""
-    rest = (places - 1) % stride
+def first_index(length: int, stride: int) -> int:
+    """The index to start at, so that every ``stride``-th index is the same set in the mirror image."""
+    rest = (length - 1) % stride
     return rest // 2 if rest % 2 == 0 else (rest + stride) // 2
 
 
 def windows_inside(span: Tensor, size: int, stride: int) -> Tensor:
-    """(..., length) 0/1, all ones side by side -> (..., windows): 1 where ``size`` places are ones."""
-    places = span.shape[-1] - size + 1
-    return span[..., :places:stride] * span[..., size - 1 :: stride]
+    """Which windows of ``size`` positions lie in the content.
+
+    Args:
+        span: (..., length) 0/1, all ones side by side.
+
+    Returns:
+        (..., windows): 1 where all ``size`` positions are ones.
+    """
+    length = span.shape[-1] - size + 1
+    return span[..., :length:stride] * span[..., size - 1 :: stride]
 
 
-def merged_patterns(reversible: bool) -> Tensor:
-    """(PATTERNS, classes): ones where a pattern of three steps belongs to a class of equivalent ones.
+def pattern_classes(reversible: bool) -> Tensor:
+    """(NUM_PATTERNS, classes): one-hot class of each pattern of three quantised differences.
 
-    A pattern means the same negated (a dark line for a bright one) and, if ``reversible``, read backwards.
+    A pattern means the same when negated (a dark line for a bright one). If ``reversible``, it also means the
+    same when read backwards.
     """
     classes: dict[tuple[int, ...], int] = {}
     members = []
-    for pattern in itertools.product(range(-(STEPS // 2), STEPS // 2 + 1), repeat=3):
-        turned = (pattern, pattern[::-1]) if reversible else (pattern,)
-        name = min(min(way, tuple(-step for step in way)) for way in turned)
-        members.append(classes.setdefault(name, len(classes)))
+    largest = QUANTISED_VALUES // 2
+    for pattern in itertools.product(range(-largest, largest + 1), repeat=3):
+        directions = (pattern, pattern[::-1]) if reversible else (pattern,)
+        key = min(min(values, tuple(-value for value in values)) for values in directions)
+        members.append(classes.setdefault(key, len(classes)))
     return functional.one_hot(torch.tensor(members), len(classes)).float()
 
 
@@ -59,110 +69,125 @@ def differences(planes: Tensor, dim: int, order: int = 1) -> Tensor:
     return planes
 
 
-def steps(values: Tensor, size: Tensor | float) -> Tensor:
-    """Values in whole sizes, rounded: -2 .. 2.
+def quantise(values: Tensor, step: Tensor | float) -> Tensor:
+    """Values divided by ``step``, rounded and limited to -2 .. 2.
 
     Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
-    Values are sums of few pixels in fractions of two (`mini.YCBCR`): exact in float32, in whatever order they
-    are added. Compared instead of divided, they leave little to rounding. (Compared in place, they stay
-    numbers: truth values would have to be converted, which takes torch three times as long.)
+    Values are sums of few pixels in binary fractions (`mini.RGB_TO_YCBCR`): float32 holds them exactly in
+    any order of addition. Comparing instead of dividing leaves little to rounding. The comparisons are in
+    place so that the results stay numbers: torch would take three times as long to convert booleans.
     """
-    return values.abs().gt_(0.5 * size).add_(values.abs().ge_(1.5 * size)).mul_(values.sign())
+    return values.abs().gt_(0.5 * step).add_(values.abs().ge_(1.5 * step)).mul_(values.sign())
 
 
-def taken(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
-    """Every ``stride``-th place along a dimension."""
+def strided(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
+    """Every ``stride``-th slice along a dimension, from ``first`` on."""
     index = [slice(None)] * planes.dim()
     index[dim] = slice(first, None, stride)
     return planes[tuple(index)]
 
 
 def pattern_shares(first: Tensor, second: Tensor, third: Tensor, inside: Tensor) -> Tensor:
-    """Share of each pattern of three steps (b, h, w) where ``inside`` (b, h, w) is 1: (b, PATTERNS)."""
-    code = torch.add(third + PATTERNS // 2, torch.add(second, first, alpha=STEPS), alpha=STEPS)
-    counts = code.new_zeros(code.shape[0], PATTERNS)
+    """Share of each pattern of three quantised values where ``inside`` is 1.
+
+    Args:
+        first, second, third: (b, h, w), the values of every pattern.
+        inside: (b, h, w) 0/1.
+
+    Returns:
+        (b, NUM_PATTERNS).
+    """
+    code = torch.add(
+        third + NUM_PATTERNS // 2,
+        torch.add(second, first, alpha=QUANTISED_VALUES),
+        alpha=QUANTISED_VALUES,
+    )
+    counts = code.new_zeros(code.shape[0], NUM_PATTERNS)
     counts = counts.scatter_add(1, code.flatten(1).long(), inside.flatten(1))
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1.0)
 
 
-def near_sums(sizes: Tensor, dim: int) -> Tensor:
-    """Sums over NEAR neighbours along a dimension, which gets shorter by NEAR - 1."""
-    length = sizes.shape[dim]
-    pairs = sizes.narrow(dim, 0, length - 1) + sizes.narrow(dim, 1, length - 1)
+def box_sums(values: Tensor, dim: int) -> Tensor:
+    """Sums over CONTRAST_SIDE neighbours along a dimension, which gets shorter by CONTRAST_SIDE - 1."""
+    length = values.shape[dim]
+    pairs = values.narrow(dim, 0, length - 1) + values.narrow(dim, 1, length - 1)
     fours = pairs.narrow(dim, 0, length - 3) + pairs.narrow(dim, 2, length - 3)
     sixes = fours.narrow(dim, 0, length - 6) + pairs.narrow(dim, 4, length - 6)
-    return sixes + sizes.narrow(dim, 6, length - 6)
+    return sixes + values.narrow(dim, 6, length - 6)
 
 
 class Frames(NamedTuple):
-    """Differences of several orders, laid out so that `runs` reads all of them in one go.
+    """Differences of several orders, padded so that `cooccurrence` reads all of them in one go.
 
-    Of every ``lines``-th row the first (`first_of`) depends on their number, and so on the order of a
-    difference. Here it has the same place, `before`, in all of them.
+    `cooccurrence` reads every ``line_stride``-th row. The first of these (`first_index`) depends on the
+    number of rows, and so on the order of a difference. The padding puts it at one index, `rows_before`, in
+    all frames.
 
     Attributes:
-        values: (b, ways, H, W), zero where they are not of content.
-        rows: (b, ways, H), 1 where they are; columns: (b, ways, W).
-        lines: every how many-th row, or column, will be read.
+        values: (b, orders, H, W), zero outside the content.
+        rows: (b, orders, H), 1 inside the content.
+        columns: (b, orders, W), 1 inside the content.
+        line_stride: `cooccurrence` reads every ``line_stride``-th row, or column.
     """
 
     values: Tensor
     rows: Tensor
     columns: Tensor
-    lines: int
+    line_stride: int
 
-    def turned(self) -> Frames:
+    def transposed(self) -> Frames:
         """Rows for columns."""
-        return Frames(self.values.transpose(2, 3).contiguous(), self.columns, self.rows, self.lines)
+        return Frames(self.values.transpose(2, 3).contiguous(), self.columns, self.rows, self.line_stride)
 
 
-def before(lines: int) -> int:
-    """Rows of a frame before the first one that is read: what it may be moved by, and its neighbours."""
-    return lines - 1 + NEAR // 2
+def rows_before(line_stride: int) -> int:
+    """Rows of a frame before the first one that is read: room to shift the frame, and its neighbours."""
+    return line_stride - 1 + CONTRAST_SIDE // 2
 
 
-def framed(
-    luma: Tensor, rows: Tensor, columns: Tensor, ways: Sequence[tuple[int, int]], lines: int
+def pad_frames(
+    luma: Tensor, rows: Tensor, columns: Tensor, orders: Sequence[tuple[int, int]], line_stride: int
 ) -> Frames:
-    """Differences of luma (b, h, w), of content in rows (b, h) and columns (b, w).
+    """Differences of luma (b, h, w), where rows (b, h) and columns (b, w) are content.
 
     Args:
-        ways: orders of differences, down and to the right.
-        lines: every how many-th row or column `runs` will read.
+        orders: of the differences, down and to the right.
+        line_stride: `cooccurrence` will read every ``line_stride``-th row or column.
     """
-    size = [side + before(lines) + NEAR // 2 for side in luma.shape[1:]]
-    margin = (before(lines), before(lines) + 2)
-    padded = functional.pad(luma, margin * 2)
-    spans = functional.pad(rows, margin), functional.pad(columns, margin)
+    before = rows_before(line_stride)
+    size = [side + before + CONTRAST_SIDE // 2 for side in luma.shape[1:]]
+    padding = (before, before + 2)
+    padded_luma = functional.pad(luma, padding * 2)
+    spans = functional.pad(rows, padding), functional.pad(columns, padding)
     frames: list[Tensor] = []
     inside: tuple[list[Tensor], list[Tensor]] = [], []
-    for orders in ways:
-        frame = padded
-        for axis, order in enumerate(orders):
-            first, length = first_of(luma.shape[1 + axis] - order, lines), size[axis] + order
+    for axis_orders in orders:
+        frame = padded_luma
+        for axis, order in enumerate(axis_orders):
+            first = first_index(luma.shape[1 + axis] - order, line_stride)
+            length = size[axis] + order
             frame = differences(frame.narrow(1 + axis, first, length), 1 + axis, order)
             inside[axis].append(windows_inside(spans[axis].narrow(1, first, length), order + 1, 1))
-        frames.append(frame / 4 if min(orders) else frame)
-    rows, columns = (torch.stack(some, dim=1) for some in inside)
+        frames.append(frame / 4 if min(axis_orders) else frame)
+    rows, columns = (torch.stack(spans_of_axis, dim=1) for spans_of_axis in inside)
     values = torch.stack(frames, dim=1).mul_(rows[..., None]).mul_(columns[:, :, None])
-    return Frames(values, rows, columns, lines)
+    return Frames(values, rows, columns, line_stride)
 
 
-def runs(frames: Frames) -> Tensor:
-    """Shares of patterns of three neighbours in the rows that are read: (b, ways, PATTERNS).
+def cooccurrence(frames: Frames) -> Tensor:
+    """Shares of patterns of three neighbours in the rows that are read: (b, orders, NUM_PATTERNS).
 
     A value's unit is the mean size of the values in the square around it, zero beyond the border.
     """
-    values, rows, columns, lines = frames
-    first, reach = before(lines), NEAR // 2
-
-    def read(spans: Tensor) -> Tensor:
-        return spans[:, :, first:-reach:lines]
-
-    near = near_sums(values.abs()[:, :, first - reach :].unfold(2, NEAR, lines).sum(dim=4), 3)
-    quantised = steps(read(values)[..., reach:-reach], near.mul_(1 / NEAR**2).add_(NEAR_FLOOR))
+    values, rows, columns, line_stride = frames
+    first, reach = rows_before(line_stride), CONTRAST_SIDE // 2
+    read_rows = slice(first, -reach, line_stride)
+    near_rows = values.abs()[:, :, first - reach :].unfold(2, CONTRAST_SIDE, line_stride).sum(dim=4)
+    contrast = box_sums(near_rows, 3).mul_(1 / CONTRAST_SIDE**2).add_(CONTRAST_FLOOR)
+    quantised = quantise(values[:, :, read_rows][..., reach:-reach], contrast)
     length = quantised.shape[3] - 2
-    one, two, three = (quantised.narrow(3, start, length) for start in range(3))
-    whole = read(rows)[..., None] * windows_inside(columns[..., reach:-reach], 3, 1)[:, :, None]
-    shares = pattern_shares(*(some.flatten(0, 1) for some in (one, two, three, whole)))
-    return shares.reshape(*values.shape[:2], PATTERNS)
+    inside_columns = windows_inside(columns[..., reach:-reach], 3, 1)
+    inside = rows[:, :, read_rows][..., None] * inside_columns[:, :, None]
+    neighbours = [quantised.narrow(3, start, length).flatten(0, 1) for start in range(3)]
+    shares = pattern_shares(neighbours[0], neighbours[1], neighbours[2], inside.flatten(0, 1))
+    return shares.reshape(*values.shape[:2], NUM_PATTERNS)

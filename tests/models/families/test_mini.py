@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 import torch
@@ -17,32 +16,45 @@ from torch import Tensor
 import sidscan.weights
 from sidscan import ScanConfig, scan
 from sidscan.models.backbones.mini import (
-    CERTAINTY_POWER,
-    CLIP,
+    CONTENT_POWER,
+    MAX_DEVIATIONS,
     MiniEncoder,
     content_span,
     dct_filters,
-    halved,
+    halve,
 )
 from sidscan.models.backbones.mini_patterns import (
-    COLOURS,
-    PATTERNS,
-    TEXTURES,
-    first_of,
-    framed,
-    merged_patterns,
-    near_sums,
+    NUM_COLOUR_CLASSES,
+    NUM_PATTERNS,
+    NUM_TEXTURE_CLASSES,
+    box_sums,
+    cooccurrence,
+    first_index,
+    pad_frames,
+    pattern_classes,
     pattern_shares,
-    runs,
 )
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
-from sidscan.training.mini.card_text import render
+from sidscan.training.mini.card_text import render_card
 from sidscan.training.mini.corpus import Window
-from sidscan.training.mini.fit import Described, evidence, fit, moments, verdict, verdict_head
-from sidscan.training.mini.train import ABSTENTION, load, look, save, threshold_of
+from sidscan.training.mini.fit import (
+    MiniNetwork,
+    WindowFeatures,
+    compute_evidence,
+    fit_detector,
+    moments,
+    pool_scores,
+    pooling_head,
+)
+from sidscan.training.mini.train import (
+    MINI_ABSTENTION,
+    load_weights,
+    save_weights,
+    score_window,
+    weighted_threshold,
+)
 
-Network: TypeAlias = tuple[MiniEncoder, RineHead]
 WEIGHTS = Path(sidscan.weights.__path__[0])
 
 
@@ -55,50 +67,52 @@ def crops(count: int, side: int = 224) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Network:
-    encoder, head, _ = load(WEIGHTS / "mini.safetensors")
+def shipped() -> MiniNetwork:
+    encoder, head, _ = load_weights(WEIGHTS / "mini.safetensors")
     return encoder, head
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("shape", [(224, 224), (96, 300), (65, 64)], ids=["crop", "wide", "odd"])
-def test_features_have_the_stated_shape(shipped: Network, shape: tuple[int, int]) -> None:
+def test_features_have_the_stated_shape(shipped: MiniNetwork, shape: tuple[int, int]) -> None:
     encoder, head = shipped
     features = encoder(crops(2, 300)[:, :, : shape[0], : shape[1]])
-    assert features.shape == (2, encoder.blocks, encoder.width)
+    assert features.shape == (2, encoder.num_blocks, encoder.embed_dim)
     assert features.dtype == torch.float32
     assert head(features).shape == (2,)
 
 
 @torch.inference_mode()
-def test_a_crop_does_not_depend_on_its_neighbours(shipped: Network) -> None:
+def test_a_crop_does_not_depend_on_its_neighbours(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
     batch = crops(3)
     torch.testing.assert_close(encoder(batch)[1:2], encoder(batch[1:2]), rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_zero_padding_changes_nothing(shipped: Network) -> None:
+def test_zero_padding_changes_nothing(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
-    picture = crops(1, 128)
-    padded = torch.nn.functional.pad(picture, (48, 48, 48, 48))  # centred, as views are
-    for small, large in zip(encoder.describe(picture)[0], encoder.describe(padded)[0], strict=True):
+    image = crops(1, 128)
+    padded = torch.nn.functional.pad(image, (48, 48, 48, 48))  # centred, as in a scan
+    for small, large in zip(
+        encoder.compute_statistics(image)[0], encoder.compute_statistics(padded)[0], strict=True
+    ):
         torch.testing.assert_close(small, large, rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
-def test_a_small_picture_counts_less(shipped: Network) -> None:
+def test_a_small_image_counts_less(shipped: MiniNetwork) -> None:
     encoder, _ = shipped
-    picture = crops(1, 112)
-    padded = torch.nn.functional.pad(picture, (56, 56, 56, 56))
-    _, certainty = encoder.describe(padded)
-    assert float(certainty) == pytest.approx(0.25**CERTAINTY_POWER)
-    torch.testing.assert_close(encoder(padded), encoder(picture) * certainty, rtol=1e-3, atol=1e-3)
+    image = crops(1, 112)
+    padded = torch.nn.functional.pad(image, (56, 56, 56, 56))
+    _, content_weight = encoder.compute_statistics(padded)
+    assert float(content_weight) == pytest.approx(0.25**CONTENT_POWER)
+    torch.testing.assert_close(encoder(padded), encoder(image) * content_weight, rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("side", [224, 8, 1], ids=["black", "tiny", "pixel"])
-def test_pictures_without_content_give_finite_logits(shipped: Network, side: int) -> None:
+def test_images_without_content_give_finite_logits(shipped: MiniNetwork, side: int) -> None:
     encoder, head = shipped
     black = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     black[:, :, 100 : 100 + side % 224, 100 : 100 + side % 224] = 77
@@ -112,16 +126,19 @@ def test_content_span_fills_gaps_and_keeps_borders_out() -> None:
 
 
 def test_patterns_are_merged_by_meaning() -> None:
-    textures, colours = merged_patterns(reversible=True), merged_patterns(reversible=False)
-    assert (textures.shape, colours.shape) == ((PATTERNS, TEXTURES), (PATTERNS, COLOURS))
+    textures, colours = pattern_classes(reversible=True), pattern_classes(reversible=False)
+    assert (textures.shape, colours.shape) == (
+        (NUM_PATTERNS, NUM_TEXTURE_CLASSES),
+        (NUM_PATTERNS, NUM_COLOUR_CLASSES),
+    )
     assert (textures.sum(dim=1) == 1).all()
 
     def number(*pattern: int) -> int:
         return (pattern[0] + 2) * 25 + (pattern[1] + 2) * 5 + pattern[2] + 2
 
     same = [number(2, 0, -1), number(-1, 0, 2), number(-2, 0, 1), number(1, 0, -2)]
-    assert len({int(textures[place].argmax()) for place in same}) == 1
-    assert len({int(colours[place].argmax()) for place in same}) == 2
+    assert len({int(textures[pattern].argmax()) for pattern in same}) == 1
+    assert len({int(colours[pattern].argmax()) for pattern in same}) == 2
 
 
 def test_patterns_are_counted_inside_only() -> None:
@@ -134,8 +151,8 @@ def test_patterns_are_counted_inside_only() -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["colour", "grey", "grey_noise"])
-def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, kind: str) -> None:
-    """What ONNX Runtime, CUDA and PyTorch add up in other orders, none of them may see otherwise."""
+def test_another_precision_or_order_of_sums_changes_nothing(shipped: MiniNetwork, kind: str) -> None:
+    """ONNX Runtime, CUDA and PyTorch add up in different orders; all must see the same statistics."""
     encoder, head = shipped
     pixels = crops(4)
     if kind.startswith("grey"):
@@ -143,57 +160,58 @@ def test_another_precision_or_order_of_sums_changes_nothing(shipped: Network, ki
     if kind == "grey_noise":
         pixels = torch.randint(0, 256, (4, 1, 224, 224), dtype=torch.uint8).expand(-1, 3, -1, -1).clone()
     exact = copy.deepcopy(encoder).double()
-    for (level, what), single, double, spread in zip(
-        encoder.depths, encoder.describe(pixels)[0], exact.describe(pixels)[0], encoder.spread, strict=True
+    statistics = encoder.compute_statistics(pixels)[0], exact.compute_statistics(pixels)[0]
+    for group, single, double, spread in zip(
+        encoder.feature_groups, *statistics, encoder.spread, strict=True
     ):
-        assert ((single - double).abs() / spread).max() < 5e-3, (level, what)
+        assert ((single - double).abs() / spread).max() < 5e-3, group
     logits = copy.deepcopy(head).double()(exact(pixels))
     torch.testing.assert_close(head(encoder(pixels)).double(), logits, atol=2e-4, rtol=0)
 
 
-def test_near_sums_are_over_seven_neighbours() -> None:
+def test_box_sums_are_over_seven_neighbours() -> None:
     values = torch.randn(2, 12, 17)
     expected = 49 * torch.nn.functional.avg_pool2d(values[:, None], 7, 1)[:, 0]
-    torch.testing.assert_close(near_sums(near_sums(values, 1), 2), expected)
+    torch.testing.assert_close(box_sums(box_sums(values, 1), 2), expected)
 
 
-@pytest.mark.parametrize("lines", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 3, 5])
 @pytest.mark.parametrize("orders", [(1, 0), (0, 2), (2, 2)])
-def test_runs_are_those_of_every_nth_row_of_the_content(orders: tuple[int, int], lines: int) -> None:
-    """Beside a way without frames, in which every difference is looked at by itself."""
+def test_cooccurrence_counts_every_nth_row_of_the_content(orders: tuple[int, int], stride: int) -> None:
+    """Compared with a computation without frames, one difference at a time."""
     luma = torch.randint(0, 64, (1, 47, 41), generator=torch.Generator().manual_seed(5)) / 4
     rows, columns = torch.ones(1, 47), torch.ones(1, 41)
-    rows[:, :6] = columns[:, 33:] = 0  # what is there is padding, whatever its pixels are
-    frames = framed(luma, rows, columns, [(1, 1), orders], lines)
-    for found, down in ((runs(frames), False), (runs(frames.turned()), True)):
+    rows[:, :6] = columns[:, 33:] = 0  # padding, whatever its pixels are
+    frames = pad_frames(luma, rows, columns, [(1, 1), orders], stride)
+    for shares, down in ((cooccurrence(frames), False), (cooccurrence(frames.transposed()), True)):
         values = luma[0, 6:, :33].double()  # the content alone
-        first = first_of((41 if down else 47) - orders[down], lines) - (0 if down else 6)
+        first = first_index((41 if down else 47) - orders[down], stride) - (0 if down else 6)
         values = values.diff(orders[0], 0).diff(orders[1], 1) / (4 if min(orders) else 1)
         values = values.T if down else values
         near = torch.nn.functional.avg_pool2d(values.abs()[None], 7, 1, padding=3)[0] + 0.3
         counts = torch.zeros(5, 5, 5)
-        for row in range(first % lines, values.shape[0], lines):
+        for row in range(first % stride, values.shape[0], stride):
             rounded = (values[row] / near[row]).round().clamp(-2, 2).long() + 2
             for pattern in zip(rounded, rounded[1:], rounded[2:], strict=False):
                 counts[pattern] += 1
-        torch.testing.assert_close(found[0, 1], counts.flatten() / counts.sum(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(shares[0, 1], counts.flatten() / counts.sum(), atol=1e-3, rtol=0)
 
 
-def drawn(kind: str) -> Tensor:
-    """Pictures out of whole numbers alone, the same everywhere, (1, 3, h, w) uint8."""
+def integer_image(kind: str) -> Tensor:
+    """Images computed in integers alone, the same on every machine, (1, 3, h, w) uint8."""
     height, width = {"odd": (131, 67), "small": (40, 43)}.get(kind, (224, 224))
     y, x, c = torch.meshgrid(torch.arange(height), torch.arange(width), torch.arange(3), indexing="ij")
     hashed = ((y * 7919 + x * 104729 + c * 1299709) ** 2 // 64) % 97
-    picture = 90 + 60 * ((x // 32 + y // 24) % 2) + (x * (c + 1) + 2 * y) // 9 % 40 + hashed // 6
+    image = 90 + 60 * ((x // 32 + y // 24) % 2) + (x * (c + 1) + 2 * y) // 9 % 40 + hashed // 6
     if kind == "noise":
-        picture = 2 * hashed
+        image = 2 * hashed
     if kind == "padded":
-        picture[:30], picture[:, 180:] = 0, 0
-    return picture.clamp(0, 255).to(torch.uint8).permute(2, 0, 1)[None]
+        image[:30], image[:, 180:] = 0, 0
+    return image.clamp(0, 255).to(torch.uint8).permute(2, 0, 1)[None]
 
 
-# What the encoder of version 5 made of them as first shipped: of every depth the sum of its statistics, each
-# times the sine of its number; and the logit.
+# What the encoder of version 5 computed from them when it was first shipped: for every feature group the sum
+# of its statistics, each times the sine of its number; and the logit.
 EXPECTED: dict[str, tuple[list[float], float]] = {
     "plain": (
         [
@@ -305,36 +323,38 @@ EXPECTED: dict[str, tuple[list[float], float]] = {
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", EXPECTED)
-def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(shipped: Network, kind: str) -> None:
+def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(
+    shipped: MiniNetwork, kind: str
+) -> None:
     encoder, head = shipped
-    statistics, _ = encoder.describe(drawn(kind))
-    found = [
-        float((some[0].double() * torch.arange(1, some.shape[1] + 1).sin()).sum()) for some in statistics
+    statistics, _ = encoder.compute_statistics(integer_image(kind))
+    sums = [
+        float((group[0].double() * torch.arange(1, group.shape[1] + 1).sin()).sum()) for group in statistics
     ]
     expected, logit = EXPECTED[kind]
-    torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-5)
-    assert float(head(encoder(drawn(kind)))) == pytest.approx(logit, abs=1e-4)
+    torch.testing.assert_close(sums, expected, atol=2e-4, rtol=1e-5)
+    assert float(head(encoder(integer_image(kind)))) == pytest.approx(logit, abs=1e-4)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("height", [224, 100])
 def test_a_mirror_image_has_the_same_statistics(height: int) -> None:
     encoder = MiniEncoder().eval()
-    picture = crops(2)
-    picture[1] = torch.randint(0, 256, (3, 224, 224), generator=torch.Generator().manual_seed(1))
-    picture[:, :, height:] = 0
-    picture[:, :, :, : 224 - height] = 0
-    described = encoder.describe(picture)[0], encoder.describe(picture.flip(3))[0]
-    for (level, kind), one, other in zip(encoder.depths, *described, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3, msg=f"{level} {kind}")
+    image = crops(2)
+    image[1] = torch.randint(0, 256, (3, 224, 224), generator=torch.Generator().manual_seed(1))
+    image[:, :, height:] = 0
+    image[:, :, :, : 224 - height] = 0
+    statistics = encoder.compute_statistics(image)[0], encoder.compute_statistics(image.flip(3))[0]
+    for (level, kind), original, mirrored in zip(encoder.feature_groups, *statistics, strict=True):
+        torch.testing.assert_close(original, mirrored, rtol=1e-3, atol=1e-3, msg=f"{level} {kind}")
     assert MiniEncoder.mirror_invariant
 
 
-@pytest.mark.parametrize("places", [1, 2, 9, 49, 105, 217, 222, 223, 224])
+@pytest.mark.parametrize("length", [1, 2, 9, 49, 105, 217, 222, 223, 224])
 @pytest.mark.parametrize("stride", [1, 3, 5, 7])
-def test_lines_are_taken_symmetrically(places: int, stride: int) -> None:
-    taken = set(range(first_of(places, stride), places, stride))
-    assert {places - 1 - place for place in taken} == taken
+def test_strided_indices_are_symmetric(length: int, stride: int) -> None:
+    indices = set(range(first_index(length, stride), length, stride))
+    assert {length - 1 - index for index in indices} == indices
 
 
 def test_dct_filters_are_orthonormal() -> None:
@@ -342,72 +362,73 @@ def test_dct_filters_are_orthonormal() -> None:
     torch.testing.assert_close(flat @ flat.T, torch.eye(64), rtol=0, atol=1e-6)
 
 
-def test_halved_is_the_mean_of_two_by_two() -> None:
+def test_halve_is_the_mean_of_two_by_two() -> None:
     planes = torch.rand(2, 3, 7, 10)
-    torch.testing.assert_close(halved(planes), torch.nn.functional.avg_pool2d(planes, 2))
+    torch.testing.assert_close(halve(planes), torch.nn.functional.avg_pool2d(planes, 2))
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("schools", [1, 5, 150])
-def test_the_head_is_the_verdict(schools: int) -> None:
-    generator = torch.Generator().manual_seed(schools)
-    importance = torch.rand(16, schools, generator=generator)
+@pytest.mark.parametrize("sources", [1, 5, 150])
+def test_the_head_pools_the_scores(sources: int) -> None:
+    generator = torch.Generator().manual_seed(sources)
+    importance = torch.rand(16, sources, generator=generator)
     importance[3] = 0
     importance /= importance.sum(dim=0)
-    features = 6 * torch.randn(20, 16, schools, generator=generator)
-    found = verdict((features * importance).sum(dim=1))
-    head = verdict_head(importance, slope=0.7, bias=-0.3)
-    torch.testing.assert_close(head(features), 0.7 * found - 0.3, rtol=1e-4, atol=1e-4)
+    features = 6 * torch.randn(20, 16, sources, generator=generator)
+    pooled = pool_scores((features * importance).sum(dim=1))
+    head = pooling_head(importance, slope=0.7, bias=-0.3)
+    torch.testing.assert_close(head(features), 0.7 * pooled - 0.3, rtol=1e-4, atol=1e-4)
 
 
-def test_a_verdict_counts_what_exceeds_two_and_a_quarter_of_the_mean() -> None:
-    readings = torch.tensor([[5.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-8.0, 0.0, 0.0, 0.0]])
-    torch.testing.assert_close(verdict(readings), torch.tensor([1.5, 0.5, -0.5]))
+def test_pooling_counts_what_exceeds_two_and_a_quarter_of_the_mean() -> None:
+    source_scores = torch.tensor([[5.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-8.0, 0.0, 0.0, 0.0]])
+    torch.testing.assert_close(pool_scores(source_scores), torch.tensor([1.5, 0.5, -0.5]))
 
 
-def test_training_scores_a_picture_as_a_scan_does(shipped: Network, tmp_path: Path) -> None:
+def test_training_scores_an_image_as_a_scan_does(shipped: MiniNetwork, tmp_path: Path) -> None:
     pixels = crops(1, 301)[0, :, :260].permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    (finding,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))
-    seen, told = look(*shipped, pixels), finding.scores[0]
-    assert seen.logit == pytest.approx(told.logit, abs=1e-4)
-    assert seen.side == 260
-    assert ABSTENTION.because(seen.side, seen.detail, None, seen.spread) == told.inconclusive
+    (result,) = scan(ScanConfig(inputs=(str(tmp_path / "a.png"),), models=("mini",), device="cpu"))
+    window, reported = score_window(*shipped, pixels), result.scores[0]
+    assert window.logit == pytest.approx(reported.logit, abs=1e-4)
+    assert window.side == 260
+    reasons = MINI_ABSTENTION.because(window.side, window.detail, None, window.spread)
+    assert reasons == reported.inconclusive
 
 
-def described(repos: int = 8, each: int = 4) -> Described:
+def window_features(repos: int = 8, each: int = 4) -> WindowFeatures:
     """Random statistics of four folds; those of synthetic repositories are shifted, each in its own way."""
     generator = torch.Generator().manual_seed(0)
-    size, windows = sum(MiniEncoder().widths), repos * each
+    size, windows = sum(MiniEncoder().group_sizes), repos * each
     statistics = torch.randn(windows, 2, size, generator=generator)
     repo = torch.arange(windows) // each
     labels = (repo % 2).float()
     statistics[:, :, :400] += labels[:, None, None]
     statistics[:, :, 400:800] += (labels * repo / repos)[:, None, None]
-    certainty = torch.linspace(0.5, 1, windows)[:, None].expand(-1, 2)
-    return Described(statistics.half(), certainty, labels, torch.ones(windows), repo // 2, repo)
+    content_weight = torch.linspace(0.5, 1, windows)[:, None].expand(-1, 2)
+    return WindowFeatures(statistics.half(), content_weight, labels, torch.ones(windows), repo // 2, repo)
 
 
 def test_moments_of_parts_add_up() -> None:
-    data, encoder = described(), MiniEncoder()
+    data, encoder = window_features(), MiniEncoder()
     whole = moments(encoder, data)
     parts = moments(encoder, data.where(data.folds < 2)) + moments(encoder, data.where(data.folds >= 2))
     torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(parts.covariance, whole.covariance, rtol=1e-3, atol=1e-3)
-    values = data.statistics.float().flatten(0, 1).clamp(-CLIP, CLIP)
+    values = data.statistics.float().flatten(0, 1).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
     torch.testing.assert_close(whole.covariance, torch.cov(values.T, correction=0), rtol=1e-2, atol=1e-2)
 
 
 @torch.inference_mode(False)
-def test_a_fit_tells_what_it_was_shown_and_its_head_agrees() -> None:
-    data = described()
-    encoder, head = fit(data)
-    assert encoder.width == 4
-    features = encoder.embed(list(torch.split(data.statistics[:, 0].float(), encoder.widths, dim=1)))
-    logits = head(features * data.certainty[:, :1, None])
+def test_a_fit_separates_its_training_data_and_its_head_agrees() -> None:
+    data = window_features()
+    encoder, head = fit_detector(data)
+    assert encoder.embed_dim == 4
+    features = encoder.embed(list(torch.split(data.statistics[:, 0].float(), encoder.group_sizes, dim=1)))
+    logits = head(features * data.content_weight[:, :1, None])
     assert logits[data.labels > 0].min() > logits[data.labels == 0].max()
-    importance = head.alpha[0, :, : encoder.width].softmax(dim=0)
-    line = torch.stack([evidence(encoder, importance, data)[:, 0], torch.ones(len(logits))], dim=1)
+    importance = head.alpha[0, :, : encoder.embed_dim].softmax(dim=0)
+    line = torch.stack([compute_evidence(encoder, importance, data)[:, 0], torch.ones(len(logits))], dim=1)
     solved = torch.linalg.lstsq(line, logits[:, None].detach()).solution
     torch.testing.assert_close(line @ solved, logits[:, None].detach(), rtol=1e-3, atol=1e-3)
 
@@ -416,7 +437,7 @@ def test_a_large_repository_does_not_set_the_threshold_alone() -> None:
     sizes = {"o/large": 900, "o/small": 100}
     photographs = [Window("f", False, "kind", repo, "MIT") for repo, n in sizes.items() for _ in range(n)]
     logits = torch.cat([torch.linspace(-5, -1, 900), torch.linspace(0, 1, 100)])
-    threshold = threshold_of(logits, photographs)
+    threshold = weighted_threshold(logits, photographs)
     above = (logits.sigmoid() > threshold).float()
     assert above[:900].sum() == 0
     assert (30 * above[:900].mean() + 10 * above[900:].mean()) / 40 == pytest.approx(0.05, abs=0.003)
@@ -425,21 +446,21 @@ def test_a_large_repository_does_not_set_the_threshold_alone() -> None:
 def test_shipped_file_loads_strictly_into_the_default_network() -> None:
     tensors = load_file(WEIGHTS / "mini.safetensors")
     head_state = {n[5:]: t for n, t in tensors.items() if n.startswith("head.")}
-    encoder = MiniEncoder(width=head_state["proj1.1.weight"].shape[1])
+    encoder = MiniEncoder(embed_dim=head_state["proj1.1.weight"].shape[1])
     encoder.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("encoder.")}, strict=True)
     head = RineHead.shaped_like(head_state)
     head.load_state_dict(head_state, strict=True)
-    assert (head.num_blocks, head.embed_dim) == (encoder.blocks, encoder.width)
+    assert (head.num_blocks, head.embed_dim) == (encoder.num_blocks, encoder.embed_dim)
 
 
 def test_the_shipped_file_saved_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
-    encoder, head, metadata = load(WEIGHTS / "mini.safetensors")
+    encoder, head, metadata = load_weights(WEIGHTS / "mini.safetensors")
     for _ in range(5):  # a random order would differ in one of them
-        save(tmp_path / "again.safetensors", encoder, head, dict(reversed(metadata.items())))
+        save_weights(tmp_path / "again.safetensors", encoder, head, dict(reversed(metadata.items())))
         assert (tmp_path / "again.safetensors").read_bytes() == (WEIGHTS / "mini.safetensors").read_bytes()
 
 
-def test_a_file_from_before_small_pictures_counted_less_is_refused(tmp_path: Path) -> None:
+def test_a_file_from_before_small_images_counted_less_is_refused(tmp_path: Path) -> None:
     tensors = load_file(WEIGHTS / "mini.safetensors")
     del tensors["encoder.certainty_power"]
     with pytest.raises(RuntimeError, match="certainty_power"):
@@ -450,5 +471,5 @@ def test_card_describes_the_shipped_file() -> None:
     card = json.loads((WEIGHTS / "mini.json").read_text(encoding="utf-8"))
     weights = WEIGHTS / "mini.safetensors"
     assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert card["threshold"] == float(load(weights)[2]["threshold"])
-    assert (WEIGHTS / "mini.md").read_text(encoding="utf-8") == render(card)
+    assert card["threshold"] == float(load_weights(weights)[2]["threshold"])
+    assert (WEIGHTS / "mini.md").read_text(encoding="utf-8") == render_card(card)

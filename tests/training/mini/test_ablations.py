@@ -1,4 +1,4 @@
-"""Ablations of the bundled detector, on planted statistics of a few numbers a depth."""
+"""Ablations of the bundled detector, on planted statistics of a few numbers a feature group."""
 
 from __future__ import annotations
 
@@ -18,72 +18,71 @@ from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.training.common.metrics import Scores, auroc
 from sidscan.training.mini import ablations
 from sidscan.training.mini.ablations import (
-    CROPS,
-    Seen,
-    Study,
-    curve_parts,
-    divided,
+    NUM_CROPS,
+    AblationData,
+    ConditionExtractor,
+    assign_parts,
     hard_weights,
-    measure,
-    table,
+    part_choices,
+    run_variants,
+    variant_rows,
 )
-from sidscan.training.mini.ablations_text import Point, Row, render
-from sidscan.training.mini.bootstrap_auroc import Wins, draws
+from sidscan.training.mini.ablations_text import CurvePoint, VariantRow, render_ablations
+from sidscan.training.mini.bootstrap_auroc import BootstrapAuroc, draw_counts
 from sidscan.training.mini.conditions import CONDITIONS
-from sidscan.training.mini.corpus import FOLDS, Window, decode
-from sidscan.training.mini.features import weights_of
-from sidscan.training.mini.fit import SETTINGS, Described, Discriminants, verdict
-from sidscan.training.mini.train import load, look
+from sidscan.training.mini.corpus import FOLDS, Window, decode_window
+from sidscan.training.mini.features import sampling_weights
+from sidscan.training.mini.fit import DEFAULT_FIT, Discriminants, WindowFeatures, pool_scores
+from sidscan.training.mini.train import load_weights, score_window
 from sidscan.training.mini.variants import (
     PARTS,
-    Crops,
-    alike,
+    CropStatistics,
     as_shipped,
-    certain,
-    consensus,
+    equal_importance,
     highest_and_mean,
+    mean_score,
+    without_content_weight,
 )
 
-WIDTH = 3  # statistics of every depth
-Measured: TypeAlias = tuple[Study, dict[str, Scores], list[Point]]
+SIZE = 3  # statistics of every feature group
+Measured: TypeAlias = tuple[AblationData, dict[str, Scores], list[CurvePoint]]
 
 
-def study(repos: int = 80, each: int = 3) -> Study:
-    """Noise; synthetic repositories are shifted in the texture of full resolution, each its own way."""
+def ablation_data(repos: int = 80, each: int = 3) -> AblationData:
+    """Noise; synthetic repositories are shifted in the texture of full resolution, each in its own way."""
     encoder = MiniEncoder()
-    encoder.widths = [WIDTH] * encoder.blocks
-    encoder.centre = nn.ParameterList(nn.Parameter(torch.zeros(WIDTH), False) for _ in encoder.widths)
-    encoder.spread = nn.ParameterList(nn.Parameter(torch.ones(WIDTH), False) for _ in encoder.widths)
+    encoder.group_sizes = [SIZE] * encoder.num_blocks
+    encoder.centre = nn.ParameterList(nn.Parameter(torch.zeros(SIZE), False) for _ in encoder.group_sizes)
+    encoder.spread = nn.ParameterList(nn.Parameter(torch.ones(SIZE), False) for _ in encoder.group_sizes)
     generator = torch.Generator().manual_seed(0)
     windows = repos * each
     repo = torch.arange(windows) // each
     labels = (repo % 2).float()
-    place = encoder.depths.index((0, "texture")) * WIDTH
-    own = torch.randn(repos, WIDTH, generator=generator)[repo]
+    first = encoder.feature_groups.index((0, "texture")) * SIZE
+    shift = torch.randn(repos, SIZE, generator=generator)[repo]
 
     def statistics(count: int) -> torch.Tensor:
-        noise = torch.randn(windows, count, sum(encoder.widths), generator=generator)
-        noise[:, :, place : place + WIDTH] += (labels[:, None] * (1.5 + own))[:, None]
+        noise = torch.randn(windows, count, sum(encoder.group_sizes), generator=generator)
+        noise[:, :, first : first + SIZE] += (labels[:, None] * (1.5 + shift))[:, None]
         return noise.half()
 
-    described = Described(
+    features = WindowFeatures(
         statistics(11), torch.ones(windows, 11), labels, torch.ones(windows), repo // 2 % FOLDS, repo
     )
-    seen = statistics(len(CONDITIONS) * CROPS)
-    return Study(encoder, described, seen, torch.ones(seen.shape[:2]), divided(described), repo < repos // 2)
+    measured = statistics(len(CONDITIONS) * NUM_CROPS)
+    weight, parts = torch.ones(measured.shape[:2]), assign_parts(features)
+    return AblationData(encoder, features, measured, weight, parts, repo < repos // 2)
 
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    made = study()
-    return made, *measure(made)
+    data = ablation_data()
+    return data, *run_variants(data)
 
 
-def test_what_carries_the_label_is_what_is_missed(
-    measured: Measured,
-) -> None:
-    made, found, _ = measured
-    rows = {row.name: row for row in table(made, found, np.ones(len(made.seen), bool))}
+def test_the_group_that_carries_the_label_is_missed(measured: Measured) -> None:
+    data, evidence_of, _ = measured
+    rows = {row.name: row for row in variant_rows(data, evidence_of, np.ones(len(data.parts), bool))}
     assert rows["as shipped"].auroc[0] > 0.9
     assert rows["without texture"].auroc[0] < 0.65
     assert rows["without texture"].interval[0][1] < 0  # clearly worse
@@ -93,18 +92,16 @@ def test_what_carries_the_label_is_what_is_missed(
     assert low < rows["as shipped"].auroc[0] < high
 
 
-def test_a_first_corpus_is_measured_alone(
-    measured: Measured,
-) -> None:
-    made, found, _ = measured
-    first = made.first.numpy()
-    (row, *_) = table(made, found, first)
-    labels = made.described.labels.numpy()[first] > 0
-    values = found["as shipped"][first, 0]
+def test_a_first_corpus_is_measured_alone(measured: Measured) -> None:
+    data, evidence_of, _ = measured
+    first = data.first.numpy()
+    (row, *_) = variant_rows(data, evidence_of, first)
+    labels = data.features.labels.numpy()[first] > 0
+    values = evidence_of["as shipped"][first, 0]
     assert row.auroc[0] == auroc(values[labels], values[~labels])
 
 
-def test_more_repositories_are_more(measured: Measured) -> None:
+def test_more_repositories_give_a_higher_auroc(measured: Measured) -> None:
     _, _, points = measured
     assert [point.choices for point in points] == [4, 4, 2, 1]
     assert [point.fitted for point in points] == [(4, 4), (8, 8), (16, 16), (32, 32)]
@@ -115,111 +112,114 @@ def test_more_repositories_are_more(measured: Measured) -> None:
 
 
 def test_the_document_has_every_row(measured: Measured) -> None:
-    made, found, points = measured
-    rows = table(made, found, np.ones(len(made.seen), bool))
-    text = render(rows, rows[:1], points)
-    assert all(f"| {name} |" in text for name in found)
+    data, evidence_of, points = measured
+    rows = variant_rows(data, evidence_of, np.ones(len(data.parts), bool))
+    text = render_ablations(rows, rows[:1], points)
+    assert all(f"| {name} |" in text for name in evidence_of)
     assert text.count("\n| 32, 32 |") == 1
 
 
-def test_wins_give_the_area_of_any_resample() -> None:
+def test_counts_of_pairs_give_the_auroc_of_any_resample() -> None:
     rng = np.random.default_rng(0)
     evidence = rng.integers(0, 6, 60).astype(float)  # many ties
     synthetic, repos = rng.random(60) < 0.5, rng.integers(0, 5, 60)
-    wins = Wins(evidence, synthetic, repos)
-    positive, negative = draws(len(wins.synthetic), rng), draws(len(wins.real), rng)
-    found = wins.auroc(positive, negative)
+    bootstrap = BootstrapAuroc(evidence, synthetic, repos)
+    positive = draw_counts(len(bootstrap.synthetic), rng)
+    negative = draw_counts(len(bootstrap.real), rng)
+    areas = bootstrap.auroc(positive, negative)
     for draw in range(3):
         sides = [
             np.concatenate([np.tile(evidence[chosen & (repos == repo)], int(times)) for repo, times in drawn])
             for chosen, drawn in (
-                (synthetic, zip(wins.synthetic, positive[draw], strict=True)),
-                (~synthetic, zip(wins.real, negative[draw], strict=True)),
+                (synthetic, zip(bootstrap.synthetic, positive[draw], strict=True)),
+                (~synthetic, zip(bootstrap.real, negative[draw], strict=True)),
             )
         ]
-        assert found[draw] == pytest.approx(auroc(*sides))
+        assert areas[draw] == pytest.approx(auroc(*sides))
 
 
 def test_choices_of_parts_share_little() -> None:
-    _, quarters, *_, (everything,) = ([set(parts) for parts in choices] for choices in curve_parts())
+    _, quarters, *_, (everything,) = ([set(parts) for parts in choices] for choices in part_choices())
     assert everything == set(range(PARTS))
     assert set.union(*quarters) == set(range(PARTS))
-    assert sum(len(some) for some in quarters) == PARTS
+    assert sum(len(parts) for parts in quarters) == PARTS
 
 
 def test_weights_of_windows_and_repositories() -> None:
-    described = study(repos=4, each=2).described
-    large = described.where(torch.tensor([0, 0, 0, 1, 2, 3, 4, 5, 6]))
+    features = ablation_data(repos=4, each=2).features
+    large = features.where(torch.tensor([0, 0, 0, 1, 2, 3, 4, 5, 6]))
     labels, repos = (large.labels > 0).tolist(), large.repos.tolist()
-    of_repo, by_window = weights_of(labels, repos, 0.0), weights_of(labels, repos, 1.0)
+    by_repo, by_window = sampling_weights(labels, repos, 0.0), sampling_weights(labels, repos, 1.0)
     photographs = large.labels == 0
     assert len(set(by_window[photographs].tolist())) == 1
-    of_repos = [float(of_repo[photographs & (large.repos == repo)].sum()) for repo in (0, 2)]
-    assert of_repos == pytest.approx([0.5, 0.5])
+    sums = [float(by_repo[photographs & (large.repos == repo)].sum()) for repo in (0, 2)]
+    assert sums == pytest.approx([0.5, 0.5])
 
 
-def test_every_repository_is_of_one_part() -> None:
+def test_every_repository_belongs_to_one_part() -> None:
     """Also one with both labels."""
-    described = study(repos=40, each=2).described
-    labels = described.labels.clone()
+    features = ablation_data(repos=40, each=2).features
+    labels = features.labels.clone()
     labels[1] = 1 - labels[1]  # of the first repository's two windows
-    parts = divided(replace(described, labels=labels))
+    parts = assign_parts(replace(features, labels=labels))
     for repo in range(40):
-        assert len(set(parts[described.repos == repo].tolist())) == 1
+        assert len(set(parts[features.repos == repo].tolist())) == 1
 
 
-def crops_and_discriminants() -> tuple[Crops, Discriminants]:
-    """Three crops, of which the last fills half of itself; two schools, four statistics, two depths."""
+def crops_and_discriminants() -> tuple[CropStatistics, Discriminants]:
+    """Three crops, the last one half padding; two sources, four statistics, two feature groups."""
     generator = torch.Generator().manual_seed(0)
-    crops = Crops(torch.randn(3, 4, generator=generator), torch.tensor([1.0, 1.0, 0.5]), [1, 3])
+    crops = CropStatistics(torch.randn(3, 4, generator=generator), torch.tensor([1.0, 1.0, 0.5]), [1, 3])
     directions = torch.tensor([[2.0, 0.1, -0.1, 0.2], [0.5, 0.5, 0.5, 0.5]])
     return crops, Discriminants(directions, torch.full((4,), 0.1), torch.diag(torch.tensor([1.0, 4, 1, 1])))
 
 
 def test_readouts() -> None:
-    crops, found = crops_and_discriminants()
-    read = (crops.statistics - 0.1) @ found.directions.T * crops.certainty[:, None]
-    torch.testing.assert_close(as_shipped(crops, found, SETTINGS), verdict(read))
-    torch.testing.assert_close(consensus(crops, found, SETTINGS), read.mean(dim=1))
+    crops, fitted = crops_and_discriminants()
+    scores = (crops.statistics - 0.1) @ fitted.directions.T * crops.content_weight[:, None]
+    torch.testing.assert_close(as_shipped(crops, fitted, DEFAULT_FIT), pool_scores(scores))
+    torch.testing.assert_close(mean_score(crops, fitted, DEFAULT_FIT), scores.mean(dim=1))
     torch.testing.assert_close(
-        highest_and_mean(crops, found, SETTINGS), read.max(dim=1).values + read.mean(dim=1)
+        highest_and_mean(crops, fitted, DEFAULT_FIT), scores.max(dim=1).values + scores.mean(dim=1)
     )
-    sure = certain(crops, found, SETTINGS)
-    torch.testing.assert_close(sure[:2], as_shipped(crops, found, SETTINGS)[:2])
-    assert sure[2] != as_shipped(crops, found, SETTINGS)[2]
+    unweighted = without_content_weight(crops, fitted, DEFAULT_FIT)
+    torch.testing.assert_close(unweighted[:2], as_shipped(crops, fitted, DEFAULT_FIT)[:2])
+    assert unweighted[2] != as_shipped(crops, fitted, DEFAULT_FIT)[2]
 
 
-def test_without_an_importance_estimator_every_depth_has_one_size() -> None:
-    crops, found = crops_and_discriminants()
+def test_without_an_importance_estimator_every_group_has_one_size() -> None:
+    crops, fitted = crops_and_discriminants()
     values = torch.randn(1, 4) * torch.tensor([1.0, 0, 0, 0])
-    only_first = replace(crops, statistics=values + 0.1, certainty=torch.ones(1))
-    low = replace(SETTINGS, bar=-1e3, consensus=0.0)  # then the verdict is the mean reading, and a constant
-    # depths have one deviation and their sum one, so the first statistic is worth a square root of two
+    only_first = replace(crops, statistics=values + 0.1, content_weight=torch.ones(1))
+    low = replace(DEFAULT_FIT, margin=-1e3, consensus=0.0)  # then evidence is the mean score plus a constant
+    # groups have one deviation and so has their sum, so the first statistic is divided by the root of two
     expected = float(values[0, 0]) / 2**0.5
-    assert float(alike(only_first, found, low)) - 1e3 == pytest.approx(expected, abs=1e-3)
+    assert float(equal_importance(only_first, fitted, low)) - 1e3 == pytest.approx(expected, abs=1e-3)
 
 
-def test_crops_are_described_as_a_scan_sees_them(tmp_path: Path) -> None:
-    """Of two pictures, one larger than a crop and one smaller: evidence follows the detector's logit."""
+def test_statistics_are_those_of_a_scan(tmp_path: Path) -> None:
+    """For an image larger than a crop and a smaller one: the head gives the detector's logit."""
     rng = np.random.default_rng(0)
-    network = load(Path(sidscan.__file__).parent / "weights" / "mini.safetensors")[:2]
+    network = load_weights(Path(sidscan.__file__).parent / "weights" / "mini.safetensors")[:2]
     for name, side in (("large.png", 300), ("small.png", 150)):
         Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(tmp_path / name)
         window = Window(name, False, "kind", "o/a", "MIT", tmp_path)
-        seen = torch.from_numpy(Seen()((0, window))).float()
-        assert len(seen) == len(CONDITIONS) * CROPS
-        features = network[0].embed(list(torch.split(seen[:CROPS, :-1], network[0].widths, dim=1)))
-        logits = network[1](features * seen[:CROPS, -1, None, None])
-        assert float(logits.mean()) == pytest.approx(look(*network, decode(window)).logit, abs=0.02)
-        assert seen[0, -1] == pytest.approx(min(side / 224, 1) ** 0.5, abs=1e-3)
+        array = torch.from_numpy(ConditionExtractor()((0, window))).float()
+        assert len(array) == len(CONDITIONS) * NUM_CROPS
+        groups = torch.split(array[:NUM_CROPS, :-1], network[0].group_sizes, dim=1)
+        logits = network[1](network[0].embed(list(groups)) * array[:NUM_CROPS, -1, None, None])
+        assert float(logits.mean()) == pytest.approx(
+            score_window(*network, decode_window(window)).logit, abs=0.02
+        )
+        assert array[0, -1] == pytest.approx(min(side / 224, 1) ** 0.5, abs=1e-3)
 
 
 def test_hard_photographs_weigh_more_and_synthetic_ones_never() -> None:
-    described = study(repos=20, each=3).described
+    features = ablation_data(repos=20, each=3).features
     evidence = np.arange(60.0)
-    weights = hard_weights(described, evidence)
-    assert (weights[described.labels > 0] == 1).all()
-    real = np.flatnonzero(described.labels.numpy() == 0)
+    weights = hard_weights(features, evidence)
+    assert (weights[features.labels > 0] == 1).all()
+    real = np.flatnonzero(features.labels.numpy() == 0)
     assert weights[real[-3:]].tolist() == [3, 3, 3]
     assert weights[real[:-3]].max() == 1
 
@@ -230,22 +230,24 @@ def windows(repos: int) -> list[Window]:
 
 def test_the_command_writes_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablations, "read_corpora", lambda corpora: windows(80))
-    monkeypatch.setattr(ablations, "study_of", lambda windows, keep, workers: study())
+    monkeypatch.setattr(ablations, "load_data", lambda windows, cache, workers: ablation_data())
     out = tmp_path / "a.md"
-    result = CliRunner().invoke(ablations.main, ["--corpus", str(tmp_path), "--out", str(out)])
+    result = CliRunner().invoke(ablations.ablations_command, ["--corpus", str(tmp_path), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert "## Learning curve" in out.read_text(encoding="utf-8")
 
 
-def test_too_few_repositories_are_told_before_anything_is_described(
+def test_too_few_repositories_are_refused_before_anything_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ablations, "read_corpora", lambda corpora: windows(78))
-    result = CliRunner().invoke(ablations.main, ["--corpus", str(tmp_path), "--out", str(tmp_path / "a.md")])
+    result = CliRunner().invoke(
+        ablations.ablations_command, ["--corpus", str(tmp_path), "--out", str(tmp_path / "a.md")]
+    )
     assert result.exit_code == 2
     assert "40 repositories of each label" in result.output
 
 
 def test_short_figures() -> None:
-    text = render([Row("a", (0.8534,) * 3, ((0.8, 0.9),) * 3, (0.5,) * 3)], [], [])
+    text = render_ablations([VariantRow("a", (0.8534,) * 3, ((0.8, 0.9),) * 3, (0.5,) * 3)], [], [])
     assert "| a | .853 (.800 to .900) |" in text

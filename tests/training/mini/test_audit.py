@@ -33,7 +33,7 @@ ROWS = [  # path, status, score
 
 @pytest.fixture
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A report over two held-out repositories, one fitted on, and a picture of no corpus."""
+    """A report over two held-out repositories, one fitted on, and an image of no corpus."""
     monkeypatch.setattr(audit, "fitted_on", lambda: FITTED_ON)
     return report_of(tmp_path / "report.csv", FIRST)
 
@@ -48,59 +48,60 @@ def report_of(path: Path, digest: str) -> Path:
 
 
 def test_only_repositories_that_the_weights_were_not_fitted_on_count(report: Path) -> None:
-    ended = CliRunner().invoke(audit.main, [str(report), "--json"])
-    assert ended.exit_code == 0, ended.output
-    found = json.loads(ended.output)
-    assert (found["real"], found["synthetic"], found["auroc"]) == (2, 2, 0.75)
-    assert (found["tpr"], found["fpr"]) == (0.5, 0.5)
+    result = CliRunner().invoke(audit.audit_command, [str(report), "--json"])
+    assert result.exit_code == 0, result.output
+    overall = json.loads(result.output)
+    assert (overall["real"], overall["synthetic"], overall["auroc"]) == (2, 2, 0.75)
+    assert (overall["tpr"], overall["fpr"]) == (0.5, 0.5)
 
 
 def test_all_repositories_on_request(report: Path) -> None:
-    ended = CliRunner().invoke(audit.main, [str(report), "--json", "--all"])
-    assert json.loads(ended.output)["synthetic"] == 3
+    result = CliRunner().invoke(audit.audit_command, [str(report), "--json", "--all"])
+    assert json.loads(result.output)["synthetic"] == 3
 
 
 def test_reports_of_several_folds_are_read_as_one(report: Path, tmp_path: Path) -> None:
     other = report_of(tmp_path / "other.csv", SECOND)
-    ended = CliRunner().invoke(audit.main, [str(report), str(other), "--json"])
-    found = json.loads(ended.output)
-    assert (found["real"], found["synthetic"], found["tpr"]) == (2, 3, pytest.approx(1 / 3))
+    result = CliRunner().invoke(audit.audit_command, [str(report), str(other), "--json"])
+    overall = json.loads(result.output)
+    assert (overall["real"], overall["synthetic"], overall["tpr"]) == (2, 3, pytest.approx(1 / 3))
 
 
 @pytest.mark.parametrize(
-    ("digest", "said"), [(SHIPPED, "fitted on all of these"), ("4" * 16, "does not know weights 4444")]
+    ("digest", "message"), [(SHIPPED, "fitted on all of these"), ("4" * 16, "does not know weights 4444")]
 )
-def test_weights_that_saw_everything_or_are_unknown_are_refused(
-    report: Path, tmp_path: Path, digest: str, said: str
+def test_weights_that_were_fitted_on_everything_or_are_unknown_are_refused(
+    report: Path, tmp_path: Path, digest: str, message: str
 ) -> None:
     other = report_of(tmp_path / "other.csv", digest)
-    ended = CliRunner().invoke(audit.main, [str(other)])
-    assert ended.exit_code == 2
-    assert said in ended.output
-    assert CliRunner().invoke(audit.main, [str(other), "--all"]).exit_code == 0
+    result = CliRunner().invoke(audit.audit_command, [str(other)])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert CliRunner().invoke(audit.audit_command, [str(other), "--all"]).exit_code == 0
 
 
 def test_the_card_says_what_weights_were_fitted_on() -> None:
-    seen = audit.fitted_on()
-    assert len(seen) == FOLDS + 1
-    every = max(seen.values(), key=len)
-    assert sorted(len(every - some) > 0 for some in seen.values()) == [False] + [True] * FOLDS
-    assert frozenset.union(*(every - some for some in seen.values())) == every
+    by_digest = audit.fitted_on()
+    assert len(by_digest) == FOLDS + 1
+    all_repos = max(by_digest.values(), key=len)
+    held_out = [all_repos - repos for repos in by_digest.values()]
+    assert sorted(len(repos) > 0 for repos in held_out) == [False] + [True] * FOLDS
+    assert frozenset.union(*held_out) == all_repos
 
 
-def test_sources_are_listed(report: Path) -> None:
-    ended = CliRunner().invoke(audit.main, [str(report)])
-    assert "2 repositories: 2 real, 2 synthetic" in ended.output
-    assert "AUROC 0.750" in ended.output
-    for source in ("flux1", "sdxl", "camera_original", "lossless"):
-        assert source in ended.output
+def test_categories_are_listed(report: Path) -> None:
+    result = CliRunner().invoke(audit.audit_command, [str(report)])
+    assert "2 repositories: 2 real, 2 synthetic" in result.output
+    assert "AUROC 0.750" in result.output
+    for category in ("flux1", "sdxl", "camera_original", "lossless"):
+        assert category in result.output
 
 
 def test_a_report_of_something_else_is_refused(report: Path) -> None:
     report.write_text("path,status,score,threshold,model_digest\nphoto.jpg,scored,0.5,0.5,1\n")
-    ended = CliRunner().invoke(audit.main, [str(report)])
-    assert ended.exit_code == 2
-    assert "no path is of the form" in ended.output
+    result = CliRunner().invoke(audit.audit_command, [str(report)])
+    assert result.exit_code == 2
+    assert "no path is of the form" in result.output
 
 
 def test_figures_of_perfect_and_useless_scores() -> None:

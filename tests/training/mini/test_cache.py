@@ -1,4 +1,4 @@
-"""Arrays kept from one command to the next."""
+"""Arrays cached from one command to the next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sidscan.training.mini.cache import kept
+from sidscan.training.mini.cache import cached
 from sidscan.training.mini.corpus import Window
 
 
@@ -18,39 +18,39 @@ def windows(folder: Path) -> list[Window]:
     return [Window(f"{name}.png", name == "b", "kind", f"o/{name}", "MIT", folder) for name in "ab"]
 
 
-class Maker:
-    """Counts how often it is asked."""
+class Computation:
+    """Counts its calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self) -> np.ndarray:
-        self.asked += 1
-        return np.full((2, 3), self.asked, np.float16)
+        self.calls += 1
+        return np.full((2, 3), self.calls, np.float16)
 
 
-def test_the_same_windows_and_code_are_made_once(tmp_path: Path) -> None:
-    make = Maker()
-    first = kept(make, tmp_path / "new", "what", windows(tmp_path), (Maker, "2 of each"))
-    again = kept(make, tmp_path / "new", "what", windows(tmp_path), (Maker, "2 of each"))
-    assert make.asked == 1
+def test_the_same_windows_and_code_are_computed_once(tmp_path: Path) -> None:
+    compute = Computation()
+    first = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
+    again = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
+    assert compute.calls == 1
     assert np.array_equal(first, again)
 
 
 @pytest.mark.parametrize("change", ["order", "bytes", "code", "text", "what"])
-def test_anything_else_is_made_anew(tmp_path: Path, change: str) -> None:
-    make, some = Maker(), windows(tmp_path)
-    kept(make, tmp_path, "what", some, (Maker, "2 of each"))
+def test_anything_else_is_computed_anew(tmp_path: Path, change: str) -> None:
+    compute, listed = Computation(), windows(tmp_path)
+    cached(compute, tmp_path, "what", listed, (Computation, "2 of each"))
     if change == "bytes":
         (tmp_path / "a.png").write_text("other")
-    some = some[::-1] if change == "order" else some
-    code = (Window if change == "code" else Maker, "3 of each" if change == "text" else "2 of each")
-    found = kept(make, tmp_path, "other" if change == "what" else "what", some, code)
-    assert (make.asked, found[0, 0]) == (2, 2)
+    listed = listed[::-1] if change == "order" else listed
+    code = (Window if change == "code" else Computation, "3 of each" if change == "text" else "2 of each")
+    array = cached(compute, tmp_path, "other" if change == "what" else "what", listed, code)
+    assert (compute.calls, array[0, 0]) == (2, 2)
 
 
-def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
-    make = Maker()
-    kept(make, None, "what", windows(tmp_path), (Maker,))
-    kept(make, None, "what", windows(tmp_path), (Maker,))
-    assert make.asked == 2
+def test_without_a_folder_nothing_is_cached(tmp_path: Path) -> None:
+    compute = Computation()
+    cached(compute, None, "what", windows(tmp_path), (Computation,))
+    cached(compute, None, "what", windows(tmp_path), (Computation,))
+    assert compute.calls == 2

@@ -1,27 +1,27 @@
-"""Figures of the bundled detector's card that are more than a metric."""
+"""Figures of the bundled detector's card that need more than a metric."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sidscan.training.mini.card import OF_ONE_SIDE, by_side, family
+from sidscan.training.mini.card_metrics import MIN_OF_ONE_SIZE, generator_family, metrics_by_size
 from sidscan.training.mini.corpus import Window
-from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, Look
+from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, WindowScore
 
 
 def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
     """Synthetic windows are mostly the smaller ones, and the logit is the size: useless within one size."""
-    count = OF_ONE_SIDE
+    count = MIN_OF_ONE_SIZE
     sides = [160] * (3 * count) + [128] * (3 * count) + [100] * count
     labels = [False] * 2 * count + [True] * count + [False] * count + [True] * 2 * count + [True] * count
     windows = [Window("a.png", label, "kind", "o/a", "MIT") for label in labels]
-    looks = np.zeros((len(windows), len(Look._fields)))
-    looks[:, SMALLER_SIDE] = sides
-    looks[:, LOGIT] = -looks[:, SMALLER_SIDE]
-    found = by_side(windows, looks)
-    assert list(found) == ["160", "128"]  # of 100 px there are no photographs
-    assert found["160"] == {"real": 2 * count, "synthetic": count, "auroc": pytest.approx(0.5)}
+    measured = np.zeros((len(windows), len(WindowScore._fields)))
+    measured[:, SMALLER_SIDE] = sides
+    measured[:, LOGIT] = -measured[:, SMALLER_SIDE]
+    metrics = metrics_by_size(windows, measured)
+    assert list(metrics) == ["160", "128"]  # of 100 px there are no photographs
+    assert metrics["160"] == {"real": 2 * count, "synthetic": count, "auroc": pytest.approx(0.5)}
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
     ],
 )
 def test_one_family_for_every_spelling(stated: str, expected: str) -> None:
-    assert family(Window("a.png", True, stated, "o/a", "MIT")) == expected
+    assert generator_family(Window("a.png", True, stated, "o/a", "MIT")) == expected

@@ -24,9 +24,9 @@ def test_every_fold_is_written_under_the_condition(tmp_path: Path) -> None:
     folds = fold_of_repo(read_manifest(tmp_path))
     expected = sorted((f"fold-{fold}", f"o__{repo[2:]}") for repo, fold in folds.items())
 
-    ended = CliRunner().invoke(conditions.main, [str(tmp_path), "half", str(tmp_path / "out")])
+    result = CliRunner().invoke(conditions.conditions_command, [str(tmp_path), "half", str(tmp_path / "out")])
 
-    assert ended.exit_code == 0, ended.output
+    assert result.exit_code == 0, result.output
     written = sorted((tmp_path / "out").rglob("*.png"))
     names = [path.relative_to(tmp_path / "out") for path in written]
     assert [(name.parts[0], name.name.split("-")[0]) for name in names] == expected
@@ -36,12 +36,12 @@ def test_every_fold_is_written_under_the_condition(tmp_path: Path) -> None:
 
 def test_jpeg_75_changes_pixels_a_little() -> None:
     pixels = np.asarray(photo(64, 48))
-    changed = conditions.resaved(pixels, 75)
+    changed = conditions.CONDITIONS["jpeg75"](pixels)
     assert changed.shape == pixels.shape
     assert 0 < np.abs(changed.astype(int) - pixels).mean() < 12
 
 
-def test_the_middle_is_cut_out_and_small_windows_stay() -> None:
+def test_the_centre_is_cut_out_and_small_windows_stay() -> None:
     pixels = np.arange(7 * 5 * 3, dtype=np.uint8).reshape(7, 5, 3)
-    assert np.array_equal(conditions.middle(pixels, 3), pixels[2:5, 1:4])
-    assert np.array_equal(conditions.middle(pixels, 6), pixels[0:6])
+    assert np.array_equal(conditions.centre_square(pixels, 3), pixels[2:5, 1:4])
+    assert np.array_equal(conditions.centre_square(pixels, 6), pixels[0:6])

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.mini.corpus import Window, decode, fold_of_repo, read_manifest
+from sidscan.training.mini.corpus import Window, decode_window, fold_of_repo, read_manifest
 
 HEADER = "file,label,generator,kind,repo,license\n"
 
 
 def windows_of(counts: dict[tuple[str, bool], int]) -> list[Window]:
     return [
-        Window(f"{repo}-{place}.png", synthetic, "source", repo, "MIT")
+        Window(f"{repo}-{number}.png", synthetic, "source", repo, "MIT")
         for (repo, synthetic), count in counts.items()
-        for place in range(count)
+        for number in range(count)
     ]
 
 
@@ -30,24 +30,24 @@ def test_repositories_are_dealt_serpentine_by_size_then_name() -> None:
 
 def test_a_repository_with_both_labels_is_dealt_once_as_synthetic() -> None:
     counts = {("both", True): 3, ("both", False): 8, ("other", True): 9} | {
-        (f"real{place}", False): place + 1 for place in range(12)
+        (f"real{number}", False): number + 1 for number in range(12)
     }
     folds = fold_of_repo(windows_of(counts))
     assert (folds["other"], folds["both"]) == (0, 1)
     assert len(folds) == 14
-    assert [folds[f"real{place}"] for place in reversed(range(12))] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
+    assert [folds[f"real{number}"] for number in reversed(range(12))] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
 
 
 def test_a_further_corpus_leaves_earlier_folds_as_they_are(tmp_path: Path) -> None:
-    first = windows_of({(f"r{place}", place % 2 == 0): place + 1 for place in range(9)})
+    first = windows_of({(f"r{number}", number % 2 == 0): number + 1 for number in range(9)})
     more = [replace(window, corpus=tmp_path) for window in windows_of({("big", True): 99, ("r3", True): 199})]
     folds = fold_of_repo([*first, *more])
-    assert folds["big"] == 0  # r3 is larger, but at home already
+    assert folds["big"] == 0  # r3 is larger, but has a fold already
     assert {repo: fold for repo, fold in folds.items() if repo != "big"} == fold_of_repo(first)
 
 
 def test_the_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
-    windows = windows_of({(f"r{place}", place % 2 == 0): place % 7 + 1 for place in range(20)})
+    windows = windows_of({(f"r{number}", number % 2 == 0): number % 7 + 1 for number in range(20)})
     assert fold_of_repo(windows) == fold_of_repo(windows[::-1])
 
 
@@ -57,8 +57,8 @@ def test_manifest_and_pixels_are_read(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(HEADER + rows, encoding="utf-8")
     real, synthetic = read_manifest(tmp_path)
     assert real == Window("a.png", False, "camera_original", "o/n", "CC0")
-    assert (synthetic.synthetic, synthetic.source) == (True, "flux1")
-    assert np.array_equal(decode(real), np.full((2, 3, 3), 7, dtype=np.uint8))
+    assert (synthetic.synthetic, synthetic.category) == (True, "flux1")
+    assert np.array_equal(decode_window(real), np.full((2, 3, 3), 7, dtype=np.uint8))
 
 
 def test_an_unknown_label_is_an_error(tmp_path: Path) -> None:

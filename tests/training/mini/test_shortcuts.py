@@ -1,4 +1,4 @@
-"""How scores move when a picture is saved again or made smaller."""
+"""How scores move when an image is saved again or made smaller."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from sample_images import encoded, photo
 
 from sidscan.training.mini import shortcuts, train
-from sidscan.training.mini.card import digest
-from sidscan.training.mini.corpus import Window, spread
-from sidscan.training.mini.processes import Job, R
-from sidscan.training.mini.shortcuts import TREATMENTS, change, table, unseen_by
+from sidscan.training.mini.audit import bundled_weights
+from sidscan.training.mini.card import file_sha256
+from sidscan.training.mini.corpus import Window, sample_windows
+from sidscan.training.mini.parallel import TaskResult, WindowTask
+from sidscan.training.mini.shortcuts import TREATMENTS, change_table, held_out_weights, score_change
 
 
 def windows_of(repo: str, count: int, synthetic: bool) -> list[Window]:
@@ -27,12 +28,13 @@ def windows_of(repo: str, count: int, synthetic: bool) -> list[Window]:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Two photographs that stay larger than a view at 0.9, and two synthetic pictures that don't."""
+    """Two photographs that stay larger than a crop at 0.9, and two synthetic images that don't."""
     rows = ["file,label,generator,kind,repo,license"]
     for number, (label, side) in enumerate([("real", 260), ("synthetic", 240)] * 2):
         name = f"{label}-{number}.{'jpg' if number == 0 else 'webp'}"
-        kind = {"picture_format": "JPEG"} if number == 0 else {"picture_format": "WEBP", "lossless": True}
-        (tmp_path / name).write_bytes(encoded(photo(side, side, number), **kind))
+        image = photo(side, side, number)
+        data = encoded(image, "JPEG") if number == 0 else encoded(image, "WEBP", lossless=True)
+        (tmp_path / name).write_bytes(data)
         rows.append(f"{name},{label},some,some,o/r{number},CC0")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     return tmp_path
@@ -42,43 +44,45 @@ def corpus(tmp_path: Path) -> Path:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score without further processes."""
 
-    def run(job: Job[R], windows: list[Window], workers: int, what: str) -> list[R]:
-        return [job(numbered) for numbered in enumerate(windows)]
+    def run(
+        task: WindowTask[TaskResult], windows: list[Window], workers: int, title: str
+    ) -> list[TaskResult]:
+        return [task(numbered) for numbered in enumerate(windows)]
 
-    monkeypatch.setattr(shortcuts, "in_processes", run)
+    monkeypatch.setattr(shortcuts, "map_windows", run)
 
 
-def test_a_change_is_told_in_medians_and_crossings() -> None:
+def test_a_change_is_measured_in_medians_and_crossings() -> None:
     before, after = np.array([-1.0, 1.0, -2.0, 2.0]), np.array([1.0, -2.0, -2.0, 2.5])
-    found = change(before, after, threshold=0.5)
-    assert (found.n, found.above, found.up, found.down, found.crossed) == (4, 0.5, 0.25, 0.25, 0.5)
-    assert found.logit == pytest.approx(1.25)
-    assert found.shift == pytest.approx(0.25)
+    change = score_change(before, after, threshold=0.5)
+    assert (change.n, change.above, change.up, change.down, change.crossed) == (4, 0.5, 0.25, 0.25, 0.5)
+    assert change.logit == pytest.approx(1.25)
+    assert change.shift == pytest.approx(0.25)
     moved = np.abs(1 / (1 + np.exp(-after)) - 1 / (1 + np.exp(-before)))
-    assert found.score == pytest.approx(np.median(moved))
+    assert change.score == pytest.approx(np.median(moved))
 
 
 def test_a_score_on_the_threshold_counts_as_synthetic() -> None:
-    found = change(np.array([0.0]), np.array([-1e-9]), threshold=0.5)
-    assert (found.above, found.down) == (1.0, 1.0)
+    change = score_change(np.array([0.0]), np.array([-1e-9]), threshold=0.5)
+    assert (change.above, change.down) == (1.0, 1.0)
 
 
-def test_windows_are_spread_over_repositories() -> None:
+def test_windows_are_sampled_evenly_over_repositories() -> None:
     pool = [*windows_of("large", 50, False), *windows_of("small", 2, False), *windows_of("other", 9, False)]
     pool += [*windows_of("made", 30, True), *windows_of("large", 1, True)]
-    chosen = spread(pool, count=10, at_most=5)
-    assert chosen == spread(pool, count=10, at_most=5)
+    chosen = sample_windows(pool, count=10, per_repository=5)
+    assert chosen == sample_windows(pool, count=10, per_repository=5)
     assert len(set(chosen)) == len(chosen)
     real = Counter(window.repo for window in chosen if not window.synthetic)
     assert real == {"large": 4, "small": 2, "other": 4}
     assert Counter(window.repo for window in chosen if window.synthetic) == {"made": 5, "large": 1}
 
 
-def test_a_repository_is_scored_by_weights_that_have_not_seen_it() -> None:
+def test_a_repository_is_scored_by_weights_that_were_not_fitted_on_it() -> None:
     pool = [*windows_of("a", 1, False), *windows_of("b", 1, True)]
-    assert unseen_by(pool, [frozenset({"a"}), frozenset({"b"})]) == {"a": 1, "b": 0}
+    assert held_out_weights(pool, [frozenset({"a"}), frozenset({"b"})]) == {"a": 1, "b": 0}
     with pytest.raises(click.UsageError, match="fitted on a"):
-        unseen_by(pool, [frozenset({"a"}), frozenset({"a", "b"})])
+        held_out_weights(pool, [frozenset({"a"}), frozenset({"a", "b"})])
 
 
 def test_saving_keeps_the_size_and_png_keeps_the_pixels() -> None:
@@ -93,13 +97,13 @@ def test_saving_keeps_the_size_and_png_keeps_the_pixels() -> None:
     assert TREATMENTS["size-0.7"](pixels).shape == (28, 42, 3)
 
 
-def test_groups_are_told_apart() -> None:
+def test_groups_are_kept_apart() -> None:
     pool = [*windows_of("a", 2, False), *windows_of("b", 1, True)]
     logits = np.zeros((3, 1 + len(TREATMENTS)))
     logits[0, -1] = 2.0
     padded = np.zeros((3, len(TREATMENTS)), bool)
     padded[0, -1] = True
-    rows = table(pool, logits, {"filled": ~padded, "padded": padded}, threshold=0.5)
+    rows = change_table(pool, logits, {"filled": ~padded, "padded": padded}, threshold=0.5)
     last = rows[rows["treatment"] == list(TREATMENTS)[-1]].set_index(["label", "group"])
     assert set(last.index) == {("real", "filled"), ("real", "padded"), ("synthetic", "filled")}
     assert last.loc[("real", "padded"), "logit"] == 2.0
@@ -108,16 +112,16 @@ def test_groups_are_told_apart() -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_the_shipped_weights_are_measured_and_said_to_have_seen_all(corpus: Path, tmp_path: Path) -> None:
+def test_the_shipped_weights_are_measured_and_reported_as_fitted_on_all(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    ended = CliRunner().invoke(shortcuts.main, [str(corpus), str(out)])
-    assert ended.exit_code == 0, ended.output
-    assert "fitted on all repositories" in ended.output
-    assert "real: 2 windows of 2 repositories" in ended.output
-    found = json.loads(out.read_text(encoding="utf-8"))
-    assert found["synthetic"] == {"windows": 2, "repositories": 2}
-    assert found["held_out"] is False
-    rows = {(row["treatment"], row["label"], row["group"]): row for row in found["changes"]}
+    result = CliRunner().invoke(shortcuts.shortcuts_command, [str(corpus), str(out)])
+    assert result.exit_code == 0, result.output
+    assert "fitted on all repositories" in result.output
+    assert "real: 2 windows of 2 repositories" in result.output
+    document = json.loads(out.read_text(encoding="utf-8"))
+    assert document["synthetic"] == {"windows": 2, "repositories": 2}
+    assert document["held_out"] is False
+    rows = {(row["treatment"], row["label"], row["group"]): row for row in document["changes"]}
     assert rows["png", "real", "filled"]["logit"] == 0.0
     assert rows["jpeg-75", "real", "filled"]["logit"] > 0.0
     assert (rows["png", "real", "in-jpeg"]["n"], rows["png", "real", "in-lossless"]["n"]) == (1, 1)
@@ -128,34 +132,34 @@ def test_the_shipped_weights_are_measured_and_said_to_have_seen_all(corpus: Path
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_fold_weights_score_what_they_have_not_seen(
+def test_fold_weights_score_what_they_were_not_fitted_on(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folds = tmp_path / "folds"
     folds.mkdir()
-    shutil.copy(shortcuts._shipped().path, folds / train.FOLD_FILE.format(0))
-    made = digest(folds / train.FOLD_FILE.format(0))
+    shutil.copy(bundled_weights().path, folds / train.FOLD_FILE.format(0))
+    digest = file_sha256(folds / train.FOLD_FILE.format(0))
     arguments = [str(corpus), str(tmp_path / "out.json"), "--folds", str(folds)]
 
-    monkeypatch.setattr(shortcuts, "fitted_on", lambda: {made[:16]: frozenset({"c/trained-on"})})
-    ended = CliRunner().invoke(shortcuts.main, arguments)
-    assert ended.exit_code == 0, ended.output
-    assert "fitted on all" not in ended.output
-    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (found["weights"], found["held_out"]) == ([made], True)
+    monkeypatch.setattr(shortcuts, "fitted_on", lambda: {digest[:16]: frozenset({"c/trained-on"})})
+    result = CliRunner().invoke(shortcuts.shortcuts_command, arguments)
+    assert result.exit_code == 0, result.output
+    assert "fitted on all" not in result.output
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (document["weights"], document["held_out"]) == ([digest], True)
 
-    monkeypatch.setattr(shortcuts, "fitted_on", lambda: {made[:16]: frozenset({"o/r1"})})
-    ended = CliRunner().invoke(shortcuts.main, arguments)
-    assert (ended.exit_code, "fitted on o/r1" in ended.output) == (2, True)
+    monkeypatch.setattr(shortcuts, "fitted_on", lambda: {digest[:16]: frozenset({"o/r1"})})
+    result = CliRunner().invoke(shortcuts.shortcuts_command, arguments)
+    assert (result.exit_code, "fitted on o/r1" in result.output) == (2, True)
 
     monkeypatch.setattr(shortcuts, "fitted_on", dict)
-    ended = CliRunner().invoke(shortcuts.main, arguments)
-    assert (ended.exit_code, "does not know weights" in ended.output) == (2, True)
+    result = CliRunner().invoke(shortcuts.shortcuts_command, arguments)
+    assert (result.exit_code, "does not know weights" in result.output) == (2, True)
 
 
 def test_a_folder_without_weights_is_refused(corpus: Path, tmp_path: Path) -> None:
-    ended = CliRunner().invoke(
-        shortcuts.main, [str(corpus), str(tmp_path / "out.json"), "--folds", str(corpus)]
+    result = CliRunner().invoke(
+        shortcuts.shortcuts_command, [str(corpus), str(tmp_path / "out.json"), "--folds", str(corpus)]
     )
-    assert ended.exit_code == 2
-    assert "holds no fold-" in ended.output
+    assert result.exit_code == 2
+    assert "holds no fold-" in result.output

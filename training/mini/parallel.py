@@ -1,0 +1,30 @@
+"""Run a task on every window, spread over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from .corpus import Window
+
+TaskResult = TypeVar("TaskResult")
+WindowTask: TypeAlias = Callable[[tuple[int, Window]], TaskResult]
+"""(index, window) -> result."""
+
+
+def _use_one_thread() -> None:
+    """Worker set-up: the processes share the cores, so each computes on one thread."""
+    torch.set_num_threads(1)
+
+
+def map_windows(
+    task: WindowTask[TaskResult], windows: Sequence[Window], workers: int, title: str
+) -> list[TaskResult]:
+    """``task((index, window))`` for every window, in order, with a progress bar."""
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=_use_one_thread) as pool:
+        results = pool.imap(task, enumerate(windows), chunksize=8)
+        return list(tqdm(results, total=len(windows), desc=title))
