@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import itertools
+import operator
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import click
 import pytest
 
 from sidscan.cli import cli
+from sidscan.reports.csv import CSV_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -30,6 +34,25 @@ SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 DEVELOPERS_OPTIONS = {
     *("--corpus", "--folds", "--weights", "--keep"),
     *("--pictures", "--plain-pictures", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
+}
+# What the architecture page calls, and where it is defined.
+CALLED = {
+    "choose_models": "sidscan.models.refs:choose_models",
+    "open_runtime": "sidscan.runtimes:open_runtime",
+    "calibration.choose": "sidscan.scoring.calibration:choose",
+    "Journal": "sidscan.journal:Journal",
+    "journal.register_inputs": "sidscan.journal:Journal.register_inputs",
+    "journal.pending": "sidscan.journal:Journal.pending",
+    "journal.append": "sidscan.journal:Journal.append",
+    "reuse_keys": "sidscan.scoring.scorer:reuse_keys",
+    "open_sources": "sidscan.sources:open_sources",
+    "Fetcher": "sidscan.fetch.client:Fetcher",
+    "IsolatedReader": "sidscan.isolation.reader:IsolatedReader",
+    "OrderedMap": "sidscan.util.threads:OrderedMap",
+    "map_batches": "sidscan.util.threads:map_batches",
+    "Scorer": "sidscan.scoring.scorer:Scorer",
+    "scorer.end": "sidscan.scoring.scorer:Scorer.end",
+    "reports.write_all": "sidscan.reports:write_all",
 }
 
 
@@ -180,6 +203,31 @@ def test_messages_on_the_errors_page_are_in_the_code(message: str) -> None:
         return
     parts = [part.strip(" :;,") for part in message.split("…")]
     assert [part for part in parts if part and part not in literals()] == []
+
+
+def test_every_column_is_documented() -> None:
+    text = (DOCS / "reference" / "report-columns.md").read_text(encoding="utf-8")
+    table = text.partition("## All columns")[2].partition("\n\nWith several")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)] == list(CSV_COLUMNS)
+
+
+def test_calls_in_the_architecture_page_fit_their_signatures() -> None:
+    text = (DOCS / "background" / "architecture.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    checked = set()
+    for call in (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name not in CALLED:
+            continue
+        module, _, attribute = CALLED[name].partition(":")
+        function = operator.attrgetter(attribute)(importlib.import_module(module))
+        this = [None] if "." in attribute else []  # a method's self
+        inspect.signature(function).bind(
+            *this, *call.args, **{str(word.arg): word.value for word in call.keywords}
+        )
+        checked.add(name)
+    assert checked == set(CALLED)
 
 
 @pytest.mark.parametrize("page", PROSE, ids=relative)
