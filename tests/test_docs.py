@@ -9,6 +9,9 @@ import itertools
 import operator
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -203,6 +206,24 @@ def test_messages_on_the_errors_page_are_in_the_code(message: str) -> None:
         return
     parts = [part.strip(" :;,") for part in message.split("…")]
     assert [part for part in parts if part and part not in literals()] == []
+
+
+def programs() -> list[tuple[str, str]]:
+    """Programs on the page of the Python API, with what they print."""
+    text = (DOCS / "reference" / "python-api.md").read_text(encoding="utf-8")
+    return re.findall(
+        r"^```python\n(.*?)^```\n\n(?:<!--.*?-->\n)?```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(("program", "printed"), programs(), ids=range(len(programs())))
+def test_programs_print_what_the_page_says(program: str, printed: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "images", tmp_path / "examples" / "images")
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    versions = r"pytorch \S+, \w+"  # differ from machine to machine
+    assert re.sub(versions, "", ended.stdout) == re.sub(versions, "", printed)
 
 
 def test_every_column_is_documented() -> None:
