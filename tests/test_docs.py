@@ -35,7 +35,7 @@ CLICK_OPTIONS = {"--help", "--version"}  # click adds these itself
 SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 # Options of `python -m sidscan.training.mini....` and of benchmarks/, which are not commands of sidscan.
 DEVELOPERS_OPTIONS = {
-    *("--corpus", "--folds", "--weights", "--keep"),
+    *("--corpus", "--folds", "--weights"),
     *("--pictures", "--plain-pictures", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
 }
 # What the architecture page calls, and where it is defined.
