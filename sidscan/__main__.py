@@ -7,7 +7,7 @@ import sys
 def _forget_the_current_folder() -> None:
     """``-m`` searches the current folder first, and that may be the archive: a tqdm.py in it is no module.
 
-    What was imported before this runs can't be helped: docs/threat-model.md.
+    What was imported before this runs can't be helped: docs/background/threat-model.md.
     """
     if sys.flags.isolated or getattr(sys.flags, "safe_path", False):  # then -m put nothing there
         return

@@ -25,7 +25,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `sidscan` tells the shell; documented in docs/exit-codes.md."""
+    """What `sidscan` tells the shell; documented in docs/reference/exit-codes.md."""
 
     DONE = 0
     INTERNAL = 1

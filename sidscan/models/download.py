@@ -24,7 +24,7 @@ CONNECT_TIMEOUT, STALL_TIMEOUT = 15.0, 60.0  # seconds
 
 OFFLINE = (
     "Without a network: pull on a machine that has one, copy its models folder over, and "
-    "`sidscan models import FOLDER` (docs/models.md)."
+    "`sidscan models import FOLDER` (docs/howto/offline-models.md)."
 )
 _RESUME = "What came is kept; the same command goes on from there."
 

@@ -26,7 +26,7 @@ from sidscan.models.families.rine import head_parameters
 from sidscan.models.store import Store
 
 PUBLISHED = {name: entry for name, entry in CATALOG.items() if entry.url}
-DOCS = Path(__file__).parents[2] / "docs" / "models.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
 
 
 def test_names() -> None:

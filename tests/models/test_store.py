@@ -363,7 +363,7 @@ def test_pull_with_no_server(world: World) -> None:
         "",
         f"sidscan: {url}/e can't be reached: {refused}\n"
         "Without a network: pull on a machine that has one, copy its models folder over, and "
-        "`sidscan models import FOLDER` (docs/models.md).\n",
+        "`sidscan models import FOLDER` (docs/howto/offline-models.md).\n",
     )
 
 

@@ -83,7 +83,11 @@ def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
 
 
 def test_the_way_back_is_as_documented() -> None:
-    lines = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (Path(__file__).parents[2] / "docs" / "reference" / "report-text.md")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     start = lines.index("    def original(cell):")
     namespace: dict[str, Any] = {"re": re}
     exec("\n".join(line[4:] for line in lines[start : start + 4]), namespace)
