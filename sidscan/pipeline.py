@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sidscan import custody
 from sidscan._version import __version__
-from sidscan.config import VIEWS, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, ScanConfig
 from sidscan.errors import OutputError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
@@ -83,7 +83,7 @@ class Scan:
                 yield from threads.map_batches(
                     samples,
                     weigh=_views,
-                    enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
+                    enough=(self.config.batch or runtime.batch) - CROPS_PER_IMAGE[self.config.crops] + 1,
                     begin=lambda batch: scorer.begin(batch, _now()),
                     function=scorer.score,
                     at_once=runtime.at_once,

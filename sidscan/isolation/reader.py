@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sidscan.config import SIDE, VIEWS, Crops, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.fetch.errors import FetchError
@@ -111,7 +111,11 @@ class IsolatedReader:
 
     def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
         self._config, self._fetcher = config, fetcher
-        limits = {"memory": config.memory_limit, "seconds": config.item_timeout, "reading": config.reading()}
+        limits = {
+            "memory": config.memory_limit,
+            "seconds": config.item_timeout,
+            "reading": config.read_limits(),
+        }
         longest = _MOST_CROPS[config.crops] * _CROP
         self._processes = Processes(_WORKER, json.dumps(limits), longest_answer=longest)
 
@@ -149,7 +153,7 @@ class IsolatedReader:
         self, item: Item, facts: ImageInfo, data: bytes, seconds: float
     ) -> tuple[DecodedImage | Failure, float]:
         """What one worker says, and how much is left of the seconds."""
-        told = AnswerParser(item, facts, VIEWS[self._config.crops])
+        told = AnswerParser(item, facts, CROPS_PER_IMAGE[self._config.crops])
         try:
             self._start()
         except NotStarted as error:

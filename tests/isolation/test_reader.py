@@ -69,7 +69,7 @@ def pids(processes: Processes) -> list[int]:
 
 def limits(seconds: float = 30, memory: int = 512, **reading: Any) -> str:
     """A worker's argument."""
-    options = {**ReadLimits().reading(), **reading}
+    options = {**ReadLimits().read_limits(), **reading}
     return json.dumps({"memory": memory, "seconds": seconds, "reading": options})
 
 
