@@ -34,8 +34,8 @@ class ReadLimits:
     crops: Crops = option(
         "ten",
         section="Models",
-        help="Crops to score: 'ten' averages the logits of corners, centre and their mirror images; "
-        "'center' scores the centre alone.",
+        help="Score ten crops and average their logits, or the centre alone.",
+        details="The ten are the corners, the centre, and their mirror images.",
     )
     max_bytes: int = option(
         1 << 30,
@@ -199,8 +199,8 @@ class ScanConfig(ReadLimits, FetchOptions):
         flag="--model",
         metavar="NAME|FILE",
         default_text="rine-4class if installed, else mini",
-        help="Detector by name, checkpoint, folder of checkpoints, or exported graph. Repeatable; detectors "
-        "that share an encoder cost one pass.",
+        help="Detector: name, checkpoint, folder of checkpoints, or exported graph. Repeatable.",
+        details="Detectors that share an encoder cost one pass.",
     )
     calibrated: bool = option(
         False,

@@ -23,6 +23,7 @@ else:
     Base = object
 
 WIDTH = 100  # characters, at most; narrower where the terminal is
+_WHOLE = 1000  # characters: the summary of a command is not cut short
 _SHORT_NAMES = {"--out": "-o", "--model": "-m", "--quiet": "-q"}  # the same in every command
 _NO_BREAK = "\u2011"  # a hyphen at which no line is broken
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
@@ -107,6 +108,14 @@ class Group(Sectioned, click.Group):
         """The commands, and what options the group has."""
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands and the first paragraphs of their docstrings."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(_WHOLE)) for name, command in commands if command]
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -22,10 +22,7 @@ from sidscan.util.option_specs import OptionSpec, option_specs
 Callback = Callable[..., Any]
 Decorator = Callable[[Callback], Callback]
 
-_MODEL_WITHOUT_GRAPHS = (
-    "Detector by name, checkpoint, or folder of checkpoints. Repeatable; detectors that share an encoder cost "
-    "one pass."
-)
+_MODEL_WITHOUT_GRAPHS = "Detector: name, checkpoint, or folder of checkpoints. Repeatable."
 _DEVICE_WITHOUT_GRAPHS = {
     "type": click.Choice(("auto", "cpu", "cuda")),
     "help": "'auto' is CUDA where it works, else the CPU. A device that you name is never replaced.",
