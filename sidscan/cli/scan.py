@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +66,7 @@ def command(
       3  done; some inputs unreadable     7  a report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    config = ScanConfig(**choices)
-    console.check_named(config)
-    from sidscan import reports  # here: these load NumPy, Pillow and torch
-    from sidscan.pipeline import open_scan
+    from sidscan import reports  # here: `--help` needs none of it
 
     outs = outs or ("-",)
     if hashed and set(outs) == {"-"}:
@@ -78,10 +74,12 @@ def command(
     writers = [reports.report(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
-    console.check_distinct(written, (*config.inputs, *config.lists, *config.calibrations))
-    say = console.reporter(quiet)
+    console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
+    console.check_named(config)
+    from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-    config = replace(config, journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]))
+    say = console.reporter(quiet)
     for writer in writers:
         if writer.altered():  # the scan replaces it, so this is the last chance to say it
             console.echo(f"warning: {writer.out} was changed after it was hashed; this scan replaces it")

@@ -121,7 +121,7 @@ def test_a_disk_that_fills_up_during_a_scan(
     assert "Traceback" not in full.said
     assert (tmp_path / "after").read_text().split() == ["ballast", "r.csv.journal"]
     assert more.code == 3, more.said
-    (kept,) = (int(line.split()[0]) for line in more.said.splitlines() if " findings kept " in line)
+    (kept,) = (int(line.split()[0]) for line in more.said.splitlines() if " results kept " in line)
     assert 0 < kept < PICTURES
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
@@ -145,7 +145,7 @@ def test_a_disk_that_is_full_when_reports_are_written(
     ) in full.said
     assert (tmp_path / "after").read_text().split() == ["ballast"], "no half of a report is left"
     assert more.code == 3, more.said
-    assert f"{PICTURES} findings kept" in more.said
+    assert f"{PICTURES} results kept" in more.said
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
 

@@ -82,7 +82,7 @@ def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) 
     for name in ("b.png", "a\n1 scored.png"):
         (images / name).write_bytes(b"")
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
-    assert f"    the first, {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
+    assert f"    first: {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
     assert "b.png" not in ended.err
     assert "empty" not in sidscan("scan", images, "--quiet", "--out", tmp_path / "q.csv").err
 
@@ -217,7 +217,7 @@ def test_the_same_command_continues_and_reads_only_what_changed(sidscan: Run, tm
     second = sidscan("scan", images, "--out", tmp_path / "r.csv")
     after = rows(tmp_path / "r.csv")
     assert (first.code, second.code) == (0, 0)
-    assert "1 findings kept from an earlier run" in second.err
+    assert "1 result kept from an earlier run" in second.err
     assert sorted(after) == ["photo-0.jpg", "photo-2.jpg"]
     assert after["photo-2.jpg"] == before["photo-2.jpg"]
     assert after["photo-0.jpg"]["sha256"] != before["photo-0.jpg"]["sha256"]
@@ -230,10 +230,10 @@ def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> N
     (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     for _ in range(2):
         again = sidscan("scan", images, "--out", tmp_path / "r.csv")
-    assert "3 findings kept from an earlier run" in again.err
+    assert "3 results kept from an earlier run" in again.err
     assert "dropped" not in again.err
     other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
-    assert "3 earlier findings are dropped: 3 of other models or options, or read again" in other.err
+    assert "3 earlier results dropped: 3 made with other models or options, or read again" in other.err
 
 
 def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "of 40, kept in" in err
+    assert "of 40 inputs; results are kept in" in err
     assert "the same command continues" in err
     assert not (tmp_path / "r.csv").exists()
 
@@ -319,7 +319,7 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
     first.close()  # type: ignore[attr-defined]
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "r.csv")
     assert ended.code == 0
-    assert f"2 findings kept from an earlier run in {journal}" in ended.err
+    assert f"2 results kept from an earlier run in {journal}" in ended.err
     assert len(rows(tmp_path / "r.csv")) == 4
     made = {row["path"]: row["scanned_at"] for row in rows(tmp_path / "r.csv").values()}
     assert {name: made[name] for name in kept} == kept
@@ -343,7 +343,7 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
         ),
         pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is no detector"),
         pytest.param([".", "--precision", "bf16"], 6, "sidscan: mini works in fp32 only", id="precision"),
-        pytest.param(["."], 5, "sidscan: no picture was found", id="empty folder"),
+        pytest.param(["."], 5, "sidscan: no image was found", id="empty folder"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -467,4 +467,4 @@ def test_the_python_api_yields_findings(tmp_path: Path) -> None:
 def test_help_ends_well(sidscan: Run) -> None:
     ended = sidscan("scan", "--help")
     assert ended.code == 0
-    assert "sidscan scan ./images --out report.csv" in ended.out
+    assert "sidscan scan ./images -o report.csv" in ended.out

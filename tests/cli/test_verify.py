@@ -51,7 +51,7 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     assert ended.err == (
         f"report: r.{suffix}, {suffix}, 6 rows\n"
         "6 rows = 4 unchanged + 0 changed + 0 missing + 0 unreadable + 1 not recorded + "
-        "1 URLs (not fetched again)\n"
+        "1 URL (not fetched again)\n"
     )
     assert (ended.code, ended.out) == (0, "")
 
@@ -68,7 +68,7 @@ def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> No
     assert ended.err.splitlines()[1:] == [
         (
             "6 rows = 1 unchanged + 2 changed + 1 missing + 0 unreadable + 1 not recorded + "
-            "1 URLs (not fetched again)"
+            "1 URL (not fetched again)"
         ),
     ]
 
@@ -97,7 +97,7 @@ def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str
     found = replace(kept, kind=Kind.URL, facts=replace(kept.facts, response=saved))
     write([report(f"kept.{suffix}")], journal_of(found))
     Path("=kept.jpg").write_bytes(b"bytes")
-    assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 rows = 1 unchanged")
+    assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 row = 1 unchanged")
     Path("=kept.jpg").write_bytes(b"other")
     ended = sidscan("verify", f"kept.{suffix}")
     assert (ended.code, ended.out) == (8, "changed: https://host/a.jpg (saved as =kept.jpg)\n")
@@ -110,7 +110,7 @@ def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPa
     lost = sidscan("verify", "r.csv")
     assert lost.out.count("missing: ") == 4
     assert lost.err.endswith(
-        "relative paths were looked up from the current folder; --root names another one\n"
+        "relative paths were looked up from the current folder; --root names another folder\n"
     )
     assert sidscan("verify", "r.csv", "--root", "copy").code == 0
     monkeypatch.chdir("copy")
@@ -179,8 +179,8 @@ def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["none.csv"], 2, "can't read none.csv: No such file or directory", id="no report"),
         pytest.param(["."], 2, "'.' is a directory", id="folder"),
         pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
-        pytest.param(["a.jpg"], 2, "a.jpg is no report of sidscan", id="picture"),
-        pytest.param(["empty.csv"], 2, "empty.csv is no report of sidscan", id="empty"),
+        pytest.param(["a.jpg"], 2, "a.jpg is not a report of sidscan", id="picture"),
+        pytest.param(["empty.csv"], 2, "empty.csv is not a report of sidscan", id="empty"),
         pytest.param(["r.csv", "--hash-file", "none"], 2, "can't read the hash file none", id="no hash file"),
         pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
         pytest.param(["r.csv", "--out", "r.csv"], 2, "r.csv is both read and written", id="over the report"),
@@ -275,7 +275,7 @@ def test_long_reports_are_streamed(tmp_path: Path) -> None:
     def peak(path: Path) -> int:
         tracemalloc.start()
         with open_report(path) as one:
-            results = {checked.result for checked in one.check(workers=1)}
+            results = {checked.status for checked in one.check(workers=1)}
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert results == {RowStatus.MISSING}
