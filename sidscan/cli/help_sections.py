@@ -41,22 +41,28 @@ class Sectioned(Base):
     """What commands and groups share.
 
     Args:
-        sections: names of parameters by the section they belong to; others go by their own ``section``, and
-            without one to the last section.
+        sections: names of parameters by the section they belong to; others go by their own ``section``.
+        default_section: of options that are in no section; the last one if it is empty.
     """
 
     last_section = "Advanced"
 
     def __init__(
-        self, *arguments: Any, sections: Mapping[str, Sequence[str]] | None = None, **settings: Any
+        self,
+        *arguments: Any,
+        sections: Mapping[str, Sequence[str]] | None = None,
+        default_section: str = "",
+        **settings: Any,
     ) -> None:
         settings["context_settings"] = _SETTINGS | (settings.get("context_settings") or {})
         super().__init__(*arguments, **settings)
         self._section_of = {name: title for title, names in (sections or {}).items() for name in names}
+        self._default_section = default_section or self.last_section
         for parameter in self.params:
             for long, short in _SHORT_NAMES.items():
                 if long in parameter.opts and short not in parameter.opts:
                     parameter.opts.insert(0, short)
+            parameter.metavar = parameter.metavar or _placeholder(parameter)
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text; names of options are not broken at their hyphens."""
@@ -90,7 +96,9 @@ class Sectioned(Base):
         return first, rest
 
     def _section(self, parameter: click.Parameter) -> str:
-        own = getattr(parameter, "section", "") or self.last_section
+        if "--help" in parameter.opts:
+            return self.last_section
+        own = getattr(parameter, "section", "") or self._default_section
         return self._section_of.get(parameter.name or "", own)
 
 
@@ -132,6 +140,15 @@ class Group(Sectioned, click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _placeholder(parameter: click.Parameter) -> str | None:
+    """What stands for the value of an option in --help, where click's own word is long."""
+    if not isinstance(parameter, click.Option) or parameter.is_flag:
+        return None
+    if isinstance(parameter.type, click.Path):
+        return "FILE" if parameter.type.file_okay else "FOLDER"
+    return "N" if isinstance(parameter.type, (type(click.INT), type(click.FLOAT))) else None
+
+
 def _row(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
     """How an option is called, and what it does; None for arguments."""
     record = parameter.get_help_record(ctx)
@@ -139,8 +156,8 @@ def _row(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | No
         return None
     text = " ".join((parameter.help or "").split()).replace("-", _NO_BREAK)
     default = _default(parameter)
-    notes = [f"default: {default}"] * bool(default) + ["required"] * parameter.required
-    return record[0], "  ".join([text, *([f"[{'; '.join(notes)}]"] if notes else [])])
+    note = "[required]" if parameter.required else f"[default: {default}]" if default else ""
+    return record[0], " ".join(filter(None, (text, note)))
 
 
 def _default(option: click.Option) -> str:

@@ -51,7 +51,7 @@ class Size(click.ParamType):
             self.fail(f"{value!r} is not a size. Write, for example, 10MB, 1GiB or {plain}.", param, ctx)
         size = int(Fraction(match[1]) * factor / self._unit)
         if not self._spec.admits(size):
-            self.fail(f"{value} is not {self._spec.bounds(self.notation)}.", param, ctx)
+            self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
         return size
 
     def notation(self, size: float) -> str:
@@ -83,7 +83,7 @@ class Duration(click.ParamType):
             )
         seconds = float(match[1]) * factor
         if not self._spec.admits(seconds):
-            self.fail(f"{value} is not {self._spec.bounds(self.notation)}.", param, ctx)
+            self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
         return seconds
 
     @staticmethod
@@ -92,4 +92,4 @@ class Duration(click.ParamType):
         for name, factor in _LONG_TIMES:
             if seconds >= factor and seconds % factor == 0:
                 return f"{seconds / factor:g}{name}"
-        return f"{seconds:g}s"
+        return f"{seconds:.12g}s"

@@ -9,10 +9,11 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli import training_options as options
+from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
 
 
-@click.command("study")
+@click.command("study", cls=Command, sections=options.SECTIONS, default_section="Recipe")
 @click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
 @options.data()
 @click.option(

@@ -25,6 +25,14 @@ _PRESETS = (
     "fpn-4class",
 )
 
+SECTIONS = {
+    "Input": ["classes", "skip_unreadable"],
+    "Models": ["preset", "encoder"],
+    "Output": ["out", "cache", "fresh", "quiet"],
+    "Advanced": ["passes", "device", "precision", "workers"],
+}
+"""Sections of --help; whatever is not named here belongs to the recipe."""
+
 
 def data() -> Decorator:
     """What is trained on, and by which encoder."""
