@@ -81,7 +81,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(json.dumps(_as_dict(entry, installed), indent=2))
     elif card is None or not card.is_file():
         _print_table(list(_card_lines(entry, installed)))
-    elif sys.stdout.isatty():
+    elif _on_terminal():
         click.echo_via_pager(card.read_text(encoding="utf-8"))
     else:
         click.echo(card.read_text(encoding="utf-8"), nl=False)
@@ -194,6 +194,10 @@ def verify(names: tuple[str, ...]) -> None:
         console.echo_error(error)
     if errors:
         raise ModelError(f"{len(errors)} of {console.plural(len(chosen), 'model')} did not verify")
+
+
+def _on_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
