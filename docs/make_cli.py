@@ -1,5 +1,6 @@
-"""Writes docs/cli.md: the --help of every command. Run it after changing an option: `python docs/make_cli.py`.
+"""Writes docs/cli.md: the --help of every command.
 
+Run it after you change an option: `python docs/make_cli.py`.
 tests/cli/test_reference.py fails if the file is not what this script writes.
 """
 
@@ -19,10 +20,10 @@ _HEAD = """\
 
 <!-- Written by docs/make_cli.py from --help; change the options, then run the script. -->
 
-Every command prints this text with `--help` or `-h`. The exit codes are explained in [exit codes](exit-codes.md).
+Every command prints this text with `--help` or `-h`. [Exit codes](exit-codes.md) has a page of its own.
 
-Sizes are plain numbers, or numbers with a unit: `10MB` is ten million bytes, `1GiB` is 1024 MiB. Durations are
-plain numbers of seconds, or numbers with a unit: `500ms`, `30s`, `2m`, `1h`.
+Sizes are plain numbers, or numbers with a unit: `10MB` is ten million bytes, `1GiB` is 1024 MiB.
+Durations are plain numbers of seconds, or numbers with a unit: `500ms`, `30s`, `2m`, `1h`.
 """
 
 

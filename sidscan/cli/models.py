@@ -190,8 +190,8 @@ def verify(names: tuple[str, ...]) -> None:
             errors.append(error)
             rows.append((name, type(error).__name__, "-", "-"))
     _print_table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
-    for error in errors:
-        console.echo_error(error)
+    for failure in errors:
+        console.echo_error(failure)
     if errors:
         raise ModelError(f"{len(errors)} of {console.plural(len(chosen), 'model')} did not verify")
 

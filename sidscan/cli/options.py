@@ -97,9 +97,11 @@ def _parameter(spec: OptionSpec, kind: Any) -> dict[str, Any]:
         return {"type": Size(spec, 1 if spec.unit == "bytes" else 1 << 20), "metavar": "SIZE"}
     if spec.unit == "seconds":
         return {"type": Duration(spec), "metavar": "TIME"}
-    if kind in (int, float):
-        number = click.IntRange if kind is int else click.FloatRange
-        return {"type": number(spec.minimum, spec.maximum, min_open=spec.above), "metavar": "N"}
+    if kind is int:
+        low, high = (None if bound is None else int(bound) for bound in (spec.minimum, spec.maximum))
+        return {"type": click.IntRange(low, high, min_open=spec.above)}
+    if kind is float:
+        return {"type": click.FloatRange(spec.minimum, spec.maximum, min_open=spec.above)}
     return {"type": kind}
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from sidscan.util.option_specs import OptionSpec
+
+if TYPE_CHECKING:  # older versions of click have no type arguments here
+    _IntType: TypeAlias = click.ParamType[int]
+    _FloatType: TypeAlias = click.ParamType[float]
+else:
+    _IntType = _FloatType = click.ParamType
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)")
 _SIZES = {
@@ -26,7 +33,7 @@ _TIMES = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONG_TIMES = (("h", 3600), ("m", 60))
 
 
-class Size(click.ParamType):
+class Size(_IntType):
     """A number of bytes, as a whole number: ``2048``, ``10MB`` (millions) or ``1GiB`` (powers of 1024).
 
     Args:
@@ -63,7 +70,7 @@ class Size(click.ParamType):
         return f"{count}B"
 
 
-class Duration(click.ParamType):
+class Duration(_FloatType):
     """A number of seconds: ``0.5``, ``500ms``, ``30s``, ``2m``, ``1h`` or ``1d``."""
 
     name = "duration"

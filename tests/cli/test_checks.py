@@ -96,7 +96,7 @@ def test_a_pipe_is_not_imported(files: Path) -> None:
 
 def test_a_list_may_be_a_pipe(files: Path) -> None:
     """``--list <(find ...)`` of a shell: it can be read only once."""
-    script = f"{sys.executable} -m sidscan scan --list <(echo images/photo-0.jpg) -m mini -o r.csv"
+    script = f"{sys.executable} -m sidscan scan --list <(find images -name photo-0.jpg) -m mini -o r.csv"
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "1 input = 1 scored" in ended.stderr

@@ -130,6 +130,6 @@ def test_docstrings_list_every_field(config: type) -> None:
 )
 def test_defaults_are_shown_as_they_may_be_typed(sidscan: Run, flag: str, default: str) -> None:
     words = " ".join(sidscan("scan", "--help").out.split())
-    match = re.search(rf" {flag} .*?\[default: (.*?)\]", words)
+    match = re.search(rf" {flag} [A-Z/].*?\[default: (.*?)\]", words)
     assert match
     assert match[1] == default
