@@ -67,7 +67,7 @@ def setting(name: str, **changes: Any) -> Decorator:
 
 
 @cache
-def _types() -> dict[str, Any]:
+def _types() -> dict[str, object]:
     """The type of every field of `ScanConfig`, without its None."""
     types = get_type_hints(ScanConfig)
     return {
@@ -76,7 +76,7 @@ def _types() -> dict[str, Any]:
     }
 
 
-def _parameter(spec: OptionSpec, kind: Any) -> dict[str, Any]:
+def _parameter(spec: OptionSpec, kind: object) -> dict[str, Any]:
     """What click should know of a field of this type."""
     if kind is bool:
         return {"is_flag": True}
