@@ -1,176 +1,305 @@
-"""ScanConfig: the only carrier of a scan's options; those of reading and of fetching are parts of it."""
+"""ScanConfig: the only carrier of a scan's options; those of reading and of fetching are parts of it.
+
+Every field states its default, bounds, choices, help text and help section here, once. `sidscan.cli.options`
+makes the command line's options from them, `ScanConfig` checks its values against them, and the classes'
+docstrings list them.
+"""
+# ruff: noqa: RUF009  (`option` is dataclasses.field with metadata)
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sidscan.errors import UsageError
+from sidscan.util.option_specs import documented, option, option_specs
 
 Crops = Literal["ten", "center"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
-SIDE = 224  # pixels; every detector looks at crops of this side
-VIEWS: Mapping[Crops, int] = {"ten": 10, "center": 1}  # of a picture
-MAX_ITEM_SECONDS = 1_000_000  # seconds that an item may take
-MAX_MEMORY_MIB = 1 << 30  # MiB that a worker may be allowed
+SIDE = 224  # pixels; every detector scores crops of this side
+CROPS_PER_IMAGE: Mapping[Crops, int] = {"ten": 10, "center": 1}
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ReadLimits:
-    """What is read of one picture, and what it may be at most.
+    """What is read of one image, and how large it may be."""
 
-    Attributes:
-        crops: ten-crop (corners, centre, their mirror images) or the centre crop alone.
-        max_bytes: larger files are not read, nor larger downloads.
-        max_pixels, max_side: larger pictures are not decoded; in all, and along one side.
-        max_ratio: pictures whose sides differ by a larger factor are not decoded.
-        max_metadata: bytes of EXIF, XMP, profiles and texts; where there are more, the picture is scored and
-            its EXIF is not read.
-        max_metadata_reads: steps that reading EXIF may take. Directories that name each other make a few
-            kilobytes take hours.
-        allow_truncated: decode what there is of pictures that are truncated or damaged, and flag them. It
-            needs isolation: Pillow can be told so only for a whole process.
-    """
+    crops: Crops = option(
+        "ten",
+        section="Models",
+        help="Score ten crops and average their logits, or the centre alone.",
+        details="The ten are the corners, the centre, and their mirror images.",
+    )
+    max_bytes: int = option(
+        1 << 30,
+        section="Limits",
+        unit="bytes",
+        minimum=1,
+        help="Largest file or download; larger ones are not read (too_large).",
+    )
+    max_pixels: int = option(
+        178_956_970,  # Pillow's own limit: twice the size that it warns of
+        section="Limits",
+        minimum=1,
+        help="Most pixels of an image; larger ones are not decoded (too_many_pixels).",
+    )
+    max_side: int = option(
+        65_535,  # of JPEG
+        section="Limits",
+        minimum=1,
+        help="Longest side of an image, in pixels; longer ones are not decoded (too_long).",
+    )
+    max_ratio: int = option(
+        1_000,
+        section="Limits",
+        minimum=1,
+        help="Largest ratio of an image's longer side to its shorter side; narrower images are not decoded "
+        "(too_narrow).",
+    )
+    max_metadata: int = option(
+        16 << 20,
+        section="Limits",
+        unit="bytes",
+        minimum=1,
+        help="Most bytes of EXIF, XMP, colour profiles and text; an image with more is scored, but its EXIF "
+        "is not read (metadata_limit).",
+    )
+    max_metadata_reads: int = option(
+        1_000_000,  # cameras' maker notes take up to some 100,000; about a second
+        section="Limits",
+        minimum=1,
+        help="Steps allowed for reading EXIF; after them the image is scored without EXIF (metadata_limit).",
+        details="Directories that name each other can make a few kilobytes take hours.",
+    )
+    allow_truncated: bool = option(
+        False,
+        section="Limits",
+        help="Score the readable part of truncated or damaged images, and flag them; without this they fail.",
+        details="It needs isolation: Pillow has this setting only for a whole process.",
+    )
 
-    crops: Crops = "ten"
-    max_bytes: int = 1 << 30
-    max_pixels: int = 178_956_970  # Pillow's own limit: twice of what it warns of
-    max_side: int = 65_535  # of JPEG
-    max_ratio: int = 1_000
-    max_metadata: int = 16 << 20
-    max_metadata_reads: int = 1_000_000  # cameras' maker notes take up to some 100,000; about a second
-    allow_truncated: bool = False
-
-    def reading(self) -> dict[str, Any]:
+    def read_limits(self) -> dict[str, object]:
         """These options alone, as JSON can hold them."""
-        return {option.name: getattr(self, option.name) for option in fields(ReadLimits)}
-
-    def _check_reading(self) -> None:
-        for option in fields(ReadLimits):
-            if option.name.startswith("max_") and getattr(self, option.name) < 1:
-                raise UsageError(f"{option.name} is at least 1")
+        return {each.name: getattr(self, each.name) for each in fields(ReadLimits)}
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class FetchOptions:
-    """How URLs are fetched.
+    """How URLs are fetched."""
 
-    Attributes:
-        timeout: seconds a URL may take to connect, or stall.
-        total_timeout: seconds a URL may take, redirects and retries included; waiting for a turn at its
-            host, and for a time that the host asked for, does not count.
-        max_download: larger downloads are not read: they are held in the scan's own memory, one per reader.
-        retries: how often a URL is asked again after a broken connection, or an HTTP status 429, 502, 503
-            or 504.
-        retry_after: seconds that a server's Retry-After may make a scan wait; a longer one ends the retries.
-        per_host: requests that a host gets at the same time.
-        rate: requests that a host gets per second; None for no limit.
-        allow_private: connect to private addresses too (fetch.address_policy says which are).
-        env_proxies: use the proxies that the environment names; they look up names unchecked.
-        respect_robots: refuse what X-Robots-Tag forbids (fetch.robots says which rules do).
-        save_dir: folder that keeps the bytes of every URL; None keeps none.
-    """
-
-    timeout: float = 20.0
-    total_timeout: float = 120.0
-    max_download: int = 256 << 20
-    retries: int = 2
-    retry_after: float = 60.0
-    per_host: int = 2
-    rate: float | None = None
-    allow_private: bool = False
-    env_proxies: bool = False
-    respect_robots: bool = False
-    save_dir: Path | None = None
+    timeout: float = option(
+        20.0,
+        section="URLs",
+        unit="seconds",
+        minimum=0,
+        above=True,
+        help="Time allowed to connect, or without receiving data.",
+    )
+    total_timeout: float = option(
+        120.0,
+        section="URLs",
+        unit="seconds",
+        minimum=0,
+        above=True,
+        help="Time allowed for one URL, redirects and retries included. Waiting because of --per-host, "
+        "--rate or Retry-After does not count.",
+    )
+    max_download: int = option(
+        256 << 20,
+        section="URLs",
+        unit="bytes",
+        minimum=1,
+        help="Largest download; larger ones fail (too_large). --max-bytes limits downloads too.",
+        details="A download is held in the scan's own memory, one per reader.",
+    )
+    retries: int = option(
+        2,
+        section="URLs",
+        minimum=0,
+        help="Retries after a broken connection or HTTP status 429, 502, 503 or 504.",
+    )
+    retry_after: float = option(
+        60.0,
+        section="URLs",
+        unit="seconds",
+        minimum=0,
+        help="Longest wait that a server's Retry-After header may ask for; a longer one ends the retries.",
+    )
+    per_host: int = option(2, section="URLs", minimum=1, help="Simultaneous requests to one host.")
+    rate: float | None = option(
+        None,
+        section="URLs",
+        minimum=0,
+        above=True,
+        default_text="no limit",
+        help="Requests per second to one host.",
+    )
+    allow_private: bool = option(
+        False,
+        section="URLs",
+        help="Fetch from private addresses and this machine too, for archives on an intranet.",
+        details="fetch.address_policy says which addresses are private.",
+    )
+    env_proxies: bool = option(
+        False,
+        section="URLs",
+        help="Use the proxies named in http_proxy, https_proxy and no_proxy; without this they are ignored.",
+        details="A proxy looks up names itself, so their addresses are not checked.",
+    )
+    respect_robots: bool = option(
+        False,
+        section="URLs",
+        help="Refuse images whose X-Robots-Tag says noai, noimageai, noindex, noimageindex or none.",
+    )
+    save_dir: Path | None = option(
+        None,
+        section="URLs",
+        path_kind="folder",
+        help="Keep the bytes of every URL in FOLDER, each file named by its sha256.",
+    )
 
     def permissions(self) -> dict[str, bool]:
         """What decides whether a URL may be fetched at all."""
         names = ("allow_private", "env_proxies", "respect_robots")
         return {name: getattr(self, name) for name in names}
 
-    def _check_fetching(self) -> None:
-        if self.max_download < 1:
-            raise UsageError("max_download is at least 1")
-        if self.per_host < 1 or self.retries < 0 or not 0 <= self.retry_after < math.inf:
-            raise UsageError("per_host is at least 1, retries and retry_after at least 0")
-        for name, seconds in (("timeout", self.timeout), ("total_timeout", self.total_timeout)):
-            if not 0 < seconds < math.inf:
-                raise UsageError(f"{name} is a number of seconds above 0")
-        if self.rate is not None and not 0 < self.rate < math.inf:
-            raise UsageError("rate is a number of requests per second above 0, or None")
-        if self.save_dir is not None:
-            object.__setattr__(self, "save_dir", Path(self.save_dir))
 
-
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ScanConfig(ReadLimits, FetchOptions):
-    """Everything a scan depends on, besides what `Reading` and `Fetching` hold.
+    """All options of a scan."""
 
-    Attributes:
-        inputs: files, directories and http(s) URLs.
-        lists: text files that name one path or URL per line; ``-`` is standard input.
-        null: names in ``lists`` end in a NUL character, which no file's name holds, instead of a line's end.
-        models: detectors by name, or paths of checkpoints or of folders of them; empty means RINE 4-class
-            where it is installed, else the bundled one.
-        encoder: weights of the encoder that checkpoints were trained on, where it is not an installed one.
-        calibrated: use the calibration that `sidscan calibrate` saved for each of the models.
-        calibrations: files of calibrations to use, each for the model it was made of.
-        runtime: what computes; ``auto`` is PyTorch, but for a model that is an exported graph.
-        device: ``auto`` is CUDA where torch can use it, else the CPU; an explicit device is never replaced.
-        precision: of a CLIP encoder; ``auto`` is fp16 on CUDA, as published; on a CPU that multiplies bf16
-            itself, bf16 if a trial shows that scores stay within 0.01; else fp32.
-        hidden: look into hidden files and folders too.
-        workers: readers, each with a process of its own where there is isolation; None means one per core.
-        batch: views gathered for a pass through the encoder, but no picture's are split; None means as many
-            as the runtime likes: 40 on a CPU.
-        journal: file that holds the run's durable record; None keeps it in memory.
-        fresh: forget what an earlier run recorded in ``journal``.
-        retry_failed: read inputs again that failed in an earlier run.
-        exclude: paths never scanned, e.g. the reports being written.
-        isolation: read pictures in worker processes, which may hang or die without harm.
-        item_timeout: seconds that reading one input may take, besides fetching it.
-        memory_limit: MiB that reading one input may take, on systems that can limit it.
-        command: the command line, for the record of who made the report.
-        private: leave the command line, the current folder and the host's name out of that record.
-    """
-
-    inputs: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
-    null: bool = False
-    models: tuple[str, ...] = ()
-    encoder: Path | None = None
-    calibrated: bool = False
-    calibrations: tuple[Path, ...] = ()
-    runtime: RuntimeName = "auto"
-    device: Device = "auto"
-    precision: Precision = "auto"
-    hidden: bool = False
-    workers: int | None = None
-    batch: int | None = None
-    journal: Path | None = None
-    fresh: bool = False
-    retry_failed: bool = False
-    exclude: tuple[Path, ...] = ()
-    isolation: bool = True
-    item_timeout: float = 30.0
-    memory_limit: int = 2048
-    command: tuple[str, ...] = ()
-    private: bool = False
+    inputs: tuple[str, ...] = option((), help="Files, folders and http(s) URLs.")
+    lists: tuple[str, ...] = option(
+        (),
+        section="Input",
+        flag="--list",
+        metavar="FILE",
+        help="Read paths or URLs from FILE, one per line; '-' is standard input. Lines that start with # are "
+        "comments. Repeatable.",
+    )
+    null: bool = option(
+        False,
+        section="Input",
+        help="Names in lists end in NUL, as `find -print0` writes them.",
+        details="No file's name holds a NUL character, but names may hold line breaks.",
+    )
+    hidden: bool = option(False, section="Input", help="Include hidden files and folders.")
+    models: tuple[str, ...] = option(
+        (),
+        section="Models",
+        flag="--model",
+        metavar="NAME|FILE",
+        default_text="rine-4class if installed, else mini",
+        help="Detector: name, checkpoint, folder of checkpoints, or exported graph. Repeatable.",
+        details="Detectors that share an encoder cost one pass.",
+    )
+    calibrated: bool = option(
+        False,
+        section="Models",
+        help="Report p-values, and use the threshold that `sidscan calibrate` saved for each model.",
+    )
+    calibrations: tuple[Path, ...] = option(
+        (),
+        section="Models",
+        flag="--calibration",
+        help="Use the calibration in FILE for its model. Repeatable.",
+    )
+    encoder: Path | None = option(
+        None,
+        section="Advanced",
+        path_kind="existing file",
+        help="Weights of the encoder that a checkpoint was trained on, if it is not an installed one.",
+    )
+    runtime: RuntimeName = option(
+        "auto",
+        section="Advanced",
+        help="What computes: 'auto' is PyTorch, but ONNX Runtime for a FILE.onnx; 'onnx' runs the graph that "
+        "`sidscan export-onnx` made of the model.",
+    )
+    device: Device = option(
+        "auto",
+        section="Advanced",
+        help="'auto' is CUDA where it works, else the CPU. A device that you name is never replaced. The "
+        "last three run exported graphs only.",
+    )
+    precision: Precision = option(
+        "auto",
+        section="Advanced",
+        help="Of a CLIP encoder. 'auto' is fp16 on CUDA; on a CPU it is fp32, or bf16 where the CPU "
+        "multiplies bf16 itself and a trial shows that scores stay within 0.01. 'mini' is always fp32.",
+    )
+    batch: int | None = option(
+        None,
+        section="Advanced",
+        minimum=1,
+        default_text="40 on a CPU, 160 on CUDA, 40 for exported graphs",
+        help="Crops per pass through the encoder; the crops of one image stay together.",
+    )
+    workers: int | None = option(
+        None,
+        section="Advanced",
+        minimum=1,
+        default_text="one per core",
+        help="Readers; with isolation each has a process of its own.",
+    )
+    isolation: bool = option(
+        True,
+        section="Advanced",
+        help="Read images in separate processes, which may hang or crash without harm. --no-isolation reads "
+        "them in one process, without limits of time and memory.",
+    )
+    item_timeout: float = option(
+        30.0,
+        section="Limits",
+        unit="seconds",
+        minimum=0.1,
+        maximum=1_000_000,
+        help="Time allowed to read one image, without fetching it. No limit with --no-isolation.",
+    )
+    memory_limit: int = option(
+        2048,
+        section="Limits",
+        unit="MiB",
+        minimum=64,
+        maximum=1 << 30,
+        help="Memory allowed to read one image (Linux only); a plain number is MiB. No limit with "
+        "--no-isolation.",
+    )
+    journal: Path | None = option(
+        None,
+        section="Output",
+        default_text="the first --out + .journal",
+        help="Record of the run, from which the same command continues after an interruption.",
+        details="None keeps the record in memory.",
+    )
+    fresh: bool = option(False, section="Output", help="Discard the record of an earlier run and start over.")
+    retry_failed: bool = option(
+        False, section="Output", help="Read inputs again that failed in an earlier run."
+    )
+    private: bool = option(
+        False,
+        section="Output",
+        help="Leave host name, command line and current folder out of reports and record, now and later.",
+    )
+    exclude: tuple[Path, ...] = option((), help="Paths never scanned, e.g. the reports being written.")
+    command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")
 
     def largest_download(self) -> tuple[int, str]:
-        """Bytes that a download may have, and the option that says so."""
+        """The most bytes that a download may have, and the option that sets this limit."""
         return min((self.max_bytes, "--max-bytes"), (self.max_download, "--max-download"))
 
-    def limits(self) -> dict[str, Any]:
-        """What decides, besides a picture itself, whether it has a score and what else is read of it."""
-        limits = {**self.reading(), "isolation": self.isolation}
+    def limits(self) -> dict[str, object]:
+        """What decides, besides an image itself, whether it has a score and what else is read of it."""
+        limits = {**self.read_limits(), "isolation": self.isolation}
         if self.isolation:
             limits |= {"item_timeout": self.item_timeout, "memory_limit": self.memory_limit}
         return limits
@@ -181,40 +310,49 @@ class ScanConfig(ReadLimits, FetchOptions):
         Raises:
             UsageError: nothing is named, or an option has an unknown value.
         """
+        self._normalise_paths()
+        if not self.inputs and not self.lists:
+            raise UsageError(
+                "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
+            )
+        self._check_choices()
+        self._check_bounds()
+        if self.allow_truncated and not self.isolation:
+            raise UsageError(
+                "--allow-truncated needs isolation: truncated images are decoded in separate processes only",
+                "Leave out --no-isolation or --allow-truncated.",
+            )
+
+    def _normalise_paths(self) -> None:
+        """Takes a Path for a name and a name for a Path."""
         if not all(
             isinstance(names, tuple) for names in (self.inputs, self.lists, self.models, self.calibrations)
         ):
             raise UsageError(
                 "inputs, lists, models and calibrations are tuples of names", 'Write inputs=("./images",).'
             )
-        for names in ("inputs", "lists"):  # a Path is as good as its name
+        for names in ("inputs", "lists"):
             object.__setattr__(self, names, tuple(os.fspath(name) for name in getattr(self, names)))
         object.__setattr__(self, "calibrations", tuple(Path(name) for name in self.calibrations))
-        if not self.inputs and not self.lists:
-            raise UsageError(
-                "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
-            )
+        if self.save_dir is not None:
+            object.__setattr__(self, "save_dir", Path(self.save_dir))
+
+    def _check_choices(self) -> None:
         choices = (
-            (self.crops, Crops),
-            (self.runtime, RuntimeName),
-            (self.device, Device),
-            (self.precision, Precision),
+            ("crops", self.crops, Crops),
+            ("runtime", self.runtime, RuntimeName),
+            ("device", self.device, Device),
+            ("precision", self.precision, Precision),
         )
-        for value, known in choices:
+        for name, value, known in choices:
             if value not in get_args(known):
-                raise UsageError(f"{value!r} is none of {', '.join(get_args(known))}")
-        if any(number is not None and number < 1 for number in (self.batch, self.workers)):
-            raise UsageError("batch and workers are at least 1")
-        if not 0 < self.item_timeout <= MAX_ITEM_SECONDS:
-            raise UsageError(
-                f"an item has above 0 and at most {MAX_ITEM_SECONDS} seconds", "Change --item-timeout."
-            )
-        if not 1 <= self.memory_limit <= MAX_MEMORY_MIB:
-            raise UsageError(f"a limit of memory is 1 to {MAX_MEMORY_MIB} MiB", "Change --memory-limit.")
-        if self.allow_truncated and not self.isolation:
-            raise UsageError(
-                "truncated pictures are decoded in processes of their own alone",
-                "Leave out --no-isolation or --allow-truncated.",
-            )
-        self._check_reading()
-        self._check_fetching()
+                raise UsageError(f"{name} can't be {value!r}", f"Choose one of {', '.join(get_args(known))}.")
+
+    def _check_bounds(self) -> None:
+        for name, spec in option_specs(self).items():
+            value = getattr(self, name)
+            if spec.minimum is not None and value is not None and not spec.admits(value):
+                unit = f" {spec.unit}" if spec.unit else ""
+                raise UsageError(
+                    f"{name} must be {spec.bounds()}{unit}, not {value}", f"Change {spec.flag_of(name)}."
+                )

@@ -14,7 +14,7 @@ from typing import Literal
 
 from sidscan import custody
 from sidscan._version import __version__
-from sidscan.config import VIEWS, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, ScanConfig
 from sidscan.errors import OutputError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
@@ -99,7 +99,7 @@ class Scan:
                 yield from threads.map_batches(
                     images,
                     weigh=_crops_to_read,
-                    enough=(self.config.batch or runtime.batch) - VIEWS[self.config.crops] + 1,
+                    enough=(self.config.batch or runtime.batch) - CROPS_PER_IMAGE[self.config.crops] + 1,
                     begin=lambda batch: scorer.begin(batch, _now()),
                     function=scorer.score,
                     at_once=runtime.at_once,
@@ -135,7 +135,7 @@ def open_scan(config: ScanConfig) -> Scan:
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
     runtime = open_runtime(config, choice.models)
-    calibrations = calibration.choose(config, runtime.detectors)
+    calibrations = calibration.choose_calibrations(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
         earlier = journal.header()
@@ -241,7 +241,8 @@ class ScanRun:
 
     def __init__(self, opened: Scan, progress: Progress | None = None) -> None:
         self._scan, self._progress = opened, progress
-        self._iteration: Generator[ScanResult, None, None] | None = None
+        # Weak, or an iteration that nobody holds any more would not end.
+        self._iteration: weakref.ref[Generator[ScanResult, None, None]] | None = None
         self._finalizer = weakref.finalize(self, opened.journal.close)
 
     @property
@@ -262,8 +263,9 @@ class ScanRun:
         return self.counts().enumerated
 
     def __iter__(self) -> Iterator[ScanResult]:
-        self._iteration = self._results()
-        return self._iteration
+        results = self._results()
+        self._iteration = weakref.ref(results)
+        return results
 
     def _results(self) -> Generator[ScanResult, None, None]:
         total = len(self)
@@ -280,8 +282,8 @@ class ScanRun:
 
     def close(self) -> None:
         """End what is being read or scored, and release the record; a run in memory is gone then."""
-        if self._iteration:
-            self._iteration.close()
+        if self._iteration and (results := self._iteration()):
+            results.close()
         self._finalizer()
 
     def _new_results(self) -> Iterator[ScanResult]:

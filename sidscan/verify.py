@@ -1,10 +1,9 @@
-"""Is the evidence still what a report recorded? Files are hashed again; nothing is fetched or decoded."""
+"""Compare files with the sha256 that a report recorded: hash them again; fetch and decode nothing."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from sidscan.util.files import NotAFile, atomic_write, open_file, real_path, sha
 
 
 class RowStatus(str, Enum):
-    """What became of one row's file. Every row gets exactly one of these."""
+    """The result of checking one row's file. Every row gets exactly one of these."""
 
     UNCHANGED = "unchanged"
     CHANGED = "changed"
@@ -34,32 +33,32 @@ class RowStatus(str, Enum):
 
 
 ALARMING = (RowStatus.CHANGED, RowStatus.MISSING, RowStatus.UNREADABLE)
-"""Results that leave a recorded file unconfirmed."""
+"""A recorded file with one of these is not confirmed."""
 _COLUMNS = ("result", "path", "recorded_sha256", "sha256_now", "note")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row, and what was found.
+    """A row of a report, and whether its file is still the same.
 
     Attributes:
         sha256: of the file as it is now, hex; None where it was not read.
-        note: why it was not read, or what is there instead; empty if there is nothing to say.
+        note: why it was not read, or what is there instead; may be empty.
     """
 
     row: ReportRow
-    result: RowStatus
+    status: RowStatus
     sha256: str | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
 class OpenReport:
-    """A report that was read through once and is whole.
+    """A report that was read to its end once and is not damaged.
 
     Attributes:
         kind: ``csv``, ``json`` or ``jsonl``.
-        rows: how many it has.
+        rows: the number of rows.
         sha256: of the report itself, hex.
     """
 
@@ -70,10 +69,11 @@ class OpenReport:
     _file: BinaryIO
 
     def check(self, root: Path | None = None, workers: int | None = None) -> Iterator[CheckedRow]:
-        """Every row in order, its file hashed again by ``workers`` threads.
+        """Yield every row in order, with the result of hashing its file again.
 
         Args:
-            root: folder that relative paths start from; None is the current one.
+            root: folder that relative paths start from; None is the current folder.
+            workers: threads that hash; None is one per core.
 
         Raises:
             UsageError: the report was changed meanwhile.
@@ -84,10 +84,10 @@ class OpenReport:
 
 @contextmanager
 def open_report(path: Path) -> Iterator[OpenReport]:
-    """Read a report through, before hours of hashing.
+    """Open a report and read it to its end, so that damage is found before hours of hashing.
 
     Raises:
-        UsageError: it can't be read, is no report of sidscan, or is damaged.
+        UsageError: the file can't be read, is not a report of sidscan, or is damaged.
     """
     try:
         file = open_file(path)
@@ -99,7 +99,7 @@ def open_report(path: Path) -> Iterator[OpenReport]:
         kind = reader.format_of(file.read(output_files.HEAD_BYTES))
         if kind is None:
             raise UsageError(
-                f"{path} is no report of sidscan, or another program wrote it anew",
+                f"{path} is not a report of sidscan, or another program rewrote it",
                 "Name a .csv, .json or .jsonl report as `sidscan scan` wrote it.",
             )
         count = sum(1 for _ in reader.read_rows(file, kind, path))
@@ -108,10 +108,13 @@ def open_report(path: Path) -> Iterator[OpenReport]:
 
 
 def recorded_sha256(report: Path, hash_file: Path | None) -> tuple[Path, str] | None:
-    """The detached hash file of a report, the one named or the one beside it, and what it states, if any.
+    """The hash file of a report, and the sha256 that it states; None if there is no hash file.
+
+    Args:
+        hash_file: None is the file beside the report, if there is one.
 
     Raises:
-        UsageError: it can't be read, or is none of this report.
+        UsageError: the hash file can't be read, or is of another report.
     """
     path = hash_file or sha256sums.sums_path(report)
     if hash_file is None and not os.path.lexists(path):
@@ -119,20 +122,13 @@ def recorded_sha256(report: Path, hash_file: Path | None) -> tuple[Path, str] | 
     return path, sha256sums.read_sums(path, report.name)
 
 
-def summary(counts: Counter[RowStatus]) -> str:
-    """Counts in words: the parts add up to the whole."""
-    words = {RowStatus.URL: "URLs (not fetched again)"}
-    parts = " + ".join(f"{counts[result]} {words.get(result, result.value)}" for result in RowStatus)
-    return f"{counts.total()} rows = {parts}"
-
-
 @contextmanager
 def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedRow], None]]:
-    """A CSV file of what was found, one row per call; it appears when the block ends well.
+    """Write checked rows to a CSV file, one per call; the file appears when the block ends without an error.
 
     Raises:
-        UsageError: its name does not end in .csv.
-        OutputError: it can't be written, or something else is there.
+        UsageError: the file's name does not end in .csv.
+        OutputError: the file can't be written, or is not a table of `sidscan verify`.
     """
     if out.suffix.lower() != ".csv":
         raise UsageError(f"unknown kind of table: {out}", "End the name in .csv.")
@@ -146,18 +142,15 @@ def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedR
         ):
             writer = csv.writer(file)  # RFC 4180
             writer.writerow(_COLUMNS)
-            yield lambda one: writer.writerow(_cells(one))
+            yield lambda checked: writer.writerow(_cells(checked))
     except OSError as error:
         raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error
 
 
-def _cells(one: CheckedRow) -> list[str]:
-    texts = (one.result.value, one.row.name, one.row.sha256, one.sha256, one.note)
-    return [escape_cell(text or "") for text in texts]
-
-
-def _path(name: str, root: Path | None) -> str:
-    return os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
+def _cells(checked: CheckedRow) -> list[str]:
+    row = checked.row
+    values = (checked.status.value, row.name, row.sha256, checked.sha256, checked.note)
+    return [escape_cell(value or "") for value in values]
 
 
 def _checked(row: ReportRow, root: Path | None) -> CheckedRow:
@@ -166,12 +159,11 @@ def _checked(row: ReportRow, root: Path | None) -> CheckedRow:
         return CheckedRow(row, RowStatus.URL)
     if row.sha256 is None:
         return CheckedRow(row, RowStatus.NOT_RECORDED)
-    found = _hashed(row, row.sha256, _path(name, root))
-    return (
-        found
-        if name == row.name
-        else replace(found, note="; ".join(filter(None, (f"saved as {name}", found.note))))
-    )
+    path = os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
+    checked = _hashed(row, row.sha256, path)
+    if name == row.name:
+        return checked
+    return replace(checked, note="; ".join(filter(None, (f"saved as {name}", checked.note))))
 
 
 def _hashed(row: ReportRow, recorded: str, path: str) -> CheckedRow:
@@ -184,6 +176,6 @@ def _hashed(row: ReportRow, recorded: str, path: str) -> CheckedRow:
         return CheckedRow(row, RowStatus.CHANGED, note="not a regular file")
     except OSError as error:
         return CheckedRow(row, RowStatus.UNREADABLE, note=error.strerror or type(error).__name__)
-    except ValueError:  # a NUL character, say, in a report that somebody edited
+    except ValueError:  # e.g. a NUL character, in a report that somebody edited
         return CheckedRow(row, RowStatus.MISSING, note="no file can have this name")
     return CheckedRow(row, RowStatus.UNCHANGED if sha256 == recorded else RowStatus.CHANGED, sha256)

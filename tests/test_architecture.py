@@ -113,7 +113,10 @@ def test_only_fetch_and_download_import_an_http_client(name: str) -> None:
     assert not [one for one in imports(name) if one.split(".")[0] in HTTP_CLIENTS]
 
 
-SHARED_BY_COMMANDS = ("sidscan.cli.options", "sidscan.cli.console", "sidscan.cli.training_options")
+SHARED_BY_COMMANDS = tuple(
+    f"sidscan.cli.{name}"
+    for name in ("options", "help_sections", "param_types", "console", "training_options")
+)
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if name.startswith("sidscan.cli.")])

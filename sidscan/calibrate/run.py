@@ -20,11 +20,11 @@ from sidscan.records import Status
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.calibration import (
     Calibration,
-    check_place,
-    options,
-    pictures_needed,
-    save,
-    saved_path,
+    check_calibration_path,
+    min_images,
+    model_options,
+    save_calibration,
+    saved_calibration_path,
 )
 from sidscan.scoring.evidence import evidence
 
@@ -97,7 +97,7 @@ def calibrate(
         scored = _scored(run)
         made = [_calibration(run, model, scored, logits, fpr) for model, logits in _columns(models, scored)]
     for calibration, place in zip(made, places, strict=True):
-        save(calibration, place)
+        save_calibration(calibration, place)
     return [_made(*parts, run.config, out) for parts in zip(made, places, models, strict=True)]
 
 
@@ -138,11 +138,11 @@ def _places(models: tuple[DetectorInfo, ...], config: ScanConfig, out: Path | No
             f"--out names one file, and {len(models)} models are calibrated",
             "Leave --out away, or calibrate one by one.",
         )
-    places = [out or saved_path(model, config) for model in models]
+    places = [out or saved_calibration_path(model, config) for model in models]
     for place in places:
         if out is None:
             _make_folder(place.parent)
-        check_place(place)
+        check_calibration_path(place)
     return places
 
 
@@ -157,9 +157,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _enough(pictures: int, fpr: float) -> None:
-    if pictures < pictures_needed(fpr):
+    if pictures < min_images(fpr):
         raise UsageError(
-            f"a false-positive rate of {fpr:g} needs at least {pictures_needed(fpr)} different pictures, "
+            f"a false-positive rate of {fpr:g} needs at least {min_images(fpr)} different pictures, "
             f"{pictures} are here",
             "Add camera pictures, or choose a higher --fpr.",
         )
@@ -222,4 +222,4 @@ def _made(
     words = [evidence(logit, model.threshold) for logit in calibration.logits]
     shipped = sum(word != "weak" for word in words) / len(words)
     how = f"--calibration {shlex.quote(str(out))}" if out else "--calibrated"
-    return Made(calibration, path, f"{options(model, config)} {how}", model.threshold, shipped)
+    return Made(calibration, path, f"{model_options(model, config)} {how}", model.threshold, shipped)

@@ -1,4 +1,4 @@
-"""The command line: commands parse, call the library, and translate errors; nothing else lives here."""
+"""The command line: commands parse, call the library, and report errors; nothing else belongs here."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ import click
 
 from sidscan._version import __version__
 from sidscan.cli import console
+from sidscan.cli.help_sections import Group
 from sidscan.errors import ExitCode, SidscanError
 from sidscan.util.terminal import SafeStream
 from sidscan.util.threads import READER_THREAD_PREFIX
 
-# Command -> module that defines `command`. Imported only when run, so that `sidscan --help` stays quick.
+# Command -> module that defines `command`, and its line in `sidscan --help`. The module is imported only when
+# its command is asked for, so that `sidscan --help` stays quick.
 _COMMANDS = {
-    "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera pictures."),
+    "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
-    "models": ("sidscan.cli.models", "List, pull, import and verify detectors."),
-    "scan": ("sidscan.cli.scan", "Score pictures and write reports."),
-    "study": ("sidscan.cli.study", "Fit many heads from one pass of the encoder."),
+    "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
+    "scan": ("sidscan.cli.scan", "Score images and write reports."),
+    "study": ("sidscan.cli.study", "Train many heads from one pass of the encoder."),
     "train": ("sidscan.cli.train", "Train RINE's head."),
-    "verify": ("sidscan.cli.verify", "Hash the evidence of a report again."),
+    "verify": ("sidscan.cli.verify", "Hash the files of a report again and list what changed."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -41,7 +43,7 @@ class LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now; None if there is none of that name."""
+        """The command, imported now; None for an unknown name."""
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
@@ -50,41 +52,41 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of commands, from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+            formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup)
 @click.version_option(__version__, prog_name="sidscan")
 def cli() -> None:
-    """Triage an image archive: which pictures deserve a human look because a machine may have made them?
+    """Find the images of an archive that deserve a person's look, because a machine may have made them.
 
     A score is evidence for a person to weigh; it is not a probability of guilt.
 
     \b
     Examples:
-      sidscan scan ./images --out report.csv
+      sidscan scan ./images -o report.csv
       sidscan verify report.csv
       sidscan models list
     """
 
 
 def main() -> None:
-    """Entry point: runs the command line and exits with a documented code (`errors.ExitCode`)."""
+    """Run the command line and exit with a documented code (`errors.ExitCode`)."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names and EXIF need not fit a legacy code page
+        if isinstance(stream, io.TextIOWrapper):  # names and EXIF may not fit a legacy code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
-    _show_safely()
+    _filter_streams()
     try:
         code = cli.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _say("interrupted", ExitCode.INTERRUPTED)
+        code = _report("interrupted", ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except SidscanError as error:
-        code = _say(error.message, error.exit_code, error.remedy)
-    _give_up_unread_output()
+        code = _report(error.message, error.exit_code, error.remedy)
+    _discard_unread_output()
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
     sys.exit(int(code or 0))
@@ -99,8 +101,8 @@ def _readers_hang(grace: float = 1.0) -> bool:
     return any(reader.is_alive() for reader in readers)
 
 
-def _give_up_unread_output() -> None:
-    """Where nobody reads standard output any more, Python's own flush at exit would only complain."""
+def _discard_unread_output() -> None:
+    """Keep Python from complaining at exit where nobody reads standard output any more."""
     if sys.stdout is None:
         return
     try:
@@ -109,10 +111,10 @@ def _give_up_unread_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _show_safely() -> None:
-    """Nothing reaches a terminal as it is: not click's errors, nor warnings, nor a traceback's text.
+def _filter_streams() -> None:
+    """Make everything that is printed safe to show: click's errors, warnings and tracebacks too.
 
-    Standard error may be shown later, from a log, and is filtered always; standard output on a terminal.
+    Standard error is always filtered, since a log of it may be shown later; standard output on a terminal.
     """
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
@@ -122,7 +124,7 @@ def _show_safely() -> None:
         sys.stdout = cast(TextIO, SafeStream(sys.stdout))
 
 
-def _say(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
+def _report(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
     console.echo(f"sidscan: {message}")
     if remedy:
         console.echo(remedy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan.cli import console, options
+from sidscan.cli.help_sections import Command
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
 from sidscan.util.terminal import safe_text
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 _FAILURES_SHOWN = 8
 
 
-@click.command("calibrate")
+@click.command(
+    "calibrate",
+    cls=Command,
+    sections={"Calibration": ["fpr", "archives"], "Output": ["out", "journal", "as_json"]},
+)
 @options.inputs()
 @options.fetching()
 @options.model()
@@ -79,12 +84,13 @@ def command(
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
-    from sidscan.calibrate import text  # here: these load NumPy and Pillow
-    from sidscan.calibrate.run import calibrate
-
     own_files = ((out,) if out else ()) + console.journal_files(journal)
     console.check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
     config = ScanConfig(journal=journal, exclude=own_files, **choices)
+    console.check_named(config)
+    from sidscan.calibrate import text  # here: these load NumPy, Pillow and torch
+    from sidscan.calibrate.run import calibrate
+
     made = calibrate(config, fpr, out, _watch)
     if as_json:
         click.echo(json.dumps([text.as_json(one, archives) for one in made], indent=2))

@@ -1,17 +1,21 @@
-"""What commands share: words for standard error, progress bars, checks of the files they write."""
+"""What commands share: lines on standard error, progress bars, checks of files that are read or written."""
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from sidscan.errors import SidscanError, UsageError
+from sidscan.config import ScanConfig
+from sidscan.errors import ModelError, SidscanError, UsageError
 from sidscan.records import Counts, ScanResult
-from sidscan.util.files import real_path
+from sidscan.util.files import open_file, real_path
 from sidscan.util.terminal import Echo, progress_stream, safe_line
 
 if TYPE_CHECKING:
@@ -20,93 +24,223 @@ if TYPE_CHECKING:
 
 
 def echo(text: str) -> None:
-    """One line on standard error, safe to show; a line break in a name does not make it two."""
+    """Print one line on standard error, safe to show; a line break in a name does not make two of it."""
     click.echo(safe_line(text), err=True)
 
 
 def echo_error(error: SidscanError) -> None:
-    """What is wrong, and on the next line what to do."""
+    """Print what is wrong and, on the next line, what to do."""
     echo(error.message)
     if error.remedy:
         echo(error.remedy)
 
 
 def no_echo(text: str) -> None:
-    """Nothing."""
+    """Print nothing."""
 
 
 def reporter(quiet: bool) -> Echo:
-    """`say`, or `silent` for those who asked for quiet."""
+    """`echo`, or `no_echo` with --quiet."""
     return no_echo if quiet else echo
 
 
-def announce(run: Scan, quietly: Echo) -> None:
-    """What is about to happen; that another model stands in is said even to those who asked for quiet."""
-    tell = echo if run.choice.is_fallback else quietly
-    tell(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """A number and its noun: ``1 image``, ``2 images``.
+
+    Args:
+        plural_noun: the plural, where it is not the noun and an s.
+    """
+    return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
+
+
+class Bar(Protocol):
+    """A progress bar, as far as commands use it."""
+
+    n: float
+    total: float | None
+
+    def update(self, n: float = 1) -> object:
+        """Add ``n`` to what is done."""
+        ...
+
+    def clear(self) -> object:
+        """Remove the bar from its line, before something else is printed there."""
+        ...
+
+
+@contextmanager
+def progress(
+    total: int | None,
+    unit: str,
+    *,
+    done: int = 0,
+    quiet: bool = False,
+    title: str = "",
+    transient: bool = False,
+) -> Iterator[Bar]:
+    """A progress bar on standard error while the block runs, shown only on a terminal and without --quiet.
+
+    Args:
+        total: how much there is to do; None while it is unknown, and ``total`` of the bar may be set later.
+        unit: what is counted, e.g. ``image``; ``B`` is shown in kB, MB and GB.
+        done: how much was done before.
+        title: stands before the bar.
+        transient: the bar disappears at the end.
+    """
+    from tqdm import tqdm  # here: --help needs no bar
+
+    with tqdm(
+        desc=title or None,
+        total=total,
+        initial=done,
+        unit=unit,
+        unit_scale=unit == "B",
+        smoothing=0.1,
+        leave=not transient,
+        disable=quiet or not sys.stderr.isatty(),
+        file=progress_stream(),
+    ) as bar:
+        yield bar
+
+
+def consume(results: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
+    """Run a scan to its end, with a progress bar."""
+    done = counts.enumerated - counts.pending
+    with progress(counts.enumerated, "image", done=done, quiet=quiet) as bar:
+        for _ in results:
+            bar.update()
+
+
+def announce(run: Scan, say: Echo) -> None:
+    """Print what is about to happen; even with --quiet, that another model replaces the default."""
+    always = echo if run.choice.is_fallback else say
+    always(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     info = run.runtime.info
-    quietly(f"runtime: {info.runtime}, {info.device}, {info.precision}")
+    say(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
-        quietly(f"precision {info.precision_choice}")
+        say(f"precision {info.precision_choice}")
     if not run.config.isolation:
-        quietly("no isolation: no limit of time or memory is kept, and what kills a decoder ends the scan")
+        say("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
     for name, calibration in run.journal.header().calibrations.items():
-        of = f"{calibration.pictures} pictures for a false-positive rate of {calibration.target_fpr:g}"
-        quietly(f"calibration: {name}, {of}")
+        images = plural(calibration.pictures, "image")
+        say(f"calibration: {name}, {images}, false-positive rate {calibration.target_fpr:g}")
         for difference in calibration.differences:
-            quietly(f"  it was made otherwise: {difference}; p-values hold as far as the scores agree")
+            say(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
+    _announce_earlier(run, say)
+
+
+def _announce_earlier(run: Scan, say: Echo) -> None:
     earlier = run.earlier
     if earlier.repeated:
-        quietly(f"{earlier.repeated} inputs were named more than once; each is scanned once")
+        say(f"{plural(earlier.repeated, 'input')} named more than once; each is scanned once")
     if earlier.kept:
-        quietly(
-            f"{earlier.kept} findings kept from an earlier run in {run.journal.path} (--fresh starts over)"
-        )
+        kept = plural(earlier.kept, "result")
+        say(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
     if earlier.dropped:
-        _announce_dropped(earlier, quietly)
+        _announce_dropped(earlier, say)
 
 
-def _announce_dropped(earlier: Registered, quietly: Echo) -> None:
+def _announce_dropped(earlier: Registered, say: Echo) -> None:
     other = max(0, earlier.dropped - earlier.changed - earlier.gone)
     reasons = (
-        (earlier.changed, "files changed since"),
-        (earlier.gone, "inputs are gone, or not named any more"),
-        (other, "of other models or options, or read again"),
+        (earlier.changed, f"{plural(earlier.changed, 'file')} changed"),
+        (earlier.gone, f"{plural(earlier.gone, 'input')} gone or no longer named"),
+        (other, f"{other} made with other models or options, or read again"),
     )
-    why = ", ".join(f"{number} {what}" for number, what in reasons if number)
-    quietly(f"{earlier.dropped} earlier findings are dropped: {why}")
+    why = ", ".join(reason for count, reason in reasons if count)
+    say(f"{plural(earlier.dropped, 'earlier result')} dropped: {why}")
     if other:
-        quietly("  (until this run is complete, the former models and options find theirs again)")
+        say("  (until this run is complete, the earlier models and options find their results again)")
 
 
-def check_distinct(own_files: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
-    """What is written must not replace what is read, nor one another."""
-    resolved = [real_path(path) for path in own_files]
+def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
+    """Refuse to replace what is read, or to write two things into one file.
+
+    Raises:
+        UsageError: a file is both read and written, or written twice.
+    """
+    resolved = [real_path(path) for path in written]
     for name in inputs:
         if real_path(name) in resolved:
             raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
     if len(set(resolved)) < len(resolved):
-        raise UsageError("two of the files to write have the same name", "Name them apart.")
+        raise UsageError("two of the files to write have the same name", "Give each its own name.")
+
+
+def check_named(config: ScanConfig) -> None:
+    """Refuse models, calibrations, lists and inputs that do not exist, at once: torch takes seconds to load.
+
+    Raises:
+        ModelError: a model is unknown or not installed, or one of the files can't be read.
+        UsageError: an input or a list does not exist.
+    """
+    from sidscan.scoring import calibration
+
+    check_models(config.models, config.encoder, installed=config.runtime != "onnx")
+    for path in config.calibrations:
+        check_regular(path)
+        calibration.load_calibration(path)
+    _check_inputs(config)
+
+
+def check_models(models: tuple[str, ...], encoder: Path | None = None, installed: bool = True) -> None:
+    """Refuse names of models that mean nothing, and files that can't be read as a model.
+
+    Args:
+        installed: whether a model of the catalog must be installed, with its encoder.
+
+    Raises:
+        ModelError: a name is unknown, a model is not installed, or a file can't be read.
+    """
+    from sidscan.models.refs import choose_models
+    from sidscan.models.store import Store
+
+    if encoder is not None:
+        check_regular(encoder)
+    store = Store()
+    for name in choose_models(models, store).names if models else ():
+        is_file = name not in store.catalog and (Path(name).suffix or _status(name) is not None)
+        if is_file:
+            check_regular(name)
+            continue
+        for entry in store.needed([name]):
+            if installed and store.installed(entry.name) is None:
+                store.require(entry.name)  # says how to install it
+
+
+def check_regular(path: str | Path) -> None:
+    """Refuse a file that can't be opened, or that opening might wait for, e.g. a pipe.
+
+    Raises:
+        ModelError: the file is none that a model or a calibration could be read from.
+    """
+    try:
+        open_file(path).close()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
+
+
+def _check_inputs(config: ScanConfig) -> None:
+    """Refuse inputs and lists that do not exist, in the words of `sidscan.sources`."""
+    from sidscan.sources import lists, open_sources
+
+    missing = tuple(name for name in config.inputs if name == "-" or not os.path.lexists(name))
+    if missing:
+        for _ in open_sources(ScanConfig(inputs=missing)):
+            pass
+    for source in config.lists:
+        status = None if source == "-" else _status(source)
+        if source != "-" and (status is None or stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            next(lists.read_names(source, config.null), None)  # a pipe can be read only once
+
+
+def _status(name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name)  # noqa: PTH116  (a name may be one that Path changes)
+    except (OSError, ValueError):
+        return None
 
 
 def journal_files(journal: Path | None) -> tuple[Path, ...]:
     """The files that a journal may consist of."""
     return (journal, Path(f"{journal}-journal")) if journal else ()
-
-
-def consume(findings: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
-    """Run a scan to its end, with a progress bar where standard error is a terminal."""
-    from tqdm import tqdm
-
-    show = sys.stderr.isatty() and not quiet
-    done = counts.enumerated - counts.pending
-    with tqdm(
-        total=counts.enumerated,
-        initial=done,
-        disable=not show,
-        unit="picture",
-        smoothing=0.1,
-        file=progress_stream(),
-    ) as bar:
-        for _ in findings:
-            bar.update()

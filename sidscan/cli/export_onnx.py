@@ -3,55 +3,69 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
 from sidscan.cli import console, options
+from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
 
 
-@click.command("export-onnx")
-@click.option(
-    "--model",
+@click.command("export-onnx", cls=Command)
+@options.setting(
     "models",
-    multiple=True,
-    metavar="NAME|FILE",
-    help="Detector, or checkpoint of `sidscan train`, or a folder of such; repeatable: all go into one file. "
-    "[default: as for a scan]",
+    help="Detector: name, checkpoint, or folder of checkpoints. Repeatable: all go into one file.",
 )
 @options.encoder()
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File to write. [default: in the models folder, where `scan --runtime onnx` looks]",
-)
-@click.option(
+@options.option(
     "--precision",
+    section="Models",
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="fp16: a CLIP encoder computes in it; of the bundled encoder only the weights are stored in it.",
+    help="With fp16, a CLIP encoder computes in fp16; the bundled encoder only stores its weights in fp16.",
 )
-@click.option("--fresh", is_flag=True, help="Replace FILE.")
-@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
-def command(models: tuple[str, ...], quiet: bool, **choices: Any) -> ExitCode:
+@options.option(
+    "--out",
+    section="Output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    show_default="in the models folder, where `scan --runtime onnx` looks",
+    help="File to write.",
+)
+@options.option("--fresh", section="Output", is_flag=True, help="Replace FILE.")
+@options.quiet()
+def command(
+    models: tuple[str, ...],
+    encoder: Path | None,
+    precision: Literal["fp32", "fp16"],
+    out: Path | None,
+    fresh: bool,
+    quiet: bool,
+) -> ExitCode:
     """Write detectors as one ONNX file.
 
     The file holds encoder and heads, takes uint8 RGB crops (N, 224, 224, 3) as they are, and has one output
-    of logits per head, named after the detector. It is kept only if its logits are PyTorch's within a stated
-    bound, on seeded crops at several batch sizes.
+    of logits per head, named after the detector. The file is kept only if its logits equal PyTorch's within
+    a stated bound, on seeded crops at several batch sizes.
 
     \b
     Examples:
-      sidscan export-onnx --out mini.onnx
-      sidscan export-onnx --model rine-4class --model rine-ldm --precision fp16 --out rine.onnx
-      sidscan scan ./images --model rine.onnx --out report.csv
+      sidscan export-onnx -o mini.onnx
+      sidscan export-onnx -m rine-4class -m rine-ldm --precision fp16 -o rine.onnx
+      sidscan scan ./images -m rine.onnx -o report.csv
+
+    \b
+    Exit codes:
+      0  done                             4  model unknown, missing, altered, or
+      2  wrong usage, FILE exists, or a      the file's logits are not PyTorch's
+         package is missing               7  FILE can't be written
     """
+    console.check_models(models, encoder)
     from sidscan.exporters.onnx import export  # here: it loads torch
 
     say = console.reporter(quiet)
-    path = export(models, echo=say, **choices)
+    path = export(models, out=out, precision=precision, encoder=encoder, fresh=fresh, echo=say)
     say(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -1,31 +1,32 @@
-"""``sidscan models``: list, pull, import, verify."""
+"""``sidscan models``: list, show, pull, import, verify."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import console, options
+from sidscan.cli.help_sections import Group
 from sidscan.errors import ModelError, UsageError
-from sidscan.models.catalog import CatalogEntry
+from sidscan.models.catalog import Bundled, CatalogEntry, Metrics, find_entry
 from sidscan.models.store import BY_USER, Installed, Store
-from sidscan.util.terminal import progress_stream
 
 
-@click.group("models")
+@click.group("models", cls=Group)
 def command() -> None:
-    """List, pull, import and verify detectors.
+    """List, show, pull, import and verify detectors.
 
-    Only `pull` uses the network. The models folder is shown by `list`; SIDSCAN_MODELS names another one.
+    Only `pull` uses the network. `list` prints the models folder; SIDSCAN_MODELS names another folder.
 
     \b
     Examples:
       sidscan models list
+      sidscan models show mini
       sidscan models pull rine-4class
       sidscan models import /media/usb/models
       sidscan models verify
@@ -33,13 +34,13 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
+@options.option("--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON.")
 def list_(as_json: bool) -> None:
-    """Show every model, and which are installed.
+    """List all models, and which of them are installed.
 
-    Accuracy and average precision are those that the authors publish; mini's are ours, from its model card.
-    They were measured on different pictures and can't be compared; `--json` says on which.
-    Nothing is hashed here: `sidscan models verify` does that.
+    Accuracy (ACC) and average precision (AP) are the authors' published figures; mini's are from its model
+    card. They were measured on different images and can't be compared; `sidscan models show NAME` says on
+    which. Nothing is hashed here: `sidscan models verify` does that.
 
     \b
     Examples:
@@ -47,24 +48,58 @@ def list_(as_json: bool) -> None:
       sidscan models list --json
     """
     store = Store()
-    rows = [_facts(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
+    rows = [(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
     console.echo(f"models folder: {store.root}")
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps([_as_dict(entry, installed) for entry, installed in rows], indent=2))
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
-    _table([header, *(_cells(row) for row in rows)])
-    console.echo("ACC and AP of different models were measured on different pictures; --json says on which")
+    _print_table([header, *(_cells(entry, installed) for entry, installed in rows)])
+    console.echo("ACC and AP were measured on different images; `sidscan models show NAME` says on which")
+
+
+@command.command()
+@click.argument("name", metavar="NAME")
+@options.option("--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON.")
+def show(name: str, as_json: bool) -> None:
+    """Print a model's card: what it is, where it comes from, how well it does.
+
+    The card of `mini` is the whole text that comes with it; on a terminal it is shown page by page. Nothing
+    is hashed here: `sidscan models verify` does that.
+
+    \b
+    Examples:
+      sidscan models show mini
+      sidscan models show rine-4class
+      sidscan models show rine-4class --json
+    """
+    store = Store()
+    entry = find_entry(name, store.catalog)
+    installed = _installed(store, name)
+    card = entry.origin.path.with_suffix(".md") if isinstance(entry.origin, Bundled) else None
+    if as_json:
+        click.echo(json.dumps(_as_dict(entry, installed), indent=2))
+    elif card is None or not card.is_file():
+        _print_table(list(_card_lines(entry, installed)))
+    elif _on_terminal():
+        click.echo_via_pager(card.read_text(encoding="utf-8"))
+    else:
+        click.echo(card.read_text(encoding="utf-8"), nl=False)
 
 
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--url", help="Fetch from a mirror; the digest must be the published one all the same.")
+@options.option(
+    "--url",
+    section="URLs",
+    metavar="URL",
+    help="Fetch from a mirror; the digest must still be the published one.",
+)
 def pull(names: tuple[str, ...], url: str | None) -> None:
     """Download models, check them against their published digests, and install them.
 
-    A detector's encoder is pulled along with it. An interrupted pull goes on where it stopped when the same
-    command is run again. With --url, the one model named is pulled and nothing else.
+    A detector's encoder is pulled too. An interrupted pull continues where it stopped when you run the same
+    command again. With --url, only the named model is pulled.
 
     \b
     Examples:
@@ -73,22 +108,22 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
       sidscan models pull clip-vit-l14 --url https://mirror.example/ViT-L-14.pt
 
     \b
-    For a machine without network, on one that has it:
+    For a machine without network, run this on a machine with network:
       SIDSCAN_MODELS=/media/usb/models sidscan models pull rine-4class
-    then, there:
+    and this on the machine without:
       sidscan models import /media/usb/models
     """
     store = Store()
     if url is not None and len(names) > 1:
         raise UsageError(
-            f"--url is the address of one model, {len(names)} were named", "Pull them one by one."
+            f"--url is the address of one model, but {len(names)} were named", "Pull them one by one."
         )
     entries = store.needed(names)
     if url is None:
         _announce(entries, names)
     else:
-        entries, left_out = entries[:1], entries[1:]
-        for encoder in left_out:
+        entries, encoders = entries[:1], entries[1:]
+        for encoder in encoders:
             console.echo(f"{names[0]} needs {encoder.name} too, which --url does not bring")
     for entry in entries:
         _pull(store, entry, url)
@@ -98,15 +133,20 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE..."
 )
-@click.option(
-    "--as", "name", metavar="NAME", help="The model that FILE is, where its digest is not published."
+@options.option(
+    "--as",
+    "name",
+    section="Input",
+    metavar="NAME",
+    help="The model that FILE is, where its digest is not a published one.",
 )
-@click.option("--sha256", metavar="HEX", help="The sha256 that FILE's publisher states.")
+@options.option("--sha256", section="Input", metavar="HEX", help="The sha256 that FILE's publisher states.")
 def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> None:
     """Install models from files; a FOLDER stands for the published files in it.
 
-    A file whose digest is published is recognised by it. Any other is taken only with --as and --sha256, and
-    every report then says that its digest was given by you. Files are read, never run; they stay in place.
+    A file with a published digest is recognised by it. Any other file needs --as and --sha256, and every
+    report then states that you gave its digest. Files are read, never run; they are copied, and stay where
+    they are.
 
     \b
     Examples:
@@ -116,21 +156,23 @@ def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> No
     """
     store = Store()
     if (name or sha256) and (len(paths) > 1 or paths[0].is_dir()):
-        raise UsageError("--as and --sha256 speak of one file", "Import the files one by one.")
+        raise UsageError("--as and --sha256 describe one file", "Import the files one by one.")
     for path in paths:
+        if not path.is_dir():
+            console.check_regular(path)  # reading a pipe would wait for ever
         files = store.published_files(path) if path.is_dir() else [path]
         if not files:
             raise ModelError(
-                f"{path} holds no published weights", "Name the files themselves, with --as and --sha256."
+                f"{path} contains no published weights", "Name the files themselves, with --as and --sha256."
             )
         for file in files:
-            _say_installed(store.import_file(file, name, sha256), "imported")
+            _report_installed(store.import_file(file, name, sha256), "imported")
 
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def verify(names: tuple[str, ...]) -> None:
-    """Hash the installed models again; exit code 4 if any is not what it was.
+    """Hash the installed models again; exit code 4 if a file has changed or is missing.
 
     \b
     Examples:
@@ -138,61 +180,60 @@ def verify(names: tuple[str, ...]) -> None:
       sidscan models verify rine-4class clip-vit-l14
     """
     store = Store()
-    chosen = names or tuple(name for name in store.catalog if _is_there(store, name))
-    rows, faults = [], []
+    chosen = names or tuple(name for name in store.catalog if _has_record(store, name))
+    rows, errors = [], []
     for name in chosen:
         try:
             installed = store.require(name)
             rows.append((name, "ok", installed.sha256, installed.verified_by))
         except ModelError as error:
-            faults.append(error)
+            errors.append(error)
             rows.append((name, type(error).__name__, "-", "-"))
-    _table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
-    for fault in faults:
-        console.echo_error(fault)
-    if faults:
-        raise ModelError(f"{len(faults)} of {len(chosen)} models did not verify")
+    _print_table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
+    for failure in errors:
+        console.echo_error(failure)
+    if errors:
+        raise ModelError(f"{len(errors)} of {console.plural(len(chosen), 'model')} did not verify")
+
+
+def _on_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
-    from tqdm import tqdm
+    with console.progress(None, "B", title=entry.name, transient=True) as bar:
 
-    # disable=None: a bar only where stderr is a terminal
-    with tqdm(
-        desc=entry.name, unit="B", unit_scale=True, disable=None, leave=False, file=progress_stream()
-    ) as bar:
-
-        def progress(done: int, total: int | None) -> None:
+        def show_progress(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         try:
-            pulled = store.pull(entry.name, url, progress)
+            pulled = store.pull(entry.name, url, show_progress)
         except KeyboardInterrupt:
-            bar.close()
-            console.echo(f"{entry.name}: what came is kept; the same command goes on from there")
+            bar.clear()  # the line is printed in its place
+            console.echo(f"{entry.name}: the part that came is kept; the same command continues from there")
             raise
-    _say_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
+    _report_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
 
 def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
-    """Says beforehand what else is needed and how much it is."""
-    along = [entry.name for entry in entries if entry.name not in names]
-    with_it = f", with the encoder {', '.join(along)}" if along else ""
+    """Print beforehand what else is needed and how much it is."""
+    encoders = [entry.name for entry in entries if entry.name not in names]
+    with_encoders = f", with the encoder {', '.join(encoders)}" if encoders else ""
     total = sum(entry.size for entry in entries if entry.url)
-    asked = ", ".join(dict.fromkeys(names))
-    console.echo(f"pulling {asked}{with_it}: about {_size(total)} if nothing is here yet")
+    requested = ", ".join(dict.fromkeys(names))
+    console.echo(f"pulling {requested}{with_encoders}: about {_size(total)} if nothing is installed yet")
 
 
-def _say_installed(installed: Installed, verb: str) -> None:
+def _report_installed(installed: Installed, verb: str) -> None:
     console.echo(
         f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}"
     )
     console.echo(f"  {installed.path}")
 
 
-def _is_there(store: Store, name: str) -> bool:
-    """Whether there is something to verify: a damaged record is."""
+def _has_record(store: Store, name: str) -> bool:
+    """Whether there is something to verify: a damaged record counts."""
     try:
         return store.installed(name) is not None
     except ModelError:
@@ -200,7 +241,7 @@ def _is_there(store: Store, name: str) -> bool:
 
 
 def _installed(store: Store, name: str) -> Installed | None:
-    """What is recorded of a model; a damaged record is announced and counts as none."""
+    """What is recorded of a model; a damaged record is reported and counts as none."""
     try:
         return store.installed(name)
     except ModelError as error:
@@ -208,9 +249,14 @@ def _installed(store: Store, name: str) -> Installed | None:
         return None
 
 
-def _facts(entry: CatalogEntry, installed: Installed | None) -> dict[str, Any]:
-    """One row of `list --json`. Figures are those of the published bytes, and of no others."""
-    others = installed is not None and installed.verified_by == BY_USER
+def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None:
+    """A model's figures: they are of the published bytes, and of no others."""
+    return None if installed is not None and installed.verified_by == BY_USER else entry.metrics
+
+
+def _as_dict(entry: CatalogEntry, installed: Installed | None) -> dict[str, object]:
+    """A model as ``--json`` prints it."""
+    metrics = _metrics(entry, installed)
     return {
         "name": entry.name,
         "kind": entry.kind,
@@ -230,26 +276,53 @@ def _facts(entry: CatalogEntry, installed: Installed | None) -> dict[str, Any]:
         "xi": entry.xi,
         "epochs": entry.epochs,
         "threshold": entry.threshold,
-        "metrics": asdict(entry.metrics) if entry.metrics and not others else None,
+        "metrics": asdict(metrics) if metrics else None,
     }
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tuple[str, str]]:
+    """What is known of a model that has no card of its own, as names and values."""
+    yield "name", entry.name
+    yield "about", entry.summary
+    yield "kind", entry.kind
+    yield "installed", f"{installed.path}, verified by {installed.verified_by}" if installed else "no"
+    yield "size", _size(installed.size) if installed else f"about {_size(entry.size)}"
+    yield "licence", entry.licence
+    yield "source", entry.url or "comes with sidscan"
+    yield "provenance", entry.provenance
+    yield "pin", f"{entry.pin.words} {entry.pin.digest}"
+    if entry.encoder:
+        yield "encoder", entry.encoder
+    if entry.shape:
+        yield "shape", str(entry.shape)
+    if entry.preprocess:
+        yield "input", entry.preprocess.about
+    if entry.xi is not None and entry.epochs is not None:
+        yield "training", f"xi {entry.xi:g}, {console.plural(entry.epochs, 'epoch')}"
+    if entry.threshold is not None:
+        yield "threshold", f"{entry.threshold:g}"
+    if metrics := _metrics(entry, installed):
+        accuracy, precision = 100 * metrics.accuracy, 100 * metrics.average_precision
+        yield "figures", f"accuracy {accuracy:.1f} %, average precision {precision:.1f} %"
+        yield "measured on", metrics.about
+
+
+def _cells(entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:
     """One row of `list`; sizes of what is not installed are approximate."""
-    metrics = row["metrics"] or {}
-    figures = [metrics.get("accuracy"), metrics.get("average_precision")]
+    metrics = _metrics(entry, installed)
+    figures = (metrics.accuracy, metrics.average_precision) if metrics else ()
     return (
-        row["name"],
-        row["verified_by"] or "no",
-        _size(row["bytes"]) if row["installed"] else f"~{_size(row['bytes'])}",
-        row["licence"],
-        "-" if row["threshold"] is None else f"{row['threshold']:g}",
-        *("-" if figure is None else f"{100 * figure:.1f}" for figure in figures),
-        row["summary"],
+        entry.name,
+        installed.verified_by if installed else "no",
+        _size(installed.size) if installed else f"~{_size(entry.size)}",
+        entry.licence,
+        "-" if entry.threshold is None else f"{entry.threshold:g}",
+        *([f"{100 * figure:.1f}" for figure in figures] or ["-", "-"]),
+        entry.summary,
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

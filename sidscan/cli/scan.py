@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan.cli import console, options
+from sidscan.cli.console import plural
+from sidscan.cli.help_sections import Command
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.models.abstention import INCONCLUSIVE
-from sidscan.records import Counts, Status
+from sidscan.records import Counts, ScanResult, Status
 from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
 _LONGEST_MESSAGE = 200  # characters
+_MOST_REASONS = 8  # lines of the closing summary
+_EVIDENCE = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
 
 
-@click.command("scan")
+@click.command("scan", cls=Command)
 @options.inputs()
-@options.isolation()
-@options.limits()
-@options.fetching()
 @options.model()
 @options.calibration()
 @options.output()
+@options.fetching()
+@options.limits()
+@options.isolation()
 def command(
     outs: tuple[str, ...],
     stdout_format: str,
@@ -40,21 +44,20 @@ def command(
     hashed: bool,
     **choices: Any,
 ) -> ExitCode:
-    """Score pictures and write reports.
+    """Score images and write reports.
 
-    Every picture below a FOLDER (hidden ones with --hidden), every FILE and every URL becomes one row,
-    whether it could be read or not.
-    What is no picture, and links and special files below a FOLDER, become rows with status 'skipped'.
-    Nothing is sent anywhere, and nothing is fetched unless an input is a URL.
+    Each input gets one row: `scored`, `skipped` (not an image, a link, a special file), or the reason it has
+    no score. Inputs are the files below a FOLDER, each FILE and each URL. Hidden files are ignored unless you
+    pass --hidden. Nothing is sent anywhere, and nothing is fetched unless an input is a URL.
 
     \b
     Examples:
-      sidscan scan ./images --out report.csv
-      sidscan scan ./images --out report.csv --out report.json
-      sidscan scan --list urls.txt --out report.jsonl
-      find . -name '*.jpg' | sidscan scan --list - --out - --format jsonl
-      sidscan scan ./images --model rine-4class --model rine-ldm --out report.csv
-      sidscan scan ./images --out report.csv --out report.json --hash-file --private
+      sidscan scan ./images -o report.csv
+      sidscan scan ./images -o report.csv -o report.json
+      sidscan scan --list urls.txt -o report.jsonl
+      find . -name '*.jpg' | sidscan scan --list - --format jsonl
+      sidscan scan ./images -m rine-4class -m rine-ldm -o report.csv
+      sidscan scan ./images -o report.csv -o report.json --hash-file --private
 
     \b
     Exit codes:
@@ -63,22 +66,23 @@ def command(
       3  done; some inputs unreadable     7  a report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    from sidscan import reports  # here: these load pandas and Pillow
-    from sidscan.pipeline import open_scan
+    from sidscan import reports  # here: `--help` needs none of it
 
     outs = outs or ("-",)
     if hashed and set(outs) == {"-"}:
-        raise UsageError("--hash-file has no file to stand beside", "Name one with --out FILE.")
+        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
     writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
     journal = journal or _default_journal(outs)
-    own_files = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
-    console.check_distinct(own_files, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    say = console.reporter(quiet)
+    written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
+    console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
+    console.check_named(config)
+    from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-    config = ScanConfig(journal=journal, exclude=own_files, command=("sidscan", *sys.argv[1:]), **choices)
+    say = console.reporter(quiet)
     for writer in writers:
-        if writer.altered():  # it will be replaced, and that it was altered must not go unsaid
-            console.echo(f"warning: {writer.out} was changed after it was hashed; this scan writes it anew")
+        if writer.altered():  # the scan replaces it, so this is the last chance to say it
+            console.echo(f"warning: {writer.out} was changed after it was hashed; this scan replaces it")
     with reports.reserve_all(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
             console.announce(run, say)
@@ -87,8 +91,8 @@ def command(
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
-        for text in (*_summary(run), *_flagged(run)):
-            say(text)
+        for line in (*_summary(run), *_flagged(run)):
+            say(line)
         for writer in writers:
             say(f"report: {writer.location()}")
         return _exit_code(run.counts())
@@ -100,69 +104,74 @@ def _default_journal(outs: tuple[str, ...]) -> Path | None:
 
 
 def _summary(run: Scan) -> list[str]:
-    """The closing words: counts that reconcile, how strong the evidence is, what to know of the pictures."""
-    counts, words, failures, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
-    first: dict[str, str] = {}  # of each kind of failure
-    for finding in run.journal.results():
-        flags.update(finding.facts.flags)
-        if finding.scores:
-            words[finding.scores[0].evidence] += 1
-        else:
-            skipped = finding.status is Status.SKIPPED
-            reason = f"{finding.status.value}: {finding.message if skipped else finding.error}"
-            failures[reason] += 1
-            if not skipped and reason not in first:
-                first[reason] = f"{mask_credentials(finding.name)}: {_cut(finding.message or '')}"
-    ended = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
-    lines = [f"{counts.enumerated} inputs = {ended}"]
-    if words:
-        order = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
-        lines.append("evidence: " + ", ".join(f"{words[word]} {word}" for word in order))
-    for reason, number in failures.most_common(8):
-        lines.append(f"  {number} {reason}")
-        if reason in first:
-            lines.append(f"    {'the first, ' if number > 1 else ''}{first[reason]}")
+    """The closing lines: counts that add up, strength of the evidence, reasons without a score, flags."""
+    counts, evidence, reasons, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
+    examples: dict[str, str] = {}  # the first input of every reason
+    for result in run.journal.results():
+        flags.update(result.facts.flags)
+        if result.scores:
+            evidence[result.scores[0].evidence] += 1
+            continue
+        reason = _reason(result)
+        reasons[reason] += 1
+        if result.status is not Status.SKIPPED and reason not in examples:
+            examples[reason] = f"{mask_credentials(result.name)}: {_shortened(result.message or '')}"
+    parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
+    lines = [f"{plural(counts.enumerated, 'input')} = {parts}"]
+    if evidence:
+        lines.append("evidence: " + ", ".join(f"{evidence[word]} {word}" for word in _EVIDENCE))
+    for reason, count in reasons.most_common(_MOST_REASONS):
+        lines.append(f"  {count} {reason}")
+        if reason in examples:
+            lines.append(f"    {'first: ' if count > 1 else ''}{examples[reason]}")
     if flags:
-        lines.append("flags: " + ", ".join(f"{number} {flag}" for flag, number in flags.most_common()))
+        lines.append("flags: " + ", ".join(f"{count} {flag}" for flag, count in flags.most_common()))
     if repeats := run.journal.repeats():
-        lines.append(f"{repeats} pictures have the bytes of another one and its score")
+        verb = "has" if repeats == 1 else "have"
+        lines.append(f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score")
     return lines
 
 
-def _cut(message: str) -> str:
+def _reason(result: ScanResult) -> str:
+    """Why an input has no score, without what is particular to this one."""
+    skipped = result.status is Status.SKIPPED
+    return f"{result.status.value}: {result.message if skipped else result.error}"
+
+
+def _shortened(message: str) -> str:
     """As much of a message as a terminal has room for; rows have all of it."""
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} ..."
 
 
 def _flagged(run: Scan) -> list[str]:
-    """Per calibrated model: pictures that reach its threshold, beside how many camera pictures would."""
+    """How many images reach the threshold of each calibrated model, and how many camera images would."""
     if not run.calibrations:
         return []
     flagged: Counter[str] = Counter()
-    for finding in run.journal.results():
-        for score in finding.scores:
+    for result in run.journal.results():
+        for score in result.scores:
             calibration = run.calibrations.get(score.model)
             flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit
     scored = run.counts().scored
     return [
-        f"{name}: {flagged[name]} of {scored} flagged; were all of them like the calibration pictures, "
-        f"about {scored * calibration.false_flag_rate:.1f} would be"
+        f"{name}: {flagged[name]} of {plural(scored, 'image')} flagged; if all were like the calibration "
+        f"images, about {scored * calibration.false_flag_rate:.1f} would be"
         for name, calibration in run.calibrations.items()
     ]
 
 
 def _interrupt(run: Scan, journal: Path | None) -> None:
     counts = run.counts()
-    done = f"interrupted after {counts.enumerated - counts.pending} of {counts.enumerated}"
+    done = f"interrupted after {counts.enumerated - counts.pending} of {plural(counts.enumerated, 'input')}"
     if journal is None:
-        console.echo(f"{done}; nothing was kept (it would be with --out FILE or --journal FILE)")
+        console.echo(f"{done}; no result was kept, since neither --out FILE nor --journal FILE was given")
         return
-    console.echo(f"{done}, kept in {journal}; the same command continues")
-    with suppress(OutputError):  # it is a remark; the interruption counts
+    console.echo(f"{done}; results are kept in {journal}, and the same command continues")
+    with suppress(OutputError):  # only a note in the record; the interruption matters more
         run.end("interrupted")
 
 
 def _exit_code(counts: Counts) -> ExitCode:
     if counts.scored + counts.failed == 0:
-        raise NothingToScan("no picture was found", "Check the path; hidden files and folders need --hidden.")
+        raise NothingToScan("no image was found", "Check the path; hidden files and folders need --hidden.")
     return ExitCode.DONE_WITH_FAILURES if counts.failed else ExitCode.DONE

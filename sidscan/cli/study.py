@@ -9,13 +9,14 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli import training_options as options
+from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
 
 if TYPE_CHECKING:
     from sidscan.training.rine.studies import StudyKind
 
 
-@click.command("study")
+@click.command("study", cls=Command, sections=options.SECTIONS, default_section="Recipe")
 @click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
 @options.training_set()
 @click.option(

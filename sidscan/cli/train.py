@@ -9,10 +9,11 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli import training_options as options
+from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
 
 
-@click.command("train")
+@click.command("train", cls=Command, sections=options.SECTIONS, default_section="Recipe")
 @options.training_set()
 @click.option(
     "--out",

@@ -26,6 +26,14 @@ _PRESETS = (
 )
 _UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
+SECTIONS = {
+    "Input": ["classes", "skip_unreadable"],
+    "Models": ["preset", "encoder"],
+    "Output": ["out", "cache", "fresh", "quiet"],
+    "Advanced": ["passes", "device", "precision", "workers"],
+}
+"""Sections of --help; whatever is not named here belongs to the recipe."""
+
 
 def training_set() -> Decorator:
     """The training set, and the encoder that reads it."""

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import console, options
+from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, NothingToScan, OutputError
-from sidscan.util.terminal import progress_stream, safe_line
+from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from sidscan.verify import CheckedRow, OpenReport, RowStatus
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("report", type=_FILE, metavar="REPORT")
-@click.option(
+@options.option(
     "--root",
+    section="Input",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder that relative paths in REPORT start from. [default: the current folder]",
+    show_default="the current folder",
+    help="Folder that relative paths in REPORT start from.",
 )
-@click.option(
+@options.option(
     "--hash-file",
+    section="Input",
     type=_FILE,
     metavar="FILE",
-    help="The sha256 of REPORT itself. [default: REPORT.sha256, if it is there]",
+    show_default="REPORT.sha256, if it exists",
+    help="File that states the sha256 of REPORT itself.",
 )
-@click.option(
-    "--out", type=_FILE, metavar="FILE.csv", help="Write every row and what was found; list nothing."
+@options.option(
+    "--out",
+    section="Output",
+    type=_FILE,
+    metavar="FILE.csv",
+    help="Write every row and its result to FILE.csv, instead of a list to standard output.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace FILE.csv whatever it is.")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that hash. [default: one per core]")
-@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
+@options.option("--overwrite", section="Output", is_flag=True, help="Replace FILE.csv, whatever it is.")
+@options.quiet()
+@options.setting("workers", help="Threads that hash.")
 def command(
     report: Path,
     root: Path | None,
@@ -52,22 +58,22 @@ def command(
     workers: int | None,
     quiet: bool,
 ) -> ExitCode:
-    """Hash the evidence of a report again, and say what changed.
+    """Hash the files of a report again and list what changed.
 
-    REPORT is a .csv, .json or .jsonl report as `sidscan scan` wrote it. Every file that it has a sha256 of is
-    hashed anew; what is changed, missing or unreadable now is listed on standard output. URLs are not
-    fetched, devices and pipes are not opened, no model is loaded.
+    REPORT is a .csv, .json or .jsonl report of `sidscan scan`. Every file for which it states a sha256 is
+    hashed again; files that are changed, missing or unreadable now are listed on standard output. URLs are
+    not fetched, devices and pipes are not opened, no model is loaded.
 
     \b
     Examples:
       sidscan verify report.csv
-      sidscan verify report.json --root /media/copy --out verified.csv
+      sidscan verify report.json --root /media/copy -o verified.csv
       sidscan verify report.csv --hash-file /media/usb/report.csv.sha256
 
     \b
     Exit codes:
       0  every recorded file is unchanged    7  FILE.csv or the list can't be written
-      2  no report, or a damaged one         8  something is changed, missing or unreadable
+      2  not a report, or a damaged one      8  a file is changed, missing or unreadable
       5  no row has the sha256 of a file     130  interrupted
     """
     from sidscan import verify  # here: `--help` needs none of it
@@ -75,15 +81,15 @@ def command(
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
     say = console.reporter(quiet)
     with verify.open_report(report) as opened:
-        say(f"report: {report}, {opened.kind}, {opened.rows} rows")
-        whole = _check_report(opened, hash_file, quiet)
-        counts = _tell(_with_bar(opened.check(root, workers), opened.rows, quiet), out, overwrite)
-    say(verify.summary(counts))
-    alarming = sum(counts[result] for result in verify.ALARMING)
-    seen = counts[verify.RowStatus.UNCHANGED] + counts[verify.RowStatus.CHANGED]
-    if alarming and not seen and root is None:
-        say("relative paths were looked up from the current folder; --root names another one")
-    if alarming or not whole:
+        say(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
+        matches = _check_report(opened, hash_file, quiet)
+        counts = _check_rows(opened, root, workers, out, overwrite, quiet)
+    say(_summary(counts))
+    alarming = sum(counts[status] for status in verify.ALARMING)
+    read = counts[verify.RowStatus.UNCHANGED] + counts[verify.RowStatus.CHANGED]
+    if alarming and not read and root is None:
+        say("relative paths were looked up from the current folder; --root names another folder")
+    if alarming or not matches:
         return ExitCode.EVIDENCE_CHANGED
     if not counts[verify.RowStatus.UNCHANGED]:
         raise NothingToScan(
@@ -94,13 +100,13 @@ def command(
 
 
 def _check_report(opened: OpenReport, hash_file: Path | None, quiet: bool) -> bool:
-    """Whether the report itself is what its hash file, if any, states; that it is not is always said."""
+    """Whether the report has the sha256 that its hash file, if any, states; a mismatch is always printed."""
     from sidscan import verify
 
-    stated = verify.recorded_sha256(opened.path, hash_file)
-    if stated is None:
+    recorded = verify.recorded_sha256(opened.path, hash_file)
+    if recorded is None:
         return True
-    path, sha256 = stated
+    path, sha256 = recorded
     if sha256 == opened.sha256:
         console.reporter(quiet)(f"hash file: {path} matches the report")
         return True
@@ -108,29 +114,33 @@ def _check_report(opened: OpenReport, hash_file: Path | None, quiet: bool) -> bo
     return False
 
 
-def _tell(checked: tqdm[CheckedRow], out: Path | None, overwrite: bool) -> Counter[RowStatus]:
-    """Run it to its end, counting; all rows go to the table, or what needs a look to standard output."""
+def _check_rows(
+    opened: OpenReport, root: Path | None, workers: int | None, out: Path | None, overwrite: bool, quiet: bool
+) -> Counter[RowStatus]:
+    """Check all rows and count the results; they go to the table, or alarming ones to standard output."""
     from sidscan import verify
 
     counts: Counter[RowStatus] = Counter()
     with ExitStack() as stack:
-        keep = stack.enter_context(verify.csv_table(out, overwrite)) if out else None
-        for one in checked:
-            counts[one.result] += 1
-            if keep:
-                keep(one)
-            elif one.result in verify.ALARMING:
-                checked.clear()  # the bar, from the line that is written next
-                _list(one)
+        write_row = stack.enter_context(verify.csv_table(out, overwrite)) if out else None
+        bar = stack.enter_context(console.progress(opened.rows, "file", quiet=quiet))
+        for checked in opened.check(root, workers):
+            counts[checked.status] += 1
+            if write_row:
+                write_row(checked)
+            elif checked.status in verify.ALARMING:
+                bar.clear()  # the line is written in its place
+                _list(checked)
+            bar.update()
     return counts
 
 
-def _list(one: CheckedRow) -> None:
-    note = f" ({safe_line(one.note)})" if one.note else ""
+def _list(checked: CheckedRow) -> None:
+    note = f" ({safe_line(checked.note)})" if checked.note else ""
     if sys.stdout is None:
         raise OutputError("standard output is closed", "Give --out FILE.csv.")
     try:
-        sys.stdout.write(f"{one.result.value}: {safe_line(one.row.name)}{note}\n")
+        sys.stdout.write(f"{checked.status.value}: {safe_line(checked.row.name)}{note}\n")
         sys.stdout.flush()
     except OSError as error:
         raise OutputError(
@@ -138,8 +148,14 @@ def _list(one: CheckedRow) -> None:
         ) from error
 
 
-def _with_bar(checked: Iterable[CheckedRow], total: int, quiet: bool) -> tqdm[CheckedRow]:
-    from tqdm import tqdm
+def _summary(counts: Counter[RowStatus]) -> str:
+    """Counts in words: the parts add up to the whole."""
+    from sidscan.verify import RowStatus
 
-    show = sys.stderr.isatty() and not quiet
-    return tqdm(checked, total=total, disable=not show, unit="file", file=progress_stream())
+    parts = []
+    for status in RowStatus:
+        if status is RowStatus.URL:
+            parts.append(f"{console.plural(counts[status], 'URL')} (not fetched again)")
+        else:
+            parts.append(f"{counts[status]} {status.value}")
+    return f"{console.plural(counts.total(), 'row')} = {' + '.join(parts)}"

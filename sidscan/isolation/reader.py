@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from sidscan.config import SIDE, VIEWS, Crops, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
 from sidscan.fetch.client import Download, Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.fetch.saved import save_download
@@ -124,7 +124,7 @@ class IsolatedReader:
         self, item: Item, info: ImageInfo, data: bytes, seconds: float
     ) -> tuple[DecodedImage | Failure, float]:
         """One worker's answer, and how much is left of the seconds."""
-        parser = AnswerParser(item, info, VIEWS[self._config.crops])
+        parser = AnswerParser(item, info, CROPS_PER_IMAGE[self._config.crops])
         try:
             self._start_worker()
         except ProcessNotStarted as error:

@@ -69,7 +69,7 @@ class Calibration:
     @property
     def rank(self) -> int:
         """k: a picture reaches the threshold where it would be among the k highest of n + 1."""
-        return rank(self.target_fpr, self.pictures)
+        return threshold_rank(self.target_fpr, self.pictures)
 
     @property
     def threshold_logit(self) -> float:
@@ -105,17 +105,17 @@ class Calibration:
         return [f"{name} {then} then, {now} now" for name, then, now in pairs if then != now]
 
 
-def rank(fpr: float, pictures: int) -> int:
+def threshold_rank(fpr: float, pictures: int) -> int:
     """floor(fpr * (n + 1)) of the decimal fraction that was meant: 0.07 * 100 is 7, not 7.000000000000001."""
     return math.floor(Fraction(repr(fpr)) * (pictures + 1))
 
 
-def pictures_needed(fpr: float) -> int:
+def min_images(fpr: float) -> int:
     """The fewest calibration pictures by which a rate of ``fpr`` can be promised."""
     return math.ceil(1 / Fraction(repr(fpr))) - 1
 
 
-def default_path(
+def default_calibration_path(
     info: DetectorInfo, crops: str, store_folder: Path | None = None, model_file: Path | None = None
 ) -> Path:
     """Where a model's calibration is kept: in the models folder, or beside a model FILE of one's own.
@@ -127,13 +127,13 @@ def default_path(
     return (store_folder or default_root()) / "calibrations" / f"{info.name}-{info.digest}-{crops}.json"
 
 
-def saved_path(info: DetectorInfo, config: ScanConfig) -> Path:
+def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
     """Where the calibration of one of a scan's models is kept."""
     files = {Path(name).name: Path(name) for name in config.models if name not in CATALOG}
-    return default_path(info, config.crops, model_file=files.get(info.name))
+    return default_calibration_path(info, config.crops, model_file=files.get(info.name))
 
 
-def options(info: DetectorInfo, config: ScanConfig) -> str:
+def model_options(info: DetectorInfo, config: ScanConfig) -> str:
     """The options by which a command uses this very model and these crops, e.g. ``--model mini``."""
     asked = [name for name in config.models if Path(name).name == info.name] or [info.name]
     words = ["--model", asked[0]]
@@ -142,13 +142,13 @@ def options(info: DetectorInfo, config: ScanConfig) -> str:
     return shlex.join(words)
 
 
-def choose(config: ScanConfig, models: Sequence[DetectorInfo]) -> dict[str, Calibration]:
+def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> dict[str, Calibration]:
     """The calibrations that a scan asks for, by model name.
 
     Raises:
         CalibrationError: one is missing or damaged, or was made of other weights or other crops.
     """
-    given = [(path, load(path)) for path in config.calibrations]
+    given = [(path, load_calibration(path)) for path in config.calibrations]
     chosen: dict[str, Calibration] = {}
     for path, calibration in given:
         info = _model_of(calibration, path, models)
@@ -157,12 +157,12 @@ def choose(config: ScanConfig, models: Sequence[DetectorInfo]) -> dict[str, Cali
         chosen[info.name] = _checked(calibration, path, info, config)
     for info in models if config.calibrated else ():
         if info.name not in chosen:
-            path = saved_path(info, config)
+            path = saved_calibration_path(info, config)
             chosen[info.name] = _checked(_saved(path, info, config), path, info, config)
     return chosen
 
 
-def load(path: Path) -> Calibration:
+def load_calibration(path: Path) -> Calibration:
     """The calibration in a file; what it states is checked against its own logits.
 
     Raises:
@@ -179,7 +179,7 @@ def load(path: Path) -> Calibration:
         raise CalibrationError(f"{path} is not a whole calibration of sidscan", _MAKE) from error
 
 
-def check_place(path: Path) -> None:
+def check_calibration_path(path: Path) -> None:
     """Find out before a long scan whether a calibration could be saved there.
 
     Raises:
@@ -188,7 +188,7 @@ def check_place(path: Path) -> None:
     folder = path.parent
     if path.exists():
         try:
-            load(path)
+            load_calibration(path)
         except CalibrationError as error:
             raise OutputError(
                 f"{path} is there and is not a calibration; it is left alone", "Choose another --out."
@@ -197,7 +197,7 @@ def check_place(path: Path) -> None:
         raise OutputError(f"the folder {folder} is not there or not writable", "Choose another --out.")
 
 
-def save(calibration: Calibration, path: Path) -> None:
+def save_calibration(calibration: Calibration, path: Path) -> None:
     """Write the file, whole or not at all.
 
     Raises:
@@ -217,10 +217,10 @@ def _saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
     if not path.exists():
         raise CalibrationError(
             f"no calibration of {info.name} with {config.crops} crops is saved",
-            f"`sidscan calibrate FOLDER {options(info, config)}` makes one from known camera pictures; "
+            f"`sidscan calibrate FOLDER {model_options(info, config)}` makes one from known camera pictures; "
             "--calibration FILE names one that is elsewhere.",
         )
-    return load(path)
+    return load_calibration(path)
 
 
 def _model_of(calibration: Calibration, path: Path, models: Sequence[DetectorInfo]) -> DetectorInfo:
@@ -240,7 +240,7 @@ def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: S
     if _weights(calibration.weights) != _weights(info.files):
         raise CalibrationError(
             f"{path} was made with other weights of {calibration.model} than those that are installed",
-            f"Calibrate again: `sidscan calibrate FOLDER {options(info, config)}`.",
+            f"Calibrate again: `sidscan calibrate FOLDER {model_options(info, config)}`.",
         )
     if calibration.crops != config.crops:
         raise CalibrationError(

@@ -10,7 +10,7 @@ from sample_images import encoded, folder, photo
 from sidscan.calibrate.run import calibrate
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, UsageError
-from sidscan.scoring.calibration import load
+from sidscan.scoring.calibration import load_calibration
 
 
 def config(images: Path) -> ScanConfig:
@@ -26,7 +26,7 @@ def test_a_calibration_holds_each_picture_once_and_counts_the_rest(tmp_path: Pat
     one = made.calibration
     assert (one.pictures, one.duplicates, one.unreadable, one.skipped) == (5, 1, 1, 1)
     assert (one.model, one.crops, one.precision, one.target_fpr) == ("mini", "center", "fp32", 0.25)
-    assert load(tmp_path / "c.json") == one
+    assert load_calibration(tmp_path / "c.json") == one
     assert made.path == tmp_path / "c.json"
     assert 0 <= made.shipped_rate <= 1
 

@@ -55,9 +55,9 @@ def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -
     assert {row["p_value"] for row in rows(tmp_path / "plain.csv").values()} == {""}
     ended = sidscan("scan", reals, *MINI, "--calibrated", "--out", tmp_path / "r.csv")
     assert (plain.code, ended.code) == (0, 0)
-    assert "calibration: mini, 9 pictures for a false-positive rate of 0.2\n" in ended.err
+    assert "calibration: mini, 9 images, false-positive rate 0.2\n" in ended.err
     assert (
-        "mini: 1 of 9 flagged; were all of them like the calibration pictures, about 1.8 would be\n"
+        "mini: 1 of 9 images flagged; if all were like the calibration images, about 1.8 would be\n"
         in ended.err
     )
     found = rows(tmp_path / "r.csv").values()
@@ -75,12 +75,12 @@ def test_another_calibration_reuses_no_row(sidscan: Run, reals: Path, tmp_path: 
     scan = ("scan", reals, *MINI, "--out", tmp_path / "r.csv", "--calibration")
     sidscan(*scan, tmp_path / "0.2.json")
     first = rows(tmp_path / "r.csv")
-    assert "9 findings kept" in sidscan(*scan, tmp_path / "0.2.json").err
-    assert "9 earlier findings are dropped" in sidscan(*scan, tmp_path / "0.3.json").err
+    assert "9 results kept" in sidscan(*scan, tmp_path / "0.2.json").err
+    assert "9 earlier results dropped" in sidscan(*scan, tmp_path / "0.3.json").err
     second = rows(tmp_path / "r.csv")
     assert all(second[name]["threshold"] != row["threshold"] for name, row in first.items())
     assert all(second[name]["calibration"] != row["calibration"] for name, row in first.items())
-    assert "9 earlier findings are dropped" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
+    assert "9 earlier results dropped" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
 
 
 def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tm
     changed = json.loads(out.read_text()) | {"precision": "fp16"}
     out.write_text(json.dumps(changed))
     ended = sidscan("scan", reals, *MINI, "--calibration", out, "--out", tmp_path / "r.json")
-    assert "  it was made otherwise: precision fp16 then, fp32 now;" in ended.err
+    assert "  it differs from this scan: precision fp16 then, fp32 now;" in ended.err
     report = json.loads((tmp_path / "r.json").read_text())
     noted = report["run"]["calibrations"]["mini"]
     assert (noted["pictures"], noted["target_fpr"]) == (9, 0.1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from sample_images import encoded, photo
 
-PICTURES = 120
+IMAGE_COUNT = 120
 _MOUNT = 'mount -t tmpfs -o size=1m none "$DISK" && '
 
 
@@ -20,7 +20,7 @@ class Step(NamedTuple):
     """A scan on the small disk, and how it ended."""
 
     code: int
-    said: str
+    stderr: str
 
 
 def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
@@ -30,7 +30,7 @@ def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
     they leave on it is copied to ``root / "left"``.
     """
     (root / "disk").mkdir(exist_ok=True)
-    lines = [f"{{ {step} ; }} 2>{root}/said{n}; echo $? >{root}/code{n}" for n, step in enumerate(steps)]
+    lines = [f"{{ {step} ; }} 2>{root}/stderr{n}; echo $? >{root}/code{n}" for n, step in enumerate(steps)]
     script = (
         'scan() { "$PYTHON" -m sidscan scan "$IMAGES" --model mini --crops center --device cpu "$@"; }\n'
         'fill() { head -c 2M /dev/zero >"$DISK/ballast"; truncate -s -"$1" "$DISK/ballast"; true; }\n'
@@ -43,15 +43,16 @@ def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
         "DISK": str(root / "disk"),
         "IMAGES": str(images),
     }
-    made = subprocess.run(
+    done = subprocess.run(
         ["unshare", "-rm", "bash", "-c", _MOUNT + "{ " + script + "}"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert made.returncode == 0, made.stderr
+    assert done.returncode == 0, done.stderr
     return [
-        Step(int((root / f"code{n}").read_text()), (root / f"said{n}").read_text()) for n in range(len(steps))
+        Step(int((root / f"code{n}").read_text()), (root / f"stderr{n}").read_text())
+        for n in range(len(steps))
     ]
 
 
@@ -63,18 +64,18 @@ def _may_mount(tmp_path_factory: pytest.TempPathFactory) -> None:
             command, env={**os.environ, "DISK": str(tmp_path_factory.mktemp("disk"))}, capture_output=True
         )
     except OSError as error:
-        pytest.skip(f"a small disk of one's own is Linux's unshare: {error}")
+        pytest.skip(f"a small private disk needs Linux's unshare: {error}")
     if tried.returncode:
-        pytest.skip(f"this machine allows no mounts of one's own: {tried.stderr.decode().strip()}")
+        pytest.skip(f"this machine allows no private mounts: {tried.stderr.decode().strip()}")
 
 
 def rows(report: Path) -> list[dict[str, object]]:
     """Rows less what says when; scores, whose last digits a batch's size moves, are `Close` numbers."""
     with report.open(encoding="utf-8", newline="") as file:
-        found = list(csv.DictReader(file))
+        table = list(csv.DictReader(file))
     floats = ("score", "logit", "crop_min", "crop_max", "crop_std")
-    numbers = [{name: Close(row[name]) for name in floats if row[name]} for row in found]
-    return [{**row, **some, "scanned_at": ""} for row, some in zip(found, numbers, strict=True)]
+    numbers = [{name: Close(row[name]) for name in floats if row[name]} for row in table]
+    return [{**row, **close, "scanned_at": ""} for row, close in zip(table, numbers, strict=True)]
 
 
 class Close(float):
@@ -89,7 +90,7 @@ class Close(float):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
-    for number in range(PICTURES):
+    for number in range(IMAGE_COUNT):
         data = encoded(photo(60, 50, number), "JPEG")
         (folder / f"{number:03}.jpg").write_bytes(data if number % 10 else data[:300])
     return folder
@@ -100,7 +101,7 @@ def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     """The rows of a scan that has all the space it wants."""
     root = tmp_path_factory.mktemp("calm")
     (step,) = on_small_disk(images, root, 'scan --out "$DISK/r.csv"')
-    assert step.code == 3, step.said
+    assert step.code == 3, step.stderr
     return rows(root / "left" / "r.csv")
 
 
@@ -115,14 +116,14 @@ def test_a_disk_that_fills_up_during_a_scan(
         'rm "$DISK/ballast"',
         'scan --out "$DISK/r.csv"',
     )
-    assert full.code == 7, full.said
-    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/r.csv.journal" in full.said
-    assert "disk is full\nName another file, in a writable folder with free space" in full.said
-    assert "Traceback" not in full.said
+    assert full.code == 7, full.stderr
+    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/r.csv.journal" in full.stderr
+    assert "disk is full\nName another file, in a writable folder with free space" in full.stderr
+    assert "Traceback" not in full.stderr
     assert (tmp_path / "after").read_text().split() == ["ballast", "r.csv.journal"]
-    assert more.code == 3, more.said
-    (kept,) = (int(line.split()[0]) for line in more.said.splitlines() if " findings kept " in line)
-    assert 0 < kept < PICTURES
+    assert more.code == 3, more.stderr
+    (count,) = (int(line.split()[0]) for line in more.stderr.splitlines() if " results kept " in line)
+    assert 0 < count < IMAGE_COUNT
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
 
@@ -138,14 +139,14 @@ def test_a_disk_that_is_full_when_reports_are_written(
         'rm "$DISK/ballast"',
         'scan --out "$DISK/r.csv" --journal "$DISK/../journal"',
     )
-    assert full.code == 7, full.said
+    assert full.code == 7, full.stderr
     assert (
         f"sidscan: can't write {tmp_path}/disk/r.csv: No space left on device\n"
         "Nothing is lost: run the same command again, or with the same --journal and another --out.\n"
-    ) in full.said
+    ) in full.stderr
     assert (tmp_path / "after").read_text().split() == ["ballast"], "no half of a report is left"
-    assert more.code == 3, more.said
-    assert f"{PICTURES} findings kept" in more.said
+    assert more.code == 3, more.stderr
+    assert f"{IMAGE_COUNT} results kept" in more.stderr
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
 
@@ -160,11 +161,11 @@ def test_a_read_only_disk_is_said_before_anything_is_read(images: Path, tmp_path
         'scan --out "$DISK/r.csv"',
     )
     assert refused.code == 7
-    assert refused.said == (
+    assert refused.stderr == (
         f"sidscan: can't write into {tmp_path}/disk: Read-only file system\nChoose another --out.\n"
     )
     assert elsewhere.code == 7
-    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/journal" in elsewhere.said
-    assert "Traceback" not in elsewhere.said
-    assert done.code == 3, done.said
-    assert len(rows(tmp_path / "left" / "r.csv")) == PICTURES
+    assert f"sidscan: can't keep the run's record in {tmp_path}/disk/journal" in elsewhere.stderr
+    assert "Traceback" not in elsewhere.stderr
+    assert done.code == 3, done.stderr
+    assert len(rows(tmp_path / "left" / "r.csv")) == IMAGE_COUNT

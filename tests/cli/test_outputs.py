@@ -18,7 +18,7 @@ def test_nothing_that_a_scan_writes_is_scanned(sidscan: Run, tmp_path: Path) -> 
     for _ in range(2):
         ended = sidscan("scan", images, "--out", images / "r.csv", "--hash-file", "--hidden")
         assert ended.code == 0
-        assert "1 inputs = 1 scored + 0 failed + 0 skipped\n" in ended.err
+        assert "1 input = 1 scored + 0 failed + 0 skipped\n" in ended.err
     assert sorted(path.name for path in images.iterdir()) == [
         *("nested", "r.csv", "r.csv.journal", "r.csv.sha256")
     ]

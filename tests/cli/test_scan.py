@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
 
 
-def test_every_picture_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Path) -> None:
+def test_every_image_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     data = encoded(photo(400, 300), "JPEG", exif=exif_block())
     (images / "camera.jpg").write_bytes(data)
@@ -44,9 +43,9 @@ def test_every_picture_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Pat
     assert ended.out == ""
     assert "model: mini (fallback: rine-4class is not installed)" in ended.err
     assert "4 inputs = 4 scored + 0 failed + 0 skipped" in ended.err
-    found = rows(tmp_path / "r.csv")
-    assert sorted(found) == ["camera.jpg", "photo-0.jpg", "photo-1.jpg", "photo-2.jpg"]
-    row = found["camera.jpg"]
+    by_name = rows(tmp_path / "r.csv")
+    assert sorted(by_name) == ["camera.jpg", "photo-0.jpg", "photo-1.jpg", "photo-2.jpg"]
+    row = by_name["camera.jpg"]
     assert (row["status"], row["width"], row["height"], row["format"]) == ("scored", "400", "300", "JPEG")
     assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), str(len(data)))
     assert (row["exif_make"], row["exif_lens"], row["exif_orientation"]) == ("Acme", "Acme 35mm f/2", "6")
@@ -63,19 +62,19 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     whole = encoded(photo(300, 300), "JPEG")
     (images / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     (images / "empty.png").write_bytes(b"")
-    (images / "notes.txt").write_text("no picture")
+    (images / "notes.txt").write_text("no image")
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
     assert ended.code == 3
     assert "4 inputs = 1 scored + 2 failed + 1 skipped" in ended.err
     assert f"    {images / 'empty.png'}: the file is empty\n" in ended.err
-    found = rows(tmp_path / "r.csv")
-    assert found["truncated.jpg"]["status"] == "truncated"
-    assert found["truncated.jpg"]["error_stage"] == "decode"
-    assert "truncated" in found["truncated.jpg"]["error_message"]
-    assert found["truncated.jpg"]["score"] == ""
-    assert found["truncated.jpg"]["sha256"] == hashlib.sha256(whole[: len(whole) // 2]).hexdigest()
-    assert found["empty.png"]["error_message"] == "the file is empty"
-    assert (found["notes.txt"]["status"], found["notes.txt"]["error_stage"]) == ("skipped", "list")
+    by_name = rows(tmp_path / "r.csv")
+    assert by_name["truncated.jpg"]["status"] == "truncated"
+    assert by_name["truncated.jpg"]["error_stage"] == "decode"
+    assert "truncated" in by_name["truncated.jpg"]["error_message"]
+    assert by_name["truncated.jpg"]["score"] == ""
+    assert by_name["truncated.jpg"]["sha256"] == hashlib.sha256(whole[: len(whole) // 2]).hexdigest()
+    assert by_name["empty.png"]["error_message"] == "the file is empty"
+    assert (by_name["notes.txt"]["status"], by_name["notes.txt"]["error_stage"]) == ("skipped", "list")
 
 
 def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) -> None:
@@ -83,7 +82,7 @@ def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) 
     for name in ("b.png", "a\n1 scored.png"):
         (images / name).write_bytes(b"")
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
-    assert f"    the first, {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
+    assert f"    first: {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
     assert "b.png" not in ended.err
     assert "empty" not in sidscan("scan", images, "--quiet", "--out", tmp_path / "q.csv").err
 
@@ -166,8 +165,8 @@ def test_several_reports_agree(sidscan: Run, tmp_path: Path) -> None:
     by_csv = {name: float(row["score"]) for name, row in rows(outs[0]).items()}
     document = json.loads(outs[1].read_text())
     lines = [json.loads(line) for line in outs[2].read_text().splitlines()]
-    for findings in (document["findings"], lines):
-        assert {Path(one["path"]).name: one["scores"][0]["score"] for one in findings} == by_csv
+    for results in (document["findings"], lines):
+        assert {Path(result["path"]).name: result["scores"][0]["score"] for result in results} == by_csv
     assert document["run"]["models"][0]["name"] == "mini"
     assert document["counts"] == {"enumerated": 3, "scored": 3, "failed": 0, "skipped": 0}
 
@@ -203,7 +202,7 @@ def test_the_centre_crop_is_one_view(sidscan: Run, tmp_path: Path) -> None:
     assert row["score"] == row["crop_min"] == row["crop_max"]
 
 
-def test_small_pictures_are_scored_and_flagged(sidscan: Run, tmp_path: Path) -> None:
+def test_small_images_are_scored_and_flagged(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "small.png").write_bytes(encoded(photo(100, 80), "PNG"))
     assert sidscan("scan", tmp_path / "small.png", "--out", tmp_path / "r.csv").code == 0
     assert rows(tmp_path / "r.csv")["small.png"]["flags"] == "padded"
@@ -218,7 +217,7 @@ def test_the_same_command_continues_and_reads_only_what_changed(sidscan: Run, tm
     second = sidscan("scan", images, "--out", tmp_path / "r.csv")
     after = rows(tmp_path / "r.csv")
     assert (first.code, second.code) == (0, 0)
-    assert "1 findings kept from an earlier run" in second.err
+    assert "1 result kept from an earlier run" in second.err
     assert sorted(after) == ["photo-0.jpg", "photo-2.jpg"]
     assert after["photo-2.jpg"] == before["photo-2.jpg"]
     assert after["photo-0.jpg"]["sha256"] != before["photo-0.jpg"]["sha256"]
@@ -227,14 +226,14 @@ def test_the_same_command_continues_and_reads_only_what_changed(sidscan: Run, tm
 
 def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
-    (images / "notes.txt").write_text("no picture")
+    (images / "notes.txt").write_text("no image")
     (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     for _ in range(2):
         again = sidscan("scan", images, "--out", tmp_path / "r.csv")
-    assert "3 findings kept from an earlier run" in again.err
+    assert "3 results kept from an earlier run" in again.err
     assert "dropped" not in again.err
     other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
-    assert "3 earlier findings are dropped: 3 of other models or options, or read again" in other.err
+    assert "3 earlier results dropped: 3 made with other models or options, or read again" in other.err
 
 
 def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:
@@ -264,20 +263,20 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "of 40, kept in" in err
+    assert "of 40 inputs; results are kept in" in err
     assert "the same command continues" in err
     assert not (tmp_path / "r.csv").exists()
 
 
-def test_pictures_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
+def test_images_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
     """Hash and score are of the same bytes, and nothing leaves the machine; workers are watched as well."""
     images, seen = folder(tmp_path / "images"), tmp_path / "seen"
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(
         "import sys\n"
         "def hook(event, arguments):\n"
-        "    picture = event == 'open' and str(arguments[0]).endswith('.jpg')\n"
-        "    if picture or event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
+        "    image = event == 'open' and str(arguments[0]).endswith('.jpg')\n"
+        "    if image or event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
         f"        with open({str(seen)!r}, 'a') as file: file.write(f'{{event}} {{arguments[0]}}\\n')\n"
         "sys.addaudithook(hook)\n"
     )
@@ -285,8 +284,8 @@ def test_pictures_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
     path = os.pathsep.join([str(tmp_path / "watch"), *sys.path])
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    pictures = sorted(f"open {picture}" for picture in images.rglob("*.jpg"))
-    assert sorted(seen.read_text().splitlines()) == pictures
+    opened = sorted(f"open {path}" for path in images.rglob("*.jpg"))
+    assert sorted(seen.read_text().splitlines()) == opened
 
 
 def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> None:
@@ -316,14 +315,14 @@ def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> Non
 def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=4), tmp_path / "r.csv.journal"
     first = scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal, batch=1))
-    kept = {result.name: result.scanned_at for result in islice(first, 2)}
+    first_times = {result.name: result.scanned_at for result in islice(first, 2)}
     first.close()
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "r.csv")
     assert ended.code == 0
-    assert f"2 findings kept from an earlier run in {journal}" in ended.err
+    assert f"2 results kept from an earlier run in {journal}" in ended.err
     assert len(rows(tmp_path / "r.csv")) == 4
-    made = {row["path"]: row["scanned_at"] for row in rows(tmp_path / "r.csv").values()}
-    assert {name: made[name] for name in kept} == kept
+    times = {row["path"]: row["scanned_at"] for row in rows(tmp_path / "r.csv").values()}
+    assert {name: times[name] for name in first_times} == first_times
 
 
 @pytest.mark.parametrize(
@@ -344,7 +343,7 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
         ),
         pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is no detector"),
         pytest.param([".", "--precision", "bf16"], 6, "sidscan: mini works in fp32 only", id="precision"),
-        pytest.param(["."], 5, "sidscan: no picture was found", id="empty folder"),
+        pytest.param(["."], 5, "sidscan: no image was found", id="empty folder"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -458,9 +457,9 @@ def test_cuda_is_never_replaced_in_silence(sidscan: Run, tmp_path: Path) -> None
     assert "CUDA was asked for, but torch finds no usable CUDA device" in ended.err
 
 
-def test_the_python_api_yields_findings(tmp_path: Path) -> None:
-    findings = list(scan(ScanConfig(inputs=(folder(tmp_path),), models=("mini",))))  # type: ignore[arg-type]
-    assert [finding.status for finding in findings] == [Status.SCORED] * 3
+def test_the_python_api_yields_results(tmp_path: Path) -> None:
+    results = list(scan(ScanConfig(inputs=(folder(tmp_path),), models=("mini",))))  # type: ignore[arg-type]
+    assert [result.status for result in results] == [Status.SCORED] * 3
     with pytest.raises(ModelNotInstalled):
         scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",)))
 
@@ -468,4 +467,4 @@ def test_the_python_api_yields_findings(tmp_path: Path) -> None:
 def test_help_ends_well(sidscan: Run) -> None:
     ended = sidscan("scan", "--help")
     assert ended.code == 0
-    assert "sidscan scan ./images --out report.csv" in ended.out
+    assert "sidscan scan ./images -o report.csv" in ended.out

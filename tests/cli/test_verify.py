@@ -25,7 +25,7 @@ from sidscan.verify import RowStatus, open_report
 Run = Callable[..., Any]
 
 
-def finding(name: str, data: bytes) -> ScanResult:
+def result_of(name: str, data: bytes) -> ScanResult:
     facts = replace(FACTS, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return replace(SCORED, name=name, facts=facts)
 
@@ -34,14 +34,18 @@ def finding(name: str, data: bytes) -> ScanResult:
 def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: three files that were hashed, and reports of them that name more."""
     monkeypatch.chdir(tmp_path)
-    found = [finding(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
-    for one in found:
-        Path(one.name).write_bytes(one.name.encode())
-    url = replace(finding("https://host/a.jpg", b"u"), kind=Kind.URL)
+    results = [result_of(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    for result in results:
+        Path(result.name).write_bytes(result.name.encode())
+    url = replace(result_of("https://host/a.jpg", b"u"), kind=Kind.URL)
     # one that failed to decode was hashed all the same
-    found += [url, replace(FAILED, name="unread.jpg"), replace(FAILED, name="a2.jpg", facts=found[0].facts)]
+    results += [
+        url,
+        replace(FAILED, name="unread.jpg"),
+        replace(FAILED, name="a2.jpg", facts=results[0].facts),
+    ]
     Path("a2.jpg").write_bytes(b"a.jpg")
-    write_all([output_for(f"r.{suffix}") for suffix in REPORT_FORMATS], journal_of(*found))
+    write_all([output_for(f"r.{suffix}") for suffix in REPORT_FORMATS], journal_of(*results))
     return tmp_path
 
 
@@ -51,7 +55,7 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     assert ended.err == (
         f"report: r.{suffix}, {suffix}, 6 rows\n"
         "6 rows = 4 unchanged + 0 changed + 0 missing + 0 unreadable + 1 not recorded + "
-        "1 URLs (not fetched again)\n"
+        "1 URL (not fetched again)\n"
     )
     assert (ended.code, ended.out) == (0, "")
 
@@ -68,7 +72,7 @@ def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> No
     assert ended.err.splitlines()[1:] == [
         (
             "6 rows = 1 unchanged + 2 changed + 1 missing + 0 unreadable + 1 not recorded + "
-            "1 URLs (not fetched again)"
+            "1 URL (not fetched again)"
         ),
     ]
 
@@ -92,12 +96,12 @@ def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
-    kept = finding("https://host/a.jpg", b"bytes")
+    fetched = result_of("https://host/a.jpg", b"bytes")
     saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # a name that CSV escapes
-    found = replace(kept, kind=Kind.URL, facts=replace(kept.facts, response=saved))
-    write_all([output_for(f"kept.{suffix}")], journal_of(found))
+    with_copy = replace(fetched, kind=Kind.URL, facts=replace(fetched.facts, response=saved))
+    write_all([output_for(f"kept.{suffix}")], journal_of(with_copy))
     Path("=kept.jpg").write_bytes(b"bytes")
-    assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 rows = 1 unchanged")
+    assert sidscan("verify", f"kept.{suffix}").err.splitlines()[1].startswith("1 row = 1 unchanged")
     Path("=kept.jpg").write_bytes(b"other")
     ended = sidscan("verify", f"kept.{suffix}")
     assert (ended.code, ended.out) == (8, "changed: https://host/a.jpg (saved as =kept.jpg)\n")
@@ -110,7 +114,7 @@ def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPa
     lost = sidscan("verify", "r.csv")
     assert lost.out.count("missing: ") == 4
     assert lost.err.endswith(
-        "relative paths were looked up from the current folder; --root names another one\n"
+        "relative paths were looked up from the current folder; --root names another folder\n"
     )
     assert sidscan("verify", "r.csv", "--root", "copy").code == 0
     monkeypatch.chdir("copy")
@@ -135,7 +139,7 @@ def test_any_name_is_found_again(sidscan: Run, evidence: Path, suffix: str, name
     Path("folder").mkdir()
     path = os.fsdecode(name)
     Path(path).write_bytes(b"evidence")
-    write_all([output_for(f"one.{suffix}")], journal_of(finding(path, b"evidence")))
+    write_all([output_for(f"one.{suffix}")], journal_of(result_of(path, b"evidence")))
     assert sidscan("verify", f"one.{suffix}").code == 0
     Path(path).write_bytes(b"Evidence")
     ended = sidscan("verify", f"one.{suffix}")
@@ -159,7 +163,7 @@ def test_links_and_devices(sidscan: Run, evidence: Path) -> None:
 
 
 def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
-    write_all([output_for("s.csv", hashed=True)], journal_of(finding("a.jpg", b"a.jpg")))
+    write_all([output_for("s.csv", hashed=True)], journal_of(result_of("a.jpg", b"a.jpg")))
     ended = sidscan("verify", "s.csv")
     assert ended.code == 0
     assert "hash file: s.csv.sha256 matches the report\n" in ended.err
@@ -179,8 +183,8 @@ def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["none.csv"], 2, "can't read none.csv: No such file or directory", id="no report"),
         pytest.param(["."], 2, "'.' is a directory", id="folder"),
         pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
-        pytest.param(["a.jpg"], 2, "a.jpg is no report of sidscan", id="picture"),
-        pytest.param(["empty.csv"], 2, "empty.csv is no report of sidscan", id="empty"),
+        pytest.param(["a.jpg"], 2, "a.jpg is not a report of sidscan", id="image"),
+        pytest.param(["empty.csv"], 2, "empty.csv is not a report of sidscan", id="empty"),
         pytest.param(["r.csv", "--hash-file", "none"], 2, "can't read the hash file none", id="no hash file"),
         pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
         pytest.param(["r.csv", "--out", "r.csv"], 2, "r.csv is both read and written", id="over the report"),
@@ -211,7 +215,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "not utf-8": lambda text: text.replace("b.jpg", "b\udcff.jpg"),
 }
 DAMAGE_OF_JSON: dict[str, Callable[[str], str]] = {
-    "a finding gone": lambda text: "".join(one for one in text.splitlines(True) if "b.jpg" not in one),
+    "a result gone": lambda text: "".join(line for line in text.splitlines(True) if "b.jpg" not in line),
     "end gone": lambda text: text.removesuffix("]}\n"),
     "more behind": lambda text: text + "more\n",
     "no object": lambda text: text.replace('"path": "b.jpg"', '"path": 5'),
@@ -274,8 +278,8 @@ def test_long_reports_are_streamed(tmp_path: Path) -> None:
 
     def peak(path: Path) -> int:
         tracemalloc.start()
-        with open_report(path) as one:
-            results = {checked.result for checked in one.check(workers=1)}
+        with open_report(path) as opened:
+            results = {checked.status for checked in opened.check(workers=1)}
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert results == {RowStatus.MISSING}

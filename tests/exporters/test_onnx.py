@@ -517,7 +517,7 @@ def test_a_renamed_graph_drops_no_findings(sidscan: Run, made: Made, tmp_path: P
         graph.write_bytes(made.fp32.read_bytes())
         ended = sidscan("scan", images, "--model", graph, "--out", out)
         assert ended.code == 0, ended.err
-        assert ("findings kept from an earlier run" in ended.err) == (name != "one.onnx")
+        assert ("results kept from an earlier run" in ended.err) == (name != "one.onnx")
         assert "dropped" not in ended.err
     run = json.loads(out.read_text(encoding="utf-8"))["run"]
     assert run["graph"] == hashlib.sha256(made.fp32.read_bytes()).hexdigest()

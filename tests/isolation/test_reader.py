@@ -210,7 +210,7 @@ def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
         logits = [float(rows[name]["logit"]) for name in ("a-hang.jpg", "a-plain.jpg")]
         assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # digits depend on a batch's size
         assert {row["status"] for row in rows.values()} == {"scored"}
-    assert "4 findings kept" in ended.err, "of other limits, only what they touched is read again"
+    assert "4 results kept" in ended.err, "of other limits, only what they touched is read again"
 
 
 def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def test_truncated_images_are_scored_where_that_is_allowed_and_say_so(sidscan: R
     ended = sidscan(*scan_them, "--allow-truncated")
     assert ended.code == 3
     assert "1 truncated" in ended.err
-    assert "3 findings kept" in ended.err
+    assert "3 results kept" in ended.err
     rows = _rows(tmp_path / "r.csv")
     assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
     assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole images only"
@@ -479,7 +479,7 @@ def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--batch", "1")
     assert ended.code == 0, ended.err
     assert "4 inputs = 4 scored" in ended.err
-    assert "1 pictures have the bytes of another one and its score" in ended.err
+    assert "1 image has the same bytes as an earlier image, and its score" in ended.err
     rows = _rows(tmp_path / "r.csv")
     assert rows["copy.jpg"]["logit"] == rows["photo-0.jpg"]["logit"]
 

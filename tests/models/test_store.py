@@ -263,7 +263,7 @@ def test_good_pull(world: World) -> None:
     assert run == Run(
         0,
         "",
-        f"pulling head, with the encoder encoder: about {total:.1f} kB if nothing is here yet\n"
+        f"pulling head, with the encoder encoder: about {total:.1f} kB if nothing is installed yet\n"
         f"head: pulled, {len(world.head) / 1e3:.1f} kB, verified by published git blob id\n"
         f"  {world.target}\n"
         f"encoder: pulled, {ENCODER_SIZE}, verified by published sha256\n"
@@ -388,7 +388,8 @@ def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None
     if mode == "interrupt":
         assert first.code == 130
         assert first.err.endswith(
-            "head: what came is kept; the same command goes on from there\n\nsidscan: interrupted\n"
+            "head: the part that came is kept; the same command continues from there\n"
+            "\nsidscan: interrupted\n"
         )
     kept = world.part.read_bytes()
     assert world.head.startswith(kept)
@@ -490,9 +491,9 @@ def test_pulling_the_bundled_model(world: World) -> None:
         (
             ("pull", "head", "encoder", "--url", "http://x"),
             2,
-            "sidscan: --url is the address of one model, 2",
+            "sidscan: --url is the address of one model, but 2",
         ),
-        (("import", ".", "--as", "head"), 2, "sidscan: --as and --sha256 speak of one file\n"),
+        (("import", ".", "--as", "head"), 2, "sidscan: --as and --sha256 describe one file\n"),
         (("verify", "nothing"), 4, "no model is called 'nothing'\n"),
         (("import", "nothing"), 2, "Path 'nothing' does not exist"),
     ],
@@ -720,7 +721,7 @@ def test_list(world: World) -> None:
     assert run.code == 0
     folder, remark = run.err.splitlines()
     assert folder == f"models folder: {world.root}"
-    assert "--json says on which" in remark
+    assert "`sidscan models show NAME` says on which" in remark
     size = f"{len(world.head) / 1e3:.1f}"
     assert run.out == (
         "NAME     INSTALLED  SIZE     LICENCE  THRESHOLD  ACC   AP    ABOUT\n"

@@ -41,7 +41,7 @@ def test_reports_of_format_1_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
         checked = list(report.check())
     assert (report.kind, report.rows) == (suffix, 7)
     assert [row.row.name for row in checked] == OLD_NAMES
-    assert [row.result for row in checked] == [
+    assert [row.status for row in checked] == [
         RowStatus.CHANGED,
         RowStatus.MISSING,
         RowStatus.MISSING,

@@ -20,7 +20,7 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, ImageInfo, Item
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring import calibration as subject
-from sidscan.scoring.calibration import pictures_needed, rank
+from sidscan.scoring.calibration import min_images, threshold_rank
 from sidscan.scoring.evidence import sigmoid
 from sidscan.scoring.scorer import score
 
@@ -52,7 +52,7 @@ def test_the_mean_false_positive_rate_is_at_most_the_target(
     for _ in range(trials):
         *known, new = draw(rng, pictures + 1).tolist()
         flags += new >= calibration(known, fpr).threshold_logit
-    rate = rank(fpr, pictures) / (pictures + 1)
+    rate = threshold_rank(fpr, pictures) / (pictures + 1)
     error = 3 * (rate * (1 - rate) / trials) ** 0.5
     assert rate <= fpr
     assert flags / trials <= rate + error
@@ -106,8 +106,8 @@ def test_p_values_count_the_picture_itself_and_ties_against_it() -> None:
 
 @pytest.mark.parametrize(("fpr", "count"), [(0.05, 19), (0.1, 9), (0.5, 1), (0.03, 33), (1e-6, 999_999)])
 def test_how_many_pictures_a_rate_needs(fpr: float, count: int) -> None:
-    assert pictures_needed(fpr) == count
-    assert (rank(fpr, count), rank(fpr, count - 1)) == (1, 0)
+    assert min_images(fpr) == count
+    assert (threshold_rank(fpr, count), threshold_rank(fpr, count - 1)) == (1, 0)
 
 
 class Fixed:
@@ -156,11 +156,11 @@ def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
 
 def test_a_saved_calibration_is_the_same_when_loaded(tmp_path: Path) -> None:
     made = calibration(np.random.default_rng(1).normal(size=50), 0.07)
-    subject.check_place(tmp_path / "c.json")
-    subject.save(made, tmp_path / "c.json")
-    assert subject.load(tmp_path / "c.json") == made
+    subject.check_calibration_path(tmp_path / "c.json")
+    subject.save_calibration(made, tmp_path / "c.json")
+    assert subject.load_calibration(tmp_path / "c.json") == made
     assert made.digest == hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest()
-    subject.check_place(tmp_path / "c.json")
+    subject.check_calibration_path(tmp_path / "c.json")
     assert list(tmp_path.iterdir()) == [tmp_path / "c.json"]
 
 
@@ -195,9 +195,9 @@ def test_files_that_are_no_calibration_are_refused_and_never_replaced(tmp_path: 
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(CalibrationError, match=r"c\.json is not a whole calibration of sidscan"):
-        subject.load(path)
+        subject.load_calibration(path)
     with pytest.raises(OutputError, match="is there and is not a calibration; it is left alone"):
-        subject.check_place(path)
+        subject.check_calibration_path(path)
     assert path.read_text() == text
 
 
@@ -206,27 +206,27 @@ def test_files_that_cannot_be_read_are_said(tmp_path: Path, content: bytes | Non
     if content is not None:
         (tmp_path / "c.json").write_bytes(content)
     with pytest.raises(CalibrationError, match=rf"c\.json can't be read: {reason}"):
-        subject.load(tmp_path / "c.json")
+        subject.load_calibration(tmp_path / "c.json")
 
 
 def test_places_that_cannot_be_written_are_said(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"the folder .*none is not there or not writable"):
-        subject.check_place(tmp_path / "none" / "c.json")
+        subject.check_calibration_path(tmp_path / "none" / "c.json")
     with pytest.raises(OutputError, match=r"can't write .*c\.json: No such file or directory"):
-        subject.save(calibration(range(40)), tmp_path / "none" / "c.json")
+        subject.save_calibration(calibration(range(40)), tmp_path / "none" / "c.json")
 
 
 def test_where_calibrations_are_kept(tmp_path: Path) -> None:
     assert (
-        subject.default_path(MODEL, "ten", tmp_path)
+        subject.default_calibration_path(MODEL, "ten", tmp_path)
         == tmp_path / "calibrations" / f"mini-{'a' * 16}-ten.json"
     )
-    beside = subject.default_path(MODEL, "center", tmp_path, tmp_path / "my.safetensors")
+    beside = subject.default_calibration_path(MODEL, "center", tmp_path, tmp_path / "my.safetensors")
     assert beside == tmp_path / "my.safetensors.center.calibration.json"
 
 
 def _choose(path: Path, **options: Any) -> Any:
-    return subject.choose(ScanConfig(inputs=("a",), calibrations=(path,), **options), [MODEL])
+    return subject.choose_calibrations(ScanConfig(inputs=("a",), calibrations=(path,), **options), [MODEL])
 
 
 @pytest.mark.parametrize(
@@ -250,17 +250,19 @@ def _choose(path: Path, **options: Any) -> Any:
     ],
 )
 def test_a_calibration_of_something_else_is_refused(tmp_path: Path, made: Any, message: str) -> None:
-    subject.save(made, tmp_path / "c.json")
+    subject.save_calibration(made, tmp_path / "c.json")
     with pytest.raises(CalibrationError, match=message):
         _choose(tmp_path / "c.json")
 
 
 def test_a_given_calibration_goes_before_the_saved_one_and_is_known_by_its_weights(tmp_path: Path) -> None:
     renamed = replace(calibration(range(40)), model="my model", weights={"my.safetensors": "a" * 64})
-    subject.save(renamed, tmp_path / "c.json")
+    subject.save_calibration(renamed, tmp_path / "c.json")
     assert _choose(tmp_path / "c.json", calibrated=True) == {"mini": renamed}
     with pytest.raises(CalibrationError, match="two calibrations of mini were given"):
-        subject.choose(ScanConfig(inputs=("a",), calibrations=(tmp_path / "c.json",) * 2), [MODEL])
+        subject.choose_calibrations(
+            ScanConfig(inputs=("a",), calibrations=(tmp_path / "c.json",) * 2), [MODEL]
+        )
 
 
 def test_what_computes_otherwise_is_named() -> None:

@@ -1,0 +1,102 @@
+"""Numbers with units: sizes like ``10MB`` and durations like ``30s``."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+
+from sidscan.util.option_specs import OptionSpec
+
+if TYPE_CHECKING:  # older versions of click have no type arguments here
+    _IntType: TypeAlias = click.ParamType[int]
+    _FloatType: TypeAlias = click.ParamType[float]
+else:
+    _IntType = _FloatType = click.ParamType
+
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)")
+_SIZES = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+}
+_BINARY = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+_TIMES = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_LONG_TIMES = (("h", 3600), ("m", 60))
+
+
+class Size(_IntType):
+    """A number of bytes, as a whole number: ``2048``, ``10MB`` (millions) or ``1GiB`` (powers of 1024).
+
+    Args:
+        spec: the bounds, in its own unit.
+        unit: bytes that the result, and a plain number, counts.
+    """
+
+    name = "size"
+
+    def __init__(self, spec: OptionSpec, unit: int = 1) -> None:
+        self._spec, self._unit = spec, unit
+        self._plain = {1: "b", 1 << 20: "mib"}[unit]
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; fractions of the unit are cut off."""
+        if isinstance(value, int):
+            return value
+        match = _NUMBER.fullmatch(str(value).strip())
+        factor = _SIZES.get(match[2].lower() or self._plain) if match else None
+        if match is None or factor is None:
+            plain = f"2048 ({'bytes' if self._unit == 1 else 'MiB'})"
+            self.fail(f"{value!r} is not a size. Write, for example, 10MB, 1GiB or {plain}.", param, ctx)
+        size = int(Fraction(match[1]) * factor / self._unit)
+        if not self._spec.admits(size):
+            self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
+        return size
+
+    def notation(self, size: float) -> str:
+        """The size in the largest unit of which it is a whole number, e.g. ``1GiB``."""
+        count = int(size) * self._unit
+        for name, factor in _BINARY:
+            if count and count % factor == 0:
+                return f"{count // factor}{name}"
+        return f"{count}B"
+
+
+class Duration(_FloatType):
+    """A number of seconds: ``0.5``, ``500ms``, ``30s``, ``2m``, ``1h`` or ``1d``."""
+
+    name = "duration"
+
+    def __init__(self, spec: OptionSpec) -> None:
+        self._spec = spec
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        if isinstance(value, (int, float)):
+            return value
+        match = _NUMBER.fullmatch(str(value).strip())
+        factor = _TIMES.get(match[2].lower() or "s") if match else None
+        if match is None or factor is None:
+            self.fail(
+                f"{value!r} is not a duration. Write, for example, 30s, 2m, 1h or 0.5 (seconds).", param, ctx
+            )
+        seconds = float(match[1]) * factor
+        if not self._spec.admits(seconds):
+            self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
+        return seconds
+
+    @staticmethod
+    def notation(seconds: float) -> str:
+        """The duration in the largest unit of which it is a whole number, e.g. ``2m``."""
+        for name, factor in _LONG_TIMES:
+            if seconds >= factor and seconds % factor == 0:
+                return f"{seconds / factor:g}{name}"
+        return f"{seconds:.12g}s"

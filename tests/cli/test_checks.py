@@ -1,0 +1,102 @@
+"""What does not exist is reported before torch loads, and what would block is never opened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_images import folder
+
+Run = Callable[..., Any]
+SECONDS = 30  # a command that waits for a pipe would never end
+PROGRAM = (
+    "import sys\n"
+    "from sidscan import cli\n"
+    "try:\n"
+    "    cli.main()\n"
+    "finally:\n"
+    "    print(*({'torch', 'PIL', 'onnxruntime'} & set(sys.modules)))\n"
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: images, a pipe, a folder with a pipe in the place of a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    folder(Path("images"), count=1)
+    for pipe in ("pipe", "pipe.safetensors", "pipe.onnx", "models/head.safetensors"):
+        Path(pipe).parent.mkdir(exist_ok=True)
+        os.mkfifo(pipe)
+    Path("empty").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(["nowhere"], 2, "no such file or directory: nowhere", id="input"),
+        pytest.param(["images", "nowhere"], 2, "no such file or directory: nowhere", id="second input"),
+        pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
+        pytest.param(["--list", "nowhere"], 2, "can't read the list nowhere", id="list"),
+        pytest.param(["--list", "images"], 2, "can't read the list images", id="folder for a list"),
+        pytest.param(["images", "-m", "nope"], 4, "no model is called 'nope'", id="model"),
+        pytest.param(["images", "-m", "rine-4class"], 4, "rine-4class is not installed", id="not installed"),
+        pytest.param(["images", "-m", "no.safetensors"], 4, "no.safetensors can't be read", id="checkpoint"),
+        pytest.param(["images", "-m", "no.onnx"], 4, "no.onnx can't be read", id="graph"),
+        pytest.param(
+            ["images", "-m", "empty"], 4, "the folder empty holds no checkpoint", id="no checkpoint"
+        ),
+        pytest.param(["images", "--encoder", "nowhere"], 2, "'nowhere' does not exist", id="encoder"),
+        pytest.param(["images", "--calibration", "no"], 4, "no can't be read", id="calibration"),
+        pytest.param(["images", "-m", "pipe"], 4, "pipe can't be read: not a regular file", id="pipe"),
+        pytest.param(["images", "-m", "pipe.safetensors"], 4, "not a regular file", id="pipe with suffix"),
+        pytest.param(["images", "-m", "pipe.onnx"], 4, "not a regular file", id="pipe for a graph"),
+        pytest.param(["images", "-m", "models"], 4, "not a regular file", id="pipe in a folder"),
+        pytest.param(["images", "--encoder", "pipe"], 4, "not a regular file", id="pipe for an encoder"),
+        pytest.param(["images", "--calibration", "pipe"], 4, "not a regular file", id="calibration pipe"),
+    ],
+)
+@pytest.mark.parametrize("command", ["scan", "calibrate"])
+def test_it_is_reported_before_torch_loads(
+    files: Path, command: str, arguments: list[str], code: int, message: str
+) -> None:
+    if command == "calibrate" and "--calibration" in arguments:
+        pytest.skip("an option of scan")
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert message in ended.stderr
+    assert ended.stdout == "\n", "these were loaded"
+
+
+@pytest.mark.parametrize("model", ["nope", "pipe", "no.safetensors"])
+def test_an_export_is_refused_as_soon(files: Path, model: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, "export-onnx", "-m", model, "-o", "x.onnx"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (ended.returncode, ended.stdout) == (4, "\n"), ended.stderr
+    assert model in ended.stderr
+
+
+def test_a_pipe_is_not_imported(files: Path) -> None:
+    command = [sys.executable, "-m", "sidscan", "models", "import", "pipe"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ended.returncode == 4
+    assert ended.stderr == "sidscan: pipe can't be read: not a regular file\nCheck the path.\n"
+
+
+def test_a_list_may_be_a_pipe(files: Path) -> None:
+    """``--list <(find ...)`` of a shell: it can be read only once."""
+    script = f"{sys.executable} -m sidscan scan --list <(find images -name photo-0.jpg) -m mini -o r.csv"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 input = 1 scored" in ended.stderr

@@ -1,0 +1,59 @@
+"""`sidscan models show`: what is known of one model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from sidscan.models.catalog import CATALOG
+
+Run = Callable[..., Any]
+
+
+def test_the_card_of_the_bundled_model_is_its_text(sidscan: Run) -> None:
+    ended = sidscan("models", "show", "mini")
+    assert ended.code == 0
+    assert ended.out == files("sidscan.weights").joinpath("mini.md").read_text(encoding="utf-8")
+
+
+def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[str] = []
+    monkeypatch.setattr("sidscan.cli.models.click.echo_via_pager", pages.append)
+    monkeypatch.setattr("sidscan.cli.models._on_terminal", lambda: True)
+    assert sidscan("models", "show", "mini").out == ""
+    assert pages[0].startswith("# Model card")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.url])
+def test_what_is_known_of_a_published_model(sidscan: Run, name: str) -> None:
+    entry = CATALOG[name]
+    ended = sidscan("models", "show", name)
+    assert ended.code == 0
+    shown = dict(line.split("  ", 1) for line in ended.out.splitlines())
+    shown = {key: value.strip() for key, value in shown.items()}
+    assert (shown["name"], shown["licence"], shown["source"]) == (name, entry.licence, entry.url)
+    assert shown["installed"] == "no"
+    assert shown["pin"].endswith(entry.pin.digest)
+    assert ("threshold" in shown) == ("measured on" in shown) == (entry.kind == "detector")
+    if entry.metrics:
+        assert shown["measured on"] == entry.metrics.about
+    if entry.encoder:
+        assert shown["encoder"] == entry.encoder
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_as_json_it_is_the_row_of_the_list(sidscan: Run, name: str) -> None:
+    shown = json.loads(sidscan("models", "show", name, "--json").out)
+    rows = json.loads(sidscan("models", "list", "--json").out)
+    assert shown in rows
+    assert shown["name"] == name
+
+
+def test_an_unknown_model_is_an_error(sidscan: Run) -> None:
+    ended = sidscan("models", "show", "nope")
+    assert ended.code == 4
+    assert ended.err.startswith("sidscan: no model is called 'nope'\n`sidscan models list` shows them")

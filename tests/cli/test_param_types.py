@@ -1,0 +1,105 @@
+"""Sizes and durations as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidscan.cli.param_types import Duration, Size
+from sidscan.config import ScanConfig
+from sidscan.util.option_specs import OptionSpec, option_specs
+
+Run = Callable[..., Any]
+SIZE = Size(OptionSpec(help="", minimum=1))
+MEMORY = Size(OptionSpec(help="", minimum=64, maximum=1 << 30), unit=1 << 20)
+DURATION = Duration(OptionSpec(help="", minimum=0.1, maximum=1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2048", 2048),
+        ("10MB", 10_000_000),
+        ("1GiB", 1 << 30),
+        ("1 gib", 1 << 30),
+        ("0.5kB", 500),
+        (".5KiB", 512),
+        ("1TB", 10**12),
+        ("7b", 7),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert SIZE.convert(text, None, None) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "mebibytes"),
+    [("2048", 2048), ("2GiB", 2048), ("100MB", 95), ("512MiB", 512)],
+    ids=["plain is MiB", "GiB", "fraction", "MiB"],
+)
+def test_sizes_of_memory(text: str, mebibytes: int) -> None:
+    assert MEMORY.convert(text, None, None) == mebibytes
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0.5", 0.5), ("500ms", 0.5), ("30s", 30), ("2m", 120), ("2 min", 120), ("1h", 3600), ("1d", 86400)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert DURATION.convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        (SIZE, "10XB", "'10XB' is not a size. Write, for example, 10MB, 1GiB or 2048 (bytes)."),
+        (MEMORY, "much", "'much' is not a size. Write, for example, 10MB, 1GiB or 2048 (MiB)."),
+        (SIZE, "-1", "'-1' is not a size."),
+        (SIZE, "1e9", "'1e9' is not a size."),
+        (SIZE, "0", "it must be at least 1B, not 0."),
+        (MEMORY, "1MiB", "it must be at least 64MiB and at most 1024TiB, not 1MiB."),
+        (
+            DURATION,
+            "5 years",
+            "'5 years' is not a duration. Write, for example, 30s, 2m, 1h or 0.5 (seconds).",
+        ),
+        (DURATION, "inf", "'inf' is not a duration."),
+        (DURATION, "nan", "'nan' is not a duration."),
+        (DURATION, "0", "it must be at least 0.1s and at most 1000000s, not 0."),
+        (DURATION, "1000h", "not 1000h."),
+    ],
+)
+def test_what_is_none_is_refused(kind: Size | Duration, text: str, message: str) -> None:
+    with pytest.raises(click.BadParameter) as error:
+        kind.convert(text, None, None)
+    assert message in error.value.message
+
+
+@given(st.integers(min_value=1, max_value=1 << 50))
+def test_a_size_as_shown_is_the_same_size(size: int) -> None:
+    assert SIZE.convert(SIZE.notation(size), None, None) == size
+
+
+@given(st.integers(min_value=64, max_value=1 << 30))
+def test_a_memory_size_as_shown_is_the_same_size(mebibytes: int) -> None:
+    assert MEMORY.convert(MEMORY.notation(mebibytes), None, None) == mebibytes
+
+
+@given(st.integers(min_value=1, max_value=1_000_000))
+def test_a_duration_as_shown_is_the_same_duration(seconds: int) -> None:
+    assert DURATION.convert(DURATION.notation(seconds), None, None) == seconds
+
+
+UNITS = {name: spec for name, spec in option_specs(ScanConfig).items() if spec.unit}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_options_that_count_bytes_or_seconds_take_units(sidscan: Run, name: str) -> None:
+    unit = {"bytes": "200MB", "MiB": "200MB", "seconds": "2m"}[UNITS[name].unit]
+    ended = sidscan("scan", "nowhere", UNITS[name].flag_of(name), unit)
+    assert ended.err.startswith("sidscan: no such file or directory: nowhere")
