@@ -118,7 +118,7 @@ def open_scan(config: ScanConfig) -> Scan:
     names, choice = detectors.choose(config.models)
     config = replace(config, models=names if config.models else ())
     runtime = open_runtime(config, names)
-    calibrations = calibration.choose(config, runtime.detectors)
+    calibrations = calibration.choose_calibrations(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
         if journal.header().get("private"):  # once said, it holds for the whole record
@@ -174,7 +174,7 @@ def _facts(calibrations: Calibrations, runtime: Runtime) -> dict[str, object]:
     """Per model: which calibration, and what computed its logits otherwise than this run does."""
     now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
     return {
-        name: {**one.facts(), "sha256": one.digest, "differences": one.differences(now)}
+        name: {**one.metadata(), "sha256": one.digest, "differences": one.differences(now)}
         for name, one in calibrations.items()
     }
 
