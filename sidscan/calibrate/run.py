@@ -66,7 +66,7 @@ class _ScanLogits:
     duplicates: int
 
 
-def calibrate(
+def calibrate_models(
     config: ScanConfig,
     fpr: float,
     out: Path | None = None,

@@ -81,13 +81,13 @@ def command(
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
-    from sidscan.calibrate.run import calibrate  # here: these load NumPy and Pillow
+    from sidscan.calibrate.run import calibrate_models  # here: these load NumPy and Pillow
     from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text
 
     written = ((out,) if out else ()) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
     config = ScanConfig(journal=journal, exclude=written, **choices)
-    saved = calibrate(config, fpr, out, _run_scan)
+    saved = calibrate_models(config, fpr, out, _run_scan)
     if as_json:
         click.echo(json.dumps([calibration_dict(calibration, archives) for calibration in saved], indent=2))
     else:

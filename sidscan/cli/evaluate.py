@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sidscan.training.evaluation.results import MetricsConfig, ModelMetrics
     from sidscan.training.evaluation.run import Evaluation
     from sidscan.training.evaluation.tables import PublishedRuns
-    from sidscan.training.evaluation.testsets import TestSetCollection, TestSetLayout
+    from sidscan.training.evaluation.testsets import TestSetCollection
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -38,7 +39,7 @@ class _RunOptions(TypedDict):
     real: Path | None
     synthetic: Path | None
     sets: tuple[str, ...]
-    layout: TestSetLayout
+    layout: Literal["auto", "cnndetection", "synthbuster"]
     models: tuple[str, ...]
     encoder: Path | None
     crops: Crops | None
@@ -99,7 +100,7 @@ _report_options = options.stack(
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Seed of all random numbers: bootstrap, perturbations, images in the feature-space plots.",
+        help="Seed of all random numbers.",
     ),
     click.option(
         "--compare",
@@ -214,10 +215,10 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
 @click.argument("scores", type=_FILE)
 @_report_options
 def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
-    """Write tables and plots from a scores file, without models and images.
+    """Write tables and plots from a scores file.
 
-    SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of your own with the columns set, label
-    (real or synthetic) and score (0 to 1).
+    This needs neither models nor images. SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of
+    your own with the columns set, label (real or synthetic) and score (0 to 1).
 
     \b
     Examples:
@@ -264,8 +265,8 @@ def _write_report(
     scores: pd.DataFrame,
     config: MetricsConfig,
     choices: _ReportOptions,
-    runs: dict[str, str] | None = None,
-    classes: dict[str, str] | None = None,
+    runs: Mapping[str, str] | None = None,
+    classes: Mapping[str, str] | None = None,
 ) -> list[ModelMetrics]:
     """Compute metrics and write what needs nothing but scores; prints the Markdown.
 

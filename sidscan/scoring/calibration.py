@@ -27,7 +27,7 @@ from sidscan.models.detectors import DetectorInfo
 from sidscan.models.store import default_root
 from sidscan.util.files import replacing
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _FORMAT = "sidscan calibration 1"
 _CONTEXT = ("runtime", "device", "precision", "decoder", "sidscan_version")
@@ -297,7 +297,7 @@ def _parse(raw: object) -> Calibration:
     return calibration
 
 
-def _typed(kind: type[T], value: object) -> T:
+def _typed(kind: type[_T], value: object) -> _T:
     if type(value) is not kind:  # isinstance would take True for an integer
         raise TypeError(f"{value!r} is not a {kind.__name__}")
     return value

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sample_images import encoded, folder, photo
 
-from sidscan.calibrate.run import calibrate
+from sidscan.calibrate.run import calibrate_models
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, UsageError
 from sidscan.scoring.calibration import load_calibration
@@ -22,7 +22,7 @@ def test_a_calibration_holds_each_image_once_and_counts_the_rest(tmp_path: Path)
     (images / "again.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
     (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     (images / "notes.txt").write_text("not an image")
-    (saved,) = calibrate(config(images), 0.25, tmp_path / "c.json")
+    (saved,) = calibrate_models(config(images), 0.25, tmp_path / "c.json")
     calibration = saved.calibration
     assert (calibration.num_images, calibration.duplicates) == (5, 1)
     assert (calibration.unreadable, calibration.skipped) == (1, 1)
@@ -47,7 +47,7 @@ def test_too_few_images_are_an_error_that_names_the_number_needed(
     for index in range(2, count):
         (tmp_path / f"again-{index}.jpg").write_bytes((tmp_path / "photo-0.jpg").read_bytes())
     with pytest.raises(UsageError, match=message):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
 
 
@@ -56,19 +56,19 @@ def test_images_that_all_score_the_same_give_no_threshold(tmp_path: Path) -> Non
     for suffix in ("PNG", "BMP", "TIFF", "GIF"):  # four files, the same pixels
         (tmp_path / f"image.{suffix}").write_bytes(encoded(image, suffix))
     with pytest.raises(UsageError, match="mini gives all 4 images the same score"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
 
 
 def test_no_image_at_all(tmp_path: Path) -> None:
     with pytest.raises(NothingToScan, match="no image could be scored"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     for index in range(5):
         (tmp_path / f"{index}.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(NothingToScan, match="no image could be scored"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
 def test_rates_outside_of_0_and_1(tmp_path: Path, fpr: float) -> None:
     with pytest.raises(UsageError, match="is not between 0 and 1"):
-        calibrate(config(tmp_path), fpr)
+        calibrate_models(config(tmp_path), fpr)

@@ -163,6 +163,40 @@ def test_a_saved_calibration_is_the_same_when_loaded(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "c.json"]
 
 
+def test_the_keys_of_calibration_files_stay() -> None:
+    assert list(json.loads(calibration(range(40)).to_json())) == [
+        *("format", "model", "weights", "crops", "runtime", "device", "precision", "decoder"),
+        *("sidscan_version", "created", "unreadable", "skipped", "duplicates", "target_fpr"),
+        *("pictures", "threshold_logit", "logits"),
+    ]
+
+
+def test_a_file_of_version_0_1_0_is_read(tmp_path: Path) -> None:
+    values = {
+        "format": "sidscan calibration 1",
+        "model": "mini",
+        "weights": {"mini": "a" * 64},
+        "crops": "ten",
+        "runtime": "pytorch 2.6.0",
+        "device": "cpu",
+        "precision": "fp32",
+        "decoder": "Pillow 12.0.0",
+        "sidscan_version": "0.1.0",
+        "created": "2026-01-01T00:00:00+00:00",
+        "unreadable": 1,
+        "skipped": 2,
+        "duplicates": 3,
+        "target_fpr": 0.5,
+        "pictures": 3,
+        "threshold_logit": 0.5000000000000001,
+        "logits": [-1.5, 0.5, 2.0],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(values))
+    loaded = subject.load_calibration(tmp_path / "c.json")
+    assert (loaded.num_images, loaded.rank, loaded.unreadable, loaded.duplicates) == (3, 2, 1, 3)
+    assert loaded.metadata() == {name: value for name, value in values.items() if name != "logits"}
+
+
 def _edit(**changes: object) -> str:
     return json.dumps(json.loads(calibration(range(40)).to_json()) | changes)
 

@@ -142,13 +142,12 @@ def plot_feature_space(
     points, method = project_to_plane(embeddings)
     families = np.array([family_of_set(key) for key in keys])
     with _figure(stem, (7, 5), 1) as (axes,):
-        axes.scatter(
-            *points[~synthetic].T, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real"
-        )
+        x, y = points[~synthetic].T
+        axes.scatter(x, y, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real")
         for name, colour in _FAMILY_COLOURS.items():
-            of_family = points[synthetic & (families == name)]
-            if len(of_family):
-                axes.scatter(*of_family.T, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
+            x, y = points[synthetic & (families == name)].T
+            if len(x):
+                axes.scatter(x, y, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
         axes.set(title=f"{model}: z of {len(points)} images, {method}", xticks=[], yticks=[])
         axes.legend(fontsize=8)
     return method
