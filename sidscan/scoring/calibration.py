@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
@@ -89,7 +89,7 @@ class Calibration:
         """Share of images with at least this logit, among the n calibration images and the image itself."""
         return (1 + self.num_images - bisect_left(self.logits, logit)) / (self.num_images + 1)
 
-    def metadata(self) -> dict[str, object]:
+    def metadata(self) -> dict[str, Any]:
         """Everything but the logits, for JSON. The keys are those of the calibration file."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "logits"}
         return {
