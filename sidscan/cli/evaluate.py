@@ -167,8 +167,8 @@ def command() -> None:
 
 
 @command.command("run")
-@_run_options
 @_report_options
+@_run_options
 def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> ExitCode:
     """Score labelled test sets, and write tables and plots.
 
