@@ -275,9 +275,9 @@ def _write_report(
         classes: checkpoints by name -> what they were trained on.
     """
     from sidscan.training.evaluation import report, tables
-    from sidscan.training.evaluation.results import compute_metrics
+    from sidscan.training.evaluation.results import compute_model_metrics
 
-    results = compute_metrics(scores, config)
+    results = compute_model_metrics(scores, config)
     compared: PublishedRuns = {}
     if choices["compare"] is not None:
         models = [result.model for result in results]

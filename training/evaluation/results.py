@@ -92,7 +92,7 @@ class ModelMetrics:
         return ()
 
 
-def compute_metrics(scores: pd.DataFrame, config: MetricsConfig) -> list[ModelMetrics]:
+def compute_model_metrics(scores: pd.DataFrame, config: MetricsConfig) -> list[ModelMetrics]:
     """Metrics of every model in a table of scores (`scores.read_scores`), in the table's order.
 
     Raises:
