@@ -405,7 +405,7 @@ def test_sets_that_share_their_real_images_are_resampled_together(sidscan: Run, 
 
 
 ERRORS = {
-    "no out": (["run", "."], 2, "Missing option '--out'"),
+    "no out": (["run", "."], 2, "Missing option"),
     "nothing": (["run", "--out", "o"], 2, "no test images are named"),
     "half a pair": (["run", "--real", ".", "--out", "o"], 2, "no test images are named"),
     "tests and a pair": (["run", ".", "--real", ".", "--out", "o"], 2, "TESTS can't be combined with --real"),
