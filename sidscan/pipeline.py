@@ -183,7 +183,9 @@ def _calibration_records(calibrations: Calibrations, runtime: Runtime) -> dict[s
     now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
     return {
         name: CalibrationRecord(
-            **calibration.facts(), sha256=calibration.digest, differences=tuple(calibration.differences(now))
+            **calibration.metadata(),
+            sha256=calibration.digest,
+            differences=tuple(calibration.differences(now)),
         )
         for name, calibration in calibrations.items()
     }

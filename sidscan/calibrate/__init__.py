@@ -1,1 +1,1 @@
-"""`sidscan calibrate`: a scan of known camera images, and what follows from its logits."""
+"""`sidscan calibrate`: a scan of known camera images, and the thresholds that follow from its logits."""

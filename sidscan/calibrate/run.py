@@ -1,9 +1,9 @@
-"""Calibrates detectors on known camera pictures: a scan like any other, and what follows from its logits."""
+"""Calibrates detectors on known camera images: a scan as any other, and thresholds from its logits."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,7 +17,6 @@ from sidscan.images.decode import decoder_name
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.pipeline import Scan, open_scan
 from sidscan.records import Status
-from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.calibration import (
     Calibration,
     check_calibration_path,
@@ -28,29 +27,30 @@ from sidscan.scoring.calibration import (
 )
 from sidscan.scoring.evidence import evidence
 
-_TAILS = (0.025, 0.975)  # of a 95 % interval
-_SAME = 1e-4  # logits this close are one score: equal pixels differ by 1e-7 between batches
+_INTERVAL_TAILS = (0.025, 0.975)  # of a 95 % interval
+_MIN_SPREAD = 1e-4  # logits; equal pixels differ by 1e-7 between batches
 
 
 @dataclass(frozen=True)
-class Made:
+class SavedCalibration:
     """A calibration that was saved.
 
     Attributes:
-        options: by which a scan uses it.
-        shipped_rate: share of the calibration pictures at or above the threshold of the model's card.
+        scan_options: the options with which `sidscan scan` uses it.
+        card_threshold: the threshold on the model's card.
+        card_rate: share of the calibration images at or above that threshold.
     """
 
     calibration: Calibration
     path: Path
-    options: str
-    shipped_threshold: float
-    shipped_rate: float
+    scan_options: str
+    card_threshold: float
+    card_rate: float
 
 
 @dataclass(frozen=True)
 class FalseFlags:
-    """How many of ``archive`` camera pictures reach the threshold: mean, and 95 % interval."""
+    """How many of ``archive`` camera images reach the threshold: mean, and 95 % interval."""
 
     archive: int
     expected: float
@@ -59,91 +59,101 @@ class FalseFlags:
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """What a scan of camera pictures gave; ``logits`` one tuple per model, ascending."""
+class _ScanLogits:
+    """The logits of a scan of camera images: for each model those of the distinct images, ascending."""
 
-    logits: tuple[tuple[float, ...], ...]
+    by_model: tuple[tuple[float, ...], ...]
     duplicates: int
 
 
-def calibrate(
+def calibrate_models(
     config: ScanConfig,
     fpr: float,
     out: Path | None = None,
-    watch: Callable[[Scan], object] = list,
-) -> list[Made]:
-    """Scan known camera pictures, and save a calibration for each model used.
+    run_scan: Callable[[Scan], object] = list,
+) -> list[SavedCalibration]:
+    """Scan known camera images, and save a calibration for each model.
 
     Args:
-        fpr: false-positive rate to keep, 0 < fpr < 1.
+        fpr: the false-positive rate to stay below, 0 < fpr < 1.
         out: file to write, for a single model; None is where ``scan --calibrated`` looks.
-        watch: runs the scan to its end, e.g. showing progress.
+        run_scan: runs the scan to its end, for instance with a progress bar.
 
     Raises:
-        UsageError: too few pictures for that rate, or all score the same.
-        NothingToScan: no picture could be scored.
-        OutputError: the file can't be written; said before the scan where it can be known.
-        SidscanError: whatever else a scan raises.
+        UsageError: too few images for that rate, or all have the same score.
+        NothingToScan: no image has a score.
+        OutputError: the file can't be written; raised before the scan where that can be known.
+        SidscanError: any other error of a scan.
     """
     if not 0 < fpr < 1:
-        raise UsageError(f"a false-positive rate of {fpr} is not between 0 and 1", "Give --fpr 0.05, say.")
-    run = open_scan(config)
-    with closing(run.journal):
-        models = run.runtime.detectors
-        places = _places(models, run.config, out)
-        if run.counts().enumerated:
-            _enough(run.counts().enumerated, fpr)
-        watch(run)
-        scored = _scored(run)
-        made = [_calibration(run, model, scored, logits, fpr) for model, logits in _columns(models, scored)]
-    for calibration, place in zip(made, places, strict=True):
-        save_calibration(calibration, place)
-    return [_made(*parts, run.config, out) for parts in zip(made, places, models, strict=True)]
+        raise UsageError(
+            f"a false-positive rate of {fpr} is not between 0 and 1", "Choose a rate like --fpr 0.05."
+        )
+    scan = open_scan(config)
+    with closing(scan.journal):
+        models = scan.runtime.detectors
+        paths = _output_paths(models, scan.config, out)
+        if scan.counts().enumerated:
+            _check_enough(scan.counts().enumerated, fpr)
+        run_scan(scan)
+        logits = _scan_logits(scan)
+        calibrations = [
+            _calibration(scan, model, model_logits, logits.duplicates, fpr)
+            for model, model_logits in zip(models, logits.by_model, strict=True)
+        ]
+    for calibration, path in zip(calibrations, paths, strict=True):
+        save_calibration(calibration, path)
+    return [
+        _saved(calibration, path, model, scan.config, out)
+        for calibration, path, model in zip(calibrations, paths, models, strict=True)
+    ]
 
 
-def delivered_rate(calibration: Calibration) -> tuple[float, float]:
-    """95 % interval of the false-positive rate that this very threshold delivers, fractions."""
-    ranks, n = _ranks(calibration), calibration.pictures
-    low, high = (rate_quantile(p, k, n) if k else 0.0 for p, k in zip(_TAILS, ranks, strict=True))
+def delivered_rate_interval(calibration: Calibration) -> tuple[float, float]:
+    """95 % interval of the false-positive rate that this one threshold delivers, fractions."""
+    ranks, n = _bounding_ranks(calibration), calibration.num_images
+    low, high = (rate_quantile(p, k, n) if k else 0.0 for p, k in zip(_INTERVAL_TAILS, ranks, strict=True))
     return low, high
 
 
-def false_flags(calibration: Calibration, archive: int) -> FalseFlags:
-    """Flags to expect among ``archive`` pictures that are all like the calibration pictures."""
-    ranks, n = _ranks(calibration), calibration.pictures
-    low, high = (count_quantile(p, k, n, archive) if k else 0 for p, k in zip(_TAILS, ranks, strict=True))
+def expected_false_flags(calibration: Calibration, archive: int) -> FalseFlags:
+    """Flags to expect in an archive of ``archive`` images that are all like the calibration images."""
+    ranks, n = _bounding_ranks(calibration), calibration.num_images
+    low, high = (
+        count_quantile(p, k, n, archive) if k else 0 for p, k in zip(_INTERVAL_TAILS, ranks, strict=True)
+    )
     return FalseFlags(archive, archive * calibration.false_flag_rate, low, high)
 
 
-def tied(calibration: Calibration) -> bool:
-    """Whether pictures share the k-th highest logit: then the threshold flags fewer than it might."""
+def has_ties_at_threshold(calibration: Calibration) -> bool:
+    """Whether several images have the k-th highest logit; then the threshold flags fewer than it could."""
     return calibration.logits.count(calibration.logits[-calibration.rank]) > 1
 
 
-def _ranks(calibration: Calibration) -> tuple[int, int]:
-    """The ranks whose laws bound the rate from below and from above; the same one where no logit ties.
+def _bounding_ranks(calibration: Calibration) -> tuple[int, int]:
+    """The ranks whose laws bound the rate from below and from above; both are k if no logits tie.
 
-    Fewer pictures lie above tied logits than above the k-th of distinct ones, and more than above the lowest
-    rank that is strictly higher (0: none is).
+    Above tied logits lie fewer images than above the k-th of distinct logits, and more than above the lowest
+    rank that is strictly higher (0 if none is).
     """
-    if not tied(calibration):
+    if not has_ties_at_threshold(calibration):
         return calibration.rank, calibration.rank
-    reach = sum(logit >= calibration.threshold_logit for logit in calibration.logits)
-    return reach, calibration.rank
+    above = sum(logit >= calibration.threshold_logit for logit in calibration.logits)
+    return above, calibration.rank
 
 
-def _places(models: tuple[DetectorInfo, ...], config: ScanConfig, out: Path | None) -> list[Path]:
+def _output_paths(models: tuple[DetectorInfo, ...], config: ScanConfig, out: Path | None) -> list[Path]:
     if out is not None and len(models) > 1:
         raise UsageError(
-            f"--out names one file, and {len(models)} models are calibrated",
-            "Leave --out away, or calibrate one by one.",
+            f"--out names one file, but {len(models)} models are calibrated",
+            "Leave --out out, or calibrate one model at a time.",
         )
-    places = [out or saved_calibration_path(model, config) for model in models]
-    for place in places:
+    paths = [out or saved_calibration_path(model, config) for model in models]
+    for path in paths:
         if out is None:
-            _make_folder(place.parent)
-        check_calibration_path(place)
-    return places
+            _make_folder(path.parent)
+        check_calibration_path(path)
+    return paths
 
 
 def _make_folder(folder: Path) -> None:
@@ -151,75 +161,71 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder} can't be made: {error.strerror}",
-            "Give --out FILE, or move the models folder with SIDSCAN_MODELS.",
+            f"can't make {folder}: {error.strerror}",
+            "Choose a file with --out, or move the models folder with SIDSCAN_MODELS.",
         ) from error
 
 
-def _enough(pictures: int, fpr: float) -> None:
-    if pictures < min_images(fpr):
+def _check_enough(num_images: int, fpr: float) -> None:
+    if num_images < min_images(fpr):
         raise UsageError(
-            f"a false-positive rate of {fpr:g} needs at least {min_images(fpr)} different pictures, "
-            f"{pictures} are here",
-            "Add camera pictures, or choose a higher --fpr.",
+            f"a false-positive rate of {fpr:g} needs at least {min_images(fpr)} different images; "
+            f"there are {num_images}",
+            "Add camera images, or choose a higher --fpr.",
         )
 
 
-def _scored(run: Scan) -> _Scored:
-    """Logits of distinct pictures: bytes that come twice are one draw, not two."""
-    by_hash = {f.facts.sha256: f.scores for f in run.journal.results() if f.status is Status.SCORED}
+def _scan_logits(scan: Scan) -> _ScanLogits:
+    """Logits of distinct images: files with equal bytes are one draw, not several."""
+    by_hash = {
+        result.facts.sha256: result.scores
+        for result in scan.journal.results()
+        if result.status is Status.SCORED
+    }
     if not by_hash:
         raise NothingToScan(
-            "no picture could be scored", "Check the path; `sidscan scan` says what is wrong."
+            "no image could be scored", "Check the path; `sidscan scan` shows what is wrong with each file."
         )
     columns = zip(*([score.logit for score in scores] for scores in by_hash.values()), strict=True)
-    return _Scored(tuple(tuple(sorted(column)) for column in columns), run.counts().scored - len(by_hash))
-
-
-def _columns(
-    models: tuple[DetectorInfo, ...], scored: _Scored
-) -> Iterable[tuple[DetectorInfo, tuple[float, ...]]]:
-    return zip(models, scored.logits, strict=True)
+    return _ScanLogits(
+        tuple(tuple(sorted(column)) for column in columns), scan.counts().scored - len(by_hash)
+    )
 
 
 def _calibration(
-    run: Scan, model: DetectorInfo, scored: _Scored, logits: tuple[float, ...], fpr: float
+    scan: Scan, model: DetectorInfo, logits: tuple[float, ...], duplicates: int, fpr: float
 ) -> Calibration:
-    _enough(len(logits), fpr)
-    if logits[-1] - logits[0] < _SAME:
+    _check_enough(len(logits), fpr)
+    if logits[-1] - logits[0] < _MIN_SPREAD:
         raise UsageError(
-            f"{model.name} gives all {len(logits)} pictures the same score, which tells no threshold",
-            "Calibrate with pictures that differ.",
+            f"{model.name} gives all {len(logits)} images the same score, so no threshold can be chosen",
+            "Calibrate with images that differ.",
         )
-    counts, info = run.counts(), run.runtime.info
+    counts, info = scan.counts(), scan.runtime.info
     return Calibration(
         model=model.name,
         weights=dict(model.files),
-        crops=run.config.crops,
-        **_context(info),
+        crops=scan.config.crops,
+        runtime=info.runtime,
+        device=info.device,
+        precision=info.precision,
+        decoder=decoder_name(),
+        sidscan_version=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         unreadable=counts.failed,
         skipped=counts.skipped,
-        duplicates=scored.duplicates,
+        duplicates=duplicates,
         target_fpr=float(fpr),
         logits=logits,
     )
 
 
-def _context(info: RuntimeInfo) -> dict[str, str]:
-    return {
-        "runtime": info.runtime,
-        "device": info.device,
-        "precision": info.precision,
-        "decoder": decoder_name(),
-        "sidscan_version": __version__,
-    }
-
-
-def _made(
+def _saved(
     calibration: Calibration, path: Path, model: DetectorInfo, config: ScanConfig, out: Path | None
-) -> Made:
+) -> SavedCalibration:
     words = [evidence(logit, model.threshold) for logit in calibration.logits]
-    shipped = sum(word != "weak" for word in words) / len(words)
+    card_rate = sum(word != "weak" for word in words) / len(words)
     how = f"--calibration {shlex.quote(str(out))}" if out else "--calibrated"
-    return Made(calibration, path, f"{model_options(model, config)} {how}", model.threshold, shipped)
+    return SavedCalibration(
+        calibration, path, f"{model_options(model, config)} {how}", model.threshold, card_rate
+    )

@@ -1,96 +1,106 @@
-"""What `sidscan calibrate` prints: figures, and what they rest on."""
+"""What `sidscan calibrate` prints: the figures, and what they assume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-from sidscan.calibrate.run import Made, delivered_rate, false_flags, tied
+from sidscan.calibrate.run import (
+    SavedCalibration,
+    delivered_rate_interval,
+    expected_false_flags,
+    has_ties_at_threshold,
+)
 from sidscan.scoring.evidence import sigmoid
 
-FEW = 1000  # calibration pictures below which the delivered rate is known only roughly
+_FEW_IMAGES = 1000  # with fewer calibration images the delivered rate is known only roughly
 
-ASSUMES = (
-    "The archive's camera pictures are exchangeable with these: same cameras, sizes, processing, encoding.",
-    "None of these pictures is synthetic; synthetic ones among them raise the threshold.",
-    "The scan uses the same model and crops (checked), and precision, runtime and decoder (told if not).",
-    "The rate is kept on average over calibration folders drawn alike; this folder's own is in the interval.",
+_ASSUMPTIONS = (
+    "The archive's camera images are exchangeable with these: same cameras, sizes, processing, encoding.",
+    "None of these images is synthetic; synthetic images among them raise the threshold.",
+    "The scan uses the same model and crops (checked), precision, runtime and decoder (reported if not).",
+    "The rate holds on average over calibration folders drawn alike; the interval is for this folder.",
 )
-PROMISES_NOT = (
+_NO_PROMISES = (
     "The rate for each source alone: one camera or one website may be flagged far more often than another.",
-    "How many synthetic pictures are found, or that a flagged one is synthetic: p is no P(synthetic).",
-    "Anything about pictures that can't be read: they have no score.",
+    "How many synthetic images a scan finds, or that a flagged image is synthetic: p is not P(synthetic).",
+    "Anything about images that can't be read: they have no score.",
 )
 
 
-def as_json(made: Made, archives: Sequence[int]) -> dict[str, Any]:
-    """Everything that `as_text` says, for machines."""
-    calibration = made.calibration
+def calibration_dict(saved: SavedCalibration, archives: Sequence[int]) -> dict[str, object]:
+    """Everything that `calibration_text` says, for JSON."""
+    calibration = saved.calibration
     return {
-        **calibration.facts(),
-        "path": str(made.path),
+        **calibration.metadata(),
+        "path": str(saved.path),
         "sha256": calibration.digest,
         "threshold": sigmoid(calibration.threshold_logit),
         "expected_rate": calibration.false_flag_rate,
-        "delivered_rate_interval": list(delivered_rate(calibration)),
-        "few": calibration.pictures < FEW,
-        "false_flags": [asdict(false_flags(calibration, archive)) for archive in archives],
-        "card_threshold": made.shipped_threshold,
-        "card_threshold_rate": made.shipped_rate,
-        "assumes": list(ASSUMES),
-        "does_not_promise": list(PROMISES_NOT),
+        "delivered_rate_interval": list(delivered_rate_interval(calibration)),
+        "few": calibration.num_images < _FEW_IMAGES,
+        "false_flags": [asdict(expected_false_flags(calibration, archive)) for archive in archives],
+        "card_threshold": saved.card_threshold,
+        "card_threshold_rate": saved.card_rate,
+        "assumes": list(_ASSUMPTIONS),
+        "does_not_promise": list(_NO_PROMISES),
     }
 
 
-def as_text(made: Made, archives: Sequence[int]) -> str:
+def calibration_text(saved: SavedCalibration, archives: Sequence[int]) -> str:
     """One model's calibration in words."""
-    return "\n".join([*_figures(made), "", *_archives(made, archives), "", *_use(made)])
+    usage = [
+        f"saved: {saved.path}",
+        f"use it: sidscan scan FOLDER {saved.scan_options} --out report.csv",
+    ]
+    return "\n".join([*_figures(saved), "", *_false_flags(saved, archives), "", *usage])
 
 
-def assumptions() -> str:
-    """What all of it rests on."""
+def assumptions_text() -> str:
+    """What the figures of all models assume, and what they do not promise."""
     return "\n".join(
         [
             "What this assumes:",
-            *(f"  - {line}" for line in ASSUMES),
+            *(f"  - {line}" for line in _ASSUMPTIONS),
             "What it does not promise:",
-            *(f"  - {line}" for line in PROMISES_NOT),
+            *(f"  - {line}" for line in _NO_PROMISES),
         ]
     )
 
 
-def _figures(made: Made) -> list[str]:
-    one = made.calibration
-    low, high = delivered_rate(one)
-    left_out = f"{one.unreadable} unreadable, {one.skipped} skipped, {one.duplicates} duplicates left out"
+def _figures(saved: SavedCalibration) -> list[str]:
+    calibration, threshold = saved.calibration, saved.calibration.threshold_logit
+    low, high = delivered_rate_interval(calibration)
+    target = _percent(calibration.target_fpr)
+    left_out = (
+        f"{calibration.unreadable} unreadable, {calibration.skipped} skipped, "
+        f"{calibration.duplicates} duplicates left out"
+    )
     lines = [
-        f"{one.model}, {one.crops} crops, for a false-positive rate of at most {_percent(one.target_fpr)}",
-        f"  pictures    {one.pictures} ({left_out})",
-        f"  threshold   {sigmoid(one.threshold_logit):.6g} (logit {one.threshold_logit:.6g})",
+        f"{calibration.model}, {calibration.crops} crops, for a false-positive rate of at most {target}",
+        f"  images      {calibration.num_images} ({left_out})",
+        f"  threshold   {sigmoid(threshold):.6g} (logit {threshold:.6g})",
         f"  delivers    {_percent(low)} to {_percent(high)} (95 % interval)",
-        f"  by default  {made.shipped_threshold:.6g}, which {_percent(made.shipped_rate)} of these reach",
+        f"  by default  {saved.card_threshold:.6g}, which {_percent(saved.card_rate)} of these images reach",
     ]
-    if one.pictures < FEW:
+    if calibration.num_images < _FEW_IMAGES:
         lines.append(
-            f"With only {one.pictures} pictures the rate is known roughly; {FEW} or more narrow the interval."
+            f"With only {calibration.num_images} images the rate is known roughly; "
+            f"{_FEW_IMAGES} or more narrow the interval."
         )
     return lines
 
 
-def _archives(made: Made, archives: Sequence[int]) -> list[str]:
-    counts = [false_flags(made.calibration, archive) for archive in archives]
+def _false_flags(saved: SavedCalibration, archives: Sequence[int]) -> list[str]:
+    counts = [expected_false_flags(saved.calibration, archive) for archive in archives]
     width = max(len(f"{archive:,}") for archive in archives)
-    about = "at most" if tied(made.calibration) else "about"
+    about = "at most" if has_ties_at_threshold(saved.calibration) else "about"
     lines = (
-        f"  {one.archive:>{width},}: {about} {one.expected:,.0f} (95 % interval {one.low:,} to {one.high:,})"
-        for one in counts
+        f"  {count.archive:>{width},}: {about} {count.expected:,.0f} "
+        f"(95 % interval {count.low:,} to {count.high:,})"
+        for count in counts
     )
-    return ["False flags to expect in an archive of camera pictures like these:", *lines]
-
-
-def _use(made: Made) -> list[str]:
-    return [f"saved: {made.path}", f"use it: sidscan scan FOLDER {made.options} --out report.csv"]
+    return ["False flags to expect in an archive of camera images like these:", *lines]
 
 
 def _percent(rate: float) -> str:

@@ -17,7 +17,7 @@ from sidscan.util.terminal import safe_text
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
-_FAILURES_SHOWN = 8
+_MAX_FAILURES_SHOWN = 8
 
 
 @click.command(
@@ -33,7 +33,7 @@ _FAILURES_SHOWN = 8
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
-    help="Share of camera pictures that may be flagged.",
+    help="False-positive rate: the share of camera images that a scan may flag.",
 )
 @click.option(
     "--archive",
@@ -43,18 +43,18 @@ _FAILURES_SHOWN = 8
     default=(10_000, 100_000),
     show_default="10000 and 100000",
     metavar="N",
-    help="Pictures in an archive to foresee false flags for. Repeatable.",
+    help="Print how many false flags to expect in an archive of N images. Repeatable.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Save there. [default: in the models folder, where `scan --calibrated` looks]",
+    help="File for the calibration. [default: in the models folder, where `scan --calibrated` looks]",
 )
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Durable record of the scan, from which the same command continues.",
+    help="Record the scan in this file. The same command continues an interrupted scan from it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
@@ -65,47 +65,48 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> ExitCode:
-    """Choose thresholds from known camera pictures.
+    """Choose thresholds from known camera images.
 
-    Scans pictures that cameras took, just as `sidscan scan` does, and saves the threshold that at most --fpr
-    of such pictures reach, with all their scores, from which `sidscan scan --calibrated` computes p-values.
-    What this assumes is printed with the figures. A thousand pictures or more are advisable.
+    Name images that came from cameras, at least a thousand if you can. sidscan scans them as `sidscan scan`
+    does, and chooses the threshold that at most --fpr of such images reach. It saves the threshold together
+    with all scores; `sidscan scan --calibrated` uses both, and computes a p-value for each image. The output
+    says what the figures assume.
 
     \b
     Examples:
-      sidscan calibrate ./camera-pictures --model mini
-      sidscan calibrate ./camera-pictures --model rine-4class --fpr 0.01 --archive 250000
+      sidscan calibrate ./camera-images --model mini
+      sidscan calibrate ./camera-images --model rine-4class --fpr 0.01 --archive 250000
       sidscan scan ./images --model mini --calibrated --out report.csv
 
     \b
     Exit codes:
       0  done                             5  nothing to scan
-      2  wrong usage, too few pictures    6  device or precision not available
+      2  wrong usage, too few images      6  device or precision not available
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
-    own_files = ((out,) if out else ()) + console.journal_files(journal)
-    console.check_distinct(own_files, (*choices["inputs"], *choices["lists"]))
-    config = ScanConfig(journal=journal, exclude=own_files, **choices)
+    written = ((out,) if out else ()) + console.journal_files(journal)
+    console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
+    config = ScanConfig(journal=journal, exclude=written, **choices)
     console.check_named(config)
-    from sidscan.calibrate import text  # here: these load NumPy, Pillow and torch
-    from sidscan.calibrate.run import calibrate
+    from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
+    from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text
 
-    made = calibrate(config, fpr, out, _watch)
+    saved = calibrate_models(config, fpr, out, _run_scan)
     if as_json:
-        click.echo(json.dumps([text.as_json(one, archives) for one in made], indent=2))
+        click.echo(json.dumps([calibration_dict(calibration, archives) for calibration in saved], indent=2))
     else:
-        texts = [text.as_text(one, archives) for one in made]
-        click.echo(safe_text("\n\n".join([*texts, text.assumptions()])))
-    return ExitCode.DONE_WITH_FAILURES if made[0].calibration.unreadable else ExitCode.DONE
+        texts = [calibration_text(calibration, archives) for calibration in saved]
+        click.echo(safe_text("\n\n".join([*texts, assumptions_text()])))
+    return ExitCode.DONE_WITH_FAILURES if saved[0].calibration.unreadable else ExitCode.DONE
 
 
-def _watch(run: Scan) -> None:
-    """The scan itself, announced and followed; what gave no score is said at its end."""
-    console.announce(run, console.echo)
-    console.consume(run, run.counts(), quiet=False)
-    failed = [one for one in run.journal.results() if one.status.failed]
-    for one in failed[:_FAILURES_SHOWN]:
-        console.echo(f"no score: {one.name}: {one.message}")
-    if len(failed) > _FAILURES_SHOWN:
-        console.echo(f"... and {len(failed) - _FAILURES_SHOWN} more")
+def _run_scan(scan: Scan) -> None:
+    """Announce the scan, run it with a progress bar, and name the inputs that have no score."""
+    console.announce(scan, console.echo)
+    console.consume(scan, scan.counts(), quiet=False)
+    failed = [result for result in scan.journal.results() if result.status.failed]
+    for result in failed[:_MAX_FAILURES_SHOWN]:
+        console.echo(f"no score: {result.name}: {result.message}")
+    if len(failed) > _MAX_FAILURES_SHOWN:
+        console.echo(f"... and {len(failed) - _MAX_FAILURES_SHOWN} more")

@@ -1,245 +1,385 @@
-"""``sidscan evaluate``."""
+"""``sidscan evaluate run`` and ``sidscan evaluate report``."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
-from click.core import ParameterSource
 
 from sidscan.cli import console, options
+from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
-from sidscan.util.terminal import Echo, progress_stream
+from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Unpack
 
-    from sidscan.training.evaluation.published import PublishedRun
+    from sidscan.config import Crops, Device, Precision
+    from sidscan.training.evaluation.results import MetricsConfig, ModelMetrics
     from sidscan.training.evaluation.run import Evaluation
-    from sidscan.training.evaluation.testsets import Found
+    from sidscan.training.evaluation.tables import PublishedRuns
+    from sidscan.training.evaluation.testsets import TestSetCollection
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_OWN_RUN = ""  # of --compare: the published run of the model itself
-_ALSO_OF_SCORES = {"seed"}  # of the parameters that the command takes together, as `choices`
-_PERTURBATIONS = (
+_RUN_OF_MODEL = ""  # value of --compare without a name: each model's own published run
+_PERTURBATIONS = (  # the keys of training.evaluation.perturbations.PERTURBATIONS; importing them loads NumPy
     *("blur", "crop", "compress", "noise", "combined"),
     *("compress-published", "combined-published"),
 )
 
 
-@click.command("evaluate")
-@click.argument("tests", required=False, type=_FOLDER)
-@click.option("--real", type=_FOLDER, help="Instead of TESTS: a folder of real pictures ...")
-@click.option("--synthetic", type=_FOLDER, help="... and one of synthetic pictures.")
-@click.option("--scores", type=_FILE, help="Instead of pictures: make tables and plots of this scores file.")
-@click.option("--out", type=_FOLDER, required=True, help="Folder for scores, tables and plots.")
-@click.option("--sets", multiple=True, metavar="A,B", help="Only these test sets. Repeatable.")
-@click.option(
-    "--layout",
-    type=click.Choice(["auto", "cnndetection", "synthbuster"]),
-    default="auto",
-    show_default=True,
-    help="How TESTS is laid out.",
+_SECTIONS = {
+    "Input": ["real", "synthetic", "sets", "layout", "perturbation", "skip_unreadable"],
+    "Metrics": ["threshold", "fpr", "resamples", "seed", "compare"],
+    "Output": ["out", "plots", "max_feature_images", "fresh", "quiet"],
+}
+
+
+class _RunOptions(TypedDict):
+    """Options of `run` that say what is scored, and how."""
+
+    tests: Path | None
+    real: Path | None
+    synthetic: Path | None
+    sets: tuple[str, ...]
+    layout: Literal["auto", "cnndetection", "synthbuster"]
+    models: tuple[str, ...]
+    encoder: Path | None
+    crops: Crops | None
+    device: Device
+    precision: Precision
+    batch: int | None
+    workers: int | None
+    perturbation: str | None
+    skip_unreadable: bool
+    fresh: bool
+
+
+class _ReportOptions(TypedDict):
+    """Options of both commands: what is computed from scores, and where it goes."""
+
+    out: Path
+    threshold: float
+    fpr: float
+    resamples: int
+    seed: int
+    compare: str | None
+    plots: bool
+    quiet: bool
+
+
+class _AllRunOptions(_RunOptions, _ReportOptions):
+    """All options of `run` but ``max_feature_images``."""
+
+
+_report_options = options.stack(
+    click.option(
+        "--out", type=_FOLDER, required=True, help="Folder for the results. It is created if needed."
+    ),
+    click.option(
+        "--threshold",
+        type=float,
+        default=0.5,
+        show_default=True,
+        help="Count images with a score above it as synthetic.",
+    ),
+    click.option(
+        "--fpr",
+        type=float,
+        default=0.05,
+        show_default=True,
+        help="False-positive rate at which the true-positive rate is measured.",
+    ),
+    click.option(
+        "--bootstrap",
+        "resamples",
+        type=int,
+        default=1000,
+        show_default=True,
+        help="Bootstrap resamples for the 95 % intervals; 0 leaves the intervals out.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed of all random numbers.",
+    ),
+    click.option(
+        "--compare",
+        is_flag=False,
+        flag_value=_RUN_OF_MODEL,
+        metavar="[RUN]",
+        help="Add the figures that RINE's authors published: for the model itself, or for RUN, "
+        "e.g. progan-4class.",
+    ),
+    click.option("--plots/--no-plots", default=True, show_default=True, help="Draw plots, as PNG and SVG."),
+    click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error."),
 )
-@options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False)
-@click.option(
-    "--perturb",
-    "perturbation",
-    type=click.Choice(_PERTURBATIONS),
-    help="Perturb each picture with probability 0.5 (paper, section 5.6). "
-    "'-published' has JPEG as the authors' code has it.",
+
+_run_options = options.stack(
+    click.argument("tests", required=False, type=_FOLDER),
+    click.option("--real", type=_FOLDER, help="Folder of real images; with --synthetic, instead of TESTS."),
+    click.option("--synthetic", type=_FOLDER, help="Folder of synthetic images; with --real."),
+    click.option("--sets", multiple=True, metavar="A,B", help="Score only these test sets. Repeatable."),
+    click.option(
+        "--layout",
+        type=click.Choice(["auto", "cnndetection", "synthbuster"]),
+        default="auto",
+        show_default=True,
+        help="Folder layout of TESTS.",
+    ),
+    options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False),
+    click.option(
+        "--perturb",
+        "perturbation",
+        type=click.Choice(_PERTURBATIONS),
+        help="Perturb each image with probability 0.5 (paper, section 5.6). "
+        "The '-published' ones compress JPEG as the authors' code does.",
+    ),
+    click.option(
+        "--project",
+        "max_feature_images",
+        type=click.IntRange(min=0),
+        default=2000,
+        show_default=True,
+        help="Images in the feature-space plots. Each of them goes through the encoder once more. "
+        "Only the first 6 models get such a plot; 0 draws none.",
+    ),
+    click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="Leave out images that can't be read, and count them. Without it, the first one stops the run.",
+    ),
+    click.option("--fresh", is_flag=True, help="Delete the scores in --out and start over."),
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of perturbations and resamples."
-)
-@click.option("--threshold", default=0.5, show_default=True, help="Scores above it count as synthetic.")
-@click.option("--fpr", default=0.05, show_default=True, help="False-positive rate to tell the TPR at.")
-@click.option(
-    "--bootstrap", "draws", default=1000, show_default=True, help="Resamples for 95 % intervals; 0: none."
-)
-@click.option(
-    "--compare",
-    is_flag=False,
-    flag_value=_OWN_RUN,
-    metavar="[RUN]",
-    help="Set the authors' figures beside: those of the model, or of RUN, e.g. progan-4class.",
-)
-@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw PNG and SVG.")
-@click.option(
-    "--project",
-    "most",
-    type=click.IntRange(min=0),
-    default=2000,
-    show_default=True,
-    help="Pictures in the feature-space plots, of 6 models at most; each costs one more pass. 0: none.",
-)
-@click.option("--skip-unreadable", is_flag=True, help="Leave unreadable pictures out, counted, and go on.")
-@click.option("--fresh", is_flag=True, help="Forget the scores in --out and start over.")
-@click.option("--quiet", "-q", is_flag=True, help="On standard error only errors.")
-def command(
-    out: Path,
-    scores: Path | None,
-    threshold: float,
-    fpr: float,
-    draws: int,
-    compare: str | None,
-    plots: bool,
-    quiet: bool,
-    **choices: Any,
-) -> ExitCode:
+
+
+@click.group("evaluate", cls=Group)
+def command() -> None:
     """Measure detectors on labelled test sets.
 
-    TESTS holds CNNDetection's test sets or Synthbuster as published: biggan/0_real, biggan/1_fake, ...;
-    progan/CLASS/0_real, ...; diffusion_datasets/ldm_200/1_fake with diffusion_datasets/laion/0_real, ...; or
-    RAISEpng and synthbuster/dalle2, .... Accuracy, AP, AUROC, TPR at a fixed FPR and EER, per set and
-    averaged, go to --out as CSV, Markdown and plots; the Markdown also to standard output. The scores stay in
-    scores.csv, from which an interrupted evaluation continues.
+    `run` scores images and writes scores, tables and plots. `report` writes tables and plots again, from the
+    scores of an earlier run.
 
     \b
     Examples:
-      sidscan evaluate ./test --model rine-4class --out results --compare
-      sidscan evaluate ./test --sets biggan,deepfake --perturb blur --out blurred
-      sidscan evaluate --real ./photos --synthetic ./generated --out pair
-      sidscan evaluate --scores results/scores.csv --out again --compare progan-4class
+      sidscan evaluate run ./test --model rine-4class --out results --compare
+      sidscan evaluate report results/scores.csv --out again --fpr 0.01
+    """
+
+
+@command.command("run", cls=Command, sections=_SECTIONS)
+@_report_options
+@_run_options
+def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> ExitCode:
+    """Score labelled test sets, and write tables and plots.
+
+    TESTS holds CNNDetection's test sets or Synthbuster as published: biggan/0_real, biggan/1_fake, ...;
+    progan/CLASS/0_real, ...; diffusion_datasets/ldm_200/1_fake with diffusion_datasets/laion/0_real, ...; or
+    RAISEpng and synthbuster/dalle2, .... For any other images, name two folders with --real and --synthetic.
+
+    sidscan computes accuracy, AP, AUROC, TPR at a fixed FPR, and EER for each set, and averages them over the
+    sets. It writes CSV, Markdown and plots to --out, and the Markdown also to standard output. It keeps the
+    scores in scores.csv; the same command continues an interrupted run from there.
+
+    \b
+    Examples:
+      sidscan evaluate run ./test --model rine-4class --out results --compare
+      sidscan evaluate run ./test --sets biggan,deepfake --perturb blur --out blurred
+      sidscan evaluate run --real ./photos --synthetic ./generated --out pair
 
     \b
     Exit codes:
       0  done                               4  model unknown, missing, altered
-      2  wrong usage, layout, or a picture  6  device or precision not available
+      2  wrong usage, layout, or an image   6  device or precision not available
          that can't be read                 7  a result can't be written
-      3  done; pictures were left out       130  interrupted; run again to continue
+      3  done; images were left out         130  interrupted; run again to continue
     """
-    if scores:
-        _refuse_of_pictures(choices)
+    _require_packages(choices["plots"])
+    console.check_models(choices["models"], choices["encoder"])
+    from sidscan.training.evaluation import report, tables  # here: these load NumPy, pandas and torch
+
+    echo = console.reporter(choices["quiet"])
+    config, out, compare = _metrics_config(choices), choices["out"], choices["compare"]
+    evaluation = _open(choices, echo)
+    if compare is not None:  # finds out before hours of scoring that no such run was published
+        models = [detector.name for detector in evaluation.runtime.detectors]
+        tables.runs_to_compare(models, evaluation.config.perturbation, compare, evaluation.runs)
+    scores = _score_all(evaluation, choices["quiet"])
+    results = _write_report(scores, config, choices, evaluation.runs, evaluation.classes)
+    if choices["plots"]:
+        for remark in report.write_model_plots(out, evaluation, max_feature_images):
+            echo(remark)
+    echo(f"results: {out}")
+    return _exit_code(results)
+
+
+@command.command("report", cls=Command, sections=_SECTIONS)
+@click.argument("scores", type=_FILE)
+@_report_options
+def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
+    """Write tables and plots from a scores file.
+
+    This needs neither models nor images. SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of
+    your own with the columns set, label (real or synthetic) and score (0 to 1).
+
+    \b
+    Examples:
+      sidscan evaluate report results/scores.csv --out again --fpr 0.01
+      sidscan evaluate report my-scores.csv --out mine --compare progan-4class
+
+    \b
+    Exit codes:
+      0  done            3  done; images were left out
+      2  wrong usage     7  a result can't be written
+    """
+    _require_packages(choices["plots"])
+    from sidscan.training.common import files  # here: these load NumPy and pandas
+    from sidscan.training.evaluation.scores import read_scores
+
+    config = _metrics_config(choices)
+    table = read_scores(scores)
+    files.make_folder(choices["out"])
+    results = _write_report(table, config, choices)
+    console.reporter(choices["quiet"])(f"results: {choices['out']}")
+    return _exit_code(results)
+
+
+def _require_packages(plots: bool) -> None:
+    """Finds out before hours of scoring that a package is missing."""
     from sidscan.training.common.extras import import_extra
 
     for module in ("sklearn", *(["matplotlib"] if plots else [])):
-        import_extra(module)  # before hours of scoring
-    from sidscan.training.evaluation import (  # here: these load numpy, pandas and torch
-        report,
-        results,
-        tables,
+        import_extra(module)
+
+
+def _metrics_config(choices: _ReportOptions) -> MetricsConfig:
+    from sidscan.training.evaluation.results import MetricsConfig
+
+    return MetricsConfig(
+        threshold=choices["threshold"],
+        fpr=choices["fpr"],
+        resamples=choices["resamples"],
+        seed=choices["seed"],
     )
 
-    say = console.reporter(quiet)
-    config = results.ResultsConfig(threshold=threshold, fpr=fpr, draws=draws, seed=choices["seed"])
-    run = None if scores else _open(out, choices, threshold, say)
-    if run and compare is not None:  # an unknown run, too, is found out before
-        models = [detector.name for detector in run.runtime.detectors]
-        tables.compare(models, run.config.perturbation, compare, run.runs)
-    rows = _consume(run, quiet) if run else _read(scores, out)
-    found = results.results(rows, config)
-    compared: dict[str, PublishedRun] = {}
-    if compare is not None:
-        models = [one.model for one in found]
-        compared = tables.compare(models, found[0].perturbation, compare, run.runs if run else None)
-    classes = run.classes if run else None
-    click.echo(report.write_tables(out, found, config, compared, classes), nl=False)
-    if plots:
-        report.write_plots(out, found, config, compared)
-    if plots and run:
-        for remark in report.write_model_plots(out, run, choices["most"]):
-            say(remark)
-    say(f"results: {out}")
-    return ExitCode.DONE_WITH_FAILURES if any(one.mean.unreadable for one in found) else ExitCode.DONE
+
+def _write_report(
+    scores: pd.DataFrame,
+    config: MetricsConfig,
+    choices: _ReportOptions,
+    runs: Mapping[str, str] | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> list[ModelMetrics]:
+    """Compute metrics and write what needs nothing but scores; prints the Markdown.
+
+    Args:
+        runs: checkpoints by name -> the published run with their configuration.
+        classes: checkpoints by name -> what they were trained on.
+    """
+    from sidscan.training.evaluation import report, tables
+    from sidscan.training.evaluation.results import compute_model_metrics
+
+    results = compute_model_metrics(scores, config)
+    compared: PublishedRuns = {}
+    if choices["compare"] is not None:
+        models = [result.model for result in results]
+        compared = tables.runs_to_compare(models, results[0].perturbation, choices["compare"], runs)
+    click.echo(report.write_tables(choices["out"], results, config, compared, classes), nl=False)
+    if choices["plots"]:
+        report.write_score_plots(choices["out"], results, config, compared)
+    return results
 
 
-def _open(out: Path, choices: dict[str, Any], threshold: float, say: Echo) -> Evaluation:
-    """Find the test sets, load the models, and see what an earlier run has done."""
-    from sidscan.training.evaluation import run as evaluation
+def _exit_code(results: list[ModelMetrics]) -> ExitCode:
+    return ExitCode.DONE_WITH_FAILURES if any(result.mean.unreadable for result in results) else ExitCode.DONE
 
-    found, tests = _find(choices)
-    ten = found.layout == "synthbuster" and not choices["perturbation"]
-    names = ("device", "precision", "workers", "batch", "seed", "skip_unreadable")
-    config = evaluation.EvaluationConfig(
-        crops=choices["crops"] or ("ten" if ten else "center"),
+
+def _open(choices: _AllRunOptions, echo: Echo) -> Evaluation:
+    """Find the test sets, load the models, find out what an earlier run has scored, and announce it all."""
+    from sidscan.training.evaluation.run import EvaluationConfig, open_evaluation
+
+    test_sets, tests = _find_test_sets(choices)
+    use_ten = test_sets.layout == "synthbuster" and not choices["perturbation"]
+    config = EvaluationConfig(
+        crops=choices["crops"] or ("ten" if use_ten else "center"),
         perturbation=choices["perturbation"] or "",
-        **{name: choices[name] for name in names},
+        seed=choices["seed"],
+        device=choices["device"],
+        precision=choices["precision"],
+        workers=choices["workers"],
+        batch=choices["batch"],
+        skip_unreadable=choices["skip_unreadable"],
     )
-    if found.missing:
-        say(f"not there: {', '.join(found.missing)}")
-    run = evaluation.open_evaluation(
-        found, tests, choices["models"], out, config, fresh=choices["fresh"], encoder=choices["encoder"]
+    if test_sets.missing:
+        echo(f"not there: {', '.join(test_sets.missing)}")
+    evaluation = open_evaluation(
+        test_sets,
+        tests,
+        choices["models"],
+        choices["out"],
+        config,
+        fresh=choices["fresh"],
+        encoder=choices["encoder"],
     )
-    (console.echo if run.choice.is_fallback else say)(
-        f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})"
-    )
-    for detector in run.runtime.detectors:
+    _announce(evaluation, choices["threshold"], echo)
+    return evaluation
+
+
+def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
+    """Say what will run. A model that replaces the default one is named in spite of --quiet."""
+    detectors = evaluation.runtime.detectors
+    echo_model = console.echo if evaluation.choice.is_fallback else echo
+    echo_model(f"model: {', '.join(detector.name for detector in detectors)} ({evaluation.choice})")
+    for detector in detectors:
         if detector.threshold != threshold:
-            own = f"{detector.name}'s own threshold is {detector.threshold:g}"
-            say(f"{own}; accuracy is told at {threshold:g} (--threshold)")
-    info = run.runtime.info
-    say(f"runtime: {info.runtime}, {info.device}, {info.precision}; {config.crops} crops")
-    if run.kept:
-        kept = f"{run.kept} of {run.total} pictures kept"
-        say(f"{kept} from an earlier run in {run.file.path} (--fresh starts over)")
-    return run
+            echo(
+                f"{detector.name}'s own threshold is {detector.threshold:g}; "
+                f"accuracy is measured at {threshold:g} (--threshold)"
+            )
+    info = evaluation.runtime.info
+    echo(f"runtime: {info.runtime}, {info.device}, {info.precision}; {evaluation.config.crops} crops")
+    if evaluation.num_reused:
+        reused = f"{evaluation.num_reused} of {console.plural(evaluation.num_images, 'image')} kept"
+        echo(f"{reused} from an earlier run in {evaluation.file.path} (--fresh starts over)")
 
 
-def _find(choices: dict[str, Any]) -> tuple[Found, list[Path]]:
-    """The test sets asked for, and the folders they are in."""
+def _find_test_sets(choices: _RunOptions) -> tuple[TestSetCollection, list[Path]]:
+    """The test sets that the command names, and the folders that hold them."""
     from sidscan.training.evaluation import testsets
 
     tests, real, synthetic = choices["tests"], choices["real"], choices["synthetic"]
     if real and synthetic and not tests:
         if choices["sets"] or choices["layout"] != "auto":
             raise UsageError(
-                "--sets and --layout are of TESTS", "Leave them out with --real and --synthetic."
+                "--sets and --layout apply to TESTS only", "Leave them out with --real and --synthetic."
             )
-        return testsets.pair(real, synthetic), [real, synthetic]
+        return testsets.pair_of_folders(real, synthetic), [real, synthetic]
     if tests and (real or synthetic):
-        raise UsageError("TESTS and --real, --synthetic exclude one another", "Leave one of them out.")
+        raise UsageError("TESTS can't be combined with --real and --synthetic", "Leave one of them out.")
     if not tests:
-        raise UsageError(
-            "it is not clear which pictures are meant",
-            "Name TESTS, or both --real and --synthetic, or --scores.",
-        )
-    return testsets.find(tests, choices["layout"], testsets.parse_keys(choices["sets"])), [tests]
+        raise UsageError("no test images are named", "Name TESTS, or both --real and --synthetic.")
+    keys = testsets.parse_set_keys(choices["sets"])
+    return testsets.find_test_sets(tests, choices["layout"], keys), [tests]
 
 
-def _refuse_of_pictures(choices: dict[str, Any]) -> None:
-    """With --scores there is nothing that an option of pictures or models could do."""
-    context = click.get_current_context()
-    given = [
-        "TESTS" if isinstance(parameter, click.Argument) else parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in choices.keys() - _ALSO_OF_SCORES
-        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise UsageError(f"--scores takes no pictures and no model ({', '.join(given)})", "Leave those out.")
-
-
-def _read(scores: Path | None, out: Path) -> pd.DataFrame:
-    """Scores that were made before."""
-    from sidscan.training.common import files
-    from sidscan.training.evaluation import scores as score_files
-
-    assert scores
-    rows = score_files.read(scores)
-    files.make_folder(out)
-    return rows
-
-
-def _consume(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
-    """Score what is left, showing how far it is on a terminal."""
-    from tqdm import tqdm
-
-    done, total = evaluation.kept, evaluation.total
-    show = sys.stderr.isatty() and not quiet
+def _score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
+    """Score the images that have no score yet, with a progress bar on a terminal."""
+    done, total = evaluation.num_reused, evaluation.num_images
     try:
-        shown = tqdm(total=total, initial=done, disable=not show, unit="picture", file=progress_stream())
-        with evaluation.file, shown as bar:
+        with evaluation.file, console.progress(total, "image", done=done, quiet=quiet) as bar:
             for count in evaluation:
                 done += count
                 bar.update(count)
-            return evaluation.rows()  # before another evaluation may start over
+            return evaluation.score_table()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
         console.echo(
-            f"interrupted after {done} of {total} pictures, kept in {path}; the same command continues"
+            f"interrupted after {done} of {total} images, kept in {path}; the same command continues"
         )
         raise

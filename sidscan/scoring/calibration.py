@@ -1,9 +1,9 @@
-"""What `sidscan calibrate` measured on known camera pictures, and what a scan makes of it.
+"""Calibrations: the logits of known camera images, and what a scan computes from them.
 
-With n calibration logits, a picture's conformal p-value is (1 + how many reach its logit) / (n + 1) (Vovk,
-Gammerman and Shafer, "Algorithmic Learning in a Random World", section 2.2). If a camera picture and the
-calibration pictures are exchangeable, it is at most a with probability at most a. The threshold is chosen so
-that a picture reaches it exactly where its p-value is at most the target rate.
+With n calibration logits, an image's conformal p-value is (1 + how many are at least its logit) / (n + 1)
+(Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", section 2.2). If a camera image is
+exchangeable with the calibration images, its p-value is at most a with probability at most a. The threshold
+is chosen so that an image reaches it exactly where its p-value is at most the target rate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
@@ -27,23 +27,27 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.store import default_root
 from sidscan.util.files import atomic_write
 
-FORMAT = "sidscan calibration 1"
+_T = TypeVar("_T")
+
+_FORMAT = "sidscan calibration 1"
 _CONTEXT = ("runtime", "device", "precision", "decoder", "sidscan_version")
+_HOW_TO_MAKE = "`sidscan calibrate FOLDER` makes one from known camera images."
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One model's logits on known camera pictures, and how they were made.
+    """One model's logits on known camera images, and how they were computed.
 
     Attributes:
         weights: sha256 of each weights file by name, as in `DetectorInfo.files`.
         crops: ``ten`` or ``center``.
         runtime, device, precision, decoder, sidscan_version: what computed the logits.
         created: ISO 8601, UTC.
-        unreadable: pictures that gave no logit, skipped: inputs that were no picture, duplicates: pictures
-            whose bytes repeat another's; none of these is among ``logits``.
-        target_fpr: the false-positive rate asked for, a fraction.
-        logits: of the distinct pictures, ascending.
+        unreadable: number of images without a logit; they are not among ``logits``.
+        skipped: number of inputs that were not images.
+        duplicates: number of images with the same bytes as another one; only the first is among ``logits``.
+        target_fpr: the requested false-positive rate, a fraction.
+        logits: of the distinct images, ascending.
     """
 
     model: str
@@ -62,14 +66,14 @@ class Calibration:
     logits: tuple[float, ...]
 
     @property
-    def pictures(self) -> int:
-        """n, the number of distinct calibration pictures."""
+    def num_images(self) -> int:
+        """n, the number of distinct calibration images; the file calls it ``pictures``."""
         return len(self.logits)
 
     @property
     def rank(self) -> int:
-        """k: a picture reaches the threshold where it would be among the k highest of n + 1."""
-        return threshold_rank(self.target_fpr, self.pictures)
+        """k: an image reaches the threshold where it would be among the k highest of n + 1."""
+        return threshold_rank(self.target_fpr, self.num_images)
 
     @property
     def threshold_logit(self) -> float:
@@ -78,49 +82,54 @@ class Calibration:
 
     @property
     def false_flag_rate(self) -> float:
-        """k / (n + 1): the chance that a camera picture reaches the threshold; less where logits tie."""
-        return self.rank / (self.pictures + 1)
+        """k / (n + 1): the probability that a camera image reaches the threshold; less where logits tie."""
+        return self.rank / (self.num_images + 1)
 
     def p_value(self, logit: float) -> float:
-        """Share of the n calibration pictures and the picture itself that score at least as high."""
-        return (1 + self.pictures - bisect_left(self.logits, logit)) / (self.pictures + 1)
+        """Share of images with at least this logit, among the n calibration images and the image itself."""
+        return (1 + self.num_images - bisect_left(self.logits, logit)) / (self.num_images + 1)
 
-    def facts(self) -> dict[str, Any]:
-        """All that is known but the logits, for JSON."""
-        facts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "logits"}
-        return {"format": FORMAT, **facts, "pictures": self.pictures, "threshold_logit": self.threshold_logit}
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the logits, for JSON. The keys are those of the calibration file."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "logits"}
+        return {
+            "format": _FORMAT,
+            **values,
+            "pictures": self.num_images,
+            "threshold_logit": self.threshold_logit,
+        }
 
-    def dumps(self) -> str:
+    def to_json(self) -> str:
         """The file's text: strict JSON, the logits last."""
-        return json.dumps({**self.facts(), "logits": self.logits}, indent=1, allow_nan=False) + "\n"
+        return json.dumps({**self.metadata(), "logits": self.logits}, indent=1, allow_nan=False) + "\n"
 
     @property
     def digest(self) -> str:
-        """The sha256 of the file that `save` writes, hex."""
-        return hashlib.sha256(self.dumps().encode()).hexdigest()
+        """The sha256 of the file that `save_calibration` writes, hex."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
-    def differences(self, context: Mapping[str, Any]) -> list[str]:
-        """What computes scores otherwise now than then, e.g. ``precision fp16 then, fp32 now``."""
+    def differences(self, context: Mapping[str, object]) -> list[str]:
+        """What computes scores differently now than then, e.g. ``precision fp16 then, fp32 now``."""
         pairs = ((name, getattr(self, name), context[name]) for name in _CONTEXT)
         return [f"{name} {then} then, {now} now" for name, then, now in pairs if then != now]
 
 
-def threshold_rank(fpr: float, pictures: int) -> int:
-    """floor(fpr * (n + 1)) of the decimal fraction that was meant: 0.07 * 100 is 7, not 7.000000000000001."""
-    return math.floor(Fraction(repr(fpr)) * (pictures + 1))
+def threshold_rank(fpr: float, num_images: int) -> int:
+    """k = floor(fpr * (n + 1)), exactly: 0.07 * 100 is 7, not the binary fraction 7.000000000000001."""
+    return math.floor(Fraction(repr(fpr)) * (num_images + 1))
 
 
 def min_images(fpr: float) -> int:
-    """The fewest calibration pictures by which a rate of ``fpr`` can be promised."""
+    """The smallest number of calibration images that can guarantee a false-positive rate of ``fpr``."""
     return math.ceil(1 / Fraction(repr(fpr))) - 1
 
 
 def default_calibration_path(
     info: DetectorInfo, crops: str, store_folder: Path | None = None, model_file: Path | None = None
 ) -> Path:
-    """Where a model's calibration is kept: in the models folder, or beside a model FILE of one's own.
+    """The file for a model's calibration: in the models folder, or beside the model if that is a file.
 
-    The name holds digest and crops, so that one calibration never replaces that of something else.
+    The name contains the digest and the crops, so that no calibration replaces that of another model.
     """
     if model_file is not None:
         return model_file.with_name(f"{model_file.name}.{crops}.calibration.json")
@@ -128,16 +137,16 @@ def default_calibration_path(
 
 
 def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
-    """Where the calibration of one of a scan's models is kept."""
+    """The default file for the calibration of one of a scan's models."""
     files = {Path(name).name: Path(name) for name in config.models if name not in CATALOG}
     return default_calibration_path(info, config.crops, model_file=files.get(info.name))
 
 
 def model_options(info: DetectorInfo, config: ScanConfig) -> str:
-    """The options by which a command uses this very model and these crops, e.g. ``--model mini``."""
-    asked = [name for name in config.models if Path(name).name == info.name] or [info.name]
-    words = ["--model", asked[0]]
-    words += ["--encoder", str(config.encoder)] if config.encoder and asked[0] not in CATALOG else []
+    """The options with which a command uses this model and these crops, e.g. ``--model mini``."""
+    names = [name for name in config.models if Path(name).name == info.name] or [info.name]
+    words = ["--model", names[0]]
+    words += ["--encoder", str(config.encoder)] if config.encoder and names[0] not in CATALOG else []
     words += ["--crops", config.crops] if config.crops != "ten" else []
     return shlex.join(words)
 
@@ -146,11 +155,10 @@ def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> d
     """The calibrations that a scan asks for, by model name.
 
     Raises:
-        CalibrationError: one is missing or damaged, or was made of other weights or other crops.
+        CalibrationError: one is missing or damaged, or was made with other weights or other crops.
     """
-    given = [(path, load_calibration(path)) for path in config.calibrations]
     chosen: dict[str, Calibration] = {}
-    for path, calibration in given:
+    for path, calibration in [(path, load_calibration(path)) for path in config.calibrations]:
         info = _model_of(calibration, path, models)
         if info.name in chosen:
             raise CalibrationError(f"two calibrations of {info.name} were given", "Name one of them.")
@@ -158,12 +166,12 @@ def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> d
     for info in models if config.calibrated else ():
         if info.name not in chosen:
             path = saved_calibration_path(info, config)
-            chosen[info.name] = _checked(_saved(path, info, config), path, info, config)
+            chosen[info.name] = _checked(_load_saved(path, info, config), path, info, config)
     return chosen
 
 
 def load_calibration(path: Path) -> Calibration:
-    """The calibration in a file; what it states is checked against its own logits.
+    """The calibration in a file. What the file states is checked against its own logits.
 
     Raises:
         CalibrationError: the file can't be read, is something else, or contradicts itself.
@@ -171,61 +179,60 @@ def load_calibration(path: Path) -> Calibration:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise CalibrationError(f"{path} can't be read: {reason}", _MAKE) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise CalibrationError(f"{path} can't be read: {reason}", _HOW_TO_MAKE) from error
     try:
-        return _parsed(json.loads(text))
+        return _parse(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CalibrationError(f"{path} is not a whole calibration of sidscan", _MAKE) from error
+        raise CalibrationError(f"{path} is not a complete sidscan calibration", _HOW_TO_MAKE) from error
 
 
 def check_calibration_path(path: Path) -> None:
-    """Find out before a long scan whether a calibration could be saved there.
+    """Check before a long scan that a calibration can be saved there.
 
     Raises:
-        OutputError: the folder can't be written, or a file of that name is something else.
+        OutputError: the folder can't be written, or the file exists and is not a calibration.
     """
-    folder = path.parent
     if path.exists():
         try:
             load_calibration(path)
         except CalibrationError as error:
             raise OutputError(
-                f"{path} is there and is not a calibration; it is left alone", "Choose another --out."
+                f"{path} exists and is not a calibration; sidscan does not replace it",
+                "Choose another --out.",
             ) from error
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OutputError(f"the folder {folder} is not there or not writable", "Choose another --out.")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(
+            f"the folder {path.parent} does not exist or is not writable", "Choose another --out."
+        )
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
-    """Write the file, whole or not at all.
+    """Write the file completely, or not at all.
 
     Raises:
-        OutputError: it can't be written; an older one of that name is left as it was.
+        OutputError: the file can't be written; an older file of that name stays as it was.
     """
     try:
         with atomic_write(path) as partial:
-            partial.write_text(calibration.dumps(), encoding="utf-8", newline="")
+            partial.write_text(calibration.to_json(), encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error
 
 
-_MAKE = "`sidscan calibrate FOLDER` makes one from known camera pictures."
-
-
-def _saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
+def _load_saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
     if not path.exists():
         raise CalibrationError(
             f"no calibration of {info.name} with {config.crops} crops is saved",
-            f"`sidscan calibrate FOLDER {model_options(info, config)}` makes one from known camera pictures; "
-            "--calibration FILE names one that is elsewhere.",
+            f"`sidscan calibrate FOLDER {model_options(info, config)}` makes one from known camera images; "
+            "--calibration FILE uses one from elsewhere.",
         )
     return load_calibration(path)
 
 
 def _model_of(calibration: Calibration, path: Path, models: Sequence[DetectorInfo]) -> DetectorInfo:
-    """The model that a file speaks of: by its weights, else by its name."""
-    same = [info for info in models if _weights(info.files) == _weights(calibration.weights)]
+    """The model that a file is for: the one with the same weights, else the one with the same name."""
+    same = [info for info in models if _digests(info.files) == _digests(calibration.weights)]
     named = [info for info in models if info.name == calibration.model]
     if not same and not named:
         used = ", ".join(info.name for info in models)
@@ -237,9 +244,9 @@ def _model_of(calibration: Calibration, path: Path, models: Sequence[DetectorInf
 
 
 def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
-    if _weights(calibration.weights) != _weights(info.files):
+    if _digests(calibration.weights) != _digests(info.files):
         raise CalibrationError(
-            f"{path} was made with other weights of {calibration.model} than those that are installed",
+            f"{path} was made with other weights of {calibration.model} than the installed ones",
             f"Calibrate again: `sidscan calibrate FOLDER {model_options(info, config)}`.",
         )
     if calibration.crops != config.crops:
@@ -250,38 +257,47 @@ def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: S
     return calibration
 
 
-def _weights(files: Mapping[str, str]) -> list[str]:
-    """The bytes alone count: a weights file may have been renamed."""
+def _digests(files: Mapping[str, str]) -> list[str]:
+    """Only the bytes of weights files count: a file may have been renamed."""
     return list(files.values())
 
 
-def _parsed(raw: Any) -> Calibration:
+def _parse(raw: object) -> Calibration:
     """Raises ValueError, KeyError or TypeError where something is missing or contradicts the rest."""
-    texts = ("model", "crops", *_CONTEXT, "created")
-    counts = ("unreadable", "skipped", "duplicates")
+    values: dict[str, object] = _typed(dict, raw)
+    weights: dict[object, object] = _typed(dict, values["weights"])
+    logits: list[object] = _typed(list, values["logits"])
     calibration = Calibration(
-        weights={_of(str, name): _of(str, digest) for name, digest in _of(dict, raw["weights"]).items()},
-        target_fpr=_of(float, raw["target_fpr"]),
-        logits=tuple(_of(float, logit) for logit in _of(list, raw["logits"])),
-        **{name: _of(str, raw[name]) for name in texts},
-        **{name: _of(int, raw[name]) for name in counts},
+        model=_typed(str, values["model"]),
+        weights={_typed(str, name): _typed(str, digest) for name, digest in weights.items()},
+        crops=_typed(str, values["crops"]),
+        runtime=_typed(str, values["runtime"]),
+        device=_typed(str, values["device"]),
+        precision=_typed(str, values["precision"]),
+        decoder=_typed(str, values["decoder"]),
+        sidscan_version=_typed(str, values["sidscan_version"]),
+        created=_typed(str, values["created"]),
+        unreadable=_typed(int, values["unreadable"]),
+        skipped=_typed(int, values["skipped"]),
+        duplicates=_typed(int, values["duplicates"]),
+        target_fpr=_typed(float, values["target_fpr"]),
+        logits=tuple(_typed(float, logit) for logit in logits),
     )
-    logits = calibration.logits
     consistent = (
-        raw["format"] == FORMAT
-        and all(map(math.isfinite, logits))
-        and list(logits) == sorted(logits)
+        values["format"] == _FORMAT
+        and all(map(math.isfinite, calibration.logits))
+        and list(calibration.logits) == sorted(calibration.logits)
         and 0 < calibration.target_fpr < 1
         and calibration.rank >= 1
-        and raw["pictures"] == calibration.pictures
-        and raw["threshold_logit"] == calibration.threshold_logit
+        and values["pictures"] == calibration.num_images
+        and values["threshold_logit"] == calibration.threshold_logit
     )
     if not consistent:
         raise ValueError("the file contradicts itself")
     return calibration
 
 
-def _of(kind: type, value: Any) -> Any:
-    if type(value) is not kind:  # a bool is no number here
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+def _typed(kind: type[_T], value: object) -> _T:
+    if type(value) is not kind:  # isinstance would take True for an integer
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
     return value

@@ -9,7 +9,7 @@ import pytest
 from sample_calibrations import calibration
 
 from sidscan.calibrate.intervals import count_cdf, count_quantile, rate_cdf, rate_quantile
-from sidscan.calibrate.run import delivered_rate, false_flags, tied
+from sidscan.calibrate.run import delivered_rate_interval, expected_false_flags, has_ties_at_threshold
 
 CASES = [(1, 19), (3, 59), (50, 999), (1, 1), (9, 9), (2500, 50_000)]
 
@@ -36,9 +36,9 @@ def test_counts_follow_the_beta_binomial_law(k: int, n: int, archive: int) -> No
         assert m == 0 or law.cdf(m - 1) < probability + 1e-8
 
 
-def test_counts_are_those_of_all_orders_of_few_pictures() -> None:
-    """Of 3 calibration and 4 other pictures, all 35 orders are equally likely."""
-    # Where the 2nd highest calibration picture is r-th of all, r - 2 others are above it.
+def test_counts_are_those_of_all_orders_of_few_images() -> None:
+    """Of 3 calibration and 4 other images, all 35 orders are equally likely."""
+    # Where the 2nd highest calibration image is r-th of all, r - 2 others are above it.
     orders = {r - 2: (r - 1) * (7 - r) for r in range(2, 7)}
     assert sum(orders.values()) == comb(7, 3)
     for m in range(5):
@@ -57,24 +57,24 @@ def test_the_interval_of_the_delivered_rate_covers_it(ties: bool) -> None:
     trials, covered = 600, 0
     for _ in range(trials):
         draws = rng.uniform(size=100)
-        made = calibration(np.floor(draws * 12) if ties else draws, 0.2)
-        top = made.logits[-made.rank]
+        drawn = calibration(np.floor(draws * 12) if ties else draws, 0.2)
+        top = drawn.logits[-drawn.rank]
         rate = 1 - (top + 1) / 12 if ties else 1 - top
-        low, high = delivered_rate(made)
+        low, high = delivered_rate_interval(drawn)
         covered += low - 1e-12 <= rate <= high
     assert covered / trials >= 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
 
 
 def test_false_flags_of_an_archive() -> None:
-    made = calibration(range(999), 0.05)
-    flags = false_flags(made, 10_000)
+    of_999 = calibration(range(999), 0.05)
+    flags = expected_false_flags(of_999, 10_000)
     assert (flags.archive, flags.expected) == (10_000, 500.0)
     assert flags.low < 380 < 500 < 630 < flags.high + 20
-    assert not tied(made)
+    assert not has_ties_at_threshold(of_999)
 
 
 def test_a_threshold_above_a_plateau_may_flag_nothing() -> None:
-    made = calibration([0.0] * 10 + [1.0] * 29, 0.05)
-    assert tied(made)
-    assert delivered_rate(made)[0] == 0.0
-    assert false_flags(made, 100).low == 0
+    tied = calibration([0.0] * 10 + [1.0] * 29, 0.05)
+    assert has_ties_at_threshold(tied)
+    assert delivered_rate_interval(tied)[0] == 0.0
+    assert expected_false_flags(tied, 100).low == 0

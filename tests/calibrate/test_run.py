@@ -1,4 +1,4 @@
-"""Calibrating the bundled detector on generated pictures."""
+"""Calibrating the bundled detector on generated images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sample_images import encoded, folder, photo
 
-from sidscan.calibrate.run import calibrate
+from sidscan.calibrate.run import calibrate_models
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, UsageError
 from sidscan.scoring.calibration import load_calibration
@@ -17,54 +17,58 @@ def config(images: Path) -> ScanConfig:
     return ScanConfig(inputs=(str(images),), models=("mini",), crops="center")
 
 
-def test_a_calibration_holds_each_picture_once_and_counts_the_rest(tmp_path: Path) -> None:
+def test_a_calibration_holds_each_image_once_and_counts_the_rest(tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=5)
     (images / "again.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
     (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    (images / "notes.txt").write_text("no picture")
-    (made,) = calibrate(config(images), 0.25, tmp_path / "c.json")
-    one = made.calibration
-    assert (one.pictures, one.duplicates, one.unreadable, one.skipped) == (5, 1, 1, 1)
-    assert (one.model, one.crops, one.precision, one.target_fpr) == ("mini", "center", "fp32", 0.25)
-    assert load_calibration(tmp_path / "c.json") == one
-    assert made.path == tmp_path / "c.json"
-    assert 0 <= made.shipped_rate <= 1
+    (images / "notes.txt").write_text("not an image")
+    (saved,) = calibrate_models(config(images), 0.25, tmp_path / "c.json")
+    calibration = saved.calibration
+    assert (calibration.num_images, calibration.duplicates) == (5, 1)
+    assert (calibration.unreadable, calibration.skipped) == (1, 1)
+    assert (calibration.model, calibration.crops, calibration.precision) == ("mini", "center", "fp32")
+    assert calibration.target_fpr == 0.25
+    assert load_calibration(tmp_path / "c.json") == calibration
+    assert saved.path == tmp_path / "c.json"
+    assert 0 <= saved.card_rate <= 1
 
 
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        pytest.param(2, "at least 3 different pictures, 2 are here", id="known beforehand"),
-        pytest.param(3, "at least 3 different pictures, 2 are here", id="a duplicate"),
+        pytest.param(2, "at least 3 different images; there are 2", id="known beforehand"),
+        pytest.param(3, "at least 3 different images; there are 2", id="a duplicate"),
     ],
 )
-def test_too_few_pictures_are_said_with_the_number_needed(tmp_path: Path, count: int, message: str) -> None:
+def test_too_few_images_are_an_error_that_names_the_number_needed(
+    tmp_path: Path, count: int, message: str
+) -> None:
     folder(tmp_path, count=2)
     for index in range(2, count):
         (tmp_path / f"again-{index}.jpg").write_bytes((tmp_path / "photo-0.jpg").read_bytes())
     with pytest.raises(UsageError, match=message):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
 
 
-def test_pictures_that_all_score_the_same_tell_no_threshold(tmp_path: Path) -> None:
-    picture = photo(224, 224).convert("L").convert("RGB")
+def test_images_that_all_score_the_same_give_no_threshold(tmp_path: Path) -> None:
+    image = photo(224, 224).convert("L").convert("RGB")
     for suffix in ("PNG", "BMP", "TIFF", "GIF"):  # four files, the same pixels
-        (tmp_path / f"picture.{suffix}").write_bytes(encoded(picture, suffix))
-    with pytest.raises(UsageError, match="mini gives all 4 pictures the same score"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+        (tmp_path / f"image.{suffix}").write_bytes(encoded(image, suffix))
+    with pytest.raises(UsageError, match="mini gives all 4 images the same score"):
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
 
 
-def test_no_picture_at_all(tmp_path: Path) -> None:
-    with pytest.raises(NothingToScan, match="no picture could be scored"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+def test_no_image_at_all(tmp_path: Path) -> None:
+    with pytest.raises(NothingToScan, match="no image could be scored"):
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     for index in range(5):
         (tmp_path / f"{index}.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(NothingToScan, match="no picture could be scored"):
-        calibrate(config(tmp_path), 0.25, tmp_path / "c.json")
+    with pytest.raises(NothingToScan, match="no image could be scored"):
+        calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
-def test_rates_that_are_none(tmp_path: Path, fpr: float) -> None:
+def test_rates_outside_of_0_and_1(tmp_path: Path, fpr: float) -> None:
     with pytest.raises(UsageError, match="is not between 0 and 1"):
-        calibrate(config(tmp_path), fpr)
+        calibrate_models(config(tmp_path), fpr)

@@ -31,39 +31,37 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def reals(tmp_path: Path) -> Path:
-    """Nine pictures that stand for a camera's."""
+    """Nine images that stand for a camera's."""
     return folder(tmp_path / "reals", count=9, side=230)
 
 
 def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -> None:
-    made = sidscan("calibrate", reals, *MINI, "--fpr", "0.2", "--archive", "1000", "--archive", "20000")
-    assert made.code == 0, made.err
-    assert "mini, center crops, for a false-positive rate of at most 20 %\n" in made.out
-    assert "  pictures    9 (0 unreadable, 0 skipped, 0 duplicates left out)\n" in made.out
-    assert "With only 9 pictures the rate is known roughly" in made.out
-    assert "\n   1,000: about 200 (95 % interval " in made.out
-    assert "\n  20,000: about 4,000 (95 % interval " in made.out
+    calibrated = sidscan("calibrate", reals, *MINI, "--fpr", "0.2", "--archive", "1000", "--archive", "20000")
+    assert calibrated.code == 0, calibrated.err
+    assert "mini, center crops, for a false-positive rate of at most 20 %\n" in calibrated.out
+    assert "  images      9 (0 unreadable, 0 skipped, 0 duplicates left out)\n" in calibrated.out
+    assert "With only 9 images the rate is known roughly" in calibrated.out
+    assert "\n   1,000: about 200 (95 % interval " in calibrated.out
+    assert "\n  20,000: about 4,000 (95 % interval " in calibrated.out
     assert (
-        "use it: sidscan scan FOLDER --model mini --crops center --calibrated --out report.csv\n" in made.out
+        "use it: sidscan scan FOLDER --model mini --crops center --calibrated --out report.csv\n"
+        in calibrated.out
     )
-    assert "None of these pictures is synthetic" in made.out
-    assert "one camera or one website may be flagged far more often" in made.out
+    assert "None of these images is synthetic" in calibrated.out
+    assert "one camera or one website may be flagged far more often" in calibrated.out
     (saved,) = (default_root() / "calibrations").iterdir()
-    assert f"saved: {saved}\n" in made.out
+    assert f"saved: {saved}\n" in calibrated.out
 
     plain = sidscan("scan", reals, *MINI, "--out", tmp_path / "plain.csv")
     assert {row["p_value"] for row in rows(tmp_path / "plain.csv").values()} == {""}
     ended = sidscan("scan", reals, *MINI, "--calibrated", "--out", tmp_path / "r.csv")
     assert (plain.code, ended.code) == (0, 0)
     assert "calibration: mini, 9 images, false-positive rate 0.2\n" in ended.err
-    assert (
-        "mini: 1 of 9 images flagged; if all were like the calibration images, about 1.8 would be\n"
-        in ended.err
-    )
-    found = rows(tmp_path / "r.csv").values()
-    assert sorted(float(row["p_value"]) for row in found) == [i / 10 for i in range(2, 11)]
-    assert [float(row["p_value"]) for row in found if row["evidence"] != "weak"] == [0.2]
-    assert len({row["calibration"] for row in found}) == 1
+    assert "mini: 1 of 9 flagged; if all were like the calibration images, about 1.8 would be\n" in ended.err
+    report_rows = rows(tmp_path / "r.csv").values()
+    assert sorted(float(row["p_value"]) for row in report_rows) == [i / 10 for i in range(2, 11)]
+    assert [float(row["p_value"]) for row in report_rows if row["evidence"] != "weak"] == [0.2]
+    assert len({row["calibration"] for row in report_rows}) == 1
     assert {name: row["logit"] for name, row in rows(tmp_path / "r.csv").items()} == pytest.approx(
         {name: row["logit"] for name, row in rows(tmp_path / "plain.csv").items()}
     )
@@ -86,10 +84,12 @@ def test_another_calibration_reuses_no_row(sidscan: Run, reals: Path, tmp_path: 
 def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     (reals / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    made = sidscan("calibrate", reals, *MINI, "--fpr", "0.1", "--json", "--out", out, "--archive", "100")
-    assert made.code == 3
-    assert f"no score: {reals / 'broken.jpg'}: " in made.err
-    (facts,) = json.loads(made.out)
+    calibrated = sidscan(
+        "calibrate", reals, *MINI, "--fpr", "0.1", "--json", "--out", out, "--archive", "100"
+    )
+    assert calibrated.code == 3
+    assert f"no score: {reals / 'broken.jpg'}: " in calibrated.err
+    (facts,) = json.loads(calibrated.out)
     assert (facts["model"], facts["pictures"], facts["unreadable"], facts["few"]) == ("mini", 9, 1, True)
     assert facts["false_flags"][0]["expected"] == pytest.approx(10)
     assert facts["delivered_rate_interval"] == pytest.approx([1 - 0.975 ** (1 / 9), 1 - 0.025 ** (1 / 9)])
@@ -102,7 +102,7 @@ def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tm
     noted = report["run"]["calibrations"]["mini"]
     assert (noted["pictures"], noted["target_fpr"]) == (9, 0.1)
     assert noted["differences"] == ["precision fp16 then, fp32 now"]
-    assert all(0 < one["scores"][0]["p_value"] <= 1 for one in report["findings"] if one["scores"])
+    assert all(0 < result["scores"][0]["p_value"] <= 1 for result in report["findings"] if result["scores"])
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tm
         pytest.param(
             ["scan", "reals", *MINI, "--calibration", "foreign.json"],
             4,
-            "sidscan: foreign.json is not a whole calibration of sidscan",
+            "sidscan: foreign.json is not a complete sidscan calibration",
             id="foreign file",
         ),
         pytest.param(
@@ -136,20 +136,20 @@ def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tm
         pytest.param(
             ["calibrate", "reals", *MINI, "--out", "foreign.json"],
             7,
-            "sidscan: foreign.json is there and is not a calibration; it is left alone",
+            "sidscan: foreign.json exists and is not a calibration; sidscan does not replace it",
             id="over another file",
         ),
         pytest.param(
             ["calibrate", "reals", *MINI, "--out", "none/c.json"],
             7,
-            "sidscan: the folder none is not there or not writable",
+            "sidscan: the folder none does not exist or is not writable",
             id="no folder",
         ),
         pytest.param(
             ["calibrate", "reals", *MINI],
             2,
-            "sidscan: a false-positive rate of 0.05 needs at least 19 different pictures, 9 are here\n"
-            "Add camera pictures, or choose a higher --fpr.",
+            "sidscan: a false-positive rate of 0.05 needs at least 19 different images; there are 9\n"
+            "Add camera images, or choose a higher --fpr.",
             id="too few",
         ),
         pytest.param(["calibrate", "reals", *MINI, "--fpr", "1"], 2, "Invalid value for '--fpr'", id="rate"),
@@ -210,10 +210,10 @@ def test_a_checkpoint_is_calibrated_beside_its_file(
     missing = sidscan("scan", reals, *options, "--calibrated")
     assert missing.code == 4
     assert f"`sidscan calibrate FOLDER {words}` makes one" in missing.err
-    made = sidscan("calibrate", reals, *options, "--fpr", "0.1")
-    assert made.code == 0, made.err
-    assert f"saved: {model}.center.calibration.json\n" in made.out
-    assert f"use it: sidscan scan FOLDER {words} --calibrated --out report.csv\n" in made.out
+    calibrated = sidscan("calibrate", reals, *options, "--fpr", "0.1")
+    assert calibrated.code == 0, calibrated.err
+    assert f"saved: {model}.center.calibration.json\n" in calibrated.out
+    assert f"use it: sidscan scan FOLDER {words} --calibrated --out report.csv\n" in calibrated.out
     assert sidscan("scan", reals, *options, "--calibrated", "--out", tmp_path / "r.csv").code == 0
     assert min(float(row["p_value"]) for row in rows(tmp_path / "r.csv").values()) == 0.2
 
@@ -221,22 +221,22 @@ def test_a_checkpoint_is_calibrated_beside_its_file(
 def test_several_models_are_calibrated_in_one_pass(
     sidscan: Run, reals: Path, tmp_path: Path, probes: tuple[Path, Path, Path]
 ) -> None:
-    encoder, one, two = probes
-    options = ("--model", one, "--model", two, "--encoder", encoder, "--crops", "center")
+    encoder, first, second = probes
+    options = ("--model", first, "--model", second, "--encoder", encoder, "--crops", "center")
     refused = sidscan("calibrate", reals, *options, "--fpr", "0.1", "--out", tmp_path / "c.json")
     assert refused.code == 2
-    assert "sidscan: --out names one file, and 2 models are calibrated\n" in refused.err
-    made = sidscan("calibrate", reals, *options, "--fpr", "0.1", "--json")
-    assert [facts["model"] for facts in json.loads(made.out)] == [one.name, two.name]
-    first = Path(f"{one}.center.calibration.json")
-    ended = sidscan("scan", reals, *options, "--calibration", first, "--out", tmp_path / "r.csv")
+    assert "sidscan: --out names one file, but 2 models are calibrated\n" in refused.err
+    calibrated = sidscan("calibrate", reals, *options, "--fpr", "0.1", "--json")
+    assert [facts["model"] for facts in json.loads(calibrated.out)] == [first.name, second.name]
+    saved = Path(f"{first}.center.calibration.json")
+    ended = sidscan("scan", reals, *options, "--calibration", saved, "--out", tmp_path / "r.csv")
     assert ended.code == 0
     for row in rows(tmp_path / "r.csv").values():
-        assert (row["p_value"] != "", row[f"{two.name}.p_value"]) == (True, ""), "one file, one model"
-        assert row[f"{two.name}.threshold"] == "0.4"
+        assert (row["p_value"] != "", row[f"{second.name}.p_value"]) == (True, ""), "one file, one model"
+        assert row[f"{second.name}.threshold"] == "0.4"
 
 
 def test_help_ends_well(sidscan: Run) -> None:
     ended = sidscan("calibrate", "--help")
     assert ended.code == 0
-    assert "sidscan calibrate ./camera-pictures --model mini" in ended.out
+    assert "sidscan calibrate ./camera-images --model mini" in ended.out

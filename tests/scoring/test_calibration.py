@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, ImageInfo, Item
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring import calibration as subject
-from sidscan.scoring.calibration import min_images, threshold_rank
+from sidscan.scoring.calibration import Calibration, min_images, threshold_rank
 from sidscan.scoring.evidence import sigmoid
 from sidscan.scoring.scorer import score
 
@@ -43,16 +42,16 @@ def shifted(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         ),
     ],
 )
-@pytest.mark.parametrize(("pictures", "fpr"), [(19, 0.05), (50, 0.1), (133, 0.03)])
+@pytest.mark.parametrize(("num_images", "fpr"), [(19, 0.05), (50, 0.1), (133, 0.03)])
 def test_the_mean_false_positive_rate_is_at_most_the_target(
-    draw: Draw, exact: bool, pictures: int, fpr: float
+    draw: Draw, exact: bool, num_images: int, fpr: float
 ) -> None:
     rng = np.random.default_rng(7)
     trials, flags = 8000, 0
     for _ in range(trials):
-        *known, new = draw(rng, pictures + 1).tolist()
+        *known, new = draw(rng, num_images + 1).tolist()
         flags += new >= calibration(known, fpr).threshold_logit
-    rate = threshold_rank(fpr, pictures) / (pictures + 1)
+    rate = threshold_rank(fpr, num_images) / (num_images + 1)
     error = 3 * (rate * (1 - rate) / trials) ** 0.5
     assert rate <= fpr
     assert flags / trials <= rate + error
@@ -60,22 +59,22 @@ def test_the_mean_false_positive_rate_is_at_most_the_target(
         assert flags / trials >= rate - error, "no stricter than needed where nothing ties"
 
 
-def test_p_values_of_camera_pictures_are_uniform_on_their_steps() -> None:
+def test_p_values_of_camera_images_are_uniform_on_their_steps() -> None:
     rng = np.random.default_rng(3)
-    trials, pictures = 20_000, 9
-    draws = rng.normal(size=(trials, pictures + 1)).tolist()
+    trials, num_images = 20_000, 9
+    draws = rng.normal(size=(trials, num_images + 1)).tolist()
     p = np.array([calibration(known, 0.5).p_value(new) for *known, new in draws])
-    steps, counts = np.unique(np.round(p * (pictures + 1)), return_counts=True)
-    assert steps.tolist() == list(range(1, pictures + 2))
+    steps, counts = np.unique(np.round(p * (num_images + 1)), return_counts=True)
+    assert steps.tolist() == list(range(1, num_images + 2))
     assert np.abs(counts / trials - 0.1).max() < 4 * (0.1 * 0.9 / trials) ** 0.5
 
 
 @pytest.mark.parametrize(
     ("logits", "fpr", "threshold_above", "reach"),
     [
-        pytest.param(range(19), 0.05, 18, 0, id="fewest pictures: above all of them"),
+        pytest.param(range(19), 0.05, 18, 0, id="fewest images: above all of them"),
         pytest.param(range(39), 0.05, 37, 1, id="the second highest of 39"),
-        pytest.param(range(38), 0.05, 37, 0, id="one picture less, one flag less"),
+        pytest.param(range(38), 0.05, 37, 0, id="one image less, one flag less"),
         pytest.param([0, 1, 2, 3, 5, 5, 5, 5, 5], 0.2, 5, 0, id="ties at the threshold flag none of them"),
         pytest.param([0, 1, 2, 3, 4, 4, 4, 5, 6], 0.4, 4, 2, id="ties reach below"),
         pytest.param(range(-99, 0), 0.07, -7, 6, id="7 % of 100 is 7, not 7.000000000000001"),
@@ -85,27 +84,27 @@ def test_p_values_of_camera_pictures_are_uniform_on_their_steps() -> None:
 def test_the_threshold_is_just_above_the_kth_highest(
     logits: list[int], fpr: float, threshold_above: float, reach: int
 ) -> None:
-    made = calibration(logits, fpr)
-    assert made.threshold_logit == np.nextafter(float(threshold_above), np.inf)
-    assert sum(logit >= made.threshold_logit for logit in made.logits) == reach
+    fitted = calibration(logits, fpr)
+    assert fitted.threshold_logit == np.nextafter(float(threshold_above), np.inf)
+    assert sum(logit >= fitted.threshold_logit for logit in fitted.logits) == reach
 
 
 @pytest.mark.parametrize("fpr", [0.05, 0.2, 0.37])
 def test_reaching_the_threshold_and_a_p_value_of_at_most_the_target_are_one(fpr: float) -> None:
     rng = np.random.default_rng(5)
-    made = calibration(rng.integers(0, 40, 57), fpr)
-    k = made.rank
-    for logit in (*made.logits, *rng.uniform(-1, 41, 200), made.threshold_logit):
-        assert (logit >= made.threshold_logit) == (round(made.p_value(logit) * 58) <= k)
+    fitted = calibration(rng.integers(0, 40, 57), fpr)
+    k = fitted.rank
+    for logit in (*fitted.logits, *rng.uniform(-1, 41, 200), fitted.threshold_logit):
+        assert (logit >= fitted.threshold_logit) == (round(fitted.p_value(logit) * 58) <= k)
 
 
-def test_p_values_count_the_picture_itself_and_ties_against_it() -> None:
-    made = calibration([0, 1, 1, 2], 0.2)
-    assert [made.p_value(x) for x in (-1, 0, 0.5, 1, 2, 3)] == [1, 1, 0.8, 0.8, 0.4, 0.2]
+def test_p_values_count_the_image_itself_and_ties_against_it() -> None:
+    fitted = calibration([0, 1, 1, 2], 0.2)
+    assert [fitted.p_value(x) for x in (-1, 0, 0.5, 1, 2, 3)] == [1, 1, 0.8, 0.8, 0.4, 0.2]
 
 
 @pytest.mark.parametrize(("fpr", "count"), [(0.05, 19), (0.1, 9), (0.5, 1), (0.03, 33), (1e-6, 999_999)])
-def test_how_many_pictures_a_rate_needs(fpr: float, count: int) -> None:
+def test_how_many_images_a_rate_needs(fpr: float, count: int) -> None:
     assert min_images(fpr) == count
     assert (threshold_rank(fpr, count), threshold_rank(fpr, count - 1)) == (1, 0)
 
@@ -125,47 +124,81 @@ class Fixed:
 
 
 def test_scores_are_measured_against_the_calibration() -> None:
-    made = calibration(range(-19, 0), 0.1)  # threshold just above -2
+    fitted = calibration(range(-19, 0), 0.1)  # threshold just above -2
     crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
     samples = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
-    plain = [finding.scores[0] for finding in score(samples, Fixed(), "now")]
-    found = [finding.scores[0] for finding in score(samples, Fixed(), "now", {"mini": made})]
-    assert [one.evidence for one in found] == ["weak", "weak", "strong", "very strong"], (
+    plain = [result.scores[0] for result in score(samples, Fixed(), "now")]
+    scores = [result.scores[0] for result in score(samples, Fixed(), "now", {"mini": fitted})]
+    assert [entry.evidence for entry in scores] == ["weak", "weak", "strong", "very strong"], (
         "-2 ties: not reached"
     )
-    assert [one.p_value for one in found] == [1, 0.15, 0.1, 0.05]
-    assert {one.threshold for one in found} == {sigmoid(made.threshold_logit)}
-    assert [replace(one, p_value=None, threshold=0.5, evidence="") for one in found] == [
-        replace(one, evidence="") for one in plain
+    assert [entry.p_value for entry in scores] == [1, 0.15, 0.1, 0.05]
+    assert {entry.threshold for entry in scores} == {sigmoid(fitted.threshold_logit)}
+    assert [replace(entry, p_value=None, threshold=0.5, evidence="") for entry in scores] == [
+        replace(entry, evidence="") for entry in plain
     ]
 
 
 def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
-    made = calibration([1e-12 * step for step in range(19)], 0.1)
+    fitted = calibration([1e-12 * step for step in range(19)], 0.1)
     crops = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = 100
-    tied = replace(made, logits=tuple(sorted((*made.logits[:-2], 0.0, 0.0))))
-    (finding,) = score(
+    tied = replace(fitted, logits=tuple(sorted((*fitted.logits[:-2], 0.0, 0.0))))
+    (result,) = score(
         [DecodedImage(Item("a"), ImageInfo(), CropSet.plain(crops))], Fixed(), "now", {"mini": tied}
     )
-    assert finding.scores[0].logit == 0.0
-    assert finding.scores[0].p_value is not None
-    assert (finding.scores[0].evidence == "weak") == (finding.scores[0].p_value > 0.1)
+    assert result.scores[0].logit == 0.0
+    assert result.scores[0].p_value is not None
+    assert (result.scores[0].evidence == "weak") == (result.scores[0].p_value > 0.1)
 
 
 def test_a_saved_calibration_is_the_same_when_loaded(tmp_path: Path) -> None:
-    made = calibration(np.random.default_rng(1).normal(size=50), 0.07)
+    fitted = calibration(np.random.default_rng(1).normal(size=50), 0.07)
     subject.check_calibration_path(tmp_path / "c.json")
-    subject.save_calibration(made, tmp_path / "c.json")
-    assert subject.load_calibration(tmp_path / "c.json") == made
-    assert made.digest == hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest()
+    subject.save_calibration(fitted, tmp_path / "c.json")
+    assert subject.load_calibration(tmp_path / "c.json") == fitted
+    assert fitted.digest == hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest()
     subject.check_calibration_path(tmp_path / "c.json")
     assert list(tmp_path.iterdir()) == [tmp_path / "c.json"]
 
 
-def _edit(**changes: Any) -> str:
-    return json.dumps(json.loads(calibration(range(40)).dumps()) | changes)
+def test_the_keys_of_calibration_files_stay() -> None:
+    assert list(json.loads(calibration(range(40)).to_json())) == [
+        *("format", "model", "weights", "crops", "runtime", "device", "precision", "decoder"),
+        *("sidscan_version", "created", "unreadable", "skipped", "duplicates", "target_fpr"),
+        *("pictures", "threshold_logit", "logits"),
+    ]
+
+
+def test_a_file_of_version_0_1_0_is_read(tmp_path: Path) -> None:
+    values = {
+        "format": "sidscan calibration 1",
+        "model": "mini",
+        "weights": {"mini": "a" * 64},
+        "crops": "ten",
+        "runtime": "pytorch 2.6.0",
+        "device": "cpu",
+        "precision": "fp32",
+        "decoder": "Pillow 12.0.0",
+        "sidscan_version": "0.1.0",
+        "created": "2026-01-01T00:00:00+00:00",
+        "unreadable": 1,
+        "skipped": 2,
+        "duplicates": 3,
+        "target_fpr": 0.5,
+        "pictures": 3,
+        "threshold_logit": 0.5000000000000001,
+        "logits": [-1.5, 0.5, 2.0],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(values))
+    loaded = subject.load_calibration(tmp_path / "c.json")
+    assert (loaded.num_images, loaded.rank, loaded.unreadable, loaded.duplicates) == (3, 2, 1, 3)
+    assert loaded.metadata() == {name: value for name, value in values.items() if name != "logits"}
+
+
+def _edit(**changes: object) -> str:
+    return json.dumps(json.loads(calibration(range(40)).to_json()) | changes)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +208,7 @@ def _edit(**changes: Any) -> str:
         pytest.param("[1, 2]", id="a list"),
         pytest.param('{"run": {}}', id="another JSON file"),
         pytest.param("[" * 100_000, id="nested without end"),
-        pytest.param(calibration(range(40)).dumps()[:-20], id="cut off"),
+        pytest.param(calibration(range(40)).to_json()[:-20], id="cut off"),
         pytest.param(_edit(format="sidscan calibration 2"), id="another format"),
         pytest.param(_edit(logits=[*range(39), 1e6]), id="integers for logits"),
         pytest.param(_edit(logits=[float(i) for i in range(41)]), id="a logit more"),
@@ -185,7 +218,7 @@ def _edit(**changes: Any) -> str:
         pytest.param(_edit(threshold_logit=5.0), id="another threshold"),
         pytest.param(_edit(target_fpr=0.5), id="another rate"),
         pytest.param(_edit(target_fpr=float("nan")), id="no rate"),
-        pytest.param(_edit(target_fpr=1e-9), id="a rate that needs more pictures"),
+        pytest.param(_edit(target_fpr=1e-9), id="a rate that needs more images"),
         pytest.param(_edit(weights=["a"]), id="weights as a list"),
         pytest.param(_edit(unreadable=True), id="a truth for a count"),
         pytest.param(_edit(logits=[float("inf")] * 40), id="infinite logits"),
@@ -194,23 +227,23 @@ def _edit(**changes: Any) -> str:
 def test_files_that_are_no_calibration_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
-    with pytest.raises(CalibrationError, match=r"c\.json is not a whole calibration of sidscan"):
+    with pytest.raises(CalibrationError, match=r"c\.json is not a complete sidscan calibration"):
         subject.load_calibration(path)
-    with pytest.raises(OutputError, match="is there and is not a calibration; it is left alone"):
+    with pytest.raises(OutputError, match="exists and is not a calibration; sidscan does not replace it"):
         subject.check_calibration_path(path)
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "it is no text"), (None, "No such file")])
-def test_files_that_cannot_be_read_are_said(tmp_path: Path, content: bytes | None, reason: str) -> None:
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "it is not text"), (None, "No such file")])
+def test_files_that_cannot_be_read_are_errors(tmp_path: Path, content: bytes | None, reason: str) -> None:
     if content is not None:
         (tmp_path / "c.json").write_bytes(content)
     with pytest.raises(CalibrationError, match=rf"c\.json can't be read: {reason}"):
         subject.load_calibration(tmp_path / "c.json")
 
 
-def test_places_that_cannot_be_written_are_said(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"the folder .*none is not there or not writable"):
+def test_paths_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"the folder .*none does not exist or is not writable"):
         subject.check_calibration_path(tmp_path / "none" / "c.json")
     with pytest.raises(OutputError, match=r"can't write .*c\.json: No such file or directory"):
         subject.save_calibration(calibration(range(40)), tmp_path / "none" / "c.json")
@@ -225,16 +258,17 @@ def test_where_calibrations_are_kept(tmp_path: Path) -> None:
     assert beside == tmp_path / "my.safetensors.center.calibration.json"
 
 
-def _choose(path: Path, **options: Any) -> Any:
-    return subject.choose_calibrations(ScanConfig(inputs=("a",), calibrations=(path,), **options), [MODEL])
+def _choose(path: Path, calibrated: bool = False) -> dict[str, Calibration]:
+    config = ScanConfig(inputs=("a",), calibrations=(path,), calibrated=calibrated)
+    return subject.choose_calibrations(config, [MODEL])
 
 
 @pytest.mark.parametrize(
-    ("made", "message"),
+    ("fitted", "message"),
     [
         pytest.param(
             replace(calibration(range(40)), weights={"mini": "b" * 64}),
-            "was made with other weights of mini than those that are installed",
+            "was made with other weights of mini than the installed ones",
             id="weights",
         ),
         pytest.param(
@@ -249,8 +283,10 @@ def _choose(path: Path, **options: Any) -> Any:
         ),
     ],
 )
-def test_a_calibration_of_something_else_is_refused(tmp_path: Path, made: Any, message: str) -> None:
-    subject.save_calibration(made, tmp_path / "c.json")
+def test_a_calibration_of_something_else_is_refused(
+    tmp_path: Path, fitted: Calibration, message: str
+) -> None:
+    subject.save_calibration(fitted, tmp_path / "c.json")
     with pytest.raises(CalibrationError, match=message):
         _choose(tmp_path / "c.json")
 
@@ -279,6 +315,6 @@ def test_what_computes_otherwise_is_named() -> None:
     ]
 
 
-def test_a_string_is_no_tuple_of_files() -> None:
+def test_a_string_is_not_a_tuple_of_files() -> None:
     with pytest.raises(UsageError, match="calibrations are tuples"):
         ScanConfig(inputs=("a",), calibrations="c.json")  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Measuring detectors on labelled test sets: `sidscan evaluate`."""
+"""Measures detectors on labelled test sets: `sidscan evaluate`."""

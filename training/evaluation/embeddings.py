@@ -1,8 +1,9 @@
-"""z, the vector that a classifier sees, of a sample of the test pictures: for the feature-space plot."""
+"""z, the vector that a classifier gets, for a sample of the test images: data of the feature-space plots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,83 +18,102 @@ from sidscan.models.heads.rine import RineHead
 from sidscan.records import DecodedImage
 from sidscan.util import threads
 
-from .run import EvaluationConfig, view
-from .testsets import Example, Found
+from .run import EvaluationConfig, read_test_image
+from .testsets import TestImage, TestSetCollection
 
 Vector = NDArray[np.float64]
-_BATCH = 10  # pictures in a pass
+_BATCH = 10  # images in a pass
 
 
-class Point(NamedTuple):
-    """A picture in the feature spaces of some detectors.
+class LabelledCrop(NamedTuple):
+    """An image's centre crop, (224, 224, 3), with the key of its set and its label."""
+
+    set_key: str
+    synthetic: bool
+    pixels: NDArray[np.uint8]
+
+
+class EmbeddedImage(NamedTuple):
+    """An image in the feature spaces of some detectors.
 
     Attributes:
-        key: of its set.
-        z: of every detector in turn, (d',).
+        set_key: key of the image's set.
+        z: one vector (d',) for each detector.
     """
 
-    key: str
+    set_key: str
     synthetic: bool
     z: tuple[Vector, ...]
 
 
-def sample(found: Found, most: int, seed: int) -> list[tuple[str, Example]]:
-    """Set and picture of at most ``most``: equally many of every set and label, as far as there are so many.
+def sample_images(test_sets: TestSetCollection, limit: int, seed: int) -> list[tuple[str, TestImage]]:
+    """At most ``limit`` images with the keys of their sets, if possible equally many of every set and label.
 
-    Of a picture that several sets share there is one.
+    An image that several sets share comes once.
     """
     rng = np.random.default_rng(seed)
-    each = most // (2 * len(found.sets))
-    chosen: dict[Path, tuple[str, Example]] = {}
-    for test_set in found.sets:
+    per_label = limit // (2 * len(test_sets.sets))
+    chosen: dict[Path, tuple[str, TestImage]] = {}
+    for test_set in test_sets.sets:
         for synthetic in (False, True):
-            side = [example for example in test_set.examples if example.synthetic is synthetic]
-            places = sorted(rng.permutation(len(side))[:each].tolist())
-            for example in (side[place] for place in places):
-                chosen.setdefault(example.path, (test_set.key, example))
+            images = [image for image in test_set.images if image.synthetic is synthetic]
+            for index in sorted(rng.permutation(len(images))[:per_label].tolist()):
+                chosen.setdefault(images[index].path, (test_set.key, images[index]))
     return list(chosen.values())
 
 
-def alpha(detector: Detector) -> NDArray[np.float32] | None:
-    """The importances of a RINE head, (1, blocks, channels); None of any other head."""
+def rine_alpha(detector: Detector) -> NDArray[np.float32] | None:
+    """The parameter alpha of a RINE head, (1, blocks, channels); None for any other head."""
     if not isinstance(detector.head, RineHead):
         return None
-    values: NDArray[np.float32] = detector.head.alpha.detach().float().cpu().numpy()
-    return values
+    alpha: NDArray[np.float32] = detector.head.alpha.detach().float().cpu().numpy()
+    return alpha
 
 
-def embed(
-    detectors: Sequence[Detector], chosen: Sequence[tuple[str, Example]], config: EvaluationConfig
-) -> Iterator[Point]:
-    """Every picture that can be read, by its centre crop; each encoder sees it once for all its heads."""
-    reading = threads.map_ordered(
-        partial(_view, config=replace(config, crops="center")), chosen, config.workers
-    )
-    batch: list[tuple[str, bool, NDArray[np.uint8]]] = []
-    for index, one in enumerate(reading, start=1):
-        batch += [one] if one else []
-        if batch and (len(batch) == _BATCH or index == len(chosen)):
-            z = _embed(detectors, np.stack([crop for _, _, crop in batch]))
-            yield from (Point(key, label, rows) for (key, label, _), rows in zip(batch, z, strict=True))
-            batch = []
+def embed_images(
+    detectors: Sequence[Detector], images: Sequence[tuple[str, TestImage]], config: EvaluationConfig
+) -> Iterator[EmbeddedImage]:
+    """The embeddings of all images that can be read; each encoder sees an image once for all its heads."""
+    read = partial(_read_centre_crop, config=replace(config, crops="center"))
+    with closing(threads.OrderedMap(read, images, config.workers)) as results:
+        batches = threads.map_batches(
+            results,
+            weigh=lambda _: 1,
+            enough=_BATCH,
+            begin=lambda batch: [labelled for labelled in batch if labelled is not None],
+            function=partial(_embed_batch, detectors),
+            at_once=1,
+        )
+        for batch in batches:
+            yield from batch
 
 
 @torch.inference_mode()
-def _embed(detectors: Sequence[Detector], crops: NDArray[np.uint8]) -> Iterator[tuple[Vector, ...]]:
-    """Of every crop (b, 224, 224, 3) the detectors' z."""
+def _embed_batch(detectors: Sequence[Detector], batch: Sequence[LabelledCrop]) -> list[EmbeddedImage]:
+    if not batch:
+        return []
+    crops = np.stack([labelled.pixels for labelled in batch])
     encoders = {id(detector.encoder): detector.encoder for detector in detectors}
-    found: dict[int, Vector] = {}  # place of a detector -> z (b, d')
+    z: dict[int, Vector] = {}  # index of a detector -> (b, d')
     for key, encoder in encoders.items():
-        heads = {place: one.head for place, one in enumerate(detectors) if id(one.encoder) == key}
+        heads = {
+            index: detector.head for index, detector in enumerate(detectors) if id(detector.encoder) == key
+        }
         device = next(next(iter(heads.values())).parameters()).device
-        batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-        read = encoder.read(batch, {head.feature for head in heads.values()})
-        for place, head in heads.items():
-            found[place] = head.embed(read[head.feature]).double().cpu().numpy()
-    return zip(*(found[place] for place in range(len(detectors))), strict=True)
+        tensor = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
+        features = encoder.read(tensor, {head.feature for head in heads.values()})
+        for index, head in heads.items():
+            z[index] = head.embed(features[head.feature]).double().cpu().numpy()
+    vectors = zip(*(z[index] for index in range(len(detectors))), strict=True)
+    return [
+        EmbeddedImage(labelled.set_key, labelled.synthetic, of_image)
+        for labelled, of_image in zip(batch, vectors, strict=True)
+    ]
 
 
-def _view(one: tuple[str, Example], config: EvaluationConfig) -> tuple[str, bool, NDArray[np.uint8]] | None:
-    key, example = one
-    found = view(example, key, config)
-    return (key, example.synthetic, found.views.crops[0]) if isinstance(found, DecodedImage) else None
+def _read_centre_crop(entry: tuple[str, TestImage], config: EvaluationConfig) -> LabelledCrop | None:
+    set_key, image = entry
+    sample = read_test_image(image, set_key, config)
+    if not isinstance(sample, DecodedImage):
+        return None
+    return LabelledCrop(set_key, image.synthetic, sample.views.crops[0])

@@ -1,4 +1,4 @@
-"""Figures as PNG and SVG. matplotlib is imported when the first is drawn; no display is needed."""
+"""Plots as PNG and SVG. They need no display; matplotlib is imported for the first plot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +16,35 @@ from sidscan.training.common.extras import import_extra
 from sidscan.training.common.files import writing_result
 
 from .published import PublishedRun
-from .results import ModelResult
-from .tables import published_cell
-from .testsets import family, title
+from .results import ModelMetrics
+from .tables import published_figures
+from .testsets import family_of_set, title_of_set
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
-DPI = 150
+_DPI = 150
 _PERPLEXITY = 30  # of t-SNE, as in the authors' code
-_FEW = 3 * _PERPLEXITY  # pictures; with fewer t-SNE shows nothing that PCA does not
-_COLOURS = {
+_MIN_TSNE_IMAGES = 3 * _PERPLEXITY  # with fewer, t-SNE shows nothing that PCA does not
+_FAMILY_COLOURS = {
     "gan": "tab:red",
     "diffusion": "tab:brown",
     "deepfake": "tab:purple",
     "low-level": "tab:green",
     "perceptual": "tab:olive",
     "other": "tab:orange",
-}  # of synthetic pictures by family; real ones are blue
+}  # of synthetic images; real ones are blue
 
 
 @dataclass(frozen=True)
-class Importance:
-    """What the Trainable Importance Estimator makes of every block (paper, section 3.2).
+class BlockImportance:
+    """The weights that RINE's Trainable Importance Estimator gives the blocks (paper, section 3.2).
 
     Attributes:
         mean, std: (blocks,) of softmax(alpha) over the channels.
-        largest: (blocks,) share of channels whose largest weight is this block's; as in the paper's Fig. 7.
+        largest: (blocks,) share of channels in which the block has the largest weight; the paper's Fig. 7.
     """
 
     mean: Floats
@@ -49,108 +52,116 @@ class Importance:
     largest: Floats
 
 
-def importance(alpha: NDArray[Any]) -> Importance:
-    """Of a RINE head's ``alpha``, (1, blocks, channels)."""
+def block_importance(alpha: NDArray[np.floating]) -> BlockImportance:
+    """The weights in a RINE head's ``alpha``, (1, blocks, channels)."""
     shifted = np.exp(alpha[0].astype(np.float64) - alpha[0].max(axis=0))
     weights = shifted / shifted.sum(axis=0)
     blocks, channels = weights.shape
     largest = np.bincount(weights.argmax(axis=0), minlength=blocks) / channels
-    return Importance(weights.mean(axis=1), weights.std(axis=1), largest)
+    return BlockImportance(weights.mean(axis=1), weights.std(axis=1), largest)
 
 
-def project(embeddings: Floats, seed: int = 0) -> tuple[Floats, str]:
-    """(n, d') -> (n, 2) and the method: t-SNE as in the authors' code, PCA where pictures are few."""
+def project_to_plane(embeddings: Floats, seed: int = 0) -> tuple[Floats, str]:
+    """(n, d') -> (n, 2) and the method: t-SNE as in the authors' code, or PCA for few images."""
     import_extra("sklearn")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if len(embeddings) < _FEW:
-        flat: Floats = PCA(2, random_state=seed).fit_transform(embeddings)
-        return flat, "PCA"
+    if len(embeddings) < _MIN_TSNE_IMAGES:
+        points: Floats = PCA(2, random_state=seed).fit_transform(embeddings)
+        return points, "PCA"
     tsne = TSNE(2, perplexity=_PERPLEXITY, learning_rate=10, init="pca", max_iter=1000, random_state=seed)
-    flat = tsne.fit_transform(embeddings)
-    return flat, "t-SNE"
+    points = tsne.fit_transform(embeddings)
+    return points, "t-SNE"
 
 
-def plot_roc(stem: Path, found: Sequence[ModelResult], fpr: float) -> None:
-    """ROC curve of every set, one panel per model."""
-    with _figure(stem, (6.5 * len(found), 6), len(found)) as axes:
-        for axis, result in zip(axes, found, strict=True):
-            for index, one in enumerate(result.sets):
-                rates, hits = metrics.roc(result.curves[one.key])
+def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
+    """ROC curve of every set, one panel for each model."""
+    with _figure(stem, (6.5 * len(models), 6), len(models)) as panels:
+        for axes, model in zip(panels, models, strict=True):
+            for index, one_set in enumerate(model.sets):
+                rates, hits = metrics.roc(model.curves[one_set.key])
                 style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
-                label = f"{title(one.key)} {one.figures['auroc']:.3f}"
-                axis.step(rates, hits, style, where="post", linewidth=1.2, label=label)
-            axis.axvline(fpr, color="grey", linestyle=":", linewidth=1)
-            axis.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
-            axis.set(title=f"{result.model}: ROC", xlabel="false-positive rate", ylabel="true-positive rate")
-            axis.legend(title="AUROC", fontsize=7, loc="lower right")
+                label = f"{title_of_set(one_set.key)} {one_set.values['auroc']:.3f}"
+                axes.step(rates, hits, style, where="post", linewidth=1.2, label=label)
+            axes.axvline(fpr, color="grey", linestyle=":", linewidth=1)
+            axes.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
+            axes.set(title=f"{model.model}: ROC", xlabel="false-positive rate", ylabel="true-positive rate")
+            axes.legend(title="AUROC", fontsize=7, loc="lower right")
 
 
-def plot_sets(stem: Path, found: Sequence[ModelResult], compared: Mapping[str, PublishedRun]) -> None:
-    """Accuracy and AP per set with their intervals, the published values as marks beside; a row per model."""
-    most = max(len(result.sets) for result in found)
-    with _figure(stem, (max(6, 0.7 * most), 4 * len(found)), len(found), rows=True) as axes:
-        for axis, result in zip(axes, found, strict=True):
-            _bars(axis, result, compared.get(result.model))
+def plot_sets(stem: Path, models: Sequence[ModelMetrics], compared: Mapping[str, PublishedRun]) -> None:
+    """Accuracy and AP for each set with intervals, published values as marks; one row for each model."""
+    num_sets = max(len(model.sets) for model in models)
+    with _figure(stem, (max(6, 0.7 * num_sets), 4 * len(models)), len(models), rows=True) as panels:
+        for axes, model in zip(panels, models, strict=True):
+            _draw_bars(axes, model, compared.get(model.model))
 
 
-def _bars(axis: Any, result: ModelResult, run: PublishedRun | None) -> None:
-    entries = (*result.sets, result.mean)
-    places = np.arange(len(entries))
+def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> None:
+    entries = (*model.sets, model.mean)
+    positions = np.arange(len(entries))
     for offset, name, colour in ((-0.2, "acc", "olive"), (0.2, "ap", "gold")):
-        values = np.array([one.figures[name] for one in entries])
-        bounds = np.array([[one.low[name] for one in entries], [one.high[name] for one in entries]])
+        values = np.array([entry.values[name] for entry in entries])
+        bounds = np.array([[entry.low[name] for entry in entries], [entry.high[name] for entry in entries]])
         reach = None if np.isnan(bounds).any() else np.abs(bounds - values)
-        axis.bar(places + offset, values, 0.38, yerr=reach, color=colour, label=name.upper(), ecolor="grey")
-        theirs = [published_cell(result, run, one.key) for one in entries]
-        marks = [pair[name == "ap"] if pair else np.nan for pair in theirs]
+        axes.bar(
+            positions + offset, values, 0.38, yerr=reach, color=colour, label=name.upper(), ecolor="grey"
+        )
+        pairs = [published_figures(model, run, entry.key) for entry in entries]
+        marks = [pair[name == "ap"] if pair else np.nan for pair in pairs]
         if run:
-            axis.plot(places + offset, marks, "k_", markersize=9, label="published" if offset > 0 else None)
-    names = [*(title(one.key) for one in result.sets), "AVG"]
-    axis.set_xticks(places, names, rotation=40, ha="right")
-    axis.set(ylim=(0, 1.02), title=result.model)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+            label = "published" if offset > 0 else None
+            axes.plot(positions + offset, marks, "k_", markersize=9, label=label)
+    names = [*(title_of_set(one_set.key) for one_set in model.sets), "AVG"]
+    axes.set_xticks(positions, names, rotation=40, ha="right")
+    axes.set(ylim=(0, 1.02), title=model.model)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
 
 
-def plot_importance(stem: Path, heads: Mapping[str, Importance]) -> None:
-    """Per block: share of channels that it leads (the paper's Fig. 7), and mean and spread of its weight."""
+def plot_importance(stem: Path, heads: Mapping[str, BlockImportance]) -> None:
+    """For each block: share of channels that it leads (the paper's Fig. 7), mean and spread of its weight."""
     with _figure(stem, (14, 6), 2, rows=True) as (above, below):
         width = 0.8 / len(heads)
-        for index, (name, one) in enumerate(heads.items()):
-            places = np.arange(1, len(one.mean) + 1) + (index - (len(heads) - 1) / 2) * width
-            above.bar(places, one.largest, width, label=name)
-            below.errorbar(places, one.mean, yerr=one.std, fmt="o", markersize=4, capsize=2, label=name)
+        for index, (name, head) in enumerate(heads.items()):
+            positions = np.arange(1, len(head.mean) + 1) + (index - (len(heads) - 1) / 2) * width
+            above.bar(positions, head.largest, width, label=name)
+            below.errorbar(positions, head.mean, yerr=head.std, fmt="o", markersize=4, capsize=2, label=name)
         above.set(ylabel="share of channels", title="Channels whose largest importance is the block's")
         below.set(xlabel="block", ylabel="softmax(alpha)", title="Importance, mean and spread over channels")
         above.legend()
-        blocks = np.arange(1, max(len(one.mean) for one in heads.values()) + 1)
-        for axis in (above, below):
-            axis.set_xticks(blocks)
+        blocks = np.arange(1, max(len(head.mean) for head in heads.values()) + 1)
+        for axes in (above, below):
+            axes.set_xticks(blocks)
 
 
-def plot_features(
+def plot_feature_space(
     stem: Path, model: str, embeddings: Floats, keys: Sequence[str], synthetic: NDArray[np.bool_]
 ) -> str:
-    """The pictures' z in the plane, real and each family of generators apart; the method used."""
-    flat, method = project(embeddings)
-    families = np.array([family(key) for key in keys])
-    with _figure(stem, (7, 5), 1) as (axis,):
-        axis.scatter(
-            *flat[~synthetic].T, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real"
-        )
-        for name, colour in _COLOURS.items():
-            chosen = flat[synthetic & (families == name)]
-            if len(chosen):
-                axis.scatter(*chosen.T, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
-        axis.set(title=f"{model}: z of {len(flat)} pictures, {method}", xticks=[], yticks=[])
-        axis.legend(fontsize=8)
+    """The images' embeddings in the plane, coloured by family of generators; returns the method."""
+    points, method = project_to_plane(embeddings)
+    families = np.array([family_of_set(key) for key in keys])
+    with _figure(stem, (7, 5), 1) as (axes,):
+        x, y = points[~synthetic].T
+        axes.scatter(x, y, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real")
+        for name, colour in _FAMILY_COLOURS.items():
+            x, y = points[synthetic & (families == name)].T
+            if len(x):
+                axes.scatter(x, y, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
+        axes.set(title=f"{model}: z of {len(points)} images, {method}", xticks=[], yticks=[])
+        axes.legend(fontsize=8)
     return method
 
 
 @contextmanager
-def _figure(stem: Path, size: tuple[float, float], panels: int, rows: bool = False) -> Iterator[Any]:
-    """A figure's axes; afterwards it is saved as ``stem`` .png and .svg."""
+def _figure(
+    stem: Path, size: tuple[float, float], panels: int, rows: bool = False
+) -> Iterator[Sequence[Axes]]:
+    """A figure's panels. Saves the figure as ``stem`` .png and .svg afterwards.
+
+    Args:
+        rows: put the panels one below the other.
+    """
     import_extra("matplotlib")
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -160,7 +171,7 @@ def _figure(stem: Path, size: tuple[float, float], panels: int, rows: bool = Fal
     FigureCanvasAgg(figure)
     shape = (panels, 1) if rows else (1, panels)
     yield list(figure.subplots(*shape, squeeze=False).flat)
-    with rc_context({"svg.hashsalt": "sidscan"}):  # the same figure is the same file
-        for suffix, facts in ((".png", {"Software": None}), (".svg", {"Date": None})):
+    with rc_context({"svg.hashsalt": "sidscan"}):  # the same figure gives the same file
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
             with writing_result(stem.with_name(stem.name + suffix)) as partial:
-                figure.savefig(partial, dpi=DPI, metadata=facts)
+                figure.savefig(partial, dpi=_DPI, metadata=metadata)

@@ -1,9 +1,9 @@
-"""Every figure the authors of RINE published, read from the result files of github.com/mever-team/rine.
+"""Every figure that the authors of RINE published, from the result files of github.com/mever-team/rine.
 
-``published.csv`` holds one row per run and metric, in percent, rounded to three decimals (to more only where
-one decimal would come out otherwise): 288 runs of the
-grid (paper, section 4.2), 36 of more epochs (5.4), 12 of training sets of another size (5.5), 9 ablations, 24
-trained on latent diffusion (Synthbuster, 5.8) and 15 under perturbations (5.6).
+``published.csv`` holds one row for each run and metric, in percent, rounded to three decimals (to more only
+where one decimal would otherwise come out differently): 288 runs of the grid (paper, section 4.2), 36 of more
+epochs (5.4), 12 of training sets of another size (5.5), 9 ablations, 24 trained on latent diffusion
+(Synthbuster, 5.8) and 15 under perturbations (5.6).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import Any
 
 from sidscan.errors import UsageError
+from sidscan.training.common.recipe_keys import with_current_keys
 
-METRICS = ("acc", "ap")
+PUBLISHED_METRICS = ("acc", "ap")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class PublishedRun:
     """One row of a table of the paper.
 
     Attributes:
-        classes: ProGAN classes trained on; 0 for latent diffusion.
-        variant: what the study varied: fraction of the training set, part left out, perturbation.
+        classes: number of ProGAN classes in the training set; 0 for latent diffusion.
+        variant: what the study varied: fraction of the training set, ablated part, or perturbation.
         figures: set -> (accuracy, average precision), fractions.
     """
 
@@ -45,7 +46,7 @@ class PublishedRun:
 
     @property
     def name(self) -> str:
-        """What ``--compare`` calls it, e.g. ``grid:ViT-L/14:4:0.2:2:1024``."""
+        """The name that ``--compare`` takes, e.g. ``grid:ViT-L/14:4:0.2:2:1024``."""
         shape = f"{self.xi:g}:{self.q}:{self.d_prime}"
         return {
             "grid": f"grid:{self.backbone}:{self.classes}:{shape}",
@@ -64,7 +65,7 @@ class PublishedRun:
 
 
 @dataclass(frozen=True)
-class Average:
+class MethodAverage:
     """A method's averages over the 20 sets, in percent, as the paper prints them."""
 
     method: str
@@ -72,15 +73,15 @@ class Average:
     precision: float
 
 
-COMPETITORS = (  # the paper's averages over the 20 sets; its authors' files hold none of these
-    Average("Wang, p=0.1", 70.2, 84.0),
-    Average("Patch-Forensics", 55.8, 74.1),
-    Average("LGrad, 4-class", 79.7, 85.5),
-    Average("DMID", 77.6, 93.9),
-    Average("UFD", 80.9, 94.3),
+OTHER_METHODS = (  # the paper's averages over the 20 sets; the authors' files hold none of these
+    MethodAverage("Wang, p=0.1", 70.2, 84.0),
+    MethodAverage("Patch-Forensics", 55.8, 74.1),
+    MethodAverage("LGrad, 4-class", 79.7, 85.5),
+    MethodAverage("DMID", 77.6, 93.9),
+    MethodAverage("UFD", 80.9, 94.3),
 )
-# Configurations of the published heads, each the best of its grid by ACC + AP on the test sets themselves.
-ALIASES = MappingProxyType(
+# The published heads. Each is the best run of its grid by ACC + AP on the test sets themselves.
+RUN_ALIASES = MappingProxyType(
     {
         "progan-1class": "grid:ViT-L/14:1:0.1:4:1024",
         "progan-2class": "grid:ViT-L/14:2:0.2:4:128",
@@ -94,110 +95,144 @@ _CLASSES = {
     frozenset({"chair", "horse"}): 2,
     frozenset({"car", "cat", "chair", "horse"}): 4,
 }
-_RECIPE = {  # of sidscan.training.rine.recipe
-    *("head", "without", "xi", "layers", "projected", "epochs", "share", "lr", "batch", "reduce_at")
-}
-_SCHEDULE = {"lr": (1e-3,), "batch": (128,), "reduce_at": ((6, 11), [6, 11])}  # of every published run
-_OF_MODEL = {f"rine-{classes}class": f"progan-{classes}class" for classes in (1, 2, 4)} | {"rine-ldm": "ldm"}
+_SCHEDULE = {"lr": (1e-3,), "batch": (128,), "lr_milestones": ((6, 11), [6, 11])}  # of every published run
+_RUN_OF_MODEL = {f"rine-{count}class": f"progan-{count}class" for count in (1, 2, 4)} | {"rine-ldm": "ldm"}
+
+
+@dataclass(frozen=True)
+class _StatedRecipe:
+    """What a checkpoint's recipe states. The fields are its current keys (`training.common.recipe_keys`)."""
+
+    ablate: str
+    xi: float
+    num_proj_layers: int
+    proj_dim: int
+    epochs: int
+    data_fraction: float
+
+
+_STATED = tuple(_StatedRecipe.__dataclass_fields__)
 
 
 @cache
-def runs() -> Mapping[str, PublishedRun]:
+def published_runs() -> Mapping[str, PublishedRun]:
     """All published runs by name."""
     text = (
         resources.files("sidscan.training.evaluation").joinpath("published.csv").read_text(encoding="utf-8")
     )
     rows = list(csv.DictReader(text.splitlines()))
     pairs = zip(rows[::2], rows[1::2], strict=True)
-    found = [_run(accuracy, precision) for accuracy, precision in pairs]
-    return MappingProxyType({run.name: run for run in found})
+    runs = [_run(accuracy, precision) for accuracy, precision in pairs]
+    return MappingProxyType({run.name: run for run in runs})
 
 
-def find(name: str) -> PublishedRun:
+def find_run(name: str) -> PublishedRun:
     """A run by its name or alias.
 
     Raises:
-        UsageError: there is none; the remedy names what there is.
+        UsageError: no such run was published; the remedy lists what was.
     """
-    known = runs()
-    if ALIASES.get(name, name) in known:
-        return known[ALIASES.get(name, name)]
-    near = difflib.get_close_matches(name, [*ALIASES, *known], n=4, cutoff=0.3)
-    raise UsageError(f"no published run is called {name!r}", f"{_offer()} Near it: {', '.join(near) or '-'}.")
+    runs = published_runs()
+    if RUN_ALIASES.get(name, name) in runs:
+        return runs[RUN_ALIASES.get(name, name)]
+    near = difflib.get_close_matches(name, [*RUN_ALIASES, *runs], n=4, cutoff=0.3)
+    raise UsageError(
+        f"no published run is called {name!r}", f"{_available_runs()} Near it: {', '.join(near) or '-'}."
+    )
 
 
-def of_model(model: str, perturbation: str = "", known: str | None = None) -> PublishedRun:
-    """The run that the authors' figures for a model come from: a catalog name, or one whose run is known.
+def run_of_model(model: str, perturbation: str = "", known: str | None = None) -> PublishedRun:
+    """The run that the authors' figures for a model come from.
+
+    Args:
+        model: a name of the catalog, or, with ``known``, any model.
+        known: the name of the model's run.
 
     Raises:
         UsageError: nothing was published for this model, or not under this perturbation.
     """
-    name = known or _OF_MODEL.get(model)
+    name = known or _RUN_OF_MODEL.get(model)
     if name is None:
-        raise UsageError(f"the authors published nothing of {model}", f"Say which run. {_offer()}")
-    run = find(name)
+        raise UsageError(
+            f"the authors published no figures for {model}", f"Say which run. {_available_runs()}"
+        )
+    run = find_run(name)
     if not perturbation:
         return run
-    if run not in (find(alias) for alias in ALIASES):  # perturbed were the published heads only
-        raise UsageError(f"the authors perturbed nothing for {run.name}", f"Say which run. {_offer()}")
-    return find(perturbed(run, perturbation))
+    if run not in (find_run(alias) for alias in RUN_ALIASES):  # they perturbed for the published heads only
+        raise UsageError(
+            f"the authors published no perturbed figures for {run.name}",
+            f"Say which run. {_available_runs()}",
+        )
+    # Both kinds of JPEG perturbation (see `perturbations`) have the same published run.
+    return find_run(f"perturbations:{run.classes}:{perturbation.removesuffix('-published')}")
 
 
-def of_training(encoder: str, facts: Mapping[str, Any]) -> PublishedRun | None:
-    """The published run with the configuration that a checkpoint states; None if there is none.
+def run_of_checkpoint(encoder: str, facts: Mapping[str, object]) -> PublishedRun | None:
+    """The published run with the configuration that a checkpoint states; None if none was published.
 
     Args:
         encoder: its name, e.g. ``clip-vit-l14`` or a file like ``ViT-B-32.pt``.
         facts: what training recorded: ``recipe``, ``layout``, ``classes``.
     """
-    recipe = facts.get("recipe", {})
-    if not recipe.keys() >= _RECIPE or recipe["head"] != "rine":
-        return None
-    if any(recipe[name] not in values for name, values in _SCHEDULE.items()):
+    recipe = _stated_recipe(facts)
+    if recipe is None:
         return None
     plain = encoder.lower().replace("-", "").replace("/", "")
     backbone = next((name for word, name in _BACKBONES.items() if word in plain), encoder)
-    count = _CLASSES.get(frozenset(facts.get("classes", ())), -1)
-    shape = f"{recipe['xi']:g}:{recipe['layers']}:{recipe['projected']}"
-    study = f"{backbone}:{count}:{shape}"
+    classes = facts.get("classes")
+    count = _CLASSES.get(frozenset(classes if isinstance(classes, (list, tuple)) else ()), -1)
+    shape = f"{recipe.xi:g}:{recipe.num_proj_layers}:{recipe.proj_dim}"
     if facts.get("layout") == "ldm":
-        name = f"diffusion:{backbone}:{shape}:{recipe['epochs']}"
-    elif recipe["epochs"] > 1:
-        name = f"epochs:{study}:{recipe['epochs']}"
+        name = f"diffusion:{backbone}:{shape}:{recipe.epochs}"
+    elif recipe.epochs > 1:
+        name = f"epochs:{backbone}:{count}:{shape}:{recipe.epochs}"
     else:
-        name = f"grid:{study}"
-    return _departure(count, recipe, name) if name in runs() else None
+        name = f"grid:{backbone}:{count}:{shape}"
+    return _run_of_variant(count, recipe, name) if name in published_runs() else None
 
 
-def classes(facts: Mapping[str, Any]) -> str:
-    """What a checkpoint was trained on, as the paper's column "# classes" has it; "-" if it states nothing.
+def training_classes(facts: Mapping[str, object]) -> str:
+    """What a checkpoint was trained on, for the paper's column "# classes"; "-" if it does not say.
 
     Args:
         facts: what training recorded: ``layout``, ``classes``.
     """
-    named = facts.get("classes")
+    classes = facts.get("classes")
     if facts.get("layout") == "ldm":
         return "LDM"
-    return str(len(named)) if isinstance(named, list) and named else "-"
+    return str(len(classes)) if isinstance(classes, list) and classes else "-"
 
 
-def _departure(count: int, recipe: Mapping[str, Any], name: str) -> PublishedRun | None:
-    """The run of an ablation or of a smaller training set, both made at the best configuration alone."""
-    varied = {"tie": "alpha", "none": ""}.get(recipe["without"], recipe["without"])
-    if not varied and recipe["share"] == 1:
-        return runs()[name]
-    if name != ALIASES.get(f"progan-{count}class") or (varied and recipe["share"] != 1):
+def _stated_recipe(facts: Mapping[str, object]) -> _StatedRecipe | None:
+    """A checkpoint's recipe; None unless it is complete and has the published head and schedule."""
+    stored = facts.get("recipe")
+    if not isinstance(stored, Mapping):
         return None
-    return runs().get(f"ablations:{count}:{varied}" if varied else f"dataset_size:{count}:{recipe['share']}")
+    recipe: Mapping[str, Any] = with_current_keys(stored)
+    if not recipe.keys() >= {"head", *_SCHEDULE, *_STATED}:
+        return None
+    if recipe["head"] != "rine" or any(recipe[name] not in values for name, values in _SCHEDULE.items()):
+        return None
+    return _StatedRecipe(**{name: recipe[name] for name in _STATED})
 
 
-def perturbed(run: PublishedRun, perturbation: str) -> str:
-    """Name of the published run under a perturbation; both readings of JPEG have the same one."""
-    return f"perturbations:{run.classes}:{perturbation.removesuffix('-published')}"
+def _run_of_variant(count: int, recipe: _StatedRecipe, name: str) -> PublishedRun | None:
+    """The run itself, or that of an ablation or a smaller training set.
+
+    The authors made the latter two with the best configuration only.
+    """
+    ablated = {"tie": "alpha", "none": ""}.get(recipe.ablate, recipe.ablate)
+    if not ablated and recipe.data_fraction == 1:
+        return published_runs()[name]
+    if name != RUN_ALIASES.get(f"progan-{count}class") or (ablated and recipe.data_fraction != 1):
+        return None
+    variant = f"ablations:{count}:{ablated}" if ablated else f"dataset_size:{count}:{recipe.data_fraction}"
+    return published_runs().get(variant)
 
 
 def _run(accuracy: Mapping[str, str], precision: Mapping[str, str]) -> PublishedRun:
-    if (accuracy["metric"], precision["metric"]) != METRICS:
+    if (accuracy["metric"], precision["metric"]) != PUBLISHED_METRICS:
         raise ValueError("published.csv: rows come in pairs, acc before ap")
     sets = list(accuracy)[list(accuracy).index("metric") + 1 :]
     return PublishedRun(
@@ -216,9 +251,9 @@ def _run(accuracy: Mapping[str, str], precision: Mapping[str, str]) -> Published
     )
 
 
-def _offer() -> str:
-    kinds: dict[str, list[str]] = {}
-    for run in runs().values():
-        kinds.setdefault(run.study, []).append(run.name)
-    studies = "; ".join(f"{len(names)} like {names[-1]}" for names in kinds.values())
-    return f"There are {', '.join(ALIASES)}; {studies}."
+def _available_runs() -> str:
+    names: dict[str, list[str]] = {}
+    for run in published_runs().values():
+        names.setdefault(run.study, []).append(run.name)
+    studies = "; ".join(f"{len(of_study)} like {of_study[-1]}" for of_study in names.values())
+    return f"There are {', '.join(RUN_ALIASES)}; {studies}."

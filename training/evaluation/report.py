@@ -1,4 +1,4 @@
-"""Everything an evaluation writes besides its scores: tables, plots."""
+"""What an evaluation writes besides its scores: tables and plots."""
 
 from __future__ import annotations
 
@@ -7,76 +7,84 @@ from pathlib import Path
 
 import numpy as np
 
+from sidscan.training.common.files import write_text
+
 from . import embeddings, plots, tables
 from .published import PublishedRun
-from .results import ModelResult, ResultsConfig
+from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
 
-FEATURE_SPACES = 6  # models whose feature space is drawn; of a grid of 48 nobody looks at all
+_MAX_FEATURE_PLOTS = 6  # nobody looks at the feature spaces of a grid of 48 models
 
 
 def write_tables(
     folder: Path,
-    found: Sequence[ModelResult],
-    config: ResultsConfig,
+    models: Sequence[ModelMetrics],
+    config: MetricsConfig,
     compared: Mapping[str, PublishedRun],
     classes: Mapping[str, str] | None = None,
 ) -> str:
-    """results.csv and results.md; the latter's text. ``classes``: as for `tables.markdown`."""
-    text = tables.markdown(found, config, compared, classes)
-    tables.write_csv(folder / "results.csv", found, compared)
-    tables.write_markdown(folder / "results.md", text)
+    """Write results.csv and results.md; returns the text of the latter.
+
+    Args:
+        classes: as for `tables.results_markdown`.
+    """
+    text = tables.results_markdown(models, config, compared, classes)
+    tables.write_results_csv(folder / "results.csv", models, compared)
+    write_text(folder / "results.md", text)
     return text
 
 
-def write_plots(
-    folder: Path, found: Sequence[ModelResult], config: ResultsConfig, compared: Mapping[str, PublishedRun]
+def write_score_plots(
+    folder: Path, models: Sequence[ModelMetrics], config: MetricsConfig, compared: Mapping[str, PublishedRun]
 ) -> None:
     """The plots that need nothing but scores."""
-    plots.plot_roc(folder / "roc", found, config.fpr)
-    plots.plot_sets(folder / "sets", found, compared)
+    plots.plot_roc(folder / "roc", models, config.fpr)
+    plots.plot_sets(folder / "sets", models, compared)
 
 
-def write_model_plots(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
-    """Importance per block of RINE heads, feature spaces of the first models; what is not drawn, in words.
-
-    A feature space is drawn again only where pictures were scored since.
+def write_model_plots(folder: Path, evaluation: Evaluation, max_images: int) -> list[str]:
+    """Importance of the blocks for RINE heads, feature spaces of the first models; returns remarks.
 
     Args:
-        most: pictures in a feature space; 0 leaves these plots out.
+        max_images: images in a feature space; 0 leaves these plots out.
     """
-    alphas = {one.info.name: embeddings.alpha(one) for one in evaluation.detectors}
-    heads = {name: plots.importance(alpha) for name, alpha in alphas.items() if alpha is not None}
+    alphas = {detector.info.name: embeddings.rine_alpha(detector) for detector in evaluation.detectors}
+    heads = {name: plots.block_importance(alpha) for name, alpha in alphas.items() if alpha is not None}
     if heads:
         plots.plot_importance(folder / "importance", heads)
-    said = [f"{name} weighs no blocks: no plot of importance" for name in alphas if name not in heads]
-    return said + (_write_feature_spaces(folder, evaluation, most) if most else [])
+    remarks = [f"{name} does not weigh blocks: no plot of importance" for name in alphas if name not in heads]
+    return remarks + (_write_feature_plots(folder, evaluation, max_images) if max_images else [])
 
 
-def _write_feature_spaces(folder: Path, evaluation: Evaluation, most: int) -> list[str]:
-    stems = {one.info.name: folder / f"features-{_file_name(one.info.name)}" for one in evaluation.detectors}
-    said, drawn = [], []
-    for detector in evaluation.detectors[:FEATURE_SPACES]:
-        name = detector.info.name
-        if evaluation.kept == evaluation.total and stems[name].with_name(f"{stems[name].name}.svg").exists():
-            said.append(f"{name}: the plot of the feature space is kept")
+def _write_feature_plots(folder: Path, evaluation: Evaluation, max_images: int) -> list[str]:
+    """Plots the feature spaces of the first models; only those without a plot if no image is newly scored."""
+    names = [detector.info.name for detector in evaluation.detectors]
+    stems = {name: folder / f"features-{_safe_file_name(name)}" for name in names}
+    nothing_new = evaluation.num_reused == evaluation.num_images
+    remarks, missing = [], []
+    for detector in evaluation.detectors[:_MAX_FEATURE_PLOTS]:
+        stem = stems[detector.info.name]
+        if nothing_new and stem.with_name(f"{stem.name}.svg").exists():
+            remarks.append(f"{detector.info.name}: the plot of the feature space is kept")
         else:
-            drawn.append(detector)
-    rest = [detector.info.name for detector in evaluation.detectors[FEATURE_SPACES:]]
-    if rest:
-        said.append(f"feature spaces are drawn of {FEATURE_SPACES} models at most, not of {', '.join(rest)}")
-    if not drawn:
-        return said
-    chosen = embeddings.sample(evaluation.found, most, evaluation.config.seed)
-    points = list(embeddings.embed(drawn, chosen, evaluation.config))
-    if len(points) < 3:  # two span no plane
-        return [*said, "too few pictures for a plot of the feature space"]
-    keys, synthetic = [point.key for point in points], np.array([point.synthetic for point in points])
-    for place, detector in enumerate(drawn):
-        z = np.stack([point.z[place] for point in points])
-        plots.plot_features(stems[detector.info.name], detector.info.name, z, keys, synthetic)
-    return said
+            missing.append(detector)
+    if rest := names[_MAX_FEATURE_PLOTS:]:
+        remarks.append(
+            f"feature spaces are drawn for {_MAX_FEATURE_PLOTS} models at most, not for {', '.join(rest)}"
+        )
+    if not missing:
+        return remarks
+    images = embeddings.sample_images(evaluation.test_sets, max_images, evaluation.config.seed)
+    embedded = list(embeddings.embed_images(missing, images, evaluation.config))
+    if len(embedded) < 3:  # two points do not span a plane
+        return [*remarks, "too few images for a plot of the feature space"]
+    keys, synthetic = [image.set_key for image in embedded], np.array([image.synthetic for image in embedded])
+    for index, detector in enumerate(missing):
+        z = np.stack([image.z[index] for image in embedded])
+        plots.plot_feature_space(stems[detector.info.name], detector.info.name, z, keys, synthetic)
+    return remarks
 
 
-def _file_name(model: str) -> str:
+def _safe_file_name(model: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in model)

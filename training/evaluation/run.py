@@ -1,12 +1,14 @@
-"""Test sets -> scores.csv, with the readers, the runtime and the averaging of `sidscan scan`."""
+"""Test sets -> scores.csv, with the decoder, the runtime, the batches and the averaging of `sidscan scan`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +16,37 @@ import pandas as pd
 from PIL import Image
 
 from sidscan._version import __version__
-from sidscan.config import Crops, Device, Precision
+from sidscan.config import CROPS_PER_IMAGE, Crops, Device, Precision
 from sidscan.errors import OutputError, UsageError
-from sidscan.images import crops as views
-from sidscan.images import decode
+from sidscan.images import crops, decode
 from sidscan.models import detectors
-from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import Detector
-from sidscan.models.refs import ModelChoice, choose_models
+from sidscan.models.refs import ModelChoice, ModelKind, ModelRef, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
 from sidscan.runtimes import Runtime
-from sidscan.scoring import scorer
+from sidscan.scoring.scorer import Scorer, ScoringJob
 from sidscan.training.common.extras import import_extra
 from sidscan.training.common.files import make_folder, write_json
 from sidscan.util import threads
 
 from . import perturbations, published, scores
-from .scores import Row, ScoreFile, one_line
-from .testsets import Example, Found, TestSet
+from .scores import ScoreFile, ScoreRow, escape_line_breaks
+from .testsets import TestImage, TestSet, TestSetCollection
 
-SETTINGS = "evaluation.json"
-SCORES = "scores.csv"
+_SETTINGS_FILE = "evaluation.json"
+_SCORES_FILE = "scores.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
-    """Everything an evaluation depends on besides its test sets and models.
+    """Everything that scores depend on besides test sets and models.
 
     Attributes:
-        crops: the centre crop, as published for the 20 sets, or ten, as published for Synthbuster.
+        crops: the centre crop, as published for the 20 sets, or ten crops, as published for Synthbuster.
         perturbation: a name in `perturbations.PERTURBATIONS`, or empty.
         seed: of the perturbations.
         device, precision, workers, batch: as for a scan.
-        skip_unreadable: keep pictures that can't be read as rows with an error, instead of stopping.
+        skip_unreadable: record an image that can't be read as a row with an error, instead of stopping.
     """
 
     crops: Crops = "center"
@@ -59,38 +59,39 @@ class EvaluationConfig:
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses what was never defined.
+        """Checks the perturbation.
 
         Raises:
-            UsageError: an unknown perturbation, or one together with ten crops.
+            UsageError: the perturbation is unknown, is combined with ten crops, or OpenCV is not installed.
         """
         if self.perturbation and self.perturbation not in perturbations.PERTURBATIONS:
             known = ", ".join(perturbations.PERTURBATIONS)
             raise UsageError(f"no perturbation is called {self.perturbation}", f"Choose among {known}.")
         if self.perturbation and self.crops == "ten":
-            raise UsageError("perturbed pictures have a centre crop only", "Add --crops center.")
+            raise UsageError("perturbed images have a centre crop only", "Add --crops center.")
         if self.perturbation:
             import_extra("cv2")
 
 
-class UnreadablePicture(UsageError):
-    """A picture of a test set can't be read, and leaving it out was not asked for."""
+class UnreadableImage(UsageError):
+    """An image of a test set can't be read, and the caller did not ask to skip such images."""
 
 
 @dataclass
 class Evaluation:
-    """An evaluation that is ready: iterate over it for the number of pictures finished each time.
+    """An evaluation that is ready to run. Iterating over it yields the number of images finished each time.
 
-    Rows are durable before their number is yielded; a picture that several sets share is scored once.
+    Rows are durable before their number is yielded. An image that several sets share is scored once.
 
     Attributes:
-        choice: how the models were chosen, in words.
+        choice: why these models were chosen.
         runs: checkpoints by name -> the published run with their configuration.
-        classes: checkpoints by name -> what they were trained on, as `published.classes`.
-        total, kept: pictures of all sets, and those that an earlier run has scored.
+        classes: checkpoints by name -> what they were trained on, as `published.training_classes` says it.
+        num_images: images of all sets.
+        num_reused: images that an earlier run has scored.
     """
 
-    found: Found
+    test_sets: TestSetCollection
     detectors: Sequence[Detector]
     choice: ModelChoice
     runtime: Runtime
@@ -100,111 +101,142 @@ class Evaluation:
     classes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._done = scores.done(self.file.path)
-        self._by_path = {(row.path, row.model): row for row in self._done.values() if not row.error}
-        self.total = sum(len(one.examples) for one in self.found.sets)
-        self.kept = sum(self._is_done(one, example) for one in self.found.sets for example in one.examples)
+        self._rows_by_key = scores.latest_rows(self.file.path)
+        self._scored = {(row.path, row.model): row for row in self._rows_by_key.values() if not row.error}
+        pairs = [(test_set, image) for test_set in self.test_sets.sets for image in test_set.images]
+        self.num_images = len(pairs)
+        self.num_reused = sum(self._is_done(test_set, image) for test_set, image in pairs)
 
     def __iter__(self) -> Iterator[int]:
-        for test_set in self.found.sets:
-            yield from self._score(test_set)
+        for test_set in self.test_sets.sets:
+            pending = [image for image in test_set.images if not self._is_done(test_set, image)]
+            shared = [image for image in pending if self._is_shared(image)]
+            unscored = [image for image in pending if not self._is_shared(image)]
+            if shared:
+                self._append([row for image in shared for row in self._copied_rows(test_set, image)])
+                yield len(shared)
+            yield from self._score(test_set, unscored)
 
-    def rows(self) -> pd.DataFrame:
-        """All scores of these models, without those of pictures that have gone from their set since."""
-        rows = scores.read(self.file.path)
-        here = {(one.key, one_line(example.name)) for one in self.found.sets for example in one.examples}
-        looked_at = rows["set"].isin([one.key for one in self.found.sets])
-        there = np.array([pair in here for pair in zip(rows["set"], rows["path"], strict=True)])
-        wanted: pd.DataFrame = rows[~looked_at | there]
-        return wanted
+    def score_table(self) -> pd.DataFrame:
+        """All scores of these models, except those of images that have since left their set."""
+        rows = scores.read_scores(self.file.path)
+        sets = self.test_sets.sets
+        present = {
+            (test_set.key, escape_line_breaks(image.name)) for test_set in sets for image in test_set.images
+        }
+        in_sets = rows["set"].isin([test_set.key for test_set in sets])
+        is_present = np.array([pair in present for pair in zip(rows["set"], rows["path"], strict=True)])
+        selected: pd.DataFrame = rows[~in_sets | is_present]
+        return selected
 
-    def _score(self, test_set: TestSet) -> Iterator[int]:
-        pending = [example for example in test_set.examples if not self._is_done(test_set, example)]
-        shared = [example for example in pending if self._is_shared(example)]
-        if shared:
-            self._keep([row for example in shared for row in self._copies(test_set, example)])
-            yield len(shared)
-        left = [example for example in pending if not self._is_shared(example)]
-        reading = threads.map_ordered(
-            partial(view, test_set=test_set.key, config=self.config), left, self.config.workers
-        )
-        for examples, batch in _batches(
-            zip(left, reading, strict=True), self.config.batch or self.runtime.batch
-        ):
-            findings = scorer.score(batch, self.runtime, "")
-            self._accept(test_set, examples, findings)
-            yield len(examples)
+    def _score(self, test_set: TestSet, images: Sequence[TestImage]) -> Iterator[int]:
+        """Score images of a set in batches, and record each batch."""
+        scorer = Scorer(self.runtime)
+        unrecorded = iter(images)
+        with closing(self._jobs(scorer, test_set, images)) as jobs:
+            for job in jobs:
+                results = scorer.end(job)
+                self._record(test_set, list(islice(unrecorded, len(results))), results)
+                yield len(results)
 
-    def _accept(self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[ScanResult]) -> None:
-        """Keep what was scored; then, unless they are to be skipped, stop at the first unreadable picture."""
-        for example, finding in zip(examples, findings, strict=True):
-            if not finding.scores and not self.config.skip_unreadable:
-                position = examples.index(example)
-                self._keep(self._rows(test_set, examples[:position], findings[:position]))
-                raise UnreadablePicture(
-                    f"{finding.name} can't be read: {finding.error}: {finding.message}",
-                    "Mend or remove it, or go on without such pictures with --skip-unreadable.",
+    def _jobs(
+        self, scorer: Scorer, test_set: TestSet, images: Sequence[TestImage]
+    ) -> Generator[ScoringJob, None, None]:
+        """Scored batches in the order of the images, batched as in `sidscan.pipeline.Scan`."""
+        runtime, config = self.runtime, self.config
+        read = partial(read_test_image, test_set=test_set.key, config=config)
+        with closing(threads.OrderedMap(read, images, config.workers)) as samples:
+            try:
+                yield from threads.map_batches(
+                    samples,
+                    weigh=_num_crops,
+                    enough=(config.batch or runtime.batch) - CROPS_PER_IMAGE[config.crops] + 1,
+                    begin=lambda batch: scorer.begin(batch, ""),
+                    function=scorer.score,
+                    at_once=runtime.at_once,
                 )
-        self._keep(self._rows(test_set, examples, findings))
+            finally:  # nobody waits for batches that are under way
+                runtime.abandon()
+
+    def _record(self, test_set: TestSet, images: Sequence[TestImage], results: Sequence[ScanResult]) -> None:
+        """Append the rows of a batch; unless unreadable images are skipped, only up to the first of them.
+
+        Raises:
+            UnreadableImage: there is one.
+        """
+        unreadable = [index for index, result in enumerate(results) if not result.scores]
+        if not unreadable or self.config.skip_unreadable:
+            self._append(self._rows(test_set, images, results))
+            return
+        self._append(self._rows(test_set, images[: unreadable[0]], results[: unreadable[0]]))
+        result = results[unreadable[0]]
+        raise UnreadableImage(
+            f"{result.name} can't be read: {result.error}: {result.message}",
+            "Repair or remove it, or leave such images out with --skip-unreadable.",
+        )
 
     def _rows(
-        self, test_set: TestSet, examples: Sequence[Example], findings: Sequence[ScanResult]
-    ) -> list[Row]:
+        self, test_set: TestSet, images: Sequence[TestImage], results: Sequence[ScanResult]
+    ) -> list[ScoreRow]:
         rows = []
-        for example, finding in zip(examples, findings, strict=True):
-            blanks = [self._blank(test_set, example, index) for index in range(len(self.runtime.detectors))]
-            if finding.scores:
+        for image, result in zip(images, results, strict=True):
+            blanks = self._blank_rows(test_set, image)
+            if result.scores:
                 rows += [
                     replace(blank, logit=score.logit, score=score.score)
-                    for blank, score in zip(blanks, finding.scores, strict=True)
+                    for blank, score in zip(blanks, result.scores, strict=True)
                 ]
             else:
-                why = one_line(f"{finding.error}: {finding.message}")
-                rows += [replace(blank, error=why) for blank in blanks]
+                error = escape_line_breaks(f"{result.error}: {result.message}")
+                rows += [replace(blank, error=error) for blank in blanks]
         return rows
 
-    def _blank(self, test_set: TestSet, example: Example, model: int) -> Row:
-        detector = self.runtime.detectors[model]
-        return Row(
-            set=test_set.key,
-            group=one_line(example.group),
-            path=one_line(example.name),
-            label="synthetic" if example.synthetic else "real",
-            model=detector.name,
-            digest=detector.digest,
-            crops=self.config.crops,
-            perturbation=self.config.perturbation,
-        )
+    def _copied_rows(self, test_set: TestSet, image: TestImage) -> list[ScoreRow]:
+        """Rows of an image that was scored for another set."""
+        pairs = [(row, self._scored[row.path, row.model]) for row in self._blank_rows(test_set, image)]
+        return [replace(blank, logit=scored.logit, score=scored.score) for blank, scored in pairs]
 
-    def _copies(self, test_set: TestSet, example: Example) -> list[Row]:
-        blanks = (self._blank(test_set, example, index) for index in range(len(self.runtime.detectors)))
-        known = ((blank, self._by_path[blank.path, blank.model]) for blank in blanks)
-        return [replace(blank, logit=row.logit, score=row.score) for blank, row in known]
+    def _blank_rows(self, test_set: TestSet, image: TestImage) -> list[ScoreRow]:
+        """One row for each model, with neither a score nor an error yet."""
+        return [
+            ScoreRow(
+                set=test_set.key,
+                group=escape_line_breaks(image.group),
+                path=escape_line_breaks(image.name),
+                label="synthetic" if image.synthetic else "real",
+                model=detector.name,
+                digest=detector.digest,
+                crops=self.config.crops,
+                perturbation=self.config.perturbation,
+            )
+            for detector in self.runtime.detectors
+        ]
 
-    def _keep(self, rows: list[Row]) -> None:
-        new = [row for row in rows if self._done.get(row.key) != row]
+    def _append(self, rows: Sequence[ScoreRow]) -> None:
+        new = [row for row in rows if self._rows_by_key.get(row.key) != row]
         self.file.append(new)
         for row in new:
-            self._done[row.key] = row
+            self._rows_by_key[row.key] = row
             if not row.error:
-                self._by_path[row.path, row.model] = row
+                self._scored[row.path, row.model] = row
 
-    def _is_done(self, test_set: TestSet, example: Example) -> bool:
-        """Whether every model has a score; a picture that could not be read is tried again."""
-        label = "synthetic" if example.synthetic else "real"
-        keys = ((test_set.key, label, one_line(example.name), d.name) for d in self.runtime.detectors)
-        return all(key in self._done and not self._done[key].error for key in keys)
+    def _is_done(self, test_set: TestSet, image: TestImage) -> bool:
+        """Whether every model has scored the image. An image that could not be read is tried again."""
+        label = "synthetic" if image.synthetic else "real"
+        name = escape_line_breaks(image.name)
+        keys = [(test_set.key, label, name, detector.name) for detector in self.runtime.detectors]
+        return all(key in self._rows_by_key and not self._rows_by_key[key].error for key in keys)
 
-    def _is_shared(self, example: Example) -> bool:
-        """Whether another set has the same picture scored; perturbations are drawn for each set anew."""
-        name = one_line(example.name)
+    def _is_shared(self, image: TestImage) -> bool:
+        """Whether the same image was scored for another set. Perturbations are drawn anew for each set."""
+        name = escape_line_breaks(image.name)
         return not self.config.perturbation and all(
-            (name, detector.name) in self._by_path for detector in self.runtime.detectors
+            (name, detector.name) in self._scored for detector in self.runtime.detectors
         )
 
 
 def open_evaluation(
-    found: Found,
+    test_sets: TestSetCollection,
     tests: Sequence[Path],
     models: Sequence[str],
     folder: Path,
@@ -212,52 +244,51 @@ def open_evaluation(
     fresh: bool = False,
     encoder: Path | None = None,
 ) -> Evaluation:
-    """Load the models and open ``folder``, where an earlier evaluation with the same settings goes on.
+    """Load the models and open ``folder``. An earlier evaluation there with the same settings continues.
 
     Args:
-        tests: the folders that ``found`` is in.
-        models: names of the catalog or checkpoints; none: as `choose_models`.
+        tests: the folders that hold ``test_sets``.
+        models: names of the catalog, or checkpoints; if empty, as `choose_models` chooses.
         encoder: weights of the encoder that checkpoints were trained on.
 
     Raises:
-        ModelError: a model is unknown, not installed, or not what it was.
-        RuntimeUnavailable: the device or precision asked for is not to be had.
+        ModelError: a model is unknown, is not installed, or has changed since it was installed.
+        RuntimeUnavailable: the requested device or precision is not available.
         OutputError: the folder holds another evaluation, or can't be written.
     """
     from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
     choice = choose_models(models)
-    names = choice.names
-    loaded = detectors.load_detectors(names, encoder=encoder)
+    loaded = detectors.load_detectors(choice.names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision)
-    runs, classes = _of_checkpoints(names, loaded)
-    file = hold(folder, settings(tests, runtime, config), fresh)
-    return Evaluation(found, loaded, choice, runtime, config, file, runs, classes)
+    runs, classes = _checkpoint_origins(choice.models, loaded)
+    file = open_score_file(folder, evaluation_settings(tests, runtime, config), fresh)
+    return Evaluation(test_sets, loaded, choice, runtime, config, file, runs, classes)
 
 
-def _of_checkpoints(
-    names: Sequence[str], loaded: Sequence[Detector]
+def _checkpoint_origins(
+    models: Sequence[ModelRef], loaded: Sequence[Detector]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """By checkpoint: the published run with its very configuration, as far as there is one; its classes."""
+    """Checkpoint -> the published run with the same configuration, if there is one; checkpoint -> classes."""
     from sidscan.models import checkpoints
 
     runs: dict[str, str] = {}
     classes: dict[str, str] = {}
-    for name, detector in zip(names, loaded, strict=True):
-        if name not in CATALOG:
-            checkpoint, _ = checkpoints.read_checkpoint(Path(name))
-            run = published.of_training(checkpoint.encoder, checkpoint.facts)
+    for model, detector in zip(models, loaded, strict=True):
+        if model.kind is ModelKind.CHECKPOINT:
+            checkpoint, _ = checkpoints.read_checkpoint(model.path)
+            run = published.run_of_checkpoint(checkpoint.encoder, checkpoint.facts)
             runs |= {detector.info.name: run.name} if run else {}
-            classes[detector.info.name] = published.classes(checkpoint.facts)
+            classes[detector.info.name] = published.training_classes(checkpoint.facts)
     return runs, classes
 
 
-def settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) -> dict[str, str]:
-    """Everything besides the pictures that a score depends on, in words; `hold` compares it."""
+def evaluation_settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) -> dict[str, str]:
+    """Everything besides the images that scores depend on, as text. `open_score_file` compares it."""
     return {
         "sidscan": __version__,
         "tests": ", ".join(str(path.resolve()) for path in tests),
-        "models": ", ".join(f"{d.name} {d.digest}" for d in runtime.detectors),
+        "models": ", ".join(f"{detector.name} {detector.digest}" for detector in runtime.detectors),
         "crops": config.crops,
         "perturbation": config.perturbation or "none",
         "seed": str(config.seed) if config.perturbation else "-",
@@ -266,89 +297,83 @@ def settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) 
     }
 
 
-def hold(folder: Path, asked: dict[str, str], fresh: bool) -> ScoreFile:
-    """The folder's scores file, open for an evaluation with these settings, or a refusal to mix two.
+def open_score_file(folder: Path, settings: Mapping[str, str], fresh: bool) -> ScoreFile:
+    """The folder's scores file, open for an evaluation with these settings.
 
-    Nothing that is there changes before the file is this evaluation's alone.
+    Nothing in the folder changes before the file is locked for this evaluation.
 
     Args:
-        fresh: forget the scores that are there.
+        fresh: delete the scores in the folder.
 
     Raises:
-        OutputError: an evaluation with other settings is there, or one that is running; or the folder can't
+        OutputError: the folder holds an evaluation with other settings, or one that is running, or it can't
             be written.
     """
     make_folder(folder)
-    file = ScoreFile(folder / SCORES, fresh)
+    file = ScoreFile(folder / _SCORES_FILE, fresh)
     try:
-        _agree(folder, asked, file.started)
+        _check_settings(folder, settings, file.started)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _agree(folder: Path, asked: dict[str, str], started: bool) -> None:
-    """Write the settings down; if there are scores already, only where they are of the same ones."""
+def _check_settings(folder: Path, settings: Mapping[str, str], started: bool) -> None:
+    """Save the settings. If the folder holds scores already, they must have been made with the same ones."""
     try:
-        held = _held(folder / SETTINGS) if started else asked
+        saved = _saved_settings(folder / _SETTINGS_FILE) if started else settings
     except OSError as error:
         raise OutputError(f"can't use {folder}: {error.strerror}", "Choose another --out.") from error
-    other = [
-        f"{name}: {held.get(name)}, now {asked[name]}" for name in asked if held.get(name) != asked[name]
+    differences = [
+        f"{name}: {saved.get(name)}, now {value}"
+        for name, value in settings.items()
+        if saved.get(name) != value
     ]
-    if other:
+    if differences:
         raise OutputError(
-            f"{folder} holds an evaluation with other settings ({'; '.join(other)})",
+            f"{folder} holds an evaluation with other settings ({'; '.join(differences)})",
             "Choose another --out, or start over with --fresh.",
         )
-    write_json(folder / SETTINGS, asked)
+    write_json(folder / _SETTINGS_FILE, settings)
 
 
-def view(example: Example, test_set: str, config: EvaluationConfig) -> DecodedImage | Failure:
-    """Read one picture as a scan does but for its EXIF, and perturb it where that is asked for."""
-    item = Item(str(example.path))
+def _saved_settings(path: Path) -> dict[str, str]:
     try:
-        data = example.path.read_bytes()
-        picture = decode.decode(data)
+        settings: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return settings
+
+
+def read_test_image(image: TestImage, test_set: str, config: EvaluationConfig) -> DecodedImage | Failure:
+    """Read an image as a scan does, but without EXIF, and perturb it if the evaluation does so.
+
+    A perturbed image has no sha256: images with equal bytes are perturbed differently, and a scorer must not
+    take the score of one for the other.
+    """
+    item = Item(str(image.path))
+    try:
+        data = image.path.read_bytes()
+        source = decode.decode(data)
         if config.perturbation:
-            picture = _perturbed(picture, example, test_set, config)
-        crops = views.crop(picture, config.crops)
+            source = _perturbed(source, image, test_set, config)
+        crop_set = crops.crop(source, config.crops)
     except Exception as error:  # decoders raise almost any class on malformed files
         return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
-    return DecodedImage(item, ImageInfo(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), crops)
+    sha256 = None if config.perturbation else hashlib.sha256(data).hexdigest()
+    return DecodedImage(item, ImageInfo(bytes=len(data), sha256=sha256), crop_set)
 
 
 def _perturbed(
-    picture: decode.SourceImage, example: Example, test_set: str, config: EvaluationConfig
+    source: decode.SourceImage, image: TestImage, test_set: str, config: EvaluationConfig
 ) -> decode.SourceImage:
-    rng = perturbations.generator(config.seed, test_set, example.name)
-    pixels = np.asarray(picture.image.convert("RGB"))
-    changed = perturbations.apply(config.perturbation, pixels, rng)
-    return picture if changed is None else replace(picture, image=Image.fromarray(changed))
+    rng = perturbations.image_rng(config.seed, test_set, image.name)
+    pixels = np.asarray(source.image.convert("RGB"))
+    perturbed = perturbations.perturb(config.perturbation, pixels, rng)
+    return source if perturbed is None else replace(source, image=Image.fromarray(perturbed))
 
 
-def _held(path: Path) -> dict[str, str]:
-    try:
-        held: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return held
-
-
-def _batches(
-    samples: Iterable[tuple[Example, DecodedImage | Failure]], crops: int
-) -> Iterator[tuple[list[Example], list[DecodedImage | Failure]]]:
-    """Group until there are ``crops`` crops; a failure weighs as one."""
-    examples: list[Example] = []
-    batch: list[DecodedImage | Failure] = []
-    weight = 0
-    for example, sample in samples:
-        examples.append(example)
-        batch.append(sample)
-        weight += len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1
-        if weight >= crops:
-            yield examples, batch
-            examples, batch, weight = [], [], 0
-    if batch:
-        yield examples, batch
+def _num_crops(sample: DecodedImage | Failure) -> int:
+    """Crops that an image adds to a batch; 1 for a failure, so that it is recorded soon."""
+    return len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1

@@ -1,6 +1,6 @@
-"""scores.csv: one row per picture of a test set and model, durable as it grows.
+"""scores.csv: one row per image of a test set and model. Each row is durable as soon as it is written.
 
-All figures come from it alone.
+All metrics are computed from this file alone.
 """
 
 from __future__ import annotations
@@ -8,33 +8,35 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from sidscan.errors import OutputError, UsageError
 
-LABELS = ("real", "synthetic")
-_NEEDED = ("set", "label", "score")  # of a file that somebody else made
-_LINE = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
+ScoreKey = tuple[str, str, str, str]
+"""Test set, label, path, model."""
+
+_LABELS = ("real", "synthetic")
+_REQUIRED_COLUMNS = ("set", "label", "score")  # of a file that another program wrote
+_LINE_BREAKS = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row. ``logit`` and ``score`` are None exactly where ``error`` says why.
+class ScoreRow:
+    """One row. ``logit`` and ``score`` are None exactly where ``error`` gives the reason.
 
     Attributes:
         set: key of the test set.
         group: class folder, or empty.
         path: below the tests' folder.
         label: ``real`` or ``synthetic``.
-        perturbation: empty, or the kind that a picture is subjected to with probability 0.5.
+        perturbation: empty, or the kind that was applied with probability 0.5.
     """
 
     set: str
@@ -50,41 +52,53 @@ class Row:
     error: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What tells one row from another."""
+    def key(self) -> ScoreKey:
+        """Identifies the row. A later row with the same key replaces an earlier one."""
         return self.set, self.label, self.path, self.model
 
-    def line(self) -> str:
-        """The row as a line of CSV; numbers in full."""
+    def to_csv_line(self) -> str:
+        """The row as a line of CSV; numbers keep all their digits."""
         out = io.StringIO()
-        values = [getattr(self, name) for name in COLUMNS]
+        values = [getattr(self, name) for name in _COLUMNS]
         csv.writer(out, lineterminator="\n").writerow(["" if value is None else value for value in values])
         return out.getvalue()
 
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> ScoreRow:
+        """The row in a line of CSV.
 
-COLUMNS = tuple(field.name for field in fields(Row))
-_HEADER = (",".join(COLUMNS) + "\n").encode()
+        Args:
+            cells: by column name, all columns of a scores file.
+        """
+        texts = {name: cells[name] for name in _TEXT_COLUMNS}
+        logit, score = (float(cells[name]) if cells[name] else None for name in ("logit", "score"))
+        return cls(**texts, logit=logit, score=score)
+
+
+_COLUMNS = tuple(field.name for field in fields(ScoreRow))
+_TEXT_COLUMNS = tuple(name for name in _COLUMNS if name not in ("logit", "score"))
+_HEADER = (",".join(_COLUMNS) + "\n").encode()
 
 
 class ScoreFile:
-    """A scores file being written. What `append` returned from survives.
+    """A scores file that is being written. Rows survive once `append` has returned.
 
-    A last line that an interruption cut short is dropped on opening.
+    If an interruption cut the last line short, opening the file drops that line.
 
     Args:
-        fresh: empty the file first, once nobody else is writing it.
+        fresh: empty the file first, as soon as no other process is writing it.
 
     Attributes:
-        started: whether it held rows when it was opened.
+        started: whether the file held rows when it was opened.
 
     Raises:
-        OutputError: the file can't be opened or written, is another program's, or another evaluation's.
+        OutputError: the file can't be opened or written, or belongs to another program or evaluation.
     """
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path = path
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-        with ExitStack() as undo, _refused(path):
+        with ExitStack() as undo, _as_output_error(path):
             self._lock.acquire(timeout=0)
             undo.callback(self._lock.release)
             self._file = undo.enter_context(path.open("a+b", buffering=0))
@@ -106,21 +120,21 @@ class ScoreFile:
         self.close()
 
     def close(self) -> None:
-        """Let others write the file."""
+        """Let other processes write the file."""
         self._file.close()
         self._lock.release()
 
-    def append(self, rows: Iterable[Row]) -> None:
+    def append(self, rows: Iterable[ScoreRow]) -> None:
         """Add rows durably.
 
         Raises:
-            OutputError: there is no room; what was there before is whole.
+            OutputError: there is no room. The rows that the file held before are complete.
         """
-        with _refused(self.path):
-            self._write("".join(row.line() for row in rows).encode())
+        with _as_output_error(self.path):
+            self._write("".join(row.to_csv_line() for row in rows).encode())
 
     def _write(self, data: bytes) -> None:
-        """All of it or nothing: a full disk leaves no half line behind."""
+        """Write everything or nothing: a full disk leaves no half line behind."""
         end = os.fstat(self._file.fileno()).st_size
         rest = memoryview(data)
         try:
@@ -135,64 +149,58 @@ class ScoreFile:
         self._file.seek(0)
         data = self._file.read()
         if data[: len(_HEADER)] != _HEADER[: len(data)]:
-            raise OutputError(f"{self.path} is no scores file of this version", "Choose another --out.")
+            raise OutputError(f"{self.path} is not a scores file of this version", "Choose another --out.")
         self._file.truncate(data.rfind(b"\n") + 1)
 
 
-def done(path: Path) -> dict[tuple[str, str, str, str], Row]:
-    """Rows that a scores file holds, by key, the latest of each; none if there is no file."""
+def latest_rows(path: Path) -> dict[ScoreKey, ScoreRow]:
+    """The latest row for each key in a scores file; empty if the file does not exist."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
-        lines = [cells for cells in csv.reader(file) if len(cells) == len(COLUMNS)][1:]
-    rows = (dict(zip(COLUMNS, cells, strict=True)) for cells in lines)
-    return {row.key: row for row in map(_row, rows)}
+        lines = [cells for cells in csv.reader(file) if len(cells) == len(_COLUMNS)][1:]
+    rows = (ScoreRow.from_cells(dict(zip(_COLUMNS, cells, strict=True))) for cells in lines)
+    return {row.key: row for row in rows}
 
 
-def read(path: Path) -> pd.DataFrame:
-    """A scores file: columns as `COLUMNS`, of each picture and model the latest row.
+def read_scores(path: Path) -> pd.DataFrame:
+    """A scores file as a table with the fields of `ScoreRow` as columns; only the latest row for each key.
 
-    A file made by others needs no more than ``set``, ``label`` (real or synthetic) and ``score``; without a
-    ``logit`` pictures are ranked by score.
+    A file of another program needs only the columns ``set``, ``label`` (real or synthetic) and ``score``.
+    Without ``logit``, images are ranked by their score.
 
     Raises:
-        UsageError: it can't be read, or holds no such rows.
+        UsageError: the file can't be read, or lacks those columns, or holds no rows.
     """
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"can't read the scores in {path}: {error}") from error
-    lacking = [name for name in _NEEDED if name not in rows]
+    lacking = [name for name in _REQUIRED_COLUMNS if name not in rows]
     if lacking or rows.empty:
         what = f"lacks the columns {', '.join(lacking)}" if lacking else "holds no row"
         raise UsageError(
-            f"{path} {what}", "A scores file has at least set, label and score, one row per picture."
+            f"{path} {what}", "A scores file has at least set, label and score, one row per image."
         )
-    identified = "path" in rows
-    rows = rows.reindex(columns=list(COLUMNS), fill_value="")
+    has_paths = "path" in rows
+    rows = rows.reindex(columns=list(_COLUMNS), fill_value="")
     rows.loc[rows["model"] == "", "model"] = "model"
     rows["set"] = rows["set"].str.removeprefix("diffusion_datasets/")
-    if identified:
+    if has_paths:
         rows = rows.drop_duplicates(["set", "label", "path", "model"], keep="last")
-    return _checked(rows, path)
+    return _with_checked_values(rows, path)
 
 
-def one_line(text: str) -> str:
-    """Text without line breaks and without what UTF-8 can't hold, as escapes."""
-    return text.translate(_LINE).encode("utf-8", "backslashreplace").decode()
+def escape_line_breaks(text: str) -> str:
+    """Text on one line: line breaks, and characters that UTF-8 can't encode, become escapes."""
+    return text.translate(_LINE_BREAKS).encode("utf-8", "backslashreplace").decode()
 
 
-def _row(cells: dict[str, str]) -> Row:
-    numbers = {name: float(cells[name]) if cells[name] else None for name in ("logit", "score")}
-    values: dict[str, Any] = {**cells, **numbers}
-    return Row(**values)
-
-
-def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Labels and numbers made sure of; rows with an error keep NaN."""
-    strange = sorted(set(rows["label"]) - set(LABELS))
-    if strange:
-        raise UsageError(f"{path}: labels are real or synthetic, not {', '.join(strange[:5])}")
+def _with_checked_values(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The rows with numbers for texts. Rows with an error keep NaN."""
+    unknown = sorted(set(rows["label"]) - set(_LABELS))
+    if unknown:
+        raise UsageError(f"{path}: labels are real or synthetic, not {', '.join(unknown[:5])}")
     for name in ("logit", "score"):
         rows[name] = pd.to_numeric(rows[name], errors="coerce")
     scored = rows["error"] == ""
@@ -202,7 +210,7 @@ def _checked(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
+def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except Timeout as error:
@@ -212,5 +220,5 @@ def _refused(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"can't write {path}: {error.strerror}",
-            "What was scored is kept; free some space and run the same command again.",
+            "The scores so far are kept; free some space and run the same command again.",
         ) from error

@@ -1,4 +1,4 @@
-"""Results -> results.csv and results.md, beside the authors' published figures where that is asked for."""
+"""Metrics -> results.csv and results.md, on request beside the authors' published figures."""
 
 from __future__ import annotations
 
@@ -15,199 +15,209 @@ from sidscan.training.common.metrics import METRIC_NAMES
 
 from . import published
 from .published import PublishedRun
-from .results import MEAN, Measured, ModelResult, ResultsConfig
-from .testsets import family, title
+from .results import MEAN_KEY, MetricsConfig, ModelMetrics, SetMetrics
+from .testsets import family_of_set, title_of_set
 
 _INTERVALS = (
-    "In percent; in brackets the 95 % bootstrap interval of {} resamples of the pictures, real and synthetic "
-    "ones apart. It tells what other pictures of the same kind would change, not what other generators "
-    "would. A picture that several sets share counts once in each."
+    "In percent; in brackets the 95 % bootstrap interval of {} resamples of the images, real and synthetic "
+    "ones apart. It shows how much other images of the same kind would change the value, not other "
+    "generators. An image that several sets share counts once in each."
 )
-_FACTS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
-_TABLES = (("Accuracy", 0), ("Average precision", 1))  # heading, and place in `published.METRICS`
+_SET_COLUMNS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
+_TABLES = (("Accuracy", 0), ("Average precision", 1))  # heading, index in `published.PUBLISHED_METRICS`
 _CLASSES = {"rine-1class": "1", "rine-2class": "2", "rine-4class": "4", "rine-ldm": "LDM"}
-Compared = Mapping[str, PublishedRun]  # model -> the run set beside it
+PublishedRuns = Mapping[str, PublishedRun]
+"""Model -> the published run to compare it with."""
 
 
-def write_csv(path: Path, found: Sequence[ModelResult], compared: Compared) -> None:
-    """One row per model and set, one for the mean; figures with their bounds, and the published ones."""
-    lines = []
-    for result in found:
-        run = compared.get(result.model)
-        for one in (*result.sets, result.mean):
-            row = dict(zip(_FACTS, _facts(result, one), strict=True))
+def write_results_csv(path: Path, models: Sequence[ModelMetrics], compared: PublishedRuns) -> None:
+    """One row for each set of a model, and one for the mean: metrics, their bounds, and published figures."""
+    rows = []
+    for model in models:
+        run = compared.get(model.model)
+        for one_set in (*model.sets, model.mean):
+            row = dict(zip(_SET_COLUMNS, _set_cells(model, one_set), strict=True))
             for name in METRIC_NAMES:
-                row |= {name: one.figures[name], f"{name}_low": one.low[name], f"{name}_high": one.high[name]}
+                row[name] = one_set.values[name]
+                row |= {f"{name}_low": one_set.low[name], f"{name}_high": one_set.high[name]}
             if compared:
-                acc, ap = published_cell(result, run, one.key) or (math.nan, math.nan)
+                acc, ap = published_figures(model, run, one_set.key) or (math.nan, math.nan)
                 row |= {
                     "published_run": run.name if run else "",
                     "published_acc": acc,
                     "published_ap": ap,
                 }
-            lines.append(row)
-    write_text(path, pd.DataFrame(lines).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+            rows.append(row)
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
-def write_markdown(path: Path, text: str) -> None:
-    """Into place."""
-    write_text(path, text)
-
-
-def compare(
-    models: Sequence[str], perturbation: str, asked: str, known: Mapping[str, str] | None = None
+def runs_to_compare(
+    models: Sequence[str], perturbation: str, run_name: str, known: Mapping[str, str] | None = None
 ) -> dict[str, PublishedRun]:
-    """The published run to set beside each model: the one called ``asked``, or, if empty, the model's own.
+    """The published run to compare with each model: ``run_name``, or the model's own run if that is empty.
 
     Args:
-        known: runs of models that are not in the catalog.
+        known: model -> name of its run, for models that are not in the catalog.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: no such run was published.
     """
-    if asked:
-        return dict.fromkeys(models, published.find(asked))
-    return {model: published.of_model(model, perturbation, (known or {}).get(model)) for model in models}
+    if run_name:
+        return dict.fromkeys(models, published.find_run(run_name))
+    return {model: published.run_of_model(model, perturbation, (known or {}).get(model)) for model in models}
 
 
-def _facts(result: ModelResult, one: Measured) -> list[object]:
-    whose = [result.model, result.digest, result.crops, result.perturbation]
-    return [*whose, one.key, one.real, one.synthetic, one.unreadable]
+def _set_cells(model: ModelMetrics, one_set: SetMetrics) -> list[object]:
+    return [
+        *(model.model, model.digest, model.crops, model.perturbation),
+        *(one_set.key, one_set.real, one_set.synthetic, one_set.unreadable),
+    ]
 
 
-def published_cell(result: ModelResult, run: PublishedRun | None, key: str) -> tuple[float, float] | None:
-    """The published accuracy and AP of a set; of ``mean``, over the same sets as the result has."""
+def published_figures(model: ModelMetrics, run: PublishedRun | None, key: str) -> tuple[float, float] | None:
+    """The published accuracy and AP for a set; for ``mean``, over the same sets as the model's mean."""
     if run is None:
         return None
-    if key != MEAN:
+    if key != MEAN_KEY:
         return run.figures.get(key)
-    if any(one.key not in run.figures for one in result.sets):
+    if any(one_set.key not in run.figures for one_set in model.sets):
         return None
-    accuracies, precisions = zip(*(run.figures[one.key] for one in result.sets), strict=True)
+    accuracies, precisions = zip(*(run.figures[one_set.key] for one_set in model.sets), strict=True)
     return float(np.mean(accuracies)), float(np.mean(precisions))
 
 
-def markdown(
-    found: Sequence[ModelResult],
-    config: ResultsConfig,
-    compared: Compared,
+def results_markdown(
+    models: Sequence[ModelMetrics],
+    config: MetricsConfig,
+    compared: PublishedRuns,
     classes: Mapping[str, str] | None = None,
 ) -> str:
-    """Two tables in the row layout of the paper's Table 2, remarks, and one detailed table per model.
+    """Two tables in the row layout of the paper's Table 2, remarks, and one detailed table for each model.
 
     Args:
-        classes: what models that are not in the catalog were trained on (`published.classes`).
+        classes: what models that are not in the catalog were trained on (`published.training_classes`).
     """
-    known = _CLASSES | dict(classes or {})
+    all_classes = _CLASSES | dict(classes or {})
     lines = ["# Evaluation"]
-    for heading, place in _TABLES:
-        lines += ["", f"## {heading}", "", *_table(found, compared, known, place)]
-    lines += ["", *_remarks(found, config, compared)]
-    for result in found:
-        lines += ["", f"## {result.model}", "", *_details(result, config)]
+    for heading, metric_index in _TABLES:
+        lines += ["", f"## {heading}", "", *_paper_table(models, compared, all_classes, metric_index)]
+    lines += ["", *_remarks(models, config, compared)]
+    for model in models:
+        lines += ["", f"## {model.model}", "", *_details(model, config)]
     return "\n".join(lines) + "\n"
 
 
-def _table(
-    found: Sequence[ModelResult], compared: Compared, classes: Mapping[str, str], place: int
+def _paper_table(
+    models: Sequence[ModelMetrics], compared: PublishedRuns, classes: Mapping[str, str], metric_index: int
 ) -> list[str]:
-    """Of accuracy (``place`` 0) or average precision (1): each result, the published one, the difference."""
-    keys = list(dict.fromkeys(one.key for result in found for one in result.sets))
+    """Rows for each model: its values, the published ones, the difference.
+
+    Args:
+        metric_index: 0 for accuracy, 1 for average precision.
+    """
+    keys = list(dict.fromkeys(one_set.key for model in models for one_set in model.sets))
     lines = [
-        _row("method", "# classes", *(title(key) for key in keys), "AVG"),
-        _row("---", *["---:"] * (len(keys) + 2)),
+        _markdown_row("method", "# classes", *(title_of_set(key) for key in keys), "AVG"),
+        _markdown_row("---", *["---:"] * (len(keys) + 2)),
     ]
-    for result in found:
-        run = compared.get(result.model)
-        figures = {one.key: one.figures[published.METRICS[place]] for one in (*result.sets, result.mean)}
-        own = [figures.get(key) for key in (*keys, MEAN)]
-        lines.append(_row(result.model, classes.get(result.model, "-"), *map(_cell, own)))
+    metric = published.PUBLISHED_METRICS[metric_index]
+    for model in models:
+        run = compared.get(model.model)
+        by_key = {one_set.key: one_set.values[metric] for one_set in (*model.sets, model.mean)}
+        measured = [by_key.get(key) for key in (*keys, MEAN_KEY)]
+        lines.append(_markdown_row(model.model, classes.get(model.model, "-"), *map(_cell, measured)))
         if run:
-            pairs = (published_cell(result, run, key) for key in (*keys, MEAN))
-            theirs = [pair[place] if pair else None for pair in pairs]
-            lines.append(_row(f"published, {run.name}", str(run.classes or "LDM"), *map(_cell, theirs)))
-            lines.append(_row("difference", "", *map(_gap, own, theirs)))
+            pairs = (published_figures(model, run, key) for key in (*keys, MEAN_KEY))
+            theirs = [pair[metric_index] if pair else None for pair in pairs]
+            run_classes = str(run.classes or "LDM")
+            lines.append(_markdown_row(f"published, {run.name}", run_classes, *map(_cell, theirs)))
+            lines.append(_markdown_row("difference", "", *map(_difference, measured, theirs)))
     return lines
 
 
-def _row(*cells: str) -> str:
+def _markdown_row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def percent(fraction: float) -> str:
-    """In percent with one decimal, halves away from zero: 0.9825, as of 2,000 pictures, is 98.3."""
+def format_percent(fraction: float) -> str:
+    """Percent with one decimal, halves rounded away from zero: 0.9825, as of 2,000 images, gives 98.3."""
     return str(Decimal(f"{100 * fraction:.6f}").quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def _cell(fraction: float | None) -> str:
-    return "-" if fraction is None else percent(fraction)
+    return "-" if fraction is None else format_percent(fraction)
 
 
-def _gap(own: float | None, theirs: float | None) -> str:
-    if own is None or theirs is None:
+def _difference(measured: float | None, theirs: float | None) -> str:
+    if measured is None or theirs is None:
         return "-"
-    gap = percent(own - theirs)
-    return gap if gap.startswith("-") and gap != "-0.0" else f"+{gap.removeprefix('-')}"
+    points = format_percent(measured - theirs)
+    return points if points.startswith("-") and points != "-0.0" else f"+{points.removeprefix('-')}"
 
 
-def _remarks(found: Sequence[ModelResult], config: ResultsConfig, compared: Compared) -> list[str]:
+def _remarks(models: Sequence[ModelMetrics], config: MetricsConfig, compared: PublishedRuns) -> list[str]:
     lines = [
         f"In percent; accuracy at a threshold of {config.threshold:g}. AVG: mean over the sets of the row."
     ]
-    for result in found:
-        crops = {"ten": "ten crops", "center": "centre crop"}.get(result.crops, result.crops)
-        how = ", ".join(filter(None, (crops, result.perturbation and f"perturbed: {result.perturbation}")))
-        lines.append(f"{result.model}: {how or 'crops not stated'}; digest {result.digest or 'not stated'}.")
-        if result.missing():
-            total = len(result.sets) + len(result.missing())
-            gone = ", ".join(title(key) for key in result.missing())
-            lines.append(f"**{result.model}: AVG over {len(result.sets)} of {total} sets, without {gone}.**")
-        if result.mean.unreadable:
-            lines.append(f"**{result.model}: {result.mean.unreadable} pictures without a score, left out.**")
+    for model in models:
+        crops = {"ten": "ten crops", "center": "centre crop"}.get(model.crops, model.crops)
+        how = ", ".join(filter(None, (crops, model.perturbation and f"perturbed: {model.perturbation}")))
+        lines.append(f"{model.model}: {how or 'crops not stated'}; digest {model.digest or 'not stated'}.")
+        missing = model.missing_sets()
+        if missing:
+            total = len(model.sets) + len(missing)
+            titles = ", ".join(title_of_set(key) for key in missing)
+            lines.append(f"**{model.model}: AVG over {len(model.sets)} of {total} sets, without {titles}.**")
+        if count := model.mean.unreadable:
+            images = "1 image" if count == 1 else f"{count} images"
+            lines.append(f"**{model.model}: {images} without a score, left out.**")
     if compared:
-        lines += _published_remarks(found, compared)
+        lines += _published_remarks(models, compared)
     return [f"- {line}" for line in lines]
 
 
-def _published_remarks(found: Sequence[ModelResult], compared: Compared) -> list[str]:
+def _published_remarks(models: Sequence[ModelMetrics], compared: PublishedRuns) -> list[str]:
     lines = ["Differences are in percentage points, this result minus the published one."]
     for name, run in compared.items():
-        accuracy, precision = map(percent, run.mean())
+        accuracy, precision = map(format_percent, run.mean())
         lines.append(
             f"Published, {run.name}: accuracy {accuracy}, average precision {precision} over its own "
-            f"{len(run.figures)} sets; the configuration was chosen on these very sets."
+            f"{len(run.figures)} sets; the authors chose the configuration on these same sets."
         )
-        perturbation = next(result.perturbation for result in found if result.model == name)
+        perturbation = next(model.perturbation for model in models if model.model == name)
         if perturbation in ("compress", "combined"):
             lines.append(
-                "The published figures under JPEG were made at quality 95, not 10 to 74 as here; "
-                f"`--perturb {perturbation}-published` does the same as theirs."
+                "The published figures under JPEG are for quality 95, not 10 to 74 as here; "
+                f"`--perturb {perturbation}-published` compresses as the authors did."
             )
-    averages = (f"{one.method} {one.accuracy:.1f} and {one.precision:.1f}" for one in published.COMPETITORS)
+    averages = "; ".join(
+        f"{method.method} {method.accuracy:.1f} and {method.precision:.1f}"
+        for method in published.OTHER_METHODS
+    )
     lines.append(
-        "Other methods over the 20 sets, the paper's average accuracy and average precision: "
-        f"{'; '.join(averages)}."
+        f"Other methods over the 20 sets, the paper's average accuracy and average precision: {averages}."
     )
     return lines
 
 
-def _details(result: ModelResult, config: ResultsConfig) -> list[str]:
+def _details(model: ModelMetrics, config: MetricsConfig) -> list[str]:
     rate = f"TPR at {100 * config.fpr:g} % FPR"
     lines = [
-        _row("set", "family", "real", "synthetic", "unreadable", "ACC", "AP", "AUROC", rate, "EER"),
-        _row("---", "---", *["---:"] * 8),
+        _markdown_row("set", "family", "real", "synthetic", "unreadable", "ACC", "AP", "AUROC", rate, "EER"),
+        _markdown_row("---", "---", *["---:"] * 8),
     ]
-    for one in (*result.sets, result.mean):
-        label = ("AVG", "") if one.key == MEAN else (title(one.key), family(one.key))
-        counts = (str(count) for count in (one.real, one.synthetic, one.unreadable))
-        lines.append(_row(*label, *counts, *(_with_bounds(one, name) for name in METRIC_NAMES)))
-    if config.draws:
-        lines += ["", _INTERVALS.format(config.draws)]
+    for one_set in (*model.sets, model.mean):
+        key = one_set.key
+        label = ("AVG", "") if key == MEAN_KEY else (title_of_set(key), family_of_set(key))
+        counts = (str(count) for count in (one_set.real, one_set.synthetic, one_set.unreadable))
+        lines.append(_markdown_row(*label, *counts, *(_with_bounds(one_set, name) for name in METRIC_NAMES)))
+    if config.resamples:
+        lines += ["", _INTERVALS.format(config.resamples)]
     return lines
 
 
-def _with_bounds(one: Measured, name: str) -> str:
-    figure = percent(one.figures[name])
-    if math.isnan(one.low[name]):
-        return figure
-    return f"{figure} ({percent(one.low[name])}-{percent(one.high[name])})"
+def _with_bounds(one_set: SetMetrics, name: str) -> str:
+    value = format_percent(one_set.values[name])
+    if math.isnan(one_set.low[name]):
+        return value
+    return f"{value} ({format_percent(one_set.low[name])}-{format_percent(one_set.high[name])})"

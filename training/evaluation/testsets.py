@@ -1,4 +1,4 @@
-"""Labelled test sets: CNNDetection's 20 and Synthbuster as their authors lay them out, and folder pairs."""
+"""Labelled test sets: CNNDetection's 20 and Synthbuster in their published layouts, and pairs of folders."""
 
 from __future__ import annotations
 
@@ -11,73 +11,75 @@ from typing import Literal
 from sidscan.errors import UsageError
 from sidscan.training.common.listing import is_ignored
 
-Layout = Literal["cnndetection", "synthbuster", "pair"]
+TestSetLayout = Literal["cnndetection", "synthbuster", "pair"]
 
-REAL, SYNTHETIC = "0_real", "1_fake"  # folder names of the published layout
-RAISE = "RAISEpng"  # Synthbuster's real pictures
-PAIR = "pair"
-_SHOWN = 12  # entries of a folder that a message lists
+_REAL_FOLDER, _SYNTHETIC_FOLDER = "0_real", "1_fake"  # of the published layout
+_RAISE_FOLDER = "RAISEpng"  # Synthbuster's real images
+_PAIR_KEY = "pair"
+_MAX_LISTED = 12  # entries of a folder that a message lists
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One published test set.
+class TestSetSpec:
+    """A published test set: what it is called, and where its images lie.
 
     Attributes:
-        key: folder as the authors' code calls it, without ``diffusion_datasets/``.
-        title: column title, as in the paper's Table 2.
+        key: the folder name in the authors' code, without ``diffusion_datasets/``.
+        title: the column title, as in the paper's Table 2.
         family: ``gan``, ``deepfake``, ``low-level``, ``perceptual`` or ``diffusion``.
-        reals: folder whose ``0_real`` holds the real pictures; empty: the set's own.
-        classes: whether class folders lie between the set's folder and ``0_real``, ``1_fake``.
+        shared_reals: the folder whose ``0_real`` holds the real images; empty: the set has its own.
+        has_classes: whether class folders lie between the set's folder and ``0_real``, ``1_fake``.
     """
+
+    __test__ = False  # keeps pytest from collecting it
 
     key: str
     title: str
     family: str
-    reals: str = ""
-    classes: bool = False
+    shared_reals: str = ""
+    has_classes: bool = False
 
 
 _IMAGENET, _LAION = "diffusion_datasets/imagenet", "diffusion_datasets/laion"
 CNNDETECTION = (  # in the order of the paper's tables
-    Kind("progan", "ProGAN", "gan", classes=True),
-    Kind("stylegan", "StyleGAN", "gan", classes=True),
-    Kind("stylegan2", "StyleGAN2", "gan", classes=True),
-    Kind("biggan", "BigGAN", "gan"),
-    Kind("cyclegan", "CycleGAN", "gan", classes=True),
-    Kind("stargan", "StarGAN", "gan"),
-    Kind("gaugan", "GauGAN", "gan"),
-    Kind("deepfake", "Deepfake", "deepfake"),
-    Kind("seeingdark", "SITD", "low-level"),
-    Kind("san", "SAN", "low-level"),
-    Kind("crn", "CRN", "perceptual"),
-    Kind("imle", "IMLE", "perceptual"),
-    Kind("guided", "Guided", "diffusion", _IMAGENET),
-    Kind("ldm_200", "LDM 200 steps", "diffusion", _LAION),
-    Kind("ldm_200_cfg", "LDM 200 w/ CFG", "diffusion", _LAION),
-    Kind("ldm_100", "LDM 100 steps", "diffusion", _LAION),
-    Kind("glide_100_27", "Glide 100-27", "diffusion", _LAION),
-    Kind("glide_50_27", "Glide 50-27", "diffusion", _LAION),
-    Kind("glide_100_10", "Glide 100-10", "diffusion", _LAION),
-    Kind("dalle", "DALL-E", "diffusion", _LAION),
+    TestSetSpec("progan", "ProGAN", "gan", has_classes=True),
+    TestSetSpec("stylegan", "StyleGAN", "gan", has_classes=True),
+    TestSetSpec("stylegan2", "StyleGAN2", "gan", has_classes=True),
+    TestSetSpec("biggan", "BigGAN", "gan"),
+    TestSetSpec("cyclegan", "CycleGAN", "gan", has_classes=True),
+    TestSetSpec("stargan", "StarGAN", "gan"),
+    TestSetSpec("gaugan", "GauGAN", "gan"),
+    TestSetSpec("deepfake", "Deepfake", "deepfake"),
+    TestSetSpec("seeingdark", "SITD", "low-level"),
+    TestSetSpec("san", "SAN", "low-level"),
+    TestSetSpec("crn", "CRN", "perceptual"),
+    TestSetSpec("imle", "IMLE", "perceptual"),
+    TestSetSpec("guided", "Guided", "diffusion", _IMAGENET),
+    TestSetSpec("ldm_200", "LDM 200 steps", "diffusion", _LAION),
+    TestSetSpec("ldm_200_cfg", "LDM 200 w/ CFG", "diffusion", _LAION),
+    TestSetSpec("ldm_100", "LDM 100 steps", "diffusion", _LAION),
+    TestSetSpec("glide_100_27", "Glide 100-27", "diffusion", _LAION),
+    TestSetSpec("glide_50_27", "Glide 50-27", "diffusion", _LAION),
+    TestSetSpec("glide_100_10", "Glide 100-10", "diffusion", _LAION),
+    TestSetSpec("dalle", "DALL-E", "diffusion", _LAION),
 )
 SYNTHBUSTER = (
-    Kind("dalle2", "DALL-E 2", "diffusion"),
-    Kind("dalle3", "DALL-E 3", "diffusion"),
-    Kind("stable-diffusion-1-3", "SD 1.3", "diffusion"),
-    Kind("stable-diffusion-1-4", "SD 1.4", "diffusion"),
-    Kind("stable-diffusion-2", "SD 2", "diffusion"),
-    Kind("stable-diffusion-xl", "SDXL", "diffusion"),
-    Kind("glide", "Glide", "diffusion"),
-    Kind("firefly", "Firefly", "diffusion"),
-    Kind("midjourney-v5", "Midjourney v5", "diffusion"),
+    TestSetSpec("dalle2", "DALL-E 2", "diffusion"),
+    TestSetSpec("dalle3", "DALL-E 3", "diffusion"),
+    TestSetSpec("stable-diffusion-1-3", "SD 1.3", "diffusion"),
+    TestSetSpec("stable-diffusion-1-4", "SD 1.4", "diffusion"),
+    TestSetSpec("stable-diffusion-2", "SD 2", "diffusion"),
+    TestSetSpec("stable-diffusion-xl", "SDXL", "diffusion"),
+    TestSetSpec("glide", "Glide", "diffusion"),
+    TestSetSpec("firefly", "Firefly", "diffusion"),
+    TestSetSpec("midjourney-v5", "Midjourney v5", "diffusion"),
 )
-KINDS: dict[Layout, tuple[Kind, ...]] = {
+TEST_SET_SPECS: dict[TestSetLayout, tuple[TestSetSpec, ...]] = {
     "cnndetection": CNNDETECTION,
     "synthbuster": SYNTHBUSTER,
-    "pair": (Kind(PAIR, "Pair", "other"),),
+    "pair": (TestSetSpec(_PAIR_KEY, "Pair", "other"),),
 }
-_BY_KEY = {kind.key: kind for kinds in KINDS.values() for kind in kinds}
+_BY_KEY = {spec.key: spec for specs in TEST_SET_SPECS.values() for spec in specs}
 _EXPECTED = {
     "cnndetection": "biggan/0_real, biggan/1_fake; progan/<class>/0_real, progan/<class>/1_fake; "
     "diffusion_datasets/ldm_200/1_fake with diffusion_datasets/laion/0_real",
@@ -86,15 +88,17 @@ _EXPECTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One labelled picture of one test set.
+class TestImage:
+    """A labelled image of a test set.
 
     Attributes:
-        path: where it is.
+        path: where the file is.
         name: the path below the tests' folder, with ``/``; the same on every machine.
         synthetic: the label.
-        group: class folder, or empty.
+        group: the class folder, or empty.
     """
+
+    __test__ = False  # keeps pytest from collecting it
 
     path: Path
     name: str
@@ -104,79 +108,90 @@ class Example:
 
 @dataclass(frozen=True)
 class TestSet:
-    """A test set that is there, its real pictures first, sorted by name."""
+    """A test set that is on this machine. Its real images come first; each label is sorted by name."""
 
-    __test__ = False  # the name is the field's; pytest need not look
+    __test__ = False  # keeps pytest from collecting it
 
     key: str
-    examples: tuple[Example, ...]
+    images: tuple[TestImage, ...]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What lies in a tests folder.
+class TestSetCollection:
+    """All test sets in a folder.
 
     Attributes:
-        missing: keys of the layout's (or of the asked) sets that are not there.
+        missing: keys of sets that the layout has, or that were asked for, and that the folder lacks.
     """
 
-    layout: Layout
+    __test__ = False  # keeps pytest from collecting it
+
+    layout: TestSetLayout
     sets: tuple[TestSet, ...]
     missing: tuple[str, ...]
 
 
-def title(key: str) -> str:
-    """How tables call a set; its key where it is not a published one."""
+def title_of_set(key: str) -> str:
+    """The name of a set in tables: its published title, else its key."""
     return _BY_KEY[key].title if key in _BY_KEY else key
 
 
-def family(key: str) -> str:
-    """Family of generators a set belongs to; ``other`` where it is not a published one."""
+def family_of_set(key: str) -> str:
+    """The family of generators that made a set's images; ``other`` for a set that was not published."""
     return _BY_KEY[key].family if key in _BY_KEY else "other"
 
 
-def find(tests: Path, layout: Literal["auto"] | Layout = "auto", only: Sequence[str] = ()) -> Found:
+def find_test_sets(
+    tests: Path, layout: Literal["auto"] | TestSetLayout = "auto", only: Sequence[str] = ()
+) -> TestSetCollection:
     """The test sets below ``tests``, in published order.
 
-    Sets that are not there are named in ``missing``; one that is there must be whole.
+    A set that is absent is named in ``missing``. A set that is present must be complete.
 
     Raises:
-        UsageError: no set is there, one of ``only`` is not, or one has an empty or missing class.
+        UsageError: no set is present, one of ``only`` is absent, or a set has an empty or missing class.
     """
     if not tests.is_dir():
         raise UsageError(f"no such folder: {tests}", "Name the folder that holds the test sets.")
     chosen = _recognise(tests) if layout == "auto" else layout
-    kinds = _asked(chosen, only)
-    there = [kind for kind in kinds if _folder(tests, chosen, kind).is_dir()]
-    missing = tuple(kind.key for kind in kinds if kind not in there)
-    if (only and missing) or not there:
+    specs = _select_specs(chosen, only)
+    present = [spec for spec in specs if _synthetic_root(tests, chosen, spec).is_dir()]
+    missing = tuple(spec.key for spec in specs if spec not in present)
+    if (only and missing) or not present:
         what = f"not below {tests}: {', '.join(missing)}"
         raise UsageError(what, f"Expected {_EXPECTED[chosen]}; found {_entries(tests)}.")
-    collect = _synthbuster if chosen == "synthbuster" else _cnndetection
-    return Found(chosen, tuple(TestSet(kind.key, collect(tests, kind)) for kind in there), missing)
+    collect = _collect_synthbuster if chosen == "synthbuster" else _collect_cnndetection
+    sets = tuple(TestSet(spec.key, collect(tests, spec)) for spec in present)
+    return TestSetCollection(chosen, sets, missing)
 
 
-def pair(real: Path, synthetic: Path) -> Found:
-    """One test set of two folders, looked through with all their folders.
+def pair_of_folders(real: Path, synthetic: Path) -> TestSetCollection:
+    """A single test set made of two folders and everything below them.
 
     Raises:
-        UsageError: one of them does not exist or holds no picture, or one lies within the other.
+        UsageError: a folder does not exist or holds no image, or one folder lies within the other.
     """
-    one, other = real.resolve(), synthetic.resolve()
-    if one == other or one in other.parents or other in one.parents:
-        raise UsageError(f"{real} and {synthetic} overlap", "A picture can't be real and synthetic.")
-    examples = [
-        Example(path, f"{label}/{_below(path, folder)}", label == "synthetic")
+    first, second = real.resolve(), synthetic.resolve()
+    if first == second or first in second.parents or second in first.parents:
+        raise UsageError(f"{real} and {synthetic} overlap", "An image can't be real and synthetic.")
+    images = [
+        TestImage(path, f"{label}/{path.relative_to(folder).as_posix()}", label == "synthetic")
         for label, folder in (("real", real), ("synthetic", synthetic))
-        for path in _pictures(folder, f"the {label} pictures")
+        for path in _image_paths(folder, f"the {label} images")
     ]
-    return Found("pair", (TestSet(PAIR, tuple(examples)),), ())
+    return TestSetCollection("pair", (TestSet(_PAIR_KEY, tuple(images)),), ())
 
 
-def _recognise(tests: Path) -> Layout:
-    if (tests / RAISE).is_dir():
+def parse_set_keys(values: Iterable[str]) -> tuple[str, ...]:
+    """``("a,b", "c")`` -> ``("a", "b", "c")``; each key may begin with the folder ``diffusion_datasets/``."""
+    keys = [key.strip().removeprefix("diffusion_datasets/") for value in values for key in value.split(",")]
+    return tuple(dict.fromkeys(key for key in keys if key))
+
+
+def _recognise(tests: Path) -> TestSetLayout:
+    if (tests / _RAISE_FOLDER).is_dir():
         return "synthbuster"
-    if any(_folder(tests, "cnndetection", kind).is_dir() for kind in CNNDETECTION):
+    if any(_synthetic_root(tests, "cnndetection", spec).is_dir() for spec in CNNDETECTION):
         return "cnndetection"
     raise UsageError(
         f"no known test set lies directly below {tests}, which holds {_entries(tests)}",
@@ -185,89 +200,82 @@ def _recognise(tests: Path) -> Layout:
     )
 
 
-def _asked(layout: Layout, only: Sequence[str]) -> tuple[Kind, ...]:
-    kinds = KINDS[layout]
-    unknown = [key for key in only if key not in {kind.key for kind in kinds}]
+def _select_specs(layout: TestSetLayout, only: Sequence[str]) -> tuple[TestSetSpec, ...]:
+    specs = TEST_SET_SPECS[layout]
+    unknown = [key for key in only if key not in {spec.key for spec in specs}]
     if unknown:
-        known = ", ".join(kind.key for kind in kinds)
+        known = ", ".join(spec.key for spec in specs)
         raise UsageError(f"no test set of {layout} is called {', '.join(unknown)}", f"Choose among {known}.")
-    return tuple(kind for kind in kinds if not only or kind.key in only)
+    return tuple(spec for spec in specs if not only or spec.key in only)
 
 
-def _folder(tests: Path, layout: Layout, kind: Kind) -> Path:
-    """Where a set's synthetic pictures are, or would be."""
+def _synthetic_root(tests: Path, layout: TestSetLayout, spec: TestSetSpec) -> Path:
+    """The folder that holds a set's synthetic images, whether it exists or not."""
     if layout == "synthbuster":
         nested = tests / "synthbuster"
-        return (nested if nested.is_dir() else tests) / kind.key
-    return tests / "diffusion_datasets" / kind.key if kind.reals else tests / kind.key
+        return (nested if nested.is_dir() else tests) / spec.key
+    return tests / "diffusion_datasets" / spec.key if spec.shared_reals else tests / spec.key
 
 
-def _cnndetection(tests: Path, kind: Kind) -> tuple[Example, ...]:
-    folder = _folder(tests, "cnndetection", kind)
-    places = [("", folder)]
-    if kind.classes:
-        places = [(place.name, place) for place in _folders(folder)]
-        if not places:
-            raise UsageError(f"{kind.key} is empty: {folder}", f"Expected {kind.key}/<class>/{REAL}.")
-    sides: dict[bool, list[Example]] = {False: [], True: []}
-    for group, place in places:
-        real = tests / kind.reals / REAL if kind.reals else place / REAL
-        for synthetic, side in ((False, real), (True, place / SYNTHETIC)):
-            sides[synthetic] += _examples(tests, kind.key, side, synthetic, group)
-    return (*sides[False], *sides[True])
+def _collect_cnndetection(tests: Path, spec: TestSetSpec) -> tuple[TestImage, ...]:
+    root = _synthetic_root(tests, "cnndetection", spec)
+    groups = [("", root)]
+    if spec.has_classes:
+        groups = [
+            (folder.name, folder)
+            for folder in sorted(root.iterdir())
+            if folder.is_dir() and not is_ignored(folder.name)
+        ]
+        if not groups:
+            raise UsageError(f"{spec.key} is empty: {root}", f"Expected {spec.key}/<class>/{_REAL_FOLDER}.")
+    images: dict[bool, list[TestImage]] = {False: [], True: []}
+    for group, folder in groups:
+        real = tests / spec.shared_reals / _REAL_FOLDER if spec.shared_reals else folder / _REAL_FOLDER
+        for synthetic, side in ((False, real), (True, folder / _SYNTHETIC_FOLDER)):
+            images[synthetic] += _labelled_images(tests, spec.key, side, synthetic, group)
+    return (*images[False], *images[True])
 
 
-def _synthbuster(tests: Path, kind: Kind) -> tuple[Example, ...]:
+def _collect_synthbuster(tests: Path, spec: TestSetSpec) -> tuple[TestImage, ...]:
+    synthetic_root = _synthetic_root(tests, "synthbuster", spec)
     return (
-        *_examples(tests, kind.key, tests / RAISE, synthetic=False),
-        *_examples(tests, kind.key, _folder(tests, "synthbuster", kind), synthetic=True),
+        *_labelled_images(tests, spec.key, tests / _RAISE_FOLDER, synthetic=False),
+        *_labelled_images(tests, spec.key, synthetic_root, synthetic=True),
     )
 
 
-def _examples(tests: Path, key: str, folder: Path, synthetic: bool, group: str = "") -> list[Example]:
-    pictures = _pictures(folder, f"the {'synthetic' if synthetic else 'real'} pictures of {key}")
-    return [Example(path, _below(path, tests), synthetic, group) for path in pictures]
+def _labelled_images(
+    tests: Path, key: str, folder: Path, synthetic: bool, group: str = ""
+) -> list[TestImage]:
+    paths = _image_paths(folder, f"the {'synthetic' if synthetic else 'real'} images of {key}")
+    return [TestImage(path, path.relative_to(tests).as_posix(), synthetic, group) for path in paths]
 
 
-def _pictures(folder: Path, what: str) -> list[Path]:
+def _image_paths(folder: Path, what: str) -> list[Path]:
     if not folder.is_dir():
         near = folder.parent if folder.parent.is_dir() else folder.parent.parent
         raise UsageError(f"{what} are missing: expected {folder}", f"{near} holds {_entries(near)}.")
-    found = sorted(_walk(folder))
-    if not found:
+    paths = sorted(_walk(folder))
+    if not paths:
         raise UsageError(
-            f"{what} are missing: no picture in {folder}",
+            f"{what} are missing: no image in {folder}",
             f"It holds {_entries(folder)}. Leave a set out with --sets.",
         )
-    return found
+    return paths
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files but hidden ones and those that by their name are no pictures."""
+    """All files, except hidden ones and those whose name shows that they are not images."""
 
     def refuse(error: OSError) -> None:
         raise UsageError(f"can't list {error.filename}: {error.strerror}") from error
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    for root, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_ignored(name)]
-        yield from (Path(place, name) for name in files if not is_ignored(name))
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(place for place in folder.iterdir() if place.is_dir() and not is_ignored(place.name))
-
-
-def _below(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+        yield from (Path(root, name) for name in files if not is_ignored(name))
 
 
 def _entries(folder: Path) -> str:
-    names = sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more if names else "nothing"
-
-
-def parse_keys(text: Iterable[str]) -> tuple[str, ...]:
-    """``("a,b", "c")`` -> ``("a", "b", "c")``; the folder name ``diffusion_datasets/`` may stand before."""
-    keys = [key.strip().removeprefix("diffusion_datasets/") for part in text for key in part.split(",")]
-    return tuple(dict.fromkeys(key for key in keys if key))
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more if names else "nothing"

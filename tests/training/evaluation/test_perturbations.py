@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from sample_images import photo
 
+from sidscan.training.common.pixels import Pixels
 from sidscan.training.evaluation import perturbations
-from sidscan.training.evaluation.perturbations import PERTURBATIONS, Pixels, apply, generator
+from sidscan.training.evaluation.perturbations import PERTURBATIONS, image_rng, perturb
 
 cv2 = pytest.importorskip("cv2")
-PICTURE = np.asarray(photo(96, 64, seed=3))
+IMAGE = np.asarray(photo(96, 64, seed=3))
 
 
 class Recorder:
@@ -50,15 +51,15 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def draws(kind: str, count: int, pixels: Pixels = PICTURE) -> None:
+def draws(kind: str, count: int, pixels: Pixels = IMAGE) -> None:
     for index in range(count):
         PERTURBATIONS[kind](pixels, np.random.default_rng(index))
 
 
-def test_half_of_the_pictures_are_perturbed() -> None:
-    coins = [generator(0, "san", f"{index}.png").random() < 0.5 for index in range(2000)]
+def test_half_of_the_images_are_perturbed() -> None:
+    coins = [image_rng(0, "san", f"{index}.png").random() < 0.5 for index in range(2000)]
     assert 900 < sum(coins) < 1100  # 4.5 standard deviations
-    share = [apply("noise", PICTURE, generator(0, "san", str(index))) is not None for index in range(100)]
+    share = [perturb("noise", IMAGE, image_rng(0, "san", str(index))) is not None for index in range(100)]
     assert 30 < sum(share) < 70
 
 
@@ -72,16 +73,16 @@ def test_blur_draws_four_kernels_alike_and_sigma_four(recorded: Recorder) -> Non
 
 def test_crop_takes_5_to_20_percent_and_swaps_the_sides(recorded: Recorder) -> None:
     draws("crop", 300, np.zeros((1000, 2000, 3), np.uint8))
-    kept = [call[0] for call in recorded.calls]
-    rows = [shape[0] for shape in kept]  # type: ignore[index]
+    shapes = [call[0] for call in recorded.calls]
+    rows = [shape[0] for shape in shapes]  # type: ignore[index]
     assert 800 <= min(rows) < 810
     assert 940 < max(rows) <= 951  # 2 * int(1000 * 0.05 / 2) = 50, and above
     assert 868 < float(np.mean(rows)) < 882
     assert {call[1] for call in recorded.calls} == {(1000, 2000)}
 
 
-def test_crop_of_a_picture_too_small_to_lose_a_pixel() -> None:
-    assert perturbations.crop(PICTURE[:8, :8], np.random.default_rng(0)).shape == (8, 8, 3)
+def test_crop_of_a_image_too_small_to_lose_a_pixel() -> None:
+    assert perturbations.crop_borders(IMAGE[:8, :8], np.random.default_rng(0)).shape == (8, 8, 3)
 
 
 def test_compress_draws_the_quality_as_the_paper_says(recorded: Recorder) -> None:
@@ -92,26 +93,24 @@ def test_compress_draws_the_quality_as_the_paper_says(recorded: Recorder) -> Non
 
 
 def test_the_published_code_compresses_at_quality_95_whatever_it_drew() -> None:
-    default = cv2.imencode(".jpg", PICTURE)[1].tobytes()
-    stated = cv2.imencode(".jpg", PICTURE, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    default = cv2.imencode(".jpg", IMAGE)[1].tobytes()
+    stated = cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     for drawn in (10, 42, 74):  # src/perturbation.py: imencode(".jpg", image, [factor, 90])
-        assert cv2.imencode(".jpg", PICTURE, [drawn, 90])[1].tobytes() == default == stated
-    published = PERTURBATIONS["compress-published"](PICTURE, np.random.default_rng(0))
+        assert cv2.imencode(".jpg", IMAGE, [drawn, 90])[1].tobytes() == default == stated
+    published = PERTURBATIONS["compress-published"](IMAGE, np.random.default_rng(0))
     assert np.array_equal(published, cv2.imdecode(np.frombuffer(stated, np.uint8), 1))
-    strong = [PERTURBATIONS["compress"](PICTURE, np.random.default_rng(seed)) for seed in range(3)]
-    error = [float(np.abs(one.astype(int) - PICTURE).mean()) for one in (published, *strong)]
+    strong = [PERTURBATIONS["compress"](IMAGE, np.random.default_rng(seed)) for seed in range(3)]
+    error = [float(np.abs(pixels.astype(int) - IMAGE).mean()) for pixels in (published, *strong)]
     assert error[0] < min(error[1:])
 
 
 def test_compression_sees_red_and_blue_exchanged() -> None:
     rgb = io.BytesIO()
-    Image.fromarray(PICTURE).save(rgb, "JPEG", quality=95, subsampling=2)
+    Image.fromarray(IMAGE).save(rgb, "JPEG", quality=95, subsampling=2)
     straight = np.asarray(Image.open(rgb)).astype(int)
-    ours = PERTURBATIONS["compress-published"](PICTURE, np.random.default_rng(0)).astype(int)
+    ours = PERTURBATIONS["compress-published"](IMAGE, np.random.default_rng(0)).astype(int)
     exchanged = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(PICTURE[..., ::-1])).save(
-        exchanged, "JPEG", quality=95, subsampling=2
-    )
+    Image.fromarray(np.ascontiguousarray(IMAGE[..., ::-1])).save(exchanged, "JPEG", quality=95, subsampling=2)
     swapped = np.asarray(Image.open(exchanged))[..., ::-1].astype(int)
     assert np.abs(ours - swapped).mean() < np.abs(ours - straight).mean() / 2
 
@@ -141,19 +140,19 @@ def test_combined_is_all_four_in_order(recorded: Recorder, suffix: str) -> None:
     assert (qualities == {95}) is bool(suffix)
 
 
-def test_a_perturbed_picture_is_resized_as_torchvision_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_perturbed_image_is_resized_as_torchvision_does(monkeypatch: pytest.MonkeyPatch) -> None:
     transforms = pytest.importorskip("torchvision.transforms")
-    monkeypatch.setattr(perturbations, "PROBABILITY", 1.0)
+    monkeypatch.setattr(perturbations, "_PROBABILITY", 1.0)
     monkeypatch.setattr(perturbations, "PERTURBATIONS", {"as it is": lambda pixels, _: pixels})
-    ours = apply("as it is", PICTURE, np.random.default_rng(0))
-    theirs = np.asarray(transforms.Resize(size=(256, 256))(Image.fromarray(PICTURE)))
+    ours = perturb("as it is", IMAGE, np.random.default_rng(0))
+    theirs = np.asarray(transforms.Resize(size=(256, 256))(Image.fromarray(IMAGE)))
     assert ours is not None
     assert np.array_equal(ours, theirs)
 
 
-def test_the_random_numbers_of_a_picture_are_its_own() -> None:
+def test_the_random_numbers_of_a_image_are_its_own() -> None:
     def first(*names: object) -> float:
-        return float(generator(*names).random())  # type: ignore[arg-type]
+        return float(image_rng(*names).random())  # type: ignore[arg-type]
 
     assert first(0, "san", "a.png") == first(0, "san", "a.png")
     others = [first(0, "san", "b.png"), first(0, "crn", "a.png"), first(1, "san", "a.png")]

@@ -14,7 +14,7 @@ from sidscan.training.rine.recipe import PRESETS
 
 
 def test_all_runs_are_there() -> None:
-    studies = Counter(run.study for run in published.runs().values())
+    studies = Counter(run.study for run in published.published_runs().values())
     assert studies == {
         "grid": 288,
         "epochs": 36,
@@ -26,8 +26,8 @@ def test_all_runs_are_there() -> None:
 
 
 def test_every_run_is_over_the_sets_that_we_know() -> None:
-    twenty, nine = [kind.key for kind in CNNDETECTION], [kind.key for kind in SYNTHBUSTER]
-    for run in published.runs().values():
+    twenty, nine = [spec.key for spec in CNNDETECTION], [spec.key for spec in SYNTHBUSTER]
+    for run in published.published_runs().values():
         assert list(run.figures) == (nine if run.study == "diffusion" else twenty)
         assert all(0.3 < figure <= 1 for pair in run.figures.values() for figure in pair)
 
@@ -37,7 +37,7 @@ def test_every_run_is_over_the_sets_that_we_know() -> None:
     [("progan-1class", "90.3/98.6"), ("progan-2class", "87.7/98.7"), ("progan-4class", "91.5/98.8")],
 )
 def test_averages_as_the_paper_prints_them(name: str, cell: str) -> None:
-    acc, ap = published.find(name).mean()
+    acc, ap = published.find_run(name).mean()
     assert f"{100 * acc:.1f}/{100 * ap:.1f}" == cell
 
 
@@ -54,33 +54,35 @@ def test_averages_as_the_paper_prints_them(name: str, cell: str) -> None:
     ],
 )
 def test_averages_over_the_authors_files(name: str, accuracy: float, precision: float) -> None:
-    assert published.find(name).mean() == pytest.approx((accuracy / 100, precision / 100), abs=3e-6)
+    assert published.find_run(name).mean() == pytest.approx((accuracy / 100, precision / 100), abs=3e-6)
 
 
 def test_single_figures() -> None:
-    found = published.find("ablations:1:alpha").figures
-    assert found["progan"] == pytest.approx((0.994875, 0.9999881), abs=6e-6)
-    assert found["dalle"] == pytest.approx((0.877, 0.9860685), abs=6e-6)
+    figures = published.find_run("ablations:1:alpha").figures
+    assert figures["progan"] == pytest.approx((0.994875, 0.9999881), abs=6e-6)
+    assert figures["dalle"] == pytest.approx((0.877, 0.9860685), abs=6e-6)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_the_published_heads_are_the_best_of_the_grid(classes: int) -> None:
-    grid = [run for run in published.runs().values() if run.study == "grid" and run.classes == classes]
+    grid = [
+        run for run in published.published_runs().values() if run.study == "grid" and run.classes == classes
+    ]
     assert len(grid) == 96
-    assert max(grid, key=lambda run: sum(run.mean())) == published.find(f"progan-{classes}class")
+    assert max(grid, key=lambda run: sum(run.mean())) == published.find_run(f"progan-{classes}class")
 
 
 def test_models_have_their_runs() -> None:
-    assert published.of_model("rine-2class").name == "grid:ViT-L/14:2:0.2:4:128"
-    assert published.of_model("rine-ldm").name == "diffusion:ViT-L/14:0.4:4:1024:5"
-    assert published.of_model("rine-4class", "compress-published").name == "perturbations:4:compress"
-    with pytest.raises(UsageError, match="published nothing of mini"):
-        published.of_model("mini")
+    assert published.run_of_model("rine-2class").name == "grid:ViT-L/14:2:0.2:4:128"
+    assert published.run_of_model("rine-ldm").name == "diffusion:ViT-L/14:0.4:4:1024:5"
+    assert published.run_of_model("rine-4class", "compress-published").name == "perturbations:4:compress"
+    with pytest.raises(UsageError, match="published no figures for mini"):
+        published.run_of_model("mini")
 
 
 def test_an_unknown_run_lists_what_there_is() -> None:
     with pytest.raises(UsageError) as caught:
-        published.find("progan-3class")
+        published.find_run("progan-3class")
     for words in ("progan-4class", "288 like grid:ViT-L/14:", "15 like perturbations:4:", "Near it: progan-"):
         assert words in str(caught.value)
 
@@ -121,27 +123,27 @@ FOUR = {"layout": "cnndetection", "classes": ["car", "cat", "chair", "horse"]}
 def test_a_checkpoint_is_matched_to_the_run_of_its_configuration(
     encoder: str, changed: dict[str, object], facts: dict[str, object], run: str | None
 ) -> None:
-    found = published.of_training(encoder, {"recipe": {**RECIPE, **changed}, **FOUR, **facts})
-    assert (found.name if found else None) == run
+    matched = published.run_of_checkpoint(encoder, {"recipe": {**RECIPE, **changed}, **FOUR, **facts})
+    assert (matched.name if matched else None) == run
 
 
 @pytest.mark.parametrize("lacking", sorted(RECIPE))
 def test_a_recipe_that_does_not_state_everything_matches_nothing(lacking: str) -> None:
     recipe = {name: value for name, value in RECIPE.items() if name != lacking}
-    assert published.of_training("clip-vit-l14", {"recipe": recipe, **FOUR}) is None
+    assert published.run_of_checkpoint("clip-vit-l14", {"recipe": recipe, **FOUR}) is None
 
 
 def test_a_recipe_under_the_keys_of_sidscan_0_1_is_matched() -> None:
     today = {"ablate": "without", "num_proj_layers": "layers", "proj_dim": "projected"}
     today |= {"data_fraction": "share", "lr_milestones": "reduce_at"}
     recipe = {today.get(name, name): value for name, value in RECIPE.items()}
-    run = published.of_training("clip-vit-l14", {"recipe": recipe, **FOUR})
-    assert run == published.find("progan-4class")
+    run = published.run_of_checkpoint("clip-vit-l14", {"recipe": recipe, **FOUR})
+    assert run == published.find_run("progan-4class")
 
 
 def test_what_training_records_is_matched() -> None:
     facts = {"recipe": asdict(PRESETS["progan-4class"].recipe), **FOUR}
-    assert published.of_training("clip-vit-l14", facts) == published.find("progan-4class")
+    assert published.run_of_checkpoint("clip-vit-l14", facts) == published.find_run("progan-4class")
 
 
 @pytest.mark.parametrize(
@@ -156,13 +158,13 @@ def test_what_training_records_is_matched() -> None:
     ],
 )
 def test_classes_as_a_checkpoint_states_them(facts: dict[str, object], words: str) -> None:
-    assert published.classes(facts) == words
+    assert published.training_classes(facts) == words
 
 
 def test_a_checkpoint_without_facts_matches_nothing() -> None:
-    assert published.of_training("clip-vit-l14", {}) is None
+    assert published.run_of_checkpoint("clip-vit-l14", {}) is None
 
 
 def test_only_the_published_heads_were_perturbed() -> None:
-    with pytest.raises(UsageError, match="the authors perturbed nothing for ablations:4:alpha"):
-        published.of_model("mine.safetensors", "blur", "ablations:4:alpha")
+    with pytest.raises(UsageError, match="the authors published no perturbed figures for ablations:4:alpha"):
+        published.run_of_model("mine.safetensors", "blur", "ablations:4:alpha")

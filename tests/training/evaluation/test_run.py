@@ -1,10 +1,11 @@
-"""`sidscan evaluate` from the command line: made-up scores give the paper's table, pictures give scores."""
+"""`sidscan evaluate run` and `report`: made-up scores give the paper's table, images give scores."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import itertools
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,13 +25,14 @@ from tiny_networks import random_clip, random_head
 from torch import Tensor
 
 from sidscan import ScanConfig, scan
+from sidscan.cli.evaluate import run_command
 from sidscan.errors import OutputError
 from sidscan.models.backbones import Feature
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.linear_probe import LinearProbe
-from sidscan.training.evaluation import embeddings, plots, published, report, scores, testsets
-from sidscan.training.evaluation.scores import Row, ScoreFile
+from sidscan.training.evaluation import embeddings, perturbations, plots, published, report, scores, testsets
+from sidscan.training.evaluation.scores import ScoreFile, ScoreRow
 
 Run = Callable[..., Any]
 FAST = ("--no-plots", "--bootstrap", "0")
@@ -40,7 +43,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def picture(folder: Path, name: str, seed: int, synthetic: bool) -> None:
+def write_image(folder: Path, name: str, seed: int, synthetic: bool) -> None:
     """A photograph, or one with the traces of fourfold upsampling."""
     image = photo(240, 230, seed)
     if synthetic:
@@ -51,28 +54,28 @@ def picture(folder: Path, name: str, seed: int, synthetic: bool) -> None:
 
 @pytest.fixture(scope="module")
 def tests20(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three of the 20 sets, two of them with the same real pictures."""
+    """Three of the 20 sets, two of them with the same real images."""
     root = tmp_path_factory.mktemp("test")
     diffusion = root / "diffusion_datasets"
     for index in range(3):
-        picture(root / "biggan/0_real", f"{index}.png", index, synthetic=False)
-        picture(root / "biggan/1_fake", f"{index}.png", index + 10, synthetic=True)
+        write_image(root / "biggan/0_real", f"{index}.png", index, synthetic=False)
+        write_image(root / "biggan/1_fake", f"{index}.png", index + 10, synthetic=True)
     for index in range(2):
-        picture(diffusion / "laion/0_real", f"{index}.png", index + 20, synthetic=False)
-        picture(diffusion / "ldm_200/1_fake", f"{index}.png", index + 30, synthetic=True)
-        picture(diffusion / "dalle/1_fake", f"{index}.png", index + 40, synthetic=True)
+        write_image(diffusion / "laion/0_real", f"{index}.png", index + 20, synthetic=False)
+        write_image(diffusion / "ldm_200/1_fake", f"{index}.png", index + 30, synthetic=True)
+        write_image(diffusion / "dalle/1_fake", f"{index}.png", index + 40, synthetic=True)
     return root
 
 
-def made_up(path: Path, run: str, pictures: int = 2000) -> None:
+def write_made_up_scores(path: Path, run: str, images: int = 2000) -> None:
     """Scores whose accuracies are those of a published run to half a thousandth, whose order is perfect."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "label", "score"])
-        for key, (accuracy, _) in published.find(run).figures.items():
-            wrong = round((1 - accuracy) * 2 * pictures)  # real pictures that score too high
-            writer.writerows([key, "real", 0.6 if index < wrong else 0.1] for index in range(pictures))
-            writer.writerows([key, "synthetic", 0.9] for _ in range(pictures))
+        for key, (accuracy, _) in published.find_run(run).figures.items():
+            wrong = round((1 - accuracy) * 2 * images)  # real images that score too high
+            writer.writerows([key, "real", 0.6 if index < wrong else 0.1] for index in range(images))
+            writer.writerows([key, "synthetic", 0.9] for _ in range(images))
 
 
 HEADER = (
@@ -127,18 +130,18 @@ PUBLISHED: dict[str, tuple[str, tuple[str, str, str], tuple[str, str, str]]] = {
 def table(text: str, heading: str) -> list[list[str]]:
     """Cells of the rows under a heading of results.md, its header and ruler left out."""
     lines = iter(text.split(f"\n## {heading}\n\n")[1].splitlines())
-    found = [line[2:-2].split(" | ") for line in itertools.takewhile(lambda line: line[:1] == "|", lines)]
-    return found[2:]
+    table_lines = itertools.takewhile(lambda line: line[:1] == "|", lines)
+    return [line[2:-2].split(" | ") for line in table_lines][2:]
 
 
 @pytest.mark.parametrize("classes", PUBLISHED)
 def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path, classes: str) -> None:
     run, *figures = PUBLISHED[classes]
     expected = [" ".join(parts).split() for parts in figures]
-    made_up(tmp_path / "scores.csv", run)
+    write_made_up_scores(tmp_path / "scores.csv", run)
     out = tmp_path / "out"
     asked = f"progan-{classes}class"
-    ended = sidscan("evaluate", "--scores", tmp_path / "scores.csv", "--out", out, "--compare", asked, *FAST)
+    ended = sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", out, "--compare", asked, *FAST)
     assert ended.code == 0, ended.err
     assert (out / "results.md").read_text() == ended.out
     lines = ended.out.splitlines()
@@ -146,11 +149,11 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
     assert lines[10] == "## Average precision"
     assert lines[4] == lines[12] == HEADER
     for heading, printed in zip(("Accuracy", "Average precision"), expected, strict=True):
-        own, theirs, gaps = table(ended.out, heading)
+        ours, theirs, gaps = table(ended.out, heading)
         assert theirs == [f"published, {run}", classes, *printed]
-        assert own[:2] == ["model", "-"]
+        assert ours[:2] == ["model", "-"]
         assert gaps[:2] == ["difference", ""]
-        for mine, theirs_one, gap in zip(own[2:], printed, gaps[2:], strict=True):
+        for mine, theirs_one, gap in zip(ours[2:], printed, gaps[2:], strict=True):
             assert gap[0] in "+-"
             assert float(mine) - float(theirs_one) == pytest.approx(float(gap), abs=0.101)
     gaps = table(ended.out, "Accuracy")[2]
@@ -162,33 +165,35 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
 
 
 def test_the_table_of_numbers_has_sets_mean_and_published(sidscan: Run, tmp_path: Path) -> None:
-    made_up(tmp_path / "scores.csv", "progan-1class", pictures=100)
-    sidscan("evaluate", "--scores", tmp_path / "scores.csv", "--out", tmp_path, "--compare", "progan-1class",
+    write_made_up_scores(tmp_path / "scores.csv", "progan-1class", images=100)
+    sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path, "--compare", "progan-1class",
             "--no-plots", "--bootstrap", "50")  # fmt: skip
-    found = rows(tmp_path / "results.csv")
-    assert len(found) == 21
-    mean = found[-1]
+    results = rows(tmp_path / "results.csv")
+    assert len(results) == 21
+    mean = results[-1]
     assert (mean["set"], mean["n_real"], mean["unreadable"]) == ("mean", "2000", "0")
     assert float(mean["published_acc"]) == pytest.approx(0.9031, abs=1e-4)
-    for row in found:
+    for row in results:
         assert float(row["acc_low"]) <= float(row["acc"]) <= float(row["acc_high"])
-    assert float(mean["acc"]) == pytest.approx(np.mean([float(row["acc"]) for row in found[:-1]]), abs=1e-6)
+    assert float(mean["acc"]) == pytest.approx(np.mean([float(row["acc"]) for row in results[:-1]]), abs=1e-6)
 
 
 def test_scores_are_those_of_a_scan(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
-    ended = sidscan("evaluate", tests20, "--model", "mini", "--out", tmp_path, "--bootstrap", "20")
+    ended = sidscan("evaluate", "run", tests20, "--model", "mini", "--out", tmp_path, "--bootstrap", "20")
     assert ended.code == 0, ended.err
     assert "not there: progan, stylegan" in ended.err
     assert "AVG over 3 of 20 sets, without ProGAN, StyleGAN" in ended.out
-    found = rows(tmp_path / "scores.csv")
-    assert len(found) == 6 + 4 + 4
+    score_rows = rows(tmp_path / "scores.csv")
+    assert len(score_rows) == 6 + 4 + 4
     config = ScanConfig(inputs=(str(tests20),), models=("mini",), crops="center")
-    expected = {Path(one.name).relative_to(tests20).as_posix(): one.scores[0] for one in scan(config)}
-    for row in found:
+    expected = {
+        Path(result.name).relative_to(tests20).as_posix(): result.scores[0] for result in scan(config)
+    }
+    for row in score_rows:
         assert float(row["score"]) == pytest.approx(expected[row["path"]].score, abs=1e-6)
         assert row["label"] == ("real" if "0_real" in row["path"] else "synthetic")
         assert (row["digest"], row["crops"]) == (expected[row["path"]].digest, "center")
-    biggan = [row for row in found if row["set"] == "biggan"]
+    biggan = [row for row in score_rows if row["set"] == "biggan"]
     ap = average_precision_score(
         [row["label"] == "synthetic" for row in biggan], [float(row["score"]) for row in biggan]
     )
@@ -198,8 +203,30 @@ def test_scores_are_those_of_a_scan(sidscan: Run, tests20: Path, tmp_path: Path)
         assert "</svg>" in (tmp_path / f"{name}.svg").read_text()
 
 
+def test_scores_equal_those_of_a_scan_of_the_same_folders_to_the_bit(sidscan: Run, tmp_path: Path) -> None:
+    real, synthetic = tmp_path / "photos", tmp_path / "generated"
+    for index in range(5):
+        write_image(real, f"{index}.png", index, synthetic=False)
+        write_image(synthetic, f"{index}.png", index, synthetic=True)
+    sidscan("evaluate", "run", "--real", real, "--synthetic", synthetic, "--model", "mini",
+            "--out", tmp_path / "o", *FAST)  # fmt: skip
+    config = ScanConfig(inputs=(str(real), str(synthetic)), models=("mini",), crops="center")
+    logits = [float(row["logit"]) for row in rows(tmp_path / "o/scores.csv")]
+    assert logits == [result.scores[0].logit for result in scan(config)]
+
+
+def test_images_with_equal_bytes_are_perturbed_each_on_its_own(sidscan: Run, tmp_path: Path) -> None:
+    for index in range(8):
+        write_image(tmp_path / "photos", f"{index}.png", 0, synthetic=False)
+    write_image(tmp_path / "generated", "0.png", 1, synthetic=True)
+    sidscan("evaluate", "run", "--real", tmp_path / "photos", "--synthetic", tmp_path / "generated",
+            "--model", "mini", "--perturb", "noise", "--out", tmp_path / "o", *FAST)  # fmt: skip
+    logits = {row["logit"] for row in rows(tmp_path / "o/scores.csv") if row["label"] == "real"}
+    assert len(logits) > 2
+
+
 def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", tests20, "--model", "mini", "--sets", "biggan", "--out", tmp_path, *FAST)
+    arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "biggan", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     path = tmp_path / "scores.csv"
     whole = path.read_bytes()
@@ -207,7 +234,7 @@ def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path
     path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # killed in the middle of the fourth row
     ended = sidscan(*arguments)
     assert ended.code == 0
-    assert f"3 of 6 pictures kept from an earlier run in {path}" in ended.err
+    assert f"3 of 6 images kept from an earlier run in {path}" in ended.err
     assert path.read_bytes().startswith(b"".join(lines[:4]))
     assert [line.split(b",")[:4] for line in path.read_bytes().splitlines()] == [
         line.split(b",")[:4] for line in whole.splitlines()
@@ -215,7 +242,7 @@ def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path
 
 
 def test_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
+    arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     refused = sidscan(*arguments, "--crops", "ten")
     assert refused.code == 7
@@ -228,19 +255,19 @@ def test_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: 
 def test_perturbed_scores_do_not_depend_on_the_number_of_workers(
     sidscan: Run, tests20: Path, tmp_path: Path
 ) -> None:
-    made = []
+    logits = []
     for workers in (1, 3):
         out = tmp_path / str(workers)
-        ended = sidscan("evaluate", tests20, "--model", "mini", "--perturb", "combined",
+        ended = sidscan("evaluate", "run", tests20, "--model", "mini", "--perturb", "combined",
                         "--sets", "biggan,dalle", "--workers", workers, "--batch", workers,
                         "--out", out, *FAST)  # fmt: skip
         assert ended.code == 0, ended.err
-        made.append({(row["set"], row["path"]): float(row["logit"]) for row in rows(out / "scores.csv")})
-    assert made[0] == pytest.approx(made[1], abs=1e-4)
+        logits.append({(row["set"], row["path"]): float(row["logit"]) for row in rows(out / "scores.csv")})
+    assert logits[0] == pytest.approx(logits[1], abs=1e-4)
     plain = tmp_path / "plain"
-    sidscan("evaluate", tests20, "--model", "mini", "--sets", "biggan,dalle", "--out", plain, *FAST)
+    sidscan("evaluate", "run", tests20, "--model", "mini", "--sets", "biggan,dalle", "--out", plain, *FAST)
     same = [
-        abs(made[0][row["set"], row["path"]] - float(row["logit"])) < 1e-6
+        abs(logits[0][row["set"], row["path"]] - float(row["logit"])) < 1e-6
         for row in rows(plain / "scores.csv")
     ]
     assert 0 < sum(same) < len(same)
@@ -248,24 +275,36 @@ def test_perturbed_scores_do_not_depend_on_the_number_of_workers(
 
 def broken_pair(root: Path) -> tuple[Path, Path]:
     for index in range(2):
-        picture(root / "photos", f"{index}.png", index, synthetic=False)
-        picture(root / "made", f"{index}.png", index, synthetic=True)
-    (root / "made/1a.jpg").write_bytes(encoded(photo(230, 230), "JPEG")[:900])
-    return root / "photos", root / "made"
+        write_image(root / "photos", f"{index}.png", index, synthetic=False)
+        write_image(root / "generated", f"{index}.png", index, synthetic=True)
+    (root / "generated/1a.jpg").write_bytes(encoded(photo(230, 230), "JPEG")[:900])
+    return root / "photos", root / "generated"
 
 
-def test_an_unreadable_picture_stops_the_run_or_is_counted(sidscan: Run, tmp_path: Path) -> None:
+def test_an_unreadable_image_stops_the_run_or_is_counted(sidscan: Run, tmp_path: Path) -> None:
     real, synthetic = broken_pair(tmp_path)
     out = tmp_path / "out"
-    arguments = ("evaluate", "--real", real, "--synthetic", synthetic, "--model", "mini", "--out", out, *FAST)
+    arguments = (
+        "evaluate",
+        "run",
+        "--real",
+        real,
+        "--synthetic",
+        synthetic,
+        "--model",
+        "mini",
+        "--out",
+        out,
+        *FAST,
+    )
     stopped = sidscan(*arguments)
     assert stopped.code == 2
     assert "1a.jpg can't be read: " in stopped.err
     assert "--skip-unreadable" in stopped.err
-    assert len(rows(out / "scores.csv")) == 4  # what came before it is kept
+    assert len(rows(out / "scores.csv")) == 4  # the rows before it are kept
     skipped = sidscan(*arguments, "--skip-unreadable")
     assert skipped.code == 3
-    assert "**mini: 1 pictures without a score, left out.**" in skipped.out
+    assert "**mini: 1 image without a score, left out.**" in skipped.out
     (bad,) = [row for row in rows(out / "scores.csv") if row["error"]]
     assert (bad["path"], bad["score"]) == ("synthetic/1a.jpg", "")
     (synthetic / "1a.jpg").unlink()  # removed as the message says: a rerun no longer counts it
@@ -275,9 +314,9 @@ def test_an_unreadable_picture_stops_the_run_or_is_counted(sidscan: Run, tmp_pat
 
 def test_ctrl_c_keeps_what_was_scored(tests20: Path, tmp_path: Path) -> None:
     for index in range(30):
-        picture(tmp_path / "a", f"{index}.png", index, synthetic=False)
-    picture(tmp_path / "b", "0.png", 0, synthetic=True)
-    command = [sys.executable, "-m", "sidscan", "evaluate", "--real", "a", "--synthetic", "b",
+        write_image(tmp_path / "a", f"{index}.png", index, synthetic=False)
+    write_image(tmp_path / "b", "0.png", 0, synthetic=True)
+    command = [sys.executable, "-m", "sidscan", "evaluate", "run", "--real", "a", "--synthetic", "b",
                "--model", "mini", "--batch", "1", "--workers", "1", "--out", "out"]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     path = tmp_path / "out/scores.csv"
@@ -286,14 +325,14 @@ def test_ctrl_c_keeps_what_was_scored(tests20: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "of 31 pictures, kept in out/scores.csv; the same command continues" in err
-    assert len(scores.done(path)) >= 3
+    assert "of 31 images, kept in out/scores.csv; the same command continues" in err
+    assert len(scores.latest_rows(path)) >= 3
 
 
-def row(index: int, **facts: Any) -> Row:
+def row(index: int, **facts: object) -> ScoreRow:
     values = {"set": "san", "group": "", "path": f"{index}.png", "label": "real", "model": "m", "digest": "",
               "crops": "center", "perturbation": "", "logit": 0.25, "score": 0.56}  # fmt: skip
-    return Row(**{**values, **facts})
+    return ScoreRow(**{**values, **facts})  # type: ignore[arg-type]
 
 
 def test_a_full_disk_is_an_error_and_loses_no_row(tmp_path: Path) -> None:
@@ -310,11 +349,11 @@ def test_a_full_disk_is_an_error_and_loses_no_row(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert path.read_bytes() == before
         file.append([row(2)])
-    assert [one.path for one in scores.done(path).values()] == ["0.png", "1.png", "2.png"]
+    assert [row.path for row in scores.latest_rows(path).values()] == ["0.png", "1.png", "2.png"]
 
 
 def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
+    arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     assert sidscan(*arguments).code == 0
     with ScoreFile(tmp_path / "scores.csv") as running:
         before = {name: (tmp_path / name).read_bytes() for name in ("scores.csv", "evaluation.json")}
@@ -323,66 +362,72 @@ def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: 
         assert "being written by another evaluation" in refused.err
         assert {name: (tmp_path / name).read_bytes() for name in before} == before
         running.append([row(0)])
-        assert (tmp_path / "scores.csv").read_bytes() == before["scores.csv"] + row(0).line().encode()
+        assert (tmp_path / "scores.csv").read_bytes() == before["scores.csv"] + row(0).to_csv_line().encode()
     assert sidscan(*arguments, "--crops", "ten", "--fresh").code == 0
-    assert {one["crops"] for one in rows(tmp_path / "scores.csv")} == {"ten"}
+    assert {row["crops"] for row in rows(tmp_path / "scores.csv")} == {"ten"}
 
 
 def test_two_evaluations_do_not_write_one_file(tmp_path: Path) -> None:
     with ScoreFile(tmp_path / "scores.csv"), pytest.raises(OutputError, match="by another evaluation"):
         ScoreFile(tmp_path / "scores.csv")
     (tmp_path / "other.csv").write_text("name,age\nx,1\n")
-    with pytest.raises(OutputError, match="no scores file"):
+    with pytest.raises(OutputError, match="not a scores file"):
         ScoreFile(tmp_path / "other.csv")
     assert (tmp_path / "other.csv").read_text() == "name,age\nx,1\n"
 
 
 def test_strange_names_are_one_line_each(tmp_path: Path) -> None:
-    name = scores.one_line('a\nb,"c"\\\udcff.png')
+    name = scores.escape_line_breaks('a\nb,"c"\\\udcff.png')
     with ScoreFile(tmp_path / "scores.csv") as file:
         file.append([row(0, path=name)])
     assert (tmp_path / "scores.csv").read_bytes().count(b"\n") == 2
-    assert next(iter(scores.done(tmp_path / "scores.csv").values())) == row(0, path=name)
+    assert next(iter(scores.latest_rows(tmp_path / "scores.csv").values())) == row(0, path=name)
 
 
-def test_the_latest_row_of_a_picture_counts(tmp_path: Path) -> None:
+def test_the_latest_row_of_a_image_counts(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     with ScoreFile(path) as file:
         file.append([row(0, logit=None, score=None, error="damaged"), row(0)])
-    assert scores.read(path)["error"].tolist() == [""]
+    assert scores.read_scores(path)["error"].tolist() == [""]
 
 
-def test_sets_that_share_their_real_pictures_are_resampled_together(sidscan: Run, tmp_path: Path) -> None:
+def test_sets_that_share_their_real_images_are_resampled_together(sidscan: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     real = [f"laion/{index},real,{score}" for index, score in enumerate(rng.uniform(0, 1, 60))]
     lines = [f"{key},{line}" for key in ("dalle", "ldm_200") for line in real]
     lines += [f"{key},{index},synthetic,0.999" for key in ("dalle", "ldm_200") for index in range(60)]
     (tmp_path / "s.csv").write_text("\n".join(["set,path,label,score", *lines, ""]))
-    sidscan("evaluate", "--scores", tmp_path / "s.csv", "--out", tmp_path, "--no-plots")
-    one, other, mean = rows(tmp_path / "results.csv")
+    sidscan("evaluate", "report", tmp_path / "s.csv", "--out", tmp_path, "--no-plots")
+    first, second, mean = rows(tmp_path / "results.csv")
     assert (
-        one["acc_low"] == other["acc_low"] == mean["acc_low"]
+        first["acc_low"] == second["acc_low"] == mean["acc_low"]
     )  # a mean of independent draws would be narrower
 
 
 ERRORS = {
-    "no out": (["."], 2, "Missing option '--out'"),
-    "nothing": (["--out", "o"], 2, "it is not clear which pictures are meant"),
-    "half a pair": (["--real", ".", "--out", "o"], 2, "it is not clear which pictures are meant"),
-    "layout": ([".", "--out", "o"], 2, "no known test set"),
-    "no scores": (["--scores", "none.csv", "--out", "o"], 2, "can't read the scores"),
-    "columns": (["--scores", "bad.csv", "--out", "o"], 2, "lacks the columns label"),
-    "one class": (["--scores", "one.csv", "--out", "o"], 2, "san holds no synthetic picture"),
-    "labels": (["--scores", "odd.csv", "--out", "o"], 2, "labels are real or synthetic, not fak"),
-    "score": (["--scores", "nan.csv", "--out", "o"], 2, "a score is missing or outside of 0..1"),
-    "both": (["--scores", "one.csv", "--model", "mini", "--out", "o"], 2, "takes no pictures and no model"),
-    "no run": (["tests", "--model", "mini", "--out", "o", "--compare"], 2, "published nothing of mini"),
-    "unknown run": (["tests", "--out", "o", "--compare", "grid:9"], 2, "no published run is called"),
-    "fpr": (["tests", "--out", "o", "--fpr", "2"], 2, "between 0 and 1"),
-    "ten": (["tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
-    "out is a file": (["tests", "--out", "bad.csv"], 2, "'bad.csv' is a file"),
-    "out is below a file": (["tests", "--out", "bad.csv/o"], 7, "can't make bad.csv/o"),
-    "unknown model": (["tests", "--out", "o", "--model", "rine-9class"], 4, "rine-9class"),
+    "no out": (["run", "."], 2, "Missing option"),
+    "nothing": (["run", "--out", "o"], 2, "no test images are named"),
+    "half a pair": (["run", "--real", ".", "--out", "o"], 2, "no test images are named"),
+    "tests and a pair": (["run", ".", "--real", ".", "--out", "o"], 2, "TESTS can't be combined with --real"),
+    "sets of a pair": (
+        ["run", "--real", "tests", "--synthetic", ".", "--sets", "san", "--out", "o"],
+        2,
+        "--sets and --layout apply to TESTS only",
+    ),
+    "layout": (["run", ".", "--out", "o"], 2, "no known test set"),
+    "no scores": (["report", "none.csv", "--out", "o"], 2, "can't read the scores"),
+    "columns": (["report", "bad.csv", "--out", "o"], 2, "lacks the columns label"),
+    "one class": (["report", "one.csv", "--out", "o"], 2, "san has no score for any synthetic image"),
+    "labels": (["report", "odd.csv", "--out", "o"], 2, "labels are real or synthetic, not fak"),
+    "score": (["report", "nan.csv", "--out", "o"], 2, "a score is missing or outside of 0..1"),
+    "both": (["report", "one.csv", "--model", "mini", "--out", "o"], 2, "No such option"),
+    "no run": (["run", "tests", "--model", "mini", "--out", "o", "--compare"], 2, "no figures for mini"),
+    "unknown run": (["run", "tests", "--out", "o", "--compare", "grid:9"], 2, "no published run is called"),
+    "fpr": (["run", "tests", "--out", "o", "--fpr", "2"], 2, "between 0 and 1"),
+    "ten": (["run", "tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
+    "out is a file": (["run", "tests", "--out", "bad.csv"], 2, "'bad.csv' is a file"),
+    "out is below a file": (["run", "tests", "--out", "bad.csv/o"], 7, "can't make bad.csv/o"),
+    "unknown model": (["run", "tests", "--out", "o", "--model", "rine-9class"], 4, "rine-9class"),
 }
 
 
@@ -392,7 +437,7 @@ def test_errors_say_what_to_do(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for side in ("0_real", "1_fake"):
-        picture(Path("tests/san", side), "a.png", 0, synthetic=False)
+        write_image(Path("tests/san", side), "a.png", 0, synthetic=False)
     Path("bad.csv").write_text("set,score\nsan,0.5\n")
     Path("one.csv").write_text("set,label,score\nsan,real,0.5\n")
     Path("odd.csv").write_text("set,label,score\nsan,fak,0.5\n")
@@ -402,12 +447,11 @@ def test_errors_say_what_to_do(
     assert words in ended.err
 
 
-OF_PICTURES = {
-    "TESTS": ("tests",),
+RUN_ONLY = {  # option -> how it is given
     "--real": ("--real", "a"),
     "--synthetic": ("--synthetic", "a"),
     "--sets": ("--sets", "san"),
-    "--layout": ("--layout", "auto"),  # said, though it is the default
+    "--layout": ("--layout", "auto"),
     "--model": ("--model", "mini"),
     "--encoder": ("--encoder", "s.csv"),
     "--crops": ("--crops", "ten"),
@@ -422,32 +466,38 @@ OF_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("option", [*OF_PICTURES, "all"])
-def test_scores_refuse_every_option_of_pictures_and_models(
+@pytest.mark.parametrize("option", ["TESTS", *RUN_ONLY])
+def test_report_has_no_option_of_images_or_models(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("s.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
-    given = list(OF_PICTURES) if option == "all" else [option]
-    words = [word for one in given for word in OF_PICTURES[one]]
-    ended = sidscan("evaluate", "--scores", "s.csv", "--out", "o", *words, *FAST)
+    words = RUN_ONLY.get(option, ("tests",))
+    ended = sidscan("evaluate", "report", "s.csv", "--out", "o", *words, *FAST)
     assert ended.code == 2
-    assert f"--scores takes no pictures and no model ({', '.join(given)})" in ended.err.replace("\n", " ")
+    expected = r"unexpected extra argument \(tests\)" if option == "TESTS" else f"No such option:? '?{option}"
+    assert re.search(expected, ended.err)
     assert not Path("o").exists()
 
 
-def test_scores_take_the_options_of_figures(sidscan: Run, tmp_path: Path) -> None:
+def test_the_command_offers_every_perturbation() -> None:
+    offered = next(parameter for parameter in run_command.params if parameter.name == "perturbation")
+    assert isinstance(offered.type, click.Choice)
+    assert list(offered.type.choices) == list(perturbations.PERTURBATIONS)
+
+
+def test_report_takes_the_options_of_metrics(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
-    ended = sidscan("evaluate", "--scores", tmp_path / "s.csv", "--out", tmp_path, "--seed", "1", "--quiet",
+    ended = sidscan("evaluate", "report", tmp_path / "s.csv", "--out", tmp_path, "--seed", "1", "--quiet",
                     "--threshold", "0.4", "--fpr", "0.1", "--compare", "progan-4class", *FAST)  # fmt: skip
     assert ended.code == 0, ended.err
 
 
 def test_synthbuster_takes_ten_crops(sidscan: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "RAISEpng", "a.png", 0, synthetic=False)
-    picture(tmp_path / "synthbuster/firefly", "a.png", 1, synthetic=True)
+    write_image(tmp_path / "RAISEpng", "a.png", 0, synthetic=False)
+    write_image(tmp_path / "synthbuster/firefly", "a.png", 1, synthetic=True)
     ended = sidscan(
-        "evaluate", tmp_path, "--model", "mini", "--out", tmp_path / "o", "--compare", "ldm", *FAST
+        "evaluate", "run", tmp_path, "--model", "mini", "--out", tmp_path / "o", "--compare", "ldm", *FAST
     )
     assert ended.code == 0, ended.err
     assert {row["crops"] for row in rows(tmp_path / "o/scores.csv")} == {"ten"}
@@ -457,27 +507,30 @@ def test_synthbuster_takes_ten_crops(sidscan: Run, tmp_path: Path) -> None:
 
 def test_importance_is_softmax_over_the_blocks() -> None:
     alpha = np.log(np.array([[[1.0, 3.0], [3.0, 1.0], [4.0, 4.0]]]))
-    found = plots.importance(alpha)
-    assert found.mean.tolist() == pytest.approx([0.25, 0.25, 0.5])
-    assert found.std.tolist() == pytest.approx([0.125, 0.125, 0])
-    assert found.largest.tolist() == [0, 0, 1]
+    importance = plots.block_importance(alpha)
+    assert importance.mean.tolist() == pytest.approx([0.25, 0.25, 0.5])
+    assert importance.std.tolist() == pytest.approx([0.125, 0.125, 0])
+    assert importance.largest.tolist() == [0, 0, 1]
 
 
-def test_few_pictures_are_projected_by_pca_many_by_tsne() -> None:
+def test_few_images_are_projected_by_pca_many_by_tsne() -> None:
     z = np.random.default_rng(0).normal(size=(100, 5))
-    assert [(plots.project(z[:count])[0].shape, plots.project(z[:count])[1]) for count in (20, 100)] == [
+    assert [
+        (plots.project_to_plane(z[:count])[0].shape, plots.project_to_plane(z[:count])[1])
+        for count in (20, 100)
+    ] == [
         ((20, 2), "PCA"),
         ((100, 2), "t-SNE"),
     ]
 
 
 def test_the_feature_space_samples_every_set_and_label_alike(tests20: Path) -> None:
-    found = testsets.find(tests20)
-    chosen = embeddings.sample(found, 7, seed=0)
+    test_sets = testsets.find_test_sets(tests20)
+    chosen = embeddings.sample_images(test_sets, 7, seed=0)
     assert len(chosen) <= 7
     assert {key for key, _ in chosen} == {"biggan", "ldm_200", "dalle"}
-    everything = embeddings.sample(found, 2000, seed=0)
-    assert len({example.path for _, example in everything}) == len(everything) == 12  # shared ones once
+    everything = embeddings.sample_images(test_sets, 2000, seed=0)
+    assert len({image.path for _, image in everything}) == len(everything) == 12  # shared ones once
 
 
 def test_checkpoints_share_a_pass_and_find_their_published_run(
@@ -495,17 +548,27 @@ def test_checkpoints_share_a_pass_and_find_their_published_run(
         checkpoint = Checkpoint(dict(head.state_dict()), kind, encoder.name, sha256, 0.5, facts)
         (tmp_path / f"{name}.safetensors").write_bytes(checkpoint.to_bytes())
     out = tmp_path / "out"
-    mine = ("evaluate", tests20, "--encoder", encoder, "--model", tmp_path / "mine.safetensors", "--out", out)
+    mine = (
+        "evaluate",
+        "run",
+        tests20,
+        "--encoder",
+        encoder,
+        "--model",
+        tmp_path / "mine.safetensors",
+        "--out",
+        out,
+    )
     ended = sidscan(*mine, "--model", tmp_path / "probe.safetensors", "--bootstrap", "10")
     assert ended.code == 0, ended.err
-    assert "probe.safetensors weighs no blocks: no plot of importance" in ended.err
+    assert "probe.safetensors does not weigh blocks: no plot of importance" in ended.err
     assert {row["model"] for row in rows(out / "scores.csv")} == {"mine.safetensors", "probe.safetensors"}
     for name in ("importance", "features-mine.safetensors", "features-probe.safetensors"):
         assert (out / f"{name}.png").exists()
     compared = sidscan(*mine, "--compare", "--fresh", *FAST)
     for heading in ("Accuracy", "Average precision"):
-        own, theirs, _ = table(compared.out, heading)
-        assert own[:2] == ["mine.safetensors", "1"]
+        ours, theirs, _ = table(compared.out, heading)
+        assert ours[:2] == ["mine.safetensors", "1"]
         assert theirs[:2] == ["published, grid:ViT-B/32:1:0.1:2:128", "1"]
 
 
@@ -525,34 +588,36 @@ def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
         (grid / f"h{number}.safetensors").write_bytes(checkpoint.to_bytes())
     seen: list[int] = []
     drawn: dict[str, tuple[int, ...]] = {}
-    embed = embeddings.embed
+    embed_images = embeddings.embed_images
 
-    def count(detectors: Sequence[Detector], *others: Any) -> list[embeddings.Point]:
-        (network,) = {id(one.encoder): one.encoder for one in detectors}.values()
+    def count(detectors: Sequence[Detector], *others: Any) -> list[embeddings.EmbeddedImage]:
+        (network,) = {id(detector.encoder): detector.encoder for detector in detectors}.values()
         read = network.read
 
-        def counted(crops: Tensor, readings: set[Feature]) -> dict[Feature, Tensor]:
+        def counted(crops: Tensor, features: set[Feature]) -> dict[Feature, Tensor]:
             seen.append(len(crops))
-            return read(crops, readings)
+            return read(crops, features)
 
         monkeypatch.setattr(network, "read", counted)
-        points = list(embed(detectors, *others))
-        for place, one in enumerate(detectors):  # as each head on its own
-            (alone,) = zip(*(point.z for point in embed([one], *others)), strict=True)
-            assert np.allclose(alone, [point.z[place] for point in points], atol=1e-5)
-        return points
+        embedded = list(embed_images(detectors, *others))
+        for index, detector in enumerate(detectors):  # as each head on its own
+            (alone,) = zip(*(image.z for image in embed_images([detector], *others)), strict=True)
+            assert np.allclose(alone, [image.z[index] for image in embedded], atol=1e-5)
+        return embedded
 
-    monkeypatch.setattr(embeddings, "embed", count)
-    monkeypatch.setattr(report, "write_plots", lambda *_: None)
+    monkeypatch.setattr(embeddings, "embed_images", count)
+    monkeypatch.setattr(report, "write_score_plots", lambda *_: None)
     monkeypatch.setattr(plots, "plot_importance", lambda *_: None)
-    monkeypatch.setattr(plots, "plot_features", lambda stem, _, z, *__: drawn.update({stem.name: z.shape}))
-    ended = sidscan("evaluate", tests20, "--encoder", encoder, "--model", grid,
+    monkeypatch.setattr(
+        plots, "plot_feature_space", lambda stem, _, z, *__: drawn.update({stem.name: z.shape})
+    )
+    ended = sidscan("evaluate", "run", tests20, "--encoder", encoder, "--model", grid,
                     "--out", tmp_path / "out", "--bootstrap", "0")  # fmt: skip
     assert ended.code == 0, ended.err
     names = [f"h{number}.safetensors" for number in range(8)]
     assert drawn == {f"features-{name}": (12, 8 if name[1] == "1" else 16) for name in names[:6]}
     assert sum(seen) == 12 + 6 * 12  # once for all six, and the test's own passes
-    assert f"drawn of 6 models at most, not of {names[6]}, {names[7]}" in ended.err
+    assert f"drawn for 6 models at most, not for {names[6]}, {names[7]}" in ended.err
     assert [cells[:2] for cells in table(ended.out, "Accuracy")] == [[name, "LDM"] for name in names]
 
 
@@ -568,7 +633,7 @@ def test_a_missing_package_is_named_with_its_extra(
     options: tuple[str, ...],
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    ended = sidscan("evaluate", tests20, "--model", "mini", "--out", tmp_path / "o", *options)
+    ended = sidscan("evaluate", "run", tests20, "--model", "mini", "--out", tmp_path / "o", *options)
     assert ended.code == 2
     assert f"this needs {module}, which is not installed" in ended.err
     assert "pip install 'sidscan[train]'" in ended.err

@@ -12,7 +12,7 @@ from sidscan.training.evaluation import testsets
 
 
 def fill(*folders: Path, names: tuple[str, ...] = ("b.png", "a.png")) -> None:
-    """Empty files; nothing here looks into them."""
+    """Empty files; these tests do not open them."""
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -20,11 +20,11 @@ def fill(*folders: Path, names: tuple[str, ...] = ("b.png", "a.png")) -> None:
 
 
 def names(test_set: testsets.TestSet, synthetic: bool) -> list[str]:
-    return [example.name for example in test_set.examples if example.synthetic is synthetic]
+    return [image.name for image in test_set.images if image.synthetic is synthetic]
 
 
 def test_there_are_the_twenty_sets_in_the_papers_order() -> None:
-    titles = [kind.title for kind in testsets.CNNDETECTION]
+    titles = [spec.title for spec in testsets.CNNDETECTION]
     assert titles[:8] == [
         *("ProGAN", "StyleGAN", "StyleGAN2", "BigGAN", "CycleGAN", "StarGAN", "GauGAN", "Deepfake"),
     ]
@@ -42,15 +42,15 @@ def test_sets_with_classes_without_and_with_shared_reals(tmp_path: Path) -> None
     diffusion = tmp_path / "diffusion_datasets"
     fill(diffusion / "laion/0_real", diffusion / "imagenet/0_real")
     fill(diffusion / "dalle/1_fake", diffusion / "guided/1_fake", names=("z.jpg",))
-    found = testsets.find(tmp_path)
+    collection = testsets.find_test_sets(tmp_path)
 
-    assert found.layout == "cnndetection"
-    assert [one.key for one in found.sets] == ["progan", "biggan", "guided", "dalle"]
-    assert len(found.missing) == 16
-    assert found.missing[0] == "stylegan"
-    progan, biggan, guided, dalle = found.sets
+    assert collection.layout == "cnndetection"
+    assert [test_set.key for test_set in collection.sets] == ["progan", "biggan", "guided", "dalle"]
+    assert len(collection.missing) == 16
+    assert collection.missing[0] == "stylegan"
+    progan, biggan, guided, dalle = collection.sets
     assert names(progan, False) == ["progan/cat/0_real/x.png", "progan/dog/0_real/x.png"]
-    assert [example.group for example in progan.examples] == ["cat", "dog", "cat", "dog"]
+    assert [image.group for image in progan.images] == ["cat", "dog", "cat", "dog"]
     assert names(biggan, True) == ["biggan/1_fake/a.png", "biggan/1_fake/b.png"]
     assert names(guided, False)[0] == "diffusion_datasets/imagenet/0_real/a.png"
     assert names(dalle, False)[0] == "diffusion_datasets/laion/0_real/a.png"
@@ -60,34 +60,37 @@ def test_sets_with_classes_without_and_with_shared_reals(tmp_path: Path) -> None
 @pytest.mark.parametrize("nested", ["synthbuster/", ""], ids=["nested", "flat"])
 def test_synthbuster_stands_against_raise(tmp_path: Path, nested: str) -> None:
     fill(tmp_path / "RAISEpng", tmp_path / f"{nested}dalle2", tmp_path / f"{nested}midjourney-v5")
-    found = testsets.find(tmp_path)
-    assert (found.layout, [one.key for one in found.sets]) == ("synthbuster", ["dalle2", "midjourney-v5"])
-    assert names(found.sets[0], False) == ["RAISEpng/a.png", "RAISEpng/b.png"]
-    assert names(found.sets[0], True) == [f"{nested}dalle2/a.png", f"{nested}dalle2/b.png"]
+    collection = testsets.find_test_sets(tmp_path)
+    assert (collection.layout, [test_set.key for test_set in collection.sets]) == (
+        "synthbuster",
+        ["dalle2", "midjourney-v5"],
+    )
+    assert names(collection.sets[0], False) == ["RAISEpng/a.png", "RAISEpng/b.png"]
+    assert names(collection.sets[0], True) == [f"{nested}dalle2/a.png", f"{nested}dalle2/b.png"]
 
 
-def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_left_out(tmp_path: Path) -> None:
     fill(tmp_path / "san/0_real", tmp_path / "san/1_fake")
     fill(tmp_path / "san/1_fake", names=("prompts.txt", "make.py", ".DS_Store"))
     fill(tmp_path / "san/1_fake/__MACOSX", names=("x.png",))
-    assert len(testsets.find(tmp_path).sets[0].examples) == 4
+    assert len(testsets.find_test_sets(tmp_path).sets[0].images) == 4
 
 
-def test_a_pair_is_looked_through_with_all_its_folders(tmp_path: Path) -> None:
+def test_a_pair_includes_everything_below_its_folders(tmp_path: Path) -> None:
     fill(tmp_path / "photos/2020", tmp_path / "made")
-    found = testsets.pair(tmp_path / "photos", tmp_path / "made")
-    assert names(found.sets[0], False) == ["real/2020/a.png", "real/2020/b.png"]
-    assert names(found.sets[0], True) == ["synthetic/a.png", "synthetic/b.png"]
+    collection = testsets.pair_of_folders(tmp_path / "photos", tmp_path / "made")
+    assert names(collection.sets[0], False) == ["real/2020/a.png", "real/2020/b.png"]
+    assert names(collection.sets[0], True) == ["synthetic/a.png", "synthetic/b.png"]
     with pytest.raises(UsageError, match="overlap"):
-        testsets.pair(tmp_path / "photos", tmp_path / "photos/2020")
+        testsets.pair_of_folders(tmp_path / "photos", tmp_path / "photos/2020")
 
 
 def test_only_some_sets(tmp_path: Path) -> None:
     fill(*(tmp_path / f"{key}/{side}" for key in ("san", "crn") for side in ("0_real", "1_fake")))
     fill(tmp_path / "diffusion_datasets/dalle/1_fake", tmp_path / "diffusion_datasets/laion/0_real")
-    keys = testsets.parse_keys(["crn, diffusion_datasets/dalle", "crn"])
-    found = testsets.find(tmp_path, "auto", keys)
-    assert ([one.key for one in found.sets], found.missing) == (["crn", "dalle"], ())
+    keys = testsets.parse_set_keys(["crn, diffusion_datasets/dalle", "crn"])
+    collection = testsets.find_test_sets(tmp_path, "auto", keys)
+    assert ([test_set.key for test_set in collection.sets], collection.missing) == (["crn", "dalle"], ())
 
 
 def no_class(root: Path) -> None:
@@ -115,17 +118,17 @@ def nothing_known(root: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (no_class, ["the synthetic pictures of progan", "progan/cat/1_fake", "holds 0_real"]),
-        (flat_instead_of_classes, ["the real pictures of progan", "progan/0_real/0_real", "a.png, b.png"]),
-        (empty_class, ["no picture in", "crn/1_fake", "It holds notes.txt", "--sets"]),
-        (no_shared_reals, ["the real pictures of dalle", "laion/0_real", "holds dalle"]),
+        (no_class, ["the synthetic images of progan", "progan/cat/1_fake", "holds 0_real"]),
+        (flat_instead_of_classes, ["the real images of progan", "progan/0_real/0_real", "a.png, b.png"]),
+        (empty_class, ["no image in", "crn/1_fake", "It holds notes.txt", "--sets"]),
+        (no_shared_reals, ["the real images of dalle", "laion/0_real", "holds dalle"]),
         (nothing_known, ["no known test set", "holds holiday", "biggan/0_real", "RAISEpng", "--real"]),
     ],
 )
 def test_a_wrong_layout_is_named(tmp_path: Path, make: Callable[[Path], None], words: list[str]) -> None:
     make(tmp_path)
     with pytest.raises(UsageError) as caught:
-        testsets.find(tmp_path)
+        testsets.find_test_sets(tmp_path)
     for word in words:
         assert word in str(caught.value)
 
@@ -137,4 +140,4 @@ def test_a_wrong_layout_is_named(tmp_path: Path, make: Callable[[Path], None], w
 def test_sets_that_were_asked_for_must_be_there(tmp_path: Path, keys: list[str], words: str) -> None:
     fill(tmp_path / "san/0_real", tmp_path / "san/1_fake")
     with pytest.raises(UsageError, match=words):
-        testsets.find(tmp_path, "auto", keys)
+        testsets.find_test_sets(tmp_path, "auto", keys)

@@ -68,7 +68,7 @@ def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
         "validation: none, the set has no validation part\nepoch 1 of 1: loss "
     )
     ended = sidscan(
-        "evaluate", "--real", held_out / "cat" / "0_real", "--synthetic", held_out / "cat" / "1_fake",
+        "evaluate", "run", "--real", held_out / "cat" / "0_real", "--synthetic", held_out / "cat" / "1_fake",
         "--model", head, "--encoder", clip, "--out", tmp_path / "results", "--bootstrap", "50", "--no-plots",
     )  # fmt: skip
     assert ended.code == 0, ended.err
