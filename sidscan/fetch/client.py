@@ -1,7 +1,8 @@
 """Fetch the bytes of a URL. A scan touches the network only here, and only for inputs that are URLs.
 
-docs/reference/urls.md says what sidscan promises. `address_policy` decides where a connection may go, `transport` makes
-it, `body` reads the response, `rate_limit` keeps the pace, `errors` lists how a fetch can fail.
+docs/reference/urls.md says what sidscan promises. `address_policy` decides where a connection may go,
+`transport` makes it, `body` reads the response, `rate_limit` keeps the pace, `errors` lists how a fetch can
+fail.
 """
 
 from __future__ import annotations

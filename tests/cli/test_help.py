@@ -18,7 +18,6 @@ from sidscan.config import FetchOptions, ReadLimits
 from sidscan.util.option_specs import SECTIONS, option_specs
 
 Run = Callable[..., Any]
-NOT_YET = ("evaluate",)  # commands without sections
 
 
 def commands(
@@ -33,7 +32,7 @@ def commands(
             yield from commands(child, (*path, name))
 
 
-SECTIONED = [(path, command) for path, command in commands() if path[:1] != NOT_YET]
+SECTIONED = list(commands())
 IDS = [" ".join(path) or "sidscan" for path, _ in SECTIONED]
 
 
