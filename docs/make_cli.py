@@ -20,7 +20,8 @@ _HEAD = """\
 
 <!-- Written by docs/make_cli.py from --help; change the options, then run the script. -->
 
-Every command prints this text with `--help` or `-h`. [Exit codes](reference/exit-codes.md) has a page of its own.
+Every command prints this text with `--help` or `-h`.
+[Exit codes](reference/exit-codes.md) has a page of its own.
 
 Sizes are plain numbers, or numbers with a unit: `10MB` is ten million bytes, `1GiB` is 1024 MiB.
 Durations are plain numbers of seconds, or numbers with a unit: `500ms`, `30s`, `2m`, `1h`.

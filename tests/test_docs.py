@@ -42,7 +42,7 @@ DEVELOPERS_OPTIONS = {
 CALLED = {
     "choose_models": "sidscan.models.refs:choose_models",
     "open_runtime": "sidscan.runtimes:open_runtime",
-    "calibration.choose": "sidscan.scoring.calibration:choose",
+    "calibration.choose_calibrations": "sidscan.scoring.calibration:choose_calibrations",
     "Journal": "sidscan.journal:Journal",
     "journal.register_inputs": "sidscan.journal:Journal.register_inputs",
     "journal.pending": "sidscan.journal:Journal.pending",
