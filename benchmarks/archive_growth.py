@@ -1,15 +1,15 @@
-"""Does a scan slow down or grow with its archive? Small pictures, all different, scanned to reports.
+"""Does a scan slow down or grow with its archive? Small images, all different, scanned to reports.
 
     python benchmarks/archive_growth.py --sizes 1000 10000
     python benchmarks/archive_growth.py --sizes 1000 10000 100000 --folder /tmp/archive
 
-Of every size: the rate in each tenth of the pictures, by the clock and by processor time (which a busy
+Of every size: the rate in each tenth of the images, by the clock and by processor time (which a busy
 machine moves less), memory of the parent process at the first finding and at the end of each tenth, seconds
 to the first finding, what the reports take, and what a second scan of the unchanged archive takes.
 
 Minutes lie between the first tenth and the last of a large archive, in which a shared machine changes by
 more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan of the
-same archive is, too, 500 pictures each in turn. Both are of one process: their ratio shows what grows in a
+same archive is, too, 500 images each in turn. Both are of one process: their ratio shows what grows in a
 scan, and the tenths' own rates what grows in the process. (Memory is then that of two scans, and not stated.)
 
 Results are printed, and written as JSON with --out.
@@ -40,15 +40,15 @@ from sidscan.pipeline import Scan, open_scan
 from sidscan.records import ScanResult
 
 SIDE = 256  # pixels
-_SCENE = 1024  # pixels, side of what pictures are cut from
-_SHARE = 500  # pictures that one call makes
+_SCENE = 1024  # pixels, side of what images are cut from
+_SHARE = 500  # images that one call makes
 _PER_FOLDER = 1000
-_TURN = 500  # pictures of each of two scans in turn
+_TURN = 500  # images of each of two scans in turn
 _TURNS = 10  # of the last tenth; a smaller one is scanned as the others are
 
 
 def make(folder: Path, count: int) -> None:
-    """Pictures 0 .. count - 1, those that are not there yet."""
+    """Images 0 .. count - 1, those that are not there yet."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(_make, folder, count), range(0, count, _SHARE)):
             pass
@@ -73,7 +73,7 @@ def _make(folder: Path, count: int, start: int) -> None:
 
 @contextmanager
 def opened(folder: Path, count: int, scratch: Path, crops: Literal["ten", "center"]) -> Iterator[Scan]:
-    """A scan of the first ``count`` pictures, with its record in ``scratch``."""
+    """A scan of the first ``count`` images, with its record in ``scratch``."""
     folders = [str(folder / f"{number:04}") for number in range(-(-count // _PER_FOLDER))]
     config = ScanConfig(
         inputs=tuple(folders), models=("mini",), device="cpu", crops=crops, journal=scratch / "run.journal"
@@ -100,7 +100,7 @@ def take(findings: Iterator[ScanResult], count: int) -> float:
 
 
 def in_turn(late: Iterator[ScanResult], fresh: Iterator[ScanResult], count: int) -> list[tuple[float, float]]:
-    """Seconds of two scans for every `_TURN` of ``count`` pictures each, in turn.
+    """Seconds of two scans for every `_TURN` of ``count`` images each, in turn.
 
     What one has under way at the end of its turn is finished in the other's: alike for both.
     """
@@ -189,7 +189,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--crops", choices=["center", "ten"], default="center")
-    parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
+    parser.add_argument("--folder", type=Path, help="keeps the images for another time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if any(size < _PER_FOLDER or size % _PER_FOLDER for size in options.sizes):

@@ -1,4 +1,4 @@
-"""Pictures of camera size, all different."""
+"""Images of camera size, all different."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def camera_jpeg(width: int, height: int, seed: int) -> bytes:
 
 
 def make(folder: Path, count: int, size: str = "4000x3000") -> list[Path]:
-    """Pictures 0 .. count - 1 in ``folder``, those made that are not there yet; ``size`` in pixels."""
+    """Images 0 .. count - 1 in ``folder``, those made that are not there yet; ``size`` in pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(partial(_make, folder, size), range(count)))

@@ -36,7 +36,7 @@ WIDTH, BLOCKS, PATCH = (SHAPES["vit-l14"][name] for name in ("width", "blocks", 
 PATCHES = (224 // PATCH) ** 2
 TOKENS = PATCHES + 1
 SQUARE = 2048  # rows and columns
-PRODUCTS = {  # (rows, inner, columns), by name; rows are the tokens of a picture's ten crops
+PRODUCTS = {  # (rows, inner, columns), by name; rows are the tokens of an image's ten crops
     f"square, {SQUARE}": (SQUARE, SQUARE, SQUARE),
     "into the MLP": (10 * TOKENS, WIDTH, 4 * WIDTH),
     "out of the MLP": (10 * TOKENS, 4 * WIDTH, WIDTH),

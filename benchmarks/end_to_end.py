@@ -1,11 +1,11 @@
 """A scan beside a plain loop as published: ViT-L/14 and a RINE head with random weights, ten-crop.
 
-    python benchmarks/end_to_end.py --pictures 4 --plain-pictures 1 --rounds 1
-    python benchmarks/end_to_end.py --pictures 40 --plain-pictures 8 --folder /tmp/camera
+    python benchmarks/end_to_end.py --images 4 --plain-images 1 --rounds 1
+    python benchmarks/end_to_end.py --images 40 --plain-images 8 --folder /tmp/camera
 
 The plain loop: Pillow decodes, torchvision cuts ten crops and normalises them in float32, open_clip's encoder
 runs with a hook on every block's ln_2, the head scores; fp32 on a CPU with torch's own threads, fp16 on CUDA;
-one picture at a time, and in batches of four. The scan is all of `sidscan scan` with its defaults, but for
+one image at a time, and in batches of four. The scan is all of `sidscan scan` with its defaults, but for
 its reports. Each is a process of its own; models are loaded before the clock starts, and what the scan
 takes to load is told. In every round all take their turn. Results are printed, and written with --out.
 """
@@ -36,7 +36,7 @@ from sidscan.models import detectors
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 from sidscan.pipeline import open_scan
 
-BATCH = 4  # pictures
+BATCH = 4  # images
 Json = dict[str, Any]
 
 
@@ -65,7 +65,7 @@ class Published(torch.nn.Module):
 
 
 def plain(paths: list[Path], model: Published, device: str, batch: int) -> list[float]:
-    """Scores, of so many pictures at a time."""
+    """Scores, of so many images at a time."""
     normalised = transforms.Compose(
         [
             transforms.TenCrop(224),
@@ -84,7 +84,7 @@ def plain(paths: list[Path], model: Published, device: str, batch: int) -> list[
 
 
 def run_plain(batch: int, paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
-    """Seconds and scores of the plain loop, with so many pictures at a time."""
+    """Seconds and scores of the plain loop, with so many images at a time."""
     model = Published(head, encoder, device).eval()
     start = time.perf_counter()
     scores = plain(paths, model, device, batch)
@@ -179,28 +179,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--images", type=int, default=40)
     parser.add_argument(
-        "--plain-pictures", type=int, help="the plain loop's, a multiple of four [default: all]"
+        "--plain-images", type=int, help="the plain loop's, a multiple of four [default: all]"
     )
     parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
+    parser.add_argument("--folder", type=Path, help="keeps the images for another time")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
         stage_main(options.stage)
         return
-    few = min(options.plain_pictures or options.pictures, options.pictures)
+    few = min(options.plain_images or options.images, options.images)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = make(options.folder or Path(scratch), options.pictures, options.size)
+        paths = make(options.folder or Path(scratch), options.images, options.size)
         figures = measure(paths, few, options.rounds, options.device)
     result = stamp("end_to_end", "torch", "torchvision", "open_clip", "PIL") | {
         "model": "ViT-L/14 and a RINE head, random weights, ten-crop",
         "device": options.device,
-        "pictures": {"count": options.pictures, "of the plain loop": few, "size": options.size},
+        "pictures": {"count": options.images, "of the plain loop": few, "size": options.size},
         "rounds": options.rounds,
         "figures": "lowest, median, highest over the rounds",
         **figures,

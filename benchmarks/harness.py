@@ -1,4 +1,4 @@
-"""What the torture scripts share: pictures, the command as a process, its relatives, verdicts."""
+"""What the torture scripts share: images, the command as a process, its relatives, verdicts."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
-    """The picture as a file's bytes."""
+def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
+    """The image as a file's bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
 def archive(folder: Path, count: int, seed: int) -> None:
-    """``count`` small files: mostly pictures; some equal, some damaged, some with odd names, some nested."""
+    """``count`` small files: mostly images; some equal, some damaged, some with odd names, some nested."""
     rng = np.random.default_rng(seed)
     earlier = b""
     for number in range(count):
@@ -109,7 +109,7 @@ def children(parent: int) -> dict[int, str]:
 
 
 def workers(parent: int) -> list[int]:
-    """Ids of the processes that read pictures for ``parent``."""
+    """Ids of the processes that read images for ``parent``."""
     return sorted(pid for pid, command in children(parent).items() if WORKER in command)
 
 

@@ -219,7 +219,7 @@ def main() -> int:
             row["path"] = Path(row["path"]).name
         wrong = differences(good_rows, alone)
         verdicts.check(
-            "good pictures are scored as without the hostile files",
+            "good images are scored as without the hostile files",
             not wrong and by_status(good_rows) == {"scored": len(alone)},
             f"{len(good_rows)} of {len(alone)}, {len(wrong)} differ {wrong[:2] or ''}",
         )

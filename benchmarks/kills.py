@@ -1,6 +1,6 @@
 """A scan that is killed again and again, itself or its workers: the rows are those of an undisturbed one.
 
-    python benchmarks/kills.py --pictures 6000 --kills 200 --out FILE
+    python benchmarks/kills.py --images 6000 --kills 200 --out FILE
 
 Every fourth kill ends the command itself, which is started again; half of these fall into its start, the rest
 into its work. The others end a worker. The last ones fall into the writing of the reports.
@@ -155,7 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
@@ -164,7 +164,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         images, store = root / "images", root / "store"
-        archive(images, options.pictures, options.seed)
+        archive(images, options.images, options.seed)
         outs = {
             name: [root / name / f"r.{suffix}" for suffix in ("csv", "json")] for name in ("calm", "torn")
         }
@@ -192,7 +192,7 @@ def main() -> int:
         tally = tormentor.tally
 
         verdicts.result |= {
-            "pictures": options.pictures,
+            "pictures": options.images,
             "seed": options.seed,
             "kills": dict(tally.kills),
             "seconds": {"undisturbed": round(calm_seconds, 1), "killed": round(seconds, 1)},
@@ -226,7 +226,7 @@ def _judge(
         different = differences(calm, torn)
         verdicts.check(
             f"{table.suffix} rows equal those of the undisturbed scan",
-            not different and len(calm) == options.pictures,
+            not different and len(calm) == options.images,
             f"{len(calm)} rows, {len(different)} differ {different[:3] or ''}",
         )
     verdicts.check(

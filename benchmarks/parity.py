@@ -1,11 +1,11 @@
 """Export, then scan: are a graph's report rows those of PyTorch? One model, both precisions, one folder.
 
-    python benchmarks/parity.py FOLDER --model mini --pictures 200
-    python benchmarks/parity.py FOLDER --model rine --pictures 40
+    python benchmarks/parity.py FOLDER --model mini --images 200
+    python benchmarks/parity.py FOLDER --model rine --images 40
 
-``rine`` is ViT-L/14 with random weights and all four heads in one file. Pictures are taken evenly from the
+``rine`` is ViT-L/14 with random weights and all four heads in one file. Images are taken evenly from the
 sorted ones below FOLDER. All scans are of centre crops on the CPU, by the command, PyTorch's in fp32. Told
-are sizes, the largest difference of logits beside their spread over the pictures (standard deviation), how
+are sizes, the largest difference of logits beside their spread over the images (standard deviation), how
 many words of evidence changed, and columns in which any row differs, but for numbers that follow from logits.
 """
 
@@ -32,7 +32,7 @@ Rows = list[dict[str, str]]
 
 
 def choose(folder: Path, count: int) -> list[Path]:
-    """``count`` pictures, evenly from all below a folder; all of them where there are fewer."""
+    """``count`` images, evenly from all below a folder; all of them where there are fewer."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return [found[index * len(found) // count] for index in range(count)] if count < len(found) else found
 
@@ -69,7 +69,7 @@ def compare(expected: Rows, found: Rows) -> dict[str, Any]:
     }
 
 
-def measure(model: str, pictures: list[Path], scratch: Path) -> dict[str, Any]:
+def measure(model: str, images: list[Path], scratch: Path) -> dict[str, Any]:
     """Both graphs beside PyTorch."""
     encoder, models = None, ["mini"]
     if model == "rine":
@@ -77,7 +77,7 @@ def measure(model: str, pictures: list[Path], scratch: Path) -> dict[str, Any]:
         make_encoder(encoder, SHAPES["vit-l14"])
         models = [str(path) for path in make_heads(scratch, encoder, SHAPES["vit-l14"])]
     listed = scratch / "list.txt"
-    listed.write_text("".join(f"{path}\n" for path in pictures), encoding="utf-8")
+    listed.write_text("".join(f"{path}\n" for path in images), encoding="utf-8")
     named = [part for name in models for part in ("--model", name)]
     named += ["--encoder", str(encoder)] if encoder else []
     expected = scan(listed, scratch / "pytorch.csv", *named, "--precision", "fp32")
@@ -97,14 +97,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", choices=["mini", "rine"], default="mini")
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    pictures = choose(options.folder, options.pictures)
+    images = choose(options.folder, options.images)
     with tempfile.TemporaryDirectory() as scratch:
-        figures = measure(options.model, pictures, Path(scratch))
+        figures = measure(options.model, images, Path(scratch))
     result = stamp("parity", "torch", "onnxruntime", "onnx")
-    publish(result | {"model": options.model, "pictures": len(pictures), **figures}, options.out)
+    publish(result | {"model": options.model, "pictures": len(images), **figures}, options.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Where a scan's time goes: processor time of each stage, per picture, with the bundled detector.
+"""Where a scan's time goes: processor time of each stage, per image, with the bundled detector.
 
-    python benchmarks/profile_scan.py --pictures 24
-    python benchmarks/profile_scan.py --pictures 1000 --size 256x256 --crops center
+    python benchmarks/profile_scan.py --images 24
+    python benchmarks/profile_scan.py --images 1000 --size 256x256 --crops center
 
 Two scans. The first reads in this process, with a clock around every stage that counts the time of its own
 thread alone; the second reads in worker processes, as scans do, and tells what these and the parent take in
@@ -131,15 +131,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
     parser.add_argument("--crops", choices=["ten", "center"], default="ten")
-    parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
+    parser.add_argument("--folder", type=Path, help="keeps the images for another time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as text:
         scratch = Path(text)
-        paths = make(options.folder or scratch / "pictures", options.pictures, options.size)
+        paths = make(options.folder or scratch / "pictures", options.images, options.size)
         with opened(paths[:2], scratch, options.crops, isolation=False) as run:
             list(run)  # load whatever the first image needs
         (scratch / "False.journal").unlink()

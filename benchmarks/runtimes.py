@@ -1,4 +1,4 @@
-"""Pictures per second of ONNX Runtime and PyTorch on this CPU, model alone, side by side in one run.
+"""Images per second of ONNX Runtime and PyTorch on this CPU, model alone, side by side in one run.
 
     python benchmarks/runtimes.py --model mini
     python benchmarks/runtimes.py --model rine --center 8 --ten 4
@@ -30,7 +30,7 @@ from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
 
-VIEWS = {"center": 1, "ten": 10}  # crops per picture
+VIEWS = {"center": 1, "ten": 10}  # crops per image
 
 
 def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
@@ -53,9 +53,9 @@ def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
     return opened
 
 
-def measure(opened: dict[str, Runtime], pictures: int, views: int, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(opened: dict[str, Runtime], images: int, views: int, rounds: int) -> dict[str, dict[str, Any]]:
     """Rates, ratios and differences of every runtime."""
-    crops = natural_crops(pictures * views, seed=1)
+    crops = natural_crops(images * views, seed=1)
     times: dict[str, list[float]] = {name: [] for name in opened}
     scores: dict[str, NDArray[np.float64]] = {}
     for _ in range(rounds):
@@ -65,10 +65,10 @@ def measure(opened: dict[str, Runtime], pictures: int, views: int, rounds: int) 
                 [runtime.logits(CropSet.plain(crops[i : i + 40])) for i in range(0, len(crops), 40)]
             )
             times[name].append(time.perf_counter() - start)
-            scores[name] = 1 / (1 + np.exp(-logits.reshape(pictures, views, -1).mean(axis=1, dtype=float)))
+            scores[name] = 1 / (1 + np.exp(-logits.reshape(images, views, -1).mean(axis=1, dtype=float)))
     return {
         name: {
-            **_spread("pictures_per_second", [pictures / seconds for seconds in values]),
+            **_spread("pictures_per_second", [images / seconds for seconds in values]),
             **_spread("ratio", [b / a for a, b in zip(values, times["pytorch fp32"], strict=True)]),
             "largest_score_difference": float(f"{np.abs(scores[name] - scores['pytorch fp32']).max():.2g}"),
         }
@@ -90,8 +90,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", choices=["mini", "rine"], default="mini")
-    parser.add_argument("--center", type=int, default=80, help="pictures of one crop")
-    parser.add_argument("--ten", type=int, default=16, help="pictures of ten crops")
+    parser.add_argument("--center", type=int, default=80, help="images of one crop")
+    parser.add_argument("--ten", type=int, default=16, help="images of ten crops")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--half", action="store_true", help="the graph in fp16 too")
     parser.add_argument("--out", type=Path)

@@ -1,7 +1,7 @@
 """Scan rate on camera-size JPEGs beside the rate at which Pillow alone decodes them, in one run.
 
-    python benchmarks/scan_rate.py --pictures 24 --model mini
-    python benchmarks/scan_rate.py --pictures 300 --folder /tmp/camera --rounds 3
+    python benchmarks/scan_rate.py --images 24 --model mini
+    python benchmarks/scan_rate.py --images 300 --folder /tmp/camera --rounds 3
 
 All images are different, since a scan scores equal ones once; --folder keeps them for another time.
 Every round measures all stages in turn, so that a machine whose speed drifts slows all of them; the
@@ -103,17 +103,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="keeps the pictures for another time")
+    parser.add_argument("--folder", type=Path, help="keeps the images for another time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     cores = available_cores()
 
     with tempfile.TemporaryDirectory() as scratch:
-        paths = make(options.folder or Path(scratch), options.pictures, options.size)
+        paths = make(options.folder or Path(scratch), options.images, options.size)
         megabytes = sum(path.stat().st_size for path in paths) / len(paths) / 1e6
         times = measure(paths, options.model, options.rounds, cores)
 

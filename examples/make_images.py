@@ -1,4 +1,4 @@
-"""Makes the pictures in examples/images: drawn by arithmetic, so that nobody's photograph is shipped.
+"""Makes the images in examples/images: drawn by arithmetic, so that nobody's photograph is shipped.
 
     python examples/make_images.py
 
@@ -21,13 +21,13 @@ def scene(width: int, height: int, seed: int) -> Image.Image:
     x = np.linspace(0, 6, width)
     y = np.linspace(0, 1, height)[:, None]
     sky = np.stack([120 + 60 * y + 0 * x, 160 + 40 * y + 0 * x, 230 - 30 * y + 0 * x], axis=-1)
-    picture = sky
+    image = sky
     for depth in range(4):
         ridge = 0.35 + 0.15 * depth + 0.06 * np.sin(x * rng.uniform(0.5, 2) + rng.uniform(0, 6))
         ridge = ridge + 0.01 * np.sin(x * rng.uniform(8, 20))
         colour = np.array([90, 120, 80]) * (1 - 0.18 * depth)
-        picture = np.where((y > ridge)[..., None], colour * (0.8 + 0.4 * y[..., None]), picture)
-    noisy = picture + rng.normal(0, 3, picture.shape)
+        image = np.where((y > ridge)[..., None], colour * (0.8 + 0.4 * y[..., None]), image)
+    noisy = image + rng.normal(0, 3, image.shape)
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 

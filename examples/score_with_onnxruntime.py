@@ -1,4 +1,4 @@
-"""Scores of pictures' centre crops: python score_with_onnxruntime.py FILE.onnx PICTURE..."""
+"""Scores of images' centre crops: python score_with_onnxruntime.py FILE.onnx PICTURE..."""
 
 import json
 import sys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import tempfile
@@ -21,11 +20,21 @@ from sidscan.errors import ModelError, OutputError, UsageError
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector, load_detectors
-from sidscan.models.onnx_graph import BATCH, INPUT, KEY, LAYOUT, SUFFIX, GraphInfo, graph_path, seal
+from sidscan.models.onnx_graph import (
+    BATCH_DIMENSION,
+    INPUT_NAME,
+    KEY,
+    LAYOUT,
+    SUFFIX,
+    GraphInfo,
+    graph_path,
+    seal,
+)
 from sidscan.models.refs import ModelKind, choose_models
 from sidscan.util.files import atomic_write
 from sidscan.util.terminal import Echo
 
+from . import require_packages
 from .half import encoder_in_half, weights_in_half
 from .network import ExportNetwork
 from .parity import Parity, measure_parity
@@ -69,7 +78,7 @@ def export(
         ParityError: logits differ by more than the bound.
         OutputError: the file can't be written.
     """
-    _check_packages()
+    require_packages()
     models = choose_models(names).models
     if out is None and any(model.kind is not ModelKind.CATALOG for model in models):
         raise UsageError(
@@ -116,8 +125,8 @@ def trace(network: ExportNetwork, names: Sequence[str]) -> Any:
             network,
             (crops,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim(BATCH, min=1)},),
-            input_names=[INPUT],
+            dynamic_shapes=({0: torch.export.Dim(BATCH_DIMENSION, min=1)},),
+            input_names=[INPUT_NAME],
             output_names=list(names),
             opset_version=OPSET,
             verbose=False,
@@ -200,17 +209,6 @@ def _finished(model: Any, info: GraphInfo) -> bytes:
     entry.key, entry.value = KEY, info.to_json()
     model.producer_name, model.producer_version = "sidscan", __version__
     return seal(model.SerializeToString())
-
-
-def _check_packages() -> None:
-    """Now, not after gigabytes of weights were read."""
-    for package in ("onnx", "onnxscript"):
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise UsageError(
-                f"exporting needs {package}, which is not installed", "pip install 'sidscan[export]'"
-            ) from error
 
 
 def _check_size(network: ExportNetwork, precision: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sidscan.models.onnx_graph import INPUT
+from sidscan.models.onnx_graph import INPUT_NAME
 from sidscan.runtimes.precision_check import natural_crops
 
 from .network import ExportNetwork, logits
@@ -45,7 +45,7 @@ def measure_parity(network: ExportNetwork, session: object, names: list[str], pr
         batch = crops[start : start + size]
         start += size
         expected = logits(network, torch.from_numpy(batch)).numpy()
-        measured = np.stack(session.run(names, {INPUT: batch}), axis=1)  # type: ignore[attr-defined]
+        measured = np.stack(session.run(names, {INPUT_NAME: batch}), axis=1)  # type: ignore[attr-defined]
         difference = np.abs(measured - expected) / np.maximum(np.abs(expected), 1)
         worst = np.maximum(worst, np.where(np.isfinite(difference), difference, np.inf).max(axis=0))
     largest = {name: float(value) for name, value in zip(names, worst, strict=True)}

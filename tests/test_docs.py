@@ -36,7 +36,7 @@ SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 # Options of `python -m sidscan.training.mini....` and of benchmarks/, which are not commands of sidscan.
 DEVELOPERS_OPTIONS = {
     *("--corpus", "--folds", "--weights"),
-    *("--pictures", "--plain-pictures", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
+    *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
 }
 # What the architecture page calls, and where it is defined.
 CALLED = {

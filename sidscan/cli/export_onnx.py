@@ -18,7 +18,7 @@ from sidscan.errors import ExitCode
     help="Detector: name, checkpoint, or folder of checkpoints. Repeatable: all go into one file.",
 )
 @options.encoder()
-@options.option(
+@options.sectioned_option(
     "--precision",
     section="Models",
     type=click.Choice(["fp32", "fp16"]),
@@ -26,7 +26,7 @@ from sidscan.errors import ExitCode
     show_default=True,
     help="With fp16, a CLIP encoder computes in fp16; the bundled encoder only stores its weights in fp16.",
 )
-@options.option(
+@options.sectioned_option(
     "--out",
     section="Output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -34,7 +34,7 @@ from sidscan.errors import ExitCode
     show_default="in the models folder, where `scan --runtime onnx` looks",
     help="File to write.",
 )
-@options.option("--fresh", section="Output", is_flag=True, help="Replace FILE.")
+@options.sectioned_option("--fresh", section="Output", is_flag=True, help="Replace FILE.")
 @options.quiet()
 def command(
     models: tuple[str, ...],
@@ -62,6 +62,9 @@ def command(
       2  wrong usage, FILE exists, or a      the file's logits are not PyTorch's
          package is missing               7  FILE can't be written
     """
+    from sidscan.exporters import require_packages
+
+    require_packages()
     console.check_models(models, encoder)
     from sidscan.exporters.onnx import export  # here: it loads torch
 

@@ -34,7 +34,9 @@ def command() -> None:
 
 
 @command.command("list")
-@options.option("--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON.")
+@options.sectioned_option(
+    "--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON."
+)
 def list_(as_json: bool) -> None:
     """List all models, and which of them are installed.
 
@@ -60,7 +62,9 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("name", metavar="NAME")
-@options.option("--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON.")
+@options.sectioned_option(
+    "--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON."
+)
 def show(name: str, as_json: bool) -> None:
     """Print a model's card: what it is, where it comes from, how well it does.
 
@@ -89,7 +93,7 @@ def show(name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@options.option(
+@options.sectioned_option(
     "--url",
     section="URLs",
     metavar="URL",
@@ -133,14 +137,16 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE..."
 )
-@options.option(
+@options.sectioned_option(
     "--as",
     "name",
     section="Input",
     metavar="NAME",
     help="The model that FILE is, where its digest is not a published one.",
 )
-@options.option("--sha256", section="Input", metavar="HEX", help="The sha256 that FILE's publisher states.")
+@options.sectioned_option(
+    "--sha256", section="Input", metavar="HEX", help="The sha256 that FILE's publisher states."
+)
 def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> None:
     """Install models from files; a FOLDER stands for the published files in it.
 

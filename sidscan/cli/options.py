@@ -17,6 +17,7 @@ import click
 from sidscan.cli.help_sections import Option
 from sidscan.cli.param_types import Duration, Size
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
+from sidscan.reports import REPORT_FORMATS
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Callback = Callable[..., Any]
@@ -40,7 +41,7 @@ def stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
-def option(*names: str, section: str, **settings: Any) -> Decorator:
+def sectioned_option(*names: str, section: str, **settings: Any) -> Decorator:
     """`click.option` with a section of --help."""
     return click.option(*names, cls=Option, section=section, **settings)
 
@@ -63,7 +64,7 @@ def setting(name: str, **changes: Any) -> Decorator:
         **changes,
     }
     flags = f"{spec.flag_of(name)}/--no-{name}" if default is True else spec.flag_of(name)
-    return option(flags, name, **settings)
+    return sectioned_option(flags, name, **settings)
 
 
 @cache
@@ -157,13 +158,13 @@ def calibration() -> Decorator:
 
 def quiet(help: str = "Print only errors on standard error.") -> Decorator:  # noqa: A002
     """Whether anything but errors is printed; ``-q`` is its short name in every command."""
-    return option("--quiet", section="Output", is_flag=True, help=help)
+    return sectioned_option("--quiet", section="Output", is_flag=True, help=help)
 
 
 def output() -> Decorator:
     """Where the results go."""
     return stack(
-        option(
+        sectioned_option(
             "--out",
             "outs",
             section="Output",
@@ -172,22 +173,22 @@ def output() -> Decorator:
             show_default="-",
             help="Report to write: .csv, .json or .jsonl; '-' is standard output. Repeatable.",
         ),
-        option(
+        sectioned_option(
             "--format",
             "stdout_format",
             section="Output",
-            type=click.Choice(["csv", "json", "jsonl"]),
+            type=click.Choice(list(REPORT_FORMATS)),
             default="csv",
             show_default=True,
             help="Format of the report on standard output.",
         ),
-        option(
+        sectioned_option(
             "--overwrite",
             section="Output",
             is_flag=True,
             help="Replace --out even if sidscan did not write it. Reports of sidscan are always replaced.",
         ),
-        option(
+        sectioned_option(
             "--hash-file",
             "hashed",
             section="Output",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sidscan.training.rine.studies import StudyKind
 
 
-@click.command("study", cls=Command, sections=options.SECTIONS, default_section="Recipe")
+@click.command("study", cls=Command, sections=options.TRAINING_SECTIONS, default_section="Recipe")
 @click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
 @options.training_set()
 @click.option(

@@ -13,7 +13,7 @@ from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
 
 
-@click.command("train", cls=Command, sections=options.SECTIONS, default_section="Recipe")
+@click.command("train", cls=Command, sections=options.TRAINING_SECTIONS, default_section="Recipe")
 @options.training_set()
 @click.option(
     "--out",

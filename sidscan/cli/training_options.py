@@ -26,7 +26,7 @@ _PRESETS = (
 )
 _UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
-SECTIONS = {
+TRAINING_SECTIONS = {
     "Input": ["classes", "skip_unreadable"],
     "Models": ["preset", "encoder"],
     "Output": ["out", "cache", "fresh", "quiet"],

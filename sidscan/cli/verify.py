@@ -23,7 +23,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("verify", cls=Command)
 @click.argument("report", type=_FILE, metavar="REPORT")
-@options.option(
+@options.sectioned_option(
     "--root",
     section="Input",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -31,7 +31,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default="the current folder",
     help="Folder that relative paths in REPORT start from.",
 )
-@options.option(
+@options.sectioned_option(
     "--hash-file",
     section="Input",
     type=_FILE,
@@ -39,14 +39,16 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default="REPORT.sha256, if it exists",
     help="File that states the sha256 of REPORT itself.",
 )
-@options.option(
+@options.sectioned_option(
     "--out",
     section="Output",
     type=_FILE,
     metavar="FILE.csv",
     help="Write every row and its result to FILE.csv, instead of a list to standard output.",
 )
-@options.option("--overwrite", section="Output", is_flag=True, help="Replace FILE.csv, whatever it is.")
+@options.sectioned_option(
+    "--overwrite", section="Output", is_flag=True, help="Replace FILE.csv, whatever it is."
+)
 @options.quiet()
 @options.setting("workers", help="Threads that hash.")
 def command(

@@ -196,7 +196,7 @@ class CatalogEntry:
     """One model.
 
     Attributes:
-        family: name of the family that reads its weights (`sidscan.models.families`).
+        family: name of the family that reads its weights; `families.register` sets it.
         encoder: name of the encoder entry a detector needs; None for encoders and self-contained detectors.
         origin: where the bytes come from and what is stated of them.
         provenance: repository, commit, paper.
@@ -207,12 +207,12 @@ class CatalogEntry:
 
     name: str
     kind: Literal["detector", "encoder"]
-    family: str
     summary: str
     licence: str
     provenance: str
     origin: Published | Bundled
     size: int
+    family: str = ""
     encoder: str | None = None
     preprocess: Preprocess | None = None
     shape: Shape | None = None

@@ -17,7 +17,7 @@ from sidscan.errors import PullFailed
 if TYPE_CHECKING:
     import httpx
 
-Progress = Callable[[int, int | None], None]
+DownloadProgress = Callable[[int, int | None], None]
 """Called with the bytes on disk so far and the size of the whole file, None where the server doesn't say."""
 
 CONNECT_TIMEOUT, STALL_TIMEOUT = 15.0, 60.0  # seconds
@@ -29,7 +29,7 @@ OFFLINE = (
 _RESUME = "What came is kept; the same command goes on from there."
 
 
-def fetch(url: str, part: Path, max_bytes: int, progress: Progress | None = None) -> None:
+def download_file(url: str, part: Path, max_bytes: int, progress: DownloadProgress | None = None) -> None:
     """Downloads ``url`` to ``part``; a ``part`` already there is continued if the server can do that.
 
     Whether the bytes are the right ones is for the caller to check.
@@ -65,7 +65,7 @@ def display_url(url: str) -> str:
 
 
 def _receive(
-    client: httpx.Client, url: str, part: Path, offset: int, max_bytes: int, progress: Progress | None
+    client: httpx.Client, url: str, part: Path, offset: int, max_bytes: int, progress: DownloadProgress | None
 ) -> bool:
     """One request. False: the server does not continue at ``offset``, ask again from the start."""
     # Compression in transit would change the bytes that Range, Content-Length and the digest speak of.
@@ -95,7 +95,7 @@ def _write(
     start: int,
     total: int | None,
     max_bytes: int,
-    progress: Progress | None,
+    progress: DownloadProgress | None,
 ) -> None:
     """The body of ``response`` to the end of ``part``, or to a new one if ``start`` is 0."""
     import httpx

@@ -26,8 +26,8 @@ from sidscan.util.files import open_file
 
 FORMAT = "sidscan graph 1"
 KEY = "sidscan"  # of the metadata entry that holds a GraphInfo as JSON
-INPUT = "crops"
-BATCH = "batch"  # the name of its first dimension
+INPUT_NAME = "crops"
+BATCH_DIMENSION = "batch"  # the name of its first dimension
 LAYOUT = "NHWC"
 SUFFIX = ".onnx"
 _DIGEST_KEY = b"sidscan.sha256"

@@ -16,7 +16,7 @@ from torch import Tensor
 from sidscan.errors import ModelError
 from sidscan.models import torch_archive
 from sidscan.models.catalog import CatalogEntry, Shape
-from sidscan.models.families import Size, all_families, find_family
+from sidscan.models.families import TensorSize, all_families, find_family
 
 Tensors = Mapping[str, Tensor]
 
@@ -86,7 +86,7 @@ def recognise_shape(tensors: Tensors) -> Shape | None:
     return None
 
 
-def size_of(tensors: Tensors, name: str, rank: int, what: str) -> Size:
+def size_of(tensors: Tensors, name: str, rank: int, what: str) -> TensorSize:
     """The size of a tensor that tells the shape of a model.
 
     Args:
@@ -104,7 +104,7 @@ def size_of(tensors: Tensors, name: str, rank: int, what: str) -> Size:
     return size
 
 
-def check_tensors(tensors: Tensors, expected: Mapping[str, Size], what: str) -> None:
+def check_tensors(tensors: Tensors, expected: Mapping[str, TensorSize], what: str) -> None:
     """Check names, shapes, types and values, in this order.
 
     Raises:

@@ -150,7 +150,9 @@ class Store:
         encoders = [find_entry(entry.encoder, self.catalog) for entry in entries if entry.encoder]
         return list({entry.name: entry for entry in (*entries, *encoders)}.values())
 
-    def pull(self, name: str, url: str | None = None, progress: download.Progress | None = None) -> Pulled:
+    def pull(
+        self, name: str, url: str | None = None, progress: download.DownloadProgress | None = None
+    ) -> Pulled:
         """Downloads, verifies and installs one model (not its encoder); no network if it is already there.
 
         Args:
@@ -172,7 +174,7 @@ class Store:
             if target.is_file() and _matches(target, entry):
                 return Pulled(self._keep(entry, target), fetched=False)
             if not (part.is_file() and _matches(part, entry)):
-                download.fetch(source, part, entry.max_bytes, progress)
+                download.download_file(source, part, entry.max_bytes, progress)
                 _check_or_delete(part, entry, source)
             part.replace(target)
             return Pulled(

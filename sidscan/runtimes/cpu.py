@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from sidscan.records import CropRef
 from sidscan.util.threads import available_cores
 
-BATCH = 40  # crops; the first results of a small archive should not wait long for it
-AT_ONCE = 2  # batches: the parts of the second one take the cores that the last parts of the first leave
+CPU_BATCH = 40  # crops; the first results of a small archive should not wait long for it
+CPU_BATCHES_AT_ONCE = (
+    2  # batches: the parts of the second one take the cores that the last parts of the first leave
+)
 _PART = 10  # crops, those of one image: more exceed the caches, fewer cost more overhead
 
 # malloc.h's M_ARENA_MAX, M_MMAP_THRESHOLD (32 MiB is glibc's greatest) and M_TRIM_THRESHOLD.
 _MALLOC = {-8: 1, -3: 32 << 20, -1: 256 << 20}
 
-Logits = NDArray[np.float32]
+_Logits = NDArray[np.float32]
 
 
 class CpuPool:
@@ -36,10 +38,10 @@ class CpuPool:
         keep_memory()
         self._cores = available_cores()
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
-        self._submitted: set[Future[Logits]] = set()
+        self._submitted: set[Future[_Logits]] = set()
         self._lock = threading.Lock()
 
-    def spread(self, compute: Callable[[Sequence[CropRef]], Logits], refs: Sequence[CropRef]) -> Logits:
+    def spread(self, compute: Callable[[Sequence[CropRef]], _Logits], refs: Sequence[CropRef]) -> _Logits:
         """Logits (crops, detectors) of all crops, which ``compute`` gets in parts; called from any thread."""
         with self._lock:
             parts = [self._pool.submit(compute, part) for part in _parts(refs, self._cores)]

@@ -20,7 +20,7 @@ from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import forward
 
-BATCH = 160  # crops; launching a ViT's kernels takes as long for one as for many
+CUDA_BATCH = 160  # crops; launching a ViT's kernels takes as long for one as for many
 _LARGEST = 1024  # crops of a pass, however many are asked for: 154 MB of pinned memory
 _PER_DEVICE = 2  # batches: the next is copied while the first is computed
 
@@ -36,7 +36,7 @@ class CudaPool:
     """
 
     def __init__(
-        self, detectors: Sequence[Detector], devices: Sequence[torch.device], batch: int = BATCH
+        self, detectors: Sequence[Detector], devices: Sequence[torch.device], batch: int = CUDA_BATCH
     ) -> None:
         self._free: queue.SimpleQueue[CudaStream] = queue.SimpleQueue()
         self.count = _PER_DEVICE * len(devices)
@@ -82,7 +82,7 @@ class CudaStream:
         for start in range(0, len(refs), self._batch):
             part = list(refs[start : start + self._batch])
             padded = part + part[:1] * (self._batch - len(part))
-            logits.append(forward.score(detectors, crops, padded)[: len(part)])
+            logits.append(forward.compute_logits(detectors, crops, padded)[: len(part)])
         result: NDArray[np.float32] = torch.cat(logits).cpu().numpy()  # waits for this stream alone
         return result
 

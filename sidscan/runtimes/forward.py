@@ -65,7 +65,7 @@ def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
 
 
 @torch.inference_mode()
-def score(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
+def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
     """Crops (k, 224, 224, 3), of which ``refs`` name b -> logits (b, detectors), on the same device.
 
     Every encoder runs once, for what its heads read.

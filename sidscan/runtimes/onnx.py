@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detector_info import DetectorInfo
-from sidscan.models.onnx_graph import INPUT, KEY, GraphInfo, check_seal
+from sidscan.models.onnx_graph import INPUT_NAME, KEY, GraphInfo, check_seal
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops
 
@@ -64,7 +64,7 @@ class OnnxRuntime:
             f"{self.graph.computes} (or more of it, as TensorRT sees fit)" if half else self.graph.computes,
             graph=self.sha256,
         )
-        self.batch, self.at_once, self.devices = cpu.BATCH, cpu.AT_ONCE, 1
+        self.batch, self.at_once, self.devices = cpu.CPU_BATCH, cpu.CPU_BATCHES_AT_ONCE, 1
         self._cpu_pool: cpu.CpuPool | None = None
         if used == "cpu":
             self._session = session
@@ -94,7 +94,7 @@ class OnnxRuntime:
             self._cpu_pool.abandon()
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self._session.run(self._outputs, {INPUT: np.ascontiguousarray(crops)})
+        outputs = self._session.run(self._outputs, {INPUT_NAME: np.ascontiguousarray(crops)})
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
 
 
@@ -131,7 +131,7 @@ def _info(path: Path, session: Any) -> GraphInfo:
 def _check_ends(session: Any, names: list[str]) -> None:
     """What goes in and comes out is what `sidscan export-onnx` writes; ValueError where it is not."""
     (taken,), given = session.get_inputs(), session.get_outputs()
-    if (taken.name, taken.type, taken.shape[1:]) != (INPUT, "tensor(uint8)", [SIDE, SIDE, 3]):
+    if (taken.name, taken.type, taken.shape[1:]) != (INPUT_NAME, "tensor(uint8)", [SIDE, SIDE, 3]):
         raise ValueError("input")
     if [(output.name, output.type) for output in given] != [(name, "tensor(float)") for name in names]:
         raise ValueError("outputs")

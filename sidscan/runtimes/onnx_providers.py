@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import SIDE, Device
 from sidscan.errors import ModelError, RuntimeUnavailable
-from sidscan.models.onnx_graph import BATCH, INPUT
+from sidscan.models.onnx_graph import BATCH_DIMENSION, INPUT_NAME
 
 FIXED_BATCH = 40  # crops; accelerators plan anew for every other number
 NVIDIA = ("cuda", "tensorrt")  # they know every kind of node that is exported
@@ -54,7 +54,7 @@ class FixedBatchSession:
             ort.OrtValue.ortvalue_from_shape_and_type((FIXED_BATCH,), np.float32, memory, 0) for _ in outputs
         ]
         self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(INPUT, self._input)
+        self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
         for name, value in zip(outputs, self._outputs, strict=True):
             self._binding.bind_ortvalue_output(name, value)
 
@@ -203,7 +203,7 @@ def _options(device: str) -> Any:
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one thread per part
         return options
     # With the batch known, what computes shapes is folded away; ONNX Runtime would leave it to the CPU.
-    options.add_free_dimension_override_by_name(BATCH, FIXED_BATCH)
+    options.add_free_dimension_override_by_name(BATCH_DIMENSION, FIXED_BATCH)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if device in NVIDIA and not hasattr(ort.InferenceSession, _COUNTS):
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

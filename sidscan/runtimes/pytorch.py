@@ -15,7 +15,7 @@ from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, forward, precision_check
-from sidscan.runtimes.cuda import BATCH, CudaPool
+from sidscan.runtimes.cuda import CUDA_BATCH, CudaPool
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -68,11 +68,11 @@ class PyTorchRuntime:
         if self._device.type == "cpu":
             torch.set_num_threads(1)
             self._cpu_pool = cpu.CpuPool()
-            self.batch, self.at_once, self.devices = batch or cpu.BATCH, cpu.AT_ONCE, 1
+            self.batch, self.at_once, self.devices = batch or cpu.CPU_BATCH, cpu.CPU_BATCHES_AT_ONCE, 1
         else:
             devices = devices_like(self._device)
-            self._cuda_pool = CudaPool(detectors, devices, batch or BATCH)
-            self.batch, self.devices = batch or BATCH, len(devices)
+            self._cuda_pool = CudaPool(detectors, devices, batch or CUDA_BATCH)
+            self.batch, self.devices = batch or CUDA_BATCH, len(devices)
             self.at_once = self._cuda_pool.count + 1  # one batch waits, so that no stream does
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
@@ -94,7 +94,7 @@ class PyTorchRuntime:
 
 
 def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, refs: Sequence[CropRef]) -> forward.Logits:
-    result: forward.Logits = forward.score(detectors, crops, refs).numpy()
+    result: forward.Logits = forward.compute_logits(detectors, crops, refs).numpy()
     return result
 
 

@@ -57,7 +57,10 @@ def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -
     ended = sidscan("scan", reals, *MINI, "--calibrated", "--out", tmp_path / "r.csv")
     assert (plain.code, ended.code) == (0, 0)
     assert "calibration: mini, 9 images, false-positive rate 0.2\n" in ended.err
-    assert "mini: 1 of 9 flagged; if all were like the calibration images, about 1.8 would be\n" in ended.err
+    assert (
+        "mini: 1 of 9 images flagged; if all were like the calibration images, about 1.8 would be\n"
+        in ended.err
+    )
     report_rows = rows(tmp_path / "r.csv").values()
     assert sorted(float(row["p_value"]) for row in report_rows) == [i / 10 for i in range(2, 11)]
     assert [float(row["p_value"]) for row in report_rows if row["evidence"] != "weak"] == [0.2]

@@ -136,9 +136,9 @@ def test_undecodable_names_and_long_messages_arrive() -> None:
 
 
 def test_options_arrive_as_sent() -> None:
-    config = ScanConfig(inputs=("a",), memory_limit=7, item_timeout=2.5, crops="center", max_side=99)
+    config = ScanConfig(inputs=("a",), memory_limit=70, item_timeout=2.5, crops="center", max_side=99)
     options = WorkerOptions.from_config(config)
-    assert options == WorkerOptions(7, 2.5, ReadLimits(crops="center", max_side=99))
+    assert options == WorkerOptions(70, 2.5, ReadLimits(crops="center", max_side=99))
     assert WorkerOptions.from_json(options.to_json()) == options
 
 

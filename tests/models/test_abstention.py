@@ -46,7 +46,7 @@ def test_reasons(
     assert RULE.reasons(facts, crops, logits) == (everything if reasons is None else reasons)
 
 
-def test_without_a_rule_only_pictures_without_any_detail_are_inconclusive() -> None:
+def test_without_a_rule_only_images_without_any_detail_are_inconclusive() -> None:
     tiny = ImageInfo(width=8, height=8, jpeg_quality=1)
     wild = np.array([-50.0, 50.0])
     assert EVERY_IMAGE.reasons(tiny, noise(), wild) == ()
@@ -70,7 +70,7 @@ def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> 
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
-def test_padding_is_no_part_of_a_picture(width: int, height: int) -> None:
+def test_padding_is_no_part_of_a_image(width: int, height: int) -> None:
     def views(image: Image.Image) -> CropSet:
         return crop(SourceImage(image, "PNG", ()), "ten")
 

@@ -102,10 +102,10 @@ def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path:
         pytest.param("csv", "", "is damaged behind row 1: it is not as sidscan writes it", id="csv, empty"),
         pytest.param("csv", "two", "is damaged behind row 1: it is not as", id="csv, text"),
         pytest.param("csv", "0", "row 1: its format number is not a positive integer", id="csv, zero"),
-        pytest.param("json", '"2"', "is no report of sidscan", id="json, text"),
-        pytest.param("json", "0", "is no report of sidscan", id="json, zero"),
-        pytest.param("jsonl", "2.5", "is no report of sidscan", id="jsonl, fraction"),
-        pytest.param("jsonl", "null", "is no report of sidscan", id="jsonl, null"),
+        pytest.param("json", '"2"', "is not a report of sidscan", id="json, text"),
+        pytest.param("json", "0", "is not a report of sidscan", id="json, zero"),
+        pytest.param("jsonl", "2.5", "is not a report of sidscan", id="jsonl, fraction"),
+        pytest.param("jsonl", "null", "is not a report of sidscan", id="jsonl, null"),
     ],
 )
 def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:

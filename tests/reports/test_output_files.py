@@ -255,7 +255,7 @@ def test_that_a_report_was_altered_does_not_go_unsaid(sidscan: Run, tmp_path: Pa
 def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", tmp_path, "--hash-file")
     assert ended.code == 2
-    assert ended.err == "sidscan: --hash-file has no file to stand beside\nName one with --out FILE.\n"
+    assert ended.err == "sidscan: --hash-file needs a report in a file\nName one with --out FILE.\n"
 
 
 def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None:

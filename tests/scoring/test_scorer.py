@@ -1,4 +1,4 @@
-"""Logits of crops become one score per picture and model."""
+"""Logits of crops become one score per image and model."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def sample(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage:
 
 
 def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
-    pictures = [sample(str(red), red, order=(0,) * 10) for red in range(8)]
-    spreads = {found.crop_std for finding in score(pictures, Brightness(), "now") for found in finding.scores}
+    images = [sample(str(red), red, order=(0,) * 10) for red in range(8)]
+    spreads = {found.crop_std for finding in score(images, Brightness(), "now") for found in finding.scores}
     assert spreads == {0.0}
 
 
@@ -71,7 +71,7 @@ def test_failures_alone_need_no_model() -> None:
     assert [finding.message for finding in score([failure], Brightness(), "now")] == ["truncated"]
 
 
-def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
+def test_a_value_that_is_no_number_is_a_failure_of_that_image_alone() -> None:
     nan, good = score([sample("a", 255, 1, order=(0, 1)), sample("b", 1, order=(0,))], Brightness(), "now")
     assert (nan.status, nan.stage, nan.error, nan.scores) == (
         Status.FAILED,
@@ -83,7 +83,7 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_picture_alone() -> None:
     assert good.status is Status.SCORED
 
 
-def test_crops_that_pictures_share_are_handed_on_once() -> None:
+def test_crops_that_images_share_are_handed_on_once() -> None:
     given: list[CropSet] = []
 
     class Noting(Brightness):

@@ -32,7 +32,6 @@ class Sharpness(DetectorFamily):
         CatalogEntry(
             name="sharpness",
             kind="detector",
-            family="sharpness",
             summary="example: measures sharpness, not synthesis",
             licence="Apache-2.0",
             provenance="examples/third_party_detector",

@@ -36,7 +36,7 @@ _FIRST = ("mini", "rine", "ufd", "feature_pyramid")  # in lists of models; the o
 _REGISTERED: dict[str, Family] = {}
 _log = logging.getLogger("sidscan.models")
 
-Size = tuple[int, ...]
+TensorSize = tuple[int, ...]
 """Of a tensor."""
 
 

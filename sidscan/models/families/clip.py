@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, EncoderShape, Pin, Preprocess, Published
-from sidscan.models.families import Family, Size, register
+from sidscan.models.families import Family, TensorSize, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,6 @@ class ClipEncoderFamily(Family):
         CatalogEntry(
             name="clip-vit-l14",
             kind="encoder",
-            family="clip",
             summary="OpenAI's CLIP ViT-L/14, which every published head reads",
             licence="MIT",
             provenance=_CLIP_PROVENANCE,
@@ -67,7 +66,6 @@ class ClipEncoderFamily(Family):
         CatalogEntry(
             name="clip-vit-b32",
             kind="encoder",
-            family="clip",
             summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
             licence="MIT",
             provenance=_CLIP_PROVENANCE,
@@ -127,9 +125,9 @@ def clip_shape(visual: Mapping[str, Tensor]) -> EncoderShape:
     )
 
 
-def _sizes(shape: EncoderShape) -> dict[str, Size]:
+def _sizes(shape: EncoderShape) -> dict[str, TensorSize]:
     d = shape.embed_dim
-    sizes: dict[str, Size] = {
+    sizes: dict[str, TensorSize] = {
         "class_embedding": (d,),
         "positional_embedding": (shape.num_tokens, d),
         "conv1.weight": (d, 3, shape.patch_size, shape.patch_size),

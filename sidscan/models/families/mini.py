@@ -38,7 +38,6 @@ class MiniFamily(DetectorFamily):
         CatalogEntry(
             name="mini",
             kind="detector",
-            family="mini",
             summary="bundled; small, works at once on any CPU; read its card, mini.md",
             licence="Apache-2.0",
             provenance="trained by this project (training/); see sidscan/weights/mini.json",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.models.catalog import CatalogEntry, HeadShape, Metrics, Pin, Published
-from sidscan.models.families import HeadFamily, Size, register
+from sidscan.models.families import HeadFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def _published(
     return CatalogEntry(
         name=f"rine-{suffix}",
         kind="detector",
-        family="rine",
         summary=summary,
         licence="Apache-2.0",
         provenance=_PROVENANCE,
@@ -149,9 +148,9 @@ def reads_every_block(head: Head, encoder: Encoder) -> bool:
     return wanted == (getattr(encoder, "num_blocks", None), getattr(encoder, "embed_dim", None))
 
 
-def _sizes(shape: HeadShape) -> dict[str, Size]:
+def _sizes(shape: HeadShape) -> dict[str, TensorSize]:
     d, p = shape.embed_dim, shape.proj_dim
-    sizes: dict[str, Size] = {"alpha": (1, shape.num_blocks, p)}
+    sizes: dict[str, TensorSize] = {"alpha": (1, shape.num_blocks, p)}
     linear = {f"proj1.{1 + 3 * i}": (p, p if i else d) for i in range(shape.num_proj_layers)}
     linear |= {f"proj2.{1 + 3 * i}": (p, p) for i in range(shape.num_proj_layers)}
     linear |= {"head.0": (p, p), "head.3": (p, p), "head.6": (1, p)}

@@ -32,7 +32,6 @@ class LinearProbeFamily(HeadFamily):
         CatalogEntry(
             name="ufd",
             kind="detector",
-            family="linear",
             summary="UniversalFakeDetect's linear probe, the baseline of RINE's paper",
             licence="MIT",
             provenance="github.com/WisconsinAIVision/UniversalFakeDetect @ 76a0e3e; Ojha et al., CVPR 2023, "
