@@ -41,7 +41,7 @@ from .parity import Parity, measure_parity
 
 OPSET = 20  # LayerNormalization is a node of its own since 17; torch's exporter needs 20
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
-_BESIDES = 2**26  # bytes, at most, of all that is no weight: nodes, what is folded, the metadata
+_BESIDES = 2**26  # bytes, at most, of all but the weights: nodes, what is folded, the metadata
 _COUNTED = (
     *("LayerNormalization", "SkipLayerNormalization", "Softmax", "Attention", "MultiHeadAttention"),
     *("MatMul", "FusedMatMul", "Gemm", "QuickGelu", "Sigmoid"),

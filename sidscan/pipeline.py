@@ -126,7 +126,7 @@ def open_scan(config: ScanConfig) -> Scan:
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
         CalibrationError: a calibration asked for is missing, or of another model.
-        RuntimeUnavailable: the device or precision asked for is not to be had.
+        RuntimeUnavailable: the device or precision asked for can't be used here.
         UsageError: an input does not exist.
         OutputError: the journal, or the folder of originals, can't be written.
     """

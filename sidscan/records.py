@@ -238,7 +238,7 @@ class ScanResult:
 
     Attributes:
         scanned_at: when the row was made, ISO 8601, UTC.
-        stage, error, message: where, with which error class and why there is no score; None if scored.
+        stage, error, message: where, with which error class and why the input has no score; None if scored.
         scores: one per requested model, in that order; empty unless ``status`` is scored.
         views: number of views averaged; 0 unless scored.
     """

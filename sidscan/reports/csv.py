@@ -36,14 +36,14 @@ _ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "file or URL, as given or as the walk found it; `***` hides a user name and password",
         lambda r: r.name,
     ),
-    _Column("status", "`scored`, `skipped`, or the reason why there is no score", lambda r: r.status.value),
+    _Column("status", "`scored`, `skipped`, or the reason why the input has no score", lambda r: r.status.value),
     _Column(
         "error_stage",
         "where the input failed or was skipped: `list`, `read`, `fetch`, `decode` or `score`",
         lambda r: r.stage.value if r.stage else None,
     ),
     _Column("error_class", "class name of the error", lambda r: r.error),
-    _Column("error_message", "why there is no score, in words", lambda r: r.message),
+    _Column("error_message", "why the input has no score, in words", lambda r: r.message),
 )
 _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
     _Column("score", "the model's P(synthetic), 0 to 1: the sigmoid of `logit`", lambda s: s.score),
