@@ -5,7 +5,7 @@ import sys
 
 
 def _forget_the_current_folder() -> None:
-    """``-m`` searches the current folder first, and that may be the archive: a tqdm.py in it must not be imported.
+    """``-m`` searches the current folder first. That may be the archive, whose tqdm.py must not be imported.
 
     What was imported before this runs can't be helped: docs/background/threat-model.md.
     """
