@@ -305,7 +305,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         return limits
 
     def __post_init__(self) -> None:
-        """Refuses what no scan could mean.
+        """Refuse options that contradict one another, and values out of range.
 
         Raises:
             UsageError: nothing is named, or an option has an unknown value.

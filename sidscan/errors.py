@@ -1,4 +1,4 @@
-"""Every error sidscan raises on purpose, and the exit code each one stands for.
+"""The errors that a command ends with, and the exit code that each one stands for.
 
     SidscanError
     |-- UsageError          2   the request contradicts itself or names what does not exist

@@ -1,4 +1,4 @@
-"""A scan, from inputs to results, on one screen."""
+"""A scan, from inputs to results."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Response:
         http_status: status code of the last answer, RFC 9110.
         address: IP address that the last request connected to; the proxy's if there was one.
         fetched_at: time of the last request, ISO 8601, UTC.
-        headers: the response headers listed in fetch.client.HEADERS, names in lower case.
+        headers: the response headers listed in fetch.client.RECORDED_HEADERS, names in lower case.
         saved_as: file of ``--save-dir`` that holds the bytes.
     """
 

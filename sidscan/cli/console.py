@@ -212,7 +212,7 @@ def check_regular(path: str | Path) -> None:
     """Refuse a file that can't be opened, or that opening might wait for, e.g. a pipe.
 
     Raises:
-        ModelError: the file is none that a model or a calibration could be read from.
+        ModelError: the file is missing, unreadable or not a regular file.
     """
     try:
         open_file(path).close()

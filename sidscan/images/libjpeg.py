@@ -139,7 +139,7 @@ class LibJpeg:
 
 
 class _DecodeTask:
-    """The decoding of one image. Its state are attributes, so that a thread that parks can free them."""
+    """The decoding of one image. Its state is in attributes, so that a thread that parks can free them."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""Where a detector was measured not to know: its evidence is then called inconclusive, whatever the score.
+"""When a detector's evidence is called inconclusive, whatever the score.
 
-The score stays in the report, since it is what the model gave; a word for it would promise what nobody
-measured. Which images these are is part of a detector's weights and card. A detector without such a rule
-has a word for every score but those of images without any detail, in which there is nothing to measure.
+Some images hold too little for a detector to judge, and its error on them was measured. Their score stays in
+the report, since the model gave it, but a band of evidence would promise what nobody measured. The rule is
+part of a detector's weights and card. A detector without a rule abstains only on images without any detail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INCONCLUSIVE = "inconclusive"  # the word for evidence
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """What a image must be for a detector's evidence to have a word.
+    """What an image must have, so that a detector's evidence gets a band.
 
     Attributes:
         side: pixels, the least width and height.
@@ -41,7 +41,7 @@ class Abstention:
         """The inverse of `dataclasses.asdict`, after JSON.
 
         Raises:
-            ValueError: something is missing, unknown or no number of its kind.
+            ValueError: a field is missing or unknown, or a value has another type.
         """
         kinds = {field.name: type(field.default) for field in fields(cls)}
         if set(raw) != set(kinds) or any(type(raw[name]) is not kind for name, kind in kinds.items()):
@@ -51,7 +51,7 @@ class Abstention:
     def reasons(
         self, facts: ImageInfo, crops: NDArray[np.uint8], logits: NDArray[np.float64]
     ) -> tuple[str, ...]:
-        """Why the evidence of a image is inconclusive; empty where it is not.
+        """Why the evidence of an image is inconclusive; empty if it is not.
 
         Args:
             crops: (k, 224, 224, 3), its windows.
@@ -61,7 +61,7 @@ class Abstention:
         return self.because(min(size), detail(crops, *size), facts.jpeg_quality, float(logits.std()))
 
     def because(self, side: int, detail: float, quality: int | None, spread: float) -> tuple[str, ...]:
-        """The same from what is known of a image, each as the attribute of that name has it."""
+        """The same, from the measured values that the attributes limit."""
         checks = {
             "small": side < self.side,
             "flat": detail < self.detail,
@@ -97,6 +97,6 @@ def detail(crops: NDArray[np.uint8], width: int, height: int) -> float:
 
 
 def _inside(length: int, side: int) -> slice:
-    """Where a image of that length lies in a crop, less a pixel that rounding puts on either side."""
+    """Where an image of that length lies in a crop, less a pixel that rounding puts on either side."""
     start = (side - length) // 2
     return slice(start + 1, start + length - 1) if length < side else slice(None)

@@ -114,7 +114,7 @@ def graph_path(names: Sequence[str], precision: str) -> Path:
 
 
 def is_graph(name: str) -> bool:
-    """Whether a model so named is an exported graph: by its suffix, or whatever it is called, by its seal."""
+    """Whether a file is an exported graph: its suffix says so, or, under any other name, its seal."""
     if name.lower().endswith(SUFFIX):
         return True
     try:

@@ -37,9 +37,9 @@ class ModelRef:
 
     @classmethod
     def parse(cls, name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> ModelRef:
-        """A name of the catalog wins over a file of that name. What is neither counts as a catalog's name.
+        """What a name leads to; a name of the catalog wins over a file of that name.
 
-        Loading that tells which names there are.
+        A name that is neither counts as one of the catalog, and loading it lists the names that exist.
         """
         if name in catalog:
             return cls(name, ModelKind.CATALOG)

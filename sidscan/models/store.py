@@ -214,7 +214,7 @@ class Store:
         return [path for path in files if self._by_pin(hash_file(path, "sha256", "git-blob"))]
 
     def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
-        """The published file is in its place already; its record may be missing, damaged or another's."""
+        """The published file is there already; its record may be missing, damaged, or another file's."""
         recorded = self._readable(entry)
         origin = recorded.origin if recorded and recorded.path == target else "found in place"
         return self._record(entry, target, _published(entry), origin)

@@ -60,10 +60,13 @@ class CpuPool:
 
 
 def keep_memory() -> bool:
-    """Have glibc keep what is freed, process-wide; elsewhere nothing happens. Whether it does.
+    """Make glibc keep freed memory, in the whole process.
 
     Otherwise it gives the megabytes of an operation's result back to the system, and gets them again, page by
     page, for the next: a quarter of the bundled encoder's time. Thread arenas keep nothing, hence one arena.
+
+    Returns:
+        whether the C library is glibc and accepted it; with another one nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -77,7 +77,7 @@ class CudaStream:
     def _passes(
         self, detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]
     ) -> NDArray[np.float32]:
-        """Passes of one size: accelerators plan anew for every other number."""
+        """All passes have one size, because accelerators plan anew for every other size."""
         logits = []
         for start in range(0, len(refs), self._batch):
             part = list(refs[start : start + self._batch])

@@ -66,7 +66,7 @@ def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
 
 @torch.inference_mode()
 def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
-    """Crops (k, 224, 224, 3), of which ``refs`` name b -> logits (b, detectors), on the same device.
+    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, detectors), on the same device.
 
     Every encoder runs once, for what its heads read.
     """

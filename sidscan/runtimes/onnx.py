@@ -112,7 +112,7 @@ def _check_name(path: Path) -> None:
 
 
 def _computes_in_half(path: Path, sha256: str) -> bool:
-    """What only the file itself tells, before TensorRT builds an engine of it."""
+    """Whether the graph computes in fp16; the file says so, and TensorRT must know it before it starts."""
     return _info(path, onnx_providers.open_session(path, "cpu", sha256)).computes == "fp16"
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: the one asked for takes every node, or an error or the report tells."""
+"""ONNX Runtime's execution providers. If the one asked for leaves nodes to others, an error or report says so."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def choose_provider(asked: Device) -> str:
 
 
 def open_session(path: Path, device: str, sha256: str, half: bool = False, recorded: bool = False) -> Any:
-    """A session in which the provider that was asked for is there.
+    """Open a session on the provider that was asked for.
 
     Args:
         sha256: the file's.

@@ -22,7 +22,7 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies bfloat16 itself; elsewhere it would be slower than float32.
 
-    By what Linux says of x86 processors; False where nothing says so.
+    Linux names the features of x86 processors; False on all other systems.
     """
     try:
         return not _BF16_FLAGS.isdisjoint(_CPU_FACTS.read_text(encoding="utf-8").split())

@@ -153,7 +153,7 @@ def devices_like(first: torch.device) -> list[torch.device]:
 
 
 def encoder_precision(asked: Precision, device: torch.device, fp16_safe: bool, name: str) -> str:
-    """Of an encoder: as asked; else fp16 on CUDA, where it keeps its meaning in it, or fp32.
+    """The precision of an encoder: the one asked for; by default fp16 on CUDA if that is safe, else fp32.
 
     Args:
         name: of the detector or encoder, for messages.

@@ -177,7 +177,7 @@ def _joined(crop_sets: Sequence[CropSet]) -> CropSet:
 def _index_of(
     crop: NDArray[np.uint8], crops: list[NDArray[np.uint8]], by_sample: dict[bytes, list[int]]
 ) -> int:
-    """Of the same pixels in ``crops``, to which they are added where they are new."""
+    """Index of the same pixels in ``crops``; new pixels are appended."""
     candidates = by_sample.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
     for index in candidates:
         if np.array_equal(crops[index], crop):

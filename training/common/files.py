@@ -15,7 +15,7 @@ from sidscan.util.files import atomic_write
 def writing_result(path: Path) -> Iterator[Path]:
     """A temporary path to write to; its file replaces ``path`` when the block ends without an error.
 
-    This is `sidscan.util.files.replacing` with an error for users.
+    This is `sidscan.util.files.atomic_write` with an error for users.
 
     Raises:
         OutputError: the file can't be written; an older file at ``path`` stays as it was.

@@ -6,8 +6,9 @@ are known. Adding a detector takes one file: a subclass of `HeadFamily` (a head 
 themselves; other packages name theirs under the entry-point group ``sidscan.detectors``
 (examples/third_party_detector). timm's model registry is the pattern.
 
-Importing a family loads no torch: ``sidscan models list`` and wrong model names take no seconds. So networks
-are imported inside of methods, from `sidscan.models.heads` and `sidscan.models.backbones`.
+Importing a family loads no torch, so that ``sidscan models list`` and the message about a wrong model name
+take no seconds. Networks are therefore imported inside methods, from `sidscan.models.heads` and
+`sidscan.models.backbones`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _REGISTERED: dict[str, Family] = {}
 _log = logging.getLogger("sidscan.models")
 
 TensorSize = tuple[int, ...]
-"""Of a tensor."""
+"""The shape of a tensor; `Shape` is that of a model."""
 
 
 class Family(ABC):
@@ -119,7 +120,7 @@ class HeadFamily(DetectorFamily):
 
 
 def register(family: type[Family]) -> type[Family]:
-    """Class decorator: enter a family, and its models into the catalog.
+    """Register a family, and its models in the catalog; a class decorator.
 
     Raises:
         ValueError: a family, or a model, of that name is registered already.
