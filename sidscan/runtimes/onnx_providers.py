@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers. If the one asked for leaves nodes to others, an error or report says so."""
+"""ONNX Runtime's execution providers. Nodes that the chosen one leaves to others are an error, or reported."""
 
 from __future__ import annotations
 
