@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers. Nodes that the chosen one leaves to others are an error, or reported."""
+"""ONNX Runtime's execution providers; nodes that the chosen one leaves to others are errors, or reported."""
 
 from __future__ import annotations
 
