@@ -93,13 +93,14 @@ def load(*models: str, device: Device = "auto", crops: Crops = "ten") -> Model:
     """
     from sidscan.scoring.model import open_model  # here: it loads torch
 
+    # A configuration names inputs; loading a model reads none.
     return open_model(ScanConfig(inputs=("-",), models=models, device=device, crops=crops))
 
 
 def scan(
     inputs: ScanConfig | PathOrUrl | Sequence[PathOrUrl],
     *,
-    models: Sequence[str] = (),
+    models: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ScanRun:
     """A run over files, folders and URLs: iterate over it for one result per input, failures included.
@@ -117,9 +118,13 @@ def scan(
     """
     from sidscan.pipeline import ScanRun, open_scan
 
+    models = (models,) if isinstance(models, str) else tuple(models)
     if not isinstance(inputs, ScanConfig):
-        names = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        inputs = ScanConfig(inputs=tuple(os.fspath(name) for name in names), models=tuple(models))
+        if not isinstance(inputs, str | os.PathLike | list | tuple):
+            raise UsageError(f"can't scan {inputs!r}", "Name a path or URL, or a list of them.")
+        named = (inputs,) if isinstance(inputs, str | os.PathLike) else inputs
+        names = tuple(os.fspath(name) if isinstance(name, os.PathLike) else name for name in named)
+        inputs = ScanConfig(inputs=names, models=models)
     elif models:
         raise UsageError("models were named twice", "Name them in the ScanConfig.")
     return ScanRun(open_scan(inputs), progress)

@@ -8,6 +8,7 @@ docstrings list them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -331,9 +332,12 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 "inputs, lists, models and calibrations are tuples of names", 'Write inputs=("./images",).'
             )
-        for names in ("inputs", "lists"):
-            object.__setattr__(self, names, tuple(os.fspath(name) for name in getattr(self, names)))
-        object.__setattr__(self, "calibrations", tuple(Path(name) for name in self.calibrations))
+        for field_name in ("inputs", "lists", "models", "calibrations"):
+            names = getattr(self, field_name)
+            if not all(isinstance(name, (str, Path)) for name in names):
+                raise UsageError(f"{field_name} must be texts or paths, not {names!r}", 'Write "./images".')
+            make = Path if field_name == "calibrations" else os.fspath
+            object.__setattr__(self, field_name, tuple(make(name) for name in names))
         if self.save_dir is not None:
             object.__setattr__(self, "save_dir", Path(self.save_dir))
 
@@ -349,10 +353,18 @@ class ScanConfig(ReadLimits, FetchOptions):
                 raise UsageError(f"{name} can't be {value!r}", f"Choose one of {', '.join(get_args(known))}.")
 
     def _check_bounds(self) -> None:
+        types = {each.name: str(each.type) for each in fields(self)}  # annotations, e.g. "int | None"
         for name, spec in option_specs(self).items():
             value = getattr(self, name)
-            if spec.minimum is not None and value is not None and not spec.admits(value):
+            if spec.minimum is None or value is None:
+                continue
+            whole = types[name].startswith("int")
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                kind = "whole number" if whole else "number"
+                raise UsageError(f"{name} must be a {kind}, not {value!r}", f"Change {spec.flag_of(name)}.")
+            if not spec.admits(value):
                 unit = f" {spec.unit}" if spec.unit else ""
+                bounds = spec.bounds() if math.isfinite(value) else "a finite number"
                 raise UsageError(
-                    f"{name} must be {spec.bounds()}{unit}, not {value}", f"Change {spec.flag_of(name)}."
+                    f"{name} must be {bounds}{unit}, not {value}", f"Change {spec.flag_of(name)}."
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import weakref
 from collections.abc import Callable, Generator, Iterator
@@ -15,7 +16,7 @@ from typing import Literal
 from sidscan import custody
 from sidscan._version import __version__
 from sidscan.config import CROPS_PER_IMAGE, ScanConfig
-from sidscan.errors import OutputError
+from sidscan.errors import OutputError, UsageError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
@@ -59,7 +60,7 @@ class Scan:
         choice: the models, and why these.
         calibrations: what each model's scores are measured against, by its name; empty unless asked for.
         earlier: what became of an earlier run in the same journal; kept results are not yielded again.
-        made: results of this session so far.
+        num_results: how many results this session has made.
     """
 
     config: ScanConfig
@@ -68,7 +69,7 @@ class Scan:
     choice: ModelChoice
     calibrations: Calibrations
     earlier: Registered
-    made: int = 0
+    num_results: int = 0
 
     def __iter__(self) -> Generator[ScanResult, None, None]:
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
@@ -77,7 +78,7 @@ class Scan:
             for job in jobs:
                 results = scorer.end(job)
                 self.journal.append(results, keys)
-                self.made += len(results)
+                self.num_results += len(results)
                 yield from results
         if self.counts().pending:
             raise OutputError(f"{self.counts().pending} inputs have no result in the record", "Run it again.")
@@ -111,7 +112,7 @@ class Scan:
         """Record how this session ended; a session without an ending was killed."""
         now, header = _now(), self.journal.header()
         *earlier, session = header.sessions
-        session = replace(session, ended=now, ending=ending, findings=self.made)
+        session = replace(session, ended=now, ending=ending, findings=self.num_results)
         finished = now if ending == "finished" else None
         self.journal.set_header(replace(header, finished=finished, sessions=(*earlier, session)))
 
@@ -223,7 +224,7 @@ def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
 
 def _crops_to_read(entry: DecodedImage | Failure) -> int:
     """How much of a batch an entry takes; a failure takes as much as one crop, to become durable soon."""
-    return len(set(entry.views.order)) if isinstance(entry, DecodedImage) else 1
+    return len(set(entry.crop_set.order)) if isinstance(entry, DecodedImage) else 1
 
 
 def _now() -> str:
@@ -237,12 +238,13 @@ Progress = Callable[[int, int], object]
 class ScanRun:
     """A scan for programs: all results, those of an earlier run that still hold included (`sidscan.scan`).
 
-    Iterating again gives the results again. The run's record stays open, and locked against other runs, until
-    `close` or the end of this object.
+    Iterating again, once an iteration has ended, gives the results again. The run's record stays open, and
+    locked against other runs, until `close` or the end of this object.
     """
 
     def __init__(self, opened: Scan, progress: Progress | None = None) -> None:
         self._scan, self._progress = opened, progress
+        self._ended = False
         # Weak, or an iteration that nobody holds any more would not end.
         self._iteration: weakref.ref[Generator[ScanResult, None, None]] | None = None
         self._finalizer = weakref.finalize(self, opened.journal.close)
@@ -265,6 +267,16 @@ class ScanRun:
         return self.counts().enumerated
 
     def __iter__(self) -> Iterator[ScanResult]:
+        """All results.
+
+        Raises:
+            UsageError: an earlier iteration has not ended: both would score the same inputs.
+        """
+        if self._live_iteration():
+            raise UsageError(
+                "this run is being iterated over already",
+                "End that loop first, or keep its results in a list.",
+            )
         results = self._results()
         self._iteration = weakref.ref(results)
         return results
@@ -277,18 +289,29 @@ class ScanRun:
             yield result
 
     def finish(self) -> None:
-        """Make the results that are still missing."""
-        if self.counts().pending:
+        """Make the results that are still missing, and record the end of the run.
+
+        Raises:
+            UsageError: an iteration has not ended.
+        """
+        if not self._ended:
             for _ in self:
                 pass
 
     def close(self) -> None:
         """End what is being read or scored, and release the record; a run in memory is gone then."""
-        if self._iteration and (results := self._iteration()):
+        if results := self._live_iteration():
             results.close()
         self._finalizer()
 
+    def _live_iteration(self) -> Generator[ScanResult, None, None] | None:
+        """The iteration that somebody holds and that has not ended."""
+        results = self._iteration() if self._iteration else None
+        live = results is not None and inspect.getgeneratorstate(results) != inspect.GEN_CLOSED
+        return results if live else None
+
     def _new_results(self) -> Iterator[ScanResult]:
-        """Of the inputs that had none when the iteration began."""
-        if self.counts().pending:
+        """Of the inputs that had none; at the end the record says that the run is finished, once."""
+        if not self._ended:
             yield from self._scan
+            self._ended = True

@@ -184,7 +184,7 @@ class DecodedImage:
 
     item: Item
     facts: ImageInfo
-    views: CropSet
+    crop_set: CropSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +73,36 @@ def test_what_can_not_be_scored_is_an_error(
     assert isinstance(raised.value, SidscanError)
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(io.BytesIO(b"x"), id="stream"),
+        pytest.param(np.zeros((0, 0, 3), np.uint8), id="empty"),
+        pytest.param(7, id="number"),
+    ],
+)
+def test_what_is_not_an_image_is_a_usage_error(model: Model, image: Any) -> None:
+    with pytest.raises(UsageError):
+        model.score(image)
+
+
+def test_a_truncated_image_opened_by_pillow_is_an_error_of_ours(model: Model) -> None:
+    data = encoded(photo(300, 260), "JPEG")
+    with pytest.raises(ImageError):
+        model.score(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+def test_limits_and_flags_hold_for_pillow_images_too(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as raised:
+        model.score(Image.new("L", (30, 70_000)))
+    assert raised.value.status == "too_long"
+    small = Image.new("RGBA", (40, 40), (200, 10, 10, 90))
+    small.save(tmp_path / "small.png")
+    by_path, opened = model.score(tmp_path / "small.png"), model.score(Image.open(tmp_path / "small.png"))
+    assert opened.facts.flags == by_path.facts.flags == ("alpha_dropped", "padded")
+
+
 def test_the_error_of_an_image_has_the_words_of_its_row(model: Model) -> None:
     with pytest.raises(ImageError) as raised:
         model.score(b"")
@@ -127,6 +159,53 @@ def test_models_are_named_once(tmp_path: Path) -> None:
     config = ScanConfig(inputs=(str(folder(tmp_path, count=1)),), models=("mini",))
     with pytest.raises(UsageError, match="models were named twice"):
         sidscan.scan(config, models=["mini"])
+
+
+def test_a_run_that_is_iterated_over_is_not_iterated_over_twice(tmp_path: Path) -> None:
+    run = sidscan.scan(folder(tmp_path / "images", count=3), models=["mini"])
+    results = iter(run)
+    first = next(results)
+    for again in (lambda: iter(run), lambda: sidscan.write_report(run, tmp_path / "r.csv")):
+        with pytest.raises(UsageError, match="iterated over already"):
+            again()
+    assert [first, *results] == list(run)
+    assert run.record.header().sessions[-1].findings == 3
+
+
+def test_a_run_whose_results_are_all_kept_ends_as_finished(tmp_path: Path) -> None:
+    images, journal = folder(tmp_path / "images", count=2), tmp_path / "run.journal"
+    config = ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)
+    sidscan.scan(config).finish()
+    run = sidscan.scan(config)
+    sidscan.write_report(run, tmp_path / "r.json")
+    header = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["run"]
+    assert header["finished"]
+    endings = [(session["ending"], session["findings"]) for session in header["sessions"]]
+    assert endings == [("finished", 2), ("finished", 0)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"workers": "2"}, id="text"),
+        pytest.param({"batch": 1.5}, id="fraction"),
+        pytest.param({"workers": True}, id="truth"),
+        pytest.param({"timeout": "30"}, id="text of seconds"),
+        pytest.param({"rate": float("inf")}, id="infinite"),
+        pytest.param({"models": (5,)}, id="model"),
+        pytest.param({"inputs": (b"x",)}, id="bytes"),
+    ],
+)
+def test_options_of_a_wrong_type_are_usage_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ScanConfig(**{"inputs": ("a",), **options})
+
+
+def test_one_model_may_be_named_by_a_text(tmp_path: Path) -> None:
+    run = sidscan.scan(folder(tmp_path, count=1), models="mini")
+    assert run.choice.names == ("mini",)
+    with pytest.raises(UsageError, match="can't scan 5"):
+        sidscan.scan(5)  # type: ignore[arg-type]
 
 
 def test_a_closed_run_lets_go_of_its_journal(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def _card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tu
     yield "licence", entry.licence
     yield "source", entry.url or "comes with sidscan"
     yield "provenance", entry.provenance
-    yield "pin", f"{entry.pin.words} {entry.pin.digest}"
+    yield "pin", f"{entry.pin.label} {entry.pin.digest}"
     if entry.encoder:
         yield "encoder", entry.encoder
     if entry.shape:

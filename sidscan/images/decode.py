@@ -147,6 +147,23 @@ def decode(
     return replace(source, image=_to_8_bit_grey(image, bits), flags=flags)
 
 
+def source_from_pillow(image: Image.Image, limits: ReadLimits = DEFAULT_LIMITS) -> SourceImage:
+    """An image that somebody opened with Pillow, in a mode of 8 bits per sample.
+
+    Raises:
+        UnsupportedImage: it has no pixels.
+        OverLimit: it is larger than the limits allow.
+        Exception: whatever Pillow raises when it loads the pixels of a damaged file.
+    """
+    if not image.width or not image.height:
+        raise UnsupportedImage("the image has no pixels")
+    check_size(image.width, image.height, limits)
+    frames = int(getattr(image, "n_frames", 1))
+    image.load()
+    source = SourceImage(image, image.format or "pixels", ())
+    return replace(source, flags=_flags(source, b"", frames, bits=8))
+
+
 @cache
 def decoder_name() -> str:
     """The decoder's name and version, e.g. ``Pillow 13.0.0``; other decoders give other pixels."""

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+from PIL import Image
+
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode
+from sidscan.images.decode import SourceImage
 from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
@@ -42,19 +45,37 @@ def decode_item(
     """
     try:
         source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops))
-        info = replace(info, format=source.format, width=source.width, height=source.height)
-        info = replace(info, flags=(*source.flags, *crops.padding_flags(source)))
-        info = replace(info, jpeg_quality=estimate_jpeg_quality(source.image))
-        crop_set = crops.crop(source, limits.crops)
+        decoded = _crop_source(item, source, info, limits)
     except Exception as error:
         yield failure_from_error(item, Stage.DECODE, error, info)
         return
-    yield DecodedImage(item, info, crop_set)
+    yield decoded
     try:
         exif, flags = read_exif(source, data, limits)
     except Exception:  # memory is short, or even Pillow did not expect such metadata
         exif, flags = Exif(), ("exif_unreadable",)
-    yield DecodedImage(item, replace(info, flags=(*info.flags, *flags), exif=exif), crop_set)
+    info = replace(decoded.facts, flags=(*decoded.facts.flags, *flags), exif=exif)
+    yield replace(decoded, facts=info)
+
+
+def decode_pillow(item: Item, image: Image.Image, limits: ReadLimits) -> DecodedImage | Failure:
+    """The crops of an image that somebody opened with Pillow, within the limits of its size."""
+    try:
+        return _crop_source(item, decode.source_from_pillow(image, limits), ImageInfo(), limits)
+    except Exception as error:
+        return failure_from_error(item, Stage.DECODE, error, ImageInfo())
+
+
+def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadLimits) -> DecodedImage:
+    info = replace(
+        info,
+        format=source.format,
+        width=source.width,
+        height=source.height,
+        flags=(*source.flags, *crops.padding_flags(source)),
+        jpeg_quality=estimate_jpeg_quality(source.image),
+    )
+    return DecodedImage(item, info, crops.crop(source, limits.crops))
 
 
 def info_from_bytes(data: bytes) -> ImageInfo:

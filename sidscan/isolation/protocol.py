@@ -177,8 +177,8 @@ def encode_answer(answer: Answer, last: bool = False) -> Frame:
         return Frame({"info": _encode_info(answer)}, last=last)
     head: dict[str, object] = {"info": _encode_info(answer.facts)}
     if isinstance(answer, DecodedImage):
-        head["order"] = answer.views.order
-        return Frame(head, answer.views.crops.tobytes(), last)
+        head["order"] = answer.crop_set.order
+        return Frame(head, answer.crop_set.crops.tobytes(), last)
     head["failure"] = {
         "stage": answer.stage.value,
         "error": answer.error[:_MAX_TEXT],

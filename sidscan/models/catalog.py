@@ -35,7 +35,7 @@ class Pin:
     digest: str
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """How the pin is called in messages and reports."""
         return {"sha256": "sha256", "git-blob": "git blob id"}[self.algorithm]
 

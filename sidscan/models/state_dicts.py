@@ -79,7 +79,7 @@ def recognise_shape(tensors: Tensors) -> Shape | None:
     for family in all_families().values():
         try:
             shape = family.shape(family.normalise(tensors))
-        except ModelError:
+        except (ModelError, KeyError, ValueError, RuntimeError):  # of another package, perhaps
             continue
         if shape is not None:
             return shape

@@ -135,7 +135,7 @@ class Store:
         pin = installed.entry.pin
         hashes = hash_file(installed.path, "sha256", pin.algorithm)
         if installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
-            raise _changed(installed, pin.words, hashes[pin.algorithm], pin.digest)
+            raise _changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
         if hashes["sha256"] != installed.sha256:
             raise _changed(installed, "sha256", hashes["sha256"], installed.sha256)
         return installed
@@ -229,7 +229,7 @@ class Store:
         entry = self._by_pin(hashes)
         if entry is not None:
             if wanted not in (None, entry):
-                raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.words}), not {name}")
+                raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.label}), not {name}")
             return entry, _published(entry)
         if wanted is not None and sha256 is not None:
             return wanted, BY_USER
@@ -334,7 +334,7 @@ class Store:
 
 
 def _published(entry: CatalogEntry) -> str:
-    return f"published {entry.pin.words}"
+    return f"published {entry.pin.label}"
 
 
 def _file_name(entry: CatalogEntry) -> str:
@@ -353,7 +353,7 @@ def _check_or_delete(part: Path, entry: CatalogEntry, url: str) -> None:
         part.unlink()
         raise DigestMismatch(
             f"{download.display_url(url)} is not the published {entry.name}: "
-            f"{pin.words} {digest}, expected {pin.digest}",
+            f"{pin.label} {digest}, expected {pin.digest}",
             "What came was deleted. Try again, or name another address with --url.",
         )
 

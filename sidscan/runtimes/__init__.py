@@ -51,7 +51,7 @@ class Runtime(Protocol):
     at_once: int
     devices: int
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
         """Crops -> logits (crops, number of detectors), in the order of ``detectors``; equal crops once."""
         ...
 

@@ -80,7 +80,7 @@ class OnnxRuntime:
         """Crops -> logits (crops, number of detectors)."""
         needed, positions = unique_crops(crops.order, self.graph.mirror_invariant)
         if self._cpu_pool is not None:
-            logits = self._cpu_pool.spread(lambda part: self._run(_pixels(crops, part)), needed)
+            logits = self._cpu_pool.compute(lambda part: self._run(_pixels(crops, part)), needed)
         else:
             parts = range(0, len(needed), onnx_providers.FIXED_BATCH)
             batches = [_pixels(crops, needed[start : start + onnx_providers.FIXED_BATCH]) for start in parts]

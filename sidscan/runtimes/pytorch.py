@@ -80,7 +80,7 @@ class PyTorchRuntime:
         if self._cuda_pool is not None:
             return self._cuda_pool.logits(crops)
         assert self._cpu_pool is not None
-        spread, pixels = self._cpu_pool.spread, torch.from_numpy(crops.crops)
+        spread, pixels = self._cpu_pool.compute, torch.from_numpy(crops.crops)
         return forward.gather(
             self._groups,
             crops.order,

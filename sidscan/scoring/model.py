@@ -12,15 +12,16 @@ from PIL import Image
 
 from sidscan.config import ReadLimits, ScanConfig
 from sidscan.errors import ImageError, UsageError
-from sidscan.images import crops, items
-from sidscan.images.decode import SourceImage
+from sidscan.images import items
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring.scorer import score
 from sidscan.sources.lists import is_url
 
-ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]"
+ImageInput: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]"
+)
 """A path, the bytes of an image file, a Pillow image, or pixels (height, width, 3) uint8 RGB."""
 
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
@@ -47,6 +48,9 @@ class Model:
     def score(self, image: ImageInput, name: str = "") -> ScanResult:
         """The row that a report would have for this image, one score per detector.
 
+        A Pillow image or an array has no file, so its row lacks hash, size in bytes, EXIF and the flags that
+        follow from the file's bytes.
+
         Args:
             name: what to call the image in the result; by default its path, else empty.
 
@@ -63,12 +67,15 @@ class Model:
 
     def _decoded(self, image: ImageInput, name: str) -> DecodedImage | Failure:
         if isinstance(image, Image.Image | np.ndarray):
-            opened = _from_pixels(image)
-            facts = ImageInfo(format=opened.format, width=opened.width, height=opened.height)
-            cropped = crops.crop(opened, self._limits.crops)
-            return DecodedImage(Item(name), facts, cropped)
-        if isinstance(image, bytes):
-            return self._from_bytes(Item(name), image, items.info_from_bytes(image))
+            return items.decode_pillow(Item(name), _pillow_image(image), self._limits)
+        if isinstance(image, bytes | bytearray | memoryview):
+            data = bytes(image)
+            return self._from_bytes(Item(name), data, items.info_from_bytes(data))
+        if not isinstance(image, str | os.PathLike):
+            raise UsageError(
+                f"a {type(image).__name__} is not an image",
+                "Give a path, the bytes of a file, a Pillow image or an array of pixels.",
+            )
         path = os.fspath(image)
         if is_url(path):
             raise UsageError("one image is never fetched", "Give sidscan.scan the URL.")
@@ -93,17 +100,19 @@ def open_model(config: ScanConfig) -> Model:
     return Model(open_runtime(config, choice.models), choice, config)
 
 
-def _from_pixels(image: Image.Image | NDArray[np.uint8]) -> SourceImage:
+def _pillow_image(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise UsageError(
                 f"pixels of shape {image.shape} and type {image.dtype}",
                 "Give an array (height, width, 3) of uint8, in the order red, green, blue.",
             )
-        image = Image.fromarray(image)
+        if not image.size:
+            raise UsageError("the array holds no pixels", "Give an image of at least one pixel.")
+        image = Image.fromarray(np.ascontiguousarray(image))
     if image.mode not in _EIGHT_BIT_MODES:
         raise UsageError(
             f"pixels of Pillow's mode {image.mode} have no defined 8-bit reading",
             "Give the file's path or bytes instead: sidscan knows how its samples are stored.",
         )
-    return SourceImage(image, image.format or "pixels", ())
+    return image

@@ -159,8 +159,8 @@ def score(
 
 def _logits_per_image(images: Sequence[DecodedImage], runtime: Runtime) -> list[NDArray[np.float32]]:
     """Per image: (its crops, detectors)."""
-    logits = runtime.logits(_joined([image.views for image in images]))
-    return np.split(logits, np.cumsum([len(image.views.order) for image in images])[:-1])
+    logits = runtime.logits(_joined([image.crop_set for image in images]))
+    return np.split(logits, np.cumsum([len(image.crop_set.order) for image in images])[:-1])
 
 
 def _joined(crop_sets: Sequence[CropSet]) -> CropSet:
@@ -235,7 +235,7 @@ def _score(
     )
     if calibration:
         score = _calibrated(score, calibration)
-    reasons = detector.abstention.reasons(image.facts, image.views.crops, logits)
+    reasons = detector.abstention.reasons(image.facts, image.crop_set.crops, logits)
     return replace(score, evidence=INCONCLUSIVE, inconclusive=reasons) if reasons else score
 
 

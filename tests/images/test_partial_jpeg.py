@@ -386,4 +386,4 @@ def test_images_are_partially_decoded() -> None:
     assert isinstance(partial_result, DecodedImage)
     assert isinstance(whole, DecodedImage)
     assert partial_result.facts == whole.facts
-    assert np.array_equal(partial_result.views.crops, whole.views.crops)
+    assert np.array_equal(partial_result.crop_set.crops, whole.crop_set.crops)

@@ -117,8 +117,8 @@ def test_failures_arrive_as_sent(failure: Failure) -> None:
 def test_crops_arrive_as_sent(info: ImageInfo, crops: CropSet) -> None:
     decoded = received(DecodedImage(ITEM, info, crops))
     assert isinstance(decoded, DecodedImage)
-    assert (decoded.facts, decoded.views.order) == (info, crops.order)
-    assert np.array_equal(decoded.views.crops, crops.crops)
+    assert (decoded.facts, decoded.crop_set.order) == (info, crops.order)
+    assert np.array_equal(decoded.crop_set.crops, crops.crops)
 
 
 @quick
@@ -182,7 +182,7 @@ def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> N
         return
     again = received(answer)
     if isinstance(answer, DecodedImage) and isinstance(again, DecodedImage):
-        assert (again.facts, again.views.order) == (answer.facts, answer.views.order)
+        assert (again.facts, again.crop_set.order) == (answer.facts, answer.crop_set.order)
     else:
         assert again == answer
 

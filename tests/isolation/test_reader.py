@@ -309,8 +309,8 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     isolated.close()
     assert isinstance(apart, DecodedImage)
     assert isinstance(here, DecodedImage)
-    assert np.array_equal(apart.views.crops, here.views.crops)
-    assert (apart.views.order, apart.facts) == (here.views.order, here.facts)
+    assert np.array_equal(apart.crop_set.crops, here.crop_set.crops)
+    assert (apart.crop_set.order, apart.facts) == (here.crop_set.order, here.facts)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_docs_show_the_table() -> None:
     for name, entry in PUBLISHED.items():
         _, licence, pin, figures, source = (cell.strip(" `") for cell in rows[name])
         assert licence == entry.licence
-        assert pin == f"{entry.pin.words} `{entry.pin.digest}"
+        assert pin == f"{entry.pin.label} `{entry.pin.digest}"
         if entry.metrics:
             assert (
                 figures == f"{100 * entry.metrics.accuracy:.1f} / {100 * entry.metrics.average_precision:.1f}"

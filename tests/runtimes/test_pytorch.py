@@ -124,14 +124,14 @@ def test_what_waits_for_a_core_can_be_given_up() -> None:
         return np.zeros((len(part), 1), np.float32)
 
     with ThreadPoolExecutor(1) as caller:
-        call = caller.submit(spread.spread, compute, [(index, False) for index in range(1000)])
+        call = caller.submit(spread.compute, compute, [(index, False) for index in range(1000)])
         assert began.wait(20)
         spread.abandon()
         go.set()
         with pytest.raises(CancelledError):
             call.result(20)
     assert len(done) <= 2 * spread._cores, "parts that were under way"
-    assert spread.spread(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
+    assert spread.compute(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
 
 
 @pytest.mark.parametrize("devices", [1, 2])

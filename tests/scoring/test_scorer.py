@@ -92,8 +92,8 @@ def test_crops_that_images_share_are_handed_on_once() -> None:
             return super().logits(views)
 
     one, two, three = (sample(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3)))
-    three.views.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
-    two.views.crops[1, 101, 101] = 9
+    three.crop_set.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
+    two.crop_set.crops[1, 101, 101] = 9
     found = score([one, two, three], Noting(), "now")
     (views,) = given
     assert len(views.crops) == 4, "1 is shared by all; 2 and 2 with another pixel; 3"

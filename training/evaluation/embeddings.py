@@ -116,4 +116,4 @@ def _read_centre_crop(entry: tuple[str, TestImage], config: EvaluationConfig) ->
     sample = read_test_image(image, set_key, config)
     if not isinstance(sample, DecodedImage):
         return None
-    return LabelledCrop(set_key, image.synthetic, sample.views.crops[0])
+    return LabelledCrop(set_key, image.synthetic, sample.crop_set.crops[0])

@@ -376,4 +376,4 @@ def _perturbed(
 
 def _num_crops(sample: DecodedImage | Failure) -> int:
     """Crops that an image adds to a batch; 1 for a failure, so that it is recorded soon."""
-    return len(set(sample.views.order)) if isinstance(sample, DecodedImage) else 1
+    return len(set(sample.crop_set.order)) if isinstance(sample, DecodedImage) else 1

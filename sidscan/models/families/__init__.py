@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import pkgutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import TYPE_CHECKING, ClassVar
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, Shape
+from sidscan.util.files import real_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,12 +146,31 @@ def all_families() -> Mapping[str, Family]:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in _installed_entry_points():
+        registered = set(_REGISTERED)
         try:
             point.load()
         except Exception as error:  # another package's code raises whatever it likes
+            for name in set(_REGISTERED) - registered:
+                del _REGISTERED[name]
             _log.warning("the detectors of %s can't be loaded: %s", point.value, error)
     return dict(sorted(_REGISTERED.items(), key=lambda named: _order(named[1])))
+
+
+def _installed_entry_points() -> list[EntryPoint]:
+    """Entry points of installed packages, never of the current folder: it may be the archive that is scanned.
+
+    Python searches that folder in a notebook or with ``python -c``.
+    """
+    current = real_path(os.curdir)
+    folders = [folder for folder in sys.path if folder and real_path(folder) != current]
+    points = {
+        (point.name, point.value): point
+        for distribution in distributions(path=folders)
+        for point in distribution.entry_points
+        if point.group == ENTRY_POINTS
+    }
+    return list(points.values())
 
 
 def _order(family: Family) -> tuple[int, str]:

@@ -132,3 +132,24 @@ def test_a_package_that_can_not_be_loaded_is_named_and_left_out(tmp_path: Path) 
     assert done.returncode == 0
     assert "the detectors of broken_detector can't be loaded: not today" in done.stderr
     assert "mini" in done.stdout
+
+
+def test_the_current_folder_brings_no_detectors(tmp_path: Path) -> None:
+    """In a notebook and with ``python -c`` Python searches the current folder, which may be the archive."""
+    (tmp_path / "planted.py").write_text("print('planted code ran')\n", encoding="utf-8")
+    info = tmp_path / "planted-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[sidscan.detectors]\nplanted = planted\n", encoding="utf-8")
+    code = "from sidscan.models.catalog import CATALOG; print(len(CATALOG) > 5)"
+    for search in ("", os.curdir, str(tmp_path)):
+        environment = {**os.environ, "PYTHONPATH": search}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "True\n"
