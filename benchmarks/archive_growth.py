@@ -91,10 +91,10 @@ def render(run: Scan, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
-def take(findings: Iterator[ScanResult], count: int) -> float:
+def take(results: Iterator[ScanResult], count: int) -> float:
     """Seconds that a scan's next ``count`` findings take."""
     began = time.perf_counter()
-    taken = sum(1 for _ in islice(findings, count))
+    taken = sum(1 for _ in islice(results, count))
     assert taken == count, f"{count - taken} findings are missing"
     return time.perf_counter() - began
 
@@ -124,27 +124,27 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
         began = time.perf_counter()
         with opened(folder, count, scratch, crops) as run:
             ready = time.perf_counter()
-            findings = iter(run)
-            take(findings, 1)
+            results = iter(run)
+            take(results, 1)
             first = time.perf_counter()
             memory, clock, processor, turns = [resident_megabytes()], [], [], []
             paired = tenth // _TURN >= _TURNS
             for number in range(9 if paired else 10):
                 used = sum(processor_seconds().values())
-                clock.append(take(findings, tenth - (number == 0)))
+                clock.append(take(results, tenth - (number == 0)))
                 processor.append(sum(processor_seconds().values()) - used)
                 memory.append(resident_megabytes())
             if paired:
                 with opened(folder, count, other, crops) as beside, closing(iter(beside)) as fresh:
-                    turns = in_turn(findings, fresh, tenth)
-                clock.append(sum(late for late, _ in turns) + take(findings, tenth % _TURN))
-            assert next(findings, None) is None
+                    turns = in_turn(results, fresh, tenth)
+                clock.append(sum(late for late, _ in turns) + take(results, tenth % _TURN))
+            assert next(results, None) is None
             reported = render(run, scratch)
             memory_after_reports = None if paired else round(resident_megabytes())
             journal = (scratch / "run.journal").stat().st_size
         again = time.perf_counter()
         with opened(folder, count, scratch, crops) as run:
-            kept = run.earlier.kept
+            reused = run.earlier.kept
             assert not list(run)
             render(run, scratch)
         rescanned = time.perf_counter() - again
@@ -160,14 +160,14 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
         "processor_milliseconds_per_picture_of_each_tenth": [round(float(1e3 * cost), 2) for cost in costs],
         "seconds_to_open": round(ready - began, 2),
         "seconds_to_first_finding": round(first - began, 2),
-        "parent_megabytes": [round(float(one)) for one in memory],
+        "parent_megabytes": [round(float(megabytes)) for megabytes in memory],
         "parent_megabytes_over_the_end_of_the_first_tenth": round(max(memory[1:]) - memory[1]),
         "parent_megabytes_after_reports": memory_after_reports,
         "report_seconds": round(reported, 2),
         "report_share": round(reported / whole, 4),
         "journal_megabytes": round(journal / 1e6, 1),
         "rescan_seconds": round(rescanned, 2),
-        "rescan_kept": kept,
+        "rescan_kept": reused,
     }
 
 
@@ -177,7 +177,9 @@ def _of_turns(turns: list[tuple[float, float]]) -> dict[str, Any]:
     late, fresh = np.array(turns).T
     return {
         "last_tenth_by_first_scanned_in_turn": round(float(fresh.sum() / late.sum()), 3),
-        "quartiles_of_the_turns": [round(float(one), 3) for one in np.quantile(fresh / late, [0.25, 0.75])],
+        "quartiles_of_the_turns": [
+            round(float(quartile), 3) for quartile in np.quantile(fresh / late, [0.25, 0.75])
+        ],
         "turns": len(turns),
     }
 

@@ -85,8 +85,8 @@ def run(command: str, inputs: list[str], out: Path) -> None:
 def normal(value: Value, renamed: dict[str, str]) -> Value:
     """A value without what differs from run to run, texts with the new names in the place of the old."""
     if isinstance(value, dict):
-        kept = {name: entry for name, entry in value.items() if name not in _OF_THE_MOMENT}
-        return {name: normal(entry, renamed) for name, entry in kept.items()}
+        stable = {name: entry for name, entry in value.items() if name not in _OF_THE_MOMENT}
+        return {name: normal(entry, renamed) for name, entry in stable.items()}
     if isinstance(value, list):
         return [normal(entry, renamed) for entry in value]
     if isinstance(value, str):
@@ -99,8 +99,8 @@ def normal(value: Value, renamed: dict[str, str]) -> Value:
 def json_rows(path: Path, renamed: dict[str, str]) -> dict[str, Value]:
     """Findings of a JSON report by path, and everything else under an empty path."""
     report = json.loads(path.read_text(encoding="utf-8"))
-    findings = {row["path"]: normal(row, renamed) for row in report.pop("findings")}
-    return {**findings, "": normal(report, renamed)}
+    results = {row["path"]: normal(row, renamed) for row in report.pop("findings")}
+    return {**results, "": normal(report, renamed)}
 
 
 def csv_rows(path: Path, renamed: dict[str, str]) -> dict[str, Value]:

@@ -83,26 +83,28 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def encoder_rate(runtime: Runtime, views: CropSet, batch: int) -> float:
+def encoder_rate(runtime: Runtime, crop_set: CropSet, batch: int) -> float:
     """Crops per second; as many batches at once as a scan has."""
-    parts = [CropSet.plain(views.crops[start : start + batch]) for start in range(0, len(views.crops), batch)]
+    parts = [
+        CropSet.plain(crop_set.crops[start : start + batch]) for start in range(0, len(crop_set.crops), batch)
+    ]
     start = time.perf_counter()
     with ThreadPoolExecutor(runtime.at_once) as pool:
         list(pool.map(runtime.logits, parts))
-    return len(views.crops) / (time.perf_counter() - start)
+    return len(crop_set.crops) / (time.perf_counter() - start)
 
 
 def measure(
-    runtime: Runtime, precision: str, device: str, views: CropSet, rounds: int, seconds: float
+    runtime: Runtime, precision: str, device: str, crop_set: CropSet, rounds: int, seconds: float
 ) -> dict[str, Any]:
     """Rates and shares of every round, all things in turn."""
     rates: list[float] = []
     products: dict[str, list[float]] = {name: [] for name in PRODUCTS}
-    encoder_rate(runtime, CropSet.plain(views.crops[:1]), 1)
+    encoder_rate(runtime, CropSet.plain(crop_set.crops[:1]), 1)
     for _ in range(rounds):
         for name, shape in PRODUCTS.items():
             products[name].append(product_rate(shape, DTYPES[precision], device, seconds))
-        rates.append(encoder_rate(runtime, views, runtime.batch))
+        rates.append(encoder_rate(runtime, crop_set, runtime.batch))
     ceilings = [max(values) for values in zip(*products.values(), strict=True)]
     shares = [rate * arithmetic() / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
     return {
@@ -134,8 +136,8 @@ def main() -> None:
     parser.add_argument("--precision", action="append", choices=list(DTYPES), help="repeatable")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    found = {}
-    views = CropSet.plain(natural_crops(options.crops))
+    figures = {}
+    crop_set = CropSet.plain(natural_crops(options.crops))
     with tempfile.TemporaryDirectory() as text:
         encoder = Path(text) / "vit-l14.safetensors"
         make_encoder(encoder, SHAPES["vit-l14"])
@@ -145,8 +147,8 @@ def main() -> None:
                 inputs=("unused",), device=options.device, precision=precision, encoder=encoder
             )
             runtime = open_runtime(config, choose_models([head]).models)
-            found[precision] = measure(
-                runtime, precision, options.device, views, options.rounds, options.seconds
+            figures[precision] = measure(
+                runtime, precision, options.device, crop_set, options.rounds, options.seconds
             )
     result = stamp("encoder", "torch") | {
         "encoder": "ViT-L/14, random weights, one RINE head",
@@ -156,7 +158,7 @@ def main() -> None:
         "rounds": options.rounds,
         "gigaflop_per_crop": round(arithmetic() / 1e9, 1),
         "figures": "lowest, median, highest over the rounds",
-        **found,
+        **figures,
     }
     publish(result, options.out)
 

@@ -105,7 +105,7 @@ def run_scan(paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
             )
         )
         opened = time.perf_counter()
-        scores = [finding.scores[0].score for finding in run]
+        scores = [result.scores[0].score for result in run]
         done = time.perf_counter()
     return {
         "seconds": done - opened,
@@ -147,16 +147,18 @@ def measure(paths: list[Path], few: int, rounds: int, device: str) -> Json:
         make_encoder(encoder, SHAPES["vit-l14"])
         head = make_heads(Path(scratch), encoder, SHAPES["vit-l14"])[0]
         for _ in range(rounds):
-            found = {}
+            outcomes = {}
             for name in STAGES:
-                some = paths if name == "sidscan scan" else paths[:few]
-                found[name] = apart(name, some, head, encoder, device)
-                rates[name].append(len(some) / found[name]["seconds"])
-            scan = found["sidscan scan"]
+                chosen = paths if name == "sidscan scan" else paths[:few]
+                outcomes[name] = apart(name, chosen, head, encoder, device)
+                rates[name].append(len(chosen) / outcomes[name]["seconds"])
+            scan = outcomes["sidscan scan"]
             opened.append(scan["seconds_to_open"])
             for name in list(STAGES)[1:]:
-                pairs = zip(found[name]["scores"], scan["scores"], strict=False)
-                difference = max(difference, *(abs(one - other) for one, other in pairs))
+                pairs = zip(outcomes[name]["scores"], scan["scores"], strict=False)
+                difference = max(
+                    difference, *(abs(plain_score - scan_score) for plain_score, scan_score in pairs)
+                )
     return {
         "precision_of_the_scan": scan["precision"],
         "pictures_per_second": {name: _spread(values) for name, values in rates.items()},

@@ -49,8 +49,8 @@ def archive(folder: Path, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     earlier = b""
     for number in range(count):
-        place = folder / f"box {number % 7}"
-        place.mkdir(parents=True, exist_ok=True)
+        subfolder = folder / f"box {number % 7}"
+        subfolder.mkdir(parents=True, exist_ok=True)
         width, height = (int(side) for side in rng.integers(40, 320, 2))
         suffix, options = ((".jpg", {"quality": 88}), (".png", {}), (".webp", {"quality": 80}))[number % 3]
         data = encoded(photo(rng, width, height), {".jpg": "JPEG"}.get(suffix, suffix[1:].upper()), **options)
@@ -68,7 +68,7 @@ def archive(folder: Path, count: int, seed: int) -> None:
             name += "\nsecond line\x1b[31m"
         elif kind == 5:
             name += os.fsdecode(b" caf\xe9")  # Latin-1: no UTF-8
-        (place / f"{name}{suffix}").write_bytes(data)
+        (subfolder / f"{name}{suffix}").write_bytes(data)
         earlier = data
 
 
@@ -97,15 +97,15 @@ def run(command: Sequence[str], store: Path, timeout: float = 3600) -> subproces
 
 def children(parent: int) -> dict[int, str]:
     """Process id -> command line of what ``parent`` started and still runs."""
-    found = {}
+    commands = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, IndexError):
                 state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
                 if int(owner) == parent and state != "Z":
                     words = (entry / "cmdline").read_bytes()
-                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
-    return found
+                    commands[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+    return commands
 
 
 def workers(parent: int) -> list[int]:
@@ -115,13 +115,13 @@ def workers(parent: int) -> list[int]:
 
 def zombies(parent: int) -> int:
     """Children that ended and that ``parent`` never asked about."""
-    found = 0
+    count = 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, IndexError):
                 state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-                found += int(owner) == parent and state == "Z"
-    return found
+                count += int(owner) == parent and state == "Z"
+    return count
 
 
 def alive(pid: int) -> bool:
@@ -194,37 +194,37 @@ def watched(pid: int, every: float = 0.25) -> Iterator[Memory]:
 def rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a report, as they stand there, less what says when; of JSON its findings."""
     with path.open(encoding="utf-8", newline="") as file:
-        found = json.load(file)["findings"] if path.suffix == ".json" else list(csv.DictReader(file))
-    return [{name: value for name, value in row.items() if name not in _TIMES} for row in found]
+        entries = json.load(file)["findings"] if path.suffix == ".json" else list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in _TIMES} for row in entries]
 
 
-def differences(one: Sequence[Any], other: Sequence[Any]) -> list[str]:
+def differences(left: Sequence[Any], right: Sequence[Any]) -> list[str]:
     """What two reports' rows differ in beyond a score's last digits, in words; empty where they are equal."""
-    found = [] if len(one) == len(other) else [f"{len(one)} rows and {len(other)}"]
-    for mine, theirs in zip(one, other, strict=False):
+    lines = [] if len(left) == len(right) else [f"{len(left)} rows and {len(right)}"]
+    for mine, theirs in zip(left, right, strict=False):
         if not _equal(mine, theirs):
             keys = [key for key in mine if not _equal(mine[key], theirs.get(key))]
             shown = {key: (mine[key], theirs.get(key)) for key in keys}
-            found.append(f"{mine['path']!r}: {shown!r}"[:500])
-    return found
+            lines.append(f"{mine['path']!r}: {shown!r}"[:500])
+    return lines
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if one == other:
+def _equal(left: Any, right: Any) -> bool:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    if left == right:
         return True
     try:  # a CSV's numbers are texts
-        return abs(float(one) - float(other)) <= _CLOSE * max(1.0, abs(float(one)))
+        return abs(float(left) - float(right)) <= _CLOSE * max(1.0, abs(float(left)))
     except (TypeError, ValueError):
         return False
 
 
-def by_status(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def by_status(report_rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """How many rows ended how."""
-    return dict(sorted(Counter(str(row["status"]) for row in found).items()))
+    return dict(sorted(Counter(str(row["status"]) for row in report_rows).items()))
 
 
 class Verdicts:

@@ -101,9 +101,9 @@ class Tormentor:
                     now = dict(database.execute(query).fetchall())
                 except sqlite3.OperationalError:  # killed before it made its tables
                     now = {}
-        for name, finding in self._durable.items():
-            if now.get(name) != finding:
-                self.tally.remade.append(f"{finding[:300]} -> {now.get(name, 'nothing')[:300]}")
+        for name, result in self._durable.items():
+            if now.get(name) != result:
+                self.tally.remade.append(f"{result[:300]} -> {now.get(name, 'nothing')[:300]}")
         self.tally.durable, self._durable = len(now), now
 
     def _kill_worker(self, process: subprocess.Popen[bytes]) -> None:

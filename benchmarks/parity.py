@@ -33,8 +33,8 @@ Rows = list[dict[str, str]]
 
 def choose(folder: Path, count: int) -> list[Path]:
     """``count`` images, evenly from all below a folder; all of them where there are fewer."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [found[index * len(found) // count] for index in range(count)] if count < len(found) else found
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [paths[index * len(paths) // count] for index in range(count)] if count < len(paths) else paths
 
 
 def scan(listed: Path, out: Path, *arguments: str) -> Rows:
@@ -47,9 +47,9 @@ def scan(listed: Path, out: Path, *arguments: str) -> Rows:
         return list(csv.DictReader(file))
 
 
-def compare(expected: Rows, found: Rows) -> dict[str, Any]:
+def compare(expected: Rows, actual: Rows) -> dict[str, Any]:
     """How far rows of a graph are from PyTorch's."""
-    pairs = list(zip(expected, found, strict=True))
+    pairs = list(zip(expected, actual, strict=True))
     columns = expected[0].keys()
     numbers = [name for name in columns if name.rpartition(".")[2] in FROM_LOGITS]
     logits = [name for name in numbers if name.rpartition(".")[2] == "logit"]
@@ -84,8 +84,8 @@ def measure(model: str, images: list[Path], scratch: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"scored": sum(row["status"] == "scored" for row in expected)}
     for precision in PRECISIONS:
         graph = export(models, scratch / f"{precision}.onnx", precision, encoder)
-        found = scan(listed, scratch / f"{precision}.csv", "--model", str(graph))
-        result[precision] = {"bytes": graph.stat().st_size, **compare(expected, found)}
+        actual = scan(listed, scratch / f"{precision}.csv", "--model", str(graph))
+        result[precision] = {"bytes": graph.stat().st_size, **compare(expected, actual)}
         graph.unlink()
     return result
 

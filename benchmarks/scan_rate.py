@@ -46,19 +46,19 @@ def pillow_decode(paths: list[Path], cores: int) -> None:
         list(pool.map(decode, paths))
 
 
-def read_samples(paths: list[Path], cores: int) -> list[DecodedImage]:
+def read_images(paths: list[Path], cores: int) -> list[DecodedImage]:
     """sidscan's readers alone: hash, decode, crops, EXIF."""
     options = ScanConfig(inputs=("unused",))
     with ThreadPoolExecutor(cores) as pool:
-        samples = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
-    return [sample for sample in samples if isinstance(sample, DecodedImage)]
+        images = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
+    return [image for image in images if isinstance(image, DecodedImage)]
 
 
-def score_samples(samples: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
+def score_images(images: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
     """The model alone, on crops that are already in memory."""
     count = max(1, batch // 10)
-    for start in range(0, len(samples), count):
-        score(samples[start : start + count], runtime, "")
+    for start in range(0, len(images), count):
+        score(images[start : start + count], runtime, "")
 
 
 def scan(paths: list[Path], model: str) -> None:
@@ -84,11 +84,11 @@ def seconds(function: Callable[[], Any]) -> float:
 def measure(paths: list[Path], model: str, rounds: int, cores: int) -> dict[str, list[float]]:
     """Seconds of every stage in every round; the model alone has the crops of the first `_IN_MEMORY`."""
     runtime = PyTorchRuntime(detectors.load_detectors([model]), "cpu")
-    samples = read_samples(paths[:_IN_MEMORY], cores)
+    images = read_images(paths[:_IN_MEMORY], cores)
     stages: dict[str, Callable[[], Any]] = {
         "pillow decode alone": lambda: pillow_decode(paths, cores),
-        "sidscan readers alone": lambda: read_samples(paths, cores),
-        "model alone": lambda: score_samples(samples, runtime, 40),
+        "sidscan readers alone": lambda: read_images(paths, cores),
+        "model alone": lambda: score_images(images, runtime, 40),
         "sidscan scan": lambda: scan(paths, model),
     }
     times: dict[str, list[float]] = {name: [] for name in stages}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from sample_graphs import Made
+    from sample_graphs import ExportedGraphs
 
 
 # A shell's background job ignores Ctrl-C, and so would the scans that tests interrupt.
@@ -49,11 +49,11 @@ def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraphs:
     """Exported graphs, made once."""
-    from sample_graphs import make  # here: it loads torch
+    from sample_graphs import export_graphs  # here: it loads torch
 
-    return make(tmp_path_factory.mktemp("graphs"))
+    return export_graphs(tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture

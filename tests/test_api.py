@@ -107,9 +107,9 @@ def test_a_report_is_written_of_a_run_that_nobody_iterated_over(tmp_path: Path) 
         sidscan.write_report(run, tmp_path / name)
     with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    findings = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
+    results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
     lines = (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [row["path"] for row in rows] == [finding["path"] for finding in findings]
+    assert [row["path"] for row in rows] == [result["path"] for result in results]
     assert len(lines) == 2
     assert {row["status"] for row in rows} == {Status.SCORED.value}
 

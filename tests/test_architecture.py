@@ -28,7 +28,7 @@ LEVELS = (
     ("records",),
     ("util", "errors", "weights", "_version"),
 )
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
 FREE = ("training", "exporters")  # use the product as anybody may
 SUBPACKAGES = ("rine", "evaluation", "mini")  # of training; they share training.common alone
 HTTP_CLIENTS = ("httpx", "httpcore")
@@ -75,26 +75,26 @@ def imports(name: str, at_load: bool = False) -> Iterator[str]:
                 yield whole if whole in product_modules() else base
 
 
-def room(name: str) -> str:
+def layer(name: str) -> str:
     """The folder or module below sidscan that a module belongs to."""
     return ([*name.split("."), ""])[1]
 
 
-def rooms(name: str, at_load: bool = False) -> set[str]:
-    return {room(one) for one in imports(name, at_load) if one.startswith("sidscan.")}
+def layers(name: str, at_load: bool = False) -> set[str]:
+    return {layer(module) for module in imports(name, at_load) if module.startswith("sidscan.")}
 
 
-PRODUCT = [name for name in product_modules() if room(name) not in (*FREE, "", "__main__")]
+PRODUCT = [name for name in product_modules() if layer(name) not in (*FREE, "", "__main__")]
 
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_imports_point_one_way(name: str) -> None:
-    own = room(name)
-    for other in rooms(name) - {own}:
-        if own == "cli" and other in FREE and other not in rooms(name, at_load=True):
+    importer = layer(name)
+    for imported in layers(name) - {importer}:
+        if importer == "cli" and imported in FREE and imported not in layers(name, at_load=True):
             continue  # a command loads training when it is run, no sooner
-        assert other not in FREE, f"{own} must not import {other}"
-        assert LEVEL[own] < LEVEL[other], f"{own} must not import {other}"
+        assert imported not in FREE, f"{importer} must not import {imported}"
+        assert LEVEL[importer] < LEVEL[imported], f"{importer} must not import {imported}"
 
 
 @pytest.mark.parametrize("name", PRODUCT)
@@ -103,14 +103,14 @@ def test_product_imports_by_full_name_only(name: str) -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
 
 
-@pytest.mark.parametrize("name", [name for name in PRODUCT if room(name) == "images"])
+@pytest.mark.parametrize("name", [name for name in PRODUCT if layer(name) == "images"])
 def test_images_know_no_models(name: str) -> None:
-    assert not rooms(name) & {"models", "runtimes", "fetch"}
+    assert not layers(name) & {"models", "runtimes", "fetch"}
 
 
 @pytest.mark.parametrize("name", [name for name in product_modules() if not name.startswith(MAY_CONNECT)])
 def test_only_fetch_and_download_import_an_http_client(name: str) -> None:
-    assert not [one for one in imports(name) if one.split(".")[0] in HTTP_CLIENTS]
+    assert not [module for module in imports(name) if module.split(".")[0] in HTTP_CLIENTS]
 
 
 SHARED_BY_COMMANDS = tuple(
@@ -121,20 +121,20 @@ SHARED_BY_COMMANDS = tuple(
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if name.startswith("sidscan.cli.")])
 def test_commands_import_no_commands(name: str) -> None:
-    others = {one for one in imports(name) if one.startswith("sidscan.cli.")}
+    others = {module for module in imports(name) if module.startswith("sidscan.cli.")}
     assert others <= set(SHARED_BY_COMMANDS), f"{name} imports {others - set(SHARED_BY_COMMANDS)}"
 
 
-@pytest.mark.parametrize("name", [name for name in product_modules() if room(name) == "training"])
+@pytest.mark.parametrize("name", [name for name in product_modules() if layer(name) == "training"])
 def test_training_packages_share_only_what_is_common(name: str) -> None:
-    own = ([*name.split("."), ""])[2]
-    others = {one.split(".")[2] for one in imports(name) if one.startswith("sidscan.training.")}
-    allowed = {"common"} if own == "common" else {own, "common"}
+    package = ([*name.split("."), ""])[2]
+    others = {module.split(".")[2] for module in imports(name) if module.startswith("sidscan.training.")}
+    allowed = {"common"} if package == "common" else {package, "common"}
     assert others <= allowed, f"{name} imports sidscan.training.{others - allowed}"
 
 
 def test_every_room_has_a_level() -> None:
-    assert {room(name) for name in PRODUCT} <= set(LEVEL)
+    assert {layer(name) for name in PRODUCT} <= set(LEVEL)
 
 
 @pytest.mark.parametrize(

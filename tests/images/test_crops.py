@@ -92,7 +92,7 @@ def _symmetric(image: Image.Image) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("image", "crops", "views"),
+    ("image", "crops", "refs"),
     [
         pytest.param(photo(224, 224), 1, 2, id="one window and its mirror image"),
         pytest.param(photo(300, 224), 3, 6, id="corners coincide in pairs"),
@@ -105,11 +105,11 @@ def _symmetric(image: Image.Image) -> Image.Image:
     ],
 )
 def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
-    image: Image.Image, crops: int, views: int
+    image: Image.Image, crops: int, refs: int
 ) -> None:
     crop_set = crop(_source(image), "ten")
-    assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, views, 10)
-    assert len({view.tobytes() for view in crop_set.pixels()}) == views
+    assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, refs, 10)
+    assert len({pixels.tobytes() for pixels in crop_set.pixels()}) == refs
     assert crop_set.crops.dtype == np.uint8
 
 

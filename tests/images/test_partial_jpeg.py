@@ -20,7 +20,7 @@ from PIL import Image, ImageFile
 from sample_images import encoded, exif_block, photo
 
 from sidscan.config import Crops, ReadLimits
-from sidscan.images import crops as views
+from sidscan.images import crops as image_crops
 from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
 from sidscan.records import DecodedImage, ImageInfo, Item, Kind
 
@@ -89,8 +89,8 @@ def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
     """By partial decoding, or by Pillow alone."""
     limits = ReadLimits(crops=crops, **options)
     try:
-        source = decode.decode(data, limits, partial(views.needed_rows, crops=crops) if rows else None)
-        crop_set = views.crop(source, crops)
+        source = decode.decode(data, limits, partial(image_crops.needed_rows, crops=crops) if rows else None)
+        crop_set = image_crops.crop(source, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
     return Outcome("", source.flags, crop_set.pixels().tobytes(), repr(exif.read_exif(source, data)))
@@ -104,7 +104,7 @@ def assert_same(data: bytes, partially: bool | None = True, **options: Any) -> N
             height = Image.open(io.BytesIO(data)).height
             opened = decode._open(data, ReadLimits())
             assert (
-                partial_jpeg.decode_rows(opened, data, views.needed_rows(height, crops)) is not None
+                partial_jpeg.decode_rows(opened, data, image_crops.needed_rows(height, crops)) is not None
             ) == partially
 
 

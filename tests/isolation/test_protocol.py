@@ -189,12 +189,12 @@ def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> N
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 200), st.binary(max_size=4), st.integers(0, 4))
-def test_mangled_frames_are_refused_or_make_sense(place: int, patch: bytes, removed: int) -> None:
+def test_mangled_frames_are_refused_or_make_sense(offset: int, patch: bytes, removed: int) -> None:
     pipe = io.BytesIO()
     write_frame(pipe, encode_task(ITEM, b"payload"))
     data = bytearray(pipe.getvalue())
-    place %= len(data)
-    data[place : place + removed] = patch
+    offset %= len(data)
+    data[offset : offset + removed] = patch
     try:
         frame = read_frame(io.BytesIO(data), 1000)
         decode_task(frame)

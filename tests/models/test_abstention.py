@@ -71,14 +71,14 @@ def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
 def test_padding_is_no_part_of_a_image(width: int, height: int) -> None:
-    def views(image: Image.Image) -> CropSet:
+    def ten_crops(image: Image.Image) -> CropSet:
         return crop(SourceImage(image, "PNG", ()), "ten")
 
-    white = views(Image.new("RGB", (width, height), "white"))
+    white = ten_crops(Image.new("RGB", (width, height), "white"))
     assert detail(white.crops, width, height) == 0
     assert EVERY_IMAGE.reasons(ImageInfo(width=width, height=height), white.crops, LOGITS) == ("flat",)
     if min(width, height) > 50:
-        noisy = views(Image.fromarray(np.resize(noise(), (height, width, 3))))
+        noisy = ten_crops(Image.fromarray(np.resize(noise(), (height, width, 3))))
         assert detail(noisy.crops, width, height) > 0.99
 
 
@@ -112,8 +112,8 @@ class Constant:
         DetectorInfo("bold", "d", 0.5, {"bold": "d"}, {}),
     )
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        return np.full((len(views.order), 2), 3.0, np.float32)
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        return np.full((len(crops.order), 2), 3.0, np.float32)
 
     def abandon(self) -> None:
         pass
@@ -121,8 +121,8 @@ class Constant:
 
 def test_the_score_stays_and_every_detector_has_its_own_rule() -> None:
     facts = replace(GOOD, width=40)
-    (finding,) = score([DecodedImage(Item("a"), facts, CropSet.plain(noise()))], Constant(), "now")
-    careful, bold = finding.scores
+    (result,) = score([DecodedImage(Item("a"), facts, CropSet.plain(noise()))], Constant(), "now")
+    careful, bold = result.scores
     assert (careful.evidence, careful.inconclusive) == (INCONCLUSIVE, ("small",))
     assert (bold.evidence, bold.inconclusive) == ("very strong", ())
     assert careful.score == bold.score > 0.9

@@ -116,12 +116,12 @@ def test_the_bundled_file_is_a_checkpoint_too(tmp_path: Path) -> None:
     bundled = Store().require("mini")
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(bundled.path.read_bytes())
-    (own, named) = detectors.load_detectors([str(copy), "mini"])
-    assert own.info.name == "copy.safetensors"
-    assert own.info.digest == named.info.digest
-    assert own.info.threshold == pytest.approx(named.info.threshold)
+    (copied, catalogued) = detectors.load_detectors([str(copy), "mini"])
+    assert copied.info.name == "copy.safetensors"
+    assert copied.info.digest == catalogued.info.digest
+    assert copied.info.threshold == pytest.approx(catalogued.info.threshold)
     crops = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
-    assert torch.equal(own.head(own.encoder(crops)), named.head(named.encoder(crops)))
+    assert torch.equal(copied.head(copied.encoder(crops)), catalogued.head(catalogued.encoder(crops)))
 
 
 def test_another_encoder_is_refused(sidscan: Run, tmp_path: Path, encoder: Path) -> None:
@@ -157,7 +157,8 @@ def test_a_head_that_does_not_fit_its_encoder(sidscan: Run, tmp_path: Path, enco
 def test_two_files_of_one_name(tmp_path: Path, encoder: Path) -> None:
     (tmp_path / "a").mkdir()
     names = [
-        str(_write(tmp_path / place / "m.safetensors", encoder, _head("rine"), "rine")) for place in ("", "a")
+        str(_write(tmp_path / subfolder / "m.safetensors", encoder, _head("rine"), "rine"))
+        for subfolder in ("", "a")
     ]
     with pytest.raises(ModelError, match=r"two models are called m\.safetensors"):
         detectors.load_detectors(names, encoder=encoder)
@@ -227,7 +228,7 @@ def test_tensors_that_are_not_the_stated_head(tmp_path: Path, encoder: Path) -> 
 
 def test_facts_survive(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("rine"), "rine", threshold=0.123456789)
-    found, sha256 = checkpoints.read_checkpoint(path)
-    assert (found.threshold, found.facts) == (0.123456789, {"seed": 0})
+    checkpoint, sha256 = checkpoints.read_checkpoint(path)
+    assert (checkpoint.threshold, checkpoint.facts) == (0.123456789, {"seed": 0})
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert json.loads(json.dumps(found.facts)) == found.facts
+    assert json.loads(json.dumps(checkpoint.facts)) == checkpoint.facts

@@ -130,8 +130,8 @@ def test_scores_are_those_of_the_published_procedure(
     assert sidscan("scan", images, *arguments).code == 0
     for row in _rows(tmp_path / "r.csv"):
         image = Image.open(row["path"]).convert("RGB")
-        views = transforms.TenCrop(224)(image) if crops == "ten" else [transforms.CenterCrop(224)(image)]
-        batch = torch.from_numpy(np.stack([np.asarray(view) for view in views])).permute(0, 3, 1, 2)
+        cropped = transforms.TenCrop(224)(image) if crops == "ten" else [transforms.CenterCrop(224)(image)]
+        batch = torch.from_numpy(np.stack([np.asarray(crop) for crop in cropped])).permute(0, 3, 1, 2)
         with torch.inference_mode():
             logits = rine.heads["rine-2class"](rine.encoder(batch))
         assert float(row["logit"]) == pytest.approx(logits.mean().item(), abs=1e-5)
@@ -146,10 +146,10 @@ def test_several_heads_cost_one_encoder_pass(
     read = ClipEncoder.read
 
     def counted(
-        encoder: ClipEncoder, crops: torch.Tensor, readings: Set[Feature]
+        encoder: ClipEncoder, crops: torch.Tensor, features: Set[Feature]
     ) -> dict[Feature, torch.Tensor]:
         passes.append(len(crops))
-        return read(encoder, crops, readings)
+        return read(encoder, crops, features)
 
     monkeypatch.setattr(ClipEncoder, "read", counted)
     images = folder(tmp_path / "images")
@@ -160,10 +160,10 @@ def test_several_heads_cost_one_encoder_pass(
     )
     assert (single.code, both.code) == (0, 0)
     assert sum(passes) - seen == seen > 0
-    for one, two in zip(_rows(tmp_path / "one.csv"), _rows(tmp_path / "two.csv"), strict=True):
-        assert one["score"] == two["score"]
-        assert two["rine-2class.model_digest"] == rine.digest("rine-2class")
-        assert two["rine-2class.score"] != two["score"]
+    for single_row, both_row in zip(_rows(tmp_path / "one.csv"), _rows(tmp_path / "two.csv"), strict=True):
+        assert single_row["score"] == both_row["score"]
+        assert both_row["rine-2class.model_digest"] == rine.digest("rine-2class")
+        assert both_row["rine-2class.score"] != both_row["score"]
 
 
 def test_heads_of_different_encoders_stand_side_by_side(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
@@ -243,9 +243,9 @@ def test_a_cpu_computes_in_bf16_where_a_trial_shows_that_scores_stay(
     )
     assert full.code == 0
     assert "precision " not in full.err
-    for one, other in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
-        assert one["precision"] == precision
-        assert one["logit"] == other["logit"], "computed in what the row says"
+    for auto_row, named_row in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
+        assert auto_row["precision"] == precision
+        assert auto_row["logit"] == named_row["logit"], "computed in what the row says"
 
 
 def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +262,6 @@ def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_score_that_is_no_number_is_as_far_as_can_be() -> None:
-    one, other = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
-    assert precision_check.largest_score_difference(one, one) == 0
-    assert precision_check.largest_score_difference(one, other) == np.inf
+    zeros, with_nan = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
+    assert precision_check.largest_score_difference(zeros, zeros) == 0
+    assert precision_check.largest_score_difference(zeros, with_nan) == np.inf

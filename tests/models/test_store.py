@@ -293,7 +293,7 @@ MIRROR = "Another address can be given with --url.\n"
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "kept"),
+    ("mode", "said", "part_stays"),
     [
         pytest.param("corrupt", WRONG, False, id="corrupted"),
         pytest.param(
@@ -312,7 +312,7 @@ MIRROR = "Another address can be given with --url.\n"
         ),
     ],
 )
-def test_pull_that_fails(world: World, mode: str, said: str, kept: bool) -> None:
+def test_pull_that_fails(world: World, mode: str, said: str, part_stays: bool) -> None:
     world.server.mode = mode
     size = len(world.head)
 
@@ -331,7 +331,7 @@ def test_pull_that_fails(world: World, mode: str, said: str, kept: bool) -> None
     assert run.code == 4
     assert run.out == ""
     assert run.err.partition("\n")[2] == "sidscan: " + said.format(**facts)
-    assert world.part.exists() == kept
+    assert world.part.exists() == part_stays
     assert not world.target.exists()
     assert Store().installed("head") is None
 
@@ -391,16 +391,16 @@ def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None
             "head: the part that came is kept; the same command continues from there\n"
             "\nsidscan: interrupted\n"
         )
-    kept = world.part.read_bytes()
-    assert world.head.startswith(kept)
-    assert 0 < len(kept) <= len(world.head) // 2
+    partial = world.part.read_bytes()
+    assert world.head.startswith(partial)
+    assert 0 < len(partial) <= len(world.head) // 2
     assert Store().installed("head") is None
 
     world.server.mode = ""
     world.server.asked.clear()
     second = world.sidscan("models", "pull", "head")
     assert second.code == 0
-    assert world.server.asked[0] == ("/head.pth", f"bytes={len(kept)}-")
+    assert world.server.asked[0] == ("/head.pth", f"bytes={len(partial)}-")
     assert world.target.read_bytes() == world.head
 
 
@@ -442,9 +442,9 @@ def test_endless_answer_is_cut_off(world: World) -> None:
     run = world.sidscan("models", "pull", "head")
     assert run.code == 4
     cap = len(world.head) + len(world.head) // 4 + 2**16
-    found = re.search(r"sends (\d+) bytes or more, at most (\d+) were expected", run.err)
-    assert found is not None
-    assert (int(found[2]), int(found[1]) < cap + 2**20) == (cap, True)
+    match = re.search(r"sends (\d+) bytes or more, at most (\d+) were expected", run.err)
+    assert match is not None
+    assert (int(match[2]), int(match[1]) < cap + 2**20) == (cap, True)
     assert not world.part.exists()
 
 
@@ -539,7 +539,7 @@ def test_import_recognises_a_published_file_under_any_name(world: World, tmp_pat
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def unpublished(tmp_path: Path) -> Path:
     """A head of the right shape that nobody published."""
     torch.manual_seed(1)
     state = RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict()
@@ -547,15 +547,15 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / "own.safetensors"
 
 
-def test_import_on_the_users_word(world: World, own: Path) -> None:
-    digest = sha256(own.read_bytes())
-    run = world.sidscan("models", "import", own, "--as", "head", "--sha256", digest.upper())
+def test_import_on_the_users_word(world: World, unpublished: Path) -> None:
+    digest = sha256(unpublished.read_bytes())
+    run = world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", digest.upper())
     assert run.code == 0
     assert run.err.startswith("head: imported, ")
     assert "verified by sha256 given by the user\n" in run.err
     installed = Store().require("head")
     assert (installed.verified_by, installed.sha256) == (BY_USER, digest)
-    assert installed.path.read_bytes() == own.read_bytes()
+    assert installed.path.read_bytes() == unpublished.read_bytes()
     row = world.sidscan("models", "list").out.splitlines()[2]
     assert row.startswith("head     sha256 given by the user  ")
     assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], "published figures are not of these bytes"
@@ -571,8 +571,8 @@ STATE = (
 )
 
 
-def test_import_of_an_unknown_file_is_refused(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own)
+def test_import_of_an_unknown_file_is_refused(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished)
     assert run == Run(
         4,
         "",
@@ -581,12 +581,12 @@ def test_import_of_an_unknown_file_is_refused(world: World, own: Path) -> None:
     assert not world.root.exists()
 
 
-def test_import_with_a_wrong_digest(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own, "--as", "head", "--sha256", "0" * 64)
+def test_import_with_a_wrong_digest(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", "0" * 64)
     assert run == Run(
         4,
         "",
-        f"sidscan: own.safetensors is not the file you mean: sha256 {sha256(own.read_bytes())}, "
+        f"sidscan: own.safetensors is not the file you mean: sha256 {sha256(unpublished.read_bytes())}, "
         f"you gave {'0' * 64}\nCopy or download it again.\n",
     )
 
@@ -624,8 +624,8 @@ def test_import_under_a_wrong_name(world: World, tmp_path: Path) -> None:
     assert (run.code, run.err) == (2, "sidscan: tiny comes with sidscan and can't be replaced\n")
 
 
-def test_import_of_a_folder_without_weights(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own.parent / "bundle")
+def test_import_of_a_folder_without_weights(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished.parent / "bundle")
     assert run.code == 4
     assert run.err.endswith("Name the files themselves, with --as and --sha256.\n")
 

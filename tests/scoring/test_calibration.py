@@ -116,8 +116,8 @@ class Fixed:
     detectors: tuple[DetectorInfo, ...] = (MODEL,)
     batch, at_once, devices = 40, 2, 1
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        return views.pixels()[:, 0, 0, :1].astype(np.float32) - 100
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        return crops.pixels()[:, 0, 0, :1].astype(np.float32) - 100
 
     def abandon(self) -> None:
         pass
@@ -127,9 +127,9 @@ def test_scores_are_measured_against_the_calibration() -> None:
     fitted = calibration(range(-19, 0), 0.1)  # threshold just above -2
     crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
-    samples = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
-    plain = [result.scores[0] for result in score(samples, Fixed(), "now")]
-    scores = [result.scores[0] for result in score(samples, Fixed(), "now", {"mini": fitted})]
+    images = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
+    plain = [result.scores[0] for result in score(images, Fixed(), "now")]
+    scores = [result.scores[0] for result in score(images, Fixed(), "now", {"mini": fitted})]
     assert [entry.evidence for entry in scores] == ["weak", "weak", "strong", "very strong"], (
         "-2 ties: not reached"
     )

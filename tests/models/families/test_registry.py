@@ -113,8 +113,8 @@ def test_a_detector_of_another_package_scores(installed: dict[str, str], tmp_pat
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
-    for finding in report["findings"]:
-        assert [score["model"] for score in finding["scores"]] == ["sharpness", "mini"]
+    for result in report["findings"]:
+        assert [score["model"] for score in result["scores"]] == ["sharpness", "mini"]
 
 
 def test_a_package_that_can_not_be_loaded_is_named_and_left_out(tmp_path: Path) -> None:

@@ -153,9 +153,9 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
         assert theirs == [f"published, {run}", classes, *printed]
         assert ours[:2] == ["model", "-"]
         assert gaps[:2] == ["difference", ""]
-        for mine, theirs_one, gap in zip(ours[2:], printed, gaps[2:], strict=True):
+        for mine, printed_figure, gap in zip(ours[2:], printed, gaps[2:], strict=True):
             assert gap[0] in "+-"
-            assert float(mine) - float(theirs_one) == pytest.approx(float(gap), abs=0.101)
+            assert float(mine) - float(printed_figure) == pytest.approx(float(gap), abs=0.101)
     gaps = table(ended.out, "Accuracy")[2]
     assert max(abs(float(gap)) for gap in gaps[2:]) <= 0.1  # the scores were made up so
     assert (

@@ -180,10 +180,10 @@ def test_a_damaged_shard_is_named(
 
 
 def test_crops_do_not_depend_on_the_number_of_threads(examples: list[LabelledImage]) -> None:
-    by_one, by_many = (
+    by_one_thread, by_seven_threads = (
         list(CropDataset(examples, seed=1, workers=workers).draw(0, range(10))) for workers in (1, 7)
     )
-    for crop, same in zip(by_one, by_many, strict=True):
+    for crop, same in zip(by_one_thread, by_seven_threads, strict=True):
         assert crop is not None
         assert same is not None
         assert np.array_equal(crop, same)
