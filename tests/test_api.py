@@ -29,7 +29,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_one_image_scores_as_in_a_scan(model: Model, path: Path) -> None:
+def test_a_single_image_scores_as_in_a_scan(model: Model, path: Path) -> None:
     (scanned,) = sidscan.scan(path, models=["mini"])
     result = model.score(path)
     assert result.scores == scanned.scores
@@ -62,7 +62,7 @@ def test_every_kind_of_input_has_the_same_score(model: Model, path: Path, kind: 
         pytest.param(Image.new("I;16", (9, 9)), UsageError, "mode I;16", id="16 bit"),
     ],
 )
-def test_what_can_not_be_scored_is_an_error(
+def test_inputs_that_cannot_be_scored_are_errors(
     model: Model, image: ImageInput, error: type[SidscanError], message: str
 ) -> None:
     with pytest.raises(error) as raised:
@@ -71,7 +71,7 @@ def test_what_can_not_be_scored_is_an_error(
     assert isinstance(raised.value, SidscanError)
 
 
-def test_the_error_of_an_image_has_the_words_of_its_row(model: Model) -> None:
+def test_the_error_of_an_image_has_the_message_of_its_row(model: Model) -> None:
     with pytest.raises(ImageError) as raised:
         model.score(b"")
     assert (raised.value.error_class, raised.value.status) == ("UnsupportedImage", "failed")
@@ -101,7 +101,7 @@ def test_a_run_can_be_read_again(tmp_path: Path) -> None:
     assert str(run.choice) == "asked for"
 
 
-def test_a_report_is_written_of_a_run_that_nobody_iterated_over(tmp_path: Path) -> None:
+def test_writing_a_report_runs_the_scan(tmp_path: Path) -> None:
     run = sidscan.scan(folder(tmp_path / "images", count=2), models=["mini"])
     for name in ("r.csv", "r.json", "r.jsonl"):
         sidscan.write_report(run, tmp_path / name)
@@ -114,7 +114,7 @@ def test_a_report_is_written_of_a_run_that_nobody_iterated_over(tmp_path: Path) 
     assert {row["status"] for row in rows} == {Status.SCORED.value}
 
 
-def test_a_report_replaces_no_file_of_somebody_else(tmp_path: Path) -> None:
+def test_a_report_does_not_replace_a_foreign_file(tmp_path: Path) -> None:
     run = sidscan.scan(folder(tmp_path / "images", count=1), models=["mini"])
     (tmp_path / "r.csv").write_text("my notes\n", encoding="utf-8")
     with pytest.raises(OutputError):
@@ -123,13 +123,13 @@ def test_a_report_replaces_no_file_of_somebody_else(tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("path,")
 
 
-def test_models_are_named_once(tmp_path: Path) -> None:
+def test_models_given_twice_are_refused(tmp_path: Path) -> None:
     config = ScanConfig(inputs=(str(folder(tmp_path, count=1)),), models=("mini",))
     with pytest.raises(UsageError, match="models were named twice"):
         sidscan.scan(config, models=["mini"])
 
 
-def test_a_closed_run_lets_go_of_its_journal(tmp_path: Path) -> None:
+def test_closing_a_run_closes_its_journal(tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=2), tmp_path / "run.journal"
     config = ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)
     run = sidscan.scan(config)

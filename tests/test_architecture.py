@@ -98,13 +98,13 @@ def test_imports_point_one_way(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRODUCT)
-def test_product_imports_by_full_name_only(name: str) -> None:
+def test_the_product_imports_by_full_name_only(name: str) -> None:
     tree = ast.parse(product_modules()[name].read_text(encoding="utf-8"))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if layer(name) == "images"])
-def test_images_know_no_models(name: str) -> None:
+def test_images_do_not_import_models_or_fetch(name: str) -> None:
     assert not layers(name) & {"models", "runtimes", "fetch"}
 
 
@@ -120,20 +120,20 @@ SHARED_BY_COMMANDS = tuple(
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if name.startswith("sidscan.cli.")])
-def test_commands_import_no_commands(name: str) -> None:
+def test_commands_do_not_import_each_other(name: str) -> None:
     others = {module for module in imports(name) if module.startswith("sidscan.cli.")}
     assert others <= set(SHARED_BY_COMMANDS), f"{name} imports {others - set(SHARED_BY_COMMANDS)}"
 
 
 @pytest.mark.parametrize("name", [name for name in product_modules() if layer(name) == "training"])
-def test_training_packages_share_only_what_is_common(name: str) -> None:
+def test_training_packages_share_only_the_common_package(name: str) -> None:
     package = ([*name.split("."), ""])[2]
     others = {module.split(".")[2] for module in imports(name) if module.startswith("sidscan.training.")}
     allowed = {"common"} if package == "common" else {package, "common"}
     assert others <= allowed, f"{name} imports sidscan.training.{others - allowed}"
 
 
-def test_every_room_has_a_level() -> None:
+def test_every_layer_has_a_level() -> None:
     assert {layer(name) for name in PRODUCT} <= set(LEVEL)
 
 
@@ -158,7 +158,7 @@ def test_every_room_has_a_level() -> None:
         ),
     ],
 )
-def test_light_commands_load_nothing_heavy(code: str) -> None:
+def test_light_commands_do_not_load_torch(code: str) -> None:
     heavy = ["sidscan.training", "torch", "numpy", "pandas", "PIL", "httpx", "open_clip"]
     check = (
         f"{code}\nimport sys; loaded = [m for m in {heavy} if m in sys.modules]; assert not loaded, loaded"
@@ -167,7 +167,7 @@ def test_light_commands_load_nothing_heavy(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_workers_hold_neither_torch_nor_the_model_store() -> None:
+def test_workers_load_neither_torch_nor_the_model_store() -> None:
     code = (
         "import sys, sidscan.isolation.worker\n"
         f"loaded = [m for m in {NOT_IN_WORKERS} if m in sys.modules]\n"

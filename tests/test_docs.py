@@ -217,7 +217,7 @@ def programs() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("program", "printed"), programs(), ids=range(len(programs())))
-def test_programs_print_what_the_page_says(program: str, printed: str, tmp_path: Path) -> None:
+def test_programs_print_the_documented_output(program: str, printed: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "images", tmp_path / "examples" / "images")
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True

@@ -43,13 +43,13 @@ def test_every_folder_of_modules_is_a_package() -> None:
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
 
 
-def test_the_version_is_the_same_everywhere() -> None:
+def test_the_version_is_consistent() -> None:
     citation = dict(re.findall(r'^(version|date-released): "?([^"\n]+)', read("CITATION.cff"), re.M))
     assert citation["version"] == sidscan.__version__
     assert f"\n## [{sidscan.__version__}] - {citation['date-released']}\n" in read("CHANGELOG.md")
 
 
-def test_one_top_level_package() -> None:
+def test_there_is_one_top_level_package() -> None:
     installed = distribution("sidscan").files
     assert installed is not None
     top = {file.parts[0] for file in installed if not file.parts[0].endswith(".dist-info")} - {

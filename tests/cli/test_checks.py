@@ -43,7 +43,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["images", "nowhere"], 2, "no such file or directory: nowhere", id="second input"),
         pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
         pytest.param(["--list", "nowhere"], 2, "can't read the list nowhere", id="list"),
-        pytest.param(["--list", "images"], 2, "can't read the list images", id="folder for a list"),
+        pytest.param(["--list", "images"], 2, "can't read the list images", id="folder as a list"),
         pytest.param(["images", "-m", "nope"], 4, "no model is called 'nope'", id="model"),
         pytest.param(["images", "-m", "rine-4class"], 4, "rine-4class is not installed", id="not installed"),
         pytest.param(["images", "-m", "no.safetensors"], 4, "no.safetensors can't be read", id="checkpoint"),
@@ -55,14 +55,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["images", "--calibration", "no"], 4, "no can't be read", id="calibration"),
         pytest.param(["images", "-m", "pipe"], 4, "pipe can't be read: not a regular file", id="pipe"),
         pytest.param(["images", "-m", "pipe.safetensors"], 4, "not a regular file", id="pipe with suffix"),
-        pytest.param(["images", "-m", "pipe.onnx"], 4, "not a regular file", id="pipe for a graph"),
+        pytest.param(["images", "-m", "pipe.onnx"], 4, "not a regular file", id="pipe as a graph"),
         pytest.param(["images", "-m", "models"], 4, "not a regular file", id="pipe in a folder"),
-        pytest.param(["images", "--encoder", "pipe"], 4, "not a regular file", id="pipe for an encoder"),
+        pytest.param(["images", "--encoder", "pipe"], 4, "not a regular file", id="pipe as an encoder"),
         pytest.param(["images", "--calibration", "pipe"], 4, "not a regular file", id="calibration pipe"),
     ],
 )
 @pytest.mark.parametrize("command", ["scan", "calibrate"])
-def test_it_is_reported_before_torch_loads(
+def test_bad_inputs_are_reported_before_torch_loads(
     files: Path, command: str, arguments: list[str], code: int, message: str
 ) -> None:
     if command == "calibrate" and "--calibration" in arguments:
@@ -80,7 +80,7 @@ def test_it_is_reported_before_torch_loads(
 
 
 @pytest.mark.parametrize("model", ["nope", "pipe", "no.safetensors"])
-def test_an_export_is_refused_as_soon(files: Path, model: str) -> None:
+def test_an_export_is_refused_before_torch_loads(files: Path, model: str) -> None:
     command = [sys.executable, "-c", PROGRAM, "export-onnx", "-m", model, "-o", "x.onnx"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (4, "\n"), ended.stderr

@@ -150,7 +150,7 @@ def test_a_disk_that_is_full_when_reports_are_written(
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
 
-def test_a_read_only_disk_is_said_before_anything_is_read(images: Path, tmp_path: Path) -> None:
+def test_a_read_only_disk_is_reported_before_anything_is_read(images: Path, tmp_path: Path) -> None:
     _, refused, elsewhere, _, done = on_small_disk(
         images,
         tmp_path,

@@ -36,7 +36,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("fp16", 5e-3)])
-def test_rows_are_those_of_pytorch(
+def test_rows_equal_those_of_pytorch(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, precision: str, bound: float
 ) -> None:
     images = folder(tmp_path / "images")
@@ -63,7 +63,7 @@ def test_rows_are_those_of_pytorch(
         assert (torch_row["precision"], onnx_row["precision"]) == ("fp32", precision)
 
 
-def test_a_graph_that_is_blind_to_mirrors_is_asked_once(
+def test_a_mirror_invariant_graph_does_not_compute_mirrored_crops(
     graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, computed = OnnxRuntime(graphs.fp32, "cpu"), []
@@ -91,7 +91,7 @@ def _ort_version() -> str:
     return str(onnxruntime.__version__)
 
 
-def test_the_file_says_what_it_is(graphs: ExportedGraphs) -> None:
+def test_the_file_describes_itself(graphs: ExportedGraphs) -> None:
     import onnx
 
     model = onnx.load(graphs.fp32)
@@ -117,7 +117,7 @@ def test_the_file_says_what_it_is(graphs: ExportedGraphs) -> None:
     assert len(norms) == 1 + 2 * 2 + 1, "ln_pre, two per block, ln_post for the probe: each one node"
 
 
-def test_fp16_halves_the_encoder_and_leaves_normalisation_alone(graphs: ExportedGraphs) -> None:
+def test_fp16_halves_the_encoder_but_not_normalisation(graphs: ExportedGraphs) -> None:
     import onnx
 
     model = onnx.load(graphs.fp16)
@@ -159,7 +159,7 @@ def test_a_graph_that_is_not_the_model_leaves_no_file(
         ),
     ],
 )
-def test_where_it_may_be_written(
+def test_output_paths_that_are_refused(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, name: str, exists: bool, message: str
 ) -> None:
     out = tmp_path / name
@@ -197,7 +197,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_a_third_party_needs_fifteen_lines_and_three_packages(
+def test_the_example_needs_fifteen_lines_and_three_packages(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path
 ) -> None:
     lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -216,7 +216,7 @@ def test_a_third_party_needs_fifteen_lines_and_three_packages(
 
 
 @pytest.mark.parametrize("package", ["torch", "onnx", "sidscan", "pandas"])
-def test_alone_is_alone(tmp_path: Path, package: str) -> None:
+def test_the_example_runs_without_other_packages(tmp_path: Path, package: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import {package}", encoding="utf-8")
     assert f"{package} is blocked" in _alone(script).stderr
@@ -228,7 +228,7 @@ def _alone(script: Path, *arguments: str | Path) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_provider_that_does_not_start_is_no_cpu(
+def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, device: str
 ) -> None:
     if torch.cuda.is_available():
@@ -274,7 +274,9 @@ def _changed(data: bytes, position: int) -> bytes:
             "is not a graph that sidscan exported, or not all of it",
             id="foreign",
         ),
-        pytest.param(lambda data: _changed(data, len(data) // 2), "was changed after its export", id="a bit"),
+        pytest.param(
+            lambda data: _changed(data, len(data) // 2), "was changed after its export", id="one bit"
+        ),
         pytest.param(lambda data: _changed(data, len(data) - 3), "was changed after its export", id="seal"),
         pytest.param(lambda data: seal(b"not a model"), "onnxruntime can't load", id="sealed nonsense"),
         pytest.param(lambda data: seal(b""), "onnxruntime can't load", id="sealed nothing"),
@@ -344,7 +346,7 @@ def test_a_foreign_model_with_a_seal(sidscan: Run, tmp_path: Path, facts: Any, k
     assert f"sidscan: {path} does not say which detectors it holds, or holds something else\n" in ended.err
 
 
-def test_a_pipe_is_no_graph(sidscan: Run, tmp_path: Path) -> None:
+def test_a_pipe_is_not_a_graph(sidscan: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.onnx")
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", tmp_path / "x.onnx")
     assert ended.code == 4
@@ -359,7 +361,7 @@ def test_a_pipe_is_no_graph(sidscan: Run, tmp_path: Path) -> None:
         ("fp16", 2_000_000, ""),
     ],
 )
-def test_what_is_too_large_for_a_file(
+def test_models_too_large_for_an_onnx_file_are_refused(
     graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
 ) -> None:
     from sidscan.exporters import onnx as exporter
@@ -380,7 +382,7 @@ def test_what_is_too_large_for_a_file(
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
-def test_a_missing_package_is_told_before_weights_are_read(
+def test_a_missing_package_is_reported_before_weights_are_read(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -460,7 +462,7 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("order", [("rine-4class", "ufd"), ("ufd", "rine-4class")])
-def test_a_kept_graph_is_found_in_any_order(
+def test_a_graph_in_the_models_folder_is_found_in_any_order(
     sidscan: Run,
     graphs: ExportedGraphs,
     tmp_path: Path,
@@ -491,7 +493,7 @@ def test_a_kept_graph_is_found_in_any_order(
         (["fp32"], ["--precision", "fp16"], 4, "; --precision fp32 takes the one that is there.\n"),
     ],
 )
-def test_which_kept_precision_is_taken(
+def test_which_precision_of_the_models_folder_is_used(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     exported: list[str], asked: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
@@ -503,7 +505,7 @@ def test_which_kept_precision_is_taken(
     assert message in ended.err
 
 
-def test_a_kept_graph_of_other_weights_is_refused(
+def test_a_graph_of_other_weights_is_refused(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sidscan.models import detectors
@@ -517,7 +519,7 @@ def test_a_kept_graph_of_other_weights_is_refused(
     assert "was exported from other weights than those that are installed\nExport again with" in ended.err
 
 
-def test_a_renamed_graph_drops_no_findings(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
+def test_renaming_a_graph_keeps_earlier_results(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     out = tmp_path / "report.json"
     for name in ("one.onnx", "two.ONNX", "three.bin"):
@@ -539,7 +541,7 @@ def test_a_renamed_graph_drops_no_findings(sidscan: Run, graphs: ExportedGraphs,
         ("\udce9.onnx", True, "whose name is not UTF-8\nRename the file or its folder.\n"),
     ],
 )
-def test_names_that_lead_nowhere(
+def test_graphs_that_cannot_be_opened(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, name: str, written: bool, message: str
 ) -> None:
     path = tmp_path / name
@@ -553,14 +555,14 @@ def test_names_that_lead_nowhere(
     assert ended.err.endswith(message)
 
 
-def test_the_place_is_tried_before_the_work(sidscan: Run, tmp_path: Path) -> None:
+def test_the_output_folder_is_tried_before_exporting(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     ended = sidscan("export-onnx", "--model", "mini", "--out", tmp_path / "file" / "x.onnx")
     assert ended.code == 7
     assert "exporting" not in ended.err
 
 
-def test_graphs_have_no_bf16(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
+def test_graphs_do_not_support_bf16(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", graphs.fp32, "--precision", "bf16")
     assert ended.code == 6
     assert "exported graphs are fp32 or fp16\nLeave --precision out." in ended.err
@@ -600,7 +602,7 @@ def test_a_graph_is_used_alone(sidscan: Run, graphs: ExportedGraphs, tmp_path: P
     )
 
 
-def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_path: Path) -> None:
+def test_without_an_export_the_error_names_the_command(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", "mini", "--runtime", "onnx")
     assert (ended.code, ended.err) == (
         4,
@@ -611,9 +613,7 @@ def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_pa
     )
 
 
-def test_a_checkpoint_is_exported_to_a_file_of_ones_own(
-    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path
-) -> None:
+def test_a_checkpoint_needs_an_output_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     ended = sidscan("export-onnx", "--model", graphs.models[0], "--encoder", graphs.encoder)
     assert ended.code == 2
     assert ended.err == (
@@ -637,7 +637,7 @@ def test_two_kinds_of_half_precision_do_not_share_a_file(graphs: ExportedGraphs)
     assert refused.value.remedy == "Export them apart, or together in fp32."
 
 
-def test_stored_in_half_is_not_computed_in_half(graphs: ExportedGraphs) -> None:
+def test_weights_stored_in_fp16_are_not_computed_in_fp16(graphs: ExportedGraphs) -> None:
     from sidscan.exporters.onnx import _computes
     from sidscan.models import detectors
 

@@ -80,13 +80,13 @@ def make_fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
         pytest.param("255.255.255.255", "never", id="broadcast"),
     ],
 )
-def test_what_may_be_connected_to(text: str, permitted: str) -> None:
+def test_which_addresses_may_be_connected_to(text: str, permitted: str) -> None:
     refusal = address_policy.find_refusal(ipaddress.ip_address(text))
     assert ("always" if refusal is None else "on request" if refusal.private else "never") == permitted
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_the_option_is_named_where_it_helps(private: bool) -> None:
+def test_the_error_names_the_option_where_it_helps(private: bool) -> None:
     address = ipaddress.ip_address("10.0.0.1" if private else "169.254.169.254")
     with pytest.raises(AddressRefused) as error:
         address_policy.check_addresses("images.example", [address], allow_private=False)
@@ -145,7 +145,7 @@ def internet(port: int) -> Internet:
 
 
 @pytest.mark.parametrize("url", INNER)
-def test_inner_addresses_are_refused_and_not_touched(server: Server, url: str) -> None:
+def test_private_addresses_are_refused_and_never_contacted(server: Server, url: str) -> None:
     net = internet(server.port)
     with contextlib.closing(make_fetcher(net)) as fetcher, pytest.raises(FetchError) as error:
         fetcher.get(url.format(port=server.port))
@@ -155,7 +155,7 @@ def test_inner_addresses_are_refused_and_not_touched(server: Server, url: str) -
 
 
 @pytest.mark.parametrize("url", INNER)
-def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> None:
+def test_redirects_to_private_addresses_are_refused(server: Server, url: str) -> None:
     outer = Server()
     outer.answers["/a.jpg"] = redirect(url.format(port=server.port).encode("utf-8").decode("latin-1"))
     net = internet(outer.port)
@@ -172,13 +172,13 @@ def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> N
     )
 
 
-def test_loopback_is_there_on_request(server: Server) -> None:
+def test_loopback_is_reachable_on_request(server: Server) -> None:
     """Without this test, the table above would also hold if nothing could ever be fetched."""
     fetched = make_fetcher(allow_private=True).get(f"{server.url}/a.jpg")
     assert (fetched.data, server.accepted, fetched.response.address) == (b"bytes", 1, "127.0.0.1")
 
 
-def test_link_local_addresses_are_never_there() -> None:
+def test_link_local_addresses_are_never_reachable() -> None:
     with pytest.raises(AddressRefused, match=r"^169\.254\.169\.254, which is link-local"):
         make_fetcher(allow_private=True).get("http://169.254.169.254/latest/meta-data/")
 
@@ -202,7 +202,7 @@ def test_a_redirect_to_the_same_name_is_checked_again(server: Server) -> None:
     assert (net.connected_to, server.paths()) == ([PUBLIC], ["/b.jpg"])
 
 
-def test_another_address_is_tried_where_one_does_not_answer(server: Server) -> None:
+def test_the_next_address_is_tried_if_one_does_not_answer(server: Server) -> None:
     free = Server()
     free.close()  # nobody listens there any more
     net = Internet(server.port, two_example=["127.0.0.2", PUBLIC])

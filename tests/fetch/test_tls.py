@@ -24,7 +24,7 @@ from sidscan.fetch.errors import TimedOut, Untrusted
 BODY = bytes(range(256)) * 100
 
 
-def test_a_dripping_handshake_ends() -> None:
+def test_a_handshake_that_drips_ends() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -58,7 +58,7 @@ def certificate(folder: Path, host: str) -> ssl.SSLContext:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
-def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_verifies_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str | None] = []
     context = certificate(tmp_path, "images.example")
     context.sni_callback = lambda _, name, __: names.append(name)

@@ -77,7 +77,7 @@ def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(("ten", "center")))
-def test_the_needed_rows_hold_all_crops(width: int, height: int, crops: Crops) -> None:
+def test_the_needed_rows_contain_all_crops(width: int, height: int, crops: Crops) -> None:
     rows = {row for wanted in needed_rows(height, crops) for row in wanted}
     for (_, top), _ in crop_positions(width, height, crops):
         assert rows >= set(range(max(top, 0), min(top + 224, height)))
@@ -97,23 +97,21 @@ def _symmetric(image: Image.Image) -> Image.Image:
         pytest.param(photo(224, 224), 1, 2, id="one window and its mirror image"),
         pytest.param(photo(300, 224), 3, 6, id="corners coincide in pairs"),
         pytest.param(photo(400, 400), 5, 10, id="all differ"),
-        pytest.param(photo(401, 400), 6, 10, id="the mirrored centre is one pixel beside"),
+        pytest.param(photo(401, 400), 6, 10, id="the mirrored centre is off by one pixel"),
         pytest.param(
             _symmetric(photo(200, 400)), 3, 5, id="right windows mirror the left, and the centre itself"
         ),
         pytest.param(Image.new("RGB", (400, 400), "grey"), 1, 1, id="flat"),
     ],
 )
-def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
-    image: Image.Image, crops: int, refs: int
-) -> None:
+def test_equal_crops_are_stored_once_and_share_a_reference(image: Image.Image, crops: int, refs: int) -> None:
     crop_set = crop(_source(image), "ten")
     assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, refs, 10)
     assert len({pixels.tobytes() for pixels in crop_set.pixels()}) == refs
     assert crop_set.crops.dtype == np.uint8
 
 
-def test_no_image_has_more_windows_than_a_worker_may_send() -> None:
+def test_no_image_has_more_crops_than_a_worker_may_send() -> None:
     sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
     for crops, expected in MAX_CROPS.items():
         counts = {

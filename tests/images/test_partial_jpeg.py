@@ -137,7 +137,7 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_narrow_images(width: int) -> None:
+def test_narrow_images_have_pillows_pixels(width: int) -> None:
     """Their chroma is not interpolated, and libjpeg-turbo skips wrongly from the middle of a row of MCUs."""
     data = jpeg("4:2:0", width, 169)
     whole = np.asarray(Image.open(io.BytesIO(data)))
@@ -171,7 +171,7 @@ def test_the_last_block_is_checked_too() -> None:
 
 
 @pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
-def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
+def test_coded_data_between_restart_markers_is_skipped(restarts: dict[str, int]) -> None:
     data = jpeg("4:2:0", 300, 2000, **restarts)
     header = partial_jpeg._parse_header(data)
     assert header is not None
@@ -181,7 +181,7 @@ def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int
     assert warnings.start > 50
 
 
-def test_metadata_are_those_of_the_whole_image() -> None:
+def test_metadata_is_that_of_the_whole_image() -> None:
     data = encoded(photo(300, 900), "JPEG", exif=exif_block())
     assert "Acme" in outcome(data, "ten", rows=True).exif
     assert_same(data)
@@ -193,7 +193,7 @@ def test_a_multi_image_file() -> None:
     assert_same(data)
 
 
-def test_rgb_that_was_not_converted() -> None:
+def test_rgb_without_colour_conversion() -> None:
     assert_same(encoded(photo(300, 900), "JPEG", keep_rgb=True))
 
 
@@ -202,18 +202,18 @@ def test_rgb_that_was_not_converted() -> None:
     [
         pytest.param(encoded(photo(300, 900).convert("CMYK"), "JPEG"), id="CMYK"),
         pytest.param(encoded(photo(300, 900), "PNG"), id="PNG"),
-        pytest.param(encoded(photo(300, 230), "JPEG"), id="no row to leave out"),
+        pytest.param(encoded(photo(300, 230), "JPEG"), id="no row to skip"),
         pytest.param(
             encoded(photo(300, 900), "JPEG").replace(b"\xff\xc0", b"\xff\xff\xc0"), id="padded marker"
         ),
-        pytest.param(encoded(photo(300, 900), "JPEG")[:-2], id="no end"),
+        pytest.param(encoded(photo(300, 900), "JPEG")[:-2], id="no end marker"),
         pytest.param(
             encoded(photo(300, 900), "JPEG")[:-2] + b"more than that" * 9 + b"\xff\xd9",
-            id="more than there should be",
+            id="trailing data",
         ),
     ],
 )
-def test_what_is_left_to_pillow(data: bytes) -> None:
+def test_unusual_files_are_left_to_pillow(data: bytes) -> None:
     assert_same(data, partially=False)
 
 
@@ -224,7 +224,7 @@ def test_a_small_image_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_truncated_images_end_as_by_pillow(coding: str) -> None:
+def test_truncated_images_fail_as_with_pillow(coding: str) -> None:
     data = jpeg("4:2:0", 230, 900, **CODINGS[coding])
     for share in np.linspace(0.02, 0.999, 12):
         short = data[: int(len(data) * share)]
@@ -237,7 +237,7 @@ def test_truncated_images_end_as_by_pillow(coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_damaged_images_end_as_by_pillow(coding: str) -> None:
+def test_damaged_images_fail_as_with_pillow(coding: str) -> None:
     """Bytes changed, left out and put in, of headers (which are short) as often as of coded data."""
     rng = np.random.default_rng(len(coding))
     library = partial_jpeg._library()
@@ -263,7 +263,7 @@ def count_parked() -> int:
     return sum(thread.name == "sidscan-libjpeg" for thread in threading.enumerate())
 
 
-def test_an_error_of_libjpeg_parks_a_thread_and_no_more_than_some() -> None:
+def test_an_error_of_libjpeg_parks_a_thread_up_to_a_limit() -> None:
     before, library = count_parked(), partial_jpeg._library()
     assert library is not None
     good = jpeg("4:2:0", 230, 900)
@@ -283,7 +283,7 @@ def test_a_parked_thread_holds_no_image() -> None:
     assert (library.parked_threads, sys.getrefcount(data)) == (1, held)
 
 
-def test_a_process_with_a_parked_thread_ends() -> None:
+def test_a_process_with_a_parked_thread_can_exit() -> None:
     code = (
         "import sys; from sidscan.images import libjpeg; data = sys.stdin.buffer.read(); "
         "library = libjpeg.pillow_library(); rows = library.decode_rows(data, (900, 230, 3), [range(900)]); "
@@ -295,7 +295,7 @@ def test_a_process_with_a_parked_thread_ends() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux")
-def test_too_little_memory_is_too_little_for_pillow_too() -> None:
+def test_memory_errors_are_those_of_pillow() -> None:
     code = (
         "import resource, sys; from functools import partial\n"
         "from sidscan.images import crops, decode, partial_jpeg\n"
@@ -330,7 +330,7 @@ def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("version", [62, 80])
-def test_a_library_of_another_interface_is_not_used(version: int) -> None:
+def test_a_library_with_another_interface_is_not_used(version: int) -> None:
     """It says so by itself, before it touches anything."""
     library = libjpeg.pillow_library()
     assert library is not None
@@ -342,7 +342,7 @@ def test_a_library_of_another_interface_is_not_used(version: int) -> None:
     assert library.parked_threads == 1
 
 
-def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_decodes_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_rows = libjpeg.LibJpeg.decode_rows
 
     def off_by_one(self: libjpeg.LibJpeg, *arguments: Any) -> Any:
@@ -356,7 +356,7 @@ def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch
     assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
-def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_threads_images_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert partial_jpeg.is_available()
 
     def none(_: threading.Thread) -> None:
@@ -366,7 +366,7 @@ def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
-def test_limits_come_before_any_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial_jpeg, "decode_rows", lambda *_: pytest.fail("decoded"))
     assert outcome(jpeg("4:2:0", 230, 900), "ten", rows=True, max_pixels=1000).error.startswith(
         "TooManyPixels"

@@ -212,7 +212,7 @@ def test_mangled_frames_are_refused_or_make_sense(offset: int, patch: bytes, rem
     ],
     ids=lambda head: repr(head[:40]),
 )
-def test_what_is_not_a_frame(head: bytes) -> None:
+def test_bytes_that_are_not_a_frame_are_refused(head: bytes) -> None:
     lengths = len(head).to_bytes(4, "big") + bytes(8)
     with pytest.raises(ProtocolError):
         read_frame(io.BytesIO(lengths + head), 0)
@@ -227,7 +227,7 @@ def test_a_frame_may_not_be_longer_than_allowed() -> None:
     assert sent(READY) == READY
 
 
-def test_a_workers_word_on_what_a_scan_fetched_does_not_count() -> None:
+def test_a_worker_cannot_override_what_the_scan_fetched() -> None:
     known = ImageInfo(bytes=5, sha256="a" * 64, response=Response("http://a.example/"))
     parser = AnswerParser(Item("http://a.example/", Kind.URL), known, 10)
     parser.feed(encode_answer(ImageInfo(bytes=6, sha256="b" * 64, width=3)))

@@ -121,7 +121,7 @@ def test_a_lost_process_is_reported_and_replaced(code: str, timed_out: bool, sta
     process.close()
 
 
-def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
+def test_a_closed_reader_stops_retrying(tmp_path: Path) -> None:
     """It would keep an interrupted program from its end."""
     config = ScanConfig(inputs=(str(tmp_path),))
     item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
@@ -162,7 +162,7 @@ def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
     process.close()
 
 
-def test_a_scanned_folder_gives_no_code(
+def test_a_worker_imports_nothing_from_the_scanned_folder(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`cd archive && sidscan scan .` must not import what lies there."""
@@ -180,7 +180,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
 
 
-def test_an_image_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
+def test_an_image_that_hangs_is_a_row_and_the_scan_continues(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "a-hang.jpg").write_bytes(slow_jpeg())
     started = time.monotonic()
@@ -195,7 +195,7 @@ def test_an_image_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_pat
     assert [rows[f"photo-{n}.jpg"]["status"] for n in range(3)] == ["scored"] * 3
 
 
-def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
+def test_hanging_metadata_leaves_the_score_intact(sidscan: Run, tmp_path: Path) -> None:
     """Otherwise a few bytes of EXIF would hide an image from every scan."""
     images = folder(tmp_path / "images")
     (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
@@ -213,7 +213,7 @@ def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
     assert "4 results kept" in ended.err, "of other limits, only what they touched is read again"
 
 
-def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
+def test_worker_processes_change_neither_scores_nor_metadata(tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (images / "odd.png").write_bytes(encoded(photo(100, 90), "PNG"))
@@ -259,7 +259,7 @@ def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc has these settings")
-def test_a_worker_keeps_the_memory_of_large_images_for_the_next(tmp_path: Path) -> None:
+def test_a_worker_reuses_the_memory_of_large_images(tmp_path: Path) -> None:
     """To fault it in again for each image would take half as long as decoding a camera's JPEG."""
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
@@ -318,7 +318,7 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     [{"item_timeout": 0.0}, {"item_timeout": 1e10}, {"memory_limit": 0}, {"memory_limit": 1 << 40}],
     ids=["no time", "no end", "no memory", "all memory"],
 )
-def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
+def test_impossible_limits_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(inputs=("a",), **limits)
 
@@ -357,7 +357,7 @@ def test_a_good_image_survives_what_kills_its_reader(
         assert result.message == "the process that read it was ended by SIGKILL"
 
 
-def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_image(
+def test_no_image_is_lost_to_kills_faster_than_workers_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, started = subprocess.Popen, []
@@ -374,7 +374,7 @@ def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_image(
 
 
 @pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
-def test_a_reader_killed_over_metadata_is_followed_by_another(
+def test_a_worker_killed_while_reading_metadata_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
 ) -> None:
     request_frames, tasks = WorkerPool.request, []
@@ -399,7 +399,7 @@ def test_a_reader_killed_over_metadata_is_followed_by_another(
     assert len(tasks) == min(kills + 1, 3)
 
 
-def test_truncated_images_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
+def test_truncated_images_are_scored_on_request_and_flagged(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     whole = encoded(photo(600, 500), "JPEG")
     (images / "half.jpg").write_bytes(whole[: len(whole) // 2])
@@ -438,7 +438,7 @@ def test_truncated_images_need_isolation() -> None:
     ],
     ids=["pixels", "side", "ratio", "bytes"],
 )
-def test_limits_have_their_status_and_name_their_option(
+def test_each_limit_has_its_status_and_names_its_option(
     tmp_path: Path, size: tuple[int, int], options: dict[str, int], status: Status
 ) -> None:
     data = encoded(photo(*size), "JPEG")
@@ -450,7 +450,7 @@ def test_limits_have_their_status_and_name_their_option(
     assert isinstance(within, DecodedImage)
 
 
-def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
+def test_a_sparse_terabyte_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -463,7 +463,7 @@ def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
     assert peak < 1 << 20
 
 
-def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
+def test_metadata_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
     few = read_isolated(tmp_path, data, max_metadata=5000)
     many = read_isolated(tmp_path, data, max_metadata=6000)
@@ -473,7 +473,7 @@ def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     assert (many.facts.flags, many.facts.exif.make) == ((), "Acme")
 
 
-def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
+def test_equal_bytes_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "copy.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--batch", "1")
@@ -542,7 +542,7 @@ def with_exif(**values: Any) -> dict[str, Any]:
     ],
     ids=lambda head: json.dumps(head)[-60:],
 )
-def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_a_worker_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     crop = bytes(224 * 224 * 3)
 
     def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
@@ -560,7 +560,7 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
     )
 
 
-def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sensible_answer_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
         yield Frame({"info": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
 
@@ -572,7 +572,7 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.facts.exif.make, result.facts.flags, result.facts.width) == ("Acme", ("padded",), 3)
 
 
-def test_an_answer_is_no_longer_than_crops_are() -> None:
+def test_an_oversized_answer_is_refused() -> None:
     process = worker("write_frame(sys.stdout.buffer, Frame({}, bytes(1001)))")
     process.start()
     with pytest.raises(ProcessLost):
@@ -580,8 +580,8 @@ def test_an_answer_is_no_longer_than_crops_are() -> None:
     process.close()
 
 
-@pytest.mark.parametrize("fails", [2, 99], ids=["a moment", "for good"])
-def test_a_system_without_processes_costs_no_scan(
+@pytest.mark.parametrize("fails", [2, 99], ids=["temporarily", "permanently"])
+def test_a_scan_survives_a_system_that_cannot_start_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
     start, tried = subprocess.Popen, []
@@ -604,7 +604,9 @@ def test_a_system_without_processes_costs_no_scan(
 
 
 @linux
-def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_do_not_inherit_secrets_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hush")
     processes = WorkerPool("sidscan.isolation.worker", OPTIONS, max_payload=1 << 21)
     processes.start()
@@ -615,14 +617,14 @@ def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: 
     assert b"SECRET_TOKEN" not in environment
 
 
-def test_a_start_takes_nothing_of_an_images_time(tmp_path: Path) -> None:
+def test_starting_a_worker_does_not_count_against_the_time_limit(tmp_path: Path) -> None:
     """Starting takes some tenths of a second, more on a busy machine."""
     assert isinstance(
         read_isolated(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage
     )
 
 
-def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
+def test_tags_that_share_one_text_do_not_make_a_giant_row(tmp_path: Path) -> None:
     entry, count, text = struct.Struct("<HHII"), 900, b"x" * 60_000
     start = 8 + 2 + 12 * count + 4
     block = b"II*\0" + struct.pack("<IH", 8, count)

@@ -312,7 +312,7 @@ def test_wrong_transformers_file_is_refused(
     assert refused.value.message == message
 
 
-def test_layouts_are_told_apart() -> None:
+def test_layouts_are_distinguished() -> None:
     probe = {"weight": torch.ones(1, 768), "bias": torch.ones(1)}
     assert state_dicts.recognise_shape(probe) == ProbeShape(768)
     assert state_dicts.recognise_shape(probe | {"scale": torch.ones(1)}) is None
@@ -386,7 +386,7 @@ LIES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("content", "reason"), LIES.values(), ids=LIES)
-def test_pickle_that_lies_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_dishonest_pickle_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     zipped(tmp_path / "x.pth", data__0=bytes(16), **{"data.pkl": content})
     with pytest.raises(ModelError) as refused:
         state_dicts.read_tensors(tmp_path / "x.pth")
@@ -407,9 +407,7 @@ def test_pickle_that_lies_is_refused(tmp_path: Path, content: bytes, reason: str
         pytest.param({"version": b"3"}, "is not a PyTorch file: <root>/data.pkl is missing", id="no-pickle"),
     ],
 )
-def test_archive_that_lacks_something_is_refused(
-    tmp_path: Path, members: dict[str, bytes], reason: str
-) -> None:
+def test_incomplete_archive_is_refused(tmp_path: Path, members: dict[str, bytes], reason: str) -> None:
     zipped(tmp_path / "x.pth", **members)
     with pytest.raises(ModelError) as refused:
         state_dicts.read_tensors(tmp_path / "x.pth")
@@ -492,7 +490,7 @@ def test_missing_file() -> None:
         state_dicts.read_tensors(Path("gone"))
 
 
-def test_random_damage_never_ends_in_another_exception(tmp_path: Path) -> None:
+def test_random_damage_raises_only_the_documented_error(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"w": torch.ones(3)}, buffer)
     whole = buffer.getvalue()

@@ -256,7 +256,7 @@ def world(
 # --- pull ---
 
 
-def test_good_pull(world: World) -> None:
+def test_pull(world: World) -> None:
     run = world.sidscan("models", "pull", "head")
 
     total = (len(world.head) + len(ENCODER_BYTES)) / 1e3
@@ -276,7 +276,7 @@ def test_good_pull(world: World) -> None:
     assert RineHead.shaped_like(head).num_proj_layers == HEAD.num_proj_layers
 
 
-def test_second_pull_asks_nothing(world: World) -> None:
+def test_second_pull_makes_no_request(world: World) -> None:
     world.sidscan("models", "pull", "head")
     world.server.asked.clear()
     run = world.sidscan("models", "pull", "head")
@@ -380,7 +380,7 @@ def test_pull_with_no_name_service(world: World) -> None:
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["resumed", "restarted"])
 @pytest.mark.parametrize("mode", ["truncate", "interrupt"])
-def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None:
+def test_interrupted_pull_continues(world: World, mode: str, ranges: bool) -> None:
     world.server.mode, world.server.ranges = mode, ranges
 
     first = world.sidscan("models", "pull", "head")
@@ -413,7 +413,7 @@ def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None
         pytest.param("", b"x" * 10**5, id="part-longer-than-the-file"),
     ],
 )
-def test_pull_copes(world: World, mode: str, left: bytes) -> None:
+def test_pull_copes_with_unusual_answers(world: World, mode: str, left: bytes) -> None:
     world.server.mode = mode
     if left:
         world.part.parent.mkdir(parents=True)
@@ -422,14 +422,14 @@ def test_pull_copes(world: World, mode: str, left: bytes) -> None:
     assert world.target.read_bytes() == world.head
 
 
-def test_part_of_another_file_is_found_out(world: World) -> None:
+def test_part_of_another_file_is_detected(world: World) -> None:
     world.part.parent.mkdir(parents=True)
     world.part.write_bytes(b"another file")
     assert "is not the published head" in world.sidscan("models", "pull", "head").err
     assert world.sidscan("models", "pull", "head").code == 0
 
 
-def test_whole_part_needs_no_network(world: World) -> None:
+def test_complete_part_needs_no_network(world: World) -> None:
     """Stopped between the last byte and the new name."""
     world.part.parent.mkdir(parents=True)
     world.part.write_bytes(world.head)
@@ -449,7 +449,7 @@ def test_endless_answer_is_cut_off(world: World) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "/tmp/x", "http://[::"], ids=["ftp", "path", "malformed"])
-def test_address_that_is_none(world: World, url: str) -> None:
+def test_invalid_address(world: World, url: str) -> None:
     run = world.sidscan("models", "pull", "encoder", "--url", url)
     assert run.code == 4
     assert run.err.endswith("is not an http(s) address\nA file is taken in by `sidscan models import`.\n")
@@ -465,7 +465,7 @@ def test_two_pulls_at_once(world: World) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that can't be written")
-def test_store_that_cant_be_written(world: World) -> None:
+def test_store_that_is_not_writable(world: World) -> None:
     world.root.mkdir()
     world.root.chmod(0o500)
     with pytest.raises(ModelError, match="can't be written: Permission denied"):
@@ -508,7 +508,7 @@ def test_wrong_requests(world: World, args: tuple[str, ...], code: int, message:
 # --- import ---
 
 
-def test_air_gapped(world: World, tmp_path: Path) -> None:
+def test_import_on_an_air_gapped_machine(world: World, tmp_path: Path) -> None:
     """Pull on one machine, copy the folder, import on another that has no network."""
     world.sidscan("models", "pull", "head")
     world.monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path / "gapped"))
@@ -547,7 +547,7 @@ def unpublished(tmp_path: Path) -> Path:
     return tmp_path / "own.safetensors"
 
 
-def test_import_on_the_users_word(world: World, unpublished: Path) -> None:
+def test_import_with_a_digest_given_by_the_user(world: World, unpublished: Path) -> None:
     digest = sha256(unpublished.read_bytes())
     run = world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", digest.upper())
     assert run.code == 0
@@ -693,14 +693,14 @@ def test_damaged_record(world: World, record: str) -> None:
     Store().require("head")
 
 
-def test_file_gone(world: World) -> None:
+def test_missing_file(world: World) -> None:
     world.sidscan("models", "pull", "head")
     world.target.unlink()
     with pytest.raises(ModelNotInstalled, match="is gone"):
         Store().require("head")
 
 
-def test_bundled_is_always_there_and_verified(world: World, tmp_path: Path) -> None:
+def test_bundled_model_is_always_installed_and_verified(world: World, tmp_path: Path) -> None:
     tiny = Store().require("tiny")
     assert (tiny.verified_by, tiny.origin) == ("bundled", "bundled")
     (tmp_path / "bundle" / "tiny.safetensors").write_bytes(b"changed")

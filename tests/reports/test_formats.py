@@ -83,7 +83,7 @@ def with_number(suffix: str, number: int | str) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
-def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path: Path, suffix: str) -> None:
+def test_a_report_of_a_newer_sidscan_is_refused_but_not_as_damaged(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))
     path.write_bytes(with_number(suffix, 3)(text).encode())
@@ -108,7 +108,7 @@ def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path:
         pytest.param("jsonl", "null", "is not a report of sidscan", id="jsonl, null"),
     ],
 )
-def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:
+def test_an_invalid_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))
     path.write_bytes(with_number(suffix, number)(text).encode())
@@ -116,7 +116,7 @@ def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number:
         pass
 
 
-def test_lines_of_both_formats_may_stand_in_one_file(tmp_path: Path) -> None:
+def test_lines_of_both_formats_may_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     text = rendered(path, journal_of(SCORED))
     path.write_bytes((OLD_REPORTS / "0.1.0.jsonl").read_bytes() + text.encode())
@@ -124,7 +124,7 @@ def test_lines_of_both_formats_may_stand_in_one_file(tmp_path: Path) -> None:
         assert report.rows == 8
 
 
-def test_every_row_states_the_number(tmp_path: Path) -> None:
+def test_every_row_states_the_format_number(tmp_path: Path) -> None:
     journal = journal_of(SCORED, FAILED)
     csv_rows = rows(rendered(tmp_path / "r.csv", journal))
     lines = rendered(tmp_path / "r.jsonl", journal).splitlines()
@@ -132,7 +132,7 @@ def test_every_row_states_the_number(tmp_path: Path) -> None:
     assert [json.loads(line)["format"] for line in lines] == [REPORT_FORMAT_NUMBER] * 2
 
 
-def test_a_run_of_sidscan_0_1_0_goes_on(
+def test_a_run_of_sidscan_0_1_0_continues(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -132,7 +132,7 @@ any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 @any_pace
 @given(cell_texts)
-def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
+def test_a_cell_is_reversible_and_never_a_formula(text: str) -> None:
     cell = escape_cell(text)
     assert unescape_cell(cell) == text
     assert cell.startswith("'") or not is_formula(cell)
@@ -142,7 +142,7 @@ def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
 
 @any_pace
 @given(st.lists(cell_texts, min_size=1, max_size=5))
-def test_a_row_of_cells_is_one_line_that_gives_all_texts_back(row: list[str]) -> None:
+def test_a_row_of_cells_is_one_reversible_line(row: list[str]) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerow(map(escape_cell, row))
     assert file.getvalue().count("\n") == 1
@@ -169,7 +169,7 @@ def test_a_header_survives_the_journal(header: RunHeader) -> None:
 
 @settings(any_pace, max_examples=50)
 @given(st.lists(results, max_size=3, unique_by=lambda result: result.name))
-def test_reports_are_strict_and_hold_every_result(values: list[ScanResult]) -> None:
+def test_reports_are_strict_json_with_every_result(values: list[ScanResult]) -> None:
     journal = journal_of(*values, run=full_header())
     with tempfile.TemporaryDirectory() as folder:
         report = strict(rendered(Path(folder) / "r.json", journal))

@@ -145,7 +145,7 @@ TENSORRT = {
         ("directml", "fp32", [("directml", {})]),
     ],
 )
-def test_what_is_asked_for(
+def test_sessions_get_the_providers_and_options_of_the_device(
     fake_ort: FakeOnnxRuntime,
     graphs: ExportedGraphs,
     device: Any,
@@ -220,7 +220,7 @@ def test_with_the_batch_fixed_no_node_computes_shapes(
         ("directml", 5, [], "directml"),
     ],
 )
-def test_nodes_that_a_provider_leaves(
+def test_nodes_that_a_provider_does_not_take(
     fake_ort: FakeOnnxRuntime,
     graphs: ExportedGraphs,
     device: Any,
@@ -246,7 +246,7 @@ def test_nodes_that_a_provider_leaves(
         ("coreml", [], "coreml (this onnxruntime can't tell which nodes)"),
     ],
 )
-def test_an_onnxruntime_that_does_not_count(
+def test_an_onnxruntime_without_node_assignment_info(
     fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, device: Any, strict: list[str], expected: str
 ) -> None:
     del fake_ort.InferenceSession.get_provider_graph_assignment_info  # type: ignore[attr-defined]
@@ -266,7 +266,7 @@ def _dies(options: dict[str, str], run: int) -> None:
 
 
 @pytest.mark.parametrize(("spoil", "enabled"), [(None, "1"), (_fails, "0")], ids=["recorded", "refused"])
-def test_cuda_graphs_are_kept_where_they_work(
+def test_cuda_graphs_are_used_where_they_work(
     fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, spoil: Any, enabled: str
 ) -> None:
     fake_ort.spoil = spoil or fake_ort.spoil
@@ -278,7 +278,7 @@ def test_cuda_graphs_are_kept_where_they_work(
     assert runtime._fixed._session.asked["enable_cuda_graph"] == enabled
 
 
-def test_a_recording_that_computes_something_else_is_not_kept(
+def test_a_cuda_graph_with_other_results_is_not_used(
     fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = onnx_providers.FixedBatchSession.logits
@@ -295,7 +295,7 @@ def test_a_recording_that_computes_something_else_is_not_kept(
 
 
 @pytest.mark.parametrize("device", NAMES)
-def test_what_fails_at_the_first_batch_fails_before_the_scan(
+def test_a_failure_of_the_first_batch_is_reported_before_the_scan(
     fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, device: Any
 ) -> None:
     fake_ort.spoil = _dies

@@ -70,11 +70,11 @@ def runtime(*detectors: Detector) -> PyTorchRuntime:
         (True, [(0, False), (1, False), (2, False)], [0, 0, 1, 0, 1, 2, 2]),
     ],
 )
-def test_what_has_to_be_computed(invariant: bool, needed: list[CropRef], positions: list[int]) -> None:
+def test_unique_crops(invariant: bool, needed: list[CropRef], positions: list[int]) -> None:
     assert unique_crops(ORDER, invariant) == (needed, positions)
 
 
-def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
+def test_crops_are_mirrored_and_computed_once(read: list[int]) -> None:
     model, crop_set = detector("one"), CropSet(natural_crops(3), ORDER)
     logits = runtime(model).logits(crop_set)
     assert sum(read) == 5
@@ -83,7 +83,7 @@ def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
     assert abs(logits[0, 0] - logits[1, 0]) > 1e-3, "a mirror image is something else to this encoder"
 
 
-def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None:
+def test_a_mirror_invariant_encoder_does_not_compute_mirrored_crops(read: list[int]) -> None:
     seeing, blind = detector("seeing"), detector("blind", seed=1)
     blind.encoder.__class__ = Alike
     crop_set = CropSet(natural_crops(3), ORDER)
@@ -113,7 +113,7 @@ def test_parts_keep_all_cores_busy_to_the_end(crop_count: int, count: int, sizes
     assert [crop for part in parts for crop in part] == order
 
 
-def test_what_waits_for_a_core_can_be_given_up() -> None:
+def test_parts_that_wait_for_a_core_can_be_abandoned() -> None:
     spread, go, began = cpu.CpuPool(), threading.Event(), threading.Event()
     done: list[int] = []
 
@@ -135,7 +135,7 @@ def test_what_waits_for_a_core_can_be_given_up() -> None:
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -> None:
+def test_every_pass_of_a_stream_has_the_same_size(read: list[int], devices: int) -> None:
     first, second, crop_set = detector("one"), detector("other", seed=1), CropSet(natural_crops(3), ORDER)
     pool = CudaPool((first, second, first), [CPU] * devices, batch=4)
     logits = pool.logits(crop_set)
@@ -143,7 +143,7 @@ def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -
     np.testing.assert_allclose(logits, runtime(first, second, first).logits(crop_set), atol=1e-5)
 
 
-def test_batches_find_every_device_and_come_back_as_they_were_given() -> None:
+def test_batches_use_every_device_and_come_back_in_order() -> None:
     model = detector("one")
     pool, alone = CudaPool([model], [CPU, CPU], batch=4), runtime(model)
     assert pool.count == 4
@@ -167,7 +167,7 @@ def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
     assert devices_like(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
 
 
-def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, crop_set = CudaPool([detector("one")], [CPU], batch=4), CropSet.plain(natural_crops(1))
 
     def fails(*_: Any) -> Any:

@@ -40,7 +40,7 @@ def decoded_image(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage
     )
 
 
-def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
+def test_equal_crops_have_a_spread_of_exactly_zero() -> None:
     images = [decoded_image(str(red), red, order=(0,) * 10) for red in range(8)]
     spreads = {
         model_score.crop_std for result in score(images, Brightness(), "now") for model_score in result.scores
@@ -48,7 +48,7 @@ def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
     assert spreads == {0.0}
 
 
-def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
+def test_logits_are_averaged_before_the_sigmoid_and_weighted_by_occurrence() -> None:
     (result,) = score([decoded_image("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
     red, minus_red = result.scores
     assert red.logit == 1.0
@@ -72,12 +72,12 @@ def test_a_batch_keeps_its_order_and_its_failures() -> None:
     assert [result.scores[0].logit for result in results if result.scores] == [1.0, 3.0]
 
 
-def test_failures_alone_need_no_model() -> None:
+def test_a_batch_of_failures_needs_no_model() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
     assert [result.message for result in score([failure], Brightness(), "now")] == ["truncated"]
 
 
-def test_a_value_that_is_no_number_is_a_failure_of_that_image_alone() -> None:
+def test_a_nan_logit_fails_its_image_only() -> None:
     nan, good = score(
         [decoded_image("a", 255, 1, order=(0, 1)), decoded_image("b", 1, order=(0,))], Brightness(), "now"
     )
@@ -91,7 +91,7 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_image_alone() -> None:
     assert good.status is Status.SCORED
 
 
-def test_crops_that_images_share_are_handed_on_once() -> None:
+def test_crops_shared_by_images_are_passed_on_once() -> None:
     given: list[CropSet] = []
 
     class Noting(Brightness):
@@ -111,7 +111,7 @@ def test_crops_that_images_share_are_handed_on_once() -> None:
     assert [result.scores[0].logit for result in results] == [1.5, 1.5, 2.0]
 
 
-def test_mirror_images_are_views_of_their_own() -> None:
+def test_mirrored_crops_count_as_separate_crops() -> None:
     crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     crops[0, 0, 0, 0], crops[0, 0, -1, 0] = 1, 5
     both = DecodedImage(Item("a"), ImageInfo(bytes=1), CropSet(crops, ((0, False), (0, True))))
@@ -119,7 +119,7 @@ def test_mirror_images_are_views_of_their_own() -> None:
     assert (result.scores[0].logit, result.views) == (3.0, 2)
 
 
-def test_bytes_are_scored_once() -> None:
+def test_equal_bytes_are_scored_once() -> None:
     class Counting(Brightness):
         crops = 0
 
@@ -156,7 +156,7 @@ def test_bytes_are_scored_once() -> None:
     assert results[5].error == "NonFiniteScore"
 
 
-def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
+def test_bytes_in_an_unfinished_job_are_not_scored_again() -> None:
     def of(name: str, sha256: str, red: int) -> DecodedImage:
         return replace(decoded_image(name, red, order=(0,)), facts=ImageInfo(bytes=len(name), sha256=sha256))
 
@@ -195,7 +195,9 @@ def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
         pytest.param(0.5, 0.1, "very strong", id="well above a low threshold"),
     ],
 )
-def test_words_are_relative_to_the_threshold(score_value: float, threshold: float, word: str) -> None:
+def test_evidence_words_are_relative_to_the_threshold(
+    score_value: float, threshold: float, word: str
+) -> None:
     logit = math.log(score_value / (1 - score_value))
     assert evidence(logit + 1e-12, threshold) == word
 

@@ -38,19 +38,21 @@ def test_no_user_name_or_password_survives(
 
 @quick
 @given(schemes, secrets, hosts, paths)
-def test_no_user_name_alone_survives(scheme: str, user: str, host: str, path: str) -> None:
+def test_a_user_name_without_a_password_does_not_survive(
+    scheme: str, user: str, host: str, path: str
+) -> None:
     assert mask_credentials(f"{scheme}://{user}@{host}{path}") == f"{scheme}://{MASK}@{host}{path}"
 
 
 @quick
 @given(schemes, hosts, paths)
-def test_a_url_without_them_is_unchanged(scheme: str, host: str, path: str) -> None:
+def test_a_url_without_credentials_is_unchanged(scheme: str, host: str, path: str) -> None:
     assert mask_credentials(f"{scheme}://{host}{path}") == f"{scheme}://{host}{path}"
 
 
 @quick
 @given(st.text(max_size=40) | st.text("htp:/@?#[]*.a1", max_size=40))
-def test_masking_twice_changes_nothing_more(text: str) -> None:
+def test_masking_is_idempotent(text: str) -> None:
     for url in (text, f"http://{text}", f"http://me:{text}@h/"):
         masked = mask_credentials(url)
         assert mask_credentials(masked) == masked
@@ -58,7 +60,7 @@ def test_masking_twice_changes_nothing_more(text: str) -> None:
 
 @quick
 @given(st.text(max_size=40))
-def test_what_is_not_a_url_is_unchanged(text: str) -> None:
+def test_text_that_is_not_a_url_is_unchanged(text: str) -> None:
     assert mask_credentials(f"folder/{text}") == f"folder/{text}"
 
 

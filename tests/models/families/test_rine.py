@@ -130,7 +130,7 @@ def test_logits_equal_the_equations(shape: dict[str, int], projected: int, layer
     )
 
 
-def test_equals_hooks_on_open_clips_own_forward() -> None:
+def test_features_equal_hooks_on_open_clips_forward() -> None:
     """The published code reads forward hooks on ``ln_2``; leaving work out must not change what they see."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     seen: list[torch.Tensor] = []
@@ -165,7 +165,7 @@ def test_computes_no_more_than_the_head_needs() -> None:
     assert tokens == [1]
 
 
-def test_the_embedding_is_open_clips_own() -> None:
+def test_the_embedding_equals_open_clips() -> None:
     """What UFD's probe reads; asked for beside the blocks, it costs no second pass and changes nothing."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     crops = torch.randint(
@@ -181,7 +181,7 @@ def test_the_embedding_is_open_clips_own() -> None:
         assert torch.allclose(read["blocks"], encoder(crops), atol=1e-5)
 
 
-def test_maps_lie_as_the_patches_lie() -> None:
+def test_maps_have_the_layout_of_the_patches() -> None:
     """A change of one patch's pixels shows most in that patch's features, after the first block."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     crops = torch.full((2, 3, 64, 64), 128, dtype=torch.uint8)
@@ -196,7 +196,7 @@ def test_maps_lie_as_the_patches_lie() -> None:
     assert int(change.argmax()) == row * side + column
 
 
-def test_a_linear_probe_is_one_product() -> None:
+def test_a_linear_probe_is_a_single_product() -> None:
     probe = LinearProbe(6)
     embedding = torch.randn(5, 6)
     expected = embedding @ probe.weight[0] + probe.bias

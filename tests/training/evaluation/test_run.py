@@ -215,7 +215,7 @@ def test_scores_equal_those_of_a_scan_of_the_same_folders_to_the_bit(sidscan: Ru
     assert logits == [result.scores[0].logit for result in scan(config)]
 
 
-def test_images_with_equal_bytes_are_perturbed_each_on_its_own(sidscan: Run, tmp_path: Path) -> None:
+def test_images_with_equal_bytes_are_perturbed_independently(sidscan: Run, tmp_path: Path) -> None:
     for index in range(8):
         write_image(tmp_path / "photos", f"{index}.png", 0, synthetic=False)
     write_image(tmp_path / "generated", "0.png", 1, synthetic=True)
@@ -225,7 +225,7 @@ def test_images_with_equal_bytes_are_perturbed_each_on_its_own(sidscan: Run, tmp
     assert len(logits) > 2
 
 
-def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_a_run_continues_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "biggan", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     path = tmp_path / "scores.csv"
@@ -241,7 +241,7 @@ def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path
     ]
 
 
-def test_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_scores_under_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     refused = sidscan(*arguments, "--crops", "ten")
@@ -352,7 +352,7 @@ def test_a_full_disk_is_an_error_and_loses_no_row(tmp_path: Path) -> None:
     assert [row.path for row in scores.latest_rows(path).values()] == ["0.png", "1.png", "2.png"]
 
 
-def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_fresh_does_not_disturb_a_running_evaluation(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     assert sidscan(*arguments).code == 0
     with ScoreFile(tmp_path / "scores.csv") as running:
@@ -367,7 +367,7 @@ def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: 
     assert {row["crops"] for row in rows(tmp_path / "scores.csv")} == {"ten"}
 
 
-def test_two_evaluations_do_not_write_one_file(tmp_path: Path) -> None:
+def test_two_evaluations_do_not_write_the_same_file(tmp_path: Path) -> None:
     with ScoreFile(tmp_path / "scores.csv"), pytest.raises(OutputError, match="by another evaluation"):
         ScoreFile(tmp_path / "scores.csv")
     (tmp_path / "other.csv").write_text("name,age\nx,1\n")
@@ -384,7 +384,7 @@ def test_strange_names_are_one_line_each(tmp_path: Path) -> None:
     assert next(iter(scores.latest_rows(tmp_path / "scores.csv").values())) == row(0, path=name)
 
 
-def test_the_latest_row_of_a_image_counts(tmp_path: Path) -> None:
+def test_the_latest_row_of_an_image_counts(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     with ScoreFile(path) as file:
         file.append([row(0, logit=None, score=None, error="damaged"), row(0)])
@@ -467,7 +467,7 @@ RUN_ONLY = {  # option -> how it is given
 
 
 @pytest.mark.parametrize("option", ["TESTS", *RUN_ONLY])
-def test_report_has_no_option_of_images_or_models(
+def test_report_has_no_options_for_images_or_models(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -524,7 +524,7 @@ def test_few_images_are_projected_by_pca_many_by_tsne() -> None:
     ]
 
 
-def test_the_feature_space_samples_every_set_and_label_alike(tests20: Path) -> None:
+def test_the_feature_space_samples_every_set_and_label_equally(tests20: Path) -> None:
     test_sets = testsets.find_test_sets(tests20)
     chosen = embeddings.sample_images(test_sets, 7, seed=0)
     assert len(chosen) <= 7
@@ -572,7 +572,7 @@ def test_checkpoints_share_a_pass_and_find_their_published_run(
         assert theirs[:2] == ["published, grid:ViT-B/32:1:0.1:2:128", "1"]
 
 
-def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
+def test_feature_spaces_of_at_most_six_models_are_drawn_in_one_pass(
     sidscan: Run, tests20: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = tmp_path / "encoder.safetensors"

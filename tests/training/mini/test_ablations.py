@@ -80,7 +80,7 @@ def measured() -> Measured:
     return data, *run_variants(data)
 
 
-def test_the_group_that_carries_the_label_is_missed(measured: Measured) -> None:
+def test_removing_the_informative_group_lowers_the_auroc(measured: Measured) -> None:
     data, evidence_of, _ = measured
     rows = {row.name: row for row in variant_rows(data, evidence_of, np.ones(len(data.parts), bool))}
     assert rows["as shipped"].auroc[0] > 0.9
@@ -92,7 +92,7 @@ def test_the_group_that_carries_the_label_is_missed(measured: Measured) -> None:
     assert low < rows["as shipped"].auroc[0] < high
 
 
-def test_a_first_corpus_is_measured_alone(measured: Measured) -> None:
+def test_the_first_corpus_is_measured_alone(measured: Measured) -> None:
     data, evidence_of, _ = measured
     first = data.first.numpy()
     (row, *_) = variant_rows(data, evidence_of, first)
@@ -138,7 +138,7 @@ def test_counts_of_pairs_give_the_auroc_of_any_resample() -> None:
         assert areas[draw] == pytest.approx(auroc(*sides))
 
 
-def test_choices_of_parts_share_little() -> None:
+def test_quarters_of_the_parts_are_disjoint_and_complete() -> None:
     _, quarters, *_, (everything,) = ([set(parts) for parts in choices] for choices in part_choices())
     assert everything == set(range(PARTS))
     assert set.union(*quarters) == set(range(PARTS))
@@ -156,7 +156,7 @@ def test_weights_of_windows_and_repositories() -> None:
     assert sums == pytest.approx([0.5, 0.5])
 
 
-def test_every_repository_belongs_to_one_part() -> None:
+def test_every_repository_belongs_to_exactly_one_part() -> None:
     """Also one with both labels."""
     features = ablation_data(repos=40, each=2).features
     labels = features.labels.clone()
@@ -187,7 +187,7 @@ def test_readouts() -> None:
     assert unweighted[2] != as_shipped(crops, fitted, DEFAULT_FIT)[2]
 
 
-def test_without_an_importance_estimator_every_group_has_one_size() -> None:
+def test_without_the_importance_estimator_groups_weigh_the_same() -> None:
     crops, fitted = crops_and_discriminants()
     values = torch.randn(1, 4) * torch.tensor([1.0, 0, 0, 0])
     only_first = replace(crops, statistics=values + 0.1, content_weight=torch.ones(1))
@@ -237,9 +237,7 @@ def test_the_command_writes_the_document(tmp_path: Path, monkeypatch: pytest.Mon
     assert "## Learning curve" in out.read_text(encoding="utf-8")
 
 
-def test_too_few_repositories_are_refused_before_anything_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_few_repositories_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablations, "read_corpora", lambda corpora: windows(78))
     result = CliRunner().invoke(
         ablations.ablations_command, ["--corpus", str(tmp_path), "--out", str(tmp_path / "a.md")]

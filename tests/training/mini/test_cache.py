@@ -29,7 +29,7 @@ class Computation:
         return np.full((2, 3), self.calls, np.float16)
 
 
-def test_the_same_windows_and_code_are_computed_once(tmp_path: Path) -> None:
+def test_equal_windows_and_code_are_computed_once(tmp_path: Path) -> None:
     compute = Computation()
     first = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
     again = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
@@ -38,7 +38,7 @@ def test_the_same_windows_and_code_are_computed_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["order", "bytes", "code", "text", "what"])
-def test_anything_else_is_computed_anew(tmp_path: Path, change: str) -> None:
+def test_other_windows_or_code_are_computed_again(tmp_path: Path, change: str) -> None:
     compute, listed = Computation(), windows(tmp_path)
     cached(compute, tmp_path, "what", listed, (Computation, "2 of each"))
     if change == "bytes":

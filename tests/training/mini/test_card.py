@@ -10,7 +10,7 @@ from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, WindowScore
 
 
-def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
+def test_size_alone_does_not_discriminate_among_equal_sizes() -> None:
     """Synthetic windows are mostly the smaller ones, and the logit is the size: useless within one size."""
     count = MIN_OF_ONE_SIZE
     sides = [160] * (3 * count) + [128] * (3 * count) + [100] * count

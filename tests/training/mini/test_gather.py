@@ -64,7 +64,7 @@ def test_windows_and_manifest(hosted: tuple[str, list[ListedWindow]], tmp_path: 
     assert Image.open(out / synthetic.file).mode == "RGB"
 
 
-def test_missing_windows_are_reported_and_the_rest_is_cut(
+def test_missing_windows_are_reported_and_the_others_are_cut(
     hosted: tuple[str, list[ListedWindow]], tmp_path: Path
 ) -> None:
     host, (first, second) = hosted

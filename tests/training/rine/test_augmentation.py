@@ -88,7 +88,7 @@ def test_half_of_the_crops_are_compressed_by_either_encoder(draws: Draws) -> Non
     _check_share(draws["jpeg"].count("opencv"), len(draws["jpeg"]), 0.5)
 
 
-def test_qualities_are_30_and_100_and_no_other(draws: Draws) -> None:
+def test_jpeg_qualities_are_30_and_100_only(draws: Draws) -> None:
     assert set(draws["quality"]) == {30, 100}
     _check_share(draws["quality"].count(30), len(draws["quality"]), 0.5)
 
@@ -104,7 +104,7 @@ def test_half_of_the_crops_are_mirrored(draws: Draws) -> None:
     _check_share(sum(draws["mirrored"]), DRAWS, 0.5)
 
 
-def test_draws_are_independent_of_one_another(draws: Draws) -> None:
+def test_draws_are_independent(draws: Draws) -> None:
     assert abs(np.corrcoef(draws["top"], draws["left"])[0, 1]) < 0.08
     assert abs(np.corrcoef(draws["top"], draws["mirrored"])[0, 1]) < 0.08
 
@@ -131,7 +131,7 @@ def test_blur_is_a_truncated_gaussian_per_channel_and_axis(sigma: float) -> None
     assert (difference != 0).mean() < 0.01
 
 
-def test_blur_leaves_its_input_alone() -> None:
+def test_blur_does_not_change_its_input() -> None:
     pixels = _noise()
     before = pixels.copy()
     blurred(pixels, 2.0)
@@ -152,7 +152,7 @@ def test_small_images_are_padded() -> None:
     assert (crop[:60] == 0).all()
 
 
-def test_a_crop_follows_from_its_seed() -> None:
+def test_a_crop_is_determined_by_its_seed() -> None:
     pixels = _noise(256, 256)
     first, same, other = (training_crop(pixels, np.random.default_rng([0, 0, seed])) for seed in (5, 5, 6))
     assert (first == same).all()

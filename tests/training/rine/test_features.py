@@ -41,7 +41,7 @@ def _cache(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_cached_features_are_the_fresh_ones_in_fp16(
+def test_cached_features_are_fresh_features_in_fp16(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     fresh = FreshFeatures(CropDataset(examples, seed=3), encoder, "blocks")
@@ -62,7 +62,7 @@ def test_cached_features_are_the_fresh_ones_in_fp16(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_an_interrupted_build_goes_on(
+def test_an_interrupted_build_continues(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _cache(tmp_path / "whole", examples, encoder)
@@ -143,7 +143,7 @@ def test_an_image_that_cannot_be_read(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_full_disk_keeps_the_shards_before(
+def test_a_full_disk_keeps_the_finished_shards(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     resource = pytest.importorskip("resource")  # not on Windows

@@ -111,7 +111,7 @@ def test_loss_and_gradients_equal_the_equations(recipe: Recipe) -> None:
     assert largest > 0.1, "gradients must be far from zero for the comparison to mean anything"
 
 
-def test_one_step_is_adams() -> None:
+def test_the_first_step_is_that_of_adam() -> None:
     """lr * sign of the gradient, as Adam's first step is, but for epsilon."""
     recipe = Recipe(xi=0.2, num_proj_layers=1, proj_dim=3)
     stack = HeadStack([recipe], DIMS, CPU)
@@ -168,7 +168,7 @@ def test_a_head_of_the_published_2_class_shape() -> None:
     assert np.abs(logits - forward(weights, features.astype(np.complex128))[0]).max() < 1e-10
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
+def test_initial_weights_are_determined_by_the_seed() -> None:
     recipe = Recipe(num_proj_layers=1, proj_dim=3)
     first, same, other = (build_head(replace(recipe, seed=seed), DIMS).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[name], same[name]) for name in first)
