@@ -3,14 +3,15 @@
     python benchmarks/archive_growth.py --sizes 1000 10000
     python benchmarks/archive_growth.py --sizes 1000 10000 100000 --folder /tmp/archive
 
-Of every size: the rate in each tenth of the images, by the clock and by processor time (which a busy
-machine moves less), memory of the parent process at the first finding and at the end of each tenth, seconds
-to the first finding, what the reports take, and what a second scan of the unchanged archive takes.
+For every size, it measures: the rate in each tenth of the images, by the clock and by processor time (which
+depends less on other load); memory of the parent process at the first result and at the end of each tenth;
+seconds to the first result; the time of the reports; and the time of a second scan of the unchanged archive.
 
-Minutes lie between the first tenth and the last of a large archive, in which a shared machine changes by
-more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan of the
-same archive is, too, 500 images each in turn. Both are of one process: their ratio shows what grows in a
-scan, and the tenths' own rates what grows in the process. (Memory is then that of two scans, and not stated.)
+Minutes pass between the first and the last tenth of a large archive, and a shared machine can change more in
+that time than the growth of the archive would show. So from 50,000 images on, a fresh scan of the same
+archive runs during the last tenth; both scans take turns of 500 images. They share one process: their ratio
+shows growth within a scan, and the rates of the tenths show growth within the process. (Memory is then that
+of two scans, and is not stated.)
 
 Results are printed, and written as JSON with --out.
 """
@@ -40,15 +41,15 @@ from sidscan.pipeline import Scan, open_scan
 from sidscan.records import ScanResult
 
 SIDE = 256  # pixels
-_SCENE = 1024  # pixels, side of what images are cut from
-_SHARE = 500  # images that one call makes
+_SCENE = 1024  # pixels, side of the scene that images are cut from
+_SHARE = 500  # images that one call writes
 _PER_FOLDER = 1000
-_TURN = 500  # images of each of two scans in turn
-_TURNS = 10  # of the last tenth; a smaller one is scanned as the others are
+_TURN = 500  # images per turn of each of two scans
+_TURNS = 10  # turns in the last tenth; an archive with fewer is scanned without turns
 
 
 def make(folder: Path, count: int) -> None:
-    """Images 0 .. count - 1, those that are not there yet."""
+    """Write images 0 .. count - 1, except those that exist."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(_make, folder, count), range(0, count, _SHARE)):
             pass
@@ -73,7 +74,7 @@ def _make(folder: Path, count: int, start: int) -> None:
 
 @contextmanager
 def opened(folder: Path, count: int, scratch: Path, crops: Literal["ten", "center"]) -> Iterator[Scan]:
-    """A scan of the first ``count`` images, with its record in ``scratch``."""
+    """A scan of the first ``count`` images, with its journal in ``scratch``."""
     folders = [str(folder / f"{number:04}") for number in range(-(-count // _PER_FOLDER))]
     config = ScanConfig(
         inputs=tuple(folders), models=("mini",), device="cpu", crops=crops, journal=scratch / "run.journal"
@@ -92,19 +93,19 @@ def render(run: Scan, scratch: Path) -> float:
 
 
 def take(results: Iterator[ScanResult], count: int) -> float:
-    """Seconds that a scan's next ``count`` findings take."""
+    """Seconds that a scan's next ``count`` results take."""
     began = time.perf_counter()
     taken = sum(1 for _ in islice(results, count))
-    assert taken == count, f"{count - taken} findings are missing"
+    assert taken == count, f"{count - taken} results are missing"
     return time.perf_counter() - began
 
 
 def in_turn(late: Iterator[ScanResult], fresh: Iterator[ScanResult], count: int) -> list[tuple[float, float]]:
     """Seconds of two scans for every `_TURN` of ``count`` images each, in turn.
 
-    What one has under way at the end of its turn is finished in the other's: alike for both.
+    Work that one scan has begun at the end of its turn ends in the other's turn, for both alike.
     """
-    take(fresh, _TURN)  # its start
+    take(fresh, _TURN)  # start the fresh scan
     seconds = []
     for turn in range(count // _TURN):
         if turn % 2:

@@ -3,9 +3,9 @@
     python benchmarks/runtimes.py --model mini
     python benchmarks/runtimes.py --model rine --center 8 --ten 4
 
-``rine`` is ViT-L/14 with random weights and all four heads. Crops (noise with a photograph's spectrum) lie in
-memory. Every round measures all runtimes in turn; figures are medians over the rounds, beside the lowest and
-the highest; ratios are to PyTorch in fp32 in the same round, differences are of scores, from its scores.
+``rine`` is ViT-L/14 with random weights and all four heads. Crops (noise with a photograph's spectrum) are
+held in memory. Every round measures all runtimes in turn. Figures are medians over the rounds, with the
+lowest and the highest; ratios and differences of scores compare with PyTorch in fp32 in the same round.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def measure(
 
 
 def _spread(figure: str, values: list[float]) -> dict[str, Any]:
-    """Median, and the lowest and highest."""
+    """Median, lowest and highest."""
     return {
         figure: round(statistics.median(values), 3),
         f"{figure}_range": [round(min(values), 3), round(max(values), 3)],

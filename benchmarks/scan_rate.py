@@ -1,4 +1,4 @@
-"""Scan rate on camera-size JPEGs beside the rate at which Pillow alone decodes them, in one run.
+"""Scan rate on camera-size JPEGs, compared with the rate of decoding them with Pillow alone, in one run.
 
     python benchmarks/scan_rate.py --images 24 --model mini
     python benchmarks/scan_rate.py --images 300 --folder /tmp/camera --rounds 3
@@ -47,7 +47,7 @@ def pillow_decode(paths: list[Path], cores: int) -> None:
 
 
 def read_images(paths: list[Path], cores: int) -> list[DecodedImage]:
-    """sidscan's readers alone: hash, decode, crops, EXIF."""
+    """sidscan's readers alone: hash, decode, cut crops, read EXIF."""
     options = ScanConfig(inputs=("unused",))
     with ThreadPoolExecutor(cores) as pool:
         images = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
@@ -62,7 +62,7 @@ def score_images(images: list[DecodedImage], runtime: PyTorchRuntime, batch: int
 
 
 def scan(paths: list[Path], model: str) -> None:
-    """All of `sidscan scan` but its reports: load the model, enumerate, read, score, record."""
+    """All of `sidscan scan` except its reports: load the model, enumerate, read, score, record."""
     with tempfile.TemporaryDirectory() as scratch:
         options = ScanConfig(
             inputs=tuple(map(str, paths)),
@@ -104,7 +104,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
+    parser.add_argument("--size", default="4000x3000", help="pixels; default: 12 megapixels")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keeps the images for another time")

@@ -1,4 +1,4 @@
-"""What this process and its children use, by what Linux says in /proc."""
+"""Resources that this process and its children use, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def resident_megabytes() -> float:
 
 
 def processor_seconds() -> dict[str, float]:
-    """User and system time so far: of this process, and of its children that still run."""
+    """User and system time so far, of this process and of its running children."""
     times = os.times()
     children = sum(_seconds(pid) for pid in _children())
     return {"parent": times.user + times.system, "workers": children}

@@ -27,7 +27,7 @@ class ExportedGraphs(NamedTuple):
 
 
 def export_graphs(folder: Path) -> ExportedGraphs:
-    """The files of a `Made` in a folder."""
+    """Write both checkpoints and their encoder into a folder, and export them in fp32 and fp16."""
     from sidscan.exporters.onnx import export
 
     encoder = folder / "clip.safetensors"

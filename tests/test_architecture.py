@@ -1,4 +1,4 @@
-"""The rules of the house: imports point one way, and nothing loads torch before it is needed."""
+"""Architecture rules: imports point one way, and nothing loads torch before it is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import sidscan
 
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
-# Top to bottom; a module imports only from rooms below its own, or from within its own room.
+# Top to bottom. A module imports only from layers below its own, or from its own layer.
 LEVELS = (
     ("cli",),
     ("calibrate", "review", "distributed"),
@@ -29,11 +29,11 @@ LEVELS = (
     ("util", "errors", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
-FREE = ("training", "exporters")  # use the product as anybody may
-SUBPACKAGES = ("rine", "evaluation", "mini")  # of training; they share training.common alone
+FREE = ("training", "exporters")  # they use the product as any program may
+SUBPACKAGES = ("rine", "evaluation", "mini")  # packages of training, which share only training.common
 HTTP_CLIENTS = ("httpx", "httpcore")
 MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")
-# What a worker must not hold: weights it can't need, and code that could reach them or the network.
+# A worker must not load weights, which it does not need, or code that could reach them or the network.
 NOT_IN_WORKERS = (
     *("torch", "pandas", "open_clip", "onnxruntime", "httpx", "httpcore", "filelock", "platformdirs"),
     *("sidscan.models", "sidscan.runtimes", "sidscan.fetch", "sidscan.reports", "sidscan.journal"),
@@ -58,7 +58,7 @@ def name_of(relative: Path, package: str) -> str:
 
 
 def imports(name: str, at_load: bool = False) -> Iterator[str]:
-    """Modules that a module imports, by full name: anywhere in it, or as soon as it is loaded."""
+    """Modules that a module imports, by full name: anywhere in it, or only when it is loaded."""
     path = product_modules()[name]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -92,7 +92,7 @@ def test_imports_point_one_way(name: str) -> None:
     importer = layer(name)
     for imported in layers(name) - {importer}:
         if importer == "cli" and imported in FREE and imported not in layers(name, at_load=True):
-            continue  # a command loads training when it is run, no sooner
+            continue  # a command loads training only when it runs
         assert imported not in FREE, f"{importer} must not import {imported}"
         assert LEVEL[importer] < LEVEL[imported], f"{importer} must not import {imported}"
 

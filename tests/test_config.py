@@ -1,4 +1,4 @@
-"""The bounds that config's fields state hold for the Python API."""
+"""The Python API enforces the bounds that the fields of the configuration state."""
 
 from __future__ import annotations
 

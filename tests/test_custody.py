@@ -1,4 +1,4 @@
-"""Chain of custody: what a report says of the runs that made it."""
+"""Chain of custody: what a report states about the runs that produced it."""
 
 from __future__ import annotations
 

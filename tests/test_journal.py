@@ -1,4 +1,4 @@
-"""The record of a run: durable, exact, and reused only where it still holds."""
+"""The journal of a run: durable, exact, and reused only where results are still valid."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal in which a and b are scored and c is not done."""
+    """A journal in which a and b have results and c is pending."""
     journal = Journal(tmp_path / "run.journal")
     journal.register_inputs(items("a", "b", "c"), KEYS)
     journal.append([result("a"), result("b", Status.FAILED)], KEYS)
@@ -155,7 +155,7 @@ def test_acknowledged_results_survive_sigkill(tmp_path: Path) -> None:
 def test_commits_reach_the_disk_and_other_scans_cannot_commit(
     path: Path, pragma: str, value: int | str
 ) -> None:
-    """kill -9 can't show this."""
+    """A test with kill -9 could not detect a lack of this."""
     assert Journal(path)._db.execute(f"PRAGMA {pragma}").fetchone() == (value,)
 
 

@@ -1,4 +1,4 @@
-"""What a conformal threshold delivers: against SciPy's laws, and against simulation."""
+"""The rates that a conformal threshold delivers, compared with SciPy's distributions and with simulations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_counts_follow_the_beta_binomial_law(k: int, n: int, archive: int) -> No
 
 def test_counts_equal_an_enumeration_of_all_orders() -> None:
     """Of 3 calibration and 4 other images, all 35 orders are equally likely."""
-    # Where the 2nd highest calibration image is r-th of all, r - 2 others are above it.
+    # If the second highest calibration image is the r-th highest of all, r - 2 other images are above it.
     orders = {r - 2: (r - 1) * (7 - r) for r in range(2, 7)}
     assert sum(orders.values()) == comb(7, 3)
     for m in range(5):

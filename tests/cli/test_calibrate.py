@@ -1,4 +1,4 @@
-"""`sidscan calibrate`, and scans that use what it saved: exact rows, words and exit codes."""
+"""`sidscan calibrate`, and scans that use a saved calibration: exact rows, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def reals(tmp_path: Path) -> Path:
-    """Nine images that stand for a camera's."""
+    """Nine images in place of camera images."""
     return folder(tmp_path / "reals", count=9, side=230)
 
 
@@ -192,7 +192,7 @@ def test_crops_other_than_the_calibrated_ones_are_refused(sidscan: Run, reals: P
 
 @pytest.fixture
 def probes(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """A small CLIP's weights, and two linear probes trained on it, as it were."""
+    """The weights of a small CLIP, and two linear probes that state it as their encoder."""
     clip = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
     encoder = tmp_path / "clip.safetensors"
     save_file({f"visual.{name}": tensor for name, tensor in clip.items()}, encoder)

@@ -1,4 +1,4 @@
-"""What does not exist is reported before torch loads, and what would block is never opened."""
+"""Missing files are reported before torch loads, and pipes that would block are never opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sample_images import folder
 
 Run = Callable[..., Any]
-SECONDS = 30  # a command that waits for a pipe would never end
+SECONDS = 30  # without it, a command that waits for a pipe would never end
 PROGRAM = (
     "import sys\n"
     "from sidscan import cli\n"
@@ -26,7 +26,7 @@ PROGRAM = (
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: images, a pipe, a folder with a pipe in the place of a checkpoint."""
+    """The current folder: images, a pipe, and a folder with a pipe where a checkpoint should be."""
     monkeypatch.chdir(tmp_path)
     folder(Path("images"), count=1)
     for pipe in ("pipe", "pipe.safetensors", "pipe.onnx", "models/head.safetensors"):
@@ -95,7 +95,7 @@ def test_a_pipe_is_not_imported(files: Path) -> None:
 
 
 def test_a_list_may_be_a_pipe(files: Path) -> None:
-    """``--list <(find ...)`` of a shell: it can be read only once."""
+    """``--list <(find ...)`` of a shell. The list can be read only once."""
     script = f"{sys.executable} -m sidscan scan --list <(find images -name photo-0.jpg) -m mini -o r.csv"
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -1,4 +1,4 @@
-"""`sidscan models show`: what is known of one model."""
+"""`sidscan models show`: the facts of one model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where `sidscan scan` writes: never over a stranger's file, never into what another scan writes."""
+"""Where `sidscan scan` writes: never over a foreign file, never over the output of a running scan."""
 
 from __future__ import annotations
 

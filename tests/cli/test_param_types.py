@@ -1,4 +1,4 @@
-"""Sizes and durations as they are typed."""
+"""Sizes and durations as typed on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/cli.md holds the --help of every command as it is now."""
+"""docs/cli.md contains the current --help of every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sidscan scan` from the command line, with the bundled detector: exact rows, words and exit codes."""
+"""`sidscan scan` on the command line, with the bundled detector: exact rows, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    for _ in range(2):  # the second from the run's record
+    for _ in range(2):  # the second comes from the journal
         assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 3
         row = rows(tmp_path / "r.csv")["nested"]
         assert (row["status"], row["error_stage"], row["error_class"]) == (
@@ -182,7 +182,7 @@ def test_standard_output_contains_only_the_report(sidscan: Run, tmp_path: Path) 
 
 
 def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
-    """``sidscan scan ... | head -1``: the pipe closes long before the report is written."""
+    """``sidscan scan ... | head -1``. The pipe closes long before the report is written."""
     images = folder(tmp_path / "images")
     command = [sys.executable, "-m", "sidscan", "scan", str(images)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -270,7 +270,7 @@ def test_ctrl_c_ends_with_its_exit_code_and_without_a_partial_report(tmp_path: P
 
 
 def test_each_image_is_opened_once_and_no_connection_is_made(tmp_path: Path) -> None:
-    """Hash and score are of the same bytes, and nothing leaves the machine; workers are watched as well."""
+    """Hash and score describe the same bytes, and nothing leaves the machine. Workers are traced, too."""
     images, seen = folder(tmp_path / "images"), tmp_path / "seen"
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(

@@ -1,4 +1,4 @@
-"""`sidscan scan` of URLs: rows, what stands in them, and what never does."""
+"""`sidscan scan` of URLs: what rows contain, and what they must never contain."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def urls(sidscan: Run, tmp_path: Path) -> Run:
-    """Scans URLs with the bundled model's centre crop; returns how it ended, and the rows in order."""
+    """Scan URLs with the bundled model and centre crops; return how the scan ended, and its rows in order."""
 
     def run(*arguments: str | Path) -> tuple[Any, list[dict[str, str]]]:
         out = tmp_path / "r.csv"
@@ -76,7 +76,7 @@ def test_a_row_says_how_its_bytes_were_fetched(urls: Run, server: Server) -> Non
 def test_json_contains_the_whole_response(sidscan: Run, tmp_path: Path, server: Server) -> None:
     saved = tmp_path / "originals"
     arguments = (f"{server.url}/moved.jpg", "--allow-private", "--save-dir", saved, "--model", "mini")
-    for _ in range(2):  # the second from the run's record alone
+    for _ in range(2):  # the second comes from the journal alone
         assert sidscan("scan", *arguments, "--out", tmp_path / "r.json").code == 0
         ((result,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
         response = result["facts"]["response"]
@@ -209,7 +209,7 @@ def test_robots_headers_are_respected_on_request(urls: Run, server: Server) -> N
 
 
 def test_an_abandoned_scan_closes_its_connections(server: Server) -> None:
-    """Python waits for all threads when it ends, so these must not wait for the server."""
+    """Python waits for all threads when it exits, so these threads must not wait for the server."""
     server.answers["/silent.jpg"] = lambda connection: connection.recv(1)
     program = (
         "from sidscan import ScanConfig, scan\n"
@@ -253,7 +253,7 @@ def test_invalid_limits_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each option of the command line is the field of that name; both have the same defaults."""
+    """Each option sets the field of the same name, and both have the same default."""
     seen: list[ScanConfig] = []
 
     def stop(config: ScanConfig) -> None:

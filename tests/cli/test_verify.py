@@ -1,4 +1,4 @@
-"""`sidscan verify`: what changed since a report was written, exact words and exit codes."""
+"""`sidscan verify`: changes since a report was written, with exact messages and exit codes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def result_of(name: str, data: bytes) -> ScanResult:
 
 @pytest.fixture
 def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: three files that were hashed, and reports of them that name more."""
+    """The current folder: three hashed files, and reports that name these and more."""
     monkeypatch.chdir(tmp_path)
     results = [result_of(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
     for result in results:
         Path(result.name).write_bytes(result.name.encode())
     url = replace(result_of("https://host/a.jpg", b"u"), kind=Kind.URL)
-    # one that failed to decode was hashed all the same
+    # files that fail to decode are hashed, too
     results += [
         url,
         replace(FAILED, name="unread.jpg"),
@@ -62,10 +62,10 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_changes_are_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
-    Path("a.jpg").write_bytes(b"A.jpg")  # as long as before
+    Path("a.jpg").write_bytes(b"A.jpg")  # the length has not changed
     Path("b.jpg").unlink()
     Path("c.jpg").unlink()
-    os.mkfifo("c.jpg")  # opening it would block for ever
+    os.mkfifo("c.jpg")  # opening it would block forever
     ended = sidscan("verify", f"r.{suffix}")
     assert ended.code == 8
     assert ended.out == "changed: a.jpg\nmissing: b.jpg\nchanged: c.jpg (not a regular file)\n"
@@ -97,7 +97,7 @@ def test_the_csv_result_has_every_row(sidscan: Run, evidence: Path) -> None:
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
     fetched = result_of("https://host/a.jpg", b"bytes")
-    saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # a name that CSV escapes
+    saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # CSV escapes this name
     with_copy = replace(fetched, kind=Kind.URL, facts=replace(fetched.facts, response=saved))
     write_all([output_for(f"kept.{suffix}")], journal_of(with_copy))
     Path("=kept.jpg").write_bytes(b"bytes")
@@ -171,7 +171,7 @@ def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
     assert "hash file" not in sidscan("verify", "s.csv").err
     assert sidscan("verify", "s.csv", "--hash-file", "elsewhere").code == 0
     Path("s.csv").write_text(Path("s.csv").read_text().replace("weak", "none").replace("moderate", "weak"))
-    assert sidscan("verify", "s.csv").code == 0, "no hash file, nothing to tell"
+    assert sidscan("verify", "s.csv").code == 0, "no hash file, nothing to check"
     ended = sidscan("verify", "s.csv", "--hash-file", "elsewhere", "--quiet")
     assert ended.code == 8
     assert ended.err == "hash file: elsewhere does NOT match: the report was changed after it was hashed\n"
@@ -244,7 +244,7 @@ def test_a_damaged_report_is_reported_before_anything_is_hashed(
 
 
 def test_a_report_saved_by_a_spreadsheet_is_read(sidscan: Run, evidence: Path) -> None:
-    """As LibreOffice and Excel do: a byte order mark, other line ends, other quotes."""
+    """LibreOffice and Excel add a byte order mark and change line ends and quotes."""
     with Path("r.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     with Path("again.csv").open("w", encoding="utf-8-sig", newline="") as file:

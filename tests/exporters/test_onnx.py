@@ -1,4 +1,4 @@
-"""Exported graphs: made, proven, scanned with, and refused."""
+"""Exported graphs: exporting, checking against PyTorch, scanning with them, and refusing damaged ones."""
 
 from __future__ import annotations
 
@@ -173,15 +173,15 @@ def test_neither_torch_nor_open_clip_is_loaded(graphs: ExportedGraphs, tmp_path:
     images = folder(tmp_path / "images")
     code = (
         "import sys; from sidscan import ScanConfig, scan\n"
-        f"findings = list(scan(ScanConfig(inputs=({str(images)!r},), models=({str(graphs.fp32)!r},))))\n"
-        "assert all(finding.scores for finding in findings)\n"
+        f"results = list(scan(ScanConfig(inputs=({str(images)!r},), models=({str(graphs.fp32)!r},))))\n"
+        "assert all(result.scores for result in results)\n"
         "print(sorted({'torch', 'open_clip', 'safetensors'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-# Run before the example: whatever is not of these packages, or of Python itself, can't be imported.
+# Run before the example: only these packages and Python's standard library can be imported.
 ALONE = """
 import runpy, sys
 
@@ -236,7 +236,7 @@ def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", graphs.fp32, "--device", device)
     assert ended.code == 6
     name = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[device]
-    assert ended.out == "", "what onnxruntime prints is no report"
+    assert ended.out == "", "onnxruntime's own output must not look like a report"
     assert ended.err.splitlines()[-2] in (
         f"sidscan: {device} was asked for, but onnxruntime can't start its {name}",
         f"sidscan: this build of onnxruntime has no {name}",
@@ -407,7 +407,7 @@ def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Pat
     ended = sidscan("export-onnx", "--model", "mini", "--precision", "fp16")
     assert ended.code == 0, ended.err
     assert "graph as optimised: " in ended.err
-    # Of bytes onnxruntime 1.20 and its CUDA provider have few kernels: no maximum, no comparison.
+    # onnxruntime 1.20 and its CUDA provider have few kernels for bytes: no maximum, no comparison.
     assert _readers_of_bytes(graph_path(["mini"], "fp16")) <= {"Cast", "Transpose", "Shape"}
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "torch.csv")
     assert ended.code == 0, ended.err
@@ -436,7 +436,7 @@ def _readers_of_bytes(graph: Path) -> set[str]:
 
 
 def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A graph in the models folder as that of models of the catalog, which then are installed."""
+    """Put a graph into the models folder as the export of catalog models; report these as installed."""
     import onnx
 
     from sidscan.models import detectors
@@ -478,7 +478,7 @@ def test_a_graph_in_the_models_folder_is_found_in_any_order(
     assert ended.code == 0, ended.err
     expected = {"rine-4class": "logit", "ufd": "two.safetensors.logit"}
     for folder_row, file_row in zip(_rows(tmp_path / "kept.csv"), _rows(tmp_path / "file.csv"), strict=True):
-        assert folder_row["model"] == order[0], "the first that was asked for"
+        assert folder_row["model"] == order[0], "the first model on the command line"
         assert folder_row["logit"] == file_row[expected[order[0]]]
         assert folder_row[f"{order[1]}.logit"] == file_row[expected[order[1]]]
 

@@ -1,4 +1,4 @@
-"""No URL, whatever it looks like, reaches what is not public unless asked to."""
+"""No URL reaches an address that is not public, however it is written, unless the user allows it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_error_names_the_option_where_it_helps(private: bool) -> None:
     assert ("--allow-private" in str(error.value)) is private
 
 
-# Every way to write, or to be led to, the loopback server of the test or another inner address.
+# Every way to write a URL of the test's loopback server or of another private address, or to be led there.
 INNER = [
     pytest.param("http://127.0.0.1:{port}/a.jpg", id="loopback"),
     pytest.param("http://127.0.0.1.:{port}/a.jpg", id="trailing dot"),
@@ -173,7 +173,7 @@ def test_redirects_to_private_addresses_are_refused(server: Server, url: str) ->
 
 
 def test_loopback_is_reachable_on_request(server: Server) -> None:
-    """Without this test, the table above would also hold if nothing could ever be fetched."""
+    """Without this test, the table above would also pass if no fetch ever succeeded."""
     fetched = make_fetcher(allow_private=True).get(f"{server.url}/a.jpg")
     assert (fetched.data, server.accepted, fetched.response.address) == (b"bytes", 1, "127.0.0.1")
 
@@ -184,7 +184,7 @@ def test_link_local_addresses_are_never_reachable() -> None:
 
 
 def test_a_name_is_looked_up_once_per_connection(server: Server) -> None:
-    """DNS rebinding: the connection goes to the address that was checked, not to a second answer."""
+    """DNS rebinding: the connection goes to the address that was checked, not to a second DNS answer."""
     net = Internet(server.port, rebinding_example=[[PUBLIC], ["127.0.0.1"]])
     fetcher = make_fetcher(net)
     assert fetcher.get("http://rebinding.example/a.jpg").response.address == PUBLIC
@@ -204,7 +204,7 @@ def test_a_redirect_to_the_same_name_is_checked_again(server: Server) -> None:
 
 def test_the_next_address_is_tried_if_one_does_not_answer(server: Server) -> None:
     free = Server()
-    free.close()  # nobody listens there any more
+    free.close()  # no server listens there any more
     net = Internet(server.port, two_example=["127.0.0.2", PUBLIC])
     fetched = make_fetcher(net, allow_private=True).get(f"http://two.example:{free.port}/a.jpg")
     assert (fetched.response.address, net.connected_to) == (PUBLIC, ["127.0.0.2", PUBLIC])

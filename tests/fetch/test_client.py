@@ -1,4 +1,4 @@
-"""What a server may do to a fetch: it ends in time, in bounded memory, and never with half an image."""
+"""Whatever a server does, a fetch ends in time, in bounded memory, and never with half an image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def make_fetcher(**options: Any) -> Fetcher:
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """Deflated without zlib's header, as some servers send it."""
+    """Raw deflate without zlib's header, as some servers send it."""
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()
 
@@ -128,7 +128,7 @@ BODY = bytes(range(256)) * 100
         pytest.param(redirect("data:image/png,x"), UrlRefused, "data URL", id="to data"),
         pytest.param(redirect("http://me:secret@h/"), UrlRefused, "user name or password", id="to a login"),
         pytest.param(redirect("http://h:99999/"), UrlRefused, "malformed", id="to an invalid port"),
-        pytest.param(redirect("http://[::1"), UrlRefused, "malformed", id="to an empty host"),
+        pytest.param(redirect("http://[::1"), UrlRefused, "malformed", id="to a malformed host"),
         pytest.param(redirect("/" + "x" * 8000), UrlRefused, "longer than 8000", id="to a long URL"),
         pytest.param(redirect("/b\rX-Injected: 1"), BadAnswer, "breaks HTTP", id="bare CR in Location"),
     ],
@@ -186,7 +186,7 @@ def test_a_body_is_held_in_memory_once(server: Server, coding: str) -> None:
 def test_the_partial_body_of_a_failure_is_released_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = answer(bytes(20_000_000), length=-1)
     fetcher = make_fetcher(max_bytes=19_000_000)
-    gc.disable()  # it would hide an error that holds the body by its traceback, and itself
+    gc.disable()  # collection would hide a cycle of an error and its traceback, which holds the body
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
@@ -199,7 +199,7 @@ def test_the_partial_body_of_a_failure_is_released_at_once(server: Server) -> No
 
 
 def test_bytes_that_decompress_to_nothing_take_no_time(server: Server) -> None:
-    """If all of them were kept for a try with another format, each packet would copy them all."""
+    """If all bytes were kept to retry with another format, each packet would copy all of them."""
     nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 8_000_000  # deflate's empty blocks
     server.answers["/a.jpg"] = answer(nothing, Content_Encoding="deflate")
     fetcher = make_fetcher(max_bytes=len(nothing))
@@ -257,7 +257,7 @@ def test_bytes_are_those_of_the_server(server: Server, response_bytes: bytes, bo
 
 
 def test_bytes_beyond_the_stated_length_are_dropped(server: Server) -> None:
-    """If the connection were used again, its rest would be the next response."""
+    """If the connection were reused, the surplus bytes would become the next response."""
     server.answers["/a.jpg"] = answer(b"abc" + answer(b"smuggled"), length=3)
     server.answers["/b.jpg"] = answer(b"own")
     fetcher = make_fetcher()
@@ -416,5 +416,5 @@ def test_robots_headers_are_respected_on_request(
 
 def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = silent
-    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for their turn
+    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for a slot
     assert abandoned(fetcher, f"{server.url}/a.jpg", server, threads=4) == 4

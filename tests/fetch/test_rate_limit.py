@@ -1,4 +1,4 @@
-"""How often and how long a server is asked: retries, Retry-After, limiter, rates."""
+"""How often and for how long a server is asked: retries, Retry-After, concurrency limit, request rate."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_closing_ends_a_wait() -> None:
 
 
 def test_slow_servers_are_not_retried(server: Server) -> None:
-    """A stall costs its time once: a server that is slow now is still slow in a second."""
+    """A stall is waited for only once: a server that is slow now will still be slow in a second."""
     server.answers["/a.jpg"] = lambda connection: connection.recv(1)
     with pytest.raises(TimedOut):
         make_fetcher(timeout=0.2).get(f"{server.url}/a.jpg")

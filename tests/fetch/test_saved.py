@@ -1,4 +1,4 @@
-"""Originals are saved under their hash: whole, once, and unchanged."""
+"""Downloads are saved under their hash: whole, once, and unchanged."""
 
 from __future__ import annotations
 

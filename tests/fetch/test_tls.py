@@ -1,4 +1,4 @@
-"""TLS is with the host that the URL names, and ends in time like everything else."""
+"""TLS verifies the host that the URL names, and a handshake ends in time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_handshake_that_drips_ends() -> None:
 
 
 def certificate(folder: Path, host: str) -> ssl.SSLContext:
-    """A server's side of TLS, for ``host``; its authority is itself: ``folder``/cert.pem."""
+    """A server's TLS context for ``host``, with a self-signed certificate: ``folder``/cert.pem."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
         [

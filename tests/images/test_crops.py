@@ -1,4 +1,4 @@
-"""Crops equal torchvision's, and none is computed twice."""
+"""Crops equal torchvision's, and no crop is computed twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_centre_crop_equals_torchvision(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (60, 61)], ids=str)
 def test_small_images_are_padded_then_ten_cropped(size: tuple[int, int]) -> None:
-    """torchvision's TenCrop refuses these; ours pads as CenterCrop does and goes on from there."""
+    """torchvision's TenCrop refuses small images; ours first pads them as CenterCrop does."""
     image = photo(*size)
     padded = transforms.CenterCrop((max(224, size[1]), max(224, size[0])))(image)
     expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
@@ -60,7 +60,7 @@ def _noise(width: int, height: int) -> Image.Image:
 @example(223, 225)
 @example(224, 1)
 def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
-    """The image is mirrored first and padded then; it matters where an odd number of columns is missing."""
+    """The image is mirrored first, then padded: the order matters if an odd number of columns is missing."""
     image = _noise(width, height)
     source = SourceImage(image, "PNG", ())
     pad = transforms.CenterCrop((max(224, height), max(224, width)))
@@ -84,7 +84,7 @@ def test_the_needed_rows_contain_all_crops(width: int, height: int, crops: Crops
 
 
 def _symmetric(image: Image.Image) -> Image.Image:
-    """An image twice as wide, its right half the mirror image of the left."""
+    """An image twice as wide, whose right half mirrors the left half."""
     doubled = Image.new("RGB", (2 * image.width, image.height))
     doubled.paste(image)
     doubled.paste(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (image.width, 0))

@@ -1,4 +1,4 @@
-"""Pixels are those of the file: every format, odd modes, and what is refused."""
+"""Decoded pixels are those of the file: every format, unusual modes, and files that are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_format_gives_pillows_pixels(image_format: str) -> None:
 def test_heic_is_read_with_the_extra() -> None:
     pytest.importorskip("pillow_heif")
     image = photo(300, 260)
-    decode(encoded(image, "PNG"))  # registers the opener, which the test's own encoding needs too
+    decode(encoded(image, "PNG"))  # registers the opener, which this test needs for encoding, too
     data = encoded(image, "HEIF", quality=95)
     source = decode(data)
     assert (source.format, source.width, source.height, source.flags) == ("HEIF", 300, 260, ())
@@ -250,7 +250,7 @@ def test_every_flag_is_explained_in_the_docs() -> None:
 
 
 def test_pillows_warnings_never_reach_the_terminal(recwarn: pytest.WarningsRecorder) -> None:
-    """Large images make Pillow warn; the filters, which all threads share, must not change on the way."""
+    """Pillow warns of large images. Threads share the warning filters, so decoding must not change them."""
     before = list(warnings.filters)
     data = _png((b"IHDR", struct.pack(">IIBBBBB", 10_000, 9_500, 1, 0, 0, 0, 0)))
     with ThreadPoolExecutor(4) as pool:

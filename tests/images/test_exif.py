@@ -1,4 +1,4 @@
-"""EXIF of an image, and EXIF that misleads."""
+"""EXIF of an image, and malformed EXIF."""
 
 from __future__ import annotations
 

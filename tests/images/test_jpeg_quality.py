@@ -1,4 +1,4 @@
-"""JPEG quality is told from quantisation tables."""
+"""JPEG quality is estimated from quantisation tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoded rows have Pillow's pixels, bit for bit; Pillow decodes every unusual file, with its errors."""
+"""Decoded rows equal Pillow's bit for bit; Pillow decodes every unusual file and raises its own errors."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ CODINGS: dict[str, dict[str, Any]] = {
     "restarts anywhere": {"restart_marker_blocks": 7},
     "progressive with restarts": {"progressive": True, "restart_marker_blocks": 5},
 }
-# 4:1:1 from 4:2:0 and 4:4:0 from 4:2:2: as many blocks to an MCU, and twice as wide or as high
+# 4:1:1 made from 4:2:0, and 4:4:0 from 4:2:2: an MCU has as many blocks, and is twice as wide or high
 RESHAPED = {"4:1:1": ("4:2:0", 0x41, 2, 0.5), "4:4:0": ("4:2:2", 0x12, 0.5, 2)}
 FRAME = re.compile(rb"\xff[\xc0-\xc2]\x00[\x0b\x11]\x08")
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Partial decoding of small images too, by a library in which no thread is parked yet."""
+    """Partial decoding of small images, too, with a fresh library in which no thread is parked."""
     monkeypatch.setattr(partial_jpeg, "MIN_PIXELS_SAVED", 1)
     partial_jpeg._library.cache_clear()
     yield
@@ -52,13 +52,13 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: Any) -> bytes:
-    """A JPEG that Pillow's encoder could not always write."""
+    """A JPEG, also with sampling factors that Pillow's encoder cannot write."""
     if subsampling == "grey":
         return encoded(photo(width, height, seed).convert("L"), "JPEG", **options)
     if subsampling not in RESHAPED:
         return encoded(photo(width, height, seed), "JPEG", subsampling=subsampling, **options)
     source, factors, wider, higher = RESHAPED[subsampling]
-    width, height = -(-width // 32) * 32, -(-height // 32) * 32  # whole MCUs of both
+    width, height = -(-width // 32) * 32, -(-height // 32) * 32  # whole MCUs for both samplings
     data = encoded(
         photo(int(width / wider), int(height / higher), seed), "JPEG", subsampling=source, **options
     )
@@ -66,7 +66,7 @@ def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: An
 
 
 def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
-    """With another size and other sampling factors of the first component in its header."""
+    """Replace the size and the sampling factors of the first component in the header."""
     match = FRAME.search(data)
     assert match is not None
     changed, offset = bytearray(data), match.start()
@@ -77,7 +77,7 @@ def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a scan sees of an image."""
+    """The parts of a decoded image that a scan uses."""
 
     error: str = ""
     flags: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
-    """By partial decoding, or by Pillow alone."""
+    """Decode partially, or with Pillow alone."""
     limits = ReadLimits(crops=crops, **options)
     try:
         source = decode.decode(data, limits, partial(image_crops.needed_rows, crops=crops) if rows else None)
@@ -97,7 +97,7 @@ def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
 
 
 def assert_same(data: bytes, partially: bool | None = True, **options: Any) -> None:
-    """Both ways give the same; ``partially``: whether rows were left out, None for either."""
+    """Assert that both ways agree; ``partially`` states whether rows are skipped, None allows both."""
     for crops in ("ten", "center"):
         assert outcome(data, crops, rows=True, **options) == outcome(data, crops, rows=False, **options)
         if partially is not None:
@@ -128,7 +128,7 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
         cuts = np.sort(rng.choice(len(whole), 4, replace=False))
         rows = [range(cuts[0], cuts[1]), range(cuts[2], cuts[3])]
         parts = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data, rows)
-        if parts is None:  # the rows are those of the whole image
+        if parts is None:  # these rows equal those of the whole image
             continue
         assert parts[-1].rows.stop == len(whole)
         for row in (*rows[0], *rows[1], len(whole) - 1):
@@ -138,7 +138,7 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_narrow_images_have_pillows_pixels(width: int) -> None:
-    """Their chroma is not interpolated, and libjpeg-turbo skips wrongly from the middle of a row of MCUs."""
+    """Their chroma is not interpolated, and libjpeg-turbo skips incorrectly from the middle of an MCU row."""
     data = jpeg("4:2:0", width, 169)
     whole = np.asarray(Image.open(io.BytesIO(data)))
     for start in range(17, 150, 3):
@@ -153,10 +153,10 @@ def test_narrow_images_have_pillows_pixels(width: int) -> None:
 @pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
 @pytest.mark.parametrize("scans", range(1, 11))
 def test_a_progressive_image_that_lacks_scans(subsampling: str, scans: int) -> None:
-    """libjpeg smooths what it has too few coefficients of."""
+    """libjpeg smooths blocks that have too few coefficients."""
     pieces = jpeg(subsampling, 240, 800, progressive=True).split(b"\xff\xda")
     data = b"\xff\xda".join(pieces[: scans + 1])
-    tables = data.rfind(b"\xff\xc4")  # of the next scan
+    tables = data.rfind(b"\xff\xc4")  # start of the next scan
     if tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big") == len(data):
         data = data[:tables]
     assert_same(data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9")
@@ -232,13 +232,13 @@ def test_truncated_images_fail_as_with_pillow(coding: str) -> None:
             "Error" in outcome(short, "ten", True).error or "Truncated" in outcome(short, "ten", True).error
         )
         assert_same(short, partially=None)
-        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", partially=None)  # as if it were whole
+        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", partially=None)  # pretends to be complete
         assert_same(short, partially=None, allow_truncated=True)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_damaged_images_fail_as_with_pillow(coding: str) -> None:
-    """Bytes changed, left out and put in, of headers (which are short) as often as of coded data."""
+    """Change, remove and insert bytes, in headers (which are short) as often as in coded data."""
     rng = np.random.default_rng(len(coding))
     library = partial_jpeg._library()
     assert library is not None
@@ -250,11 +250,11 @@ def test_damaged_images_fail_as_with_pillow(coding: str) -> None:
             offset = int(rng.integers(2, scan if rng.random() < 0.5 else len(data)))
             data[offset : offset + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(1, 3)))
         assert_same(bytes(data), partially=None)
-        library.parked_threads = 0  # the threads stay; this test may park more
+        library.parked_threads = 0  # parked threads remain, and this test may park more
 
 
 def bad_table(data: bytes) -> bytes:
-    """With a Huffman table that has too many codes: Pillow ignores it, libjpeg ends there."""
+    """Insert a Huffman table with too many codes, which Pillow ignores and at which libjpeg stops."""
     offset = data.index(b"\xff\xc4") + 5
     return data[:offset] + b"\xff" * 16 + data[offset + 16 :]
 
@@ -308,7 +308,7 @@ def test_memory_errors_are_those_of_pillow() -> None:
         "print(partial_jpeg._library().parked_threads)\n"
     )
     data = encoded(photo(3000, 2000), "JPEG", progressive=True)
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as workers have it
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as in worker processes
     for limit in (0, 8):
         command = [sys.executable, "-c", code, str(limit)]
         ended = subprocess.run(command, input=data, capture_output=True, timeout=60, env=environment)
@@ -331,7 +331,7 @@ def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("version", [62, 80])
 def test_a_library_with_another_interface_is_not_used(version: int) -> None:
-    """It says so by itself, before it touches anything."""
+    """libjpeg reports the mismatch itself, before it touches any data."""
     library = libjpeg.pillow_library()
     assert library is not None
     if library.version == version:

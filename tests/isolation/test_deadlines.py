@@ -1,4 +1,4 @@
-"""Deadlines: those whose time is up are killed, in whatever order they were set, and no other."""
+"""Deadlines: overdue processes are killed, whatever the order of their deadlines, and no others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def test_only_processes_past_their_deadline_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     began = time.monotonic()
-    seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 are centuries
+    seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 seconds are centuries
     deadlines = [Deadline(process, after) for process, after in zip(sleepers, seconds, strict=True)]
     assert sleepers[3].wait(10) != 0
     assert sleepers[1].wait(10) != 0
@@ -78,7 +78,7 @@ early.kill()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
 def test_a_forked_process_watches_its_own_deadlines() -> None:
     ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
-    assert ended.stdout == "0\n", ended.stderr  # where newer Pythons warn of forks beside threads
+    assert ended.stdout == "0\n", ended.stderr  # newer Pythons warn of forks beside threads
 
 
 def test_no_process_starts_if_no_thread_can_watch_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a worker sends arrives as it was sent; everything else is refused in one way."""
+"""Messages of a worker arrive as sent; everything else raises one kind of error."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def crop_sets(draw: st.DrawFn) -> CropSet:
 
 
 def sent(frame: Frame) -> Frame:
-    """The frame after it went through a pipe."""
+    """The frame as it comes out of a pipe."""
     pipe = io.BytesIO()
     write_frame(pipe, frame)
     pipe.seek(0)
@@ -151,7 +151,7 @@ json_values = st.recursive(
 
 @st.composite
 def mangled_heads(draw: st.DrawFn) -> Any:
-    """The head of a good answer, with something in it replaced, removed or added at random."""
+    """The head of a valid answer, with a random part replaced, removed or added."""
     answer = draw(infos | failures)
     head = json.loads(json.dumps(encode_answer(answer).head))
     if draw(st.booleans()):
@@ -175,7 +175,7 @@ def mangled_heads(draw: st.DrawFn) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(mangled_heads() | json_values, st.sampled_from((b"", b"x", bytes(224 * 224 * 3))))
 def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> None:
-    """Nothing but `ProtocolError` is raised, and what is accepted can be sent again unchanged."""
+    """Only `ProtocolError` is raised, and an accepted answer can be sent again unchanged."""
     try:
         answer = decode_answer(Frame(head, payload), ITEM, 10)
     except ProtocolError:

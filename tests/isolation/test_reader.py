@@ -1,4 +1,4 @@
-"""Images that hang, grow or kill the process that reads them cost their own row alone."""
+"""An image that hangs, exhausts memory or kills its worker fails alone; all other rows are unaffected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def request(process: WorkerProcess | WorkerPool, task: Frame, seconds: float = 2
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -72,14 +72,14 @@ OPTIONS = WorkerOptions(memory_limit=512, item_timeout=30, limits=ReadLimits()).
 
 
 def slow_jpeg(scans: int = 3000) -> bytes:
-    """A valid image of 16 megapixels that repeats its last scan; each scan goes over all pixels."""
+    """A valid 16-megapixel image that repeats its last scan; each scan passes over all pixels."""
     plain = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
     last = plain.rindex(b"\xff\xda")
     return plain[:last] + plain[last:-2] * scans + plain[-2:]
 
 
 def misleading_jpeg() -> bytes:
-    """A JPEG whose MakerNote states a billion values; ExifRead sets out to read them all."""
+    """A JPEG whose MakerNote states a billion values; ExifRead tries to read all of them."""
     entry = struct.Struct("<HHII")
     block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry.pack(0x8769, 4, 1, 26) + bytes(4)
     block += struct.pack("<H", 1) + entry.pack(0x927C, 7, 0x3C002020, 60) + bytes(64)
@@ -122,7 +122,7 @@ def test_a_lost_process_is_reported_and_replaced(code: str, timed_out: bool, sta
 
 
 def test_a_closed_reader_stops_retrying(tmp_path: Path) -> None:
-    """It would keep an interrupted program from its end."""
+    """Retries would keep an interrupted program from exiting."""
     config = ScanConfig(inputs=(str(tmp_path),))
     item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
     with closing(Fetcher(config)) as fetcher:
@@ -165,7 +165,7 @@ def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
 def test_a_worker_imports_nothing_from_the_scanned_folder(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`cd archive && sidscan scan .` must not import what lies there."""
+    """`cd archive && sidscan scan .` must not import modules of the archive."""
     images = folder(tmp_path / "images")
     for name in ("numpy", "json", "PIL", "sidscan"):
         (images / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
@@ -196,7 +196,7 @@ def test_an_image_that_hangs_is_a_row_and_the_scan_continues(sidscan: Run, tmp_p
 
 
 def test_hanging_metadata_leaves_the_score_intact(sidscan: Run, tmp_path: Path) -> None:
-    """Otherwise a few bytes of EXIF would hide an image from every scan."""
+    """Otherwise a few bytes of EXIF could hide an image from every scan."""
     images = folder(tmp_path / "images")
     (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
     (images / "a-hang.jpg").write_bytes(misleading_jpeg())
@@ -208,9 +208,9 @@ def test_hanging_metadata_leaves_the_score_intact(sidscan: Run, tmp_path: Path) 
         rows = _rows(tmp_path / "r.csv")
         assert (rows["a-hang.jpg"]["status"], rows["a-hang.jpg"]["flags"]) == ("scored", flag)
         logits = [float(rows[name]["logit"]) for name in ("a-hang.jpg", "a-plain.jpg")]
-        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # digits depend on a batch's size
+        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # the last digits depend on the batch size
         assert {row["status"] for row in rows.values()} == {"scored"}
-    assert "4 results kept" in ended.err, "of other limits, only what they touched is read again"
+    assert "4 results kept" in ended.err, "under other limits, only the affected images are read again"
 
 
 def test_worker_processes_change_neither_scores_nor_metadata(tmp_path: Path) -> None:
@@ -240,14 +240,14 @@ def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     assert result.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (result,) = scan(ScanConfig(inputs=(str(large),)))
     assert result.status is Status.SCORED
-    # libjpeg holds all coefficients of a progressive image until its last scan, and reports no shortage
+    # libjpeg holds all coefficients of a progressive image until its last scan, and hides a lack of memory
     large = tmp_path / "large.jpg"
     large.write_bytes(encoded(photo(64, 64).resize((5000, 5000)), "JPEG", progressive=True))
     (result,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
     assert (result.status, result.stage, result.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
     (result,) = scan(ScanConfig(inputs=(str(large),)))
     assert result.status is Status.SCORED
-    broken = tmp_path / "broken.png"  # damage is called damage where there is memory
+    broken = tmp_path / "broken.png"  # with enough memory, damage is reported as damage
     data = encoded(photo(1000, 1000), "PNG")
     broken.write_bytes(data[:1000] + bytes(1000) + data[2000:])
     (result,) = scan(ScanConfig(inputs=(str(broken),)))
@@ -260,7 +260,7 @@ def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc has these settings")
 def test_a_worker_reuses_the_memory_of_large_images(tmp_path: Path) -> None:
-    """To fault it in again for each image would take half as long as decoding a camera's JPEG."""
+    """Faulting the memory in again for each image would take half as long as decoding a camera's JPEG."""
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
     config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
@@ -277,7 +277,7 @@ def test_a_worker_reuses_the_memory_of_large_images(tmp_path: Path) -> None:
 
 @linux
 def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
+    """A parent killed without warning leaves neither waiting nor spinning workers behind."""
     code = (
         "import sys; from sidscan.isolation.processes import WorkerPool; from sidscan.records import Item\n"
         "from sidscan.isolation.protocol import encode_task\n"
@@ -324,7 +324,7 @@ def test_impossible_limits_are_refused(limits: dict[str, Any]) -> None:
 
 
 def read_isolated(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failure:
-    """What an isolated reader makes of a file with these bytes."""
+    """The answer of an isolated reader to a file with these bytes."""
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     config = ScanConfig(inputs=(str(path),), **options)
@@ -336,7 +336,7 @@ def read_isolated(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage |
 def test_a_good_image_survives_what_kills_its_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
 ) -> None:
-    """A system short of memory kills somebody, and not always who is to blame."""
+    """A system short of memory kills a process, but not always the one to blame."""
     request_frames, tasks = WorkerPool.request, []
 
     def request(self: WorkerPool, task: Frame, seconds: float) -> Any:
@@ -618,7 +618,7 @@ def test_workers_do_not_inherit_secrets_from_the_environment(
 
 
 def test_starting_a_worker_does_not_count_against_the_time_limit(tmp_path: Path) -> None:
-    """Starting takes some tenths of a second, more on a busy machine."""
+    """A worker takes some tenths of a second to start, more on a busy machine."""
     assert isinstance(
         read_isolated(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage
     )

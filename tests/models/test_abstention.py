@@ -1,4 +1,4 @@
-"""Where evidence has no word: the rule, its reasons, and that the score stays."""
+"""Abstention: when a rule makes the evidence inconclusive, its reasons, and that the score stays."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_rule_survives_json() -> None:
 
 
 class Constant:
-    """A runtime whose detectors give every view the logit 3; the first has a rule."""
+    """A runtime whose detectors give every crop the logit 3; the first detector has a rule."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     batch, at_once, devices = 40, 1, 1

@@ -1,4 +1,4 @@
-"""The table of models: complete, consistent with itself, and what the docs say."""
+"""The catalog of models: complete, consistent, and as documented."""
 
 from __future__ import annotations
 

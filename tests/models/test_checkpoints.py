@@ -1,4 +1,4 @@
-"""Checkpoints: `scan --model FILE`, and what is refused."""
+"""Checkpoints: `scan --model FILE`, and files that are refused."""
 
 from __future__ import annotations
 

@@ -34,14 +34,14 @@ Run = Callable[..., Any]
 
 
 class Rine(NamedTuple):
-    """What is installed."""
+    """The installed models and their files."""
 
     encoder: ClipEncoder
     heads: dict[str, torch.nn.Module]
     files: dict[str, Path]
 
     def digest(self, head: str) -> str:
-        """As a report shows it."""
+        """The digest of a model as reports show it."""
         return "+".join(
             hashlib.sha256(self.files[name].read_bytes()).hexdigest()[:16] for name in (head, "clip-vit-l14")
         )
@@ -124,7 +124,7 @@ def test_without_head_or_encoder_the_bundled_detector_is_used(
 def test_scores_equal_those_of_the_published_procedure(
     sidscan: Run, rine: Rine, tmp_path: Path, crops: str
 ) -> None:
-    """torchvision's crops, the encoder, the head; logits averaged, then sigmoid."""
+    """torchvision's crops, the encoder, the head; the mean of the logits, then the sigmoid."""
     images = folder(tmp_path / "images", side=300)
     arguments = ("--model", "rine-2class", "--crops", crops, "--out", tmp_path / "r.csv")
     assert sidscan("scan", images, *arguments).code == 0

@@ -1,4 +1,4 @@
-"""Weights in every published layout, and files that lie: read without running anything, or refused."""
+"""Weights in every published layout are read without running code; dishonest files are refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class OpenAI(nn.Module):
 def as_openai(clip: nn.Module, path: Path) -> None:
     half = OpenAI(clip).half()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is deprecated; archives made by it are not
+        warnings.simplefilter("ignore")  # tracing is deprecated, but traced archives are still in use
         traced = torch.jit.trace(
             half,  # type: ignore[no-untyped-call]
             torch.randn(1, 3, 28, 28).half(),
@@ -80,7 +80,7 @@ def as_open_clip(clip: nn.Module, path: Path) -> None:
 
 
 def as_transformers(clip: nn.Module, path: Path) -> None:
-    """The names of transformers' CLIPModel, written out by hand so that the reader isn't its own witness."""
+    """The names of transformers' CLIPModel, written by hand so that the test is independent of the reader."""
     visual = {k[7:]: v for k, v in clip.state_dict().items() if k.startswith("visual.")}
     model = {
         "logit_scale": torch.ones([]),
@@ -319,11 +319,11 @@ def test_layouts_are_distinguished() -> None:
     assert state_dicts.recognise_shape({"weight": torch.ones(2, 768), "bias": torch.ones(2)}) is None
 
 
-# --- files that lie ---
+# --- dishonest files ---
 
 
 class _Hostile:
-    """Unpickled by Python, this makes a folder."""
+    """Creates a folder if Python unpickles it."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness
@@ -354,7 +354,7 @@ def _int(number: int) -> bytes:
 
 
 def test_the_forged_pickle_is_well_formed(tmp_path: Path) -> None:
-    """Else the cases below would be refused for another reason than they claim."""
+    """Otherwise the cases below would be refused for another reason than the one under test."""
     zipped(tmp_path / "x.pth", data__0=bytes(16), **{"data.pkl": pickled()})
     assert state_dicts.read_tensors(tmp_path / "x.pth")["w"].tolist() == [0, 0, 0, 0]
 
@@ -446,7 +446,7 @@ def test_hostile_pickle_is_not_run(tmp_path: Path, kind: str, protocol: int) -> 
     path = tmp_path / "model.pth"
     content = pickle.dumps({"w": _Hostile(witness)}, protocol)
     pickle.loads(content)
-    witness.rmdir()  # it would have worked
+    witness.rmdir()  # proves that the attack works with pickle
     if kind == "bare":
         path.write_bytes(content)
     elif kind == "checkpoint":

@@ -1,4 +1,4 @@
-"""Getting models: every way a pull or an import can end, by the command line and from a real server."""
+"""Installing models: every outcome of a pull or an import, on the command line and from a real server."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Server:
 
     Attributes:
         files: path -> content.
-        mode: how the next answers go wrong; "" is well.
-        ranges: whether Range is honoured.
+        mode: how the next answers fail; "" if they succeed.
+        ranges: whether the server honours Range.
         asked: (path, Range header) of every request.
     """
 
@@ -133,7 +133,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def head_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small RINE head as the authors' files are: `torch.save` of a state dict."""
+    """A small RINE head in the format of the authors' files: `torch.save` of a state dict."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("head") / "head.pth"
     torch.save(
@@ -143,7 +143,7 @@ def head_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def _encoder_bytes() -> bytes:
-    """A CLIP image encoder of one block, four numbers wide, as open_clip's hub file names its parts."""
+    """A CLIP image encoder of one block and width 4, with the names of open_clip's hub file."""
     d, block = 4, "visual.transformer.resblocks.0."
     sizes: dict[str, tuple[int, ...]] = {
         "visual.class_embedding": (d,),
@@ -170,7 +170,7 @@ ENCODER_SIZE = f"{len(ENCODER_BYTES) / 1e3:.1f} kB"
 
 
 class Run(NamedTuple):
-    """How a command should end."""
+    """The expected outcome of a command."""
 
     code: int
     out: str
@@ -178,13 +178,13 @@ class Run(NamedTuple):
 
 
 class World(NamedTuple):
-    """A catalog of a head, an encoder and a bundled model; a server that has them; an empty store."""
+    """A catalog of a head, an encoder and a bundled model; a server that offers them; an empty store."""
 
     server: Server
     root: Path
     head: bytes
     monkeypatch: pytest.MonkeyPatch
-    sidscan: Callable[..., Any]  # the fixture of that name
+    sidscan: Callable[..., Any]  # the fixture `sidscan`
 
     @property
     def part(self) -> Path:
@@ -337,7 +337,7 @@ def test_pull_that_fails(world: World, mode: str, said: str, part_stays: bool) -
 
 
 def test_pull_of_other_weights(world: World) -> None:
-    """A mirror that has something else under this name."""
+    """A mirror that serves another file under this name."""
     other = b"PK\x03\x04 other weights"
     world.server.files["/mirror/x.pth"] = other
     run = world.sidscan("models", "pull", "head", "--url", f"{world.server.url}/mirror/x.pth")
@@ -430,7 +430,7 @@ def test_part_of_another_file_is_detected(world: World) -> None:
 
 
 def test_complete_part_needs_no_network(world: World) -> None:
-    """Stopped between the last byte and the new name."""
+    """The earlier pull stopped after the last byte, but before the file was renamed."""
     world.part.parent.mkdir(parents=True)
     world.part.write_bytes(world.head)
     assert Store().pull("head").installed.path == world.target
@@ -540,7 +540,7 @@ def test_import_recognises_a_published_file_under_any_name(world: World, tmp_pat
 
 @pytest.fixture
 def unpublished(tmp_path: Path) -> Path:
-    """A head of the right shape that nobody published."""
+    """An unpublished head of the right shape."""
     torch.manual_seed(1)
     state = RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict()
     save_file(state, tmp_path / "own.safetensors")

@@ -1,4 +1,4 @@
-"""Cells of a CSV report: no formula for any spreadsheet, no control characters, exactly invertible."""
+"""Cells of a CSV report: never a formula in any spreadsheet, no control characters, exactly reversible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The format number of reports: what sidscan 0.1.0 wrote is read on, what a newer one writes is refused."""
+"""The format number of reports: reports of sidscan 0.1.0 are read, reports of newer versions are refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
 
 
 def to_format_1(text: str, suffix: str) -> str:
-    """A report of today without what makes it format 2."""
+    """A current report without the changes of format 2."""
     text = text.replace("UnsupportedImage", "UnsupportedPicture")
     if suffix == "csv":
         return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
@@ -155,7 +155,7 @@ def test_a_run_of_sidscan_0_1_0_continues(
 def test_a_format_is_one_class_that_a_decorator_registers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # so that the registration is undone
+    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # monkeypatch undoes the registration
 
     @report_format("txt")
     class TextReport(ReportFormat):

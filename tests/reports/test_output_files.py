@@ -1,4 +1,4 @@
-"""Where reports go: never over somebody's file, never from two scans at once, whole or not at all."""
+"""Where reports go: never over a foreign file, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 
 
 def begin(out: Path, **options: Any) -> None:
-    """What a scan does before it starts, and when it ends."""
+    """The steps of a scan before it starts and after it ends."""
     with reserve_all([output_for(str(out))], **options):
         pass
 
@@ -74,7 +74,7 @@ def test_a_write_protected_report_is_not_replaced(tmp_path: Path) -> None:
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "2026").mkdir()
     link = tmp_path / "latest.csv"
-    link.symlink_to("2026/report.csv")  # leads nowhere yet
+    link.symlink_to("2026/report.csv")  # its target does not exist yet
     for _ in range(2):
         begin(link)
         rendered(link, journal_of(SCORED))
@@ -110,7 +110,7 @@ def test_an_unwritable_folder_is_refused_before_the_scan() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         user = os.geteuid()
-        if user == 0:  # whom nothing would stop
+        if user == 0:  # root may write anywhere
             os.seteuid(65534)
         try:
             with pytest.raises(OutputError, match=r"^can't write into .*: Permission denied\nChoose"):
@@ -151,7 +151,7 @@ def test_the_lock_of_a_killed_scan_blocks_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
-    """A limit on the size of files stands for the disk; the system refuses what goes beyond it."""
+    """A file-size limit simulates the full disk: the system refuses writes beyond it."""
     out = tmp_path / f"r.{suffix}"
     before = rendered(out, journal_of(SCORED))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

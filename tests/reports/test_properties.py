@@ -30,12 +30,12 @@ from sidscan.records import (
 )
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
-# The default text strategy leaves surrogates out; names of files hold them for bytes that are not UTF-8.
+# The default text strategy omits surrogates; file names contain them in place of bytes that are not UTF-8.
 any_text = st.text(st.characters(exclude_categories=()))
 tricky_text = st.text(st.sampled_from(" =+-@\"',;|\\x3du00eU\t\r\n\x00\x1b\u200b\u202e\uff1d\udce9\ud800"))
 cell_texts = any_text | tricky_text
-# JSON joins a high and a low surrogate into one character. Results never hold high ones: undecodable bytes
-# become low ones alone (PEP 383).
+# JSON joins a high and a low surrogate into one character. Results never contain high ones: undecodable
+# bytes become low ones only (PEP 383).
 texts = cell_texts.map(lambda text: re.sub("[\ud800-\udbff]", "", text))
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 unit = st.floats(0, 1)
@@ -127,7 +127,7 @@ headers = st.builds(
     calibrations=st.just(full_header().calibrations),
     sessions=st.lists(sessions, max_size=2).map(tuple),
 )
-any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
+any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine may be slow
 
 
 @any_pace

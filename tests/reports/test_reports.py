@@ -76,7 +76,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
     }
     assert (failed["status"], failed["error_stage"], failed["error_class"]) == ("failed", "decode", "OSError")
     assert (failed["error_message"], failed["score"]) == ("truncated", "")
-    assert (failed["model"], failed["model_digest"]) == ("mini", "abc"), "which model gave no score"
+    assert (failed["model"], failed["model_digest"]) == ("mini", "abc"), "the model that gave no score"
 
 
 def test_each_further_model_has_its_own_columns(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_report_on_a_terminal_does_not_move_the_cursor(
         monkeypatch.setattr(sys, "stdout", screen)
         write_all([output_for("-", suffix)], journal_of(replace(SCORED, facts=facts)))
     parts = []
-    with suppress(OSError):  # Linux raises it at the end; one read returns a line or two
+    with suppress(OSError):  # Linux raises OSError at the end; each read returns a line or two
         while part := os.read(reading_end, 1 << 16):
             parts.append(part)
     shown = b"".join(parts).decode()

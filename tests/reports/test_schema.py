@@ -27,7 +27,7 @@ VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FOR
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with its reference replaced by what that points at; its own properties are added."""
+    """A schema with its reference resolved; the schema's other properties are added."""
     if "$ref" not in schema:
         return schema
     target: dict[str, Any] = SCHEMA
@@ -65,7 +65,7 @@ def check(value: object, definition: str) -> None:
 
 
 def properties(schema: object, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property that a schema defines, by its path."""
+    """Every property that a schema defines, with its path."""
     if isinstance(schema, dict):
         for name, definition in schema.get("properties", {}).items():
             yield f"{path}/{name}", definition

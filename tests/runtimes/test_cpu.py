@@ -1,4 +1,4 @@
-"""Freed memory is kept by the process."""
+"""The process keeps freed memory for reuse."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Accelerators that are not here: what is asked of ONNX Runtime for them, and what becomes of its answers.
+"""Accelerators that tests do not have: the options that ONNX Runtime gets, and how its answers are handled.
 
-A stand-in for onnxruntime computes on the CPU what it says it computes elsewhere, and notes how it was asked.
+A fake onnxruntime records its calls and computes on the CPU what it claims to compute elsewhere.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ STRICT = "session.disable_cpu_ep_fallback"
 
 
 class FakeOnnxRuntime:
-    """In place of the module onnxruntime.
+    """A replacement for the module onnxruntime.
 
     Attributes:
-        asked: (providers, options) of each session, in order; libraries that were loaded before, as text.
-        left: nodes that the provider leaves, as (provider, kinds); it takes ``own``.
-        strict: what sessions said of leaving nodes to the CPU, those that said anything.
+        asked: (providers, options) of each session, in order; "libraries" where these were loaded.
+        left: nodes that the provider does not take, as (provider, kinds); it takes ``taken`` nodes.
+        strict: the setting of each session that set whether nodes may fall back to the CPU.
         spoil: called before each run of a session, with its provider's options.
     """
 
@@ -71,9 +71,11 @@ class FakeOnnxRuntime:
                 self.asked = providers[0][1]
                 self.named = named
                 self.runs = 0
-                with suppress(RuntimeError):  # of an entry that is not there
+                with suppress(RuntimeError):  # if the entry is not set
                     fake_ort.strict.append(options.get_session_config_entry(STRICT))
-                    options.add_session_config_entry(STRICT, "0")  # else the CPU could not stand in
+                    options.add_session_config_entry(
+                        STRICT, "0"
+                    )  # otherwise the CPU could not replace the provider
                 self.session = ort.InferenceSession(path, options, providers=[CPU])
 
             def get_providers(self) -> list[str]:
@@ -120,7 +122,7 @@ class FakeOnnxRuntime:
 def fake_ort(monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
     fake_ort = FakeOnnxRuntime()
     monkeypatch.setattr(onnx_providers, "ort", fake_ort)
-    monkeypatch.setattr(onnx_providers, "FIXED_BATCH", 4)  # as good as 40, and sooner done
+    monkeypatch.setattr(onnx_providers, "FIXED_BATCH", 4)  # as good as 40, and faster
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     return fake_ort
 
@@ -162,7 +164,7 @@ def test_sessions_get_the_providers_and_options_of_the_device(
     if device in ("cuda", "tensorrt"):
         assert fake_ort.asked.index("libraries") < fake_ort.asked.index(sessions[0])
     tf32 = "0" if device == "tensorrt" else "1"
-    assert os.environ["NVIDIA_TF32_OVERRIDE"] == tf32, "TensorRT's provider has no option of its own for it"
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == tf32, "TensorRT's provider has no option for it"
     assert runtime.info.device == device
     suffix = " (or more of it, as TensorRT sees fit)" if (device, precision) == ("tensorrt", "fp16") else ""
     assert runtime.info.precision == precision + suffix

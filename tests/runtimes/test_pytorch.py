@@ -1,4 +1,4 @@
-"""Every view is computed once, wherever it is computed; accelerators are stood in for by the CPU."""
+"""Every crop is computed once, on any device; the CPU takes the place of accelerators."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def detector(name: str, seed: int = 0) -> Detector:
 
 
 class Alike(ClipEncoder):
-    """Says of itself, which is not true, that it does not see mirror images as such."""
+    """An encoder that falsely claims to be mirror invariant."""
 
     mirror_invariant = True
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many views were in each of the passes."""
+    """The number of crops in each pass."""
     seen: list[int] = []
     plain = ClipEncoder.read
 
@@ -54,7 +54,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def expected(model: Detector, pixels: Any) -> Any:
-    """By the encoder and head alone."""
+    """The logits of the encoder and head alone."""
     with torch.inference_mode():
         return model.head(model.encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2))).numpy()
 
@@ -139,7 +139,7 @@ def test_every_pass_of_a_stream_has_the_same_size(read: list[int], devices: int)
     first, second, crop_set = detector("one"), detector("other", seed=1), CropSet(natural_crops(3), ORDER)
     pool = CudaPool((first, second, first), [CPU] * devices, batch=4)
     logits = pool.logits(crop_set)
-    assert read == [4, 4, 4, 4], "five views of two encoders"
+    assert read == [4, 4, 4, 4], "five crops for each of two encoders"
     np.testing.assert_allclose(logits, runtime(first, second, first).logits(crop_set), atol=1e-5)
 
 

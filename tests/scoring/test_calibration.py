@@ -1,4 +1,4 @@
-"""Conformal thresholds and p-values: the guarantee by simulation, ties, and files that say otherwise."""
+"""Conformal thresholds and p-values: the guarantee by simulation, ties, and inconsistent files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
 
 def shifted(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Exchangeable but not independent: all of a draw share a shift."""
+    """Exchangeable but not independent: all values of a draw share a shift."""
     return rng.normal(size=count) + rng.normal(scale=3)
 
 
@@ -56,7 +56,7 @@ def test_the_mean_false_positive_rate_is_at_most_the_target(
     assert rate <= fpr
     assert flags / trials <= rate + error
     if exact:
-        assert flags / trials >= rate - error, "no stricter than needed where nothing ties"
+        assert flags / trials >= rate - error, "no stricter than needed without ties"
 
 
 def test_p_values_of_camera_images_are_uniform_on_their_steps() -> None:
@@ -110,7 +110,7 @@ def test_how_many_images_a_rate_needs(fpr: float, count: int) -> None:
 
 
 class Fixed:
-    """A runtime that gives each crop the logit of its first pixel, less 100."""
+    """A runtime that gives each crop the red of its first pixel, minus 100, as the logit."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     detectors: tuple[DetectorInfo, ...] = (MODEL,)
@@ -125,7 +125,9 @@ class Fixed:
 
 def test_scores_are_measured_against_the_calibration() -> None:
     fitted = calibration(range(-19, 0), 0.1)  # threshold just above -2
-    crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
+    crops = np.random.default_rng(0).integers(
+        0, 256, (4, 224, 224, 3), dtype=np.uint8
+    )  # noise, as a flat image would be inconclusive
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
     images = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
     plain = [result.scores[0] for result in score(images, Fixed(), "now")]

@@ -17,7 +17,7 @@ from sidscan.scoring.scorer import Scorer, score
 
 
 class Brightness:
-    """A runtime simple enough to know its answers: the red of a view's first pixel, and its negative."""
+    """A runtime with predictable logits: the red of a crop's first pixel, and its negative."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     batch, at_once, devices = 40, 2, 1
@@ -102,7 +102,7 @@ def test_crops_shared_by_images_are_passed_on_once() -> None:
     first, second, third = (
         decoded_image(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3))
     )
-    third.views.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
+    third.views.crops[1, 100, 100] = 7  # the sparse key does not see this pixel, but it makes another crop
     second.views.crops[1, 101, 101] = 9
     results = score([first, second, third], Noting(), "now")
     (crops,) = given
@@ -146,7 +146,9 @@ def test_equal_bytes_are_scored_once() -> None:
     assert Counting.crops == 2, "A and N, once each"
     assert [result.name for result in results] == ["a", "bb", "f", "c", "n", "m"]
     assert [result.scores[0].logit for result in results if result.scores] == [1.0, 7.0, 1.0]
-    assert (results[1].facts.bytes, results[1].scanned_at) == (2, "now"), "all but the score is its own"
+    assert (results[1].facts.bytes, results[1].scanned_at) == (2, "now"), (
+        "all fields but the score are those of the image itself"
+    )
     assert [result.status for result in results[2:]] == [
         Status.FAILED,
         Status.SCORED,
@@ -171,7 +173,7 @@ def test_bytes_in_an_unfinished_job_are_not_scored_again() -> None:
     third = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
     assert [list(job.to_score) for job in (first, second, third)] == [[0, 1], [1], []]
     assert asked == ["A", "N", "B"]
-    for job in (third, first, second):  # threads finish as they please
+    for job in (third, first, second):  # threads finish in any order
         scorer.score(job)
     results = [scorer.end(job) for job in (first, second, third)]
     logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in results]
@@ -179,7 +181,7 @@ def test_bytes_in_an_unfinished_job_are_not_scored_again() -> None:
     assert [[row.name for row in rows] for rows in results] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
     assert [row.scanned_at for row in results[1]] == ["later"] * 3
     scorer.begin([of("aaaa", "A", 1)], "then")
-    assert asked[-1] == "A", "of bytes in no job under way the record knows"
+    assert asked[-1] == "A", "the journal is asked for bytes that are in no unfinished job"
 
 
 @pytest.mark.parametrize(

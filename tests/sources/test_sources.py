@@ -154,7 +154,7 @@ def test_no_folder_is_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     os.chdir(tmp_path)
     (item,) = _items(".")
     assert item.name == "./" + "d/" * depth + "a.jpg"
-    while (tmp_path / "d").exists():  # shutil.rmtree, too, recurses
+    while (tmp_path / "d").exists():  # shutil.rmtree would recurse, too
         (tmp_path / "d").rename(tmp_path / "e")
         if (tmp_path / "e" / "d").exists():
             (tmp_path / "e" / "d").rename(tmp_path / "d")
@@ -231,7 +231,7 @@ def test_a_file_replaced_during_the_walk_does_not_block_it(
 
     monkeypatch.setattr(os, "lstat", then_another)
     (item,) = _items(tmp_path)
-    assert (item.name, item.skip) == (str(name), "")  # reading it will say what it is
+    assert (item.name, item.skip) == (str(name), "")  # the reader will report what it is
 
 
 def test_circular_links_are_items(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one table of file signatures, through all who use it: the walk, --save-dir and the decoder."""
+"""The table of file signatures, tested through all its users: the walk, --save-dir and the decoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def iso_base_media(brand: bytes) -> bytes:
     return b"\x00\x00\x00\x18ftyp" + brand + bytes(4)
 
 
-# All first bytes that the table knows, written out independently of its patterns.
+# All signatures of the table, written out independently of its patterns.
 HEADS = {
     "JPEG": [b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xdb"],
     "PNG": [b"\x89PNG\r\n\x1a\n"],
@@ -52,7 +52,7 @@ NOT_IMAGES = [
 
 
 def skips(folder: Path) -> dict[str, str]:
-    """Why a walk leaves each file out, by name."""
+    """Why a walk skips each file, by name."""
     return {Path(item.name).name: item.skip for item in open_sources(ScanConfig(inputs=(str(folder),)))}
 
 

@@ -1,4 +1,4 @@
-"""What a terminal is shown: nothing moves its cursor, turns its text, or hides."""
+"""Terminal output: no text moves the cursor, changes the writing direction, or stays invisible."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_safe(text: str, shown: str) -> None:
 
 def test_every_control_format_and_separator_character_is_shown() -> None:
     raw = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    visible = set("\n\t") | {  # signs with a shape of their own
+    visible = set("\n\t") | {  # visible characters
         c for c in raw if unicodedata.name(c, "").startswith(("ARABIC ", "SYRIAC ", "KAITHI ", "EGYPTIAN "))
     }
     assert [hex(ord(c)) for c in raw if safe_text(c) == c and c not in visible | {"\u061c"}] == []
@@ -62,7 +62,7 @@ def test_a_stream_filters_everything_written_to_it() -> None:
 
 
 def test_standard_error_is_filtered_for_every_writer(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restored after the command replaced it
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restores the stream that the command replaces
     ended = sidscan("scan", "--no\x1b[31m\u202esuch", "x")
     assert ended.code == 2
     assert "--no\\x1b[31m\\u202esuch" in ended.err

@@ -1,4 +1,4 @@
-"""Two stages: results in order, back-pressure, no needless delay, and an end that waits for nothing."""
+"""Two stages: results in order, back-pressure, no needless delay, and an end without waiting."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from sidscan.util.threads import OrderedMap, map_batches, map_ordered
 
-LONG = 20.0  # seconds; more than any of this takes
+LONG = 20.0  # seconds; longer than any test here takes
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that is bound to happen."""
+    """Wait for a condition that must become true."""
     end = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < end

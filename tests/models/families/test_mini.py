@@ -152,7 +152,7 @@ def test_patterns_are_counted_inside_the_content_only() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["colour", "grey", "grey_noise"])
 def test_another_precision_or_order_of_sums_changes_nothing(shipped: MiniNetwork, kind: str) -> None:
-    """ONNX Runtime, CUDA and PyTorch add up in different orders; all must see the same statistics."""
+    """ONNX Runtime, CUDA and PyTorch sum in different orders, but must compute the same statistics."""
     encoder, head = shipped
     pixels = crops(4)
     if kind.startswith("grey"):
@@ -181,7 +181,7 @@ def test_cooccurrence_counts_every_nth_row_of_the_content(orders: tuple[int, int
     """Compared with a computation without frames, one difference at a time."""
     luma = torch.randint(0, 64, (1, 47, 41), generator=torch.Generator().manual_seed(5)) / 4
     rows, columns = torch.ones(1, 47), torch.ones(1, 41)
-    rows[:, :6] = columns[:, 33:] = 0  # padding, whatever its pixels are
+    rows[:, :6] = columns[:, 33:] = 0  # padding, whatever pixels it has
     frames = pad_frames(luma, rows, columns, [(1, 1), orders], stride)
     for shares, down in ((cooccurrence(frames), False), (cooccurrence(frames.transposed()), True)):
         values = luma[0, 6:, :33].double()  # the content alone
@@ -210,8 +210,8 @@ def integer_image(kind: str) -> Tensor:
     return image.clamp(0, 255).to(torch.uint8).permute(2, 0, 1)[None]
 
 
-# What the encoder of version 5 computed from them when it was first shipped: for every feature group the sum
-# of its statistics, each times the sine of its number; and the logit.
+# The values that the encoder of version 5 computed from them when it was first shipped: for every feature
+# group the sum of its statistics, each times the sine of its index; and the logit.
 EXPECTED: dict[str, tuple[list[float], float]] = {
     "plain": (
         [
@@ -395,7 +395,7 @@ def test_training_scores_an_image_as_a_scan_does(shipped: MiniNetwork, tmp_path:
 
 
 def window_features(repos: int = 8, each: int = 4) -> WindowFeatures:
-    """Random statistics of four folds; those of synthetic repositories are shifted, each in its own way."""
+    """Random statistics of four folds. Each synthetic repository is shifted in a different way."""
     generator = torch.Generator().manual_seed(0)
     size, windows = sum(MiniEncoder().group_sizes), repos * each
     statistics = torch.randn(windows, 2, size, generator=generator)
@@ -453,7 +453,7 @@ def test_shipped_file_loads_strictly_into_the_default_network() -> None:
 
 def test_saving_the_shipped_file_again_gives_equal_bytes(tmp_path: Path) -> None:
     encoder, head, metadata = load_weights(WEIGHTS / "mini.safetensors")
-    for _ in range(5):  # a random order would differ in one of them
+    for _ in range(5):  # a random order would differ in at least one of them
         save_weights(tmp_path / "again.safetensors", encoder, head, dict(reversed(metadata.items())))
         assert (tmp_path / "again.safetensors").read_bytes() == (WEIGHTS / "mini.safetensors").read_bytes()
 

@@ -1,4 +1,4 @@
-"""Families register themselves, and those of other packages are found through their entry point."""
+"""Families register themselves; those of other packages are loaded through their entry points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and against a bootstrap written out as a loop."""
+"""Metrics compared with scikit-learn and with a bootstrap written as a plain loop."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_roc_runs_from_corner_to_corner() -> None:
 
 def test_the_bootstrap_equals_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     real, synthetic = draw_scores(0, 40, 25, ties=True)
-    monkeypatch.setattr(metrics, "_NUMBERS_AT_ONCE", 65)  # one resample at a time, as the loop
+    monkeypatch.setattr(metrics, "_NUMBERS_AT_ONCE", 65)  # one resample at a time, like the loop
     resamples = metrics.bootstrap(metrics.threshold_curve(real, synthetic, 0.5), 0.1, 20, (3, 4))
     real_rng, synthetic_rng = np.random.default_rng(3), np.random.default_rng(4)
     for row in resamples:

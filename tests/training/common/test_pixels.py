@@ -1,4 +1,4 @@
-"""Round trips through a codec, against the codecs themselves."""
+"""Round trips through a codec, compared with the codecs themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The perturbations' distributions, and that they are what the published code does."""
+"""The distributions of the perturbations, and that they equal those of the published code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE = np.asarray(photo(96, 64, seed=3))
 
 
 class Recorder:
-    """Stands in for cv2 and notes what it is asked for."""
+    """A fake cv2 that records its calls."""
 
     IMWRITE_JPEG_QUALITY = cv2.IMWRITE_JPEG_QUALITY
     IMREAD_COLOR = cv2.IMREAD_COLOR

@@ -1,4 +1,4 @@
-"""The authors' figures: complete, and with the averages that the paper prints."""
+"""The authors' figures: complete, and with the averages of the paper."""
 
 from __future__ import annotations
 

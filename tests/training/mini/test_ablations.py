@@ -1,4 +1,4 @@
-"""Ablations of the bundled detector, on planted statistics of a few numbers a feature group."""
+"""Ablations of the bundled detector, on planted statistics: a few numbers per feature group."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Measured: TypeAlias = tuple[AblationData, dict[str, Scores], list[CurvePoint]]
 
 
 def ablation_data(repos: int = 80, each: int = 3) -> AblationData:
-    """Noise; synthetic repositories are shifted in the texture of full resolution, each in its own way."""
+    """Noise. Each synthetic repository is shifted in a different way, in the texture at full resolution."""
     encoder = MiniEncoder()
     encoder.group_sizes = [SIZE] * encoder.num_blocks
     encoder.centre = nn.ParameterList(nn.Parameter(torch.zeros(SIZE), False) for _ in encoder.group_sizes)
@@ -157,10 +157,10 @@ def test_weights_of_windows_and_repositories() -> None:
 
 
 def test_every_repository_belongs_to_exactly_one_part() -> None:
-    """Also one with both labels."""
+    """This holds for a repository with both labels, too."""
     features = ablation_data(repos=40, each=2).features
     labels = features.labels.clone()
-    labels[1] = 1 - labels[1]  # of the first repository's two windows
+    labels[1] = 1 - labels[1]  # one of the first repository's two windows
     parts = assign_parts(replace(features, labels=labels))
     for repo in range(40):
         assert len(set(parts[features.repos == repo].tolist())) == 1
@@ -191,14 +191,16 @@ def test_without_the_importance_estimator_groups_weigh_the_same() -> None:
     crops, fitted = crops_and_discriminants()
     values = torch.randn(1, 4) * torch.tensor([1.0, 0, 0, 0])
     only_first = replace(crops, statistics=values + 0.1, content_weight=torch.ones(1))
-    low = replace(DEFAULT_FIT, margin=-1e3, consensus=0.0)  # then evidence is the mean score plus a constant
-    # groups have one deviation and so has their sum, so the first statistic is divided by the root of two
+    low = replace(
+        DEFAULT_FIT, margin=-1e3, consensus=0.0
+    )  # makes the evidence the mean score plus a constant
+    # all groups and their sum have the same deviation, so the first statistic is divided by sqrt(2)
     expected = float(values[0, 0]) / 2**0.5
     assert float(equal_importance(only_first, fitted, low)) - 1e3 == pytest.approx(expected, abs=1e-3)
 
 
 def test_statistics_are_those_of_a_scan(tmp_path: Path) -> None:
-    """For an image larger than a crop and a smaller one: the head gives the detector's logit."""
+    """The head gives the detector's logit, for an image larger than a crop and for a smaller one."""
     rng = np.random.default_rng(0)
     network = load_weights(Path(sidscan.__file__).parent / "weights" / "mini.safetensors")[:2]
     for name, side in (("large.png", 300), ("small.png", 150)):

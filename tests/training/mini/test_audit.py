@@ -1,4 +1,4 @@
-"""Figures from a report alone."""
+"""Metrics computed from a report alone."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ROWS = [  # path, status, score
 
 @pytest.fixture
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A report over two held-out repositories, one fitted on, and an image of no corpus."""
+    """A report on two held-out repositories, a fitted one, and an image outside the corpora."""
     monkeypatch.setattr(audit, "fitted_on", lambda: FITTED_ON)
     return report_of(tmp_path / "report.csv", FIRST)
 
 
 def report_of(path: Path, digest: str) -> Path:
-    """A report of ROWS by the weights of a digest."""
+    """A report of ROWS, by weights with this digest."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "status", "score", "threshold", "model_digest"])

@@ -1,4 +1,4 @@
-"""Arrays cached from one command to the next."""
+"""Arrays that are cached between commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidscan.training.mini.corpus import Window
 
 
 def windows(folder: Path) -> list[Window]:
-    """Two, and their files."""
+    """Two windows and their files."""
     for name in "ab":
         (folder / f"{name}.png").write_text(name)
     return [Window(f"{name}.png", name == "b", "kind", f"o/{name}", "MIT", folder) for name in "ab"]

@@ -1,4 +1,4 @@
-"""The folds: by repository, fixed, blind to results."""
+"""The folds: by repository, fixed, and independent of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random degradations: reproducible, within their stated bounds."""
+"""Random degradations are reproducible and stay within their stated bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows are cut again from the images that a list names, or reported as missing."""
+"""Windows are cut from the images that a list names, or reported as missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def hosted(tmp_path: Path) -> tuple[str, list[ListedWindow]]:
-    """A host with one repository of two images, and a list of them."""
+    """A host with one repository of two images, and a list of their windows."""
     folder = tmp_path / "host" / "owner" / "images"
     folder.mkdir(parents=True)
     git(folder, "init", "-q")

@@ -1,4 +1,4 @@
-"""How scores move when an image is saved again or made smaller."""
+"""How scores change when an image is saved again or made smaller."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Score without further processes."""
+    """Score in this process."""
 
     def run(
         task: WindowTask[TaskResult], windows: list[Window], workers: int, title: str

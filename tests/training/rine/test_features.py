@@ -1,4 +1,4 @@
-"""Fresh features and cached ones."""
+"""Fresh features and cached features."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_cache_of_something_else_is_refused(
 def test_a_cache_of_sidscan_0_1_is_refused(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
-    """Its format 1 says "reading" where format 2 says "feature"."""
+    """Format 1 of the cache has "reading" where format 2 has "feature"."""
     cache = _cache(tmp_path / "cache", examples, encoder)
     cache.build()
     path = tmp_path / "cache" / "facts.json"
@@ -151,7 +151,7 @@ def test_a_full_disk_keeps_the_finished_shards(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def shrink(_: int) -> None:
-        """After the second batch no file may grow beyond 1,000 bytes."""
+        """After the second batch, no file can grow beyond 1,000 bytes."""
         count.append(1)
         if len(count) == 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))

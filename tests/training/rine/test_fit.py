@@ -1,4 +1,4 @@
-"""Stacks of heads, ablations, order of the images, stored recipes."""
+"""Stacks of heads, ablations, the order of images, and stored recipes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _states(stack: HeadStack) -> list[dict[str, torch.Tensor]]:
 
 
 def test_a_stack_trains_as_the_published_loop() -> None:
-    """Plain module, plain Adam, batch by batch."""
+    """Train a single module with plain Adam, batch by batch."""
     stack = _without_dropout(HeadStack([SMALL], DIMS, CPU))
     head = build_head(SMALL, DIMS).eval()
     assert isinstance(head, RineHead)
@@ -271,7 +271,7 @@ def test_stored_recipes_can_be_read() -> None:
 
 
 def test_recipes_of_sidscan_0_1_can_be_read() -> None:
-    """Checkpoints of format 1 have other names for five of the fields."""
+    """Checkpoints of format 1 use other names for five fields."""
     stored = {
         "head": "rine", "without": "tie", "xi": 0.4, "layers": 4, "projected": 8, "epochs": 3, "batch": 16,
         "lr": 0.01, "reduce_at": [2, 5], "share": 0.5, "seed": 7,

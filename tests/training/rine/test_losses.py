@@ -1,4 +1,4 @@
-"""Loss and gradients against the equations, in float64, with derivatives by complex step."""
+"""Loss and gradients compared with the equations, in float64, with derivatives by the complex step."""
 
 from __future__ import annotations
 
@@ -62,14 +62,16 @@ def contrastive(z: Numbers, labels: NDArray[np.float64]) -> complex:
 
 
 def _doubled(recipe: Recipe) -> HeadStack:
-    """A stack of one in float64, with biases and weights far from zero so that no ReLU is dead everywhere."""
+    """A stack of one head in float64; weights and biases are far from zero so that no ReLU is always dead."""
     stack = HeadStack([recipe], DIMS, CPU)
     generator = torch.Generator().manual_seed(3)
     stack.parameters = {
         name: (torch.randn(p.shape, generator=generator, dtype=torch.float64) * 0.7 + 0.2).requires_grad_()
         for name, p in stack.parameters.items()
     }
-    stack.xi = torch.tensor([recipe.contrastive_weight], dtype=torch.float64)  # exactly, not float32 of it
+    stack.xi = torch.tensor(
+        [recipe.contrastive_weight], dtype=torch.float64
+    )  # the exact value, not its float32
     return stack
 
 
@@ -112,7 +114,7 @@ def test_loss_and_gradients_equal_the_equations(recipe: Recipe) -> None:
 
 
 def test_the_first_step_is_that_of_adam() -> None:
-    """lr * sign of the gradient, as Adam's first step is, but for epsilon."""
+    """Up to epsilon, Adam's first step is the learning rate times the sign of the gradient."""
     recipe = Recipe(xi=0.2, num_proj_layers=1, proj_dim=3)
     stack = HeadStack([recipe], DIMS, CPU)
     for module in stack.skeleton.modules():

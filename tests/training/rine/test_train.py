@@ -29,7 +29,7 @@ KNOBS = ("--num-proj-layers", "1", "--proj-dim", "16", "--batch-size", "4", "--l
 
 
 class TrainingFiles(NamedTuple):
-    """A training set and an encoder."""
+    """The paths of a training set and an encoder."""
 
     data: Path
     encoder: Path
@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> TrainingFiles:
 
 @pytest.fixture
 def train(sidscan: Run, files: TrainingFiles) -> Run:
-    """Runs ``sidscan train`` on the set with small knobs."""
+    """Run ``sidscan train`` on the set with small hyperparameters."""
 
     def run(out: Path, *arguments: str | Path) -> Ended:
         common = ("--classes", "cat,horse", "--encoder", files.encoder, "--out", out, *KNOBS)
@@ -56,7 +56,7 @@ def train(sidscan: Run, files: TrainingFiles) -> Run:
 
 
 def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
-    """Must-show: one epoch from the command line, and the head separates images that it never saw."""
+    """After one epoch on the command line, the head separates images that it has never seen."""
     data = progan_like(tmp_path / "data", count=100)
     held_out = progan_like(tmp_path / "held-out", ("cat",), count=20, part="test", seed=7) / "test"
     clip, head = small_clip(tmp_path / "clip.safetensors"), tmp_path / "head.safetensors"
@@ -120,7 +120,7 @@ def test_a_checkpoint_states_how_it_was_made(train: Run, files: TrainingFiles, t
 
 
 def _interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real signal during the given step."""
+    """Send a real signal during the given step."""
     steps: list[int] = []
     original = HeadStack.step
 
@@ -241,7 +241,7 @@ def test_existing_files_are_not_replaced_silently(train: Run, tmp_path: Path) ->
 
 
 def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file can grow beyond 1,000 bytes; what was saved before is still there."""
+    """No file can grow beyond 1,000 bytes; earlier state is kept."""
     resource = pytest.importorskip("resource")  # not on Windows
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -274,7 +274,7 @@ def test_a_checkpoint_that_cannot_be_written_is_not_fitted_again(
         patch.setattr("sidscan.training.rine.train.write_checkpoint", _full_disk)
         assert train(out).code == 7
     with monkeypatch.context() as patch:
-        patch.setattr(HeadStack, "step", None)  # no step is taken again
+        patch.setattr(HeadStack, "step", None)  # training another step would fail
         assert train(out).code == 0
     assert train(tmp_path / "whole").code == 0
     assert out.read_bytes() == (tmp_path / "whole").read_bytes()
@@ -343,7 +343,7 @@ def test_options_without_effect_are_refused(
 
 
 def test_every_preset_is_offered() -> None:
-    """The command line knows them by name, so that its help need not load training."""
+    """The command line lists the names itself, so that its help need not load training."""
     from sidscan.cli import training_options
     from sidscan.training.rine.recipe import PRESETS
 
@@ -386,7 +386,7 @@ def test_training_without_an_encoder_file(sidscan: Run, files: TrainingFiles, tm
 
 
 def test_cached_features_give_nearly_the_same_weights(train: Run, tmp_path: Path) -> None:
-    """One epoch from one pass sees the very same crops; only the features are rounded to fp16."""
+    """One epoch from one cached pass uses the same crops; only the features are rounded to fp16."""
     fresh, cached = tmp_path / "fresh", tmp_path / "cached"
     assert train(fresh).code == 0
     assert train(cached, "--cache", tmp_path / "cache").code == 0
