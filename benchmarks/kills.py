@@ -183,13 +183,13 @@ def main() -> int:
         startup = time.monotonic() - again
 
         began = time.monotonic()
-        tormentor = RandomKiller(commands["torn"], store, options.seed, options.kills, startup)
+        killer = RandomKiller(commands["torn"], store, options.seed, options.kills, startup)
         record = Path(f"{outs['torn'][0]}.journal")
-        tormentor.run_and_kill(record)
+        killer.run_and_kill(record)
         last = run(commands["torn"], store)
-        tormentor.look(record)
+        killer.inspect(record)
         seconds = time.monotonic() - began
-        tally = tormentor.tally
+        tally = killer.tally
 
         verdicts.result |= {
             "pictures": options.images,
