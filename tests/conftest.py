@@ -38,7 +38,7 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path_factory.mktemp("store")))
 
 

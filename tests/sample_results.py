@@ -158,11 +158,11 @@ def strict(text: str) -> Any:
     """Parse JSON strictly: refuse everything that RFC 8259 leaves undefined."""
 
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len({key for key, _ in members}) == len(members), "a key stands twice"
+        assert len({key for key, _ in members}) == len(members), "a key occurs twice"
         return dict(members)
 
     def number(digits: str) -> int:
-        assert abs(int(digits)) < 2**53, "more than a double holds"
+        assert abs(int(digits)) < 2**53, "more than a double can represent"
         return int(digits)
 
     def constant(name: str) -> None:

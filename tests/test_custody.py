@@ -106,7 +106,7 @@ def test_every_session_of_a_run_is_in_its_report(
     assert "second-host" not in text
     assert '"--model"' not in text
     assert sidscan(*arguments).code == 0
-    assert "second-host" not in out.read_text(), "what was private once stays so"
+    assert "second-host" not in out.read_text(), "a private report stays private"
     assert sidscan(*arguments, "--fresh").code == 0
     assert len(run_of(out)["sessions"]) == 1
 

@@ -76,7 +76,7 @@ def test_bad_inputs_are_reported_before_torch_loads(
     )
     assert ended.returncode == code, ended.stderr
     assert message in ended.stderr
-    assert ended.stdout == "\n", "these were loaded"
+    assert ended.stdout == "\n", "these modules were loaded"
 
 
 @pytest.mark.parametrize("model", ["nope", "pipe", "no.safetensors"])

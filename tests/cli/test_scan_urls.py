@@ -180,7 +180,7 @@ def test_credentials_appear_nowhere(sidscan: Run, tmp_path: Path, server: Server
         assert "sec" not in text.replace("seconds", "")
         assert "ret@" not in text
     assert all("://***@" in text for text in (*shown, recorded))
-    assert server.accepted == 1, "the other URL's"
+    assert server.accepted == 1, "the header of the other URL"
 
 
 @pytest.mark.parametrize(

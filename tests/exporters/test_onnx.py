@@ -128,13 +128,13 @@ def test_fp16_halves_the_encoder_but_not_normalisation(graphs: ExportedGraphs) -
     products = [node for node in model.graph.node if node.op_type in ("MatMul", "Conv", "Gemm")]
     in_half = [node for node in products if set(node.input) & halved]
     assert all(set(node.input) <= halved for node in in_half)
-    assert len(in_half) == 15, "patches; of both blocks q, k and v, attention, the way out and the MLP"
+    assert len(in_half) == 15, "patches; in both blocks q, k and v, attention, output projection and MLP"
     assert len(products) - len(in_half) >= 5, "heads stay in fp32"
     norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
     assert {kinds[node.input[1]] for node in norms} == {onnx.TensorProto.FLOAT}
     assert not set(next(iter(norms)).input) & halved
     text = str(model)
-    assert str(Path(torch.__file__).parents[1]) not in text, "no path of the machine that exported"
+    assert str(Path(torch.__file__).parents[1]) not in text, "no path of the exporting machine"
     assert str(Path(parity.__file__).parents[1]) not in text
     assert graphs.fp16.stat().st_size < 0.7 * graphs.fp32.stat().st_size
 
@@ -201,7 +201,7 @@ def test_the_example_needs_fifteen_lines_and_three_packages(
     sidscan: Run, graphs: ExportedGraphs, tmp_path: Path
 ) -> None:
     lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
-    assert len(lines) <= 15 + 1, "and a docstring"
+    assert len(lines) <= 15 + 1, "15 lines and a docstring"
     images = sorted(str(path) for path in folder(tmp_path / "images").rglob("*.jpg"))
     done = _alone(EXAMPLE, graphs.fp32, *images)
     assert done.returncode == 0, done.stderr
@@ -418,7 +418,7 @@ def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Pat
         assert [onnx_row[name] for name in ("model", "model_digest")] == [
             torch_row[name] for name in ("model", "model_digest")
         ]
-        assert onnx_row["precision"] == "fp32 (weights stored in fp16)", "the one that is there"
+        assert onnx_row["precision"] == "fp32 (weights stored in fp16)", "the exported precision is used"
 
 
 def _readers_of_bytes(graph: Path) -> set[str]:

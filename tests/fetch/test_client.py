@@ -159,7 +159,7 @@ def test_a_decompression_bomb_is_never_expanded(server: Server) -> None:
     server.answers["/a.jpg"] = answer(BOMB, Content_Encoding="gzip")
     fetcher = make_fetcher()
     with pytest.raises(TooLarge):
-        fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+        fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory itself
     tracemalloc.start()
     with pytest.raises(TooLarge):
         fetcher.get(f"{server.url}/a.jpg")
@@ -174,7 +174,7 @@ def test_a_body_is_held_in_memory_once(server: Server, coding: str) -> None:
     packed = {"identity": body, "gzip": gzip.compress(body), "deflate": zlib.compress(body)}[coding]
     server.answers["/a.jpg"] = answer(packed, Content_Encoding=coding)
     fetcher = make_fetcher(max_bytes=len(body))
-    fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+    fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory itself
     tracemalloc.start()
     received = fetcher.get(f"{server.url}/a.jpg").data
     _, peak = tracemalloc.get_traced_memory()

@@ -76,7 +76,7 @@ def test_tls_verifies_the_name_not_the_address(tmp_path: Path, monkeypatch: pyte
     assert fetched.data == BODY
     with pytest.raises(Untrusted, match=r"other\.example"):
         get(f"https://other.example:{server.port}/a.jpg")
-    assert names == ["images.example", "images.example", "other.example"], "and nothing is tried again"
+    assert names == ["images.example", "images.example", "other.example"], "nothing is tried again"
 
     server.answers["/silent.jpg"], server.asked = silent, []
     fetcher = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)

@@ -78,7 +78,7 @@ early.kill()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
 def test_a_forked_process_watches_its_own_deadlines() -> None:
     ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
-    assert ended.stdout == "0\n", ended.stderr  # newer Pythons warn of forks beside threads
+    assert ended.stdout == "0\n", ended.stderr  # newer Pythons warn of forking with threads
 
 
 def test_no_process_starts_if_no_thread_can_watch_it(monkeypatch: pytest.MonkeyPatch) -> None:

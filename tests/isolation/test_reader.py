@@ -419,7 +419,7 @@ def test_truncated_images_are_scored_on_request_and_flagged(sidscan: Run, tmp_pa
     assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
     assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole images only"
 
-    assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
+    assert sidscan(*scan_them).code == 3, "without it, its score is dropped again"
     assert _rows(tmp_path / "r.csv")["half.jpg"]["status"] == "truncated"
 
 

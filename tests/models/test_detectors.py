@@ -245,7 +245,7 @@ def test_a_cpu_computes_in_bf16_if_a_trial_shows_close_scores(
     assert "precision " not in full.err
     for auto_row, named_row in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
         assert auto_row["precision"] == precision
-        assert auto_row["logit"] == named_row["logit"], "computed in what the row says"
+        assert auto_row["logit"] == named_row["logit"], "computed in the precision that the row states"
 
 
 def test_fast_bf16_follows_the_processor_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

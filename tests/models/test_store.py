@@ -558,11 +558,13 @@ def test_import_with_a_digest_given_by_the_user(world: World, unpublished: Path)
     assert installed.path.read_bytes() == unpublished.read_bytes()
     row = world.sidscan("models", "list").out.splitlines()[2]
     assert row.startswith("head     sha256 given by the user  ")
-    assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], "published figures are not of these bytes"
+    assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], (
+        "published figures do not apply to these bytes"
+    )
 
     world.sidscan("models", "pull", "head")
     assert Store().require("head").verified_by == "published git blob id"
-    assert not installed.path.exists(), "what was replaced is removed"
+    assert not installed.path.exists(), "the replaced file is removed"
 
 
 STATE = (

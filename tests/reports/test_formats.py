@@ -87,7 +87,7 @@ def test_a_report_of_a_newer_sidscan_is_refused_but_not_as_damaged(tmp_path: Pat
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))
     path.write_bytes(with_number(suffix, 3)(text).encode())
-    assert format_of(path.read_bytes()) == suffix, "it may be replaced as any report of sidscan"
+    assert format_of(path.read_bytes()) == suffix, "it may be replaced like any report of sidscan"
     with pytest.raises(UsageError) as error, open_report(path):
         pass
     assert str(error.value).splitlines() == [
@@ -148,7 +148,7 @@ def test_a_run_of_sidscan_0_1_0_continues(
         "2",
     )
     run = json.loads(Path("r.json").read_text())["run"]
-    assert run["private"] is True, "what was private once stays so"
+    assert run["private"] is True, "a private report stays private"
     assert [session["findings"] for session in run["sessions"]] == [7, 1]
 
 

@@ -269,4 +269,4 @@ def test_partial_files_of_a_killed_scan_are_removed(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
     begin(out)
     (leftover,) = tmp_path.iterdir()
-    assert leftover.name.startswith(".sidscan-"), "another report's, which may be being written"
+    assert leftover.name.startswith(".sidscan-"), "the file of another report, which may be in progress"

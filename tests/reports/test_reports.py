@@ -233,7 +233,7 @@ def test_the_nesting_of_json_is_limited(tmp_path: Path) -> None:
     while isinstance(value, list):
         value, depth = value[0], depth + 1
     assert depth < 32
-    assert value.count("[") == 200 - depth, "the rest is there, as text"
+    assert value.count("[") == 200 - depth, "everything else is kept as text"
 
 
 def test_header_values_beyond_strict_json_become_text(tmp_path: Path) -> None:

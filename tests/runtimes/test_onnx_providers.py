@@ -114,7 +114,7 @@ class FakeOnnxRuntime:
         pass
 
     def preload_dlls(self, directory: str) -> None:
-        assert directory == "", "those of pip's packages"
+        assert directory == "", "the libraries of pip's packages"
         self.asked.append("libraries")
 
 

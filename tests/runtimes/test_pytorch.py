@@ -80,7 +80,7 @@ def test_crops_are_mirrored_and_computed_once(read: list[int]) -> None:
     assert sum(read) == 5
     assert logits.shape == (7, 1)
     np.testing.assert_allclose(logits[:, 0], expected(model, crop_set.pixels()), atol=1e-5)
-    assert abs(logits[0, 0] - logits[1, 0]) > 1e-3, "a mirror image is something else to this encoder"
+    assert abs(logits[0, 0] - logits[1, 0]) > 1e-3, "this encoder distinguishes mirror images"
 
 
 def test_a_mirror_invariant_encoder_does_not_compute_mirrored_crops(read: list[int]) -> None:
@@ -130,7 +130,7 @@ def test_parts_that_wait_for_a_core_can_be_abandoned() -> None:
         go.set()
         with pytest.raises(CancelledError):
             call.result(20)
-    assert len(done) <= 2 * spread._cores, "parts that were under way"
+    assert len(done) <= 2 * spread._cores, "only parts that had started"
     assert spread.spread(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
 
 

@@ -106,7 +106,9 @@ def test_crops_shared_by_images_are_passed_on_once() -> None:
     second.views.crops[1, 101, 101] = 9
     results = score([first, second, third], Noting(), "now")
     (crops,) = given
-    assert len(crops.crops) == 4, "1 is shared by all; 2 and 2 with another pixel; 3"
+    assert len(crops.crops) == 4, (
+        "crop 1 is shared by all; crop 2, crop 2 with another pixel, and crop 3 are distinct"
+    )
     assert crops.order == tuple((index, False) for index in (1, 0, 2, 0, 3, 0))
     assert [result.scores[0].logit for result in results] == [1.5, 1.5, 2.0]
 

@@ -84,7 +84,7 @@ def test_a_batch_is_yielded_while_the_next_result_is_awaited() -> None:
 
     with closing(OrderedMap(read, range(5), 2)) as results:
         outputs = batches(results)
-        assert [next(outputs), next(outputs)] == [[0], [1, 2]], "though the fourth is not there"
+        assert [next(outputs), next(outputs)] == [[0], [1, 2]], "although the fourth is missing"
         go.set()
         assert list(outputs) == [[3, 4]]
 

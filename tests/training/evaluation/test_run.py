@@ -1,4 +1,4 @@
-"""`sidscan evaluate run` and `report`: synthetic scores reproduce the paper's table, images give scores."""
+"""`sidscan evaluate run` and `report`: invented scores reproduce the paper's table, images give scores."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def tests20(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def write_made_up_scores(path: Path, run: str, images: int = 2000) -> None:
+def write_invented_scores(path: Path, run: str, images: int = 2000) -> None:
     """Write scores with the accuracies of a published run, to half a thousandth, and perfect ranking."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -135,10 +135,10 @@ def table(text: str, heading: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("classes", PUBLISHED)
-def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path, classes: str) -> None:
+def test_invented_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path, classes: str) -> None:
     run, *figures = PUBLISHED[classes]
     expected = [" ".join(parts).split() for parts in figures]
-    write_made_up_scores(tmp_path / "scores.csv", run)
+    write_invented_scores(tmp_path / "scores.csv", run)
     out = tmp_path / "out"
     asked = f"progan-{classes}class"
     ended = sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", out, "--compare", asked, *FAST)
@@ -165,7 +165,7 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
 
 
 def test_the_table_of_numbers_has_sets_mean_and_published(sidscan: Run, tmp_path: Path) -> None:
-    write_made_up_scores(tmp_path / "scores.csv", "progan-1class", images=100)
+    write_invented_scores(tmp_path / "scores.csv", "progan-1class", images=100)
     sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path, "--compare", "progan-1class",
             "--no-plots", "--bootstrap", "50")  # fmt: skip
     results = rows(tmp_path / "results.csv")

@@ -57,7 +57,7 @@ def test_cached_features_are_fresh_features_in_fp16(
             assert torch.equal(labels, cached_labels)
             assert torch.allclose(values, cached, atol=4e-3)
     again, first = (next(cache.batches(epoch, ORDER))[0] for epoch in (2, 0))
-    assert torch.equal(again, first), "an epoch beyond the passes sees an earlier one's crops"
+    assert torch.equal(again, first), "an epoch beyond the passes uses the crops of an earlier pass"
     assert not torch.equal(next(cache.batches(1, ORDER))[0], first)
 
 

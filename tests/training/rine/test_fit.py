@@ -113,7 +113,7 @@ def test_without_intermediate_blocks_only_the_last_block_counts() -> None:
     assert torch.equal(head(features), head(others))
     assert torch.allclose(head(features), stack.logits(features)[0], atol=1e-6)
     assert isinstance(head, RineHead)
-    assert head.alpha.shape == (1, 3, 5), "it has a weight for every block of the encoder, as any head"
+    assert head.alpha.shape == (1, 3, 5), "like any head, it has a weight for every block of the encoder"
 
 
 @pytest.mark.parametrize(
