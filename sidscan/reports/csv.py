@@ -36,9 +36,7 @@ _ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "file or URL, as given or as the walk found it; `***` hides a user name and password",
         lambda r: r.name,
     ),
-    _Column(
-        "status", "`scored`, `skipped`, or the reason why the input has no score", lambda r: r.status.value
-    ),
+    _Column("status", "`scored`, `skipped`, or the reason why the input has no score", lambda r: r.status.value),
     _Column(
         "error_stage",
         "where the input failed or was skipped: `list`, `read`, `fetch`, `decode` or `score`",
