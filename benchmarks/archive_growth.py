@@ -3,14 +3,15 @@
     python benchmarks/archive_growth.py --sizes 1000 10000
     python benchmarks/archive_growth.py --sizes 1000 10000 100000 --folder /tmp/archive
 
-Of every size: the rate in each tenth of the images, by the clock and by processor time (which a busy
-machine moves less), memory of the parent process at the first finding and at the end of each tenth, seconds
-to the first finding, what the reports take, and what a second scan of the unchanged archive takes.
+For every size, it measures: the rate in each tenth of the images, by the clock and by processor time (which
+depends less on other load); memory of the parent process at the first result and at the end of each tenth;
+seconds to the first result; the time of the reports; and the time of a second scan of the unchanged archive.
 
-Minutes lie between the first tenth and the last of a large archive, in which a shared machine changes by
-more than an archive's growth might. So while the last tenth of 50,000 or more is scanned, a fresh scan of the
-same archive is, too, 500 images each in turn. Both are of one process: their ratio shows what grows in a
-scan, and the tenths' own rates what grows in the process. (Memory is then that of two scans, and not stated.)
+Minutes pass between the first and the last tenth of a large archive, and a shared machine can change more in
+that time than the growth of the archive would show. So from 50,000 images on, a fresh scan of the same
+archive runs during the last tenth; both scans take turns of 500 images. They share one process: their ratio
+shows growth within a scan, and the rates of the tenths show growth within the process. (Memory is then that
+of two scans, and is not stated.)
 
 Results are printed, and written as JSON with --out.
 """
@@ -40,15 +41,15 @@ from sidscan.pipeline import Scan, open_scan
 from sidscan.records import ScanResult
 
 SIDE = 256  # pixels
-_SCENE = 1024  # pixels, side of what images are cut from
-_SHARE = 500  # images that one call makes
+_SCENE = 1024  # pixels, side of the scene that images are cut from
+_SHARE = 500  # images that one call writes
 _PER_FOLDER = 1000
-_TURN = 500  # images of each of two scans in turn
-_TURNS = 10  # of the last tenth; a smaller one is scanned as the others are
+_TURN = 500  # images per turn of each of two scans
+_TURNS = 10  # turns in the last tenth; an archive with fewer is scanned without turns
 
 
 def make(folder: Path, count: int) -> None:
-    """Images 0 .. count - 1, those that are not there yet."""
+    """Write images 0 .. count - 1, except those that exist."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(_make, folder, count), range(0, count, _SHARE)):
             pass
@@ -73,7 +74,7 @@ def _make(folder: Path, count: int, start: int) -> None:
 
 @contextmanager
 def opened(folder: Path, count: int, scratch: Path, crops: Literal["ten", "center"]) -> Iterator[Scan]:
-    """A scan of the first ``count`` images, with its record in ``scratch``."""
+    """A scan of the first ``count`` images, with its journal in ``scratch``."""
     folders = [str(folder / f"{number:04}") for number in range(-(-count // _PER_FOLDER))]
     config = ScanConfig(
         inputs=tuple(folders), models=("mini",), device="cpu", crops=crops, journal=scratch / "run.journal"
@@ -91,20 +92,20 @@ def render(run: Scan, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
-def take(findings: Iterator[ScanResult], count: int) -> float:
-    """Seconds that a scan's next ``count`` findings take."""
+def take(results: Iterator[ScanResult], count: int) -> float:
+    """Seconds that a scan's next ``count`` results take."""
     began = time.perf_counter()
-    taken = sum(1 for _ in islice(findings, count))
-    assert taken == count, f"{count - taken} findings are missing"
+    taken = sum(1 for _ in islice(results, count))
+    assert taken == count, f"{count - taken} results are missing"
     return time.perf_counter() - began
 
 
 def in_turn(late: Iterator[ScanResult], fresh: Iterator[ScanResult], count: int) -> list[tuple[float, float]]:
     """Seconds of two scans for every `_TURN` of ``count`` images each, in turn.
 
-    What one has under way at the end of its turn is finished in the other's: alike for both.
+    Work that one scan has begun at the end of its turn ends in the other's turn, for both alike.
     """
-    take(fresh, _TURN)  # its start
+    take(fresh, _TURN)  # start the fresh scan
     seconds = []
     for turn in range(count // _TURN):
         if turn % 2:
@@ -124,27 +125,27 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
         began = time.perf_counter()
         with opened(folder, count, scratch, crops) as run:
             ready = time.perf_counter()
-            findings = iter(run)
-            take(findings, 1)
+            results = iter(run)
+            take(results, 1)
             first = time.perf_counter()
             memory, clock, processor, turns = [resident_megabytes()], [], [], []
             paired = tenth // _TURN >= _TURNS
             for number in range(9 if paired else 10):
                 used = sum(processor_seconds().values())
-                clock.append(take(findings, tenth - (number == 0)))
+                clock.append(take(results, tenth - (number == 0)))
                 processor.append(sum(processor_seconds().values()) - used)
                 memory.append(resident_megabytes())
             if paired:
                 with opened(folder, count, other, crops) as beside, closing(iter(beside)) as fresh:
-                    turns = in_turn(findings, fresh, tenth)
-                clock.append(sum(late for late, _ in turns) + take(findings, tenth % _TURN))
-            assert next(findings, None) is None
+                    turns = in_turn(results, fresh, tenth)
+                clock.append(sum(late for late, _ in turns) + take(results, tenth % _TURN))
+            assert next(results, None) is None
             reported = render(run, scratch)
             memory_after_reports = None if paired else round(resident_megabytes())
             journal = (scratch / "run.journal").stat().st_size
         again = time.perf_counter()
         with opened(folder, count, scratch, crops) as run:
-            kept = run.earlier.kept
+            reused = run.earlier.kept
             assert not list(run)
             render(run, scratch)
         rescanned = time.perf_counter() - again
@@ -160,14 +161,14 @@ def measure(folder: Path, count: int, crops: Literal["ten", "center"]) -> dict[s
         "processor_milliseconds_per_picture_of_each_tenth": [round(float(1e3 * cost), 2) for cost in costs],
         "seconds_to_open": round(ready - began, 2),
         "seconds_to_first_finding": round(first - began, 2),
-        "parent_megabytes": [round(float(one)) for one in memory],
+        "parent_megabytes": [round(float(megabytes)) for megabytes in memory],
         "parent_megabytes_over_the_end_of_the_first_tenth": round(max(memory[1:]) - memory[1]),
         "parent_megabytes_after_reports": memory_after_reports,
         "report_seconds": round(reported, 2),
         "report_share": round(reported / whole, 4),
         "journal_megabytes": round(journal / 1e6, 1),
         "rescan_seconds": round(rescanned, 2),
-        "rescan_kept": kept,
+        "rescan_kept": reused,
     }
 
 
@@ -177,7 +178,9 @@ def _of_turns(turns: list[tuple[float, float]]) -> dict[str, Any]:
     late, fresh = np.array(turns).T
     return {
         "last_tenth_by_first_scanned_in_turn": round(float(fresh.sum() / late.sum()), 3),
-        "quartiles_of_the_turns": [round(float(one), 3) for one in np.quantile(fresh / late, [0.25, 0.75])],
+        "quartiles_of_the_turns": [
+            round(float(quartile), 3) for quartile in np.quantile(fresh / late, [0.25, 0.75])
+        ],
         "turns": len(turns),
     }
 

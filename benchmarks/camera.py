@@ -26,7 +26,7 @@ def camera_jpeg(width: int, height: int, seed: int) -> bytes:
 
 
 def make(folder: Path, count: int, size: str = "4000x3000") -> list[Path]:
-    """Images 0 .. count - 1 in ``folder``, those made that are not there yet; ``size`` in pixels."""
+    """Paths of images 0 .. count - 1 in ``folder``; writes missing ones; ``size`` in pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(partial(_make, folder, size), range(count)))

@@ -2,10 +2,10 @@
 
     python benchmarks/compare_reports.py --before OLD --after NEW [--folder HOSTILE] [--renamed OLD=NEW] ...
 
-OLD and NEW are commands, such as "old/bin/python -P -m sidscan". Inputs: 120 generated images (damaged, equal
-and oddly named ones among them), the folders named with --folder, and URLs that a local server answers:
-images, errors, a redirect, a host that does not exist. Each version writes CSV and JSON with the bundled
-detector, on the CPU. Times, versions and texts that --renamed names are set aside. Every other difference is
+OLD and NEW are commands, such as "old/bin/python -P -m sidscan". The inputs are 120 generated images (some
+are damaged, equal or oddly named), the folders of --folder, and URLs of a local server: images, errors, a
+redirect, and a host that does not exist. Each version writes CSV and JSON with the bundled detector, on the
+CPU. Differences in times, versions and texts given with --renamed are ignored. Every other difference is
 printed, and makes the exit status 1.
 """
 
@@ -45,7 +45,7 @@ class Images(BaseHTTPRequestHandler):
     folder: Path
 
     def do_GET(self) -> None:
-        """One request."""
+        """Answer one request."""
         status = _STATUSES.get(self.path, 200)
         name = "0.jpg" if status != 200 else self.path.rpartition("/")[2]
         body = (self.folder / name).read_bytes()
@@ -58,12 +58,12 @@ class Images(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the library's name)
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a server of that folder."""
+    """Start a server for a folder, and return its address."""
     handler = type("Handler", (Images,), {"folder": folder})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -74,7 +74,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def run(command: str, inputs: list[str], out: Path) -> None:
-    """One version over the inputs; exit statuses 0 and 3 are ends, all else stops the comparison."""
+    """Run one version over the inputs; exit statuses other than 0 and 3 stop the comparison."""
     arguments = ["--model", "mini", "--device", "cpu", "--allow-private", "--item-timeout", "10", "--quiet"]
     outs = ["--out", str(out.with_suffix(".csv")), "--out", str(out.with_suffix(".json"))]
     done = subprocess.run([*shlex.split(command), "scan", *inputs, *arguments, *outs], check=False)
@@ -83,10 +83,10 @@ def run(command: str, inputs: list[str], out: Path) -> None:
 
 
 def normal(value: Value, renamed: dict[str, str]) -> Value:
-    """A value without what differs from run to run, texts with the new names in the place of the old."""
+    """A value without fields that differ between runs, and with old names replaced by new ones."""
     if isinstance(value, dict):
-        kept = {name: entry for name, entry in value.items() if name not in _OF_THE_MOMENT}
-        return {name: normal(entry, renamed) for name, entry in kept.items()}
+        stable = {name: entry for name, entry in value.items() if name not in _OF_THE_MOMENT}
+        return {name: normal(entry, renamed) for name, entry in stable.items()}
     if isinstance(value, list):
         return [normal(entry, renamed) for entry in value]
     if isinstance(value, str):
@@ -97,10 +97,10 @@ def normal(value: Value, renamed: dict[str, str]) -> Value:
 
 
 def json_rows(path: Path, renamed: dict[str, str]) -> dict[str, Value]:
-    """Findings of a JSON report by path, and everything else under an empty path."""
+    """Results of a JSON report by path, and everything else under an empty path."""
     report = json.loads(path.read_text(encoding="utf-8"))
-    findings = {row["path"]: normal(row, renamed) for row in report.pop("findings")}
-    return {**findings, "": normal(report, renamed)}
+    results = {row["path"]: normal(row, renamed) for row in report.pop("findings")}
+    return {**results, "": normal(report, renamed)}
 
 
 def csv_rows(path: Path, renamed: dict[str, str]) -> dict[str, Value]:
@@ -110,7 +110,7 @@ def csv_rows(path: Path, renamed: dict[str, str]) -> dict[str, Value]:
 
 
 def differences(before: Value, after: Value, where: str = "") -> Iterator[str]:
-    """Where two values differ: the names that lead there, and both values."""
+    """Differences of two values: the path of keys, and both values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in [*before, *(name for name in after if name not in before)]:
             if name not in before or name not in after:
@@ -122,7 +122,7 @@ def differences(before: Value, after: Value, where: str = "") -> Iterator[str]:
 
 
 def main() -> None:
-    """Compare."""
+    """Compare, print the differences, and set the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", required=True, metavar="COMMAND")
     parser.add_argument("--after", required=True, metavar="COMMAND")

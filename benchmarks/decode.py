@@ -1,11 +1,11 @@
-"""Processor time of decoding the needed rows of large JPEGs, beside Pillow decoding all rows.
+"""Processor time of decoding only the needed rows of large JPEGs, compared with Pillow decoding all rows.
 
     python benchmarks/decode.py --rounds 9
 
-Images are generated, as large as cameras make them, and lie in memory. Every round decodes each of them
-wholly and partially, in turn, and cuts its crops, which must be equal. Figures are medians over the rounds,
-beside the lowest and the highest; ratios are of times in the same round. ``share_of_rows`` is the
-share of an image that is decoded. The C library handles memory as in a scan's worker processes.
+Images are generated, as large as a camera's, and held in memory. Every round decodes each image fully and
+partially, in turn, and cuts the crops, which must be equal. Figures are medians over the rounds, with the
+lowest and the highest; ratios compare times of the same round. ``share_of_rows`` is the share of an image
+that is decoded. The C library manages memory as in a scan's worker processes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def scene_image(width: int, height: int) -> Image.Image:
 
 
 def read(data: bytes, crops: Crops, partially: bool) -> tuple[float, CropSet, float]:
-    """Processor seconds, crops, and the share of rows that was decoded."""
+    """Processor seconds, crops, and the share of rows that are decoded."""
     start = time.process_time()
     source = decode.decode(data, rows=partial(cropping.needed_rows, crops=crops) if partially else None)
     crop_set = cropping.crop(source, crops)
@@ -59,7 +59,7 @@ def read(data: bytes, crops: Crops, partially: bool) -> tuple[float, CropSet, fl
 
 
 def measure(data: bytes, crops: Crops, rounds: int) -> dict[str, Any]:
-    """Times and ratios of one image."""
+    """Times and ratios for one image."""
     pillow, bands = [], []
     for each in range(rounds):
         order = (False, True) if each % 2 else (True, False)
@@ -77,7 +77,7 @@ def measure(data: bytes, crops: Crops, rounds: int) -> dict[str, Any]:
 
 
 def spread(figure: str, values: list[float], digits: int) -> dict[str, Any]:
-    """Median, and the lowest and highest."""
+    """Median, lowest and highest."""
     return {
         figure: round(statistics.median(values), digits),
         f"{figure}_range": [round(min(values), digits), round(max(values), digits)],
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=92)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    if not WORKER_ENVIRONMENT.items() <= os.environ.items():  # it is read when a process starts
+    if not WORKER_ENVIRONMENT.items() <= os.environ.items():  # glibc reads it when a process starts
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_ENVIRONMENT})
     decode.warm_up()
     figures: dict[str, Any] = {}

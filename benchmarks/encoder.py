@@ -1,11 +1,12 @@
-"""How near is the encoder to what the processor can multiply? ViT-L/14 with random weights, model alone.
+"""How close does the encoder come to the processor's peak? ViT-L/14 with random weights, model alone.
 
     python benchmarks/encoder.py --crops 20 --rounds 3
     python benchmarks/encoder.py --device cuda --crops 1600
 
-In every round and precision: crops per second of a scan's runtime with one RINE head, and beside it the rate
-of matrix products alone, square ones and those of the encoder's own shapes, one thread per core as in a scan.
-The share is the encoder's arithmetic (what RINE reads, nothing else) by the faster of these products.
+Every round measures, in each precision, the crops per second of a scan's runtime with one RINE head, and the
+rate of matrix products alone: square ones and ones in the encoder's shapes, with one thread per core as in a
+scan. The share is the rate of the encoder's arithmetic (only what RINE needs) divided by that of the fastest
+product.
 Results are printed, and written as JSON with --out.
 """
 
@@ -45,9 +46,9 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {"cpu": ("bf16", "fp32"), "cuda":
 
 
 def arithmetic() -> float:
-    """Floating-point operations per crop: products alone, a multiplication and an addition counted as two.
+    """Floating-point operations of matrix products per crop; a multiply-add counts as two.
 
-    Of the last block RINE reads the CLS token's attention: keys and values of all tokens, one query, no MLP.
+    In the last block, RINE needs only the CLS token's attention: all keys and values, one query, no MLP.
     """
     patches = 2 * PATCHES * 3 * PATCH**2 * WIDTH
     block = 2 * TOKENS * 12 * WIDTH**2 + 4 * TOKENS**2 * WIDTH
@@ -56,7 +57,7 @@ def arithmetic() -> float:
 
 
 def product_rate(shape: tuple[int, int, int], dtype: torch.dtype, device: str, seconds: float) -> float:
-    """Operations per second of one product, repeated on every core, or on the accelerator."""
+    """Operations per second of one matrix product, repeated on every core or on the accelerator."""
     rows, inner, columns = shape
 
     def repeat(_: int) -> float:
@@ -83,26 +84,28 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def encoder_rate(runtime: Runtime, views: CropSet, batch: int) -> float:
-    """Crops per second; as many batches at once as a scan has."""
-    parts = [CropSet.plain(views.crops[start : start + batch]) for start in range(0, len(views.crops), batch)]
+def encoder_rate(runtime: Runtime, crop_set: CropSet, batch: int) -> float:
+    """Crops per second, with as many concurrent batches as a scan."""
+    parts = [
+        CropSet.plain(crop_set.crops[start : start + batch]) for start in range(0, len(crop_set.crops), batch)
+    ]
     start = time.perf_counter()
     with ThreadPoolExecutor(runtime.at_once) as pool:
         list(pool.map(runtime.logits, parts))
-    return len(views.crops) / (time.perf_counter() - start)
+    return len(crop_set.crops) / (time.perf_counter() - start)
 
 
 def measure(
-    runtime: Runtime, precision: str, device: str, views: CropSet, rounds: int, seconds: float
+    runtime: Runtime, precision: str, device: str, crop_set: CropSet, rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """Rates and shares of every round, all things in turn."""
+    """Rates and shares over the rounds; every round measures everything in turn."""
     rates: list[float] = []
     products: dict[str, list[float]] = {name: [] for name in PRODUCTS}
-    encoder_rate(runtime, CropSet.plain(views.crops[:1]), 1)
+    encoder_rate(runtime, CropSet.plain(crop_set.crops[:1]), 1)
     for _ in range(rounds):
         for name, shape in PRODUCTS.items():
             products[name].append(product_rate(shape, DTYPES[precision], device, seconds))
-        rates.append(encoder_rate(runtime, views, runtime.batch))
+        rates.append(encoder_rate(runtime, crop_set, runtime.batch))
     ceilings = [max(values) for values in zip(*products.values(), strict=True)]
     shares = [rate * arithmetic() / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
     return {
@@ -134,8 +137,8 @@ def main() -> None:
     parser.add_argument("--precision", action="append", choices=list(DTYPES), help="repeatable")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    found = {}
-    views = CropSet.plain(natural_crops(options.crops))
+    figures = {}
+    crop_set = CropSet.plain(natural_crops(options.crops))
     with tempfile.TemporaryDirectory() as text:
         encoder = Path(text) / "vit-l14.safetensors"
         make_encoder(encoder, SHAPES["vit-l14"])
@@ -145,8 +148,8 @@ def main() -> None:
                 inputs=("unused",), device=options.device, precision=precision, encoder=encoder
             )
             runtime = open_runtime(config, choose_models([head]).models)
-            found[precision] = measure(
-                runtime, precision, options.device, views, options.rounds, options.seconds
+            figures[precision] = measure(
+                runtime, precision, options.device, crop_set, options.rounds, options.seconds
             )
     result = stamp("encoder", "torch") | {
         "encoder": "ViT-L/14, random weights, one RINE head",
@@ -156,7 +159,7 @@ def main() -> None:
         "rounds": options.rounds,
         "gigaflop_per_crop": round(arithmetic() / 1e9, 1),
         "figures": "lowest, median, highest over the rounds",
-        **found,
+        **figures,
     }
     publish(result, options.out)
 

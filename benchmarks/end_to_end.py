@@ -1,13 +1,13 @@
-"""A scan beside a plain loop as published: ViT-L/14 and a RINE head with random weights, ten-crop.
+"""A scan compared with a plain loop as published: ViT-L/14 and a RINE head with random weights, ten-crop.
 
     python benchmarks/end_to_end.py --images 4 --plain-images 1 --rounds 1
     python benchmarks/end_to_end.py --images 40 --plain-images 8 --folder /tmp/camera
 
 The plain loop: Pillow decodes, torchvision cuts ten crops and normalises them in float32, open_clip's encoder
 runs with a hook on every block's ln_2, the head scores; fp32 on a CPU with torch's own threads, fp16 on CUDA;
-one image at a time, and in batches of four. The scan is all of `sidscan scan` with its defaults, but for
-its reports. Each is a process of its own; models are loaded before the clock starts, and what the scan
-takes to load is told. In every round all take their turn. Results are printed, and written with --out.
+one image at a time, and in batches of four. The scan is `sidscan scan` with its defaults, but without
+reports. Each stage runs in a separate process. Models are loaded before the clock starts; the scan's loading
+time is stated. Every round runs all stages in turn. Results are printed, and written with --out.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Published(torch.nn.Module):
 
 
 def plain(paths: list[Path], model: Published, device: str, batch: int) -> list[float]:
-    """Scores, of so many images at a time."""
+    """Scores; ``batch`` is the number of images at a time."""
     normalised = transforms.Compose(
         [
             transforms.TenCrop(224),
@@ -84,7 +84,7 @@ def plain(paths: list[Path], model: Published, device: str, batch: int) -> list[
 
 
 def run_plain(batch: int, paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
-    """Seconds and scores of the plain loop, with so many images at a time."""
+    """Seconds and scores of the plain loop; ``batch`` is the number of images at a time."""
     model = Published(head, encoder, device).eval()
     start = time.perf_counter()
     scores = plain(paths, model, device, batch)
@@ -92,7 +92,7 @@ def run_plain(batch: int, paths: list[Path], head: Path, encoder: Path, device: 
 
 
 def run_scan(paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
-    """Seconds and scores of a scan, its record in a file."""
+    """Seconds and scores of a scan, with its journal in a file."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         run = open_scan(
@@ -105,7 +105,7 @@ def run_scan(paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
             )
         )
         opened = time.perf_counter()
-        scores = [finding.scores[0].score for finding in run]
+        scores = [result.scores[0].score for result in run]
         done = time.perf_counter()
     return {
         "seconds": done - opened,
@@ -123,7 +123,7 @@ STAGES: dict[str, Callable[[list[Path], Path, Path, str], Json]] = {
 
 
 def apart(stage: str, paths: list[Path], head: Path, encoder: Path, device: str) -> Json:
-    """A stage in a process of its own: a scan sets torch's threads for all of its process."""
+    """Run a stage in a separate process, because a scan sets torch's threads for its whole process."""
     task = json.dumps([stage, [str(path) for path in paths], str(head), str(encoder), device])
     done = subprocess.run(
         [sys.executable, __file__, "--stage", task], check=True, stdout=subprocess.PIPE, text=True
@@ -133,13 +133,13 @@ def apart(stage: str, paths: list[Path], head: Path, encoder: Path, device: str)
 
 
 def stage_main(task: str) -> None:
-    """What `apart` starts."""
+    """Run a stage; `apart` starts this."""
     stage, paths, head, encoder, device = json.loads(task)
     print(json.dumps(STAGES[stage]([Path(path) for path in paths], Path(head), Path(encoder), device)))
 
 
 def measure(paths: list[Path], few: int, rounds: int, device: str) -> Json:
-    """Rates of every stage in every round, ratios within the rounds, and how far scores are apart."""
+    """Rates of every stage, ratios within the rounds, and the largest difference of scores."""
     rates: dict[str, list[float]] = {name: [] for name in STAGES}
     opened, difference = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
@@ -147,16 +147,18 @@ def measure(paths: list[Path], few: int, rounds: int, device: str) -> Json:
         make_encoder(encoder, SHAPES["vit-l14"])
         head = make_heads(Path(scratch), encoder, SHAPES["vit-l14"])[0]
         for _ in range(rounds):
-            found = {}
+            outcomes = {}
             for name in STAGES:
-                some = paths if name == "sidscan scan" else paths[:few]
-                found[name] = apart(name, some, head, encoder, device)
-                rates[name].append(len(some) / found[name]["seconds"])
-            scan = found["sidscan scan"]
+                chosen = paths if name == "sidscan scan" else paths[:few]
+                outcomes[name] = apart(name, chosen, head, encoder, device)
+                rates[name].append(len(chosen) / outcomes[name]["seconds"])
+            scan = outcomes["sidscan scan"]
             opened.append(scan["seconds_to_open"])
             for name in list(STAGES)[1:]:
-                pairs = zip(found[name]["scores"], scan["scores"], strict=False)
-                difference = max(difference, *(abs(one - other) for one, other in pairs))
+                pairs = zip(outcomes[name]["scores"], scan["scores"], strict=False)
+                difference = max(
+                    difference, *(abs(plain_score - scan_score) for plain_score, scan_score in pairs)
+                )
     return {
         "precision_of_the_scan": scan["precision"],
         "pictures_per_second": {name: _spread(values) for name, values in rates.items()},
@@ -183,7 +185,7 @@ def main() -> None:
     parser.add_argument(
         "--plain-images", type=int, help="the plain loop's, a multiple of four [default: all]"
     )
-    parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
+    parser.add_argument("--size", default="4000x3000", help="pixels; default: 12 megapixels")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--folder", type=Path, help="keeps the images for another time")

@@ -1,9 +1,9 @@
-"""Mutated images of every format: no row lost, none past its deadline, no memory leaked.
+"""Mutated images of every format: no row is lost, no item exceeds its deadline, no memory leaks.
 
     python benchmarks/fuzz.py --count 20000 --out FILE [--seeds FOLDER] [--keep FOLDER]
 
-The files are read twice: by `sidscan scan`, in batches, and by the workers that a scan reads with, all in one
-process, for the time that each takes. Both are reproducible: --seed decides what the files hold.
+The files are read twice: by `sidscan scan`, in batches, and by a scan's worker processes directly, which
+gives the time of each file. Both are reproducible: --seed determines the content of the files.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from sidscan.fetch.client import Fetcher
 from sidscan.isolation.reader import IsolatedReader
 from sidscan.records import DecodedImage, Item
 
-_GRACE = 2.0  # seconds beyond its deadline that an item may take
+_GRACE = 2.0  # seconds that an item may exceed its deadline by
 _LEAK = 50.0  # MiB
-_SHARE = 0.02  # of files that come of given seeds, which may be slow ones
+_SHARE = 0.02  # seconds; files from given seeds may be slow
 _LARGEST_SEED = 1 << 20  # bytes
 
 
 def write(folder: Path, count: int, start: int, given: Path | None, seed: int) -> None:
-    """``count`` files; each depends on ``seed`` and its own number alone."""
+    """Write ``count`` files; each depends only on ``seed`` and its number."""
     pool = seeds(seed)
     more = {}
     if given:
@@ -51,7 +51,7 @@ def write(folder: Path, count: int, start: int, given: Path | None, seed: int) -
 
 
 def scan_batches(batches: list[Path], root: Path, seconds: float, verdicts: Verdicts) -> list[Path]:
-    """`sidscan scan` of each; the files whose rows are missing."""
+    """Scan every batch with `sidscan scan`; return the files whose rows are missing."""
     statuses: Counter[str] = Counter()
     growths, courses, lost, wrong, seconds_used = [], [], [], [], 0.0
     for batch in batches:
@@ -92,7 +92,7 @@ def scan_batches(batches: list[Path], root: Path, seconds: float, verdicts: Verd
 
 
 def read_all(paths: list[Path], seconds: float, verdicts: Verdicts) -> list[Path]:
-    """All files by one set of workers; those that took too long."""
+    """Read all files with one set of workers; return those that took too long."""
     config = ScanConfig(inputs=("unused",), item_timeout=seconds, crops="center")
     late: list[Path] = []
     slowest = (0.0, "")
@@ -142,7 +142,7 @@ def _now() -> str:
 
 
 def main() -> int:
-    """Mutate, read, check; the exit code."""
+    """Mutate, read and check; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

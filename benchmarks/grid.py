@@ -1,10 +1,10 @@
-"""Time of the paper's grid of 48 heads from one pass of the encoder, beside one head the published way.
+"""Time of the paper's grid of 48 heads from one encoder pass, compared with one head the published way.
 
     python benchmarks/grid.py --images 384 --encoder vit-b32
 
-Random weights in CLIP's shape encode generated 256x256 images of two spectra. The ratio is 48 times the time
-of one head the published way (draw, encode, fit), over the time of one cached pass and all 48 fits. The
-metrics of one recipe from both ways, and from other seeds, show whether the two ways differ by more than
+Random weights in CLIP's shape encode generated 256x256 images with two spectra. The ratio divides 48 times
+the time of one head the published way (draw, encode, fit) by the time of one cached pass and all 48 fits.
+The metrics of one recipe in both ways, and with other seeds, show whether the two ways differ by more than
 seeds do.
 """
 
@@ -34,7 +34,7 @@ SLOPES = {"0_real": 0.6, "1_fake": 2.5}  # of log amplitude over log frequency
 
 
 def make_set(folder: Path, part: str, images: int, seed: int) -> None:
-    """Write ``images`` of one class in CNNDetection's layout, half of each label."""
+    """Write ``images`` images of one class in CNNDetection's layout, half of them with each label."""
     rng = np.random.default_rng(seed)
     frequencies = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
     frequency = np.maximum(np.hypot(*frequencies), 1 / SIDE)
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
-    """Both ways in one run."""
+    """Measure both ways in one run."""
     data, encoder = folder / "data", folder / "encoder.safetensors"
     make_set(data, "train", arguments.images, 0)
     make_set(data, "val", 64, 1)

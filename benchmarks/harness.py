@@ -1,4 +1,4 @@
-"""What the torture scripts share: images, the command as a process, its relatives, verdicts."""
+"""Shared by the stress tests: images, the command as a process, its child processes, and verdicts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ import numpy as np
 from PIL import Image
 from record import publish, stamp
 
-csv.field_size_limit(1 << 24)  # characters; reports hold metadata as it is
+csv.field_size_limit(1 << 24)  # characters; reports contain metadata in full
 WORKER = "sidscan.isolation.worker"
-# Columns and fields that say when a row was made.
+# Columns and fields that state when a row was written.
 _TIMES = ("scanned_at", "fetched_at")
-_CLOSE = 1e-5  # a batch's size decides in which order a processor adds, and so the last digits of a score
+_CLOSE = 1e-5  # the batch size changes the order of sums, and so the last digits of a score
 
 
 def photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
@@ -45,12 +45,12 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
 
 
 def archive(folder: Path, count: int, seed: int) -> None:
-    """``count`` small files: mostly images; some equal, some damaged, some with odd names, some nested."""
+    """Write ``count`` small files: mostly images; some are equal, damaged, oddly named or nested."""
     rng = np.random.default_rng(seed)
     earlier = b""
     for number in range(count):
-        place = folder / f"box {number % 7}"
-        place.mkdir(parents=True, exist_ok=True)
+        subfolder = folder / f"box {number % 7}"
+        subfolder.mkdir(parents=True, exist_ok=True)
         width, height = (int(side) for side in rng.integers(40, 320, 2))
         suffix, options = ((".jpg", {"quality": 88}), (".png", {}), (".webp", {"quality": 80}))[number % 3]
         data = encoded(photo(rng, width, height), {".jpg": "JPEG"}.get(suffix, suffix[1:].upper()), **options)
@@ -67,13 +67,13 @@ def archive(folder: Path, count: int, seed: int) -> None:
         elif kind == 4:
             name += "\nsecond line\x1b[31m"
         elif kind == 5:
-            name += os.fsdecode(b" caf\xe9")  # Latin-1: no UTF-8
-        (place / f"{name}{suffix}").write_bytes(data)
+            name += os.fsdecode(b" caf\xe9")  # Latin-1, not UTF-8
+        (subfolder / f"{name}{suffix}").write_bytes(data)
         earlier = data
 
 
 def scan(*arguments: str | Path) -> list[str]:
-    """`sidscan scan` with these arguments, as this interpreter runs it."""
+    """The command line of `sidscan scan` with these arguments, for this interpreter."""
     return [sys.executable, "-m", "sidscan", "scan", *map(str, arguments)]
 
 
@@ -83,7 +83,7 @@ def environment(store: Path, **more: str) -> dict[str, str]:
 
 
 def run(command: Sequence[str], store: Path, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
-    """The command, run to its end."""
+    """Run the command to its end."""
     return subprocess.run(
         command,
         env=environment(store),
@@ -96,16 +96,16 @@ def run(command: Sequence[str], store: Path, timeout: float = 3600) -> subproces
 
 
 def children(parent: int) -> dict[int, str]:
-    """Process id -> command line of what ``parent`` started and still runs."""
-    found = {}
+    """Process id -> command line of the running children of ``parent``."""
+    commands = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, IndexError):
                 state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
                 if int(owner) == parent and state != "Z":
                     words = (entry / "cmdline").read_bytes()
-                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
-    return found
+                    commands[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+    return commands
 
 
 def workers(parent: int) -> list[int]:
@@ -114,18 +114,18 @@ def workers(parent: int) -> list[int]:
 
 
 def zombies(parent: int) -> int:
-    """Children that ended and that ``parent`` never asked about."""
-    found = 0
+    """Number of children that ended and that ``parent`` has not reaped."""
+    count = 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, IndexError):
                 state, owner = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-                found += int(owner) == parent and state == "Z"
-    return found
+                count += int(owner) == parent and state == "Z"
+    return count
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
@@ -133,7 +133,7 @@ def alive(pid: int) -> bool:
 
 
 def resident(pid: int) -> float | None:
-    """MiB of memory that a process holds; None where it is gone."""
+    """MiB of memory that a process holds; None if it has ended."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError):
@@ -146,7 +146,7 @@ class Memory:
     """Samples of a process's memory, and of how many workers and zombies it had.
 
     Attributes:
-        mebibytes: (seconds since it was watched, MiB) pairs.
+        mebibytes: pairs of seconds since the start of watching, and MiB.
     """
 
     mebibytes: list[tuple[float, float]] = field(default_factory=list)
@@ -154,9 +154,9 @@ class Memory:
     most_zombies: int = 0
 
     def growth(self, warm: float) -> float:
-        """MiB between the median of what it held just after ``warm`` (share of its time) and before its end.
+        """MiB by which the median just before the end exceeds that just after ``warm`` (a share of the time).
 
-        The last twentieth is left out: reports are written then, which loads what writes them.
+        The last twentieth is omitted: reports are written then, which loads more modules.
         """
         values = [value for _, value in self.mebibytes]
         few = max(len(values) // 10, 1)
@@ -192,46 +192,46 @@ def watched(pid: int, every: float = 0.25) -> Iterator[Memory]:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a report, as they stand there, less what says when; of JSON its findings."""
+    """Rows of a CSV or JSON report, without times."""
     with path.open(encoding="utf-8", newline="") as file:
-        found = json.load(file)["findings"] if path.suffix == ".json" else list(csv.DictReader(file))
-    return [{name: value for name, value in row.items() if name not in _TIMES} for row in found]
+        entries = json.load(file)["findings"] if path.suffix == ".json" else list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in _TIMES} for row in entries]
 
 
-def differences(one: Sequence[Any], other: Sequence[Any]) -> list[str]:
-    """What two reports' rows differ in beyond a score's last digits, in words; empty where they are equal."""
-    found = [] if len(one) == len(other) else [f"{len(one)} rows and {len(other)}"]
-    for mine, theirs in zip(one, other, strict=False):
+def differences(left: Sequence[Any], right: Sequence[Any]) -> list[str]:
+    """Describe how rows of two reports differ beyond the last digits of scores; empty if they are equal."""
+    lines = [] if len(left) == len(right) else [f"{len(left)} rows and {len(right)}"]
+    for mine, theirs in zip(left, right, strict=False):
         if not _equal(mine, theirs):
             keys = [key for key in mine if not _equal(mine[key], theirs.get(key))]
             shown = {key: (mine[key], theirs.get(key)) for key in keys}
-            found.append(f"{mine['path']!r}: {shown!r}"[:500])
-    return found
+            lines.append(f"{mine['path']!r}: {shown!r}"[:500])
+    return lines
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if one == other:
+def _equal(left: Any, right: Any) -> bool:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    if left == right:
         return True
-    try:  # a CSV's numbers are texts
-        return abs(float(one) - float(other)) <= _CLOSE * max(1.0, abs(float(one)))
+    try:  # numbers in CSV are text
+        return abs(float(left) - float(right)) <= _CLOSE * max(1.0, abs(float(left)))
     except (TypeError, ValueError):
         return False
 
 
-def by_status(found: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many rows ended how."""
-    return dict(sorted(Counter(str(row["status"]) for row in found).items()))
+def by_status(report_rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Number of rows by status."""
+    return dict(sorted(Counter(str(row["status"]) for row in report_rows).items()))
 
 
 class Verdicts:
-    """Promises, each held or broken, and the result that they become.
+    """Collects promises, each held or broken, into a result.
 
     Args:
-        benchmark: its name.
+        benchmark: name of the benchmark.
     """
 
     def __init__(self, benchmark: str) -> None:
@@ -240,12 +240,12 @@ class Verdicts:
         self.result["promises"] = {}
 
     def check(self, promise: str, held: bool, seen: str) -> None:
-        """Note and print one promise, with what was seen."""
+        """Record and print one promise, with the observed values."""
         self._broken += not held
         self.result["promises"][promise] = {"held": held, "seen": seen}
         print(f"{'held  ' if held else 'BROKEN'}  {promise}: {seen}", flush=True)
 
     def end(self, out: Path | None) -> int:
-        """Write the result; the exit code."""
+        """Write the result; return the exit code."""
         publish(self.result, out)
         return 1 if self._broken else 0

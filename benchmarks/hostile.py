@@ -1,11 +1,11 @@
-"""A folder of hostile files among good images, and a tree of odd things: rows, times, scores, memory.
+"""A folder of hostile files among good images, and a tree of unusual files: rows, times, scores, memory.
 
     python benchmarks/hostile.py FOLDER --out FILE
 
-The folder's files are copied, three generated images between any two of them, beside a tree with a pipe,
-links to devices and to its own folder, a file of 1 TiB without content, names that are no text, and a path of
-4,000 characters. `sidscan scan` runs over all of it, and over the generated images alone. Every file is
-read by itself, too, as a scan's worker threads do, for the time that it takes.
+The files of the folder are copied, with three generated images after each of them. A tree beside them has a
+pipe, links to devices and to its own folder, a sparse file of 1 TiB, names that are not text, and a path of
+4,000 characters. `sidscan scan` runs over all of it, and over the generated images alone. Every file is also
+read alone, as in a scan, to measure its time.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from sidscan.fetch.client import Fetcher
 from sidscan.isolation.reader import IsolatedReader
 from sidscan.records import DecodedImage, Item
 
-_BETWEEN = 3  # good images behind every hostile file
-_GRACE = 2.0  # seconds beyond its deadline that an item may take
+_BETWEEN = 3  # good images after every hostile file
+_GRACE = 2.0  # seconds that an item may exceed its deadline by
 _GROWTH = 50.0  # MiB
 _ODD_NAMES = (
     b"caf\xe9 no utf-8.jpg",
@@ -64,7 +64,7 @@ _ODD_NAMES = (
 
 
 def interleaved(hostile: list[Path], everything: Path, good: Path, seed: int) -> None:
-    """Copies of the hostile files with good images in between; ``good`` gets the latter alone."""
+    """Copy the hostile files and write good images between them; ``good`` gets only the good images."""
     rng = np.random.default_rng(seed)
     for folder in (everything, good):
         folder.mkdir()
@@ -77,7 +77,7 @@ def interleaved(hostile: list[Path], everything: Path, good: Path, seed: int) ->
 
 
 def oddities(folder: Path, seed: int) -> list[str]:
-    """A tree of things that are not images, or have odd names; what of it this machine refused."""
+    """Write a tree of files that are not images or have odd names; return what this machine refuses."""
     data = encoded(photo(np.random.default_rng(seed), 240, 240), "JPEG")
     folder.mkdir()
     os.mkfifo(folder / "pipe.jpg")
@@ -103,7 +103,7 @@ def oddities(folder: Path, seed: int) -> list[str]:
 
 
 def _deep(folder: Path, length: int, data: bytes) -> None:
-    """An image whose whole path has about ``length`` characters; made level by level, from within."""
+    """Write an image whose whole path has about ``length`` characters, level by level, from within."""
     handle = os.open(folder, os.O_RDONLY)
     used = len(os.fsencode(folder))
     while used + 210 < length:
@@ -117,7 +117,7 @@ def _deep(folder: Path, length: int, data: bytes) -> None:
 
 
 def entries(folder: Path) -> list[bytes]:
-    """Everything below a folder that is no folder itself, links not followed."""
+    """Everything below a folder except folders; links are not followed."""
     paths: list[bytes] = []
     stack = [os.fsencode(folder)]
     while stack:
@@ -128,12 +128,12 @@ def entries(folder: Path) -> list[bytes]:
 
 
 def raw_path(row: dict[str, Any]) -> bytes:
-    """The bytes of the path that a JSON finding is about."""
+    """The path of a JSON result, as bytes."""
     return bytes.fromhex(row["path_bytes"]) if row["path_bytes"] else os.fsencode(row["path"])
 
 
 def timed(paths: list[bytes], config: ScanConfig, threads: int) -> dict[str, tuple[float, str]]:
-    """Name -> (seconds, status) of each file, read as a scan reads it."""
+    """Name -> (seconds, status) of each file, read as in a scan."""
     with closing(Fetcher(config)) as fetcher, closing(IsolatedReader(config, fetcher)) as isolated:
 
         def read(path: bytes) -> tuple[str, tuple[float, str]]:
@@ -147,7 +147,7 @@ def timed(paths: list[bytes], config: ScanConfig, threads: int) -> dict[str, tup
 
 
 def scanned(command: list[str], store: Path) -> tuple[int, str, float, Any, list[int]]:
-    """Exit code, standard error, seconds, memory, and what still ran two seconds after its end."""
+    """Exit code, standard error, seconds, memory, and the processes that still ran two seconds later."""
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", errors="backslashreplace") as stderr:
         process = subprocess.Popen(
@@ -169,7 +169,7 @@ def scanned(command: list[str], store: Path) -> tuple[int, str, float, Any, list
 
 
 def main() -> int:
-    """Scan, check, and write the result; the exit code."""
+    """Scan, check, and write the result; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -256,7 +256,7 @@ def _check_listed(folder: Path, limits: tuple[str, ...], out: Path, store: Path,
 
 
 def _check_times(paths: list[bytes], deadline: float, verdicts: Verdicts) -> None:
-    """How long each file takes by itself, as many at a time as there are cores."""
+    """The time of each file read alone, with one file per core at a time."""
     regular = [path for path in paths if stat.S_ISREG(os.lstat(path).st_mode)]
     config = ScanConfig(inputs=("unused",), item_timeout=deadline)
     times = timed(regular, config, os.cpu_count() or 1)

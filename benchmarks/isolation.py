@@ -1,9 +1,9 @@
-"""What reading in processes of its own costs a scan: its rate with and without, in one run.
+"""The cost of reading in separate processes: the rate of a scan with and without them, in one run.
 
     python benchmarks/isolation.py --out FILE
 
-Rounds are paired, and the order changes from one to the next: a machine whose speed drifts slows both. Times
-are those of the whole command: its start and that of its workers count, as in life.
+Rounds are paired, and the order alternates, so that a machine whose speed drifts slows both. Times are those
+of the whole command, including its start and that of its workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from camera import camera_jpeg
 from harness import Verdicts, encoded, environment, photo, scan
 
-_LARGEST_COST = 0.10  # of the rate without
+_LARGEST_COST = 0.10  # share of the rate without separate processes
 
 
 def small(folder: Path, count: int) -> None:
@@ -32,7 +32,7 @@ def small(folder: Path, count: int) -> None:
 
 
 def camera(folder: Path, count: int) -> None:
-    """JPEGs of 12 megapixels; a few, each under several names."""
+    """JPEGs of 12 megapixels: a few, each under several names."""
     folder.mkdir()
     images = [camera_jpeg(4000, 3000, seed) for seed in range(min(count, 12))]
     for number in range(count):
@@ -40,7 +40,7 @@ def camera(folder: Path, count: int) -> None:
 
 
 def seconds(folder: Path, scratch: Path, crops: str, isolation: str) -> float:
-    """Of one whole scan."""
+    """Seconds of one whole scan."""
     out = scratch / "r.csv"
     command = scan(
         *(folder, "--model", "mini", "--device", "cpu", "--crops", crops),
@@ -61,7 +61,7 @@ def measure(folder: Path, scratch: Path, crops: str, rounds: int) -> dict[str, l
 
 
 def main() -> int:
-    """Measure, and write the result; the exit code."""
+    """Measure, and write the result; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,9 +1,9 @@
-"""A scan that is killed again and again, itself or its workers: the rows are those of an undisturbed one.
+"""A scan that is killed again and again, itself or its workers, gives the rows of an undisturbed scan.
 
     python benchmarks/kills.py --images 6000 --kills 200 --out FILE
 
-Every fourth kill ends the command itself, which is started again; half of these fall into its start, the rest
-into its work. The others end a worker. The last ones fall into the writing of the reports.
+Every fourth kill ends the command itself, which is started again; half of these happen during its start, the
+rest during its work. The others kill a worker. The last kills happen while reports are written.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from harness import (
 )
 
 _LINGER = 5.0  # seconds that a worker may outlive its parent
-_AT_REPORTS = 6  # kills kept for the time when reports are written
+_AT_REPORTS = 6  # kills reserved for the time when reports are written
 
 
 @dataclass
 class Tally:
-    """What was done, and what was seen."""
+    """Counts of kills, and observations."""
 
     kills: Counter[str] = field(default_factory=Counter)
     orphans: list[float] = field(default_factory=list)  # seconds that the last worker outlived each parent
     ended: list[str] = field(default_factory=list)  # sessions that ended before they were killed
-    durable: int = 0  # rows in the record when it was last looked at
+    durable: int = 0  # rows in the journal at the last inspection
     remade: list[str] = field(
         default_factory=list
-    )  # rows that were in it at one kill and not, or not the same, at the next
-    integrity: set[str] = field(default_factory=set)  # what SQLite says of the record at each kill
+    )  # rows of the journal at one kill that were missing or different at the next
+    integrity: set[str] = field(default_factory=set)  # results of SQLite's integrity check at each kill
 
 
-class Tormentor:
-    """Starts the command and kills it, or its workers, at seeded random times."""
+class RandomKiller:
+    """Start the command and kill it, or its workers, at seeded random times."""
 
     def __init__(self, command: list[str], store: Path, seed: int, kills: int, startup: float) -> None:
         self._command, self._store, self._kills, self._startup = command, store, kills, startup
@@ -64,8 +64,8 @@ class Tormentor:
         self._durable: dict[bytes, str] = {}
         self.tally = Tally()
 
-    def torment(self, record: Path) -> None:
-        """Sessions until all kills are spent; the scan must not be finished by then.
+    def run_and_kill(self, record: Path) -> None:
+        """Run sessions until all kills are spent; the scan must not be finished by then.
 
         Args:
             record: the scan's journal, in the folder of its reports.
@@ -84,10 +84,10 @@ class Tormentor:
                     self._kill_worker(process)
                 time.sleep(self._random.uniform(0, 0.3))
                 self._kill_parent(process, "parent at work")
-            self.look(record)
+            self.inspect(record)
 
-    def look(self, record: Path) -> None:
-        """What is durable now; read from a copy, as the next session is to recover the record itself."""
+    def inspect(self, record: Path) -> None:
+        """Compare durable rows with earlier ones, in a copy: the next session must recover the journal."""
         if not record.exists():
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -99,20 +99,20 @@ class Tormentor:
                 try:
                     query = "SELECT name, finding FROM items WHERE finding IS NOT NULL"
                     now = dict(database.execute(query).fetchall())
-                except sqlite3.OperationalError:  # killed before it made its tables
+                except sqlite3.OperationalError:  # killed before it created its tables
                     now = {}
-        for name, finding in self._durable.items():
-            if now.get(name) != finding:
-                self.tally.remade.append(f"{finding[:300]} -> {now.get(name, 'nothing')[:300]}")
+        for name, result in self._durable.items():
+            if now.get(name) != result:
+                self.tally.remade.append(f"{result[:300]} -> {now.get(name, 'nothing')[:300]}")
         self.tally.durable, self._durable = len(now), now
 
     def _kill_worker(self, process: subprocess.Popen[bytes]) -> None:
-        """One of the workers, new or old, once there is one."""
+        """Kill one of the workers, new or old, as soon as one runs."""
         time.sleep(self._random.expovariate(1 / 0.15))
         until = time.monotonic() + 60
         while time.monotonic() < until and process.poll() is None:
             if victims := workers(process.pid):
-                with suppress(ProcessLookupError):  # it was replaced meanwhile
+                with suppress(ProcessLookupError):  # it was replaced in the meantime
                     _signal(self._random.choice(victims))
                     self.tally.kills["worker"] += 1
                 return
@@ -132,7 +132,7 @@ class Tormentor:
         self.tally.orphans.append(time.monotonic() - killed)
 
     def _kill_at_report(self, process: subprocess.Popen[bytes], partials: Path) -> None:
-        """As soon as a report begins to be written, which is after all rows are there."""
+        """Kill the command as soon as it begins to write a report, after all rows exist."""
         old = set(partials.glob(".sidscan-*"))
         until = time.monotonic() + 600
         while process.poll() is None and time.monotonic() < until:
@@ -151,7 +151,7 @@ def _signal(pid: int) -> None:
 
 
 def main() -> int:
-    """Two scans of one folder, one of them killed; the exit code."""
+    """Scan one folder twice, once with kills; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -179,17 +179,17 @@ def main() -> int:
         calm = run(commands["calm"], store)
         calm_seconds = time.monotonic() - began
         again = time.monotonic()
-        run(commands["calm"], store)  # nothing left to do: what its start takes
+        run(commands["calm"], store)  # nothing left to do, so this is the time of the start
         startup = time.monotonic() - again
 
         began = time.monotonic()
-        tormentor = Tormentor(commands["torn"], store, options.seed, options.kills, startup)
+        killer = RandomKiller(commands["torn"], store, options.seed, options.kills, startup)
         record = Path(f"{outs['torn'][0]}.journal")
-        tormentor.torment(record)
+        killer.run_and_kill(record)
         last = run(commands["torn"], store)
-        tormentor.look(record)
+        killer.inspect(record)
         seconds = time.monotonic() - began
-        tally = tormentor.tally
+        tally = killer.tally
 
         verdicts.result |= {
             "pictures": options.images,
@@ -209,7 +209,7 @@ def _judge(
     outs: dict[str, list[Path]],
     codes: tuple[int, int],
 ) -> None:
-    """What was promised, beside what was seen."""
+    """Check the promises against the observations."""
     total = tally.kills.total()
     verdicts.check(
         "all kills hit a running scan",

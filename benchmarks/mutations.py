@@ -1,4 +1,4 @@
-"""Seeds in every format that is read, and what may go wrong with their bytes; all of it seeded."""
+"""Images in every supported format, and seeded random damage to their bytes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def mutated(pool: dict[str, bytes], chance: random.Random) -> tuple[str, bytes]:
             break
         mutation = chance.choice(_MUTATIONS)
         data = bytearray(mutation(data, chance, pool))
-    # A checksum that is wrong would hide all else from the decoder.
+    # A wrong checksum would hide all other damage from the decoder.
     return name, _mended(bytes(data)) if data.startswith(_PNG) and chance.random() < 0.8 else bytes(data)
 
 
@@ -126,7 +126,7 @@ def _gap(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytearr
 
 
 def _extreme(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytearray:
-    """An integer of the header, or of anywhere, becomes the largest, the smallest, or one near a limit."""
+    """Set an integer in the header or anywhere else to the largest, the smallest, or a value near a limit."""
     start = chance.randrange(min(len(data), chance.choice((40, 200, 2000, len(data)))))
     code, mask = chance.choice((("H", 0xFFFF), ("I", 0xFFFFFFFF), ("I", 0xFFFFFFFF)))
     value = (chance.choice(_EXTREMES) - chance.choice((0, 0, 1))) & mask
@@ -136,7 +136,7 @@ def _extreme(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> byt
 
 
 def _length(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytearray:
-    """The length that a part of the file states of itself."""
+    """Change the length that a part of the file states."""
     starts = _starts(data)
     start = chance.choice(starts)
     at, code = {"jpeg": (start + 2, ">H"), "riff": (start + 4, "<I")}.get(_family(data), (start, ">I"))
@@ -178,7 +178,7 @@ def _splice(data: bytearray, chance: random.Random, pool: dict[str, bytes]) -> b
 
 
 def _directory(data: bytearray, chance: random.Random, _: dict[str, bytes]) -> bytearray:
-    """An entry of a TIFF directory, in EXIF too: its type, count or offset."""
+    """Change an entry of a TIFF directory, also within EXIF: its type, count or offset."""
     order = next((mark for mark in (b"II*\0", b"MM\0*") if mark in data), None)
     if order is None:
         return _extreme(data, chance, {})
@@ -214,7 +214,7 @@ def _family(data: bytes | bytearray) -> str:
 
 
 def _starts(data: bytes | bytearray) -> list[int]:
-    """Where the parts of a file begin, as far as it can be followed."""
+    """Offsets of the parts of a file, as far as they can be followed."""
     family, at, starts = _family(data), 0, [0]
     if family == "other":
         return list(range(0, len(data), 64))
@@ -239,7 +239,7 @@ def _parts(data: bytes | bytearray) -> list[bytes]:
 
 
 def _mended(data: bytes) -> bytes:
-    """A PNG with the checksums that its chunks, as they are now, should have."""
+    """A PNG with correct checksums for its current chunks."""
     out, at = bytearray(data[:8]), 8
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

@@ -4,9 +4,10 @@
     python benchmarks/parity.py FOLDER --model rine --images 40
 
 ``rine`` is ViT-L/14 with random weights and all four heads in one file. Images are taken evenly from the
-sorted ones below FOLDER. All scans are of centre crops on the CPU, by the command, PyTorch's in fp32. Told
-are sizes, the largest difference of logits beside their spread over the images (standard deviation), how
-many words of evidence changed, and columns in which any row differs, but for numbers that follow from logits.
+sorted ones below FOLDER. All scans use the command with centre crops on the CPU, PyTorch's in fp32. The
+result states file sizes, the largest difference of logits and their standard deviation over the images, the
+number of changed words of evidence, and the columns in which any row differs, except numbers that follow from
+logits.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ Rows = list[dict[str, str]]
 
 
 def choose(folder: Path, count: int) -> list[Path]:
-    """``count`` images, evenly from all below a folder; all of them where there are fewer."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [found[index * len(found) // count] for index in range(count)] if count < len(found) else found
+    """``count`` images, taken evenly from all below a folder; all of them if there are fewer."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [paths[index * len(paths) // count] for index in range(count)] if count < len(paths) else paths
 
 
 def scan(listed: Path, out: Path, *arguments: str) -> Rows:
     """The rows of a report."""
     command = ["scan", "--list", str(listed), *arguments, "--crops", "center", "--device", "cpu"]
     code = subprocess.run([sys.executable, "-m", "sidscan", *command, "--out", str(out), "-q"]).returncode
-    if code not in (0, 3):  # 3: some could not be read, and have a row all the same
+    if code not in (0, 3):  # 3: some could not be read, but have a row
         raise SystemExit(code)
     with out.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def compare(expected: Rows, found: Rows) -> dict[str, Any]:
-    """How far rows of a graph are from PyTorch's."""
-    pairs = list(zip(expected, found, strict=True))
+def compare(expected: Rows, actual: Rows) -> dict[str, Any]:
+    """Differences between the rows of a graph and those of PyTorch."""
+    pairs = list(zip(expected, actual, strict=True))
     columns = expected[0].keys()
     numbers = [name for name in columns if name.rpartition(".")[2] in FROM_LOGITS]
     logits = [name for name in numbers if name.rpartition(".")[2] == "logit"]
@@ -70,7 +71,7 @@ def compare(expected: Rows, found: Rows) -> dict[str, Any]:
 
 
 def measure(model: str, images: list[Path], scratch: Path) -> dict[str, Any]:
-    """Both graphs beside PyTorch."""
+    """Compare the graphs of both precisions with PyTorch."""
     encoder, models = None, ["mini"]
     if model == "rine":
         encoder = scratch / "vit-l14.safetensors"
@@ -84,8 +85,8 @@ def measure(model: str, images: list[Path], scratch: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"scored": sum(row["status"] == "scored" for row in expected)}
     for precision in PRECISIONS:
         graph = export(models, scratch / f"{precision}.onnx", precision, encoder)
-        found = scan(listed, scratch / f"{precision}.csv", "--model", str(graph))
-        result[precision] = {"bytes": graph.stat().st_size, **compare(expected, found)}
+        actual = scan(listed, scratch / f"{precision}.csv", "--model", str(graph))
+        result[precision] = {"bytes": graph.stat().st_size, **compare(expected, actual)}
         graph.unlink()
     return result
 

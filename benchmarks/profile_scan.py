@@ -4,10 +4,10 @@
     python benchmarks/profile_scan.py --images 1000 --size 256x256 --crops center
 
 Two scans. The first reads in this process, with a clock around every stage that counts the time of its own
-thread alone; the second reads in worker processes, as scans do, and tells what these and the parent take in
-all: what is more than in the first is what separate processes cost, their start included. Waiting, for a
-disk say, is no processor time; for the record it is told apart. The share of the time in which the threads of
-the model have something to compute says whether anything else makes them wait, however busy the machine.
+thread alone; the second reads in worker processes, as scans do, and measures the total of these and of the
+parent. The excess over the first scan is the cost of separate processes, including their start. Waiting, for
+example for a disk, is not processor time; for the journal it is stated separately. The share of time in which
+the model's threads have work shows whether anything else makes them wait, however busy the machine is.
 Results are printed, and written as JSON with --out.
 """
 
@@ -37,7 +37,7 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
     (items, "load_file", "read and hash"),
     (items, "info_from_bytes", "hash"),
     (decode, "decode", "decode"),
-    (libjpeg._DecodeTask, "run", "decode"),  # in part, by a thread of its own
+    (libjpeg._DecodeTask, "run", "decode"),  # partly in a separate thread
     (crops, "crop", "cut"),
     (items, "read_exif", "EXIF"),
     (forward, "score", "model"),
@@ -48,7 +48,7 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
 
 @contextmanager
 def clocks() -> Iterator[tuple[dict[str, float], dict[str, float]]]:
-    """Seconds of each stage while this is open: of its threads' processor time, and by the clock."""
+    """Seconds of each stage while the context is open: processor time of its threads, and by the clock."""
     used: dict[str, float] = defaultdict(float)
     passed: dict[str, float] = defaultdict(float)
 
@@ -58,7 +58,7 @@ def clocks() -> Iterator[tuple[dict[str, float], dict[str, float]]]:
             try:
                 return function(*arguments, **options)
             finally:
-                used[name] += time.thread_time() - start  # a lost update now and then costs an image's time
+                used[name] += time.thread_time() - start  # a rare lost update loses one image's time
                 passed[name] += time.perf_counter() - began
 
         return call
@@ -75,7 +75,7 @@ def clocks() -> Iterator[tuple[dict[str, float], dict[str, float]]]:
 
 @contextmanager
 def opened(paths: list[Path], scratch: Path, crops: Any, isolation: bool) -> Iterator[Scan]:
-    """A scan with its record in a file."""
+    """A scan with its journal in a file."""
     config = ScanConfig(
         inputs=tuple(map(str, paths)),
         models=("mini",),
@@ -89,7 +89,7 @@ def opened(paths: list[Path], scratch: Path, crops: Any, isolation: bool) -> Ite
 
 
 def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
-    """Seconds of every stage, in all."""
+    """Total seconds of every stage."""
     with clocks() as (used, passed), opened(paths, scratch, crops, isolation=False) as run:
         before, began = sum(processor_seconds().values()), time.perf_counter()
         for _ in run:
@@ -116,11 +116,11 @@ def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
 
 
 def apart(paths: list[Path], scratch: Path, crops: str) -> tuple[dict[str, float], float]:
-    """Seconds that parent and workers take, in all; the share of time that the model's threads are busy."""
+    """Total seconds of parent and workers, and the share of time in which the model's threads are busy."""
     with clocks() as (_, passed), opened(paths, scratch, crops, isolation=True) as run:
         before, began, last = processor_seconds(), time.perf_counter(), {}
         for _ in run:
-            last = processor_seconds()  # of workers that still run: they end with the scan
+            last = processor_seconds()  # read while the workers still run, as they end with the scan
         clock = time.perf_counter() - began
     used = {name: last[name] - before[name] for name in last}
     return {**used, "by the clock: the whole scan": clock}, passed["model"] / (clock * available_cores())
@@ -132,7 +132,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
+    parser.add_argument("--size", default="4000x3000", help="pixels; default: 12 megapixels")
     parser.add_argument("--crops", choices=["ten", "center"], default="ten")
     parser.add_argument("--folder", type=Path, help="keeps the images for another time")
     parser.add_argument("--out", type=Path)
@@ -141,7 +141,7 @@ def main() -> None:
         scratch = Path(text)
         paths = make(options.folder or scratch / "pictures", options.images, options.size)
         with opened(paths[:2], scratch, options.crops, isolation=False) as run:
-            list(run)  # load whatever the first image needs
+            list(run)  # load everything that the first image needs
         (scratch / "False.journal").unlink()
         here = stages(paths, scratch, options.crops)
         there, busy = apart(paths, scratch, options.crops)

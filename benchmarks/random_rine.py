@@ -1,4 +1,4 @@
-"""Seeded random weights in CLIP's and RINE's shapes, as files that sidscan loads. Speed asks no more."""
+"""Seeded random weights in CLIP's and RINE's shapes, as files that sidscan loads; enough to measure speed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADS = {"1class": (1024, 4), "2class": (128, 4), "4class": (1024, 2), "ldm": (1
 
 
 def make_encoder(path: Path, shape: dict[str, int]) -> None:
-    """Seeded random weights in open_clip's layout; patch filters high-pass, so that spectra can be told."""
+    """Seeded random weights in open_clip's layout; high-pass patch filters distinguish spectra."""
     torch.manual_seed(0)
     width, patch = shape["width"], shape["patch"]
     kernel = torch.randn(width, 3, patch, patch)

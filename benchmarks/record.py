@@ -1,4 +1,4 @@
-"""What every result states: when, on what machine, with which versions."""
+"""The facts that every result states: time, machine and versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stamp(benchmark: str, *modules: str) -> dict[str, Any]:
 
 
 def publish(result: dict[str, Any], out: Path | None) -> None:
-    """Print a result, and write it where asked."""
+    """Print a result, and write it to a file if one is given."""
     text = json.dumps(result, indent=2)
     print(text)
     if out:
@@ -30,7 +30,7 @@ def publish(result: dict[str, Any], out: Path | None) -> None:
 
 
 def _processor() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
+    """The processor's name if Linux states it, otherwise its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

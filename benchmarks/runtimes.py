@@ -3,9 +3,9 @@
     python benchmarks/runtimes.py --model mini
     python benchmarks/runtimes.py --model rine --center 8 --ten 4
 
-``rine`` is ViT-L/14 with random weights and all four heads. Crops (noise with a photograph's spectrum) lie in
-memory. Every round measures all runtimes in turn; figures are medians over the rounds, beside the lowest and
-the highest; ratios are to PyTorch in fp32 in the same round, differences are of scores, from its scores.
+``rine`` is ViT-L/14 with random weights and all four heads. Crops (noise with a photograph's spectrum) are
+held in memory. Every round measures all runtimes in turn. Figures are medians over the rounds, with the
+lowest and the highest; ratios and differences of scores compare with PyTorch in fp32 in the same round.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sidscan.records import CropSet
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.runtimes.precision_check import natural_crops
 
-VIEWS = {"center": 1, "ten": 10}  # crops per image
+CROPS_PER_IMAGE = {"center": 1, "ten": 10}  # crops per image
 
 
 def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
@@ -53,9 +53,11 @@ def open_all(model: str, scratch: Path, half: bool) -> dict[str, Runtime]:
     return opened
 
 
-def measure(opened: dict[str, Runtime], images: int, views: int, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(
+    opened: dict[str, Runtime], images: int, crops_per_image: int, rounds: int
+) -> dict[str, dict[str, Any]]:
     """Rates, ratios and differences of every runtime."""
-    crops = natural_crops(images * views, seed=1)
+    crops = natural_crops(images * crops_per_image, seed=1)
     times: dict[str, list[float]] = {name: [] for name in opened}
     scores: dict[str, NDArray[np.float64]] = {}
     for _ in range(rounds):
@@ -65,7 +67,9 @@ def measure(opened: dict[str, Runtime], images: int, views: int, rounds: int) ->
                 [runtime.logits(CropSet.plain(crops[i : i + 40])) for i in range(0, len(crops), 40)]
             )
             times[name].append(time.perf_counter() - start)
-            scores[name] = 1 / (1 + np.exp(-logits.reshape(images, views, -1).mean(axis=1, dtype=float)))
+            scores[name] = 1 / (
+                1 + np.exp(-logits.reshape(images, crops_per_image, -1).mean(axis=1, dtype=float))
+            )
     return {
         name: {
             **_spread("pictures_per_second", [images / seconds for seconds in values]),
@@ -77,7 +81,7 @@ def measure(opened: dict[str, Runtime], images: int, views: int, rounds: int) ->
 
 
 def _spread(figure: str, values: list[float]) -> dict[str, Any]:
-    """Median, and the lowest and highest."""
+    """Median, lowest and highest."""
     return {
         figure: round(statistics.median(values), 3),
         f"{figure}_range": [round(min(values), 3), round(max(values), 3)],
@@ -99,8 +103,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         opened = open_all(options.model, Path(scratch), options.half)
         figures = {
-            crops: measure(opened, getattr(options, crops), views, options.rounds)
-            for crops, views in VIEWS.items()
+            crops: measure(opened, getattr(options, crops), crops_per_image, options.rounds)
+            for crops, crops_per_image in CROPS_PER_IMAGE.items()
         }
     result = stamp("runtimes", "torch", "onnxruntime") | {
         "model": options.model,

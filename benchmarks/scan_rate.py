@@ -1,4 +1,4 @@
-"""Scan rate on camera-size JPEGs beside the rate at which Pillow alone decodes them, in one run.
+"""Scan rate on camera-size JPEGs, compared with the rate of decoding them with Pillow alone, in one run.
 
     python benchmarks/scan_rate.py --images 24 --model mini
     python benchmarks/scan_rate.py --images 300 --folder /tmp/camera --rounds 3
@@ -46,23 +46,23 @@ def pillow_decode(paths: list[Path], cores: int) -> None:
         list(pool.map(decode, paths))
 
 
-def read_samples(paths: list[Path], cores: int) -> list[DecodedImage]:
-    """sidscan's readers alone: hash, decode, crops, EXIF."""
+def read_images(paths: list[Path], cores: int) -> list[DecodedImage]:
+    """sidscan's readers alone: hash, decode, cut crops, read EXIF."""
     options = ScanConfig(inputs=("unused",))
     with ThreadPoolExecutor(cores) as pool:
-        samples = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
-    return [sample for sample in samples if isinstance(sample, DecodedImage)]
+        images = list(pool.map(lambda path: read_item(Item(str(path)), options), paths))
+    return [image for image in images if isinstance(image, DecodedImage)]
 
 
-def score_samples(samples: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
+def score_images(images: list[DecodedImage], runtime: PyTorchRuntime, batch: int) -> None:
     """The model alone, on crops that are already in memory."""
     count = max(1, batch // 10)
-    for start in range(0, len(samples), count):
-        score(samples[start : start + count], runtime, "")
+    for start in range(0, len(images), count):
+        score(images[start : start + count], runtime, "")
 
 
 def scan(paths: list[Path], model: str) -> None:
-    """All of `sidscan scan` but its reports: load the model, enumerate, read, score, record."""
+    """All of `sidscan scan` except its reports: load the model, enumerate, read, score, record."""
     with tempfile.TemporaryDirectory() as scratch:
         options = ScanConfig(
             inputs=tuple(map(str, paths)),
@@ -84,11 +84,11 @@ def seconds(function: Callable[[], Any]) -> float:
 def measure(paths: list[Path], model: str, rounds: int, cores: int) -> dict[str, list[float]]:
     """Seconds of every stage in every round; the model alone has the crops of the first `_IN_MEMORY`."""
     runtime = PyTorchRuntime(detectors.load_detectors([model]), "cpu")
-    samples = read_samples(paths[:_IN_MEMORY], cores)
+    images = read_images(paths[:_IN_MEMORY], cores)
     stages: dict[str, Callable[[], Any]] = {
         "pillow decode alone": lambda: pillow_decode(paths, cores),
-        "sidscan readers alone": lambda: read_samples(paths, cores),
-        "model alone": lambda: score_samples(samples, runtime, 40),
+        "sidscan readers alone": lambda: read_images(paths, cores),
+        "model alone": lambda: score_images(images, runtime, 40),
         "sidscan scan": lambda: scan(paths, model),
     }
     times: dict[str, list[float]] = {name: [] for name in stages}
@@ -104,7 +104,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--size", default="4000x3000", help="pixels; 12 megapixels unless told")
+    parser.add_argument("--size", default="4000x3000", help="pixels; default: 12 megapixels")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keeps the images for another time")

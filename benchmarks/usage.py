@@ -1,4 +1,4 @@
-"""What this process and its children use, by what Linux says in /proc."""
+"""Resources that this process and its children use, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def resident_megabytes() -> float:
 
 
 def processor_seconds() -> dict[str, float]:
-    """User and system time so far: of this process, and of its children that still run."""
-    own = os.times()
+    """User and system time so far, of this process and of its running children."""
+    times = os.times()
     children = sum(_seconds(pid) for pid in _children())
-    return {"parent": own.user + own.system, "workers": children}
+    return {"parent": times.user + times.system, "workers": children}
 
 
 def _children() -> list[str]:
     lists = Path("/proc/self/task").glob("*/children")
-    return [pid for one in lists for pid in one.read_text(encoding="ascii").split()]
+    return [pid for listing in lists for pid in listing.read_text(encoding="ascii").split()]
 
 
 def _seconds(pid: str) -> float:

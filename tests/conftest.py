@@ -1,4 +1,4 @@
-"""What all tests share: a store of their own, and the command line in-process."""
+"""Fixtures of all tests: a private model store, and the command line in-process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from sample_graphs import Made
+    from sample_graphs import ExportedGraphs
 
 
 # A shell's background job ignores Ctrl-C, and so would the scans that tests interrupt.
@@ -20,11 +20,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# The same examples on every run and no deadline: a property that holds never fails on a slow or busy machine.
+# The same examples on every run and no deadline, so that a slow machine cannot fail a test.
 settings.register_profile(
     "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-# pytest --hypothesis-profile=explore: searches on, with new examples every time.
+# pytest --hypothesis-profile=explore searches with new examples on every run.
 settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile("ci")
 
@@ -38,27 +38,27 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture(autouse=True)
 def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results don't depend on the processor that the tests run on; those of the trial itself undo this."""
+    """Results do not depend on the test machine's processor. Tests of the bf16 trial undo this."""
     monkeypatch.setattr("sidscan.runtimes.precision_check.has_fast_bf16", lambda: False)
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Exported graphs, made once."""
-    from sample_graphs import make  # here: it loads torch
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraphs:
+    """Exported graphs, shared by all tests."""
+    from sample_graphs import export_graphs  # imported here because it loads torch
 
-    return make(tmp_path_factory.mktemp("graphs"))
+    return export_graphs(tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture
 def sidscan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs ``sidscan ARGUMENTS`` as the shell would: exit code, standard output, standard error."""
+    """Run ``sidscan ARGUMENTS`` as a shell would; return exit code, standard output and standard error."""
     from sidscan import cli
 
     hang = cli._readers_hang

@@ -1,4 +1,4 @@
-"""Calibrations of made-up logits."""
+"""Calibrations with invented logits."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sidscan.models.heads.linear_probe import LinearProbe
 CLIP = {"width": 64, "blocks": 2, "patch": 56, "side": 224, "embedding": 8}
 
 
-class Made(NamedTuple):
+class ExportedGraphs(NamedTuple):
     """Two checkpoints on one encoder, and their graphs."""
 
     models: tuple[Path, Path]
@@ -26,20 +26,20 @@ class Made(NamedTuple):
     fp16: Path
 
 
-def make(place: Path) -> Made:
-    """The files of a `Made` in a folder."""
+def export_graphs(folder: Path) -> ExportedGraphs:
+    """Write both checkpoints and their encoder into a folder, and export them in fp32 and fp16."""
     from sidscan.exporters.onnx import export
 
-    encoder = place / "clip.safetensors"
+    encoder = folder / "clip.safetensors"
     save_file({f"visual.{name}": tensor for name, tensor in random_clip(**CLIP).items()}, encoder)
     torch.manual_seed(2)
     models = (
-        _checkpoint(place / "one.safetensors", encoder, random_head(2, 64, 16, 2), "rine"),
-        _checkpoint(place / "two.safetensors", encoder, LinearProbe(8), "linear"),
+        _checkpoint(folder / "one.safetensors", encoder, random_head(2, 64, 16, 2), "rine"),
+        _checkpoint(folder / "two.safetensors", encoder, LinearProbe(8), "linear"),
     )
     for precision in ("fp32", "fp16"):
-        export([str(model) for model in models], place / f"{precision}.onnx", precision, encoder)
-    return Made(models, encoder, place / "fp32.onnx", place / "fp16.onnx")
+        export([str(model) for model in models], folder / f"{precision}.onnx", precision, encoder)
+    return ExportedGraphs(models, encoder, folder / "fp32.onnx", folder / "fp16.onnx")
 
 
 def _checkpoint(path: Path, encoder: Path, head: Head, kind: str) -> Path:

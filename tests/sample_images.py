@@ -28,7 +28,7 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
 
 
 def exif_block() -> bytes:
-    """EXIF as a camera writes it: make, model, lens, time, software, orientation, position."""
+    """Camera-like EXIF: make, model, lens, time, software, orientation, position."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0112] = "Acme", "Acme One", "Acme Raw 2.1", 6
     details = exif.get_ifd(0x8769)
@@ -40,7 +40,7 @@ def exif_block() -> bytes:
 
 
 def folder(root: Path, count: int = 3, side: int = 256) -> Path:
-    """A folder of JPEGs, one of them nested."""
+    """Write a folder of JPEGs, one of them nested."""
     (root / "nested").mkdir(parents=True, exist_ok=True)
     for index in range(count):
         parent = root / "nested" if index == count - 1 else root

@@ -1,4 +1,4 @@
-"""Results, a journal of them, and reports rendered from it: what tests of reports share."""
+"""Shared by tests of reports: results, a journal of them, and reports rendered from it."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def full_header() -> RunHeader:
 
 
 def old_journal(path: Path) -> Path:
-    """Make the journal that sidscan 0.1.0 left behind."""
+    """Create a journal as sidscan 0.1.0 wrote it."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript((OLD_REPORTS / "0.1.0.journal.sql").read_text(encoding="utf-8"))
     return path
@@ -155,14 +155,14 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def strict(text: str) -> Any:
-    """The value of a JSON text, read as the strictest reader would: nothing that RFC 8259 leaves open."""
+    """Parse JSON strictly: refuse everything that RFC 8259 leaves undefined."""
 
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len({key for key, _ in members}) == len(members), "a key stands twice"
+        assert len({key for key, _ in members}) == len(members), "a key occurs twice"
         return dict(members)
 
     def number(digits: str) -> int:
-        assert abs(int(digits)) < 2**53, "more than a double holds"
+        assert abs(int(digits)) < 2**53, "more than a double can represent"
         return int(digits)
 
     def constant(name: str) -> None:
@@ -175,6 +175,6 @@ def strict(text: str) -> Any:
 
 
 def is_formula(cell: str) -> bool:
-    """What a careful reader would call one, decided independently: NFKC of what trimming leaves."""
+    """Whether a spreadsheet may take the text for a formula, decided by the NFKC form of the trimmed text."""
     shown = "".join(c for c in cell if unicodedata.category(c) not in ("Cf", "Cc", "Zs", "Zl", "Zp"))
     return unicodedata.normalize("NFKC", shown.lstrip("\"'")[:1]).startswith(("=", "+", "-", "@"))

@@ -1,4 +1,4 @@
-"""Real servers on loopback that send exactly what a test wants, and a small stand-in for the internet."""
+"""Real servers on loopback that send exactly what a test wants, and a small fake internet."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import httpcore
 from sidscan.fetch.client import Fetcher
 from sidscan.fetch.errors import FetchError
 
-PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` leads it to loopback
+PUBLIC = "93.184.215.14"  # any globally reachable address; `Internet` redirects it to loopback
 
 Script = Callable[[socket.socket], None]
 """Sends a response, once the request has been read."""
 
 
 def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None, **headers: str) -> bytes:
-    """An HTTP/1.1 answer; ``length`` states another Content-Length than the body's, -1 none."""
+    """An HTTP/1.1 response; ``length`` replaces the body's Content-Length, -1 omits the header."""
     stated = len(body) if length is None else length
     lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
     lines += [f"Content-Length: {stated}"] if stated >= 0 else []
@@ -30,12 +30,12 @@ def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None,
 
 
 def redirect(location: str, status: str = "302 Found") -> bytes:
-    """An answer that points elsewhere."""
+    """A redirect to another URL."""
     return answer(status=status, Location=location)
 
 
 def dripping(first: bytes, drop: bytes, seconds: float = 0.05) -> Script:
-    """Sends ``first``, and then ``drop`` for ever: often enough never to stall."""
+    """Sends ``first``, and then ``drop`` forever, often enough that it never counts as a stall."""
 
     def say(connection: socket.socket) -> None:
         connection.sendall(first)
@@ -51,13 +51,13 @@ def silent(connection: socket.socket) -> None:
 
 
 class Server:
-    """Listens on loopback; every connection gets one answer.
+    """Listens on loopback; every connection gets one response.
 
     Attributes:
         answers: path -> bytes, or a script, or a list of those, one per request, the last for all others.
-        asked: heads of requests, as text.
-        accepted: connections, whether anything came over them or not.
-        busy: most requests that were being answered at once.
+        asked: the heads of all requests, as text.
+        accepted: number of connections, including those without a request.
+        busy: the highest number of requests answered at the same time.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
@@ -80,11 +80,11 @@ class Server:
             connection.close()
 
     def paths(self) -> list[str]:
-        """What was asked for, in order."""
+        """The requested paths, in order."""
         return [head.split(" ")[1] for head in self.asked]
 
     def heard(self, requests: int, seconds: float = 5) -> bool:
-        """Whether so many requests come in that time; returns as soon as they have."""
+        """Whether this many ``requests`` arrive in time; returns as soon as they have."""
         end = time.monotonic() + seconds
         while len(self.asked) < requests and time.monotonic() < end:
             time.sleep(0.005)
@@ -129,7 +129,7 @@ class Server:
 
 
 class Internet(httpcore.NetworkBackend):
-    """Leads connections to public addresses to a server on loopback, and counts where they go.
+    """Redirects connections to public addresses to a server on loopback, and records where they go.
 
     Attributes:
         connected_to: addresses connected to, in order.
@@ -142,7 +142,7 @@ class Internet(httpcore.NetworkBackend):
         self.looked_up: list[str] = []
 
     def resolve(self, host: str, port: int) -> list[str]:
-        """A name service."""
+        """Resolve a host name."""
         self.looked_up.append(host)
         addresses = self.names.get(host)
         if addresses is None:
@@ -166,7 +166,7 @@ class Internet(httpcore.NetworkBackend):
 
 
 def abandoned(fetcher: Fetcher, url: str, server: Server, threads: int) -> int:
-    """How many of the threads that fetch ``url`` end in time after two of them have asked."""
+    """How many of the threads that fetch ``url`` end in time after two of them have sent requests."""
     ended: list[FetchError] = []
 
     def get() -> None:

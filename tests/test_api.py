@@ -31,7 +31,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_one_image_scores_as_in_a_scan(model: Model, path: Path) -> None:
+def test_a_single_image_scores_as_in_a_scan(model: Model, path: Path) -> None:
     (scanned,) = sidscan.scan(path, models=["mini"])
     result = model.score(path)
     assert result.scores == scanned.scores
@@ -64,7 +64,7 @@ def test_every_kind_of_input_has_the_same_score(model: Model, path: Path, kind: 
         pytest.param(Image.new("I;16", (9, 9)), UsageError, "mode I;16", id="16 bit"),
     ],
 )
-def test_what_can_not_be_scored_is_an_error(
+def test_inputs_that_cannot_be_scored_are_errors(
     model: Model, image: ImageInput, error: type[SidscanError], message: str
 ) -> None:
     with pytest.raises(error) as raised:
@@ -103,7 +103,7 @@ def test_limits_and_flags_hold_for_pillow_images_too(model: Model, tmp_path: Pat
     assert opened.facts.flags == by_path.facts.flags == ("alpha_dropped", "padded")
 
 
-def test_the_error_of_an_image_has_the_words_of_its_row(model: Model) -> None:
+def test_the_error_of_an_image_has_the_message_of_its_row(model: Model) -> None:
     with pytest.raises(ImageError) as raised:
         model.score(b"")
     assert (raised.value.error_class, raised.value.status) == ("UnsupportedImage", "failed")
@@ -133,20 +133,20 @@ def test_a_run_can_be_read_again(tmp_path: Path) -> None:
     assert str(run.choice) == "asked for"
 
 
-def test_a_report_is_written_of_a_run_that_nobody_iterated_over(tmp_path: Path) -> None:
+def test_writing_a_report_runs_the_scan(tmp_path: Path) -> None:
     run = sidscan.scan(folder(tmp_path / "images", count=2), models=["mini"])
     for name in ("r.csv", "r.json", "r.jsonl"):
         sidscan.write_report(run, tmp_path / name)
     with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    findings = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
+    results = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
     lines = (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [row["path"] for row in rows] == [finding["path"] for finding in findings]
+    assert [row["path"] for row in rows] == [result["path"] for result in results]
     assert len(lines) == 2
     assert {row["status"] for row in rows} == {Status.SCORED.value}
 
 
-def test_a_report_replaces_no_file_of_somebody_else(tmp_path: Path) -> None:
+def test_a_report_does_not_replace_a_foreign_file(tmp_path: Path) -> None:
     run = sidscan.scan(folder(tmp_path / "images", count=1), models=["mini"])
     (tmp_path / "r.csv").write_text("my notes\n", encoding="utf-8")
     with pytest.raises(OutputError):
@@ -155,7 +155,7 @@ def test_a_report_replaces_no_file_of_somebody_else(tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("path,")
 
 
-def test_models_are_named_once(tmp_path: Path) -> None:
+def test_models_given_twice_are_refused(tmp_path: Path) -> None:
     config = ScanConfig(inputs=(str(folder(tmp_path, count=1)),), models=("mini",))
     with pytest.raises(UsageError, match="models were named twice"):
         sidscan.scan(config, models=["mini"])
@@ -208,7 +208,7 @@ def test_one_model_may_be_named_by_a_text(tmp_path: Path) -> None:
         sidscan.scan(5)  # type: ignore[arg-type]
 
 
-def test_a_closed_run_lets_go_of_its_journal(tmp_path: Path) -> None:
+def test_closing_a_run_closes_its_journal(tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=2), tmp_path / "run.journal"
     config = ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)
     run = sidscan.scan(config)

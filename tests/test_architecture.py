@@ -1,4 +1,4 @@
-"""The rules of the house: imports point one way, and nothing loads torch before it is needed."""
+"""Architecture rules: imports point one way, and nothing loads torch before it is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import sidscan
 
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
-# Top to bottom; a module imports only from rooms below its own, or from within its own room.
+# Top to bottom. A module imports only from layers below its own, or from its own layer.
 LEVELS = (
     ("cli",),
     ("calibrate", "review", "distributed"),
@@ -28,12 +28,12 @@ LEVELS = (
     ("records",),
     ("util", "errors", "weights", "_version"),
 )
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-FREE = ("training", "exporters")  # use the product as anybody may
-SUBPACKAGES = ("rine", "evaluation", "mini")  # of training; they share training.common alone
+LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
+FREE = ("training", "exporters")  # they use the product as any program may
+SUBPACKAGES = ("rine", "evaluation", "mini")  # packages of training, which share only training.common
 HTTP_CLIENTS = ("httpx", "httpcore")
 MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")
-# What a worker must not hold: weights it can't need, and code that could reach them or the network.
+# A worker must not load weights, which it does not need, or code that could reach them or the network.
 NOT_IN_WORKERS = (
     *("torch", "pandas", "open_clip", "onnxruntime", "httpx", "httpcore", "filelock", "platformdirs"),
     *("sidscan.models", "sidscan.runtimes", "sidscan.fetch", "sidscan.reports", "sidscan.journal"),
@@ -58,7 +58,7 @@ def name_of(relative: Path, package: str) -> str:
 
 
 def imports(name: str, at_load: bool = False) -> Iterator[str]:
-    """Modules that a module imports, by full name: anywhere in it, or as soon as it is loaded."""
+    """Modules that a module imports, by full name: anywhere in it, or only when it is loaded."""
     path = product_modules()[name]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -75,42 +75,42 @@ def imports(name: str, at_load: bool = False) -> Iterator[str]:
                 yield whole if whole in product_modules() else base
 
 
-def room(name: str) -> str:
+def layer(name: str) -> str:
     """The folder or module below sidscan that a module belongs to."""
     return ([*name.split("."), ""])[1]
 
 
-def rooms(name: str, at_load: bool = False) -> set[str]:
-    return {room(one) for one in imports(name, at_load) if one.startswith("sidscan.")}
+def layers(name: str, at_load: bool = False) -> set[str]:
+    return {layer(module) for module in imports(name, at_load) if module.startswith("sidscan.")}
 
 
-PRODUCT = [name for name in product_modules() if room(name) not in (*FREE, "", "__main__")]
+PRODUCT = [name for name in product_modules() if layer(name) not in (*FREE, "", "__main__")]
 
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_imports_point_one_way(name: str) -> None:
-    own = room(name)
-    for other in rooms(name) - {own}:
-        if own == "cli" and other in FREE and other not in rooms(name, at_load=True):
-            continue  # a command loads training when it is run, no sooner
-        assert other not in FREE, f"{own} must not import {other}"
-        assert LEVEL[own] < LEVEL[other], f"{own} must not import {other}"
+    importer = layer(name)
+    for imported in layers(name) - {importer}:
+        if importer == "cli" and imported in FREE and imported not in layers(name, at_load=True):
+            continue  # a command loads training only when it runs
+        assert imported not in FREE, f"{importer} must not import {imported}"
+        assert LEVEL[importer] < LEVEL[imported], f"{importer} must not import {imported}"
 
 
 @pytest.mark.parametrize("name", PRODUCT)
-def test_product_imports_by_full_name_only(name: str) -> None:
+def test_the_product_imports_by_full_name_only(name: str) -> None:
     tree = ast.parse(product_modules()[name].read_text(encoding="utf-8"))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
 
 
-@pytest.mark.parametrize("name", [name for name in PRODUCT if room(name) == "images"])
-def test_images_know_no_models(name: str) -> None:
-    assert not rooms(name) & {"models", "runtimes", "fetch"}
+@pytest.mark.parametrize("name", [name for name in PRODUCT if layer(name) == "images"])
+def test_images_do_not_import_models_or_fetch(name: str) -> None:
+    assert not layers(name) & {"models", "runtimes", "fetch"}
 
 
 @pytest.mark.parametrize("name", [name for name in product_modules() if not name.startswith(MAY_CONNECT)])
 def test_only_fetch_and_download_import_an_http_client(name: str) -> None:
-    assert not [one for one in imports(name) if one.split(".")[0] in HTTP_CLIENTS]
+    assert not [module for module in imports(name) if module.split(".")[0] in HTTP_CLIENTS]
 
 
 SHARED_BY_COMMANDS = tuple(
@@ -120,21 +120,21 @@ SHARED_BY_COMMANDS = tuple(
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if name.startswith("sidscan.cli.")])
-def test_commands_import_no_commands(name: str) -> None:
-    others = {one for one in imports(name) if one.startswith("sidscan.cli.")}
+def test_commands_do_not_import_each_other(name: str) -> None:
+    others = {module for module in imports(name) if module.startswith("sidscan.cli.")}
     assert others <= set(SHARED_BY_COMMANDS), f"{name} imports {others - set(SHARED_BY_COMMANDS)}"
 
 
-@pytest.mark.parametrize("name", [name for name in product_modules() if room(name) == "training"])
-def test_training_packages_share_only_what_is_common(name: str) -> None:
-    own = ([*name.split("."), ""])[2]
-    others = {one.split(".")[2] for one in imports(name) if one.startswith("sidscan.training.")}
-    allowed = {"common"} if own == "common" else {own, "common"}
+@pytest.mark.parametrize("name", [name for name in product_modules() if layer(name) == "training"])
+def test_training_packages_share_only_the_common_package(name: str) -> None:
+    package = ([*name.split("."), ""])[2]
+    others = {module.split(".")[2] for module in imports(name) if module.startswith("sidscan.training.")}
+    allowed = {"common"} if package == "common" else {package, "common"}
     assert others <= allowed, f"{name} imports sidscan.training.{others - allowed}"
 
 
-def test_every_room_has_a_level() -> None:
-    assert {room(name) for name in PRODUCT} <= set(LEVEL)
+def test_every_layer_has_a_level() -> None:
+    assert {layer(name) for name in PRODUCT} <= set(LEVEL)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_every_room_has_a_level() -> None:
         ),
     ],
 )
-def test_light_commands_load_nothing_heavy(code: str) -> None:
+def test_light_commands_do_not_load_torch(code: str) -> None:
     heavy = ["sidscan.training", "torch", "numpy", "pandas", "PIL", "httpx", "open_clip"]
     check = (
         f"{code}\nimport sys; loaded = [m for m in {heavy} if m in sys.modules]; assert not loaded, loaded"
@@ -167,7 +167,7 @@ def test_light_commands_load_nothing_heavy(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_workers_hold_neither_torch_nor_the_model_store() -> None:
+def test_workers_load_neither_torch_nor_the_model_store() -> None:
     code = (
         "import sys, sidscan.isolation.worker\n"
         f"loaded = [m for m in {NOT_IN_WORKERS} if m in sys.modules]\n"

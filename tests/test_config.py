@@ -1,4 +1,4 @@
-"""The bounds that config's fields state hold for the Python API."""
+"""The Python API enforces the bounds that the fields of the configuration state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def config(**options: Any) -> ScanConfig:
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_numbers_outside_of_the_bounds_are_refused(name: str) -> None:
+def test_numbers_outside_the_bounds_are_refused(name: str) -> None:
     spec = BOUNDED[name]
     assert spec.minimum is not None
     values = [spec.minimum - 1, -1, math.nan, math.inf]
@@ -32,7 +32,7 @@ def test_numbers_outside_of_the_bounds_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_numbers_at_the_bounds_are_taken(name: str) -> None:
+def test_numbers_at_the_bounds_are_accepted(name: str) -> None:
     spec = BOUNDED[name]
     assert spec.minimum is not None
     config(**{name: spec.minimum + (0.5 if spec.above else 0)})
@@ -46,7 +46,7 @@ def test_unknown_choices_are_refused_with_the_known_ones() -> None:
     assert str(error.value) == "crops can't be 'nine'\nChoose one of ten, center."
 
 
-def test_read_limits_are_a_part_of_the_configuration() -> None:
+def test_read_limits_are_part_of_the_configuration() -> None:
     assert config(max_side=9).read_limits() == {**ReadLimits().read_limits(), "max_side": 9}
     assert "item_timeout" in config().limits()
     assert "item_timeout" not in config(isolation=False).limits()

@@ -1,4 +1,4 @@
-"""Chain of custody: what a report says of the runs that made it."""
+"""Chain of custody: what a report states about the runs that produced it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def run_of(path: Path) -> dict[str, Any]:
     [
         pytest.param("https://host/a@b.jpg?x=c@d", "https://host/a@b.jpg?x=c@d", id="no credentials"),
         pytest.param("https://user:secret@host/a.jpg", "https://***@host/a.jpg", id="user and password"),
-        pytest.param("HTTP://token@host", "HTTP://***@host", id="user alone"),
+        pytest.param("HTTP://token@host", "HTTP://***@host", id="user name without password"),
         pytest.param("http://u:p@ss@host/", "http://***@host/", id="an at sign in the password"),
         pytest.param("--list=ftp://u:p@host/x", "--list=ftp://***@host/x", id="in an option"),
-        pytest.param("mail@example.org/a.jpg", "mail@example.org/a.jpg", id="no address"),
+        pytest.param("mail@example.org/a.jpg", "mail@example.org/a.jpg", id="not a URL"),
     ],
 )
 def test_credentials_are_left_out_of_the_command(word: str, shown: str) -> None:
     assert begin_session(ScanConfig(inputs=("a",), command=(word,)), "now", {}).command == (shown,)
 
 
-def test_libraries_are_those_that_make_pixels_and_scores() -> None:
+def test_the_recorded_libraries_are_those_behind_pixels_and_scores() -> None:
     versions = library_versions()
     for name in ("pillow", "exifread", "numpy", "torch", "open_clip_torch"):
         assert metadata.version(name) in versions[name]
@@ -50,7 +50,7 @@ def test_libraries_are_those_that_make_pixels_and_scores() -> None:
     assert {"zlib", "libtiff", "webp", "avif"} <= set(versions)
 
 
-def test_a_session_states_who_and_where_unless_it_is_private(
+def test_a_session_states_user_and_machine_unless_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -65,7 +65,7 @@ def test_a_session_states_who_and_where_unless_it_is_private(
     assert private == replace(session, command=None, folder=None, host=None)
 
 
-def test_a_folder_that_was_removed_is_not_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_working_folder_is_not_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -106,12 +106,12 @@ def test_every_session_of_a_run_is_in_its_report(
     assert "second-host" not in text
     assert '"--model"' not in text
     assert sidscan(*arguments).code == 0
-    assert "second-host" not in out.read_text(), "what was private once stays so"
+    assert "second-host" not in out.read_text(), "a private report stays private"
     assert sidscan(*arguments, "--fresh").code == 0
     assert len(run_of(out)["sessions"]) == 1
 
 
-def test_an_interrupted_session_says_so(
+def test_an_interrupted_session_is_recorded_as_such(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, out = folder(tmp_path / "images", count=1), tmp_path / "r.json"

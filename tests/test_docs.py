@@ -31,7 +31,7 @@ MARKDOWN = sorted({*ROOT.glob("*.md"), *PAGES, *(ROOT / "benchmarks").glob("*.md
 PROSE = [page for page in (ROOT / "README.md", *PAGES) if "log" not in page.parts and page.name != "cli.md"]
 LINE_LENGTH = 120  # characters of prose; tables may be wider
 BANNED = ("is no ", "so many", "is not to be had", "there is none", " told")
-CLICK_OPTIONS = {"--help", "--version"}  # click adds these itself
+CLICK_OPTIONS = {"--help", "--version"}  # click adds these options itself
 SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 # Options of `python -m sidscan.training.mini....` and of benchmarks/, which are not commands of sidscan.
 DEVELOPERS_OPTIONS = {
@@ -202,7 +202,7 @@ def documented_messages() -> list[str]:
 
 @pytest.mark.parametrize("message", documented_messages())
 def test_messages_on_the_errors_page_are_in_the_code(message: str) -> None:
-    if message == "No such option":  # click's
+    if message == "No such option":  # this message is click's
         return
     parts = [part.strip(" :;,") for part in message.split("…")]
     assert [part for part in parts if part and part not in literals()] == []
@@ -217,12 +217,12 @@ def programs() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("program", "printed"), programs(), ids=range(len(programs())))
-def test_programs_print_what_the_page_says(program: str, printed: str, tmp_path: Path) -> None:
+def test_programs_print_the_documented_output(program: str, printed: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "images", tmp_path / "examples" / "images")
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    versions = r"pytorch \S+, \w+"  # differ from machine to machine
+    versions = r"pytorch \S+, \w+"  # these differ between machines
     assert re.sub(versions, "", ended.stdout) == re.sub(versions, "", printed)
 
 
@@ -243,7 +243,7 @@ def test_calls_in_the_architecture_page_fit_their_signatures() -> None:
             continue
         module, _, attribute = CALLED[name].partition(":")
         function = operator.attrgetter(attribute)(importlib.import_module(module))
-        this = [None] if "." in attribute else []  # a method's self
+        this = [None] if "." in attribute else []  # self of a method
         inspect.signature(function).bind(
             *this, *call.args, **{str(word.arg): word.value for word in call.keywords}
         )

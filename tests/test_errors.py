@@ -1,4 +1,4 @@
-"""Exit codes: every one is documented."""
+"""Every exit code is documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a run: durable, exact, and reused only where it still holds."""
+"""The journal of a run: durable, exact, and reused only where results are still valid."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal in which a and b are scored and c is not done."""
+    """A journal in which a and b have results and c is pending."""
     journal = Journal(tmp_path / "run.journal")
     journal.register_inputs(items("a", "b", "c"), KEYS)
     journal.append([result("a"), result("b", Status.FAILED)], KEYS)
@@ -84,7 +84,7 @@ def test_an_interrupted_run_continues(path: Path) -> None:
         pytest.param(items("a", "b"), KEYS, True, ["b"], id="retry failed"),
     ],
 )
-def test_only_what_changed_is_done_again(
+def test_only_changed_inputs_are_scored_again(
     path: Path, inputs: list[Item], keys: ReuseKeys, retry: bool, pending: list[str]
 ) -> None:
     journal = Journal(path)
@@ -93,7 +93,7 @@ def test_only_what_changed_is_done_again(
     assert journal.counts().enumerated == len(inputs)
 
 
-def test_another_runs_record_is_never_replaced_in_silence(path: Path) -> None:
+def test_a_journal_of_another_run_is_never_replaced_silently(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
         journal.register_inputs(items("x", "y"), KEYS)
@@ -127,7 +127,7 @@ def test_names_need_not_be_utf8(tmp_path: Path) -> None:
     assert [recorded.name for recorded in journal.results()] == [name]
 
 
-def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
+def test_acknowledged_results_survive_sigkill(tmp_path: Path) -> None:
     path = tmp_path / "run.journal"
     program = (
         "import os, sys; sys.path[:0] = os.environ['TEST_PATH'].split(os.pathsep)\n"
@@ -152,14 +152,14 @@ def test_what_append_acknowledged_survives_kill(tmp_path: Path) -> None:
         pytest.param("locking_mode", "exclusive", id="from the first write on until it is closed"),
     ],
 )
-def test_commits_reach_the_disk_and_no_other_scan_makes_any(
+def test_commits_reach_the_disk_and_other_scans_cannot_commit(
     path: Path, pragma: str, value: int | str
 ) -> None:
-    """kill -9 can't show this."""
+    """A test with kill -9 could not detect a lack of this."""
     assert Journal(path)._db.execute(f"PRAGMA {pragma}").fetchone() == (value,)
 
 
-def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+def test_inputs_that_could_not_be_read_are_tried_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
     journal.register_inputs(items("a", "b"), KEYS)
     unread = replace(result("a", Status.FAILED), stage=Stage.FETCH)
@@ -176,27 +176,27 @@ def test_a_named_file_beats_what_a_walk_left_out() -> None:
         assert list(journal.pending()) == [named]
 
 
-def test_what_changed_and_what_is_gone_is_counted(path: Path) -> None:
+def test_changed_and_missing_files_are_counted(path: Path) -> None:
     journal = Journal(path)
     registered = journal.register_inputs([*items("a", fingerprint="2:2"), *items("d")], KEYS)
     assert (registered.kept, registered.dropped, registered.changed, registered.gone) == (0, 2, 1, 1)
 
 
-def test_a_record_without_a_score_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_journal_without_scores_may_be_replaced(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.journal")
     journal.register_inputs(items("a"), KEYS)
     journal.append([result("a", Status.FAILED)], KEYS)
     assert journal.register_inputs(items("b"), KEYS).gone == 1
 
 
-def test_a_result_of_no_input_is_an_error() -> None:
+def test_a_result_for_an_unknown_input_is_an_error() -> None:
     journal = Journal(None)
     journal.register_inputs(items("a"), KEYS)
     with pytest.raises(OutputError, match="belongs to no input"):
         journal.append([result("b")], KEYS)
 
 
-def test_two_scans_never_share_a_record(path: Path) -> None:
+def test_two_scans_never_share_a_journal(path: Path) -> None:
     first = Journal(path)
     with pytest.raises(OutputError, match="is in use by another scan"):
         Journal(path)
@@ -204,7 +204,7 @@ def test_two_scans_never_share_a_record(path: Path) -> None:
     Journal(path).close()
 
 
-def test_fresh_forgets(path: Path) -> None:
+def test_fresh_discards_earlier_results(path: Path) -> None:
     assert Journal(path, fresh=True).counts() == Counts(0, 0, 0, 0)
 
 
@@ -222,7 +222,7 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"])
-def test_a_score_that_limits_had_a_part_in_holds_no_longer_than_they(flag: str) -> None:
+def test_a_score_is_reused_only_under_the_limits_that_shaped_it(flag: str) -> None:
     scored = result("a")
     marked = replace(scored, facts=replace(scored.facts, flags=("padded", flag)))
     assert (KEYS.key_for(scored), KEYS.key_for(marked)) == (KEYS.score, KEYS.limits)
@@ -233,7 +233,7 @@ def test_a_score_that_limits_had_a_part_in_holds_no_longer_than_they(flag: str) 
     assert [item.name for item in journal.pending()] == ["a"]
 
 
-def test_bytes_are_found_by_their_hash_where_they_were_scored() -> None:
+def test_scored_bytes_are_found_by_their_hash() -> None:
     journal = Journal(None)
     journal.register_inputs(items("a", "b", "c"), KEYS)
     assert journal.find_by_sha256("f" * 64) is None
@@ -249,7 +249,7 @@ def test_urls_depend_on_what_may_be_fetched() -> None:
     assert KEYS.key_for(fetched) == KEYS.urls
 
 
-def test_a_mistyped_option_costs_nothing_until_its_run_is_complete(path: Path) -> None:
+def test_results_under_other_options_survive_until_the_new_run_is_complete(path: Path) -> None:
     journal = Journal(path)
     journal.register_inputs(items("a", "b", "c"), OTHER_MODEL)
     journal.append([result("b")], OTHER_MODEL)

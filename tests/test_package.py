@@ -1,4 +1,4 @@
-"""What is installed: one package, whole, with small weights and their card; and one version everywhere."""
+"""The installed package is complete, has small weights with a card, and states one version everywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDERS = {"sidscan": "sidscan", "training": "sidscan.training", "exporters": "s
 
 
 def listed_packages() -> list[str]:
-    """The list in pyproject.toml; an array of strings is a Python list, too (3.10 has no TOML reader)."""
+    """The packages in pyproject.toml. Python 3.10 has no TOML reader, but the array is also a Python list."""
     listing = re.search(r"^packages = (\[.*?^\])", read("pyproject.toml"), re.M | re.S)
     assert listing is not None
     packages: list[str] = ast.literal_eval(listing[1])
@@ -38,18 +38,18 @@ def test_every_package_is_listed() -> None:
 
 
 def test_every_folder_of_modules_is_a_package() -> None:
-    """A folder without ``__init__.py`` works in a checkout and is missing from the wheel."""
+    """A folder without ``__init__.py`` works in a checkout but is missing from the wheel."""
     folders = {path.parent for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py")}
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
 
 
-def test_the_version_is_the_same_everywhere() -> None:
+def test_the_version_is_consistent() -> None:
     citation = dict(re.findall(r'^(version|date-released): "?([^"\n]+)', read("CITATION.cff"), re.M))
     assert citation["version"] == sidscan.__version__
     assert f"\n## [{sidscan.__version__}] - {citation['date-released']}\n" in read("CHANGELOG.md")
 
 
-def test_one_top_level_package() -> None:
+def test_there_is_one_top_level_package() -> None:
     installed = distribution("sidscan").files
     assert installed is not None
     top = {file.parts[0] for file in installed if not file.parts[0].endswith(".dist-info")} - {

@@ -1,4 +1,4 @@
-"""Seeded random networks in the shapes and names of the published ones."""
+"""Seeded random networks with the shapes and names of the published ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidscan.models.heads.rine import RineHead
 def random_clip(
     width: int, blocks: int, patch: int, side: int, embedding: int, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    """Seeded weights of a CLIP vision transformer in open_clip's names."""
+    """Seeded weights of a CLIP vision transformer with open_clip's names."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int, scale: float) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Generated training sets in CNNDetection's layout, and a small random CLIP to read them with.
+"""Generated training sets in CNNDetection's layout, and a small random CLIP to encode them.
 
 Real and synthetic images are noise of different spectra: power falls more steeply in the synthetic ones, as
 if they had been upsampled.
@@ -53,7 +53,7 @@ def progan_like(
 def small_clip(path: Path) -> Path:
     """Seeded random weights in open_clip's layout: high-pass patch filters, equal position embeddings.
 
-    So the CLS token sees how much of an image is fine detail, which plain random filters hardly show.
+    So the CLS token reflects how much fine detail an image has, which plain random filters hardly do.
     """
     state = random_clip(**CLIP)
     kernel = state["conv1.weight"]

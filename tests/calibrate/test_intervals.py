@@ -1,4 +1,4 @@
-"""What a conformal threshold delivers: against SciPy's laws, and against simulation."""
+"""The rates that a conformal threshold delivers, compared with SciPy's distributions and with simulations."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def test_counts_follow_the_beta_binomial_law(k: int, n: int, archive: int) -> No
         assert m == 0 or law.cdf(m - 1) < probability + 1e-8
 
 
-def test_counts_are_those_of_all_orders_of_few_images() -> None:
+def test_counts_equal_an_enumeration_of_all_orders() -> None:
     """Of 3 calibration and 4 other images, all 35 orders are equally likely."""
-    # Where the 2nd highest calibration image is r-th of all, r - 2 others are above it.
+    # If the second highest calibration image is the r-th highest of all, r - 2 other images are above it.
     orders = {r - 2: (r - 1) * (7 - r) for r in range(2, 7)}
     assert sum(orders.values()) == comb(7, 3)
     for m in range(5):
         assert count_cdf(m, 2, 3, 4) == pytest.approx(sum(orders[i] for i in range(m + 1)) / 35)
 
 
-def test_the_largest_archive_is_answered() -> None:
+def test_the_largest_archive_gets_an_answer() -> None:
     low, high = (count_quantile(p, 500, 10_000, 10**9) / 10**9 for p in (0.025, 0.975))
     assert low == pytest.approx(rate_quantile(0.025, 500, 10_000), rel=1e-3)
     assert high == pytest.approx(rate_quantile(0.975, 500, 10_000), rel=1e-3)

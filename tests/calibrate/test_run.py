@@ -36,11 +36,11 @@ def test_a_calibration_holds_each_image_once_and_counts_the_rest(tmp_path: Path)
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        pytest.param(2, "at least 3 different images; there are 2", id="known beforehand"),
+        pytest.param(2, "at least 3 different images; there are 2", id="known in advance"),
         pytest.param(3, "at least 3 different images; there are 2", id="a duplicate"),
     ],
 )
-def test_too_few_images_are_an_error_that_names_the_number_needed(
+def test_the_error_for_too_few_images_names_the_number_needed(
     tmp_path: Path, count: int, message: str
 ) -> None:
     folder(tmp_path, count=2)
@@ -59,7 +59,7 @@ def test_images_that_all_score_the_same_give_no_threshold(tmp_path: Path) -> Non
         calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
 
 
-def test_no_image_at_all(tmp_path: Path) -> None:
+def test_no_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(NothingToScan, match="no image could be scored"):
         calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     for index in range(5):
@@ -69,6 +69,6 @@ def test_no_image_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
-def test_rates_outside_of_0_and_1(tmp_path: Path, fpr: float) -> None:
+def test_rates_outside_0_and_1_are_refused(tmp_path: Path, fpr: float) -> None:
     with pytest.raises(UsageError, match="is not between 0 and 1"):
         calibrate_models(config(tmp_path), fpr)

@@ -1,4 +1,4 @@
-"""`sidscan calibrate`, and scans that use what it saved: exact rows, words and exit codes."""
+"""`sidscan calibrate`, and scans that use a saved calibration: exact rows, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def reals(tmp_path: Path) -> Path:
-    """Nine images that stand for a camera's."""
+    """Nine images in place of camera images."""
     return folder(tmp_path / "reals", count=9, side=230)
 
 
-def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+def test_a_scan_uses_the_saved_calibration(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     calibrated = sidscan("calibrate", reals, *MINI, "--fpr", "0.2", "--archive", "1000", "--archive", "20000")
     assert calibrated.code == 0, calibrated.err
     assert "mini, center crops, for a false-positive rate of at most 20 %\n" in calibrated.out
@@ -70,7 +70,7 @@ def test_a_scan_uses_what_was_saved(sidscan: Run, reals: Path, tmp_path: Path) -
     )
 
 
-def test_another_calibration_reuses_no_row(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+def test_under_another_calibration_no_row_is_reused(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     for fpr in ("0.2", "0.3"):
         assert sidscan("calibrate", reals, *MINI, "--fpr", fpr, "--out", tmp_path / f"{fpr}.json").code == 0
     scan = ("scan", reals, *MINI, "--out", tmp_path / "r.csv", "--calibration")
@@ -84,7 +84,7 @@ def test_another_calibration_reuses_no_row(sidscan: Run, reals: Path, tmp_path: 
     assert "9 earlier results dropped" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
 
 
-def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+def test_json_output_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     (reals / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     calibrated = sidscan(
@@ -160,7 +160,7 @@ def test_figures_as_json_and_the_run_in_the_report(sidscan: Run, reals: Path, tm
         pytest.param(["calibrate", "reals", "--model", "rine-ldm"], 4, "sidscan models pull", id="no model"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_errors_are_reported_without_a_traceback(
     sidscan: Run,
     reals: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -178,7 +178,7 @@ def test_what_cannot_be_done_is_said(
     assert Path("foreign.json").read_text() == '{"run": {}}'
 
 
-def test_other_crops_than_calibrated_are_refused(sidscan: Run, reals: Path, tmp_path: Path) -> None:
+def test_crops_other_than_the_calibrated_ones_are_refused(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     assert sidscan("calibrate", reals, *MINI, "--fpr", "0.1", "--out", out).code == 0
     ended = sidscan("scan", reals, "--model", "mini", "--calibration", out, "--out", tmp_path / "r.csv")
@@ -192,7 +192,7 @@ def test_other_crops_than_calibrated_are_refused(sidscan: Run, reals: Path, tmp_
 
 @pytest.fixture
 def probes(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """A small CLIP's weights, and two linear probes trained on it, as it were."""
+    """The weights of a small CLIP, and two linear probes that state it as their encoder."""
     clip = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
     encoder = tmp_path / "clip.safetensors"
     save_file({f"visual.{name}": tensor for name, tensor in clip.items()}, encoder)
@@ -239,7 +239,7 @@ def test_several_models_are_calibrated_in_one_pass(
         assert row[f"{second.name}.threshold"] == "0.4"
 
 
-def test_help_ends_well(sidscan: Run) -> None:
+def test_help_exits_with_0(sidscan: Run) -> None:
     ended = sidscan("calibrate", "--help")
     assert ended.code == 0
     assert "sidscan calibrate ./camera-images --model mini" in ended.out

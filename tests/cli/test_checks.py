@@ -1,4 +1,4 @@
-"""What does not exist is reported before torch loads, and what would block is never opened."""
+"""Missing files are reported before torch loads, and pipes that would block are never opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sample_images import folder
 
 Run = Callable[..., Any]
-SECONDS = 30  # a command that waits for a pipe would never end
+SECONDS = 30  # without it, a command that waits for a pipe would never end
 PROGRAM = (
     "import sys\n"
     "from sidscan import cli\n"
@@ -26,7 +26,7 @@ PROGRAM = (
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: images, a pipe, a folder with a pipe in the place of a checkpoint."""
+    """The current folder: images, a pipe, and a folder with a pipe where a checkpoint should be."""
     monkeypatch.chdir(tmp_path)
     folder(Path("images"), count=1)
     for pipe in ("pipe", "pipe.safetensors", "pipe.onnx", "models/head.safetensors"):
@@ -43,7 +43,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["images", "nowhere"], 2, "no such file or directory: nowhere", id="second input"),
         pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
         pytest.param(["--list", "nowhere"], 2, "can't read the list nowhere", id="list"),
-        pytest.param(["--list", "images"], 2, "can't read the list images", id="folder for a list"),
+        pytest.param(["--list", "images"], 2, "can't read the list images", id="folder as a list"),
         pytest.param(["images", "-m", "nope"], 4, "no model is called 'nope'", id="model"),
         pytest.param(["images", "-m", "rine-4class"], 4, "rine-4class is not installed", id="not installed"),
         pytest.param(["images", "-m", "no.safetensors"], 4, "no.safetensors can't be read", id="checkpoint"),
@@ -55,14 +55,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["images", "--calibration", "no"], 4, "no can't be read", id="calibration"),
         pytest.param(["images", "-m", "pipe"], 4, "pipe can't be read: not a regular file", id="pipe"),
         pytest.param(["images", "-m", "pipe.safetensors"], 4, "not a regular file", id="pipe with suffix"),
-        pytest.param(["images", "-m", "pipe.onnx"], 4, "not a regular file", id="pipe for a graph"),
+        pytest.param(["images", "-m", "pipe.onnx"], 4, "not a regular file", id="pipe as a graph"),
         pytest.param(["images", "-m", "models"], 4, "not a regular file", id="pipe in a folder"),
-        pytest.param(["images", "--encoder", "pipe"], 4, "not a regular file", id="pipe for an encoder"),
+        pytest.param(["images", "--encoder", "pipe"], 4, "not a regular file", id="pipe as an encoder"),
         pytest.param(["images", "--calibration", "pipe"], 4, "not a regular file", id="calibration pipe"),
     ],
 )
 @pytest.mark.parametrize("command", ["scan", "calibrate"])
-def test_it_is_reported_before_torch_loads(
+def test_bad_inputs_are_reported_before_torch_loads(
     files: Path, command: str, arguments: list[str], code: int, message: str
 ) -> None:
     if command == "calibrate" and "--calibration" in arguments:
@@ -76,11 +76,11 @@ def test_it_is_reported_before_torch_loads(
     )
     assert ended.returncode == code, ended.stderr
     assert message in ended.stderr
-    assert ended.stdout == "\n", "these were loaded"
+    assert ended.stdout == "\n", "these modules were loaded"
 
 
 @pytest.mark.parametrize("model", ["nope", "pipe", "no.safetensors"])
-def test_an_export_is_refused_as_soon(files: Path, model: str) -> None:
+def test_an_export_is_refused_before_torch_loads(files: Path, model: str) -> None:
     command = [sys.executable, "-c", PROGRAM, "export-onnx", "-m", model, "-o", "x.onnx"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (4, "\n"), ended.stderr
@@ -95,7 +95,7 @@ def test_a_pipe_is_not_imported(files: Path) -> None:
 
 
 def test_a_list_may_be_a_pipe(files: Path) -> None:
-    """``--list <(find ...)`` of a shell: it can be read only once."""
+    """``--list <(find ...)`` of a shell. The list can be read only once."""
     script = f"{sys.executable} -m sidscan scan --list <(find images -name photo-0.jpg) -m mini -o r.csv"
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -24,7 +24,7 @@ def test_plural(count: int, words: tuple[str, ...], expected: str) -> None:
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only ends a scan in words; once there is space, the same one completes it."""
+"""A full or read-only disk ends a scan with a message; with space again, the same command completes it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _MOUNT = 'mount -t tmpfs -o size=1m none "$DISK" && '
 
 
 class Step(NamedTuple):
-    """A scan on the small disk, and how it ended."""
+    """How a scan on the small disk ended."""
 
     code: int
     stderr: str
 
 
 def on_small_disk(images: Path, root: Path, *steps: str) -> list[Step]:
-    """Shell commands in turn, with a disk of 1 MiB at ``$DISK`` that is theirs alone.
+    """Run shell commands one after another, with a private disk of 1 MiB at ``$DISK``.
 
-    ``scan`` is `sidscan scan` of the images; ``fill SIZE`` leaves so much of the disk free. What
-    they leave on it is copied to ``root / "left"``.
+    ``scan`` is `sidscan scan` of the images; ``fill SIZE`` leaves SIZE of the disk free. The files
+    that remain on the disk are copied to ``root / "left"``.
     """
     (root / "disk").mkdir(exist_ok=True)
     lines = [f"{{ {step} ; }} 2>{root}/stderr{n}; echo $? >{root}/code{n}" for n, step in enumerate(steps)]
@@ -70,7 +70,7 @@ def _may_mount(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def rows(report: Path) -> list[dict[str, object]]:
-    """Rows less what says when; scores, whose last digits a batch's size moves, are `Close` numbers."""
+    """Rows without times. Scores are `Close` numbers, as the batch size changes their last digits."""
     with report.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     floats = ("score", "logit", "crop_min", "crop_max", "crop_std")
@@ -79,7 +79,7 @@ def rows(report: Path) -> list[dict[str, object]]:
 
 
 class Close(float):
-    """A number that equals others as far as four digits behind the point."""
+    """A number that equals others that agree to four decimal places."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, float) and abs(self - other) < 1e-4
@@ -98,7 +98,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
-    """The rows of a scan that has all the space it wants."""
+    """The rows of a scan with enough space."""
     root = tmp_path_factory.mktemp("calm")
     (step,) = on_small_disk(images, root, 'scan --out "$DISK/r.csv"')
     assert step.code == 3, step.stderr
@@ -144,13 +144,13 @@ def test_a_disk_that_is_full_when_reports_are_written(
         f"sidscan: can't write {tmp_path}/disk/r.csv: No space left on device\n"
         "Nothing is lost: run the same command again, or with the same --journal and another --out.\n"
     ) in full.stderr
-    assert (tmp_path / "after").read_text().split() == ["ballast"], "no half of a report is left"
+    assert (tmp_path / "after").read_text().split() == ["ballast"], "no partial report is left"
     assert more.code == 3, more.stderr
     assert f"{IMAGE_COUNT} results kept" in more.stderr
     assert rows(tmp_path / "left" / "r.csv") == undisturbed
 
 
-def test_a_read_only_disk_is_said_before_anything_is_read(images: Path, tmp_path: Path) -> None:
+def test_a_read_only_disk_is_reported_before_anything_is_read(images: Path, tmp_path: Path) -> None:
     _, refused, elsewhere, _, done = on_small_disk(
         images,
         tmp_path,

@@ -23,7 +23,7 @@ Run = Callable[..., Any]
 def commands(
     command: click.Command = cli, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command with the words that call it."""
+    """Every command, with the words that invoke it."""
     yield path, command
     if isinstance(command, click.Group):
         for name in command.list_commands(click.Context(command)):
@@ -65,9 +65,7 @@ def test_the_first_screen_of_scan_shows_model_and_out(sidscan: Run, monkeypatch:
     assert any("-o, --out" in line for line in lines)
 
 
-def test_no_line_is_broken_inside_the_name_of_an_option(
-    sidscan: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_line_breaks_inside_an_option_name(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in range(50, 100, 7):
         monkeypatch.setenv("COLUMNS", str(columns))
         help_text = sidscan("scan", "--help").out
@@ -84,7 +82,7 @@ def test_no_line_is_broken_inside_the_name_of_an_option(
         pytest.param(["scan", "--hiden"], "--hidden", id="option"),
     ],
 )
-def test_what_is_misspelt_gets_a_suggestion(sidscan: Run, arguments: list[str], message: str) -> None:
+def test_misspelt_words_get_a_suggestion(sidscan: Run, arguments: list[str], message: str) -> None:
     ended = sidscan(*arguments)
     assert ended.code == 2
     assert message in ended.err
@@ -105,7 +103,7 @@ def test_every_field_of_the_configuration_is_an_option_of_scan(name: str) -> Non
         assert option.default == field.default
 
 
-def test_fields_without_a_section_are_no_options() -> None:
+def test_fields_without_a_section_are_not_options() -> None:
     assert set(option_specs(ScanConfig)) - set(OPTIONS) == {"inputs", "exclude", "command"}
 
 
@@ -127,7 +125,7 @@ def test_docstrings_list_every_field(config: type) -> None:
         ("--rate", "no limit"),
     ],
 )
-def test_defaults_are_shown_as_they_may_be_typed(sidscan: Run, flag: str, default: str) -> None:
+def test_displayed_defaults_can_be_typed(sidscan: Run, flag: str, default: str) -> None:
     words = " ".join(sidscan("scan", "--help").out.split())
     match = re.search(rf" {flag} [A-Z/].*?\[default: (.*?)\]", words)
     assert match

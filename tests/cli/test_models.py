@@ -1,4 +1,4 @@
-"""`sidscan models show`: what is known of one model."""
+"""`sidscan models show`: the facts of one model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch:
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.url])
-def test_what_is_known_of_a_published_model(sidscan: Run, name: str) -> None:
+def test_facts_of_a_published_model(sidscan: Run, name: str) -> None:
     entry = CATALOG[name]
     ended = sidscan("models", "show", name)
     assert ended.code == 0
@@ -46,7 +46,7 @@ def test_what_is_known_of_a_published_model(sidscan: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_as_json_it_is_the_row_of_the_list(sidscan: Run, name: str) -> None:
+def test_json_equals_the_entry_of_the_list(sidscan: Run, name: str) -> None:
     shown = json.loads(sidscan("models", "show", name, "--json").out)
     rows = json.loads(sidscan("models", "list", "--json").out)
     assert shown in rows

@@ -1,4 +1,4 @@
-"""Where `sidscan scan` writes: never over a stranger's file, never into what another scan writes."""
+"""Where `sidscan scan` writes: never over a foreign file, never over the output of a running scan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidscan.reports import output_for, reserve_all
 Run = Callable[..., Any]
 
 
-def test_nothing_that_a_scan_writes_is_scanned(sidscan: Run, tmp_path: Path) -> None:
+def test_a_scan_does_not_scan_its_outputs(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
     for _ in range(2):
         ended = sidscan("scan", images, "--out", images / "r.csv", "--hash-file", "--hidden")
@@ -24,7 +24,7 @@ def test_nothing_that_a_scan_writes_is_scanned(sidscan: Run, tmp_path: Path) -> 
     ]
 
 
-def test_a_strangers_file_is_no_place_for_a_report(sidscan: Run, tmp_path: Path) -> None:
+def test_a_foreign_file_is_not_overwritten_by_a_report(sidscan: Run, tmp_path: Path) -> None:
     images, out = folder(tmp_path / "images", count=1), tmp_path / "r.csv"
     out.write_text("name,marks\n")
     ended = sidscan("scan", images, "--out", out)
@@ -39,7 +39,7 @@ def test_a_strangers_file_is_no_place_for_a_report(sidscan: Run, tmp_path: Path)
     assert out.read_text().startswith("path,status,")
 
 
-def test_two_scans_with_records_of_their_own_never_share_a_report(sidscan: Run, tmp_path: Path) -> None:
+def test_two_scans_with_separate_journals_never_share_a_report(sidscan: Run, tmp_path: Path) -> None:
     images, out = folder(tmp_path / "images", count=1), tmp_path / "r.csv"
     with reserve_all([output_for(str(out))]):
         ended = sidscan("scan", images, "--out", out, "--journal", tmp_path / "other.journal")

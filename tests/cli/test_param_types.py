@@ -1,4 +1,4 @@
-"""Sizes and durations as they are typed."""
+"""Sizes and durations as typed on the command line."""
 
 from __future__ import annotations
 
@@ -74,24 +74,24 @@ def test_durations(text: str, seconds: float) -> None:
         (DURATION, "1000h", "not 1000h."),
     ],
 )
-def test_what_is_none_is_refused(kind: Size | Duration, text: str, message: str) -> None:
+def test_invalid_values_are_refused(kind: Size | Duration, text: str, message: str) -> None:
     with pytest.raises(click.BadParameter) as error:
         kind.convert(text, None, None)
     assert message in error.value.message
 
 
 @given(st.integers(min_value=1, max_value=1 << 50))
-def test_a_size_as_shown_is_the_same_size(size: int) -> None:
+def test_a_displayed_size_parses_to_the_same_size(size: int) -> None:
     assert SIZE.convert(SIZE.notation(size), None, None) == size
 
 
 @given(st.integers(min_value=64, max_value=1 << 30))
-def test_a_memory_size_as_shown_is_the_same_size(mebibytes: int) -> None:
+def test_a_displayed_memory_size_parses_to_the_same_size(mebibytes: int) -> None:
     assert MEMORY.convert(MEMORY.notation(mebibytes), None, None) == mebibytes
 
 
 @given(st.integers(min_value=1, max_value=1_000_000))
-def test_a_duration_as_shown_is_the_same_duration(seconds: int) -> None:
+def test_a_displayed_duration_parses_to_the_same_duration(seconds: int) -> None:
     assert DURATION.convert(DURATION.notation(seconds), None, None) == seconds
 
 
@@ -99,7 +99,7 @@ UNITS = {name: spec for name, spec in option_specs(ScanConfig).items() if spec.u
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_options_that_count_bytes_or_seconds_take_units(sidscan: Run, name: str) -> None:
+def test_options_for_sizes_and_durations_accept_units(sidscan: Run, name: str) -> None:
     unit = {"bytes": "200MB", "MiB": "200MB", "seconds": "2m"}[UNITS[name].unit]
     ended = sidscan("scan", "nowhere", UNITS[name].flag_of(name), unit)
     assert ended.err.startswith("sidscan: no such file or directory: nowhere")

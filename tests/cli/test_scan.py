@@ -1,4 +1,4 @@
-"""`sidscan scan` from the command line, with the bundled detector: exact rows, words and exit codes."""
+"""`sidscan scan` on the command line, with the bundled detector: exact rows, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
 
 
-def test_every_image_is_one_row_with_all_its_facts(sidscan: Run, tmp_path: Path) -> None:
+def test_every_image_is_one_row_with_its_metadata(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     data = encoded(photo(400, 300), "JPEG", exif=exif_block())
     (images / "camera.jpg").write_bytes(data)
@@ -78,7 +78,7 @@ def test_failures_are_rows_and_an_exit_code(sidscan: Run, tmp_path: Path) -> Non
     assert (by_name["notes.txt"]["status"], by_name["notes.txt"]["error_stage"]) == ("skipped", "list")
 
 
-def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) -> None:
+def test_the_first_failure_of_each_kind_is_named(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=0)
     for name in ("b.png", "a\n1 scored.png"):
         (images / name).write_bytes(b"")
@@ -99,7 +99,7 @@ def test_of_failures_of_a_kind_the_first_is_named(sidscan: Run, tmp_path: Path) 
         pytest.param(["images", "--out", "r.csv", "--calibration", "loop.jpg"], 4, id="calibration"),
     ],
 )
-def test_links_in_a_circle_are_told_and_no_mishap(
+def test_circular_links_are_reported_but_are_not_failures(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    for _ in range(2):  # the second from the run's record
+    for _ in range(2):  # the second comes from the journal
         assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 3
         row = rows(tmp_path / "r.csv")["nested"]
         assert (row["status"], row["error_stage"], row["error_class"]) == (
@@ -172,7 +172,7 @@ def test_several_reports_agree(sidscan: Run, tmp_path: Path) -> None:
     assert document["counts"] == {"enumerated": 3, "scored": 3, "failed": 0, "skipped": 0}
 
 
-def test_standard_output_holds_the_report_alone(sidscan: Run, tmp_path: Path) -> None:
+def test_standard_output_contains_only_the_report(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     as_csv = sidscan("scan", images)
     assert len(list(csv.DictReader(io.StringIO(as_csv.out)))) == 3
@@ -181,8 +181,8 @@ def test_standard_output_holds_the_report_alone(sidscan: Run, tmp_path: Path) ->
     assert as_lines.err == ""
 
 
-def test_a_reader_that_has_enough_is_no_traceback(tmp_path: Path) -> None:
-    """``sidscan scan ... | head -1``: the pipe closes long before the report is written."""
+def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
+    """``sidscan scan ... | head -1``. The pipe closes long before the report is written."""
     images = folder(tmp_path / "images")
     command = [sys.executable, "-m", "sidscan", "scan", str(images)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -195,7 +195,7 @@ def test_a_reader_that_has_enough_is_no_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_the_centre_crop_is_one_view(sidscan: Run, tmp_path: Path) -> None:
+def test_the_centre_crop_is_a_single_crop(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
     assert sidscan("scan", images, "--crops", "center", "--out", tmp_path / "r.csv").code == 0
     (row,) = rows(tmp_path / "r.csv").values()
@@ -244,7 +244,7 @@ def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path)
         assert len(rows(images / "r.csv")) == 3
 
 
-def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_its_exit_code_and_without_a_partial_report(tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=40)
     command = [
         sys.executable,
@@ -269,8 +269,8 @@ def test_ctrl_c_ends_with_its_code_and_no_half_report(tmp_path: Path) -> None:
     assert not (tmp_path / "r.csv").exists()
 
 
-def test_images_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
-    """Hash and score are of the same bytes, and nothing leaves the machine; workers are watched as well."""
+def test_each_image_is_opened_once_and_no_connection_is_made(tmp_path: Path) -> None:
+    """Hash and score describe the same bytes, and nothing leaves the machine. Workers are traced, too."""
     images, seen = folder(tmp_path / "images"), tmp_path / "seen"
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(
@@ -289,7 +289,7 @@ def test_images_are_opened_once_and_no_connection_is(tmp_path: Path) -> None:
     assert sorted(seen.read_text().splitlines()) == opened
 
 
-def test_ctrl_c_does_not_wait_for_a_server_that_is_silent(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_wait_for_a_silent_server(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.jpg"
         command = [
@@ -342,12 +342,12 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
         pytest.param(
             [".", "--model", "rine-4class"], 4, "sidscan models pull rine-4class", id="not installed"
         ),
-        pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is no detector"),
+        pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is not a detector"),
         pytest.param([".", "--precision", "bf16"], 6, "sidscan: mini works in fp32 only", id="precision"),
         pytest.param(["."], 5, "sidscan: no image was found", id="empty folder"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_errors_are_reported_without_a_traceback(
     sidscan: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -372,7 +372,7 @@ def test_what_cannot_be_done_is_said(
         pytest.param([".", "--out", "r.csv", "--out", "r.csv"], id="two reports"),
     ],
 )
-def test_nothing_that_is_read_is_overwritten(
+def test_inputs_are_never_overwritten(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -383,13 +383,13 @@ def test_nothing_that_is_read_is_overwritten(
     assert [path.name for path in Path().iterdir()] == ["a.csv"]
 
 
-def test_a_failure_to_read_is_mended_by_its_own_remedy(sidscan: Run, tmp_path: Path) -> None:
+def test_a_file_refused_for_its_size_is_read_under_a_higher_limit(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
     assert sidscan("scan", images, "--out", tmp_path / "r.csv", "--max-bytes", "100").code == 3
     assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
 
 
-def test_other_crops_are_another_score(sidscan: Run, tmp_path: Path) -> None:
+def test_other_crops_are_scored_again(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images", side=400)
     assert sidscan("scan", images, "--out", tmp_path / "r.csv").code == 0
     ten = rows(tmp_path / "r.csv")
@@ -399,7 +399,7 @@ def test_other_crops_are_another_score(sidscan: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+def test_a_full_standard_output_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sidscan", "scan", str(folder(tmp_path / "images"))]
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -408,7 +408,7 @@ def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_names_of_any_script_reach_any_standard_output(tmp_path: Path) -> None:
+def test_names_in_any_script_reach_standard_output_in_any_encoding(tmp_path: Path) -> None:
     images = folder(tmp_path / "images", count=1)
     (images / "nested" / "photo-0.jpg").rename(images / "写真.jpg")
     command = [sys.executable, "-m", "sidscan", "scan", str(images)]
@@ -429,19 +429,19 @@ def test_names_never_move_the_cursor(sidscan: Run, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({}, id="nothing named"),
-        pytest.param({"inputs": "images"}, id="a string is no tuple"),
+        pytest.param({}, id="no input"),
+        pytest.param({"inputs": "images"}, id="a string is not a tuple"),
         pytest.param({"inputs": ("a",), "crops": "nine"}, id="crops"),
         pytest.param({"inputs": ("a",), "device": "tpu"}, id="device"),
         pytest.param({"inputs": ("a",), "batch": 0}, id="batch"),
     ],
 )
-def test_the_api_refuses_what_no_scan_could_mean(options: dict[str, Any]) -> None:
+def test_the_api_refuses_invalid_configurations(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(**options)
 
 
-def test_a_scan_that_could_not_start_lets_go_of_its_journal(tmp_path: Path) -> None:
+def test_a_scan_that_cannot_start_closes_its_journal(tmp_path: Path) -> None:
     images, journal = folder(tmp_path / "images", count=1), tmp_path / "run.journal"
     with pytest.raises(UsageError) as error:
         scan(ScanConfig(inputs=("typo.jpg",), models=("mini",), journal=journal))
@@ -449,7 +449,7 @@ def test_a_scan_that_could_not_start_lets_go_of_its_journal(tmp_path: Path) -> N
     assert len(list(scan(ScanConfig(inputs=(str(images),), models=("mini",), journal=journal)))) == 1
 
 
-def test_cuda_is_never_replaced_in_silence(sidscan: Run, tmp_path: Path) -> None:
+def test_cuda_is_never_replaced_silently(sidscan: Run, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
@@ -465,7 +465,7 @@ def test_the_python_api_yields_results(tmp_path: Path) -> None:
         scan(ScanConfig(inputs=(str(tmp_path),), models=("rine-2class",)))
 
 
-def test_help_ends_well(sidscan: Run) -> None:
+def test_help_exits_with_0(sidscan: Run) -> None:
     ended = sidscan("scan", "--help")
     assert ended.code == 0
     assert "sidscan scan ./images -o report.csv" in ended.out

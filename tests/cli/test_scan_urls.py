@@ -1,4 +1,4 @@
-"""`sidscan scan` of URLs: rows, what stands in them, and what never does."""
+"""`sidscan scan` of URLs: what rows contain, and what they must never contain."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def urls(sidscan: Run, tmp_path: Path) -> Run:
-    """Scans URLs with the bundled model's centre crop; returns how it ended, and the rows in order."""
+    """Scan URLs with the bundled model and centre crops; return how the scan ended, and its rows in order."""
 
     def run(*arguments: str | Path) -> tuple[Any, list[dict[str, str]]]:
         out = tmp_path / "r.csv"
@@ -64,7 +64,7 @@ def test_urls_are_fetched_and_fail_as_rows(urls: Run, tmp_path: Path, server: Se
     assert (unreachable["error_stage"], unreachable["error_class"]) == ("fetch", "Unreachable")
 
 
-def test_a_row_says_how_its_bytes_came(urls: Run, server: Server) -> None:
+def test_a_row_says_how_its_bytes_were_fetched(urls: Run, server: Server) -> None:
     ended, (row,) = urls(f"{server.url}/moved.jpg", "--allow-private")
     assert ended.code == 0
     assert row["path"] == row["redirects"] == f"{server.url}/moved.jpg"
@@ -73,10 +73,10 @@ def test_a_row_says_how_its_bytes_came(urls: Run, server: Server) -> None:
     assert row["fetched_at"] <= row["scanned_at"]
 
 
-def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Server) -> None:
+def test_json_contains_the_whole_response(sidscan: Run, tmp_path: Path, server: Server) -> None:
     saved = tmp_path / "originals"
     arguments = (f"{server.url}/moved.jpg", "--allow-private", "--save-dir", saved, "--model", "mini")
-    for _ in range(2):  # the second from the run's record alone
+    for _ in range(2):  # the second comes from the journal alone
         assert sidscan("scan", *arguments, "--out", tmp_path / "r.json").code == 0
         ((result,),) = (json.loads((tmp_path / "r.json").read_text())["findings"],)
         response = result["facts"]["response"]
@@ -98,14 +98,14 @@ def test_json_holds_all_of_the_answer(sidscan: Run, tmp_path: Path, server: Serv
     assert server.paths() == ["/moved.jpg", "/a.jpg"]
 
 
-def test_what_is_no_image_is_kept_too(urls: Run, tmp_path: Path, server: Server) -> None:
+def test_downloads_that_are_not_images_are_saved_too(urls: Run, tmp_path: Path, server: Server) -> None:
     server.answers["/page.jpg"] = answer(b"<html>", Content_Type="text/html")
     ended, (row,) = urls(f"{server.url}/page.jpg", "--allow-private", "--save-dir", tmp_path / "originals")
     assert (ended.code, row["error_stage"], row["content_type"]) == (3, "decode", "text/html")
     assert [path.read_bytes() for path in (tmp_path / "originals").iterdir()] == [b"<html>"]
 
 
-def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server: Server) -> None:
+def test_an_original_that_cannot_be_saved_is_a_failed_row(tmp_path: Path, server: Server) -> None:
     config = ScanConfig(inputs=("x",), allow_private=True, save_dir=tmp_path / "gone")
     failure = read_item(Item(f"{server.url}/a.jpg", Kind.URL), config)
     assert isinstance(failure, Failure)
@@ -114,7 +114,7 @@ def test_an_original_that_cannot_be_kept_is_a_failed_row(tmp_path: Path, server:
     assert failure.facts.response.http_status == 200
 
 
-def test_a_place_for_originals_that_cannot_be_is_said(urls: Run, tmp_path: Path, server: Server) -> None:
+def test_an_impossible_folder_for_originals_is_reported(urls: Run, tmp_path: Path, server: Server) -> None:
     (tmp_path / "file").write_text("")
     ended, _ = urls(f"{server.url}/a.jpg", "--allow-private", "--save-dir", tmp_path / "file" / "below")
     assert (ended.code, server.accepted) == (7, 0)
@@ -147,7 +147,7 @@ def test_the_size_limit_applies_to_files_and_urls(urls: Run, tmp_path: Path, ser
     }
 
 
-def test_a_length_stated_too_short_is_half_an_image(urls: Run, server: Server) -> None:
+def test_a_stated_length_that_is_too_short_gives_a_truncated_image(urls: Run, server: Server) -> None:
     server.answers["/a.jpg"] = answer(IMAGE, length=len(IMAGE) // 2)
     ended, (row,) = urls(f"{server.url}/a.jpg", "--allow-private")
     assert (ended.code, row["error_stage"], row["bytes"]) == (3, "decode", str(len(IMAGE) // 2))
@@ -157,15 +157,15 @@ def test_a_length_stated_too_short_is_half_an_image(urls: Run, server: Server) -
     "url",
     [
         pytest.param("http://me:secret@{host}/a.jpg", id="name and password"),
-        pytest.param("HTTP://secret@{host}/a.jpg", id="name alone"),
-        pytest.param("http://me:sec@ret@{host}/a.jpg", id="at sign in it"),
-        pytest.param("http://me:sec/ret@{host}/a.jpg", id="slash in it"),
-        pytest.param("http://me:sec#ret@{host}/a.jpg", id="hash in it"),
-        pytest.param("http://me:sec?ret@{host}/a.jpg", id="question mark in it"),
+        pytest.param("HTTP://secret@{host}/a.jpg", id="name without password"),
+        pytest.param("http://me:sec@ret@{host}/a.jpg", id="at sign in the password"),
+        pytest.param("http://me:sec/ret@{host}/a.jpg", id="slash in the password"),
+        pytest.param("http://me:sec#ret@{host}/a.jpg", id="hash in the password"),
+        pytest.param("http://me:sec?ret@{host}/a.jpg", id="question mark in the password"),
         pytest.param("ftp://me:secret@{host}/a.jpg", id="ftp"),
     ],
 )
-def test_credentials_are_nowhere(sidscan: Run, tmp_path: Path, server: Server, url: str) -> None:
+def test_credentials_appear_nowhere(sidscan: Run, tmp_path: Path, server: Server, url: str) -> None:
     url = url.format(host=server.url.removeprefix("http://"))
     outs = [tmp_path / f"r.{suffix}" for suffix in ("csv", "json", "jsonl")]
     arguments = [part for out in outs for part in ("--out", out)]
@@ -180,7 +180,7 @@ def test_credentials_are_nowhere(sidscan: Run, tmp_path: Path, server: Server, u
         assert "sec" not in text.replace("seconds", "")
         assert "ret@" not in text
     assert all("://***@" in text for text in (*shown, recorded))
-    assert server.accepted == 1, "the other URL's"
+    assert server.accepted == 1, "the header of the other URL"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_credentials_are_nowhere(sidscan: Run, tmp_path: Path, server: Server, u
         ("me@home.jpg", "me@home.jpg"),
     ],
 )
-def test_nothing_else_is_hidden(url: str, shown: str) -> None:
+def test_only_credentials_are_hidden(url: str, shown: str) -> None:
     assert mask_credentials(url) == shown
 
 
@@ -208,8 +208,8 @@ def test_robots_headers_are_respected_on_request(urls: Run, server: Server) -> N
     assert (scored.code, row["status"]) == (0, "scored")
 
 
-def test_an_abandoned_scan_lets_go_of_its_connections(server: Server) -> None:
-    """Python waits for all threads when it ends, so these must not wait for the server."""
+def test_an_abandoned_scan_closes_its_connections(server: Server) -> None:
+    """Python waits for all threads when it exits, so these threads must not wait for the server."""
     server.answers["/silent.jpg"] = lambda connection: connection.recv(1)
     program = (
         "from sidscan import ScanConfig, scan\n"
@@ -247,13 +247,13 @@ def test_files_are_scanned_without_an_http_client(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_limits_that_are_none_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(inputs=("a",), **options)
 
 
 def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each option of the command line is the field of that name; both have the same defaults."""
+    """Each option sets the field of the same name, and both have the same default."""
     seen: list[ScanConfig] = []
 
     def stop(config: ScanConfig) -> None:

@@ -1,4 +1,4 @@
-"""`sidscan verify`: what changed since a report was written, exact words and exit codes."""
+"""`sidscan verify`: changes since a report was written, with exact messages and exit codes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def result_of(name: str, data: bytes) -> ScanResult:
 
 @pytest.fixture
 def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: three files that were hashed, and reports of them that name more."""
+    """The current folder: three hashed files, and reports that name these and more."""
     monkeypatch.chdir(tmp_path)
     results = [result_of(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
     for result in results:
         Path(result.name).write_bytes(result.name.encode())
     url = replace(result_of("https://host/a.jpg", b"u"), kind=Kind.URL)
-    # one that failed to decode was hashed all the same
+    # files that fail to decode are hashed, too
     results += [
         url,
         replace(FAILED, name="unread.jpg"),
@@ -61,11 +61,11 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
-def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
-    Path("a.jpg").write_bytes(b"A.jpg")  # as long as before
+def test_changes_are_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
+    Path("a.jpg").write_bytes(b"A.jpg")  # the length has not changed
     Path("b.jpg").unlink()
     Path("c.jpg").unlink()
-    os.mkfifo("c.jpg")  # opening it would block for ever
+    os.mkfifo("c.jpg")  # opening it would block forever
     ended = sidscan("verify", f"r.{suffix}")
     assert ended.code == 8
     assert ended.out == "changed: a.jpg\nmissing: b.jpg\nchanged: c.jpg (not a regular file)\n"
@@ -77,7 +77,7 @@ def test_what_changed_is_listed(sidscan: Run, evidence: Path, suffix: str) -> No
     ]
 
 
-def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
+def test_the_csv_result_has_every_row(sidscan: Run, evidence: Path) -> None:
     Path("a.jpg").write_bytes(b"other")
     Path("b.jpg").unlink()
     ended = sidscan("verify", "r.csv", "--out", "checked.csv", "--quiet")
@@ -97,7 +97,7 @@ def test_a_table_holds_every_row(sidscan: Run, evidence: Path) -> None:
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
     fetched = result_of("https://host/a.jpg", b"bytes")
-    saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # a name that CSV escapes
+    saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # CSV escapes this name
     with_copy = replace(fetched, kind=Kind.URL, facts=replace(fetched.facts, response=saved))
     write_all([output_for(f"kept.{suffix}")], journal_of(with_copy))
     Path("=kept.jpg").write_bytes(b"bytes")
@@ -107,7 +107,7 @@ def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str
     assert (ended.code, ended.out) == (8, "changed: https://host/a.jpg (saved as =kept.jpg)\n")
 
 
-def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_archive(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (evidence / "copy").mkdir()
     for name in ("a.jpg", "a2.jpg", "b.jpg", "c.jpg"):
         shutil.move(name, "copy")
@@ -135,7 +135,7 @@ def test_another_root(sidscan: Run, evidence: Path, monkeypatch: pytest.MonkeyPa
         pytest.param(b"folder/../x.jpg", id="dots"),
     ],
 )
-def test_any_name_is_found_again(sidscan: Run, evidence: Path, suffix: str, name: bytes) -> None:
+def test_files_with_any_name_are_verified(sidscan: Run, evidence: Path, suffix: str, name: bytes) -> None:
     Path("folder").mkdir()
     path = os.fsdecode(name)
     Path(path).write_bytes(b"evidence")
@@ -162,7 +162,7 @@ def test_links_and_devices(sidscan: Run, evidence: Path) -> None:
     )
 
 
-def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
+def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
     write_all([output_for("s.csv", hashed=True)], journal_of(result_of("a.jpg", b"a.jpg")))
     ended = sidscan("verify", "s.csv")
     assert ended.code == 0
@@ -171,7 +171,7 @@ def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
     assert "hash file" not in sidscan("verify", "s.csv").err
     assert sidscan("verify", "s.csv", "--hash-file", "elsewhere").code == 0
     Path("s.csv").write_text(Path("s.csv").read_text().replace("weak", "none").replace("moderate", "weak"))
-    assert sidscan("verify", "s.csv").code == 0, "no hash file, nothing to tell"
+    assert sidscan("verify", "s.csv").code == 0, "no hash file, nothing to check"
     ended = sidscan("verify", "s.csv", "--hash-file", "elsewhere", "--quiet")
     assert ended.code == 8
     assert ended.err == "hash file: elsewhere does NOT match: the report was changed after it was hashed\n"
@@ -194,7 +194,7 @@ def test_a_hash_file_covers_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["urls.jsonl"], 5, "nothing could be verified", id="nothing hashed"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_errors_are_reported_without_a_traceback(
     sidscan: Run, evidence: Path, arguments: list[str], code: int, message: str
 ) -> None:
     os.mkfifo("pipe")
@@ -228,10 +228,10 @@ DAMAGE_OF_JSON: dict[str, Callable[[str], str]] = {
     [
         *(pytest.param(suffix, name, id=f"{suffix}, {name}") for suffix in REPORT_FORMATS for name in DAMAGE),
         *(pytest.param("json", name, id=f"json, {name}") for name in DAMAGE_OF_JSON),
-        pytest.param("jsonl", "no object", id="jsonl, no object"),
+        pytest.param("jsonl", "no object", id="jsonl, not an object"),
     ],
 )
-def test_a_damaged_report_is_told_before_anything_is_hashed(
+def test_a_damaged_report_is_reported_before_anything_is_hashed(
     sidscan: Run, evidence: Path, suffix: str, damage: str
 ) -> None:
     text = Path(f"r.{suffix}").read_bytes().decode()
@@ -243,8 +243,8 @@ def test_a_damaged_report_is_told_before_anything_is_hashed(
     assert not Path("checked.csv").exists()
 
 
-def test_a_spreadsheet_may_have_saved_it_again(sidscan: Run, evidence: Path) -> None:
-    """As LibreOffice and Excel do: a byte order mark, other line ends, other quotes."""
+def test_a_report_saved_by_a_spreadsheet_is_read(sidscan: Run, evidence: Path) -> None:
+    """LibreOffice and Excel add a byte order mark and change line ends and quotes."""
     with Path("r.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     with Path("again.csv").open("w", encoding="utf-8-sig", newline="") as file:
@@ -299,7 +299,7 @@ def test_no_model_is_loaded(evidence: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_list_that_nobody_reads_is_no_traceback(evidence: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(evidence: Path) -> None:
     Path("a.jpg").unlink()
     command = [sys.executable, "-m", "sidscan", "verify", "r.csv"]
     with Path("/dev/full").open("w") as full:
@@ -309,7 +309,7 @@ def test_a_list_that_nobody_reads_is_no_traceback(evidence: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_help_ends_well(sidscan: Run) -> None:
+def test_help_exits_with_0(sidscan: Run) -> None:
     ended = sidscan("verify", "--help")
     assert ended.code == 0
     assert "sidscan verify report.csv" in ended.out

@@ -1,4 +1,4 @@
-"""Exported graphs: made, proven, scanned with, and refused."""
+"""Exported graphs: exporting, checking against PyTorch, scanning with them, and refusing damaged ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sample_graphs import Made
+from sample_graphs import ExportedGraphs
 from sample_images import folder
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
@@ -36,33 +36,37 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("fp16", 5e-3)])
-def test_rows_are_those_of_pytorch(
-    sidscan: Run, made: Made, tmp_path: Path, precision: str, bound: float
+def test_rows_equal_those_of_pytorch(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, precision: str, bound: float
 ) -> None:
     images = folder(tmp_path / "images")
-    named = [part for model in made.models for part in ("--model", model)]
-    ended = sidscan("scan", images, *named, "--encoder", made.encoder, "--out", tmp_path / "torch.csv")
+    named = [part for model in graphs.models for part in ("--model", model)]
+    ended = sidscan("scan", images, *named, "--encoder", graphs.encoder, "--out", tmp_path / "torch.csv")
     assert ended.code == 0, ended.err
-    graph = made.fp32 if precision == "fp32" else made.fp16
+    graph = graphs.fp32 if precision == "fp32" else graphs.fp16
     ended = sidscan("scan", images, "--model", graph, "--out", tmp_path / "onnx.csv")
     assert ended.code == 0, ended.err
     sha256 = hashlib.sha256(graph.read_bytes()).hexdigest()
     assert f"runtime: onnxruntime {_ort_version()}, graph {sha256[:16]}, cpu, {precision}\n" in ended.err
-    for one, other in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
+    for torch_row, onnx_row in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
         numbers = {
-            name for name in one if name.endswith(("score", "logit", "crop_min", "crop_max", "crop_std"))
+            name
+            for name in torch_row
+            if name.endswith(("score", "logit", "crop_min", "crop_max", "crop_std"))
         }
         assert len(numbers) == 10
         for name in numbers:
-            assert float(one[name]) == pytest.approx(float(other[name]), abs=bound), name
-        told = {"runtime", "precision", "scanned_at", "model_provenance"}
-        for name in one.keys() - numbers - told:
-            assert one[name] == other[name], name
-        assert (one["precision"], other["precision"]) == ("fp32", precision)
+            assert float(torch_row[name]) == pytest.approx(float(onnx_row[name]), abs=bound), name
+        expected_to_differ = {"runtime", "precision", "scanned_at", "model_provenance"}
+        for name in torch_row.keys() - numbers - expected_to_differ:
+            assert torch_row[name] == onnx_row[name], name
+        assert (torch_row["precision"], onnx_row["precision"]) == ("fp32", precision)
 
 
-def test_a_graph_that_is_blind_to_mirrors_is_asked_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime, computed = OnnxRuntime(made.fp32, "cpu"), []
+def test_a_mirror_invariant_graph_does_not_compute_mirrored_crops(
+    graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, computed = OnnxRuntime(graphs.fp32, "cpu"), []
     run = runtime._run
 
     def counting(crops: Any) -> Any:
@@ -70,13 +74,13 @@ def test_a_graph_that_is_blind_to_mirrors_is_asked_once(made: Made, monkeypatch:
         return run(crops)
 
     monkeypatch.setattr(runtime, "_run", counting)
-    views = CropSet(natural_crops(1), ((0, False), (0, True), (0, True)))
-    seeing = runtime.logits(views)
+    crop_set = CropSet(natural_crops(1), ((0, False), (0, True), (0, True)))
+    seeing = runtime.logits(crop_set)
     assert (sum(computed), seeing.shape) == (2, (3, 2))
     assert (seeing[1] == seeing[2]).all()
     assert (seeing[0] != seeing[1]).all()
     runtime.graph = replace(runtime.graph, mirror_invariant=True)
-    blind = runtime.logits(views)
+    blind = runtime.logits(crop_set)
     assert sum(computed) == 3
     np.testing.assert_allclose(blind, np.repeat(seeing[:1], 3, axis=0), atol=1e-5)
 
@@ -87,10 +91,10 @@ def _ort_version() -> str:
     return str(onnxruntime.__version__)
 
 
-def test_the_file_says_what_it_is(made: Made) -> None:
+def test_the_file_describes_itself(graphs: ExportedGraphs) -> None:
     import onnx
 
-    model = onnx.load(made.fp32)
+    model = onnx.load(graphs.fp32)
     onnx.checker.check_model(model)
     (crops,) = model.graph.input
     dimensions = [d.dim_value or d.dim_param for d in crops.type.tensor_type.shape.dim]
@@ -98,8 +102,8 @@ def test_the_file_says_what_it_is(made: Made) -> None:
     assert dimensions == ["batch", 224, 224, 3]
     assert [output.name for output in model.graph.output] == ["one.safetensors", "two.safetensors"]
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["sidscan"])
-    assert [one["name"] for one in facts["detectors"]] == ["one.safetensors", "two.safetensors"]
-    assert [one["threshold"] for one in facts["detectors"]] == [0.4, 0.4]
+    assert [detector["name"] for detector in facts["detectors"]] == ["one.safetensors", "two.safetensors"]
+    assert [detector["threshold"] for detector in facts["detectors"]] == [0.4, 0.4]
     assert (facts["precision"], facts["layout"], facts["mirror_invariant"]) == ("fp32", "NHWC", False)
     assert facts["parity"]["worst"].keys() == {"one.safetensors", "two.safetensors"}
     assert all(0 <= worst <= 1e-5 for worst in facts["parity"]["worst"].values())
@@ -113,10 +117,10 @@ def test_the_file_says_what_it_is(made: Made) -> None:
     assert len(norms) == 1 + 2 * 2 + 1, "ln_pre, two per block, ln_post for the probe: each one node"
 
 
-def test_fp16_halves_the_encoder_and_leaves_normalisation_alone(made: Made) -> None:
+def test_fp16_halves_the_encoder_but_not_normalisation(graphs: ExportedGraphs) -> None:
     import onnx
 
-    model = onnx.load(made.fp16)
+    model = onnx.load(graphs.fp16)
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     halved = {
         node.output[0] for node in model.graph.node if node.op_type == "Cast" and node.attribute[0].i == 10
@@ -124,23 +128,23 @@ def test_fp16_halves_the_encoder_and_leaves_normalisation_alone(made: Made) -> N
     products = [node for node in model.graph.node if node.op_type in ("MatMul", "Conv", "Gemm")]
     in_half = [node for node in products if set(node.input) & halved]
     assert all(set(node.input) <= halved for node in in_half)
-    assert len(in_half) == 15, "patches; of both blocks q, k and v, attention, the way out and the MLP"
+    assert len(in_half) == 15, "patches; in both blocks q, k and v, attention, output projection and MLP"
     assert len(products) - len(in_half) >= 5, "heads stay in fp32"
     norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
     assert {kinds[node.input[1]] for node in norms} == {onnx.TensorProto.FLOAT}
     assert not set(next(iter(norms)).input) & halved
     text = str(model)
-    assert str(Path(torch.__file__).parents[1]) not in text, "no path of the machine that exported"
+    assert str(Path(torch.__file__).parents[1]) not in text, "no path of the exporting machine"
     assert str(Path(parity.__file__).parents[1]) not in text
-    assert made.fp16.stat().st_size < 0.7 * made.fp32.stat().st_size
+    assert graphs.fp16.stat().st_size < 0.7 * graphs.fp32.stat().st_size
 
 
 def test_a_graph_that_is_not_the_model_leaves_no_file(
-    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(parity.BOUNDS, "fp32", -1.0)
     out = tmp_path / "x.onnx"
-    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder, "--out", out)
+    ended = sidscan("export-onnx", "--model", graphs.models[0], "--encoder", graphs.encoder, "--out", out)
     assert ended.code == 4
     assert "sidscan: the graph is not the model: largest difference of logits over 14 crops: " in ended.err
     assert list(tmp_path.glob("*.onnx")) == []
@@ -155,29 +159,29 @@ def test_a_graph_that_is_not_the_model_leaves_no_file(
         ),
     ],
 )
-def test_where_it_may_be_written(
-    sidscan: Run, made: Made, tmp_path: Path, name: str, exists: bool, message: str
+def test_output_paths_that_are_refused(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, name: str, exists: bool, message: str
 ) -> None:
     out = tmp_path / name
     if exists:
         out.write_bytes(b"mine")
-    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder, "--out", out)
+    ended = sidscan("export-onnx", "--model", graphs.models[0], "--encoder", graphs.encoder, "--out", out)
     assert (ended.code, ended.err) == (2, f"sidscan: {out} {message}")
 
 
-def test_neither_torch_nor_open_clip_is_loaded(made: Made, tmp_path: Path) -> None:
+def test_neither_torch_nor_open_clip_is_loaded(graphs: ExportedGraphs, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     code = (
         "import sys; from sidscan import ScanConfig, scan\n"
-        f"findings = list(scan(ScanConfig(inputs=({str(images)!r},), models=({str(made.fp32)!r},))))\n"
-        "assert all(finding.scores for finding in findings)\n"
+        f"results = list(scan(ScanConfig(inputs=({str(images)!r},), models=({str(graphs.fp32)!r},))))\n"
+        "assert all(result.scores for result in results)\n"
         "print(sorted({'torch', 'open_clip', 'safetensors'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-# Run before the example: whatever is not of these packages, or of Python itself, can't be imported.
+# Run before the example: only these packages and Python's standard library can be imported.
 ALONE = """
 import runpy, sys
 
@@ -193,26 +197,26 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_a_third_party_needs_fifteen_lines_and_three_packages(
-    sidscan: Run, made: Made, tmp_path: Path
+def test_the_example_needs_fifteen_lines_and_three_packages(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path
 ) -> None:
     lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
-    assert len(lines) <= 15 + 1, "and a docstring"
+    assert len(lines) <= 15 + 1, "15 lines and a docstring"
     images = sorted(str(path) for path in folder(tmp_path / "images").rglob("*.jpg"))
-    done = _alone(EXAMPLE, made.fp32, *images)
+    done = _alone(EXAMPLE, graphs.fp32, *images)
     assert done.returncode == 0, done.stderr
-    told = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
-    ended = sidscan("scan", *images, "--model", made.fp32, "--crops", "center", "--out", tmp_path / "r.csv")
+    printed = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
+    ended = sidscan("scan", *images, "--model", graphs.fp32, "--crops", "center", "--out", tmp_path / "r.csv")
     assert ended.code == 0
     rows = {row["path"]: row for row in _rows(tmp_path / "r.csv")}
-    assert len(told) == 2 * len(images)
-    for path, model, score in told:
+    assert len(printed) == 2 * len(images)
+    for path, model, score in printed:
         column = "score" if model == "one.safetensors" else f"{model}.score"
         assert float(score) == pytest.approx(float(rows[path][column]), abs=1e-6)
 
 
 @pytest.mark.parametrize("package", ["torch", "onnx", "sidscan", "pandas"])
-def test_alone_is_alone(tmp_path: Path, package: str) -> None:
+def test_the_example_runs_without_other_packages(tmp_path: Path, package: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import {package}", encoding="utf-8")
     assert f"{package} is blocked" in _alone(script).stderr
@@ -224,15 +228,15 @@ def _alone(script: Path, *arguments: str | Path) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_provider_that_does_not_start_is_no_cpu(
-    sidscan: Run, made: Made, tmp_path: Path, device: str
+def test_a_provider_that_does_not_start_is_not_replaced_by_the_cpu(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, device: str
 ) -> None:
     if torch.cuda.is_available():
         pytest.skip("here it may start")
-    ended = sidscan("scan", folder(tmp_path / "i"), "--model", made.fp32, "--device", device)
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", graphs.fp32, "--device", device)
     assert ended.code == 6
     name = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[device]
-    assert ended.out == "", "what onnxruntime prints is no report"
+    assert ended.out == "", "onnxruntime's own output must not look like a report"
     assert ended.err.splitlines()[-2] in (
         f"sidscan: {device} was asked for, but onnxruntime can't start its {name}",
         f"sidscan: this build of onnxruntime has no {name}",
@@ -241,9 +245,9 @@ def test_a_provider_that_does_not_start_is_no_cpu(
     assert "Traceback" not in ended.err
 
 
-def test_a_provider_of_another_system(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_a_provider_of_another_system(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     device = "directml" if sys.platform != "win32" else "coreml"
-    ended = sidscan("scan", folder(tmp_path / "i"), "--model", made.fp32, "--device", device)
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", graphs.fp32, "--device", device)
     assert ended.code == 6
     assert "this build of onnxruntime has no " in ended.err
     ended = sidscan("scan", tmp_path / "i", "--model", "mini", "--device", device)
@@ -251,8 +255,8 @@ def test_a_provider_of_another_system(sidscan: Run, made: Made, tmp_path: Path) 
     assert f"{device} runs exported graphs only\nExport with `sidscan export-onnx`" in ended.err
 
 
-def _changed(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+def _changed(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -270,17 +274,19 @@ def _changed(data: bytes, place: int) -> bytes:
             "is not a graph that sidscan exported, or not all of it",
             id="foreign",
         ),
-        pytest.param(lambda data: _changed(data, len(data) // 2), "was changed after its export", id="a bit"),
+        pytest.param(
+            lambda data: _changed(data, len(data) // 2), "was changed after its export", id="one bit"
+        ),
         pytest.param(lambda data: _changed(data, len(data) - 3), "was changed after its export", id="seal"),
         pytest.param(lambda data: seal(b"not a model"), "onnxruntime can't load", id="sealed nonsense"),
         pytest.param(lambda data: seal(b""), "onnxruntime can't load", id="sealed nothing"),
     ],
 )
 def test_damaged_files(
-    sidscan: Run, made: Made, tmp_path: Path, damage: Callable[[bytes], bytes], message: str
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, damage: Callable[[bytes], bytes], message: str
 ) -> None:
     path = tmp_path / "x.onnx"
-    path.write_bytes(damage(made.fp32.read_bytes()))
+    path.write_bytes(damage(graphs.fp32.read_bytes()))
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", path)
     assert ended.code == 4, ended.err
     assert message in ended.err
@@ -340,7 +346,7 @@ def test_a_foreign_model_with_a_seal(sidscan: Run, tmp_path: Path, facts: Any, k
     assert f"sidscan: {path} does not say which detectors it holds, or holds something else\n" in ended.err
 
 
-def test_a_pipe_is_no_graph(sidscan: Run, tmp_path: Path) -> None:
+def test_a_pipe_is_not_a_graph(sidscan: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.onnx")
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", tmp_path / "x.onnx")
     assert ended.code == 4
@@ -355,15 +361,15 @@ def test_a_pipe_is_no_graph(sidscan: Run, tmp_path: Path) -> None:
         ("fp16", 2_000_000, ""),
     ],
 )
-def test_what_is_too_large_for_a_file(
-    made: Made, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
+def test_models_too_large_for_an_onnx_file_are_refused(
+    graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
 ) -> None:
     from sidscan.exporters import onnx as exporter
     from sidscan.exporters.network import ExportNetwork
     from sidscan.models import detectors
 
     network = ExportNetwork(
-        detectors.load_detectors([str(model) for model in made.models], encoder=made.encoder)
+        detectors.load_detectors([str(model) for model in graphs.models], encoder=graphs.encoder)
     )
     exporter._check_size(network, precision)
     monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
@@ -376,7 +382,7 @@ def test_what_is_too_large_for_a_file(
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
-def test_a_missing_package_is_told_before_weights_are_read(
+def test_a_missing_package_is_reported_before_weights_are_read(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -386,11 +392,11 @@ def test_a_missing_package_is_told_before_weights_are_read(
     )  # fmt: skip
 
 
-def test_fresh_replaces_a_file(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_fresh_replaces_a_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     out.write_bytes(b"old")
     ended = sidscan(
-        "export-onnx", "--model", made.models[1], "--encoder", made.encoder, "--out", out, "--fresh"
+        "export-onnx", "--model", graphs.models[1], "--encoder", graphs.encoder, "--out", out, "--fresh"
     )
     assert ended.code == 0, ended.err
     check_seal(out)
@@ -401,18 +407,18 @@ def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Pat
     ended = sidscan("export-onnx", "--model", "mini", "--precision", "fp16")
     assert ended.code == 0, ended.err
     assert "graph as optimised: " in ended.err
-    # Of bytes onnxruntime 1.20 and its CUDA provider have few kernels: no maximum, no comparison.
+    # onnxruntime 1.20 and its CUDA provider have few kernels for bytes: no maximum, no comparison.
     assert _readers_of_bytes(graph_path(["mini"], "fp16")) <= {"Cast", "Transpose", "Shape"}
     ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "torch.csv")
     assert ended.code == 0, ended.err
     ended = sidscan("scan", images, "--model", "mini", "--runtime", "onnx", "--out", tmp_path / "onnx.csv")
     assert ended.code == 0, ended.err
-    for one, other in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
-        assert float(one["logit"]) == pytest.approx(float(other["logit"]), abs=0.02)
-        assert [other[name] for name in ("model", "model_digest")] == [
-            one[name] for name in ("model", "model_digest")
+    for torch_row, onnx_row in zip(_rows(tmp_path / "torch.csv"), _rows(tmp_path / "onnx.csv"), strict=True):
+        assert float(torch_row["logit"]) == pytest.approx(float(onnx_row["logit"]), abs=0.02)
+        assert [onnx_row[name] for name in ("model", "model_digest")] == [
+            torch_row[name] for name in ("model", "model_digest")
         ]
-        assert other["precision"] == "fp32 (weights stored in fp16)", "the one that is there"
+        assert onnx_row["precision"] == "fp32 (weights stored in fp16)", "the exported precision is used"
 
 
 def _readers_of_bytes(graph: Path) -> set[str]:
@@ -430,7 +436,7 @@ def _readers_of_bytes(graph: Path) -> set[str]:
 
 
 def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A graph in the models folder as that of models of the catalog, which then are installed."""
+    """Put a graph into the models folder as the export of catalog models; report these as installed."""
     import onnx
 
     from sidscan.models import detectors
@@ -438,43 +444,47 @@ def _keep(graph: Path, names: list[str], precision: str, monkeypatch: pytest.Mon
 
     model = onnx.load(graph)
     info = GraphInfo.from_json(model.metadata_props[0].value)
-    found = {}
+    by_name = {}
     for detector, output, name in zip(info.detectors, model.graph.output, names, strict=True):
         node = next(node for node in model.graph.node if output.name in node.output)
         node.output[list(node.output).index(output.name)] = output.name = name
-        found[name] = replace(detector, name=name)
+        by_name[name] = replace(detector, name=name)
     del model.metadata_props[:]
     entry = model.metadata_props.add()
-    entry.key, entry.value = "sidscan", replace(info, detectors=tuple(found.values())).to_json()
+    entry.key, entry.value = "sidscan", replace(info, detectors=tuple(by_name.values())).to_json()
     path = graph_path(names, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(seal(model.SerializeToString()))
     monkeypatch.setattr(
-        detectors, "installed_detectors", lambda models: [found[model.name] for model in models]
+        detectors, "installed_detectors", lambda models: [by_name[model.name] for model in models]
     )
-    return list(found.values())
+    return list(by_name.values())
 
 
 @pytest.mark.parametrize("order", [("rine-4class", "ufd"), ("ufd", "rine-4class")])
-def test_a_kept_graph_is_found_in_any_order(
-    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+def test_a_graph_in_the_models_folder_is_found_in_any_order(
+    sidscan: Run,
+    graphs: ExportedGraphs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    order: tuple[str, str],
 ) -> None:
-    _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
+    _keep(graphs.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
     images = folder(tmp_path / "images")
     named = [part for name in order for part in ("--model", name)]
     ended = sidscan("scan", images, *named, "--runtime", "onnx", "--out", tmp_path / "kept.csv")
     assert ended.code == 0, ended.err
-    ended = sidscan("scan", images, "--model", made.fp32, "--out", tmp_path / "file.csv")
+    ended = sidscan("scan", images, "--model", graphs.fp32, "--out", tmp_path / "file.csv")
     assert ended.code == 0, ended.err
     expected = {"rine-4class": "logit", "ufd": "two.safetensors.logit"}
-    for kept, row in zip(_rows(tmp_path / "kept.csv"), _rows(tmp_path / "file.csv"), strict=True):
-        assert kept["model"] == order[0], "the first that was asked for"
-        assert kept["logit"] == row[expected[order[0]]]
-        assert kept[f"{order[1]}.logit"] == row[expected[order[1]]]
+    for folder_row, file_row in zip(_rows(tmp_path / "kept.csv"), _rows(tmp_path / "file.csv"), strict=True):
+        assert folder_row["model"] == order[0], "the first model on the command line"
+        assert folder_row["logit"] == file_row[expected[order[0]]]
+        assert folder_row[f"{order[1]}.logit"] == file_row[expected[order[1]]]
 
 
 @pytest.mark.parametrize(
-    ("kept", "asked", "code", "told"),
+    ("exported", "asked", "code", "message"),
     [
         (["fp16"], [], 0, "cpu, fp16\n"),
         (["fp16", "fp32"], [], 0, "cpu, fp32\n"),
@@ -483,44 +493,44 @@ def test_a_kept_graph_is_found_in_any_order(
         (["fp32"], ["--precision", "fp16"], 4, "; --precision fp32 takes the one that is there.\n"),
     ],
 )
-def test_which_kept_precision_is_taken(
-    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    kept: list[str], asked: list[str], code: int, told: str,
+def test_which_precision_of_the_models_folder_is_used(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    exported: list[str], asked: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
-    for precision in kept:
-        _keep(getattr(made, precision), ["rine-4class", "ufd"], precision, monkeypatch)
+    for precision in exported:
+        _keep(getattr(graphs, precision), ["rine-4class", "ufd"], precision, monkeypatch)
     named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx", *asked]
     ended = sidscan("scan", folder(tmp_path / "i"), *named)
     assert ended.code == code
-    assert told in ended.err
+    assert message in ended.err
 
 
-def test_a_kept_graph_of_other_weights_is_refused(
-    sidscan: Run, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_graph_of_other_weights_is_refused(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sidscan.models import detectors
 
-    kept = _keep(made.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
-    now = [kept[0], replace(kept[1], files=dict.fromkeys(kept[1].files, "0" * 64))]
-    monkeypatch.setattr(detectors, "installed_detectors", lambda models: now)
+    exported = _keep(graphs.fp32, ["rine-4class", "ufd"], "fp32", monkeypatch)
+    installed = [exported[0], replace(exported[1], files=dict.fromkeys(exported[1].files, "0" * 64))]
+    monkeypatch.setattr(detectors, "installed_detectors", lambda models: installed)
     named = ["--model", "rine-4class", "--model", "ufd", "--runtime", "onnx"]
     ended = sidscan("scan", folder(tmp_path / "i"), *named)
     assert ended.code == 4
     assert "was exported from other weights than those that are installed\nExport again with" in ended.err
 
 
-def test_a_renamed_graph_drops_no_findings(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_renaming_a_graph_keeps_earlier_results(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     out = tmp_path / "report.json"
     for name in ("one.onnx", "two.ONNX", "three.bin"):
         graph = tmp_path / name
-        graph.write_bytes(made.fp32.read_bytes())
+        graph.write_bytes(graphs.fp32.read_bytes())
         ended = sidscan("scan", images, "--model", graph, "--out", out)
         assert ended.code == 0, ended.err
         assert ("results kept from an earlier run" in ended.err) == (name != "one.onnx")
         assert "dropped" not in ended.err
     run = json.loads(out.read_text(encoding="utf-8"))["run"]
-    assert run["graph"] == hashlib.sha256(made.fp32.read_bytes()).hexdigest()
+    assert run["graph"] == hashlib.sha256(graphs.fp32.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -531,13 +541,13 @@ def test_a_renamed_graph_drops_no_findings(sidscan: Run, made: Made, tmp_path: P
         ("\udce9.onnx", True, "whose name is not UTF-8\nRename the file or its folder.\n"),
     ],
 )
-def test_names_that_lead_nowhere(
-    sidscan: Run, made: Made, tmp_path: Path, name: str, written: bool, message: str
+def test_graphs_that_cannot_be_opened(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path, name: str, written: bool, message: str
 ) -> None:
     path = tmp_path / name
     if written:
         try:
-            path.write_bytes(made.fp32.read_bytes())
+            path.write_bytes(graphs.fp32.read_bytes())
         except OSError:
             pytest.skip("this file system takes no such name")
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", path)
@@ -545,15 +555,15 @@ def test_names_that_lead_nowhere(
     assert ended.err.endswith(message)
 
 
-def test_the_place_is_tried_before_the_work(sidscan: Run, tmp_path: Path) -> None:
+def test_the_output_folder_is_tried_before_exporting(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     ended = sidscan("export-onnx", "--model", "mini", "--out", tmp_path / "file" / "x.onnx")
     assert ended.code == 7
     assert "exporting" not in ended.err
 
 
-def test_graphs_have_no_bf16(sidscan: Run, made: Made, tmp_path: Path) -> None:
-    ended = sidscan("scan", folder(tmp_path / "i"), "--model", made.fp32, "--precision", "bf16")
+def test_graphs_do_not_support_bf16(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
+    ended = sidscan("scan", folder(tmp_path / "i"), "--model", graphs.fp32, "--precision", "bf16")
     assert ended.code == 6
     assert "exported graphs are fp32 or fp16\nLeave --precision out." in ended.err
 
@@ -570,19 +580,19 @@ def test_seals(tmp_path: Path) -> None:
         check_seal(path)
 
 
-def test_a_graph_is_used_alone(sidscan: Run, made: Made, tmp_path: Path) -> None:
+def test_a_graph_is_used_alone(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     images = folder(tmp_path / "i")
-    ended = sidscan("scan", images, "--model", made.fp32, "--model", "mini")
+    ended = sidscan("scan", images, "--model", graphs.fp32, "--model", "mini")
     assert (ended.code, ended.err) == (
         2, "sidscan: an exported graph is used alone\nExport all detectors into one file.\n"
     )  # fmt: skip
-    ended = sidscan("scan", images, "--model", made.fp32, "--runtime", "pytorch")
+    ended = sidscan("scan", images, "--model", graphs.fp32, "--runtime", "pytorch")
     assert ended.code == 2
-    ended = sidscan("scan", images, "--model", made.fp32, "--encoder", made.encoder)
+    ended = sidscan("scan", images, "--model", graphs.fp32, "--encoder", graphs.encoder)
     assert (ended.code, ended.err) == (
         2, "sidscan: an exported graph holds its encoder\nLeave --encoder out.\n"
     )  # fmt: skip
-    ended = sidscan("scan", images, "--model", made.fp32, "--precision", "fp16")
+    ended = sidscan("scan", images, "--model", graphs.fp32, "--precision", "fp16")
     assert (ended.code, ended.err) == (
         6,
         (
@@ -592,7 +602,7 @@ def test_a_graph_is_used_alone(sidscan: Run, made: Made, tmp_path: Path) -> None
     )
 
 
-def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_path: Path) -> None:
+def test_without_an_export_the_error_names_the_command(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "i"), "--model", "mini", "--runtime", "onnx")
     assert (ended.code, ended.err) == (
         4,
@@ -603,39 +613,41 @@ def test_without_an_export_the_runtime_says_how_to_make_one(sidscan: Run, tmp_pa
     )
 
 
-def test_a_checkpoint_is_exported_to_a_file_of_ones_own(sidscan: Run, made: Made, tmp_path: Path) -> None:
-    ended = sidscan("export-onnx", "--model", made.models[0], "--encoder", made.encoder)
+def test_a_checkpoint_needs_an_output_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
+    ended = sidscan("export-onnx", "--model", graphs.models[0], "--encoder", graphs.encoder)
     assert ended.code == 2
     assert ended.err == (
         "sidscan: the models folder keeps graphs of the catalog's models alone\nName a file with --out.\n"
     )
     images = folder(tmp_path / "i")
-    ended = sidscan("scan", images, "--model", made.models[0], "--encoder", made.encoder, "--runtime", "onnx")
+    ended = sidscan(
+        "scan", images, "--model", graphs.models[0], "--encoder", graphs.encoder, "--runtime", "onnx"
+    )
     assert ended.code == 2
     assert "--runtime onnx looks for models of the catalog\nName the exported FILE.onnx itself" in ended.err
 
 
-def test_two_kinds_of_half_precision_do_not_share_a_file(made: Made) -> None:
+def test_two_kinds_of_half_precision_do_not_share_a_file(graphs: ExportedGraphs) -> None:
     from sidscan.exporters.onnx import _halved
     from sidscan.models import detectors
 
-    loaded = detectors.load_detectors([str(made.models[0]), "mini"], encoder=made.encoder)
+    loaded = detectors.load_detectors([str(graphs.models[0]), "mini"], encoder=graphs.encoder)
     with pytest.raises(UsageError) as refused:
         _halved(None, loaded)
     assert refused.value.remedy == "Export them apart, or together in fp32."
 
 
-def test_stored_in_half_is_not_computed_in_half(made: Made) -> None:
+def test_weights_stored_in_fp16_are_not_computed_in_fp16(graphs: ExportedGraphs) -> None:
     from sidscan.exporters.onnx import _computes
     from sidscan.models import detectors
 
     mini = detectors.load_detectors(["mini"])
-    clip = detectors.load_detectors([str(made.models[0])], encoder=made.encoder)
-    assert [_computes("fp16", one) for one in (mini, clip)] == ["fp32 (weights stored in fp16)", "fp16"]
+    clip = detectors.load_detectors([str(graphs.models[0])], encoder=graphs.encoder)
+    assert [_computes("fp16", loaded) for loaded in (mini, clip)] == ["fp32 (weights stored in fp16)", "fp16"]
     assert _computes("fp32", mini) == "fp32"
 
 
 def test_natural_crops_are_seeded_and_differ() -> None:
-    one, same = natural_crops(14), natural_crops(14)
-    assert np.array_equal(one, same)
-    assert len({crop.tobytes() for crop in one}) == 14
+    first, again = natural_crops(14), natural_crops(14)
+    assert np.array_equal(first, again)
+    assert len({crop.tobytes() for crop in first}) == 14

@@ -1,4 +1,4 @@
-"""No URL, whatever it looks like, reaches what is not public unless asked to."""
+"""No URL reaches an address that is not public, however it is written, unless the user allows it."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def make_fetcher(internet: Internet | None = None, **options: Any) -> Fetcher:
         pytest.param("255.255.255.255", "never", id="broadcast"),
     ],
 )
-def test_what_may_be_connected_to(text: str, permitted: str) -> None:
+def test_which_addresses_may_be_connected_to(text: str, permitted: str) -> None:
     refusal = address_policy.find_refusal(ipaddress.ip_address(text))
     assert ("always" if refusal is None else "on request" if refusal.private else "never") == permitted
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_the_option_is_named_where_it_helps(private: bool) -> None:
+def test_the_error_names_the_option_where_it_helps(private: bool) -> None:
     address = ipaddress.ip_address("10.0.0.1" if private else "169.254.169.254")
     with pytest.raises(AddressRefused) as error:
         address_policy.check_addresses("images.example", [address], allow_private=False)
@@ -94,7 +94,7 @@ def test_the_option_is_named_where_it_helps(private: bool) -> None:
     assert ("--allow-private" in str(error.value)) is private
 
 
-# Every way to write, or to be led to, the loopback server of the test or another inner address.
+# Every way to write a URL of the test's loopback server or of another private address, or to be led there.
 INNER = [
     pytest.param("http://127.0.0.1:{port}/a.jpg", id="loopback"),
     pytest.param("http://127.0.0.1.:{port}/a.jpg", id="trailing dot"),
@@ -145,7 +145,7 @@ def internet(port: int) -> Internet:
 
 
 @pytest.mark.parametrize("url", INNER)
-def test_inner_addresses_are_refused_and_not_touched(server: Server, url: str) -> None:
+def test_private_addresses_are_refused_and_never_contacted(server: Server, url: str) -> None:
     net = internet(server.port)
     with contextlib.closing(make_fetcher(net)) as fetcher, pytest.raises(FetchError) as error:
         fetcher.get(url.format(port=server.port))
@@ -155,7 +155,7 @@ def test_inner_addresses_are_refused_and_not_touched(server: Server, url: str) -
 
 
 @pytest.mark.parametrize("url", INNER)
-def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> None:
+def test_redirects_to_private_addresses_are_refused(server: Server, url: str) -> None:
     outer = Server()
     outer.answers["/a.jpg"] = redirect(url.format(port=server.port).encode("utf-8").decode("latin-1"))
     net = internet(outer.port)
@@ -172,19 +172,19 @@ def test_redirects_to_inner_addresses_are_refused(server: Server, url: str) -> N
     )
 
 
-def test_loopback_is_there_on_request(server: Server) -> None:
-    """Without this test, the table above would also hold if nothing could ever be fetched."""
+def test_loopback_is_reachable_on_request(server: Server) -> None:
+    """Without this test, the table above would also pass if no fetch ever succeeded."""
     fetched = make_fetcher(allow_private=True).get(f"{server.url}/a.jpg")
     assert (fetched.data, server.accepted, fetched.response.address) == (b"bytes", 1, "127.0.0.1")
 
 
-def test_link_local_addresses_are_never_there() -> None:
+def test_link_local_addresses_are_never_reachable() -> None:
     with pytest.raises(AddressRefused, match=r"^169\.254\.169\.254, which is link-local"):
         make_fetcher(allow_private=True).get("http://169.254.169.254/latest/meta-data/")
 
 
 def test_a_name_is_looked_up_once_per_connection(server: Server) -> None:
-    """DNS rebinding: the connection goes to the address that was checked, not to a second answer."""
+    """DNS rebinding: the connection goes to the address that was checked, not to a second DNS answer."""
     net = Internet(server.port, rebinding_example=[[PUBLIC], ["127.0.0.1"]])
     fetcher = make_fetcher(net)
     assert fetcher.get("http://rebinding.example/a.jpg").response.address == PUBLIC
@@ -202,9 +202,9 @@ def test_a_redirect_to_the_same_name_is_checked_again(server: Server) -> None:
     assert (net.connected_to, server.paths()) == ([PUBLIC], ["/b.jpg"])
 
 
-def test_another_address_is_tried_where_one_does_not_answer(server: Server) -> None:
+def test_the_next_address_is_tried_if_one_does_not_answer(server: Server) -> None:
     free = Server()
-    free.close()  # nobody listens there any more
+    free.close()  # no server listens there any more
     net = Internet(server.port, two_example=["127.0.0.2", PUBLIC])
     fetched = make_fetcher(net, allow_private=True).get(f"http://two.example:{free.port}/a.jpg")
     assert (fetched.response.address, net.connected_to) == (PUBLIC, ["127.0.0.2", PUBLIC])

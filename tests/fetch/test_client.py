@@ -1,4 +1,4 @@
-"""What a server may do to a fetch: it ends in time, in bounded memory, and never with half an image."""
+"""Whatever a server does, a fetch ends in time, in bounded memory, and never with half an image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def make_fetcher(**options: Any) -> Fetcher:
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """Deflated without zlib's header, as some servers send it."""
+    """Raw deflate without zlib's header, as some servers send it."""
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()
 
@@ -111,12 +111,12 @@ BODY = bytes(range(256)) * 100
         pytest.param(CHUNKED + b"5\r\nab", Incomplete, "not arrive whole", id="chunk cut"),
         pytest.param(CHUNKED + b"2\r\nab\r\n", Incomplete, "not arrive whole", id="last chunk missing"),
         pytest.param(endless(HEAD, b"X-Large: " + b"y" * 8192), BadAnswer, "breaks HTTP", id="huge header"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", BadAnswer, "breaks HTTP", id="no HTTP"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", BadAnswer, "breaks HTTP", id="not HTTP"),
         pytest.param(HEAD + b"Bad Name: x\r\n\r\n", BadAnswer, "breaks HTTP", id="header name"),
         pytest.param(
             HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", BadAnswer, "breaks", id="two lengths"
         ),
-        pytest.param(b"", Unreachable, "hung up without an answer", id="hangs up"),
+        pytest.param(b"", Unreachable, "hung up without an answer", id="closed connection"),
         pytest.param(answer(status="404 Not\tFound"), HttpStatus, "HTTP 404 Not Found", id="404"),
         pytest.param(answer(status="206 Partial Content"), HttpStatus, "HTTP 206", id="206"),
         pytest.param(answer(status="599 Made up"), HttpStatus, "^HTTP 599$", id="599"),
@@ -127,13 +127,13 @@ BODY = bytes(range(256)) * 100
         pytest.param(redirect("gopher://127.0.0.1/"), UrlRefused, "gopher URL", id="to gopher"),
         pytest.param(redirect("data:image/png,x"), UrlRefused, "data URL", id="to data"),
         pytest.param(redirect("http://me:secret@h/"), UrlRefused, "user name or password", id="to a login"),
-        pytest.param(redirect("http://h:99999/"), UrlRefused, "malformed", id="to no port"),
-        pytest.param(redirect("http://[::1"), UrlRefused, "malformed", id="to no host"),
-        pytest.param(redirect("/" + "x" * 8000), UrlRefused, "longer than 8000", id="to a long one"),
+        pytest.param(redirect("http://h:99999/"), UrlRefused, "malformed", id="to an invalid port"),
+        pytest.param(redirect("http://[::1"), UrlRefused, "malformed", id="to a malformed host"),
+        pytest.param(redirect("/" + "x" * 8000), UrlRefused, "longer than 8000", id="to a long URL"),
         pytest.param(redirect("/b\rX-Injected: 1"), BadAnswer, "breaks HTTP", id="bare CR in Location"),
     ],
 )
-def test_whatever_a_server_does_the_fetch_ends(
+def test_every_fetch_ends_whatever_the_server_does(
     server: Server, response_bytes: Any, error: type[FetchError], message: str
 ) -> None:
     server.answers["/a.jpg"] = response_bytes
@@ -155,11 +155,11 @@ def test_the_total_time_ends_a_wait_that_the_stall_time_allows(server: Server) -
     assert time.monotonic() - began < 2
 
 
-def test_a_bomb_never_unfolds(server: Server) -> None:
+def test_a_decompression_bomb_is_never_expanded(server: Server) -> None:
     server.answers["/a.jpg"] = answer(BOMB, Content_Encoding="gzip")
     fetcher = make_fetcher()
     with pytest.raises(TooLarge):
-        fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+        fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory itself
     tracemalloc.start()
     with pytest.raises(TooLarge):
         fetcher.get(f"{server.url}/a.jpg")
@@ -169,12 +169,12 @@ def test_a_bomb_never_unfolds(server: Server) -> None:
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip", "deflate"])
-def test_a_body_is_held_once(server: Server, coding: str) -> None:
+def test_a_body_is_held_in_memory_once(server: Server, coding: str) -> None:
     body = bytes(20_000_000)
     packed = {"identity": body, "gzip": gzip.compress(body), "deflate": zlib.compress(body)}[coding]
     server.answers["/a.jpg"] = answer(packed, Content_Encoding=coding)
     fetcher = make_fetcher(max_bytes=len(body))
-    fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory of its own
+    fetcher.get(f"{server.url}/a.jpg")  # loads the client, which takes memory itself
     tracemalloc.start()
     received = fetcher.get(f"{server.url}/a.jpg").data
     _, peak = tracemalloc.get_traced_memory()
@@ -183,10 +183,10 @@ def test_a_body_is_held_once(server: Server, coding: str) -> None:
     assert peak < 1.4 * len(body)
 
 
-def test_what_came_of_a_body_that_failed_is_let_go_at_once(server: Server) -> None:
+def test_the_partial_body_of_a_failure_is_released_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = answer(bytes(20_000_000), length=-1)
     fetcher = make_fetcher(max_bytes=19_000_000)
-    gc.disable()  # it would hide an error that holds the body by its traceback, and itself
+    gc.disable()  # collection would hide a cycle of an error and its traceback, which holds the body
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
@@ -198,8 +198,8 @@ def test_what_came_of_a_body_that_failed_is_let_go_at_once(server: Server) -> No
     assert peak > 19_000_000 > 4 * held
 
 
-def test_bytes_that_unpack_to_nothing_take_no_time(server: Server) -> None:
-    """If all of them were kept for a try with another format, each packet would copy them all."""
+def test_bytes_that_decompress_to_nothing_take_no_time(server: Server) -> None:
+    """If all bytes were kept to retry with another format, each packet would copy all of them."""
     nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 8_000_000  # deflate's empty blocks
     server.answers["/a.jpg"] = answer(nothing, Content_Encoding="deflate")
     fetcher = make_fetcher(max_bytes=len(nothing))
@@ -219,13 +219,13 @@ def test_bytes_that_unpack_to_nothing_take_no_time(server: Server) -> None:
         pytest.param({"max_bytes": 200, "max_download": 100}, "100 bytes; .* --max-download", id="both"),
     ],
 )
-def test_a_limit_of_size_names_its_option(server: Server, limits: dict[str, int], message: str) -> None:
+def test_a_size_limit_names_its_option(server: Server, limits: dict[str, int], message: str) -> None:
     server.answers["/a.jpg"] = answer(bytes(101))
     with pytest.raises(TooLarge, match=message):
         make_fetcher(**limits).get(f"{server.url}/a.jpg")
 
 
-def test_permissions_are_those_that_were_given() -> None:
+def test_permissions_of_a_scan() -> None:
     free = {"allow_private": False, "env_proxies": False, "respect_robots": False}
     assert ScanConfig(inputs=("x",)).permissions() == free
     assert ScanConfig(inputs=("x",), respect_robots=True).permissions() == free | {"respect_robots": True}
@@ -242,22 +242,22 @@ def test_permissions_are_those_that_were_given() -> None:
         pytest.param(answer(zlib.compress(BODY), Content_Encoding="deflate"), BODY, id="deflate"),
         pytest.param(answer(raw_deflate(BODY), Content_Encoding="deflate"), BODY, id="raw"),
         pytest.param(answer(BODY, Content_Encoding="identity"), BODY, id="identity"),
-        pytest.param(answer(bytes(LIMIT)), bytes(LIMIT), id="just as large as allowed"),
+        pytest.param(answer(bytes(LIMIT)), bytes(LIMIT), id="exactly the limit"),
         pytest.param(
             answer(gzip.compress(bytes(LIMIT)), Content_Encoding="gzip"),
             bytes(LIMIT),
-            id="as large, unpacked",
+            id="exactly the limit, unpacked",
         ),
         pytest.param(answer(), b"", id="empty"),
     ],
 )
-def test_bytes_are_those_that_were_published(server: Server, response_bytes: bytes, body: bytes) -> None:
+def test_bytes_are_those_of_the_server(server: Server, response_bytes: bytes, body: bytes) -> None:
     server.answers["/a.jpg"] = response_bytes
     assert make_fetcher().get(f"{server.url}/a.jpg").data == body
 
 
-def test_what_exceeds_its_stated_length_is_in_no_row(server: Server) -> None:
-    """If the connection were used again, its rest would be the next response."""
+def test_bytes_beyond_the_stated_length_are_dropped(server: Server) -> None:
+    """If the connection were reused, the surplus bytes would become the next response."""
     server.answers["/a.jpg"] = answer(b"abc" + answer(b"smuggled"), length=3)
     server.answers["/b.jpg"] = answer(b"own")
     fetcher = make_fetcher()
@@ -275,8 +275,12 @@ def test_what_exceeds_its_stated_length_is_in_no_row(server: Server) -> None:
         pytest.param("http://127.0.0.1:{port}/\x00", "control character", id="NUL"),
         pytest.param("http://me:secret@127.0.0.1:{port}/a", "user name or password", id="password"),
         pytest.param("http://:secret@127.0.0.1:{port}/a", "user name or password", id="password alone"),
-        pytest.param("http://me:sec/ret@127.0.0.1:{port}/a", "user name or password", id="slash in it"),
-        pytest.param("http://me:sec#ret@127.0.0.1:{port}/a", "user name or password", id="hash in it"),
+        pytest.param(
+            "http://me:sec/ret@127.0.0.1:{port}/a", "user name or password", id="slash in the password"
+        ),
+        pytest.param(
+            "http://me:sec#ret@127.0.0.1:{port}/a", "user name or password", id="hash in the password"
+        ),
         pytest.param("http://***@127.0.0.1:{port}/a", "user name or password", id="as the row shows it"),
         pytest.param("http://127.0.0.1:0/a", "malformed", id="port 0"),
         pytest.param("http://127.0.0.1:70000/a", "malformed", id="port too high"),
@@ -288,14 +292,14 @@ def test_what_exceeds_its_stated_length_is_in_no_row(server: Server) -> None:
         pytest.param("a.jpg", "no URL: only http and https", id="no scheme"),
     ],
 )
-def test_urls_that_are_never_asked_for(server: Server, url: str, message: str) -> None:
+def test_urls_that_are_never_requested(server: Server, url: str, message: str) -> None:
     with pytest.raises(UrlRefused, match=message) as refused:
         make_fetcher().get(url.format(port=server.port))
     assert not re.search("secret|sec.ret", str(refused.value))
     assert (server.accepted, refused.value.response) == (0, None)
 
 
-def test_the_request_is_honest_and_bare(server: Server) -> None:
+def test_the_request_is_honest_and_minimal(server: Server) -> None:
     server.answers["/a%20b.jpg?q=%C3%A9"] = answer(Set_Cookie="id=1; Path=/", status="200 OK")
     fetcher = make_fetcher()
     for _ in range(2):
@@ -314,7 +318,7 @@ def test_the_request_is_honest_and_bare(server: Server) -> None:
     ]
 
 
-def test_the_record_says_how_it_came(server: Server) -> None:
+def test_the_response_record_says_how_bytes_were_fetched(server: Server) -> None:
     server.answers["/a.jpg"] = redirect("b.jpg", "301 Moved Permanently")
     server.answers["/b.jpg"] = redirect(f"{server.url}/c.jpg#part")
     server.answers["/c.jpg"] = answer(
@@ -333,7 +337,7 @@ def test_the_record_says_how_it_came(server: Server) -> None:
     }
 
 
-def test_a_failure_carries_what_is_known(server: Server) -> None:
+def test_a_failure_carries_the_known_facts(server: Server) -> None:
     server.answers["/a.jpg"] = redirect("/b.jpg")
     server.answers["/b.jpg"] = answer(status="410 Gone", Last_Modified="Thu, 01 Jan 2026 00:00:00 GMT")
     with pytest.raises(HttpStatus) as gone:
@@ -344,7 +348,7 @@ def test_a_failure_carries_what_is_known(server: Server) -> None:
     assert response.headers["last-modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
-def test_nobody_there() -> None:
+def test_a_closed_port() -> None:
     free = Server()
     free.close()
     with pytest.raises(Unreachable, match="no connection") as error:
@@ -353,7 +357,7 @@ def test_nobody_there() -> None:
     assert error.value.response.address is None
 
 
-def test_a_slow_name_service_counts_too() -> None:
+def test_a_slow_name_service_counts_against_the_total_time() -> None:
     def slow(host: str, port: int) -> list[str]:
         time.sleep(2)
         return ["127.0.0.1"]
@@ -367,8 +371,8 @@ def test_a_slow_name_service_counts_too() -> None:
     ("error", "expected"),
     [
         pytest.param(socket.gaierror(socket.EAI_NONAME, "unknown"), UnknownHost, id="no such name"),
-        pytest.param(socket.gaierror(socket.EAI_AGAIN, "again"), Unreachable, id="for now"),
-        pytest.param(UnicodeError("label too long"), UnknownHost, id="no name at all"),
+        pytest.param(socket.gaierror(socket.EAI_AGAIN, "again"), Unreachable, id="temporary failure"),
+        pytest.param(UnicodeError("label too long"), UnknownHost, id="invalid name"),
     ],
 )
 def test_names_without_an_address(error: Exception, expected: type[FetchError]) -> None:
@@ -412,5 +416,5 @@ def test_robots_headers_are_respected_on_request(
 
 def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = silent
-    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for their turn
+    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for a slot
     assert abandoned(fetcher, f"{server.url}/a.jpg", server, threads=4) == 4

@@ -1,4 +1,4 @@
-"""How often and how long a server is asked: retries, Retry-After, limiter, rates."""
+"""How often and for how long a server is asked: retries, Retry-After, concurrency limit, request rate."""
 
 from __future__ import annotations
 
@@ -45,18 +45,20 @@ def make_fetcher(**options: Any) -> Fetcher:
 @pytest.mark.parametrize(
     ("answers", "requests"),
     [
-        pytest.param([GOOD], 1, id="well"),
+        pytest.param([GOOD], 1, id="success"),
         pytest.param([BUSY, GOOD], 2, id="503"),
         pytest.param([answer(status="502 Bad Gateway"), BUSY, GOOD], 3, id="502, 503"),
         pytest.param([answer(status="504 Gateway Timeout"), GOOD], 2, id="504"),
         pytest.param([answer(status="429 Too Many Requests"), GOOD], 2, id="429"),
-        pytest.param([b"", GOOD], 2, id="hung up"),
+        pytest.param([b"", GOOD], 2, id="connection closed"),
         pytest.param([answer(b"by", length=5), GOOD], 2, id="body cut"),
-        pytest.param([answer(status="503 Busy", Retry_After="nonsense"), GOOD], 2, id="no such time"),
-        pytest.param([answer(status="503 Busy", Retry_After="9" * 5000), GOOD], 2, id="no such number"),
+        pytest.param([answer(status="503 Busy", Retry_After="nonsense"), GOOD], 2, id="not a time"),
+        pytest.param(
+            [answer(status="503 Busy", Retry_After="9" * 5000), GOOD], 2, id="a number that is too large"
+        ),
     ],
 )
-def test_what_may_pass_is_tried_again(server: Server, answers: list[bytes], requests: int) -> None:
+def test_temporary_failures_are_retried(server: Server, answers: list[bytes], requests: int) -> None:
     server.answers["/a.jpg"] = answers
     assert make_fetcher().get(f"{server.url}/a.jpg").data == b"bytes"
     assert len(server.asked) == requests
@@ -97,14 +99,14 @@ def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.Mo
     assert (len(server.asked), time.monotonic() - began < 1) == (1, True)
 
 
-def test_retry_after_is_waited_for_even_beyond_the_total_time(server: Server) -> None:
+def test_retry_after_is_honoured_even_beyond_the_total_time(server: Server) -> None:
     server.answers["/a.jpg"] = [answer(status="429 Too Many", Retry_After="1"), GOOD]
     began = time.monotonic()
     fetched = make_fetcher(total_timeout=0.5).get(f"{server.url}/a.jpg")
     assert (fetched.data, time.monotonic() - began >= 1) == (b"bytes", True)
 
 
-def test_retry_after_holds_for_all_who_ask_that_host(server: Server) -> None:
+def test_retry_after_applies_to_all_requests_to_the_host(server: Server) -> None:
     server.answers |= {"/a.jpg": [answer(status="429 Too Many", Retry_After="1"), GOOD], "/b.jpg": GOOD}
     fetcher = make_fetcher()
     with ThreadPoolExecutor(1) as pool:
@@ -137,14 +139,14 @@ def test_a_longer_retry_after_is_left_to_the_user(server: Server, asked: str) ->
         pytest.param("-1", None, id="negative"),
         pytest.param("1.5", None, id="fraction"),
         pytest.param("", None, id="none"),
-        pytest.param("²", None, id="not a digit of ASCII"),
+        pytest.param("²", None, id="non-ASCII digit"),
     ],
 )
-def test_times_to_wait(text: str, seconds: float | None) -> None:
+def test_retry_after_values(text: str, seconds: float | None) -> None:
     assert client._parse_retry_after(text) == seconds
 
 
-def test_a_host_gets_few_requests_at_once(server: Server) -> None:
+def test_a_host_gets_a_limited_number_of_requests_at_once(server: Server) -> None:
     def slow(connection: socket.socket) -> None:
         time.sleep(0.05)
         connection.sendall(GOOD)
@@ -156,7 +158,7 @@ def test_a_host_gets_few_requests_at_once(server: Server) -> None:
     assert (len(server.asked), server.busy) == (8, 2)
 
 
-def test_waiting_for_a_turn_is_not_the_servers_fault(server: Server) -> None:
+def test_waiting_for_a_slot_does_not_count_against_the_server(server: Server) -> None:
     def slow(connection: socket.socket) -> None:
         time.sleep(0.3)
         connection.sendall(GOOD)
@@ -181,7 +183,7 @@ def test_a_rate_spaces_requests_evenly() -> None:
     assert times[-1] - times[0] >= 4 * 0.05 - 0.005
 
 
-def test_a_redirect_needs_no_second_place_at_its_host(server: Server) -> None:
+def test_a_redirect_to_the_same_host_needs_no_second_slot(server: Server) -> None:
     server.answers |= {"/a.jpg": redirect("/b.jpg"), "/b.jpg": GOOD}
     assert make_fetcher(per_host=1).get(f"{server.url}/a.jpg").data == b"bytes"
 
@@ -204,8 +206,8 @@ def test_closing_ends_a_wait() -> None:
         limiter.pause(60)
 
 
-def test_slow_servers_are_not_asked_again(server: Server) -> None:
-    """A stall costs its time once: a server that is slow now is still slow in a second."""
+def test_slow_servers_are_not_retried(server: Server) -> None:
+    """A stall is waited for only once: a server that is slow now will still be slow in a second."""
     server.answers["/a.jpg"] = lambda connection: connection.recv(1)
     with pytest.raises(TimedOut):
         make_fetcher(timeout=0.2).get(f"{server.url}/a.jpg")

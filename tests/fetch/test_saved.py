@@ -1,4 +1,4 @@
-"""Originals are saved under their hash: whole, once, and unchanged."""
+"""Downloads are saved under their hash: whole, once, and unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save(data: bytes, folder: Path) -> Path:
         ("AVIF", ".avif"),
     ],
 )
-def test_names_are_hash_and_format(tmp_path: Path, image_format: str, suffix: str) -> None:
+def test_file_names_are_hash_and_format(tmp_path: Path, image_format: str, suffix: str) -> None:
     data = encoded(photo(32, 32), image_format)
     path = save(data, tmp_path)
     assert path == tmp_path / f"{hashlib.sha256(data).hexdigest()}{suffix}"
@@ -41,11 +41,11 @@ def test_names_are_hash_and_format(tmp_path: Path, image_format: str, suffix: st
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x00\x00\x00\x18ftypqt  ", b"RIFF....WAVE"])
-def test_what_is_not_an_image_has_no_suffix(tmp_path: Path, data: bytes) -> None:
+def test_files_that_are_not_images_get_no_suffix(tmp_path: Path, data: bytes) -> None:
     assert save(data, tmp_path).suffix == ""
 
 
-def test_an_equal_file_is_not_written_again_a_damaged_one_is(tmp_path: Path) -> None:
+def test_an_equal_file_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
     path = save(b"bytes", tmp_path)
     os.utime(path, ns=(1, 1))
     assert save(b"bytes", tmp_path) == path
@@ -54,7 +54,7 @@ def test_an_equal_file_is_not_written_again_a_damaged_one_is(tmp_path: Path) -> 
     assert save(b"bytes", tmp_path).read_bytes() == b"bytes"
 
 
-def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_written_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -69,12 +69,14 @@ def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: 
     [
         pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 25, False, id="of a scan that was killed"),
         pytest.param(".sidscan-0123456789ab-0123456789ab", 25, False, id="without a suffix"),
-        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 23, True, id="of another scan, maybe"),
-        pytest.param(".sidscan-notes.jpg", 25, True, id="somebody's file"),
+        pytest.param(".sidscan-0123456789ab-0123456789ab.jpg", 23, True, id="possibly of another scan"),
+        pytest.param(".sidscan-notes.jpg", 25, True, id="a foreign file"),
         pytest.param(f"{'a' * 64}.jpg", 25, True, id="an original"),
     ],
 )
-def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hours: int, stays: bool) -> None:
+def test_leftovers_of_a_killed_scan_are_removed_after_a_day(
+    tmp_path: Path, name: str, hours: int, stays: bool
+) -> None:
     path = tmp_path / name
     path.write_bytes(b"half")
     then = time.time() - hours * 3600
@@ -83,7 +85,7 @@ def test_what_a_killed_scan_left_goes_after_a_day(tmp_path: Path, name: str, hou
     assert path.exists() is stays
 
 
-def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
+def test_partial_files_are_named_as_leftovers_are(tmp_path: Path) -> None:
     with atomic_write(tmp_path / f"{'a' * 64}.jpg") as partial:
         os.utime(partial, (0, 0))
         prepare_folder(tmp_path)
@@ -92,7 +94,7 @@ def test_partials_are_called_as_leftovers_are(tmp_path: Path) -> None:
     assert removed
 
 
-def test_a_place_that_cannot_be_is_found_before_the_scan(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_refused_before_the_scan(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="can't make the folder"):
         prepare_folder(tmp_path / "file" / "below")

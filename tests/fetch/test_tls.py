@@ -1,4 +1,4 @@
-"""TLS is with the host that the URL names, and ends in time like everything else."""
+"""TLS verifies the host that the URL names, and a handshake ends in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sidscan.fetch.errors import TimedOut, Untrusted
 BODY = bytes(range(256)) * 100
 
 
-def test_a_dripping_handshake_ends() -> None:
+def test_a_handshake_that_drips_ends() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -41,7 +41,7 @@ def test_a_dripping_handshake_ends() -> None:
 
 
 def certificate(folder: Path, host: str) -> ssl.SSLContext:
-    """A server's side of TLS, for ``host``; its authority is itself: ``folder``/cert.pem."""
+    """A server's TLS context for ``host``, with a self-signed certificate: ``folder``/cert.pem."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
         [
@@ -58,7 +58,7 @@ def certificate(folder: Path, host: str) -> ssl.SSLContext:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate with openssl")
-def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_verifies_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str | None] = []
     context = certificate(tmp_path, "images.example")
     context.sni_callback = lambda _, name, __: names.append(name)
@@ -76,7 +76,7 @@ def test_tls_is_with_the_name_not_the_address(tmp_path: Path, monkeypatch: pytes
     assert fetched.data == BODY
     with pytest.raises(Untrusted, match=r"other\.example"):
         get(f"https://other.example:{server.port}/a.jpg")
-    assert names == ["images.example", "images.example", "other.example"], "and nothing is tried again"
+    assert names == ["images.example", "images.example", "other.example"], "nothing is tried again"
 
     server.answers["/silent.jpg"], server.asked = silent, []
     fetcher = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)

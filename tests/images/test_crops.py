@@ -1,4 +1,4 @@
-"""Crops equal torchvision's, and none is computed twice."""
+"""Crops equal torchvision's, and no crop is computed twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_centre_crop_equals_torchvision(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (60, 61)], ids=str)
 def test_small_images_are_padded_then_ten_cropped(size: tuple[int, int]) -> None:
-    """torchvision's TenCrop refuses these; ours pads as CenterCrop does and goes on from there."""
+    """torchvision's TenCrop refuses small images; ours first pads them as CenterCrop does."""
     image = photo(*size)
     padded = transforms.CenterCrop((max(224, size[1]), max(224, size[0])))(image)
     expected = np.stack([np.asarray(crop) for crop in transforms.TenCrop(224)(padded)])
@@ -60,7 +60,7 @@ def _noise(width: int, height: int) -> Image.Image:
 @example(223, 225)
 @example(224, 1)
 def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
-    """The image is mirrored first and padded then; it matters where an odd number of columns is missing."""
+    """The image is mirrored first, then padded: the order matters if an odd number of columns is missing."""
     image = _noise(width, height)
     source = SourceImage(image, "PNG", ())
     pad = transforms.CenterCrop((max(224, height), max(224, width)))
@@ -77,14 +77,14 @@ def test_crops_of_any_size_equal_torchvisions(width: int, height: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(("ten", "center")))
-def test_the_needed_rows_hold_all_crops(width: int, height: int, crops: Crops) -> None:
+def test_the_needed_rows_contain_all_crops(width: int, height: int, crops: Crops) -> None:
     rows = {row for wanted in needed_rows(height, crops) for row in wanted}
     for (_, top), _ in crop_positions(width, height, crops):
         assert rows >= set(range(max(top, 0), min(top + 224, height)))
 
 
 def _symmetric(image: Image.Image) -> Image.Image:
-    """An image twice as wide, its right half the mirror image of the left."""
+    """An image twice as wide, whose right half mirrors the left half."""
     doubled = Image.new("RGB", (2 * image.width, image.height))
     doubled.paste(image)
     doubled.paste(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (image.width, 0))
@@ -92,28 +92,26 @@ def _symmetric(image: Image.Image) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("image", "crops", "views"),
+    ("image", "crops", "refs"),
     [
         pytest.param(photo(224, 224), 1, 2, id="one window and its mirror image"),
         pytest.param(photo(300, 224), 3, 6, id="corners coincide in pairs"),
         pytest.param(photo(400, 400), 5, 10, id="all differ"),
-        pytest.param(photo(401, 400), 6, 10, id="the mirrored centre is one pixel beside"),
+        pytest.param(photo(401, 400), 6, 10, id="the mirrored centre is off by one pixel"),
         pytest.param(
             _symmetric(photo(200, 400)), 3, 5, id="right windows mirror the left, and the centre itself"
         ),
         pytest.param(Image.new("RGB", (400, 400), "grey"), 1, 1, id="flat"),
     ],
 )
-def test_equal_pixels_are_stored_once_and_equal_views_have_one_name(
-    image: Image.Image, crops: int, views: int
-) -> None:
+def test_equal_crops_are_stored_once_and_share_a_reference(image: Image.Image, crops: int, refs: int) -> None:
     crop_set = crop(_source(image), "ten")
-    assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, views, 10)
-    assert len({view.tobytes() for view in crop_set.pixels()}) == views
+    assert (len(crop_set.crops), len(set(crop_set.order)), len(crop_set.order)) == (crops, refs, 10)
+    assert len({pixels.tobytes() for pixels in crop_set.pixels()}) == refs
     assert crop_set.crops.dtype == np.uint8
 
 
-def test_no_image_has_more_windows_than_a_worker_may_send() -> None:
+def test_no_image_has_more_crops_than_a_worker_may_send() -> None:
     sides = (1, 99, 100, 223, 224, 225, 226, 227, 300, 301, 448, 449)
     for crops, expected in MAX_CROPS.items():
         counts = {

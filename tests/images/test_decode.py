@@ -1,4 +1,4 @@
-"""Pixels are those of the file: every format, odd modes, and what is refused."""
+"""Decoded pixels are those of the file: every format, unusual modes, and files that are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_format_gives_pillows_pixels(image_format: str) -> None:
 def test_heic_is_read_with_the_extra() -> None:
     pytest.importorskip("pillow_heif")
     image = photo(300, 260)
-    decode(encoded(image, "PNG"))  # registers the opener, which the test's own encoding needs too
+    decode(encoded(image, "PNG"))  # registers the opener, which this test needs for encoding, too
     data = encoded(image, "HEIF", quality=95)
     source = decode(data)
     assert (source.format, source.width, source.height, source.flags) == ("HEIF", 300, 260, ())
@@ -58,7 +58,7 @@ def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyP
         decode(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1")
 
 
-def test_mpo_shows_its_first_image() -> None:
+def test_mpo_gives_its_first_image() -> None:
     first = photo(256, 256, 1)
     data = encoded(first, "MPO", save_all=True, append_images=[photo(256, 256, 2)], quality=95)
     source = decode(data)
@@ -67,7 +67,7 @@ def test_mpo_shows_its_first_image() -> None:
     assert np.abs(source.window(0, 0, 224).astype(int) - np.asarray(first)[:224, :224]).mean() < 12
 
 
-def test_animated_gif_shows_its_first_frame() -> None:
+def test_animated_gif_gives_its_first_frame() -> None:
     frames = [photo(240, 240, seed).convert("P") for seed in (1, 2, 3)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     source = decode(data)
@@ -129,7 +129,7 @@ def _tiff_grey(values: np.ndarray, bits: int, white_is_zero: bool) -> bytes:
 
 
 @pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
-def test_deep_grey_tiffs_show_their_upper_8_bits(bits: int, white_is_zero: bool) -> None:
+def test_deep_grey_tiffs_give_their_upper_8_bits(bits: int, white_is_zero: bool) -> None:
     values = np.linspace(0, 2**bits - 1, 224 * 224).astype(np.uint16).reshape(224, 224)
     source = decode(_tiff_grey(values, bits, white_is_zero))
     expected = (values >> (bits - 8)).astype(np.uint8)
@@ -179,12 +179,12 @@ def _png(*chunks: tuple[bytes, bytes]) -> bytes:
         ),
     ],
 )
-def test_pixels_without_an_8_bit_reading_are_refused(values: np.ndarray, message: str) -> None:
+def test_pixels_that_cannot_become_8_bit_are_refused(values: np.ndarray, message: str) -> None:
     with pytest.raises(UnsupportedImage, match=message):
         decode(encoded(Image.fromarray(values), "TIFF"))
 
 
-def test_32_bit_samples_within_8_bits_are_read() -> None:
+def test_32_bit_values_within_8_bits_are_read() -> None:
     values = np.arange(64, dtype=np.float32).reshape(8, 8)
     window = decode(encoded(Image.fromarray(values), "TIFF")).window(0, 0, 8)
     assert np.array_equal(window[..., 0], values.astype(np.uint8))
@@ -199,7 +199,7 @@ def test_32_bit_samples_within_8_bits_are_read() -> None:
         pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image", id="SVG"),
     ],
 )
-def test_what_is_no_image(data: bytes, message: str) -> None:
+def test_files_that_are_not_images_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(UnsupportedImage, match=message):
         decode(data)
 
@@ -225,7 +225,7 @@ def test_truncated_images_raise(image_format: str) -> None:
     ],
     ids=["a fifth", "half", "most", "4:4:4", "first scan", "progressive", "progressive 4:4:4"],
 )
-def test_truncation_behind_a_proper_ending_is_flagged(
+def test_truncation_with_a_proper_end_marker_is_flagged(
     share: float, options: dict[str, Any], mode: str
 ) -> None:
     whole = encoded(photo(300, 260).convert(mode), "JPEG", **options)
@@ -250,7 +250,7 @@ def test_every_flag_is_explained_in_the_docs() -> None:
 
 
 def test_pillows_warnings_never_reach_the_terminal(recwarn: pytest.WarningsRecorder) -> None:
-    """Large images make Pillow warn; the filters, which all threads share, must not change on the way."""
+    """Pillow warns of large images. Threads share the warning filters, so decoding must not change them."""
     before = list(warnings.filters)
     data = _png((b"IHDR", struct.pack(">IIBBBBB", 10_000, 9_500, 1, 0, 0, 0, 0)))
     with ThreadPoolExecutor(4) as pool:

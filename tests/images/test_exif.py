@@ -1,4 +1,4 @@
-"""EXIF of an image, and EXIF that misleads."""
+"""EXIF of an image, and malformed EXIF."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidscan.records import Exif
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_camera_facts(image_format: str) -> None:
+def test_camera_tags_are_read(image_format: str) -> None:
     data = encoded(photo(64, 64), image_format, exif=exif_block())
     exif, flags = read_exif(decode(data), data)
     assert flags == ()
@@ -51,7 +51,7 @@ def test_comments_are_text(raw: bytes, expected: str) -> None:
     assert read_exif(decode(data), data)[0].tags["EXIF UserComment"] == expected
 
 
-def test_text_that_is_not_utf8_is_kept_visible() -> None:
+def test_text_that_is_not_utf8_stays_visible() -> None:
     block = Image.Exif()
     block[0x010F] = b"caf\xe9"
     data = encoded(photo(64, 64), "JPEG", exif=block.tobytes())
@@ -74,7 +74,7 @@ def test_no_exif_gives_no_flag() -> None:
         pytest.param(b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff", id="entries missing"),
     ],
 )
-def test_malformed_exif_never_costs_the_image(block: bytes) -> None:
+def test_malformed_exif_does_not_prevent_decoding(block: bytes) -> None:
     data = encoded(photo(64, 64), "JPEG", exif=block)
     exif, flags = read_exif(decode(data), data)
     assert (exif, flags) == (Exif(), ("exif_unreadable",))

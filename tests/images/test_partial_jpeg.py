@@ -1,4 +1,4 @@
-"""Decoded rows have Pillow's pixels, bit for bit; Pillow decodes every unusual file, with its errors."""
+"""Decoded rows equal Pillow's bit for bit; Pillow decodes every unusual file and raises its own errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from PIL import Image, ImageFile
 from sample_images import encoded, exif_block, photo
 
 from sidscan.config import Crops, ReadLimits
-from sidscan.images import crops as views
+from sidscan.images import crops as image_crops
 from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
 from sidscan.records import DecodedImage, ImageInfo, Item, Kind
 
@@ -37,14 +37,14 @@ CODINGS: dict[str, dict[str, Any]] = {
     "restarts anywhere": {"restart_marker_blocks": 7},
     "progressive with restarts": {"progressive": True, "restart_marker_blocks": 5},
 }
-# 4:1:1 from 4:2:0 and 4:4:0 from 4:2:2: as many blocks to an MCU, and twice as wide or as high
+# 4:1:1 made from 4:2:0, and 4:4:0 from 4:2:2: an MCU has as many blocks, and is twice as wide or high
 RESHAPED = {"4:1:1": ("4:2:0", 0x41, 2, 0.5), "4:4:0": ("4:2:2", 0x12, 0.5, 2)}
 FRAME = re.compile(rb"\xff[\xc0-\xc2]\x00[\x0b\x11]\x08")
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Partial decoding of small images too, by a library in which no thread is parked yet."""
+    """Partial decoding of small images, too, with a fresh library in which no thread is parked."""
     monkeypatch.setattr(partial_jpeg, "MIN_PIXELS_SAVED", 1)
     partial_jpeg._library.cache_clear()
     yield
@@ -52,13 +52,13 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: Any) -> bytes:
-    """A JPEG that Pillow's encoder could not always write."""
+    """A JPEG, also with sampling factors that Pillow's encoder cannot write."""
     if subsampling == "grey":
         return encoded(photo(width, height, seed).convert("L"), "JPEG", **options)
     if subsampling not in RESHAPED:
         return encoded(photo(width, height, seed), "JPEG", subsampling=subsampling, **options)
     source, factors, wider, higher = RESHAPED[subsampling]
-    width, height = -(-width // 32) * 32, -(-height // 32) * 32  # whole MCUs of both
+    width, height = -(-width // 32) * 32, -(-height // 32) * 32  # whole MCUs for both samplings
     data = encoded(
         photo(int(width / wider), int(height / higher), seed), "JPEG", subsampling=source, **options
     )
@@ -66,7 +66,7 @@ def jpeg(subsampling: str, width: int, height: int, seed: int = 0, **options: An
 
 
 def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
-    """With another size and other sampling factors of the first component in its header."""
+    """Replace the size and the sampling factors of the first component in the header."""
     match = FRAME.search(data)
     assert match is not None
     changed, offset = bytearray(data), match.start()
@@ -77,7 +77,7 @@ def reframed(data: bytes, width: int, height: int, factors: int) -> bytes:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a scan sees of an image."""
+    """The parts of a decoded image that a scan uses."""
 
     error: str = ""
     flags: tuple[str, ...] = ()
@@ -86,25 +86,25 @@ class Outcome:
 
 
 def outcome(data: bytes, crops: Crops, rows: bool, **options: Any) -> Outcome:
-    """By partial decoding, or by Pillow alone."""
+    """Decode partially, or with Pillow alone."""
     limits = ReadLimits(crops=crops, **options)
     try:
-        source = decode.decode(data, limits, partial(views.needed_rows, crops=crops) if rows else None)
-        crop_set = views.crop(source, crops)
+        source = decode.decode(data, limits, partial(image_crops.needed_rows, crops=crops) if rows else None)
+        crop_set = image_crops.crop(source, crops)
     except Exception as error:
         return Outcome(error=f"{type(error).__name__}: {error}")
     return Outcome("", source.flags, crop_set.pixels().tobytes(), repr(exif.read_exif(source, data)))
 
 
 def assert_same(data: bytes, partially: bool | None = True, **options: Any) -> None:
-    """Both ways give the same; ``partially``: whether rows were left out, None for either."""
+    """Assert that both ways agree; ``partially`` states whether rows are skipped, None allows both."""
     for crops in ("ten", "center"):
         assert outcome(data, crops, rows=True, **options) == outcome(data, crops, rows=False, **options)
         if partially is not None:
             height = Image.open(io.BytesIO(data)).height
             opened = decode._open(data, ReadLimits())
             assert (
-                partial_jpeg.decode_rows(opened, data, views.needed_rows(height, crops)) is not None
+                partial_jpeg.decode_rows(opened, data, image_crops.needed_rows(height, crops)) is not None
             ) == partially
 
 
@@ -128,7 +128,7 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
         cuts = np.sort(rng.choice(len(whole), 4, replace=False))
         rows = [range(cuts[0], cuts[1]), range(cuts[2], cuts[3])]
         parts = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data, rows)
-        if parts is None:  # the rows are those of the whole image
+        if parts is None:  # these rows equal those of the whole image
             continue
         assert parts[-1].rows.stop == len(whole)
         for row in (*rows[0], *rows[1], len(whole) - 1):
@@ -137,8 +137,8 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_narrow_images(width: int) -> None:
-    """Their chroma is not interpolated, and libjpeg-turbo skips wrongly from the middle of a row of MCUs."""
+def test_narrow_images_have_pillows_pixels(width: int) -> None:
+    """Their chroma is not interpolated, and libjpeg-turbo skips incorrectly from the middle of an MCU row."""
     data = jpeg("4:2:0", width, 169)
     whole = np.asarray(Image.open(io.BytesIO(data)))
     for start in range(17, 150, 3):
@@ -153,10 +153,10 @@ def test_narrow_images(width: int) -> None:
 @pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
 @pytest.mark.parametrize("scans", range(1, 11))
 def test_a_progressive_image_that_lacks_scans(subsampling: str, scans: int) -> None:
-    """libjpeg smooths what it has too few coefficients of."""
+    """libjpeg smooths blocks that have too few coefficients."""
     pieces = jpeg(subsampling, 240, 800, progressive=True).split(b"\xff\xda")
     data = b"\xff\xda".join(pieces[: scans + 1])
-    tables = data.rfind(b"\xff\xc4")  # of the next scan
+    tables = data.rfind(b"\xff\xc4")  # start of the next scan
     if tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big") == len(data):
         data = data[:tables]
     assert_same(data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9")
@@ -171,7 +171,7 @@ def test_the_last_block_is_checked_too() -> None:
 
 
 @pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 7}])
-def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int]) -> None:
+def test_coded_data_between_restart_markers_is_skipped(restarts: dict[str, int]) -> None:
     data = jpeg("4:2:0", 300, 2000, **restarts)
     header = partial_jpeg._parse_header(data)
     assert header is not None
@@ -181,7 +181,7 @@ def test_coded_data_between_restart_markers_are_left_out(restarts: dict[str, int
     assert warnings.start > 50
 
 
-def test_metadata_are_those_of_the_whole_image() -> None:
+def test_metadata_is_that_of_the_whole_image() -> None:
     data = encoded(photo(300, 900), "JPEG", exif=exif_block())
     assert "Acme" in outcome(data, "ten", rows=True).exif
     assert_same(data)
@@ -193,7 +193,7 @@ def test_a_multi_image_file() -> None:
     assert_same(data)
 
 
-def test_rgb_that_was_not_converted() -> None:
+def test_rgb_without_colour_conversion() -> None:
     assert_same(encoded(photo(300, 900), "JPEG", keep_rgb=True))
 
 
@@ -202,18 +202,18 @@ def test_rgb_that_was_not_converted() -> None:
     [
         pytest.param(encoded(photo(300, 900).convert("CMYK"), "JPEG"), id="CMYK"),
         pytest.param(encoded(photo(300, 900), "PNG"), id="PNG"),
-        pytest.param(encoded(photo(300, 230), "JPEG"), id="no row to leave out"),
+        pytest.param(encoded(photo(300, 230), "JPEG"), id="no row to skip"),
         pytest.param(
             encoded(photo(300, 900), "JPEG").replace(b"\xff\xc0", b"\xff\xff\xc0"), id="padded marker"
         ),
-        pytest.param(encoded(photo(300, 900), "JPEG")[:-2], id="no end"),
+        pytest.param(encoded(photo(300, 900), "JPEG")[:-2], id="no end marker"),
         pytest.param(
             encoded(photo(300, 900), "JPEG")[:-2] + b"more than that" * 9 + b"\xff\xd9",
-            id="more than there should be",
+            id="trailing data",
         ),
     ],
 )
-def test_what_is_left_to_pillow(data: bytes) -> None:
+def test_unusual_files_are_left_to_pillow(data: bytes) -> None:
     assert_same(data, partially=False)
 
 
@@ -224,7 +224,7 @@ def test_a_small_image_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_truncated_images_end_as_by_pillow(coding: str) -> None:
+def test_truncated_images_fail_as_with_pillow(coding: str) -> None:
     data = jpeg("4:2:0", 230, 900, **CODINGS[coding])
     for share in np.linspace(0.02, 0.999, 12):
         short = data[: int(len(data) * share)]
@@ -232,13 +232,13 @@ def test_truncated_images_end_as_by_pillow(coding: str) -> None:
             "Error" in outcome(short, "ten", True).error or "Truncated" in outcome(short, "ten", True).error
         )
         assert_same(short, partially=None)
-        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", partially=None)  # as if it were whole
+        assert_same(short.rstrip(b"\xff") + b"\xff\xd9", partially=None)  # pretends to be complete
         assert_same(short, partially=None, allow_truncated=True)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_damaged_images_end_as_by_pillow(coding: str) -> None:
-    """Bytes changed, left out and put in, of headers (which are short) as often as of coded data."""
+def test_damaged_images_fail_as_with_pillow(coding: str) -> None:
+    """Change, remove and insert bytes, in headers (which are short) as often as in coded data."""
     rng = np.random.default_rng(len(coding))
     library = partial_jpeg._library()
     assert library is not None
@@ -250,11 +250,11 @@ def test_damaged_images_end_as_by_pillow(coding: str) -> None:
             offset = int(rng.integers(2, scan if rng.random() < 0.5 else len(data)))
             data[offset : offset + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(1, 3)))
         assert_same(bytes(data), partially=None)
-        library.parked_threads = 0  # the threads stay; this test may park more
+        library.parked_threads = 0  # parked threads remain, and this test may park more
 
 
 def bad_table(data: bytes) -> bytes:
-    """With a Huffman table that has too many codes: Pillow ignores it, libjpeg ends there."""
+    """Insert a Huffman table with too many codes, which Pillow ignores and at which libjpeg stops."""
     offset = data.index(b"\xff\xc4") + 5
     return data[:offset] + b"\xff" * 16 + data[offset + 16 :]
 
@@ -263,7 +263,7 @@ def count_parked() -> int:
     return sum(thread.name == "sidscan-libjpeg" for thread in threading.enumerate())
 
 
-def test_an_error_of_libjpeg_parks_a_thread_and_no_more_than_some() -> None:
+def test_an_error_of_libjpeg_parks_a_thread_up_to_a_limit() -> None:
     before, library = count_parked(), partial_jpeg._library()
     assert library is not None
     good = jpeg("4:2:0", 230, 900)
@@ -283,7 +283,7 @@ def test_a_parked_thread_holds_no_image() -> None:
     assert (library.parked_threads, sys.getrefcount(data)) == (1, held)
 
 
-def test_a_process_with_a_parked_thread_ends() -> None:
+def test_a_process_with_a_parked_thread_can_exit() -> None:
     code = (
         "import sys; from sidscan.images import libjpeg; data = sys.stdin.buffer.read(); "
         "library = libjpeg.pillow_library(); rows = library.decode_rows(data, (900, 230, 3), [range(900)]); "
@@ -295,7 +295,7 @@ def test_a_process_with_a_parked_thread_ends() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux")
-def test_too_little_memory_is_too_little_for_pillow_too() -> None:
+def test_memory_errors_are_those_of_pillow() -> None:
     code = (
         "import resource, sys; from functools import partial\n"
         "from sidscan.images import crops, decode, partial_jpeg\n"
@@ -308,7 +308,7 @@ def test_too_little_memory_is_too_little_for_pillow_too() -> None:
         "print(partial_jpeg._library().parked_threads)\n"
     )
     data = encoded(photo(3000, 2000), "JPEG", progressive=True)
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as workers have it
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as in worker processes
     for limit in (0, 8):
         command = [sys.executable, "-c", code, str(limit)]
         ended = subprocess.run(command, input=data, capture_output=True, timeout=60, env=environment)
@@ -330,8 +330,8 @@ def test_another_libjpeg_is_not_used(release: str | None, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("version", [62, 80])
-def test_a_library_of_another_interface_is_not_used(version: int) -> None:
-    """It says so by itself, before it touches anything."""
+def test_a_library_with_another_interface_is_not_used(version: int) -> None:
+    """libjpeg reports the mismatch itself, before it touches any data."""
     library = libjpeg.pillow_library()
     assert library is not None
     if library.version == version:
@@ -342,7 +342,7 @@ def test_a_library_of_another_interface_is_not_used(version: int) -> None:
     assert library.parked_threads == 1
 
 
-def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_decodes_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_rows = libjpeg.LibJpeg.decode_rows
 
     def off_by_one(self: libjpeg.LibJpeg, *arguments: Any) -> Any:
@@ -356,7 +356,7 @@ def test_a_library_with_other_pixels_is_not_used(monkeypatch: pytest.MonkeyPatch
     assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
-def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_threads_images_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert partial_jpeg.is_available()
 
     def none(_: threading.Thread) -> None:
@@ -366,7 +366,7 @@ def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same(jpeg("4:2:0", 230, 900), partially=False)
 
 
-def test_limits_come_before_any_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial_jpeg, "decode_rows", lambda *_: pytest.fail("decoded"))
     assert outcome(jpeg("4:2:0", 230, 900), "ten", rows=True, max_pixels=1000).error.startswith(
         "TooManyPixels"

@@ -1,4 +1,4 @@
-"""Deadlines: those whose time is up are killed, in whatever order they were set, and no other."""
+"""Deadlines: overdue processes are killed, whatever the order of their deadlines, and no others."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
             process.kill()
 
 
-def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+def test_only_processes_past_their_deadline_are_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     began = time.monotonic()
-    seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 are centuries
+    seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 seconds are centuries
     deadlines = [Deadline(process, after) for process, after in zip(sleepers, seconds, strict=True)]
     assert sleepers[3].wait(10) != 0
     assert sleepers[1].wait(10) != 0
@@ -39,7 +39,7 @@ def test_only_those_whose_time_is_up_are_killed(sleepers: list[subprocess.Popen[
     assert _watchdog._deadlines.isdisjoint(deadlines)
 
 
-def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
+def test_a_process_that_ends_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     early, late = (Deadline(process, 0.3) for process in sleepers[:2])
     assert not early.cancel()
     assert sleepers[1].wait(10) != 0
@@ -47,7 +47,7 @@ def test_what_is_over_in_time_is_not_killed(sleepers: list[subprocess.Popen[byte
     assert sleepers[0].poll() is None
 
 
-def test_one_thread_keeps_all_deadlines(sleepers: list[subprocess.Popen[bytes]]) -> None:
+def test_one_thread_watches_all_deadlines(sleepers: list[subprocess.Popen[bytes]]) -> None:
     Deadline(sleepers[0], 60).cancel()
     threads = threading.active_count()
     deadlines = [Deadline(process, 60) for process in sleepers for _ in range(10)]
@@ -76,12 +76,12 @@ early.kill()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
-def test_a_process_that_was_forked_keeps_deadlines_of_its_own() -> None:
+def test_a_forked_process_watches_its_own_deadlines() -> None:
     ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
-    assert ended.stdout == "0\n", ended.stderr  # where newer Pythons warn of forks beside threads
+    assert ended.stdout == "0\n", ended.stderr  # newer Pythons warn of forking with threads
 
 
-def test_a_system_without_threads_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_starts_if_no_thread_can_watch_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

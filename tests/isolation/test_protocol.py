@@ -1,4 +1,4 @@
-"""What a worker sends arrives as it was sent; everything else is refused in one way."""
+"""Messages of a worker arrive as sent; everything else raises one kind of error."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def crop_sets(draw: st.DrawFn) -> CropSet:
 
 
 def sent(frame: Frame) -> Frame:
-    """The frame after it went through a pipe."""
+    """The frame as it comes out of a pipe."""
     pipe = io.BytesIO()
     write_frame(pipe, frame)
     pipe.seek(0)
@@ -151,7 +151,7 @@ json_values = st.recursive(
 
 @st.composite
 def mangled_heads(draw: st.DrawFn) -> Any:
-    """The head of a good answer, with something in it replaced, removed or added at random."""
+    """The head of a valid answer, with a random part replaced, removed or added."""
     answer = draw(infos | failures)
     head = json.loads(json.dumps(encode_answer(answer).head))
     if draw(st.booleans()):
@@ -175,7 +175,7 @@ def mangled_heads(draw: st.DrawFn) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(mangled_heads() | json_values, st.sampled_from((b"", b"x", bytes(224 * 224 * 3))))
 def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> None:
-    """Nothing but `ProtocolError` is raised, and what is accepted can be sent again unchanged."""
+    """Only `ProtocolError` is raised, and an accepted answer can be sent again unchanged."""
     try:
         answer = decode_answer(Frame(head, payload), ITEM, 10)
     except ProtocolError:
@@ -189,12 +189,12 @@ def test_mangled_heads_are_refused_or_make_sense(head: Any, payload: bytes) -> N
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 200), st.binary(max_size=4), st.integers(0, 4))
-def test_mangled_frames_are_refused_or_make_sense(place: int, patch: bytes, removed: int) -> None:
+def test_mangled_frames_are_refused_or_make_sense(offset: int, patch: bytes, removed: int) -> None:
     pipe = io.BytesIO()
     write_frame(pipe, encode_task(ITEM, b"payload"))
     data = bytearray(pipe.getvalue())
-    place %= len(data)
-    data[place : place + removed] = patch
+    offset %= len(data)
+    data[offset : offset + removed] = patch
     try:
         frame = read_frame(io.BytesIO(data), 1000)
         decode_task(frame)
@@ -212,7 +212,7 @@ def test_mangled_frames_are_refused_or_make_sense(place: int, patch: bytes, remo
     ],
     ids=lambda head: repr(head[:40]),
 )
-def test_what_is_not_a_frame(head: bytes) -> None:
+def test_bytes_that_are_not_a_frame_are_refused(head: bytes) -> None:
     lengths = len(head).to_bytes(4, "big") + bytes(8)
     with pytest.raises(ProtocolError):
         read_frame(io.BytesIO(lengths + head), 0)
@@ -227,7 +227,7 @@ def test_a_frame_may_not_be_longer_than_allowed() -> None:
     assert sent(READY) == READY
 
 
-def test_a_workers_word_on_what_a_scan_fetched_does_not_count() -> None:
+def test_a_worker_cannot_override_what_the_scan_fetched() -> None:
     known = ImageInfo(bytes=5, sha256="a" * 64, response=Response("http://a.example/"))
     parser = AnswerParser(Item("http://a.example/", Kind.URL), known, 10)
     parser.feed(encode_answer(ImageInfo(bytes=6, sha256="b" * 64, width=3)))

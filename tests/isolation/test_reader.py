@@ -1,4 +1,4 @@
-"""Images that hang, grow or kill the process that reads them cost their own row alone."""
+"""An image that hangs, exhausts memory or kills its worker fails alone; all other rows are unaffected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def request(process: WorkerProcess | WorkerPool, task: Frame, seconds: float = 2
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -72,14 +72,14 @@ OPTIONS = WorkerOptions(memory_limit=512, item_timeout=30, limits=ReadLimits()).
 
 
 def slow_jpeg(scans: int = 3000) -> bytes:
-    """A valid image of 16 megapixels that repeats its last scan; each scan goes over all pixels."""
+    """A valid 16-megapixel image that repeats its last scan; each scan passes over all pixels."""
     plain = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
     last = plain.rindex(b"\xff\xda")
     return plain[:last] + plain[last:-2] * scans + plain[-2:]
 
 
 def misleading_jpeg() -> bytes:
-    """A JPEG whose MakerNote states a billion values; ExifRead sets out to read them all."""
+    """A JPEG whose MakerNote states a billion values; ExifRead tries to read all of them."""
     entry = struct.Struct("<HHII")
     block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry.pack(0x8769, 4, 1, 26) + bytes(4)
     block += struct.pack("<H", 1) + entry.pack(0x927C, 7, 0x3C002020, 60) + bytes(64)
@@ -121,8 +121,8 @@ def test_a_lost_process_is_reported_and_replaced(code: str, timed_out: bool, sta
     process.close()
 
 
-def test_a_reader_of_a_scan_that_is_over_tries_no_more(tmp_path: Path) -> None:
-    """It would keep an interrupted program from its end."""
+def test_a_closed_reader_stops_retrying(tmp_path: Path) -> None:
+    """Retries would keep an interrupted program from exiting."""
     config = ScanConfig(inputs=(str(tmp_path),))
     item = Item(str(tmp_path / "none.jpg"), Kind.FILE)
     with closing(Fetcher(config)) as fetcher:
@@ -162,10 +162,10 @@ def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
     process.close()
 
 
-def test_a_scanned_folder_gives_no_code(
+def test_a_worker_imports_nothing_from_the_scanned_folder(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`cd archive && sidscan scan .` must not import what lies there."""
+    """`cd archive && sidscan scan .` must not import modules of the archive."""
     images = folder(tmp_path / "images")
     for name in ("numpy", "json", "PIL", "sidscan"):
         (images / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
@@ -180,7 +180,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["path"]).name: row for row in csv.DictReader(file)}
 
 
-def test_an_image_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_path: Path) -> None:
+def test_an_image_that_hangs_is_a_row_and_the_scan_continues(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "a-hang.jpg").write_bytes(slow_jpeg())
     started = time.monotonic()
@@ -195,8 +195,8 @@ def test_an_image_that_hangs_is_a_row_and_the_rest_goes_on(sidscan: Run, tmp_pat
     assert [rows[f"photo-{n}.jpg"]["status"] for n in range(3)] == ["scored"] * 3
 
 
-def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
-    """Otherwise a few bytes of EXIF would hide an image from every scan."""
+def test_hanging_metadata_leaves_the_score_intact(sidscan: Run, tmp_path: Path) -> None:
+    """Otherwise a few bytes of EXIF could hide an image from every scan."""
     images = folder(tmp_path / "images")
     (images / "a-plain.jpg").write_bytes(encoded(photo(300, 260), "JPEG"))
     (images / "a-hang.jpg").write_bytes(misleading_jpeg())
@@ -208,12 +208,12 @@ def test_metadata_that_hang_cost_no_score(sidscan: Run, tmp_path: Path) -> None:
         rows = _rows(tmp_path / "r.csv")
         assert (rows["a-hang.jpg"]["status"], rows["a-hang.jpg"]["flags"]) == ("scored", flag)
         logits = [float(rows[name]["logit"]) for name in ("a-hang.jpg", "a-plain.jpg")]
-        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # digits depend on a batch's size
+        assert logits[0] == pytest.approx(logits[1], abs=1e-4)  # the last digits depend on the batch size
         assert {row["status"] for row in rows.values()} == {"scored"}
-    assert "4 results kept" in ended.err, "of other limits, only what they touched is read again"
+    assert "4 results kept" in ended.err, "under other limits, only the affected images are read again"
 
 
-def test_processes_change_no_score_and_no_fact(tmp_path: Path) -> None:
+def test_worker_processes_change_neither_scores_nor_metadata(tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (images / "odd.png").write_bytes(encoded(photo(100, 90), "PNG"))
@@ -240,14 +240,14 @@ def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     assert result.message == "it takes more memory than there is; raise the limit with --memory-limit"
     (result,) = scan(ScanConfig(inputs=(str(large),)))
     assert result.status is Status.SCORED
-    # libjpeg holds all coefficients of a progressive image until its last scan, and reports no shortage
+    # libjpeg holds all coefficients of a progressive image until its last scan, and hides a lack of memory
     large = tmp_path / "large.jpg"
     large.write_bytes(encoded(photo(64, 64).resize((5000, 5000)), "JPEG", progressive=True))
     (result,) = scan(ScanConfig(inputs=(str(large),), memory_limit=100))
     assert (result.status, result.stage, result.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
     (result,) = scan(ScanConfig(inputs=(str(large),)))
     assert result.status is Status.SCORED
-    broken = tmp_path / "broken.png"  # damage is called damage where there is memory
+    broken = tmp_path / "broken.png"  # with enough memory, damage is reported as damage
     data = encoded(photo(1000, 1000), "PNG")
     broken.write_bytes(data[:1000] + bytes(1000) + data[2000:])
     (result,) = scan(ScanConfig(inputs=(str(broken),)))
@@ -259,8 +259,8 @@ def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc has these settings")
-def test_a_worker_keeps_the_memory_of_large_images_for_the_next(tmp_path: Path) -> None:
-    """To fault it in again for each image would take half as long as decoding a camera's JPEG."""
+def test_a_worker_reuses_the_memory_of_large_images(tmp_path: Path) -> None:
+    """Faulting the memory in again for each image would take half as long as decoding a camera's JPEG."""
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000), "teal"), "JPEG"))
     config, item = ScanConfig(inputs=(str(path),)), Item(str(path))
@@ -277,7 +277,7 @@ def test_a_worker_keeps_the_memory_of_large_images_for_the_next(tmp_path: Path) 
 
 @linux
 def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """Killed without a word, the parent leaves neither waiting nor spinning workers behind."""
+    """A parent killed without warning leaves neither waiting nor spinning workers behind."""
     code = (
         "import sys; from sidscan.isolation.processes import WorkerPool; from sidscan.records import Item\n"
         "from sidscan.isolation.protocol import encode_task\n"
@@ -318,13 +318,13 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     [{"item_timeout": 0.0}, {"item_timeout": 1e10}, {"memory_limit": 0}, {"memory_limit": 1 << 40}],
     ids=["no time", "no end", "no memory", "all memory"],
 )
-def test_limits_that_nothing_could_keep_are_refused(limits: dict[str, Any]) -> None:
+def test_impossible_limits_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ScanConfig(inputs=("a",), **limits)
 
 
 def read_isolated(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage | Failure:
-    """What an isolated reader makes of a file with these bytes."""
+    """The answer of an isolated reader to a file with these bytes."""
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     config = ScanConfig(inputs=(str(path),), **options)
@@ -336,7 +336,7 @@ def read_isolated(tmp_path: Path, data: bytes, **options: Any) -> DecodedImage |
 def test_a_good_image_survives_what_kills_its_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: Status | None
 ) -> None:
-    """A system short of memory kills somebody, and not always who is to blame."""
+    """A system short of memory kills a process, but not always the one to blame."""
     request_frames, tasks = WorkerPool.request, []
 
     def request(self: WorkerPool, task: Frame, seconds: float) -> Any:
@@ -357,7 +357,7 @@ def test_a_good_image_survives_what_kills_its_reader(
         assert result.message == "the process that read it was ended by SIGKILL"
 
 
-def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_image(
+def test_no_image_is_lost_to_kills_faster_than_workers_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, started = subprocess.Popen, []
@@ -374,7 +374,7 @@ def test_kills_that_follow_each_other_faster_than_processes_start_cost_no_image(
 
 
 @pytest.mark.parametrize(("kills", "flags"), [(1, ()), (3, ("metadata_crashed",))], ids=["once", "each time"])
-def test_a_reader_killed_over_metadata_is_followed_by_another(
+def test_a_worker_killed_while_reading_metadata_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, flags: tuple[str, ...]
 ) -> None:
     request_frames, tasks = WorkerPool.request, []
@@ -399,7 +399,7 @@ def test_a_reader_killed_over_metadata_is_followed_by_another(
     assert len(tasks) == min(kills + 1, 3)
 
 
-def test_truncated_images_are_scored_where_that_is_allowed_and_say_so(sidscan: Run, tmp_path: Path) -> None:
+def test_truncated_images_are_scored_on_request_and_flagged(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     whole = encoded(photo(600, 500), "JPEG")
     (images / "half.jpg").write_bytes(whole[: len(whole) // 2])
@@ -419,7 +419,7 @@ def test_truncated_images_are_scored_where_that_is_allowed_and_say_so(sidscan: R
     assert (rows["half.jpg"]["status"], rows["half.jpg"]["flags"]) == ("scored", "maybe_truncated truncated")
     assert rows["nothing.webp"]["status"] == "truncated", "libwebp decodes whole images only"
 
-    assert sidscan(*scan_them).code == 3, "and without it, its score is gone again"
+    assert sidscan(*scan_them).code == 3, "without it, its score is dropped again"
     assert _rows(tmp_path / "r.csv")["half.jpg"]["status"] == "truncated"
 
 
@@ -438,7 +438,7 @@ def test_truncated_images_need_isolation() -> None:
     ],
     ids=["pixels", "side", "ratio", "bytes"],
 )
-def test_limits_have_their_status_and_name_their_option(
+def test_each_limit_has_its_status_and_names_its_option(
     tmp_path: Path, size: tuple[int, int], options: dict[str, int], status: Status
 ) -> None:
     data = encoded(photo(*size), "JPEG")
@@ -450,7 +450,7 @@ def test_limits_have_their_status_and_name_their_option(
     assert isinstance(within, DecodedImage)
 
 
-def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
+def test_a_sparse_terabyte_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -463,7 +463,7 @@ def test_of_a_sparse_terabyte_nothing_is_read(tmp_path: Path) -> None:
     assert peak < 1 << 20
 
 
-def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
+def test_metadata_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     data = encoded(photo(300, 260), "JPEG", exif=exif_block(), comment=b"x" * 5000)
     few = read_isolated(tmp_path, data, max_metadata=5000)
     many = read_isolated(tmp_path, data, max_metadata=6000)
@@ -473,7 +473,7 @@ def test_metadata_beyond_the_limit_are_not_read(tmp_path: Path) -> None:
     assert (many.facts.flags, many.facts.exif.make) == ((), "Acme")
 
 
-def test_bytes_that_repeat_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
+def test_equal_bytes_are_scored_once(sidscan: Run, tmp_path: Path) -> None:
     images = folder(tmp_path / "images")
     (images / "copy.jpg").write_bytes((images / "photo-0.jpg").read_bytes())
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv", "--batch", "1")
@@ -542,7 +542,7 @@ def with_exif(**values: Any) -> dict[str, Any]:
     ],
     ids=lambda head: json.dumps(head)[-60:],
 )
-def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_a_worker_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     crop = bytes(224 * 224 * 3)
 
     def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
@@ -560,7 +560,7 @@ def test_what_a_worker_says_is_checked(head: dict[str, Any], monkeypatch: pytest
     )
 
 
-def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sensible_answer_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
         yield Frame({"info": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
 
@@ -572,7 +572,7 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.facts.exif.make, result.facts.flags, result.facts.width) == ("Acme", ("padded",), 3)
 
 
-def test_an_answer_is_no_longer_than_crops_are() -> None:
+def test_an_oversized_answer_is_refused() -> None:
     process = worker("write_frame(sys.stdout.buffer, Frame({}, bytes(1001)))")
     process.start()
     with pytest.raises(ProcessLost):
@@ -580,8 +580,8 @@ def test_an_answer_is_no_longer_than_crops_are() -> None:
     process.close()
 
 
-@pytest.mark.parametrize("fails", [2, 99], ids=["a moment", "for good"])
-def test_a_system_without_processes_costs_no_scan(
+@pytest.mark.parametrize("fails", [2, 99], ids=["temporarily", "permanently"])
+def test_a_scan_survives_a_system_that_cannot_start_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
     start, tried = subprocess.Popen, []
@@ -604,7 +604,9 @@ def test_a_system_without_processes_costs_no_scan(
 
 
 @linux
-def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_do_not_inherit_secrets_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hush")
     processes = WorkerPool("sidscan.isolation.worker", OPTIONS, max_payload=1 << 21)
     processes.start()
@@ -615,14 +617,14 @@ def test_workers_get_no_secrets_of_the_environment(tmp_path: Path, monkeypatch: 
     assert b"SECRET_TOKEN" not in environment
 
 
-def test_a_start_takes_nothing_of_an_images_time(tmp_path: Path) -> None:
-    """Starting takes some tenths of a second, more on a busy machine."""
+def test_starting_a_worker_does_not_count_against_the_time_limit(tmp_path: Path) -> None:
+    """A worker takes some tenths of a second to start, more on a busy machine."""
     assert isinstance(
         read_isolated(tmp_path, encoded(photo(300, 260), "JPEG"), item_timeout=0.2), DecodedImage
     )
 
 
-def test_many_tags_that_point_at_one_text_make_no_giant_row(tmp_path: Path) -> None:
+def test_tags_that_share_one_text_do_not_make_a_giant_row(tmp_path: Path) -> None:
     entry, count, text = struct.Struct("<HHII"), 900, b"x" * 60_000
     start = 8 + 2 + 12 * count + 4
     block = b"II*\0" + struct.pack("<IH", 8, count)

@@ -1,4 +1,4 @@
-"""Where evidence has no word: the rule, its reasons, and that the score stays."""
+"""Abstention: when a rule makes the evidence inconclusive, its reasons, and that the score stays."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def noise(seed: int = 0) -> NDArray[np.uint8]:
         (replace(GOOD, width=1, jpeg_quality=1), noise() * 0, np.array([-9.0, 9.0]), None),
     ],
 )
-def test_reasons(
+def test_reasons_for_abstaining(
     facts: ImageInfo, crops: NDArray[np.uint8], logits: NDArray[np.float64], reasons: tuple[str, ...] | None
 ) -> None:
     everything = ("small", "flat", "compressed", "views_disagree")
@@ -53,7 +53,7 @@ def test_without_a_rule_only_images_without_any_detail_are_inconclusive() -> Non
     assert EVERY_IMAGE.reasons(tiny, np.zeros_like(noise()), wild) == ("flat",)
 
 
-def test_detail_is_the_share_of_pixels_unlike_a_neighbour() -> None:
+def test_detail_is_the_share_of_pixels_that_differ_from_a_neighbour() -> None:
     crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     assert detail(crops, 300, 300) == 0
     crops[0, :, 112:, 1] = np.arange(112) % 2  # stripes of one pixel in the right half
@@ -70,15 +70,15 @@ def test_lines_either_way_in_any_channel_are_detail(axis: int, channel: int) -> 
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 100), (101, 57), (300, 99), (2, 2), (1, 300)])
-def test_padding_is_no_part_of_a_image(width: int, height: int) -> None:
-    def views(image: Image.Image) -> CropSet:
+def test_padding_does_not_count_as_image(width: int, height: int) -> None:
+    def ten_crops(image: Image.Image) -> CropSet:
         return crop(SourceImage(image, "PNG", ()), "ten")
 
-    white = views(Image.new("RGB", (width, height), "white"))
+    white = ten_crops(Image.new("RGB", (width, height), "white"))
     assert detail(white.crops, width, height) == 0
     assert EVERY_IMAGE.reasons(ImageInfo(width=width, height=height), white.crops, LOGITS) == ("flat",)
     if min(width, height) > 50:
-        noisy = views(Image.fromarray(np.resize(noise(), (height, width, 3))))
+        noisy = ten_crops(Image.fromarray(np.resize(noise(), (height, width, 3))))
         assert detail(noisy.crops, width, height) > 0.99
 
 
@@ -93,7 +93,7 @@ def test_padding_is_no_part_of_a_image(width: int, height: int) -> None:
         {"side": 1, "detail": "0.1", "quality": 3, "spread": 1.0},
     ],
 )
-def test_a_rule_is_whole_or_none(tree: dict[str, object]) -> None:
+def test_an_incomplete_rule_is_refused(tree: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="abstention"):
         Abstention.from_dict(tree)
 
@@ -103,7 +103,7 @@ def test_a_rule_survives_json() -> None:
 
 
 class Constant:
-    """A runtime whose detectors give every view the logit 3; the first has a rule."""
+    """A runtime whose detectors give every crop the logit 3; the first detector has a rule."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     batch, at_once, devices = 40, 1, 1
@@ -112,8 +112,8 @@ class Constant:
         DetectorInfo("bold", "d", 0.5, {"bold": "d"}, {}),
     )
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        return np.full((len(views.order), 2), 3.0, np.float32)
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        return np.full((len(crops.order), 2), 3.0, np.float32)
 
     def abandon(self) -> None:
         pass
@@ -121,8 +121,8 @@ class Constant:
 
 def test_the_score_stays_and_every_detector_has_its_own_rule() -> None:
     facts = replace(GOOD, width=40)
-    (finding,) = score([DecodedImage(Item("a"), facts, CropSet.plain(noise()))], Constant(), "now")
-    careful, bold = finding.scores
+    (result,) = score([DecodedImage(Item("a"), facts, CropSet.plain(noise()))], Constant(), "now")
+    careful, bold = result.scores
     assert (careful.evidence, careful.inconclusive) == (INCONCLUSIVE, ("small",))
     assert (bold.evidence, bold.inconclusive) == ("very strong", ())
     assert careful.score == bold.score > 0.9

@@ -1,4 +1,4 @@
-"""The table of models: complete, consistent with itself, and what the docs say."""
+"""The catalog of models: complete, consistent, and as documented."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def test_no_two_entries_share_a_pin() -> None:
     ("name", "parameters"),
     [("rine-1class", 10.52e6), ("rine-2class", 283_009), ("rine-4class", 6.32e6), ("rine-ldm", 10.52e6)],
 )
-def test_head_shapes_have_the_published_number_of_parameters(name: str, parameters: float) -> None:
+def test_heads_have_the_published_number_of_parameters(name: str, parameters: float) -> None:
     shape = CATALOG[name].shape
     assert isinstance(shape, HeadShape)
     assert head_parameters(shape) == pytest.approx(parameters, rel=1e-3)
 
 
-def test_parameters_are_counted_as_the_module_has_them() -> None:
+def test_parameter_counts_equal_those_of_the_module() -> None:
     from sidscan.models.heads.rine import RineHead
 
     shape = HeadShape(3, 16, 8, 3)
@@ -94,7 +94,7 @@ def test_unknown_name() -> None:
     )
 
 
-def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
+def test_bundled_model_facts_come_from_the_card(tmp_path: Path) -> None:
     card = {
         "sha256": "ab" * 32,
         "threshold": 0.4,
@@ -110,7 +110,7 @@ def test_bundled_facts_come_from_the_card(tmp_path: Path) -> None:
     assert bundled.abstention == Abstention(side=9, detail=0.5, quality=3)
 
 
-def test_a_card_with_half_a_rule_of_abstention_is_damaged(tmp_path: Path) -> None:
+def test_a_card_with_an_incomplete_abstention_rule_is_damaged(tmp_path: Path) -> None:
     card = {"sha256": "ab" * 32, "threshold": 0.4, "metrics": {}, "abstention": {"side": 9}}
     (tmp_path / "m.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="states no rule of abstention"):

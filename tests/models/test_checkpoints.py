@@ -1,4 +1,4 @@
-"""Checkpoints: `scan --model FILE`, and what is refused."""
+"""Checkpoints: `scan --model FILE`, and files that are refused."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_scores(sidscan: Run, tmp_path: Path, encoder: Path, kind: 
         assert 0 < float(row["score"]) < 1
 
 
-def test_checkpoints_and_the_bundled_model_stand_side_by_side(
+def test_checkpoints_and_the_bundled_model_score_side_by_side(
     sidscan: Run, tmp_path: Path, encoder: Path
 ) -> None:
     names = [_write(tmp_path / f"{k}.safetensors", encoder, _head(k), k) for k in ("rine", "linear")]
@@ -116,12 +116,12 @@ def test_the_bundled_file_is_a_checkpoint_too(tmp_path: Path) -> None:
     bundled = Store().require("mini")
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(bundled.path.read_bytes())
-    (own, named) = detectors.load_detectors([str(copy), "mini"])
-    assert own.info.name == "copy.safetensors"
-    assert own.info.digest == named.info.digest
-    assert own.info.threshold == pytest.approx(named.info.threshold)
+    (copied, catalogued) = detectors.load_detectors([str(copy), "mini"])
+    assert copied.info.name == "copy.safetensors"
+    assert copied.info.digest == catalogued.info.digest
+    assert copied.info.threshold == pytest.approx(catalogued.info.threshold)
     crops = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
-    assert torch.equal(own.head(own.encoder(crops)), named.head(named.encoder(crops)))
+    assert torch.equal(copied.head(copied.encoder(crops)), catalogued.head(catalogued.encoder(crops)))
 
 
 def test_another_encoder_is_refused(sidscan: Run, tmp_path: Path, encoder: Path) -> None:
@@ -154,16 +154,17 @@ def test_a_head_that_does_not_fit_its_encoder(sidscan: Run, tmp_path: Path, enco
     )
 
 
-def test_two_files_of_one_name(tmp_path: Path, encoder: Path) -> None:
+def test_two_files_with_the_same_name(tmp_path: Path, encoder: Path) -> None:
     (tmp_path / "a").mkdir()
     names = [
-        str(_write(tmp_path / place / "m.safetensors", encoder, _head("rine"), "rine")) for place in ("", "a")
+        str(_write(tmp_path / subfolder / "m.safetensors", encoder, _head("rine"), "rine"))
+        for subfolder in ("", "a")
     ]
     with pytest.raises(ModelError, match=r"two models are called m\.safetensors"):
         detectors.load_detectors(names, encoder=encoder)
 
 
-def test_a_file_that_is_not_there(sidscan: Run, tmp_path: Path) -> None:
+def test_a_missing_file(sidscan: Run, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "images"), "--model", "nowhere/my.safetensors")
     assert (ended.code, ended.err) == (
         4, "sidscan: nowhere/my.safetensors can't be read: No such file or directory\nCheck the path.\n"
@@ -201,7 +202,7 @@ WRITTEN_BY = "`sidscan train` writes files that --model takes; `sidscan models i
         ),
     ],
 )
-def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_checkpoints_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(ModelError) as refused:
@@ -210,7 +211,7 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> 
     assert refused.value.remedy == WRITTEN_BY
 
 
-def test_truncated(tmp_path: Path, encoder: Path) -> None:
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("rine"), "rine")
     whole = path.read_bytes()
     for length in (9, len(whole) // 2, len(whole) - 1):
@@ -219,15 +220,15 @@ def test_truncated(tmp_path: Path, encoder: Path) -> None:
             checkpoints.read_checkpoint(path)
 
 
-def test_tensors_that_are_not_the_stated_head(tmp_path: Path, encoder: Path) -> None:
+def test_tensors_that_do_not_match_the_stated_head(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("linear"), "rine")
     with pytest.raises(ModelError, match="tensors are not those of a rine head"):
         detectors.load_detectors([str(path)], encoder=encoder)
 
 
-def test_facts_survive(tmp_path: Path, encoder: Path) -> None:
+def test_facts_survive_the_round_trip(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("rine"), "rine", threshold=0.123456789)
-    found, sha256 = checkpoints.read_checkpoint(path)
-    assert (found.threshold, found.facts) == (0.123456789, {"seed": 0})
+    checkpoint, sha256 = checkpoints.read_checkpoint(path)
+    assert (checkpoint.threshold, checkpoint.facts) == (0.123456789, {"seed": 0})
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert json.loads(json.dumps(found.facts)) == found.facts
+    assert json.loads(json.dumps(checkpoint.facts)) == checkpoint.facts

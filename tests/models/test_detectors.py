@@ -34,14 +34,14 @@ Run = Callable[..., Any]
 
 
 class Rine(NamedTuple):
-    """What is installed."""
+    """The installed models and their files."""
 
     encoder: ClipEncoder
     heads: dict[str, torch.nn.Module]
     files: dict[str, Path]
 
     def digest(self, head: str) -> str:
-        """As a report shows it."""
+        """The digest of a model as reports show it."""
         return "+".join(
             hashlib.sha256(self.files[name].read_bytes()).hexdigest()[:16] for name in (head, "clip-vit-l14")
         )
@@ -93,7 +93,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("rine")
-def test_rine_4_class_is_the_default_where_it_is_installed(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+def test_rine_4_class_is_the_default_if_it_is_installed(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
     ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
     assert ended.code == 0
     assert "model: rine-4class (default)" in ended.err
@@ -110,7 +110,7 @@ def test_rine_4_class_is_the_default_where_it_is_installed(sidscan: Run, rine: R
         ("clip-vit-l14", "clip-vit-l14, which rine-4class reads, is not installed"),
     ],
 )
-def test_without_head_or_encoder_the_bundled_detector_stands_in(
+def test_without_head_or_encoder_the_bundled_detector_is_used(
     sidscan: Run, rine: Rine, tmp_path: Path, missing: str, reason: str
 ) -> None:
     rine.files[missing].with_name("record.json").unlink()
@@ -121,17 +121,17 @@ def test_without_head_or_encoder_the_bundled_detector_stands_in(
 
 
 @pytest.mark.parametrize("crops", ["ten", "center"])
-def test_scores_are_those_of_the_published_procedure(
+def test_scores_equal_those_of_the_published_procedure(
     sidscan: Run, rine: Rine, tmp_path: Path, crops: str
 ) -> None:
-    """torchvision's crops, the encoder, the head; logits averaged, then sigmoid."""
+    """torchvision's crops, the encoder, the head; the mean of the logits, then the sigmoid."""
     images = folder(tmp_path / "images", side=300)
     arguments = ("--model", "rine-2class", "--crops", crops, "--out", tmp_path / "r.csv")
     assert sidscan("scan", images, *arguments).code == 0
     for row in _rows(tmp_path / "r.csv"):
         image = Image.open(row["path"]).convert("RGB")
-        views = transforms.TenCrop(224)(image) if crops == "ten" else [transforms.CenterCrop(224)(image)]
-        batch = torch.from_numpy(np.stack([np.asarray(view) for view in views])).permute(0, 3, 1, 2)
+        cropped = transforms.TenCrop(224)(image) if crops == "ten" else [transforms.CenterCrop(224)(image)]
+        batch = torch.from_numpy(np.stack([np.asarray(crop) for crop in cropped])).permute(0, 3, 1, 2)
         with torch.inference_mode():
             logits = rine.heads["rine-2class"](rine.encoder(batch))
         assert float(row["logit"]) == pytest.approx(logits.mean().item(), abs=1e-5)
@@ -139,17 +139,17 @@ def test_scores_are_those_of_the_published_procedure(
         assert float(row["crop_max"]) == pytest.approx(torch.sigmoid(logits).max().item(), abs=1e-5)
 
 
-def test_several_heads_cost_one_encoder_pass(
+def test_several_heads_share_one_encoder_pass(
     sidscan: Run, rine: Rine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[int] = []
     read = ClipEncoder.read
 
     def counted(
-        encoder: ClipEncoder, crops: torch.Tensor, readings: Set[Feature]
+        encoder: ClipEncoder, crops: torch.Tensor, features: Set[Feature]
     ) -> dict[Feature, torch.Tensor]:
         passes.append(len(crops))
-        return read(encoder, crops, readings)
+        return read(encoder, crops, features)
 
     monkeypatch.setattr(ClipEncoder, "read", counted)
     images = folder(tmp_path / "images")
@@ -160,13 +160,13 @@ def test_several_heads_cost_one_encoder_pass(
     )
     assert (single.code, both.code) == (0, 0)
     assert sum(passes) - seen == seen > 0
-    for one, two in zip(_rows(tmp_path / "one.csv"), _rows(tmp_path / "two.csv"), strict=True):
-        assert one["score"] == two["score"]
-        assert two["rine-2class.model_digest"] == rine.digest("rine-2class")
-        assert two["rine-2class.score"] != two["score"]
+    for single_row, both_row in zip(_rows(tmp_path / "one.csv"), _rows(tmp_path / "two.csv"), strict=True):
+        assert single_row["score"] == both_row["score"]
+        assert both_row["rine-2class.model_digest"] == rine.digest("rine-2class")
+        assert both_row["rine-2class.score"] != both_row["score"]
 
 
-def test_heads_of_different_encoders_stand_side_by_side(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+def test_heads_of_different_encoders_score_side_by_side(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
     arguments = ("--model", "mini", "--model", "rine-2class", "--out", tmp_path / "r.csv")
     assert sidscan("scan", folder(tmp_path / "images"), *arguments).code == 0
     for row in _rows(tmp_path / "r.csv"):
@@ -219,7 +219,7 @@ def test_bf16_is_near_fp32(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
     ],
     ids=["within", "beyond"],
 )
-def test_a_cpu_computes_in_bf16_where_a_trial_shows_that_scores_stay(
+def test_a_cpu_computes_in_bf16_if_a_trial_shows_close_scores(
     sidscan: Run,
     rine: Rine,
     tmp_path: Path,
@@ -243,12 +243,12 @@ def test_a_cpu_computes_in_bf16_where_a_trial_shows_that_scores_stay(
     )
     assert full.code == 0
     assert "precision " not in full.err
-    for one, other in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
-        assert one["precision"] == precision
-        assert one["logit"] == other["logit"], "computed in what the row says"
+    for auto_row, named_row in zip(_rows(tmp_path / "auto.csv"), _rows(tmp_path / "named.csv"), strict=True):
+        assert auto_row["precision"] == precision
+        assert auto_row["logit"] == named_row["logit"], "computed in the precision that the row states"
 
 
-def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_bf16_follows_the_processor_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for flags, fast in (("fpu avx512f", False), ("fpu avx512_bf16 sse", True), ("amx_bf16", True)):
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
@@ -261,7 +261,7 @@ def test_fast_bf16_is_what_the_processor_says(tmp_path: Path, monkeypatch: pytes
     precision_check.has_fast_bf16.cache_clear()
 
 
-def test_a_score_that_is_no_number_is_as_far_as_can_be() -> None:
-    one, other = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
-    assert precision_check.largest_score_difference(one, one) == 0
-    assert precision_check.largest_score_difference(one, other) == np.inf
+def test_a_nan_score_counts_as_an_infinite_difference() -> None:
+    zeros, with_nan = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
+    assert precision_check.largest_score_difference(zeros, zeros) == 0
+    assert precision_check.largest_score_difference(zeros, with_nan) == np.inf

@@ -1,4 +1,4 @@
-"""Weights in every published layout, and files that lie: read without running anything, or refused."""
+"""Weights in every published layout are read without running code; dishonest files are refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class OpenAI(nn.Module):
 def as_openai(clip: nn.Module, path: Path) -> None:
     half = OpenAI(clip).half()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is deprecated; archives made by it are not
+        warnings.simplefilter("ignore")  # tracing is deprecated, but traced archives are still in use
         traced = torch.jit.trace(
             half,  # type: ignore[no-untyped-call]
             torch.randn(1, 3, 28, 28).half(),
@@ -80,7 +80,7 @@ def as_open_clip(clip: nn.Module, path: Path) -> None:
 
 
 def as_transformers(clip: nn.Module, path: Path) -> None:
-    """The names of transformers' CLIPModel, written out by hand so that the reader isn't its own witness."""
+    """The names of transformers' CLIPModel, written by hand so that the test is independent of the reader."""
     visual = {k[7:]: v for k, v in clip.state_dict().items() if k.startswith("visual.")}
     model = {
         "logit_scale": torch.ones([]),
@@ -312,18 +312,18 @@ def test_wrong_transformers_file_is_refused(
     assert refused.value.message == message
 
 
-def test_layouts_are_told_apart() -> None:
+def test_layouts_are_distinguished() -> None:
     probe = {"weight": torch.ones(1, 768), "bias": torch.ones(1)}
     assert state_dicts.recognise_shape(probe) == ProbeShape(768)
     assert state_dicts.recognise_shape(probe | {"scale": torch.ones(1)}) is None
     assert state_dicts.recognise_shape({"weight": torch.ones(2, 768), "bias": torch.ones(2)}) is None
 
 
-# --- files that lie ---
+# --- dishonest files ---
 
 
 class _Hostile:
-    """Unpickled by Python, this makes a folder."""
+    """Creates a folder if Python unpickles it."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness
@@ -354,7 +354,7 @@ def _int(number: int) -> bytes:
 
 
 def test_the_forged_pickle_is_well_formed(tmp_path: Path) -> None:
-    """Else the cases below would be refused for another reason than they claim."""
+    """Otherwise the cases below would be refused for another reason than the one under test."""
     zipped(tmp_path / "x.pth", data__0=bytes(16), **{"data.pkl": pickled()})
     assert state_dicts.read_tensors(tmp_path / "x.pth")["w"].tolist() == [0, 0, 0, 0]
 
@@ -386,7 +386,7 @@ LIES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("content", "reason"), LIES.values(), ids=LIES)
-def test_pickle_that_lies_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_dishonest_pickle_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     zipped(tmp_path / "x.pth", data__0=bytes(16), **{"data.pkl": content})
     with pytest.raises(ModelError) as refused:
         state_dicts.read_tensors(tmp_path / "x.pth")
@@ -407,9 +407,7 @@ def test_pickle_that_lies_is_refused(tmp_path: Path, content: bytes, reason: str
         pytest.param({"version": b"3"}, "is not a PyTorch file: <root>/data.pkl is missing", id="no-pickle"),
     ],
 )
-def test_archive_that_lacks_something_is_refused(
-    tmp_path: Path, members: dict[str, bytes], reason: str
-) -> None:
+def test_incomplete_archive_is_refused(tmp_path: Path, members: dict[str, bytes], reason: str) -> None:
     zipped(tmp_path / "x.pth", **members)
     with pytest.raises(ModelError) as refused:
         state_dicts.read_tensors(tmp_path / "x.pth")
@@ -448,7 +446,7 @@ def test_hostile_pickle_is_not_run(tmp_path: Path, kind: str, protocol: int) -> 
     path = tmp_path / "model.pth"
     content = pickle.dumps({"w": _Hostile(witness)}, protocol)
     pickle.loads(content)
-    witness.rmdir()  # it would have worked
+    witness.rmdir()  # proves that the attack works with pickle
     if kind == "bare":
         path.write_bytes(content)
     elif kind == "checkpoint":
@@ -492,7 +490,7 @@ def test_missing_file() -> None:
         state_dicts.read_tensors(Path("gone"))
 
 
-def test_random_damage_never_ends_in_another_exception(tmp_path: Path) -> None:
+def test_random_damage_raises_only_the_documented_error(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"w": torch.ones(3)}, buffer)
     whole = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Getting models: every way a pull or an import can end, by the command line and from a real server."""
+"""Installing models: every outcome of a pull or an import, on the command line and from a real server."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Server:
 
     Attributes:
         files: path -> content.
-        mode: how the next answers go wrong; "" is well.
-        ranges: whether Range is honoured.
+        mode: how the next answers fail; "" if they succeed.
+        ranges: whether the server honours Range.
         asked: (path, Range header) of every request.
     """
 
@@ -133,7 +133,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def head_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small RINE head as the authors' files are: `torch.save` of a state dict."""
+    """A small RINE head in the format of the authors' files: `torch.save` of a state dict."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("head") / "head.pth"
     torch.save(
@@ -143,7 +143,7 @@ def head_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def _encoder_bytes() -> bytes:
-    """A CLIP image encoder of one block, four numbers wide, as open_clip's hub file names its parts."""
+    """A CLIP image encoder of one block and width 4, with the names of open_clip's hub file."""
     d, block = 4, "visual.transformer.resblocks.0."
     sizes: dict[str, tuple[int, ...]] = {
         "visual.class_embedding": (d,),
@@ -170,7 +170,7 @@ ENCODER_SIZE = f"{len(ENCODER_BYTES) / 1e3:.1f} kB"
 
 
 class Run(NamedTuple):
-    """How a command should end."""
+    """The expected outcome of a command."""
 
     code: int
     out: str
@@ -178,13 +178,13 @@ class Run(NamedTuple):
 
 
 class World(NamedTuple):
-    """A catalog of a head, an encoder and a bundled model; a server that has them; an empty store."""
+    """A catalog of a head, an encoder and a bundled model; a server that offers them; an empty store."""
 
     server: Server
     root: Path
     head: bytes
     monkeypatch: pytest.MonkeyPatch
-    sidscan: Callable[..., Any]  # the fixture of that name
+    sidscan: Callable[..., Any]  # the fixture `sidscan`
 
     @property
     def part(self) -> Path:
@@ -256,7 +256,7 @@ def world(
 # --- pull ---
 
 
-def test_good_pull(world: World) -> None:
+def test_pull(world: World) -> None:
     run = world.sidscan("models", "pull", "head")
 
     total = (len(world.head) + len(ENCODER_BYTES)) / 1e3
@@ -276,7 +276,7 @@ def test_good_pull(world: World) -> None:
     assert RineHead.shaped_like(head).num_proj_layers == HEAD.num_proj_layers
 
 
-def test_second_pull_asks_nothing(world: World) -> None:
+def test_second_pull_makes_no_request(world: World) -> None:
     world.sidscan("models", "pull", "head")
     world.server.asked.clear()
     run = world.sidscan("models", "pull", "head")
@@ -293,7 +293,7 @@ MIRROR = "Another address can be given with --url.\n"
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "kept"),
+    ("mode", "said", "part_stays"),
     [
         pytest.param("corrupt", WRONG, False, id="corrupted"),
         pytest.param(
@@ -312,7 +312,7 @@ MIRROR = "Another address can be given with --url.\n"
         ),
     ],
 )
-def test_pull_that_fails(world: World, mode: str, said: str, kept: bool) -> None:
+def test_pull_that_fails(world: World, mode: str, said: str, part_stays: bool) -> None:
     world.server.mode = mode
     size = len(world.head)
 
@@ -331,13 +331,13 @@ def test_pull_that_fails(world: World, mode: str, said: str, kept: bool) -> None
     assert run.code == 4
     assert run.out == ""
     assert run.err.partition("\n")[2] == "sidscan: " + said.format(**facts)
-    assert world.part.exists() == kept
+    assert world.part.exists() == part_stays
     assert not world.target.exists()
     assert Store().installed("head") is None
 
 
 def test_pull_of_other_weights(world: World) -> None:
-    """A mirror that has something else under this name."""
+    """A mirror that serves another file under this name."""
     other = b"PK\x03\x04 other weights"
     world.server.files["/mirror/x.pth"] = other
     run = world.sidscan("models", "pull", "head", "--url", f"{world.server.url}/mirror/x.pth")
@@ -380,7 +380,7 @@ def test_pull_with_no_name_service(world: World) -> None:
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["resumed", "restarted"])
 @pytest.mark.parametrize("mode", ["truncate", "interrupt"])
-def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None:
+def test_interrupted_pull_continues(world: World, mode: str, ranges: bool) -> None:
     world.server.mode, world.server.ranges = mode, ranges
 
     first = world.sidscan("models", "pull", "head")
@@ -391,16 +391,16 @@ def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None
             "head: the part that came is kept; the same command continues from there\n"
             "\nsidscan: interrupted\n"
         )
-    kept = world.part.read_bytes()
-    assert world.head.startswith(kept)
-    assert 0 < len(kept) <= len(world.head) // 2
+    partial = world.part.read_bytes()
+    assert world.head.startswith(partial)
+    assert 0 < len(partial) <= len(world.head) // 2
     assert Store().installed("head") is None
 
     world.server.mode = ""
     world.server.asked.clear()
     second = world.sidscan("models", "pull", "head")
     assert second.code == 0
-    assert world.server.asked[0] == ("/head.pth", f"bytes={len(kept)}-")
+    assert world.server.asked[0] == ("/head.pth", f"bytes={len(partial)}-")
     assert world.target.read_bytes() == world.head
 
 
@@ -413,7 +413,7 @@ def test_interrupted_pull_goes_on(world: World, mode: str, ranges: bool) -> None
         pytest.param("", b"x" * 10**5, id="part-longer-than-the-file"),
     ],
 )
-def test_pull_copes(world: World, mode: str, left: bytes) -> None:
+def test_pull_copes_with_unusual_answers(world: World, mode: str, left: bytes) -> None:
     world.server.mode = mode
     if left:
         world.part.parent.mkdir(parents=True)
@@ -422,15 +422,15 @@ def test_pull_copes(world: World, mode: str, left: bytes) -> None:
     assert world.target.read_bytes() == world.head
 
 
-def test_part_of_another_file_is_found_out(world: World) -> None:
+def test_part_of_another_file_is_detected(world: World) -> None:
     world.part.parent.mkdir(parents=True)
     world.part.write_bytes(b"another file")
     assert "is not the published head" in world.sidscan("models", "pull", "head").err
     assert world.sidscan("models", "pull", "head").code == 0
 
 
-def test_whole_part_needs_no_network(world: World) -> None:
-    """Stopped between the last byte and the new name."""
+def test_complete_part_needs_no_network(world: World) -> None:
+    """The earlier pull stopped after the last byte, but before the file was renamed."""
     world.part.parent.mkdir(parents=True)
     world.part.write_bytes(world.head)
     assert Store().pull("head").installed.path == world.target
@@ -442,14 +442,14 @@ def test_endless_answer_is_cut_off(world: World) -> None:
     run = world.sidscan("models", "pull", "head")
     assert run.code == 4
     cap = len(world.head) + len(world.head) // 4 + 2**16
-    found = re.search(r"sends (\d+) bytes or more, at most (\d+) were expected", run.err)
-    assert found is not None
-    assert (int(found[2]), int(found[1]) < cap + 2**20) == (cap, True)
+    match = re.search(r"sends (\d+) bytes or more, at most (\d+) were expected", run.err)
+    assert match is not None
+    assert (int(match[2]), int(match[1]) < cap + 2**20) == (cap, True)
     assert not world.part.exists()
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "/tmp/x", "http://[::"], ids=["ftp", "path", "malformed"])
-def test_address_that_is_none(world: World, url: str) -> None:
+def test_invalid_address(world: World, url: str) -> None:
     run = world.sidscan("models", "pull", "encoder", "--url", url)
     assert run.code == 4
     assert run.err.endswith("is not an http(s) address\nA file is taken in by `sidscan models import`.\n")
@@ -465,7 +465,7 @@ def test_two_pulls_at_once(world: World) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that can't be written")
-def test_store_that_cant_be_written(world: World) -> None:
+def test_store_that_is_not_writable(world: World) -> None:
     world.root.mkdir()
     world.root.chmod(0o500)
     with pytest.raises(ModelError, match="can't be written: Permission denied"):
@@ -508,7 +508,7 @@ def test_wrong_requests(world: World, args: tuple[str, ...], code: int, message:
 # --- import ---
 
 
-def test_air_gapped(world: World, tmp_path: Path) -> None:
+def test_import_on_an_air_gapped_machine(world: World, tmp_path: Path) -> None:
     """Pull on one machine, copy the folder, import on another that has no network."""
     world.sidscan("models", "pull", "head")
     world.monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path / "gapped"))
@@ -539,30 +539,32 @@ def test_import_recognises_a_published_file_under_any_name(world: World, tmp_pat
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """A head of the right shape that nobody published."""
+def unpublished(tmp_path: Path) -> Path:
+    """An unpublished head of the right shape."""
     torch.manual_seed(1)
     state = RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict()
     save_file(state, tmp_path / "own.safetensors")
     return tmp_path / "own.safetensors"
 
 
-def test_import_on_the_users_word(world: World, own: Path) -> None:
-    digest = sha256(own.read_bytes())
-    run = world.sidscan("models", "import", own, "--as", "head", "--sha256", digest.upper())
+def test_import_with_a_digest_given_by_the_user(world: World, unpublished: Path) -> None:
+    digest = sha256(unpublished.read_bytes())
+    run = world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", digest.upper())
     assert run.code == 0
     assert run.err.startswith("head: imported, ")
     assert "verified by sha256 given by the user\n" in run.err
     installed = Store().require("head")
     assert (installed.verified_by, installed.sha256) == (BY_USER, digest)
-    assert installed.path.read_bytes() == own.read_bytes()
+    assert installed.path.read_bytes() == unpublished.read_bytes()
     row = world.sidscan("models", "list").out.splitlines()[2]
     assert row.startswith("head     sha256 given by the user  ")
-    assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], "published figures are not of these bytes"
+    assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], (
+        "published figures do not apply to these bytes"
+    )
 
     world.sidscan("models", "pull", "head")
     assert Store().require("head").verified_by == "published git blob id"
-    assert not installed.path.exists(), "what was replaced is removed"
+    assert not installed.path.exists(), "the replaced file is removed"
 
 
 STATE = (
@@ -571,8 +573,8 @@ STATE = (
 )
 
 
-def test_import_of_an_unknown_file_is_refused(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own)
+def test_import_of_an_unknown_file_is_refused(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished)
     assert run == Run(
         4,
         "",
@@ -581,12 +583,12 @@ def test_import_of_an_unknown_file_is_refused(world: World, own: Path) -> None:
     assert not world.root.exists()
 
 
-def test_import_with_a_wrong_digest(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own, "--as", "head", "--sha256", "0" * 64)
+def test_import_with_a_wrong_digest(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", "0" * 64)
     assert run == Run(
         4,
         "",
-        f"sidscan: own.safetensors is not the file you mean: sha256 {sha256(own.read_bytes())}, "
+        f"sidscan: own.safetensors is not the file you mean: sha256 {sha256(unpublished.read_bytes())}, "
         f"you gave {'0' * 64}\nCopy or download it again.\n",
     )
 
@@ -624,8 +626,8 @@ def test_import_under_a_wrong_name(world: World, tmp_path: Path) -> None:
     assert (run.code, run.err) == (2, "sidscan: tiny comes with sidscan and can't be replaced\n")
 
 
-def test_import_of_a_folder_without_weights(world: World, own: Path) -> None:
-    run = world.sidscan("models", "import", own.parent / "bundle")
+def test_import_of_a_folder_without_weights(world: World, unpublished: Path) -> None:
+    run = world.sidscan("models", "import", unpublished.parent / "bundle")
     assert run.code == 4
     assert run.err.endswith("Name the files themselves, with --as and --sha256.\n")
 
@@ -693,14 +695,14 @@ def test_damaged_record(world: World, record: str) -> None:
     Store().require("head")
 
 
-def test_file_gone(world: World) -> None:
+def test_missing_file(world: World) -> None:
     world.sidscan("models", "pull", "head")
     world.target.unlink()
     with pytest.raises(ModelNotInstalled, match="is gone"):
         Store().require("head")
 
 
-def test_bundled_is_always_there_and_verified(world: World, tmp_path: Path) -> None:
+def test_bundled_model_is_always_installed_and_verified(world: World, tmp_path: Path) -> None:
     tiny = Store().require("tiny")
     assert (tiny.verified_by, tiny.origin) == ("bundled", "bundled")
     (tmp_path / "bundle" / "tiny.safetensors").write_bytes(b"changed")

@@ -1,4 +1,4 @@
-"""Cells of a CSV report: no formula for any spreadsheet, no control characters, exactly invertible."""
+"""Cells of a CSV report: never a formula in any spreadsheet, no control characters, exactly reversible."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ from sidscan.reports.csv_escape import escape_cell, unescape_cell
         pytest.param("\uff0d1", "'\uff0d1", id="full-width minus"),
         pytest.param("\uff20SUM(1)", "'\uff20SUM(1)", id="full-width at"),
         pytest.param("\u22121", "'\u22121", id="minus sign"),
-        pytest.param("'=1", "''=1", id="apostrophe of its own"),
-        pytest.param("'tis.jpg", "''tis.jpg", id="apostrophe of its own, no formula"),
+        pytest.param("'=1", "''=1", id="leading apostrophe"),
+        pytest.param("'tis.jpg", "''tis.jpg", id="leading apostrophe, not a formula"),
         pytest.param("\t=1", "\\x09=1", id="tab"),
         pytest.param("\r=1", "\\x0d=1", id="carriage return"),
         pytest.param("\x00=1", "\\x00=1", id="nul"),
         pytest.param("\u200b=1", "\\u200b=1", id="zero width"),
         pytest.param("\ufeff=1", "\\ufeff=1", id="byte order mark"),
-        pytest.param("a\n=1", "a\\x0a=1", id="line of its own"),
+        pytest.param("a\n=1", "a\\x0a=1", id="line break"),
         pytest.param("a;=1", "a;\\x3d1", id="semicolon"),
         pytest.param('a";"=1', 'a";"\\x3d1', id="semicolon and quotes"),
         pytest.param("a, \uff0d1", "a, \\uff0d1", id="comma, space, full-width"),
         pytest.param("a|@x;=y", "a|\\x40x;\\x3dy", id="two of them"),
         pytest.param("\x1b]0;x\x07\x9b2J", "\\x1b]0;x\\x07\\x9b2J", id="terminal"),
-        pytest.param("a\u202egpj.exe", "a\\u202egpj.exe", id="turned"),
+        pytest.param("a\u202egpj.exe", "a\\u202egpj.exe", id="right-to-left override"),
         pytest.param("a\U000e0041\U000e007f", "a\\U000e0041\\U000e007f", id="tags"),
         pytest.param("C:\\reports\\xmas\\u2.jpg", "C:\\reports\\xmas\\u2.jpg", id="ordinary backslashes"),
         pytest.param("C:\\x1b.jpg", "C:\\x5cx1b.jpg", id="backslash that reads as an escape"),
         pytest.param("caf\udce9.jpg", "caf\\udce9.jpg", id="not utf-8"),
     ],
 )
-def test_a_cell_is_safe_and_gives_the_text_back(text: str, cell: str) -> None:
+def test_a_cell_is_safe_and_reversible(text: str, cell: str) -> None:
     assert escape_cell(text) == cell
     assert unescape_cell(cell) == text
 
 
-def test_a_path_that_is_not_utf8_gives_its_bytes_back() -> None:
+def test_a_path_that_is_not_utf8_is_reversible() -> None:
     name = b"=\\udce9;=\xe9\xff\x1b\n'.jpg"
     assert os.fsencode(unescape_cell(escape_cell(os.fsdecode(name)))) == name
 
 
-def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
+def test_no_text_breaks_out_of_its_cell_under_any_separator() -> None:
     alphabet = (
         " =+-@\"',;|\\x3du00eU0016\t\r\n\x00\x1b\x7f\x85\xa0\u200b\u2028\u202e\ufeff\uff1d\uff0b\uff20\udce9"
     )
@@ -82,7 +82,7 @@ def test_no_text_breaks_out_of_its_cell_however_the_file_is_cut() -> None:
         assert not any(is_formula(part) for part in re.split(r"[,;|]", cell)[1:]), text
 
 
-def test_the_way_back_is_as_documented() -> None:
+def test_the_documented_way_to_unescape_works() -> None:
     lines = (
         (Path(__file__).parents[2] / "docs" / "reference" / "report-text.md")
         .read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_escaped_texts_stay_distinct() -> None:
     assert len({escape_cell(text) for text in texts}) == len(texts)
 
 
-def test_a_table_of_cells_is_one_line_per_row() -> None:
+def test_a_csv_of_cells_is_one_line_per_row() -> None:
     out = io.StringIO(newline="")
     csv.writer(out).writerow([escape_cell('a\r\n"=b",c'), escape_cell("\u2028d")])
     assert out.getvalue().splitlines() == ['"a\\x0d\\x0a""=b"",c",\\u2028d']

@@ -1,4 +1,4 @@
-"""The format number of reports: what sidscan 0.1.0 wrote is read on, what a newer one writes is refused."""
+"""The format number of reports: reports of sidscan 0.1.0 are read, reports of newer versions are refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
 
 
 def to_format_1(text: str, suffix: str) -> str:
-    """A report of today without what makes it format 2."""
+    """A current report without the changes of format 2."""
     text = text.replace("UnsupportedImage", "UnsupportedPicture")
     if suffix == "csv":
         return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
@@ -83,11 +83,11 @@ def with_number(suffix: str, number: int | str) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
-def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path: Path, suffix: str) -> None:
+def test_a_report_of_a_newer_sidscan_is_refused_but_not_as_damaged(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))
     path.write_bytes(with_number(suffix, 3)(text).encode())
-    assert format_of(path.read_bytes()) == suffix, "it may be replaced as any report of sidscan"
+    assert format_of(path.read_bytes()) == suffix, "it may be replaced like any report of sidscan"
     with pytest.raises(UsageError) as error, open_report(path):
         pass
     assert str(error.value).splitlines() == [
@@ -108,7 +108,7 @@ def test_a_report_of_a_newer_sidscan_is_refused_and_not_called_damaged(tmp_path:
         pytest.param("jsonl", "null", "is not a report of sidscan", id="jsonl, null"),
     ],
 )
-def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:
+def test_an_invalid_format_number_is_damage(tmp_path: Path, suffix: str, number: str, message: str) -> None:
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))
     path.write_bytes(with_number(suffix, number)(text).encode())
@@ -116,7 +116,7 @@ def test_what_is_no_format_number_is_damage(tmp_path: Path, suffix: str, number:
         pass
 
 
-def test_lines_of_both_formats_may_stand_in_one_file(tmp_path: Path) -> None:
+def test_lines_of_both_formats_may_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     text = rendered(path, journal_of(SCORED))
     path.write_bytes((OLD_REPORTS / "0.1.0.jsonl").read_bytes() + text.encode())
@@ -124,7 +124,7 @@ def test_lines_of_both_formats_may_stand_in_one_file(tmp_path: Path) -> None:
         assert report.rows == 8
 
 
-def test_every_row_states_the_number(tmp_path: Path) -> None:
+def test_every_row_states_the_format_number(tmp_path: Path) -> None:
     journal = journal_of(SCORED, FAILED)
     csv_rows = rows(rendered(tmp_path / "r.csv", journal))
     lines = rendered(tmp_path / "r.jsonl", journal).splitlines()
@@ -132,7 +132,7 @@ def test_every_row_states_the_number(tmp_path: Path) -> None:
     assert [json.loads(line)["format"] for line in lines] == [REPORT_FORMAT_NUMBER] * 2
 
 
-def test_a_run_of_sidscan_0_1_0_goes_on(
+def test_a_run_of_sidscan_0_1_0_continues(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -148,14 +148,14 @@ def test_a_run_of_sidscan_0_1_0_goes_on(
         "2",
     )
     run = json.loads(Path("r.json").read_text())["run"]
-    assert run["private"] is True, "what was private once stays so"
+    assert run["private"] is True, "a private report stays private"
     assert [session["findings"] for session in run["sessions"]] == [7, 1]
 
 
 def test_a_format_is_one_class_that_a_decorator_registers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # so that the registration is undone
+    monkeypatch.setitem(REPORT_FORMATS, "txt", REPORT_FORMATS["csv"])  # monkeypatch undoes the registration
 
     @report_format("txt")
     class TextReport(ReportFormat):

@@ -1,4 +1,4 @@
-"""Where reports go: never over somebody's file, never from two scans at once, whole or not at all."""
+"""Where reports go: never over a foreign file, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 
 
 def begin(out: Path, **options: Any) -> None:
-    """What a scan does before it starts, and when it ends."""
+    """The steps of a scan before it starts and after it ends."""
     with reserve_all([output_for(str(out))], **options):
         pass
 
@@ -49,7 +49,7 @@ def test_earlier_reports_are_replaced(tmp_path: Path, suffix: str, earlier: str)
     ],
 )
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
-def test_a_strangers_file_is_left_alone(tmp_path: Path, content: str, suffix: str) -> None:
+def test_a_foreign_file_is_not_overwritten(tmp_path: Path, content: str, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
     out.write_text(content)
     with pytest.raises(OutputError, match=r"was not written by sidscan; it is left alone\n.*--overwrite"):
@@ -59,12 +59,12 @@ def test_a_strangers_file_is_left_alone(tmp_path: Path, content: str, suffix: st
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_an_empty_file_is_nobodys(tmp_path: Path) -> None:
+def test_an_empty_file_may_be_overwritten(tmp_path: Path) -> None:
     (tmp_path / "r.csv").touch()
     begin(tmp_path / "r.csv")
 
 
-def test_a_write_protected_report_is_left_alone(tmp_path: Path) -> None:
+def test_a_write_protected_report_is_not_replaced(tmp_path: Path) -> None:
     rendered(tmp_path / "r.csv", journal_of(SCORED))
     (tmp_path / "r.csv").chmod(0o444)
     with pytest.raises(OutputError, match="is write-protected"):
@@ -74,7 +74,7 @@ def test_a_write_protected_report_is_left_alone(tmp_path: Path) -> None:
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "2026").mkdir()
     link = tmp_path / "latest.csv"
-    link.symlink_to("2026/report.csv")  # leads nowhere yet
+    link.symlink_to("2026/report.csv")  # its target does not exist yet
     for _ in range(2):
         begin(link)
         rendered(link, journal_of(SCORED))
@@ -93,24 +93,24 @@ def test_devices_and_pipes_stay_what_they_are(tmp_path: Path, name: str) -> None
     assert (tmp_path / "pipe.csv").is_fifo()
 
 
-def test_standard_output_is_no_file_name() -> None:
+def test_standard_output_is_not_a_file_name() -> None:
     with pytest.raises((OutputError, UsageError), match="standard output"):
         output_for("/dev/stdout")
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".csv", "loop.csv", "file.txt/r.csv"])
-def test_names_that_no_file_can_have_are_found_before_the_scan(tmp_path: Path, name: str) -> None:
+def test_impossible_file_names_are_refused_before_the_scan(tmp_path: Path, name: str) -> None:
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     (tmp_path / "file.txt").touch()
     with pytest.raises(OutputError):
         begin(tmp_path / name)
 
 
-def test_a_folder_that_cannot_be_written_is_found_before_the_scan() -> None:
+def test_an_unwritable_folder_is_refused_before_the_scan() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         user = os.geteuid()
-        if user == 0:  # whom nothing would stop
+        if user == 0:  # root may write anywhere
             os.seteuid(65534)
         try:
             with pytest.raises(OutputError, match=r"^can't write into .*: Permission denied\nChoose"):
@@ -121,12 +121,12 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_scan() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a file system of Linux")
-def test_a_file_system_that_takes_no_files_is_found_before_the_scan() -> None:
+def test_a_file_system_that_takes_no_files_is_refused_before_the_scan() -> None:
     with pytest.raises(OutputError, match=r"^can't write into /proc: "):
         begin(Path("/proc/r.csv"))
 
 
-def test_two_scans_never_write_one_report(tmp_path: Path) -> None:
+def test_two_scans_never_write_the_same_report(tmp_path: Path) -> None:
     out, link = tmp_path / "r.csv", tmp_path / "link.csv"
     link.symlink_to(out)
     with reserve_all([output_for(str(out))]):
@@ -138,7 +138,7 @@ def test_two_scans_never_write_one_report(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [link], "the lock is gone"
 
 
-def test_the_lock_of_a_killed_scan_holds_nobody_up(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_scan_blocks_nobody(tmp_path: Path) -> None:
     program = (
         "import os, sys; from sidscan.reports import output_for, reserve_all\n"
         "with reserve_all([output_for(sys.argv[1])]): os.kill(os.getpid(), 9)\n"
@@ -151,7 +151,7 @@ def test_the_lock_of_a_killed_scan_holds_nobody_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
-    """A limit on the size of files stands for the disk; the system refuses what goes beyond it."""
+    """A file-size limit simulates the full disk: the system refuses writes beyond it."""
     out = tmp_path / f"r.{suffix}"
     before = rendered(out, journal_of(SCORED))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_permissions_follow_the_umask_of_the_moment(tmp_path: Path, umask: int, mode: int) -> None:
+def test_permissions_follow_the_current_umask(tmp_path: Path, umask: int, mode: int) -> None:
     previous = os.umask(umask)
     try:
         rendered(tmp_path / "r.csv", journal_of(SCORED))
@@ -175,7 +175,7 @@ def test_permissions_follow_the_umask_of_the_moment(tmp_path: Path, umask: int, 
     assert (tmp_path / "r.csv").stat().st_mode & 0o777 == mode
 
 
-def test_a_report_that_was_made_private_stays_so(tmp_path: Path) -> None:
+def test_a_private_report_stays_private(tmp_path: Path) -> None:
     rendered(tmp_path / "r.csv", journal_of(SCORED))
     (tmp_path / "r.csv").chmod(0o600)
     rendered(tmp_path / "r.csv", journal_of(SCORED))
@@ -240,7 +240,7 @@ def test_a_hash_file_is_kept_up_to_date(tmp_path: Path) -> None:
         pass
 
 
-def test_that_a_report_was_altered_does_not_go_unsaid(sidscan: Run, tmp_path: Path) -> None:
+def test_an_altered_report_is_reported(sidscan: Run, tmp_path: Path) -> None:
     folder(tmp_path / "images", count=1)
     scan_them = ("scan", tmp_path / "images", "--out", tmp_path / "r.csv", "--hash-file")
     assert "warning" not in sidscan(*scan_them).err
@@ -258,7 +258,7 @@ def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:
     assert ended.err == "sidscan: --hash-file needs a report in a file\nName one with --out FILE.\n"
 
 
-def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_scan_are_removed(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
     code = (
         "import os, sys; from pathlib import Path; from sidscan.util.files import atomic_write\n"
@@ -269,4 +269,4 @@ def test_what_a_killed_scan_left_half_written_is_removed(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 3
     begin(out)
     (leftover,) = tmp_path.iterdir()
-    assert leftover.name.startswith(".sidscan-"), "another report's, which may be being written"
+    assert leftover.name.startswith(".sidscan-"), "the file of another report, which may be in progress"

@@ -30,12 +30,12 @@ from sidscan.records import (
 )
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
-# The default text strategy leaves surrogates out; names of files hold them for bytes that are not UTF-8.
+# The default text strategy omits surrogates; file names contain them in place of bytes that are not UTF-8.
 any_text = st.text(st.characters(exclude_categories=()))
 tricky_text = st.text(st.sampled_from(" =+-@\"',;|\\x3du00eU\t\r\n\x00\x1b\u200b\u202e\uff1d\udce9\ud800"))
 cell_texts = any_text | tricky_text
-# JSON joins a high and a low surrogate into one character. Results never hold high ones: undecodable bytes
-# become low ones alone (PEP 383).
+# JSON joins a high and a low surrogate into one character. Results never contain high ones: undecodable
+# bytes become low ones only (PEP 383).
 texts = cell_texts.map(lambda text: re.sub("[\ud800-\udbff]", "", text))
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 unit = st.floats(0, 1)
@@ -127,12 +127,12 @@ headers = st.builds(
     calibrations=st.just(full_header().calibrations),
     sessions=st.lists(sessions, max_size=2).map(tuple),
 )
-any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
+any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine may be slow
 
 
 @any_pace
 @given(cell_texts)
-def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
+def test_a_cell_is_reversible_and_never_a_formula(text: str) -> None:
     cell = escape_cell(text)
     assert unescape_cell(cell) == text
     assert cell.startswith("'") or not is_formula(cell)
@@ -142,7 +142,7 @@ def test_a_cell_gives_its_text_back_and_is_never_a_formula(text: str) -> None:
 
 @any_pace
 @given(st.lists(cell_texts, min_size=1, max_size=5))
-def test_a_row_of_cells_is_one_line_that_gives_all_texts_back(row: list[str]) -> None:
+def test_a_row_of_cells_is_one_reversible_line(row: list[str]) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerow(map(escape_cell, row))
     assert file.getvalue().count("\n") == 1
@@ -169,7 +169,7 @@ def test_a_header_survives_the_journal(header: RunHeader) -> None:
 
 @settings(any_pace, max_examples=50)
 @given(st.lists(results, max_size=3, unique_by=lambda result: result.name))
-def test_reports_are_strict_and_hold_every_result(values: list[ScanResult]) -> None:
+def test_reports_are_strict_json_with_every_result(values: list[ScanResult]) -> None:
     journal = journal_of(*values, run=full_header())
     with tempfile.TemporaryDirectory() as folder:
         report = strict(rendered(Path(folder) / "r.json", journal))

@@ -76,10 +76,10 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
     }
     assert (failed["status"], failed["error_stage"], failed["error_class"]) == ("failed", "decode", "OSError")
     assert (failed["error_message"], failed["score"]) == ("truncated", "")
-    assert (failed["model"], failed["model_digest"]) == ("mini", "abc"), "which model gave no score"
+    assert (failed["model"], failed["model_digest"]) == ("mini", "abc"), "the model that gave no score"
 
 
-def test_further_models_have_columns_of_their_own(tmp_path: Path) -> None:
+def test_each_further_model_has_its_own_columns(tmp_path: Path) -> None:
     both = replace(SCORED, scores=(SCORE, replace(SCORE, model="other", score=0.1)))
     run = replace(RUN, models=(ModelRecord("mini", "abc"), ModelRecord("other", "def")))
     (row,) = rows(rendered(tmp_path / "r.csv", journal_of(both, run=run)))
@@ -104,7 +104,7 @@ def test_an_empty_run_still_has_a_header(tmp_path: Path) -> None:
         pytest.param("\x1b[2J\x00\u202e", "\\x1b[2J\\x00\\u202e", id="terminal"),
     ],
 )
-def test_text_is_safe_in_csv_and_original_in_json(tmp_path: Path, text: str, cell: str) -> None:
+def test_text_is_escaped_in_csv_and_unchanged_in_json(tmp_path: Path, text: str, cell: str) -> None:
     facts = replace(FACTS, exif=Exif(make=text, latitude=-33.5))
     journal = journal_of(replace(SCORED, facts=facts))
     (row,) = rows(rendered(tmp_path / "r.csv", journal))
@@ -114,7 +114,7 @@ def test_text_is_safe_in_csv_and_original_in_json(tmp_path: Path, text: str, cel
     assert result["facts"]["exif"]["make"] == text
 
 
-def test_json_holds_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
+def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
     document = json.loads(rendered(tmp_path / "r.json", journal_of(SCORED, FAILED)))
     assert document["counts"] == {"enumerated": 2, "scored": 1, "failed": 1, "skipped": 0}
     assert list(document) == ["format", "run", "counts", "findings"]
@@ -184,9 +184,7 @@ def test_unknown_suffixes_are_usage_errors(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"), [("none/r.csv", "does not exist"), ("folder.csv", "is a folder")]
 )
-def test_files_that_cannot_be_written_are_found_before_the_scan(
-    tmp_path: Path, name: str, message: str
-) -> None:
+def test_unwritable_files_are_refused_before_the_scan(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match=message), reserve_all([output_for(str(tmp_path / name))]):
         pass
@@ -214,7 +212,7 @@ def nested(depth: int) -> list[object] | str:
         pytest.param(2**64, "18446744073709551616", id="huge integer"),
         pytest.param(-(2**53), "-9007199254740992", id="huge negative integer"),
         pytest.param([1.5, True, None], [1.5, True, None], id="plain values"),
-        pytest.param({"a\udce9": 1, "a\\udce9": 2}, {"a\\udce9": 1, "a\\udce9'": 2}, id="keys that meet"),
+        pytest.param({"a\udce9": 1, "a\\udce9": 2}, {"a\\udce9": 1, "a\\udce9'": 2}, id="keys that collide"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
@@ -227,7 +225,7 @@ def test_json_is_strict(tmp_path: Path, value: object, expected: object, suffix:
     assert result["facts"]["exif"]["tags"]["tag"] == expected
 
 
-def test_json_nests_only_so_deep(tmp_path: Path) -> None:
+def test_the_nesting_of_json_is_limited(tmp_path: Path) -> None:
     facts = replace(FACTS, exif=Exif(tags={"tag": nested(200)}))
     text = rendered(tmp_path / "r.json", journal_of(replace(SCORED, facts=facts)))
     value, depth = strict(text), 0
@@ -235,10 +233,10 @@ def test_json_nests_only_so_deep(tmp_path: Path) -> None:
     while isinstance(value, list):
         value, depth = value[0], depth + 1
     assert depth < 32
-    assert value.count("[") == 200 - depth, "the rest is there, as text"
+    assert value.count("[") == 200 - depth, "everything else is kept as text"
 
 
-def test_a_header_that_strict_json_cannot_hold_becomes_text(tmp_path: Path) -> None:
+def test_header_values_beyond_strict_json_become_text(tmp_path: Path) -> None:
     session = SessionRecord(limits={"rate": float("inf")})
     header = replace(RUN, inputs=("caf\udce9",), sessions=(session,))
     run = strict(rendered(tmp_path / "r.json", journal_of(run=header)))["run"]
@@ -257,7 +255,7 @@ def test_a_name_that_is_not_utf8_is_stated_exactly(tmp_path: Path) -> None:
     assert os.fsencode(unescape_cell(row["path"])) == name
 
 
-def test_names_of_columns_are_no_formulas_either(tmp_path: Path) -> None:
+def test_column_names_are_not_formulas(tmp_path: Path) -> None:
     name = "=cmd|' /C calc'!A0.safetensors"
     both = replace(SCORED, scores=(SCORE, replace(SCORE, model=name, score=0.1)))
     run = replace(RUN, models=(ModelRecord("mini", "abc"), ModelRecord(name, "def")))
@@ -268,7 +266,7 @@ def test_names_of_columns_are_no_formulas_either(tmp_path: Path) -> None:
     assert rows(text)[0][f"'{name}.model"] == f"'{name}"
 
 
-def test_error_messages_are_no_formulas(tmp_path: Path) -> None:
+def test_error_messages_are_not_formulas(tmp_path: Path) -> None:
     failed = replace(FAILED, message='=HYPERLINK("http://x")\n=2', error="@E")
     (row,) = rows(rendered(tmp_path / "r.csv", journal_of(failed)))
     assert row["error_message"] == '\'=HYPERLINK("http://x")\\x0a=2'
@@ -276,14 +274,16 @@ def test_error_messages_are_no_formulas(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
-def test_a_report_on_a_terminal_moves_no_cursor(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_a_report_on_a_terminal_does_not_move_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
     facts = replace(FACTS, exif=Exif(make="\x1b[2J\r\x7f\u202e"))
     reading_end, terminal = os.openpty()
     with os.fdopen(terminal, "w", encoding="utf-8", newline="") as screen:
         monkeypatch.setattr(sys, "stdout", screen)
         write_all([output_for("-", suffix)], journal_of(replace(SCORED, facts=facts)))
     parts = []
-    with suppress(OSError):  # Linux raises it at the end; one read returns a line or two
+    with suppress(OSError):  # Linux raises OSError at the end; each read returns a line or two
         while part := os.read(reading_end, 1 << 16):
             parts.append(part)
     shown = b"".join(parts).decode()

@@ -27,7 +27,7 @@ VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FOR
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with its reference replaced by what that points at; its own properties are added."""
+    """A schema with its reference resolved; the schema's other properties are added."""
     if "$ref" not in schema:
         return schema
     target: dict[str, Any] = SCHEMA
@@ -65,7 +65,7 @@ def check(value: object, definition: str) -> None:
 
 
 def properties(schema: object, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property that a schema defines, by its path."""
+    """Every property that a schema defines, with its path."""
     if isinstance(schema, dict):
         for name, definition in schema.get("properties", {}).items():
             yield f"{path}/{name}", definition
@@ -115,7 +115,7 @@ def test_reports_of_a_scan_follow_the_schema(sidscan: Run, tmp_path: Path) -> No
         pytest.param(lambda report: report["counts"].pop("failed"), "is not valid", id="no count"),
     ],
 )
-def test_the_schema_rejects_what_is_not_a_report(
+def test_the_schema_rejects_invalid_reports(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     report = json.loads(rendered(tmp_path / "r.json", journal_of(*results_of_every_status())))
@@ -134,7 +134,7 @@ def test_the_schema_states_the_values_of_the_code() -> None:
     assert SCHEMA["$id"].endswith(f":{REPORT_FORMAT_NUMBER}")
 
 
-def test_a_report_has_the_columns_that_are_described(tmp_path: Path) -> None:
+def test_a_report_has_the_described_columns(tmp_path: Path) -> None:
     (row, *_) = rows(rendered(tmp_path / "r.csv", journal_of(*results_of_every_status())))
     assert list(row) == list(CSV_COLUMNS)
     assert all(CSV_COLUMNS.values())

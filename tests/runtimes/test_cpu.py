@@ -1,4 +1,4 @@
-"""Freed memory is kept by the process."""
+"""The process keeps freed memory for reuse."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sidscan.runtimes.cpu import keep_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_glibc_takes_every_setting() -> None:
+def test_glibc_accepts_every_setting() -> None:
     assert keep_memory()
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_c_library_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_mallopt(_: object) -> object:
         return object()
 

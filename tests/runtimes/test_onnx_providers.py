@@ -1,6 +1,6 @@
-"""Accelerators that are not here: what is asked of ONNX Runtime for them, and what becomes of its answers.
+"""Accelerators that tests do not have: the options that ONNX Runtime gets, and how its answers are handled.
 
-A stand-in for onnxruntime computes on the CPU what it says it computes elsewhere, and notes how it was asked.
+A fake onnxruntime records its calls and computes on the CPU what it claims to compute elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from sample_graphs import Made
+from sample_graphs import ExportedGraphs
 
 from sidscan.errors import RuntimeUnavailable
 from sidscan.records import CropSet
@@ -33,13 +33,13 @@ CPU = "CPUExecutionProvider"
 STRICT = "session.disable_cpu_ep_fallback"
 
 
-class Stand:
-    """In place of the module onnxruntime.
+class FakeOnnxRuntime:
+    """A replacement for the module onnxruntime.
 
     Attributes:
-        asked: (providers, options) of each session, in order; libraries that were loaded before, as text.
-        left: nodes that the provider leaves, as (provider, kinds); it takes ``own``.
-        strict: what sessions said of leaving nodes to the CPU, those that said anything.
+        asked: (providers, options) of each session, in order; "libraries" where these were loaded.
+        left: nodes that the provider does not take, as (provider, kinds); it takes ``taken`` nodes.
+        strict: the setting of each session that set whether nodes may fall back to the CPU.
         spoil: called before each run of a session, with its provider's options.
     """
 
@@ -48,32 +48,34 @@ class Stand:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.left: list[tuple[str, list[str]]] = []
-        self.own = 5
+        self.taken = 5
         self.strict: list[str] = []
         self.spoil: Callable[[dict[str, str], int], None] = lambda options, run: None
         self.OrtValue = SimpleNamespace(
-            ortvalue_from_numpy=lambda values, place, _: self._value(
-                ort.OrtValue.ortvalue_from_numpy(values), place
+            ortvalue_from_numpy=lambda values, device, _: self._value(
+                ort.OrtValue.ortvalue_from_numpy(values), device
             ),
-            ortvalue_from_shape_and_type=lambda shape, kind, place, _: self._value(
-                ort.OrtValue.ortvalue_from_shape_and_type(shape, kind), place
+            ortvalue_from_shape_and_type=lambda shape, kind, device, _: self._value(
+                ort.OrtValue.ortvalue_from_shape_and_type(shape, kind), device
             ),
         )
-        stand = self
+        fake_ort = self
 
         class InferenceSession:
             def __init__(
                 self, path: str, options: Any, providers: list[Any], enable_fallback: int = 1
             ) -> None:
                 assert enable_fallback == 0, "onnxruntime would go on with another provider"
-                named = [one if isinstance(one, str) else one[0] for one in providers]
-                stand.asked.append((providers, options))
+                named = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+                fake_ort.asked.append((providers, options))
                 self.asked = providers[0][1]
                 self.named = named
                 self.runs = 0
-                with suppress(RuntimeError):  # of an entry that is not there
-                    stand.strict.append(options.get_session_config_entry(STRICT))
-                    options.add_session_config_entry(STRICT, "0")  # else the CPU could not stand in
+                with suppress(RuntimeError):  # if the entry is not set
+                    fake_ort.strict.append(options.get_session_config_entry(STRICT))
+                    options.add_session_config_entry(
+                        STRICT, "0"
+                    )  # otherwise the CPU could not replace the provider
                 self.session = ort.InferenceSession(path, options, providers=[CPU])
 
             def get_providers(self) -> list[str]:
@@ -81,7 +83,7 @@ class Stand:
 
             def run_with_iobinding(self, binding: Any) -> None:
                 self.runs += 1
-                stand.spoil(self.asked, self.runs)
+                fake_ort.spoil(self.asked, self.runs)
                 self.session.run_with_iobinding(binding)
 
             def __getattr__(self, name: str) -> Any:
@@ -93,7 +95,7 @@ class Stand:
             SimpleNamespace(
                 ep_name=name, get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=k) for k in kinds]
             )
-            for name, kinds in [(session.named[0], ["MatMul"] * stand.own), *stand.left]
+            for name, kinds in [(session.named[0], ["MatMul"] * fake_ort.taken), *fake_ort.left]
             if kinds
         ]
         self.InferenceSession = InferenceSession
@@ -101,8 +103,8 @@ class Stand:
     SessionOptions = ort.SessionOptions
 
     @staticmethod
-    def _value(value: Any, place: str) -> Any:
-        assert place in ("cuda", "cpu")
+    def _value(value: Any, device: str) -> Any:
+        assert device in ("cuda", "cpu")
         return value
 
     def get_available_providers(self) -> list[str]:
@@ -112,17 +114,17 @@ class Stand:
         pass
 
     def preload_dlls(self, directory: str) -> None:
-        assert directory == "", "those of pip's packages"
+        assert directory == "", "the libraries of pip's packages"
         self.asked.append("libraries")
 
 
 @pytest.fixture
-def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    stand = Stand()
-    monkeypatch.setattr(onnx_providers, "ort", stand)
-    monkeypatch.setattr(onnx_providers, "FIXED_BATCH", 4)  # as good as 40, and sooner done
+def fake_ort(monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
+    fake_ort = FakeOnnxRuntime()
+    monkeypatch.setattr(onnx_providers, "ort", fake_ort)
+    monkeypatch.setattr(onnx_providers, "FIXED_BATCH", 4)  # as good as 40, and faster
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    return stand
+    return fake_ort
 
 
 CUDA = {"use_tf32": "0", "enable_cuda_graph": "0"}
@@ -145,36 +147,44 @@ TENSORRT = {
         ("directml", "fp32", [("directml", {})]),
     ],
 )
-def test_what_is_asked_for(
-    stand: Stand, made: Made, device: Any, precision: str, asked: list[tuple[str, dict[str, str]]]
+def test_sessions_get_the_providers_and_options_of_the_device(
+    fake_ort: FakeOnnxRuntime,
+    graphs: ExportedGraphs,
+    device: Any,
+    precision: str,
+    asked: list[tuple[str, dict[str, str]]],
 ) -> None:
-    runtime = OnnxRuntime(made.fp32 if precision == "fp32" else made.fp16, device)
-    sessions = [one for one in stand.asked if one != "libraries" and one[0][0][0] != CPU]
+    runtime = OnnxRuntime(graphs.fp32 if precision == "fp32" else graphs.fp16, device)
+    sessions = [entry for entry in fake_ort.asked if entry != "libraries" and entry[0][0][0] != CPU]
     given, options = sessions[0]
     cached = given[0][1].pop("trt_engine_cache_path", "")
     assert given == [(NAMES[name], wanted) for name, wanted in asked]
     assert Path(cached).name == (runtime.sha256 if device == "tensorrt" else ""), "one folder per graph"
     assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
     if device in ("cuda", "tensorrt"):
-        assert stand.asked.index("libraries") < stand.asked.index(sessions[0])
+        assert fake_ort.asked.index("libraries") < fake_ort.asked.index(sessions[0])
     tf32 = "0" if device == "tensorrt" else "1"
-    assert os.environ["NVIDIA_TF32_OVERRIDE"] == tf32, "TensorRT's provider has no option of its own for it"
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == tf32, "TensorRT's provider has no option for it"
     assert runtime.info.device == device
-    told = " (or more of it, as TensorRT sees fit)" if (device, precision) == ("tensorrt", "fp16") else ""
-    assert runtime.info.precision == precision + told
+    suffix = " (or more of it, as TensorRT sees fit)" if (device, precision) == ("tensorrt", "fp16") else ""
+    assert runtime.info.precision == precision + suffix
 
 
 @pytest.mark.parametrize("device", NAMES)
 @pytest.mark.parametrize("count", [1, 4, 5, 9])
-def test_fixed_batches_give_the_same_logits(stand: Stand, made: Made, device: Any, count: int) -> None:
+def test_fixed_batches_give_the_same_logits(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, device: Any, count: int
+) -> None:
     crops = natural_crops(count)
-    expected = OnnxRuntime(made.fp32, "cpu").logits(CropSet.plain(crops))
-    found = OnnxRuntime(made.fp32, device).logits(CropSet.plain(crops))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    expected = OnnxRuntime(graphs.fp32, "cpu").logits(CropSet.plain(crops))
+    logits = OnnxRuntime(graphs.fp32, device).logits(CropSet.plain(crops))
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert expected.shape == (count, 2)
 
 
-def test_with_the_batch_fixed_no_node_computes_shapes(stand: Stand, made: Made, tmp_path: Path) -> None:
+def test_with_the_batch_fixed_no_node_computes_shapes(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, tmp_path: Path
+) -> None:
     import onnx
 
     kinds = {}
@@ -182,14 +192,14 @@ def test_with_the_batch_fixed_no_node_computes_shapes(stand: Stand, made: Made, 
         options = onnx_providers._options(device)
         options.optimized_model_filepath = str(tmp_path / f"{device}.onnx")
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        ort.InferenceSession(str(made.fp32), options, providers=[CPU])
+        ort.InferenceSession(str(graphs.fp32), options, providers=[CPU])
         kinds[device] = {node.op_type for node in onnx.load(tmp_path / f"{device}.onnx").graph.node}
     assert "Shape" in kinds["cpu"]
     assert not {"Shape", "Range", "ConstantOfShape", "Expand"} & kinds["cuda"]
 
 
 @pytest.mark.parametrize(
-    ("device", "own", "left", "told"),
+    ("device", "taken", "left", "expected"),
     [
         ("cuda", 5, [], "cuda"),
         (
@@ -212,33 +222,40 @@ def test_with_the_batch_fixed_no_node_computes_shapes(stand: Stand, made: Made, 
         ("directml", 5, [], "directml"),
     ],
 )
-def test_nodes_that_a_provider_leaves(
-    stand: Stand, made: Made, device: Any, own: int, left: list[tuple[str, list[str]]], told: str
+def test_nodes_that_a_provider_does_not_take(
+    fake_ort: FakeOnnxRuntime,
+    graphs: ExportedGraphs,
+    device: Any,
+    taken: int,
+    left: list[tuple[str, list[str]]],
+    expected: str,
 ) -> None:
-    stand.own, stand.left = own, left
-    if not told.startswith("takes"):
-        assert OnnxRuntime(made.fp32, device).info.device == told
+    fake_ort.taken, fake_ort.left = taken, left
+    if not expected.startswith("takes"):
+        assert OnnxRuntime(graphs.fp32, device).info.device == expected
         return
     with pytest.raises(RuntimeUnavailable) as refused:
-        OnnxRuntime(made.fp32, device)
-    assert f"{device} was asked for, but {told.format(made.fp32)}" in refused.value.message
+        OnnxRuntime(graphs.fp32, device)
+    assert f"{device} was asked for, but {expected.format(graphs.fp32)}" in refused.value.message
     assert refused.value.remedy == "Export the graph again, update onnxruntime, or choose another --device."
 
 
 @pytest.mark.parametrize(
-    ("device", "strict", "told"),
+    ("device", "strict", "expected"),
     [
         ("cuda", ["1", "1"], "cuda"),
         ("tensorrt", ["1"], "tensorrt"),
         ("coreml", [], "coreml (this onnxruntime can't tell which nodes)"),
     ],
 )
-def test_an_onnxruntime_that_does_not_count(
-    stand: Stand, made: Made, device: Any, strict: list[str], told: str
+def test_an_onnxruntime_without_node_assignment_info(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, device: Any, strict: list[str], expected: str
 ) -> None:
-    del stand.InferenceSession.get_provider_graph_assignment_info  # type: ignore[attr-defined]
-    assert OnnxRuntime(made.fp32, device).info.device == told
-    assert stand.strict == strict, "sessions in which ONNX Runtime itself refuses to leave nodes to the CPU"
+    del fake_ort.InferenceSession.get_provider_graph_assignment_info  # type: ignore[attr-defined]
+    assert OnnxRuntime(graphs.fp32, device).info.device == expected
+    assert fake_ort.strict == strict, (
+        "sessions in which ONNX Runtime itself refuses to leave nodes to the CPU"
+    )
 
 
 def _fails(options: dict[str, str], run: int) -> None:
@@ -250,16 +267,21 @@ def _dies(options: dict[str, str], run: int) -> None:
     raise ValueError("out of memory\nat length")
 
 
-@pytest.mark.parametrize(("spoil", "kept"), [(None, "1"), (_fails, "0")], ids=["recorded", "refused"])
-def test_cuda_graphs_are_kept_where_they_work(stand: Stand, made: Made, spoil: Any, kept: str) -> None:
-    stand.spoil = spoil or stand.spoil
-    runtime = OnnxRuntime(made.fp32, "cuda")
-    assert [one[0][0][1]["enable_cuda_graph"] for one in stand.asked if one != "libraries"] == ["0", "1"]
-    assert runtime._fixed._session.asked["enable_cuda_graph"] == kept
+@pytest.mark.parametrize(("spoil", "enabled"), [(None, "1"), (_fails, "0")], ids=["recorded", "refused"])
+def test_cuda_graphs_are_used_where_they_work(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, spoil: Any, enabled: str
+) -> None:
+    fake_ort.spoil = spoil or fake_ort.spoil
+    runtime = OnnxRuntime(graphs.fp32, "cuda")
+    assert [entry[0][0][1]["enable_cuda_graph"] for entry in fake_ort.asked if entry != "libraries"] == [
+        "0",
+        "1",
+    ]
+    assert runtime._fixed._session.asked["enable_cuda_graph"] == enabled
 
 
-def test_a_recording_that_computes_something_else_is_not_kept(
-    stand: Stand, made: Made, monkeypatch: pytest.MonkeyPatch
+def test_a_cuda_graph_with_other_results_is_not_used(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = onnx_providers.FixedBatchSession.logits
     runs = []
@@ -269,15 +291,17 @@ def test_a_recording_that_computes_something_else_is_not_kept(
         return logits(self, crops) + (len(runs) if runs[-1] == "1" else 0)
 
     monkeypatch.setattr(onnx_providers.FixedBatchSession, "logits", stale)
-    runtime = OnnxRuntime(made.fp32, "cuda")
+    runtime = OnnxRuntime(graphs.fp32, "cuda")
     assert "1" in runs
     assert runtime._fixed._session.asked["enable_cuda_graph"] == "0"
 
 
 @pytest.mark.parametrize("device", NAMES)
-def test_what_fails_at_the_first_batch_fails_before_the_scan(stand: Stand, made: Made, device: Any) -> None:
-    stand.spoil = _dies
+def test_a_failure_of_the_first_batch_is_reported_before_the_scan(
+    fake_ort: FakeOnnxRuntime, graphs: ExportedGraphs, device: Any
+) -> None:
+    fake_ort.spoil = _dies
     with pytest.raises(RuntimeUnavailable) as refused:
-        OnnxRuntime(made.fp32, device)
-    assert refused.value.message == f"onnxruntime can't run {made.fp32} on {device}: out of memory"
+        OnnxRuntime(graphs.fp32, device)
+    assert refused.value.message == f"onnxruntime can't run {graphs.fp32} on {device}: out of memory"
     assert "--device" in refused.value.remedy

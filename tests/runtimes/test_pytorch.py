@@ -1,4 +1,4 @@
-"""Every view is computed once, wherever it is computed; accelerators are stood in for by the CPU."""
+"""Every crop is computed once, on any device; the CPU takes the place of accelerators."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ def detector(name: str, seed: int = 0) -> Detector:
 
 
 class Alike(ClipEncoder):
-    """Says of itself, which is not true, that it does not see mirror images as such."""
+    """An encoder that falsely claims to be mirror invariant."""
 
     mirror_invariant = True
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many views were in each of the passes."""
+    """The number of crops in each pass."""
     seen: list[int] = []
     plain = ClipEncoder.read
 
-    def counting(self: ClipEncoder, crops: torch.Tensor, readings: Set[Feature]) -> dict[Any, torch.Tensor]:
+    def counting(self: ClipEncoder, crops: torch.Tensor, features: Set[Feature]) -> dict[Any, torch.Tensor]:
         seen.append(len(crops))
-        return plain(self, crops, readings)
+        return plain(self, crops, features)
 
     monkeypatch.setattr(ClipEncoder, "read", counting)
     return seen
 
 
-def expected(one: Detector, pixels: Any) -> Any:
-    """By the encoder and head alone."""
+def expected(model: Detector, pixels: Any) -> Any:
+    """The logits of the encoder and head alone."""
     with torch.inference_mode():
-        return one.head(one.encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2))).numpy()
+        return model.head(model.encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2))).numpy()
 
 
 def runtime(*detectors: Detector) -> PyTorchRuntime:
@@ -64,39 +64,39 @@ def runtime(*detectors: Detector) -> PyTorchRuntime:
 
 
 @pytest.mark.parametrize(
-    ("invariant", "needed", "places"),
+    ("invariant", "needed", "positions"),
     [
         (False, [(0, False), (0, True), (1, False), (1, True), (2, True)], [0, 1, 2, 0, 3, 4, 4]),
         (True, [(0, False), (1, False), (2, False)], [0, 0, 1, 0, 1, 2, 2]),
     ],
 )
-def test_what_has_to_be_computed(invariant: bool, needed: list[CropRef], places: list[int]) -> None:
-    assert unique_crops(ORDER, invariant) == (needed, places)
+def test_unique_crops(invariant: bool, needed: list[CropRef], positions: list[int]) -> None:
+    assert unique_crops(ORDER, invariant) == (needed, positions)
 
 
-def test_views_are_mirrored_and_computed_once(read: list[int]) -> None:
-    one, views = detector("one"), CropSet(natural_crops(3), ORDER)
-    found = runtime(one).logits(views)
+def test_crops_are_mirrored_and_computed_once(read: list[int]) -> None:
+    model, crop_set = detector("one"), CropSet(natural_crops(3), ORDER)
+    logits = runtime(model).logits(crop_set)
     assert sum(read) == 5
-    assert found.shape == (7, 1)
-    np.testing.assert_allclose(found[:, 0], expected(one, views.pixels()), atol=1e-5)
-    assert abs(found[0, 0] - found[1, 0]) > 1e-3, "a mirror image is something else to this encoder"
+    assert logits.shape == (7, 1)
+    np.testing.assert_allclose(logits[:, 0], expected(model, crop_set.pixels()), atol=1e-5)
+    assert abs(logits[0, 0] - logits[1, 0]) > 1e-3, "this encoder distinguishes mirror images"
 
 
-def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None:
+def test_a_mirror_invariant_encoder_does_not_compute_mirrored_crops(read: list[int]) -> None:
     seeing, blind = detector("seeing"), detector("blind", seed=1)
     blind.encoder.__class__ = Alike
-    views = CropSet(natural_crops(3), ORDER)
-    found = runtime(blind, seeing, blind).logits(views)
+    crop_set = CropSet(natural_crops(3), ORDER)
+    logits = runtime(blind, seeing, blind).logits(crop_set)
     assert sum(read) == 5 + 3
-    np.testing.assert_allclose(found[:, 1], expected(seeing, views.pixels()), atol=1e-5)
-    plain = expected(blind, views.crops)
+    np.testing.assert_allclose(logits[:, 1], expected(seeing, crop_set.pixels()), atol=1e-5)
+    plain = expected(blind, crop_set.crops)
     for column in (0, 2):
-        np.testing.assert_allclose(found[:, column], plain[[index for index, _ in ORDER]], atol=1e-5)
+        np.testing.assert_allclose(logits[:, column], plain[[index for index, _ in ORDER]], atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("views", "count", "sizes"),
+    ("crop_count", "count", "sizes"),
     [
         (1, 2, [1]),
         (2, 2, [1, 1]),
@@ -106,14 +106,14 @@ def test_what_is_blind_to_mirrors_is_not_asked_for_them(read: list[int]) -> None
         (10, 16, [1] * 10),
     ],
 )
-def test_parts_keep_all_cores_busy_to_the_end(views: int, count: int, sizes: list[int]) -> None:
-    order: Sequence[CropRef] = [(index, False) for index in range(views)]
+def test_parts_keep_all_cores_busy_to_the_end(crop_count: int, count: int, sizes: list[int]) -> None:
+    order: Sequence[CropRef] = [(index, False) for index in range(crop_count)]
     parts = cpu._parts(order, count)
     assert [len(part) for part in parts] == sizes
-    assert [view for part in parts for view in part] == order
+    assert [crop for part in parts for crop in part] == order
 
 
-def test_what_waits_for_a_core_can_be_given_up() -> None:
+def test_parts_that_wait_for_a_core_can_be_abandoned() -> None:
     spread, go, began = cpu.CpuPool(), threading.Event(), threading.Event()
     done: list[int] = []
 
@@ -130,32 +130,32 @@ def test_what_waits_for_a_core_can_be_given_up() -> None:
         go.set()
         with pytest.raises(CancelledError):
             call.result(20)
-    assert len(done) <= 2 * spread._cores, "parts that were under way"
+    assert len(done) <= 2 * spread._cores, "only parts that had started"
     assert spread.compute(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_every_pass_of_a_lane_has_the_same_size(read: list[int], devices: int) -> None:
-    one, other, views = detector("one"), detector("other", seed=1), CropSet(natural_crops(3), ORDER)
-    lanes = CudaPool((one, other, one), [CPU] * devices, batch=4)
-    found = lanes.logits(views)
-    assert read == [4, 4, 4, 4], "five views of two encoders"
-    np.testing.assert_allclose(found, runtime(one, other, one).logits(views), atol=1e-5)
+def test_every_pass_of_a_stream_has_the_same_size(read: list[int], devices: int) -> None:
+    first, second, crop_set = detector("one"), detector("other", seed=1), CropSet(natural_crops(3), ORDER)
+    pool = CudaPool((first, second, first), [CPU] * devices, batch=4)
+    logits = pool.logits(crop_set)
+    assert read == [4, 4, 4, 4], "five crops for each of two encoders"
+    np.testing.assert_allclose(logits, runtime(first, second, first).logits(crop_set), atol=1e-5)
 
 
-def test_batches_find_every_device_and_come_back_as_they_were_given() -> None:
-    one = detector("one")
-    lanes, alone = CudaPool([one], [CPU, CPU], batch=4), runtime(one)
-    assert lanes.count == 4
-    used = [lanes._free.get() for _ in range(4)]
-    encoders = [id(lane._groups[0].detectors[0].encoder) for lane in used]
+def test_batches_use_every_device_and_come_back_in_order() -> None:
+    model = detector("one")
+    pool, alone = CudaPool([model], [CPU, CPU], batch=4), runtime(model)
+    assert pool.count == 4
+    used = [pool._free.get() for _ in range(4)]
+    encoders = [id(stream._groups[0].detectors[0].encoder) for stream in used]
     assert encoders[0] == encoders[2] != encoders[1] == encoders[3], "one copy per device, in turn"
-    for lane in used:
-        lanes._free.put(lane)
+    for stream in used:
+        pool._free.put(stream)
     batches = [CropSet.plain(natural_crops(number % 7 + 1, seed=number)) for number in range(20)]
     with ThreadPoolExecutor(6) as callers:
-        for batch, found in zip(batches, callers.map(lanes.logits, batches), strict=True):
-            np.testing.assert_allclose(found, alone.logits(batch), atol=1e-5)
+        for batch, logits in zip(batches, callers.map(pool.logits, batches), strict=True):
+            np.testing.assert_allclose(logits, alone.logits(batch), atol=1e-5)
 
 
 def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,8 +167,8 @@ def test_devices_of_one_kind_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
     assert devices_like(torch.device("cuda")) == [torch.device("cuda", 0), torch.device("cuda", 2)]
 
 
-def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    lanes, views = CudaPool([detector("one")], [CPU], batch=4), CropSet.plain(natural_crops(1))
+def test_a_stream_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, crop_set = CudaPool([detector("one")], [CPU], batch=4), CropSet.plain(natural_crops(1))
 
     def fails(*_: Any) -> Any:
         raise MemoryError
@@ -177,5 +177,5 @@ def test_a_lane_that_failed_is_free_again(monkeypatch: pytest.MonkeyPatch) -> No
         patch.setattr(ClipEncoder, "read", fails)
         for _ in range(3):
             with pytest.raises(MemoryError):
-                lanes.logits(views)
-    assert lanes.logits(views).shape == (1, 1)
+                pool.logits(crop_set)
+    assert pool.logits(crop_set).shape == (1, 1)

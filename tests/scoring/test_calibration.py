@@ -1,4 +1,4 @@
-"""Conformal thresholds and p-values: the guarantee by simulation, ties, and files that say otherwise."""
+"""Conformal thresholds and p-values: the guarantee by simulation, ties, and inconsistent files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
 
 def shifted(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Exchangeable but not independent: all of a draw share a shift."""
+    """Exchangeable but not independent: all values of a draw share a shift."""
     return rng.normal(size=count) + rng.normal(scale=3)
 
 
@@ -56,7 +56,7 @@ def test_the_mean_false_positive_rate_is_at_most_the_target(
     assert rate <= fpr
     assert flags / trials <= rate + error
     if exact:
-        assert flags / trials >= rate - error, "no stricter than needed where nothing ties"
+        assert flags / trials >= rate - error, "no stricter than needed without ties"
 
 
 def test_p_values_of_camera_images_are_uniform_on_their_steps() -> None:
@@ -74,7 +74,7 @@ def test_p_values_of_camera_images_are_uniform_on_their_steps() -> None:
     [
         pytest.param(range(19), 0.05, 18, 0, id="fewest images: above all of them"),
         pytest.param(range(39), 0.05, 37, 1, id="the second highest of 39"),
-        pytest.param(range(38), 0.05, 37, 0, id="one image less, one flag less"),
+        pytest.param(range(38), 0.05, 37, 0, id="one image fewer, one flag fewer"),
         pytest.param([0, 1, 2, 3, 5, 5, 5, 5, 5], 0.2, 5, 0, id="ties at the threshold flag none of them"),
         pytest.param([0, 1, 2, 3, 4, 4, 4, 5, 6], 0.4, 4, 2, id="ties reach below"),
         pytest.param(range(-99, 0), 0.07, -7, 6, id="7 % of 100 is 7, not 7.000000000000001"),
@@ -90,7 +90,7 @@ def test_the_threshold_is_just_above_the_kth_highest(
 
 
 @pytest.mark.parametrize("fpr", [0.05, 0.2, 0.37])
-def test_reaching_the_threshold_and_a_p_value_of_at_most_the_target_are_one(fpr: float) -> None:
+def test_reaching_the_threshold_equals_a_p_value_of_at_most_the_target(fpr: float) -> None:
     rng = np.random.default_rng(5)
     fitted = calibration(rng.integers(0, 40, 57), fpr)
     k = fitted.rank
@@ -110,14 +110,14 @@ def test_how_many_images_a_rate_needs(fpr: float, count: int) -> None:
 
 
 class Fixed:
-    """A runtime that gives each crop the logit of its first pixel, less 100."""
+    """A runtime that gives each crop the red of its first pixel, minus 100, as the logit."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     detectors: tuple[DetectorInfo, ...] = (MODEL,)
     batch, at_once, devices = 40, 2, 1
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        return views.pixels()[:, 0, 0, :1].astype(np.float32) - 100
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        return crops.pixels()[:, 0, 0, :1].astype(np.float32) - 100
 
     def abandon(self) -> None:
         pass
@@ -125,11 +125,13 @@ class Fixed:
 
 def test_scores_are_measured_against_the_calibration() -> None:
     fitted = calibration(range(-19, 0), 0.1)  # threshold just above -2
-    crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)  # flat has no word
+    crops = np.random.default_rng(0).integers(
+        0, 256, (4, 224, 224, 3), dtype=np.uint8
+    )  # noise, as a flat image would be inconclusive
     crops[:, 0, 0, 0] = [60, 98, 99, 150]
-    samples = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
-    plain = [result.scores[0] for result in score(samples, Fixed(), "now")]
-    scores = [result.scores[0] for result in score(samples, Fixed(), "now", {"mini": fitted})]
+    images = [DecodedImage(Item(str(i)), ImageInfo(), CropSet.plain(crops[i : i + 1])) for i in range(4)]
+    plain = [result.scores[0] for result in score(images, Fixed(), "now")]
+    scores = [result.scores[0] for result in score(images, Fixed(), "now", {"mini": fitted})]
     assert [entry.evidence for entry in scores] == ["weak", "weak", "strong", "very strong"], (
         "-2 ties: not reached"
     )
@@ -140,7 +142,7 @@ def test_scores_are_measured_against_the_calibration() -> None:
     ]
 
 
-def test_a_tie_with_the_threshold_is_weak_however_small_the_step() -> None:
+def test_a_tie_with_the_threshold_is_weak_at_any_step_size() -> None:
     fitted = calibration([1e-12 * step for step in range(19)], 0.1)
     crops = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = 100
@@ -207,24 +209,24 @@ def _edit(**changes: object) -> str:
         pytest.param("", id="empty"),
         pytest.param("[1, 2]", id="a list"),
         pytest.param('{"run": {}}', id="another JSON file"),
-        pytest.param("[" * 100_000, id="nested without end"),
+        pytest.param("[" * 100_000, id="deeply nested"),
         pytest.param(calibration(range(40)).to_json()[:-20], id="cut off"),
         pytest.param(_edit(format="sidscan calibration 2"), id="another format"),
-        pytest.param(_edit(logits=[*range(39), 1e6]), id="integers for logits"),
-        pytest.param(_edit(logits=[float(i) for i in range(41)]), id="a logit more"),
+        pytest.param(_edit(logits=[*range(39), 1e6]), id="integers as logits"),
+        pytest.param(_edit(logits=[float(i) for i in range(41)]), id="one logit too many"),
         pytest.param(_edit(logits=[float(i) for i in range(1, 41)]), id="logits that give another threshold"),
         pytest.param(_edit(logits=[]), id="no logits"),
         pytest.param(_edit(logits="abc"), id="logits as text"),
         pytest.param(_edit(threshold_logit=5.0), id="another threshold"),
         pytest.param(_edit(target_fpr=0.5), id="another rate"),
-        pytest.param(_edit(target_fpr=float("nan")), id="no rate"),
+        pytest.param(_edit(target_fpr=float("nan")), id="a rate that is not a number"),
         pytest.param(_edit(target_fpr=1e-9), id="a rate that needs more images"),
         pytest.param(_edit(weights=["a"]), id="weights as a list"),
-        pytest.param(_edit(unreadable=True), id="a truth for a count"),
+        pytest.param(_edit(unreadable=True), id="a boolean as a count"),
         pytest.param(_edit(logits=[float("inf")] * 40), id="infinite logits"),
     ],
 )
-def test_files_that_are_no_calibration_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:
+def test_files_that_are_not_calibrations_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(CalibrationError, match=r"c\.json is not a complete sidscan calibration"):
@@ -249,7 +251,7 @@ def test_paths_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
         subject.save_calibration(calibration(range(40)), tmp_path / "none" / "c.json")
 
 
-def test_where_calibrations_are_kept(tmp_path: Path) -> None:
+def test_where_calibrations_are_stored(tmp_path: Path) -> None:
     assert (
         subject.default_calibration_path(MODEL, "ten", tmp_path)
         == tmp_path / "calibrations" / f"mini-{'a' * 16}-ten.json"
@@ -291,7 +293,7 @@ def test_a_calibration_of_something_else_is_refused(
         _choose(tmp_path / "c.json")
 
 
-def test_a_given_calibration_goes_before_the_saved_one_and_is_known_by_its_weights(tmp_path: Path) -> None:
+def test_a_given_calibration_beats_the_saved_one_and_is_matched_by_weights(tmp_path: Path) -> None:
     renamed = replace(calibration(range(40)), model="my model", weights={"my.safetensors": "a" * 64})
     subject.save_calibration(renamed, tmp_path / "c.json")
     assert _choose(tmp_path / "c.json", calibrated=True) == {"mini": renamed}
@@ -301,7 +303,7 @@ def test_a_given_calibration_goes_before_the_saved_one_and_is_known_by_its_weigh
         )
 
 
-def test_what_computes_otherwise_is_named() -> None:
+def test_differences_in_computation_are_named() -> None:
     now = {
         "runtime": "pytorch 2",
         "device": "cuda",

@@ -17,14 +17,14 @@ from sidscan.scoring.scorer import Scorer, score
 
 
 class Brightness:
-    """A runtime simple enough to know its answers: the red of a view's first pixel, and its negative."""
+    """A runtime with predictable logits: the red of a crop's first pixel, and its negative."""
 
     info = RuntimeInfo("test", "cpu", "fp32")
     batch, at_once, devices = 40, 2, 1
     detectors = tuple(DetectorInfo(name, "d", 0.5, {name: "d"}, {}) for name in ("red", "minus-red"))
 
-    def logits(self, views: CropSet) -> NDArray[np.float32]:
-        red = views.pixels()[:, 0, 0, 0].astype(np.float32)
+    def logits(self, crops: CropSet) -> NDArray[np.float32]:
+        red = crops.pixels()[:, 0, 0, 0].astype(np.float32)
         red[red == 255] = np.nan
         return np.stack([red, -red], axis=1)
 
@@ -32,7 +32,7 @@ class Brightness:
         pass
 
 
-def sample(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage:
+def decoded_image(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage:
     crops = np.zeros((len(reds), 224, 224, 3), dtype=np.uint8)
     crops[:, 0, 0, 0] = reds
     return DecodedImage(
@@ -40,39 +40,47 @@ def sample(name: str, *reds: int, order: tuple[int, ...]) -> DecodedImage:
     )
 
 
-def test_equal_views_spread_by_nothing_not_even_rounding() -> None:
-    images = [sample(str(red), red, order=(0,) * 10) for red in range(8)]
-    spreads = {found.crop_std for finding in score(images, Brightness(), "now") for found in finding.scores}
+def test_equal_crops_have_a_spread_of_exactly_zero() -> None:
+    images = [decoded_image(str(red), red, order=(0,) * 10) for red in range(8)]
+    spreads = {
+        model_score.crop_std for result in score(images, Brightness(), "now") for model_score in result.scores
+    }
     assert spreads == {0.0}
 
 
-def test_logits_are_averaged_then_squashed_and_shared_crops_weigh_as_often_as_they_are_seen() -> None:
-    (finding,) = score([sample("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
-    red, minus_red = finding.scores
+def test_logits_are_averaged_before_the_sigmoid_and_weighted_by_occurrence() -> None:
+    (result,) = score([decoded_image("a", 0, 4, order=(0, 0, 0, 1))], Brightness(), "now")
+    red, minus_red = result.scores
     assert red.logit == 1.0
     assert red.score == sigmoid(1.0) != pytest.approx((3 * sigmoid(0) + sigmoid(4)) / 4)
     assert (red.crop_min, red.crop_max) == (0.5, sigmoid(4.0))
     assert red.crop_std == pytest.approx(np.std([0.5, 0.5, 0.5, sigmoid(4.0)]))
     assert (minus_red.model, minus_red.logit) == ("minus-red", -1.0)
-    assert finding.views == 4
+    assert result.views == 4
 
 
 def test_a_batch_keeps_its_order_and_its_failures() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
-    batch: list[DecodedImage | Failure] = [sample("a", 1, order=(0,)), failure, sample("c", 2, 3, order=(1,))]
-    findings = score(batch, Brightness(), "now")
-    assert [finding.name for finding in findings] == ["a", "b", "c"]
-    assert [finding.status for finding in findings] == [Status.SCORED, Status.FAILED, Status.SCORED]
-    assert [finding.scores[0].logit for finding in findings if finding.scores] == [1.0, 3.0]
+    batch: list[DecodedImage | Failure] = [
+        decoded_image("a", 1, order=(0,)),
+        failure,
+        decoded_image("c", 2, 3, order=(1,)),
+    ]
+    results = score(batch, Brightness(), "now")
+    assert [result.name for result in results] == ["a", "b", "c"]
+    assert [result.status for result in results] == [Status.SCORED, Status.FAILED, Status.SCORED]
+    assert [result.scores[0].logit for result in results if result.scores] == [1.0, 3.0]
 
 
-def test_failures_alone_need_no_model() -> None:
+def test_a_batch_of_failures_needs_no_model() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
-    assert [finding.message for finding in score([failure], Brightness(), "now")] == ["truncated"]
+    assert [result.message for result in score([failure], Brightness(), "now")] == ["truncated"]
 
 
-def test_a_value_that_is_no_number_is_a_failure_of_that_image_alone() -> None:
-    nan, good = score([sample("a", 255, 1, order=(0, 1)), sample("b", 1, order=(0,))], Brightness(), "now")
+def test_a_nan_logit_fails_its_image_only() -> None:
+    nan, good = score(
+        [decoded_image("a", 255, 1, order=(0, 1)), decoded_image("b", 1, order=(0,))], Brightness(), "now"
+    )
     assert (nan.status, nan.stage, nan.error, nan.scores) == (
         Status.FAILED,
         Stage.SCORE,
@@ -83,43 +91,47 @@ def test_a_value_that_is_no_number_is_a_failure_of_that_image_alone() -> None:
     assert good.status is Status.SCORED
 
 
-def test_crops_that_images_share_are_handed_on_once() -> None:
+def test_crops_shared_by_images_are_passed_on_once() -> None:
     given: list[CropSet] = []
 
     class Noting(Brightness):
-        def logits(self, views: CropSet) -> NDArray[np.float32]:
-            given.append(views)
-            return super().logits(views)
+        def logits(self, crops: CropSet) -> NDArray[np.float32]:
+            given.append(crops)
+            return super().logits(crops)
 
-    one, two, three = (sample(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3)))
-    three.crop_set.crops[1, 100, 100] = 7  # a pixel that the sparse key does not see makes another crop
-    two.crop_set.crops[1, 101, 101] = 9
-    found = score([one, two, three], Noting(), "now")
-    (views,) = given
-    assert len(views.crops) == 4, "1 is shared by all; 2 and 2 with another pixel; 3"
-    assert views.order == tuple((index, False) for index in (1, 0, 2, 0, 3, 0))
-    assert [finding.scores[0].logit for finding in found] == [1.5, 1.5, 2.0]
+    first, second, third = (
+        decoded_image(name, 1, red, order=(1, 0)) for name, red in (("a", 2), ("b", 2), ("c", 3))
+    )
+    third.crop_set.crops[1, 100, 100] = 7  # the sparse key does not see this pixel, but it makes another crop
+    second.crop_set.crops[1, 101, 101] = 9
+    results = score([first, second, third], Noting(), "now")
+    (crops,) = given
+    assert len(crops.crops) == 4, (
+        "crop 1 is shared by all; crop 2, crop 2 with another pixel, and crop 3 are distinct"
+    )
+    assert crops.order == tuple((index, False) for index in (1, 0, 2, 0, 3, 0))
+    assert [result.scores[0].logit for result in results] == [1.5, 1.5, 2.0]
 
 
-def test_mirror_images_are_views_of_their_own() -> None:
+def test_mirrored_crops_count_as_separate_crops() -> None:
     crops = np.zeros((1, 224, 224, 3), dtype=np.uint8)
     crops[0, 0, 0, 0], crops[0, 0, -1, 0] = 1, 5
     both = DecodedImage(Item("a"), ImageInfo(bytes=1), CropSet(crops, ((0, False), (0, True))))
-    (finding,) = score([both], Brightness(), "now")
-    assert (finding.scores[0].logit, finding.views) == (3.0, 2)
+    (result,) = score([both], Brightness(), "now")
+    assert (result.scores[0].logit, result.views) == (3.0, 2)
 
 
-def test_bytes_are_scored_once() -> None:
+def test_equal_bytes_are_scored_once() -> None:
     class Counting(Brightness):
         crops = 0
 
-        def logits(self, views: CropSet) -> NDArray[np.float32]:
-            Counting.crops += len(views.crops)
-            return super().logits(views)
+        def logits(self, crops: CropSet) -> NDArray[np.float32]:
+            Counting.crops += len(crops.crops)
+            return super().logits(crops)
 
     def of(name: str, sha256: str, red: int) -> DecodedImage:
-        one = sample(name, red, order=(0,))
-        return replace(one, facts=ImageInfo(bytes=len(name), sha256=sha256))
+        image = decoded_image(name, red, order=(0,))
+        return replace(image, facts=ImageInfo(bytes=len(name), sha256=sha256))
 
     failure = Failure(Item("f"), Stage.DECODE, "OSError", "no", ImageInfo(sha256="A"))
     earlier = score([of("z", "B", 7)], Brightness(), "then")[0]
@@ -132,23 +144,25 @@ def test_bytes_are_scored_once() -> None:
         of("m", "N", 255),
     ]
     scorer = Scorer(Counting(), known={"B": earlier}.get)
-    found = scorer.end(scorer.score(scorer.begin(batch, "now")))
+    results = scorer.end(scorer.score(scorer.begin(batch, "now")))
     assert Counting.crops == 2, "A and N, once each"
-    assert [one.name for one in found] == ["a", "bb", "f", "c", "n", "m"]
-    assert [one.scores[0].logit for one in found if one.scores] == [1.0, 7.0, 1.0]
-    assert (found[1].facts.bytes, found[1].scanned_at) == (2, "now"), "all but the score is its own"
-    assert [one.status for one in found[2:]] == [
+    assert [result.name for result in results] == ["a", "bb", "f", "c", "n", "m"]
+    assert [result.scores[0].logit for result in results if result.scores] == [1.0, 7.0, 1.0]
+    assert (results[1].facts.bytes, results[1].scanned_at) == (2, "now"), (
+        "all fields but the score are those of the image itself"
+    )
+    assert [result.status for result in results[2:]] == [
         Status.FAILED,
         Status.SCORED,
         Status.FAILED,
         Status.FAILED,
     ]
-    assert found[5].error == "NonFiniteScore"
+    assert results[5].error == "NonFiniteScore"
 
 
-def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
+def test_bytes_in_an_unfinished_job_are_not_scored_again() -> None:
     def of(name: str, sha256: str, red: int) -> DecodedImage:
-        return replace(sample(name, red, order=(0,)), facts=ImageInfo(bytes=len(name), sha256=sha256))
+        return replace(decoded_image(name, red, order=(0,)), facts=ImageInfo(bytes=len(name), sha256=sha256))
 
     asked: list[str] = []
 
@@ -156,20 +170,20 @@ def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
         asked.append(sha256)
 
     scorer = Scorer(Brightness(), known=known)
-    one = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
-    two = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
-    three = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
-    assert [list(job.to_score) for job in (one, two, three)] == [[0, 1], [1], []]
+    first = scorer.begin([of("a", "A", 1), of("n", "N", 255)], "now")
+    second = scorer.begin([of("aa", "A", 99), of("b", "B", 2), of("nn", "N", 99)], "later")
+    third = scorer.begin([of("aaa", "A", 99), of("bbb", "B", 99)], "last")
+    assert [list(job.to_score) for job in (first, second, third)] == [[0, 1], [1], []]
     assert asked == ["A", "N", "B"]
-    for job in (three, one, two):  # threads finish as they please
+    for job in (third, first, second):  # threads finish in any order
         scorer.score(job)
-    found = [scorer.end(job) for job in (one, two, three)]
-    logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in found]
+    results = [scorer.end(job) for job in (first, second, third)]
+    logits = [[row.scores[0].logit if row.scores else None for row in rows] for rows in results]
     assert logits == [[1.0, None], [1.0, 2.0, None], [1.0, 2.0]]
-    assert [[row.name for row in rows] for rows in found] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
-    assert [row.scanned_at for row in found[1]] == ["later"] * 3
+    assert [[row.name for row in rows] for rows in results] == [["a", "n"], ["aa", "b", "nn"], ["aaa", "bbb"]]
+    assert [row.scanned_at for row in results[1]] == ["later"] * 3
     scorer.begin([of("aaaa", "A", 1)], "then")
-    assert asked[-1] == "A", "of bytes in no job under way the record knows"
+    assert asked[-1] == "A", "the journal is asked for bytes that are in no unfinished job"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +199,9 @@ def test_bytes_that_are_being_scored_are_not_scored_again() -> None:
         pytest.param(0.5, 0.1, "very strong", id="well above a low threshold"),
     ],
 )
-def test_words_are_relative_to_the_threshold(score_value: float, threshold: float, word: str) -> None:
+def test_evidence_words_are_relative_to_the_threshold(
+    score_value: float, threshold: float, word: str
+) -> None:
     logit = math.log(score_value / (1 - score_value))
     assert evidence(logit + 1e-12, threshold) == word
 

@@ -47,7 +47,7 @@ def test_hidden_files_only_on_request(tmp_path: Path, hidden: bool, expected: li
     assert _names(_items(tmp_path, hidden=hidden), tmp_path) == expected
 
 
-def test_what_is_not_looked_at_is_an_item_that_says_why(tmp_path: Path) -> None:
+def test_skipped_entries_are_items_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "real.jpg").write_bytes(b"x")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
@@ -76,7 +76,7 @@ def test_a_named_file_is_read_whatever_it_is_called(tmp_path: Path) -> None:
     assert [item.skip for item in _items(tmp_path / "notes.txt", tmp_path / "link")] == ["", ""]
 
 
-def test_a_missing_input_is_a_usage_error_but_a_row_in_a_list(tmp_path: Path) -> None:
+def test_a_missing_path_is_a_usage_error_as_an_argument_and_a_row_in_a_list(tmp_path: Path) -> None:
     missing = tmp_path / "missing.jpg"
     with pytest.raises(UsageError, match="no such file or directory"):
         _items(missing)
@@ -85,7 +85,7 @@ def test_a_missing_input_is_a_usage_error_but_a_row_in_a_list(tmp_path: Path) ->
     assert _items(lists=(str(names),)) == [Item(str(missing))]
 
 
-def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
+def test_lists_contain_paths_urls_folders_and_comments(tmp_path: Path) -> None:
     folder(tmp_path / "images", count=2)
     names = tmp_path / "names.txt"
     names.write_bytes(
@@ -107,13 +107,13 @@ def test_lists_hold_paths_urls_folders_and_comments(tmp_path: Path) -> None:
         pytest.param(b"y/" * 3000, id="longer than a path may be"),
     ],
 )
-def test_impossible_names_are_items_too(tmp_path: Path, line: bytes) -> None:
+def test_impossible_names_are_items(tmp_path: Path, line: bytes) -> None:
     names = tmp_path / "names.txt"
     names.write_bytes(line + b"\n")
     assert _items(lists=(str(names),)) == [Item(line.decode())]
 
 
-def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Path) -> None:
+def test_names_may_end_in_nul_and_contain_any_other_character(tmp_path: Path) -> None:
     names = tmp_path / "names"
     names.write_bytes(b"/a b.jpg\0/c.jpg\0")
     with pytest.raises(UsageError, match="end in NUL characters"):
@@ -127,19 +127,19 @@ def test_names_may_end_in_a_null_character_and_hold_what_they_like(tmp_path: Pat
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_image_is_no_list(tmp_path: Path, image_format: str) -> None:
+def test_an_image_is_not_a_list(tmp_path: Path, image_format: str) -> None:
     image = tmp_path / "image"
     image.write_bytes(encoded(photo(64, 64), image_format))
     with pytest.raises(UsageError, match="the list is an image"):
         _items(lists=(str(image),))
 
 
-def test_addresses_that_nothing_fetches_are_skipped() -> None:
+def test_urls_with_unsupported_schemes_are_skipped() -> None:
     (item,) = _items("ftp://example.org/a.jpg")
     assert item.skip == "only http and https addresses are fetched"
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfa.jpg\r\nb.jpg")
     assert [item.name for item in _items(lists=(str(tmp_path / "names.txt"),))] == ["a.jpg", "b.jpg"]
 
@@ -154,7 +154,7 @@ def test_no_folder_is_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     os.chdir(tmp_path)
     (item,) = _items(".")
     assert item.name == "./" + "d/" * depth + "a.jpg"
-    while (tmp_path / "d").exists():  # shutil.rmtree, too, recurses
+    while (tmp_path / "d").exists():  # shutil.rmtree would recurse, too
         (tmp_path / "d").rename(tmp_path / "e")
         if (tmp_path / "e" / "d").exists():
             (tmp_path / "e" / "d").rename(tmp_path / "d")
@@ -188,7 +188,7 @@ def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
         _items(lists=(str(tmp_path / "none.txt"),))
 
 
-def test_a_scans_own_files_are_left_out(tmp_path: Path) -> None:
+def test_output_files_of_the_scan_are_skipped(tmp_path: Path) -> None:
     folder(tmp_path, count=2)
     (tmp_path / "report.csv").write_text("")
     (tmp_path / "link").symlink_to("report.csv")
@@ -196,7 +196,7 @@ def test_a_scans_own_files_are_left_out(tmp_path: Path) -> None:
     assert _names(items, tmp_path) == ["link", "nested/photo-1.jpg", "photo-0.jpg"]
 
 
-def test_a_folder_that_cannot_be_listed_is_one_item_that_says_why(
+def test_a_folder_that_cannot_be_listed_is_one_item_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder(tmp_path, count=2)
@@ -215,7 +215,7 @@ def test_a_folder_that_cannot_be_listed_is_one_item_that_says_why(
 
 
 @pytest.mark.parametrize("turned", ["pipe", "folder"])
-def test_what_is_no_file_any_more_holds_up_no_walk(
+def test_a_file_replaced_during_the_walk_does_not_block_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: str
 ) -> None:
     name = tmp_path / "unnamed"
@@ -231,10 +231,10 @@ def test_what_is_no_file_any_more_holds_up_no_walk(
 
     monkeypatch.setattr(os, "lstat", then_another)
     (item,) = _items(tmp_path)
-    assert (item.name, item.skip) == (str(name), "")  # reading it will say what it is
+    assert (item.name, item.skip) == (str(name), "")  # the reader will report what it is
 
 
-def test_links_in_a_circle_are_items(tmp_path: Path) -> None:
+def test_circular_links_are_items(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     names = tmp_path / "names.txt"
     names.write_text(f"{tmp_path / 'loop'}\n")
@@ -246,7 +246,7 @@ def test_links_in_a_circle_are_items(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["r.csv", "r.csv.journal", "r.csv.journal-journal", "link", "./r.csv"])
 @pytest.mark.parametrize("listed", [False, True])
-def test_a_scans_own_file_is_never_opened_even_if_named(
+def test_output_files_of_the_scan_are_never_opened_even_if_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, listed: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -258,14 +258,14 @@ def test_a_scans_own_file_is_never_opened_even_if_named(
     assert list(open_sources(config)) == [Item(name, skip=SKIP_OUTPUT)]
 
 
-def test_a_walk_leaves_the_journal_out_without_being_told(tmp_path: Path) -> None:
+def test_a_walk_skips_the_journal_by_itself(tmp_path: Path) -> None:
     for name in ("run", "run-journal", "other"):
         (tmp_path / name).write_bytes(b"x")
     assert _names(_items(tmp_path, journal=tmp_path / "run"), tmp_path) == ["other"]
 
 
 @pytest.mark.parametrize("below", ["", "originals", "deep/originals"])
-def test_saved_originals_are_no_inputs_of_the_next_scan(tmp_path: Path, below: str) -> None:
+def test_saved_originals_are_not_inputs_of_the_next_scan(tmp_path: Path, below: str) -> None:
     saved = tmp_path / below
     saved.mkdir(parents=True, exist_ok=True)
     other = tmp_path / "other"

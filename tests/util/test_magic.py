@@ -1,4 +1,4 @@
-"""The one table of file signatures, through all who use it: the walk, --save-dir and the decoder."""
+"""The table of file signatures, tested through all its users: the walk, --save-dir and the decoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def iso_base_media(brand: bytes) -> bytes:
     return b"\x00\x00\x00\x18ftyp" + brand + bytes(4)
 
 
-# All first bytes that the table knows, written out independently of its patterns.
+# All signatures of the table, written out independently of its patterns.
 HEADS = {
     "JPEG": [b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xdb"],
     "PNG": [b"\x89PNG\r\n\x1a\n"],
@@ -43,7 +43,7 @@ NOT_IMAGES = [
     pytest.param(b"BMW and other makes, a list of cars", id="text that begins with BM"),
     pytest.param(b"BM", id="two bytes"),
     pytest.param(b"II* is not a TIFF", id="text that begins with II"),
-    pytest.param(b"GIF88a....", id="a GIF of no version"),
+    pytest.param(b"GIF88a....", id="a GIF without a version"),
     pytest.param(b"RIFF....WAVEfmt ", id="sound"),
     pytest.param(iso_base_media(b"qt  "), id="film"),
     pytest.param(b"<html>", id="HTML"),
@@ -52,7 +52,7 @@ NOT_IMAGES = [
 
 
 def skips(folder: Path) -> dict[str, str]:
-    """Why a walk leaves each file out, by name."""
+    """Why a walk skips each file, by name."""
     return {Path(item.name).name: item.skip for item in open_sources(ScanConfig(inputs=(str(folder),)))}
 
 
@@ -63,7 +63,7 @@ def test_the_cases_cover_the_table() -> None:
 
 
 @pytest.mark.parametrize(("image_format", "data"), CASES)
-def test_a_walk_and_a_saved_download_know_the_format(
+def test_a_walk_and_a_saved_download_recognise_the_format(
     tmp_path: Path, image_format: ImageFormat, data: bytes
 ) -> None:
     assert identify(data[:SIGNATURE_BYTES]) is image_format
@@ -82,7 +82,7 @@ def test_a_walk_knows_every_suffix(tmp_path: Path, image_format: ImageFormat) ->
 
 
 @pytest.mark.parametrize("data", NOT_IMAGES)
-def test_what_is_not_an_image_is_one_for_nobody(tmp_path: Path, data: bytes) -> None:
+def test_other_files_match_no_signature(tmp_path: Path, data: bytes) -> None:
     assert identify(data) is None
     (tmp_path / "unnamed").write_bytes(data)
     assert skips(tmp_path) == {"unnamed": NOT_AN_IMAGE}
@@ -90,7 +90,7 @@ def test_what_is_not_an_image_is_one_for_nobody(tmp_path: Path, data: bytes) -> 
 
 
 @pytest.mark.parametrize(("image_format", "data"), CASES)
-def test_the_decoder_says_what_heic_needs_and_only_of_heic(
+def test_the_decoder_names_the_missing_extra_for_heic_only(
     monkeypatch: pytest.MonkeyPatch, image_format: ImageFormat, data: bytes
 ) -> None:
     monkeypatch.setattr(decode, "_heif_available", lambda: False)

@@ -1,4 +1,4 @@
-"""What a terminal is shown: nothing moves its cursor, turns its text, or hides."""
+"""Terminal output: no text moves the cursor, changes the writing direction, or stays invisible."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_safe(text: str, shown: str) -> None:
 
 def test_every_control_format_and_separator_character_is_shown() -> None:
     raw = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    visible = set("\n\t") | {  # signs with a shape of their own
+    visible = set("\n\t") | {  # visible characters
         c for c in raw if unicodedata.name(c, "").startswith(("ARABIC ", "SYRIAC ", "KAITHI ", "EGYPTIAN "))
     }
     assert [hex(ord(c)) for c in raw if safe_text(c) == c and c not in visible | {"\u061c"}] == []
@@ -52,7 +52,7 @@ def test_a_line_stays_one_line() -> None:
     assert safe_line("a\nsidscan: 9 scored\t\r") == "a\\x0asidscan: 9 scored\\x09\\x0d"
 
 
-def test_a_stream_filters_all_that_is_written() -> None:
+def test_a_stream_filters_everything_written_to_it() -> None:
     behind = io.StringIO()
     stream = SafeStream(behind)
     assert stream.write("\x1b[1mrow\r\n") == 9
@@ -61,8 +61,8 @@ def test_a_stream_filters_all_that_is_written() -> None:
     assert behind.getvalue() == "\\x1b[1mrow\n\\x07\\u202e\nprinted\\x1b\n"
 
 
-def test_standard_error_is_filtered_whoever_writes(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restored after the command replaced it
+def test_standard_error_is_filtered_for_every_writer(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # restores the stream that the command replaces
     ended = sidscan("scan", "--no\x1b[31m\u202esuch", "x")
     assert ended.code == 2
     assert "--no\\x1b[31m\\u202esuch" in ended.err
@@ -94,14 +94,14 @@ def test_progress_bars_write_past_the_filter(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
-def test_closed_streams_are_no_traceback(closed: str) -> None:
+def test_closed_streams_cause_no_traceback(closed: str) -> None:
     command = f"{shlex.quote(sys.executable)} -m sidscan models list {closed}"
     ended = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert b"Traceback" not in ended.stderr
 
 
-def test_a_name_can_forge_no_line(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_cannot_forge_a_line(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ended = sidscan("scan", "x\nsidscan: 9 inputs = 9 scored")
     assert ended.err.splitlines()[0] == (

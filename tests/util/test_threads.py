@@ -1,4 +1,4 @@
-"""Two stages: results in order, back-pressure, no needless delay, and an end that waits for nothing."""
+"""Two stages: results in order, back-pressure, no needless delay, and an end without waiting."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from sidscan.util.threads import OrderedMap, map_batches, map_ordered
 
-LONG = 20.0  # seconds; more than any of this takes
+LONG = 20.0  # seconds; longer than any test here takes
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that is bound to happen."""
+    """Wait for a condition that must become true."""
     end = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < end
@@ -31,7 +31,7 @@ def batches(
     return map_batches(results, function=function, **settings)
 
 
-def test_results_come_in_order_and_no_task_too_early() -> None:
+def test_results_come_in_order_and_tasks_start_within_the_window() -> None:
     taken: list[int] = []
 
     def tasks() -> Iterator[int]:
@@ -60,7 +60,7 @@ def test_results_come_in_order_and_no_task_too_early() -> None:
     ],
     ids=str,
 )
-def test_batches_are_handed_on_when_they_weigh_enough(weights: list[int], expected: list[int]) -> None:
+def test_a_batch_is_passed_on_once_it_weighs_enough(weights: list[int], expected: list[int]) -> None:
     with closing(OrderedMap(lambda n: n, weights, 2)) as results:
         assert [len(batch) for batch in batches(results, weigh=lambda n: n)] == expected
 
@@ -74,7 +74,7 @@ def test_batches_come_in_order_whichever_is_ready_first() -> None:
         assert [n for batch in batches(results, slow, at_once=3) for n in batch] == list(range(100))
 
 
-def test_a_batch_is_handed_out_while_the_next_result_is_still_awaited() -> None:
+def test_a_batch_is_yielded_while_the_next_result_is_awaited() -> None:
     go = threading.Event()
 
     def read(number: int) -> int:
@@ -84,7 +84,7 @@ def test_a_batch_is_handed_out_while_the_next_result_is_still_awaited() -> None:
 
     with closing(OrderedMap(read, range(5), 2)) as results:
         outputs = batches(results)
-        assert [next(outputs), next(outputs)] == [[0], [1, 2]], "though the fourth is not there"
+        assert [next(outputs), next(outputs)] == [[0], [1, 2]], "although the fourth is missing"
         go.set()
         assert list(outputs) == [[3, 4]]
 
@@ -107,7 +107,7 @@ def test_as_many_batches_as_allowed_are_computed_together() -> None:
         assert began == [0, 1], "the second began before the first had ended, the third did not"
 
 
-def test_what_begins_a_batch_runs_where_results_are_asked_for() -> None:
+def test_begin_runs_in_the_thread_that_asks_for_results() -> None:
     threads: set[int] = set()
 
     def begin(batch: list[int]) -> list[int]:
@@ -123,7 +123,7 @@ def test_what_begins_a_batch_runs_where_results_are_asked_for() -> None:
     assert threads == {threading.get_ident()}
 
 
-def test_what_a_batch_raises_comes_in_its_turn() -> None:
+def test_an_error_of_a_batch_is_raised_in_its_turn() -> None:
     def function(batch: list[int]) -> list[int]:
         if batch[0] == 1:
             raise MemoryError
@@ -136,7 +136,7 @@ def test_what_a_batch_raises_comes_in_its_turn() -> None:
             next(outputs)
 
 
-def test_a_consumer_that_stops_waits_for_nothing_and_begins_nothing() -> None:
+def test_stopping_early_neither_waits_nor_starts_anything() -> None:
     go, done = threading.Event(), list[int]()
 
     def function(batch: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""No user name or password survives the mask."""
+"""Masking removes user names and passwords."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidscan.util.urls import MASK, mask_credentials
 
 quick = settings(max_examples=200, deadline=None)
 schemes = st.sampled_from(("http", "https", "HTTP", "ftp", "s3", "svn+ssh"))
-# A secret is recognised in the result because nothing else holds these letters.
+# Only secrets contain these letters, so a secret that survives is recognised.
 secrets = st.text("XYZ", min_size=1, max_size=5)
 hosts = st.sampled_from(("h", "a.example", "127.0.0.1", "[::1]", "a.example:80", "[::1]:8080"))
 paths = st.text("/ab.jpg?=&#%", max_size=9).filter(lambda text: text[:1] in ("", "/", "?", "#"))
@@ -18,9 +18,9 @@ paths = st.text("/ab.jpg?=&#%", max_size=9).filter(lambda text: text[:1] in ("",
 
 @st.composite
 def passwords(draw: st.DrawFn) -> str:
-    """Secret letters, perhaps with characters that a password in a URL must not hold unescaped.
+    """Secret letters, perhaps with characters that a password in a URL must escape.
 
-    Not both an ``@`` and one of ``/?#`` after it: such a password looks like a host and a path.
+    Never an ``@`` with one of ``/?#`` after it: such a password looks like a host and a path.
     """
     delimiters = draw(st.sampled_from(("/?#:%&=.", "@:%&=.")))
     return draw(st.text("XYZ" + delimiters, max_size=8)) + draw(secrets)
@@ -38,19 +38,21 @@ def test_no_user_name_or_password_survives(
 
 @quick
 @given(schemes, secrets, hosts, paths)
-def test_no_user_name_alone_survives(scheme: str, user: str, host: str, path: str) -> None:
+def test_a_user_name_without_a_password_does_not_survive(
+    scheme: str, user: str, host: str, path: str
+) -> None:
     assert mask_credentials(f"{scheme}://{user}@{host}{path}") == f"{scheme}://{MASK}@{host}{path}"
 
 
 @quick
 @given(schemes, hosts, paths)
-def test_a_url_without_them_is_unchanged(scheme: str, host: str, path: str) -> None:
+def test_a_url_without_credentials_is_unchanged(scheme: str, host: str, path: str) -> None:
     assert mask_credentials(f"{scheme}://{host}{path}") == f"{scheme}://{host}{path}"
 
 
 @quick
 @given(st.text(max_size=40) | st.text("htp:/@?#[]*.a1", max_size=40))
-def test_masking_twice_changes_nothing_more(text: str) -> None:
+def test_masking_is_idempotent(text: str) -> None:
     for url in (text, f"http://{text}", f"http://me:{text}@h/"):
         masked = mask_credentials(url)
         assert mask_credentials(masked) == masked
@@ -58,7 +60,7 @@ def test_masking_twice_changes_nothing_more(text: str) -> None:
 
 @quick
 @given(st.text(max_size=40))
-def test_what_is_not_a_url_is_unchanged(text: str) -> None:
+def test_text_that_is_not_a_url_is_unchanged(text: str) -> None:
     assert mask_credentials(f"folder/{text}") == f"folder/{text}"
 
 

@@ -119,7 +119,7 @@ def test_images_without_content_give_finite_logits(shipped: MiniNetwork, side: i
     assert head(encoder(black)).isfinite().all()
 
 
-def test_content_span_fills_gaps_and_keeps_borders_out() -> None:
+def test_content_span_fills_gaps_and_excludes_borders() -> None:
     lit = torch.tensor([[0.0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]])
     expected = torch.tensor([[0.0, 1, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
     assert torch.equal(content_span(lit), expected)
@@ -141,7 +141,7 @@ def test_patterns_are_merged_by_meaning() -> None:
     assert len({int(colours[pattern].argmax()) for pattern in same}) == 2
 
 
-def test_patterns_are_counted_inside_only() -> None:
+def test_patterns_are_counted_inside_the_content_only() -> None:
     first, second, third = (torch.tensor([[[0.0, 1.0, 2.0]]]) - shift for shift in (0, 1, 2))
     shares = pattern_shares(first, second, third, torch.tensor([[[1.0, 0.0, 1.0]]]))
     assert shares.sum() == 1
@@ -152,7 +152,7 @@ def test_patterns_are_counted_inside_only() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", ["colour", "grey", "grey_noise"])
 def test_another_precision_or_order_of_sums_changes_nothing(shipped: MiniNetwork, kind: str) -> None:
-    """ONNX Runtime, CUDA and PyTorch add up in different orders; all must see the same statistics."""
+    """ONNX Runtime, CUDA and PyTorch sum in different orders, but must compute the same statistics."""
     encoder, head = shipped
     pixels = crops(4)
     if kind.startswith("grey"):
@@ -181,7 +181,7 @@ def test_cooccurrence_counts_every_nth_row_of_the_content(orders: tuple[int, int
     """Compared with a computation without frames, one difference at a time."""
     luma = torch.randint(0, 64, (1, 47, 41), generator=torch.Generator().manual_seed(5)) / 4
     rows, columns = torch.ones(1, 47), torch.ones(1, 41)
-    rows[:, :6] = columns[:, 33:] = 0  # padding, whatever its pixels are
+    rows[:, :6] = columns[:, 33:] = 0  # padding, whatever pixels it has
     frames = pad_frames(luma, rows, columns, [(1, 1), orders], stride)
     for shares, down in ((cooccurrence(frames), False), (cooccurrence(frames.transposed()), True)):
         values = luma[0, 6:, :33].double()  # the content alone
@@ -210,8 +210,8 @@ def integer_image(kind: str) -> Tensor:
     return image.clamp(0, 255).to(torch.uint8).permute(2, 0, 1)[None]
 
 
-# What the encoder of version 5 computed from them when it was first shipped: for every feature group the sum
-# of its statistics, each times the sine of its number; and the logit.
+# The values that the encoder of version 5 computed from them when it was first shipped: for every feature
+# group the sum of its statistics, each times the sine of its index; and the logit.
 EXPECTED: dict[str, tuple[list[float], float]] = {
     "plain": (
         [
@@ -323,9 +323,7 @@ EXPECTED: dict[str, tuple[list[float], float]] = {
 
 @torch.inference_mode()
 @pytest.mark.parametrize("kind", EXPECTED)
-def test_statistics_are_those_that_the_shipped_weights_were_fitted_on(
-    shipped: MiniNetwork, kind: str
-) -> None:
+def test_statistics_match_the_shipped_weights(shipped: MiniNetwork, kind: str) -> None:
     encoder, head = shipped
     statistics, _ = encoder.compute_statistics(integer_image(kind))
     sums = [
@@ -380,7 +378,7 @@ def test_the_head_pools_the_scores(sources: int) -> None:
     torch.testing.assert_close(head(features), 0.7 * pooled - 0.3, rtol=1e-4, atol=1e-4)
 
 
-def test_pooling_counts_what_exceeds_two_and_a_quarter_of_the_mean() -> None:
+def test_pooling_counts_scores_above_two_and_a_quarter_of_the_mean() -> None:
     source_scores = torch.tensor([[5.0, 3.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0], [-8.0, 0.0, 0.0, 0.0]])
     torch.testing.assert_close(pool_scores(source_scores), torch.tensor([1.5, 0.5, -0.5]))
 
@@ -397,7 +395,7 @@ def test_training_scores_an_image_as_a_scan_does(shipped: MiniNetwork, tmp_path:
 
 
 def window_features(repos: int = 8, each: int = 4) -> WindowFeatures:
-    """Random statistics of four folds; those of synthetic repositories are shifted, each in its own way."""
+    """Random statistics of four folds. Each synthetic repository is shifted in a different way."""
     generator = torch.Generator().manual_seed(0)
     size, windows = sum(MiniEncoder().group_sizes), repos * each
     statistics = torch.randn(windows, 2, size, generator=generator)
@@ -409,7 +407,7 @@ def window_features(repos: int = 8, each: int = 4) -> WindowFeatures:
     return WindowFeatures(statistics.half(), content_weight, labels, torch.ones(windows), repo // 2, repo)
 
 
-def test_moments_of_parts_add_up() -> None:
+def test_moments_of_parts_add_up_to_those_of_the_whole() -> None:
     data, encoder = window_features(), MiniEncoder()
     whole = moments(encoder, data)
     parts = moments(encoder, data.where(data.folds < 2)) + moments(encoder, data.where(data.folds >= 2))
@@ -433,7 +431,7 @@ def test_a_fit_separates_its_training_data_and_its_head_agrees() -> None:
     torch.testing.assert_close(line @ solved, logits[:, None].detach(), rtol=1e-3, atol=1e-3)
 
 
-def test_a_large_repository_does_not_set_the_threshold_alone() -> None:
+def test_a_large_repository_does_not_dominate_the_threshold() -> None:
     sizes = {"o/large": 900, "o/small": 100}
     photographs = [Window("f", False, "kind", repo, "MIT") for repo, n in sizes.items() for _ in range(n)]
     logits = torch.cat([torch.linspace(-5, -1, 900), torch.linspace(0, 1, 100)])
@@ -453,14 +451,14 @@ def test_shipped_file_loads_strictly_into_the_default_network() -> None:
     assert (head.num_blocks, head.embed_dim) == (encoder.num_blocks, encoder.embed_dim)
 
 
-def test_the_shipped_file_saved_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
+def test_saving_the_shipped_file_again_gives_equal_bytes(tmp_path: Path) -> None:
     encoder, head, metadata = load_weights(WEIGHTS / "mini.safetensors")
-    for _ in range(5):  # a random order would differ in one of them
+    for _ in range(5):  # a random order would differ in at least one of them
         save_weights(tmp_path / "again.safetensors", encoder, head, dict(reversed(metadata.items())))
         assert (tmp_path / "again.safetensors").read_bytes() == (WEIGHTS / "mini.safetensors").read_bytes()
 
 
-def test_a_file_from_before_small_images_counted_less_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     tensors = load_file(WEIGHTS / "mini.safetensors")
     del tensors["encoder.certainty_power"]
     with pytest.raises(RuntimeError, match="certainty_power"):

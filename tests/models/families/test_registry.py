@@ -1,4 +1,4 @@
-"""Families register themselves, and those of other packages are found through their entry point."""
+"""Families register themselves; those of other packages are loaded through their entry points."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_every_file_of_the_folder_registers_a_family() -> None:
     assert names <= modules
 
 
-def test_the_catalog_is_what_families_registered() -> None:
+def test_the_catalog_contains_what_families_registered() -> None:
     entries = {entry.name: entry for family in all_families().values() for entry in family.entries}
     assert dict(CATALOG) == entries
     assert all(CATALOG[name].family in all_families() for name in CATALOG)
 
 
-def test_encoders_come_after_detectors() -> None:
+def test_encoders_are_listed_after_detectors() -> None:
     kinds = [entry.kind for entry in CATALOG.values()]
     assert kinds == sorted(kinds)
 
@@ -70,7 +70,7 @@ class NamesAModelTwice(Named):
     ("family", "name"),
     [pytest.param(Named, "mini", id="family"), pytest.param(NamesAModelTwice, "mini", id="model")],
 )
-def test_a_name_is_registered_once(family: type[DetectorFamily], name: str) -> None:
+def test_a_name_cannot_be_registered_twice(family: type[DetectorFamily], name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is registered already"):
         families.register(family)
     assert "new" not in all_families()
@@ -113,11 +113,11 @@ def test_a_detector_of_another_package_scores(installed: dict[str, str], tmp_pat
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
-    for finding in report["findings"]:
-        assert [score["model"] for score in finding["scores"]] == ["sharpness", "mini"]
+    for result in report["findings"]:
+        assert [score["model"] for score in result["scores"]] == ["sharpness", "mini"]
 
 
-def test_a_package_that_can_not_be_loaded_is_named_and_left_out(tmp_path: Path) -> None:
+def test_a_package_that_cannot_be_loaded_is_named_and_skipped(tmp_path: Path) -> None:
     (tmp_path / "broken_detector.py").write_text("raise RuntimeError('not today')\n", encoding="utf-8")
     info = tmp_path / "broken_detector-1.0.dist-info"
     info.mkdir()

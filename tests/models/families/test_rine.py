@@ -1,4 +1,4 @@
-"""RINE against an independent computation: numpy, float64, written from the equations only."""
+"""RINE compared with an independent implementation: numpy, float64, written from the equations only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.models.heads.rine import RineHead
 
 Array = NDArray[np.float64]
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's CLIP, written out: the test is no witness of itself
+MEAN = (
+    0.48145466,
+    0.4578275,
+    0.40821073,
+)  # those of OpenAI's CLIP, written out so that the test is independent of the product
 STD = (0.26862954, 0.26130258, 0.27577711)
 SMALL = {"width": 128, "blocks": 2, "patch": 32, "side": 64, "embedding": 32}
 VIT_L_14 = {"width": 1024, "blocks": 24, "patch": 14, "side": 224, "embedding": 768}
@@ -130,8 +134,8 @@ def test_logits_equal_the_equations(shape: dict[str, int], projected: int, layer
     )
 
 
-def test_equals_hooks_on_open_clips_own_forward() -> None:
-    """The published code reads forward hooks on ``ln_2``; leaving work out must not change what they see."""
+def test_features_equal_hooks_on_open_clips_forward() -> None:
+    """The published code uses forward hooks on ``ln_2``; skipping work must not change their values."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     seen: list[torch.Tensor] = []
     for block in encoder.visual.transformer.resblocks:
@@ -147,7 +151,7 @@ def test_equals_hooks_on_open_clips_own_forward() -> None:
 
 
 def test_computes_no_more_than_the_head_needs() -> None:
-    """No K depends on the last block's MLP or on ln_post, and of its attention only CLS is asked."""
+    """K depends neither on the last block's MLP nor on ln_post, and needs only its attention's CLS query."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     first, last = encoder.visual.transformer.resblocks
     ran: list[str] = []
@@ -165,8 +169,8 @@ def test_computes_no_more_than_the_head_needs() -> None:
     assert tokens == [1]
 
 
-def test_the_embedding_is_open_clips_own() -> None:
-    """What UFD's probe reads; asked for beside the blocks, it costs no second pass and changes nothing."""
+def test_the_embedding_equals_open_clips() -> None:
+    """UFD's probe uses the embedding. Requesting it with the blocks needs no second pass."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     crops = torch.randint(
         0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
@@ -181,8 +185,8 @@ def test_the_embedding_is_open_clips_own() -> None:
         assert torch.allclose(read["blocks"], encoder(crops), atol=1e-5)
 
 
-def test_maps_lie_as_the_patches_lie() -> None:
-    """A change of one patch's pixels shows most in that patch's features, after the first block."""
+def test_maps_have_the_layout_of_the_patches() -> None:
+    """After the first block, changing the pixels of one patch changes the features of that patch most."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     crops = torch.full((2, 3, 64, 64), 128, dtype=torch.uint8)
     side = encoder.visual.grid_size[0]
@@ -196,7 +200,7 @@ def test_maps_lie_as_the_patches_lie() -> None:
     assert int(change.argmax()) == row * side + column
 
 
-def test_a_linear_probe_is_one_product() -> None:
+def test_a_linear_probe_is_a_single_product() -> None:
     probe = LinearProbe(6)
     embedding = torch.randn(5, 6)
     expected = embedding @ probe.weight[0] + probe.bias
@@ -251,7 +255,7 @@ def test_published_shapes(head: str, projected: int, layers: int, parameters: in
 
 @pytest.mark.skipif("SIDSCAN_UFD" not in os.environ, reason="names UFD's official probe, if it is here")
 def test_the_official_ufd_probe_loads_strictly() -> None:
-    """An optional check, since other people's weights are not committed: SIDSCAN_UFD=FILE pytest."""
+    """Optional, because other people's weights are not committed: SIDSCAN_UFD=FILE pytest."""
     state = state_dicts.load_tensors(CATALOG["ufd"], Path(os.environ["SIDSCAN_UFD"]))
     probe = LinearProbe.shaped_like(state)
     probe.load_state_dict(state, strict=True)
@@ -262,7 +266,7 @@ def test_the_official_ufd_probe_loads_strictly() -> None:
     "SIDSCAN_RINE_2CLASS" not in os.environ, reason="names the official 2-class head, if it is here"
 )
 def test_the_official_2_class_head_loads_strictly() -> None:
-    """An optional check, since other people's weights are not committed: SIDSCAN_RINE_2CLASS=FILE pytest."""
+    """Optional, because other people's weights are not committed: SIDSCAN_RINE_2CLASS=FILE pytest."""
     path = Path(os.environ["SIDSCAN_RINE_2CLASS"])
     state = state_dicts.load_tensors(CATALOG["rine-2class"], path)
     head = RineHead.shaped_like(state)

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and against a bootstrap written out as a loop."""
+"""Metrics compared with scikit-learn and with a bootstrap written as a plain loop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_metrics_are_those_of_scikit_learn(real: int, synthetic: int, ties: bool
     assert [computed[name] for name in METRIC_NAMES] == pytest.approx(expected(*sides, 0.5, 0.05), abs=1e-12)
 
 
-def test_a_score_at_the_threshold_is_not_called_synthetic() -> None:
+def test_a_score_at_the_threshold_is_predicted_real() -> None:
     computed = metrics.compute_metrics(
         metrics.threshold_curve(np.array([0.5, 0.5]), np.array([0.5, 0.6]), 0.5), 0.05
     )
@@ -49,9 +49,9 @@ def test_roc_runs_from_corner_to_corner() -> None:
     assert hits.tolist() == [0, 0.5, 1, 1]
 
 
-def test_bootstrap_is_the_loop_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bootstrap_equals_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     real, synthetic = draw_scores(0, 40, 25, ties=True)
-    monkeypatch.setattr(metrics, "_NUMBERS_AT_ONCE", 65)  # one resample at a time, as the loop
+    monkeypatch.setattr(metrics, "_NUMBERS_AT_ONCE", 65)  # one resample at a time, like the loop
     resamples = metrics.bootstrap(metrics.threshold_curve(real, synthetic, 0.5), 0.1, 20, (3, 4))
     real_rng, synthetic_rng = np.random.default_rng(3), np.random.default_rng(4)
     for row in resamples:
@@ -62,14 +62,14 @@ def test_bootstrap_is_the_loop_it_stands_for(monkeypatch: pytest.MonkeyPatch) ->
         assert row.tolist() == pytest.approx(expected(*sides, 0.5, 0.1), abs=1e-12)
 
 
-def test_chunks_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chunk_size_changes_only_memory_use(monkeypatch: pytest.MonkeyPatch) -> None:
     curve = metrics.threshold_curve(*draw_scores(1, 30, 30, ties=False), 0.5)
     whole = metrics.bootstrap(curve, 0.05, 50, (0, 1))
     monkeypatch.setattr(metrics, "_NUMBERS_AT_ONCE", 7 * 60)
     assert np.array_equal(metrics.bootstrap(curve, 0.05, 50, (0, 1)), whole)
 
 
-def test_a_confidence_interval_covers_as_often_as_it_says() -> None:
+def test_a_confidence_interval_has_its_stated_coverage() -> None:
     truth, covered = 0.760250, 0  # AUROC of N(0,1) against N(1,1): Phi(1/sqrt(2))
     for seed in range(60):
         rng = np.random.default_rng(seed)

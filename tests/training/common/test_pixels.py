@@ -1,4 +1,4 @@
-"""Round trips through a codec, against the codecs themselves."""
+"""Round trips through a codec, compared with the codecs themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def noise() -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("quality", [30, 100])
-def test_jpeg_by_either_encoder_is_that_encoders(noise: NDArray[np.uint8], quality: int) -> None:
+def test_jpeg_round_trips_equal_those_of_each_encoder(noise: NDArray[np.uint8], quality: int) -> None:
     data = io.BytesIO()
     Image.fromarray(noise).save(data, "JPEG", quality=quality)
     assert (recoded(noise, quality=quality) == np.asarray(Image.open(data))).all()

@@ -1,4 +1,4 @@
-"""The perturbations' distributions, and that they are what the published code does."""
+"""The distributions of the perturbations, and that they equal those of the published code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE = np.asarray(photo(96, 64, seed=3))
 
 
 class Recorder:
-    """Stands in for cv2 and notes what it is asked for."""
+    """A fake cv2 that records its calls."""
 
     IMWRITE_JPEG_QUALITY = cv2.IMWRITE_JPEG_QUALITY
     IMREAD_COLOR = cv2.IMREAD_COLOR
@@ -63,7 +63,7 @@ def test_half_of_the_images_are_perturbed() -> None:
     assert 30 < sum(share) < 70
 
 
-def test_blur_draws_four_kernels_alike_and_sigma_four(recorded: Recorder) -> None:
+def test_blur_draws_four_kernels_uniformly_with_sigma_four(recorded: Recorder) -> None:
     draws("blur", 800)
     sides = Counter(call[0] for call in recorded.calls)
     assert sorted(sides) == [3, 5, 7, 9]  # type: ignore[type-var]
@@ -71,7 +71,7 @@ def test_blur_draws_four_kernels_alike_and_sigma_four(recorded: Recorder) -> Non
     assert {call[2] for call in recorded.calls} == {4.0} == {float(cv2.BORDER_DEFAULT)}
 
 
-def test_crop_takes_5_to_20_percent_and_swaps_the_sides(recorded: Recorder) -> None:
+def test_crop_removes_5_to_20_percent_and_swaps_the_sides(recorded: Recorder) -> None:
     draws("crop", 300, np.zeros((1000, 2000, 3), np.uint8))
     shapes = [call[0] for call in recorded.calls]
     rows = [shape[0] for shape in shapes]  # type: ignore[index]
@@ -81,7 +81,7 @@ def test_crop_takes_5_to_20_percent_and_swaps_the_sides(recorded: Recorder) -> N
     assert {call[1] for call in recorded.calls} == {(1000, 2000)}
 
 
-def test_crop_of_a_image_too_small_to_lose_a_pixel() -> None:
+def test_crop_of_an_image_too_small_to_lose_a_pixel() -> None:
     assert perturbations.crop_borders(IMAGE[:8, :8], np.random.default_rng(0)).shape == (8, 8, 3)
 
 
@@ -92,7 +92,7 @@ def test_compress_draws_the_quality_as_the_paper_says(recorded: Recorder) -> Non
     assert max(qualities.values()) < 65
 
 
-def test_the_published_code_compresses_at_quality_95_whatever_it_drew() -> None:
+def test_the_published_code_always_compresses_at_quality_95() -> None:
     default = cv2.imencode(".jpg", IMAGE)[1].tobytes()
     stated = cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     for drawn in (10, 42, 74):  # src/perturbation.py: imencode(".jpg", image, [factor, 90])
@@ -104,7 +104,7 @@ def test_the_published_code_compresses_at_quality_95_whatever_it_drew() -> None:
     assert error[0] < min(error[1:])
 
 
-def test_compression_sees_red_and_blue_exchanged() -> None:
+def test_compression_sees_red_and_blue_swapped() -> None:
     rgb = io.BytesIO()
     Image.fromarray(IMAGE).save(rgb, "JPEG", quality=95, subsampling=2)
     straight = np.asarray(Image.open(rgb)).astype(int)
@@ -150,7 +150,7 @@ def test_a_perturbed_image_is_resized_as_torchvision_does(monkeypatch: pytest.Mo
     assert np.array_equal(ours, theirs)
 
 
-def test_the_random_numbers_of_a_image_are_its_own() -> None:
+def test_each_image_has_its_own_random_numbers() -> None:
     def first(*names: object) -> float:
         return float(image_rng(*names).random())  # type: ignore[arg-type]
 

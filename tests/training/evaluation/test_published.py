@@ -1,4 +1,4 @@
-"""The authors' figures: complete, and with the averages that the paper prints."""
+"""The authors' figures: complete, and with the averages of the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidscan.training.evaluation.testsets import CNNDETECTION, SYNTHBUSTER
 from sidscan.training.rine.recipe import PRESETS
 
 
-def test_all_runs_are_there() -> None:
+def test_all_runs_are_included() -> None:
     studies = Counter(run.study for run in published.published_runs().values())
     assert studies == {
         "grid": 288,
@@ -25,7 +25,7 @@ def test_all_runs_are_there() -> None:
     }
 
 
-def test_every_run_is_over_the_sets_that_we_know() -> None:
+def test_every_run_covers_known_sets() -> None:
     twenty, nine = [spec.key for spec in CNNDETECTION], [spec.key for spec in SYNTHBUSTER]
     for run in published.published_runs().values():
         assert list(run.figures) == (nine if run.study == "diffusion" else twenty)
@@ -36,7 +36,7 @@ def test_every_run_is_over_the_sets_that_we_know() -> None:
     ("name", "cell"),
     [("progan-1class", "90.3/98.6"), ("progan-2class", "87.7/98.7"), ("progan-4class", "91.5/98.8")],
 )
-def test_averages_as_the_paper_prints_them(name: str, cell: str) -> None:
+def test_averages_match_the_paper(name: str, cell: str) -> None:
     acc, ap = published.find_run(name).mean()
     assert f"{100 * acc:.1f}/{100 * ap:.1f}" == cell
 
@@ -53,7 +53,7 @@ def test_averages_as_the_paper_prints_them(name: str, cell: str) -> None:
         ("ldm", 87.45000, 90.45511),
     ],
 )
-def test_averages_over_the_authors_files(name: str, accuracy: float, precision: float) -> None:
+def test_averages_match_the_authors_files(name: str, accuracy: float, precision: float) -> None:
     assert published.find_run(name).mean() == pytest.approx((accuracy / 100, precision / 100), abs=3e-6)
 
 
@@ -72,7 +72,7 @@ def test_the_published_heads_are_the_best_of_the_grid(classes: int) -> None:
     assert max(grid, key=lambda run: sum(run.mean())) == published.find_run(f"progan-{classes}class")
 
 
-def test_models_have_their_runs() -> None:
+def test_published_models_map_to_their_runs() -> None:
     assert published.run_of_model("rine-2class").name == "grid:ViT-L/14:2:0.2:4:128"
     assert published.run_of_model("rine-ldm").name == "diffusion:ViT-L/14:0.4:4:1024:5"
     assert published.run_of_model("rine-4class", "compress-published").name == "perturbations:4:compress"
@@ -80,7 +80,7 @@ def test_models_have_their_runs() -> None:
         published.run_of_model("mini")
 
 
-def test_an_unknown_run_lists_what_there_is() -> None:
+def test_an_unknown_run_lists_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         published.find_run("progan-3class")
     for words in ("progan-4class", "288 like grid:ViT-L/14:", "15 like perturbations:4:", "Near it: progan-"):
@@ -128,7 +128,7 @@ def test_a_checkpoint_is_matched_to_the_run_of_its_configuration(
 
 
 @pytest.mark.parametrize("lacking", sorted(RECIPE))
-def test_a_recipe_that_does_not_state_everything_matches_nothing(lacking: str) -> None:
+def test_an_incomplete_recipe_matches_nothing(lacking: str) -> None:
     recipe = {name: value for name, value in RECIPE.items() if name != lacking}
     assert published.run_of_checkpoint("clip-vit-l14", {"recipe": recipe, **FOUR}) is None
 
@@ -141,7 +141,7 @@ def test_a_recipe_under_the_keys_of_sidscan_0_1_is_matched() -> None:
     assert run == published.find_run("progan-4class")
 
 
-def test_what_training_records_is_matched() -> None:
+def test_a_recipe_recorded_by_training_is_matched() -> None:
     facts = {"recipe": asdict(PRESETS["progan-4class"].recipe), **FOUR}
     assert published.run_of_checkpoint("clip-vit-l14", facts) == published.find_run("progan-4class")
 

@@ -1,4 +1,4 @@
-"""`sidscan evaluate run` and `report`: made-up scores give the paper's table, images give scores."""
+"""`sidscan evaluate run` and `report`: invented scores reproduce the paper's table, images give scores."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def write_image(folder: Path, name: str, seed: int, synthetic: bool) -> None:
-    """A photograph, or one with the traces of fourfold upsampling."""
+    """Write a photo-like image, or one with the traces of fourfold upsampling."""
     image = photo(240, 230, seed)
     if synthetic:
         image = image.resize((60, 58)).resize(image.size, Image.Resampling.NEAREST)
@@ -54,7 +54,7 @@ def write_image(folder: Path, name: str, seed: int, synthetic: bool) -> None:
 
 @pytest.fixture(scope="module")
 def tests20(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three of the 20 sets, two of them with the same real images."""
+    """Three of the 20 test sets; two of them share their real images."""
     root = tmp_path_factory.mktemp("test")
     diffusion = root / "diffusion_datasets"
     for index in range(3):
@@ -67,8 +67,8 @@ def tests20(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def write_made_up_scores(path: Path, run: str, images: int = 2000) -> None:
-    """Scores whose accuracies are those of a published run to half a thousandth, whose order is perfect."""
+def write_invented_scores(path: Path, run: str, images: int = 2000) -> None:
+    """Write scores with the accuracies of a published run, to half a thousandth, and perfect ranking."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "label", "score"])
@@ -83,7 +83,7 @@ HEADER = (
     "| Deepfake | SITD | SAN | CRN | IMLE | Guided | LDM 200 steps | LDM 200 w/ CFG | LDM 100 steps "
     "| Glide 100-27 | Glide 50-27 | Glide 100-10 | DALL-E | AVG |"
 )
-# Literally the authors' result files, to one decimal: run; accuracy; AP: 12 sets, 8 of diffusion, AVG.
+# Copied from the authors' result files, to one decimal: run; accuracy; AP: 12 sets, 8 of diffusion, AVG.
 PUBLISHED: dict[str, tuple[str, tuple[str, str, str], tuple[str, str, str]]] = {
     "1": (
         "grid:ViT-L/14:1:0.1:4:1024",
@@ -128,17 +128,17 @@ PUBLISHED: dict[str, tuple[str, tuple[str, str, str], tuple[str, str, str]]] = {
 
 
 def table(text: str, heading: str) -> list[list[str]]:
-    """Cells of the rows under a heading of results.md, its header and ruler left out."""
+    """Cells of the rows under a heading of results.md, without the header and the ruler."""
     lines = iter(text.split(f"\n## {heading}\n\n")[1].splitlines())
     table_lines = itertools.takewhile(lambda line: line[:1] == "|", lines)
     return [line[2:-2].split(" | ") for line in table_lines][2:]
 
 
 @pytest.mark.parametrize("classes", PUBLISHED)
-def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path, classes: str) -> None:
+def test_invented_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path, classes: str) -> None:
     run, *figures = PUBLISHED[classes]
     expected = [" ".join(parts).split() for parts in figures]
-    write_made_up_scores(tmp_path / "scores.csv", run)
+    write_invented_scores(tmp_path / "scores.csv", run)
     out = tmp_path / "out"
     asked = f"progan-{classes}class"
     ended = sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", out, "--compare", asked, *FAST)
@@ -153,11 +153,11 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
         assert theirs == [f"published, {run}", classes, *printed]
         assert ours[:2] == ["model", "-"]
         assert gaps[:2] == ["difference", ""]
-        for mine, theirs_one, gap in zip(ours[2:], printed, gaps[2:], strict=True):
+        for mine, printed_figure, gap in zip(ours[2:], printed, gaps[2:], strict=True):
             assert gap[0] in "+-"
-            assert float(mine) - float(theirs_one) == pytest.approx(float(gap), abs=0.101)
+            assert float(mine) - float(printed_figure) == pytest.approx(float(gap), abs=0.101)
     gaps = table(ended.out, "Accuracy")[2]
-    assert max(abs(float(gap)) for gap in gaps[2:]) <= 0.1  # the scores were made up so
+    assert max(abs(float(gap)) for gap in gaps[2:]) <= 0.1  # the scores were chosen for this
     assert (
         f"accuracy {expected[0][-1]}, average precision {expected[1][-1]} over its own 20 sets" in ended.out
     )
@@ -165,7 +165,7 @@ def test_made_up_scores_give_the_papers_two_tables(sidscan: Run, tmp_path: Path,
 
 
 def test_the_table_of_numbers_has_sets_mean_and_published(sidscan: Run, tmp_path: Path) -> None:
-    write_made_up_scores(tmp_path / "scores.csv", "progan-1class", images=100)
+    write_invented_scores(tmp_path / "scores.csv", "progan-1class", images=100)
     sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path, "--compare", "progan-1class",
             "--no-plots", "--bootstrap", "50")  # fmt: skip
     results = rows(tmp_path / "results.csv")
@@ -215,7 +215,7 @@ def test_scores_equal_those_of_a_scan_of_the_same_folders_to_the_bit(sidscan: Ru
     assert logits == [result.scores[0].logit for result in scan(config)]
 
 
-def test_images_with_equal_bytes_are_perturbed_each_on_its_own(sidscan: Run, tmp_path: Path) -> None:
+def test_images_with_equal_bytes_are_perturbed_independently(sidscan: Run, tmp_path: Path) -> None:
     for index in range(8):
         write_image(tmp_path / "photos", f"{index}.png", 0, synthetic=False)
     write_image(tmp_path / "generated", "0.png", 1, synthetic=True)
@@ -225,13 +225,13 @@ def test_images_with_equal_bytes_are_perturbed_each_on_its_own(sidscan: Run, tmp
     assert len(logits) > 2
 
 
-def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_a_run_continues_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "biggan", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     path = tmp_path / "scores.csv"
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # killed in the middle of the fourth row
+    path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # as if killed in the middle of the fourth row
     ended = sidscan(*arguments)
     assert ended.code == 0
     assert f"3 of 6 images kept from an earlier run in {path}" in ended.err
@@ -241,7 +241,7 @@ def test_it_goes_on_where_it_stopped(sidscan: Run, tests20: Path, tmp_path: Path
     ]
 
 
-def test_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_scores_under_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     sidscan(*arguments)
     refused = sidscan(*arguments, "--crops", "ten")
@@ -301,13 +301,13 @@ def test_an_unreadable_image_stops_the_run_or_is_counted(sidscan: Run, tmp_path:
     assert stopped.code == 2
     assert "1a.jpg can't be read: " in stopped.err
     assert "--skip-unreadable" in stopped.err
-    assert len(rows(out / "scores.csv")) == 4  # the rows before it are kept
+    assert len(rows(out / "scores.csv")) == 4  # earlier rows stay
     skipped = sidscan(*arguments, "--skip-unreadable")
     assert skipped.code == 3
     assert "**mini: 1 image without a score, left out.**" in skipped.out
     (bad,) = [row for row in rows(out / "scores.csv") if row["error"]]
     assert (bad["path"], bad["score"]) == ("synthetic/1a.jpg", "")
-    (synthetic / "1a.jpg").unlink()  # removed as the message says: a rerun no longer counts it
+    (synthetic / "1a.jpg").unlink()  # removed as the message advises: a second run no longer counts it
     again = sidscan(*arguments)
     assert (again.code, "left out" in again.out) == (0, False)
 
@@ -341,7 +341,7 @@ def test_a_full_disk_is_an_error_and_loses_no_row(tmp_path: Path) -> None:
         file.append([row(0), row(1)])
         before = path.read_bytes()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))  # as a disk with 10 bytes left
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))  # like a disk with 10 bytes left
         try:
             with pytest.raises(OutputError, match=r"can't write .*scores.csv"):
                 file.append([row(2), row(3)])
@@ -352,7 +352,7 @@ def test_a_full_disk_is_an_error_and_loses_no_row(tmp_path: Path) -> None:
     assert [row.path for row in scores.latest_rows(path).values()] == ["0.png", "1.png", "2.png"]
 
 
-def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+def test_fresh_does_not_disturb_a_running_evaluation(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "ldm_200", "--out", tmp_path, *FAST)
     assert sidscan(*arguments).code == 0
     with ScoreFile(tmp_path / "scores.csv") as running:
@@ -367,7 +367,7 @@ def test_starting_over_leaves_a_running_evaluation_alone(sidscan: Run, tests20: 
     assert {row["crops"] for row in rows(tmp_path / "scores.csv")} == {"ten"}
 
 
-def test_two_evaluations_do_not_write_one_file(tmp_path: Path) -> None:
+def test_two_evaluations_do_not_write_the_same_file(tmp_path: Path) -> None:
     with ScoreFile(tmp_path / "scores.csv"), pytest.raises(OutputError, match="by another evaluation"):
         ScoreFile(tmp_path / "scores.csv")
     (tmp_path / "other.csv").write_text("name,age\nx,1\n")
@@ -384,7 +384,7 @@ def test_strange_names_are_one_line_each(tmp_path: Path) -> None:
     assert next(iter(scores.latest_rows(tmp_path / "scores.csv").values())) == row(0, path=name)
 
 
-def test_the_latest_row_of_a_image_counts(tmp_path: Path) -> None:
+def test_the_latest_row_of_an_image_counts(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     with ScoreFile(path) as file:
         file.append([row(0, logit=None, score=None, error="damaged"), row(0)])
@@ -401,7 +401,7 @@ def test_sets_that_share_their_real_images_are_resampled_together(sidscan: Run, 
     first, second, mean = rows(tmp_path / "results.csv")
     assert (
         first["acc_low"] == second["acc_low"] == mean["acc_low"]
-    )  # a mean of independent draws would be narrower
+    )  # the mean of independent draws would be narrower
 
 
 ERRORS = {
@@ -467,7 +467,7 @@ RUN_ONLY = {  # option -> how it is given
 
 
 @pytest.mark.parametrize("option", ["TESTS", *RUN_ONLY])
-def test_report_has_no_option_of_images_or_models(
+def test_report_has_no_options_for_images_or_models(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -524,7 +524,7 @@ def test_few_images_are_projected_by_pca_many_by_tsne() -> None:
     ]
 
 
-def test_the_feature_space_samples_every_set_and_label_alike(tests20: Path) -> None:
+def test_the_feature_space_samples_every_set_and_label_equally(tests20: Path) -> None:
     test_sets = testsets.find_test_sets(tests20)
     chosen = embeddings.sample_images(test_sets, 7, seed=0)
     assert len(chosen) <= 7
@@ -572,7 +572,7 @@ def test_checkpoints_share_a_pass_and_find_their_published_run(
         assert theirs[:2] == ["published, grid:ViT-B/32:1:0.1:2:128", "1"]
 
 
-def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
+def test_feature_spaces_of_at_most_six_models_are_drawn_in_one_pass(
     sidscan: Run, tests20: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = tmp_path / "encoder.safetensors"
@@ -600,7 +600,7 @@ def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
 
         monkeypatch.setattr(network, "read", counted)
         embedded = list(embed_images(detectors, *others))
-        for index, detector in enumerate(detectors):  # as each head on its own
+        for index, detector in enumerate(detectors):  # equal to each head alone
             (alone,) = zip(*(image.z for image in embed_images([detector], *others)), strict=True)
             assert np.allclose(alone, [image.z[index] for image in embedded], atol=1e-5)
         return embedded
@@ -616,7 +616,7 @@ def test_of_many_models_six_feature_spaces_are_drawn_in_one_pass(
     assert ended.code == 0, ended.err
     names = [f"h{number}.safetensors" for number in range(8)]
     assert drawn == {f"features-{name}": (12, 8 if name[1] == "1" else 16) for name in names[:6]}
-    assert sum(seen) == 12 + 6 * 12  # once for all six, and the test's own passes
+    assert sum(seen) == 12 + 6 * 12  # one pass for all six, and the passes of this test
     assert f"drawn for 6 models at most, not for {names[6]}, {names[7]}" in ended.err
     assert [cells[:2] for cells in table(ended.out, "Accuracy")] == [[name, "LDM"] for name in names]
 

@@ -23,7 +23,7 @@ def names(test_set: testsets.TestSet, synthetic: bool) -> list[str]:
     return [image.name for image in test_set.images if image.synthetic is synthetic]
 
 
-def test_there_are_the_twenty_sets_in_the_papers_order() -> None:
+def test_the_twenty_sets_are_in_the_papers_order() -> None:
     titles = [spec.title for spec in testsets.CNNDETECTION]
     assert titles[:8] == [
         *("ProGAN", "StyleGAN", "StyleGAN2", "BigGAN", "CycleGAN", "StarGAN", "GauGAN", "Deepfake"),
@@ -58,7 +58,7 @@ def test_sets_with_classes_without_and_with_shared_reals(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("nested", ["synthbuster/", ""], ids=["nested", "flat"])
-def test_synthbuster_stands_against_raise(tmp_path: Path, nested: str) -> None:
+def test_synthbuster_is_paired_with_raise(tmp_path: Path, nested: str) -> None:
     fill(tmp_path / "RAISEpng", tmp_path / f"{nested}dalle2", tmp_path / f"{nested}midjourney-v5")
     collection = testsets.find_test_sets(tmp_path)
     assert (collection.layout, [test_set.key for test_set in collection.sets]) == (
@@ -85,7 +85,7 @@ def test_a_pair_includes_everything_below_its_folders(tmp_path: Path) -> None:
         testsets.pair_of_folders(tmp_path / "photos", tmp_path / "photos/2020")
 
 
-def test_only_some_sets(tmp_path: Path) -> None:
+def test_a_choice_of_sets(tmp_path: Path) -> None:
     fill(*(tmp_path / f"{key}/{side}" for key in ("san", "crn") for side in ("0_real", "1_fake")))
     fill(tmp_path / "diffusion_datasets/dalle/1_fake", tmp_path / "diffusion_datasets/laion/0_real")
     keys = testsets.parse_set_keys(["crn, diffusion_datasets/dalle", "crn"])
@@ -137,7 +137,7 @@ def test_a_wrong_layout_is_named(tmp_path: Path, make: Callable[[Path], None], w
     ("keys", "words"),
     [(["gone"], "no test set of cnndetection is called gone"), (["crn"], "not below .*: crn")],
 )
-def test_sets_that_were_asked_for_must_be_there(tmp_path: Path, keys: list[str], words: str) -> None:
+def test_requested_sets_must_exist(tmp_path: Path, keys: list[str], words: str) -> None:
     fill(tmp_path / "san/0_real", tmp_path / "san/1_fake")
     with pytest.raises(UsageError, match=words):
         testsets.find_test_sets(tmp_path, "auto", keys)

@@ -1,4 +1,4 @@
-"""Ablations of the bundled detector, on planted statistics of a few numbers a feature group."""
+"""Ablations of the bundled detector, on planted statistics: a few numbers per feature group."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Measured: TypeAlias = tuple[AblationData, dict[str, Scores], list[CurvePoint]]
 
 
 def ablation_data(repos: int = 80, each: int = 3) -> AblationData:
-    """Noise; synthetic repositories are shifted in the texture of full resolution, each in its own way."""
+    """Noise. Each synthetic repository is shifted in a different way, in the texture at full resolution."""
     encoder = MiniEncoder()
     encoder.group_sizes = [SIZE] * encoder.num_blocks
     encoder.centre = nn.ParameterList(nn.Parameter(torch.zeros(SIZE), False) for _ in encoder.group_sizes)
@@ -80,7 +80,7 @@ def measured() -> Measured:
     return data, *run_variants(data)
 
 
-def test_the_group_that_carries_the_label_is_missed(measured: Measured) -> None:
+def test_removing_the_informative_group_lowers_the_auroc(measured: Measured) -> None:
     data, evidence_of, _ = measured
     rows = {row.name: row for row in variant_rows(data, evidence_of, np.ones(len(data.parts), bool))}
     assert rows["as shipped"].auroc[0] > 0.9
@@ -92,7 +92,7 @@ def test_the_group_that_carries_the_label_is_missed(measured: Measured) -> None:
     assert low < rows["as shipped"].auroc[0] < high
 
 
-def test_a_first_corpus_is_measured_alone(measured: Measured) -> None:
+def test_the_first_corpus_is_measured_alone(measured: Measured) -> None:
     data, evidence_of, _ = measured
     first = data.first.numpy()
     (row, *_) = variant_rows(data, evidence_of, first)
@@ -138,7 +138,7 @@ def test_counts_of_pairs_give_the_auroc_of_any_resample() -> None:
         assert areas[draw] == pytest.approx(auroc(*sides))
 
 
-def test_choices_of_parts_share_little() -> None:
+def test_quarters_of_the_parts_are_disjoint_and_complete() -> None:
     _, quarters, *_, (everything,) = ([set(parts) for parts in choices] for choices in part_choices())
     assert everything == set(range(PARTS))
     assert set.union(*quarters) == set(range(PARTS))
@@ -156,11 +156,11 @@ def test_weights_of_windows_and_repositories() -> None:
     assert sums == pytest.approx([0.5, 0.5])
 
 
-def test_every_repository_belongs_to_one_part() -> None:
-    """Also one with both labels."""
+def test_every_repository_belongs_to_exactly_one_part() -> None:
+    """This holds for a repository with both labels, too."""
     features = ablation_data(repos=40, each=2).features
     labels = features.labels.clone()
-    labels[1] = 1 - labels[1]  # of the first repository's two windows
+    labels[1] = 1 - labels[1]  # one of the first repository's two windows
     parts = assign_parts(replace(features, labels=labels))
     for repo in range(40):
         assert len(set(parts[features.repos == repo].tolist())) == 1
@@ -187,18 +187,20 @@ def test_readouts() -> None:
     assert unweighted[2] != as_shipped(crops, fitted, DEFAULT_FIT)[2]
 
 
-def test_without_an_importance_estimator_every_group_has_one_size() -> None:
+def test_without_the_importance_estimator_groups_weigh_the_same() -> None:
     crops, fitted = crops_and_discriminants()
     values = torch.randn(1, 4) * torch.tensor([1.0, 0, 0, 0])
     only_first = replace(crops, statistics=values + 0.1, content_weight=torch.ones(1))
-    low = replace(DEFAULT_FIT, margin=-1e3, consensus=0.0)  # then evidence is the mean score plus a constant
-    # groups have one deviation and so has their sum, so the first statistic is divided by the root of two
+    low = replace(
+        DEFAULT_FIT, margin=-1e3, consensus=0.0
+    )  # makes the evidence the mean score plus a constant
+    # all groups and their sum have the same deviation, so the first statistic is divided by sqrt(2)
     expected = float(values[0, 0]) / 2**0.5
     assert float(equal_importance(only_first, fitted, low)) - 1e3 == pytest.approx(expected, abs=1e-3)
 
 
 def test_statistics_are_those_of_a_scan(tmp_path: Path) -> None:
-    """For an image larger than a crop and a smaller one: the head gives the detector's logit."""
+    """The head gives the detector's logit, for an image larger than a crop and for a smaller one."""
     rng = np.random.default_rng(0)
     network = load_weights(Path(sidscan.__file__).parent / "weights" / "mini.safetensors")[:2]
     for name, side in (("large.png", 300), ("small.png", 150)):
@@ -237,9 +239,7 @@ def test_the_command_writes_the_document(tmp_path: Path, monkeypatch: pytest.Mon
     assert "## Learning curve" in out.read_text(encoding="utf-8")
 
 
-def test_too_few_repositories_are_refused_before_anything_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_few_repositories_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablations, "read_corpora", lambda corpora: windows(78))
     result = CliRunner().invoke(
         ablations.ablations_command, ["--corpus", str(tmp_path), "--out", str(tmp_path / "a.md")]

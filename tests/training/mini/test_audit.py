@@ -1,4 +1,4 @@
-"""Figures from a report alone."""
+"""Metrics computed from a report alone."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ROWS = [  # path, status, score
 
 @pytest.fixture
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A report over two held-out repositories, one fitted on, and an image of no corpus."""
+    """A report on two held-out repositories, a fitted one, and an image outside the corpora."""
     monkeypatch.setattr(audit, "fitted_on", lambda: FITTED_ON)
     return report_of(tmp_path / "report.csv", FIRST)
 
 
 def report_of(path: Path, digest: str) -> Path:
-    """A report of ROWS by the weights of a digest."""
+    """A report of ROWS, by weights with this digest."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "status", "score", "threshold", "model_digest"])
@@ -47,7 +47,7 @@ def report_of(path: Path, digest: str) -> Path:
     return path
 
 
-def test_only_repositories_that_the_weights_were_not_fitted_on_count(report: Path) -> None:
+def test_only_held_out_repositories_count(report: Path) -> None:
     result = CliRunner().invoke(audit.audit_command, [str(report), "--json"])
     assert result.exit_code == 0, result.output
     overall = json.loads(result.output)
@@ -70,7 +70,7 @@ def test_reports_of_several_folds_are_read_as_one(report: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("digest", "message"), [(SHIPPED, "fitted on all of these"), ("4" * 16, "does not know weights 4444")]
 )
-def test_weights_that_were_fitted_on_everything_or_are_unknown_are_refused(
+def test_weights_without_held_out_repositories_are_refused(
     report: Path, tmp_path: Path, digest: str, message: str
 ) -> None:
     other = report_of(tmp_path / "other.csv", digest)
@@ -80,7 +80,7 @@ def test_weights_that_were_fitted_on_everything_or_are_unknown_are_refused(
     assert CliRunner().invoke(audit.audit_command, [str(other), "--all"]).exit_code == 0
 
 
-def test_the_card_says_what_weights_were_fitted_on() -> None:
+def test_the_card_says_what_the_weights_were_fitted_on() -> None:
     by_digest = audit.fitted_on()
     assert len(by_digest) == FOLDS + 1
     all_repos = max(by_digest.values(), key=len)
@@ -104,7 +104,7 @@ def test_a_report_of_something_else_is_refused(report: Path) -> None:
     assert "no path is of the form" in result.output
 
 
-def test_figures_of_perfect_and_useless_scores() -> None:
+def test_metrics_of_perfect_and_useless_scores() -> None:
     low, high = np.linspace(0.0, 0.4, 100), np.linspace(0.6, 1.0, 100)
     perfect = detection_metrics(high, low, threshold=0.5)
     assert (perfect.auroc, perfect.tpr_at_5, perfect.tpr, perfect.fpr) == (1.0, 1.0, 1.0, 0.0)

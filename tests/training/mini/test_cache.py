@@ -1,4 +1,4 @@
-"""Arrays cached from one command to the next."""
+"""Arrays that are cached between commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidscan.training.mini.corpus import Window
 
 
 def windows(folder: Path) -> list[Window]:
-    """Two, and their files."""
+    """Two windows and their files."""
     for name in "ab":
         (folder / f"{name}.png").write_text(name)
     return [Window(f"{name}.png", name == "b", "kind", f"o/{name}", "MIT", folder) for name in "ab"]
@@ -29,7 +29,7 @@ class Computation:
         return np.full((2, 3), self.calls, np.float16)
 
 
-def test_the_same_windows_and_code_are_computed_once(tmp_path: Path) -> None:
+def test_equal_windows_and_code_are_computed_once(tmp_path: Path) -> None:
     compute = Computation()
     first = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
     again = cached(compute, tmp_path / "new", "what", windows(tmp_path), (Computation, "2 of each"))
@@ -38,7 +38,7 @@ def test_the_same_windows_and_code_are_computed_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["order", "bytes", "code", "text", "what"])
-def test_anything_else_is_computed_anew(tmp_path: Path, change: str) -> None:
+def test_other_windows_or_code_are_computed_again(tmp_path: Path, change: str) -> None:
     compute, listed = Computation(), windows(tmp_path)
     cached(compute, tmp_path, "what", listed, (Computation, "2 of each"))
     if change == "bytes":

@@ -1,4 +1,4 @@
-"""Figures of the bundled detector's card that need more than a metric."""
+"""Figures of the bundled detector's card that need more than one metric."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, WindowScore
 
 
-def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
-    """Synthetic windows are mostly the smaller ones, and the logit is the size: useless within one size."""
+def test_size_alone_does_not_discriminate_among_equal_sizes() -> None:
+    """Synthetic windows are mostly smaller, and the logit is the size, so it is useless within one size."""
     count = MIN_OF_ONE_SIZE
     sides = [160] * (3 * count) + [128] * (3 * count) + [100] * count
     labels = [False] * 2 * count + [True] * count + [False] * count + [True] * 2 * count + [True] * count
@@ -20,7 +20,7 @@ def test_size_alone_is_worth_nothing_among_equal_sizes() -> None:
     measured[:, SMALLER_SIDE] = sides
     measured[:, LOGIT] = -measured[:, SMALLER_SIDE]
     metrics = metrics_by_size(windows, measured)
-    assert list(metrics) == ["160", "128"]  # of 100 px there are no photographs
+    assert list(metrics) == ["160", "128"]  # no photograph has 100 px
     assert metrics["160"] == {"real": 2 * count, "synthetic": count, "auroc": pytest.approx(0.5)}
 
 

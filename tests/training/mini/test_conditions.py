@@ -41,7 +41,7 @@ def test_jpeg_75_changes_pixels_a_little() -> None:
     assert 0 < np.abs(changed.astype(int) - pixels).mean() < 12
 
 
-def test_the_centre_is_cut_out_and_small_windows_stay() -> None:
+def test_the_centre_is_cropped_and_small_windows_stay() -> None:
     pixels = np.arange(7 * 5 * 3, dtype=np.uint8).reshape(7, 5, 3)
     assert np.array_equal(conditions.centre_square(pixels, 3), pixels[2:5, 1:4])
     assert np.array_equal(conditions.centre_square(pixels, 6), pixels[0:6])

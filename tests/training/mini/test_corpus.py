@@ -1,4 +1,4 @@
-"""The folds: by repository, fixed, blind to results."""
+"""The folds: by repository, fixed, and independent of results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_repository_with_both_labels_is_dealt_once_as_synthetic() -> None:
     assert [folds[f"real{number}"] for number in reversed(range(12))] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
 
 
-def test_a_further_corpus_leaves_earlier_folds_as_they_are(tmp_path: Path) -> None:
+def test_another_corpus_does_not_change_earlier_folds(tmp_path: Path) -> None:
     first = windows_of({(f"r{number}", number % 2 == 0): number + 1 for number in range(9)})
     more = [replace(window, corpus=tmp_path) for window in windows_of({("big", True): 99, ("r3", True): 199})]
     folds = fold_of_repo([*first, *more])
@@ -46,7 +46,7 @@ def test_a_further_corpus_leaves_earlier_folds_as_they_are(tmp_path: Path) -> No
     assert {repo: fold for repo, fold in folds.items() if repo != "big"} == fold_of_repo(first)
 
 
-def test_the_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
+def test_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
     windows = windows_of({(f"r{number}", number % 2 == 0): number % 7 + 1 for number in range(20)})
     assert fold_of_repo(windows) == fold_of_repo(windows[::-1])
 

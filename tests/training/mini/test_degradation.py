@@ -1,4 +1,4 @@
-"""Random degradations: reproducible, within their stated bounds."""
+"""Random degradations are reproducible and stay within their stated bounds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_degradations_keep_format_and_size_bounds() -> None:
         assert (256 - 8) * SCALES[0] <= result.shape[1] <= 256 * SCALES[1] + 1
 
 
-def test_some_degradations_change_nothing_and_most_do() -> None:
+def test_most_but_not_all_degradations_change_pixels() -> None:
     window = random_image(64, 64)
     same = [
         np.array_equal(random_degradation(window, np.random.default_rng(seed)), window) for seed in range(200)

@@ -1,4 +1,4 @@
-"""Windows are cut again from the images that a list names, or reported as missing."""
+"""Windows are cut from the images that a list names, or reported as missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def hosted(tmp_path: Path) -> tuple[str, list[ListedWindow]]:
-    """A host with one repository of two images, and a list of them."""
+    """A host with one repository of two images, and a list of their windows."""
     folder = tmp_path / "host" / "owner" / "images"
     folder.mkdir(parents=True)
     git(folder, "init", "-q")
@@ -64,7 +64,7 @@ def test_windows_and_manifest(hosted: tuple[str, list[ListedWindow]], tmp_path: 
     assert Image.open(out / synthetic.file).mode == "RGB"
 
 
-def test_missing_windows_are_reported_and_the_rest_is_cut(
+def test_missing_windows_are_reported_and_the_others_are_cut(
     hosted: tuple[str, list[ListedWindow]], tmp_path: Path
 ) -> None:
     host, (first, second) = hosted

@@ -1,4 +1,4 @@
-"""How scores move when an image is saved again or made smaller."""
+"""How scores change when an image is saved again or made smaller."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Score without further processes."""
+    """Score in this process."""
 
     def run(
         task: WindowTask[TaskResult], windows: list[Window], workers: int, title: str
@@ -52,7 +52,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortcuts, "map_windows", run)
 
 
-def test_a_change_is_measured_in_medians_and_crossings() -> None:
+def test_a_change_is_measured_by_medians_and_threshold_crossings() -> None:
     before, after = np.array([-1.0, 1.0, -2.0, 2.0]), np.array([1.0, -2.0, -2.0, 2.5])
     change = score_change(before, after, threshold=0.5)
     assert (change.n, change.above, change.up, change.down, change.crossed) == (4, 0.5, 0.25, 0.25, 0.5)
@@ -62,7 +62,7 @@ def test_a_change_is_measured_in_medians_and_crossings() -> None:
     assert change.score == pytest.approx(np.median(moved))
 
 
-def test_a_score_on_the_threshold_counts_as_synthetic() -> None:
+def test_a_score_at_the_threshold_counts_as_synthetic() -> None:
     change = score_change(np.array([0.0]), np.array([-1e-9]), threshold=0.5)
     assert (change.above, change.down) == (1.0, 1.0)
 
@@ -78,7 +78,7 @@ def test_windows_are_sampled_evenly_over_repositories() -> None:
     assert Counter(window.repo for window in chosen if window.synthetic) == {"made": 5, "large": 1}
 
 
-def test_a_repository_is_scored_by_weights_that_were_not_fitted_on_it() -> None:
+def test_a_repository_is_scored_by_weights_fitted_without_it() -> None:
     pool = [*windows_of("a", 1, False), *windows_of("b", 1, True)]
     assert held_out_weights(pool, [frozenset({"a"}), frozenset({"b"})]) == {"a": 1, "b": 0}
     with pytest.raises(click.UsageError, match="fitted on a"):
@@ -97,7 +97,7 @@ def test_saving_keeps_the_size_and_png_keeps_the_pixels() -> None:
     assert TREATMENTS["size-0.7"](pixels).shape == (28, 42, 3)
 
 
-def test_groups_are_kept_apart() -> None:
+def test_groups_are_reported_separately() -> None:
     pool = [*windows_of("a", 2, False), *windows_of("b", 1, True)]
     logits = np.zeros((3, 1 + len(TREATMENTS)))
     logits[0, -1] = 2.0
@@ -112,7 +112,9 @@ def test_groups_are_kept_apart() -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_the_shipped_weights_are_measured_and_reported_as_fitted_on_all(corpus: Path, tmp_path: Path) -> None:
+def test_shipped_weights_are_measured_and_reported_as_fitted_on_everything(
+    corpus: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.json"
     result = CliRunner().invoke(shortcuts.shortcuts_command, [str(corpus), str(out)])
     assert result.exit_code == 0, result.output
@@ -132,7 +134,7 @@ def test_the_shipped_weights_are_measured_and_reported_as_fitted_on_all(corpus: 
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_fold_weights_score_what_they_were_not_fitted_on(
+def test_fold_weights_score_their_held_out_repositories(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folds = tmp_path / "folds"

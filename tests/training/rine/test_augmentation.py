@@ -1,4 +1,4 @@
-"""The training crop against the published distribution, and its parts against independent computations."""
+"""The training crop has the published distribution, and its parts equal independent computations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRAWS = 4000
 
 
 class Draws(TypedDict):
-    """The random choices behind many crops."""
+    """The random choices of many crops."""
 
     sigma: list[float]
     jpeg: list[str]
@@ -31,14 +31,14 @@ class Draws(TypedDict):
 
 @pytest.fixture(scope="module")
 def draws() -> Draws:
-    """The choices behind 4,000 crops, seen through the operations they called and the pixels that came out.
+    """The choices of 4,000 crops, observed through the operations they call and the resulting pixels.
 
-    Red and green of the input encode every pixel's row and column, so the crop's position can be read off.
+    Red and green of the input encode every pixel's row and column, which reveals the crop's position.
     """
     rows, columns = np.mgrid[0:256, 0:256]
     image = np.stack([rows, columns, np.zeros_like(rows)], axis=2).astype(np.uint8)
     seen: Draws = {"sigma": [], "jpeg": [], "quality": [], "top": [], "left": [], "mirrored": []}
-    compressed: list[int] = []  # numbers of the crops that JPEG has seen
+    compressed: list[int] = []  # numbers of the crops that JPEG compressed
 
     def blur(pixels: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
         assert number not in compressed, "blur comes before JPEG"
@@ -69,7 +69,7 @@ def draws() -> Draws:
 
 
 def _check_share(count: int, of: int, share: float) -> None:
-    """99.99 % of seeds give a count as close to the expected one."""
+    """For 99.99 % of seeds, the count is this close to the expected one."""
     assert stats.binomtest(count, of, share).pvalue > 1e-4, (count, of)
 
 
@@ -88,7 +88,7 @@ def test_half_of_the_crops_are_compressed_by_either_encoder(draws: Draws) -> Non
     _check_share(draws["jpeg"].count("opencv"), len(draws["jpeg"]), 0.5)
 
 
-def test_qualities_are_30_and_100_and_no_other(draws: Draws) -> None:
+def test_jpeg_qualities_are_30_and_100_only(draws: Draws) -> None:
     assert set(draws["quality"]) == {30, 100}
     _check_share(draws["quality"].count(30), len(draws["quality"]), 0.5)
 
@@ -104,7 +104,7 @@ def test_half_of_the_crops_are_mirrored(draws: Draws) -> None:
     _check_share(sum(draws["mirrored"]), DRAWS, 0.5)
 
 
-def test_draws_are_independent_of_one_another(draws: Draws) -> None:
+def test_draws_are_independent(draws: Draws) -> None:
     assert abs(np.corrcoef(draws["top"], draws["left"])[0, 1]) < 0.08
     assert abs(np.corrcoef(draws["top"], draws["mirrored"])[0, 1]) < 0.08
 
@@ -115,7 +115,7 @@ def _noise(height: int = 40, width: int = 50) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("sigma", [0.4, 1.3, 2.9])
 def test_blur_is_a_truncated_gaussian_per_channel_and_axis(sigma: float) -> None:
-    """scipy's: radius int(4 sigma + 0.5), mirrored at the border, cut to whole levels after each axis."""
+    """As in scipy: radius int(4 sigma + 0.5), mirrored at the border, truncated after each axis."""
     pixels, radius = _noise(), int(4 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel /= kernel.sum()
@@ -131,7 +131,7 @@ def test_blur_is_a_truncated_gaussian_per_channel_and_axis(sigma: float) -> None
     assert (difference != 0).mean() < 0.01
 
 
-def test_blur_leaves_its_input_alone() -> None:
+def test_blur_does_not_change_its_input() -> None:
     pixels = _noise()
     before = pixels.copy()
     blurred(pixels, 2.0)
@@ -152,7 +152,7 @@ def test_small_images_are_padded() -> None:
     assert (crop[:60] == 0).all()
 
 
-def test_a_crop_follows_from_its_seed() -> None:
+def test_a_crop_is_determined_by_its_seed() -> None:
     pixels = _noise(256, 256)
     first, same, other = (training_crop(pixels, np.random.default_rng([0, 0, seed])) for seed in (5, 5, 6))
     assert (first == same).all()

@@ -1,4 +1,4 @@
-"""Fresh features and cached ones."""
+"""Fresh features and cached features."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _cache(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_cached_features_are_the_fresh_ones_in_fp16(
+def test_cached_features_are_fresh_features_in_fp16(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     fresh = FreshFeatures(CropDataset(examples, seed=3), encoder, "blocks")
@@ -57,12 +57,12 @@ def test_cached_features_are_the_fresh_ones_in_fp16(
             assert torch.equal(labels, cached_labels)
             assert torch.allclose(values, cached, atol=4e-3)
     again, first = (next(cache.batches(epoch, ORDER))[0] for epoch in (2, 0))
-    assert torch.equal(again, first), "an epoch beyond the passes sees an earlier one's crops"
+    assert torch.equal(again, first), "an epoch beyond the passes uses the crops of an earlier pass"
     assert not torch.equal(next(cache.batches(1, ORDER))[0], first)
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_an_interrupted_build_goes_on(
+def test_an_interrupted_build_continues(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _cache(tmp_path / "whole", examples, encoder)
@@ -101,7 +101,7 @@ def test_a_cache_of_something_else_is_refused(
 def test_a_cache_of_sidscan_0_1_is_refused(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
-    """Its format 1 says "reading" where format 2 says "feature"."""
+    """Format 1 of the cache has "reading" where format 2 has "feature"."""
     cache = _cache(tmp_path / "cache", examples, encoder)
     cache.build()
     path = tmp_path / "cache" / "facts.json"
@@ -143,7 +143,7 @@ def test_an_image_that_cannot_be_read(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_full_disk_keeps_the_shards_before(
+def test_a_full_disk_keeps_the_finished_shards(
     tmp_path: Path, examples: list[LabelledImage], encoder: FrozenEncoder
 ) -> None:
     resource = pytest.importorskip("resource")  # not on Windows
@@ -151,7 +151,7 @@ def test_a_full_disk_keeps_the_shards_before(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def shrink(_: int) -> None:
-        """After the second batch no file may grow beyond 1,000 bytes."""
+        """After the second batch, no file can grow beyond 1,000 bytes."""
         count.append(1)
         if len(count) == 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
@@ -180,10 +180,10 @@ def test_a_damaged_shard_is_named(
 
 
 def test_crops_do_not_depend_on_the_number_of_threads(examples: list[LabelledImage]) -> None:
-    by_one, by_many = (
+    by_one_thread, by_seven_threads = (
         list(CropDataset(examples, seed=1, workers=workers).draw(0, range(10))) for workers in (1, 7)
     )
-    for crop, same in zip(by_one, by_many, strict=True):
+    for crop, same in zip(by_one_thread, by_seven_threads, strict=True):
         assert crop is not None
         assert same is not None
         assert np.array_equal(crop, same)

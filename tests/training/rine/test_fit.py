@@ -1,4 +1,4 @@
-"""Stacks of heads, ablations, order of the images, stored recipes."""
+"""Stacks of heads, ablations, the order of images, and stored recipes."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _states(stack: HeadStack) -> list[dict[str, torch.Tensor]]:
     return [head.state_dict() for head in stack.heads()]
 
 
-def test_a_stack_is_the_published_loop() -> None:
-    """Plain module, plain Adam, batch by batch."""
+def test_a_stack_trains_as_the_published_loop() -> None:
+    """Train a single module with plain Adam, batch by batch."""
     stack = _without_dropout(HeadStack([SMALL], DIMS, CPU))
     head = build_head(SMALL, DIMS).eval()
     assert isinstance(head, RineHead)
@@ -67,7 +67,7 @@ def test_a_stack_is_the_published_loop() -> None:
         assert torch.allclose(tensor, head.state_dict()[name], atol=1e-5), name
 
 
-def test_heads_of_a_stack_do_not_meet() -> None:
+def test_heads_of_a_stack_do_not_influence_each_other() -> None:
     wanted = [replace(SMALL, xi=xi, seed=seed) for xi, seed in ((0.1, 0), (0.4, 0), (0.4, 1))]
     together = _without_dropout(HeadStack(wanted, DIMS, CPU))
     alone = [_without_dropout(HeadStack([recipe], DIMS, CPU)) for recipe in wanted]
@@ -89,7 +89,7 @@ def test_every_head_has_its_own_dropout() -> None:
     assert losses[0] != losses[1]
 
 
-def test_without_the_tie_blocks_are_averaged() -> None:
+def test_without_the_importance_estimator_blocks_are_averaged() -> None:
     stack = HeadStack([replace(SMALL, ablate="tie"), SMALL], DIMS, CPU)
     for number in range(3):
         stack.step(*_batch(number), 1e-2)
@@ -103,7 +103,7 @@ def test_without_the_tie_blocks_are_averaged() -> None:
     assert torch.allclose(averaging(features), averaging.classify(mean), atol=1e-6)
 
 
-def test_without_intermediate_blocks_the_last_one_alone_counts() -> None:
+def test_without_intermediate_blocks_only_the_last_block_counts() -> None:
     stack = HeadStack([replace(SMALL, ablate="intermediate")], DIMS, CPU)
     for number in range(3):
         stack.step(*_batch(number), 1e-2)
@@ -113,7 +113,7 @@ def test_without_intermediate_blocks_the_last_one_alone_counts() -> None:
     assert torch.equal(head(features), head(others))
     assert torch.allclose(head(features), stack.logits(features)[0], atol=1e-6)
     assert isinstance(head, RineHead)
-    assert head.alpha.shape == (1, 3, 5), "it has a weight for every block of the encoder, as any head"
+    assert head.alpha.shape == (1, 3, 5), "like any head, it has a weight for every block of the encoder"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_without_intermediate_blocks_the_last_one_alone_counts() -> None:
         pytest.param(Recipe(head="fpn", proj_dim=3), (8, 3, 6, 2, 2), id="fpn"),
     ],
 )
-def test_other_heads_are_fitted_alike(recipe: Recipe, shape: tuple[int, ...]) -> None:
+def test_other_heads_are_fitted_the_same_way(recipe: Recipe, shape: tuple[int, ...]) -> None:
     stack = HeadStack([recipe], DIMS, CPU)
     features, labels = torch.randn(shape, generator=torch.Generator().manual_seed(0)), _batch(0)[1]
     first = stack.losses(features, labels)[0].item()
@@ -138,7 +138,7 @@ def test_ufds_probe_has_no_contrastive_loss() -> None:
     assert Recipe(head="linear").contrastive_weight == 0
 
 
-def test_the_grid_is_the_papers() -> None:
+def test_the_grid_is_that_of_the_paper() -> None:
     recipe_grid = grid(Recipe())
     assert len({(r.xi, r.num_proj_layers, r.proj_dim) for r in recipe_grid}) == len(recipe_grid) == 48
     assert {r.xi for r in recipe_grid} == {0.1, 0.2, 0.4, 0.8}
@@ -150,7 +150,7 @@ def test_the_grid_is_the_papers() -> None:
     assert len({schedule_key(recipe) for recipe in recipe_grid}) == 1
 
 
-def test_no_more_heads_go_together_than_memory_holds() -> None:
+def test_the_number_of_heads_in_a_stack_is_limited_by_memory() -> None:
     wanted = grid(Recipe())
     assert count_weights(wanted[0], DIMS) == sum(
         parameter.numel() for parameter in build_head(wanted[0], DIMS).parameters()
@@ -165,7 +165,7 @@ def test_no_more_heads_go_together_than_memory_holds() -> None:
     assert [len(part) for part in schedule_groups(wanted, DIMS, 1)] == [1] * 48
 
 
-def test_the_ldm_grid_is_the_authors() -> None:
+def test_the_ldm_grid_is_that_of_the_authors() -> None:
     ldm_grid = recipes.ldm_grid(Recipe())
     assert len({(r.xi, r.num_proj_layers, r.proj_dim, r.epochs) for r in ldm_grid}) == len(ldm_grid) == 24
     with pytest.raises(UsageError, match="the study grid needs the head rine, not linear"):
@@ -207,7 +207,7 @@ def test_batches_are_a_shuffled_partition() -> None:
     assert first != epoch_batches(50, replace(recipe, seed=1), 0)
 
 
-def test_a_data_fraction_is_the_same_part_in_every_epoch_and_grows() -> None:
+def test_a_data_fraction_is_the_same_subset_in_every_epoch_and_nested() -> None:
     parts = {
         fraction: [
             {n for batch in epoch_batches(50, Recipe(data_fraction=fraction), epoch) for n in batch}
@@ -261,7 +261,7 @@ def test_labels_tell_recipes_apart() -> None:
         (Recipe(head="linear", lr=0.01), "linear-lr0.01"),
     ],
 )
-def test_labels_name_what_departs_from_the_defaults(recipe: Recipe, label: str) -> None:
+def test_labels_name_what_differs_from_the_defaults(recipe: Recipe, label: str) -> None:
     assert recipe.label == label
 
 
@@ -271,7 +271,7 @@ def test_stored_recipes_can_be_read() -> None:
 
 
 def test_recipes_of_sidscan_0_1_can_be_read() -> None:
-    """Checkpoints of format 1 have other names for five of the fields."""
+    """Checkpoints of format 1 use other names for five fields."""
     stored = {
         "head": "rine", "without": "tie", "xi": 0.4, "layers": 4, "projected": 8, "epochs": 3, "batch": 16,
         "lr": 0.01, "reduce_at": [2, 5], "share": 0.5, "seed": 7,

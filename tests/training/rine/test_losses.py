@@ -1,4 +1,4 @@
-"""Loss and gradients against the equations, in float64, with derivatives by complex step."""
+"""Loss and gradients compared with the equations, in float64, with derivatives by the complex step."""
 
 from __future__ import annotations
 
@@ -62,14 +62,16 @@ def contrastive(z: Numbers, labels: NDArray[np.float64]) -> complex:
 
 
 def _doubled(recipe: Recipe) -> HeadStack:
-    """A stack of one in float64, with biases and weights far from zero so that no ReLU is dead everywhere."""
+    """A stack of one head in float64; weights and biases are far from zero so that no ReLU is always dead."""
     stack = HeadStack([recipe], DIMS, CPU)
     generator = torch.Generator().manual_seed(3)
     stack.parameters = {
         name: (torch.randn(p.shape, generator=generator, dtype=torch.float64) * 0.7 + 0.2).requires_grad_()
         for name, p in stack.parameters.items()
     }
-    stack.xi = torch.tensor([recipe.contrastive_weight], dtype=torch.float64)  # exactly, not float32 of it
+    stack.xi = torch.tensor(
+        [recipe.contrastive_weight], dtype=torch.float64
+    )  # the exact value, not its float32
     return stack
 
 
@@ -111,8 +113,8 @@ def test_loss_and_gradients_equal_the_equations(recipe: Recipe) -> None:
     assert largest > 0.1, "gradients must be far from zero for the comparison to mean anything"
 
 
-def test_one_step_is_adams() -> None:
-    """lr * sign of the gradient, as Adam's first step is, but for epsilon."""
+def test_the_first_step_is_that_of_adam() -> None:
+    """Up to epsilon, Adam's first step is the learning rate times the sign of the gradient."""
     recipe = Recipe(xi=0.2, num_proj_layers=1, proj_dim=3)
     stack = HeadStack([recipe], DIMS, CPU)
     for module in stack.skeleton.modules():
@@ -168,7 +170,7 @@ def test_a_head_of_the_published_2_class_shape() -> None:
     assert np.abs(logits - forward(weights, features.astype(np.complex128))[0]).max() < 1e-10
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
+def test_initial_weights_are_determined_by_the_seed() -> None:
     recipe = Recipe(num_proj_layers=1, proj_dim=3)
     first, same, other = (build_head(replace(recipe, seed=seed), DIMS).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[name], same[name]) for name in first)

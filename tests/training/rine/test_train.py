@@ -29,7 +29,7 @@ KNOBS = ("--num-proj-layers", "1", "--proj-dim", "16", "--batch-size", "4", "--l
 
 
 class TrainingFiles(NamedTuple):
-    """A training set and an encoder."""
+    """The paths of a training set and an encoder."""
 
     data: Path
     encoder: Path
@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> TrainingFiles:
 
 @pytest.fixture
 def train(sidscan: Run, files: TrainingFiles) -> Run:
-    """Runs ``sidscan train`` on the set with small knobs."""
+    """Run ``sidscan train`` on the set with small hyperparameters."""
 
     def run(out: Path, *arguments: str | Path) -> Ended:
         common = ("--classes", "cat,horse", "--encoder", files.encoder, "--out", out, *KNOBS)
@@ -56,7 +56,7 @@ def train(sidscan: Run, files: TrainingFiles) -> Run:
 
 
 def test_from_folders_to_a_report(sidscan: Run, tmp_path: Path) -> None:
-    """Must-show: one epoch from the command line, and the head separates images that it never saw."""
+    """After one epoch on the command line, the head separates images that it has never seen."""
     data = progan_like(tmp_path / "data", count=100)
     held_out = progan_like(tmp_path / "held-out", ("cat",), count=20, part="test", seed=7) / "test"
     clip, head = small_clip(tmp_path / "clip.safetensors"), tmp_path / "head.safetensors"
@@ -120,7 +120,7 @@ def test_a_checkpoint_states_how_it_was_made(train: Run, files: TrainingFiles, t
 
 
 def _interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real signal during the given step."""
+    """Send a real signal during the given step."""
     steps: list[int] = []
     original = HeadStack.step
 
@@ -134,7 +134,7 @@ def _interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("step", [3, 6, 8])
-def test_an_interrupted_run_goes_on_to_the_same_file(
+def test_an_interrupted_run_continues_to_the_same_file(
     train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     assert train(tmp_path / "whole", "--epochs", "2").code == 0
@@ -205,7 +205,7 @@ def test_a_damaged_unfinished_run(train: Run, tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
 
 
-def test_a_corrupt_image_stops_the_run_and_can_be_left_out(
+def test_a_corrupt_image_stops_the_run_and_can_be_skipped(
     train: Run, files: TrainingFiles, tmp_path: Path
 ) -> None:
     path = files.data / "train" / "cat" / "1_fake" / "002.bmp"
@@ -226,7 +226,7 @@ def test_a_corrupt_image_stops_the_run_and_can_be_left_out(
     }
 
 
-def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) -> None:
+def test_existing_files_are_not_replaced_silently(train: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_bytes(b"mine")
     ended = train(out)
@@ -241,7 +241,7 @@ def test_what_is_there_is_not_replaced_in_silence(train: Run, tmp_path: Path) ->
 
 
 def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file can grow beyond 1,000 bytes; what was saved before is still there."""
+    """No file can grow beyond 1,000 bytes; earlier state is kept."""
     resource = pytest.importorskip("resource")  # not on Windows
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -266,7 +266,7 @@ def test_a_full_disk_loses_nothing(train: Run, tmp_path: Path, monkeypatch: pyte
     assert train(out).code == 0
 
 
-def test_a_checkpoint_that_cannot_be_written_is_fitted_once(
+def test_a_checkpoint_that_cannot_be_written_is_not_fitted_again(
     train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -274,7 +274,7 @@ def test_a_checkpoint_that_cannot_be_written_is_fitted_once(
         patch.setattr("sidscan.training.rine.train.write_checkpoint", _full_disk)
         assert train(out).code == 7
     with monkeypatch.context() as patch:
-        patch.setattr(HeadStack, "step", None)  # no step is taken again
+        patch.setattr(HeadStack, "step", None)  # training another step would fail
         assert train(out).code == 0
     assert train(tmp_path / "whole").code == 0
     assert out.read_bytes() == (tmp_path / "whole").read_bytes()
@@ -284,7 +284,7 @@ def _full_disk(out: Path, checkpoint: object) -> None:
     raise OutputError(f"can't write {out}: No space left on device")
 
 
-def test_a_batch_of_unreadable_images_is_a_step_like_any_other(
+def test_a_batch_of_unreadable_images_counts_as_a_step(
     train: Run, files: TrainingFiles, tmp_path: Path
 ) -> None:
     """Seven of sixteen images are unreadable, in batches of one."""
@@ -301,7 +301,7 @@ def test_a_batch_of_unreadable_images_is_a_step_like_any_other(
     assert "it could not be read when the cache was made" in ended.err
 
 
-def test_what_was_left_out_before_an_interruption_is_not_forgotten(
+def test_images_skipped_before_an_interruption_are_remembered(
     train: Run, files: TrainingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in (files.data / "train" / "cat" / "1_fake").iterdir():
@@ -314,7 +314,7 @@ def test_what_was_left_out_before_an_interruption_is_not_forgotten(
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-def test_a_loss_that_is_no_number_leaves_no_checkpoint(train: Run, tmp_path: Path) -> None:
+def test_a_nan_loss_leaves_no_checkpoint(train: Run, tmp_path: Path) -> None:
     ended = train(tmp_path / "out", "--lr", "1e30", "--epochs", "3")
     assert ended.code == 2
     assert "sidscan: the loss became infinite or NaN after epoch " in ended.err
@@ -327,12 +327,14 @@ def test_a_loss_that_is_no_number_leaves_no_checkpoint(train: Run, tmp_path: Pat
     [
         pytest.param(("--passes", "2"), "--passes needs a cache", id="passes without a cache"),
         pytest.param(
-            ("--head", "linear"), "--num-proj-layers has no effect on the head linear", id="layers of a probe"
+            ("--head", "linear"),
+            "--num-proj-layers has no effect on the head linear",
+            id="layers of a linear probe",
         ),
         pytest.param(("--data-fraction", "0.01"), "0.01 of 16 images leaves none", id="no image left"),
     ],
 )
-def test_what_would_have_no_effect_is_refused(
+def test_options_without_effect_are_refused(
     train: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     ended = train(tmp_path / "out", *arguments)
@@ -341,14 +343,14 @@ def test_what_would_have_no_effect_is_refused(
 
 
 def test_every_preset_is_offered() -> None:
-    """The command line knows them by name, so that its help need not load training."""
+    """The command line lists the names itself, so that its help need not load training."""
     from sidscan.cli import training_options
     from sidscan.training.rine.recipe import PRESETS
 
     assert tuple(PRESETS) == training_options._PRESETS
 
 
-def test_no_image_is_left_out_for_its_suffix(train: Run, files: TrainingFiles, tmp_path: Path) -> None:
+def test_no_image_is_skipped_for_its_suffix(train: Run, files: TrainingFiles, tmp_path: Path) -> None:
     folder = files.data / "train" / "cat" / "0_real"
     (folder / "000.bmp").rename(folder / "000.jfif")
     (folder / "notes.txt").write_text("no image")
@@ -377,14 +379,14 @@ def test_a_wrong_layout(sidscan: Run, train: Run, files: TrainingFiles, tmp_path
     )
 
 
-def test_without_the_encoder(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
+def test_training_without_an_encoder_file(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
     ended = sidscan("train", files.data, "--classes", "cat", "--out", tmp_path / "out")
     assert ended.code == 4
     assert "clip-vit-l14 is not installed\n`sidscan models pull clip-vit-l14` fetches it" in ended.err
 
 
-def test_cached_features_give_the_published_result(train: Run, tmp_path: Path) -> None:
-    """One epoch from one pass sees the very same crops; only the features are rounded to fp16."""
+def test_cached_features_give_nearly_the_same_weights(train: Run, tmp_path: Path) -> None:
+    """One epoch from one cached pass uses the same crops; only the features are rounded to fp16."""
     fresh, cached = tmp_path / "fresh", tmp_path / "cached"
     assert train(fresh).code == 0
     assert train(cached, "--cache", tmp_path / "cache").code == 0
@@ -437,7 +439,7 @@ def test_set_sizes_and_seeds(sidscan: Run, files: TrainingFiles, tmp_path: Path)
     assert rows == [(fraction, seed) for fraction in ("0.2", "0.5", "0.8", "1.0") for seed in ("0", "1")]
 
 
-def test_an_interrupted_study_goes_on(
+def test_an_interrupted_study_continues(
     sidscan: Run, files: TrainingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("study", "seeds", files.data, "--classes", "cat", "--encoder", files.encoder, "--seeds", "2")
@@ -453,9 +455,7 @@ def test_an_interrupted_study_goes_on(
         assert expected.read_bytes() == resumed.read_bytes()
 
 
-def test_a_long_run_gives_the_shorter_ones_on_its_way(
-    sidscan: Run, files: TrainingFiles, tmp_path: Path
-) -> None:
+def test_a_long_run_also_yields_the_shorter_ones(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
     out = tmp_path / "epochs"
     arguments = ("--classes", "cat", "--encoder", files.encoder, "--passes", "2", *KNOBS)
     ended = sidscan("study", "epochs", files.data, *arguments, "--out", out)
