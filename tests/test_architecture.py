@@ -16,6 +16,7 @@ import sidscan
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 # Top to bottom; a module imports only from rooms below its own, or from within its own room.
+# "review", "distributed" and "provenance" are planned: nothing is there yet.
 LEVELS = (
     ("cli",),
     ("calibrate", "review", "distributed"),
