@@ -307,7 +307,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A detector as reports state it: `models.detectors.DetectorInfo` after JSON."""
+    """A detector as reports state it: `models.detector_info.DetectorInfo` after JSON."""
 
     name: str
     digest: str
@@ -393,7 +393,7 @@ class RunHeader:
     Attributes:
         format: number of the journal's tables, not of the report.
         started, finished: ISO 8601, UTC; a run that is not complete has no end.
-        model_choice: how the models were chosen: requested, default, or fallback.
+        model_choice: why these models: ``asked for``, ``default``, or ``fallback: `` and the reason.
         model_provenance: who vouches for each weights file, e.g. ``mini: bundled``.
         precision_choice: why a precision was chosen that nobody requested; else empty.
         graph: sha256 of the exported graph; empty without one.

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import itertools
 import operator
+import os
 import re
 import shlex
 import shutil
@@ -29,6 +30,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 MARKDOWN = sorted({*ROOT.glob("*.md"), *PAGES, *(ROOT / "benchmarks").glob("*.md")})
 # Records of past work stay as they were written; cli.md is generated from --help.
 PROSE = [page for page in (ROOT / "README.md", *PAGES) if "log" not in page.parts and page.name != "cli.md"]
+DEVELOPERS_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 LINE_LENGTH = 120  # characters of prose; tables may be wider
 BANNED = ("is no ", "so many", "is not to be had", "there is none", " told")
 CLICK_OPTIONS = {"--help", "--version"}  # click adds these options itself
@@ -143,13 +145,74 @@ def test_relative_links_resolve(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PROSE, ids=relative)
+@pytest.mark.parametrize("page", [*PROSE, *DEVELOPERS_PAGES], ids=relative)
 def test_paths_of_the_source_tree_exist(page: Path) -> None:
     named = re.findall(
         r"`((?:sidscan|training|exporters|benchmarks|tests|examples)/[\w./-]+)`",
         page.read_text(encoding="utf-8"),
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=relative)
+def test_files_of_tests_exist(page: Path) -> None:
+    named = set(re.findall(r"\btest_\w+\.py", page.read_text(encoding="utf-8")))
+    assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+@cache
+def recipes() -> dict[str, str]:
+    """The first Python example of each section of CONTRIBUTING.md, by the section's title."""
+    sections = re.split(r"^## ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    examples = {}
+    for section in sections:
+        if code := re.search(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE):
+            examples[section.partition("\n")[0]] = code[1]
+    return examples
+
+
+# What is done with the example of a recipe once it is loaded, as "recipe".
+USES = {
+    "Add a detector": """
+from types import SimpleNamespace
+import torch
+from sidscan.models import state_dicts
+from sidscan.models.catalog import find_entry
+from sidscan.models.families import detector_family
+
+entry = find_entry("my-probe")
+weights = {"fc.weight": torch.ones(1, 768), "fc.bias": torch.ones(1)}
+encoder = SimpleNamespace(output_dim=768)
+_, head = detector_family(entry.family).networks(state_dicts.normalise(entry, weights), encoder)
+assert head(torch.ones(2, 768)).tolist() == [769, 769]
+""",
+    "Add a report format": """
+from pathlib import Path
+from sample_results import FAILED, SCORED, journal_of, rendered
+from sidscan.reports.reader import ReportRow
+from sidscan.verify import open_report
+
+assert rendered(Path("r.txt"), journal_of(SCORED, FAILED)).startswith("sidscan report, format 2\\n[")
+with open_report(Path("r.txt")) as report:
+    assert report.kind == "txt"
+    assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]
+""",
+}
+
+
+@pytest.mark.parametrize("title", USES)
+def test_recipes_of_contributing_work(title: str, tmp_path: Path) -> None:
+    """In a process of its own, so that nothing stays registered."""
+    (tmp_path / "recipe.py").write_text(recipes()[title], encoding="utf-8")
+    (tmp_path / "use.py").write_text(f"import recipe\n{USES[title]}", encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((os.environ.get("PYTHONPATH", ""), str(ROOT / "tests"))),
+    }
+    ended = subprocess.run(
+        [sys.executable, "use.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_every_command_is_mentioned() -> None:

@@ -20,6 +20,7 @@ from sidscan.reports.reader import ReportRow, checked_row, format_of
 from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
+FORMATS_OF_0_1_0 = ("csv", "json", "jsonl")  # a format that came later has no reports of format 1
 OLD_NAMES = [
     "images/=1+1.jpg",
     "images/cut.jpg",
@@ -31,7 +32,7 @@ OLD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
 def test_reports_of_format_1_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("images").mkdir()
@@ -52,7 +53,7 @@ def test_reports_of_format_1_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
 def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
     out.write_bytes((OLD_REPORTS / f"0.1.0.{suffix}").read_bytes())
@@ -68,7 +69,7 @@ def to_format_1(text: str, suffix: str) -> str:
     return text.replace('{"format": 2, ', "{")
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
 def test_format_2_adds_its_number_and_renames_one_error_class(tmp_path: Path, suffix: str) -> None:
     journal = Journal(old_journal(tmp_path / "0.1.0.journal"))
     text = rendered(tmp_path / f"r.{suffix}", journal)
@@ -82,7 +83,7 @@ def with_number(suffix: str, number: int | str) -> Callable[[str], str]:
     return lambda text: text.replace('{"format": 2,', f'{{"format": {number},')
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
 def test_a_report_of_a_newer_sidscan_is_refused_but_not_as_damaged(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"r.{suffix}"
     text = rendered(path, journal_of(SCORED, FAILED))

@@ -149,7 +149,7 @@ def test_the_lock_of_a_killed_scan_blocks_nobody(tmp_path: Path) -> None:
     begin(out)
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])  # whose reports exceed the limit below
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
     """A file-size limit simulates the full disk: the system refuses writes beyond it."""
     out = tmp_path / f"r.{suffix}"
