@@ -134,7 +134,7 @@ def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> N
     """Write a report of a run, which is brought to its end first; its kind follows from the file's suffix.
 
     Args:
-        path: ends in .csv, .json or .jsonl.
+        path: ends in the suffix of a report format, e.g. .csv.
         overwrite: replace a file that sidscan did not write, too.
 
     Raises:

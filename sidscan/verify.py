@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sidscan.errors import OutputError, UsageError
-from sidscan.reports import output_files, reader, sha256sums
+from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
@@ -100,7 +100,7 @@ def open_report(path: Path) -> Iterator[OpenReport]:
         if kind is None:
             raise UsageError(
                 f"{path} is not a report of sidscan, or another program rewrote it",
-                "Name a .csv, .json or .jsonl report as `sidscan scan` wrote it.",
+                f"Name a {listed_suffixes()} report as `sidscan scan` wrote it.",
             )
         count = sum(1 for _ in reader.read_rows(file, kind, path))
         file.seek(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -40,6 +41,13 @@ class Ended(NamedTuple):
 @pytest.fixture(autouse=True)
 def _private_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(autouse=True)
+def _pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that make named pipes are skipped on systems that have none."""
+    if not hasattr(os, "mkfifo"):
+        monkeypatch.setattr(os, "mkfifo", lambda path: pytest.skip("no named pipes here"), raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -180,7 +180,7 @@ from sidscan.models import state_dicts
 from sidscan.models.catalog import find_entry
 from sidscan.models.families import detector_family
 
-entry = find_entry("my-probe")
+entry = find_entry("recipe-probe")
 weights = {"fc.weight": torch.ones(1, 768), "fc.bias": torch.ones(1)}
 encoder = SimpleNamespace(output_dim=768)
 _, head = detector_family(entry.family).networks(state_dicts.normalise(entry, weights), encoder)
@@ -192,9 +192,9 @@ from sample_results import FAILED, SCORED, journal_of, rendered
 from sidscan.reports.reader import ReportRow
 from sidscan.verify import open_report
 
-assert rendered(Path("r.txt"), journal_of(SCORED, FAILED)).startswith("sidscan report, format 2\\n[")
-with open_report(Path("r.txt")) as report:
-    assert report.kind == "txt"
+assert rendered(Path("r.recipe"), journal_of(SCORED, FAILED)).startswith("sidscan report, format 2\\n[")
+with open_report(Path("r.recipe")) as report:
+    assert report.kind == "recipe"
     assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]
 """,
 }
@@ -202,8 +202,9 @@ with open_report(Path("r.txt")) as report:
 
 @pytest.mark.parametrize("title", USES)
 def test_recipes_of_contributing_work(title: str, tmp_path: Path) -> None:
-    """In a process of its own, so that nothing stays registered."""
-    (tmp_path / "recipe.py").write_text(recipes()[title], encoding="utf-8")
+    """In a process of its own, so that nothing stays registered, and under a name that nothing has taken."""
+    code = recipes()[title].replace("my-probe", "recipe-probe").replace("my_probe", "recipe_probe")
+    (tmp_path / "recipe.py").write_text(code.replace('("txt")', '("recipe")'), encoding="utf-8")
     (tmp_path / "use.py").write_text(f"import recipe\n{USES[title]}", encoding="utf-8")
     environment = {
         **os.environ,

@@ -17,7 +17,7 @@ import click
 from sidscan.cli.help_sections import Option
 from sidscan.cli.param_types import Duration, Size
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
-from sidscan.reports import REPORT_FORMATS
+from sidscan.reports import REPORT_FORMATS, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Callback = Callable[..., Any]
@@ -171,7 +171,7 @@ def output() -> Decorator:
             multiple=True,
             metavar="FILE",
             show_default="-",
-            help="Report to write: .csv, .json or .jsonl; '-' is standard output. Repeatable.",
+            help=f"Report to write: {listed_suffixes()}; '-' is standard output. Repeatable.",
         ),
         sectioned_option(
             "--format",

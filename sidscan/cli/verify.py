@@ -62,7 +62,7 @@ def command(
 ) -> ExitCode:
     """Hash the files of a report again and list what changed.
 
-    REPORT is a .csv, .json or .jsonl report of `sidscan scan`. Every file for which it states a sha256 is
+    REPORT is a report of `sidscan scan`, in any of its formats. Every file for which it states a sha256 is
     hashed again; files that are changed, missing or unreadable now are listed on standard output. URLs are
     not fetched, devices and pipes are not opened, no model is loaded.
 

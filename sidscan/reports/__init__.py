@@ -10,10 +10,18 @@ from pathlib import Path
 
 from sidscan.errors import UsageError
 from sidscan.records import RunRecord
-from sidscan.reports.base import REPORT_FORMATS
+from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 
-__all__ = ["REPORT_FORMATS", "STDOUT", "ReportOutput", "output_for", "reserve_all", "write_all"]
+__all__ = [
+    "REPORT_FORMATS",
+    "STDOUT",
+    "ReportOutput",
+    "listed_suffixes",
+    "output_for",
+    "reserve_all",
+    "write_all",
+]
 
 for _module in pkgutil.iter_modules(__path__):  # a module of a format registers itself when it is loaded
     import_module(f"{__name__}.{_module.name}")
@@ -35,9 +43,8 @@ def output_for(out: str, stdout_format: str = "csv", hashed: bool = False) -> Re
         check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix not in REPORT_FORMATS:
-        suffixes = ", ".join(f".{name}" for name in REPORT_FORMATS)
         raise UsageError(
-            f"unknown kind of report: {out}", f"End the name in one of {suffixes}; '-' is standard output."
+            f"unknown kind of report: {out}", f"End the name in {listed_suffixes()}; '-' is standard output."
         )
     return ReportOutput(out, REPORT_FORMATS[suffix], hashed)
 

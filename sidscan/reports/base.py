@@ -55,3 +55,9 @@ def report_format(suffix: str) -> Callable[[type[ReportFormat]], type[ReportForm
         return implementation
 
     return register
+
+
+def listed_suffixes() -> str:
+    """The suffixes of all formats, for messages, e.g. ``.csv, .json or .jsonl``."""
+    *others, last = (f".{suffix}" for suffix in REPORT_FORMATS)
+    return f"{', '.join(others)} or {last}"
