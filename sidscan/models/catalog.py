@@ -7,6 +7,7 @@ httpx.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -277,11 +278,14 @@ def find_entry(name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> Cata
     """The entry called ``name``.
 
     Raises:
-        UnknownModel: no entry is called so; the remedy lists the names.
+        UnknownModel: no entry is called so; the remedy suggests similar names and lists all.
     """
     try:
         return catalog[name]
     except KeyError:
+        similar = difflib.get_close_matches(name.lower(), catalog)
+        suggestion = f"Did you mean {' or '.join(similar)}? " if similar else ""
         raise UnknownModel(
-            f"no model is called {name!r}", f"`sidscan models list` shows them: {', '.join(catalog)}."
+            f"no model is called {name!r}",
+            f"{suggestion}`sidscan models list` shows them: {', '.join(catalog)}.",
         ) from None

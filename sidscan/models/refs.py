@@ -97,11 +97,12 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
     """The models asked for, or the best one that is installed. A folder stands for the checkpoints in it.
 
     Raises:
-        ModelError: a folder holds no checkpoint.
+        ModelError: a folder holds no checkpoint, or a name is an encoder's.
     """
     store = store or Store()
     if requested:
         names = [name for asked in requested for name in _checkpoints_in(asked, store)]
+        _check_detectors(names, store.catalog)
         models = [ModelRef.parse(name, store.catalog) for name in dict.fromkeys(names)]
         return ModelChoice(tuple(models), ChoiceReason.ASKED)
     needed = [entry.name for entry in store.needed([PREFERRED_MODEL])]
@@ -123,3 +124,14 @@ def _checkpoints_in(asked: str, store: Store) -> list[str]:
     if not paths:
         raise ModelError(f"the folder {asked} holds no checkpoint", "`sidscan train` and `study` write them.")
     return paths
+
+
+def _check_detectors(names: Sequence[str], catalog: Mapping[str, CatalogEntry]) -> None:
+    """Refuse encoders: they give features, and no scores."""
+    detectors = [entry.name for entry in catalog.values() if entry.kind == "detector"]
+    for name in names:
+        if name in catalog and name not in detectors:
+            raise ModelError(
+                f"{name} is an encoder, which detectors read; it gives no scores",
+                f"Name a detector: {', '.join(detectors)}.",
+            )

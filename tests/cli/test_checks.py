@@ -45,6 +45,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["--list", "nowhere"], 2, "can't read the list nowhere", id="list"),
         pytest.param(["--list", "images"], 2, "can't read the list images", id="folder as a list"),
         pytest.param(["images", "-m", "nope"], 4, "no model is called 'nope'", id="model"),
+        pytest.param(["images", "-m", "clip-vit-l14"], 4, "clip-vit-l14 is an encoder", id="no detector"),
         pytest.param(["images", "-m", "rine-4class"], 4, "rine-4class is not installed", id="not installed"),
         pytest.param(["images", "-m", "no.safetensors"], 4, "no.safetensors can't be read", id="checkpoint"),
         pytest.param(["images", "-m", "no.onnx"], 4, "no.onnx can't be read", id="graph"),

@@ -84,10 +84,17 @@ def test_encoder_is_clip_vit_l14() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(UnknownModel) as unknown:
-        find_entry("rine-3class")
+        find_entry("nothing")
     assert str(unknown.value) == (
-        f"no model is called 'rine-3class'\n`sidscan models list` shows them: {', '.join(CATALOG)}."
+        f"no model is called 'nothing'\n`sidscan models list` shows them: {', '.join(CATALOG)}."
     )
+
+
+@pytest.mark.parametrize(("name", "similar"), [("minii", "mini"), ("RINE-4CLASS", "rine-4class")])
+def test_similar_names_are_suggested(name: str, similar: str) -> None:
+    with pytest.raises(UnknownModel) as unknown:
+        find_entry(name)
+    assert unknown.value.remedy.startswith(f"Did you mean {similar}")
 
 
 def test_bundled_model_facts_come_from_the_card(tmp_path: Path) -> None:
