@@ -11,6 +11,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
+from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ def _score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
     """Score the images that have no score yet, with a progress bar on a terminal."""
     done, total = evaluation.num_reused, evaluation.num_images
     try:
-        with evaluation.file, console.progress(total, "image", done=done, quiet=quiet) as bar:
+        with evaluation.file, progress(total, "image", done=done, quiet=quiet) as bar:
             for count in evaluation:
                 done += count
                 bar.update(count)

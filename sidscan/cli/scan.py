@@ -79,22 +79,22 @@ def command(
     console.check_named(config)
     from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-    say = console.reporter(quiet)
+    echo = console.reporter(quiet)
     for writer in writers:
         if writer.altered():  # the scan replaces it, so this is the last chance to say it
             console.echo(f"warning: {writer.out} was changed after it was hashed; this scan replaces it")
     with reports.reserve_all(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
-            console.announce(run, say)
+            console.announce(run, echo)
             console.consume(run, run.counts(), quiet)
             reports.write_all(writers, run.journal)
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
         for line in (*_summary(run), *_flagged(run)):
-            say(line)
+            echo(line)
         for writer in writers:
-            say(f"report: {writer.location()}")
+            echo(f"report: {writer.location()}")
         return _exit_code(run.counts())
 
 

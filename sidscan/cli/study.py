@@ -73,10 +73,10 @@ def command(
     options.need_training_extra()
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
-    say = console.reporter(quiet)
+    echo = console.reporter(quiet)
     choices |= {"cache": cache or out / "features", "bars": not quiet}
     config = options.training_config(data, preset, classes, choices)
     recipes = study_recipes(kind, config.recipe, seeds, config.layout)
-    table, left_out = run_study(config, recipes, out, say, fresh)
-    say(f"table: {table}")
-    return options.exit_code(left_out, say)
+    table, left_out = run_study(config, recipes, out, echo, fresh)
+    echo(f"table: {table}")
+    return options.exit_code(left_out, echo)

@@ -57,8 +57,8 @@ def command(
     options.need_training_extra()
     from sidscan.training.rine.train import train  # here, because it loads torch
 
-    say = console.reporter(quiet)
+    echo = console.reporter(quiet)
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
-    left_out = train(config, out, say, fresh)
-    say(f"checkpoint: {out}")
-    return options.exit_code(left_out, say)
+    left_out = train(config, out, echo, fresh)
+    echo(f"checkpoint: {out}")
+    return options.exit_code(left_out, echo)

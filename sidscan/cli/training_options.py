@@ -148,12 +148,12 @@ def need_training_extra() -> None:
         import_extra(module)
 
 
-def exit_code(left_out: int, say: Echo) -> ExitCode:
+def exit_code(left_out: int, echo: Echo) -> ExitCode:
     """The exit code of a run that left out this many images."""
     if not left_out:
         return ExitCode.DONE
     were = "1 image was" if left_out == 1 else f"{left_out} images were"
-    say(f"{were} left out as unreadable; checkpoints list the names")
+    echo(f"{were} left out as unreadable; checkpoints list the names")
     return ExitCode.DONE_WITH_FAILURES
 
 

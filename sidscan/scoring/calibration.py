@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
-from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import default_root
 from sidscan.util.files import atomic_write
 
@@ -138,7 +138,8 @@ def default_calibration_path(
 
 def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
     """The default file for the calibration of one of a scan's models."""
-    files = {Path(name).name: Path(name) for name in config.models if name not in CATALOG}
+    refs = map(ModelRef.parse, config.models)
+    files = {ref.path.name: ref.path for ref in refs if ref.kind is not ModelKind.CATALOG}
     return default_calibration_path(info, config.crops, model_file=files.get(info.name))
 
 
@@ -146,7 +147,8 @@ def model_options(info: DetectorInfo, config: ScanConfig) -> str:
     """The options with which a command uses this model and these crops, e.g. ``--model mini``."""
     names = [name for name in config.models if Path(name).name == info.name] or [info.name]
     words = ["--model", names[0]]
-    words += ["--encoder", str(config.encoder)] if config.encoder and names[0] not in CATALOG else []
+    if config.encoder and ModelRef.parse(names[0]).kind is not ModelKind.CATALOG:
+        words += ["--encoder", str(config.encoder)]
     words += ["--crops", config.crops] if config.crops != "ten" else []
     return shlex.join(words)
 

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from sample_images import folder
 
+from sidscan.cli import console
+from sidscan.config import ScanConfig
+from sidscan.sources import lists
+
 Run = Callable[..., Any]
 SECONDS = 30  # a command that waits for a pipe would never end
 PROGRAM = (
@@ -43,6 +47,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(["images", "nowhere"], 2, "no such file or directory: nowhere", id="second input"),
         pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
         pytest.param(["--list", "nowhere"], 2, "can't read the list nowhere", id="list"),
+        pytest.param(["--list", "-", "--list", "-"], 2, "Give --list - once", id="standard input twice"),
         pytest.param(["--list", "images"], 2, "can't read the list images", id="folder for a list"),
         pytest.param(["images", "-m", "nope"], 4, "no model is called 'nope'", id="model"),
         pytest.param(["images", "-m", "rine-4class"], 4, "rine-4class is not installed", id="not installed"),
@@ -100,3 +105,32 @@ def test_a_list_may_be_a_pipe(files: Path) -> None:
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "1 input = 1 scored" in ended.stderr
+
+
+@pytest.mark.parametrize("source", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/dev/../dev/stdin"])
+def test_a_list_that_is_open_already_is_not_read_beforehand(
+    files: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(lists, "read_names", lambda name, _: iter(read.append(name) or ()))
+    Path("names.txt").write_text("images/photo-0.jpg\n")
+    with Path("names.txt").open() as file:
+        saved = os.dup(0)
+        os.dup2(file.fileno(), 0)
+        try:
+            console.check_named(ScanConfig(lists=(source, "names.txt"), models=("mini",)))
+        finally:
+            os.dup2(saved, 0)
+            os.close(saved)
+    assert read == ["names.txt"]
+
+
+@pytest.mark.parametrize("source", ["/dev/stdin", "/dev/fd/0", "-"])
+def test_a_list_on_standard_input_keeps_every_line(files: Path, source: str) -> None:
+    names = "images/nested/photo-0.jpg\nimages/nowhere.jpg\nimages/nobody.jpg\n"
+    Path("names.txt").write_text(names)
+    command = [sys.executable, "-m", "sidscan", "scan", "--list", source, "-m", "mini", "-o", "r.csv"]
+    with Path("names.txt").open() as file:
+        ended = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 3, ended.stderr
+    assert "3 inputs = 1 scored + 2 failed" in ended.stderr

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import writing_result
-from sidscan.util.terminal import Echo, progress_stream
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
 
 from . import examples as sets
 from .crop_dataset import CropDataset
@@ -82,7 +81,7 @@ class TrainingSetup:
     validation: ValidationSet | None
 
 
-def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
+def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     """List the training set, open the encoder and, if there is a cache, fill it.
 
     Raises:
@@ -92,9 +91,9 @@ def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
     """
     examples = list_examples(config, "train")
     synthetic = sum(example.synthetic for example in examples)
-    say(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
+    echo(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
     encoder = open_encoder(config.encoder, config.device, config.precision)
-    say(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
+    echo(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
     digest = sets.list_digest(examples, config.data)
     feature = feature_of(config.recipe)
     crops = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
@@ -103,13 +102,10 @@ def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
         source = FreshFeatures(crops, encoder, feature)
     else:
         source = FeatureCache(config.cache, crops, encoder, feature, digest, config.passes)
-        hidden = None if config.bars else True
-        with tqdm(
-            total=source.total, desc="encode", unit="crop", disable=hidden, file=progress_stream()
-        ) as bar:
+        with progress(source.total, "crop", quiet=not config.bars, title="encode") as bar:
             source.build(bar.update)
     return TrainingSetup(
-        config, encoder, examples, digest, source, crops, _validation_set(config, encoder, say)
+        config, encoder, examples, digest, source, crops, _validation_set(config, encoder, echo)
     )
 
 
@@ -124,16 +120,16 @@ def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage
     return sets.list_cnndetection(config.data, config.classes, part)
 
 
-def _validation_set(config: TrainConfig, encoder: FrozenEncoder, say: Echo) -> ValidationSet | None:
+def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> ValidationSet | None:
     """The set's own validation part, if it has one."""
     if not sets.has_validation(config.data, config.layout, config.classes):
-        say("validation: none, the set has no validation part")
+        echo("validation: none, the set has no validation part")
         return None
     crops = CropDataset(list_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
     return ValidationSet(crops, encoder, feature_of(config.recipe))
 
 
-def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int:
+def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
     An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
@@ -152,11 +148,11 @@ def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int
         KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
     check_output(out, fresh)
-    run = new_run(prepare_training(config, say), [config.recipe])
+    run = new_run(prepare_training(config, echo), [config.recipe])
     unfinished = UnfinishedRun(out.with_name(f"{out.name}.unfinished"))
     if fresh:
         unfinished.remove()
-    run.fit(unfinished, say)
+    run.fit(unfinished, echo)
     (checkpoint,) = run.checkpoints()
     write_checkpoint(out, checkpoint)
     unfinished.remove()
