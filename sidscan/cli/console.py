@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,8 +122,12 @@ def check_named(config: ScanConfig) -> None:
 
     Raises:
         ModelError: a model is unknown or not installed, or one of the files can't be read.
+        CalibrationError: no calibration of a model is saved.
+        RuntimeUnavailable: the device runs exported graphs only, and no graph is named.
         UsageError: an input or a list does not exist.
     """
+    from sidscan.models.refs import ModelKind, choose_models
+    from sidscan.runtimes import check_torch_device
     from sidscan.scoring import calibration
 
     check_models(config.models, config.encoder, installed=config.runtime != "onnx")
@@ -130,6 +135,12 @@ def check_named(config: ScanConfig) -> None:
         check_regular(path)
         calibration.load_calibration(path)
     _check_inputs(config)
+    choice = choose_models(config.models)
+    if config.runtime != "onnx" and not any(model.kind is ModelKind.GRAPH for model in choice.models):
+        check_torch_device(config.device)
+    if config.calibrated and not config.calibrations:
+        named = replace(config, models=choice.names if config.models else ())
+        calibration.check_calibrations_saved(named, choice.models)
 
 
 def check_models(models: tuple[str, ...], encoder: Path | None = None, installed: bool = True) -> None:
@@ -154,6 +165,21 @@ def check_models(models: tuple[str, ...], encoder: Path | None = None, installed
         for entry in store.needed([model.name]):
             if installed and store.installed(entry.name) is None:
                 store.require(entry.name)  # says how to install it
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that is neither installed nor a file that can be read.
+
+    Raises:
+        ModelError: it is not.
+    """
+    from sidscan.models.store import Store
+
+    store = Store()
+    if name not in store.catalog:
+        check_regular(name)
+    elif store.installed(name) is None:
+        store.require(name)  # says how to install it
 
 
 def check_regular(path: str | Path) -> None:

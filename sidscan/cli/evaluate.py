@@ -11,6 +11,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
+from sidscan.util.files import open_file
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
@@ -201,13 +202,14 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
          that can't be read                 7  a result can't be written
       3  done; images were left out         130  interrupted; run again to continue
     """
-    _require_packages(choices["plots"])
     console.check_models(choices["models"], choices["encoder"])
+    test_sets, tests = _find_test_sets(choices)
+    _require_packages(choices["plots"])
     from sidscan.training.evaluation import report, tables  # here: these load NumPy, pandas and torch
 
     echo = console.reporter(choices["quiet"])
     config, out, compare = _metrics_config(choices), choices["out"], choices["compare"]
-    evaluation = _open(choices, echo)
+    evaluation = _open(choices, test_sets, tests, echo)
     if compare is not None:  # finds out before hours of scoring that no such run was published
         models = [detector.name for detector in evaluation.runtime.detectors]
         tables.runs_to_compare(models, evaluation.config.perturbation, compare, evaluation.runs)
@@ -239,6 +241,7 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
       0  done            3  done; images were left out
       2  wrong usage     7  a result can't be written
     """
+    _check_scores_file(scores)
     _require_packages(choices["plots"])
     from sidscan.training.common import files  # here: these load NumPy and pandas
     from sidscan.training.evaluation.scores import read_scores
@@ -249,6 +252,14 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
     results = _write_report(table, config, choices)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
     return _exit_code(results)
+
+
+def _check_scores_file(path: Path) -> None:
+    """Refuse what is not a file at once, in the words of `evaluation.scores.read_scores`."""
+    try:
+        open_file(path).close()
+    except OSError as error:
+        raise UsageError(f"can't read the scores in {path}: {error}") from error
 
 
 def _require_packages(plots: bool) -> None:
@@ -301,11 +312,10 @@ def _exit_code(results: list[ModelMetrics]) -> ExitCode:
     return ExitCode.DONE_WITH_FAILURES if any(result.mean.unreadable for result in results) else ExitCode.DONE
 
 
-def _open(choices: _AllRunOptions, echo: Echo) -> Evaluation:
-    """Find the test sets, load the models, find out what an earlier run has scored, and announce it all."""
+def _open(choices: _AllRunOptions, test_sets: TestSetCollection, tests: list[Path], echo: Echo) -> Evaluation:
+    """Load the models, find out what an earlier run has scored, and announce it all."""
     from sidscan.training.evaluation.run import EvaluationConfig, open_evaluation
 
-    test_sets, tests = _find_test_sets(choices)
     use_ten = test_sets.layout == "synthbuster" and not choices["perturbation"]
     config = EvaluationConfig(
         crops=choices["crops"] or ("ten" if use_ten else "center"),

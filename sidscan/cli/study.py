@@ -70,12 +70,13 @@ def command(
       sidscan study grid ./progan --preset progan-4class --out grid
       sidscan study ablations ./progan --seeds 3 --out ablations
     """
+    choices |= {"cache": cache or out / "features", "bars": not quiet}
+    config = options.training_config(data, preset, classes, choices)
+    options.check_named(config)
     options.need_training_extra()
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
     echo = console.reporter(quiet)
-    choices |= {"cache": cache or out / "features", "bars": not quiet}
-    config = options.training_config(data, preset, classes, choices)
     recipes = study_recipes(kind, config.recipe, seeds, config.layout)
     table, left_out = run_study(config, recipes, out, echo, fresh)
     echo(f"table: {table}")

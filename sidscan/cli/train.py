@@ -54,11 +54,12 @@ def command(
          that can't be read                  7  the checkpoint can't be written
       3  done; images were left out          130  interrupted; run again to continue
     """
+    config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
+    options.check_named(config)
     options.need_training_extra()
     from sidscan.training.rine.train import train  # here, because it loads torch
 
     echo = console.reporter(quiet)
-    config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
     left_out = train(config, out, echo, fresh)
     echo(f"checkpoint: {out}")
     return options.exit_code(left_out, echo)

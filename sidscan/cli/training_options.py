@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidscan.cli import console
 from sidscan.cli.options import Decorator, stack
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
-    from sidscan.training.rine.train import TrainConfig
+    from sidscan.training.rine.config import TrainConfig
 
 # sidscan.training.rine.recipe defines these names; --help must not load it, and a test compares the two.
 _PRESETS = (
@@ -136,6 +137,19 @@ def runtime_options() -> Decorator:
     )
 
 
+def check_named(config: TrainConfig) -> None:
+    """Refuse a training set or an encoder that is not there, at once: torch takes seconds to load.
+
+    Raises:
+        UsageError: the set has another layout than stated.
+        ModelError: the encoder is neither installed nor a file that can be read.
+    """
+    from sidscan.training.rine.examples import check_layout
+
+    check_layout(config.data, config.layout, config.classes)
+    console.check_encoder(config.encoder)
+
+
 def need_training_extra() -> None:
     """Check before any work that the packages of the train extra are installed.
 
@@ -168,9 +182,9 @@ def training_config(data: Path, preset: str, classes: str | None, choices: dict[
     """
     from dataclasses import fields, replace
 
+    from sidscan.training.rine.config import TrainConfig
     from sidscan.training.rine.examples import class_folders
     from sidscan.training.rine.recipe import PRESETS, Recipe
-    from sidscan.training.rine.train import TrainConfig
 
     chosen = PRESETS[preset]
     values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}

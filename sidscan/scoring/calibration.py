@@ -8,6 +8,7 @@ is chosen so that an image reaches it exactly where its p-value is at most the t
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -132,8 +133,8 @@ def default_calibration_path(
     The name contains the digest and the crops, so that no calibration replaces that of another model.
     """
     if model_file is not None:
-        return model_file.with_name(f"{model_file.name}.{crops}.calibration.json")
-    return (store_folder or default_root()) / "calibrations" / f"{info.name}-{info.digest}-{crops}.json"
+        return _path_beside(model_file, crops)
+    return _calibrations_folder(store_folder) / f"{info.name}-{info.digest}-{crops}.json"
 
 
 def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
@@ -143,9 +144,9 @@ def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
     return default_calibration_path(info, config.crops, model_file=files.get(info.name))
 
 
-def model_options(info: DetectorInfo, config: ScanConfig) -> str:
+def model_options(model: str, config: ScanConfig) -> str:
     """The options with which a command uses this model and these crops, e.g. ``--model mini``."""
-    names = [name for name in config.models if Path(name).name == info.name] or [info.name]
+    names = [name for name in config.models if Path(name).name == model] or [model]
     words = ["--model", names[0]]
     if config.encoder and ModelRef.parse(names[0]).kind is not ModelKind.CATALOG:
         words += ["--encoder", str(config.encoder)]
@@ -170,6 +171,17 @@ def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> d
             path = saved_calibration_path(info, config)
             chosen[info.name] = _checked(_load_saved(path, info, config), path, info, config)
     return chosen
+
+
+def check_calibrations_saved(config: ScanConfig, models: Sequence[ModelRef]) -> None:
+    """Check, before models are loaded, that `choose_calibrations` may find one for every model.
+
+    Raises:
+        CalibrationError: none of a model is saved.
+    """
+    for model in models:
+        if not _may_be_saved(model, config.crops):
+            raise _not_saved(model.path.name, config)
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -224,12 +236,33 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 def _load_saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
     if not path.exists():
-        raise CalibrationError(
-            f"no calibration of {info.name} with {config.crops} crops is saved",
-            f"`sidscan calibrate FOLDER {model_options(info, config)}` makes one from known camera images; "
-            "--calibration FILE uses one from elsewhere.",
-        )
+        raise _not_saved(info.name, config)
     return load_calibration(path)
+
+
+def _not_saved(model: str, config: ScanConfig) -> CalibrationError:
+    return CalibrationError(
+        f"no calibration of {model} with {config.crops} crops is saved",
+        f"`sidscan calibrate FOLDER {model_options(model, config)}` makes one from known camera images; "
+        "--calibration FILE uses one from elsewhere.",
+    )
+
+
+def _may_be_saved(model: ModelRef, crops: str) -> bool:
+    """Whether a calibration of a model is saved, perhaps for other weights of the same name."""
+    if model.kind is ModelKind.GRAPH:  # only its bytes say whose detectors it holds
+        return True
+    if model.kind is ModelKind.CHECKPOINT:
+        return _path_beside(model.path, crops).exists()
+    return any(_calibrations_folder().glob(f"{glob.escape(model.name)}-*-{crops}.json"))
+
+
+def _path_beside(model_file: Path, crops: str) -> Path:
+    return model_file.with_name(f"{model_file.name}.{crops}.calibration.json")
+
+
+def _calibrations_folder(store_folder: Path | None = None) -> Path:
+    return (store_folder or default_root()) / "calibrations"
 
 
 def _model_of(calibration: Calibration, path: Path, models: Sequence[DetectorInfo]) -> DetectorInfo:
@@ -249,7 +282,7 @@ def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: S
     if _digests(calibration.weights) != _digests(info.files):
         raise CalibrationError(
             f"{path} was made with other weights of {calibration.model} than the installed ones",
-            f"Calibrate again: `sidscan calibrate FOLDER {model_options(info, config)}`.",
+            f"Calibrate again: `sidscan calibrate FOLDER {model_options(info.name, config)}`.",
         )
     if calibration.crops != config.crops:
         raise CalibrationError(

@@ -22,11 +22,12 @@ from sidscan.training.common.files import make_folder, writing_result
 from sidscan.util.terminal import Echo
 
 from . import recipe as recipes
+from .config import TrainConfig
 from .examples import SetLayout
 from .fit import EncoderDims, build_head, schedule_key
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
-from .train import TrainConfig, TrainingSetup, new_run, prepare_training, write_checkpoint
+from .train import TrainingSetup, new_run, prepare_training, write_checkpoint
 
 StudyKind = Literal["grid", "ablations", "epochs", "set-sizes", "seeds"]
 BYTES_PER_WEIGHT = 16  # weight, gradient and Adam's two means, in fp32

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
@@ -16,6 +15,7 @@ from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 from . import examples as sets
+from .config import TrainConfig, list_examples
 from .crop_dataset import CropDataset
 from .examples import LabelledImage
 from .features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
@@ -23,45 +23,6 @@ from .fit import FeatureSource, feature_of
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
 from .validation import ValidationSet
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything a training run depends on.
-
-    Attributes:
-        data: folder of the training set.
-        classes: of CNNDetection's layout; empty for the LDM layout.
-        encoder: catalog name, or path of an encoder's weights.
-        cache: folder for features; None encodes every crop afresh, as published.
-        passes: how many times every image is drawn into the cache.
-        preset: name of the published recipe that ``recipe`` is or departs from; checkpoints state it.
-        skip_unreadable: leave out images that can't be decoded, and list them in the checkpoint.
-        bars: whether to show progress on a terminal.
-    """
-
-    data: Path
-    recipe: Recipe
-    layout: sets.SetLayout = "cnndetection"
-    classes: tuple[str, ...] = ()
-    encoder: str = "clip-vit-l14"
-    device: Device = "auto"
-    precision: Precision = "auto"
-    workers: int | None = None
-    cache: Path | None = None
-    passes: int = 1
-    preset: str = ""
-    skip_unreadable: bool = False
-    bars: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what would have no effect.
-
-        Raises:
-            UsageError: there are several passes but no cache.
-        """
-        if self.passes > 1 and self.cache is None:
-            raise UsageError("--passes needs a cache", "Name a folder with --cache, or leave --passes out.")
 
 
 @dataclass
@@ -107,17 +68,6 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     return TrainingSetup(
         config, encoder, examples, digest, source, crops, _validation_set(config, encoder, echo)
     )
-
-
-def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage]:
-    """The examples of one part of the set.
-
-    Raises:
-        UsageError: the set has another layout than stated.
-    """
-    if config.layout == "ldm":
-        return sets.list_latent_diffusion(config.data, part)
-    return sets.list_cnndetection(config.data, config.classes, part)
 
 
 def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> ValidationSet | None:
