@@ -34,13 +34,6 @@ _PERTURBATIONS = (  # the keys of training.evaluation.perturbations.PERTURBATION
 )
 
 
-_SECTIONS = {
-    "Input": ["real", "synthetic", "sets", "layout", "perturbation", "skip_unreadable"],
-    "Metrics": ["threshold", "fpr", "resamples", "seed", "compare"],
-    "Output": ["out", "plots", "max_feature_images", "fresh", "quiet"],
-}
-
-
 class _RunOptions(TypedDict):
     """Options of `run` that say what is scored, and how."""
 
@@ -79,85 +72,119 @@ class _AllRunOptions(_RunOptions, _ReportOptions):
 
 
 _report_options = options.stack(
-    click.option(
-        "--out", type=_FOLDER, required=True, help="Folder for the results. It is created if needed."
+    options.sectioned_option(
+        "--out",
+        section="Output",
+        type=_FOLDER,
+        required=True,
+        help="Folder for the results. It is created if needed.",
     ),
-    click.option(
+    options.sectioned_option(
         "--threshold",
+        section="Metrics",
         type=float,
         default=0.5,
         show_default=True,
         help="Count images with a score above it as synthetic.",
     ),
-    click.option(
+    options.sectioned_option(
         "--fpr",
+        section="Metrics",
         type=float,
         default=0.05,
         show_default=True,
         help="False-positive rate at which the true-positive rate is measured.",
     ),
-    click.option(
+    options.sectioned_option(
         "--bootstrap",
         "resamples",
+        section="Metrics",
         type=int,
         default=1000,
         show_default=True,
         help="Bootstrap resamples for the 95 % intervals; 0 leaves the intervals out.",
     ),
-    click.option(
+    options.sectioned_option(
         "--seed",
+        section="Metrics",
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
         help="Seed of all random numbers.",
     ),
-    click.option(
+    options.sectioned_option(
         "--compare",
+        section="Metrics",
         is_flag=False,
         flag_value=_RUN_OF_MODEL,
         metavar="[RUN]",
         help="Add the figures that RINE's authors published: for the model itself, or for RUN, "
         "e.g. progan-4class.",
     ),
-    click.option("--plots/--no-plots", default=True, show_default=True, help="Draw plots, as PNG and SVG."),
-    click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error."),
+    options.sectioned_option(
+        "--plots/--no-plots",
+        section="Output",
+        default=True,
+        show_default=True,
+        help="Draw plots, as PNG and SVG.",
+    ),
+    options.quiet(),
 )
 
 _run_options = options.stack(
     click.argument("tests", required=False, type=_FOLDER),
-    click.option("--real", type=_FOLDER, help="Folder of real images; with --synthetic, instead of TESTS."),
-    click.option("--synthetic", type=_FOLDER, help="Folder of synthetic images; with --real."),
-    click.option("--sets", multiple=True, metavar="A,B", help="Score only these test sets. Repeatable."),
-    click.option(
+    options.sectioned_option(
+        "--real",
+        section="Input",
+        type=_FOLDER,
+        help="Folder of real images; with --synthetic, instead of TESTS.",
+    ),
+    options.sectioned_option(
+        "--synthetic", section="Input", type=_FOLDER, help="Folder of synthetic images; with --real."
+    ),
+    options.sectioned_option(
+        "--sets",
+        section="Input",
+        multiple=True,
+        metavar="A,B",
+        help="Score only these test sets. Repeatable.",
+    ),
+    options.sectioned_option(
         "--layout",
+        section="Input",
         type=click.Choice(["auto", "cnndetection", "synthbuster"]),
         default="auto",
         show_default=True,
         help="Folder layout of TESTS.",
     ),
     options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False),
-    click.option(
+    options.sectioned_option(
         "--perturb",
         "perturbation",
+        section="Input",
         type=click.Choice(_PERTURBATIONS),
         help="Perturb each image with probability 0.5 (paper, section 5.6). "
         "The '-published' ones compress JPEG as the authors' code does.",
     ),
-    click.option(
+    options.sectioned_option(
         "--project",
         "max_feature_images",
+        section="Output",
         type=click.IntRange(min=0),
         default=2000,
         show_default=True,
         help="Images in the feature-space plots. Each of them goes through the encoder once more. "
         "Only the first 6 models get such a plot; 0 draws none.",
     ),
-    click.option(
+    options.sectioned_option(
         "--skip-unreadable",
+        section="Input",
         is_flag=True,
         help="Leave out images that can't be read, and count them. Without it, the first one stops the run.",
     ),
-    click.option("--fresh", is_flag=True, help="Delete the scores in --out and start over."),
+    options.sectioned_option(
+        "--fresh", section="Output", is_flag=True, help="Delete the scores in --out and start over."
+    ),
 )
 
 
@@ -175,7 +202,7 @@ def command() -> None:
     """
 
 
-@command.command("run", cls=Command, sections=_SECTIONS)
+@command.command("run", cls=Command)
 @_report_options
 @_run_options
 def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> ExitCode:
@@ -222,7 +249,7 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     return _exit_code(results)
 
 
-@command.command("report", cls=Command, sections=_SECTIONS)
+@command.command("report", cls=Command)
 @click.argument("scores", type=_FILE)
 @_report_options
 def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,12 @@ def test_a_list_that_is_open_already_is_not_read_beforehand(
     files: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(lists, "read_names", lambda name, _: iter(read.append(name) or ()))
+
+    def record_name(name: str, _: bool) -> Iterator[str]:
+        read.append(name)
+        return iter(())
+
+    monkeypatch.setattr(lists, "read_names", record_name)
     Path("names.txt").write_text("images/photo-0.jpg\n")
     with Path("names.txt").open() as file:
         saved = os.dup(0)

@@ -38,10 +38,11 @@ def test_a_bar_is_shown_on_a_terminal_only(
 
 
 def test_a_tracked_loop_counts_what_was_finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     assert list(track(iter("abc"), 3, "letter", title="spelling")) == ["a", "b", "c"]
-    assert "spelling: 100%" in sys.stderr.getvalue()  # type: ignore[attr-defined]
-    assert "letter/s" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "spelling: 100%" in terminal.getvalue()
+    assert "letter/s" in terminal.getvalue()
 
 
 def test_a_tracked_loop_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
