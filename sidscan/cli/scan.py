@@ -72,7 +72,8 @@ def command(
     if hashed and set(outs) == {"-"}:
         raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
     writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
-    journal = journal or _default_journal(outs)
+    named = [out for out in outs if out != "-"]
+    journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
@@ -96,11 +97,6 @@ def command(
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts())
-
-
-def _default_journal(outs: tuple[str, ...]) -> Path | None:
-    files = [out for out in outs if out != "-"]
-    return Path(f"{files[0]}.journal") if files else None
 
 
 def _summary(run: Scan) -> list[str]:

@@ -169,7 +169,9 @@ def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> d
     for info in models if config.calibrated else ():
         if info.name not in chosen:
             path = saved_calibration_path(info, config)
-            chosen[info.name] = _checked(_load_saved(path, info, config), path, info, config)
+            if not path.exists():
+                raise _not_saved(info.name, config)
+            chosen[info.name] = _checked(load_calibration(path), path, info, config)
     return chosen
 
 
@@ -232,12 +234,6 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
             partial.write_text(calibration.to_json(), encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error
-
-
-def _load_saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
-    if not path.exists():
-        raise _not_saved(info.name, config)
-    return load_calibration(path)
 
 
 def _not_saved(model: str, config: ScanConfig) -> CalibrationError:

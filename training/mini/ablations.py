@@ -101,7 +101,7 @@ class AblationData:
                 self.encoder,
                 features.where((features.folds == key[0]) & (parts == key[1]) & (features.weights > 0)),
             )
-            for key in track(keys, len(keys), "fit", title="sufficient statistics", transient=True)
+            for key in track(keys, len(keys), "part", title="sufficient statistics", transient=True)
         }
 
     def evidence(self, variant: Variant, stats: Mapping[str, Mapping[FoldPart, SufficientStats]]) -> Scores:
