@@ -24,10 +24,11 @@ from random_rine import SHAPES, make_encoder
 from record import publish, stamp
 
 from sidscan.models import checkpoints
+from sidscan.training.rine.config import TrainConfig
 from sidscan.training.rine.recipe import PRESETS, Recipe, grid
 from sidscan.training.rine.run import EpochMetrics
 from sidscan.training.rine.studies import run_study
-from sidscan.training.rine.train import TrainConfig, train
+from sidscan.training.rine.train import train
 
 SIDE = 256  # pixels, as ProGAN's set
 SLOPES = {"0_real": 0.6, "1_fake": 2.5}  # of log amplitude over log frequency

@@ -114,6 +114,11 @@ def test_only_fetch_and_download_import_an_http_client(name: str) -> None:
     assert not [module for module in imports(name) if module.split(".")[0] in HTTP_CLIENTS]
 
 
+@pytest.mark.parametrize("name", [name for name in product_modules() if name != "sidscan.util.progress"])
+def test_one_module_makes_progress_bars(name: str) -> None:
+    assert "tqdm" not in imports(name)
+
+
 SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in ("options", "help_sections", "param_types", "console", "training_options")

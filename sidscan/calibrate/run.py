@@ -227,5 +227,5 @@ def _saved(
     card_rate = sum(word != "weak" for word in words) / len(words)
     how = f"--calibration {shlex.quote(str(out))}" if out else "--calibrated"
     return SavedCalibration(
-        calibration, path, f"{model_options(model, config)} {how}", model.threshold, card_rate
+        calibration, path, f"{model_options(model.name, config)} {how}", model.threshold, card_rate
     )

@@ -23,21 +23,22 @@ _MAX_FAILURES_SHOWN = 8
 @click.command(
     "calibrate",
     cls=Command,
-    sections={"Calibration": ["fpr", "archives"], "Output": ["out", "journal", "as_json"]},
 )
 @options.inputs()
 @options.fetching()
 @options.model()
-@click.option(
+@options.sectioned_option(
     "--fpr",
+    section="Calibration",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
     help="False-positive rate: the share of camera images that a scan may flag.",
 )
-@click.option(
+@options.sectioned_option(
     "--archive",
     "archives",
+    section="Calibration",
     type=click.IntRange(min=1, max=10**9),
     multiple=True,
     default=(10_000, 100_000),
@@ -45,18 +46,17 @@ _MAX_FAILURES_SHOWN = 8
     metavar="N",
     help="Print how many false flags to expect in an archive of N images. Repeatable.",
 )
-@click.option(
+@options.sectioned_option(
     "--out",
+    section="Output",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="File for the calibration. [default: in the models folder, where `scan --calibrated` looks]",
 )
-@click.option(
-    "--journal",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Record the scan in this file. The same command continues an interrupted scan from it.",
+@options.setting("journal", show_default=False)
+@options.sectioned_option(
+    "--json", "as_json", section="Output", is_flag=True, help="Print the figures as JSON."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     fpr: float,
     archives: tuple[int, ...],

@@ -1,14 +1,13 @@
-"""What commands share: lines on standard error, progress bars, checks of files that are read or written."""
+"""What commands share: lines on standard error, checks of files that are read or written."""
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +15,8 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, SidscanError, UsageError
 from sidscan.records import Counts, ScanResult
 from sidscan.util.files import open_file, real_path
-from sidscan.util.terminal import Echo, progress_stream, safe_line
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo, safe_line
 
 if TYPE_CHECKING:
     from sidscan.journal import Registered
@@ -53,56 +53,6 @@ def plural(count: int, noun: str, plural_noun: str = "") -> str:
     return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
-class Bar(Protocol):
-    """A progress bar, as far as commands use it."""
-
-    n: float
-    total: float | None
-
-    def update(self, n: float = 1) -> object:
-        """Add ``n`` to what is done."""
-        ...
-
-    def clear(self) -> object:
-        """Remove the bar from its line, before something else is printed there."""
-        ...
-
-
-@contextmanager
-def progress(
-    total: int | None,
-    unit: str,
-    *,
-    done: int = 0,
-    quiet: bool = False,
-    title: str = "",
-    transient: bool = False,
-) -> Iterator[Bar]:
-    """A progress bar on standard error while the block runs, shown only on a terminal and without --quiet.
-
-    Args:
-        total: how much there is to do; None while it is unknown, and ``total`` of the bar may be set later.
-        unit: what is counted, e.g. ``image``; ``B`` is shown in kB, MB and GB.
-        done: how much was done before.
-        title: stands before the bar.
-        transient: the bar disappears at the end.
-    """
-    from tqdm import tqdm  # here: --help needs no bar
-
-    with tqdm(
-        desc=title or None,
-        total=total,
-        initial=done,
-        unit=unit,
-        unit_scale=unit == "B",
-        smoothing=0.1,
-        leave=not transient,
-        disable=quiet or not sys.stderr.isatty(),
-        file=progress_stream(),
-    ) as bar:
-        yield bar
-
-
 def consume(results: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
     """Run a scan to its end, with a progress bar."""
     done = counts.enumerated - counts.pending
@@ -111,36 +61,36 @@ def consume(results: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
             bar.update()
 
 
-def announce(run: Scan, say: Echo) -> None:
+def announce(run: Scan, echo: Echo) -> None:
     """Print what is about to happen; even with --quiet, that another model replaces the default."""
-    always = echo if run.choice.is_fallback else say
+    always = reporter(quiet=False) if run.choice.is_fallback else echo
     always(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
     info = run.runtime.info
-    say(f"runtime: {info.runtime}, {info.device}, {info.precision}")
+    echo(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
-        say(f"precision {info.precision_choice}")
+        echo(f"precision {info.precision_choice}")
     if not run.config.isolation:
-        say("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
+        echo("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
     for name, calibration in run.journal.header().calibrations.items():
         images = plural(calibration.pictures, "image")
-        say(f"calibration: {name}, {images}, false-positive rate {calibration.target_fpr:g}")
+        echo(f"calibration: {name}, {images}, false-positive rate {calibration.target_fpr:g}")
         for difference in calibration.differences:
-            say(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
-    _announce_earlier(run, say)
+            echo(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
+    _announce_earlier(run, echo)
 
 
-def _announce_earlier(run: Scan, say: Echo) -> None:
+def _announce_earlier(run: Scan, echo: Echo) -> None:
     earlier = run.earlier
     if earlier.repeated:
-        say(f"{plural(earlier.repeated, 'input')} named more than once; each is scanned once")
+        echo(f"{plural(earlier.repeated, 'input')} named more than once; each is scanned once")
     if earlier.kept:
         kept = plural(earlier.kept, "result")
-        say(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
+        echo(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
     if earlier.dropped:
-        _announce_dropped(earlier, say)
+        _announce_dropped(earlier, echo)
 
 
-def _announce_dropped(earlier: Registered, say: Echo) -> None:
+def _announce_dropped(earlier: Registered, echo: Echo) -> None:
     other = max(0, earlier.dropped - earlier.changed - earlier.gone)
     reasons = (
         (earlier.changed, f"{plural(earlier.changed, 'file')} changed"),
@@ -148,9 +98,9 @@ def _announce_dropped(earlier: Registered, say: Echo) -> None:
         (other, f"{other} made with other models or options, or read again"),
     )
     why = ", ".join(reason for count, reason in reasons if count)
-    say(f"{plural(earlier.dropped, 'earlier result')} dropped: {why}")
+    echo(f"{plural(earlier.dropped, 'earlier result')} dropped: {why}")
     if other:
-        say("  (until this run is complete, the earlier models and options find their results again)")
+        echo("  (until this run is complete, the earlier models and options find their results again)")
 
 
 def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
@@ -172,8 +122,12 @@ def check_named(config: ScanConfig) -> None:
 
     Raises:
         ModelError: a model is unknown or not installed, or one of the files can't be read.
+        CalibrationError: no calibration of a model is saved.
+        RuntimeUnavailable: the device runs exported graphs only, and no graph is named.
         UsageError: an input or a list does not exist.
     """
+    from sidscan.models.refs import ModelKind, choose_models
+    from sidscan.runtimes import check_torch_device
     from sidscan.scoring import calibration
 
     check_models(config.models, config.encoder, installed=config.runtime != "onnx")
@@ -181,6 +135,12 @@ def check_named(config: ScanConfig) -> None:
         check_regular(path)
         calibration.load_calibration(path)
     _check_inputs(config)
+    choice = choose_models(config.models)
+    if config.runtime != "onnx" and not any(model.kind is ModelKind.GRAPH for model in choice.models):
+        check_torch_device(config.device)
+    if config.calibrated and not config.calibrations:
+        named = replace(config, models=choice.names if config.models else ())
+        calibration.check_calibrations_saved(named, choice.models)
 
 
 def check_models(models: tuple[str, ...], encoder: Path | None = None, installed: bool = True) -> None:
@@ -192,20 +152,34 @@ def check_models(models: tuple[str, ...], encoder: Path | None = None, installed
     Raises:
         ModelError: a name is unknown, a model is not installed, or a file can't be read.
     """
-    from sidscan.models.refs import choose_models
+    from sidscan.models.refs import ModelKind, choose_models
     from sidscan.models.store import Store
 
     if encoder is not None:
         check_regular(encoder)
     store = Store()
-    for name in choose_models(models, store).names if models else ():
-        is_file = name not in store.catalog and (Path(name).suffix or _status(name) is not None)
-        if is_file:
-            check_regular(name)
+    for model in choose_models(models, store).models if models else ():
+        if model.kind is not ModelKind.CATALOG:
+            check_regular(model.name)
             continue
-        for entry in store.needed([name]):
+        for entry in store.needed([model.name]):
             if installed and store.installed(entry.name) is None:
                 store.require(entry.name)  # says how to install it
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that is neither installed nor a file that can be read.
+
+    Raises:
+        ModelError: it is not.
+    """
+    from sidscan.models.store import Store
+
+    store = Store()
+    if name not in store.catalog:
+        check_regular(name)
+    elif store.installed(name) is None:
+        store.require(name)  # says how to install it
 
 
 def check_regular(path: str | Path) -> None:
@@ -228,17 +202,23 @@ def _check_inputs(config: ScanConfig) -> None:
     if missing:
         for _ in open_sources(ScanConfig(inputs=missing)):
             pass
+    lists.check_stdin_named_once(config.lists)
     for source in config.lists:
-        status = None if source == "-" else _status(source)
-        if source != "-" and (status is None or stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            next(lists.read_names(source, config.null), None)  # a pipe can be read only once
+        if source != "-" and not _can_be_read_once_only(source):
+            next(lists.read_names(source, config.null), None)
 
 
-def _status(name: str) -> os.stat_result | None:
+def _can_be_read_once_only(source: str) -> bool:
+    """Whether a list is a pipe or a device, or may be a file that somebody has open already.
+
+    Opening ``/dev/stdin`` or ``/dev/fd/3`` shares its offset on macOS: what is read here is lost later.
+    """
     try:
-        return os.stat(name)  # noqa: PTH116  (a name may be one that Path changes)
+        mode = os.stat(source).st_mode  # noqa: PTH116  (a name may be one that Path changes)
     except (OSError, ValueError):
-        return None
+        return False  # reading it says what is wrong
+    is_open_already = os.path.abspath(source).startswith(("/dev/", "/proc/"))  # noqa: PTH100  (links stay)
+    return is_open_already or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def journal_files(journal: Path | None) -> tuple[Path, ...]:

@@ -11,6 +11,8 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
+from sidscan.util.files import open_file
+from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
@@ -30,13 +32,6 @@ _PERTURBATIONS = (  # the keys of training.evaluation.perturbations.PERTURBATION
     *("blur", "crop", "compress", "noise", "combined"),
     *("compress-published", "combined-published"),
 )
-
-
-_SECTIONS = {
-    "Input": ["real", "synthetic", "sets", "layout", "perturbation", "skip_unreadable"],
-    "Metrics": ["threshold", "fpr", "resamples", "seed", "compare"],
-    "Output": ["out", "plots", "max_feature_images", "fresh", "quiet"],
-}
 
 
 class _RunOptions(TypedDict):
@@ -77,85 +72,119 @@ class _AllRunOptions(_RunOptions, _ReportOptions):
 
 
 _report_options = options.stack(
-    click.option(
-        "--out", type=_FOLDER, required=True, help="Folder for the results. It is created if needed."
+    options.sectioned_option(
+        "--out",
+        section="Output",
+        type=_FOLDER,
+        required=True,
+        help="Folder for the results. It is created if needed.",
     ),
-    click.option(
+    options.sectioned_option(
         "--threshold",
+        section="Metrics",
         type=float,
         default=0.5,
         show_default=True,
         help="Count images with a score above it as synthetic.",
     ),
-    click.option(
+    options.sectioned_option(
         "--fpr",
+        section="Metrics",
         type=float,
         default=0.05,
         show_default=True,
         help="False-positive rate at which the true-positive rate is measured.",
     ),
-    click.option(
+    options.sectioned_option(
         "--bootstrap",
         "resamples",
+        section="Metrics",
         type=int,
         default=1000,
         show_default=True,
         help="Bootstrap resamples for the 95 % intervals; 0 leaves the intervals out.",
     ),
-    click.option(
+    options.sectioned_option(
         "--seed",
+        section="Metrics",
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
         help="Seed of all random numbers.",
     ),
-    click.option(
+    options.sectioned_option(
         "--compare",
+        section="Metrics",
         is_flag=False,
         flag_value=_RUN_OF_MODEL,
         metavar="[RUN]",
         help="Add the figures that RINE's authors published: for the model itself, or for RUN, "
         "e.g. progan-4class.",
     ),
-    click.option("--plots/--no-plots", default=True, show_default=True, help="Draw plots, as PNG and SVG."),
-    click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error."),
+    options.sectioned_option(
+        "--plots/--no-plots",
+        section="Output",
+        default=True,
+        show_default=True,
+        help="Draw plots, as PNG and SVG.",
+    ),
+    options.quiet(),
 )
 
 _run_options = options.stack(
     click.argument("tests", required=False, type=_FOLDER),
-    click.option("--real", type=_FOLDER, help="Folder of real images; with --synthetic, instead of TESTS."),
-    click.option("--synthetic", type=_FOLDER, help="Folder of synthetic images; with --real."),
-    click.option("--sets", multiple=True, metavar="A,B", help="Score only these test sets. Repeatable."),
-    click.option(
+    options.sectioned_option(
+        "--real",
+        section="Input",
+        type=_FOLDER,
+        help="Folder of real images; with --synthetic, instead of TESTS.",
+    ),
+    options.sectioned_option(
+        "--synthetic", section="Input", type=_FOLDER, help="Folder of synthetic images; with --real."
+    ),
+    options.sectioned_option(
+        "--sets",
+        section="Input",
+        multiple=True,
+        metavar="A,B",
+        help="Score only these test sets. Repeatable.",
+    ),
+    options.sectioned_option(
         "--layout",
+        section="Input",
         type=click.Choice(["auto", "cnndetection", "synthbuster"]),
         default="auto",
         show_default=True,
         help="Folder layout of TESTS.",
     ),
     options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False),
-    click.option(
+    options.sectioned_option(
         "--perturb",
         "perturbation",
+        section="Input",
         type=click.Choice(_PERTURBATIONS),
         help="Perturb each image with probability 0.5 (paper, section 5.6). "
         "The '-published' ones compress JPEG as the authors' code does.",
     ),
-    click.option(
+    options.sectioned_option(
         "--project",
         "max_feature_images",
+        section="Output",
         type=click.IntRange(min=0),
         default=2000,
         show_default=True,
         help="Images in the feature-space plots. Each of them goes through the encoder once more. "
         "Only the first 6 models get such a plot; 0 draws none.",
     ),
-    click.option(
+    options.sectioned_option(
         "--skip-unreadable",
+        section="Input",
         is_flag=True,
         help="Leave out images that can't be read, and count them. Without it, the first one stops the run.",
     ),
-    click.option("--fresh", is_flag=True, help="Delete the scores in --out and start over."),
+    options.sectioned_option(
+        "--fresh", section="Output", is_flag=True, help="Delete the scores in --out and start over."
+    ),
 )
 
 
@@ -173,7 +202,7 @@ def command() -> None:
     """
 
 
-@command.command("run", cls=Command, sections=_SECTIONS)
+@command.command("run", cls=Command)
 @_report_options
 @_run_options
 def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> ExitCode:
@@ -200,13 +229,14 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
          that can't be read                 7  a result can't be written
       3  done; images were left out         130  interrupted; run again to continue
     """
-    _require_packages(choices["plots"])
     console.check_models(choices["models"], choices["encoder"])
+    test_sets, tests = _find_test_sets(choices)
+    _require_packages(choices["plots"])
     from sidscan.training.evaluation import report, tables  # here: these load NumPy, pandas and torch
 
     echo = console.reporter(choices["quiet"])
     config, out, compare = _metrics_config(choices), choices["out"], choices["compare"]
-    evaluation = _open(choices, echo)
+    evaluation = _open(choices, test_sets, tests, echo)
     if compare is not None:  # finds out before hours of scoring that no such run was published
         models = [detector.name for detector in evaluation.runtime.detectors]
         tables.runs_to_compare(models, evaluation.config.perturbation, compare, evaluation.runs)
@@ -219,7 +249,7 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     return _exit_code(results)
 
 
-@command.command("report", cls=Command, sections=_SECTIONS)
+@command.command("report", cls=Command)
 @click.argument("scores", type=_FILE)
 @_report_options
 def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
@@ -238,6 +268,7 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
       0  done            3  done; images were left out
       2  wrong usage     7  a result can't be written
     """
+    _check_scores_file(scores)
     _require_packages(choices["plots"])
     from sidscan.training.common import files  # here: these load NumPy and pandas
     from sidscan.training.evaluation.scores import read_scores
@@ -248,6 +279,14 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
     results = _write_report(table, config, choices)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
     return _exit_code(results)
+
+
+def _check_scores_file(path: Path) -> None:
+    """Refuse what is not a file at once, in the words of `evaluation.scores.read_scores`."""
+    try:
+        open_file(path).close()
+    except OSError as error:
+        raise UsageError(f"can't read the scores in {path}: {error}") from error
 
 
 def _require_packages(plots: bool) -> None:
@@ -300,11 +339,10 @@ def _exit_code(results: list[ModelMetrics]) -> ExitCode:
     return ExitCode.DONE_WITH_FAILURES if any(result.mean.unreadable for result in results) else ExitCode.DONE
 
 
-def _open(choices: _AllRunOptions, echo: Echo) -> Evaluation:
-    """Find the test sets, load the models, find out what an earlier run has scored, and announce it all."""
+def _open(choices: _AllRunOptions, test_sets: TestSetCollection, tests: list[Path], echo: Echo) -> Evaluation:
+    """Load the models, find out what an earlier run has scored, and announce it all."""
     from sidscan.training.evaluation.run import EvaluationConfig, open_evaluation
 
-    test_sets, tests = _find_test_sets(choices)
     use_ten = test_sets.layout == "synthbuster" and not choices["perturbation"]
     config = EvaluationConfig(
         crops=choices["crops"] or ("ten" if use_ten else "center"),
@@ -372,7 +410,7 @@ def _score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
     """Score the images that have no score yet, with a progress bar on a terminal."""
     done, total = evaluation.num_reused, evaluation.num_images
     try:
-        with evaluation.file, console.progress(total, "image", done=done, quiet=quiet) as bar:
+        with evaluation.file, progress(total, "image", done=done, quiet=quiet) as bar:
             for count in evaluation:
                 done += count
                 bar.update(count)

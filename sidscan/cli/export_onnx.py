@@ -68,7 +68,7 @@ def command(
     console.check_models(models, encoder)
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    say = console.reporter(quiet)
-    path = export(models, out=out, precision=precision, encoder=encoder, fresh=fresh, echo=say)
-    say(f"graph: {path}, {path.stat().st_size:,} bytes")
+    echo = console.reporter(quiet)
+    path = export(models, out=out, precision=precision, encoder=encoder, fresh=fresh, echo=echo)
+    echo(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -1,15 +1,12 @@
 """Commands whose --help shows options in sections, the summary before them and the details after them.
 
 `@click.command(cls=Command)` or `@click.group(cls=Group)` is all that a command needs. An option's section is
-its attribute ``section`` (`Option` sets it); the command may state it instead, by the parameters' names:
-
-    @click.command("train", cls=Command, sections={"Input": ["data"], "Output": ["out", "quiet"]})
+its attribute ``section``, which `Option` sets; options without one are in the last section.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -38,26 +35,13 @@ class Option(click.Option):
 
 
 class Sectioned(Base):
-    """What commands and groups share.
-
-    Args:
-        sections: names of parameters by the section they belong to; others go by their own ``section``.
-        default_section: of options that are in no section; the last one if it is empty.
-    """
+    """What commands and groups share."""
 
     last_section = "Advanced"
 
-    def __init__(
-        self,
-        *arguments: Any,
-        sections: Mapping[str, Sequence[str]] | None = None,
-        default_section: str = "",
-        **settings: Any,
-    ) -> None:
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
         settings["context_settings"] = _SETTINGS | (settings.get("context_settings") or {})
         super().__init__(*arguments, **settings)
-        self._section_of = {name: title for title, names in (sections or {}).items() for name in names}
-        self._default_section = default_section or self.last_section
         for parameter in self.params:
             for long, short in _SHORT_NAMES.items():
                 if long in parameter.opts and short not in parameter.opts:
@@ -98,8 +82,7 @@ class Sectioned(Base):
     def _section(self, parameter: click.Parameter) -> str:
         if "--help" in parameter.opts:
             return self.last_section
-        own = getattr(parameter, "section", "") or self._default_section
-        return self._section_of.get(parameter.name or "", own)
+        return getattr(parameter, "section", "") or self.last_section
 
 
 class Command(Sectioned, click.Command):

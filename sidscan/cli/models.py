@@ -15,6 +15,7 @@ from sidscan.cli.help_sections import Group
 from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import Bundled, CatalogEntry, Metrics, find_entry
 from sidscan.models.store import BY_USER, Installed, Store
+from sidscan.util.progress import progress
 
 
 @click.group("models", cls=Group)
@@ -207,7 +208,7 @@ def _on_terminal() -> bool:
 
 
 def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
-    with console.progress(None, "B", title=entry.name, transient=True) as bar:
+    with progress(None, "B", title=entry.name, transient=True) as bar:
 
         def show_progress(done: int, total: int | None) -> None:
             bar.total = total

@@ -6,7 +6,7 @@ knows (reports, verbosity) is stated here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -24,10 +24,11 @@ Callback = Callable[..., Any]
 Decorator = Callable[[Callback], Callback]
 
 _MODEL_WITHOUT_GRAPHS = "Detector: name, checkpoint, or folder of checkpoints. Repeatable."
-_DEVICE_WITHOUT_GRAPHS = {
+DEVICES_OF_TORCH: Mapping[str, Any] = {
     "type": click.Choice(("auto", "cpu", "cuda")),
     "help": "'auto' is CUDA where it works, else the CPU. A device that you name is never replaced.",
 }
+"""How ``--device`` differs in commands that take no exported graphs."""
 
 
 def stack(*decorators: Decorator) -> Decorator:
@@ -146,7 +147,7 @@ def model(crops: str | None = "ten", crops_shown: str | bool = True, graphs: boo
         setting("crops", default=crops, show_default=crops_shown),
         encoder(),
         *([setting("runtime")] if graphs else []),
-        setting("device", **({} if graphs else _DEVICE_WITHOUT_GRAPHS)),
+        setting("device", **({} if graphs else DEVICES_OF_TORCH)),
         *map(setting, ("precision", "batch", "workers")),
     )
 

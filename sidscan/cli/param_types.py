@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # older versions of click have no type arguments here
 else:
     _IntType = _FloatType = click.ParamType
 
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)")
+_DIGITS = "[0-9]+(?:_[0-9]+)*"  # 100_000, as Python writes it
+_DECIMAL = rf"\+?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})"
+_SIZE = re.compile(rf"({_DECIMAL})\s*([A-Za-z]*)")
+_DURATION = re.compile(rf"({_DECIMAL}(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)")
 _SIZES = {
     "b": 1,
     "kb": 10**3,
@@ -28,6 +31,7 @@ _SIZES = {
     "gib": 1 << 30,
     "tib": 1 << 40,
 }
+_UNIT_NAMES = {"b": "bytes", "mib": "MiB"}  # of plain numbers
 _BINARY = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 _TIMES = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONG_TIMES = (("h", 3600), ("m", 60))
@@ -48,15 +52,19 @@ class Size(_IntType):
         self._plain = {1: "b", 1 << 20: "mib"}[unit]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; fractions of the unit are cut off."""
+        """The number; what a larger unit leaves of a fraction is cut off."""
         if isinstance(value, int):
             return value
-        match = _NUMBER.fullmatch(str(value).strip())
-        factor = _SIZES.get(match[2].lower() or self._plain) if match else None
+        match = _SIZE.fullmatch(str(value).strip())
+        unit = match[2].lower() or self._plain if match else ""
+        factor = _SIZES.get(unit)
         if match is None or factor is None:
-            plain = f"2048 ({'bytes' if self._unit == 1 else 'MiB'})"
+            plain = f"2048 ({_UNIT_NAMES[self._plain]})"
             self.fail(f"{value!r} is not a size. Write, for example, 10MB, 1GiB or {plain}.", param, ctx)
-        size = int(Fraction(match[1]) * factor / self._unit)
+        number = Fraction(match[1].replace("_", ""))
+        if unit in ("b", self._plain) and number.denominator != 1:
+            self.fail(f"{value!r} is not a whole number of {_UNIT_NAMES[unit]}.", param, ctx)
+        size = int(number * factor / self._unit)
         if not self._spec.admits(size):
             self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
         return size
@@ -82,7 +90,7 @@ class Duration(_FloatType):
         """The seconds."""
         if isinstance(value, (int, float)):
             return value
-        match = _NUMBER.fullmatch(str(value).strip())
+        match = _DURATION.fullmatch(str(value).strip())
         factor = _TIMES.get(match[2].lower() or "s") if match else None
         if match is None or factor is None:
             self.fail(

@@ -72,35 +72,31 @@ def command(
     if hashed and set(outs) == {"-"}:
         raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
     writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
-    journal = journal or _default_journal(outs)
+    named = [out for out in outs if out != "-"]
+    journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
     console.check_named(config)
     from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-    say = console.reporter(quiet)
+    echo = console.reporter(quiet)
     for writer in writers:
         if writer.altered():  # the scan replaces it, so this is the last chance to say it
             console.echo(f"warning: {writer.out} was changed after it was hashed; this scan replaces it")
     with reports.reserve_all(writers, overwrite), closing((run := open_scan(config)).journal):
         try:
-            console.announce(run, say)
+            console.announce(run, echo)
             console.consume(run, run.counts(), quiet)
             reports.write_all(writers, run.journal)
         except KeyboardInterrupt:
             _interrupt(run, journal)
             raise
         for line in (*_summary(run), *_flagged(run)):
-            say(line)
+            echo(line)
         for writer in writers:
-            say(f"report: {writer.location()}")
+            echo(f"report: {writer.location()}")
         return _exit_code(run.counts())
-
-
-def _default_journal(outs: tuple[str, ...]) -> Path | None:
-    files = [out for out in outs if out != "-"]
-    return Path(f"{files[0]}.journal") if files else None
 
 
 def _summary(run: Scan) -> list[str]:

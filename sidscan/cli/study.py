@@ -10,29 +10,34 @@ import click
 from sidscan.cli import console
 from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.options import quiet as quiet_option
+from sidscan.cli.options import sectioned_option
 from sidscan.errors import ExitCode
 
 if TYPE_CHECKING:
     from sidscan.training.rine.studies import StudyKind
 
 
-@click.command("study", cls=Command, sections=options.TRAINING_SECTIONS, default_section="Recipe")
+@click.command("study", cls=Command)
 @click.argument("kind", type=click.Choice(["grid", "ablations", "epochs", "set-sizes", "seeds"]))
 @options.training_set()
-@click.option(
+@sectioned_option(
     "--out",
+    section="Output",
     required=True,
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the checkpoint of every head and for the table heads.csv.",
 )
-@click.option(
+@sectioned_option(
     "--cache",
+    section="Output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the encoder's features, made once. [default: FOLDER/features]",
 )
-@click.option(
+@sectioned_option(
     "--seeds",
+    section="Recipe",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 )
 @options.recipe_options()
 @options.runtime_options()
-@click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error.")
+@quiet_option()
 def command(
     kind: StudyKind,
     data: Path,
@@ -70,13 +75,14 @@ def command(
       sidscan study grid ./progan --preset progan-4class --out grid
       sidscan study ablations ./progan --seeds 3 --out ablations
     """
+    choices |= {"cache": cache or out / "features", "bars": not quiet}
+    config = options.training_config(data, preset, classes, choices)
+    options.check_named(config)
     options.need_training_extra()
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
-    say = console.reporter(quiet)
-    choices |= {"cache": cache or out / "features", "bars": not quiet}
-    config = options.training_config(data, preset, classes, choices)
+    echo = console.reporter(quiet)
     recipes = study_recipes(kind, config.recipe, seeds, config.layout)
-    table, left_out = run_study(config, recipes, out, say, fresh)
-    say(f"table: {table}")
-    return options.exit_code(left_out, say)
+    table, left_out = run_study(config, recipes, out, echo, fresh)
+    echo(f"table: {table}")
+    return options.exit_code(left_out, echo)

@@ -10,27 +10,31 @@ import click
 from sidscan.cli import console
 from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.options import quiet as quiet_option
+from sidscan.cli.options import sectioned_option
 from sidscan.errors import ExitCode
 
 
-@click.command("train", cls=Command, sections=options.TRAINING_SECTIONS, default_section="Recipe")
+@click.command("train", cls=Command)
 @options.training_set()
-@click.option(
+@sectioned_option(
     "--out",
+    section="Output",
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Checkpoint to write; `sidscan scan --model FILE` accepts it.",
 )
-@click.option(
+@sectioned_option(
     "--cache",
+    section="Output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the encoder's features: encode every crop once and fit from there. "
     "[default: new crops in every epoch, as published]",
 )
 @options.recipe_options()
 @options.runtime_options()
-@click.option("--quiet", "-q", is_flag=True, help="Write only errors to standard error.")
+@quiet_option()
 def command(
     data: Path, preset: str, classes: str | None, out: Path, fresh: bool, quiet: bool, **choices: Any
 ) -> ExitCode:
@@ -54,11 +58,12 @@ def command(
          that can't be read                  7  the checkpoint can't be written
       3  done; images were left out          130  interrupted; run again to continue
     """
+    config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
+    options.check_named(config)
     options.need_training_extra()
     from sidscan.training.rine.train import train  # here, because it loads torch
 
-    say = console.reporter(quiet)
-    config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
-    left_out = train(config, out, say, fresh)
-    say(f"checkpoint: {out}")
-    return options.exit_code(left_out, say)
+    echo = console.reporter(quiet)
+    left_out = train(config, out, echo, fresh)
+    echo(f"checkpoint: {out}")
+    return options.exit_code(left_out, echo)

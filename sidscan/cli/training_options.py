@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli.options import Decorator, stack
+from sidscan.cli import console
+from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
-    from sidscan.training.rine.train import TrainConfig
+    from sidscan.training.rine.config import TrainConfig
 
 # sidscan.training.rine.recipe defines these names; --help must not load it, and a test compares the two.
 _PRESETS = (
@@ -26,84 +27,104 @@ _PRESETS = (
 )
 _UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
-TRAINING_SECTIONS = {
-    "Input": ["classes", "skip_unreadable"],
-    "Models": ["preset", "encoder"],
-    "Output": ["out", "cache", "fresh", "quiet"],
-    "Advanced": ["passes", "device", "precision", "workers"],
-}
-"""Sections of --help; whatever is not named here belongs to the recipe."""
-
 
 def training_set() -> Decorator:
     """The training set, and the encoder that reads it."""
     return stack(
         click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path)),
-        click.option(
+        sectioned_option(
             "--preset",
+            section="Models",
             type=click.Choice(_PRESETS),
             default="progan-4class",
             show_default=True,
             help="Published recipe and training set. Options of the recipe override its values.",
         ),
-        click.option(
+        sectioned_option(
             "--classes",
+            section="Input",
             metavar="NAME,...",
             help="Class folders of DATA/train to use instead of the preset's; 'all' uses every one.",
         ),
-        click.option(
+        sectioned_option(
             "--encoder",
+            section="Models",
             default="clip-vit-l14",
             show_default=True,
             metavar="NAME|FILE",
             help="Frozen image encoder: an installed one of the catalog, or the weights file of a CLIP.",
         ),
-        click.option(
+        sectioned_option(
             "--passes",
+            section="Advanced",
             type=click.IntRange(min=1),
             default=1,
             show_default=True,
             help="How many crops of every image the cache holds; later epochs use them again.",
         ),
-        click.option(
+        sectioned_option(
             "--skip-unreadable",
+            section="Input",
             is_flag=True,
             help="Leave out images that can't be decoded, and list them in the checkpoint.",
         ),
-        click.option("--fresh", is_flag=True, help="Start over, and replace existing results."),
+        sectioned_option(
+            "--fresh", section="Output", is_flag=True, help="Start over, and replace existing results."
+        ),
     )
 
 
 def recipe_options() -> Decorator:
     """The fields of a recipe; None stands for the preset's value."""
     return stack(
-        click.option("--xi", type=click.FloatRange(min=0), help="Weight of the contrastive loss."),
-        click.option(
+        sectioned_option(
+            "--xi", section="Recipe", type=click.FloatRange(min=0), help="Weight of the contrastive loss."
+        ),
+        sectioned_option(
             "--num-proj-layers",
+            section="Recipe",
             type=click.IntRange(min=1),
             help="Linear layers in each projection, Q1 and Q2 (q in the paper).",
         ),
-        click.option(
-            "--proj-dim", type=click.IntRange(min=1), help="Width of the projections (d' in the paper)."
+        sectioned_option(
+            "--proj-dim",
+            section="Recipe",
+            type=click.IntRange(min=1),
+            help="Width of the projections (d' in the paper).",
         ),
-        click.option(
-            "--head", type=click.Choice(["rine", "linear", "fpn"]), help="Architecture of the head."
+        sectioned_option(
+            "--head",
+            section="Recipe",
+            type=click.Choice(["rine", "linear", "fpn"]),
+            help="Architecture of the head.",
         ),
-        click.option(
+        sectioned_option(
             "--ablate",
+            section="Recipe",
             type=click.Choice(["none", "contrastive", "tie", "intermediate"]),
             help="Leave out one part, as in the paper's ablations.",
         ),
-        click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training list."),
-        click.option("--batch-size", "batch", type=click.IntRange(min=1), help="Images per step."),
-        click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate of Adam."),
-        click.option(
+        sectioned_option(
+            "--epochs", section="Recipe", type=click.IntRange(min=1), help="Passes over the training list."
+        ),
+        sectioned_option(
+            "--batch-size", "batch", section="Recipe", type=click.IntRange(min=1), help="Images per step."
+        ),
+        sectioned_option(
+            "--lr",
+            section="Recipe",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Learning rate of Adam.",
+        ),
+        sectioned_option(
             "--data-fraction",
+            section="Recipe",
             type=click.FloatRange(0, 1, min_open=True),
             help="Fraction of the shuffled training list to use.",
         ),
-        click.option(
+        sectioned_option(
             "--seed",
+            section="Recipe",
             type=click.IntRange(min=0),
             help="Seed of initial weights, dropout, crops and order of the images.",
         ),
@@ -113,27 +134,27 @@ def recipe_options() -> Decorator:
 def runtime_options() -> Decorator:
     """Device, precision and threads."""
     return stack(
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
-            default="auto",
-            show_default=True,
-            help="'auto' is CUDA if this machine has it, else the CPU.",
+        setting("device", **DEVICES_OF_TORCH),
+        setting(
+            "precision",
+            help="Of the encoder; 'auto' is fp16 on CUDA, as published, and fp32 on a CPU. Heads are always "
+            "fp32.",
         ),
-        click.option(
-            "--precision",
-            type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
-            default="auto",
-            show_default=True,
-            help="Precision of the encoder; 'auto' is fp16 on CUDA, as published, and fp32 on a CPU. "
-            "Heads are always fp32.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            help="Threads that decode and augment images. [default: one per core]",
-        ),
+        setting("workers", help="Threads that decode and augment images."),
     )
+
+
+def check_named(config: TrainConfig) -> None:
+    """Refuse a training set or an encoder that is not there, at once: torch takes seconds to load.
+
+    Raises:
+        UsageError: the set has another layout than stated.
+        ModelError: the encoder is neither installed nor a file that can be read.
+    """
+    from sidscan.training.rine.examples import check_layout
+
+    check_layout(config.data, config.layout, config.classes)
+    console.check_encoder(config.encoder)
 
 
 def need_training_extra() -> None:
@@ -148,12 +169,12 @@ def need_training_extra() -> None:
         import_extra(module)
 
 
-def exit_code(left_out: int, say: Echo) -> ExitCode:
+def exit_code(left_out: int, echo: Echo) -> ExitCode:
     """The exit code of a run that left out this many images."""
     if not left_out:
         return ExitCode.DONE
     were = "1 image was" if left_out == 1 else f"{left_out} images were"
-    say(f"{were} left out as unreadable; checkpoints list the names")
+    echo(f"{were} left out as unreadable; checkpoints list the names")
     return ExitCode.DONE_WITH_FAILURES
 
 
@@ -168,9 +189,9 @@ def training_config(data: Path, preset: str, classes: str | None, choices: dict[
     """
     from dataclasses import fields, replace
 
+    from sidscan.training.rine.config import TrainConfig
     from sidscan.training.rine.examples import class_folders
     from sidscan.training.rine.recipe import PRESETS, Recipe
-    from sidscan.training.rine.train import TrainConfig
 
     chosen = PRESETS[preset]
     values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}

@@ -13,6 +13,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.util.progress import progress
 from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
@@ -81,16 +82,16 @@ def command(
     from sidscan import verify  # here: `--help` needs none of it
 
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
-    say = console.reporter(quiet)
+    echo = console.reporter(quiet)
     with verify.open_report(report) as opened:
-        say(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
+        echo(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
         matches = _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, out, overwrite, quiet)
-    say(_summary(counts))
+    echo(_summary(counts))
     alarming = sum(counts[status] for status in verify.ALARMING)
     read = counts[verify.RowStatus.UNCHANGED] + counts[verify.RowStatus.CHANGED]
     if alarming and not read and root is None:
-        say("relative paths were looked up from the current folder; --root names another folder")
+        echo("relative paths were looked up from the current folder; --root names another folder")
     if alarming or not matches:
         return ExitCode.EVIDENCE_CHANGED
     if not counts[verify.RowStatus.UNCHANGED]:
@@ -125,7 +126,7 @@ def _check_rows(
     counts: Counter[RowStatus] = Counter()
     with ExitStack() as stack:
         write_row = stack.enter_context(verify.csv_table(out, overwrite)) if out else None
-        bar = stack.enter_context(console.progress(opened.rows, "file", quiet=quiet))
+        bar = stack.enter_context(progress(opened.rows, "file", quiet=quiet))
         for checked in opened.check(root, workers):
             counts[checked.status] += 1
             if write_row:

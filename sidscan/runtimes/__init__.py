@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sidscan.config import ScanConfig
-from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
+from sidscan.config import Device, ScanConfig
+from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
 from sidscan.models import detectors
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.onnx_graph import graph_path
@@ -69,6 +69,19 @@ def unique_crops(order: Sequence[CropRef], mirror_invariant: bool = False) -> tu
     read = [(index, mirrored and not mirror_invariant) for index, mirrored in order]
     positions = {crop: position for position, crop in enumerate(dict.fromkeys(read))}
     return list(positions), [positions[crop] for crop in read]
+
+
+def check_torch_device(asked: Device) -> None:
+    """Refuse a device that PyTorch does not run on, without loading torch.
+
+    Raises:
+        RuntimeUnavailable: it runs exported graphs only.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise RuntimeUnavailable(
+            f"{asked} runs exported graphs only",
+            "Export with `sidscan export-onnx`, and scan --runtime onnx.",
+        )
 
 
 def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:

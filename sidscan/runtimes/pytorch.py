@@ -14,7 +14,7 @@ from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
-from sidscan.runtimes import RuntimeInfo, cpu, forward, precision_check
+from sidscan.runtimes import RuntimeInfo, check_torch_device, cpu, forward, precision_check
 from sidscan.runtimes.cuda import CUDA_BATCH, CudaPool
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -128,11 +128,7 @@ def open_device(asked: Device) -> torch.device:
     Raises:
         RuntimeUnavailable: it can't be used here.
     """
-    if asked not in ("auto", "cpu", "cuda"):
-        raise RuntimeUnavailable(
-            f"{asked} runs exported graphs only",
-            "Export with `sidscan export-onnx`, and scan --runtime onnx.",
-        )
+    check_torch_device(asked)
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise RuntimeUnavailable(

@@ -8,6 +8,7 @@ is chosen so that an image reaches it exactly where its p-value is at most the t
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -22,8 +23,8 @@ from typing import Any, TypeVar
 
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError, OutputError
-from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import default_root
 from sidscan.util.files import atomic_write
 
@@ -132,21 +133,23 @@ def default_calibration_path(
     The name contains the digest and the crops, so that no calibration replaces that of another model.
     """
     if model_file is not None:
-        return model_file.with_name(f"{model_file.name}.{crops}.calibration.json")
-    return (store_folder or default_root()) / "calibrations" / f"{info.name}-{info.digest}-{crops}.json"
+        return _path_beside(model_file, crops)
+    return _calibrations_folder(store_folder) / f"{info.name}-{info.digest}-{crops}.json"
 
 
 def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
     """The default file for the calibration of one of a scan's models."""
-    files = {Path(name).name: Path(name) for name in config.models if name not in CATALOG}
+    refs = map(ModelRef.parse, config.models)
+    files = {ref.path.name: ref.path for ref in refs if ref.kind is not ModelKind.CATALOG}
     return default_calibration_path(info, config.crops, model_file=files.get(info.name))
 
 
-def model_options(info: DetectorInfo, config: ScanConfig) -> str:
+def model_options(model: str, config: ScanConfig) -> str:
     """The options with which a command uses this model and these crops, e.g. ``--model mini``."""
-    names = [name for name in config.models if Path(name).name == info.name] or [info.name]
+    names = [name for name in config.models if Path(name).name == model] or [model]
     words = ["--model", names[0]]
-    words += ["--encoder", str(config.encoder)] if config.encoder and names[0] not in CATALOG else []
+    if config.encoder and ModelRef.parse(names[0]).kind is not ModelKind.CATALOG:
+        words += ["--encoder", str(config.encoder)]
     words += ["--crops", config.crops] if config.crops != "ten" else []
     return shlex.join(words)
 
@@ -166,8 +169,21 @@ def choose_calibrations(config: ScanConfig, models: Sequence[DetectorInfo]) -> d
     for info in models if config.calibrated else ():
         if info.name not in chosen:
             path = saved_calibration_path(info, config)
-            chosen[info.name] = _checked(_load_saved(path, info, config), path, info, config)
+            if not path.exists():
+                raise _not_saved(info.name, config)
+            chosen[info.name] = _checked(load_calibration(path), path, info, config)
     return chosen
+
+
+def check_calibrations_saved(config: ScanConfig, models: Sequence[ModelRef]) -> None:
+    """Check, before models are loaded, that `choose_calibrations` may find one for every model.
+
+    Raises:
+        CalibrationError: none of a model is saved.
+    """
+    for model in models:
+        if not _may_be_saved(model, config.crops):
+            raise _not_saved(model.path.name, config)
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -220,14 +236,29 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error
 
 
-def _load_saved(path: Path, info: DetectorInfo, config: ScanConfig) -> Calibration:
-    if not path.exists():
-        raise CalibrationError(
-            f"no calibration of {info.name} with {config.crops} crops is saved",
-            f"`sidscan calibrate FOLDER {model_options(info, config)}` makes one from known camera images; "
-            "--calibration FILE uses one from elsewhere.",
-        )
-    return load_calibration(path)
+def _not_saved(model: str, config: ScanConfig) -> CalibrationError:
+    return CalibrationError(
+        f"no calibration of {model} with {config.crops} crops is saved",
+        f"`sidscan calibrate FOLDER {model_options(model, config)}` makes one from known camera images; "
+        "--calibration FILE uses one from elsewhere.",
+    )
+
+
+def _may_be_saved(model: ModelRef, crops: str) -> bool:
+    """Whether a calibration of a model is saved, perhaps for other weights of the same name."""
+    if model.kind is ModelKind.GRAPH:  # only its bytes say whose detectors it holds
+        return True
+    if model.kind is ModelKind.CHECKPOINT:
+        return _path_beside(model.path, crops).exists()
+    return any(_calibrations_folder().glob(f"{glob.escape(model.name)}-*-{crops}.json"))
+
+
+def _path_beside(model_file: Path, crops: str) -> Path:
+    return model_file.with_name(f"{model_file.name}.{crops}.calibration.json")
+
+
+def _calibrations_folder(store_folder: Path | None = None) -> Path:
+    return (store_folder or default_root()) / "calibrations"
 
 
 def _model_of(calibration: Calibration, path: Path, models: Sequence[DetectorInfo]) -> DetectorInfo:
@@ -247,7 +278,7 @@ def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: S
     if _digests(calibration.weights) != _digests(info.files):
         raise CalibrationError(
             f"{path} was made with other weights of {calibration.model} than the installed ones",
-            f"Calibrate again: `sidscan calibrate FOLDER {model_options(info, config)}`.",
+            f"Calibrate again: `sidscan calibrate FOLDER {model_options(info.name, config)}`.",
         )
     if calibration.crops != config.crops:
         raise CalibrationError(

@@ -17,8 +17,9 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     """All inputs of a scan, in a stable order.
 
     Raises:
-        UsageError: an input or a list does not exist.
+        UsageError: an input or a list does not exist, or standard input is to be read twice.
     """
+    lists.check_stdin_named_once(config.lists)
     outputs = OutputFilter(config)
     for name in config.inputs:
         if name == "-":

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import cast
@@ -48,6 +48,16 @@ def read_names(source: str, null: bool = False) -> Iterator[str]:
         raise UsageError(
             f"can't read the list {source}: {error.strerror}", "Check the path after --list."
         ) from error
+
+
+def check_stdin_named_once(sources: Sequence[str]) -> None:
+    """Refuse to read standard input as two lists.
+
+    Raises:
+        UsageError: ``-`` is named twice.
+    """
+    if sources.count("-") > 1:
+        raise UsageError("standard input can be read only once", "Give --list - once.")
 
 
 def is_url(name: str) -> bool:

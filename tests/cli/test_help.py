@@ -12,7 +12,7 @@ import pytest
 
 from sidscan import ScanConfig
 from sidscan.cli import cli
-from sidscan.cli.help_sections import Sectioned
+from sidscan.cli.help_sections import Option, Sectioned
 from sidscan.cli.scan import command as scan_command
 from sidscan.config import FetchOptions, ReadLimits
 from sidscan.util.option_specs import SECTIONS, option_specs
@@ -101,6 +101,29 @@ def test_every_field_of_the_configuration_is_an_option_of_scan(name: str) -> Non
     (field,) = (each for each in fields(ScanConfig) if each.name == name)
     if field.default not in (None, ()):
         assert option.default == field.default
+
+
+SHARED_FIELDS = [
+    *(("train", name) for name in ("device", "precision", "workers")),
+    *(("study", name) for name in ("device", "precision", "workers")),
+    ("calibrate", "journal"),
+]
+
+
+@pytest.mark.parametrize(("command", "name"), SHARED_FIELDS)
+def test_options_of_the_same_name_have_the_same_default_and_section(command: str, name: str) -> None:
+    (option,) = (each for each in dict(SECTIONED)[(command,)].params if each.name == name)
+    (of_scan,) = (each for each in scan_command.params if each.name == name)
+    assert isinstance(option, Option)
+    assert isinstance(of_scan, Option)
+    assert (option.section, option.default, option.opts) == (of_scan.section, of_scan.default, of_scan.opts)
+
+
+@pytest.mark.parametrize(("path", "command"), SECTIONED, ids=IDS)
+def test_every_option_states_its_section(path: tuple[str, ...], command: click.Command) -> None:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("help", "version"):
+            assert getattr(parameter, "section", ""), parameter.name
 
 
 def test_fields_without_a_section_are_not_options() -> None:

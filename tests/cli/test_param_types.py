@@ -31,6 +31,10 @@ DURATION = Duration(OptionSpec(help="", minimum=0.1, maximum=1_000_000))
         (".5KiB", 512),
         ("1TB", 10**12),
         ("7b", 7),
+        ("100_000", 100_000),
+        ("+5", 5),
+        ("1.5kB", 1500),
+        ("3.0", 3),
     ],
 )
 def test_sizes(text: str, size: int) -> None:
@@ -48,7 +52,19 @@ def test_sizes_of_memory(text: str, mebibytes: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0.5", 0.5), ("500ms", 0.5), ("30s", 30), ("2m", 120), ("2 min", 120), ("1h", 3600), ("1d", 86400)],
+    [
+        ("0.5", 0.5),
+        ("500ms", 0.5),
+        ("30s", 30),
+        ("2m", 120),
+        ("2 min", 120),
+        ("1h", 3600),
+        ("1d", 86400),
+        ("1e2", 100),
+        ("5e-1s", 0.5),
+        ("1_000", 1000),
+        ("5.", 5),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert DURATION.convert(text, None, None) == seconds
@@ -61,6 +77,10 @@ def test_durations(text: str, seconds: float) -> None:
         (MEMORY, "much", "'much' is not a size. Write, for example, 10MB, 1GiB or 2048 (MiB)."),
         (SIZE, "-1", "'-1' is not a size."),
         (SIZE, "1e9", "'1e9' is not a size."),
+        (SIZE, "1.5", "'1.5' is not a whole number of bytes."),
+        (SIZE, "1.5b", "'1.5b' is not a whole number of bytes."),
+        (MEMORY, "2048.5", "'2048.5' is not a whole number of MiB."),
+        (SIZE, "_1", "'_1' is not a size."),
         (SIZE, "0", "it must be at least 1B, not 0."),
         (MEMORY, "1MiB", "it must be at least 64MiB and at most 1024TiB, not 1MiB."),
         (
@@ -69,6 +89,8 @@ def test_durations(text: str, seconds: float) -> None:
             "'5 years' is not a duration. Write, for example, 30s, 2m, 1h or 0.5 (seconds).",
         ),
         (DURATION, "inf", "'inf' is not a duration."),
+        (DURATION, "1e", "'1e' is not a duration."),
+        (DURATION, "1e999", "it must be at least 0.1s and at most 1000000s, not 1e999."),
         (DURATION, "nan", "'nan' is not a duration."),
         (DURATION, "0", "it must be at least 0.1s and at most 1000000s, not 0."),
         (DURATION, "1000h", "not 1000h."),

@@ -277,3 +277,8 @@ def test_saved_originals_are_not_inputs_of_the_next_scan(tmp_path: Path, below: 
     skips = {item.name: item.skip for item in _items(tmp_path, save_dir=saved, hidden=True)}
     assert skips == {str(original): SKIP_SAVED, str(partial): SKIP_SAVED, str(theirs): "", str(elsewhere): ""}
     assert [item.skip for item in _items(original, save_dir=saved)] == [""]
+
+
+def test_standard_input_is_one_list(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="only once"):
+        _items(lists=("-", "-"))

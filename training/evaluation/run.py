@@ -260,7 +260,7 @@ def open_evaluation(
 
     choice = choose_models(models)
     loaded = detectors.load_detectors(choice.names, encoder=encoder)
-    runtime = PyTorchRuntime(loaded, config.device, config.precision)
+    runtime = PyTorchRuntime(loaded, config.device, config.precision, config.batch)
     runs, classes = _checkpoint_origins(choice.models, loaded)
     file = open_score_file(folder, evaluation_settings(tests, runtime, config), fresh)
     return Evaluation(test_sets, loaded, choice, runtime, config, file, runs, classes)

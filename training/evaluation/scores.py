@@ -18,6 +18,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from sidscan.errors import OutputError, UsageError
+from sidscan.util.files import open_file
 
 ScoreKey = tuple[str, str, str, str]
 """Test set, label, path, model."""
@@ -173,7 +174,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         UsageError: the file can't be read, or lacks those columns, or holds no rows.
     """
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        with open_file(path) as file:  # reading a pipe would wait for ever
+            rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"can't read the scores in {path}: {error}") from error
     lacking = [name for name in _REQUIRED_COLUMNS if name not in rows]

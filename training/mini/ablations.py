@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from sidscan.images import crops
 from sidscan.models.backbones import mini, mini_patterns
@@ -31,6 +30,7 @@ from sidscan.runtimes import forward
 from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.files import write_text
 from sidscan.training.common.metrics import Scores, auroc
+from sidscan.util.progress import track
 
 from . import conditions, features
 from .ablations_text import CurvePoint, VariantRow, render_ablations
@@ -101,7 +101,7 @@ class AblationData:
                 self.encoder,
                 features.where((features.folds == key[0]) & (parts == key[1]) & (features.weights > 0)),
             )
-            for key in tqdm(keys, desc="sufficient statistics", leave=False)
+            for key in track(keys, len(keys), "part", title="sufficient statistics", transient=True)
         }
 
     def evidence(self, variant: Variant, stats: Mapping[str, Mapping[FoldPart, SufficientStats]]) -> Scores:
@@ -238,7 +238,8 @@ def learning_curve(data: AblationData, stats: Mapping[FoldPart, SufficientStats]
     labels = data.features.labels > 0, data.features.labels == 0
     synthetic, repos = labels[0].numpy(), data.features.repos.numpy()
     points = []
-    for choices in tqdm(list(part_choices()), desc="learning curve"):
+    all_choices = list(part_choices())
+    for choices in track(all_choices, len(all_choices), "point", title="learning curve"):
         fitted, areas, resampled = [], [], []
         for parts in choices:
             evidence = data.evidence(Variant("", parts=parts), {"all": stats})
@@ -290,7 +291,8 @@ def run_variants(data: AblationData) -> tuple[dict[str, Scores], list[CurvePoint
     }
     evidence_of: dict[str, Scores] = {}
     sets = training_sets(data)
-    for variant in tqdm(list(variants()), desc="variants"):
+    all_variants = list(variants())
+    for variant in track(all_variants, len(all_variants), "variant", title="variants"):
         stats: dict[str, Mapping[FoldPart, SufficientStats]] = {}
         for name in variant.fitted_on:
             if name == "all":

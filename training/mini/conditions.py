@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from sidscan.training.common.pixels import Pixels, recoded
+from sidscan.util.progress import track
 
 from .corpus import decode_window, fold_of_repo, read_manifest
 
@@ -57,7 +57,7 @@ def conditions_command(corpus: Path, condition: str, out: Path) -> None:
     """Write all windows under a condition, as PNG, in a folder per fold laid out as the corpus is."""
     windows = read_manifest(corpus)
     folds = fold_of_repo(windows)
-    for window in tqdm(windows):
+    for window in track(windows, len(windows), "window"):
         target = (out / f"fold-{folds[window.repo]}" / window.file).with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(CONDITIONS[condition](decode_window(window))).save(target, compress_level=1)

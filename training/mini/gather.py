@@ -21,9 +21,9 @@ from pathlib import Path
 
 import click
 from PIL import Image
-from tqdm import tqdm
 
 from sidscan.training.common.files import make_folder, writing_result
+from sidscan.util.progress import track
 
 WINDOW_LIST = Path(__file__).with_name("images.csv")
 _HOST = "https://github.com"
@@ -160,7 +160,7 @@ def gather_windows(
     make_folder(out)
     existing = []
     known: dict[str, Clone] = {}
-    for listed in tqdm(windows, desc="windows"):
+    for listed in track(windows, len(windows), "window", title="windows"):
         target = out / listed.file
         if not target.exists():
             clone = known.setdefault(listed.repo, Clone(listed.repo, clones, host))

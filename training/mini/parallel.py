@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 import torch
-from tqdm import tqdm
+
+from sidscan.util.progress import track
 
 from .corpus import Window
 
@@ -27,4 +28,4 @@ def map_windows(
     """``task((index, window))`` for every window, in order, with a progress bar."""
     with multiprocessing.get_context("spawn").Pool(workers, initializer=_use_one_thread) as pool:
         results = pool.imap(task, enumerate(windows), chunksize=8)
-        return list(tqdm(results, total=len(windows), desc=title))
+        return list(track(results, len(windows), "window", title=title))

@@ -24,7 +24,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor
-from tqdm import tqdm
 
 from sidscan.models.abstention import Abstention, detail
 from sidscan.models.backbones.mini import MiniEncoder
@@ -32,6 +31,7 @@ from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import make_folder, writing_result
 from sidscan.training.common.pixels import Pixels
+from sidscan.util.progress import track
 
 from .conditions import unchanged
 from .corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
@@ -185,7 +185,8 @@ def train_command(corpora: tuple[Path, ...], out: Path, work: Path, cache: Path 
     folds = fold_of_repo(windows)
     features = compute_features(windows, workers, cache)
     networks = [
-        fit_detector(features.where(features.folds != fold)) for fold in tqdm(range(FOLDS), desc="folds")
+        fit_detector(features.where(features.folds != fold))
+        for fold in track(range(FOLDS), FOLDS, "fold", title="folds")
     ]
     photographs = [window for window in windows if not window.synthetic]
     scorer = WindowScorer(networks, folds, [unchanged])

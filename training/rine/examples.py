@@ -9,7 +9,7 @@ Two published layouts:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,6 +60,20 @@ def list_cnndetection(data: Path, classes: Sequence[str], part: SetPart = "train
     return examples
 
 
+def check_layout(data: Path, layout: SetLayout, classes: Sequence[str]) -> None:
+    """Refuse a folder of another layout at once, without listing the images of a training set.
+
+    Raises:
+        UsageError: a folder of the training part is missing or contains no images.
+    """
+    if layout == "ldm":
+        _latent_diffusion_root(data, "train")
+        return
+    for name in classes:
+        for folder in ("0_real", "1_fake"):
+            _check_holds_images(data / "train" / name / folder, _EXPECTED_AND_CLASSES)
+
+
 def has_validation(data: Path, layout: SetLayout, classes: Sequence[str]) -> bool:
     """Whether the set has a validation part (for every class)."""
     if layout == "ldm":
@@ -88,9 +102,7 @@ def list_latent_diffusion(data: Path, part: SetPart = "train") -> list[LabelledI
     Raises:
         UsageError: a list or folder is missing, or a listed image does not exist.
     """
-    root = data / _LDM / {"train": "train", "val": "valid"}[part]
-    if not root.is_dir():
-        raise UsageError(f"{root} does not exist", "Get latent_diffusion_trainingset from DMimageDetection.")
+    root = _latent_diffusion_root(data, part)
     examples = []
     for entry in _entries(root / "real_lsun.txt"):
         name, _, file = entry.partition("_")
@@ -116,12 +128,8 @@ def list_images(folder: Path, remedy: str) -> list[Path]:
     Raises:
         UsageError: the folder is missing or contains no images.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} does not exist", remedy)
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not is_ignored(path.name))
-    if not paths:
-        raise UsageError(f"{folder} contains no images", remedy)
-    return paths
+    _check_holds_images(folder, remedy)
+    return sorted(_iter_images(folder))
 
 
 def list_digest(examples: Iterable[LabelledImage], data: Path) -> str:
@@ -131,6 +139,24 @@ def list_digest(examples: Iterable[LabelledImage], data: Path) -> str:
         name = example.path.relative_to(data).as_posix()
         hasher.update(f"{example.synthetic:d} {example.path.stat().st_size} {name}\n".encode())
     return hasher.hexdigest()
+
+
+def _latent_diffusion_root(data: Path, part: SetPart) -> Path:
+    root = data / _LDM / {"train": "train", "val": "valid"}[part]
+    if not root.is_dir():
+        raise UsageError(f"{root} does not exist", "Get latent_diffusion_trainingset from DMimageDetection.")
+    return root
+
+
+def _check_holds_images(folder: Path, remedy: str) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} does not exist", remedy)
+    if next(_iter_images(folder), None) is None:
+        raise UsageError(f"{folder} contains no images", remedy)
+
+
+def _iter_images(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_file() and not is_ignored(path.name))
 
 
 def _entries(path: Path) -> list[str]:

@@ -6,19 +6,20 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.util.files import atomic_write
-from sidscan.util.terminal import Echo, progress_stream
+from sidscan.util.progress import Bar, progress
+from sidscan.util.terminal import Echo
 
 from .crop_dataset import CropDataset
 from .features import FrozenEncoder
@@ -104,7 +105,7 @@ class TrainingRun:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # as published
 
     def fit(
-        self, unfinished: UnfinishedRun, say: Echo, epoch_ended: Callable[[int], object] | None = None
+        self, unfinished: UnfinishedRun, echo: Echo, epoch_ended: Callable[[int], object] | None = None
     ) -> None:
         """Fit to the end, from where ``unfinished`` stands; its file holds the end, too.
 
@@ -120,15 +121,15 @@ class TrainingRun:
                 after every other error of sidscan's own.
         """
         if unfinished.restore(self):
-            say(f"going on after {self._position_text()} of an unfinished run")
+            echo(f"going on after {self._position_text()} of an unfinished run")
         try:
-            self._take_steps(unfinished, say, epoch_ended or (lambda _: None))
+            self._take_steps(unfinished, echo, epoch_ended or (lambda _: None))
         except (_Stopped, SidscanError) as error:
             if isinstance(error, Diverged):
                 raise
             if self.position != FitPosition():  # else there is nothing to save
                 unfinished.save(self)
-                say(
+                echo(
                     f"stopped after {self._position_text()}; saved in {unfinished.path}. "
                     "The same command (without --fresh) goes on from there"
                 )
@@ -137,14 +138,16 @@ class TrainingRun:
             raise
         unfinished.save(self)  # if the checkpoint can't be written now, the next attempt writes it
 
-    def _take_steps(self, unfinished: UnfinishedRun, say: Echo, epoch_ended: Callable[[int], object]) -> None:
+    def _take_steps(
+        self, unfinished: UnfinishedRun, echo: Echo, epoch_ended: Callable[[int], object]
+    ) -> None:
         if self.position.epoch and not self.position.batch:
             epoch_ended(self.position.epoch)  # the stop may have come before the call
         steps = fit_heads(self.stacks, self.source, self.schedule, self.position)
         try:
             with deferred_interrupts() as stop_requested, self._progress_bar() as bar:
                 for number, step in enumerate(steps, 1):
-                    self._add(step, say)
+                    self._add(step, echo)
                     bar.update()
                     bar.set_postfix(self._epoch_so_far(), refresh=False)
                     if not step.after.batch:
@@ -215,7 +218,7 @@ class TrainingRun:
         for stack, saved in zip(self.stacks, state["stacks"], strict=True):
             stack.restore(saved)
 
-    def _add(self, step: FitStep, say: Echo) -> None:
+    def _add(self, step: FitStep, echo: Echo) -> None:
         """Add a batch to the sums, and end the epoch after its last batch."""
         losses, right = (torch.cat([result[part] for result in step.results]).cpu() for part in (0, 1))
         if not losses.isfinite().all():
@@ -226,9 +229,9 @@ class TrainingRun:
         self._sums += torch.stack([losses, right, torch.full(right.shape, step.seen)]).double()
         epoch, self.position = self.position.epoch, step.after
         if step.after.epoch > epoch:
-            self._end_epoch(epoch, say)
+            self._end_epoch(epoch, echo)
 
-    def _end_epoch(self, epoch: int, say: Echo) -> None:
+    def _end_epoch(self, epoch: int, echo: Echo) -> None:
         loss, right, seen = self._sums
         if not seen.any():
             raise UsageError("no image of the training set can be read", "Repair or remove them.")
@@ -243,20 +246,19 @@ class TrainingRun:
             history.append(of_head)
         self._sums = torch.zeros_like(self._sums)
         if len(metrics) == 1:
-            say(_epoch_text(metrics[0], self.schedule.epochs))
+            echo(_epoch_text(metrics[0], self.schedule.epochs))
 
-    def _progress_bar(self) -> tqdm[NoReturn]:
+    def _progress_bar(self) -> AbstractContextManager[Bar]:
         lengths = [
             len(epoch_batches(len(self.source), self.schedule, epoch))
             for epoch in range(self.schedule.epochs)
         ]
-        return tqdm(
-            total=sum(lengths),
-            initial=sum(lengths[: self.position.epoch]) + self.position.batch,
-            desc=f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit",
-            unit="batch",
-            disable=None if self._show_progress else True,
-            file=progress_stream(),
+        return progress(
+            sum(lengths),
+            "batch",
+            done=sum(lengths[: self.position.epoch]) + self.position.batch,
+            quiet=not self._show_progress,
+            title=f"fit {len(self.recipes)} heads" if len(self.recipes) > 1 else "fit",
         )
 
     def _epoch_so_far(self) -> dict[str, str]:

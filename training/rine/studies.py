@@ -22,11 +22,12 @@ from sidscan.training.common.files import make_folder, writing_result
 from sidscan.util.terminal import Echo
 
 from . import recipe as recipes
+from .config import TrainConfig
 from .examples import SetLayout
 from .fit import EncoderDims, build_head, schedule_key
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
-from .train import TrainConfig, TrainingSetup, new_run, prepare_training, write_checkpoint
+from .train import TrainingSetup, new_run, prepare_training, write_checkpoint
 
 StudyKind = Literal["grid", "ablations", "epochs", "set-sizes", "seeds"]
 BYTES_PER_WEIGHT = 16  # weight, gradient and Adam's two means, in fp32
@@ -51,7 +52,7 @@ def study_recipes(
 
 
 def run_study(
-    config: TrainConfig, wanted: Sequence[Recipe], out: Path, say: Echo, fresh: bool = False
+    config: TrainConfig, wanted: Sequence[Recipe], out: Path, echo: Echo, fresh: bool = False
 ) -> tuple[Path, int]:
     """Fit all recipes on the features of ``config`` and write their checkpoints into the folder ``out``.
 
@@ -70,16 +71,16 @@ def run_study(
     if len({recipe.label for recipe in wanted}) < len(wanted):
         raise UsageError("two heads of the study have the same name")
     make_folder(out)
-    setup = prepare_training(config, say)
+    setup = prepare_training(config, echo)
     left_out = 0
     for group in schedule_groups(wanted, setup.encoder.dims, memory_budget(setup.encoder.device)):
-        run = _fit_group(setup, group, out, say, fresh)
+        run = _fit_group(setup, group, out, echo, fresh)
         left_out = max(left_out, run.left_out)
     return write_heads_table(out, wanted), left_out
 
 
 def _fit_group(
-    setup: TrainingSetup, group: Sequence[Recipe], out: Path, say: Echo, fresh: bool
+    setup: TrainingSetup, group: Sequence[Recipe], out: Path, echo: Echo, fresh: bool
 ) -> TrainingRun:
     """Fit recipes that see the same batches: of recipes that differ in epochs, only the longest."""
     longest = {replace(recipe, epochs=1): recipe for recipe in sorted(group, key=lambda r: r.epochs)}
@@ -89,16 +90,16 @@ def _fit_group(
         unfinished.remove()
     elif _all_exist(out, group, run.key()):
         exist = "1 head exists" if len(group) == 1 else f"{len(group)} heads exist"
-        say(f"{exist} already (--fresh starts over)")
+        echo(f"{exist} already (--fresh starts over)")
         return run
-    say("fitting 1 head" if len(longest) == 1 else f"fitting {len(longest)} heads together")
+    echo("fitting 1 head" if len(longest) == 1 else f"fitting {len(longest)} heads together")
 
     def write_finished(epochs: int) -> None:
         for recipe, checkpoint in zip(run.recipes, run.checkpoints(), strict=True):
             if replace(recipe, epochs=epochs) in group:
                 write_checkpoint(_checkpoint_path(out, replace(recipe, epochs=epochs)), checkpoint)
 
-    run.fit(unfinished, say, write_finished)
+    run.fit(unfinished, echo, write_finished)
     unfinished.remove()
     return run
 

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from sidscan.config import Device, Precision
 from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import writing_result
-from sidscan.util.terminal import Echo, progress_stream
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
 
 from . import examples as sets
+from .config import TrainConfig, list_examples
 from .crop_dataset import CropDataset
 from .examples import LabelledImage
 from .features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
@@ -24,45 +23,6 @@ from .fit import FeatureSource, feature_of
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
 from .validation import ValidationSet
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything a training run depends on.
-
-    Attributes:
-        data: folder of the training set.
-        classes: of CNNDetection's layout; empty for the LDM layout.
-        encoder: catalog name, or path of an encoder's weights.
-        cache: folder for features; None encodes every crop afresh, as published.
-        passes: how many times every image is drawn into the cache.
-        preset: name of the published recipe that ``recipe`` is or departs from; checkpoints state it.
-        skip_unreadable: leave out images that can't be decoded, and list them in the checkpoint.
-        bars: whether to show progress on a terminal.
-    """
-
-    data: Path
-    recipe: Recipe
-    layout: sets.SetLayout = "cnndetection"
-    classes: tuple[str, ...] = ()
-    encoder: str = "clip-vit-l14"
-    device: Device = "auto"
-    precision: Precision = "auto"
-    workers: int | None = None
-    cache: Path | None = None
-    passes: int = 1
-    preset: str = ""
-    skip_unreadable: bool = False
-    bars: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what would have no effect.
-
-        Raises:
-            UsageError: there are several passes but no cache.
-        """
-        if self.passes > 1 and self.cache is None:
-            raise UsageError("--passes needs a cache", "Name a folder with --cache, or leave --passes out.")
 
 
 @dataclass
@@ -82,7 +42,7 @@ class TrainingSetup:
     validation: ValidationSet | None
 
 
-def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
+def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     """List the training set, open the encoder and, if there is a cache, fill it.
 
     Raises:
@@ -92,9 +52,9 @@ def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
     """
     examples = list_examples(config, "train")
     synthetic = sum(example.synthetic for example in examples)
-    say(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
+    echo(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
     encoder = open_encoder(config.encoder, config.device, config.precision)
-    say(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
+    echo(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
     digest = sets.list_digest(examples, config.data)
     feature = feature_of(config.recipe)
     crops = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
@@ -103,37 +63,23 @@ def prepare_training(config: TrainConfig, say: Echo) -> TrainingSetup:
         source = FreshFeatures(crops, encoder, feature)
     else:
         source = FeatureCache(config.cache, crops, encoder, feature, digest, config.passes)
-        hidden = None if config.bars else True
-        with tqdm(
-            total=source.total, desc="encode", unit="crop", disable=hidden, file=progress_stream()
-        ) as bar:
+        with progress(source.total, "crop", quiet=not config.bars, title="encode") as bar:
             source.build(bar.update)
     return TrainingSetup(
-        config, encoder, examples, digest, source, crops, _validation_set(config, encoder, say)
+        config, encoder, examples, digest, source, crops, _validation_set(config, encoder, echo)
     )
 
 
-def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage]:
-    """The examples of one part of the set.
-
-    Raises:
-        UsageError: the set has another layout than stated.
-    """
-    if config.layout == "ldm":
-        return sets.list_latent_diffusion(config.data, part)
-    return sets.list_cnndetection(config.data, config.classes, part)
-
-
-def _validation_set(config: TrainConfig, encoder: FrozenEncoder, say: Echo) -> ValidationSet | None:
+def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> ValidationSet | None:
     """The set's own validation part, if it has one."""
     if not sets.has_validation(config.data, config.layout, config.classes):
-        say("validation: none, the set has no validation part")
+        echo("validation: none, the set has no validation part")
         return None
     crops = CropDataset(list_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
     return ValidationSet(crops, encoder, feature_of(config.recipe))
 
 
-def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int:
+def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
     An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
@@ -152,11 +98,11 @@ def train(config: TrainConfig, out: Path, say: Echo, fresh: bool = False) -> int
         KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
     check_output(out, fresh)
-    run = new_run(prepare_training(config, say), [config.recipe])
+    run = new_run(prepare_training(config, echo), [config.recipe])
     unfinished = UnfinishedRun(out.with_name(f"{out.name}.unfinished"))
     if fresh:
         unfinished.remove()
-    run.fit(unfinished, say)
+    run.fit(unfinished, echo)
     (checkpoint,) = run.checkpoints()
     write_checkpoint(out, checkpoint)
     unfinished.remove()

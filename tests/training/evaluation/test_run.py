@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
+import os
 import re
 import resource
 import signal
@@ -31,7 +32,17 @@ from sidscan.models.backbones import Feature
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.linear_probe import LinearProbe
-from sidscan.training.evaluation import embeddings, perturbations, plots, published, report, scores, testsets
+from sidscan.runtimes import pytorch
+from sidscan.training.evaluation import (
+    embeddings,
+    perturbations,
+    plots,
+    published,
+    report,
+    run,
+    scores,
+    testsets,
+)
 from sidscan.training.evaluation.scores import ScoreFile, ScoreRow
 
 Run = Callable[..., Any]
@@ -271,6 +282,37 @@ def test_perturbed_scores_do_not_depend_on_the_number_of_workers(
         for row in rows(plain / "scores.csv")
     ]
     assert 0 < sum(same) < len(same)
+
+
+def test_a_batch_that_was_asked_for_reaches_the_runtime(
+    monkeypatch: pytest.MonkeyPatch, tests20: Path, tmp_path: Path
+) -> None:
+    batches: list[int | None] = []
+
+    class RecordingRuntime(pytorch.PyTorchRuntime):
+        def __init__(self, detectors: Sequence[Detector], *options: Any) -> None:
+            batches.append(options[2])
+            super().__init__(detectors, *options)
+
+    monkeypatch.setattr(pytorch, "PyTorchRuntime", RecordingRuntime)
+    test_sets = testsets.find_test_sets(tests20)
+    config = run.EvaluationConfig(batch=7, device="cpu")
+    with run.open_evaluation(test_sets, [tests20], ["mini"], tmp_path / "out", config).file:
+        assert batches == [7]
+
+
+def test_scores_in_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys; from sidscan.training.evaluation import scores; scores.read_scores(sys.argv[1])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "pipe")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "UsageError: can't read the scores in" in ended.stderr
+    assert "not a regular file" in ended.stderr
 
 
 def broken_pair(root: Path) -> tuple[Path, Path]:

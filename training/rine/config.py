@@ -1,0 +1,63 @@
+"""What a training run depends on, and checks of it that need no torch, which takes seconds to load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidscan.config import Device, Precision
+from sidscan.errors import UsageError
+
+from . import examples as sets
+from .examples import LabelledImage
+from .recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything a training run depends on.
+
+    Attributes:
+        data: folder of the training set.
+        classes: of CNNDetection's layout; empty for the LDM layout.
+        encoder: catalog name, or path of an encoder's weights.
+        cache: folder for features; None encodes every crop afresh, as published.
+        passes: how many times every image is drawn into the cache.
+        preset: name of the published recipe that ``recipe`` is or departs from; checkpoints state it.
+        skip_unreadable: leave out images that can't be decoded, and list them in the checkpoint.
+        bars: whether to show progress on a terminal.
+    """
+
+    data: Path
+    recipe: Recipe
+    layout: sets.SetLayout = "cnndetection"
+    classes: tuple[str, ...] = ()
+    encoder: str = "clip-vit-l14"
+    device: Device = "auto"
+    precision: Precision = "auto"
+    workers: int | None = None
+    cache: Path | None = None
+    passes: int = 1
+    preset: str = ""
+    skip_unreadable: bool = False
+    bars: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what would have no effect.
+
+        Raises:
+            UsageError: there are several passes but no cache.
+        """
+        if self.passes > 1 and self.cache is None:
+            raise UsageError("--passes needs a cache", "Name a folder with --cache, or leave --passes out.")
+
+
+def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage]:
+    """The examples of one part of the set.
+
+    Raises:
+        UsageError: the set has another layout than stated.
+    """
+    if config.layout == "ldm":
+        return sets.list_latent_diffusion(config.data, part)
+    return sets.list_cnndetection(config.data, config.classes, part)
