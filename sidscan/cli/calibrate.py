@@ -10,6 +10,7 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
 from sidscan.util.terminal import safe_text
@@ -30,7 +31,7 @@ _MAX_FAILURES_SHOWN = 8
 @options.sectioned_option(
     "--fpr",
     section="Calibration",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    type=Number(min=0, max=1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
     help="False-positive rate: the share of camera images that a scan may flag.",
@@ -39,7 +40,7 @@ _MAX_FAILURES_SHOWN = 8
     "--archive",
     "archives",
     section="Calibration",
-    type=click.IntRange(min=1, max=10**9),
+    type=WholeNumber(min=1, max=10**9),
     multiple=True,
     default=(10_000, 100_000),
     show_default="10000 and 100000",

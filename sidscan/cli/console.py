@@ -112,7 +112,7 @@ def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) ->
     resolved = [real_path(path) for path in written]
     for name in inputs:
         if real_path(name) in resolved:
-            raise UsageError(f"{name} is both read and written", "Choose another --out or --journal.")
+            raise UsageError(f"{name} is both read and written", "Choose another file to write.")
     if len(set(resolved)) < len(resolved):
         raise UsageError("two of the files to write have the same name", "Give each its own name.")
 

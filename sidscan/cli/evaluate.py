@@ -10,6 +10,7 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command, Group
+from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.files import open_file
 from sidscan.util.progress import progress
@@ -82,7 +83,7 @@ _report_options = options.stack(
     options.sectioned_option(
         "--threshold",
         section="Metrics",
-        type=float,
+        type=Number(),
         default=0.5,
         show_default=True,
         help="Count images with a score above it as synthetic.",
@@ -90,7 +91,7 @@ _report_options = options.stack(
     options.sectioned_option(
         "--fpr",
         section="Metrics",
-        type=float,
+        type=Number(),
         default=0.05,
         show_default=True,
         help="False-positive rate at which the true-positive rate is measured.",
@@ -99,7 +100,7 @@ _report_options = options.stack(
         "--bootstrap",
         "resamples",
         section="Metrics",
-        type=int,
+        type=WholeNumber(),
         default=1000,
         show_default=True,
         help="Bootstrap resamples for the 95 % intervals; 0 leaves the intervals out.",
@@ -107,7 +108,7 @@ _report_options = options.stack(
     options.sectioned_option(
         "--seed",
         section="Metrics",
-        type=click.IntRange(min=0),
+        type=WholeNumber(min=0),
         default=0,
         show_default=True,
         help="Seed of all random numbers.",
@@ -170,7 +171,7 @@ _run_options = options.stack(
         "--project",
         "max_feature_images",
         section="Output",
-        type=click.IntRange(min=0),
+        type=WholeNumber(min=0),
         default=2000,
         show_default=True,
         help="Images in the feature-space plots. Each of them goes through the encoder once more. "

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, Size
+from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
 from sidscan.reports import REPORT_FORMATS, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
@@ -101,9 +101,9 @@ def _parameter(spec: OptionSpec, kind: object) -> dict[str, Any]:
         return {"type": Duration(spec), "metavar": "TIME"}
     if kind is int:
         low, high = (None if bound is None else int(bound) for bound in (spec.minimum, spec.maximum))
-        return {"type": click.IntRange(low, high, min_open=spec.above)}
+        return {"type": WholeNumber(low, high, min_open=spec.above)}
     if kind is float:
-        return {"type": click.FloatRange(spec.minimum, spec.maximum, min_open=spec.above)}
+        return {"type": Number(spec.minimum, spec.maximum, min_open=spec.above)}
     return {"type": kind}
 
 

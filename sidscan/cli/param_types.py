@@ -1,4 +1,4 @@
-"""Numbers with units: sizes like ``10MB`` and durations like ``30s``."""
+"""Numbers as options take them: plain ones, sizes like ``10MB``, and durations like ``30s``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,34 @@ _UNIT_NAMES = {"b": "bytes", "mib": "MiB"}  # of plain numbers
 _BINARY = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 _TIMES = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONG_TIMES = (("h", 3600), ("m", 60))
+
+
+class WholeNumber(click.IntRange):
+    """A whole number, refused in plain words: click speaks of a "valid integer range"."""
+
+    name = "integer"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, within the bounds."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number. Write, for example, 20 or 1_000_000.", param, ctx)
+        return int(super().convert(number, param, ctx))
+
+
+class Number(click.FloatRange):
+    """A number, refused in plain words."""
+
+    name = "float"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, within the bounds."""
+        try:
+            number = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number. Write, for example, 0.05 (5 %).", param, ctx)
+        return float(super().convert(number, param, ctx))
 
 
 class Size(_IntType):

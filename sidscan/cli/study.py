@@ -12,6 +12,7 @@ from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
 from sidscan.cli.options import sectioned_option
+from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @sectioned_option(
     "--seeds",
     section="Recipe",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
     show_default=True,
     help="Number of seeds to train every head from; all use the crops of the first seed.",

@@ -9,6 +9,7 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
+from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import Echo
 
@@ -57,7 +58,7 @@ def training_set() -> Decorator:
         sectioned_option(
             "--passes",
             section="Advanced",
-            type=click.IntRange(min=1),
+            type=WholeNumber(min=1),
             default=1,
             show_default=True,
             help="How many crops of every image the cache holds; later epochs use them again.",
@@ -78,18 +79,18 @@ def recipe_options() -> Decorator:
     """The fields of a recipe; None stands for the preset's value."""
     return stack(
         sectioned_option(
-            "--xi", section="Recipe", type=click.FloatRange(min=0), help="Weight of the contrastive loss."
+            "--xi", section="Recipe", type=Number(min=0), help="Weight of the contrastive loss."
         ),
         sectioned_option(
             "--num-proj-layers",
             section="Recipe",
-            type=click.IntRange(min=1),
+            type=WholeNumber(min=1),
             help="Linear layers in each projection, Q1 and Q2 (q in the paper).",
         ),
         sectioned_option(
             "--proj-dim",
             section="Recipe",
-            type=click.IntRange(min=1),
+            type=WholeNumber(min=1),
             help="Width of the projections (d' in the paper).",
         ),
         sectioned_option(
@@ -105,27 +106,27 @@ def recipe_options() -> Decorator:
             help="Leave out one part, as in the paper's ablations.",
         ),
         sectioned_option(
-            "--epochs", section="Recipe", type=click.IntRange(min=1), help="Passes over the training list."
+            "--epochs", section="Recipe", type=WholeNumber(min=1), help="Passes over the training list."
         ),
         sectioned_option(
-            "--batch-size", "batch", section="Recipe", type=click.IntRange(min=1), help="Images per step."
+            "--batch-size", "batch", section="Recipe", type=WholeNumber(min=1), help="Images per step."
         ),
         sectioned_option(
             "--lr",
             section="Recipe",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(min=0, min_open=True),
             help="Learning rate of Adam.",
         ),
         sectioned_option(
             "--data-fraction",
             section="Recipe",
-            type=click.FloatRange(0, 1, min_open=True),
+            type=Number(0, 1, min_open=True),
             help="Fraction of the shuffled training list to use.",
         ),
         sectioned_option(
             "--seed",
             section="Recipe",
-            type=click.IntRange(min=0),
+            type=WholeNumber(min=0),
             help="Seed of initial weights, dropout, crops and order of the images.",
         ),
     )

@@ -1,4 +1,4 @@
-"""Sizes and durations as typed on the command line."""
+"""Numbers, sizes and durations as typed on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidscan.cli.param_types import Duration, Size
+from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
 from sidscan.config import ScanConfig
 from sidscan.util.option_specs import OptionSpec, option_specs
 
@@ -73,6 +73,11 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
+        (WholeNumber(min=1), "10MP", "'10MP' is not a whole number. Write, for example, 20 or 1_000_000."),
+        (WholeNumber(min=1), "0.5", "'0.5' is not a whole number."),
+        (WholeNumber(min=1), "0", "0 is not in the range x>=1."),
+        (Number(min=0, max=1), "5%", "'5%' is not a number. Write, for example, 0.05 (5 %)."),
+        (Number(min=0, max=1), "2", "2.0 is not in the range 0<=x<=1."),
         (SIZE, "10XB", "'10XB' is not a size. Write, for example, 10MB, 1GiB or 2048 (bytes)."),
         (MEMORY, "much", "'much' is not a size. Write, for example, 10MB, 1GiB or 2048 (MiB)."),
         (SIZE, "-1", "'-1' is not a size."),
@@ -96,7 +101,7 @@ def test_durations(text: str, seconds: float) -> None:
         (DURATION, "1000h", "not 1000h."),
     ],
 )
-def test_invalid_values_are_refused(kind: Size | Duration, text: str, message: str) -> None:
+def test_invalid_values_are_refused(kind: click.ParamType[Any], text: str, message: str) -> None:
     with pytest.raises(click.BadParameter) as error:
         kind.convert(text, None, None)
     assert message in error.value.message
