@@ -287,7 +287,7 @@ def _check_scores_file(path: Path) -> None:
     try:
         open_file(path).close()
     except OSError as error:
-        raise UsageError(f"can't read the scores in {path}: {error}") from error
+        raise UsageError(f"can't read the scores in {path}: {error.strerror or error}") from error
 
 
 def _require_packages(plots: bool) -> None:

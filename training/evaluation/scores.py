@@ -177,7 +177,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         with open_file(path) as file:  # reading a pipe would wait for ever
             rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UsageError(f"can't read the scores in {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"can't read the scores in {path}: {reason}") from error
     lacking = [name for name in _REQUIRED_COLUMNS if name not in rows]
     if lacking or rows.empty:
         what = f"lacks the columns {', '.join(lacking)}" if lacking else "holds no row"
