@@ -30,6 +30,7 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.util.urls import mask_credentials
 
 _SHA256 = "json_extract(finding, '$.facts.sha256')"  # SQLite uses the index only for this exact expression
 _RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
@@ -53,22 +54,37 @@ CREATE INDEX IF NOT EXISTS bytes ON items (SHA256) WHERE status = 'scored';
 """.replace("SHA256", _SHA256)
 
 
+_ITEMS_DEFINITION = b"CREATE TABLE items (\n    position INTEGER PRIMARY KEY,\n    name BLOB NOT NULL UNIQUE"
+_SQLITE_SIGNATURE = b"SQLite format 3\0"
+_SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
+_DAMAGE = ("malformed", "not a database")  # of SQLite's messages; Python 3.10 has no error codes
+
+
 class Registered(NamedTuple):
-    """What happened to an earlier run's results.
+    """What happened to an earlier run's results. Each of them is counted once, as kept or as something else.
 
     Attributes:
         kept: results that still hold.
-        dropped: results whose input is gone, changed or retried, or scored by other models or options.
         repeated: inputs named more than once in this run.
-        changed: files whose size or modification time changed.
-        gone: earlier inputs that this run does not have.
+        gone: results whose input this run does not name, or whose file is missing now.
+        retried: inputs that failed and are tried again.
+        changed: results whose file has another size or modification time.
+        skip_changed: results whose input was skipped and is now read, for example a link, or the reverse.
+        other_keys: results of other models or options; they are set aside until this run is complete.
     """
 
     kept: int
-    dropped: int
     repeated: int
-    changed: int = 0
     gone: int = 0
+    retried: int = 0
+    changed: int = 0
+    skip_changed: int = 0
+    other_keys: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Results that are not used, other than those of inputs that are tried again."""
+        return self.gone + self.changed + self.skip_changed + self.other_keys
 
 
 class Journal:
@@ -76,19 +92,37 @@ class Journal:
 
     Args:
         path: SQLite file; None keeps the record in memory.
-        fresh: delete what the file holds.
+        fresh: delete what the file holds, a damaged record too.
 
     Raises:
-        OutputError: the file can't be written, belongs to something else, or is in use by another scan.
+        OutputError: the file can't be written, is damaged, belongs to something else, or is in use by another
+            scan.
     """
 
     def __init__(self, path: Path | None, fresh: bool = False) -> None:
         self.path = path
         try:
-            self._db = sqlite3.connect(":memory:" if path is None else os.fspath(path), timeout=1.0)
-            with _closed_on_error(self._db):
-                self._prepare(fresh)
+            self._open(fresh)
         except sqlite3.Error as error:
+            if path is None or not _is_damage(error):
+                raise self._output_error(error) from error
+            if not _was_record(path):
+                raise self._not_a_record() from error
+            if not fresh:
+                raise self._output_error(error) from error
+            self._discard_damaged()
+
+    def _open(self, fresh: bool) -> None:
+        self._db = sqlite3.connect(":memory:" if self.path is None else os.fspath(self.path), timeout=1.0)
+        with _closed_on_error(self._db):
+            self._prepare(fresh)
+
+    def _discard_damaged(self) -> None:
+        assert self.path is not None
+        try:
+            os.truncate(self.path, 0)  # SQLite takes an empty file for a new one
+            self._open(fresh=True)
+        except (OSError, sqlite3.Error) as error:
             raise self._output_error(error) from error
 
     def _prepare(self, fresh: bool) -> None:
@@ -102,10 +136,12 @@ class Journal:
                 "SELECT count(*), count(iif(name = 'items', 1, NULL)) FROM sqlite_master"
             ).fetchone()
             if tables and not ours:
-                raise sqlite3.DatabaseError("it is another program's database")
+                raise self._not_a_record()
         self._db.executescript(_TABLES)
         if fresh:  # only after the check above: another program's file is never emptied
             self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
+            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("the emptied file is malformed")
         number = self._db.execute("SELECT value FROM header WHERE key = 'format'").fetchone()
         if number is None:
             self._write_header({"format": JOURNAL_FORMAT})
@@ -147,32 +183,62 @@ class Journal:
         with self._writing():
             self._db.execute("BEGIN")  # so that a failure removes the temporary table, too
             self._db.execute(
-                """CREATE TEMP TABLE earlier AS SELECT * FROM items WHERE finding IS NOT NULL
-                UNION ALL SELECT * FROM retired"""
+                """CREATE TEMP TABLE earlier AS SELECT *, TRUE AS latest FROM items WHERE finding IS NOT NULL
+                UNION ALL SELECT *, FALSE FROM retired"""
             )
-            current = self._db.execute("SELECT count(*) FROM items WHERE finding IS NOT NULL").fetchone()[0]
             self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
             self._db.execute("DELETE FROM items")
             named = self._insert(items)
             kept = self._keep_results(keys, retry_failed)
-            earlier, matched, scored, changed = self._db.execute(
-                """SELECT count(DISTINCT e.name), count(DISTINCT items.name), total(e.status = 'scored'),
-                count(DISTINCT iif(items.stamp != e.stamp, e.name, NULL))
-                FROM earlier AS e LEFT JOIN items USING (name)"""
-            ).fetchone()
-            if scored and not matched:
-                raise OutputError(
-                    f"{self.path} is the record of another run: none of its {earlier} inputs is among yours",
-                    "Choose another --out or --journal, or forget that run with --fresh.",
-                )
+            self._check_same_run()
+            counts = self._count_dropped(retry_failed)
             self._db.execute("DELETE FROM retired")
             self._db.execute(
-                "INSERT INTO retired SELECT * FROM earlier WHERE settings NOT IN (?, ?, ?)",
+                """INSERT INTO retired SELECT position, name, kind, stamp, skip, status, settings, finding
+                FROM earlier WHERE settings NOT IN (?, ?, ?)""",
                 dataclasses.astuple(keys),
             )
             self._db.execute("DROP TABLE earlier")
-        repeated = named - self.counts().enumerated
-        return Registered(kept, max(0, current - kept), repeated, changed, earlier - matched)
+        return Registered(kept, named - self.counts().enumerated, *counts)
+
+    def _check_same_run(self) -> None:
+        """Raises OutputError if there are earlier scores, but no earlier input is among the new ones."""
+        earlier, matched, scored = self._db.execute(
+            """SELECT count(DISTINCT e.name), count(DISTINCT items.name), total(e.status = 'scored')
+            FROM earlier AS e LEFT JOIN items USING (name)"""
+        ).fetchone()
+        if not scored or matched:
+            return
+        before, now = (
+            self._db.execute(f"SELECT name FROM {table} ORDER BY skip != '', position LIMIT 1").fetchone()  # noqa: S608
+            for table in ("earlier", "items")
+        )
+        names = f"it has {_shown(before[0])}, for example" + (
+            f"; yours begin with {_shown(now[0])}" if now else ""
+        )
+        raise OutputError(
+            f"{self.path} is the record of another run: none of its {earlier} inputs is among yours "
+            f"({names})",
+            "Name the inputs as that run did, choose another --out or --journal, or forget that run with "
+            "--fresh.",
+        )
+
+    def _count_dropped(self, retry_failed: bool) -> tuple[int, ...]:
+        """The last five numbers of `Registered`; each earlier result counts for the first that applies."""
+        rows = self._db.execute(
+            """SELECT CASE WHEN items.name IS NULL OR (items.stamp = '' AND items.skip = '' AND e.stamp != '')
+            THEN 0
+            WHEN NOT (e.status = ? OR json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))
+            THEN 1
+            WHEN items.stamp != e.stamp AND items.stamp != '' AND e.stamp != '' THEN 2
+            WHEN items.kind != e.kind OR items.skip != e.skip OR items.stamp != e.stamp THEN 3
+            ELSE 4 END AS reason, count(*)
+            FROM earlier AS e LEFT JOIN items USING (name) WHERE e.latest AND items.finding IS NULL
+            GROUP BY reason""",
+            (Status.SCORED.value, _reused_stages(retry_failed)),
+        )
+        counts = dict(rows.fetchall())
+        return tuple(counts.get(reason, 0) for reason in range(5))
 
     def _insert(self, items: Iterable[Item]) -> int:
         """Adds a row for each input that has none, and returns how many inputs were named."""
@@ -194,13 +260,12 @@ class Journal:
 
     def _keep_results(self, keys: ReuseKeys, retry_failed: bool) -> int:
         """Copies earlier results, except of inputs that could not be opened or fetched: they are retried."""
-        stages = [Stage.LIST.value] + ([] if retry_failed else [Stage.DECODE.value, Stage.SCORE.value])
         return self._db.execute(
             """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
             FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
             AND e.skip = items.skip AND e.settings IN (?, ?, ?) AND (e.status = ? OR
             json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))""",
-            (*dataclasses.astuple(keys), Status.SCORED.value, json.dumps(stages)),
+            (*dataclasses.astuple(keys), Status.SCORED.value, _reused_stages(retry_failed)),
         ).rowcount
 
     def pending(self) -> Iterator[Item]:
@@ -270,10 +335,53 @@ class Journal:
                 f"{where} is in use by another scan",
                 "Wait for it to end, or choose another --out or --journal.",
             )
+        if _is_damage(error):
+            return OutputError(
+                f"the record {where} is damaged",
+                "--fresh discards it and starts over; or name another with --journal FILE.",
+            )
         return OutputError(
             f"can't keep the run's record in {where}: {error}",
             "Name another file, in a writable folder with free space, with --journal FILE.",
         )
+
+    def _not_a_record(self) -> OutputError:
+        return OutputError(
+            f"{self.path} is not a record of sidscan; it is left alone",
+            "Choose another file for the record with --journal FILE.",
+        )
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and any(words in str(error) for words in _DAMAGE)
+
+
+def _was_record(path: Path) -> bool:
+    """Whether a damaged file was a record, as far as can be seen.
+
+    It must start as SQLite's files do. If its first page still defines tables, `items` must be one of them
+    as we define it; else the name must end in ``.journal``.
+    """
+    try:
+        with path.open("rb") as file:
+            page = file.read(_SCHEMA_BYTES)
+    except OSError:
+        return False
+    if not page.startswith(_SQLITE_SIGNATURE):
+        return False
+    if b"CREATE TABLE" in page:
+        return _ITEMS_DEFINITION in page
+    return path.suffix == ".journal"
+
+
+def _reused_stages(retry_failed: bool) -> str:
+    """The stages, as JSON, of results without a score that are not tried again."""
+    stages = [Stage.LIST] if retry_failed else [Stage.LIST, Stage.DECODE, Stage.SCORE]
+    return json.dumps([stage.value for stage in stages])
+
+
+def _shown(name: bytes) -> str:
+    return mask_credentials(os.fsdecode(name))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidscan.errors import OutputError
-from sidscan.journal import Journal, dump_result, load_result
+from sidscan.journal import Journal, Registered, dump_result, load_result
 from sidscan.records import (
     Counts,
     Exif,
@@ -50,6 +50,10 @@ def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
     return [Item(name, fingerprint=fingerprint) for name in names]
 
 
+def tally(registered: Registered) -> tuple[int, int, int]:
+    return registered.kept, registered.dropped, registered.repeated
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A journal in which a and b have results and c is pending."""
@@ -67,7 +71,7 @@ def test_results_survive_the_round_trip(status: Status) -> None:
 
 def test_an_interrupted_run_continues(path: Path) -> None:
     journal = Journal(path)
-    assert journal.register_inputs(items("a", "b", "c"), KEYS)[:3] == (2, 0, 0)
+    assert tally(journal.register_inputs(items("a", "b", "c"), KEYS)) == (2, 0, 0)
     assert [item.name for item in journal.pending()] == ["c"]
     assert journal.counts() == Counts(enumerated=3, scored=1, failed=1, skipped=0)
     assert journal.counts().pending == 1
@@ -95,15 +99,16 @@ def test_only_changed_inputs_are_scored_again(
 
 def test_a_journal_of_another_run_is_never_replaced_silently(path: Path) -> None:
     journal = Journal(path)
-    with pytest.raises(OutputError, match="none of its 2 inputs is among yours"):
-        journal.register_inputs(items("x", "y"), KEYS)
+    with pytest.raises(OutputError, match="none of its 2 inputs is among yours") as refused:
+        journal.register_inputs(items("./a", "./b"), KEYS)
+    assert "(it has a, for example; yours begin with ./a)" in str(refused.value)
     assert [recorded.name for recorded in journal.results()] == ["a", "b"]
-    assert journal.register_inputs(items("a", "b"), OTHER_MODEL)[:3] == (0, 2, 0)
+    assert tally(journal.register_inputs(items("a", "b"), OTHER_MODEL)) == (0, 2, 0)
 
 
 def test_an_input_named_twice_is_one_row(tmp_path: Path) -> None:
     journal = Journal(None)
-    assert journal.register_inputs(items("a", "b", "a"), KEYS)[:3] == (0, 0, 1)
+    assert tally(journal.register_inputs(items("a", "b", "a"), KEYS)) == (0, 0, 1)
     assert [item.name for item in journal.pending()] == ["a", "b"]
 
 
@@ -164,7 +169,7 @@ def test_inputs_that_could_not_be_read_are_tried_again(tmp_path: Path) -> None:
     journal.register_inputs(items("a", "b"), KEYS)
     unread = replace(result("a", Status.FAILED), stage=Stage.FETCH)
     journal.append([unread, result("b", Status.FAILED)], KEYS)
-    assert journal.register_inputs(items("a", "b"), KEYS)[:3] == (1, 1, 0)
+    assert journal.register_inputs(items("a", "b"), KEYS) == Registered(kept=1, repeated=0, retried=1)
     assert [item.name for item in journal.pending()] == ["a"]
 
 
@@ -172,14 +177,43 @@ def test_a_named_file_beats_what_a_walk_left_out() -> None:
     named, walked = Item("link", fingerprint="1:1"), Item("link", skip="a link")
     for order in ([walked, named], [named, walked]):
         journal = Journal(None)
-        assert journal.register_inputs(order, KEYS)[:3] == (0, 0, 1)
+        assert tally(journal.register_inputs(order, KEYS)) == (0, 0, 1)
         assert list(journal.pending()) == [named]
 
 
-def test_changed_and_missing_files_are_counted(path: Path) -> None:
-    journal = Journal(path)
-    registered = journal.register_inputs([*items("a", fingerprint="2:2"), *items("d")], KEYS)
-    assert (registered.kept, registered.dropped, registered.changed, registered.gone) == (0, 2, 1, 1)
+SKIPPED_LINK = Item("a", skip="symbolic link, not followed")
+NO_FILE = Item("a")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "keys", "reason"),
+    [
+        pytest.param(*items("a"), *items("a", fingerprint="2:2"), KEYS, "changed", id="another time"),
+        pytest.param(*items("a"), *items("d"), KEYS, "gone", id="no longer named"),
+        pytest.param(*items("a"), NO_FILE, KEYS, "gone", id="named, but missing now"),
+        pytest.param(SKIPPED_LINK, *items("a"), KEYS, "skip_changed", id="a link, now named"),
+        pytest.param(*items("a"), SKIPPED_LINK, KEYS, "skip_changed", id="now below a folder"),
+        pytest.param(*items("a"), *items("a"), OTHER_MODEL, "other_keys", id="another model"),
+    ],
+)
+def test_results_that_are_not_used_are_counted_by_reason(
+    before: Item, now: Item, keys: ReuseKeys, reason: str
+) -> None:
+    journal = Journal(None)
+    journal.register_inputs([before, *items("b")], KEYS)
+    skipped = replace(result("a", Status.FAILED), status=Status.SKIPPED, stage=Stage.LIST)
+    journal.append([skipped if before.skip else result("a"), result("b")], KEYS)
+    kept = int(keys is KEYS)
+    registered = journal.register_inputs([now, *items("b")], keys)
+    assert registered == Registered(kept, repeated=0)._replace(**{reason: 2 - kept})
+    assert registered.dropped == 2 - kept
+
+
+def test_missing_files_that_exist_now_are_tried_again() -> None:
+    journal = Journal(None)
+    journal.register_inputs([NO_FILE, *items("b")], KEYS)
+    journal.append([replace(result("a", Status.FAILED), stage=Stage.READ), result("b")], KEYS)
+    assert journal.register_inputs(items("a", "b"), KEYS) == Registered(kept=1, repeated=0, retried=1)
 
 
 def test_a_journal_without_scores_may_be_replaced(tmp_path: Path) -> None:
@@ -214,11 +248,39 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as database:
         database.execute("CREATE TABLE theirs (x)")
-    for path in (text, foreign):
+    damaged = tmp_path / "damaged.journal"
+    damaged.write_bytes(foreign.read_bytes()[:5000])
+    unmarked = tmp_path / "report.csv.journal"
+    unmarked.write_bytes(b"x" * 8192)
+    for path in (text, foreign, damaged, unmarked):
         before = path.read_bytes()
-        with pytest.raises(OutputError, match="can't keep the run's record"):
-            Journal(path, fresh=True)
+        for fresh in (False, True):
+            with pytest.raises(OutputError, match="is not a record of sidscan; it is left alone"):
+                Journal(path, fresh)
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        pytest.param("run.journal", 0, 10_000, id="cut off"),
+        pytest.param("kept", 0, 10_000, id="cut off, with another name"),
+        pytest.param("run.journal", 0, 600, id="cut off before the tables' definitions"),
+        pytest.param("run.journal", 4096, 20_480, id="pages overwritten"),
+    ],
+)
+def test_a_damaged_record_is_named_and_fresh_discards_it(path: Path, name: str, start: int, end: int) -> None:
+    content = path.read_bytes()
+    damaged = path.with_name(name)
+    damaged.write_bytes(content[:end] if start == 0 else content[:start] + b"\xff" * (end - start))
+    with pytest.raises(OutputError, match=f"the record .*{name} is damaged") as refused:
+        Journal(damaged).register_inputs(items("a", "b", "c"), KEYS)
+    assert refused.value.remedy == "--fresh discards it and starts over; or name another with --journal FILE."
+    journal = Journal(damaged, fresh=True)
+    journal.register_inputs(items("a"), KEYS)
+    journal.append([result("a")], KEYS)
+    journal.close()
+    assert [recorded.name for recorded in Journal(damaged).results()] == ["a"]
 
 
 @pytest.mark.parametrize("flag", ["truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"])
@@ -229,7 +291,7 @@ def test_a_score_is_reused_only_under_the_limits_that_shaped_it(flag: str) -> No
     journal = Journal(None)
     journal.register_inputs(items("a", "b"), KEYS)
     journal.append([marked, result("b")], KEYS)
-    assert journal.register_inputs(items("a", "b"), OTHER_LIMITS)[:3] == (1, 1, 0)
+    assert tally(journal.register_inputs(items("a", "b"), OTHER_LIMITS)) == (1, 1, 0)
     assert [item.name for item in journal.pending()] == ["a"]
 
 

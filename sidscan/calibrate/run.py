@@ -93,8 +93,9 @@ def calibrate_models(
     with closing(scan.journal):
         models = scan.runtime.detectors
         paths = _output_paths(models, scan.config, out)
-        if scan.counts().enumerated:
-            _check_enough(scan.counts().enumerated, fpr)
+        inputs = scan.counts().enumerated
+        if at_most := scan.counts().scored + sum(not item.skip for item in scan.journal.pending()):
+            _check_enough(at_most, inputs, fpr, "at most")  # which of them are damaged, only reading shows
         run_scan(scan)
         logits = _scan_logits(scan)
         calibrations = [
@@ -166,11 +167,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _check_enough(num_images: int, fpr: float) -> None:
-    if num_images < min_images(fpr):
+def _check_enough(usable: int, inputs: int, fpr: float, quantifier: str) -> None:
+    if usable < min_images(fpr):
+        found = (
+            f"there are {usable}" if usable == inputs else f"{quantifier} {usable} of {inputs} can be used"
+        )
         raise UsageError(
-            f"a false-positive rate of {fpr:g} needs at least {min_images(fpr)} different images; "
-            f"there are {num_images}",
+            f"a false-positive rate of {fpr:g} needs at least {min_images(fpr)} different images; {found}",
             "Add camera images, or choose a higher --fpr.",
         )
 
@@ -195,7 +198,7 @@ def _scan_logits(scan: Scan) -> _ScanLogits:
 def _calibration(
     scan: Scan, model: DetectorInfo, logits: tuple[float, ...], duplicates: int, fpr: float
 ) -> Calibration:
-    _check_enough(len(logits), fpr)
+    _check_enough(len(logits), scan.counts().enumerated, fpr, "only")
     if logits[-1] - logits[0] < _MIN_SPREAD:
         raise UsageError(
             f"{model.name} gives all {len(logits)} images the same score, so no threshold can be chosen",

@@ -86,21 +86,25 @@ def _announce_earlier(run: Scan, echo: Echo) -> None:
     if earlier.kept:
         kept = plural(earlier.kept, "result")
         echo(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
+    if earlier.retried:
+        are = "is" if earlier.retried == 1 else "are"
+        echo(f"{plural(earlier.retried, 'input')} that failed {are} tried again")
     if earlier.dropped:
         _announce_dropped(earlier, echo)
 
 
 def _announce_dropped(earlier: Registered, echo: Echo) -> None:
-    other = max(0, earlier.dropped - earlier.changed - earlier.gone)
     reasons = (
-        (earlier.changed, f"{plural(earlier.changed, 'file')} changed"),
-        (earlier.gone, f"{plural(earlier.gone, 'input')} gone or no longer named"),
-        (other, f"{other} made with other models or options, or read again"),
+        (earlier.changed, "whose file has another size or time"),
+        (earlier.skip_changed, "whose input was skipped and is read now, or the reverse"),
+        (earlier.gone, "whose input is gone or no longer named"),
+        (earlier.other_keys, "made with other models or options"),
     )
-    why = ", ".join(reason for count, reason in reasons if count)
-    echo(f"{plural(earlier.dropped, 'earlier result')} dropped: {why}")
-    if other:
-        echo("  (until this run is complete, the earlier models and options find their results again)")
+    why = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+    echo(f"{plural(earlier.dropped, 'earlier result')} not used: {why}")
+    if earlier.other_keys:
+        those = f"those {earlier.other_keys}" if earlier.other_keys > 1 else "that one"
+        echo(f"  (until this scan is complete, the earlier models and options can use {those} again)")
 
 
 def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:

@@ -198,9 +198,14 @@ def load_calibration(path: Path) -> Calibration:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise CalibrationError(f"{path} can't be read: {reason}", _HOW_TO_MAKE) from error
     try:
-        return _parse(json.loads(text))
+        calibration, threshold = _parse(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CalibrationError(f"{path} is not a complete sidscan calibration", _HOW_TO_MAKE) from error
+    if threshold != calibration.threshold_logit:
+        raise CalibrationError(
+            f"{path} was altered: its threshold does not follow from its own scores", _HOW_TO_MAKE
+        )
+    return calibration
 
 
 def check_calibration_path(path: Path) -> None:
@@ -293,8 +298,11 @@ def _digests(files: Mapping[str, str]) -> list[str]:
     return list(files.values())
 
 
-def _parse(raw: object) -> Calibration:
-    """Raises ValueError, KeyError or TypeError where something is missing or contradicts the rest."""
+def _parse(raw: object) -> tuple[Calibration, float]:
+    """The calibration, and the threshold that the file states.
+
+    Raises ValueError, KeyError or TypeError where something is missing or contradicts the rest.
+    """
     values: dict[str, object] = _typed(dict, raw)
     weights: dict[object, object] = _typed(dict, values["weights"])
     logits: list[object] = _typed(list, values["logits"])
@@ -321,11 +329,10 @@ def _parse(raw: object) -> Calibration:
         and 0 < calibration.target_fpr < 1
         and calibration.rank >= 1
         and values["pictures"] == calibration.num_images
-        and values["threshold_logit"] == calibration.threshold_logit
     )
     if not consistent:
         raise ValueError("the file contradicts itself")
-    return calibration
+    return calibration, _typed(float, values["threshold_logit"])
 
 
 def _typed(kind: type[_T], value: object) -> _T:

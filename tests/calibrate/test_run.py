@@ -37,7 +37,7 @@ def test_a_calibration_holds_each_image_once_and_counts_the_rest(tmp_path: Path)
     ("count", "message"),
     [
         pytest.param(2, "at least 3 different images; there are 2", id="known in advance"),
-        pytest.param(3, "at least 3 different images; there are 2", id="a duplicate"),
+        pytest.param(3, "at least 3 different images; only 2 of 3 can be used", id="a duplicate"),
     ],
 )
 def test_the_error_for_too_few_images_names_the_number_needed(
@@ -49,6 +49,16 @@ def test_the_error_for_too_few_images_names_the_number_needed(
     with pytest.raises(UsageError, match=message):
         calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
+
+
+def test_the_error_for_too_few_images_counts_the_usable_ones(tmp_path: Path) -> None:
+    folder(tmp_path / "images", count=2)
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    with pytest.raises(UsageError, match="at least 3 different images; at most 2 of 3 can be used"):
+        calibrate_models(config(tmp_path / "images"), 0.25, tmp_path / "c.json")
+    (tmp_path / "images" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UsageError, match="at least 3 different images; only 2 of 4 can be used"):
+        calibrate_models(config(tmp_path / "images"), 0.25, tmp_path / "c.json")
 
 
 def test_images_that_all_score_the_same_give_no_threshold(tmp_path: Path) -> None:

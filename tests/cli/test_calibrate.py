@@ -77,11 +77,11 @@ def test_under_another_calibration_no_row_is_reused(sidscan: Run, reals: Path, t
     sidscan(*scan, tmp_path / "0.2.json")
     first = rows(tmp_path / "r.csv")
     assert "9 results kept" in sidscan(*scan, tmp_path / "0.2.json").err
-    assert "9 earlier results dropped" in sidscan(*scan, tmp_path / "0.3.json").err
+    assert "9 earlier results not used" in sidscan(*scan, tmp_path / "0.3.json").err
     second = rows(tmp_path / "r.csv")
     assert all(second[name]["threshold"] != row["threshold"] for name, row in first.items())
     assert all(second[name]["calibration"] != row["calibration"] for name, row in first.items())
-    assert "9 earlier results dropped" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
+    assert "9 earlier results not used" in sidscan("scan", reals, *MINI, "--out", tmp_path / "r.csv").err
 
 
 def test_json_output_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_path: Path) -> None:

@@ -234,7 +234,44 @@ def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> N
     assert "3 results kept from an earlier run" in again.err
     assert "dropped" not in again.err
     other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
-    assert "3 earlier results dropped: 3 made with other models or options, or read again" in other.err
+    assert "3 earlier results not used: 3 made with other models or options\n" in other.err
+
+
+def test_why_earlier_results_are_not_used(sidscan: Run, tmp_path: Path) -> None:
+    images = folder(tmp_path / "images")
+    (images / "link.jpg").symlink_to("photo-0.jpg")
+    scan = ("scan", images, "--list", tmp_path / "list", "--out", tmp_path / "r.csv")
+    (tmp_path / "list").write_text(f"{tmp_path}/none.jpg\n{tmp_path}/nothing.jpg\n")
+    assert sidscan(*scan).code == 3
+    with (tmp_path / "list").open("a") as names:
+        names.write(f"{images}/link.jpg\n")
+    os.utime(images / "photo-1.jpg", (1, 1))
+    (images / "nested" / "photo-2.jpg").unlink()
+    again = sidscan(*scan).err
+    assert "1 result kept from an earlier run" in again
+    assert (
+        "\n2 inputs that failed are tried again\n"
+        "3 earlier results not used: 1 whose file has another size or time, "
+        "1 whose input was skipped and is read now, or the reverse, "
+        "1 whose input is gone or no longer named\n"
+    ) in again
+    assert "models and options" not in again
+    assert "2 inputs that failed are tried again\n" in sidscan(*scan, "--retry-failed").err
+
+
+def test_a_damaged_record_is_replaced_with_fresh(sidscan: Run, tmp_path: Path) -> None:
+    images, record = folder(tmp_path / "images"), tmp_path / "r.csv.journal"
+    scan = ("scan", images, "--out", tmp_path / "r.csv")
+    assert sidscan(*scan).code == 0
+    record.write_bytes(record.read_bytes()[:10_000])
+    refused = sidscan(*scan)
+    assert refused.code == 7
+    assert refused.err == (
+        f"sidscan: the record {record} is damaged\n"
+        "--fresh discards it and starts over; or name another with --journal FILE.\n"
+    )
+    assert sidscan(*scan, "--fresh").code == 0
+    assert "3 results kept" in sidscan(*scan).err
 
 
 def test_reports_inside_the_folder_are_not_scanned(sidscan: Run, tmp_path: Path) -> None:

@@ -214,11 +214,9 @@ def _edit(**changes: object) -> str:
         pytest.param(_edit(format="sidscan calibration 2"), id="another format"),
         pytest.param(_edit(logits=[*range(39), 1e6]), id="integers as logits"),
         pytest.param(_edit(logits=[float(i) for i in range(41)]), id="one logit too many"),
-        pytest.param(_edit(logits=[float(i) for i in range(1, 41)]), id="logits that give another threshold"),
         pytest.param(_edit(logits=[]), id="no logits"),
         pytest.param(_edit(logits="abc"), id="logits as text"),
-        pytest.param(_edit(threshold_logit=5.0), id="another threshold"),
-        pytest.param(_edit(target_fpr=0.5), id="another rate"),
+        pytest.param(_edit(threshold_logit=None), id="no threshold"),
         pytest.param(_edit(target_fpr=float("nan")), id="a rate that is not a number"),
         pytest.param(_edit(target_fpr=1e-9), id="a rate that needs more images"),
         pytest.param(_edit(weights=["a"]), id="weights as a list"),
@@ -230,6 +228,25 @@ def test_files_that_are_not_calibrations_are_refused_and_never_replaced(tmp_path
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(CalibrationError, match=r"c\.json is not a complete sidscan calibration"):
+        subject.load_calibration(path)
+    with pytest.raises(OutputError, match="exists and is not a calibration; sidscan does not replace it"):
+        subject.check_calibration_path(path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(_edit(threshold_logit=5.0), id="another threshold"),
+        pytest.param(_edit(target_fpr=0.5), id="another rate"),
+        pytest.param(_edit(logits=[float(i) for i in range(1, 41)]), id="other scores"),
+    ],
+)
+def test_a_threshold_that_does_not_follow_from_the_scores_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    message = r"c\.json was altered: its threshold does not follow from its own scores"
+    with pytest.raises(CalibrationError, match=message):
         subject.load_calibration(path)
     with pytest.raises(OutputError, match="exists and is not a calibration; sidscan does not replace it"):
         subject.check_calibration_path(path)
