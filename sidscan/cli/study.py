@@ -78,7 +78,7 @@ def command(
     """
     choices |= {"cache": cache or out / "features", "bars": not quiet}
     config = options.training_config(data, preset, classes, choices)
-    options.check_named(config)
+    options.check_training_inputs(config)
     options.need_training_extra()
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 

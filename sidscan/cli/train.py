@@ -59,7 +59,7 @@ def command(
       3  done; images were left out          130  interrupted; run again to continue
     """
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
-    options.check_named(config)
+    options.check_training_inputs(config)
     options.need_training_extra()
     from sidscan.training.rine.train import train  # here, because it loads torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,55 +78,31 @@ def training_set() -> Decorator:
 
 def recipe_options() -> Decorator:
     """The fields of a recipe; None stands for the preset's value."""
+    option = partial(sectioned_option, section="Recipe")
     return stack(
-        sectioned_option(
-            "--xi", section="Recipe", type=Number(min=0), help="Weight of the contrastive loss."
-        ),
-        sectioned_option(
+        option("--xi", type=Number(min=0), help="Weight of the contrastive loss."),
+        option(
             "--num-proj-layers",
-            section="Recipe",
             type=WholeNumber(min=1),
             help="Linear layers in each projection, Q1 and Q2 (q in the paper).",
         ),
-        sectioned_option(
-            "--proj-dim",
-            section="Recipe",
-            type=WholeNumber(min=1),
-            help="Width of the projections (d' in the paper).",
-        ),
-        sectioned_option(
-            "--head",
-            section="Recipe",
-            type=click.Choice(["rine", "linear", "fpn"]),
-            help="Architecture of the head.",
-        ),
-        sectioned_option(
+        option("--proj-dim", type=WholeNumber(min=1), help="Width of the projections (d' in the paper)."),
+        option("--head", type=click.Choice(["rine", "linear", "fpn"]), help="Architecture of the head."),
+        option(
             "--ablate",
-            section="Recipe",
             type=click.Choice(["none", "contrastive", "tie", "intermediate"]),
             help="Leave out one part, as in the paper's ablations.",
         ),
-        sectioned_option(
-            "--epochs", section="Recipe", type=WholeNumber(min=1), help="Passes over the training list."
-        ),
-        sectioned_option(
-            "--batch-size", "batch", section="Recipe", type=WholeNumber(min=1), help="Images per step."
-        ),
-        sectioned_option(
-            "--lr",
-            section="Recipe",
-            type=Number(min=0, min_open=True),
-            help="Learning rate of Adam.",
-        ),
-        sectioned_option(
+        option("--epochs", type=WholeNumber(min=1), help="Passes over the training list."),
+        option("--batch-size", "batch", type=WholeNumber(min=1), help="Images per step."),
+        option("--lr", type=Number(min=0, min_open=True), help="Learning rate of Adam."),
+        option(
             "--data-fraction",
-            section="Recipe",
             type=Number(0, 1, min_open=True),
             help="Fraction of the shuffled training list to use.",
         ),
-        sectioned_option(
+        option(
             "--seed",
-            section="Recipe",
             type=WholeNumber(min=0),
             help="Seed of initial weights, dropout, crops and order of the images.",
         ),
@@ -145,7 +122,7 @@ def runtime_options() -> Decorator:
     )
 
 
-def check_named(config: TrainConfig) -> None:
+def check_training_inputs(config: TrainConfig) -> None:
     """Refuse a training set or an encoder that is not there, at once: torch takes seconds to load.
 
     Raises:
