@@ -229,7 +229,8 @@ def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
     with_encoders = f", with the encoder {', '.join(encoders)}" if encoders else ""
     total = sum(entry.size for entry in entries if entry.url)
     requested = ", ".join(dict.fromkeys(names))
-    console.echo(f"pulling {requested}{with_encoders}: about {_size(total)} if nothing is installed yet")
+    about = f": about {_size(total)} if nothing is installed yet" if total else ""
+    console.echo(f"pulling {requested}{with_encoders}{about}")
 
 
 def _report_installed(installed: Installed, verb: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidscan import reports
 from sidscan.cli import console, options
 from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
@@ -66,13 +67,10 @@ def command(
       3  done; some inputs unreadable     7  a report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    from sidscan import reports  # here: `--help` needs none of it
-
-    outs = outs or ("-",)
-    if hashed and set(outs) == {"-"}:
-        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
+    outs = outs or (reports.STDOUT,)
+    _check_outputs(outs, stdout_format, hashed)
     writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
-    named = [out for out in outs if out != "-"]
+    named = [out for out in outs if out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
@@ -97,6 +95,24 @@ def command(
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts())
+
+
+def _check_outputs(outs: tuple[str, ...], stdout_format: str, hashed: bool) -> None:
+    """Refuse options of reports that would have no effect.
+
+    Raises:
+        UsageError: one would.
+    """
+    to_stdout = outs.count(reports.STDOUT)
+    if hashed and to_stdout == len(outs):
+        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
+    if stdout_format != "csv" and not to_stdout:
+        raise UsageError(
+            "--format is for standard output",
+            "The suffix of FILE chooses a file's format, e.g. --out r.json.",
+        )
+    if to_stdout > 1:
+        raise UsageError("standard output takes one report", "Give --out - once.")
 
 
 def _summary(run: Scan) -> list[str]:
@@ -169,5 +185,7 @@ def _interrupt(run: Scan, journal: Path | None) -> None:
 
 def _exit_code(counts: Counts) -> ExitCode:
     if counts.scored + counts.failed == 0:
-        raise NothingToScan("no image was found", "Check the path; hidden files and folders need --hidden.")
+        raise NothingToScan(
+            "no image was found", "Check the paths and lists; hidden files and folders need --hidden."
+        )
     return ExitCode.DONE_WITH_FAILURES if counts.failed else ExitCode.DONE

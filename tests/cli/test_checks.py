@@ -83,6 +83,9 @@ def test_bad_inputs_are_reported_before_torch_loads(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        pytest.param(["images", "-o", "r.csv", "--format", "json"], 2, "is for standard output", id="format"),
+        pytest.param(["images", "-o", "-", "-o", "-"], 2, "takes one report", id="two to standard output"),
+        pytest.param(["images", "--hash-file"], 2, "needs a report in a file", id="nothing to hash"),
         pytest.param(["images", "--calibrated"], 4, "no calibration of mini with ten crops", id="default"),
         pytest.param(
             ["images", "-m", "mini", "--calibrated", "--crops", "center"],
