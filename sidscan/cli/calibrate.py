@@ -55,6 +55,7 @@ _MAX_FAILURES_SHOWN = 8
     help="File for the calibration. [default: in the models folder, where `scan --calibrated` looks]",
 )
 @options.setting("journal", show_default=False)
+@options.setting("fresh")
 @options.sectioned_option(
     "--json", "as_json", section="Output", is_flag=True, help="Print the figures as JSON."
 )
@@ -105,7 +106,11 @@ def command(
 def _run_scan(scan: Scan) -> None:
     """Announce the scan, run it with a progress bar, and name the inputs that have no score."""
     console.announce(scan, console.echo)
-    console.consume(scan, scan.counts(), quiet=False)
+    try:
+        console.consume(scan, scan.counts(), quiet=False)
+    except KeyboardInterrupt:
+        console.record_interruption(scan, missing="no --journal FILE")
+        raise
     failed = [result for result in scan.journal.results() if result.status.failed]
     for result in failed[:_MAX_FAILURES_SHOWN]:
         console.echo(f"no score: {result.name}: {result.message}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidscan.config import ScanConfig
-from sidscan.errors import ModelError, SidscanError, UsageError
+from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.records import Counts, ScanResult
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
@@ -77,6 +78,22 @@ def announce(run: Scan, echo: Echo) -> None:
         for difference in calibration.differences:
             echo(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
     _announce_earlier(run, echo)
+
+
+def record_interruption(run: Scan, missing: str) -> None:
+    """Print how far an interrupted scan came and what was kept, and note it in the run's record.
+
+    Args:
+        missing: what keeps results, as the subject of "was given", where the scan keeps none.
+    """
+    counts = run.counts()
+    done = f"interrupted after {counts.enumerated - counts.pending} of {plural(counts.enumerated, 'input')}"
+    if run.config.journal is None:
+        echo(f"{done}; no result was kept, since {missing} was given")
+        return
+    echo(f"{done}; results are kept in {run.config.journal}, and the same command continues")
+    with suppress(OutputError):  # only a note in the record; the interruption matters more
+        run.end("interrupted")
 
 
 def _announce_earlier(run: Scan, echo: Echo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from sidscan.cli import console, options
 from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
+from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.records import Counts, ScanResult, Status
 from sidscan.util.urls import mask_credentials
@@ -88,7 +88,7 @@ def command(
             console.consume(run, run.counts(), quiet)
             reports.write_all(writers, run.journal)
         except KeyboardInterrupt:
-            _interrupt(run, journal)
+            console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
         for line in (*_summary(run), *_flagged(run)):
             echo(line)
@@ -170,17 +170,6 @@ def _flagged(run: Scan) -> list[str]:
         f"images, about {scored * calibration.false_flag_rate:.1f} would be"
         for name, calibration in run.calibrations.items()
     ]
-
-
-def _interrupt(run: Scan, journal: Path | None) -> None:
-    counts = run.counts()
-    done = f"interrupted after {counts.enumerated - counts.pending} of {plural(counts.enumerated, 'input')}"
-    if journal is None:
-        console.echo(f"{done}; no result was kept, since neither --out FILE nor --journal FILE was given")
-        return
-    console.echo(f"{done}; results are kept in {journal}, and the same command continues")
-    with suppress(OutputError):  # only a note in the record; the interruption matters more
-        run.end("interrupted")
 
 
 def _exit_code(counts: Counts) -> ExitCode:

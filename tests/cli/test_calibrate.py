@@ -243,3 +243,23 @@ def test_help_exits_with_0(sidscan: Run) -> None:
     ended = sidscan("calibrate", "--help")
     assert ended.code == 0
     assert "sidscan calibrate ./camera-images --model mini" in ended.out
+
+
+def test_an_interrupted_calibration_says_what_is_kept(
+    sidscan: Run, reals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ("calibrate", reals, *MINI, "--fpr", "0.2")
+    journal = tmp_path / "run.journal"
+    with monkeypatch.context() as patched:
+        patched.setattr("sidscan.cli.console.consume", interrupted)
+        lost, kept = sidscan(*command), sidscan(*command, "--journal", journal)
+    assert lost.code == kept.code == 130
+    assert (
+        "interrupted after 0 of 9 inputs; no result was kept, since no --journal FILE was given" in lost.err
+    )
+    assert f"interrupted after 0 of 9 inputs; results are kept in {journal}" in kept.err
+    assert sidscan(*command, "--journal", journal).code == 0
+    assert "results kept from an earlier run" not in sidscan(*command, "--journal", journal, "--fresh").err
