@@ -363,8 +363,7 @@ class ScanConfig(ReadLimits, FetchOptions):
                 kind = "whole number" if whole else "number"
                 raise UsageError(f"{name} must be a {kind}, not {value!r}", f"Change {spec.flag_of(name)}.")
             if not spec.admits(value):
-                unit = f" {spec.unit}" if spec.unit else ""
-                bounds = spec.bounds() if math.isfinite(value) else "a finite number"
-                raise UsageError(
-                    f"{name} must be {bounds}{unit}, not {value}", f"Change {spec.flag_of(name)}."
+                bounds = (
+                    f"{spec.bounds()} {spec.unit}".rstrip() if math.isfinite(value) else "a finite number"
                 )
+                raise UsageError(f"{name} must be {bounds}, not {value}", f"Change {spec.flag_of(name)}.")

@@ -57,13 +57,12 @@ class Server:
         answers: path -> bytes, or a script, or a list of those, one per request, the last for all others.
         asked: the heads of all requests, as text.
         accepted: number of connections, including those without a request.
-        busy: the highest number of requests answered at the same time.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
-        self.accepted = self.busy = self._now = 0
+        self.accepted = 0
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, 0), family=family, backlog=64)
         self._tls, self._lock = tls, threading.Lock()
@@ -113,19 +112,13 @@ class Server:
             head += connection.recv(1 << 16) or b"\r\n\r\n"
         with self._lock:
             self.asked.append(head.decode("latin-1"))
-            self._now += 1
-            self.busy = max(self.busy, self._now)
             response = self.answers.get(head.decode("latin-1").split(" ")[1], answer(status="404 Not Found"))
             if isinstance(response, list):
                 response = response.pop(0) if len(response) > 1 else response[0]
-        try:
-            if isinstance(response, bytes):
-                connection.sendall(response)
-            else:
-                response(connection)
-        finally:
-            with self._lock:
-                self._now -= 1
+        if isinstance(response, bytes):
+            connection.sendall(response)
+        else:
+            response(connection)
 
 
 class Internet(httpcore.NetworkBackend):

@@ -23,12 +23,19 @@ def config(**options: Any) -> ScanConfig:
 def test_numbers_outside_the_bounds_are_refused(name: str) -> None:
     spec = BOUNDED[name]
     assert spec.minimum is not None
-    values = [spec.minimum - 1, -1, math.nan, math.inf]
+    values = [spec.minimum - 1, -1]
     values += [spec.minimum] if spec.above else []
     values += [spec.maximum + 1] if spec.maximum is not None else []
     for value in values:
         with pytest.raises(UsageError, match=f"{name} must be {spec.bounds()}"):
             config(**{name: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", BOUNDED)
+def test_numbers_are_finite(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be a (whole|finite) number, not {value}"):
+        config(**{name: value})
 
 
 @pytest.mark.parametrize("name", BOUNDED)

@@ -306,6 +306,7 @@ def test_scores_in_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
     code = "import sys; from sidscan.training.evaluation import scores; scores.read_scores(sys.argv[1])"
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "pipe")],
+        cwd=tmp_path,  # in the repository's root, its folder sidscan would hide the installed package
         capture_output=True,
         text=True,
         timeout=30,
