@@ -131,10 +131,12 @@ def scan(
 
 
 def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> None:
-    """Write a report of a run, which is brought to its end first; its kind follows from the file's suffix.
+    """Bring a run to its end and write its report.
+
+    A file that can't be written is refused before the run goes on.
 
     Args:
-        path: ends in the suffix of a report format, e.g. .csv.
+        path: its suffix chooses the format, e.g. .csv.
         overwrite: replace a file that sidscan did not write, too.
 
     Raises:
@@ -143,7 +145,7 @@ def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> N
     """
     from sidscan import reports
 
-    run.finish()
     writer = reports.output_for(os.fspath(path))
-    with reports.reserve_all([writer], overwrite):
+    with reports.reserve_all([writer], overwrite):  # before the run: a wrong name is told at once
+        run.finish()
         writer.write(run.record)

@@ -151,6 +151,9 @@ def test_a_report_does_not_replace_a_foreign_file(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("my notes\n", encoding="utf-8")
     with pytest.raises(OutputError):
         sidscan.write_report(run, tmp_path / "r.csv")
+    with pytest.raises(UsageError, match="unknown kind of report"):
+        sidscan.write_report(run, tmp_path / "r.txt")
+    assert run.counts().pending == 1, "refused before anything is scored"
     sidscan.write_report(run, tmp_path / "r.csv", overwrite=True)
     assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("path,")
 

@@ -36,7 +36,7 @@ def read_names(source: str, null: bool = False) -> Iterator[str]:
     split = _names_by_null if null else _names_by_line
     if source == "-":
         if sys.stdin is None:
-            raise UsageError("there is no standard input to read names from", "Use --list FILE.")
+            raise UsageError("standard input is closed, so no names can be read from it", "Use --list FILE.")
         # Standard input may have been replaced by an object that can only read.
         yield from split(BufferedReader(cast(RawIOBase, sys.stdin.buffer)))
         return
