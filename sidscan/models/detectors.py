@@ -12,9 +12,10 @@ from sidscan.config import SIDE
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.digests import hash_file
 from sidscan.models.families import detector_family, find_family
 from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
-from sidscan.models.store import Installed, Store, hash_file
+from sidscan.models.store import Installed, Store
 
 if TYPE_CHECKING:
     from torch import Tensor

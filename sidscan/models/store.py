@@ -9,7 +9,6 @@ Importing this module loads neither torch nor httpx.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from platformdirs import user_data_path
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed, UsageError
 from sidscan.models import download
 from sidscan.models.catalog import CATALOG, REINSTALL, Algorithm, Bundled, CatalogEntry, find_entry
-from sidscan.util.files import open_file
+from sidscan.models.digests import hash_file
 
 BY_USER = "sha256 given by the user"
 BUNDLED = "bundled"
@@ -63,26 +62,6 @@ def default_root() -> Path:
     return (
         Path(configured).expanduser() if configured else user_data_path("sidscan", appauthor=False) / "models"
     )
-
-
-def hash_file(path: Path, *algorithms: Algorithm) -> dict[Algorithm, str]:
-    """Digests of a file by algorithm, lower-case hex, in one pass.
-
-    Raises:
-        ModelError: the file can't be read.
-    """
-    hashers = {algorithm: hashlib.sha256() for algorithm in algorithms}
-    try:
-        with open_file(path) as file:  # a pipe would hold the program up
-            if "git-blob" in hashers:
-                header = b"blob %d\0" % os.fstat(file.fileno()).st_size
-                hashers["git-blob"] = hashlib.sha1(header, usedforsecurity=False)
-            while chunk := file.read(1 << 20):
-                for hasher in hashers.values():
-                    hasher.update(chunk)
-    except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
-    return {algorithm: hasher.hexdigest() for algorithm, hasher in hashers.items()}
 
 
 class Store:
