@@ -92,7 +92,7 @@ def installed_detectors(models: Sequence[ModelRef | str], store: Store | None = 
     for model in models:
         head = store.require(str(model))
         encoder = head.entry.encoder
-        infos.append(_info(head.entry, head, *([store.require(encoder)] if encoder else [])))
+        infos.append(_info(head.entry, head, *([store.require_or_stand_in(encoder)] if encoder else [])))
     return infos
 
 
@@ -184,7 +184,7 @@ def _from_store(installed: Installed, encoders: Encoders) -> Detector:
     tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
         return Detector(_info(entry, installed), *family.networks(tensors, None), family.fp16_safe)
-    source = encoders.store.require(entry.encoder)
+    source = encoders.store.require_or_stand_in(entry.encoder)
     networks = family.networks(tensors, encoders.of(source))
     return Detector(_info(entry, installed, source), *networks, family.fp16_safe)
 
