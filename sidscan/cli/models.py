@@ -14,7 +14,8 @@ from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, PullFailed, UsageError
 from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, Metrics, find_entry
-from sidscan.models.store import BY_USER, Installed, Store
+from sidscan.models.installed import BY_USER, Installed
+from sidscan.models.store import Store
 from sidscan.util.progress import progress
 
 

