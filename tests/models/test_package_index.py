@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import save, save_file
+from sample_images import folder
 from sample_wheels import MEMBER, SHAPE, WHEEL, Int8Encoder, int8_encoder, make_wheel, wheel_entry
 from servers import Server, answer
 from tiny_networks import random_clip, random_head
@@ -589,6 +591,19 @@ def test_reports_name_the_encoder_that_is_used(world: World, installed: Sequence
     assert list(info.files.items())[1:] == [(used, sha256[used])]
     assert info.provenance == {"head": "bundled", used: "published sha256"}
     assert info.digest == f"{info.files['head'][:16]}+{sha256[used][:16]}"
+
+
+def test_a_scan_with_a_stand_in_says_so_in_every_row(world: World, tmp_path: Path) -> None:
+    installed = Store().import_file(world.links / WHEEL)
+    out = tmp_path / "r.csv"
+    run = world.sidscan("scan", folder(tmp_path / "images"), "--model", "head", "--out", out)
+    assert run.code == 0, run.err
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        assert row["model_provenance"] == "head: bundled; q8: published sha256"
+        assert row["model_digest"].endswith(f"+{installed.sha256[:16]}")
 
 
 def test_a_stand_in_is_used_for_nothing_that_was_named(world: World) -> None:
