@@ -6,6 +6,7 @@
     |   |-- ModelNotInstalled
     |   |-- UnknownModel
     |   |-- PullFailed          the download did not complete; run the same command again
+    |   |   `-- ModelLocked     another sidscan is installing the model
     |   |-- DigestMismatch      the bytes are not the ones that were pinned
     |   `-- CalibrationError    a calibration is missing, damaged, or of another model or other crops
     |-- ImageError          3   one image can't be scored (`sidscan.load(...).score`; in a scan it is a row)
@@ -79,6 +80,10 @@ class ModelNotInstalled(ModelError):
 
 class PullFailed(ModelError):
     """A download did not complete."""
+
+
+class ModelLocked(PullFailed):
+    """Another sidscan is installing the model."""
 
 
 class DigestMismatch(ModelError):

@@ -40,6 +40,7 @@ DEVELOPERS_OPTIONS = {
     *("--corpus", "--folds", "--weights"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
 }
+PIP_OPTIONS = {"--no-deps", "--only-binary", "--ignore-requires-python"}
 # What the architecture page calls, and where it is defined.
 CALLED = {
     "choose_models": "sidscan.models.refs:choose_models",
@@ -229,7 +230,7 @@ def test_every_command_is_mentioned() -> None:
 @pytest.mark.parametrize("page", PROSE, ids=relative)
 def test_every_option_exists(page: Path) -> None:
     known = {option for command in all_commands() for option in command.options}
-    known |= CLICK_OPTIONS | DEVELOPERS_OPTIONS
+    known |= CLICK_OPTIONS | DEVELOPERS_OPTIONS | PIP_OPTIONS
     named = set(re.findall(r"(?<![\w<-])--[a-z][a-z0-9-]*", page.read_text(encoding="utf-8")))
     assert sorted(named - known) == []
 

@@ -184,7 +184,7 @@ def check_models(models: tuple[str, ...], encoder: Path | None = None, installed
             check_regular(model.name)
             continue
         for entry in store.needed([model.name]):
-            if installed and store.installed(entry.name) is None:
+            if installed and store.installed_or_stand_in(entry.name) is None:
                 store.require(entry.name)  # says how to install it
 
 

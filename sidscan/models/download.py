@@ -1,6 +1,6 @@
 """Brings a published file to a `.part` file, going on from what an earlier attempt left there.
 
-The only place of `sidscan models` that touches the network.
+Beside `package_index`, which runs pip, the only place of `sidscan models` that touches the network.
 """
 
 from __future__ import annotations

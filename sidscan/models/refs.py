@@ -106,7 +106,7 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
         models = [ModelRef.parse(name, store.catalog) for name in dict.fromkeys(names)]
         return ModelChoice(tuple(models), ChoiceReason.ASKED)
     needed = [entry.name for entry in store.needed([PREFERRED_MODEL])]
-    missing = [name for name in needed if not store.installed(name)]
+    missing = [name for name in needed if not store.installed_or_stand_in(name)]
     if not missing:
         return ModelChoice((ModelRef(PREFERRED_MODEL, ModelKind.CATALOG),), ChoiceReason.DEFAULT)
     bundled = (ModelRef(BUNDLED_MODEL, ModelKind.CATALOG),)

