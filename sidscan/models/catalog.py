@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.cascade import Cascade
 
 Algorithm = Literal["sha256", "git-blob"]
 
@@ -119,7 +120,7 @@ class Bundled:
 
     Attributes:
         file, card: names in ``folder``; the card is JSON, with ``sha256``, ``threshold``, ``metrics``
-            and ``abstention``.
+            and ``abstention``; and ``cascade`` where it was measured.
         folder: None is the package's own ``sidscan/weights``.
     """
 
@@ -154,6 +155,21 @@ class Bundled:
         except (ValueError, AttributeError, TypeError) as error:
             raise ModelError(
                 f"the card of the bundled model states no rule of abstention: {self._beside(self.card)}",
+                REINSTALL,
+            ) from error
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """The cascade that the card states, if it states one.
+
+        Raises:
+            ModelError: it is not a cascade.
+        """
+        try:
+            return Cascade.from_optional(self.facts().get("cascade"))
+        except ValueError as error:
+            raise ModelError(
+                f"the card of the bundled model states an unusable cascade: {self._beside(self.card)}",
                 REINSTALL,
             ) from error
 
@@ -244,6 +260,11 @@ class CatalogEntry:
     def abstention(self) -> Abstention:
         """Which images a detector's evidence has no word for; of published weights nobody measured that."""
         return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_IMAGE
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """When fewer than ten crops are enough; of published weights nobody measured that."""
+        return self.origin.cascade if isinstance(self.origin, Bundled) else None
 
     @property
     def max_bytes(self) -> int:
