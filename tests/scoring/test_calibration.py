@@ -327,8 +327,10 @@ def test_differences_in_computation_are_named() -> None:
         "precision": "fp16",
         "decoder": "Pillow 13",
         "sidscan_version": "0.1.0",
+        "effort": "normal",
     }
     assert calibration(range(40)).differences(now) == [
+        "effort full then, normal now",
         "device cpu then, cuda now",
         "precision fp32 then, fp16 now",
     ]
