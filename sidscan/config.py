@@ -207,9 +207,10 @@ class ScanConfig(ReadLimits, FetchOptions):
     effort: Effort = option(
         "normal",
         section="Models",
-        help="Crops to score: 'full' is all ten of every image; 'fast' is the centre alone; 'normal' is the "
-        "centre, and more where they may change the decision. Detectors that state no cascade get all ten.",
-        details="'fast' is the same as crops='center'; 'full' can't be combined with it.",
+        metavar="EFFORT",
+        help="'fast' scores the centre, 'full' ten crops, 'normal' as few as the decision needs.",
+        details="'normal' is 'full' where a detector states no cascade. 'fast' is the same as "
+        "crops='center'; 'full' can't be combined with that.",
     )
     calibrated: bool = option(
         False,
@@ -220,7 +221,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         (),
         section="Models",
         flag="--calibration",
-        help="Use the calibration in FILE for its model. Repeatable.",
+        help="Use the calibration FILE for its model. Repeatable.",
     )
     encoder: Path | None = option(
         None,
