@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from sidscan.config import ScanConfig
+from sidscan.config import Effort, ScanConfig
 from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.refs import ModelKind, ModelRef
@@ -349,6 +349,7 @@ def _parse(raw: object) -> tuple[Calibration, float]:
         and 0 < calibration.target_fpr < 1
         and calibration.rank >= 1
         and values["pictures"] == calibration.num_images
+        and calibration.effort in ("", *get_args(Effort))
     )
     if not consistent:
         raise ValueError("the file contradicts itself")

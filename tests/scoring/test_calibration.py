@@ -222,6 +222,8 @@ def _edit(**changes: object) -> str:
         pytest.param(_edit(weights=["a"]), id="weights as a list"),
         pytest.param(_edit(unreadable=True), id="a boolean as a count"),
         pytest.param(_edit(logits=[float("inf")] * 40), id="infinite logits"),
+        pytest.param(_edit(effort="most"), id="unknown effort"),
+        pytest.param(_edit(effort=None), id="no word as the effort"),
     ],
 )
 def test_files_that_are_not_calibrations_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage, Status
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.cascade import effort_used
-from sidscan.scoring.scorer import Scorer, score
+from sidscan.scoring.scorer import Scorer, reuse_keys, score
 
 CASCADE = Cascade(centre=3.0, mirrors=1.0)
 CENTRE = 4
@@ -90,7 +90,8 @@ def ten(corners: int, centre: int, mirrors: int) -> list[int]:
 def test_an_image_gets_as_many_crops_as_its_decision_needs(reds: list[int], views: int, logit: float) -> None:
     runtime = Red()
     (result,) = scored(image(reds), runtime=runtime)
-    assert (result.views, result.scores[0].logit) == (views, pytest.approx(logit, abs=1e-6))
+    assert result.views == views
+    assert result.scores[0].logit == pytest.approx(logit, abs=1e-6)
     assert sum(map(len, runtime.calls)) == views
     assert len(runtime.calls) == {1: 1, 5: 2, 10: 3}[views]
 
@@ -291,3 +292,16 @@ def test_what_an_effort_amounts_to(
 ) -> None:
     detectors = [detector(str(number), cascade) for number, cascade in enumerate(cascades)]
     assert effort_used(ScanConfig(inputs=("a",), **options), detectors) == effort
+
+
+def test_results_depend_on_the_effort_and_on_a_cascade_that_runs() -> None:
+    other = detector(cascade=Cascade(centre=3.0, mirrors=1.5))
+
+    def keys(effort: Effort, *detectors: DetectorInfo) -> tuple[str, str, str]:
+        made_by = reuse_keys(ScanConfig(inputs=("a",), effort=effort), Red(*detectors))
+        return made_by.score, made_by.limits, made_by.urls
+
+    runs = [keys("fast"), keys("normal"), keys("normal", other), keys("full")]
+    assert len({key for run in runs for key in run}) == 12
+    assert keys("full") == keys("full", other)
+    assert keys("normal", detector(cascade=None)) == keys("full"), "both score all crops"
