@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from sidscan._version import __version__
-from sidscan.config import Crops, Device, ScanConfig
+from sidscan.config import Crops, Device, Effort, ScanConfig
 from sidscan.errors import (
     CalibrationError,
     DigestMismatch,
@@ -79,13 +79,14 @@ __all__ = [
 PathOrUrl: TypeAlias = "str | os.PathLike[str]"
 
 
-def load(*models: str, device: Device = "auto", crops: Crops = "ten") -> Model:
+def load(*models: str, device: Device = "auto", crops: Crops = "ten", effort: Effort = "normal") -> Model:
     """Detectors that score one image after another, in this process (`sidscan.scoring.model.Model`).
 
     Args:
         models: names of the catalog, checkpoints or exported graphs; none means RINE 4-class where it is
             installed, else the bundled one.
         crops: ten-crop averaging, or the centre crop alone.
+        effort: how many of the ten crops are scored, as ``--effort``.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -94,13 +95,14 @@ def load(*models: str, device: Device = "auto", crops: Crops = "ten") -> Model:
     from sidscan.scoring.model import open_model  # here: it loads torch
 
     # A configuration names inputs; loading a model reads none.
-    return open_model(ScanConfig(inputs=("-",), models=models, device=device, crops=crops))
+    return open_model(ScanConfig(inputs=("-",), models=models, device=device, crops=crops, effort=effort))
 
 
 def scan(
     inputs: ScanConfig | PathOrUrl | Sequence[PathOrUrl],
     *,
     models: str | Sequence[str] = (),
+    effort: Effort | None = None,
     progress: Progress | None = None,
 ) -> ScanRun:
     """A run over files, folders and URLs: iterate over it for one result per input, failures included.
@@ -111,6 +113,7 @@ def scan(
     Args:
         inputs: what is scanned; or a `ScanConfig`, which has every option.
         models: as for `load`; a `ScanConfig` names its own.
+        effort: as for `load`; None is ``normal``, or what the `ScanConfig` says.
         progress: called with the number of inputs done and of all inputs, after every result.
 
     Raises:
@@ -124,9 +127,11 @@ def scan(
             raise UsageError(f"can't scan {inputs!r}", "Name a path or URL, or a list of them.")
         named = (inputs,) if isinstance(inputs, str | os.PathLike) else inputs
         names = tuple(os.fspath(name) if isinstance(name, os.PathLike) else name for name in named)
-        inputs = ScanConfig(inputs=names, models=models)
+        inputs = ScanConfig(inputs=names, models=models, effort=effort or "normal")
     elif models:
         raise UsageError("models were named twice", "Name them in the ScanConfig.")
+    elif effort is not None:
+        raise UsageError("effort was given twice", "Give it in the ScanConfig.")
     return ScanRun(open_scan(inputs), progress)
 
 

@@ -19,6 +19,7 @@ from sidscan.errors import UsageError
 from sidscan.util.option_specs import documented, option, option_specs
 
 Crops = Literal["ten", "center"]
+Effort = Literal["fast", "normal", "full"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -203,6 +204,14 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Detector: name, checkpoint, folder of checkpoints, or exported graph. Repeatable.",
         details="Detectors that share an encoder cost one pass.",
     )
+    effort: Effort = option(
+        "normal",
+        section="Models",
+        metavar="EFFORT",
+        help="'fast' scores the centre, 'full' ten crops, 'normal' as few as the decision needs.",
+        details="'normal' is 'full' where a detector states no cascade. 'fast' is the same as "
+        "crops='center'; 'full' can't be combined with that.",
+    )
     calibrated: bool = option(
         False,
         section="Models",
@@ -212,7 +221,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         (),
         section="Models",
         flag="--calibration",
-        help="Use the calibration in FILE for its model. Repeatable.",
+        help="Use the calibration FILE for its model. Repeatable.",
     )
     encoder: Path | None = option(
         None,
@@ -318,6 +327,7 @@ class ScanConfig(ReadLimits, FetchOptions):
             )
         self._check_choices()
         self._check_bounds()
+        self._choose_crops()
         if self.allow_truncated and not self.isolation:
             raise UsageError(
                 "--allow-truncated needs isolation: truncated images are decoded in separate processes only",
@@ -341,9 +351,19 @@ class ScanConfig(ReadLimits, FetchOptions):
         if self.save_dir is not None:
             object.__setattr__(self, "save_dir", Path(self.save_dir))
 
+    def _choose_crops(self) -> None:
+        """With ``fast``, readers cut the centre crop alone."""
+        if self.effort == "fast":
+            object.__setattr__(self, "crops", "center")
+        elif self.effort == "full" and self.crops == "center":
+            raise UsageError(
+                "--effort full scores all ten crops, --crops center one", "Leave one of the two out."
+            )
+
     def _check_choices(self) -> None:
         choices = (
             ("crops", self.crops, Crops),
+            ("effort", self.effort, Effort),
             ("runtime", self.runtime, RuntimeName),
             ("device", self.device, Device),
             ("precision", self.precision, Precision),

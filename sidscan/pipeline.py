@@ -15,7 +15,7 @@ from typing import Literal
 
 from sidscan import custody
 from sidscan._version import __version__
-from sidscan.config import CROPS_PER_IMAGE, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, Effort, ScanConfig
 from sidscan.errors import OutputError, UsageError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
@@ -38,6 +38,7 @@ from sidscan.records import (
 )
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
+from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
 from sidscan.sources import open_sources
 from sidscan.sources.paths import UNLISTABLE_PREFIX
@@ -71,9 +72,14 @@ class Scan:
     earlier: Registered
     num_results: int = 0
 
+    @property
+    def effort(self) -> Effort:
+        """Which crops of an image are computed; what was asked for, as far as all models state a cascade."""
+        return effort_used(self.config, self.runtime.detectors)
+
     def __iter__(self) -> Generator[ScanResult, None, None]:
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
-        scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256)
+        scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 results = scorer.end(job)
@@ -89,9 +95,12 @@ class Scan:
     def _jobs(self, scorer: Scorer) -> Generator[ScoringJob, None, None]:
         """Batches in the order of the inputs, scored; while one is recorded, others are read and scored.
 
-        A batch is full when one more image might be too much: a pass for a few crops costs a full one.
+        A batch is full when one more image might be too much: a pass for a few crops costs a full one. In a
+        cascade each image counts as its centre crop, so that the first stage fills its pass.
         """
         runtime, workers = self.runtime, self.config.workers
+        cascade = self.effort == "normal"
+        most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
         with (
             _reader(self.config) as read,
             closing(threads.OrderedMap(partial(_read, read=read), self.journal.pending(), workers)) as images,
@@ -99,14 +108,14 @@ class Scan:
             try:
                 yield from threads.map_batches(
                     images,
-                    weigh=_crops_to_read,
-                    enough=(self.config.batch or runtime.batch) - CROPS_PER_IMAGE[self.config.crops] + 1,
+                    weigh=_one if cascade else _crops_to_read,
+                    enough=(self.config.batch or runtime.batch) - most + 1,
                     begin=lambda batch: scorer.begin(batch, _now()),
                     function=scorer.score,
                     at_once=runtime.at_once,
                 )
             finally:  # nobody waits for what is under way
-                runtime.abandon()
+                scorer.abandon()
 
     def end(self, ending: Literal["finished", "interrupted"]) -> None:
         """Record how this session ended; a session without an ending was killed."""
@@ -172,19 +181,27 @@ def _header(
         **asdict(runtime.info),
         decoder=decode.decoder_name(),
         crops=config.crops,
+        effort=effort_used(config, runtime.detectors),
         inputs=tuple(mask_credentials(name) for name in config.inputs),
         lists=config.lists,
-        calibrations=_calibration_records(calibrations, runtime),
+        calibrations=_calibration_records(config, calibrations, runtime),
         private=config.private,
     )
 
 
-def _calibration_records(calibrations: Calibrations, runtime: Runtime) -> dict[str, CalibrationRecord]:
+def _calibration_records(
+    config: ScanConfig, calibrations: Calibrations, runtime: Runtime
+) -> dict[str, CalibrationRecord]:
     """Per model: its calibration, and how its logits were computed otherwise than in this run."""
-    now = {**asdict(runtime.info), "decoder": decode.decoder_name(), "sidscan_version": __version__}
+    now = {
+        **asdict(runtime.info),
+        "effort": effort_used(config, runtime.detectors),
+        "decoder": decode.decoder_name(),
+        "sidscan_version": __version__,
+    }
     return {
         name: CalibrationRecord(
-            **calibration.metadata(),
+            **{**calibration.metadata(), "effort": calibration.effort_used},
             sha256=calibration.digest,
             differences=tuple(calibration.differences(now)),
         )
@@ -225,6 +242,10 @@ def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
 def _crops_to_read(entry: DecodedImage | Failure) -> int:
     """How much of a batch an entry takes; a failure takes as much as one crop, to become durable soon."""
     return len(set(entry.crop_set.order)) if isinstance(entry, DecodedImage) else 1
+
+
+def _one(_: DecodedImage | Failure) -> int:
+    return 1
 
 
 def _now() -> str:

@@ -240,7 +240,8 @@ class ScanResult:
         scanned_at: when the row was made, ISO 8601, UTC.
         stage, error, message: where, with which error class and why the input has no score; None if scored.
         scores: one per requested model, in that order; empty unless ``status`` is scored.
-        views: number of views averaged; 0 unless scored.
+        views: number of views averaged: 10, 5 or 1; 0 unless scored. Crops that show the same pixels count
+            as often as they occur, though they are computed once.
     """
 
     name: str
@@ -315,6 +316,7 @@ class ModelRecord:
     files: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     abstention: Mapping[str, float] = field(default_factory=dict)
+    cascade: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,7 @@ class CalibrationRecord:
     Attributes:
         format: of the calibration file.
         sha256: of the calibration file, hex.
+        effort: under which it was made, as in `RunHeader`.
         differences: what computed the calibration's logits otherwise than this run does.
     """
 
@@ -344,6 +347,7 @@ class CalibrationRecord:
     pictures: int
     threshold_logit: float
     sha256: str
+    effort: str = "full"
     differences: tuple[str, ...] = ()
 
     @classmethod
@@ -398,6 +402,8 @@ class RunHeader:
         precision_choice: why a precision was chosen that nobody requested; else empty.
         graph: sha256 of the exported graph; empty without one.
         crops: ``ten`` or ``center``.
+        effort: ``normal`` where a cascade chose the crops, ``full`` where all were scored, ``fast`` with the
+            centre alone.
         inputs, lists: as given; user names and passwords of URLs are hidden.
         calibrations: by model name; empty unless requested.
         private: whether sessions withhold the command line, folder and host; once set, it stays set.
@@ -417,6 +423,7 @@ class RunHeader:
     graph: str = ""
     decoder: str = ""
     crops: str = "ten"
+    effort: str = "full"
     inputs: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     calibrations: Mapping[str, CalibrationRecord] = field(default_factory=dict)

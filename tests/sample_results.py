@@ -33,6 +33,7 @@ from sidscan.records import (
 )
 from sidscan.reports import output_for, write_all
 
+CASCADE = {"centre": 2.5, "mirrors": 0.5}
 OLD_REPORTS = Path(__file__).parent / "reports" / "data"
 """What sidscan 0.1.0 wrote: reports of one scan in each format, and its journal as SQL."""
 SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
@@ -131,7 +132,9 @@ def full_header() -> RunHeader:
     )
     return replace(
         RUN,
-        models=(ModelRecord("mini", "abc", 0.6, {"mini": "a" * 64}, {"mini": "bundled"}, {"side": 128}),),
+        models=(
+            ModelRecord("mini", "abc", 0.6, {"mini": "a" * 64}, {"mini": "bundled"}, {"side": 128}, CASCADE),
+        ),
         calibrations={"mini": calibration},
         inputs=("images",),
         sessions=(killed, ended),

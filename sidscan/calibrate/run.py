@@ -220,6 +220,7 @@ def _calibration(
         duplicates=duplicates,
         target_fpr=float(fpr),
         logits=logits,
+        effort=scan.effort,
     )
 
 

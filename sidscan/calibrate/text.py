@@ -18,7 +18,7 @@ _FEW_IMAGES = 1000  # with fewer calibration images the delivered rate is known 
 _ASSUMPTIONS = (
     "The archive's camera images are exchangeable with these: same cameras, sizes, processing, encoding.",
     "None of these images is synthetic; synthetic images among them raise the threshold.",
-    "The scan uses the same model and crops (checked), precision, runtime and decoder (reported if not).",
+    "The scan uses the same model, crops (checked), effort, precision, runtime, decoder (reported if not).",
     "The rate holds on average over calibration folders drawn alike; the interval is for this folder.",
 )
 _NO_PROMISES = (

@@ -70,6 +70,8 @@ def announce(run: Scan, echo: Echo) -> None:
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
         echo(f"precision {info.precision_choice}")
+    if without := _without_cascade(run):
+        echo(f"effort: all crops of every image, since {without} states no cascade")
     if not run.config.isolation:
         echo("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
     for name, calibration in run.journal.header().calibrations.items():
@@ -78,6 +80,15 @@ def announce(run: Scan, echo: Echo) -> None:
         for difference in calibration.differences:
             echo(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
     _announce_earlier(run, echo)
+
+
+def _without_cascade(run: Scan) -> str:
+    """The models for whose sake others get all crops of an image; empty if no cascade is given up."""
+    if run.config.effort != "normal" or run.effort != "full":
+        return ""
+    detectors = run.runtime.detectors
+    without = [detector.name for detector in detectors if detector.cascade is None]
+    return ", ".join(without) if len(without) < len(detectors) else ""
 
 
 def record_interruption(run: Scan, missing: str) -> None:

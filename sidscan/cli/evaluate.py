@@ -158,7 +158,7 @@ _run_options = options.stack(
         show_default=True,
         help="Folder layout of TESTS.",
     ),
-    options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False),
+    options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False, effort=False),
     options.sectioned_option(
         "--perturb",
         "perturbation",

@@ -135,16 +135,20 @@ def encoder() -> Decorator:
     return setting("encoder")
 
 
-def model(crops: str | None = "ten", crops_shown: str | bool = True, graphs: bool = True) -> Decorator:
+def model(
+    crops: str | None = "ten", crops_shown: str | bool = True, graphs: bool = True, effort: bool = True
+) -> Decorator:
     """What scores the images.
 
     Args:
         crops, crops_shown: default of ``--crops`` as it is and as help shows it.
         graphs: whether exported graphs are taken too.
+        effort: whether a cascade may choose the crops; published protocols name them.
     """
     return stack(
         setting("models", **({} if graphs else {"help": _MODEL_WITHOUT_GRAPHS})),
         setting("crops", default=crops, show_default=crops_shown),
+        *([setting("effort")] if effort else []),
         encoder(),
         *([setting("runtime")] if graphs else []),
         setting("device", **({} if graphs else DEVICES_OF_TORCH)),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE = 200  # characters
 _MOST_REASONS = 8  # lines of the closing summary
+_STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 _EVIDENCE = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
 
 
@@ -118,11 +119,13 @@ def _check_outputs(outs: tuple[str, ...], stdout_format: str, hashed: bool) -> N
 def _summary(run: Scan) -> list[str]:
     """The closing lines: counts that add up, strength of the evidence, reasons without a score, flags."""
     counts, evidence, reasons, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
+    views = Counter[int]()
     examples: dict[str, str] = {}  # the first input of every reason
     for result in run.journal.results():
         flags.update(result.facts.flags)
         if result.scores:
             evidence[result.scores[0].evidence] += 1
+            views[result.views] += 1
             continue
         reason = _reason(result)
         reasons[reason] += 1
@@ -132,6 +135,10 @@ def _summary(run: Scan) -> list[str]:
     lines = [f"{plural(counts.enumerated, 'input')} = {parts}"]
     if evidence:
         lines.append("evidence: " + ", ".join(f"{evidence[word]} {word}" for word in _EVIDENCE))
+    if views and run.effort == "normal":
+        lines.append(
+            "crops: " + ", ".join(f"{count} of {plural(views[count], 'image')}" for count in _STAGES)
+        )
     for reason, count in reasons.most_common(_MOST_REASONS):
         lines.append(f"  {count} {reason}")
         if reason in examples:

@@ -11,6 +11,9 @@ from sidscan.config import SIDE, Crops
 from sidscan.images.decode import SourceImage
 from sidscan.records import CropRef, CropSet
 
+CENTRE = 4  # position of the centre crop among the ten
+UNMIRRORED = 5  # crops: the first five of the ten are not mirrored
+
 CropPosition = tuple[int, int]  # left and top, pixels; negative where there is padding
 
 

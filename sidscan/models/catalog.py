@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.cascade import Cascade
 
 Algorithm = Literal["sha256", "git-blob"]
 
@@ -173,7 +174,7 @@ class Bundled:
 
     Attributes:
         file, card: names in ``folder``; the card is JSON, with ``sha256``, ``threshold``, ``metrics``
-            and ``abstention``.
+            and ``abstention``; and ``cascade`` where it was measured.
         folder: None is the package's own ``sidscan/weights``.
     """
 
@@ -213,6 +214,21 @@ class Bundled:
         except (ValueError, AttributeError, TypeError) as error:
             raise ModelError(
                 f"the card of the bundled model states no rule of abstention: {self._beside(self.card)}",
+                REINSTALL,
+            ) from error
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """The cascade that the card states, if it states one.
+
+        Raises:
+            ModelError: it is not a cascade.
+        """
+        try:
+            return Cascade.from_optional(self.facts().get("cascade"))
+        except ValueError as error:
+            raise ModelError(
+                f"the card of the bundled model states an unusable cascade: {self._beside(self.card)}",
                 REINSTALL,
             ) from error
 
@@ -323,6 +339,11 @@ class CatalogEntry:
         if isinstance(self.origin, IndexedWheel) and hashes["sha256"] in self.origin.ingredients:
             return True
         return hashes[self.pin.algorithm] == self.pin.digest
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """When fewer than ten crops are enough; of published weights nobody measured that."""
+        return self.origin.cascade if isinstance(self.origin, Bundled) else None
 
     @property
     def max_bytes(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sidscan.errors import ModelError
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.cascade import Cascade
 from sidscan.models.families import HeadFamily, all_families
 from sidscan.util.files import open_file
 
@@ -45,6 +46,7 @@ class Checkpoint:
         threshold: score at which evidence stops being weak.
         facts: everything else that training recorded: configuration, data, metrics.
         abstention: which images evidence has no word for.
+        cascade: when fewer than ten crops are enough; None where the file does not say.
     """
 
     tensors: dict[str, Tensor]
@@ -54,10 +56,11 @@ class Checkpoint:
     threshold: float
     facts: Mapping[str, Any]
     abstention: Abstention = EVERY_IMAGE
+    cascade: Cascade | None = None
 
     def to_bytes(self) -> bytes:
         """The file; the same bytes for the same content."""
-        stated = {
+        stated: dict[str, object] = {
             "format": _FORMAT,
             "head": self.head,
             "encoder": self.encoder,
@@ -65,6 +68,8 @@ class Checkpoint:
             "threshold": self.threshold,
             "facts": self.facts,
         }
+        if self.cascade is not None:
+            stated["cascade"] = asdict(self.cascade)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         return save_bytes(tensors, {_KEY: json.dumps(stated)})
 
@@ -100,11 +105,13 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
                 if "abstention" in metadata
                 else EVERY_IMAGE
             )
-            return Checkpoint(tensors, None, "", "", threshold, metadata, rule)
+            cascade = Cascade.from_optional(json.loads(metadata.get("cascade", "null")))
+            return Checkpoint(tensors, None, "", "", threshold, metadata, rule, cascade)
         if stated["format"] not in _READ_FORMATS or not _is_head(stated["head"]):
             raise ValueError("format")
         encoder, sha256, facts = str(stated["encoder"]), str(stated["encoder_sha256"]), dict(stated["facts"])
-        return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts)
+        cascade = Cascade.from_optional(stated.get("cascade"))
+        return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts, cascade=cascade)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} is not a checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY

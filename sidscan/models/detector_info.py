@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.cascade import Cascade
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class DetectorInfo:
         files: full sha256 per weights file, by catalog name.
         provenance: how each file was verified, by catalog name.
         abstention: which images its evidence has no word for.
+        cascade: when fewer than ten crops are enough; None where nobody measured that.
     """
 
     name: str
@@ -25,3 +27,4 @@ class DetectorInfo:
     files: dict[str, str]
     provenance: dict[str, str]
     abstention: Abstention = EVERY_IMAGE
+    cascade: Cascade | None = None

@@ -206,7 +206,15 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
         provenance[checkpoint.encoder] = opened.provenance
     with _naming(path):
         networks = family.networks(checkpoint.tensors, encoder)
-    info = DetectorInfo(path.name, digest, checkpoint.threshold, files, provenance, checkpoint.abstention)
+    info = DetectorInfo(
+        path.name,
+        digest,
+        checkpoint.threshold,
+        files,
+        provenance,
+        checkpoint.abstention,
+        checkpoint.cascade,
+    )
     return Detector(info, *networks, family.fp16_safe)
 
 
@@ -229,6 +237,7 @@ def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         files={file.entry.name: file.sha256 for file in files},
         provenance={file.entry.name: file.verified_by for file in files},
         abstention=entry.abstention,
+        cascade=entry.cascade,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
+from sidscan.models.cascade import Cascade
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.store import default_root
 from sidscan.util.files import open_file
@@ -66,7 +67,11 @@ class GraphInfo:
 
     def to_json(self) -> str:
         """For the file's metadata."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        values = {"format": FORMAT, **asdict(self)}
+        for detector in values["detectors"]:
+            if detector["cascade"] is None:  # sidscan 0.2.0 takes no key that it does not know
+                del detector["cascade"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> GraphInfo:
@@ -90,9 +95,10 @@ class GraphInfo:
 
 
 def _detector(raw: dict[str, Any]) -> DetectorInfo:
-    """Graphs exported before there were rules of abstention state none."""
+    """Graphs exported before there were rules of abstention and cascades state none."""
     rule = Abstention.from_dict(raw["abstention"]) if "abstention" in raw else EVERY_IMAGE
-    return DetectorInfo(**{**raw, "abstention": rule})
+    cascade = Cascade.from_optional(raw.get("cascade"))
+    return DetectorInfo(**{**raw, "abstention": rule, "cascade": cascade})
 
 
 def _makes_sense(detector: DetectorInfo) -> bool:

@@ -77,7 +77,7 @@ _MODEL_COLUMNS = {
 _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "views",
-        "number of views averaged: 10, or 1 with `--crops center`; empty without a score",
+        "number of crops averaged: 10, 5 or 1, as `effort` says; empty without a score",
         lambda r: r.views or None,
     ),
     _Column(
@@ -139,6 +139,11 @@ _RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
     _Column("runtime", "what computed the score, with its version", lambda h: h.runtime),
     _Column("device", "where it was computed, e.g. `cpu`", lambda h: h.device),
     _Column("precision", "`fp32`, `fp16` or `bf16`", lambda h: h.precision),
+    _Column(
+        "effort",
+        "`full`: all crops were scored; `normal`: as many as the decision needed; `fast`: the centre crop",
+        lambda h: h.effort,
+    ),
     _Column("decoder", "what decoded the image, with its version", lambda h: h.decoder),
     _Column("sidscan_version", "version of sidscan", lambda h: h.sidscan_version),
 )

@@ -23,7 +23,7 @@ _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, secti
 _DEEPEST = 32  # levels; a result has eight
 _JSONL_RUN_FACTS = (
     *("sidscan_version", "models", "model_choice", "model_provenance", "calibrations"),
-    *("runtime", "device", "precision", "decoder"),
+    *("runtime", "device", "precision", "decoder", "effort"),
 )
 # How reports start. Format 1 has no number; later formats keep these starts, so all versions know them.
 _NUMBER = rb'\{(?:"format": [1-9][0-9]{0,8}, )?'

@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from sidscan.config import ScanConfig
+from sidscan.config import Effort, ScanConfig
 from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.refs import ModelKind, ModelRef
@@ -49,6 +49,7 @@ class Calibration:
         duplicates: number of images with the same bytes as another one; only the first is among ``logits``.
         target_fpr: the requested false-positive rate, a fraction.
         logits: of the distinct images, ascending.
+        effort: which of the crops were scored, as `effort_used` gives it; empty in files of 0.2.0.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Calibration:
     duplicates: int
     target_fpr: float
     logits: tuple[float, ...]
+    effort: str = ""
 
     @property
     def num_images(self) -> int:
@@ -90,9 +92,17 @@ class Calibration:
         """Share of images with at least this logit, among the n calibration images and the image itself."""
         return (1 + self.num_images - bisect_left(self.logits, logit)) / (self.num_images + 1)
 
+    @property
+    def effort_used(self) -> str:
+        """``effort``, also of a file that does not state it."""
+        return self.effort or ("fast" if self.crops == "center" else "full")
+
     def metadata(self) -> dict[str, Any]:
         """Everything but the logits, for JSON. The keys are those of the calibration file."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "logits"}
+        names = [field.name for field in fields(self) if field.name != "logits"]
+        values = {name: getattr(self, name) for name in names}
+        if not self.effort:  # a file of 0.2.0 keeps its digest
+            del values["effort"]
         return {
             "format": _FORMAT,
             **values,
@@ -111,8 +121,12 @@ class Calibration:
 
     def differences(self, context: Mapping[str, object]) -> list[str]:
         """What computes scores differently now than then, e.g. ``precision fp16 then, fp32 now``."""
-        pairs = ((name, getattr(self, name), context[name]) for name in _CONTEXT)
-        return [f"{name} {then} then, {now} now" for name, then, now in pairs if then != now]
+        then = {"effort": self.effort_used} | {name: getattr(self, name) for name in _CONTEXT}
+        return [
+            f"{name} {value} then, {context[name]} now"
+            for name, value in then.items()
+            if value != context[name]
+        ]
 
 
 def threshold_rank(fpr: float, num_images: int) -> int:
@@ -145,12 +159,15 @@ def saved_calibration_path(info: DetectorInfo, config: ScanConfig) -> Path:
 
 
 def model_options(model: str, config: ScanConfig) -> str:
-    """The options with which a command uses this model and these crops, e.g. ``--model mini``."""
+    """The options with which a command uses this model, crops and effort, e.g. ``--model mini``."""
     names = [name for name in config.models if Path(name).name == model] or [model]
     words = ["--model", names[0]]
     if config.encoder and ModelRef.parse(names[0]).kind is not ModelKind.CATALOG:
         words += ["--encoder", str(config.encoder)]
-    words += ["--crops", config.crops] if config.crops != "ten" else []
+    if config.effort != "normal":
+        words += ["--effort", config.effort]
+    elif config.crops != "ten":
+        words += ["--crops", config.crops]
     return shlex.join(words)
 
 
@@ -288,7 +305,9 @@ def _checked(calibration: Calibration, path: Path, info: DetectorInfo, config: S
     if calibration.crops != config.crops:
         raise CalibrationError(
             f"{path} was made with {calibration.crops} crops, this scan uses {config.crops}",
-            f"Scan with --crops {calibration.crops}, or calibrate with --crops {config.crops}.",
+            f"Scan with --crops {calibration.crops}, or calibrate with --crops {config.crops}."
+            if config.effort == "normal"
+            else f"Calibrate with --effort {config.effort}, or scan with another effort.",
         )
     return calibration
 
@@ -321,6 +340,7 @@ def _parse(raw: object) -> tuple[Calibration, float]:
         duplicates=_typed(int, values["duplicates"]),
         target_fpr=_typed(float, values["target_fpr"]),
         logits=tuple(_typed(float, logit) for logit in logits),
+        effort=_typed(str, values.get("effort", "")),
     )
     consistent = (
         values["format"] == _FORMAT
@@ -329,6 +349,7 @@ def _parse(raw: object) -> tuple[Calibration, float]:
         and 0 < calibration.target_fpr < 1
         and calibration.rank >= 1
         and values["pictures"] == calibration.num_images
+        and calibration.effort in ("", *get_args(Effort))
     )
     if not consistent:
         raise ValueError("the file contradicts itself")

@@ -13,7 +13,12 @@ def evidence(logit: float, threshold: float) -> str:
 
     The scale is the score after shifting logits so that the model's threshold falls on 0.5.
     """
-    return band(logit - math.log(threshold / (1 - threshold)))
+    return band(logit - logit_of(threshold))
+
+
+def logit_of(score: float) -> float:
+    """The inverse of `sigmoid`; 0 < score < 1."""
+    return math.log(score / (1 - score))
 
 
 def sigmoid(logit: float) -> float:

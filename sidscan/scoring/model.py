@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.config import ReadLimits, ScanConfig
+from sidscan.config import Effort, ReadLimits, ScanConfig
 from sidscan.errors import ImageError, UsageError
 from sidscan.images import items
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
 from sidscan.runtimes import Runtime, open_runtime
+from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.scorer import score
 from sidscan.sources.lists import is_url
 
@@ -37,8 +38,10 @@ class Model:
         choice: the models, and why these.
     """
 
-    def __init__(self, runtime: Runtime, choice: ModelChoice, limits: ReadLimits) -> None:
-        self._runtime, self.choice, self._limits = runtime, choice, limits
+    def __init__(
+        self, runtime: Runtime, choice: ModelChoice, limits: ReadLimits, effort: Effort = "full"
+    ) -> None:
+        self._runtime, self.choice, self._limits, self._effort = runtime, choice, limits, effort
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,7 +63,7 @@ class Model:
         """
         decoded = self._decoded(image, name)
         scanned_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        (result,) = score([decoded], self._runtime, scanned_at)
+        (result,) = score([decoded], self._runtime, scanned_at, effort=self._effort)
         if result.status.failed:
             raise ImageError(result.message or "it can't be scored", str(result.error), result.status.value)
         return result
@@ -97,7 +100,8 @@ def open_model(config: ScanConfig) -> Model:
         RuntimeUnavailable: the device or precision asked for can't be used here.
     """
     choice = choose_models(config.models)
-    return Model(open_runtime(config, choice.models), choice, config)
+    runtime = open_runtime(config, choice.models)
+    return Model(runtime, choice, config, effort_used(config, runtime.detectors))
 
 
 def _pillow_image(image: Image.Image | NDArray[np.uint8]) -> Image.Image:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sidscan._version import __version__
-from sidscan.config import ScanConfig
+from sidscan.config import Effort, ScanConfig
 from sidscan.images.decode import decoder_name
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import (
-    CropRef,
     CropSet,
     DecodedImage,
     Failure,
@@ -28,22 +30,25 @@ from sidscan.records import (
 )
 from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
-from sidscan.scoring.evidence import band, evidence, sigmoid
+from sidscan.scoring.cascade import Cascades, effort_used
+from sidscan.scoring.crop_logits import Compute, CropLogits
+from sidscan.scoring.evidence import band, evidence, logit_of, sigmoid
 
 Calibrations = Mapping[str, Calibration]
 """By model name; a model without a calibration keeps the threshold of its card."""
 _UNCALIBRATED: Calibrations = {}
-_SPARSE = 16  # px between the rows and columns of a crop that tell most crops apart
 
 
 def reuse_keys(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> ReuseKeys:
     """What the results of this scan depend on besides the bytes of the images."""
-    info = runtime.info
-    parts = [__version__, decoder_name(), config.crops, info.runtime, info.device, info.precision]
+    info, effort = runtime.info, effort_used(config, runtime.detectors)
+    parts = [__version__, decoder_name(), config.crops, effort, info.runtime, info.device, info.precision]
     parts += [
         f"{detector.name} {detector.files} {detector.threshold} {detector.abstention}"
         for detector in runtime.detectors
     ]
+    if effort == "normal":
+        parts += [f"{detector.name} {detector.cascade}" for detector in runtime.detectors]
     parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
     permissions = config.permissions()
     return ReuseKeys(
@@ -85,6 +90,7 @@ class Scorer:
 
     Args:
         known: the result of bytes with this sha256, if one still holds.
+        effort: which crops of an image are computed, as `cascade.effort_used` gives it.
     """
 
     def __init__(
@@ -92,8 +98,10 @@ class Scorer:
         runtime: Runtime,
         calibrations: Calibrations = _UNCALIBRATED,
         known: Callable[[str], ScanResult | None] = lambda _: None,
+        effort: Effort = "full",
     ) -> None:
         self._runtime, self._calibrations, self._known = runtime, calibrations, known
+        self._effort, self._abandoned = effort, threading.Event()
         self._under_way: dict[str, ScoringJob] = {}  # by the sha256 of the bytes that they score
 
     def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> ScoringJob:
@@ -115,9 +123,20 @@ class Scorer:
 
     def score(self, job: ScoringJob) -> ScoringJob:
         """Score what has to be scored; returns the job itself."""
-        results = score(list(job.to_score.values()), self._runtime, job.scanned_at, self._calibrations)
+        batch = list(job.to_score.values())
+        results = score(batch, self._runtime, job.scanned_at, self._calibrations, self._effort, self._compute)
         job.results = dict(zip(job.to_score, results, strict=True))
         return job
+
+    def abandon(self) -> None:
+        """Give up what is being scored as far as possible: no further stage of a cascade begins."""
+        self._abandoned.set()
+        self._runtime.abandon()
+
+    def _compute(self, crops: CropSet) -> NDArray[np.float32]:
+        if self._abandoned.is_set():
+            raise CancelledError
+        return self._runtime.logits(crops)
 
     def end(self, job: ScoringJob) -> list[ScanResult]:
         """The results of a job that was scored, in the order of its batch."""
@@ -145,10 +164,18 @@ def score(
     runtime: Runtime,
     scanned_at: str,
     calibrations: Calibrations = _UNCALIBRATED,
+    effort: Effort = "full",
+    compute: Compute | None = None,
 ) -> list[ScanResult]:
-    """Results of a batch, in its order; all crops of all images go through the encoder together."""
+    """Results of a batch, in its order; crops of all images go through the encoder together.
+
+    Args:
+        effort: as `cascade.effort_used` gives it; with ``normal`` every detector states a cascade.
+        compute: computes logits; `Runtime.logits` by default.
+    """
     images = [entry for entry in batch if isinstance(entry, DecodedImage)]
-    logits = iter(_logits_per_image(images, runtime) if images else ())
+    cascades = _cascades(runtime, calibrations, effort)
+    logits = iter(_logits_per_image(images, compute or runtime.logits, cascades))
     return [
         _result(entry, next(logits), runtime.detectors, scanned_at, calibrations)
         if isinstance(entry, DecodedImage)
@@ -157,34 +184,29 @@ def score(
     ]
 
 
-def _logits_per_image(images: Sequence[DecodedImage], runtime: Runtime) -> list[NDArray[np.float32]]:
-    """Per image: (its crops, detectors)."""
-    logits = runtime.logits(_joined([image.crop_set for image in images]))
-    return np.split(logits, np.cumsum([len(image.crop_set.order) for image in images])[:-1])
+def _logits_per_image(
+    images: Sequence[DecodedImage], compute: Compute, cascades: Cascades | None
+) -> list[NDArray[np.float32]]:
+    """Per image: (its crops that were computed, detectors)."""
+    crops = CropLogits(compute)
+    views = [crops.add(image.crop_set) for image in images]
+    if cascades is not None:
+        return cascades.logits(crops, views)
+    crops.compute(chain.from_iterable(views))
+    return [crops.of(refs) for refs in views]
 
 
-def _joined(crop_sets: Sequence[CropSet]) -> CropSet:
-    """The crops of several images in their order; pixels that images share are stored once."""
-    by_sample: dict[bytes, list[int]] = {}  # indices of crops by some of their pixels
-    crops: list[NDArray[np.uint8]] = []
-    order: list[CropRef] = []
-    for crop_set in crop_sets:
-        indices = [_index_of(crop, crops, by_sample) for crop in crop_set.crops]
-        order += [(indices[index], mirrored) for index, mirrored in crop_set.order]
-    return CropSet(np.stack(crops), tuple(order))
-
-
-def _index_of(
-    crop: NDArray[np.uint8], crops: list[NDArray[np.uint8]], by_sample: dict[bytes, list[int]]
-) -> int:
-    """Index of the same pixels in ``crops``; new pixels are appended."""
-    candidates = by_sample.setdefault(crop[::_SPARSE, ::_SPARSE].tobytes(), [])
-    for index in candidates:
-        if np.array_equal(crops[index], crop):
-            return index
-    candidates.append(len(crops))
-    crops.append(crop)
-    return len(crops) - 1
+def _cascades(runtime: Runtime, calibrations: Calibrations, effort: Effort) -> Cascades | None:
+    """What chooses the crops of an image; None where all that were cut are computed."""
+    if effort != "normal":
+        return None
+    thresholds = [
+        calibrations[detector.name].threshold_logit
+        if detector.name in calibrations
+        else logit_of(detector.threshold)
+        for detector in runtime.detectors
+    ]
+    return Cascades(runtime.detectors, thresholds)
 
 
 def _result(

@@ -62,10 +62,12 @@ def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
 
 
 def to_format_1(text: str, suffix: str) -> str:
-    """A current report without the changes of format 2."""
+    """A current report without the changes of format 2, and without what was added to it since."""
     text = text.replace("UnsupportedImage", "UnsupportedPicture")
     if suffix == "csv":
+        text = text.replace(",effort,", ",").replace(",fp32,full,", ",fp32,")
         return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
+    text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
     return text.replace('{"format": 2, ', "{")
 
 

@@ -69,6 +69,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "runtime": "pytorch 2",
         "device": "cpu",
         "precision": "fp32",
+        "effort": "full",
         "decoder": "Pillow 13",
         "sidscan_version": "0.1.0",
         "scanned_at": "2026-01-01T00:00:00+00:00",
@@ -131,6 +132,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
                 "files": {},
                 "provenance": {},
                 "abstention": {},
+                "cascade": None,
             }
         ],
         "model_choice": "asked for",
@@ -142,6 +144,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
         "graph": "",
         "decoder": "Pillow 13",
         "crops": "ten",
+        "effort": "full",
         "inputs": [],
         "lists": [],
         "calibrations": {},

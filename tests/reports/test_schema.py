@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 from sample_images import folder
 from sample_results import RUN, full_header, journal_of, old_journal, rendered, results_of_every_status, rows
 
+from sidscan.config import Effort
 from sidscan.journal import Journal
 from sidscan.models.abstention import Abstention
+from sidscan.models.cascade import Cascade
 from sidscan.records import ModelRecord, RunHeader, Stage, Status
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 from sidscan.reports.csv import CSV_COLUMNS
@@ -129,6 +131,9 @@ def test_the_schema_states_the_values_of_the_code() -> None:
     assert result["stage"]["enum"] == [*(stage.value for stage in Stage), None]
     abstention = SCHEMA["$defs"]["model"]["properties"]["abstention"]["properties"]
     assert list(abstention) == list(Abstention.__dataclass_fields__)
+    (cascade, _) = SCHEMA["$defs"]["model"]["properties"]["cascade"]["oneOf"]
+    assert list(cascade["properties"]) == list(Cascade.__dataclass_fields__)
+    assert SCHEMA["$defs"]["run"]["properties"]["effort"]["enum"] == list(get_args(Effort))
     numbers = [SCHEMA["$defs"][name]["properties"]["format"]["const"] for name in ("report", "line")]
     assert numbers == [REPORT_FORMAT_NUMBER] * 2
     assert SCHEMA["$id"].endswith(f":{REPORT_FORMAT_NUMBER}")

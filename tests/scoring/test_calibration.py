@@ -222,6 +222,8 @@ def _edit(**changes: object) -> str:
         pytest.param(_edit(weights=["a"]), id="weights as a list"),
         pytest.param(_edit(unreadable=True), id="a boolean as a count"),
         pytest.param(_edit(logits=[float("inf")] * 40), id="infinite logits"),
+        pytest.param(_edit(effort="most"), id="unknown effort"),
+        pytest.param(_edit(effort=None), id="no word as the effort"),
     ],
 )
 def test_files_that_are_not_calibrations_are_refused_and_never_replaced(tmp_path: Path, text: str) -> None:
@@ -327,8 +329,10 @@ def test_differences_in_computation_are_named() -> None:
         "precision": "fp16",
         "decoder": "Pillow 13",
         "sidscan_version": "0.1.0",
+        "effort": "normal",
     }
     assert calibration(range(40)).differences(now) == [
+        "effort full then, normal now",
         "device cpu then, cuda now",
         "precision fp32 then, fp16 now",
     ]
