@@ -30,17 +30,18 @@ from sidscan.runtimes import forward
 from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.files import write_text
 from sidscan.training.common.metrics import Scores, auroc
+from sidscan.training.windows import conditions
+from sidscan.training.windows.bootstrap_auroc import BootstrapAuroc
+from sidscan.training.windows.cache import cached
+from sidscan.training.windows.conditions import CONDITIONS
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window, read_corpora
+from sidscan.training.windows.parallel import map_windows
 from sidscan.util.progress import track
 
-from . import conditions, features
+from . import features
 from .ablations_text import CurvePoint, VariantRow, render_ablations
-from .bootstrap_auroc import BootstrapAuroc
-from .cache import cached
-from .conditions import CONDITIONS
-from .corpus import FOLDS, Window, decode_window, read_corpora
 from .features import RECOMPRESSIONS, compute_features, sampling_weights, statistics_array, ten_crops
 from .fit import SufficientStats, WindowFeatures, discriminants, normalised, standardise, sufficient_stats
-from .parallel import map_windows
 from .train import cache_option, corpora_option
 from .variants import HARD_PHOTOGRAPHS, PARTS, CropStatistics, FeatureGroup, Variant, variants
 

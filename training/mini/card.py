@@ -24,6 +24,9 @@ from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores
 from sidscan.training.common.pixels import Pixels, recoded
+from sidscan.training.windows.conditions import CONDITIONS, centre_square
+from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo, read_corpora, sample_windows
+from sidscan.training.windows.parallel import map_windows
 
 from .card_format import (
     KIND_KEYS,
@@ -44,11 +47,8 @@ from .card_metrics import (
     window_qualities,
 )
 from .card_text import render_card
-from .conditions import CONDITIONS, centre_square
-from .corpus import FOLDS, Window, fold_of_repo, read_corpora, sample_windows
 from .features import DEGRADATIONS, RECOMPRESSIONS
 from .fit import DEFAULT_FIT
-from .parallel import map_windows
 from .train import FOLD_FILE, LOGIT, TRAIN_COMMAND, WEIGHTS_FILE, WindowScorer, corpora_option, load_weights
 
 HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {

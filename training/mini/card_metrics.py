@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.models.abstention import Abstention
 from sidscan.training.common.metrics import Scores, auroc, detection_metrics
+from sidscan.training.windows.corpus import FOLDS, Window
 
 from .card_format import (
     AbstentionMetrics,
@@ -26,7 +27,6 @@ from .card_format import (
     Rates,
     SizeMetrics,
 )
-from .corpus import FOLDS, Window
 from .train import LOGIT, SMALLER_SIDE
 
 GENERATOR_FAMILIES = {  # the first pattern that matches

@@ -23,13 +23,13 @@ from sidscan.runtimes import unique_crops
 from sidscan.runtimes.forward import select_crops
 from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.pixels import Pixels
+from sidscan.training.windows import corpus, degradation
+from sidscan.training.windows.cache import cached
+from sidscan.training.windows.corpus import Window, decode_window, fold_of_repo
+from sidscan.training.windows.degradation import random_crop, random_degradation, random_recompression
+from sidscan.training.windows.parallel import map_windows
 
-from . import corpus, degradation
-from .cache import cached
-from .corpus import Window, decode_window, fold_of_repo
-from .degradation import random_crop, random_degradation, random_recompression
 from .fit import WindowFeatures
-from .parallel import map_windows
 
 _SEED = 0
 DEGRADATIONS = 8  # random degradations of every training window

@@ -30,13 +30,13 @@ from sidscan.config import SIDE
 from sidscan.training.common.files import write_json
 from sidscan.training.common.metrics import Scores
 from sidscan.training.common.pixels import Pixels, recoded
+from sidscan.training.windows.conditions import unchanged
+from sidscan.training.windows.corpus import Window, decode_window, read_corpora, sample_windows
+from sidscan.training.windows.parallel import map_windows
 
 from .audit import DIGEST_LENGTH, bundled_weights, fitted_on
 from .card import PER_REPOSITORY, file_sha256
 from .card_metrics import scores_of_logits
-from .conditions import unchanged
-from .corpus import Window, decode_window, read_corpora, sample_windows
-from .parallel import map_windows
 from .train import LOGIT, WindowScorer, load_weights
 
 WINDOWS_PER_LABEL = 200

@@ -31,13 +31,13 @@ from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import make_folder, writing_result
 from sidscan.training.common.pixels import Pixels
+from sidscan.training.windows.conditions import unchanged
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
+from sidscan.training.windows.parallel import map_windows
 from sidscan.util.progress import track
 
-from .conditions import unchanged
-from .corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
 from .features import compute_features, repository_weights, ten_crops
 from .fit import MiniNetwork, fit_detector
-from .parallel import map_windows
 
 FALSE_POSITIVE_RATE = 0.05  # weighted share of photographs above the threshold
 MINI_VERSION = "5"

@@ -37,7 +37,6 @@ from sidscan.models.backbones.mini_patterns import (
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.mini.card_text import render_card
-from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.fit import (
     MiniNetwork,
     WindowFeatures,
@@ -54,6 +53,7 @@ from sidscan.training.mini.train import (
     score_window,
     weighted_threshold,
 )
+from sidscan.training.windows.corpus import Window
 
 WEIGHTS = Path(sidscan.weights.__path__[0])
 

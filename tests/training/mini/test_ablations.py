@@ -28,9 +28,6 @@ from sidscan.training.mini.ablations import (
     variant_rows,
 )
 from sidscan.training.mini.ablations_text import CurvePoint, VariantRow, render_ablations
-from sidscan.training.mini.bootstrap_auroc import BootstrapAuroc, draw_counts
-from sidscan.training.mini.conditions import CONDITIONS
-from sidscan.training.mini.corpus import FOLDS, Window, decode_window
 from sidscan.training.mini.features import sampling_weights
 from sidscan.training.mini.fit import DEFAULT_FIT, Discriminants, WindowFeatures, pool_scores
 from sidscan.training.mini.train import load_weights, score_window
@@ -43,6 +40,9 @@ from sidscan.training.mini.variants import (
     mean_score,
     without_content_weight,
 )
+from sidscan.training.windows.bootstrap_auroc import BootstrapAuroc, draw_counts
+from sidscan.training.windows.conditions import CONDITIONS
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window
 
 SIZE = 3  # statistics of every feature group
 Measured: TypeAlias = tuple[AblationData, dict[str, Scores], list[CurvePoint]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sidscan.training.mini.card_metrics import MIN_OF_ONE_SIZE, generator_family, metrics_by_size
-from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.train import LOGIT, SMALLER_SIDE, WindowScore
+from sidscan.training.windows.corpus import Window
 
 
 def test_size_alone_does_not_discriminate_among_equal_sizes() -> None:

@@ -16,9 +16,9 @@ from sample_images import encoded, photo
 from sidscan.training.mini import shortcuts, train
 from sidscan.training.mini.audit import bundled_weights
 from sidscan.training.mini.card import file_sha256
-from sidscan.training.mini.corpus import Window, sample_windows
-from sidscan.training.mini.parallel import TaskResult, WindowTask
 from sidscan.training.mini.shortcuts import TREATMENTS, change_table, held_out_weights, score_change
+from sidscan.training.windows.corpus import Window, sample_windows
+from sidscan.training.windows.parallel import TaskResult, WindowTask
 
 
 def windows_of(repo: str, count: int, synthetic: bool) -> list[Window]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.mini.corpus import Window, decode_window, fold_of_repo, read_manifest
+from sidscan.training.windows.corpus import Window, decode_window, fold_of_repo, read_manifest
 
 HEADER = "file,label,generator,kind,repo,license\n"
 

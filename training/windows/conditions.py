@@ -1,8 +1,8 @@
-"""The conditions under which the bundled detector is measured, and copies of a corpus under one of them.
+"""The conditions under which detectors are measured, and copies of a corpus under one of them.
 
-Every fold gets a folder, so that its own weights can scan it (see ``sidscan.training.mini.train``):
+Every fold gets a folder, so that its own weights can scan it. For the bundled detector:
 
-python -m sidscan.training.mini.conditions CORPUS jpeg75 OUT
+python -m sidscan.training.windows.conditions CORPUS jpeg75 OUT
 sidscan scan OUT/fold-0 --model FOLDS/fold-0.safetensors --out 0.csv
 ... the same for fold-1 to fold-4 ...
 python -m sidscan.training.mini.audit 0.csv 1.csv 2.csv 3.csv 4.csv

@@ -1,12 +1,12 @@
-"""Cut the second training corpus of the mini detector again, from images in public repositories.
+"""Cut the second training corpus of our detectors again, from images in public repositories.
 
-    python -m sidscan.training.mini.gather --out MORE [--clones FOLDER]
+    python -m sidscan.training.windows.gather --out MORE [--clones FOLDER]
 
 For every window ``images.csv`` states the repository, commit, path, git blob, licence as the repository
 states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
 Windows that could not be cut are listed at the end; run the command again to try only those. The result is
-a corpus as `training.mini.train` reads it.
+a corpus as `sidscan.training.windows.corpus` reads it.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from sample_images import encoded, photo
 
-from sidscan.training.mini import gather as gather_module
-from sidscan.training.mini.corpus import read_manifest
-from sidscan.training.mini.gather import ListedWindow, gather_windows, read_window_list
+from sidscan.training.windows import gather as gather_module
+from sidscan.training.windows.corpus import read_manifest
+from sidscan.training.windows.gather import ListedWindow, gather_windows, read_window_list
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
