@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from .card_format import KIND_KEYS, ConditionMetrics, ModelCard, Rates, SizeMetrics
+from sidscan.training.windows.figure_types import ConditionMetrics, Rates, SizeMetrics
+
+from .card_format import KIND_KEYS, ModelCard
 
 CONDITION_NAMES = {
     "clean": "as they are",

@@ -47,6 +47,18 @@ CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "jpeg75": partial(recoded, container="JPEG", quality=75),
     "half": half_size,
 }
+"""Cards measure all windows under these."""
+
+HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    **{f"side {side}": partial(centre_square, side=side) for side in (32, 64, 96, 128)},
+    **{
+        f"jpeg {quality}": partial(recoded, container="JPEG", quality=quality) for quality in (10, 20, 30, 50)
+    },
+}
+"""Cards measure some windows under these, to show where a detector should abstain."""
+
+HARD_WINDOWS = 400  # of each label, under the hard conditions
+PER_REPOSITORY = 10  # of these, windows of one repository, at most
 
 
 @click.command(help=__doc__)
