@@ -29,8 +29,9 @@ from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.windows.conditions import unchanged
 from sidscan.training.windows.corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
-from sidscan.training.windows.options import cache_option, corpora_option
+from sidscan.training.windows.options import cache_option, corpora_option, reserved_option
 from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.reserved import check_not_reserved
 from sidscan.training.windows.threshold import weighted_threshold
 from sidscan.training.windows.weights_file import fold_files, training_summary, write_weights
 from sidscan.training.windows.window_score import LOGIT, WindowScore, ten_crops, window_score
@@ -103,10 +104,20 @@ def weights_metadata(threshold: float, windows: Sequence[Window]) -> dict[str, s
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
 @cache_option
+@reserved_option
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and compute features.")
-def train_command(corpora: tuple[Path, ...], out: Path, work: Path, cache: Path | None, workers: int) -> None:
+def train_command(
+    corpora: tuple[Path, ...],
+    out: Path,
+    work: Path,
+    cache: Path | None,
+    reserved: Path | None,
+    workers: int,
+) -> None:
     """Train the mini detector on all CORPORA: weights for OUT, and those of five folds in a work folder."""
     windows = read_corpora(corpora)
+    if reserved:
+        check_not_reserved((window.repo for window in windows), reserved)
     folds = fold_of_repo(windows)
     features = compute_features(windows, workers, cache)
     networks = [

@@ -1,4 +1,4 @@
-"""Options of commands that read corpora."""
+"""Options that commands on labelled windows share."""
 
 from __future__ import annotations
 
@@ -18,5 +18,12 @@ corpora_option = click.option(
 cache_option = click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that holds statistics for the next command on the same windows (100 to 200 kB a window).",
+    help="Folder that keeps what was computed of the windows, for the next command on the same ones.",
+)
+
+
+reserved_option = click.option(
+    "--reserved",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="List of repositories that must not be used: a sha256 of the lower-case owner/name a line.",
 )
