@@ -31,7 +31,7 @@ IN_WHEEL = (
     "sidscan/exporters/__init__.py",
     "sidscan/training/__init__.py",
     "sidscan/training/evaluation/published.csv",
-    "sidscan/training/mini/images.csv",
+    "sidscan/training/windows/images.csv",
     "sidscan/weights/mini.json",
     "sidscan/weights/mini.md",
     "sidscan/weights/mini.safetensors",

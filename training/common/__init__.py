@@ -1,1 +1,1 @@
-"""Code that the three training packages (rine, evaluation, mini) share."""
+"""Code that all training packages share."""

@@ -30,18 +30,21 @@ from sidscan.runtimes import forward
 from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.files import write_text
 from sidscan.training.common.metrics import Scores, auroc
+from sidscan.training.windows import conditions, window_score
+from sidscan.training.windows.bootstrap_auroc import BootstrapAuroc
+from sidscan.training.windows.cache import cached
+from sidscan.training.windows.conditions import CONDITIONS
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window, read_corpora
+from sidscan.training.windows.options import cache_option, corpora_option
+from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.sampling_weights import sampling_weights
+from sidscan.training.windows.window_score import ten_crops
 from sidscan.util.progress import track
 
-from . import conditions, features
+from . import features
 from .ablations_text import CurvePoint, VariantRow, render_ablations
-from .bootstrap_auroc import BootstrapAuroc
-from .cache import cached
-from .conditions import CONDITIONS
-from .corpus import FOLDS, Window, decode_window, read_corpora
-from .features import RECOMPRESSIONS, compute_features, sampling_weights, statistics_array, ten_crops
+from .features import RECOMPRESSIONS, compute_features, statistics_array
 from .fit import SufficientStats, WindowFeatures, discriminants, normalised, standardise, sufficient_stats
-from .parallel import map_windows
-from .train import cache_option, corpora_option
 from .variants import HARD_PHOTOGRAPHS, PARTS, CropStatistics, FeatureGroup, Variant, variants
 
 NUM_CROPS = 5
@@ -68,7 +71,7 @@ class ConditionExtractor:
         pixels = decode_window(window)
         arrays = []
         for change in CONDITIONS.values():
-            _, different, indices = ten_crops(change(pixels), self.encoder)
+            _, different, indices = ten_crops(change(pixels), self.encoder.mirror_invariant)
             arrays.append(statistics_array(self.encoder, different)[indices[:NUM_CROPS]])
         return np.concatenate(arrays)
 
@@ -271,7 +274,7 @@ def load_data(windows: Sequence[Window], cache: Path | None, workers: int) -> Ab
         "conditions",
         windows,
         (
-            *(mini, mini_patterns, conditions, pixels_module, crops, forward, features),
+            *(mini, mini_patterns, conditions, window_score, pixels_module, crops, forward, features),
             *(ConditionExtractor, f"{NUM_CROPS} crops"),
         ),
     )

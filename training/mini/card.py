@@ -8,10 +8,8 @@ repository. mini.json holds every figure; mini.md is rendered from it. The same 
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -22,49 +20,30 @@ from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import CONTENT_POWER, MiniEncoder
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
-from sidscan.training.common.metrics import Scores
-from sidscan.training.common.pixels import Pixels, recoded
-
-from .card_format import (
-    KIND_KEYS,
-    AbstentionMetrics,
-    AbstentionRule,
-    ConditionMetrics,
-    FoldWeights,
-    ModelCard,
-    Training,
-)
-from .card_metrics import (
-    abstention_metrics,
+from sidscan.training.windows.abstention_figures import abstention_by_condition, abstention_rule
+from sidscan.training.windows.conditions import CONDITIONS, HARD_CONDITIONS, HARD_WINDOWS, PER_REPOSITORY
+from sidscan.training.windows.corpus import Window, fold_of_repo, read_corpora, sample_windows
+from sidscan.training.windows.data_sources import data_sources, fold_weights
+from sidscan.training.windows.figures import (
     catalog_metrics,
-    condition_metrics,
-    data_sources,
+    metrics_by_condition,
     metrics_by_fold,
     metrics_by_size,
-    window_qualities,
 )
+from sidscan.training.windows.options import corpora_option
+from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.threshold import THRESHOLD_MADE
+from sidscan.training.windows.weights_file import file_sha256, fold_files
+from sidscan.training.windows.window_score import LOGIT
+
+from .card_format import KIND_KEYS, ModelCard, Training
 from .card_text import render_card
-from .conditions import CONDITIONS, centre_square
-from .corpus import FOLDS, Window, fold_of_repo, read_corpora, sample_windows
 from .features import DEGRADATIONS, RECOMPRESSIONS
 from .fit import DEFAULT_FIT
-from .parallel import map_windows
-from .train import FOLD_FILE, LOGIT, TRAIN_COMMAND, WEIGHTS_FILE, WindowScorer, corpora_option, load_weights
+from .train import TRAIN_COMMAND, WEIGHTS_FILE, WindowScorer, load_weights
 
-HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
-    **{f"side {side}": partial(centre_square, side=side) for side in (32, 64, 96, 128)},
-    **{
-        f"jpeg {quality}": partial(recoded, container="JPEG", quality=quality) for quality in (10, 20, 30, 50)
-    },
-}
-HARD_WINDOWS = 400  # of each label
-PER_REPOSITORY = 10  # windows of one repository and label, at most, under the hard conditions
 CARD_COMMAND = (
     "python -m sidscan.training.mini.card --corpus DIR --corpus MORE --weights sidscan/weights --folds FOLDS"
-)
-THRESHOLD_MADE = (
-    "5 % false positives on photographs of repositories left out of the fit (five folds), a repository of n "
-    "weighing as the square root of n; ten-crop, as they are"
 )
 
 
@@ -72,17 +51,13 @@ def measure_detector(corpora: Sequence[Path], weights: Path, work: Path, workers
     """Score every window with its fold's weights under all conditions; everything behind the card."""
     windows = read_corpora(corpora)
     folds = fold_of_repo(windows)
-    networks = [load_weights(file)[:2] for file in _fold_files(work)]
+    networks = [load_weights(file)[:2] for file in fold_files(work)]
     scorer = WindowScorer(networks, folds, list(CONDITIONS.values()))
     measured = np.array(map_windows(scorer, windows, workers, "score"))
     sample = sample_windows(windows, HARD_WINDOWS, PER_REPOSITORY)
     hard_scorer = WindowScorer(networks, folds, list(HARD_CONDITIONS.values()))
     hard = np.array(map_windows(hard_scorer, sample, workers, "hard conditions"))
     return build_card(windows, measured, sample, hard, weights, work)
-
-
-def _fold_files(work: Path) -> list[Path]:
-    return [work / FOLD_FILE.format(fold) for fold in range(FOLDS)]
 
 
 def build_card(
@@ -118,43 +93,23 @@ def build_card(
         "importance": _importance(encoder, head),
         "threshold": threshold,
         "threshold_made": THRESHOLD_MADE,
-        "folds": _fold_weights(folds, work),
+        "folds": fold_weights(folds, fold_files(work)),
         "metrics": catalog_metrics(windows, by_condition["clean"], threshold),
-        "pooled": _by_condition(windows, by_condition, threshold),
-        "first_corpus": _by_condition(
+        "pooled": metrics_by_condition(windows, by_condition, threshold),
+        "first_corpus": metrics_by_condition(
             first_windows, {name: logits[first] for name, logits in by_condition.items()}, threshold
         ),
         "half_by_side": metrics_by_size(windows, measured[:, list(CONDITIONS).index("half")]),
-        "abstention": _abstention_rule(rule),
+        "abstention": abstention_rule(rule),
         "abstaining": {
-            **_abstaining(windows, CONDITIONS, measured, rule, threshold),
-            **_abstaining(sample, HARD_CONDITIONS, hard, rule, threshold),
+            **abstention_by_condition(windows, CONDITIONS, measured, rule, threshold),
+            **abstention_by_condition(sample, HARD_CONDITIONS, hard, rule, threshold),
         },
         "per_fold": {
             name: metrics_by_fold(windows, folds, logits, threshold) for name, logits in by_condition.items()
         },
         "sources": data_sources(windows, folds),
     }
-
-
-def _abstention_rule(rule: Abstention) -> AbstentionRule:
-    return {"side": rule.side, "detail": rule.detail, "quality": rule.quality, "spread": rule.spread}
-
-
-def _fold_weights(folds: Mapping[str, int], work: Path) -> list[FoldWeights]:
-    return [
-        {
-            "sha256": file_sha256(file),
-            "repositories": sorted(repo for repo, home in folds.items() if home == fold),
-        }
-        for fold, file in enumerate(_fold_files(work))
-    ]
-
-
-def _by_condition(
-    windows: Sequence[Window], logits_of: Mapping[str, Scores], threshold: float
-) -> dict[str, ConditionMetrics]:
-    return {name: condition_metrics(windows, logits, threshold) for name, logits in logits_of.items()}
 
 
 def _training() -> Training:
@@ -171,19 +126,6 @@ def _training() -> Training:
     }
 
 
-def _abstaining(
-    windows: Sequence[Window],
-    conditions: Iterable[str],
-    measured: NDArray[np.float64],
-    rule: Abstention,
-    threshold: float,
-) -> dict[str, AbstentionMetrics]:
-    return {
-        name: abstention_metrics(windows, of_condition, window_qualities(windows, name), rule, threshold)
-        for name, of_condition in zip(conditions, measured.swapaxes(0, 1), strict=True)
-    }
-
-
 def _importance(encoder: MiniEncoder, head: RineHead) -> dict[str, float]:
     """The share that the Trainable Importance Estimator gives every feature group, mean over its channels."""
     shares = head.alpha.detach().softmax(dim=1).mean(dim=(0, 2))
@@ -191,11 +133,6 @@ def _importance(encoder: MiniEncoder, head: RineHead) -> dict[str, float]:
         f"{KIND_KEYS.get(kind, kind)}, 1/{2**level}": round(float(share), 4)
         for (level, kind), share in zip(encoder.feature_groups, shares, strict=True)
     }
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @click.command()

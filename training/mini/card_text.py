@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from .card_format import KIND_KEYS, ConditionMetrics, ModelCard, Rates, SizeMetrics
+from sidscan.training.windows.figure_types import ConditionMetrics, Rates, SizeMetrics
+
+from .card_format import KIND_KEYS, ModelCard
 
 CONDITION_NAMES = {
     "clean": "as they are",
@@ -116,13 +118,13 @@ here measures them directly. On new repositories, expect them to do about as wel
 as the best one.
 
 ```
-python -m sidscan.training.mini.gather --out MORE
+python -m sidscan.training.windows.gather --out MORE
 {training["command"]}
 {card["card_command"]}
 ```
 
 DIR is the first corpus, which this project may not redistribute. MORE is the second one. The first command
-cuts it again from public repositories; `training/mini/images.csv` lists every image.
+cuts it again from public repositories; `training/windows/images.csv` lists every image.
 
 {_importance(card["importance"])}"""
 

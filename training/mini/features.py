@@ -3,66 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from sidscan.config import SIDE
-from sidscan.images.crops import crop
-from sidscan.images.decode import SourceImage
 from sidscan.models.backbones import mini, mini_patterns
 from sidscan.models.backbones.mini import MiniEncoder
-from sidscan.records import CropSet
-from sidscan.runtimes import unique_crops
-from sidscan.runtimes.forward import select_crops
 from sidscan.training.common import pixels as pixels_module
-from sidscan.training.common.pixels import Pixels
+from sidscan.training.windows import corpus, degradation
+from sidscan.training.windows.cache import cached
+from sidscan.training.windows.corpus import Window, decode_window, fold_of_repo
+from sidscan.training.windows.degradation import random_crop, random_degradation, random_recompression
+from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.sampling_weights import repository_weights
 
-from . import corpus, degradation
-from .cache import cached
-from .corpus import Window, decode_window, fold_of_repo
-from .degradation import random_crop, random_degradation, random_recompression
 from .fit import WindowFeatures
-from .parallel import map_windows
 
 _SEED = 0
 DEGRADATIONS = 8  # random degradations of every training window
 RECOMPRESSIONS = 3  # further copies of it, only saved once more as JPEG
-REPOSITORY_POWER = 0.5  # a repository of n windows weighs n ** this: many small ones outweigh one large one
-
-
-def repository_weights(windows: Sequence[Window]) -> Tensor:
-    """`sampling_weights` of windows, with the power of the training."""
-    return sampling_weights([w.synthetic for w in windows], [w.repo for w in windows], REPOSITORY_POWER)
-
-
-def sampling_weights(synthetic: Sequence[bool], repos: Sequence[Hashable], power: float) -> Tensor:
-    """Weights (windows,): both labels weigh the same; n windows of a repository weigh n ** power."""
-    keys = list(zip(synthetic, repos, strict=True))
-    counts = Counter(keys)
-    weights = torch.tensor([counts[key] ** (power - 1) for key in keys])
-    labels = torch.tensor(synthetic)
-    for label in (labels, ~labels):
-        weights[label] /= weights[label].sum()
-    return weights
-
-
-def ten_crops(pixels: Pixels, encoder: MiniEncoder) -> tuple[CropSet, Tensor, list[int]]:
-    """The ten crops that a scan takes of an image with these pixels.
-
-    Returns:
-        the crops; the different ones that the encoder has to read, (b, 3, 224, 224); and for each of the ten
-        its index among these.
-    """
-    crop_set = crop(SourceImage(Image.fromarray(pixels), "window", ()), "ten")
-    needed, indices = unique_crops(crop_set.order, encoder.mirror_invariant)
-    return crop_set, select_crops(torch.from_numpy(crop_set.crops), needed), indices
 
 
 class FeatureExtractor:

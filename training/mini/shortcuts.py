@@ -30,14 +30,21 @@ from sidscan.config import SIDE
 from sidscan.training.common.files import write_json
 from sidscan.training.common.metrics import Scores
 from sidscan.training.common.pixels import Pixels, recoded
+from sidscan.training.windows.conditions import PER_REPOSITORY, unchanged
+from sidscan.training.windows.corpus import (
+    Window,
+    decode_window,
+    read_corpora,
+    sample_windows,
+    synthetic_mask,
+)
+from sidscan.training.windows.figures import scores_of_logits
+from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.weights_file import FOLD_FILE, file_sha256
+from sidscan.training.windows.window_score import LOGIT
 
 from .audit import DIGEST_LENGTH, bundled_weights, fitted_on
-from .card import PER_REPOSITORY, file_sha256
-from .card_metrics import scores_of_logits
-from .conditions import unchanged
-from .corpus import Window, decode_window, read_corpora, sample_windows
-from .parallel import map_windows
-from .train import LOGIT, WindowScorer, load_weights
+from .train import WindowScorer, load_weights
 
 WINDOWS_PER_LABEL = 200
 _LABELS = ("real", "synthetic")
@@ -130,7 +137,7 @@ def change_table(
         logits: (windows, 1 + treatments), the first as they are.
         groups: by name, which windows belong to it after every treatment: (windows, treatments).
     """
-    synthetic = np.array([window.synthetic for window in windows])
+    synthetic = synthetic_mask(windows)
     rows = []
     for column, treatment in enumerate(TREATMENTS):
         for label, of_label in zip(_LABELS, (~synthetic, synthetic), strict=True):
@@ -172,7 +179,7 @@ def choose_weights(folds: Path | None, windows: Sequence[Window]) -> tuple[list[
     """
     if folds is None:
         return [bundled_weights().path], dict.fromkeys((window.repo for window in windows), 0)
-    files = sorted(folds.glob("fold-*.safetensors"))
+    files = sorted(folds.glob(FOLD_FILE.format("*")))
     if not files:
         raise click.UsageError(f"{folds} holds no fold-*.safetensors")
     by_digest, digests = fitted_on(), [file_sha256(file)[:DIGEST_LENGTH] for file in files]

@@ -16,70 +16,43 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as serialised
-from torch import Tensor
 
-from sidscan.models.abstention import Abstention, detail
+from sidscan.models.abstention import Abstention
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
-from sidscan.training.common.files import make_folder, writing_result
 from sidscan.training.common.pixels import Pixels
+from sidscan.training.windows.conditions import unchanged
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
+from sidscan.training.windows.options import cache_option, corpora_option, reserved_option
+from sidscan.training.windows.parallel import map_windows
+from sidscan.training.windows.reserved import check_not_reserved
+from sidscan.training.windows.threshold import weighted_threshold
+from sidscan.training.windows.weights_file import fold_files, training_summary, write_weights
+from sidscan.training.windows.window_score import LOGIT, WindowScore, ten_crops, window_score
 from sidscan.util.progress import track
 
-from .conditions import unchanged
-from .corpus import FOLDS, Window, decode_window, fold_of_repo, read_corpora
-from .features import compute_features, repository_weights, ten_crops
+from .features import compute_features
 from .fit import MiniNetwork, fit_detector
-from .parallel import map_windows
 
-FALSE_POSITIVE_RATE = 0.05  # weighted share of photographs above the threshold
 MINI_VERSION = "5"
 MINI_ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # measured in the model card
 WEIGHTS_FILE = "mini.safetensors"
-FOLD_FILE = "fold-{}.safetensors"
 TRAIN_COMMAND = (
     "python -m sidscan.training.mini.train --corpus DIR --corpus MORE --out sidscan/weights --folds FOLDS"
 )
 
 
-class WindowScore(NamedTuple):
-    """What a scan would measure in an image of these pixels.
-
-    Attributes:
-        logit: mean over the ten crops; its sigmoid is the image's score.
-        spread: their standard deviation.
-        detail: `sidscan.models.abstention.detail` of the crops.
-        side: pixels, the lesser of width and height.
-    """
-
-    logit: float
-    spread: float
-    detail: float
-    side: int
-
-
-LOGIT, SMALLER_SIDE = (WindowScore._fields.index(name) for name in ("logit", "side"))  # columns of arrays
-
-
 @torch.inference_mode()
 def score_window(encoder: MiniEncoder, head: RineHead, pixels: Pixels) -> WindowScore:
     """Ten crops, cut and read as in a scan."""
-    crop_set, crops, indices = ten_crops(pixels, encoder)
-    logits = head(encoder(crops))[indices]
-    height, width, _ = pixels.shape
-    return WindowScore(
-        logit=float(logits.mean()),
-        spread=float(logits.std(correction=0)),
-        detail=detail(crop_set.crops, width, height),
-        side=min(width, height),
-    )
+    crop_set, crops, indices = ten_crops(pixels, encoder.mirror_invariant)
+    return window_score(head(encoder(crops))[indices], crop_set, pixels)
 
 
 class WindowScorer:
@@ -100,42 +73,11 @@ class WindowScorer:
         return [score_window(encoder, head, change(pixels)) for change in self.changes]
 
 
-def weighted_threshold(logits: Tensor, photographs: Sequence[Window]) -> float:
-    """The score that FALSE_POSITIVE_RATE of the photographs exceed: logits (windows,).
-
-    Photographs weigh as in training, a repository of n by n ** REPOSITORY_POWER. The next archive will be a
-    new one, so no large repository of ours may set the threshold alone.
-    """
-    order = logits.argsort(descending=True)
-    above = repository_weights(photographs)[order].cumsum(dim=0)
-    first_below = int((above <= FALSE_POSITIVE_RATE * above[-1]).sum())
-    return float(logits[order[first_below]].sigmoid())
-
-
-def training_summary(windows: Sequence[Window]) -> str:
-    """One line on the training data, for the weights file."""
-    photographs = [w for w in windows if not w.synthetic]
-    return (
-        f"{len(windows) - len(photographs)} synthetic windows and {len(photographs)} windows of photographs "
-        f"from {len({w.repo for w in windows})} public repositories; see the model card"
-    )
-
-
 def save_weights(path: Path, encoder: MiniEncoder, head: RineHead, metadata: dict[str, str]) -> None:
     """Write ``encoder.*`` and ``head.*`` as float32 safetensors; the same values give the same bytes."""
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
-    make_folder(path.parent)
-    with writing_result(path) as partial:
-        partial.write_bytes(_with_sorted_header(serialised(tensors, metadata)))
-
-
-def _with_sorted_header(data: bytes) -> bytes:
-    """A safetensors file with the names in its header sorted; the library writes metadata in random order."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+    write_weights(path, tensors, metadata)
 
 
 def load_weights(path: Path) -> tuple[MiniEncoder, RineHead, dict[str, str]]:
@@ -157,31 +99,25 @@ def weights_metadata(threshold: float, windows: Sequence[Window]) -> dict[str, s
     }
 
 
-corpora_option = click.option(
-    "--corpus",
-    "corpora",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    multiple=True,
-)
-
-
-cache_option = click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that holds statistics for the next command on the same windows (100 to 200 kB a window).",
-)
-
-
 @click.command()
 @corpora_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--folds", "work", type=click.Path(file_okay=False, path_type=Path), required=True)
 @cache_option
+@reserved_option
 @click.option("--workers", default=2, show_default=True, help="Processes that decode and compute features.")
-def train_command(corpora: tuple[Path, ...], out: Path, work: Path, cache: Path | None, workers: int) -> None:
+def train_command(
+    corpora: tuple[Path, ...],
+    out: Path,
+    work: Path,
+    cache: Path | None,
+    reserved: Path | None,
+    workers: int,
+) -> None:
     """Train the mini detector on all CORPORA: weights for OUT, and those of five folds in a work folder."""
     windows = read_corpora(corpora)
+    if reserved:
+        check_not_reserved((window.repo for window in windows), reserved)
     folds = fold_of_repo(windows)
     features = compute_features(windows, workers, cache)
     networks = [
@@ -192,9 +128,9 @@ def train_command(corpora: tuple[Path, ...], out: Path, work: Path, cache: Path 
     scorer = WindowScorer(networks, folds, [unchanged])
     logits = torch.tensor(map_windows(scorer, photographs, workers, "threshold"))[:, 0, LOGIT]
     threshold = weighted_threshold(logits, photographs)
-    for fold, network in enumerate(networks):
+    for fold, (file, network) in enumerate(zip(fold_files(work), networks, strict=True)):
         fitted_on = [window for window in windows if folds[window.repo] != fold]
-        save_weights(work / FOLD_FILE.format(fold), *network, weights_metadata(threshold, fitted_on))
+        save_weights(file, *network, weights_metadata(threshold, fitted_on))
     save_weights(out / WEIGHTS_FILE, *fit_detector(features), weights_metadata(threshold, windows))
 
 

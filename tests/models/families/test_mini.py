@@ -37,7 +37,6 @@ from sidscan.models.backbones.mini_patterns import (
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
 from sidscan.training.mini.card_text import render_card
-from sidscan.training.mini.corpus import Window
 from sidscan.training.mini.fit import (
     MiniNetwork,
     WindowFeatures,
@@ -52,7 +51,6 @@ from sidscan.training.mini.train import (
     load_weights,
     save_weights,
     score_window,
-    weighted_threshold,
 )
 
 WEIGHTS = Path(sidscan.weights.__path__[0])
@@ -429,16 +427,6 @@ def test_a_fit_separates_its_training_data_and_its_head_agrees() -> None:
     line = torch.stack([compute_evidence(encoder, importance, data)[:, 0], torch.ones(len(logits))], dim=1)
     solved = torch.linalg.lstsq(line, logits[:, None].detach()).solution
     torch.testing.assert_close(line @ solved, logits[:, None].detach(), rtol=1e-3, atol=1e-3)
-
-
-def test_a_large_repository_does_not_dominate_the_threshold() -> None:
-    sizes = {"o/large": 900, "o/small": 100}
-    photographs = [Window("f", False, "kind", repo, "MIT") for repo, n in sizes.items() for _ in range(n)]
-    logits = torch.cat([torch.linspace(-5, -1, 900), torch.linspace(0, 1, 100)])
-    threshold = weighted_threshold(logits, photographs)
-    above = (logits.sigmoid() > threshold).float()
-    assert above[:900].sum() == 0
-    assert (30 * above[:900].mean() + 10 * above[900:].mean()) / 40 == pytest.approx(0.05, abs=0.003)
 
 
 def test_shipped_file_loads_strictly_into_the_default_network() -> None:

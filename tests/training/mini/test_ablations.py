@@ -28,10 +28,6 @@ from sidscan.training.mini.ablations import (
     variant_rows,
 )
 from sidscan.training.mini.ablations_text import CurvePoint, VariantRow, render_ablations
-from sidscan.training.mini.bootstrap_auroc import BootstrapAuroc, draw_counts
-from sidscan.training.mini.conditions import CONDITIONS
-from sidscan.training.mini.corpus import FOLDS, Window, decode_window
-from sidscan.training.mini.features import sampling_weights
 from sidscan.training.mini.fit import DEFAULT_FIT, Discriminants, WindowFeatures, pool_scores
 from sidscan.training.mini.train import load_weights, score_window
 from sidscan.training.mini.variants import (
@@ -43,6 +39,8 @@ from sidscan.training.mini.variants import (
     mean_score,
     without_content_weight,
 )
+from sidscan.training.windows.conditions import CONDITIONS
+from sidscan.training.windows.corpus import FOLDS, Window, decode_window
 
 SIZE = 3  # statistics of every feature group
 Measured: TypeAlias = tuple[AblationData, dict[str, Scores], list[CurvePoint]]
@@ -119,41 +117,11 @@ def test_the_document_has_every_row(measured: Measured) -> None:
     assert text.count("\n| 32, 32 |") == 1
 
 
-def test_counts_of_pairs_give_the_auroc_of_any_resample() -> None:
-    rng = np.random.default_rng(0)
-    evidence = rng.integers(0, 6, 60).astype(float)  # many ties
-    synthetic, repos = rng.random(60) < 0.5, rng.integers(0, 5, 60)
-    bootstrap = BootstrapAuroc(evidence, synthetic, repos)
-    positive = draw_counts(len(bootstrap.synthetic), rng)
-    negative = draw_counts(len(bootstrap.real), rng)
-    areas = bootstrap.auroc(positive, negative)
-    for draw in range(3):
-        sides = [
-            np.concatenate([np.tile(evidence[chosen & (repos == repo)], int(times)) for repo, times in drawn])
-            for chosen, drawn in (
-                (synthetic, zip(bootstrap.synthetic, positive[draw], strict=True)),
-                (~synthetic, zip(bootstrap.real, negative[draw], strict=True)),
-            )
-        ]
-        assert areas[draw] == pytest.approx(auroc(*sides))
-
-
 def test_quarters_of_the_parts_are_disjoint_and_complete() -> None:
     _, quarters, *_, (everything,) = ([set(parts) for parts in choices] for choices in part_choices())
     assert everything == set(range(PARTS))
     assert set.union(*quarters) == set(range(PARTS))
     assert sum(len(parts) for parts in quarters) == PARTS
-
-
-def test_weights_of_windows_and_repositories() -> None:
-    features = ablation_data(repos=4, each=2).features
-    large = features.where(torch.tensor([0, 0, 0, 1, 2, 3, 4, 5, 6]))
-    labels, repos = (large.labels > 0).tolist(), large.repos.tolist()
-    by_repo, by_window = sampling_weights(labels, repos, 0.0), sampling_weights(labels, repos, 1.0)
-    photographs = large.labels == 0
-    assert len(set(by_window[photographs].tolist())) == 1
-    sums = [float(by_repo[photographs & (large.repos == repo)].sum()) for repo in (0, 2)]
-    assert sums == pytest.approx([0.5, 0.5])
 
 
 def test_every_repository_belongs_to_exactly_one_part() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from sidscan.training.common.metrics import detection_metrics
 from sidscan.training.mini import audit
-from sidscan.training.mini.corpus import FOLDS
+from sidscan.training.windows.corpus import FOLDS
 
 FIRST, SECOND, SHIPPED = ("1" * 16, "2" * 16, "3" * 16)
 FITTED_ON = {

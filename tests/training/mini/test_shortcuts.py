@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -13,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from sample_images import encoded, photo
 
-from sidscan.training.mini import shortcuts, train
+from sidscan.training.mini import shortcuts
 from sidscan.training.mini.audit import bundled_weights
-from sidscan.training.mini.card import file_sha256
-from sidscan.training.mini.corpus import Window, sample_windows
-from sidscan.training.mini.parallel import TaskResult, WindowTask
 from sidscan.training.mini.shortcuts import TREATMENTS, change_table, held_out_weights, score_change
+from sidscan.training.windows.corpus import Window
+from sidscan.training.windows.parallel import TaskResult, WindowTask
+from sidscan.training.windows.weights_file import file_sha256, fold_files
 
 
 def windows_of(repo: str, count: int, synthetic: bool) -> list[Window]:
@@ -65,17 +64,6 @@ def test_a_change_is_measured_by_medians_and_threshold_crossings() -> None:
 def test_a_score_at_the_threshold_counts_as_synthetic() -> None:
     change = score_change(np.array([0.0]), np.array([-1e-9]), threshold=0.5)
     assert (change.above, change.down) == (1.0, 1.0)
-
-
-def test_windows_are_sampled_evenly_over_repositories() -> None:
-    pool = [*windows_of("large", 50, False), *windows_of("small", 2, False), *windows_of("other", 9, False)]
-    pool += [*windows_of("made", 30, True), *windows_of("large", 1, True)]
-    chosen = sample_windows(pool, count=10, per_repository=5)
-    assert chosen == sample_windows(pool, count=10, per_repository=5)
-    assert len(set(chosen)) == len(chosen)
-    real = Counter(window.repo for window in chosen if not window.synthetic)
-    assert real == {"large": 4, "small": 2, "other": 4}
-    assert Counter(window.repo for window in chosen if window.synthetic) == {"made": 5, "large": 1}
 
 
 def test_a_repository_is_scored_by_weights_fitted_without_it() -> None:
@@ -139,8 +127,9 @@ def test_fold_weights_score_their_held_out_repositories(
 ) -> None:
     folds = tmp_path / "folds"
     folds.mkdir()
-    shutil.copy(bundled_weights().path, folds / train.FOLD_FILE.format(0))
-    digest = file_sha256(folds / train.FOLD_FILE.format(0))
+    file = fold_files(folds)[0]
+    shutil.copy(bundled_weights().path, file)
+    digest = file_sha256(file)
     arguments = [str(corpus), str(tmp_path / "out.json"), "--folds", str(folds)]
 
     monkeypatch.setattr(shortcuts, "fitted_on", lambda: {digest[:16]: frozenset({"c/trained-on"})})

@@ -1,12 +1,13 @@
-"""Cut the second training corpus of the mini detector again, from images in public repositories.
+"""Cut the second training corpus of our detectors again, from images in public repositories.
 
-    python -m sidscan.training.mini.gather --out MORE [--clones FOLDER]
+    python -m sidscan.training.windows.gather --out MORE [--clones FOLDER] [--reserved FILE]
 
 For every window ``images.csv`` states the repository, commit, path, git blob, licence as the repository
 states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
-Windows that could not be cut are listed at the end; run the command again to try only those. The result is
-a corpus as `training.mini.train` reads it.
+Windows that could not be cut are listed at the end; run the command again to try only those. If --reserved
+lists one of the repositories, nothing is cloned. The result is a corpus as `sidscan.training.windows.corpus`
+reads it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from PIL import Image
 
 from sidscan.training.common.files import make_folder, writing_result
 from sidscan.util.progress import track
+
+from .options import reserved_option
+from .reserved import check_not_reserved
 
 WINDOW_LIST = Path(__file__).with_name("images.csv")
 _HOST = "https://github.com"
@@ -185,11 +189,15 @@ def gather_windows(
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
-def gather_command(out: Path, clones: Path | None) -> None:
+@reserved_option
+def gather_command(out: Path, clones: Path | None, reserved: Path | None) -> None:
     """Make the corpus."""
+    listed = read_window_list()
+    if reserved:
+        check_not_reserved((window.repo for window in listed), reserved)
     clones = clones or out / "clones"
     make_folder(clones)
-    missing = list(gather_windows(read_window_list(), out, clones))
+    missing = list(gather_windows(listed, out, clones))
     for line in missing:
         click.echo(line, err=True)
     if missing:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sidscan.training.mini.cache import cached
-from sidscan.training.mini.corpus import Window
+from sidscan.training.windows.cache import cached
+from sidscan.training.windows.corpus import Window
 
 
 def windows(folder: Path) -> list[Window]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sidscan.training.common.pixels import Pixels, padded
-from sidscan.training.mini.degradation import (
+from sidscan.training.windows.degradation import (
     SCALES,
     random_crop,
     random_degradation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.mini.corpus import Window, decode_window, fold_of_repo, read_manifest
+from sidscan.training.windows.corpus import Window, decode_window, fold_of_repo, read_manifest, sample_windows
 
 HEADER = "file,label,generator,kind,repo,license\n"
 
@@ -49,6 +50,19 @@ def test_another_corpus_does_not_change_earlier_folds(tmp_path: Path) -> None:
 def test_folds_do_not_depend_on_the_order_of_the_manifest() -> None:
     windows = windows_of({(f"r{number}", number % 2 == 0): number % 7 + 1 for number in range(20)})
     assert fold_of_repo(windows) == fold_of_repo(windows[::-1])
+
+
+def test_windows_are_sampled_evenly_over_repositories() -> None:
+    pool = windows_of(
+        {("large", False): 50, ("small", False): 2, ("other", False): 9, ("made", True): 30}
+        | {("large", True): 1}
+    )
+    chosen = sample_windows(pool, count=10, per_repository=5)
+    assert chosen == sample_windows(pool, count=10, per_repository=5)
+    assert len(set(chosen)) == len(chosen)
+    real = Counter(window.repo for window in chosen if not window.synthetic)
+    assert real == {"large": 4, "small": 2, "other": 4}
+    assert Counter(window.repo for window in chosen if window.synthetic) == {"made": 5, "large": 1}
 
 
 def test_manifest_and_pixels_are_read(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 from sample_images import encoded, photo
 
-from sidscan.training.mini import conditions
-from sidscan.training.mini.corpus import fold_of_repo, read_manifest
+from sidscan.training.windows import conditions
+from sidscan.training.windows.corpus import fold_of_repo, read_manifest
 
 
 def test_every_fold_is_written_under_the_condition(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The conditions under which the bundled detector is measured, and copies of a corpus under one of them.
+"""The conditions under which detectors are measured, and copies of a corpus under one of them.
 
-Every fold gets a folder, so that its own weights can scan it (see ``sidscan.training.mini.train``):
+Every fold gets a folder, so that its own weights can scan it. For the bundled detector:
 
-python -m sidscan.training.mini.conditions CORPUS jpeg75 OUT
+python -m sidscan.training.windows.conditions CORPUS jpeg75 OUT
 sidscan scan OUT/fold-0 --model FOLDS/fold-0.safetensors --out 0.csv
 ... the same for fold-1 to fold-4 ...
 python -m sidscan.training.mini.audit 0.csv 1.csv 2.csv 3.csv 4.csv
@@ -47,6 +47,18 @@ CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "jpeg75": partial(recoded, container="JPEG", quality=75),
     "half": half_size,
 }
+"""Cards measure all windows under these."""
+
+HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    **{f"side {side}": partial(centre_square, side=side) for side in (32, 64, 96, 128)},
+    **{
+        f"jpeg {quality}": partial(recoded, container="JPEG", quality=quality) for quality in (10, 20, 30, 50)
+    },
+}
+"""Cards measure some windows under these, to show where a detector should abstain."""
+
+HARD_WINDOWS = 400  # of each label, under the hard conditions
+PER_REPOSITORY = 10  # of these, windows of one repository, at most
 
 
 @click.command(help=__doc__)

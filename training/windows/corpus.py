@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.training.common.pixels import Pixels
@@ -93,6 +94,11 @@ def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -
             drawn += [(turn, float(rng.random()), members[index]) for turn, index in enumerate(indices)]
         sample += [window for _, _, window in sorted(drawn, key=lambda entry: entry[:2])[:count]]
     return sample
+
+
+def synthetic_mask(windows: Sequence[Window]) -> NDArray[np.bool_]:
+    """Which of the windows are synthetic, (windows,)."""
+    return np.array([window.synthetic for window in windows])
 
 
 def decode_window(window: Window) -> Pixels:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sample_images import encoded, photo
 
-from sidscan.training.mini import gather as gather_module
-from sidscan.training.mini.corpus import read_manifest
-from sidscan.training.mini.gather import ListedWindow, gather_windows, read_window_list
+from sidscan.training.windows import gather as gather_module
+from sidscan.training.windows.corpus import read_manifest
+from sidscan.training.windows.gather import ListedWindow, gather_windows, read_window_list
+from sidscan.training.windows.reserved import repository_digest
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -98,6 +100,35 @@ def test_existing_windows_are_not_cut_again(hosted: tuple[str, list[ListedWindow
     shutil.rmtree(out / "clones")
     shutil.rmtree(tmp_path / "host")
     assert cut(listed, out, host) == []
+    assert len(read_manifest(out)) == 2
+
+
+def test_nothing_is_cloned_if_a_repository_is_reserved(
+    hosted: tuple[str, list[ListedWindow]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, listed = hosted
+    out, reserved = tmp_path / "out", tmp_path / "reserved.txt"
+    reserved.write_text(repository_digest("Owner/Images"))
+    monkeypatch.setattr(gather_module, "read_window_list", lambda: listed)
+    result = CliRunner().invoke(
+        gather_module.gather_command, ["--out", str(out), "--reserved", str(reserved)]
+    )
+    assert (result.exit_code, out.exists()) == (2, False)
+    assert "reserves owner/images: leave out" in " ".join(result.output.split())
+
+
+def test_a_list_of_other_repositories_changes_nothing(
+    hosted: tuple[str, list[ListedWindow]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, listed = hosted
+    out, reserved = tmp_path / "out", tmp_path / "reserved.txt"
+    cut(listed, out, host)  # so that the command itself has nothing to clone
+    reserved.write_text(repository_digest("owner/other"))
+    monkeypatch.setattr(gather_module, "read_window_list", lambda: listed)
+    result = CliRunner().invoke(
+        gather_module.gather_command, ["--out", str(out), "--reserved", str(reserved)]
+    )
+    assert result.exit_code == 0, result.output
     assert len(read_manifest(out)) == 2
 
 

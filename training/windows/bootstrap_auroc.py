@@ -1,6 +1,6 @@
 """AUROC of resamples of whole repositories, from counts of pairs instead of from images.
 
-The model card (`sidscan.training.mini.card_metrics`) draws its resamples one by one instead. It also needs a
+Model cards (`sidscan.training.windows.figures`) draw their resamples one by one instead. They also need a
 true-positive rate, which takes a quantile of every resample and can't be had from counts of pairs.
 """
 
