@@ -24,8 +24,8 @@ from sidscan.models.heads.base import Head
 from sidscan.models.heads.feature_pyramid import FpnHead
 from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.models.heads.rine import RineHead
+from sidscan.training.common.losses import rine_loss
 
-from .losses import rine_loss
 from .recipe import Recipe
 
 _CLOSED = -1e4  # a TIE weight whose softmax is exactly 0 beside a weight of 0

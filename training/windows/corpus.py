@@ -1,7 +1,8 @@
 """The corpus of windows: its manifest, the fixed folds of repositories, decoding.
 
 A corpus is a folder with ``manifest.csv`` (one row per window: ``file``, ``label``, ``generator``, ``kind``,
-``repo``, ``license`` ...) and the windows it names, each about 224..320 px a side.
+``repo``, ``license`` ...) and the windows it names, each about 224..320 px a side. Where the whole image that
+a window was cut from is at hand, the column ``original`` names its file in the same folder.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from PIL import Image
 from sidscan.training.common.pixels import Pixels
 
 FOLDS = 5
+_SAME_SCENES = {"zsyOAOA/VDNet": "BIDS/BSDS500"}  # CBSD68 is made of images of BSDS500: one fold for both
 _SEED = 0  # of draws among windows
 
 
@@ -33,6 +35,7 @@ class Window:
     repo: str  # owner/name of the repository the image comes from
     licence: str  # as that repository states it
     corpus: Path = field(default=Path(), compare=False)  # the folder that holds it
+    original: str = ""  # path of the whole image below the corpus folder; empty where it is not there
 
 
 def read_corpora(corpora: Sequence[Path]) -> list[Window]:
@@ -55,7 +58,8 @@ def _window(row: dict[str, str], corpus: Path) -> Window:
         raise ValueError(f"{row['file']}: label {row['label']!r} is neither real nor synthetic")
     synthetic = row["label"] == "synthetic"
     category = row["generator"] if synthetic else row["kind"]
-    return Window(row["file"], synthetic, category, row["repo"], row["license"], corpus)
+    original = row.get("original") or ""
+    return Window(row["file"], synthetic, category, row["repo"], row["license"], corpus, original)
 
 
 def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
@@ -64,7 +68,7 @@ def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
     Each corpus is dealt by itself, so that a further corpus leaves earlier folds as they are. Repositories
     with synthetic windows come first, then the others. Each list is sorted by (windows descending, name) and
     dealt in a serpentine: 0 1 2 3 4 4 3 2 1 0 0 1 ... A repository with both labels is dealt once, as
-    synthetic, so that it never lies in two folds.
+    synthetic, so that it never lies in two folds. Repositories that show the same scenes share a fold.
     """
     corpora: dict[Path, list[Window]] = {}
     for window in windows:
@@ -75,7 +79,7 @@ def fold_of_repo(windows: Iterable[Window]) -> dict[str, int]:
         for rank, repo in enumerate(sorted(counts, key=lambda name: (-counts[name], name))):
             lap, position = divmod(rank, FOLDS)
             folds[repo] = position if lap % 2 == 0 else FOLDS - 1 - position
-    return folds
+    return folds | {repo: folds[other] for repo, other in _SAME_SCENES.items() if {repo, other} <= set(folds)}
 
 
 def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -> list[Window]:
@@ -105,3 +109,12 @@ def decode_window(window: Window) -> Pixels:
     """The window's pixels, (height, width, 3) uint8 RGB, as Pillow decodes them."""
     with Image.open(window.corpus / window.file) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def decode_original(window: Window) -> Pixels:
+    """The pixels of the whole image that the window was cut from, as `decode_window`; without rotation.
+
+    Palette images go through RGBA, so that transparency is flattened as in a scan.
+    """
+    with Image.open(window.corpus / window.original) as image:
+        return np.asarray((image.convert("RGBA") if image.mode in ("P", "PA") else image).convert("RGB"))

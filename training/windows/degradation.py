@@ -16,7 +16,7 @@ from sidscan.training.common.pixels import Pixels, padded, recoded
 
 UNTOUCHED = 0.12  # share of windows that only get cropped: what a scan of originals sees
 RESIZE = 0.5  # share resized
-SCALES = (0.45, 1.2)  # factor of the sides, drawn log-uniformly
+SCALES = (0.45, 1.2)  # factors of the sides, drawn log-uniformly between these
 RESIZE_FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 JPEG = 0.75  # share that ends as JPEG
 EARLIER_JPEG = 0.25  # share that was JPEG once before, on another 8x8 grid
@@ -31,8 +31,14 @@ RECOMPRESSION_QUALITIES = (60, 90)  # libjpeg quality of an image that is only u
 NOISY = 0.05  # share with added Gaussian noise, sigma up to 4 grey levels
 
 
-def random_degradation(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """One random sequence of operations; the result may be smaller or larger than ``pixels``."""
+def random_degradation(
+    pixels: Pixels, rng: np.random.Generator, scales: tuple[float, float] = SCALES
+) -> Pixels:
+    """One random sequence of operations; the result may be smaller or larger than ``pixels``.
+
+    Args:
+        scales: least and greatest factor of the sides, where it is resized.
+    """
     if rng.random() < UNTOUCHED:
         return pixels
     if rng.random() < EARLIER_JPEG:
@@ -42,7 +48,7 @@ def random_degradation(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         pixels = pixels[top:, left:]
     image = Image.fromarray(pixels)
     if rng.random() < RESIZE:
-        image = _resized(image, rng)
+        image = _resized(image, rng, scales)
     pixels = np.asarray(_retouched(image, rng))
     draw = rng.random()
     if draw < JPEG:
@@ -78,8 +84,8 @@ def _random_jpeg(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return recoded(pixels, "JPEG", quality=_random_quality(rng), subsampling=subsampling)
 
 
-def _resized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    factor = float(np.exp(rng.uniform(np.log(SCALES[0]), np.log(SCALES[1]))))
+def _resized(image: Image.Image, rng: np.random.Generator, scales: tuple[float, float]) -> Image.Image:
+    factor = float(np.exp(rng.uniform(*np.log(scales))))
     size = (round(image.width * factor), round(image.height * factor))
     return image.resize(size, RESIZE_FILTERS[int(rng.integers(len(RESIZE_FILTERS)))])
 

@@ -1,12 +1,13 @@
 """Cut the second training corpus of our detectors again, from images in public repositories.
 
-    python -m sidscan.training.windows.gather --out MORE [--clones FOLDER] [--reserved FILE]
+    python -m sidscan.training.windows.gather --out MORE [--clones FOLDER] [--originals] [--reserved FILE]
 
 For every window ``images.csv`` states the repository, commit, path, git blob, licence as the repository
 states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
-Windows that could not be cut are listed at the end; run the command again to try only those. If --reserved
-lists one of the repositories, nothing is cloned. The result is a corpus as `sidscan.training.windows.corpus`
+Windows that could not be cut are listed at the end; run the command again to try only those. With --originals
+the whole images are kept beside the windows (3 GB); training of rine-b16 uses them. If --reserved lists one
+of the repositories, nothing is cloned. The result is a corpus as `sidscan.training.windows.corpus`
 reads it.
 """
 
@@ -31,7 +32,18 @@ from .reserved import check_not_reserved
 
 WINDOW_LIST = Path(__file__).with_name("images.csv")
 _HOST = "https://github.com"
-_COLUMNS = ("file", "label", "generator", "kind", "repo", "commit", "repo_path", "blob_sha", "license")
+_COLUMNS = (
+    "file",
+    "label",
+    "generator",
+    "kind",
+    "repo",
+    "commit",
+    "repo_path",
+    "blob_sha",
+    "license",
+    "original",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,12 @@ class ListedWindow:
         return f"{self.label}/{owner}__{name}-{self.blob[:10]}-{self.left}-{self.top}.png"
 
     @property
-    def manifest_row(self) -> dict[str, str]:
+    def original(self) -> str:
+        """Path of the whole image below the corpus folder."""
+        owner, name = self.repo.split("/")
+        return f"originals/{owner}__{name}/{self.blob}{Path(self.path).suffix.lower()}"
+
+    def manifest_row(self, originals: bool) -> dict[str, str]:
         """As a corpus's manifest states it."""
         synthetic = self.label == "synthetic"
         return {
@@ -70,6 +87,7 @@ class ListedWindow:
             "repo_path": self.path,
             "blob_sha": self.blob,
             "license": self.licence,
+            "original": self.original if originals else "",
         }
 
 
@@ -154,9 +172,12 @@ def cut_window(data: bytes, listed: ListedWindow) -> Image.Image:
 
 
 def gather_windows(
-    windows: Sequence[ListedWindow], out: Path, clones: Path, host: str = _HOST
+    windows: Sequence[ListedWindow], out: Path, clones: Path, host: str = _HOST, originals: bool = False
 ) -> Iterator[str]:
     """Cut the windows that are missing and write the manifest of all that exist.
+
+    Args:
+        originals: keep the whole images, too.
 
     Yields:
         a line for every window that could not be cut.
@@ -165,17 +186,14 @@ def gather_windows(
     existing = []
     known: dict[str, Clone] = {}
     for listed in track(windows, len(windows), "window", title="windows"):
-        target = out / listed.file
-        if not target.exists():
+        wanted = [out / listed.file, *([out / listed.original] if originals else [])]
+        if not all(target.exists() for target in wanted):
             clone = known.setdefault(listed.repo, Clone(listed.repo, clones, host))
             try:
-                window = cut_window(clone.read_blob(listed.blob), listed)
+                _write_window(clone.read_blob(listed.blob), listed, *wanted)
             except (GitError, OSError, SyntaxError, Image.DecompressionBombError) as error:
                 yield f"{listed.repo} {listed.path}: {error}"
                 continue
-            make_folder(target.parent)
-            with writing_result(target) as partial:
-                window.save(partial, "PNG", compress_level=3)
         existing.append(listed)
     with (
         writing_result(out / "manifest.csv") as partial,
@@ -183,21 +201,34 @@ def gather_windows(
     ):
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
-        writer.writerows(listed.manifest_row for listed in existing)
+        writer.writerows(listed.manifest_row(originals) for listed in existing)
+
+
+def _write_window(data: bytes, listed: ListedWindow, target: Path, original: Path | None = None) -> None:
+    """The window of an image to ``target``, and the image's bytes to ``original``."""
+    window = cut_window(data, listed)
+    make_folder(target.parent)
+    with writing_result(target) as partial:
+        window.save(partial, "PNG", compress_level=3)
+    if original:
+        make_folder(original.parent)
+        with writing_result(original) as partial:
+            partial.write_bytes(data)
 
 
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
+@click.option("--originals", is_flag=True, help="Keep the whole images, too.")
 @reserved_option
-def gather_command(out: Path, clones: Path | None, reserved: Path | None) -> None:
+def gather_command(out: Path, clones: Path | None, originals: bool, reserved: Path | None) -> None:
     """Make the corpus."""
     listed = read_window_list()
     if reserved:
         check_not_reserved((window.repo for window in listed), reserved)
     clones = clones or out / "clones"
     make_folder(clones)
-    missing = list(gather_windows(listed, out, clones))
+    missing = list(gather_windows(listed, out, clones, originals=originals))
     for line in missing:
         click.echo(line, err=True)
     if missing:

@@ -1,0 +1,69 @@
+"""RINE heads and a linear probe over standardised block features, their logits averaged.
+
+Koutlis & Papadopoulos, ECCV 2024 (arXiv 2402.19091), section 3, read one such head. Heads of several seeds
+and a probe err on different images, and the encoder, which costs nearly all the time, runs once for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sidscan.models.backbones import Feature
+from sidscan.models.heads.base import Head
+from sidscan.models.heads.rine import RineHead
+
+
+class RineEnsemble(Head):
+    """Logit = bias + sum of weight * logit over the members; the first member is the probe.
+
+    Parameter names: ``mean``, ``scale`` (n, d); ``probe`` (n, d); ``heads.{i}.*`` as in `RineHead`;
+    ``weights`` (1 + heads,); ``bias`` ().
+
+    Args:
+        heads: RINE heads of one shape.
+    """
+
+    feature: ClassVar[Feature] = "blocks"
+
+    def __init__(self, heads: list[RineHead]) -> None:
+        super().__init__()
+        self.num_blocks, self.embed_dim = heads[0].num_blocks, heads[0].embed_dim
+        size = (self.num_blocks, self.embed_dim)
+        self.mean = nn.Parameter(torch.zeros(size))
+        self.scale = nn.Parameter(torch.ones(size))
+        self.probe = nn.Parameter(torch.zeros(size))
+        self.heads = nn.ModuleList(heads)
+        self.weights = nn.Parameter(torch.ones(1 + len(heads)))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    @classmethod
+    def shaped_like(cls, state: Mapping[str, Tensor]) -> RineEnsemble:
+        """An untrained ensemble of the shape that ``state`` describes.
+
+        Raises:
+            KeyError: ``state`` holds no head, or lacks a tensor that tells its shape.
+        """
+        numbers = {int(name.split(".")[1]) for name in state if name.startswith("heads.")}
+        if not numbers:
+            raise KeyError("heads.0.alpha")
+        return cls([RineHead.shaped_like(head_state(state, number)) for number in sorted(numbers)])
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Block features (b, n, d) -> the members' logits (b, 1 + heads)."""
+        standardised = (features - self.mean) / self.scale
+        probe = (standardised * self.probe).sum(dim=(1, 2))
+        return torch.stack([probe, *(head(standardised) for head in self.heads)], dim=1)
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """The members' logits -> logits (b,)."""
+        return embedding @ self.weights + self.bias
+
+
+def head_state(state: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """The tensors of one of the heads, under the names of `RineHead`."""
+    prefix = f"heads.{number}."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
