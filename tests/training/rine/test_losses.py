@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sidscan.training.rine.fit import EncoderDims, HeadStack, build_head
 from sidscan.training.common.losses import supervised_contrastive
+from sidscan.training.rine.fit import EncoderDims, HeadStack, build_head
 from sidscan.training.rine.recipe import PRESETS, Recipe
 
 Numbers = NDArray[np.complex128]
