@@ -1,4 +1,4 @@
-"""What the head of rine-b16 sees of a window: crops of random degradations for the fit, a fixed one to measure.
+"""What the head of rine-b16 sees of a window: crops of random degradations to fit, a fixed one to measure.
 
 Both labels go through the same procedure, so that compression and size cannot stand in for the label. Where
 the whole image is at hand, a degradation starts from a region of it: a smaller copy of an image then has an

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sidscan.images.decode import supported_formats
 from sidscan.training.common.pixels import Pixels
 
 FOLDS = 5
@@ -106,15 +107,17 @@ def synthetic_mask(windows: Sequence[Window]) -> NDArray[np.bool_]:
 
 
 def decode_window(window: Window) -> Pixels:
-    """The window's pixels, (height, width, 3) uint8 RGB, as Pillow decodes them."""
-    with Image.open(window.corpus / window.file) as image:
-        return np.asarray(image.convert("RGB"))
+    """The window's pixels, (height, width, 3) uint8 RGB, as Pillow decodes them, not rotated."""
+    return _decode(window.corpus / window.file)
 
 
 def decode_original(window: Window) -> Pixels:
-    """The pixels of the whole image that the window was cut from, as `decode_window`; without rotation.
+    """The pixels of the whole image that the window was cut from, likewise."""
+    return _decode(window.corpus / window.original)
 
-    Palette images go through RGBA, so that transparency is flattened as in a scan.
-    """
-    with Image.open(window.corpus / window.original) as image:
+
+def _decode(path: Path) -> Pixels:
+    """Palette images go through RGBA, so that transparency is flattened as in a scan."""
+    supported_formats()  # makes Pillow read HEIC where pillow-heif is installed
+    with Image.open(path) as image:
         return np.asarray((image.convert("RGBA") if image.mode in ("P", "PA") else image).convert("RGB"))

@@ -31,7 +31,7 @@ from .options import reserved_option
 from .reserved import check_not_reserved
 
 WINDOW_LIST = Path(__file__).with_name("images.csv")
-_HOST = "https://github.com"
+HOST = "https://github.com"
 _COLUMNS = (
     "file",
     "label",
@@ -101,7 +101,7 @@ class Clone:
 
     repo: str
     folder: Path
-    host: str = _HOST
+    host: str = HOST
 
     @property
     def git_folder(self) -> Path:
@@ -172,7 +172,7 @@ def cut_window(data: bytes, listed: ListedWindow) -> Image.Image:
 
 
 def gather_windows(
-    windows: Sequence[ListedWindow], out: Path, clones: Path, host: str = _HOST, originals: bool = False
+    windows: Sequence[ListedWindow], out: Path, clones: Path, host: str = HOST, originals: bool = False
 ) -> Iterator[str]:
     """Cut the windows that are missing and write the manifest of all that exist.
 
