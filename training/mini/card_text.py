@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
 
-from sidscan.training.windows.figure_types import ConditionMetrics, Rates, SizeMetrics
+from sidscan.training.windows.card_tables import (
+    conditions_table,
+    false_positives_table,
+    generators_table,
+    percent,
+    sources_table,
+    table,
+)
+from sidscan.training.windows.figure_types import Rates, SizeMetrics
 
 from .card_format import KIND_KEYS, ModelCard
 
@@ -37,16 +44,6 @@ def render_card(card: ModelCard) -> str:
         _sources(card),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _head(card: ModelCard) -> str:
@@ -135,7 +132,7 @@ def _importance(importance: Mapping[str, float]) -> str:
     for name, share in sorted(importance.items(), key=lambda item: -item[1]):
         key, resolution = name.split(", ")
         rows.append((kinds.get(key, key), resolution, f"{share:.3f}"))
-    return _table(("feature group", "resolution", "importance"), rows)
+    return table(("feature group", "resolution", "importance"), rows)
 
 
 def _figures(card: ModelCard) -> str:
@@ -146,16 +143,16 @@ The first table pools all {clean["real"]} photographs and {clean["synthetic"]} s
 scored by weights that were not fitted on its repository (five folds). Intervals are from a bootstrap over
 whole repositories. "Found" is the share of synthetic images above a threshold. "At 5 % false positives"
 takes the threshold from the photographs of the same row; "the threshold" is the shipped one. For images as
-they are, the accuracy at the threshold is {_percent(card["metrics"]["accuracy"])} and the average precision
+they are, the accuracy at the threshold is {percent(card["metrics"]["accuracy"])} and the average precision
 is {card["metrics"]["average_precision"]:.3f}.
 
-{_conditions(card["pooled"])}
+{conditions_table(card["pooled"], CONDITION_NAMES)}
 
 The second table is the first corpus alone ({first["real"]} photographs, {first["synthetic"]} synthetic
 images). There, version 3 had AUROC .811 / .753 / .781 and found 50 % at 5 % false positives; version 4 had
 .866 / .804 / .826 and found 58 %.
 
-{_conditions(card["first_corpus"])}
+{conditions_table(card["first_corpus"], CONDITION_NAMES)}
 
 {_sizes(card["half_by_side"])}
 
@@ -173,40 +170,13 @@ Generators are named as repositories state them, and grouped. "Found" is at the 
 windows, or of windows from few repositories, are uncertain; the list of sources below shows how many there
 are.
 
-{_generators(card["pooled"])}
+{generators_table(card["pooled"], SHORT_NAMES)}
 
 ### False positives by kind and by repository of photographs
 
-{_false_positives(card["pooled"], "real_kinds", "kind")}
+{false_positives_table(card["pooled"], SHORT_NAMES, "real_kinds", "kind")}
 
-{_false_positives(card["pooled"], "real_repositories", "repository")}"""
-
-
-def _conditions(metrics: Mapping[str, ConditionMetrics]) -> str:
-    header = (
-        "images",
-        "AUROC",
-        "95 % interval",
-        "mean AUROC of synthetic repositories",
-        "found at 5 % false positives",
-        "95 % interval",
-        "found at the threshold",
-        "false positives at the threshold",
-    )
-    rows = [
-        (
-            CONDITION_NAMES[condition],
-            f"{figures['auroc']:.3f}",
-            "{:.3f} to {:.3f}".format(*figures["auroc_interval"]),
-            f"{figures['auroc_of_repositories']:.3f}",
-            _percent(figures["tpr_at_5"]),
-            "{:.0f} to {:.0f} %".format(*(100 * bound for bound in figures["tpr_at_5_interval"])),
-            _percent(figures["tpr"]),
-            _percent(figures["fpr"]),
-        )
-        for condition, figures in metrics.items()
-    ]
-    return _table(header, rows)
+{false_positives_table(card["pooled"], SHORT_NAMES, "real_repositories", "repository")}"""
 
 
 def _repositories(card: ModelCard) -> str:
@@ -234,38 +204,12 @@ def _folds(per_fold: Mapping[str, Mapping[str, Rates]]) -> str:
         cells: list[object] = [fold, clean["real"], clean["synthetic"]]
         for condition in CONDITION_NAMES:
             rates = per_fold[condition][fold]
-            cells += [f"{rates['auroc']:.3f}", _percent(rates["tpr_at_5"]), _percent(rates["fpr"])]
+            cells += [f"{rates['auroc']:.3f}", percent(rates["tpr_at_5"]), percent(rates["fpr"])]
         rows.append(cells)
     header = ["fold", "photographs", "synthetic"]
     for name in SHORT_NAMES.values():
         header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
-    return _table(header, rows)
-
-
-def _generators(metrics: Mapping[str, ConditionMetrics]) -> str:
-    rows = []
-    for name, clean in metrics["clean"]["generators"].items():
-        cells: list[object] = [name, clean["synthetic"]]
-        for condition in CONDITION_NAMES:
-            rates = metrics[condition]["generators"][name]
-            cells += [f"{rates['auroc']:.3f}", _percent(rates["tpr"])]
-        rows.append(cells)
-    header = ["generator", "n"]
-    for name in SHORT_NAMES.values():
-        header += [f"{name}: AUROC", "found"]
-    return _table(header, rows)
-
-
-def _false_positives(
-    metrics: Mapping[str, ConditionMetrics],
-    group: Literal["real_kinds", "real_repositories"],
-    title: str,
-) -> str:
-    rows = []
-    for name, clean in metrics["clean"][group].items():
-        shares = [_percent(metrics[condition][group][name]["fpr"]) for condition in CONDITION_NAMES]
-        rows.append([name, clean["n"], *shares])
-    return _table([title, "n", *SHORT_NAMES.values()], rows)
+    return table(header, rows)
 
 
 def _abstention(card: ModelCard) -> str:
@@ -274,14 +218,12 @@ def _abstention(card: ModelCard) -> str:
     for name, metrics in card["abstaining"].items():
         shares = metrics["inconclusive"]
         cells: list[object] = [SHORT_NAMES.get(name, name), metrics["windows"]]
-        cells.append(f"{_percent(shares['real'])}, {_percent(shares['synthetic'])}")
+        cells.append(f"{percent(shares['real'])}, {percent(shares['synthetic'])}")
         for errors in (metrics["all"], metrics["conclusive"], metrics["silent"]):
             if errors is None:
                 cells.append("-")
             else:
-                cells.append(
-                    f"{errors['auroc']:.3f}: {_percent(errors['fpr'])}, {_percent(errors['missed'])}"
-                )
+                cells.append(f"{errors['auroc']:.3f}: {percent(errors['fpr'])}, {percent(errors['missed'])}")
         rows.append(cells)
     header = (
         "condition",
@@ -298,7 +240,7 @@ wide or high (`small`); less than {100 * rule["detail"]:g} % of the pixels in it
 neighbour (`flat`); or its JPEG quality is below {rule["quality"]} (`compressed`). The table shows errors at
 the threshold, by weights that were not fitted on a window's repository:
 
-{_table(header, rows)}
+{table(header, rows)}
 
 "side N" is the centre square of N px. "jpeg N" is the window saved again with that quality. Both use at
 most 10 windows of a repository and label. Images of {rule["side"]} px and more that do not fill a crop are
@@ -316,7 +258,7 @@ def _many_false_positives(card: ModelCard) -> str:
     }
     above = [(name, repo) for name, repo in judged.items() if repo["fpr"] > MAX_FALSE_POSITIVES]
     above.sort(key=lambda item: -item[1]["fpr"])
-    listed = ", ".join(f"{name} ({_percent(repo['fpr'])} of {repo['n']})" for name, repo in above)
+    listed = ", ".join(f"{name} ({percent(repo['fpr'])} of {repo['n']})" for name, repo in above)
     return (
         f"Of {len(judged)} repositories of photographs with {MIN_WINDOWS} windows or more, {len(above)} have "
         f"more than {100 * MAX_FALSE_POSITIVES:g} % false positives: {listed or 'none'}."
@@ -341,21 +283,9 @@ def _limits(card: ModelCard) -> str:
 
 
 def _sources(card: ModelCard) -> str:
-    rows = [
-        (
-            row["fold"],
-            row["label"],
-            row["repository"],
-            row["windows"],
-            ", ".join(row["what"][:6]) + (" ..." if len(row["what"]) > 6 else ""),
-            row["licence"],
-        )
-        for row in card["sources"]
-    ]
-    header = ("fold", "label", "repository", "windows", "generator or kind", "licence as stated")
     return f"""## Data by source
 
 The data are windows of at most 320x320 px of images in public repositories, used for research. None is
 redistributed.
 
-{_table(header, rows)}"""
+{sources_table(card["sources"])}"""
