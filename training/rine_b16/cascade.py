@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sidscan.models.cascade import Cascade
 
 KEPT = 0.99  # share of the detections of all ten crops that a cascade must keep
-_CENTRE, _CORNERS = 4, slice(0, 5)  # among the ten crops: four corners, the centre, their mirror images
+CENTRE = 4  # among the ten crops: four corners, the centre, their mirror images
+_CORNERS = slice(0, 5)  # and the centre
 _DISTANCES = np.arange(0.0, 8.01, 0.05)  # logits that are tried
 _MIRRORS = 0.02  # share of images whose mirror images are read, at most
 
@@ -34,7 +35,7 @@ def run_cascade(logits: NDArray[np.float64], threshold: float, cascade: Cascade)
         logits: (images, 10).
         threshold: logit.
     """
-    centre, five = logits[:, _CENTRE], logits[:, _CORNERS].mean(axis=1)
+    centre, five = logits[:, CENTRE], logits[:, _CORNERS].mean(axis=1)
     further = centre >= threshold - cascade.centre
     mirrors = further & (np.abs(five - threshold) <= cascade.mirrors)
     means = np.where(mirrors, logits.mean(axis=1), np.where(further, five, centre))

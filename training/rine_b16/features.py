@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -38,11 +38,15 @@ def measured_view(window: Window, condition: str) -> Pixels:
     return centre_view(CONDITIONS[condition](decode_window(window)))
 
 
+def measured_views(conditions: Iterable[str] = ("clean", "jpeg75")) -> dict[str, View]:
+    """Views to measure on, by the name of their condition."""
+    return {name: partial(measured_view, condition=name) for name in conditions}
+
+
 def fitted_views(count: int) -> dict[str, View]:
     """Views to fit on, by name: ``count`` random ones, the window as it is, and saved again as JPEG 75."""
-    return {f"random {number}": partial(random_view, number=number) for number in range(1, count + 1)} | {
-        name: partial(measured_view, condition=name) for name in ("clean", "jpeg75")
-    }
+    random = {f"random {number}": partial(random_view, number=number) for number in range(1, count + 1)}
+    return random | measured_views()
 
 
 class ClsExtractor:

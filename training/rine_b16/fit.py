@@ -94,14 +94,13 @@ class Standardisation:
 def standardisation(tokens: WindowTokens) -> Standardisation:
     """Over all views of all windows; every window counts once."""
     count = len(tokens.labels) * len(tokens.views)
-    first = sum(part.double().sum(dim=0) for part in _parts(tokens))
-    mean = first / count
-    second = sum((part.double() - mean).square().sum(dim=0) for part in _parts(tokens))
-    return Standardisation(mean.float(), (second / count).sqrt().float() + _FLOOR)
+    mean = torch.stack([part.double().sum(dim=0) for part in _parts(tokens)]).sum(dim=0) / count
+    squares = torch.stack([(part.double() - mean).square().sum(dim=0) for part in _parts(tokens)])
+    return Standardisation(mean.float(), (squares.sum(dim=0) / count).sqrt().float() + _FLOOR)
 
 
 def _parts(tokens: WindowTokens) -> list[Tensor]:
-    return [part for view in tokens.views for part in view.split(_CHUNK)]
+    return [part for view in tokens.views for part in torch.split(view, _CHUNK)]
 
 
 class BatchSampler:
@@ -138,7 +137,7 @@ def fit_probe(tokens: WindowTokens, standardise: Standardisation, config: FitCon
         loss = functional.binary_cross_entropy_with_logits(logits, labels)
         loss = loss + 0.5 * config.ridge * probe.square().sum()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         if step >= config.probe_steps // 2:
@@ -164,14 +163,17 @@ def fit_head(
         loss = functional.binary_cross_entropy_with_logits(head.classify(embedding), labels)
         loss = loss + config.xi * supervised_contrastive(embedding, labels)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return head.eval().requires_grad_(False)
 
 
 def fit_ensemble(tokens: WindowTokens, title: str, config: FitConfig = DEFAULT_FIT) -> RineEnsemble:
-    """Probe and heads, each divided by the standard deviation of its logits over the training windows.
+    """Probe and heads, the logits of each with mean 0 and standard deviation 1 over the training windows.
+
+    So heads of different folds speak of the same level, although nothing ties their levels while they are
+    fitted.
 
     Args:
         title: for the progress bar.
@@ -185,7 +187,11 @@ def fit_ensemble(tokens: WindowTokens, title: str, config: FitConfig = DEFAULT_F
         ensemble.scale.copy_(standardise.scale)
         ensemble.probe.copy_(probe)
         members = torch.cat([ensemble.embed(part.float()) for part in _parts(tokens)])
-        ensemble.weights.copy_(1 / members.std(dim=0) / members.shape[1])
+        share = tokens.weights.repeat(len(tokens.views))[:, None] / tokens.weights.sum() / len(tokens.views)
+        level = (members * share).sum(dim=0)
+        spread = ((members - level).square() * share).sum(dim=0).sqrt()
+        ensemble.weights.copy_(1 / spread / len(spread))
+        ensemble.bias.copy_(-(ensemble.weights * level).sum())
     return ensemble.eval().requires_grad_(False)
 
 
@@ -214,7 +220,9 @@ def fit_logit(logits: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, f
 def logits_of(ensemble: RineEnsemble, tokens: Tensor) -> Tensor:
     """Tokens (..., n, d), float16 -> logits (...)."""
     flat = tokens.flatten(0, -3)
-    return torch.cat([ensemble(part.float()) for part in flat.split(_CHUNK)]).reshape(tokens.shape[:-2])
+    return torch.cat([ensemble(part.float()) for part in torch.split(flat, _CHUNK)]).reshape(
+        tokens.shape[:-2]
+    )
 
 
 def held_out_logits(ensembles: Sequence[RineEnsemble], tokens: Tensor, folds: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from sidscan.errors import UsageError
 from sidscan.models.heads.base import Head
 from sidscan.models.heads.rine import RineHead
+from sidscan.training.common.losses import rine_loss
 from sidscan.training.rine import recipe as recipes
 from sidscan.training.rine.fit import (
     EncoderDims,
@@ -21,7 +22,6 @@ from sidscan.training.rine.fit import (
     epoch_batches,
     schedule_key,
 )
-from sidscan.training.rine.losses import rine_loss
 from sidscan.training.rine.recipe import PRESETS, Recipe, grid
 from sidscan.training.rine.studies import BYTES_PER_WEIGHT, count_weights, schedule_groups
 

@@ -1,0 +1,122 @@
+"""From windows and whole images to weights and a card, with a small encoder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from sample_images import photo
+from tiny_networks import random_clip
+
+from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.training.rine_b16 import card as card_module
+from sidscan.training.rine_b16 import crops as crops_module
+from sidscan.training.rine_b16 import features as features_module
+from sidscan.training.rine_b16 import train as train_module
+from sidscan.training.rine_b16.card_text import render_card
+from sidscan.training.rine_b16.train import load_weights
+from sidscan.training.windows import whole_images as whole_images_module
+from sidscan.training.windows.corpus import Window, read_manifest
+from sidscan.training.windows.reserved import repository_digest
+
+TINY = {"width": 64, "blocks": 2, "patch": 32, "side": 224, "embedding": 8}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Twenty windows of ten repositories, every other one called synthetic, and a list of whole images."""
+    folder = tmp_path / "corpus"
+    (folder / "whole").mkdir(parents=True)
+    rows, images = [], []
+    for number in range(20):
+        repo, label = f"owner/r{number // 2}", ("real", "synthetic")[number // 2 % 2]
+        photo(240 + 4 * number, 250).save(folder / f"{number}.png")
+        target = folder / "whole" / repo.replace("/", "__") / f"{number}.png"
+        target.parent.mkdir(exist_ok=True)
+        photo(400 + number, 300).save(target)
+        rows.append([f"{number}.png", label, "flux", "web", repo, "MIT"])
+        images.append([label, "web", repo, "", f"{number}.png", str(number), "MIT"])
+    for name, header, lines in (
+        ("manifest.csv", ["file", "label", "generator", "kind", "repo", "license"], rows),
+        ("whole.csv", ["label", "what", "repo", "commit", "path", "blob", "licence"], images),
+    ):
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *lines])
+    return folder
+
+
+@pytest.fixture
+def in_this_process(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small encoder instead of the installed one, no worker processes, and the corpus's own list."""
+    encoder = ClipEncoder.from_state(random_clip(**TINY))
+
+    def map_here(
+        task: Callable[[tuple[int, Window]], object], windows: Sequence[Window], workers: int, title: str
+    ) -> list[object]:
+        return [task(numbered) for numbered in enumerate(windows)]
+
+    for module in (features_module, crops_module):
+        monkeypatch.setattr(module, "map_windows", map_here)
+        monkeypatch.setattr(module, "open_encoder", lambda: encoder)
+    images = whole_images_module.read_image_list(corpus / "whole.csv")
+    monkeypatch.setattr(train_module, "read_image_list", lambda: images)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
+    out, work, cache = (str(tmp_path / name) for name in ("out", "folds", "cache"))
+    given = ["--corpus", str(corpus), "--whole", str(corpus / "whole"), "--folds", work, "--cache", cache]
+    trained = CliRunner().invoke(train_module.train_command, [*given, "--out", out])
+    assert trained.exit_code == 0, trained.output
+    head, metadata = load_weights(Path(out) / "rine_b16.safetensors")
+    assert (head.num_blocks, head.embed_dim) == (2, 64)
+    assert metadata["training_data"].startswith("10 synthetic windows and 10 windows of photographs")
+    measured = CliRunner().invoke(card_module.card_command, [*given, "--weights", out])
+    assert measured.exit_code == 0, measured.output
+    card = json.loads((Path(out) / "rine_b16.json").read_text(encoding="utf-8"))
+    assert card["threshold"] == float(metadata["threshold"])
+    assert (card["whole"]["clean"]["real"], card["windows"]["jpeg75"]["synthetic"]) == (10, 10)
+    assert 0 <= card["effort"]["clean"]["kept"] <= 1
+    text = (Path(out) / "rine_b16.md").read_text(encoding="utf-8")
+    assert text == render_card(card)
+    assert card["sha256"] in text
+
+
+def test_a_head_of_a_fold_never_saw_its_windows(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[int]] = []
+
+    def recorded(tokens: train_module.WindowTokens, title: str) -> torch.nn.Module:
+        seen.append(set(tokens.folds.tolist()))
+        raise StopIteration
+
+    monkeypatch.setattr(train_module, "fit_ensemble", recorded)
+    windows = read_manifest(corpus)
+    tokens = train_module.WindowTokens(
+        (torch.zeros(len(windows), 1, 1),), torch.zeros(20), torch.ones(20), torch.arange(20) % 5
+    )
+    with pytest.raises((StopIteration, RuntimeError)):
+        train_module.fit_all(tokens)
+    assert seen == [{1, 2, 3, 4}]
+
+
+def test_reserved_repositories_are_refused(corpus: Path, tmp_path: Path) -> None:
+    reserved = tmp_path / "reserved.txt"
+    reserved.write_text(repository_digest("owner/r3"), encoding="utf-8")
+    folders = [
+        "--corpus",
+        str(corpus),
+        "--whole",
+        str(corpus),
+        "--out",
+        str(tmp_path),
+        "--folds",
+        str(tmp_path),
+    ]
+    result = CliRunner().invoke(train_module.train_command, [*folders, "--reserved", str(reserved)])
+    assert result.exit_code == 2
+    assert "reserves owner/r3" in " ".join(result.output.split())

@@ -1,0 +1,205 @@
+"""The model card of rine-b16: measure the five folds, write rine_b16.json and rine_b16.md.
+
+    python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --whole WHOLE \\
+        --weights sidscan/weights --folds FOLDS --cache CACHE
+
+FOLDS is the work folder of the training. Every window and whole image is scored by the head that was not
+fitted on its repository. rine_b16.json holds every figure; rine_b16.md is rendered from it. The same input
+gives the same files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sidscan.models.abstention import Abstention
+from sidscan.models.cascade import Cascade
+from sidscan.training.common.files import write_json, write_text
+from sidscan.training.common.metrics import Scores, detection_metrics
+from sidscan.training.windows.abstention_figures import abstention_rule
+from sidscan.training.windows.corpus import Window, fold_of_repo, read_corpora, synthetic_mask
+from sidscan.training.windows.data_sources import data_sources, fold_weights
+from sidscan.training.windows.figure_types import Rates
+from sidscan.training.windows.figures import (
+    catalog_metrics,
+    metrics_by_condition,
+    metrics_by_fold,
+    rounded,
+    scores_of_logits,
+)
+from sidscan.training.windows.options import cache_option, corpora_option
+from sidscan.training.windows.weights_file import file_sha256, fold_files
+
+from .card_format import CascadeFigures, ModelCard, Training
+from .card_text import render_card
+from .cascade import CENTRE, run_cascade
+from .crops import WHOLE_CONDITIONS, ten_crop_tokens
+from .features import ENCODER, compute_features, fitted_views, measured_views
+from .fit import DEFAULT_FIT, held_out_logits
+from .train import (
+    RANDOM_VIEWS,
+    TRAIN_COMMAND,
+    WEIGHTS_FILE,
+    load_weights,
+    logit,
+    whole_images,
+    whole_option,
+    workers_option,
+)
+
+CARD_COMMAND = (
+    "python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --whole WHOLE "
+    "--weights sidscan/weights --folds FOLDS --cache CACHE"
+)
+THRESHOLD_MADE = (
+    "5 % false positives on whole photographs of repositories left out of the fit (five folds), a repository "
+    "of n weighing as the square root of n; ten crops, as they are"
+)
+
+
+def measure_detector(
+    corpora: Sequence[Path], whole: Path, weights: Path, work: Path, cache: Path | None, workers: int
+) -> ModelCard:
+    """Score everything with the heads of its fold under all conditions; everything behind the card."""
+    windows = read_corpora(corpora)
+    fold_of = fold_of_repo(windows)
+    folds = [load_weights(file)[0] for file in fold_files(work)]
+    numbers = _numbers(windows, fold_of)
+    window_logits = {
+        name: held_out_logits(folds, compute_features(windows, name, view, workers, cache), numbers)
+        for name, view in measured_views().items()
+    }
+    images = whole_images(whole, fold_of)
+    crop_logits = {
+        name: held_out_logits(folds, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of))
+        for name in WHOLE_CONDITIONS
+    }
+    return build_card(
+        windows,
+        {name: logits.double().numpy() for name, logits in window_logits.items()},
+        images,
+        {name: logits.double().numpy() for name, logits in crop_logits.items()},
+        weights,
+        work,
+    )
+
+
+def _numbers(windows: Sequence[Window], fold_of: Mapping[str, int]) -> torch.Tensor:
+    return torch.tensor([fold_of[window.repo] for window in windows])
+
+
+def build_card(
+    windows: Sequence[Window],
+    window_logits: Mapping[str, Scores],
+    images: Sequence[Window],
+    crop_logits: Mapping[str, NDArray[np.float64]],
+    weights: Path,
+    work: Path,
+) -> ModelCard:
+    """Everything behind the card.
+
+    Args:
+        window_logits: by condition, (windows,), by heads that were not fitted on the repository of a window.
+        crop_logits: by condition, (images, 10), likewise.
+    """
+    fold_of = fold_of_repo(windows)
+    head, metadata = load_weights(weights)
+    threshold = float(metadata["threshold"])
+    cascade = Cascade.from_dict(json.loads(metadata["cascade"]))
+    means = {name: logits.mean(axis=1) for name, logits in crop_logits.items()}
+    return {
+        "name": metadata["name"],
+        "version": metadata["version"],
+        "licence": metadata["licence"],
+        "sha256": file_sha256(weights),
+        "parameters": sum(tensor.numel() for tensor in head.parameters()),
+        "card_command": CARD_COMMAND,
+        "training": _training(),
+        "threshold": threshold,
+        "threshold_made": THRESHOLD_MADE,
+        "abstention": abstention_rule(Abstention.from_dict(json.loads(metadata["abstention"]))),
+        "cascade": {"centre": cascade.centre, "mirrors": cascade.mirrors},
+        "folds": fold_weights(fold_of, fold_files(work)),
+        "metrics": {
+            **catalog_metrics(images, means["clean"], threshold),
+            "about": "five folds of its model card, whole images, ten crops, as they are; accuracy at its "
+            "threshold",
+        },
+        "windows": metrics_by_condition(windows, window_logits, threshold),
+        "whole": metrics_by_condition(images, means, threshold),
+        "centre": metrics_by_condition(
+            images, {name: logits[:, CENTRE] for name, logits in crop_logits.items()}, threshold
+        ),
+        "effort": {
+            name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
+        },
+        "per_fold": {
+            name: metrics_by_fold(windows, fold_of, logits, threshold)
+            for name, logits in window_logits.items()
+        },
+        "sources": data_sources(windows, fold_of),
+    }
+
+
+def _training() -> Training:
+    return {
+        "command": TRAIN_COMMAND,
+        "encoder": ENCODER,
+        "views": list(fitted_views(RANDOM_VIEWS)),
+        "config": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(DEFAULT_FIT).items()
+        },
+    }
+
+
+def _cascade_figures(
+    images: Sequence[Window], logits: NDArray[np.float64], threshold: float, cascade: Cascade
+) -> CascadeFigures:
+    synthetic = synthetic_mask(images)
+    outcome = run_cascade(logits, logit(threshold), cascade)
+    by_ten, by_cascade = (values >= logit(threshold) for values in (logits.mean(axis=1), outcome.logits))
+    scores = scores_of_logits(outcome.logits)
+    rates: Rates = {
+        name: value if isinstance(value, int) else rounded(value)
+        for name, value in detection_metrics(scores[synthetic], scores[~synthetic], threshold)
+        .as_dict()
+        .items()
+    }  # type: ignore[assignment]
+    return {
+        "crops": {
+            "real": rounded(outcome.crops[~synthetic].mean()),
+            "synthetic": rounded(outcome.crops[synthetic].mean()),
+        },
+        "kept": rounded(by_cascade[synthetic & by_ten].mean()),
+        "changed": rounded((by_ten != by_cascade).mean()),
+        "rates": rates,
+    }
+
+
+@click.command(help=__doc__)
+@corpora_option
+@whole_option
+@click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--folds", "work", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@cache_option
+@workers_option
+def card_command(
+    corpora: tuple[Path, ...], whole: Path, weights: Path, work: Path, cache: Path | None, workers: int
+) -> None:
+    """Evaluate the heads of the folds on all CORPORA; write rine_b16.json and rine_b16.md into WEIGHTS."""
+    card = measure_detector(corpora, whole, weights / WEIGHTS_FILE, work, cache, workers)
+    write_json(weights / "rine_b16.json", card)
+    write_text(weights / "rine_b16.md", render_card(card))
+
+
+if __name__ == "__main__":
+    card_command()

@@ -1,0 +1,75 @@
+"""The shape of rine_b16.json, the figures behind the model card of rine-b16."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from sidscan.training.windows.figure_types import (
+    AbstentionRule,
+    CatalogMetrics,
+    ConditionMetrics,
+    DataSource,
+    FoldWeights,
+    Rates,
+)
+
+
+class Training(TypedDict):
+    """How the weights were made; the fields of `sidscan.training.rine_b16.fit.FitConfig`, and the views."""
+
+    command: str
+    encoder: str
+    views: list[str]
+    config: dict[str, float | list[int]]
+
+
+class CascadeRule(TypedDict):
+    """`sidscan.models.cascade.Cascade`."""
+
+    centre: float
+    mirrors: float
+
+
+class CascadeFigures(TypedDict):
+    """What the cascade comes to on whole images, beside all ten crops.
+
+    Attributes:
+        crops: mean number of crops of a photograph, of a synthetic image.
+        kept: share of the synthetic images above the threshold by ten crops that are above it by the cascade.
+        changed: share of all images that change sides of the threshold.
+    """
+
+    crops: dict[str, float]
+    kept: float
+    changed: float
+    rates: Rates
+
+
+class ModelCard(TypedDict):
+    """The whole file.
+
+    Attributes:
+        windows: by condition; the centre crop of every window.
+        whole: by condition; ten crops of whole images.
+        centre: by condition; the centre crop of the same whole images.
+    """
+
+    name: str
+    version: str
+    licence: str
+    sha256: str
+    parameters: int
+    card_command: str
+    training: Training
+    threshold: float
+    threshold_made: str
+    abstention: AbstentionRule
+    cascade: CascadeRule
+    folds: list[FoldWeights]
+    metrics: CatalogMetrics
+    windows: dict[str, ConditionMetrics]
+    whole: dict[str, ConditionMetrics]
+    centre: dict[str, ConditionMetrics]
+    effort: dict[str, CascadeFigures]
+    per_fold: dict[str, dict[str, Rates]]
+    sources: list[DataSource]

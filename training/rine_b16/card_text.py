@@ -1,0 +1,230 @@
+"""rine_b16.json -> rine_b16.md: the model card, rendered by a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidscan.training.windows.card_tables import (
+    conditions_table,
+    false_positives_table,
+    generators_table,
+    percent,
+    sources_table,
+    table,
+)
+from sidscan.training.windows.figure_types import Rates
+
+from .card_format import ModelCard
+
+NAMES = {"clean": "as they are", "jpeg75": "saved again as JPEG, quality 75"}
+SHORT_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75"}
+MIN_IMAGES = 30  # of a kind of photographs, for its false positives to be judged
+MAX_FALSE_POSITIVES = 0.05
+
+
+def render_card(card: ModelCard) -> str:
+    """The whole card, Markdown."""
+    sections = [_head(card), _training(card), _figures(card), _effort(card), _limits(card), _sources(card)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(card: ModelCard) -> str:
+    rule = card["abstention"]
+    return f"""# Model card: {card["name"]}, version {card["version"]}
+
+<!-- rendered from rine_b16.json by: {card["card_command"]} -->
+
+This is sidscan's default detector of synthetic (machine-generated) images where its encoder is installed. It
+is RINE (Koutlis & Papadopoulos, ECCV 2024) on OpenAI's CLIP ViT-B/16: a small head of ours that reads the CLS
+token of every block of a frozen encoder. It ranks images for a person to look at. Its score does not prove
+anything about an image.
+
+- **Weights**: `rine_b16.safetensors` ({card["parameters"]:,} numbers), sha256 `{card["sha256"]}`
+- **Encoder**: `{card["training"]["encoder"]}`, installed by `sidscan models pull rine-b16`. OpenAI's own
+  file, `clip-vit-b16`, differs from it by the rounding of int8 weights, and so do scores.
+- **Licences**: the head is Apache-2.0 and trained by this project, which redistributes no image. CLIP's
+  weights are MIT. OpenAI's model card says of CLIP: "Any deployed use case of the model - whether commercial
+  or not - is currently out of scope." Whoever uses this detector for more than research has to weigh that.
+- **Score**: the sigmoid of the mean logit over the crops of 224x224 that were computed: the centre, four
+  corners, and their mirror images (see "Effort"). Images are never resized; smaller ones are padded with
+  black.
+- **In short**: {_in_short(card)}
+- **Threshold**: {card["threshold"]}, set at: {card["threshold_made"]}.
+- **Inconclusive**: images less than {rule["side"]} px wide or high (`small`), with less than
+  {100 * rule["detail"]:g} % of pixels that differ from a neighbour (`flat`), or of a JPEG quality below
+  {rule["quality"]} (`compressed`).
+- **Intended use**: sort an archive so that people look first at the images that are most likely synthetic. Do
+  not use it to accuse anyone, as the only evidence, or for moderation without a person's decision."""
+
+
+def _in_short(card: ModelCard) -> str:
+    """What an archivist wants to know first."""
+    clean, saved = card["whole"]["clean"], card["whole"]["jpeg75"]
+    return f"""of 100 synthetic images, {100 * clean["tpr"]:.0f} score above the threshold as they are, and
+  {100 * saved["tpr"]:.0f} after being saved again as JPEG 75. Of 100 photographs,
+  {100 * clean["fpr"]:.0f} and {100 * saved["fpr"]:.0f} do."""
+
+
+def _training(card: ModelCard) -> str:
+    training, config = card["training"], card["training"]["config"]
+    seeds = config["seeds"]
+    assert isinstance(seeds, list)
+    return f"""## How it works and how it was trained
+
+The CLS token after every block's `ln_2` is standardised. {len(seeds)} RINE heads of different seeds (d' =
+{config["proj_dim"]:g}, q = {config["num_proj_layers"]:g}: Q1, the Trainable Importance Estimator per channel,
+Q2, classifier) and a linear probe on all blocks read it. The logit is a weighted mean of theirs; its slope
+and bias are fitted on repositories left out of the fit.
+
+The heads minimise cross-entropy plus {config["xi"]:g} times the supervised contrastive loss; the probe is
+logistic regression with a ridge of {config["ridge"]:g}. Every training window is seen as
+{len(training["views"])} views ({", ".join(training["views"])}). A random view is one sequence of random
+degradations (resizing, blur, sharpening, recolouring, JPEG once or twice, WebP) and a random crop. Both
+labels go through the same procedure, so that compression and size cannot stand in for the label. A repository
+of n windows weighs as the square root of n.
+
+The repositories were dealt into five folds before any training. The figures below are of heads fitted on
+four folds that score the fifth, in turn. The shipped head is fitted on all five folds, so no figure here
+measures it directly. On new repositories, expect it to do about as well as the average fold, not as the best.
+
+```
+sidscan models pull clip-vit-b16-q8
+python -m sidscan.training.windows.gather --out MORE --originals
+python -m sidscan.training.windows.whole_images --out WHOLE
+{training["command"]}
+{card["card_command"]}
+```
+
+DIR are corpora which this project may not redistribute. The next two commands cut windows and copy whole
+images again from public repositories; `training/windows/images.csv` and `whole_images.csv` list them."""
+
+
+def _figures(card: ModelCard) -> str:
+    clean, windows = card["whole"]["clean"], card["windows"]["clean"]
+    return f"""## Figures
+
+Everything is scored by heads that were not fitted on its repository. Intervals (95 %) are from a bootstrap
+over whole repositories. "Found" is the share of synthetic images above a threshold. "At 5 % false positives"
+takes the threshold from the photographs of the same row; "the threshold" is the shipped one.
+
+Whole images, ten crops ({clean["real"]} photographs, {clean["synthetic"]} synthetic images). The accuracy at
+the threshold is {percent(card["metrics"]["accuracy"])} and the average precision is
+{card["metrics"]["average_precision"]:.3f}.
+
+{conditions_table(card["whole"], NAMES)}
+
+The centre crop of the same images (`--effort fast`):
+
+{conditions_table(card["centre"], NAMES)}
+
+All {windows["real"]} windows of photographs and {windows["synthetic"]} synthetic windows, centre crop:
+
+{conditions_table(card["windows"], NAMES)}
+
+### By fold of windows
+
+{_folds(card["per_fold"])}
+
+### By generator, whole images
+
+Generators are named as repositories state them, and grouped. "Found" is at the threshold. Figures of few
+images, or of images from few repositories, are uncertain.
+
+{generators_table(card["whole"], SHORT_NAMES)}
+
+### By generator, windows
+
+{generators_table(card["windows"], SHORT_NAMES)}
+
+### False positives by kind of photograph, whole images
+
+{_kinds_above(card)}
+
+{false_positives_table(card["whole"], SHORT_NAMES, "real_kinds", "kind")}
+
+### False positives by kind of photograph, windows
+
+{false_positives_table(card["windows"], SHORT_NAMES, "real_kinds", "kind")}"""
+
+
+def _kinds_above(card: ModelCard) -> str:
+    """The kinds of photographs with too many false positives, by name."""
+    kinds = card["whole"]["clean"]["real_kinds"]
+    above = [
+        f"{name} ({percent(kind['fpr'])} of {kind['n']})"
+        for name, kind in kinds.items()
+        if kind["n"] >= MIN_IMAGES and kind["fpr"] > MAX_FALSE_POSITIVES
+    ]
+    return (
+        f"Kinds of {MIN_IMAGES} images or more with over {100 * MAX_FALSE_POSITIVES:g} % false positives: "
+        f"{', '.join(above) or 'none'}."
+    )
+
+
+def _folds(per_fold: Mapping[str, Mapping[str, Rates]]) -> str:
+    rows = []
+    for fold, clean in per_fold["clean"].items():
+        cells: list[object] = [fold, clean["real"], clean["synthetic"]]
+        for condition in SHORT_NAMES:
+            rates = per_fold[condition][fold]
+            cells += [f"{rates['auroc']:.3f}", percent(rates["tpr_at_5"]), percent(rates["fpr"])]
+        rows.append(cells)
+    header = ["fold", "photographs", "synthetic"]
+    for name in SHORT_NAMES.values():
+        header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
+    return table(header, rows)
+
+
+def _effort(card: ModelCard) -> str:
+    cascade = card["cascade"]
+    rows = [
+        (
+            SHORT_NAMES[name],
+            f"{figures['crops']['real']:.2f}, {figures['crops']['synthetic']:.2f}",
+            percent(figures["kept"]),
+            percent(figures["changed"]),
+            f"{figures['rates']['auroc']:.3f}",
+            percent(figures["rates"]["tpr"]),
+            percent(figures["rates"]["fpr"]),
+        )
+        for name, figures in card["effort"].items()
+    ]
+    header = (
+        "whole images",
+        "crops of a photograph, of a synthetic image",
+        "detections of ten crops kept",
+        "images that change sides",
+        "AUROC",
+        "found",
+        "false positives",
+    )
+    return f"""## Effort
+
+With `--effort normal`, the corners follow the centre crop where its logit is above the threshold's less
+{cascade["centre"]:g}; the mirror images follow where the mean of these five is within
+{cascade["mirrors"]:g} of it. Beside `--effort full`, which computes all ten crops of every image:
+
+{table(header, rows)}"""
+
+
+def _limits(card: ModelCard) -> str:
+    return f"""## What it cannot see
+
+- **Evidence that is gone.** Strong compression, downscaling and screenshots remove what it reads.
+- **Local edits.** A score covers ten crops of the image. A small synthetic patch in a photograph changes it
+  little.
+- **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
+  some.
+- **Photographs far from the training ones.** The threshold does not hold its rate everywhere.
+  {_kinds_above(card)} Measure the false positives on your own archive (`sidscan calibrate`) before you trust
+  it.
+- The data is small, and where it comes from is partly uncertain: labels are what repositories say about
+  themselves."""
+
+
+def _sources(card: ModelCard) -> str:
+    return f"""## Data by source
+
+The data are windows of images in public repositories, used for research. None is redistributed.
+
+{sources_table(card["sources"])}"""
