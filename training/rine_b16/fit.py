@@ -43,7 +43,7 @@ class FitConfig:
     probe_steps: int = 1500
     probe_batch: int = 512
     probe_rate: float = 2e-3
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0,)
     proj_dim: int = 256
     num_proj_layers: int = 1
     epochs: int = 20
