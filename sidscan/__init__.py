@@ -83,8 +83,8 @@ def load(*models: str, device: Device = "auto", crops: Crops = "ten", effort: Ef
     """Detectors that score one image after another, in this process (`sidscan.scoring.model.Model`).
 
     Args:
-        models: names of the catalog, checkpoints or exported graphs; none means RINE 4-class where it is
-            installed, else the bundled one.
+        models: names of the catalog, checkpoints or exported graphs; none means rine-b16 where its
+            encoder is installed, else mini.
         crops: ten-crop averaging, or the centre crop alone.
         effort: how many of the ten crops are scored, as ``--effort``.
 

@@ -200,7 +200,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         section="Models",
         flag="--model",
         metavar="NAME|FILE",
-        default_text="rine-4class if installed, else mini",
+        default_text="rine-b16 if its encoder is installed, else mini",
         help="Detector: name, checkpoint, folder of checkpoints, or exported graph. Repeatable.",
         details="Detectors that share an encoder cost one pass.",
     )

@@ -62,7 +62,8 @@ def test_there_is_one_top_level_package() -> None:
     assert any(file.as_posix() == "sidscan/exporters/__init__.py" for file in installed)
 
 
-def test_the_weights_are_small_and_have_a_card() -> None:
+@pytest.mark.parametrize("name", ["mini", "rine_b16"])
+def test_the_weights_are_small_and_have_a_card(name: str) -> None:
     weights = files("sidscan.weights")
-    assert len(weights.joinpath("mini.safetensors").read_bytes()) <= 15_000_000
-    assert weights.joinpath("mini.md").read_text(encoding="utf-8").startswith("# Model card")
+    assert len(weights.joinpath(f"{name}.safetensors").read_bytes()) <= 15_000_000
+    assert weights.joinpath(f"{name}.md").read_text(encoding="utf-8").startswith("# Model card")

@@ -66,6 +66,8 @@ def announce(run: Scan, echo: Echo) -> None:
     """Print what is about to happen; even with --quiet, that another model replaces the default."""
     always = reporter(quiet=False) if run.choice.is_fallback else echo
     always(f"model: {', '.join(detector.name for detector in run.runtime.detectors)} ({run.choice})")
+    if run.choice.remedy:
+        echo(run.choice.remedy)
     info = run.runtime.info
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:

@@ -375,6 +375,8 @@ def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
     detectors = evaluation.runtime.detectors
     echo_model = console.echo if evaluation.choice.is_fallback else echo
     echo_model(f"model: {', '.join(detector.name for detector in detectors)} ({evaluation.choice})")
+    if evaluation.choice.remedy:
+        echo(evaluation.choice.remedy)
     for detector in detectors:
         if detector.threshold != threshold:
             echo(

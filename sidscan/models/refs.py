@@ -13,7 +13,7 @@ from sidscan.models.onnx_graph import is_graph
 from sidscan.models.store import Store
 
 BUNDLED_MODEL = "mini"
-PREFERRED_MODEL = "rine-4class"  # the best of the published heads on the paper's 20 sets
+PREFERRED_MODEL = "rine-b16"  # its head is bundled, its encoder is not
 
 
 class ModelKind(Enum):
@@ -72,11 +72,13 @@ class ModelChoice:
 
     Attributes:
         detail: what is missing, where another model stands in; empty else.
+        remedy: how to get what is missing; empty where nothing is.
     """
 
     models: tuple[ModelRef, ...]
     reason: ChoiceReason
     detail: str = ""
+    remedy: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,7 +96,9 @@ class ModelChoice:
 
 
 def choose_models(requested: Sequence[str], store: Store | None = None) -> ModelChoice:
-    """The models asked for, or the best one that is installed. A folder stands for the checkpoints in it.
+    """The models asked for, else `PREFERRED_MODEL` where its encoder is installed, else `BUNDLED_MODEL`.
+
+    A folder stands for the checkpoints in it.
 
     Raises:
         ModelError: a folder holds no checkpoint, or a name is an encoder's.
@@ -109,11 +113,13 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
     missing = [name for name in needed if not store.installed_or_stand_in(name)]
     if not missing:
         return ModelChoice((ModelRef(PREFERRED_MODEL, ModelKind.CATALOG),), ChoiceReason.DEFAULT)
-    bundled = (ModelRef(BUNDLED_MODEL, ModelKind.CATALOG),)
-    if PREFERRED_MODEL in missing:
-        return ModelChoice(bundled, ChoiceReason.FALLBACK, f"{PREFERRED_MODEL} is not installed")
-    detail = f"{missing[0]}, which {PREFERRED_MODEL} reads, is not installed"
-    return ModelChoice(bundled, ChoiceReason.FALLBACK, detail)
+    what = PREFERRED_MODEL if PREFERRED_MODEL in missing else f"{missing[0]}, which {PREFERRED_MODEL} reads,"
+    return ModelChoice(
+        (ModelRef(BUNDLED_MODEL, ModelKind.CATALOG),),
+        ChoiceReason.FALLBACK,
+        detail=f"{what} is not installed",
+        remedy=f"`sidscan models pull {PREFERRED_MODEL}` installs it; {PREFERRED_MODEL} finds more",
+    )
 
 
 def _checkpoints_in(asked: str, store: Store) -> list[str]:

@@ -247,7 +247,10 @@ class Store:
         from sidscan.models import state_dicts
 
         shape = state_dicts.recognise_shape(state_dicts.read_tensors(path))
-        like = [e.name for e in self.catalog.values() if e.shape is not None and e.shape == shape]
+        known = [
+            e for e in self.catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)
+        ]
+        like = [entry.name for entry in known if entry.shape == shape]
         looks = (
             f"it has the layout of {' or '.join(like)}"
             if like

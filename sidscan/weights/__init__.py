@@ -1,1 +1,4 @@
-"""The bundled detector: ``mini.safetensors``, its figures ``mini.json`` and its model card ``mini.md``."""
+"""Detectors of ours: of each the weights, its figures (JSON) and its model card (Markdown).
+
+``mini`` is whole; ``rine_b16`` is a head that reads CLIP ViT-B/16.
+"""

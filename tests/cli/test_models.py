@@ -14,10 +14,39 @@ from sidscan.models.catalog import CATALOG
 Run = Callable[..., Any]
 
 
-def test_the_card_of_the_bundled_model_is_its_text(sidscan: Run) -> None:
-    ended = sidscan("models", "show", "mini")
+NOTICE = str(CATALOG["clip-vit-b16"].notice)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "said"),
+    [
+        ("mini", "mini.md", ""),
+        (
+            "rine-b16",
+            "rine_b16.md",
+            f"rine-b16 needs clip-vit-b16: `sidscan models pull rine-b16` installs it\n{NOTICE}\n",
+        ),
+    ],
+)
+def test_the_card_of_a_bundled_model_is_its_text(sidscan: Run, name: str, file: str, said: str) -> None:
+    ended = sidscan("models", "show", name)
+    assert (ended.code, ended.err) == (0, said)
+    assert ended.out == files("sidscan.weights").joinpath(file).read_text(encoding="utf-8")
+
+
+def test_the_list_names_the_encoder_that_a_bundled_head_lacks(sidscan: Run) -> None:
+    lines = sidscan("models", "list").out.splitlines()
+    assert {line.split("  ")[0]: "  bundled, needs clip-vit-b16  " in line for line in lines}["rine-b16"]
+    rows = {row["name"]: row for row in json.loads(sidscan("models", "list", "--json").out)}
+    assert (rows["rine-b16"]["installed"], rows["rine-b16"]["needs"]) == (True, "clip-vit-b16")
+    assert (rows["mini"]["installed"], rows["mini"]["needs"]) == (True, None)
+    assert rows["rine-4class"]["needs"] == "clip-vit-l14"
+
+
+def test_verify_hashes_both_bundled_models(sidscan: Run) -> None:
+    ended = sidscan("models", "verify")
     assert ended.code == 0
-    assert ended.out == files("sidscan.weights").joinpath("mini.md").read_text(encoding="utf-8")
+    assert [line.split()[:2] for line in ended.out.splitlines()[1:]] == [["mini", "ok"], ["rine-b16", "ok"]]
 
 
 def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,8 @@ def test_every_image_is_one_row_with_its_metadata(sidscan: Run, tmp_path: Path) 
 
     assert ended.code == 0
     assert ended.out == ""
-    assert "model: mini (fallback: rine-4class is not installed)" in ended.err
+    assert "model: mini (fallback: clip-vit-b16, which rine-b16 reads, is not installed)\n" in ended.err
+    assert "\n`sidscan models pull rine-b16` installs it; rine-b16 finds more\n" in ended.err
     assert "4 inputs = 4 scored + 0 failed + 0 skipped" in ended.err
     by_name = rows(tmp_path / "r.csv")
     assert sorted(by_name) == ["camera.jpg", "photo-0.jpg", "photo-1.jpg", "photo-2.jpg"]
@@ -52,7 +53,7 @@ def test_every_image_is_one_row_with_its_metadata(sidscan: Run, tmp_path: Path) 
     assert (row["exif_make"], row["exif_lens"], row["exif_orientation"]) == ("Acme", "Acme 35mm f/2", "6")
     assert row["model"] == "mini"
     assert row["model_digest"] == find_entry("mini").pin.digest[:16]
-    assert row["model_choice"] == "fallback: rine-4class is not installed"
+    assert row["model_choice"] == "fallback: clip-vit-b16, which rine-b16 reads, is not installed"
     assert row["views"] == "10"
     assert 0 <= float(row["crop_min"]) <= float(row["score"]) <= float(row["crop_max"]) <= 1
     assert row["evidence"] in {"weak", "moderate", "strong", "very strong"}

@@ -143,13 +143,14 @@ def test_damaged_card(tmp_path: Path, content: str | None, message: str) -> None
     assert damaged.value.remedy == "Reinstall sidscan; this file is part of the package."
 
 
-def test_the_bundled_model_is_the_one_on_its_card() -> None:
-    mini = Store().require("mini")
-    assert 0 < mini.size <= mini.entry.size
-    assert mini.entry.threshold is not None
-    assert 0 < mini.entry.threshold < 1
-    assert mini.entry.metrics is not None
-    assert 0.5 < mini.entry.metrics.accuracy <= 1
+@pytest.mark.parametrize("name", ["mini", "rine-b16"])
+def test_a_bundled_model_is_the_one_on_its_card(name: str) -> None:
+    bundled = Store().require(name)
+    assert 0 < bundled.size <= bundled.entry.max_bytes
+    assert bundled.entry.threshold is not None
+    assert 0 < bundled.entry.threshold < 1
+    assert bundled.entry.metrics is not None
+    assert 0.5 <= bundled.entry.metrics.accuracy <= 1
 
 
 def test_light_imports() -> None:

@@ -1,10 +1,12 @@
-"""RINE through the command line, with a small random CLIP and two heads in the published layouts."""
+"""RINE through the command line: small random CLIPs, two published heads and a bundled ensemble."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
 from collections.abc import Callable, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +22,13 @@ from torchvision import transforms
 from sidscan.models import detectors
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.catalog import CATALOG, CatalogEntry, EncoderShape, HeadShape, Pin, Published
+from sidscan.models.catalog import CATALOG, Bundled, CatalogEntry, EncoderShape, HeadShape, Pin, Published
+from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.models.refs import choose_models
 from sidscan.models.store import Store
 from sidscan.runtimes import precision_check
 
+ENCODERS = ("clip-vit-l14", "clip-vit-b16")
 ENCODER = EncoderShape(2, 64, 56, 17, 8)
 HEADS = {
     "rine-4class": HeadShape(2, 64, 16, 2),
@@ -40,20 +44,21 @@ class Rine(NamedTuple):
     heads: dict[str, torch.nn.Module]
     files: dict[str, Path]
 
-    def digest(self, head: str) -> str:
+    def digest(self, head: str, encoder: str = "clip-vit-l14") -> str:
         """The digest of a model as reports show it."""
         return "+".join(
-            hashlib.sha256(self.files[name].read_bytes()).hexdigest()[:16] for name in (head, "clip-vit-l14")
+            hashlib.sha256(self.files[name].read_bytes()).hexdigest()[:16] for name in (head, encoder)
         )
 
 
 @pytest.fixture
 def rine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rine:
-    """A store with a small CLIP and two heads under the published names."""
+    """A store with small CLIPs and two heads under the published names, and rine-b16 beside it."""
     source = tmp_path / "published"
     source.mkdir()
-    state = random_clip(width=64, blocks=2, patch=56, side=224, embedding=8)
-    save_file({f"visual.{name}": tensor for name, tensor in state.items()}, source / "clip-vit-l14")
+    states = [random_clip(width=64, blocks=2, patch=56, side=224, embedding=8, seed=seed) for seed in (0, 1)]
+    for encoder, state in zip(ENCODERS, states, strict=True):
+        save_file({f"visual.{name}": tensor for name, tensor in state.items()}, source / encoder)
     heads = {
         name: random_head(s.num_blocks, s.embed_dim, s.proj_dim, s.num_proj_layers)
         for name, s in HEADS.items()
@@ -61,13 +66,32 @@ def rine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rine:
     for name, head in heads.items():
         torch.save(head.state_dict(), source / name)
 
-    catalog = {"mini": CATALOG["mini"]}
-    for name in ("clip-vit-l14", *HEADS):
+    catalog = {"mini": CATALOG["mini"], "rine-b16": _bundled_ensemble(tmp_path / "bundle")}
+    for name in (*ENCODERS, *HEADS):
         catalog[name] = _entry(name, source / name)
     monkeypatch.setattr("sidscan.models.store.CATALOG", catalog)
     store = Store()
     files = {path.name: store.import_file(path).path for path in sorted(source.iterdir())}
-    return Rine(ClipEncoder.from_state(state), dict(heads), files)
+    files["rine-b16"] = tmp_path / "bundle" / "b16.safetensors"
+    return Rine(ClipEncoder.from_state(states[0]), dict(heads), files)
+
+
+def _bundled_ensemble(folder: Path) -> CatalogEntry:
+    folder.mkdir()
+    ensemble = RineEnsemble([random_head(2, 64, 8, 1)])
+    save_file(ensemble.state_dict(), folder / "b16.safetensors")
+    card = {
+        "sha256": hashlib.sha256((folder / "b16.safetensors").read_bytes()).hexdigest(),
+        "threshold": 0.5,
+        "abstention": {"side": 1, "detail": 0.1, "quality": 0, "spread": 0.0},
+        "metrics": {"accuracy": 0.5, "average_precision": 0.5, "about": "nothing"},
+    }
+    (folder / "b16.json").write_text(json.dumps(card))
+    return replace(
+        CATALOG["rine-b16"],
+        origin=Bundled("b16.safetensors", "b16.json", folder),
+        shape=HeadShape(2, 64, 8, 1),
+    )
 
 
 def _entry(name: str, path: Path) -> CatalogEntry:
@@ -92,32 +116,49 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.usefixtures("rine")
-def test_rine_4_class_is_the_default_if_it_is_installed(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+def test_rine_b16_is_the_default_if_its_encoder_is_installed(
+    sidscan: Run, rine: Rine, tmp_path: Path
+) -> None:
     ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
     assert ended.code == 0
-    assert "model: rine-4class (default)" in ended.err
+    assert ended.err.startswith("model: rine-b16 (default)\nruntime: ")
     for row in _rows(tmp_path / "r.csv"):
-        assert (row["model"], row["model_choice"]) == ("rine-4class", "default")
-        assert row["model_digest"] == rine.digest("rine-4class")
-        assert row["model_provenance"] == "rine-4class: published sha256; clip-vit-l14: published sha256"
+        assert (row["model"], row["model_choice"]) == ("rine-b16", "default")
+        assert row["model_digest"] == rine.digest("rine-b16", "clip-vit-b16")
+        assert row["model_provenance"] == "rine-b16: bundled; clip-vit-b16: published sha256"
 
 
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [
-        ("rine-4class", "rine-4class is not installed"),
-        ("clip-vit-l14", "clip-vit-l14, which rine-4class reads, is not installed"),
+        ("rine-b16", "rine-b16 is not installed"),
+        ("clip-vit-b16/record.json", "clip-vit-b16, which rine-b16 reads, is not installed"),
     ],
+    ids=["head", "encoder"],
 )
-def test_without_head_or_encoder_the_bundled_detector_is_used(
+def test_without_head_or_encoder_mini_is_used(
     sidscan: Run, rine: Rine, tmp_path: Path, missing: str, reason: str
 ) -> None:
-    rine.files[missing].with_name("record.json").unlink()
+    name, _, record = missing.partition("/")
+    (rine.files[name].with_name(record) if record else rine.files[name]).unlink()
     ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
     assert ended.code == 0
-    assert f"model: mini (fallback: {reason})" in ended.err
+    assert ended.err.startswith(
+        f"model: mini (fallback: {reason})\n`sidscan models pull rine-b16` installs it; rine-b16 finds more\n"
+    )
     assert {row["model"] for row in _rows(tmp_path / "r.csv")} == {"mini"}
+
+
+def test_a_quiet_scan_names_the_fallback_and_nothing_more(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
+    rine.files["clip-vit-b16"].with_name("record.json").unlink()
+    ended = sidscan("scan", folder(tmp_path / "images"), "--quiet", "--out", tmp_path / "r.csv")
+    assert ended.err == "model: mini (fallback: clip-vit-b16, which rine-b16 reads, is not installed)\n"
+
+
+def test_published_heads_are_used_by_name_alone(rine: Rine) -> None:
+    rine.files["clip-vit-b16"].with_name("record.json").unlink()
+    assert choose_models(()).names == ("mini",)
+    assert choose_models(("rine-4class",)).names == ("rine-4class",)
 
 
 @pytest.mark.parametrize("crops", ["ten", "center"])
@@ -173,13 +214,14 @@ def test_heads_of_different_encoders_score_side_by_side(sidscan: Run, rine: Rine
         assert (row["model"], row["rine-2class.model"]) == ("mini", "rine-2class")
 
 
-@pytest.mark.parametrize("name", ["rine-4class", "clip-vit-l14"])
+@pytest.mark.parametrize("name", ["rine-b16", "clip-vit-b16"])
 def test_altered_weights_give_no_score(sidscan: Run, rine: Rine, tmp_path: Path, name: str) -> None:
     data = bytearray(rine.files[name].read_bytes())
     data[-1] ^= 1
     rine.files[name].write_bytes(data)
     ended = sidscan("scan", folder(tmp_path / "images"), "--out", tmp_path / "r.csv")
     assert ended.code == 4
+    assert "has changed since it was installed" in ended.err
     assert "Traceback" not in ended.err
     assert not (tmp_path / "r.csv").exists()
 

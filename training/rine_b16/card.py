@@ -25,7 +25,14 @@ from sidscan.models.cascade import Cascade
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores, detection_metrics
 from sidscan.training.windows.abstention_figures import abstention_rule
-from sidscan.training.windows.corpus import Window, fold_of_repo, read_corpora, synthetic_mask
+from sidscan.training.windows.conditions import HARD_CONDITIONS, HARD_WINDOWS, PER_REPOSITORY
+from sidscan.training.windows.corpus import (
+    Window,
+    fold_of_repo,
+    read_corpora,
+    sample_windows,
+    synthetic_mask,
+)
 from sidscan.training.windows.data_sources import data_sources, fold_weights
 from sidscan.training.windows.figure_types import Rates
 from sidscan.training.windows.figures import (
@@ -77,6 +84,13 @@ def measure_detector(
         name: held_out_logits(folds, compute_features(windows, name, view, workers, cache), numbers)
         for name, view in measured_views().items()
     }
+    sample = sample_windows(windows, HARD_WINDOWS, PER_REPOSITORY)
+    hard_logits = {
+        name: held_out_logits(
+            folds, compute_features(sample, name, view, workers, cache), _numbers(sample, fold_of)
+        )
+        for name, view in measured_views(HARD_CONDITIONS).items()
+    }
     images = whole_images(whole, fold_of)
     crop_logits = {
         name: held_out_logits(folds, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of))
@@ -84,12 +98,18 @@ def measure_detector(
     }
     return build_card(
         windows,
-        {name: logits.double().numpy() for name, logits in window_logits.items()},
+        _arrays(window_logits),
+        sample,
+        _arrays(hard_logits),
         images,
-        {name: logits.double().numpy() for name, logits in crop_logits.items()},
+        _arrays(crop_logits),
         weights,
         work,
     )
+
+
+def _arrays(logits: Mapping[str, torch.Tensor]) -> dict[str, NDArray[np.float64]]:
+    return {name: values.double().numpy() for name, values in logits.items()}
 
 
 def _numbers(windows: Sequence[Window], fold_of: Mapping[str, int]) -> torch.Tensor:
@@ -99,6 +119,8 @@ def _numbers(windows: Sequence[Window], fold_of: Mapping[str, int]) -> torch.Ten
 def build_card(
     windows: Sequence[Window],
     window_logits: Mapping[str, Scores],
+    sample: Sequence[Window],
+    hard_logits: Mapping[str, Scores],
     images: Sequence[Window],
     crop_logits: Mapping[str, NDArray[np.float64]],
     weights: Path,
@@ -108,6 +130,7 @@ def build_card(
 
     Args:
         window_logits: by condition, (windows,), by heads that were not fitted on the repository of a window.
+        hard_logits: the same for the ``sample`` windows under `HARD_CONDITIONS`.
         crop_logits: by condition, (images, 10), likewise.
     """
     fold_of = fold_of_repo(windows)
@@ -134,6 +157,7 @@ def build_card(
             "threshold",
         },
         "windows": metrics_by_condition(windows, window_logits, threshold),
+        "hard": metrics_by_condition(sample, hard_logits, threshold),
         "whole": metrics_by_condition(images, means, threshold),
         "centre": metrics_by_condition(
             images, {name: logits[:, CENTRE] for name, logits in crop_logits.items()}, threshold

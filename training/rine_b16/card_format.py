@@ -50,6 +50,7 @@ class ModelCard(TypedDict):
 
     Attributes:
         windows: by condition; the centre crop of every window.
+        hard: by condition; the centre crop of some windows, very small or strongly compressed.
         whole: by condition; ten crops of whole images.
         centre: by condition; the centre crop of the same whole images.
     """
@@ -68,6 +69,7 @@ class ModelCard(TypedDict):
     folds: list[FoldWeights]
     metrics: CatalogMetrics
     windows: dict[str, ConditionMetrics]
+    hard: dict[str, ConditionMetrics]
     whole: dict[str, ConditionMetrics]
     centre: dict[str, ConditionMetrics]
     effort: dict[str, CascadeFigures]

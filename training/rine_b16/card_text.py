@@ -24,7 +24,15 @@ MAX_FALSE_POSITIVES = 0.05
 
 def render_card(card: ModelCard) -> str:
     """The whole card, Markdown."""
-    sections = [_head(card), _training(card), _figures(card), _effort(card), _limits(card), _sources(card)]
+    sections = [
+        _head(card),
+        _training(card),
+        _figures(card),
+        _effort(card),
+        _hard(card),
+        _limits(card),
+        _sources(card),
+    ]
     return "\n\n".join(sections) + "\n"
 
 
@@ -145,6 +153,18 @@ images, or of images from few repositories, are uncertain.
 ### False positives by kind of photograph, windows
 
 {false_positives_table(card["windows"], SHORT_NAMES, "real_kinds", "kind")}"""
+
+
+def _hard(card: ModelCard) -> str:
+    names = {name: name for name in card["hard"]}
+    (first, *_) = card["hard"].values()
+    return f"""## Where it abstains
+
+The rule is stated at the top. These figures of {first["real"]} windows of photographs and
+{first["synthetic"]} synthetic ones, at most 10 of a repository and label, stand behind it. "side N" is the
+centre square of N px, padded with black; "jpeg N" is the window saved again with that quality. Centre crop:
+
+{conditions_table(card["hard"], names)}"""
 
 
 def _kinds_above(card: ModelCard) -> str:

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from sidscan.models.heads.base import Head
 
 ENTRY_POINTS = "sidscan.detectors"
-_FIRST = ("mini", "rine", "ufd", "feature_pyramid")  # in lists of models; the others follow by name
+_FIRST = (
+    "mini",
+    "rine_ensemble",
+    "rine",
+    "ufd",
+    "feature_pyramid",
+)  # in lists of models; the others follow by name
 _REGISTERED: dict[str, Family] = {}
 _log = logging.getLogger("sidscan.models")
 

@@ -88,7 +88,7 @@ class ClipEncoderFamily(Family):
         CatalogEntry(
             name="clip-vit-b16",
             kind="encoder",
-            summary="OpenAI's CLIP ViT-B/16, for heads of your own (sidscan train)",
+            summary="OpenAI's CLIP ViT-B/16, which rine-b16 reads",
             licence="MIT",
             provenance=_CLIP_PROVENANCE,
             origin=Published(

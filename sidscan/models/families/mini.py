@@ -1,4 +1,4 @@
-"""The bundled detector: fixed filters at several depths under RINE's head, in one file.
+"""The detector that needs nothing else: fixed filters at several depths under RINE's head, in one file.
 
 The networks are `sidscan.models.backbones.mini.MiniEncoder` and `sidscan.models.heads.rine.RineHead`;
 training/mini fits them; sidscan/weights/mini.md is the model card.
@@ -38,7 +38,7 @@ class MiniFamily(DetectorFamily):
         CatalogEntry(
             name="mini",
             kind="detector",
-            summary="bundled; small, works at once on any CPU; read its card, mini.md",
+            summary="bundled; needs no encoder, works at once on any CPU, finds less; read its card",
             licence="Apache-2.0",
             provenance="trained by this project (training/); see sidscan/weights/mini.json",
             origin=Bundled(file="mini.safetensors", card="mini.json"),

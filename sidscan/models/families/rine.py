@@ -125,7 +125,7 @@ class RineFamily(HeadFamily):
         """A head under its published names, nothing missing, nothing besides."""
         from sidscan.models.state_dicts import check_tensors
 
-        check_tensors(tensors, _sizes(self.shape(tensors)), _WHAT)
+        check_tensors(tensors, head_sizes(self.shape(tensors)), _WHAT)
         return dict(tensors)
 
     def shape(self, tensors: Mapping[str, Tensor]) -> HeadShape:
@@ -134,12 +134,7 @@ class RineFamily(HeadFamily):
         Raises:
             ModelError: one of the two is missing or not of the right rank.
         """
-        from sidscan.models.state_dicts import size_of
-
-        _, num_blocks, proj_dim = size_of(tensors, "alpha", 3, _WHAT)
-        _, embed_dim = size_of(tensors, "proj1.1.weight", 2, _WHAT)
-        num_proj_layers = sum(1 for name in tensors if re.fullmatch(r"proj1\.\d+\.weight", name))
-        return HeadShape(num_blocks, embed_dim, proj_dim, num_proj_layers)
+        return head_shape(tensors, _WHAT)
 
 
 def reads_every_block(head: Head, encoder: Encoder) -> bool:
@@ -148,7 +143,25 @@ def reads_every_block(head: Head, encoder: Encoder) -> bool:
     return wanted == (getattr(encoder, "num_blocks", None), getattr(encoder, "embed_dim", None))
 
 
-def _sizes(shape: HeadShape) -> dict[str, TensorSize]:
+def head_shape(tensors: Mapping[str, Tensor], what: str, prefix: str = "") -> HeadShape:
+    """The shape of the RINE head whose tensors' names start with ``prefix``.
+
+    Args:
+        what: the kind of model, for messages.
+
+    Raises:
+        ModelError: a tensor that tells it is missing or not of the right rank.
+    """
+    from sidscan.models.state_dicts import size_of
+
+    _, num_blocks, proj_dim = size_of(tensors, f"{prefix}alpha", 3, what)
+    _, embed_dim = size_of(tensors, f"{prefix}proj1.1.weight", 2, what)
+    layer = re.compile(rf"{re.escape(prefix)}proj1\.\d+\.weight")
+    return HeadShape(num_blocks, embed_dim, proj_dim, sum(1 for name in tensors if layer.fullmatch(name)))
+
+
+def head_sizes(shape: HeadShape) -> dict[str, TensorSize]:
+    """The tensors of a RINE head of this shape, by their published names."""
     d, p = shape.embed_dim, shape.proj_dim
     sizes: dict[str, TensorSize] = {"alpha": (1, shape.num_blocks, p)}
     linear = {f"proj1.{1 + 3 * i}": (p, p if i else d) for i in range(shape.num_proj_layers)}

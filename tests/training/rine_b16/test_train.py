@@ -19,6 +19,7 @@ from sidscan.training.rine_b16 import crops as crops_module
 from sidscan.training.rine_b16 import features as features_module
 from sidscan.training.rine_b16 import train as train_module
 from sidscan.training.rine_b16.card_text import render_card
+from sidscan.training.rine_b16.fit import WindowTokens
 from sidscan.training.rine_b16.train import load_weights
 from sidscan.training.windows import whole_images as whole_images_module
 from sidscan.training.windows.corpus import Window, read_manifest
@@ -90,13 +91,13 @@ def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
 def test_a_head_of_a_fold_never_saw_its_windows(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[int]] = []
 
-    def recorded(tokens: train_module.WindowTokens, title: str) -> torch.nn.Module:
+    def recorded(tokens: WindowTokens, title: str) -> torch.nn.Module:
         seen.append(set(tokens.folds.tolist()))
         raise StopIteration
 
     monkeypatch.setattr(train_module, "fit_ensemble", recorded)
     windows = read_manifest(corpus)
-    tokens = train_module.WindowTokens(
+    tokens = WindowTokens(
         (torch.zeros(len(windows), 1, 1),), torch.zeros(20), torch.ones(20), torch.arange(20) % 5
     )
     with pytest.raises((StopIteration, RuntimeError)):
