@@ -252,7 +252,8 @@ class ScanConfig(ReadLimits, FetchOptions):
         section="Advanced",
         minimum=1,
         default_text="40 on a CPU, 160 on CUDA, 40 for exported graphs",
-        help="Crops per pass through the encoder; the crops of one image stay together.",
+        help="Crops per pass through the encoder; the crops of one image stay together. With a cascade, "
+        "images per batch.",
     )
     workers: int | None = option(
         None,

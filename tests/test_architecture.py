@@ -31,7 +31,7 @@ LEVELS = (
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
 FREE = ("training", "exporters")  # they use the product as any program may
-# What each package of training may import of the others. "rine_b16" is planned: nothing is there yet.
+# What each package of training may import of the others.
 TRAINING: dict[str, set[str]] = {
     "common": set(),
     "windows": {"common"},

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sidscan.images.crops import CENTRE
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.scoring.evidence import logit_of
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores, detection_metrics
 from sidscan.training.windows.abstention_figures import abstention_rule
@@ -47,7 +49,7 @@ from sidscan.training.windows.weights_file import file_sha256, fold_files
 
 from .card_format import CascadeFigures, ModelCard, Training
 from .card_text import render_card
-from .cascade import CENTRE, run_cascade
+from .cascade import run_cascade
 from .crops import WHOLE_CONDITIONS, ten_crop_tokens
 from .features import ENCODER, compute_features, fitted_views, measured_views
 from .fit import DEFAULT_FIT, held_out_logits
@@ -56,7 +58,6 @@ from .train import (
     TRAIN_COMMAND,
     WEIGHTS_FILE,
     load_weights,
-    logit,
     whole_images,
     whole_option,
     workers_option,
@@ -189,8 +190,8 @@ def _cascade_figures(
     images: Sequence[Window], logits: NDArray[np.float64], threshold: float, cascade: Cascade
 ) -> CascadeFigures:
     synthetic = synthetic_mask(images)
-    outcome = run_cascade(logits, logit(threshold), cascade)
-    by_ten, by_cascade = (values >= logit(threshold) for values in (logits.mean(axis=1), outcome.logits))
+    outcome = run_cascade(logits, logit_of(threshold), cascade)
+    by_ten, by_cascade = (values >= logit_of(threshold) for values in (logits.mean(axis=1), outcome.logits))
     scores = scores_of_logits(outcome.logits)
     rates: Rates = {
         name: value if isinstance(value, int) else rounded(value)

@@ -48,8 +48,9 @@ token of every block of a frozen encoder. It ranks images for a person to look a
 anything about an image.
 
 - **Weights**: `rine_b16.safetensors` ({card["parameters"]:,} numbers), sha256 `{card["sha256"]}`
-- **Encoder**: `{card["training"]["encoder"]}`, installed by `sidscan models pull rine-b16`. OpenAI's own
-  file, `clip-vit-b16`, differs from it by the rounding of int8 weights, and so do scores.
+- **Encoder**: `{card["training"]["encoder"]}`. Head, threshold, cascade and all figures here are of this
+  encoder. OpenAI's own file, `clip-vit-b16`, differs from it by the rounding of int8 weights, so scores on it
+  differ too. By how much was not measured. Reports name the one that was used.
 - **Licences**: the head is Apache-2.0 and trained by this project, which redistributes no image. CLIP's
   weights are MIT. OpenAI's model card says of CLIP: "Any deployed use case of the model - whether commercial
   or not - is currently out of scope." Whoever uses this detector for more than research has to weigh that.
@@ -77,9 +78,10 @@ def _training(card: ModelCard) -> str:
     training, config = card["training"], card["training"]["config"]
     seeds = config["seeds"]
     assert isinstance(seeds, list)
+    heads = "A RINE head" if len(seeds) == 1 else f"{len(seeds)} RINE heads of different seeds"
     return f"""## How it works and how it was trained
 
-The CLS token after every block's `ln_2` is standardised. {len(seeds)} RINE heads of different seeds (d' =
+The CLS token after every block's `ln_2` is standardised. {heads} (d' =
 {config["proj_dim"]:g}, q = {config["num_proj_layers"]:g}: Q1, the Trainable Importance Estimator per channel,
 Q2, classifier) and a linear probe on all blocks read it. The logit is a weighted mean of theirs; its slope
 and bias are fitted on repositories left out of the fit.
@@ -113,7 +115,8 @@ def _figures(card: ModelCard) -> str:
 
 Everything is scored by heads that were not fitted on its repository. Intervals (95 %) are from a bootstrap
 over whole repositories. "Found" is the share of synthetic images above a threshold. "At 5 % false positives"
-takes the threshold from the photographs of the same row; "the threshold" is the shipped one.
+takes the threshold from the photographs of the same row; "the threshold" is the shipped one. It was chosen on
+the whole images as they are, so their false positives at it follow from the choice; all other rows do not.
 
 Whole images, ten crops ({clean["real"]} photographs, {clean["synthetic"]} synthetic images). The accuracy at
 the threshold is {percent(card["metrics"]["accuracy"])} and the average precision is
@@ -160,7 +163,8 @@ def _hard(card: ModelCard) -> str:
     (first, *_) = card["hard"].values()
     return f"""## Where it abstains
 
-The rule is stated at the top. These figures of {first["real"]} windows of photographs and
+The rule is stated at the top. It is that of `mini`; small and strongly compressed images were measured,
+images of little detail were not. These figures of {first["real"]} windows of photographs and
 {first["synthetic"]} synthetic ones, at most 10 of a repository and label, stand behind it. "side N" is the
 centre square of N px, padded with black; "jpeg N" is the window saved again with that quality. Centre crop:
 
@@ -222,7 +226,8 @@ def _effort(card: ModelCard) -> str:
 
 With `--effort normal`, the corners follow the centre crop where its logit is above the threshold's less
 {cascade["centre"]:g}; the mirror images follow where the mean of these five is within
-{cascade["mirrors"]:g} of it. Beside `--effort full`, which computes all ten crops of every image:
+{cascade["mirrors"]:g} of it. Both distances were chosen on the whole images as they are; those saved as
+JPEG 75 had no part in it. Beside `--effort full`, which computes all ten crops of every image:
 
 {table(header, rows)}"""
 

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sidscan.images.crops import CENTRE, UNMIRRORED
 from sidscan.models.cascade import Cascade
 
 KEPT = 0.99  # share of the detections of all ten crops that a cascade must keep
-CENTRE = 4  # among the ten crops: four corners, the centre, their mirror images
-_CORNERS = slice(0, 5)  # and the centre
 _DISTANCES = np.arange(0.0, 8.01, 0.05)  # logits that are tried
 _MIRRORS = 0.02  # share of images whose mirror images are read, at most
 
@@ -35,7 +34,7 @@ def run_cascade(logits: NDArray[np.float64], threshold: float, cascade: Cascade)
         logits: (images, 10).
         threshold: logit.
     """
-    centre, five = logits[:, CENTRE], logits[:, _CORNERS].mean(axis=1)
+    centre, five = logits[:, CENTRE], logits[:, :UNMIRRORED].mean(axis=1)
     further = centre >= threshold - cascade.centre
     mirrors = further & (np.abs(five - threshold) <= cascade.mirrors)
     means = np.where(mirrors, logits.mean(axis=1), np.where(further, five, centre))
@@ -47,13 +46,16 @@ def choose_cascade(logits: NDArray[np.float64], synthetic: NDArray[np.bool_], th
 
     The mirror images are read where the mean of five crops is nearest to the threshold, in `_MIRRORS` of the
     images.
+
+    Raises:
+        ValueError: ten crops find no synthetic image, or no cascade keeps enough of them.
     """
     found = synthetic & (logits.mean(axis=1) >= threshold)
-    five = np.abs(logits[:, _CORNERS].mean(axis=1) - threshold)
+    five = np.abs(logits[:, :UNMIRRORED].mean(axis=1) - threshold)
     mirrors = round(float(np.quantile(five, _MIRRORS)), 3)
     for distance in _DISTANCES:
         cascade = Cascade(centre=round(float(distance), 2), mirrors=mirrors)
         kept = run_cascade(logits[found], threshold, cascade).logits >= threshold
-        if kept.mean() >= KEPT:
+        if len(kept) and kept.mean() >= KEPT:
             return cascade
-    return Cascade(centre=float(_DISTANCES[-1]), mirrors=mirrors)
+    raise ValueError(f"no cascade keeps {KEPT:.0%} of the {found.sum()} detections of ten crops")

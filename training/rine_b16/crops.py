@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sidscan.images import crops as crops_module
 from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.pixels import Pixels, recoded
 from sidscan.training.windows import corpus
 from sidscan.training.windows.cache import cached
@@ -61,6 +62,6 @@ def ten_crop_tokens(
         cache,
         f"ten-{condition}",
         images,
-        (condition, ENCODER, crops_module, corpus, sys.modules[__name__]),
+        (condition, ENCODER, crops_module, pixels_module, corpus, sys.modules[__name__]),
     )
     return torch.from_numpy(array)

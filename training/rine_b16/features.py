@@ -18,7 +18,7 @@ from sidscan.models.store import Store
 from sidscan.runtimes.precision_check import has_fast_bf16
 from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.pixels import Pixels
-from sidscan.training.windows import corpus, degradation
+from sidscan.training.windows import conditions, corpus, degradation
 from sidscan.training.windows.cache import cached
 from sidscan.training.windows.conditions import CONDITIONS, HARD_CONDITIONS
 from sidscan.training.windows.corpus import Window, decode_window
@@ -62,7 +62,9 @@ class ClsExtractor:
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         if self._encoder is None:
             self._encoder = open_encoder()
-        crop = torch.from_numpy(np.ascontiguousarray(self.view(numbered[1]))).permute(2, 0, 1)[None]
+        crop = torch.from_numpy(self.view(numbered[1]).copy()).permute(2, 0, 1)[
+            None
+        ]  # may be a view of another array
         with torch.inference_mode():
             tokens: NDArray[np.float16] = self._encoder(crop)[0].half().numpy()
         return tokens
@@ -92,6 +94,6 @@ def compute_features(
         cache,
         f"cls-{name.replace(' ', '')}",
         windows,
-        (name, ENCODER, views, degradation, pixels_module, corpus, sys.modules[__name__]),
+        (name, ENCODER, views, conditions, degradation, pixels_module, corpus, sys.modules[__name__]),
     )
     return torch.from_numpy(array)

@@ -1,4 +1,4 @@
-"""Fit the head of rine-b16 to CLS tokens of training windows: a probe, and RINE heads of several seeds.
+"""Fit the head of rine-b16 to CLS tokens of training windows: a probe, and a RINE head per seed.
 
 Both are fitted by gradient to the same views. The probe is logistic regression with a ridge on all blocks at
 once. A RINE head (Koutlis & Papadopoulos, ECCV 2024, section 3) is small and regularised by its dropout.

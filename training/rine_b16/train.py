@@ -13,7 +13,6 @@ those scores. The shipped head is fitted on all five folds. WHOLE holds whole im
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,10 +24,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sidscan.errors import UsageError
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
 from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.rine_ensemble import RineEnsemble
+from sidscan.scoring.evidence import logit_of
 from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo, read_corpora, synthetic_mask
 from sidscan.training.windows.options import cache_option, corpora_option, reserved_option
 from sidscan.training.windows.reserved import check_not_reserved
@@ -44,7 +45,9 @@ from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logi
 
 VERSION = "1"
 RANDOM_VIEWS = 1  # of every window, besides the window as it is and saved again as JPEG
-ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # measured in the model card
+ABSTENTION = Abstention(
+    side=128, detail=0.1, quality=20
+)  # as mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
 TRAIN_COMMAND = (
     "python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --whole WHOLE "
@@ -111,12 +114,7 @@ def measure_decision(
     photographs = [image for image in images if not image.synthetic]
     real = torch.from_numpy(~synthetic)
     threshold = round(weighted_threshold(logits.mean(dim=1)[real], photographs), 4)
-    return Decision(threshold, choose_cascade(logits.double().numpy(), synthetic, logit(threshold)))
-
-
-def logit(score: float) -> float:
-    """The inverse of the sigmoid."""
-    return math.log(score / (1 - score))
+    return Decision(threshold, choose_cascade(logits.double().numpy(), synthetic, logit_of(threshold)))
 
 
 def metadata(windows: Sequence[Window], decision: Decision) -> dict[str, str]:
@@ -175,9 +173,20 @@ def train_command(
 
 
 def whole_images(folder: Path, fold_of: Mapping[str, int]) -> list[Window]:
-    """The whole images that are in the folder and whose repository has a fold."""
-    images = as_windows(read_image_list(), folder)
-    return [image for image in images if image.repo in fold_of and (folder / image.file).is_file()]
+    """The whole images that are in the folder and whose repository has a fold; says how many are not.
+
+    Raises:
+        UsageError: none of a label is there.
+    """
+    listed = as_windows(read_image_list(), folder)
+    images = [image for image in listed if image.repo in fold_of and (folder / image.file).is_file()]
+    click.echo(f"{len(images)} of {len(listed)} listed whole images", err=True)
+    if len({image.synthetic for image in images}) < 2:
+        raise UsageError(
+            f"{folder} needs whole images of both labels",
+            "Copy them with `python -m sidscan.training.windows.whole_images`.",
+        )
+    return images
 
 
 if __name__ == "__main__":

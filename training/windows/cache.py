@@ -29,16 +29,16 @@ def cached(
     Args:
         folder: None caches nothing.
         name: for the file.
-        windows, code: what the array depends on. It is computed anew for other bytes of a window, another
-            order, other source of a module or class, another text, or another version of Pillow, NumPy or
-            torch. Changes in code that is not listed do not count.
+        windows, code: what the array depends on. It is computed anew for other bytes of a window or of its
+            original, another order, other source of a module or class, another text, or another version of
+            Pillow, NumPy or torch. Changes in code that is not listed do not count.
 
     Raises:
         OutputError: it can't be written.
     """
     if folder is None:
         return compute()
-    parts = [f"{window.repo} {window.file} {_window_sha256(window)}" for window in windows]
+    parts = [f"{window.repo} {window.file} {_bytes_sha256(window)}" for window in windows]
     parts += [item if isinstance(item, str) else inspect.getsource(item) for item in code]
     parts += [f"{package} {version(package)}" for package in ("pillow", "numpy", "torch")]
     path = folder / f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.npy"
@@ -50,5 +50,7 @@ def cached(
     return array
 
 
-def _window_sha256(window: Window) -> str:
-    return hashlib.sha256((window.corpus / window.file).read_bytes()).hexdigest()
+def _bytes_sha256(window: Window) -> str:
+    """Of the window's file, and of the whole image where it is there."""
+    files = [window.file, *([window.original] if window.original else [])]
+    return " ".join(hashlib.sha256((window.corpus / file).read_bytes()).hexdigest() for file in files)

@@ -1,7 +1,7 @@
 """RINE heads and a linear probe over standardised block features, their logits averaged.
 
-Koutlis & Papadopoulos, ECCV 2024 (arXiv 2402.19091), section 3, read one such head. Heads of several seeds
-and a probe err on different images, and the encoder, which costs nearly all the time, runs once for all.
+Koutlis & Papadopoulos, ECCV 2024 (arXiv 2402.19091), section 3, has one such head. The encoder, which costs
+nearly all the time, runs once for all members. docs/log/rine_b16.md says what averaging brings.
 """
 
 from __future__ import annotations
