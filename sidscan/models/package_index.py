@@ -41,6 +41,7 @@ def fetched_wheel(
         DigestMismatch: it is another wheel than the pinned one.
         OSError: ``scratch`` can't be written.
     """
+    scratch = scratch.absolute()  # pip runs in it, and a relative path would lead elsewhere from there
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
@@ -203,4 +204,4 @@ def _other_wheel(origin: IndexedWheel, digest: str) -> DigestMismatch:
 
 def _without_credentials(line: str) -> str:
     """URLs in ``line`` without user, password and query."""
-    return re.sub(r"(?<=://)[^\s/@]*@|(?<=\S)\?[^\s'\"]*", "", line)
+    return re.sub(r"(?<=://)[^\s/]*@|(?<=\S)\?[^\s'\"]*", "", line)

