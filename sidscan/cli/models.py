@@ -293,8 +293,9 @@ def _pull_or_stand_in(store: Store, entry: CatalogEntry, stand_in: CatalogEntry)
         console.echo(error.message)
     if store.has_part(entry.name):
         console.echo(f"the part that came is kept; `sidscan models pull {entry.name}` continues from there")
-    console.echo(f"{stand_in.name} stands in for {entry.name}; reports will name {stand_in.name}")
+    console.echo(f"pulling {stand_in.name} instead")
     _pull(store, stand_in)
+    console.echo(f"{stand_in.name} stands in for {entry.name}; reports will name {stand_in.name}")
 
 
 def _announce(store: Store, entries: Sequence[CatalogEntry], names: Sequence[str]) -> None:

@@ -136,9 +136,9 @@ def _summary(run: Scan) -> list[str]:
     if evidence:
         lines.append("evidence: " + ", ".join(f"{evidence[word]} {word}" for word in _EVIDENCE))
     if views and run.effort == "normal":
-        lines.append(
-            "crops: " + ", ".join(f"{count} of {plural(views[count], 'image')}" for count in _STAGES)
-        )
+        first, *others = _STAGES
+        numbers = ", ".join(f"{views[count]} by {count}" for count in others)
+        lines.append(f"crops: {plural(views[first], 'image')} by {first}, {numbers}")
     for reason, count in reasons.most_common(_MOST_REASONS):
         lines.append(f"  {count} {reason}")
         if reason in examples:

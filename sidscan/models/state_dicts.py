@@ -22,7 +22,10 @@ Tensors = Mapping[str, Tensor]
 
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 ANOTHER_FILE = "Get the file again from its publisher, or with `sidscan models pull NAME`."
-READABLE = "sidscan reads safetensors, PyTorch's zip checkpoints and OpenAI's TorchScript archives."
+READABLE = (
+    "sidscan reads safetensors, PyTorch's zip checkpoints, OpenAI's TorchScript archives, and wheels that "
+    "the catalog names."
+)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -133,9 +133,7 @@ def test_a_cascade_scores_the_crops_that_decide(
     counts = Counter(expected.values())
     assert {name: int(row["views"]) for name, row in by_name.items()} == expected
     assert min(counts[1], counts[5], counts[10]) > 0, "the archive has images of all kinds"
-    assert (
-        f"\ncrops: 1 of {counts[1]} images, 5 of {counts[5]} images, 10 of {counts[10]} images\n" in ended.err
-    )
+    assert f"\ncrops: {counts[1]} images by 1, {counts[5]} by 5, {counts[10]} by 10\n" in ended.err
     for name, row in by_name.items():
         logits = archive.logits[name]
         mean = logits[4] if expected[name] == 1 else logits[: expected[name]].mean()

@@ -534,9 +534,10 @@ def test_where_a_model_cannot_be_had_its_stand_in_is_pulled(world: World, name: 
     assert lines.count(NOTICE) == 1
     failed = next(i for i, line in enumerate(lines) if line.startswith(f"{world.server.url}/own.pt can't be"))
     assert lines[failed + 1 :] == [
-        "q8 stands in for own; reports will name q8",
+        "pulling q8 instead",
         f"q8: pulled, {_size(world.catalog['q8'].size)}, verified by published sha256",
         f"  {world.target}",
+        "q8 stands in for own; reports will name q8",
     ]
     assert Store().installed("own") is None
 
@@ -547,7 +548,10 @@ def test_other_bytes_than_the_pinned_ones_are_shown_before_the_stand_in_is_pulle
     run = world.sidscan("models", "pull", "own")
     assert run.code == 0
     assert f"{world.server.url}/own.pt is not the published own: sha256 " in run.err
-    assert "\nWhat came was deleted. Try again, or name another address with --url.\nq8 stands in" in run.err
+    assert (
+        "\nWhat came was deleted. Try again, or name another address with --url.\npulling q8 instead"
+        in run.err
+    )
     assert world.left("own") == []
 
 
@@ -605,8 +609,7 @@ def test_the_part_of_a_download_that_broke_off_outlives_the_stand_in(world: Worl
     run = world.sidscan("models", "pull", "head")
     assert run.code == 0, run.err
     assert (
-        "the part that came is kept; `sidscan models pull own` continues from there\n"
-        "q8 stands in for own; reports will name q8\n"
+        "the part that came is kept; `sidscan models pull own` continues from there\npulling q8 instead\n"
     ) in run.err
     assert (world.root / "own" / "own.pt.part").read_bytes() == half
     world.sidscan("models", "pull", "own")
