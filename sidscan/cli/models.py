@@ -6,16 +6,26 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
+from sidscan.cli.model_text import (
+    as_dict,
+    byte_size,
+    card_lines,
+    has_record,
+    list_row,
+    missing_encoder,
+    print_table,
+    read_record,
+    table_lines,
+)
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, PullFailed, UsageError
-from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, Metrics, find_entry
-from sidscan.models.installed import BY_USER, Installed
+from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, find_entry
+from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
 from sidscan.models.store import Store
 from sidscan.util.progress import progress
@@ -55,13 +65,13 @@ def list_(as_json: bool) -> None:
       sidscan models list --json
     """
     store = Store()
-    rows = [(entry, _installed(store, entry.name)) for entry in store.catalog.values()]
+    rows = [(entry, read_record(store, entry.name)) for entry in store.catalog.values()]
     console.echo(f"models folder: {store.root}")
     if as_json:
-        click.echo(json.dumps([_as_dict(store, entry, installed) for entry, installed in rows], indent=2))
+        click.echo(json.dumps([as_dict(store, entry, installed) for entry, installed in rows], indent=2))
         return
     header = ("NAME", "INSTALLED", "SIZE", "LICENCE", "THRESHOLD", "ACC", "AP", "ABOUT")
-    _print_table([header, *(_cells(store, entry, installed) for entry, installed in rows)])
+    print_table([header, *(list_row(store, entry, installed) for entry, installed in rows)])
     console.echo("ACC and AP were measured on different images; `sidscan models show NAME` says on which")
 
 
@@ -84,12 +94,12 @@ def show(name: str, as_json: bool) -> None:
     """
     store = Store()
     entry = find_entry(name, store.catalog)
-    installed = _installed(store, name)
+    installed = read_record(store, name)
     card = entry.origin.path.with_suffix(".md") if isinstance(entry.origin, Bundled) else None
     if as_json:
-        click.echo(json.dumps(_as_dict(store, entry, installed), indent=2))
+        click.echo(json.dumps(as_dict(store, entry, installed), indent=2))
     elif card is None or not card.is_file():
-        _print_table([*_card_lines(entry, installed), *_notices([entry], store)])
+        print_table([*card_lines(entry, installed), *_notices([entry], store)])
     else:
         _show_card(card, entry, store)
 
@@ -140,7 +150,7 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     with _naming_what_scans_use(store, names):
         for entry in entries:
             # A scan reads what has a record, even a damaged one: then no stand-in serves.
-            if entry.stand_in is None or _has_record(store, entry.name):
+            if entry.stand_in is None or has_record(store, entry.name):
                 _pull(store, entry)
             elif entry.name not in names and store.is_there(entry.stand_in):
                 console.echo(f"{entry.stand_in} is installed and stands in for {entry.name}")
@@ -202,7 +212,7 @@ def verify(names: tuple[str, ...]) -> None:
       sidscan models verify rine-b16 clip-vit-b16
     """
     store = Store()
-    chosen = names or tuple(name for name in store.catalog if _has_record(store, name))
+    chosen = names or tuple(name for name in store.catalog if has_record(store, name))
     rows, errors = [], []
     for name in chosen:
         try:
@@ -211,7 +221,7 @@ def verify(names: tuple[str, ...]) -> None:
         except ModelError as error:
             errors.append(error)
             rows.append((name, type(error).__name__, "-", "-"))
-    _print_table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
+    print_table([("NAME", "RESULT", "SHA256", "VERIFIED BY"), *rows])
     for failure in errors:
         console.echo_error(failure)
     if errors:
@@ -229,7 +239,7 @@ def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
         click.echo_via_pager(text)
     else:
         click.echo(text, nl=False)
-    if encoder := _missing_encoder(store, entry):
+    if encoder := missing_encoder(store, entry):
         console.echo(f"{entry.name} needs {encoder}: `sidscan models pull {entry.name}` installs it")
     for _, notice in _notices([entry], store):
         console.echo(notice)
@@ -241,7 +251,7 @@ def _naming_what_scans_use(store: Store, names: Sequence[str]) -> Iterator[None]
     try:
         yield
     except ModelError as error:
-        if PREFERRED_MODEL in names and _missing_encoder(store, find_entry(PREFERRED_MODEL, store.catalog)):
+        if PREFERRED_MODEL in names and missing_encoder(store, find_entry(PREFERRED_MODEL, store.catalog)):
             instead = f"Until then, scans without --model use the bundled {BUNDLED_MODEL}."
             error.remedy = f"{error.remedy} {instead}".lstrip()
         raise
@@ -268,7 +278,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None = None) -> None:
             console.echo(f"{entry.name}: {_kept(entry)}")
             raise
     if isinstance(entry.origin, Bundled):
-        console.echo(f"{entry.name}: {entry.origin.source}, {_size(pulled.installed.size)}")
+        console.echo(f"{entry.name}: {entry.origin.source}, {byte_size(pulled.installed.size)}")
     else:
         _report_installed(pulled.installed, "pulled" if pulled.fetched else "already installed")
 
@@ -304,21 +314,21 @@ def _announce(store: Store, entries: Sequence[CatalogEntry], names: Sequence[str
     with_encoders = f", with the encoder {', '.join(encoders)}" if encoders else ""
     total = sum(entry.download_size for entry in entries)
     requested = ", ".join(dict.fromkeys(names))
-    about = f": about {_size(total)} if nothing is installed yet" if total else ""
+    about = f": about {byte_size(total)} if nothing is installed yet" if total else ""
     console.echo(f"pulling {requested}{with_encoders}{about}")
     rows = []
     for entry in entries:
         rows.append(_announced(entry.name, entry))
         if entry.stand_in is not None:
             rows.append(_announced(f"  or {entry.stand_in}", find_entry(entry.stand_in, store.catalog)))
-    for line in _table_lines(rows):
+    for line in table_lines(rows):
         console.echo(f"  {line}")
     for _, notice in _notices(entries, store):
         console.echo(notice)
 
 
 def _announced(title: str, entry: CatalogEntry) -> tuple[str, ...]:
-    size = _size(entry.download_size) if entry.download_size else "-"
+    size = byte_size(entry.download_size) if entry.download_size else "-"
     return title, size, entry.licence, entry.origin.source
 
 
@@ -330,138 +340,6 @@ def _notices(entries: Sequence[CatalogEntry], store: Store) -> list[tuple[str, s
 
 def _report_installed(installed: Installed, verb: str) -> None:
     console.echo(
-        f"{installed.entry.name}: {verb}, {_size(installed.size)}, verified by {installed.verified_by}"
+        f"{installed.entry.name}: {verb}, {byte_size(installed.size)}, verified by {installed.verified_by}"
     )
     console.echo(f"  {installed.path}")
-
-
-def _has_record(store: Store, name: str) -> bool:
-    """Whether there is something to verify: a damaged record counts."""
-    try:
-        return store.installed(name) is not None
-    except ModelError:
-        return True
-
-
-def _installed(store: Store, name: str) -> Installed | None:
-    """What is recorded of a model; a damaged record is reported and counts as none."""
-    try:
-        return store.installed(name)
-    except ModelError as error:
-        console.echo_error(error)
-        return None
-
-
-def _missing_encoder(store: Store, entry: CatalogEntry) -> str | None:
-    """The encoder without which a detector can't score, if neither it nor its stand-in is installed."""
-    if entry.encoder is None:
-        return None
-    stand_in = find_entry(entry.encoder, store.catalog).stand_in
-    there = _has_record(store, entry.encoder) or (stand_in is not None and _has_record(store, stand_in))
-    return None if there else entry.encoder
-
-
-def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None:
-    """A model's figures: they are of the published bytes, and of no others."""
-    return None if installed is not None and installed.verified_by == BY_USER else entry.metrics
-
-
-def _as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> dict[str, object]:
-    """A model as ``--json`` prints it."""
-    metrics = _metrics(entry, installed)
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "summary": entry.summary,
-        "installed": installed is not None,
-        "verified_by": installed.verified_by if installed else None,
-        "path": str(installed.path) if installed else None,
-        "sha256": installed.sha256 if installed else None,
-        "bytes": installed.size if installed else entry.size,
-        "encoder": entry.encoder,
-        "needs": _missing_encoder(store, entry),
-        "licence": entry.licence,
-        "provenance": entry.provenance,
-        "url": entry.url,
-        "source": entry.origin.source,
-        "wheel": asdict(entry.origin) if isinstance(entry.origin, IndexedWheel) else None,
-        "stand_in": entry.stand_in,
-        "notice": entry.notice,
-        "pin": asdict(entry.pin),
-        "preprocess": asdict(entry.preprocess) if entry.preprocess else None,
-        "shape": asdict(entry.shape) if entry.shape else None,
-        "xi": entry.xi,
-        "epochs": entry.epochs,
-        "threshold": entry.threshold,
-        "metrics": asdict(metrics) if metrics else None,
-    }
-
-
-def _card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tuple[str, str]]:
-    """What is known of a model that has no card of its own, as names and values."""
-    yield "name", entry.name
-    yield "about", entry.summary
-    yield "kind", entry.kind
-    yield "installed", f"{installed.path}, verified by {installed.verified_by}" if installed else "no"
-    yield "size", _size(installed.size) if installed else f"about {_size(entry.size)}"
-    yield "licence", entry.licence
-    yield "source", entry.origin.source
-    yield "provenance", entry.provenance
-    yield "pin", f"{entry.pin.label} {entry.pin.digest}"
-    if isinstance(entry.origin, IndexedWheel):
-        yield (
-            "wheel",
-            f"{entry.origin.wheel}, {_size(entry.origin.wheel_size)}, sha256 {entry.origin.wheel_sha256}",
-        )
-        yield "in it", f"{entry.origin.member}, sha256 {entry.origin.member_sha256}"
-    if entry.stand_in:
-        yield "stand-in", f"{entry.stand_in}, where it can't be had"
-    if entry.encoder:
-        yield "encoder", entry.encoder
-    if entry.shape:
-        yield "shape", str(entry.shape)
-    if entry.preprocess:
-        yield "input", entry.preprocess.about
-    if entry.xi is not None and entry.epochs is not None:
-        yield "training", f"xi {entry.xi:g}, {console.plural(entry.epochs, 'epoch')}"
-    if entry.threshold is not None:
-        yield "threshold", f"{entry.threshold:g}"
-    if metrics := _metrics(entry, installed):
-        accuracy, precision = 100 * metrics.accuracy, 100 * metrics.average_precision
-        yield "figures", f"accuracy {accuracy:.1f} %, average precision {precision:.1f} %"
-        yield "measured on", metrics.about
-
-
-def _cells(store: Store, entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:
-    """One row of `list`; sizes of what is not installed are approximate."""
-    metrics = _metrics(entry, installed)
-    figures = (metrics.accuracy, metrics.average_precision) if metrics else ()
-    needs = f", needs {encoder}" if (encoder := _missing_encoder(store, entry)) else ""
-    return (
-        entry.name,
-        f"{installed.verified_by}{needs}" if installed else "no",
-        _size(installed.size) if installed else f"~{_size(entry.size)}",
-        entry.licence,
-        "-" if entry.threshold is None else f"{entry.threshold:g}",
-        *([f"{100 * figure:.1f}" for figure in figures] or ["-", "-"]),
-        entry.summary,
-    )
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    for line in _table_lines(rows):
-        click.echo(line)
-
-
-def _table_lines(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _size(count: int) -> str:
-    """Bytes in decimal units, as servers and disks state them."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"

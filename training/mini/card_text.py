@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from sidscan.training.windows.card_tables import (
     conditions_table,
     false_positives_table,
+    folds_table,
     generators_table,
     percent,
     sources_table,
     table,
 )
-from sidscan.training.windows.figure_types import Rates, SizeMetrics
+from sidscan.training.windows.figure_types import SizeMetrics
 
 from .card_format import KIND_KEYS, ModelCard
 
@@ -162,7 +163,7 @@ images). There, version 3 had AUROC .811 / .753 / .781 and found 50 % at 5 % fal
 
 ### By fold
 
-{_folds(card["per_fold"])}
+{folds_table(card["per_fold"], SHORT_NAMES)}
 
 {_repositories(card)}
 
@@ -200,20 +201,6 @@ def _sizes(half: Mapping[str, SizeMetrics]) -> str:
     return f"""The half-size test partly measures image size itself. Windows from JPEG files are 320 px a side
 and mostly photographs; other windows are 256 px and mostly synthetic. AUROC among half-size windows of one
 size: {areas}."""
-
-
-def _folds(per_fold: Mapping[str, Mapping[str, Rates]]) -> str:
-    rows = []
-    for fold, clean in per_fold["clean"].items():
-        cells: list[object] = [fold, clean["real"], clean["synthetic"]]
-        for condition in CONDITION_NAMES:
-            rates = per_fold[condition][fold]
-            cells += [f"{rates['auroc']:.3f}", percent(rates["tpr_at_5"]), percent(rates["fpr"])]
-        rows.append(cells)
-    header = ["fold", "photographs", "synthetic"]
-    for name in SHORT_NAMES.values():
-        header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
-    return table(header, rows)
 
 
 def _abstention(card: ModelCard) -> str:

@@ -47,7 +47,7 @@ from sidscan.training.windows.figures import (
 from sidscan.training.windows.options import cache_option, corpora_option
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
-from .card_format import CascadeFigures, ModelCard, Training
+from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
 from .card_text import render_card
 from .cascade import run_cascade
 from .crops import WHOLE_CONDITIONS, ten_crop_tokens
@@ -75,7 +75,7 @@ THRESHOLD_MADE = (
 
 def measure_detector(
     corpora: Sequence[Path], whole: Path, weights: Path, work: Path, cache: Path | None, workers: int
-) -> ModelCard:
+) -> EnsembleCard:
     """Score everything with the heads of its fold under all conditions; everything behind the card."""
     windows = read_corpora(corpora)
     fold_of = fold_of_repo(windows)
@@ -126,7 +126,7 @@ def build_card(
     crop_logits: Mapping[str, NDArray[np.float64]],
     weights: Path,
     work: Path,
-) -> ModelCard:
+) -> EnsembleCard:
     """Everything behind the card.
 
     Args:
@@ -174,7 +174,7 @@ def build_card(
     }
 
 
-def _training() -> Training:
+def _training() -> EnsembleTraining:
     return {
         "command": TRAIN_COMMAND,
         "encoder": ENCODER,

@@ -14,8 +14,8 @@ from sidscan.training.windows.figure_types import (
 )
 
 
-class Training(TypedDict):
-    """How the weights were made; the fields of `sidscan.training.rine_b16.fit.FitConfig`, and the views."""
+class EnsembleTraining(TypedDict):
+    """How the weights were made; the views, and the fields of `fit.EnsembleConfig`."""
 
     command: str
     encoder: str
@@ -45,7 +45,7 @@ class CascadeFigures(TypedDict):
     rates: Rates
 
 
-class ModelCard(TypedDict):
+class EnsembleCard(TypedDict):
     """The whole file.
 
     Attributes:
@@ -61,7 +61,7 @@ class ModelCard(TypedDict):
     sha256: str
     parameters: int
     card_command: str
-    training: Training
+    training: EnsembleTraining
     threshold: float
     threshold_made: str
     abstention: AbstentionRule

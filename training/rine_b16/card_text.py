@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sidscan.training.windows.card_tables import (
     conditions_table,
     false_positives_table,
+    folds_table,
     generators_table,
     percent,
     sources_table,
     table,
 )
-from sidscan.training.windows.figure_types import Rates
 
-from .card_format import ModelCard
+from .card_format import EnsembleCard
 
 NAMES = {"clean": "as they are", "jpeg75": "saved again as JPEG, quality 75"}
 SHORT_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75"}
@@ -22,7 +20,7 @@ MIN_IMAGES = 30  # of a kind of photographs, for its false positives to be judge
 MAX_FALSE_POSITIVES = 0.05
 
 
-def render_card(card: ModelCard) -> str:
+def render_card(card: EnsembleCard) -> str:
     """The whole card, Markdown."""
     sections = [
         _head(card),
@@ -36,7 +34,7 @@ def render_card(card: ModelCard) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _head(card: ModelCard) -> str:
+def _head(card: EnsembleCard) -> str:
     rule = card["abstention"]
     return f"""# Model card: {card["name"]}, version {card["version"]}
 
@@ -66,7 +64,7 @@ anything about an image.
   not use it to accuse anyone, as the only evidence, or for moderation without a person's decision."""
 
 
-def _in_short(card: ModelCard) -> str:
+def _in_short(card: EnsembleCard) -> str:
     """What an archivist wants to know first."""
     clean, saved = card["whole"]["clean"], card["whole"]["jpeg75"]
     return f"""of 100 synthetic images, {100 * clean["tpr"]:.0f} score above the threshold as they are, and
@@ -74,7 +72,7 @@ def _in_short(card: ModelCard) -> str:
   {100 * clean["fpr"]:.0f} and {100 * saved["fpr"]:.0f} do."""
 
 
-def _training(card: ModelCard) -> str:
+def _training(card: EnsembleCard) -> str:
     training, config = card["training"], card["training"]["config"]
     seeds = config["seeds"]
     assert isinstance(seeds, list)
@@ -109,7 +107,7 @@ DIR are corpora which this project may not redistribute. The next two commands c
 images again from public repositories; `training/windows/images.csv` and `whole_images.csv` list them."""
 
 
-def _figures(card: ModelCard) -> str:
+def _figures(card: EnsembleCard) -> str:
     clean, windows = card["whole"]["clean"], card["windows"]["clean"]
     return f"""## Figures
 
@@ -134,7 +132,7 @@ All {windows["real"]} windows of photographs and {windows["synthetic"]} syntheti
 
 ### By fold of windows
 
-{_folds(card["per_fold"])}
+{folds_table(card["per_fold"], SHORT_NAMES)}
 
 ### By generator, whole images
 
@@ -158,7 +156,7 @@ images, or of images from few repositories, are uncertain.
 {false_positives_table(card["windows"], SHORT_NAMES, "real_kinds", "kind")}"""
 
 
-def _hard(card: ModelCard) -> str:
+def _hard(card: EnsembleCard) -> str:
     names = {name: name for name in card["hard"]}
     (first, *_) = card["hard"].values()
     return f"""## Where it abstains
@@ -171,7 +169,7 @@ centre square of N px, padded with black; "jpeg N" is the window saved again wit
 {conditions_table(card["hard"], names)}"""
 
 
-def _kinds_above(card: ModelCard) -> str:
+def _kinds_above(card: EnsembleCard) -> str:
     """The kinds of photographs with too many false positives, by name."""
     kinds = card["whole"]["clean"]["real_kinds"]
     above = [
@@ -185,21 +183,7 @@ def _kinds_above(card: ModelCard) -> str:
     )
 
 
-def _folds(per_fold: Mapping[str, Mapping[str, Rates]]) -> str:
-    rows = []
-    for fold, clean in per_fold["clean"].items():
-        cells: list[object] = [fold, clean["real"], clean["synthetic"]]
-        for condition in SHORT_NAMES:
-            rates = per_fold[condition][fold]
-            cells += [f"{rates['auroc']:.3f}", percent(rates["tpr_at_5"]), percent(rates["fpr"])]
-        rows.append(cells)
-    header = ["fold", "photographs", "synthetic"]
-    for name in SHORT_NAMES.values():
-        header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
-    return table(header, rows)
-
-
-def _effort(card: ModelCard) -> str:
+def _effort(card: EnsembleCard) -> str:
     cascade = card["cascade"]
     rows = [
         (
@@ -232,7 +216,7 @@ JPEG 75 had no part in it. Beside `--effort full`, which computes all ten crops 
 {table(header, rows)}"""
 
 
-def _limits(card: ModelCard) -> str:
+def _limits(card: EnsembleCard) -> str:
     return f"""## What it cannot see
 
 - **Evidence that is gone.** Strong compression, downscaling and screenshots remove what it reads.
@@ -247,7 +231,7 @@ def _limits(card: ModelCard) -> str:
   themselves."""
 
 
-def _sources(card: ModelCard) -> str:
+def _sources(card: EnsembleCard) -> str:
     return f"""## Data by source
 
 The data are windows of images in public repositories, used for research. None is redistributed.

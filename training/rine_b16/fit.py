@@ -26,7 +26,7 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 @dataclass(frozen=True)
-class FitConfig:
+class EnsembleConfig:
     """What is chosen, not fitted; the defaults are the shipped values.
 
     Attributes:
@@ -53,7 +53,7 @@ class FitConfig:
     xi: float = 0.2
 
 
-DEFAULT_FIT = FitConfig()
+DEFAULT_FIT = EnsembleConfig()
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ class BatchSampler:
         return self.standardise(views[view][index]), self.tokens.labels[index]
 
 
-def fit_probe(tokens: WindowTokens, standardise: Standardisation, config: FitConfig = DEFAULT_FIT) -> Tensor:
+def fit_probe(
+    tokens: WindowTokens, standardise: Standardisation, config: EnsembleConfig = DEFAULT_FIT
+) -> Tensor:
     """Logistic regression with a ridge: coefficients (n, d) of standardised tokens.
 
     Its bias is not returned: `calibrate` fits the ensemble's.
@@ -147,7 +149,7 @@ def fit_probe(tokens: WindowTokens, standardise: Standardisation, config: FitCon
 
 
 def fit_head(
-    tokens: WindowTokens, standardise: Standardisation, seed: int, config: FitConfig = DEFAULT_FIT
+    tokens: WindowTokens, standardise: Standardisation, seed: int, config: EnsembleConfig = DEFAULT_FIT
 ) -> RineHead:
     """One RINE head on standardised tokens, by the paper's objective, ready to score."""
     torch.manual_seed(seed)  # initial weights and dropout
@@ -169,7 +171,7 @@ def fit_head(
     return head.eval().requires_grad_(False)
 
 
-def fit_ensemble(tokens: WindowTokens, title: str, config: FitConfig = DEFAULT_FIT) -> RineEnsemble:
+def fit_ensemble(tokens: WindowTokens, title: str, config: EnsembleConfig = DEFAULT_FIT) -> RineEnsemble:
     """Probe and heads, the logits of each with mean 0 and standard deviation 1 over the training windows.
 
     So heads of different folds speak of the same level, although nothing ties their levels while they are

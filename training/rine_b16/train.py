@@ -45,9 +45,7 @@ from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logi
 
 VERSION = "1"
 RANDOM_VIEWS = 1  # of every window, besides the window as it is and saved again as JPEG
-ABSTENTION = Abstention(
-    side=128, detail=0.1, quality=20
-)  # as mini's; the card has errors by size and quality
+ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
 TRAIN_COMMAND = (
     "python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --whole WHOLE "

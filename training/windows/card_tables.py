@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from .figure_types import ConditionMetrics, DataSource
+from .figure_types import ConditionMetrics, DataSource, Rates
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -49,6 +49,25 @@ def conditions_table(metrics: Mapping[str, ConditionMetrics], names: Mapping[str
         )
         for condition, figures in metrics.items()
     ]
+    return table(header, rows)
+
+
+def folds_table(per_fold: Mapping[str, Mapping[str, Rates]], names: Mapping[str, str]) -> str:
+    """One row per fold, three columns per condition in ``names``.
+
+    Args:
+        per_fold: by condition, then by fold.
+    """
+    rows = []
+    for fold, clean in per_fold["clean"].items():
+        cells: list[object] = [fold, clean["real"], clean["synthetic"]]
+        for condition in names:
+            rates = per_fold[condition][fold]
+            cells += [f"{rates['auroc']:.3f}", percent(rates["tpr_at_5"]), percent(rates["fpr"])]
+        rows.append(cells)
+    header = ["fold", "photographs", "synthetic"]
+    for name in names.values():
+        header += [f"{name}: AUROC", "found at 5 %", "false positives at the threshold"]
     return table(header, rows)
 
 

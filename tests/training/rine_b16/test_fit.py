@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sidscan.training.common.metrics import auroc
 from sidscan.training.rine_b16.fit import (
-    FitConfig,
+    EnsembleConfig,
     WindowTokens,
     calibrate,
     fit_ensemble,
@@ -21,7 +21,7 @@ from sidscan.training.rine_b16.fit import (
 )
 
 BLOCKS, WIDTH, WINDOWS = 3, 16, 200
-SMALL = FitConfig(probe_steps=150, probe_batch=64, seeds=(0, 1), proj_dim=8, epochs=40, batch=32)
+SMALL = EnsembleConfig(probe_steps=150, probe_batch=64, seeds=(0, 1), proj_dim=8, epochs=40, batch=32)
 
 
 @pytest.fixture(scope="module")
