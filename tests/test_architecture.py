@@ -38,7 +38,7 @@ TRAINING: dict[str, set[str]] = {
     "rine": {"common"},
     "evaluation": {"common"},
     "mini": {"common", "windows"},
-    "rine_b16": {"common", "windows"},
+    "rine_b16": {"common", "windows", "mini"},
 }
 HTTP_CLIENTS = ("httpx", "httpcore")
 MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")

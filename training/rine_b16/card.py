@@ -47,6 +47,7 @@ from sidscan.training.windows.figures import (
 from sidscan.training.windows.options import cache_option, corpora_option
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
+from .beside import Beside, measure_beside
 from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
 from .card_text import render_card
 from .cascade import run_cascade
@@ -60,6 +61,7 @@ from .train import (
     load_weights,
     whole_images,
     whole_option,
+    window_tokens,
     workers_option,
 )
 
@@ -97,6 +99,8 @@ def measure_detector(
         name: held_out_logits(folds, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of))
         for name in WHOLE_CONDITIONS
     }
+    tokens = window_tokens(windows, workers, cache)
+    beside = measure_beside(folds, windows, tokens, images, workers, cache)
     return build_card(
         windows,
         _arrays(window_logits),
@@ -104,6 +108,7 @@ def measure_detector(
         _arrays(hard_logits),
         images,
         _arrays(crop_logits),
+        beside,
         weights,
         work,
     )
@@ -124,6 +129,7 @@ def build_card(
     hard_logits: Mapping[str, Scores],
     images: Sequence[Window],
     crop_logits: Mapping[str, NDArray[np.float64]],
+    beside: Beside,
     weights: Path,
     work: Path,
 ) -> EnsembleCard:
@@ -166,6 +172,7 @@ def build_card(
         "effort": {
             name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
         },
+        "beside": beside.figures(windows),
         "per_fold": {
             name: metrics_by_fold(windows, fold_of, logits, threshold)
             for name, logits in window_logits.items()

@@ -13,6 +13,8 @@ from sidscan.training.windows.figure_types import (
     Rates,
 )
 
+from .beside import BesideFigures
+
 
 class EnsembleTraining(TypedDict):
     """How the weights were made; the views, and the fields of `fit.EnsembleConfig`."""
@@ -49,6 +51,7 @@ class EnsembleCard(TypedDict):
     """The whole file.
 
     Attributes:
+        beside: this detector, `mini`'s method and a plain probe, by crops of the same windows and images.
         windows: by condition; the centre crop of every window.
         hard: by condition; the centre crop of some windows, very small or strongly compressed.
         whole: by condition; ten crops of whole images.
@@ -73,5 +76,6 @@ class EnsembleCard(TypedDict):
     whole: dict[str, ConditionMetrics]
     centre: dict[str, ConditionMetrics]
     effort: dict[str, CascadeFigures]
+    beside: BesideFigures
     per_fold: dict[str, dict[str, Rates]]
     sources: list[DataSource]

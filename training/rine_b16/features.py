@@ -20,7 +20,7 @@ from sidscan.training.common import pixels as pixels_module
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.windows import conditions, corpus, degradation
 from sidscan.training.windows.cache import cached
-from sidscan.training.windows.conditions import CONDITIONS, HARD_CONDITIONS
+from sidscan.training.windows.conditions import ALTERED_CONDITIONS, CONDITIONS, HARD_CONDITIONS
 from sidscan.training.windows.corpus import Window, decode_window
 from sidscan.training.windows.parallel import map_windows
 
@@ -34,8 +34,9 @@ View: TypeAlias = Callable[[Window], Pixels]
 
 
 def measured_view(window: Window, condition: str) -> Pixels:
-    """The centre crop of a window under one of `CONDITIONS` or `HARD_CONDITIONS`."""
-    return centre_view((CONDITIONS | HARD_CONDITIONS)[condition](decode_window(window)))
+    """The centre crop of a window under one of the module `conditions`."""
+    changes = CONDITIONS | HARD_CONDITIONS | ALTERED_CONDITIONS
+    return centre_view(changes[condition](decode_window(window)))
 
 
 def measured_views(conditions: Iterable[str] = ("clean", "jpeg75")) -> dict[str, View]:

@@ -42,12 +42,51 @@ def half_size(pixels: Pixels) -> Pixels:
     return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
 
 
+def resized(pixels: Pixels, factor: float) -> Pixels:
+    """Width and height times ``factor``, Lanczos, at least 1 px."""
+    image = Image.fromarray(pixels)
+    size = (max(round(image.width * factor), 1), max(round(image.height * factor), 1))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+
+
+def fitted_into(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Made smaller, if needed, so that it fits into ``width`` x ``height``."""
+    return resized(pixels, factor) if (factor := _fit_factor(pixels, width, height)) < 1 else pixels
+
+
+def _fit_factor(pixels: Pixels, width: int, height: int) -> float:
+    return min(width / pixels.shape[1], height / pixels.shape[0])
+
+
+def screenshot(pixels: Pixels) -> Pixels:
+    """As a picture viewer on a screen of 1440 x 900 shows it, below a bar of 100 px: no JPEG after that."""
+    return fitted_into(pixels, 1440, 800)
+
+
+def social_media(pixels: Pixels) -> Pixels:
+    """As a site of that kind keeps an upload: at most 1080 px a side, saved as JPEG 70."""
+    return recoded(fitted_into(pixels, 1080, 1080), "JPEG", quality=70)
+
+
 CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "clean": unchanged,
     "jpeg75": partial(recoded, container="JPEG", quality=75),
     "half": half_size,
 }
 """Cards measure all windows under these."""
+
+ALTERED_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    **{
+        f"JPEG {quality}": partial(recoded, container="JPEG", quality=quality) for quality in (95, 85, 75, 60)
+    },
+    "WebP 80": partial(recoded, container="WEBP", quality=80),
+    **{f"resized to {factor:g}": partial(resized, factor=factor) for factor in (0.5, 0.75, 1.5, 2.0)},
+    "screenshot": screenshot,
+    "social media": social_media,
+}
+"""What happens to images on their way into an archive; cards measure some whole images after it."""
+
+ALTERED_IMAGES = 2  # of every repository and label, under these
 
 HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     **{f"side {side}": partial(centre_square, side=side) for side in (32, 64, 96, 128)},

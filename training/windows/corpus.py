@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,24 @@ def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -
             drawn += [(turn, float(rng.random()), members[index]) for turn, index in enumerate(indices)]
         sample += [window for _, _, window in sorted(drawn, key=lambda entry: entry[:2])[:count]]
     return sample
+
+
+def some_of_each(windows: Sequence[Window], count: int) -> list[Window]:
+    """Up to ``count`` windows of every repository and label, in order.
+
+    Checksums of names choose them, so further repositories leave the choice as it is.
+    """
+    groups: dict[tuple[str, bool], list[Window]] = {}
+    for window in windows:
+        groups.setdefault((window.repo, window.synthetic), []).append(window)
+    chosen = {
+        window
+        for group in groups.values()
+        for window in sorted(group, key=lambda window: (zlib.crc32(window.file.encode()), window.file))[
+            :count
+        ]
+    }
+    return [window for window in windows if window in chosen]
 
 
 def synthetic_mask(windows: Sequence[Window]) -> NDArray[np.bool_]:
