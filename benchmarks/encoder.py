@@ -1,6 +1,7 @@
-"""How close does the encoder come to the processor's peak? ViT-L/14 with random weights, model alone.
+"""How close does the encoder come to the processor's peak? CLIP with random weights, model alone.
 
     python benchmarks/encoder.py --crops 20 --rounds 3
+    python benchmarks/encoder.py --shape vit-b16 --precision bf16
     python benchmarks/encoder.py --device cuda --crops 1600
 
 Every round measures, in each precision, the crops per second of a scan's runtime with one RINE head, and the
@@ -33,27 +34,35 @@ from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import DTYPES
 from sidscan.util.threads import available_cores
 
-WIDTH, BLOCKS, PATCH = (SHAPES["vit-l14"][name] for name in ("width", "blocks", "patch"))
-PATCHES = (224 // PATCH) ** 2
-TOKENS = PATCHES + 1
 SQUARE = 2048  # rows and columns
-PRODUCTS = {  # (rows, inner, columns), by name; rows are the tokens of an image's ten crops
-    f"square, {SQUARE}": (SQUARE, SQUARE, SQUARE),
-    "into the MLP": (10 * TOKENS, WIDTH, 4 * WIDTH),
-    "out of the MLP": (10 * TOKENS, 4 * WIDTH, WIDTH),
-}
 PRECISIONS: dict[str, tuple[Precision, ...]] = {"cpu": ("bf16", "fp32"), "cuda": ("bf16", "fp16")}
 
 
-def arithmetic() -> float:
+def token_count(shape: dict[str, int]) -> int:
+    """One per patch, and CLS."""
+    return (224 // shape["patch"]) ** 2 + 1
+
+
+def products(shape: dict[str, int]) -> dict[str, tuple[int, int, int]]:
+    """(rows, inner, columns), by name; rows are the tokens of an image's ten crops."""
+    width, rows = shape["width"], 10 * token_count(shape)
+    return {
+        f"square, {SQUARE}": (SQUARE, SQUARE, SQUARE),
+        "into the MLP": (rows, width, 4 * width),
+        "out of the MLP": (rows, 4 * width, width),
+    }
+
+
+def arithmetic(shape: dict[str, int]) -> float:
     """Floating-point operations of matrix products per crop; a multiply-add counts as two.
 
     In the last block, RINE needs only the CLS token's attention: all keys and values, one query, no MLP.
     """
-    patches = 2 * PATCHES * 3 * PATCH**2 * WIDTH
-    block = 2 * TOKENS * 12 * WIDTH**2 + 4 * TOKENS**2 * WIDTH
-    last = 2 * TOKENS * 2 * WIDTH**2 + 2 * 2 * WIDTH**2 + 4 * TOKENS * WIDTH
-    return float(patches + (BLOCKS - 1) * block + last)
+    width, tokens = shape["width"], token_count(shape)
+    patches = 2 * (tokens - 1) * 3 * shape["patch"] ** 2 * width
+    block = 2 * tokens * 12 * width**2 + 4 * tokens**2 * width
+    last = 2 * tokens * 2 * width**2 + 2 * 2 * width**2 + 4 * tokens * width
+    return float(patches + (shape["blocks"] - 1) * block + last)
 
 
 def product_rate(shape: tuple[int, int, int], dtype: torch.dtype, device: str, seconds: float) -> float:
@@ -96,25 +105,31 @@ def encoder_rate(runtime: Runtime, crop_set: CropSet, batch: int) -> float:
 
 
 def measure(
-    runtime: Runtime, precision: str, device: str, crop_set: CropSet, rounds: int, seconds: float
+    runtime: Runtime,
+    shape: dict[str, int],
+    precision: str,
+    device: str,
+    crop_set: CropSet,
+    rounds: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Rates and shares over the rounds; every round measures everything in turn."""
     rates: list[float] = []
-    products: dict[str, list[float]] = {name: [] for name in PRODUCTS}
+    in_products: dict[str, list[float]] = {name: [] for name in products(shape)}
     encoder_rate(runtime, CropSet.plain(crop_set.crops[:1]), 1)
     for _ in range(rounds):
-        for name, shape in PRODUCTS.items():
-            products[name].append(product_rate(shape, DTYPES[precision], device, seconds))
+        for name, size in products(shape).items():
+            in_products[name].append(product_rate(size, DTYPES[precision], device, seconds))
         rates.append(encoder_rate(runtime, crop_set, runtime.batch))
-    ceilings = [max(values) for values in zip(*products.values(), strict=True)]
-    shares = [rate * arithmetic() / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
+    ceilings = [max(values) for values in zip(*in_products.values(), strict=True)]
+    shares = [rate * arithmetic(shape) / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
     return {
         "crops_per_second": _spread(rates),
         "crops_per_second_per_core": _spread([rate / available_cores() for rate in rates])
         if device == "cpu"
         else None,
         "gigaflops_of_products": {
-            name: _spread([value / 1e9 for value in values]) for name, values in products.items()
+            name: _spread([value / 1e9 for value in values]) for name, values in in_products.items()
         },
         "share_of_the_fastest_product": _spread(shares),
     }
@@ -130,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--shape", choices=list(SHAPES), default="vit-l14")
     parser.add_argument("--crops", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="that each product is repeated for")
@@ -137,27 +153,27 @@ def main() -> None:
     parser.add_argument("--precision", action="append", choices=list(DTYPES), help="repeatable")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    figures = {}
+    figures, shape = {}, SHAPES[options.shape]
     crop_set = CropSet.plain(natural_crops(options.crops))
     with tempfile.TemporaryDirectory() as text:
-        encoder = Path(text) / "vit-l14.safetensors"
-        make_encoder(encoder, SHAPES["vit-l14"])
-        head = str(make_heads(Path(text), encoder, SHAPES["vit-l14"])[0])
+        encoder = Path(text) / f"{options.shape}.safetensors"
+        make_encoder(encoder, shape)
+        head = str(make_heads(Path(text), encoder, shape)[0])
         for precision in options.precision or PRECISIONS[options.device]:
             config = ScanConfig(
                 inputs=("unused",), device=options.device, precision=precision, encoder=encoder
             )
             runtime = open_runtime(config, choose_models([head]).models)
             figures[precision] = measure(
-                runtime, precision, options.device, crop_set, options.rounds, options.seconds
+                runtime, shape, precision, options.device, crop_set, options.rounds, options.seconds
             )
     result = stamp("encoder", "torch") | {
-        "encoder": "ViT-L/14, random weights, one RINE head",
+        "encoder": f"{options.shape}, random weights, one RINE head",
         "device": options.device,
         "threads": available_cores() if options.device == "cpu" else None,
         "crops": options.crops,
         "rounds": options.rounds,
-        "gigaflop_per_crop": round(arithmetic() / 1e9, 1),
+        "gigaflop_per_crop": round(arithmetic(shape) / 1e9, 1),
         "figures": "lowest, median, highest over the rounds",
         **figures,
     }

@@ -1,13 +1,14 @@
 """Export, then scan: are a graph's report rows those of PyTorch? One model, both precisions, one folder.
 
     python benchmarks/parity.py FOLDER --model mini --images 200
+    python benchmarks/parity.py FOLDER --model rine-b16 --images 200
     python benchmarks/parity.py FOLDER --model rine --images 40
 
-``rine`` is ViT-L/14 with random weights and all four heads in one file. Images are taken evenly from the
-sorted ones below FOLDER. All scans use the command with centre crops on the CPU, PyTorch's in fp32. The
-result states file sizes, the largest difference of logits and their standard deviation over the images, the
-number of changed words of evidence, and the columns in which any row differs, except numbers that follow from
-logits.
+``rine-b16`` must be installed. ``rine`` is ViT-L/14 with random weights and all four heads in one file.
+Images are taken evenly from the sorted ones below FOLDER. All scans use the command with centre crops on the
+CPU, PyTorch's in fp32. The result states file sizes, the largest difference of logits and their standard
+deviation over the images, the number of changed words of evidence, and the columns in which any row differs,
+except numbers that follow from logits.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def compare(expected: Rows, actual: Rows) -> dict[str, Any]:
 
 def measure(model: str, images: list[Path], scratch: Path) -> dict[str, Any]:
     """Compare the graphs of both precisions with PyTorch."""
-    encoder, models = None, ["mini"]
+    encoder, models = None, [model]
     if model == "rine":
         encoder = scratch / "vit-l14.safetensors"
         make_encoder(encoder, SHAPES["vit-l14"])
@@ -97,7 +98,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", choices=["mini", "rine"], default="mini")
+    parser.add_argument("--model", choices=["mini", "rine-b16", "rine"], default="mini")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

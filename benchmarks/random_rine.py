@@ -13,6 +13,7 @@ from sidscan.models.heads.rine import RineHead
 
 SHAPES = {
     "tiny": {"width": 64, "blocks": 3, "patch": 28, "embedding": 16},  # for results, not for times
+    "vit-b16": {"width": 768, "blocks": 12, "patch": 16, "embedding": 512},
     "vit-b32": {"width": 768, "blocks": 12, "patch": 32, "embedding": 512},
     "vit-l14": {"width": 1024, "blocks": 24, "patch": 14, "embedding": 768},
 }
