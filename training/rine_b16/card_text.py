@@ -177,7 +177,7 @@ The centre crop of all windows:
 {_beside_table(windows)}
 
 The centre crop of some whole images ({first["real"]} photographs and {first["synthetic"]} synthetic images,
-at most two of a repository), changed on their way. "Screenshot" makes an image fit into 1440 x 800 px.
+at most one of a repository), changed on their way. "Screenshot" makes an image fit into 1440 x 800 px.
 "Social media" makes it fit into 1080 x 1080 px and saves it as JPEG 70:
 
 {_beside_table(images)}

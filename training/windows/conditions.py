@@ -86,7 +86,7 @@ ALTERED_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 """What happens to images on their way into an archive; cards measure some whole images after it."""
 
-ALTERED_IMAGES = 2  # of every repository and label, under these
+ALTERED_IMAGES = 1  # of every repository and label, under these
 
 HARD_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     **{f"side {side}": partial(centre_square, side=side) for side in (32, 64, 96, 128)},
