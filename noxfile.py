@@ -32,6 +32,7 @@ IN_WHEEL = (
     "sidscan/training/__init__.py",
     "sidscan/training/evaluation/published.csv",
     "sidscan/training/windows/images.csv",
+    "sidscan/training/windows/images_2.csv",
     "sidscan/training/windows/whole_images.csv",
     "sidscan/weights/mini.json",
     "sidscan/weights/mini.md",

@@ -23,7 +23,7 @@ from sidscan.training.windows.figures import condition_metrics
 from .features import compute_features, fitted_views, measured_views
 from .fit import WindowTokens, held_out_logits
 from .rivals import compute_statistics, fit_mini, fit_plain_probes, held_out, mini_logits
-from .train import RANDOM_VIEWS
+from .train import FITTED_VIEWS
 
 
 class RivalFigures(Intervals):
@@ -128,7 +128,7 @@ def measure_beside(
     repo_numbers = {repo: number for number, repo in enumerate(sorted(fold_of))}
     statistics = [
         compute_statistics(windows, name, view, workers, cache)
-        for name, view in fitted_views(RANDOM_VIEWS).items()
+        for name, view in fitted_views(*FITTED_VIEWS).items()
     ]
     networks = fit_mini(statistics, tokens, torch.tensor([repo_numbers[window.repo] for window in windows]))
     del statistics

@@ -1,6 +1,6 @@
 """The model card of rine-b16: measure the five folds, write rine_b16.json and rine_b16.md.
 
-    python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --whole WHOLE \\
+    python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE \\
         --weights sidscan/weights --folds FOLDS --cache CACHE
 
 FOLDS is the work folder of the training. Every window and whole image is scored by the head that was not
@@ -55,7 +55,7 @@ from .crops import WHOLE_CONDITIONS, ten_crop_tokens
 from .features import ENCODER, compute_features, fitted_views, measured_views
 from .fit import DEFAULT_FIT, held_out_logits
 from .train import (
-    RANDOM_VIEWS,
+    FITTED_VIEWS,
     TRAIN_COMMAND,
     WEIGHTS_FILE,
     load_weights,
@@ -66,7 +66,7 @@ from .train import (
 )
 
 CARD_COMMAND = (
-    "python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --whole WHOLE "
+    "python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE "
     "--weights sidscan/weights --folds FOLDS --cache CACHE"
 )
 THRESHOLD_MADE = (
@@ -185,7 +185,7 @@ def _training() -> EnsembleTraining:
     return {
         "command": TRAIN_COMMAND,
         "encoder": ENCODER,
-        "views": list(fitted_views(RANDOM_VIEWS)),
+        "views": list(fitted_views(*FITTED_VIEWS)),
         "config": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(DEFAULT_FIT).items()

@@ -103,13 +103,15 @@ measures it directly. On new repositories, expect it to do about as well as the 
 ```
 sidscan models pull clip-vit-b16-q8
 python -m sidscan.training.windows.gather --out MORE --originals
+python -m sidscan.training.windows.gather --list images_2 --out MORE2 --originals
 python -m sidscan.training.windows.whole_images --out WHOLE
 {training["command"]}
 {card["card_command"]}
 ```
 
-DIR are corpora which this project may not redistribute. The next two commands cut windows and copy whole
-images again from public repositories; `training/windows/images.csv` and `whole_images.csv` list them."""
+DIR are corpora which this project may not redistribute. The `gather` commands cut windows, and the next one
+copies whole images, again from public repositories. `images.csv`, `images_2.csv` and `whole_images.csv` in
+`training/windows/` list them."""
 
 
 def _figures(card: EnsembleCard) -> str:

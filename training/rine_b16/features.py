@@ -25,7 +25,7 @@ from sidscan.training.windows.corpus import Window, decode_window
 from sidscan.training.windows.parallel import map_windows
 
 from . import views
-from .views import centre_view, random_view
+from .views import centre_view, random_view, upload_view
 
 ENCODER = "clip-vit-b16-q8"  # the head is fitted to these weights, which everybody can have
 
@@ -44,10 +44,18 @@ def measured_views(conditions: Iterable[str] = ("clean", "jpeg75")) -> dict[str,
     return {name: partial(measured_view, condition=name) for name in conditions}
 
 
-def fitted_views(count: int) -> dict[str, View]:
-    """Views to fit on, by name: ``count`` random ones, the window as it is, and saved again as JPEG 75."""
-    random = {f"random {number}": partial(random_view, number=number) for number in range(1, count + 1)}
-    return random | measured_views()
+def fitted_views(degraded: int, uploads: int) -> dict[str, View]:
+    """Views to fit on, by name; the last two are the window as it is, and saved again as JPEG 75.
+
+    Args:
+        degraded: number of `random_view`.
+        uploads: number of `upload_view`.
+    """
+    return {
+        **{f"random {number}": partial(random_view, number=number) for number in range(1, degraded + 1)},
+        **{f"upload {number}": partial(upload_view, number=number) for number in range(1, uploads + 1)},
+        **measured_views(),
+    }
 
 
 class ClsExtractor:

@@ -1,6 +1,6 @@
 """Train the head of rine-b16: the encoder's features of views of windows once, then the head.
 
-    python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --whole WHOLE \\
+    python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE \\
         --out sidscan/weights --folds FOLDS --cache CACHE
 
 There are five folds of repositories. Heads fitted on four folds score the fifth. The slope and bias of the
@@ -44,11 +44,11 @@ from .features import compute_features, fitted_views
 from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logits
 
 VERSION = "1"
-RANDOM_VIEWS = 1  # of every window, besides the window as it is and saved again as JPEG
+FITTED_VIEWS = (1, 1)  # of every window: degraded ones, uploads; as it is and as JPEG 75 come besides
 ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
 TRAIN_COMMAND = (
-    "python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --whole WHOLE "
+    "python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE "
     "--out sidscan/weights --folds FOLDS --cache CACHE"
 )
 whole_option = click.option(
@@ -63,7 +63,7 @@ workers_option = click.option("--workers", default=2, show_default=True, help="P
 def window_tokens(windows: Sequence[Window], workers: int, cache: Path | None) -> WindowTokens:
     """The windows' features, labels, weights and folds."""
     folds = fold_of_repo(windows)
-    views = fitted_views(RANDOM_VIEWS)
+    views = fitted_views(*FITTED_VIEWS)
     return WindowTokens(
         tuple(compute_features(windows, name, view, workers, cache) for name, view in views.items()),
         torch.tensor([float(window.synthetic) for window in windows]),

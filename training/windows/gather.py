@@ -1,9 +1,11 @@
-"""Cut the second training corpus of our detectors again, from images in public repositories.
+"""Cut training corpora of our detectors again, from images in public repositories.
 
     python -m sidscan.training.windows.gather --out MORE [--clones FOLDER] [--originals] [--reserved FILE]
+    python -m sidscan.training.windows.gather --list images_2 --out MORE2 --originals
 
-For every window ``images.csv`` states the repository, commit, path, git blob, licence as the repository
-states it, and position. The images themselves are not ours to redistribute. Repositories that are not in
+``images.csv`` lists the windows that `mini` and rine-b16 are fitted to, ``images_2.csv`` further ones of
+rine-b16. For every window they state the repository, commit, path, git blob, licence as the repository states
+it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
 Windows that could not be cut are listed at the end; run the command again to try only those. With --originals
 the whole images are kept beside the windows (3 GB); training of rine-b16 uses them. If --reserved lists one
@@ -30,7 +32,7 @@ from sidscan.util.progress import track
 from .options import reserved_option
 from .reserved import check_not_reserved
 
-WINDOW_LIST = Path(__file__).with_name("images.csv")
+WINDOW_LISTS = {name: Path(__file__).with_name(f"{name}.csv") for name in ("images", "images_2")}
 HOST = "https://github.com"
 _COLUMNS = (
     "file",
@@ -48,7 +50,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class ListedWindow:
-    """One row of ``images.csv``."""
+    """One row of a list."""
 
     label: str  # real or synthetic
     what: str  # generator of a synthetic image, kind of a real one
@@ -139,7 +141,7 @@ def _git(*arguments: str) -> bytes:
         raise GitError("".join(error.stderr.decode(errors="replace").strip().splitlines()[-1:])) from error
 
 
-def read_window_list(path: Path = WINDOW_LIST) -> list[ListedWindow]:
+def read_window_list(path: Path = WINDOW_LISTS["images"]) -> list[ListedWindow]:
     """All windows, in the list's order."""
     with path.open(newline="", encoding="utf-8") as file:
         return [_listed(row) for row in csv.DictReader(file)]
@@ -217,13 +219,14 @@ def _write_window(data: bytes, listed: ListedWindow, target: Path, original: Pat
 
 
 @click.command(help=__doc__)
+@click.option("--list", "name", type=click.Choice(list(WINDOW_LISTS)), default="images", show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
 @click.option("--originals", is_flag=True, help="Keep the whole images, too.")
 @reserved_option
-def gather_command(out: Path, clones: Path | None, originals: bool, reserved: Path | None) -> None:
+def gather_command(name: str, out: Path, clones: Path | None, originals: bool, reserved: Path | None) -> None:
     """Make the corpus."""
-    listed = read_window_list()
+    listed = read_window_list(WINDOW_LISTS[name])
     if reserved:
         check_not_reserved((window.repo for window in listed), reserved)
     clones = clones or out / "clones"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sample_images import photo
 
-from sidscan.training.rine_b16.views import centre_view, random_view
+from sidscan.training.rine_b16.views import centre_view, random_view, upload_view
 from sidscan.training.windows.corpus import Window
 
 
@@ -40,6 +40,34 @@ def test_an_original_fills_the_view_also_where_it_shrinks(window: Window) -> Non
     window = replace(window, original="whole.png")
     borders = [random_view(window, number)[0].max() for number in range(30)]
     assert min(borders) > 0
+
+
+def test_an_upload_keeps_the_size_of_the_image(window: Window) -> None:
+    """Its crop is one of the image, mirrored or not, exactly or as JPEG; both happen, and neither repeats."""
+    photo(228, 228).save(window.corpus / window.file)
+    pixels = np.asarray(photo(228, 228)).astype(int)
+    places = np.lib.stride_tricks.sliding_window_view(pixels, (224, 224), axis=(0, 1))
+    errors = []
+    for number in range(16):
+        view = upload_view(window, number)
+        assert view.shape == (224, 224, 3)
+        assert np.array_equal(view, upload_view(window, number))
+        errors.append(
+            min(
+                np.abs(places[top, left] - turned.transpose(2, 0, 1)).mean()
+                for turned in (view, view[:, ::-1])
+                for top in range(5)
+                for left in range(5)
+            )
+        )
+    assert min(errors) == 0
+    assert 0 < max(errors) < 12
+    assert len({upload_view(window, number).tobytes() for number in range(16)}) == 16
+
+
+def test_an_upload_comes_from_the_whole_image(window: Window) -> None:
+    whole = replace(window, original="whole.png")
+    assert not np.array_equal(upload_view(window, 1), upload_view(whole, 1))
 
 
 def test_the_centre_is_padded_like_a_scan() -> None:

@@ -45,3 +45,21 @@ def test_the_centre_is_cropped_and_small_windows_stay() -> None:
     pixels = np.arange(7 * 5 * 3, dtype=np.uint8).reshape(7, 5, 3)
     assert np.array_equal(conditions.centre_square(pixels, 3), pixels[2:5, 1:4])
     assert np.array_equal(conditions.centre_square(pixels, 6), pixels[0:6])
+
+
+def test_altered_images_have_the_size_that_their_name_says() -> None:
+    wide = np.asarray(photo(2160, 400))
+    sizes = {name: change(wide).shape for name, change in conditions.ALTERED_CONDITIONS.items()}
+    assert sizes["JPEG 60"] == sizes["WebP 80"] == wide.shape
+    assert sizes["resized to 0.5"] == (200, 1080, 3)
+    assert sizes["resized to 2"] == (800, 4320, 3)
+    assert sizes["social media"] == (200, 1080, 3)
+    assert sizes["screenshot"] == (267, 1440, 3)
+
+
+def test_small_images_are_not_fitted_but_still_saved() -> None:
+    small = np.asarray(photo(300, 200))
+    assert conditions.screenshot(small) is small
+    posted = conditions.social_media(small)
+    assert posted.shape == small.shape
+    assert not np.array_equal(posted, small)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sidscan.training.windows.corpus import Window, decode_window, fold_of_repo, read_manifest, sample_windows
+from sidscan.training.windows.corpus import (
+    Window,
+    decode_window,
+    fold_of_repo,
+    read_manifest,
+    sample_windows,
+    some_of_each,
+)
 
 HEADER = "file,label,generator,kind,repo,license\n"
 
@@ -79,3 +86,16 @@ def test_an_unknown_label_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(HEADER + "a.png,maybe,,,o/n,MIT\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"a\.png.*maybe"):
         read_manifest(tmp_path)
+
+
+def test_some_of_each_repository_and_label_are_chosen_by_name() -> None:
+    windows = windows_of({("a", True): 5, ("a", False): 3, ("b", False): 1})
+    chosen = some_of_each(windows, 2)
+    assert Counter((window.repo, window.synthetic) for window in chosen) == {
+        ("a", True): 2,
+        ("a", False): 2,
+        ("b", False): 1,
+    }
+    assert [window for window in windows if window in chosen] == chosen, "in order"
+    more = windows_of({("c", True): 4})
+    assert some_of_each([*more, *windows], 2)[2:] == chosen
