@@ -15,7 +15,7 @@ import torch
 
 from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.training.common.metrics import Scores
-from sidscan.training.windows.conditions import ALTERED_CONDITIONS, ALTERED_IMAGES, CONDITIONS
+from sidscan.training.windows.conditions import ALTERED_CONDITIONS, ALTERED_IMAGES
 from sidscan.training.windows.corpus import Window, fold_of_repo, some_of_each
 from sidscan.training.windows.figure_types import Intervals, Rates
 from sidscan.training.windows.figures import condition_metrics
@@ -24,6 +24,8 @@ from .features import compute_features, fitted_views, measured_views
 from .fit import WindowTokens, held_out_logits
 from .rivals import compute_statistics, fit_mini, fit_plain_probes, held_out, mini_logits
 from .train import FITTED_VIEWS
+
+HALF_WINDOWS = 5  # of each repository and label
 
 
 class RivalFigures(Intervals):
@@ -47,7 +49,8 @@ class BesideFigures(TypedDict):
     """By condition, then by detector.
 
     Attributes:
-        windows: the centre crop of every window.
+        windows: the centre crop of windows: all as they are and as JPEG 75, `HALF_WINDOWS` of each repository
+            and label at half size.
         images: the centre crop of some whole images.
     """
 
@@ -55,32 +58,27 @@ class BesideFigures(TypedDict):
     images: dict[str, dict[str, RivalFigures]]
 
 
+class Compared(NamedTuple):
+    """Logits (windows,) of every detector, each by what was fitted without a window's repository."""
+
+    windows: Sequence[Window]
+    logits: dict[str, Scores]
+
+
 class Beside(NamedTuple):
-    """Logits of every detector by condition, each by what was fitted without the repository.
+    """By condition: the centre crop of windows, and of whole images, as all three detectors see it."""
 
-    Attributes:
-        windows: by condition and detector, (windows,).
-        images, image_logits: the whole images under `ALTERED_CONDITIONS`, and the same of them.
-    """
+    windows: dict[str, Compared]
+    images: dict[str, Compared]
 
-    windows: dict[str, dict[str, Scores]]
-    images: Sequence[Window]
-    image_logits: dict[str, dict[str, Scores]]
-
-    def figures(self, windows: Sequence[Window]) -> BesideFigures:
-        """What the card states.
-
-        Args:
-            windows: those of ``self.windows``.
-        """
+    def figures(self) -> BesideFigures:
+        """What the card states."""
         return {
             "windows": {
-                name: rival_figures(windows, logits, generators=name == "clean")
-                for name, logits in self.windows.items()
+                name: rival_figures(*compared, generators=name == "clean")
+                for name, compared in self.windows.items()
             },
-            "images": {
-                name: rival_figures(self.images, logits) for name, logits in self.image_logits.items()
-            },
+            "images": {name: rival_figures(*compared) for name, compared in self.images.items()},
         }
 
 
@@ -135,19 +133,22 @@ def measure_beside(
     probes = fit_plain_probes(replace(tokens, views=tokens.views[-len(measured_views()) :]))
     some = some_of_each(images, ALTERED_IMAGES)
 
-    def score(of: Sequence[Window], condition: str) -> dict[str, Scores]:
+    def score(of: Sequence[Window], condition: str) -> Compared:
         view = measured_views([condition])[condition]
         folds = torch.tensor([fold_of[window.repo] for window in of])
         cls = compute_features(of, condition, view, workers, cache)
         of_mini = compute_statistics(of, condition, view, workers, cache)
-        return {
+        logits: dict[str, Scores] = {
             "rine-b16": held_out_logits(ensembles, cls, folds).double().numpy(),
             "plain probe": held_out(lambda fold, part: probes[fold](part), cls, folds),
             "mini": held_out(lambda fold, part: mini_logits(networks[fold], part), of_mini, folds),
         }
+        return Compared(of, logits)
 
     return Beside(
-        {name: score(windows, name) for name in CONDITIONS},
-        some,
+        {
+            **{name: score(windows, name) for name in ("clean", "jpeg75")},
+            "half": score(some_of_each(windows, HALF_WINDOWS), "half"),
+        },
         {name: score(some, name) for name in ("clean", *ALTERED_CONDITIONS)},
     )

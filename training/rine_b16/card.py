@@ -172,7 +172,7 @@ def build_card(
         "effort": {
             name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
         },
-        "beside": beside.figures(windows),
+        "beside": beside.figures(),
         "per_fold": {
             name: metrics_by_fold(windows, fold_of, logits, threshold)
             for name, logits in window_logits.items()

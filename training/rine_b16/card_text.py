@@ -166,7 +166,7 @@ images, or of images from few repositories, are uncertain.
 
 def _beside(card: EnsembleCard) -> str:
     windows, images = card["beside"]["windows"], card["beside"]["images"]
-    first = next(iter(images["clean"].values()))
+    half, first = windows["half"]["rine-b16"], images["clean"]["rine-b16"]
     return f"""## Beside `mini` and a plain probe
 
 All three read the same crops, and each was fitted to the same windows without the fold of a repository. The
@@ -174,7 +174,8 @@ plain probe is a ridge discriminant on the CLS tokens, fitted to the windows as 
 `mini` is its method, fitted to the windows and views of this detector; the shipped `mini` saw fewer windows.
 Cells hold the AUROC, its 95 % interval, and what is found at 5 % false positives of the same row.
 
-The centre crop of all windows:
+The centre crop of windows. As they are and as JPEG 75, these are all; at half size, with a black border,
+they are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of a repository:
 
 {_beside_table(windows)}
 
@@ -191,21 +192,20 @@ By generator, the centre crop of windows as they are, AUROC and found at 5 % fal
 
 def _beside_table(figures: Mapping[str, Mapping[str, RivalFigures]]) -> str:
     """One row per condition, one column per detector."""
-    detectors = list(figures["clean"])
     rows = [
         [
             BESIDE_NAMES.get(condition, condition),
-            *(
-                "{:.3f} ({:.3f} to {:.3f}), {}".format(
-                    rival["auroc"], *rival["auroc_interval"], percent(rival["tpr_at_5"])
-                )
-                for rival in rivals.values()
-            ),
+            *(_auroc_and_found(rival) for rival in rivals.values()),
             " / ".join(f"{rival['auroc_of_repositories']:.3f}" for rival in rivals.values()),
         ]
         for condition, rivals in figures.items()
     ]
-    return table(["images", *detectors, "mean AUROC of synthetic repositories"], rows)
+    return table(["images", *figures["clean"], "mean AUROC of synthetic repositories"], rows)
+
+
+def _auroc_and_found(rival: RivalFigures) -> str:
+    low, high = rival["auroc_interval"]
+    return f"{rival['auroc']:.3f} ({low:.3f} to {high:.3f}), {percent(rival['tpr_at_5'])}"
 
 
 def _beside_generators(rivals: Mapping[str, RivalFigures]) -> str:

@@ -39,7 +39,8 @@ class StatisticsExtractor:
 
     def __call__(self, numbered: tuple[int, Window]) -> NDArray[np.float16]:
         crop = torch.from_numpy(self.view(numbered[1]).copy()).permute(2, 0, 1)
-        return statistics_array(self.encoder, crop[None])[0]
+        statistics: NDArray[np.float16] = statistics_array(self.encoder, crop[None])[0]
+        return statistics
 
 
 def compute_statistics(

@@ -51,11 +51,9 @@ def resized(pixels: Pixels, factor: float) -> Pixels:
 
 def fitted_into(pixels: Pixels, width: int, height: int) -> Pixels:
     """Made smaller, if needed, so that it fits into ``width`` x ``height``."""
-    return resized(pixels, factor) if (factor := _fit_factor(pixels, width, height)) < 1 else pixels
-
-
-def _fit_factor(pixels: Pixels, width: int, height: int) -> float:
-    return min(width / pixels.shape[1], height / pixels.shape[0])
+    tall, wide, _ = pixels.shape
+    factor = min(width / wide, height / tall)
+    return resized(pixels, factor) if factor < 1 else pixels
 
 
 def screenshot(pixels: Pixels) -> Pixels:

@@ -28,6 +28,7 @@ from sidscan.training.rine_b16 import train as train_module
 from sidscan.training.rine_b16.card_text import render_card
 from sidscan.training.rine_b16.fit import WindowTokens
 from sidscan.training.rine_b16.train import load_weights
+from sidscan.training.windows import figures as figures_module
 from sidscan.training.windows import whole_images as whole_images_module
 from sidscan.training.windows.corpus import Window
 from sidscan.training.windows.reserved import repository_digest
@@ -74,6 +75,7 @@ def in_this_process(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals_module, "map_windows", map_here)
     with resources.as_file(resources.files("sidscan.weights") / "mini.safetensors") as path:
         mini = mini_networks(load_file(path))  # fitting it takes half a minute
+    monkeypatch.setattr(figures_module, "_RESAMPLES", 5)  # of some hundred intervals
     monkeypatch.setattr(beside_module, "fit_mini", lambda *_: [mini] * 5)
     images = whole_images_module.read_image_list(corpus / "whole.csv")
     monkeypatch.setattr(train_module, "read_image_list", lambda: images)
@@ -97,7 +99,7 @@ def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
     beside = card["beside"]
     assert set(beside["images"]["social media"]) == {"rine-b16", "plain probe", "mini"}
     assert beside["windows"]["clean"]["rine-b16"]["auroc"] == card["windows"]["clean"]["auroc"]
-    assert beside["images"]["JPEG 75"]["mini"]["real"] == 10
+    assert beside["images"]["JPEG 75"]["mini"]["real"] == 5
     text = (Path(out) / "rine_b16.md").read_text(encoding="utf-8")
     assert text == render_card(card)
     assert card["sha256"] in text
