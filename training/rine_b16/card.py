@@ -27,7 +27,7 @@ from sidscan.scoring.evidence import logit_of
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores, detection_metrics
 from sidscan.training.windows.abstention_figures import abstention_rule
-from sidscan.training.windows.conditions import HARD_CONDITIONS, HARD_WINDOWS, PER_REPOSITORY
+from sidscan.training.windows.conditions import HARD_CONDITIONS, PER_REPOSITORY
 from sidscan.training.windows.corpus import (
     Window,
     fold_of_repo,
@@ -65,6 +65,7 @@ from .train import (
     workers_option,
 )
 
+HARD_SAMPLE = 150  # windows of each label, under the hard conditions
 CARD_COMMAND = (
     "python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE "
     "--weights sidscan/weights --folds FOLDS --cache CACHE"
@@ -87,7 +88,7 @@ def measure_detector(
         name: held_out_logits(folds, compute_features(windows, name, view, workers, cache), numbers)
         for name, view in measured_views().items()
     }
-    sample = sample_windows(windows, HARD_WINDOWS, PER_REPOSITORY)
+    sample = sample_windows(windows, HARD_SAMPLE, PER_REPOSITORY)
     hard_logits = {
         name: held_out_logits(
             folds, compute_features(sample, name, view, workers, cache), _numbers(sample, fold_of)

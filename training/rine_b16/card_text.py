@@ -53,7 +53,7 @@ anything about an image.
 - **Weights**: `rine_b16.safetensors` ({card["parameters"]:,} numbers), sha256 `{card["sha256"]}`
 - **Encoder**: `{card["training"]["encoder"]}`. Head, threshold, cascade and all figures here are of this
   encoder. OpenAI's own file, `clip-vit-b16`, differs from it by the rounding of int8 weights, so scores on it
-  differ too. By how much was not measured. Reports name the one that was used.
+  differ a little, too: docs/log/rine_b16.md has a bound. Reports name the one that was used.
 - **Licences**: the head is Apache-2.0 and trained by this project, which redistributes no image. CLIP's
   weights are MIT. OpenAI's model card says of CLIP: "Any deployed use case of the model - whether commercial
   or not - is currently out of scope." Whoever uses this detector for more than research has to weigh that.
@@ -174,8 +174,9 @@ plain probe is a ridge discriminant on the CLS tokens, fitted to the windows as 
 `mini` is its method, fitted to the windows and views of this detector; the shipped `mini` saw fewer windows.
 Cells hold the AUROC, its 95 % interval, and what is found at 5 % false positives of the same row.
 
-The centre crop of windows. As they are and as JPEG 75, these are all; at half size, with a black border,
-they are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of a repository:
+The centre crop of windows. As they are and as JPEG 75, these are all. At half size, with a black border, they
+are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of a
+repository:
 
 {_beside_table(windows)}
 
@@ -294,7 +295,8 @@ def _limits(card: EnsembleCard) -> str:
 - **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
   some.
 - **Photographs far from the training ones.** The threshold does not hold its rate everywhere.
-  {_kinds_above(card)} Measure the false positives on your own archive (`sidscan calibrate`) before you trust
+  {_kinds_above(card)} What is lossless, a row tells by its `format`; what is drawn, no row tells. Measure the
+  false positives on your own archive (`sidscan calibrate`) before you trust
   it.
 - The data is small, and where it comes from is partly uncertain: labels are what repositories say about
   themselves."""

@@ -39,8 +39,8 @@ class EnsembleConfig:
         xi: weight of the contrastive loss beside the mean cross-entropy.
     """
 
-    ridge: float = 0.1
-    probe_steps: int = 1500
+    ridge: float = 0.03
+    probe_steps: int = 2000
     probe_batch: int = 512
     probe_rate: float = 2e-3
     seeds: tuple[int, ...] = (0,)

@@ -43,7 +43,7 @@ from .crops import ten_crop_tokens
 from .features import compute_features, fitted_views
 from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logits
 
-VERSION = "1"
+VERSION = "2"
 FITTED_VIEWS = (1, 1)  # of every window: degraded ones, uploads; as it is and as JPEG 75 come besides
 ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
