@@ -2,10 +2,10 @@
 
     python benchmarks/effort.py --camera FOLDER --web FOLDER --out FILE
 
-Every scan is the command with its defaults but for --model and --effort, in a new process and into a new
-report. ``mini`` scans both folders, then rine-b16 with each effort. A time is that of the whole command,
-stated beside that of the same command on one image: most of what it takes is loading. rine-b16 must be
-installed. Where rates of this machine drift, all scans of a round do; --rounds repeats them.
+Every scan is the command on the CPU with its defaults but for --model and --effort, in a new process and into
+a new report. ``mini`` scans both folders, then rine-b16 with each effort; --rounds repeats all of them in
+turn. A time is that of the whole command, stated beside that of the same command on one image, which is
+mostly loading. rine-b16 must be installed.
 """
 
 from __future__ import annotations
@@ -49,25 +49,28 @@ def scan(images: list[Path], arguments: tuple[str, ...]) -> tuple[float, list[di
 
 def measure(folders: dict[str, list[Path]], rounds: int) -> dict[str, Any]:
     """By scan, then by folder: rates over the rounds, and what the rows say."""
+    times: dict[tuple[str, str], list[tuple[float, float]]] = {}  # of one image, of all
+    reports: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for _ in range(rounds):
+        for name, arguments in SCANS.items():
+            for folder, images in folders.items():
+                one, _ = scan(images[:1], arguments)
+                seconds, reports[name, folder] = scan(images, arguments)
+                times.setdefault((name, folder), []).append((one, seconds))
     figures: dict[str, Any] = {}
-    for name, arguments in SCANS.items():
-        for folder, images in folders.items():
-            alone, together = [], []
-            for _ in range(rounds):
-                alone.append(scan(images[:1], arguments)[0])
-                seconds, rows = scan(images, arguments)
-                together.append(seconds)
-            scored = [row for row in rows if row["status"] == "scored"]
-            figures.setdefault(name, {})[folder] = {
-                "scored": len(scored),
-                "seconds": _rounded(together),
-                "seconds_of_one_image": _rounded(alone),
-                "images_per_second": _rounded([len(rows) / seconds for seconds in together]),
-                "images_per_second_after_the_first": _rounded(
-                    [(len(rows) - 1) / (seconds - one) for seconds, one in zip(together, alone, strict=True)]
-                ),
-                "mean_crops": round(statistics.mean(float(row["views"]) for row in scored), 2),
-            }
+    for (name, folder), measured in times.items():
+        rows = reports[name, folder]
+        scored = [row for row in rows if row["status"] == "scored"]
+        figures.setdefault(name, {})[folder] = {
+            "scored": len(scored),
+            "seconds": _rounded([seconds for _, seconds in measured]),
+            "seconds_of_one_image": _rounded([one for one, _ in measured]),
+            "images_per_second": _rounded([len(rows) / seconds for _, seconds in measured]),
+            "images_per_second_after_the_first": _rounded(
+                [(len(rows) - 1) / (seconds - one) for one, seconds in measured]
+            ),
+            "mean_crops": round(statistics.mean(float(row["views"]) for row in scored), 2),
+        }
     return figures
 
 

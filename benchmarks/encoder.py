@@ -115,13 +115,13 @@ def measure(
 ) -> dict[str, Any]:
     """Rates and shares over the rounds; every round measures everything in turn."""
     rates: list[float] = []
-    in_products: dict[str, list[float]] = {name: [] for name in products(shape)}
+    product_rates: dict[str, list[float]] = {name: [] for name in products(shape)}
     encoder_rate(runtime, CropSet.plain(crop_set.crops[:1]), 1)
     for _ in range(rounds):
         for name, size in products(shape).items():
-            in_products[name].append(product_rate(size, DTYPES[precision], device, seconds))
+            product_rates[name].append(product_rate(size, DTYPES[precision], device, seconds))
         rates.append(encoder_rate(runtime, crop_set, runtime.batch))
-    ceilings = [max(values) for values in zip(*in_products.values(), strict=True)]
+    ceilings = [max(values) for values in zip(*product_rates.values(), strict=True)]
     shares = [rate * arithmetic(shape) / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]
     return {
         "crops_per_second": _spread(rates),
@@ -129,7 +129,7 @@ def measure(
         if device == "cpu"
         else None,
         "gigaflops_of_products": {
-            name: _spread([value / 1e9 for value in values]) for name, values in in_products.items()
+            name: _spread([value / 1e9 for value in values]) for name, values in product_rates.items()
         },
         "share_of_the_fastest_product": _spread(shares),
     }

@@ -35,6 +35,7 @@ from sidscan.util.threads import available_cores
 BATCH = 10  # crops
 Logits = NDArray[np.float64]
 Scorer = Callable[[torch.Tensor], Logits]
+"""Crops (b, 3, 224, 224) uint8 -> logits (b,)."""
 
 
 def of_torch(precision: torch.dtype) -> Scorer:
@@ -57,7 +58,12 @@ def of_graph(path: Path) -> Scorer:
     options.intra_op_num_threads = available_cores()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda crops: np.asarray(session.run(None, {name: crops.numpy()})[0], np.float64).reshape(-1)
+
+    def score(crops: torch.Tensor) -> Logits:
+        pixels = np.ascontiguousarray(crops.permute(0, 2, 3, 1).numpy())  # a graph takes (b, 224, 224, 3)
+        return np.asarray(session.run(None, {name: pixels})[0], np.float64).reshape(-1)
+
+    return score
 
 
 def quantised(graph: Path, out: Path, reduce_range: bool) -> Path:

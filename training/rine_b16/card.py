@@ -47,17 +47,17 @@ from sidscan.training.windows.figures import (
 from sidscan.training.windows.options import cache_option, corpora_option
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
-from .beside import Beside, measure_beside
 from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
 from .card_text import render_card
 from .cascade import run_cascade
+from .comparison import Comparison, compare
 from .crops import WHOLE_CONDITIONS, ten_crop_tokens
-from .features import ENCODER, compute_features, fitted_views, measured_views
+from .features import ENCODER, compute_features, measured_views
 from .fit import DEFAULT_FIT, held_out_logits
 from .train import (
-    FITTED_VIEWS,
     TRAIN_COMMAND,
     WEIGHTS_FILE,
+    fitted_views_of_training,
     load_weights,
     whole_images,
     whole_option,
@@ -65,7 +65,7 @@ from .train import (
     workers_option,
 )
 
-HARD_SAMPLE = 150  # windows of each label, under the hard conditions
+HARD_SAMPLE = 150  # windows of each label under the hard conditions: fewer than for `mini`, they cost more
 CARD_COMMAND = (
     "python -m sidscan.training.rine_b16.card --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE "
     "--weights sidscan/weights --folds FOLDS --cache CACHE"
@@ -84,9 +84,11 @@ def measure_detector(
     fold_of = fold_of_repo(windows)
     folds = [load_weights(file)[0] for file in fold_files(work)]
     numbers = _numbers(windows, fold_of)
+    tokens = window_tokens(windows, workers, cache)
     window_logits = {
-        name: held_out_logits(folds, compute_features(windows, name, view, workers, cache), numbers)
-        for name, view in measured_views().items()
+        name: held_out_logits(folds, view, numbers)
+        for name, view in zip(fitted_views_of_training(), tokens.views, strict=True)
+        if name in measured_views()
     }
     sample = sample_windows(windows, HARD_SAMPLE, PER_REPOSITORY)
     hard_logits = {
@@ -100,8 +102,7 @@ def measure_detector(
         name: held_out_logits(folds, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of))
         for name in WHOLE_CONDITIONS
     }
-    tokens = window_tokens(windows, workers, cache)
-    beside = measure_beside(folds, windows, tokens, images, workers, cache)
+    comparison = compare(folds, windows, tokens, images, workers, cache)
     return build_card(
         windows,
         _arrays(window_logits),
@@ -109,7 +110,7 @@ def measure_detector(
         _arrays(hard_logits),
         images,
         _arrays(crop_logits),
-        beside,
+        comparison,
         weights,
         work,
     )
@@ -130,7 +131,7 @@ def build_card(
     hard_logits: Mapping[str, Scores],
     images: Sequence[Window],
     crop_logits: Mapping[str, NDArray[np.float64]],
-    beside: Beside,
+    comparison: Comparison,
     weights: Path,
     work: Path,
 ) -> EnsembleCard:
@@ -173,7 +174,7 @@ def build_card(
         "effort": {
             name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
         },
-        "beside": beside.figures(),
+        "comparison": comparison.figures(),
         "per_fold": {
             name: metrics_by_fold(windows, fold_of, logits, threshold)
             for name, logits in window_logits.items()
@@ -186,7 +187,7 @@ def _training() -> EnsembleTraining:
     return {
         "command": TRAIN_COMMAND,
         "encoder": ENCODER,
-        "views": list(fitted_views(*FITTED_VIEWS)),
+        "views": list(fitted_views_of_training()),
         "config": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(DEFAULT_FIT).items()

@@ -10,10 +10,39 @@ from sidscan.training.windows.figure_types import (
     ConditionMetrics,
     DataSource,
     FoldWeights,
+    Intervals,
     Rates,
 )
 
-from .beside import BesideFigures
+
+class ComparedFigures(Intervals):
+    """What one detector comes to under one condition; no threshold is involved.
+
+    Attributes:
+        tpr_at_5: share of the synthetic images above the level that 5 % of these photographs exceed.
+        auroc_of_repositories: mean over synthetic repositories.
+        generators: by family; empty where they are not stated.
+    """
+
+    real: int
+    synthetic: int
+    auroc: float
+    tpr_at_5: float
+    auroc_of_repositories: float
+    generators: dict[str, Rates]
+
+
+class ComparisonFigures(TypedDict):
+    """By condition, then by detector.
+
+    Attributes:
+        windows: the centre crop of windows: all as they are and as JPEG 75, some of each repository and label
+            at half size.
+        images: the centre crop of some whole images.
+    """
+
+    windows: dict[str, dict[str, ComparedFigures]]
+    images: dict[str, dict[str, ComparedFigures]]
 
 
 class EnsembleTraining(TypedDict):
@@ -51,7 +80,7 @@ class EnsembleCard(TypedDict):
     """The whole file.
 
     Attributes:
-        beside: this detector, `mini`'s method and a plain probe, by crops of the same windows and images.
+        comparison: with `mini`'s method and a plain probe, by crops of the same windows and images.
         windows: by condition; the centre crop of every window.
         hard: by condition; the centre crop of some windows, very small or strongly compressed.
         whole: by condition; ten crops of whole images.
@@ -76,6 +105,6 @@ class EnsembleCard(TypedDict):
     whole: dict[str, ConditionMetrics]
     centre: dict[str, ConditionMetrics]
     effort: dict[str, CascadeFigures]
-    beside: BesideFigures
+    comparison: ComparisonFigures
     per_fold: dict[str, dict[str, Rates]]
     sources: list[DataSource]

@@ -14,11 +14,10 @@ from sidscan.training.windows.card_tables import (
     table,
 )
 
-from .beside import RivalFigures
-from .card_format import EnsembleCard
+from .card_format import ComparedFigures, EnsembleCard
 
 NAMES = {"clean": "as they are", "jpeg75": "saved again as JPEG, quality 75"}
-BESIDE_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75", "half": "half size"}
+COMPARED_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75", "half": "half size"}
 SHORT_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75"}
 MIN_IMAGES = 30  # of a kind of photographs, for its false positives to be judged
 MAX_FALSE_POSITIVES = 0.05
@@ -30,7 +29,7 @@ def render_card(card: EnsembleCard) -> str:
         _head(card),
         _training(card),
         _figures(card),
-        _beside(card),
+        _comparison(card),
         _effort(card),
         _hard(card),
         _limits(card),
@@ -93,7 +92,8 @@ The heads minimise cross-entropy plus {config["xi"]:g} times the supervised cont
 logistic regression with a ridge of {config["ridge"]:g}. Every training window is seen as
 {len(training["views"])} views ({", ".join(training["views"])}). A random view is one sequence of random
 degradations (resizing, blur, sharpening, recolouring, JPEG once or twice, WebP) and a random crop. Both
-labels go through the same procedure, so that compression and size cannot stand in for the label. A repository
+labels go through the same procedure, so that compression and size can less stand in for the label. An upload
+view is a random crop at the image's own size; 60 % of them are saved once more as JPEG 60 to 90. A repository
 of n windows weighs as the square root of n.
 
 The repositories were dealt into five folds before any training. The figures below are of heads fitted on
@@ -164,66 +164,62 @@ images, or of images from few repositories, are uncertain.
 {false_positives_table(card["windows"], SHORT_NAMES, "real_kinds", "kind")}"""
 
 
-def _beside(card: EnsembleCard) -> str:
-    windows, images = card["beside"]["windows"], card["beside"]["images"]
+def _comparison(card: EnsembleCard) -> str:
+    windows, images = card["comparison"]["windows"], card["comparison"]["images"]
     half, first = windows["half"]["rine-b16"], images["clean"]["rine-b16"]
     return f"""## Beside `mini` and a plain probe
 
 All three read the same crops, and each was fitted to the same windows without the fold of a repository. The
-plain probe is a ridge discriminant on the CLS tokens, fitted to the windows as they are and as JPEG 75.
-`mini` is its method, fitted to the windows and views of this detector; the shipped `mini` saw fewer windows.
-Cells hold the AUROC, its 95 % interval, and what is found at 5 % false positives of the same row.
+plain probe is a ridge discriminant on the CLS tokens after `ln_2`, fitted to the windows as they are and as
+JPEG 75. `mini` is its method, fitted to the windows and views of this detector, and one crop of each is read.
+The shipped `mini` was fitted to fewer windows, in eleven copies each, and reads ten crops. Cells hold the
+AUROC, its 95 % interval, and what is found where 5 % of the photographs of the same cell are above. The last
+column is the mean AUROC of synthetic repositories, in the order of the detectors.
 
 The centre crop of windows. As they are and as JPEG 75, these are all. At half size, with a black border, they
-are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of a
-repository:
+are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of each
+repository and label:
 
-{_beside_table(windows)}
+{_comparison_table(windows)}
 
 The centre crop of some whole images ({first["real"]} photographs and {first["synthetic"]} synthetic images,
-at most one of a repository), changed on their way. "Screenshot" makes an image fit into 1440 x 800 px.
-"Social media" makes it fit into 1080 x 1080 px and saves it as JPEG 70:
+one of each repository and label), changed on their way. "Screenshot" makes larger images fit into 1440 x 800
+px. "Social media" makes larger ones fit into 1080 x 1080 px and saves all as JPEG 70:
 
-{_beside_table(images)}
+{_comparison_table(images)}
 
 By generator, the centre crop of windows as they are, AUROC and found at 5 % false positives:
 
-{_beside_generators(windows["clean"])}"""
+{_comparison_generators(windows["clean"])}"""
 
 
-def _beside_table(figures: Mapping[str, Mapping[str, RivalFigures]]) -> str:
+def _comparison_table(figures: Mapping[str, Mapping[str, ComparedFigures]]) -> str:
     """One row per condition, one column per detector."""
     rows = [
         [
-            BESIDE_NAMES.get(condition, condition),
-            *(_auroc_and_found(rival) for rival in rivals.values()),
-            " / ".join(f"{rival['auroc_of_repositories']:.3f}" for rival in rivals.values()),
+            COMPARED_NAMES.get(condition, condition),
+            *(_auroc_and_found(detector) for detector in detectors.values()),
+            " / ".join(f"{detector['auroc_of_repositories']:.3f}" for detector in detectors.values()),
         ]
-        for condition, rivals in figures.items()
+        for condition, detectors in figures.items()
     ]
     return table(["images", *figures["clean"], "mean AUROC of synthetic repositories"], rows)
 
 
-def _auroc_and_found(rival: RivalFigures) -> str:
-    low, high = rival["auroc_interval"]
-    return f"{rival['auroc']:.3f} ({low:.3f} to {high:.3f}), {percent(rival['tpr_at_5'])}"
+def _auroc_and_found(figures: ComparedFigures) -> str:
+    low, high = figures["auroc_interval"]
+    return f"{figures['auroc']:.3f} ({low:.3f} to {high:.3f}), {percent(figures['tpr_at_5'])}"
 
 
-def _beside_generators(rivals: Mapping[str, RivalFigures]) -> str:
+def _comparison_generators(detectors: Mapping[str, ComparedFigures]) -> str:
     """One row per family of generators."""
-    first, *_ = rivals.values()
-    rows = [
-        [
-            name,
-            rates["synthetic"],
-            *(
-                f"{rival['generators'][name]['auroc']:.3f}, {percent(rival['generators'][name]['tpr_at_5'])}"
-                for rival in rivals.values()
-            ),
-        ]
-        for name, rates in first["generators"].items()
-    ]
-    return table(["generator", "n", *rivals], rows)
+    first, *_ = detectors.values()
+    rows = []
+    for name, rates in first["generators"].items():
+        of_family = [detector["generators"][name] for detector in detectors.values()]
+        cells = [f"{figures['auroc']:.3f}, {percent(figures['tpr_at_5'])}" for figures in of_family]
+        rows.append([name, rates["synthetic"], *cells])
+    return table(["generator", "n", *detectors], rows)
 
 
 def _hard(card: EnsembleCard) -> str:
@@ -295,9 +291,9 @@ def _limits(card: EnsembleCard) -> str:
 - **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
   some.
 - **Photographs far from the training ones.** The threshold does not hold its rate everywhere.
-  {_kinds_above(card)} What is lossless, a row tells by its `format`; what is drawn, no row tells. Measure the
-  false positives on your own archive (`sidscan calibrate`) before you trust
-  it.
+  {_kinds_above(card)} The column `format` shows PNG and BMP, which are lossless; it does not show whether
+  WebP, AVIF or TIFF is. No column shows whether an image is drawn. Measure the false positives on your own
+  archive (`sidscan calibrate`) before you trust it.
 - The data is small, and where it comes from is partly uncertain: labels are what repositories say about
   themselves."""
 

@@ -7,7 +7,7 @@ docs/log/rine_b16.md compares them with what else was tried.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -227,10 +227,24 @@ def logits_of(ensemble: RineEnsemble, tokens: Tensor) -> Tensor:
     )
 
 
+def held_out(score: Callable[[int, Tensor], Tensor], features: Tensor, folds: Tensor) -> Tensor:
+    """Logits (windows, ...), each by what was fitted without the fold of its window.
+
+    Args:
+        score: (fold, features of some windows) -> their logits.
+        features: (windows, ...).
+        folds: (windows,).
+    """
+    logits = torch.empty(0)
+    for fold in sorted(set(folds.tolist())):
+        inside = folds == fold
+        scored = score(fold, features[inside])
+        if not len(logits):
+            logits = torch.empty(len(folds), *scored.shape[1:])
+        logits[inside] = scored
+    return logits
+
+
 def held_out_logits(ensembles: Sequence[RineEnsemble], tokens: Tensor, folds: Tensor) -> Tensor:
     """Logits (windows, ...) of tokens (windows, ..., n, d), each by the ensemble fitted without its fold."""
-    logits = torch.empty(tokens.shape[:-2])
-    for fold, ensemble in enumerate(ensembles):
-        inside = folds == fold
-        logits[inside] = logits_of(ensemble, tokens[inside])
-    return logits
+    return held_out(lambda fold, part: logits_of(ensembles[fold], part), tokens, folds)

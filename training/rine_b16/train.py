@@ -40,11 +40,11 @@ from sidscan.training.windows.whole_images import as_windows, read_image_list
 
 from .cascade import choose_cascade
 from .crops import ten_crop_tokens
-from .features import compute_features, fitted_views
+from .features import View, compute_features, fitted_views
 from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logits
 
 VERSION = "2"
-FITTED_VIEWS = (1, 1)  # of every window: degraded ones, uploads; as it is and as JPEG 75 come besides
+DEGRADED_VIEWS, UPLOAD_VIEWS = 1, 1  # of every window, besides the window as it is and as JPEG 75
 ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
 TRAIN_COMMAND = (
@@ -60,10 +60,15 @@ whole_option = click.option(
 workers_option = click.option("--workers", default=2, show_default=True, help="Processes that read images.")
 
 
+def fitted_views_of_training() -> dict[str, View]:
+    """`fitted_views` in the numbers of the shipped head."""
+    return fitted_views(DEGRADED_VIEWS, UPLOAD_VIEWS)
+
+
 def window_tokens(windows: Sequence[Window], workers: int, cache: Path | None) -> WindowTokens:
     """The windows' features, labels, weights and folds."""
     folds = fold_of_repo(windows)
-    views = fitted_views(*FITTED_VIEWS)
+    views = fitted_views_of_training()
     return WindowTokens(
         tuple(compute_features(windows, name, view, workers, cache) for name, view in views.items()),
         torch.tensor([float(window.synthetic) for window in windows]),

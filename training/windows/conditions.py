@@ -50,14 +50,14 @@ def resized(pixels: Pixels, factor: float) -> Pixels:
 
 
 def fitted_into(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Made smaller, if needed, so that it fits into ``width`` x ``height``."""
+    """Made smaller, if needed, so that it fits into ``width`` x ``height`` px."""
     tall, wide, _ = pixels.shape
     factor = min(width / wide, height / tall)
     return resized(pixels, factor) if factor < 1 else pixels
 
 
 def screenshot(pixels: Pixels) -> Pixels:
-    """As a picture viewer on a screen of 1440 x 900 shows it, below a bar of 100 px: no JPEG after that."""
+    """The image area of a screenshot: at most 1440 x 800 px, no JPEG afterwards."""
     return fitted_into(pixels, 1440, 800)
 
 
@@ -71,7 +71,7 @@ CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "jpeg75": partial(recoded, container="JPEG", quality=75),
     "half": half_size,
 }
-"""Cards measure all windows under these."""
+"""Cards measure windows under these."""
 
 ALTERED_CONDITIONS: dict[str, Callable[[Pixels], Pixels]] = {
     **{

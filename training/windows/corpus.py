@@ -102,7 +102,7 @@ def sample_windows(windows: Sequence[Window], count: int, per_repository: int) -
     return sample
 
 
-def some_of_each(windows: Sequence[Window], count: int) -> list[Window]:
+def sample_by_repository(windows: Sequence[Window], count: int) -> list[Window]:
     """Up to ``count`` windows of every repository and label, in order.
 
     Checksums of names choose them, so further repositories leave the choice as it is.

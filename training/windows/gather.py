@@ -8,9 +8,9 @@ rine-b16. For every window they state the repository, commit, path, git blob, li
 it, and position. The images themselves are not ours to redistribute. Repositories that are not in
 FOLDER yet are cloned into it, without the files that are not needed (`git clone --filter=blob:none`).
 Windows that could not be cut are listed at the end; run the command again to try only those. With --originals
-the whole images are kept beside the windows (3 GB); training of rine-b16 uses them. If --reserved lists one
-of the repositories, nothing is cloned. The result is a corpus as `sidscan.training.windows.corpus`
-reads it.
+the whole images are kept beside the windows (of the first list, 3 GB); training of rine-b16 uses them. If
+--reserved lists one of the repositories, nothing is cloned. The result is a corpus as
+`sidscan.training.windows.corpus` reads it.
 """
 
 from __future__ import annotations
@@ -219,7 +219,14 @@ def _write_window(data: bytes, listed: ListedWindow, target: Path, original: Pat
 
 
 @click.command(help=__doc__)
-@click.option("--list", "name", type=click.Choice(list(WINDOW_LISTS)), default="images", show_default=True)
+@click.option(
+    "--list",
+    "name",
+    type=click.Choice(list(WINDOW_LISTS)),
+    default="images",
+    show_default=True,
+    help="Which windows.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
 @click.option("--originals", is_flag=True, help="Keep the whole images, too.")

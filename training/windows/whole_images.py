@@ -2,11 +2,11 @@
 
     python -m sidscan.training.windows.whole_images --out WHOLE [--clones FOLDER] [--reserved FILE]
 
-Windows have no skies, walls or borders, and all of them are about as large as a crop. So thresholds and rates
-of false positives are measured on whole images of the same repositories: up to 150 photographs of a kind,
-and up to 4 synthetic images of a repository. The list states the repository, commit, path, git blob and
-licence of each. The images are not ours to redistribute; the command copies them out of clones of their
-repositories. Images that could not be copied are listed at the end; run the command again to try only those.
+Windows have no skies, walls or borders, and all of them are about as large as a crop. So thresholds and
+rates of false positives are measured on whole images of the same repositories: at most 24 photographs and 2
+synthetic images of each. The list states the repository, commit, path, git blob and licence of each. The
+images are not ours to redistribute; the command copies them out of clones of their repositories. Images that
+could not be copied are listed at the end; run the command again to try only those.
 """
 
 from __future__ import annotations

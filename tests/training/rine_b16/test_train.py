@@ -19,11 +19,11 @@ from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.families.mini import mini_networks
 from sidscan.models.heads.rine import RineHead
 from sidscan.models.heads.rine_ensemble import RineEnsemble
-from sidscan.training.rine_b16 import beside as beside_module
+from sidscan.training.rine_b16 import baselines as baselines_module
 from sidscan.training.rine_b16 import card as card_module
+from sidscan.training.rine_b16 import comparison as comparison_module
 from sidscan.training.rine_b16 import crops as crops_module
 from sidscan.training.rine_b16 import features as features_module
-from sidscan.training.rine_b16 import rivals as rivals_module
 from sidscan.training.rine_b16 import train as train_module
 from sidscan.training.rine_b16.card_text import render_card
 from sidscan.training.rine_b16.fit import WindowTokens
@@ -72,11 +72,11 @@ def in_this_process(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (features_module, crops_module):
         monkeypatch.setattr(module, "map_windows", map_here)
         monkeypatch.setattr(module, "open_encoder", lambda: encoder)
-    monkeypatch.setattr(rivals_module, "map_windows", map_here)
+    monkeypatch.setattr(baselines_module, "map_windows", map_here)
     with resources.as_file(resources.files("sidscan.weights") / "mini.safetensors") as path:
         mini = mini_networks(load_file(path))  # fitting it takes half a minute
     monkeypatch.setattr(figures_module, "_RESAMPLES", 5)  # of some hundred intervals
-    monkeypatch.setattr(beside_module, "fit_mini", lambda *_: [mini] * 5)
+    monkeypatch.setattr(comparison_module, "fit_mini", lambda *_: [mini] * 5)
     images = whole_images_module.read_image_list(corpus / "whole.csv")
     monkeypatch.setattr(train_module, "read_image_list", lambda: images)
 
@@ -96,10 +96,10 @@ def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
     assert card["threshold"] == float(metadata["threshold"])
     assert (card["whole"]["clean"]["real"], card["windows"]["jpeg75"]["synthetic"]) == (10, 10)
     assert 0 <= card["effort"]["clean"]["kept"] <= 1
-    beside = card["beside"]
-    assert set(beside["images"]["social media"]) == {"rine-b16", "plain probe", "mini"}
-    assert beside["windows"]["clean"]["rine-b16"]["auroc"] == card["windows"]["clean"]["auroc"]
-    assert beside["images"]["JPEG 75"]["mini"]["real"] == 5
+    comparison = card["comparison"]
+    assert set(comparison["images"]["social media"]) == {"rine-b16", "plain probe", "mini"}
+    assert comparison["windows"]["clean"]["rine-b16"]["auroc"] == card["windows"]["clean"]["auroc"]
+    assert comparison["images"]["JPEG 75"]["mini"]["real"] == 5
     text = (Path(out) / "rine_b16.md").read_text(encoding="utf-8")
     assert text == render_card(card)
     assert card["sha256"] in text

@@ -15,8 +15,8 @@ from sidscan.training.windows.corpus import (
     decode_window,
     fold_of_repo,
     read_manifest,
+    sample_by_repository,
     sample_windows,
-    some_of_each,
 )
 
 HEADER = "file,label,generator,kind,repo,license\n"
@@ -88,9 +88,9 @@ def test_an_unknown_label_is_an_error(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-def test_some_of_each_repository_and_label_are_chosen_by_name() -> None:
+def test_some_windows_of_each_repository_and_label_are_chosen_by_name() -> None:
     windows = windows_of({("a", True): 5, ("a", False): 3, ("b", False): 1})
-    chosen = some_of_each(windows, 2)
+    chosen = sample_by_repository(windows, 2)
     assert Counter((window.repo, window.synthetic) for window in chosen) == {
         ("a", True): 2,
         ("a", False): 2,
@@ -98,4 +98,4 @@ def test_some_of_each_repository_and_label_are_chosen_by_name() -> None:
     }
     assert [window for window in windows if window in chosen] == chosen, "in order"
     more = windows_of({("c", True): 4})
-    assert some_of_each([*more, *windows], 2)[2:] == chosen
+    assert sample_by_repository([*more, *windows], 2)[2:] == chosen

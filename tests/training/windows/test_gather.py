@@ -16,7 +16,7 @@ from sample_images import encoded, photo
 
 from sidscan.training.windows import gather as gather_module
 from sidscan.training.windows.corpus import read_manifest
-from sidscan.training.windows.gather import ListedWindow, gather_windows, read_window_list
+from sidscan.training.windows.gather import WINDOW_LISTS, ListedWindow, gather_windows, read_window_list
 from sidscan.training.windows.reserved import repository_digest
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -109,7 +109,7 @@ def test_nothing_is_cloned_if_a_repository_is_reserved(
     _, listed = hosted
     out, reserved = tmp_path / "out", tmp_path / "reserved.txt"
     reserved.write_text(repository_digest("Owner/Images"))
-    monkeypatch.setattr(gather_module, "read_window_list", lambda: listed)
+    monkeypatch.setattr(gather_module, "read_window_list", lambda path: listed)
     result = CliRunner().invoke(
         gather_module.gather_command, ["--out", str(out), "--reserved", str(reserved)]
     )
@@ -124,7 +124,7 @@ def test_a_list_of_other_repositories_changes_nothing(
     out, reserved = tmp_path / "out", tmp_path / "reserved.txt"
     cut(listed, out, host)  # so that the command itself has nothing to clone
     reserved.write_text(repository_digest("owner/other"))
-    monkeypatch.setattr(gather_module, "read_window_list", lambda: listed)
+    monkeypatch.setattr(gather_module, "read_window_list", lambda path: listed)
     result = CliRunner().invoke(
         gather_module.gather_command, ["--out", str(out), "--reserved", str(reserved)]
     )
@@ -132,9 +132,28 @@ def test_a_list_of_other_repositories_changes_nothing(
     assert len(read_manifest(out)) == 2
 
 
-def test_the_list_names_every_window_once() -> None:
-    listed = read_window_list()
-    assert len({window.file for window in listed}) == len(listed) > 3000
+def test_the_chosen_list_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the second list, the first repository; reserving it is the quickest way to see it."""
+    reserved = tmp_path / "reserved.txt"
+    repo = read_window_list(WINDOW_LISTS["images_2"])[0].repo
+    reserved.write_text(repository_digest(repo))
+    given = ["--list", "images_2", "--out", str(tmp_path / "out"), "--reserved", str(reserved)]
+    result = CliRunner().invoke(gather_module.gather_command, given)
+    assert result.exit_code == 2
+    assert repo in result.output
+
+
+def test_no_repository_is_in_both_lists() -> None:
+    first, second = (
+        {window.repo.lower() for window in read_window_list(path)} for path in WINDOW_LISTS.values()
+    )
+    assert not first & second
+
+
+@pytest.mark.parametrize("name", WINDOW_LISTS)
+def test_the_list_names_every_window_once(name: str) -> None:
+    listed = read_window_list(WINDOW_LISTS[name])
+    assert len({window.file for window in listed}) == len(listed) > 2000
     assert all(len(window.blob) == len(window.commit) == 40 for window in listed)
     assert all(window.width > 0 < window.height for window in listed)
     assert {window.label for window in listed} == {"real", "synthetic"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,15 +17,16 @@ from torch import Tensor
 from sidscan.models.backbones import mini, mini_patterns
 from sidscan.models.backbones.mini import MiniEncoder
 from sidscan.training.common import pixels as pixels_module
+from sidscan.training.mini import features as mini_features
 from sidscan.training.mini.features import statistics_array
-from sidscan.training.mini.fit import MiniNetwork, WindowFeatures, fit_detector
+from sidscan.training.mini.fit import MiniNetwork, Moments, WindowFeatures, fit_detector
 from sidscan.training.windows import conditions, corpus, degradation
 from sidscan.training.windows.cache import cached
 from sidscan.training.windows.corpus import FOLDS, Window
 from sidscan.training.windows.parallel import map_windows
 from sidscan.util.progress import track
 
-from . import views
+from . import features, views
 from .features import View
 from .fit import Standardisation, WindowTokens, standardisation
 
@@ -54,8 +57,8 @@ def compute_statistics(
         windows,
         (
             name,
-            *(mini, mini_patterns, views, conditions, degradation, pixels_module, corpus),
-            sys.modules[__name__],
+            *(mini, mini_patterns, mini_features, features, views, conditions, degradation, pixels_module),
+            *(corpus, sys.modules[__name__]),
         ),
     )
     return torch.from_numpy(array)
@@ -65,15 +68,15 @@ def fit_mini(statistics: Sequence[Tensor], tokens: WindowTokens, repos: Tensor) 
     """`mini`'s method, fitted without each fold.
 
     Args:
-        statistics: of the views of ``tokens``.
+        statistics: of the views of ``tokens``, (windows, statistics + 1) each.
         repos: (windows,), a number for every repository.
     """
     views_of = torch.stack(tuple(statistics), dim=1)
-    features = WindowFeatures(
+    of_windows = WindowFeatures(
         views_of[..., :-1], views_of[..., -1].float(), tokens.labels, tokens.weights, tokens.folds, repos
     )
     return [
-        fit_detector(features.where(features.folds != fold))
+        fit_detector(of_windows.where(of_windows.folds != fold))
         for fold in track(range(FOLDS), FOLDS, "fold", title="mini")
     ]
 
@@ -89,23 +92,8 @@ def mini_logits(network: MiniNetwork, statistics: Tensor) -> Tensor:
     return torch.cat(logits)
 
 
-class _Moments:
-    """Weighted sums of one label's features x in one fold: of 1, x and x x'."""
-
-    def __init__(self, tokens: WindowTokens, shift: Standardisation, chosen: Tensor) -> None:
-        size = shift.mean.numel()
-        self.weight = tokens.weights[chosen].sum() * len(tokens.views)
-        self.first, self.second = torch.zeros(size), torch.zeros(size, size)
-        for view in tokens.views:
-            for index in torch.split(chosen.nonzero()[:, 0], _CHUNK):
-                x = shift(view[index]).flatten(1)
-                weighted = x * tokens.weights[index, None]
-                self.first += weighted.sum(dim=0)
-                self.second.addmm_(weighted.T, x)
-
-
 class PlainProbe(NamedTuple):
-    """A linear discriminant: coefficients (n * d,) of shifted features, and the bias of its logit."""
+    """A linear discriminant: coefficients (n * d,) of shifted features, and the bias () of its logit."""
 
     shift: Standardisation
     coefficients: Tensor
@@ -117,54 +105,47 @@ class PlainProbe(NamedTuple):
         return torch.cat([self.shift(part).flatten(1) @ self.coefficients for part in parts]) + self.bias
 
 
-def fit_plain_probes(tokens: WindowTokens, penalty: float = PENALTY) -> list[PlainProbe]:
+def fit_plain_probes(tokens: WindowTokens) -> list[PlainProbe]:
     """Ridge discriminants on all CLS tokens, fitted without each fold.
 
     What shifts the features is of all windows; it keeps sums small and does not see labels.
     """
     shift = standardisation(tokens)
-    kept = [
-        [_Moments(tokens, shift, (tokens.folds == fold) & (tokens.labels == label)) for label in (0.0, 1.0)]
+    by_fold = [
+        [_moments(tokens, shift, (tokens.folds == fold) & (tokens.labels == label)) for label in (0.0, 1.0)]
         for fold in track(range(FOLDS), FOLDS, "fold", title="plain probe")
     ]
-    return [
-        PlainProbe(shift, *_discriminant([of for fold, of in enumerate(kept) if fold != left_out], penalty))
-        for left_out in range(FOLDS)
-    ]
+    probes = []
+    for left_out in range(FOLDS):
+        kept = [labels for fold, labels in enumerate(by_fold) if fold != left_out]
+        real, synthetic = (reduce(add, of_label) for of_label in zip(*kept, strict=True))
+        probes.append(PlainProbe(shift, *_discriminant(real, synthetic)))
+    return probes
 
 
-def _discriminant(folds: Sequence[Sequence[_Moments]], penalty: float) -> tuple[Tensor, Tensor]:
-    """w = (S / s s' + penalty I)^-1 (m1 - m0) / s and -w (m0 + m1) / 2.
+def _moments(tokens: WindowTokens, shift: Standardisation, chosen: Tensor) -> Moments:
+    """Those of the shifted features (n * d,) of all views of the chosen windows."""
+    size = shift.mean.numel()
+    weight, first, second = torch.zeros(()), torch.zeros(size), torch.zeros(size, size)
+    for view in tokens.views:
+        for index in torch.split(chosen.nonzero()[:, 0], _CHUNK):
+            x = shift(view[index]).flatten(1)
+            weighted = x * tokens.weights[index, None]
+            weight += tokens.weights[index].sum()
+            first += weighted.sum(dim=0)
+            second.addmm_(weighted.T, x)
+    return Moments(weight, first, second)
+
+
+def _discriminant(real: Moments, synthetic: Moments) -> tuple[Tensor, Tensor]:
+    """w = (S / s s' + PENALTY I)^-1 (m1 - m0) / s, (n * d,), and the bias -w (m0 + m1) / 2, ().
 
     S is the mean covariance of both labels, s its deviations, m0 and m1 the means.
     """
-    means, covariance = [], torch.zeros(())
-    for of_label in zip(*folds, strict=True):
-        weight = torch.stack([of.weight for of in of_label]).sum()
-        mean = torch.stack([of.first for of in of_label]).sum(dim=0) / weight
-        second = of_label[0].second.clone()
-        for of in of_label[1:]:
-            second += of.second
-        covariance = covariance + (second / weight - torch.outer(mean, mean)) / 2
-        means.append(mean)
+    covariance = (real.covariance + synthetic.covariance) / 2
     scale = covariance.diagonal().clamp_min(1e-6).sqrt()
     covariance = covariance / scale[:, None] / scale
-    covariance.diagonal().add_(penalty)
-    direction = torch.cholesky_solve(
-        ((means[1] - means[0]) / scale)[:, None], torch.linalg.cholesky(covariance)
-    )
-    coefficients = direction[:, 0] / scale
-    return coefficients, -(means[0] + means[1]) @ coefficients / 2
-
-
-def held_out(score: Callable[[int, Tensor], Tensor], features: Tensor, folds: Tensor) -> NDArray[np.float64]:
-    """Logits (windows,), each by what was fitted without its fold.
-
-    Args:
-        score: (fold, features of some windows) -> their logits.
-    """
-    logits = torch.empty(len(folds))
-    for fold in range(FOLDS):
-        inside = folds == fold
-        logits[inside] = score(fold, features[inside])
-    return logits.double().numpy()
+    covariance.diagonal().add_(PENALTY)
+    shift = ((synthetic.mean - real.mean) / scale)[:, None]
+    coefficients = torch.cholesky_solve(shift, torch.linalg.cholesky(covariance))[:, 0] / scale
+    return coefficients, -(real.mean + synthetic.mean) @ coefficients / 2

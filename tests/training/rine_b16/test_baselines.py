@@ -13,8 +13,9 @@ from sample_images import photo
 
 from sidscan.training.mini.features import statistics_array
 from sidscan.training.mini.train import load_weights
-from sidscan.training.rine_b16.fit import WindowTokens
-from sidscan.training.rine_b16.rivals import PENALTY, fit_plain_probes, held_out, mini_logits
+from sidscan.training.rine_b16 import baselines
+from sidscan.training.rine_b16.baselines import PENALTY, fit_mini, fit_plain_probes, mini_logits
+from sidscan.training.rine_b16.fit import WindowTokens, held_out
 
 BLOCKS, WIDTH, WINDOWS = 2, 8, 300
 
@@ -60,6 +61,13 @@ def test_a_probe_does_not_depend_on_its_fold(tokens: WindowTokens) -> None:
     before, after = fit_plain_probes(tokens), fit_plain_probes(replace(tokens, views=views))
     torch.testing.assert_close(before[0](tokens.views[0]), after[0](tokens.views[0]), atol=1e-2, rtol=0)
     assert (before[1](tokens.views[0]) - after[1](tokens.views[0])).abs().max() > 0.1
+
+
+def test_mini_is_fitted_without_each_fold(tokens: WindowTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[set[int]] = []
+    monkeypatch.setattr(baselines, "fit_detector", lambda part: fitted.append(set(part.folds.tolist())))
+    fit_mini([torch.rand(WINDOWS, 5) for _ in range(2)], tokens, torch.arange(WINDOWS))
+    assert fitted == [set(range(5)) - {fold} for fold in range(5)]
 
 
 def test_every_window_is_scored_by_its_fold() -> None:
