@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -67,11 +68,14 @@ def of_graph(path: Path) -> Scorer:
 
 
 def quantised(graph: Path, out: Path, reduce_range: bool) -> Path:
-    """The graph with int8 weights in its matrix products, one scale per column."""
+    """The graph with int8 weights in its products with matrices, one scale per column."""
+    network = onnx.load(graph).graph
+    vectors = {tensor.name for tensor in network.initializer if len(tensor.dims) != 2}
     quantize_dynamic(
         graph,
         out,
         op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_exclude=[node.name for node in network.node if not vectors.isdisjoint(node.input)],
         per_channel=True,
         reduce_range=reduce_range,
         weight_type=QuantType.QInt8,
