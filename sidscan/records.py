@@ -83,7 +83,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """The EXIF data of an image. ``tags`` holds all of it, the other fields are columns of a report."""
+    """The EXIF data of an image. ``tags`` holds all of it, the other fields are columns of a report.
+
+    ``unread_tags`` is the number of tags that are left out because their values can't be read.
+    """
 
     make: str | None = None
     model: str | None = None
@@ -94,6 +97,7 @@ class Exif:
     longitude: float | None = None  # degrees, east positive
     orientation: int | None = None  # 1..8, EXIF 2.3 tag 0x0112
     tags: JsonObject = field(default_factory=dict)
+    unread_tags: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ Flags (remarks in the image's row):
     ``maybe_truncated``    a JPEG that seems to be truncated although it ends properly: it ends in the grey
                            that decoders put where data are missing, or lacks scans
     ``exif_unreadable``    EXIF is present but no tag of it can be read
+    ``exif_incomplete``    some EXIF tags, or the maker note, can't be read and are left out
+    ``position_unreadable``  EXIF states a position that can't be read for sure; none is reported
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
     ``metadata_timeout``   EXIF was not read in time
     ``metadata_crashed``   the process that read EXIF ended

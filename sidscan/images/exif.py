@@ -1,7 +1,8 @@
 """EXIF of a decoded image.
 
 ExifRead gets the EXIF block that Pillow found, not the file: ExifRead's own container parsers can loop for
-ever on malformed files, and a report needs the block alone.
+ever on malformed files, and a report needs the block alone. A tag that can't be read costs that tag, not the
+others. Of maker notes, what ExifRead decodes is kept; their bytes, tens of kilobytes a row, are not.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ import io
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import exifread
-from exifread.utils import Ratio, get_gps_coords
+from exifread.utils import Ratio
 from PIL import Image
 
 from sidscan.config import ReadLimits
 from sidscan.images.decode import DEFAULT_LIMITS, SourceImage
 from sidscan.records import Exif
 
-_EXIF_HEADER = b"Exif\x00\x00"
-_USER_COMMENT = 0x9286
+_TIFF_HEADERS = (b"II*\x00", b"MM\x00*")  # TIFF 6.0, section 2
+_PREAMBLE = 32  # bytes in which the TIFF header must begin: `Exif` and zeros, or what writers put before it
+_BIG_TIFF = (b"II+\x00", b"MM\x00+")  # which ExifRead does not read
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_MAKER_NOTE, _USER_COMMENT = 0x927C, 0x9286
+_SHORT_BYTES = 32  # a maker note's field of more bytes than this is left out
+_PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")  # as ImageMagick writes them into texts
+_PNG_PROFILE = re.compile(r"\s*[^\n]+\n\s*(\d+)\s+([0-9a-fA-F\s]*)")  # name, length, hexadecimal text
+_HEMISPHERES = {"N": "NORTH", "S": "SOUTH", "E": "EAST", "W": "WEST"}
 _BYTE_TYPES = (1, 7)  # TIFF 6.0, section 2, and EXIF 2.3, section 4.6.2: BYTE and UNDEFINED
 _MAX_TEXT = 65536  # characters kept of one tag
 _MAX_TAGS_JSON = 1 << 20  # characters of all tags as JSON; many tags may point at the same text
@@ -53,24 +62,46 @@ def read_exif(
     """
     if _metadata_size(source.image) > limits.max_metadata:
         return Exif(), ("metadata_limit",)
-    block = data if source.format == "TIFF" else _find_exif_block(source.image.info)
+    block = _find_exif_block(source, data)
     if not block:
         return Exif(), ()
-    file = _MeteredFile(block.removeprefix(_EXIF_HEADER), limits.max_metadata_reads)
     try:
-        raw = exifread.process_file(file, details=True, extract_thumbnail=False)
-        exif = _to_exif({name: tag for name, tag in raw.items() if hasattr(tag, "values")})
-    except MemoryError:
+        raw, complete = _read_tags(block, limits.max_metadata_reads)
+    except (MemoryError, EOFError):
         return Exif(), ("metadata_limit",)
-    except Exception:  # ExifRead raises almost anything on malformed tags
-        exif = Exif()
-    if file.reads_left < 0 or len(json.dumps(exif.tags)) > _MAX_TAGS_JSON:  # whatever ExifRead made of that
+    exif, flags = _to_exif(raw)
+    if len(json.dumps(exif.tags)) > _MAX_TAGS_JSON:
         return Exif(), ("metadata_limit",)
     if not exif.tags:
-        return Exif(), ("exif_unreadable",)
+        return Exif(), () if _holds_no_tag(block) else ("exif_unreadable",)
+    if exif.unread_tags or not complete:
+        flags += ("exif_incomplete",)
     # pillow-heif rewrites the orientation to 1, since libheif has already rotated the pixels
     stated = source.image.info.get("original_orientation") if source.format == "HEIF" else None
-    return (replace(exif, orientation=stated) if stated else exif), ()
+    return (replace(exif, orientation=stated) if stated else exif), flags
+
+
+def _read_tags(block: bytes, reads: int) -> tuple[_Tags, bool]:
+    """The tags of a block, and whether its maker note could be read; empty if nothing can.
+
+    Raises:
+        EOFError: it takes more reads than allowed.
+        MemoryError: ExifRead needed more memory than there is.
+    """
+    for details in (True, False):  # once more without the maker note, which is where most writers err
+        file = _MeteredFile(block, reads)
+        try:
+            raw = exifread.process_file(file, details=details, extract_thumbnail=False)
+            found = {name: tag for name, tag in raw.items() if hasattr(tag, "values")}
+        except MemoryError:
+            raise
+        except Exception:  # ExifRead raises almost anything on malformed tags
+            found = {}
+        if file.reads_left < 0:  # whatever ExifRead made of that
+            raise EOFError("more reads than allowed")
+        if found:
+            return found, details
+    return {}, False
 
 
 class _MeteredFile(io.BytesIO):
@@ -94,31 +125,89 @@ def _metadata_size(image: Image.Image) -> int:
     return max(segments, sum(len(value) for value in values if isinstance(value, (bytes, str, tuple))))
 
 
-def _find_exif_block(info: Mapping[str | tuple[int, int], object]) -> bytes | None:
-    """The EXIF block in Pillow's ``info``; in PNG it may be hexadecimal text below three header lines."""
-    block = info.get("exif")
+def _find_exif_block(source: SourceImage, data: bytes) -> bytes | None:
+    """The EXIF block, from its TIFF header on; None where there is no EXIF."""
+    if source.format == "TIFF":
+        return _of_big_tiff(source.image) if data[:4] in _BIG_TIFF else data
+    block = source.image.info.get("exif")
     if isinstance(block, bytes):
-        return block
-    profile = info.get("Raw profile type exif")
-    try:
-        return bytes.fromhex("".join(profile.split("\n")[3:])) if isinstance(profile, str) else None
-    except ValueError:
-        return b"not hexadecimal"  # present but unreadable, which gives a flag
+        return _from_tiff_header(block) or block  # present but unreadable, which gives a flag
+    for name in _PNG_PROFILES:
+        if isinstance(text := source.image.info.get(name), str) and (block := _png_profile(text)):
+            return block
+    return None
 
 
-def _to_exif(tags: _Tags) -> Exif:
-    latitude, longitude = _coordinates(tags)
-    return Exif(
-        make=_text(tags, "Image Make"),
-        model=_text(tags, "Image Model"),
-        lens=_text(tags, "EXIF LensModel"),
-        original_date=_text(tags, "EXIF DateTimeOriginal"),
-        software=_text(tags, "Image Software"),
+def _holds_no_tag(block: bytes) -> bool:
+    """Whether it is a TIFF block whose first directory has no entry, which some programs write."""
+    if not block.startswith(_TIFF_HEADERS):
+        return False
+    order: Literal["little", "big"] = "little" if block.startswith(b"II") else "big"
+    start = int.from_bytes(block[4:8], order)
+    entries = block[start : start + 2]
+    return len(entries) == 2 and not any(entries)
+
+
+def _of_big_tiff(image: Image.Image) -> bytes:
+    """The tags of a BigTIFF file as a TIFF block."""
+    exif = image.getexif()
+    block = Image.Exif()
+    for number, value in exif.items():
+        if isinstance(value, (str, int, float)) and number not in (_EXIF_IFD, _GPS_IFD):
+            block[number] = value
+    for number in (_EXIF_IFD, _GPS_IFD):
+        if ifd := exif.get_ifd(number):
+            block.get_ifd(number).update(ifd)
+    return _from_tiff_header(block.tobytes()) or b""
+
+
+def _from_tiff_header(block: bytes) -> bytes | None:
+    """A block without what writers put before its TIFF header; None where there is no header."""
+    starts = [start for header in _TIFF_HEADERS if (start := block.find(header, 0, _PREAMBLE)) >= 0]
+    return block[min(starts) :] if starts else None
+
+
+def _png_profile(text: str) -> bytes | None:
+    """The EXIF block in a PNG text: name, length in bytes, hexadecimal digits; None if it is something else.
+
+    What stands behind the stated length does not count. A profile of the type APP1 may hold XMP instead.
+    """
+    if not (match := _PNG_PROFILE.match(text)):
+        return text.encode("utf-8", "replace")[:_PREAMBLE]  # present but unreadable
+    length, digits = int(match[1]), "".join(match[2].split())
+    profile = bytes.fromhex(digits[: min(2 * length, len(digits) // 2 * 2)])
+    return _from_tiff_header(profile) or (None if b"http" in profile[:_PREAMBLE] else profile)
+
+
+def _to_exif(raw: _Tags) -> tuple[Exif, tuple[str, ...]]:
+    """What a report has of the tags, and flags about it."""
+    tags, unread = {}, 0
+    for name, tag in raw.items():
+        try:
+            if not _is_bytes_of_maker_note(name, tag):
+                tags[name] = _to_json(tag)
+        except Exception:  # values of types that no one foresaw
+            unread += 1
+    (latitude, longitude), flags = _position(raw)
+    exif = Exif(
+        make=_text(raw, "Image Make"),
+        model=_text(raw, "Image Model"),
+        lens=_text(raw, "EXIF LensModel"),
+        original_date=_text(raw, "EXIF DateTimeOriginal"),
+        software=_text(raw, "Image Software"),
         latitude=latitude,
         longitude=longitude,
-        orientation=_orientation(tags),
-        tags={name: _to_json(tag) for name, tag in tags.items()},
+        orientation=_orientation(raw),
+        tags=tags,
+        unread_tags=unread,
     )
+    return exif, flags
+
+
+def _is_bytes_of_maker_note(name: str, tag: _Tag) -> bool:
+    if tag.tag == _MAKER_NOTE and name == "EXIF MakerNote":
+        return True
+    return name.startswith("MakerNote ") and len(_raw_bytes(tag) or b"") > _SHORT_BYTES
 
 
 def _text(tags: _Tags, name: str) -> str | None:
@@ -132,22 +221,67 @@ def _text(tags: _Tags, name: str) -> str | None:
 
 
 def _orientation(tags: _Tags) -> int | None:
-    values = tags["Image Orientation"].values if "Image Orientation" in tags else ()
+    values = _values(tags["Image Orientation"]) if "Image Orientation" in tags else []
     return values[0] if values and isinstance(values[0], int) and 1 <= values[0] <= 8 else None
 
 
-def _coordinates(tags: _Tags) -> tuple[float | None, float | None]:
-    """Latitude and longitude in degrees; both None where they are missing or impossible."""
-    try:
-        position = get_gps_coords(dict(tags))  # a copy: it replaces entries
-    except Exception:  # rationals that divide by zero, texts where numbers belong
-        return None, None
-    if position is None:
-        return None, None
-    latitude, longitude = position
-    if abs(latitude) > 90 or abs(longitude) > 180 or not math.isfinite(latitude + longitude):
-        return None, None
-    return round(latitude, 7), round(longitude, 7)
+def _position(tags: _Tags) -> tuple[tuple[float | None, float | None], tuple[str, ...]]:
+    """Latitude and longitude in degrees, and flags.
+
+    Both are None, with a flag, where they are stated but one of them can't be read or is impossible. A sign
+    is never guessed: without a readable hemisphere there is no position.
+    """
+    stated = [f"GPS GPS{axis}" for axis in ("Latitude", "Longitude")]
+    if not any(name in tags for name in stated) or _is_placeholder([tags.get(name) for name in stated]):
+        return (None, None), ()
+    latitude, longitude = (
+        _degrees(tags.get(name), tags.get(f"{name}Ref"), hemispheres, limit)
+        for name, hemispheres, limit in zip(stated, ("NS", "EW"), (90, 180), strict=True)
+    )
+    if latitude is None or longitude is None:
+        return (None, None), ("position_unreadable",)
+    return (latitude, longitude), ()
+
+
+def _is_placeholder(axes: Sequence[_Tag | None]) -> bool:
+    """Whether all numbers are 0/0, as cameras write them that know no position."""
+    numbers = [value for tag in axes if tag for value in _values(tag)]
+    return all(isinstance(value, Ratio) and not value.num and not value.den for value in numbers)
+
+
+def _degrees(tag: _Tag | None, ref: _Tag | None, hemispheres: str, limit: int) -> float | None:
+    """Up to three of degrees, minutes and seconds, and a hemisphere -> signed degrees (EXIF 2.3, 4.6.6)."""
+    hemisphere = _hemisphere(ref)
+    numbers = [_number(value) for value in _values(tag)] if tag else []
+    if hemisphere is None or hemisphere not in hemispheres or not 1 <= len(numbers) <= 3:
+        return None
+    parts = [number for number in numbers if number is not None and 0 <= number < math.inf]
+    if len(parts) < len(numbers) or any(part > 60 for part in parts[1:]):
+        return None
+    degrees = sum(part / unit for part, unit in zip(parts, (1, 60, 3600), strict=False))
+    return None if degrees > limit else round(-degrees if hemisphere in "SW" else degrees, 7)
+
+
+def _hemisphere(ref: _Tag | None) -> str | None:
+    """N, S, E or W, from the letter or the word, in either case and whatever its type; None otherwise."""
+    values = ref.values if ref else ""
+    if not isinstance(values, str):
+        numbers = [value for value in _values(ref) if isinstance(value, int)] if ref else []
+        values = bytes(value & 0xFF for value in numbers).decode("ascii", "replace")
+    text = values.strip(" \x00").upper()
+    return next((letter for letter, word in _HEMISPHERES.items() if text in (letter, word)), None)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, Ratio):
+        return value.num / value.den if value.den else None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _values(tag: _Tag) -> list[object]:
+    """The values of a tag; ExifRead gives bare numbers for some maker notes, and floats in tuples of one."""
+    values = list(tag.values) if isinstance(tag.values, (str, bytes, Sequence)) else [tag.values]
+    return [value[0] if isinstance(value, tuple) and len(value) == 1 else value for value in values]
 
 
 def _to_json(tag: _Tag) -> _Scalar | list[_Scalar]:
@@ -158,7 +292,7 @@ def _to_json(tag: _Tag) -> _Scalar | list[_Scalar]:
     if raw is not None:
         comment = _user_comment(raw) if tag.tag == _USER_COMMENT else None
         return (raw.hex() if comment is None else comment)[:_MAX_TEXT]
-    values = [_to_scalar(value) for value in list(tag.values)[:_MAX_TEXT]]
+    values = [_to_scalar(value) for value in _values(tag)[:_MAX_TEXT]]
     return values[0] if len(values) == 1 else values
 
 
@@ -166,10 +300,11 @@ def _raw_bytes(tag: _Tag) -> bytes | None:
     """The bytes of a tag that holds more than four bytes and no numbers."""
     if isinstance(tag.values, bytes):
         return tag.values
-    if int(getattr(tag.field_type, "value", tag.field_type)) not in _BYTE_TYPES or len(tag.values) <= 4:
+    if int(getattr(tag.field_type, "value", tag.field_type)) not in _BYTE_TYPES:
         return None
-    values = [value for value in tag.values if isinstance(value, int) and 0 <= value < 256]
-    return bytes(values) if len(values) == len(tag.values) else None
+    values = _values(tag)
+    octets = [value for value in values if isinstance(value, int) and 0 <= value < 256]
+    return bytes(octets) if len(octets) == len(values) > 4 else None
 
 
 def _user_comment(raw: bytes) -> str | None:

@@ -346,6 +346,12 @@ def _check_number(value: object) -> int | None:
     raise ProtocolError("number")
 
 
+def _check_count(value: object) -> int:
+    if (number := _check_number(value)) is None:
+        raise ProtocolError("not a count")
+    return number
+
+
 def _check_degrees(value: object) -> float | None:
     if value is None:
         return None
@@ -401,4 +407,5 @@ _EXIF_FIELDS: Mapping[str, _Check] = {
     "longitude": _check_degrees,
     "orientation": _check_number,
     "tags": _check_tags,
+    "unread_tags": _check_count,
 }

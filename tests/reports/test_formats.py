@@ -68,6 +68,7 @@ def to_format_1(text: str, suffix: str) -> str:
         text = text.replace(",effort,", ",").replace(",fp32,full,", ",fp32,")
         return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
+    text = text.replace(', "unread_tags": 0', "")
     return text.replace('{"format": 2, ', "{")
 
 
