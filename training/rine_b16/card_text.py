@@ -13,6 +13,7 @@ from sidscan.training.windows.card_tables import (
     sources_table,
     table,
 )
+from sidscan.training.windows.figure_types import FalsePositives
 
 from .card_format import ComparedFigures, EnsembleCard
 
@@ -45,14 +46,15 @@ def _head(card: EnsembleCard) -> str:
 <!-- rendered from rine_b16.json by: {card["card_command"]} -->
 
 This is sidscan's default detector of synthetic (machine-generated) images where its encoder is installed. It
-is RINE (Koutlis & Papadopoulos, ECCV 2024) on OpenAI's CLIP ViT-B/16: a small head of ours that reads the CLS
-token of every block of a frozen encoder. It ranks images for a person to look at. Its score does not prove
-anything about an image.
+is RINE (Koutlis & Papadopoulos, ECCV 2024) on OpenAI's CLIP ViT-B/16: a small head of ours, with a linear
+probe beside it, that reads the CLS token of every block of a frozen encoder. It ranks images for a person to
+look at. Its score does not prove anything about an image.
 
 - **Weights**: `rine_b16.safetensors` ({card["parameters"]:,} numbers), sha256 `{card["sha256"]}`
 - **Encoder**: `{card["training"]["encoder"]}`. Head, threshold, cascade and all figures here are of this
-  encoder. OpenAI's own file, `clip-vit-b16`, differs from it by the rounding of int8 weights, so scores on it
-  differ a little, too: docs/log/rine_b16.md has a bound. Reports name the one that was used.
+  encoder, computed in bfloat16. OpenAI's own file, `clip-vit-b16`, differs from it by the rounding of int8
+  weights, so scores on it differ a little: docs/log/rine_b16.md estimates by how much, and what bfloat16
+  changes. Reports name the encoder and the precision that were used.
 - **Licences**: the head is Apache-2.0 and trained by this project, which redistributes no image. CLIP's
   weights are MIT. OpenAI's model card says of CLIP: "Any deployed use case of the model - whether commercial
   or not - is currently out of scope." Whoever uses this detector for more than research has to weigh that.
@@ -61,7 +63,7 @@ anything about an image.
   black.
 - **In short**: {_in_short(card)}
 - **Threshold**: {card["threshold"]}, set at: {card["threshold_made"]}.
-- **Inconclusive**: images less than {rule["side"]} px wide or high (`small`), with less than
+- **Inconclusive**: images narrower or lower than {rule["side"]} px (`small`), with less than
   {100 * rule["detail"]:g} % of pixels that differ from a neighbour (`flat`), or of a JPEG quality below
   {rule["quality"]} (`compressed`).
 - **Intended use**: sort an archive so that people look first at the images that are most likely synthetic. Do
@@ -71,9 +73,16 @@ anything about an image.
 def _in_short(card: EnsembleCard) -> str:
     """What an archivist wants to know first."""
     clean, saved = card["whole"]["clean"], card["whole"]["jpeg75"]
+    kinds = clean["real_kinds"]
+    above, above_saved = round(100 * clean["fpr"]), round(100 * saved["fpr"])
     return f"""of 100 synthetic images, {100 * clean["tpr"]:.0f} score above the threshold as they are, and
-  {100 * saved["tpr"]:.0f} after being saved again as JPEG 75. Of 100 photographs,
-  {100 * clean["fpr"]:.0f} and {100 * saved["fpr"]:.0f} do."""
+  {100 * saved["tpr"]:.0f} after being saved again as JPEG 75. Of 100 real images, {above} and
+  {above_saved} do. As they are, of 100 untouched camera images {_of_100(kinds, "camera_original")} do, and of
+  100 drawings, paintings and renderings by people {_of_100(kinds, "human_art")}."""
+
+
+def _of_100(kinds: Mapping[str, FalsePositives], kind: str) -> str:
+    return f"{100 * kinds[kind]['fpr']:.0f}" if kind in kinds else "an unknown number"
 
 
 def _training(card: EnsembleCard) -> str:
@@ -83,10 +92,10 @@ def _training(card: EnsembleCard) -> str:
     heads = "A RINE head" if len(seeds) == 1 else f"{len(seeds)} RINE heads of different seeds"
     return f"""## How it works and how it was trained
 
-The CLS token after every block's `ln_2` is standardised. {heads} (d' =
-{config["proj_dim"]:g}, q = {config["num_proj_layers"]:g}: Q1, the Trainable Importance Estimator per channel,
-Q2, classifier) and a linear probe on all blocks read it. The logit is a weighted mean of theirs; its slope
-and bias are fitted on repositories left out of the fit.
+The CLS token after every block's `ln_2` is standardised. {heads}
+(d' = {config["proj_dim"]:g}, q = {config["num_proj_layers"]:g}) reads it: Q1, the Trainable Importance
+Estimator per channel, Q2, classifier. So does a linear probe on all blocks. The logit is a weighted mean of
+theirs; its slope and bias are fitted on repositories left out of the fit.
 
 The heads minimise cross-entropy plus {config["xi"]:g} times the supervised contrastive loss; the probe is
 logistic regression with a ridge of {config["ridge"]:g}. Every training window is seen as
@@ -99,6 +108,8 @@ of n windows weighs as the square root of n.
 The repositories were dealt into five folds before any training. The figures below are of heads fitted on
 four folds that score the fifth, in turn. The shipped head is fitted on all five folds, so no figure here
 measures it directly. On new repositories, expect it to do about as well as the average fold, not as the best.
+
+These commands need an editable install of the clone, `pip install -e '.[train]'`:
 
 ```
 sidscan models pull clip-vit-b16-q8
@@ -124,13 +135,17 @@ takes the threshold from the photographs of the same row; "the threshold" is the
 the whole images as they are, so their false positives at it follow from the choice; all other rows do not.
 The settings of the fit were chosen by looking at figures of these folds, so all figures flatter a little.
 
+"Photographs" are all real images here; some kinds of them are drawn or rendered by people, as the tables by
+kind say.
+
 Whole images, ten crops ({clean["real"]} photographs, {clean["synthetic"]} synthetic images). The accuracy at
 the threshold is {percent(card["metrics"]["accuracy"])} and the average precision is
 {card["metrics"]["average_precision"]:.3f}.
 
 {conditions_table(card["whole"], NAMES)}
 
-The centre crop of the same images (`--effort fast`):
+The centre crop of the same images. `--effort fast` scores it at the same threshold, so more photographs are
+above it:
 
 {conditions_table(card["centre"], NAMES)}
 
@@ -171,10 +186,11 @@ def _comparison(card: EnsembleCard) -> str:
 
 All three read the same crops, and each was fitted to the same windows without the fold of a repository. The
 plain probe is a ridge discriminant on the CLS tokens after `ln_2`, fitted to the windows as they are and as
-JPEG 75. `mini` is its method, fitted to the windows and views of this detector, and one crop of each is read.
-The shipped `mini` was fitted to fewer windows, in eleven copies each, and reads ten crops. Cells hold the
-AUROC, its 95 % interval, and what is found where 5 % of the photographs of the same cell are above. The last
-column is the mean AUROC of synthetic repositories, in the order of the detectors.
+JPEG 75. It is not the probe inside this detector, which alone does as well as with the RINE head beside it
+(docs/log/rine_b16.md). `mini` is its method, fitted to the windows and views of this detector, and one crop
+of each is read. The shipped `mini` was fitted to fewer windows, in eleven copies each, and reads ten crops.
+Cells hold the AUROC, its 95 % interval, and what is found where 5 % of the photographs of the same cell are
+above. The last column is the mean AUROC of synthetic repositories, in the order of the detectors.
 
 The centre crop of windows. As they are and as JPEG 75, these are all. At half size, with a black border, they
 are {half["real"]} windows of photographs and {half["synthetic"]} synthetic ones, at most five of each
@@ -286,8 +302,8 @@ def _limits(card: EnsembleCard) -> str:
     return f"""## What it cannot see
 
 - **Evidence that is gone.** Strong compression, downscaling and screenshots remove what it reads.
-- **Local edits.** A score covers ten crops of the image. A small synthetic patch in a photograph changes it
-  little.
+- **Local edits.** A score covers one, five or ten crops of the image (see "Effort"). A small synthetic
+  patch in a photograph changes it little, or lies outside of them.
 - **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
   some.
 - **Photographs far from the training ones.** The threshold does not hold its rate everywhere.

@@ -1,7 +1,6 @@
 """Cut training corpora of our detectors again, from images in public repositories.
 
-    python -m sidscan.training.windows.gather --out MORE [--clones FOLDER] [--originals] [--reserved FILE]
-    python -m sidscan.training.windows.gather --list images_2 --out MORE2 --originals
+    python -m sidscan.training.windows.gather [--list images_2] --out MORE [--clones FOLDER] [--originals]
 
 ``images.csv`` lists the windows that `mini` and rine-b16 are fitted to, ``images_2.csv`` further ones of
 rine-b16. For every window they state the repository, commit, path, git blob, licence as the repository states
