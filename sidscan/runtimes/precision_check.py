@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,25 @@ def has_fast_bf16() -> bool:
         return False
 
 
-def largest_score_difference(logits: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    """Largest |difference of scores| between two arrays of logits; infinite where a logit is NaN."""
-    scores, other_scores = (1 / (1 + np.exp(-values.astype(np.float64))) for values in (logits, others))
-    difference = np.abs(scores - other_scores)
+class Differences(NamedTuple):
+    """Largest |difference| of logits, and of scores; infinite where a logit is NaN.
+
+    A score far from one half hides a difference that the same logits would make of a score near it.
+    """
+
+    logit: float
+    score: float
+
+
+def largest_differences(logits: NDArray[np.float32], others: NDArray[np.float32]) -> Differences:
+    """Between two arrays of logits of one shape."""
+    values = [array.astype(np.float64) for array in (logits, others)]
+    scores = [1 / (1 + np.exp(-array)) for array in values]
+    return Differences(_largest(*values), _largest(*scores))
+
+
+def _largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    difference = np.abs(one - other)
     return float(np.where(np.isfinite(difference), difference, np.inf).max())
 
 

@@ -115,9 +115,12 @@ def _tried_in_bf16(
         return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.fp16_safe else d for d in detectors]
     logits = [_on_cpu(variant, crops, trial.order) for variant in (detectors, halved)]
-    difference = precision_check.largest_score_difference(*logits)
-    measured = f"scores of {precision_check.CROPS} trial crops differ from fp32's by up to {difference:.2g}"
-    if difference > precision_check.BOUND:
+    difference = precision_check.largest_differences(*logits)
+    measured = (
+        f"logits of {precision_check.CROPS} trial crops differ from fp32's by up to {difference.logit:.2g}, "
+        f"scores by up to {difference.score:.2g}"
+    )
+    if difference.score > precision_check.BOUND:
         return detectors, {}, f"fp32: in bf16 {measured}, more than {precision_check.BOUND}"
     return halved, {d.info.name: "bf16" for d in detectors if d.fp16_safe}, f"bf16: {measured}"
 

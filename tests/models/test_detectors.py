@@ -255,9 +255,9 @@ def test_bf16_is_near_fp32(sidscan: Run, rine: Rine, tmp_path: Path) -> None:
         (
             1.0,
             "rine-2class bf16, mini fp32",
-            "precision bf16: scores of 4 trial crops differ from fp32's by up to ",
+            "precision bf16: logits of 4 trial crops differ from fp32's by up to ",
         ),
-        (0.0, "fp32", "precision fp32: in bf16 scores of 4 trial crops differ from fp32's by up to "),
+        (0.0, "fp32", "precision fp32: in bf16 logits of 4 trial crops differ from fp32's by up to "),
     ],
     ids=["within", "beyond"],
 )
@@ -305,5 +305,13 @@ def test_fast_bf16_follows_the_processor_flags(tmp_path: Path, monkeypatch: pyte
 
 def test_a_nan_score_counts_as_an_infinite_difference() -> None:
     zeros, with_nan = np.zeros((2, 1), np.float32), np.array([[0], [np.nan]], np.float32)
-    assert precision_check.largest_score_difference(zeros, zeros) == 0
-    assert precision_check.largest_score_difference(zeros, with_nan) == np.inf
+    assert precision_check.largest_differences(zeros, zeros) == (0, 0)
+    assert precision_check.largest_differences(zeros, with_nan) == (np.inf, np.inf)
+
+
+def test_a_logit_tells_what_a_score_far_from_one_half_hides() -> None:
+    near, far = np.array([[0.0]], np.float32), np.array([[6.0]], np.float32)
+    for logits, score in ((near, 0.0987), (far, 0.0008)):
+        found = precision_check.largest_differences(logits, logits + np.float32(0.4))
+        assert found.logit == pytest.approx(0.4, abs=1e-6)
+        assert found.score == pytest.approx(score, abs=1e-4)
