@@ -45,6 +45,12 @@ def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None
     return None if installed is not None and installed.verified_by == BY_USER else entry.metrics
 
 
+def notices(entries: Sequence[CatalogEntry], store: Store) -> list[str]:
+    """What the authors of these models, or of their encoders, say about use, each once."""
+    read = [*entries, *(find_entry(entry.encoder, store.catalog) for entry in entries if entry.encoder)]
+    return [notice for notice in dict.fromkeys(entry.notice for entry in read) if notice]
+
+
 def as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> dict[str, object]:
     """A model as ``--json`` prints it."""
     metrics = _metrics(entry, installed)
@@ -65,7 +71,7 @@ def as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> d
         "source": entry.origin.source,
         "wheel": asdict(entry.origin) if isinstance(entry.origin, IndexedWheel) else None,
         "stand_in": entry.stand_in,
-        "notice": entry.notice,
+        "notice": next(iter(notices([entry], store)), None),
         "pin": asdict(entry.pin),
         "preprocess": asdict(entry.preprocess) if entry.preprocess else None,
         "shape": asdict(entry.shape) if entry.shape else None,

@@ -19,6 +19,7 @@ from sidscan.cli.model_text import (
     has_record,
     list_row,
     missing_encoder,
+    notices,
     print_table,
     read_record,
     table_lines,
@@ -99,7 +100,9 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_dict(store, entry, installed), indent=2))
     elif card is None or not card.is_file():
-        print_table([*card_lines(entry, installed), *_notices([entry], store)])
+        print_table(
+            [*card_lines(entry, installed), *(("notice", notice) for notice in notices([entry], store))]
+        )
     else:
         _show_card(card, entry, store)
 
@@ -241,7 +244,7 @@ def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
         click.echo(text, nl=False)
     if encoder := missing_encoder(store, entry):
         console.echo(f"{entry.name} needs {encoder}: `sidscan models pull {entry.name}` installs it")
-    for _, notice in _notices([entry], store):
+    for notice in notices([entry], store):
         console.echo(notice)
 
 
@@ -323,19 +326,13 @@ def _announce(store: Store, entries: Sequence[CatalogEntry], names: Sequence[str
             rows.append(_announced(f"  or {entry.stand_in}", find_entry(entry.stand_in, store.catalog)))
     for line in table_lines(rows):
         console.echo(f"  {line}")
-    for _, notice in _notices(entries, store):
+    for notice in notices(entries, store):
         console.echo(notice)
 
 
 def _announced(title: str, entry: CatalogEntry) -> tuple[str, ...]:
     size = byte_size(entry.download_size) if entry.download_size else "-"
     return title, size, entry.licence, entry.origin.source
-
-
-def _notices(entries: Sequence[CatalogEntry], store: Store) -> list[tuple[str, str]]:
-    """What the authors of these models, or of their encoders, say about use, each once."""
-    read = [*entries, *(find_entry(entry.encoder, store.catalog) for entry in entries if entry.encoder)]
-    return [("notice", notice) for notice in dict.fromkeys(entry.notice for entry in read) if notice]
 
 
 def _report_installed(installed: Installed, verb: str) -> None:

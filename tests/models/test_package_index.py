@@ -798,3 +798,9 @@ def test_the_check_of_recorded_scores_without_an_index(
     ended = subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stderr
     assert ended.stdout.startswith(f"{word}: the scores of rine-b16 were not checked, since clip-vit-b16-q8 ")
+
+
+def test_a_detector_has_the_notice_of_its_encoder_in_json(sidscan: Callable[..., Any]) -> None:
+    shown = json.loads(sidscan("models", "show", "rine-b16", "--json").out)
+    assert shown["notice"] == CATALOG["clip-vit-b16"].notice
+    assert json.loads(sidscan("models", "show", "mini", "--json").out)["notice"] is None
