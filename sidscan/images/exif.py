@@ -28,10 +28,10 @@ _TIFF_HEADERS = (b"II*\x00", b"MM\x00*")  # TIFF 6.0, section 2
 _PREAMBLE = 32  # bytes in which the TIFF header must begin: `Exif` and zeros, or what writers put before it
 _BIG_TIFF = (b"II+\x00", b"MM\x00+")  # which ExifRead does not read
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
-_MAKER_NOTE, _USER_COMMENT = 0x927C, 0x9286
+_USER_COMMENT = 0x9286
 _SHORT_BYTES = 32  # a maker note's field of more bytes than this is left out
 _PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")  # as ImageMagick writes them into texts
-_PNG_PROFILE = re.compile(r"\s*[^\n]+\n\s*(\d+)\s+([0-9a-fA-F\s]*)")  # name, length, hexadecimal text
+_PNG_PROFILE = re.compile(r"\s*[^\n]+\n\s*(\d{1,10})\s+([0-9a-fA-F\s]*)")  # name, length, hexadecimal text
 _HEMISPHERES = {"N": "NORTH", "S": "SOUTH", "E": "EAST", "W": "WEST"}
 _BYTE_TYPES = (1, 7)  # TIFF 6.0, section 2, and EXIF 2.3, section 4.6.2: BYTE and UNDEFINED
 _MAX_TEXT = 65536  # characters kept of one tag
@@ -149,16 +149,19 @@ def _holds_no_tag(block: bytes) -> bool:
 
 
 def _of_big_tiff(image: Image.Image) -> bytes:
-    """The tags of a BigTIFF file as a TIFF block."""
-    exif = image.getexif()
+    """The tags of a BigTIFF file as a TIFF block; bytes that are none where they can't be read."""
     block = Image.Exif()
-    for number, value in exif.items():
-        if isinstance(value, (str, int, float)) and number not in (_EXIF_IFD, _GPS_IFD):
-            block[number] = value
-    for number in (_EXIF_IFD, _GPS_IFD):
-        if ifd := exif.get_ifd(number):
-            block.get_ifd(number).update(ifd)
-    return _from_tiff_header(block.tobytes()) or b""
+    try:
+        exif = image.getexif()
+        for number, value in exif.items():
+            if isinstance(value, (str, int, float)) and number not in (_EXIF_IFD, _GPS_IFD):
+                block[number] = value
+        for number in (_EXIF_IFD, _GPS_IFD):
+            if ifd := exif.get_ifd(number):
+                block.get_ifd(number).update(ifd)
+        return _from_tiff_header(block.tobytes()) or b"no header"
+    except Exception:  # Pillow raises almost anything on malformed tags, too
+        return b"malformed"
 
 
 def _from_tiff_header(block: bytes) -> bytes | None:
@@ -181,23 +184,24 @@ def _png_profile(text: str) -> bytes | None:
 
 def _to_exif(raw: _Tags) -> tuple[Exif, tuple[str, ...]]:
     """What a report has of the tags, and flags about it."""
-    tags, unread = {}, 0
+    tags, readable, unread = {}, {}, 0
     for name, tag in raw.items():
         try:
             if not _is_bytes_of_maker_note(name, tag):
                 tags[name] = _to_json(tag)
-        except Exception:  # values of types that no one foresaw
+            readable[name] = tag
+        except Exception:  # values of types that nobody foresaw
             unread += 1
-    (latitude, longitude), flags = _position(raw)
+    (latitude, longitude), flags = _position(readable)
     exif = Exif(
-        make=_text(raw, "Image Make"),
-        model=_text(raw, "Image Model"),
-        lens=_text(raw, "EXIF LensModel"),
-        original_date=_text(raw, "EXIF DateTimeOriginal"),
-        software=_text(raw, "Image Software"),
+        make=_text(readable, "Image Make"),
+        model=_text(readable, "Image Model"),
+        lens=_text(readable, "EXIF LensModel"),
+        original_date=_text(readable, "EXIF DateTimeOriginal"),
+        software=_text(readable, "Image Software"),
         latitude=latitude,
         longitude=longitude,
-        orientation=_orientation(raw),
+        orientation=_orientation(readable),
         tags=tags,
         unread_tags=unread,
     )
@@ -205,7 +209,7 @@ def _to_exif(raw: _Tags) -> tuple[Exif, tuple[str, ...]]:
 
 
 def _is_bytes_of_maker_note(name: str, tag: _Tag) -> bool:
-    if tag.tag == _MAKER_NOTE and name == "EXIF MakerNote":
+    if name == "EXIF MakerNote":
         return True
     return name.startswith("MakerNote ") and len(_raw_bytes(tag) or b"") > _SHORT_BYTES
 
@@ -264,11 +268,12 @@ def _degrees(tag: _Tag | None, ref: _Tag | None, hemispheres: str, limit: int) -
 
 def _hemisphere(ref: _Tag | None) -> str | None:
     """N, S, E or W, from the letter or the word, in either case and whatever its type; None otherwise."""
-    values = ref.values if ref else ""
-    if not isinstance(values, str):
-        numbers = [value for value in _values(ref) if isinstance(value, int)] if ref else []
-        values = bytes(value & 0xFF for value in numbers).decode("ascii", "replace")
-    text = values.strip(" \x00").upper()
+    if ref is None:
+        return None
+    text = ref.values
+    if not isinstance(text, str):
+        text = "".join(chr(value) for value in _values(ref) if isinstance(value, int) and 0 <= value < 128)
+    text = text.strip(" \x00").upper()
     return next((letter for letter, word in _HEMISPHERES.items() if text in (letter, word)), None)
 
 

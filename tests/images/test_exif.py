@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import BinaryIO
 
@@ -174,26 +174,51 @@ def test_the_placeholder_of_a_camera_without_a_position_is_none() -> None:
     assert position_of(block) == (None, None, ())
 
 
-def test_a_tag_that_cannot_be_read_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ExifRead gives a bare number for some tags of maker notes, and may raise in others."""
+class BrokenList(list[object]):
+    """Values that can't be read."""
 
-    class Odd:
-        tag, field_type = 1, 3
+    def __iter__(self) -> Iterator[object]:
+        raise TypeError
 
-        @property
-        def values(self) -> list[object]:
-            raise_now = self.__dict__.get("asked", 0) > 0
-            self.__dict__["asked"] = 1
-            if raise_now:
-                raise TypeError
-            return []
 
-    tags = exif_tags(Odd())
-    monkeypatch.setattr("sidscan.images.exif.exifread.process_file", lambda *_, **__: tags)
+UNREADABLE = SimpleNamespace(tag=1, field_type=3, values=BrokenList())
+
+
+def read_tags(tags: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> tuple[Exif, tuple[str, ...]]:
+    """EXIF of an image in which ExifRead finds these tags."""
+
+    def found(file: BinaryIO, *, details: bool, extract_thumbnail: bool) -> dict[str, object]:
+        return tags
+
+    monkeypatch.setattr("sidscan.images.exif.exifread.process_file", found)
     data = encoded(photo(64, 64), "JPEG", exif=exif_block())
-    exif, flags = read_exif(decode(data), data)
+    return read_exif(decode(data), data)
+
+
+def test_a_tag_that_cannot_be_read_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ExifRead gives a bare number for some tags of maker notes."""
+    exif, flags = read_tags(exif_tags(UNREADABLE), monkeypatch)
     assert (exif.make, exif.tags["MakerNote Number"]) == ("Acme", 7)
     assert (exif.unread_tags, flags) == (1, ("exif_incomplete",))
+
+
+@pytest.mark.parametrize("name", ["Image Model", "Image Orientation", "GPS GPSLatitude"])
+def test_a_column_that_cannot_be_read_costs_no_other(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif, flags = read_tags({**exif_tags(UNREADABLE), name: UNREADABLE}, monkeypatch)
+    assert (exif.make, exif.model, exif.orientation, exif.latitude) == ("Acme", None, None, None)
+    assert (exif.unread_tags, flags) == (2, ("exif_incomplete",))
+
+
+@pytest.mark.parametrize(("south", "west"), [("South", "West"), ("SOUTH", "west"), (" s ", " w ")])
+def test_hemispheres_may_be_words(south: str, west: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tags: dict[str, object] = {
+        "GPS GPSLatitudeRef": SimpleNamespace(tag=1, field_type=2, values=south),
+        "GPS GPSLatitude": SimpleNamespace(tag=2, field_type=12, values=[(33.5,)]),
+        "GPS GPSLongitudeRef": SimpleNamespace(tag=3, field_type=2, values=west),
+        "GPS GPSLongitude": SimpleNamespace(tag=4, field_type=12, values=[(70.25,)]),
+    }
+    exif, flags = read_tags(tags, monkeypatch)
+    assert (exif.latitude, exif.longitude, flags) == (-33.5, -70.25, ())
 
 
 def exif_tags(odd: object) -> dict[str, object]:
@@ -209,9 +234,7 @@ def exif_tags(odd: object) -> dict[str, object]:
 
 def test_bytes_of_maker_notes_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tags = exif_tags(SimpleNamespace(tag=3, field_type=7, values=[1, 2, 3, 4, 5]))
-    monkeypatch.setattr("sidscan.images.exif.exifread.process_file", lambda *_, **__: tags)
-    data = encoded(photo(64, 64), "JPEG", exif=exif_block())
-    exif, flags = read_exif(decode(data), data)
+    exif, flags = read_tags(tags, monkeypatch)
     assert set(exif.tags) == {"Image Make", "MakerNote Number", "MakerNote Odd"}
     assert (exif.unread_tags, flags) == (0, ())
 
@@ -265,3 +288,14 @@ def test_big_tiff_has_exif_too() -> None:
     exif, flags = read_exif(decode(data), data)
     assert (exif.make, exif.original_date, flags) == ("Acme", "2021:02:03 04:05:06", ())
     assert (exif.latitude, exif.longitude) == (-33.8566667, 151.21)
+
+
+def test_malformed_big_tiff_gives_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(photo(64, 64), "TIFF", exif=exif_block(), big_tiff=True)
+    source = decode(data)
+
+    def fails() -> object:
+        raise KeyError
+
+    monkeypatch.setattr(source.image, "getexif", fails)
+    assert read_exif(source, data) == (Exif(), ("exif_unreadable",))
