@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sidscan import reports
 from sidscan.cli import console, options
-from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
+from sidscan.cli.ranking import highest_lines
+from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
-from sidscan.models.abstention import INCONCLUSIVE
-from sidscan.records import Counts, ScanResult, Status
-from sidscan.util.urls import mask_credentials
+from sidscan.records import Counts
 
-if TYPE_CHECKING:
-    from sidscan.pipeline import Scan
-
-_LONGEST_MESSAGE = 200  # characters
-_MOST_REASONS = 8  # lines of the closing summary
-_STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
-_EVIDENCE = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
+_HIGHEST = 5  # images named in the closing lines
 
 
 @click.command("scan", cls=Command)
@@ -91,8 +83,10 @@ def command(
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
-        for line in (*_summary(run), *_flagged(run)):
-            echo(line)
+        if not quiet:
+            summary = Summary(run, _HIGHEST)
+            for line in (*summary.lines(), *highest_lines(summary.ranking.highest())):
+                echo(line)
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts())
@@ -114,69 +108,6 @@ def _check_outputs(outs: tuple[str, ...], stdout_format: str, hashed: bool) -> N
         )
     if to_stdout > 1:
         raise UsageError("standard output takes one report", "Give --out - once.")
-
-
-def _summary(run: Scan) -> list[str]:
-    """The closing lines: counts that add up, strength of the evidence, reasons without a score, flags."""
-    counts, evidence, reasons, flags = run.counts(), Counter[str](), Counter[str](), Counter[str]()
-    views = Counter[int]()
-    examples: dict[str, str] = {}  # the first input of every reason
-    for result in run.journal.results():
-        flags.update(result.facts.flags)
-        if result.scores:
-            evidence[result.scores[0].evidence] += 1
-            views[result.views] += 1
-            continue
-        reason = _reason(result)
-        reasons[reason] += 1
-        if result.status is not Status.SKIPPED and reason not in examples:
-            examples[reason] = f"{mask_credentials(result.name)}: {_shortened(result.message or '')}"
-    parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
-    lines = [f"{plural(counts.enumerated, 'input')} = {parts}"]
-    if evidence:
-        lines.append("evidence: " + ", ".join(f"{evidence[word]} {word}" for word in _EVIDENCE))
-    if views and run.effort == "normal":
-        first, *others = _STAGES
-        numbers = ", ".join(f"{views[count]} by {count}" for count in others)
-        lines.append(f"crops: {plural(views[first], 'image')} by {first}, {numbers}")
-    for reason, count in reasons.most_common(_MOST_REASONS):
-        lines.append(f"  {count} {reason}")
-        if reason in examples:
-            lines.append(f"    {'first: ' if count > 1 else ''}{examples[reason]}")
-    if flags:
-        lines.append("flags: " + ", ".join(f"{count} {flag}" for flag, count in flags.most_common()))
-    if repeats := run.journal.repeats():
-        verb = "has" if repeats == 1 else "have"
-        lines.append(f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score")
-    return lines
-
-
-def _reason(result: ScanResult) -> str:
-    """Why an input has no score, without what is particular to this one."""
-    skipped = result.status is Status.SKIPPED
-    return f"{result.status.value}: {result.message if skipped else result.error}"
-
-
-def _shortened(message: str) -> str:
-    """As much of a message as a terminal has room for; rows have all of it."""
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} ..."
-
-
-def _flagged(run: Scan) -> list[str]:
-    """How many images reach the threshold of each calibrated model, and how many camera images would."""
-    if not run.calibrations:
-        return []
-    flagged: Counter[str] = Counter()
-    for result in run.journal.results():
-        for score in result.scores:
-            calibration = run.calibrations.get(score.model)
-            flagged[score.model] += calibration is not None and score.logit >= calibration.threshold_logit
-    scored = run.counts().scored
-    return [
-        f"{name}: {flagged[name]} of {plural(scored, 'image')} flagged; if all were like the calibration "
-        f"images, about {scored * calibration.false_flag_rate:.1f} would be"
-        for name, calibration in run.calibrations.items()
-    ]
 
 
 def _exit_code(counts: Counts) -> ExitCode:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
 Echo = Callable[[str], None]
 """Shows a line of text to the user."""
+
+ELLIPSIS = "..."
+"""Stands for what is cut from a text that has no room; ASCII, for any terminal."""
 
 UNSAFE_CHARACTERS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but newline and tab
@@ -39,6 +43,23 @@ def escape_character(character: str) -> str:
     """A character as ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``, the shortest that fits."""
     code = ord(character)
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def clipped_start(text: str, width: int) -> str:
+    """``text``, or an ellipsis and the end of it, in at most ``width`` columns of a terminal."""
+    if sum(map(_columns, text)) <= width:
+        return text
+    room, start = width - len(ELLIPSIS), len(text)
+    while start and (room := room - _columns(text[start - 1])) >= 0:
+        start -= 1
+    return ELLIPSIS + text[start:]
+
+
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes (UAX 11)."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("F", "W") else 1
 
 
 class SafeStream:

@@ -1,0 +1,92 @@
+"""The images with the strongest evidence, for a person to look at first."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sidscan.models.abstention import INCONCLUSIVE
+from sidscan.records import ScanResult, Score
+from sidscan.util.terminal import ELLIPSIS, clipped_start, safe_line
+from sidscan.util.urls import mask_credentials
+
+EVIDENCE = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
+"""Words of evidence, the strongest first; what is inconclusive comes last, whatever its score."""
+_RANK = {word: len(EVIDENCE) - position for position, word in enumerate(EVIDENCE)}
+_LEAST = 20  # columns of a path that are always shown
+
+
+class Ranked(NamedTuple):
+    """An image and the strongest of its models' scores."""
+
+    score: Score
+    result: ScanResult
+
+    @property
+    def key(self) -> tuple[int, float]:
+        """Orders images by evidence, then by score."""
+        return _RANK[self.score.evidence], self.score.score
+
+
+class Ranking:
+    """Keeps the images with the strongest evidence of those that it is shown.
+
+    Args:
+        size: how many it keeps.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self._seen = size, 0
+        self._heap: list[tuple[tuple[int, float], int, Ranked]] = []  # the weakest first
+
+    def add(self, result: ScanResult) -> None:
+        """Show it one more result; one without a score is passed over."""
+        if not result.scores:
+            return
+        best = max((Ranked(score, result) for score in result.scores), key=lambda ranked: ranked.key)
+        self._seen += 1
+        entry = (best.key, -self._seen, best)  # of equals, the earlier one ranks higher
+        if len(self._heap) < self._size:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+
+    def highest(self) -> list[Ranked]:
+        """The images that it keeps, the strongest evidence first."""
+        return [ranked for *_, ranked in sorted(self._heap, reverse=True)]
+
+
+def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
+    """One line for each image: score, evidence and path, below a title."""
+    if not ranked:
+        return []
+    widest = max(len(entry.score.evidence) for entry in ranked)
+    lines = (
+        f"  {entry.score.score:.3f}  {entry.score.evidence:{widest}}  {_name(entry)}" for entry in ranked
+    )
+    return ["highest evidence:", *lines]
+
+
+def table(ranked: Sequence[Ranked], width: int) -> list[str]:
+    """The lines of a table with a title; flags and paths are cut to ``width`` columns a line."""
+    several_models = any(len(entry.result.scores) > 1 for entry in ranked)
+    titles = ("score", "evidence", *(["model"] if several_models else []), "format", "flags")
+    rows = [titles, *(_cells(entry, several_models, width // 4) for entry in ranked)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lefts = ["  ".join(map(str.ljust, row, widths)) + "  " for row in rows]
+    paths = ["path", *(clipped_start(_name(entry), max(width - len(lefts[0]), _LEAST)) for entry in ranked)]
+    return list(map(str.__add__, lefts, paths))
+
+
+def _cells(entry: Ranked, with_model: bool, flags_width: int) -> tuple[str, ...]:
+    score, facts = entry.score, entry.result.facts
+    flags = " ".join((*facts.flags, *score.inconclusive)) or "-"
+    if len(flags) > flags_width:
+        flags = flags[: flags_width - len(ELLIPSIS)] + ELLIPSIS
+    model = [safe_line(score.model)] if with_model else []
+    return f"{score.score:.3f}", score.evidence, *model, facts.format or "-", flags
+
+
+def _name(entry: Ranked) -> str:
+    return safe_line(mask_credentials(entry.result.name))

@@ -1,0 +1,114 @@
+"""The closing lines of a scan: counts that add up, evidence, reasons without a score, flags."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sidscan.cli.console import plural
+from sidscan.cli.ranking import EVIDENCE, Ranking
+from sidscan.records import ScanResult, Status
+from sidscan.util.urls import mask_credentials
+
+if TYPE_CHECKING:
+    from sidscan.pipeline import Scan
+
+_LONGEST_MESSAGE = 200  # characters
+_MOST_REASONS = 8
+_STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
+
+
+class Summary:
+    """What the closing lines say, gathered in one pass over all results of a run.
+
+    Args:
+        ranked: how many images `ranking` keeps.
+
+    Attributes:
+        ranking: the images with the strongest evidence.
+    """
+
+    def __init__(self, run: Scan, ranked: int) -> None:
+        self.ranking = Ranking(ranked)
+        self._run = run
+        self._evidence, self._reasons, self._flags = Counter[str](), Counter[str](), Counter[str]()
+        self._views = Counter[int]()
+        self._flagged = Counter[str]()  # images at or above the threshold, by model
+        self._examples: dict[str, str] = {}  # the first input of every reason
+        for result in run.journal.results():
+            self._add(result)
+
+    def _add(self, result: ScanResult) -> None:
+        self._flags.update(result.facts.flags)
+        if not result.scores:
+            self._add_reason(result)
+            return
+        self.ranking.add(result)
+        self._evidence[result.scores[0].evidence] += 1
+        self._views[result.views] += 1
+        for score in result.scores:
+            calibration = self._run.calibrations.get(score.model)
+            self._flagged[score.model] += (
+                calibration is not None and score.logit >= calibration.threshold_logit
+            )
+
+    def _add_reason(self, result: ScanResult) -> None:
+        reason = _reason(result)
+        self._reasons[reason] += 1
+        if result.status is not Status.SKIPPED and reason not in self._examples:
+            message = _shortened(result.message or "")
+            self._examples[reason] = f"{mask_credentials(result.name)}: {message}"
+
+    def lines(self) -> list[str]:
+        """Counts that add up, strength of the evidence, reasons without a score, flags."""
+        return [
+            *self._count_lines(),
+            *self._reason_lines(),
+            *self._remark_lines(),
+            *self._calibration_lines(),
+        ]
+
+    def _count_lines(self) -> Iterator[str]:
+        counts = self._run.counts()
+        parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
+        yield f"{plural(counts.enumerated, 'input')} = {parts}"
+        if self._evidence:
+            yield "evidence: " + ", ".join(f"{self._evidence[word]} {word}" for word in EVIDENCE)
+        if self._views and self._run.effort == "normal":
+            first, *others = _STAGES
+            numbers = ", ".join(f"{self._views[count]} by {count}" for count in others)
+            yield f"crops: {plural(self._views[first], 'image')} by {first}, {numbers}"
+
+    def _reason_lines(self) -> Iterator[str]:
+        for reason, count in self._reasons.most_common(_MOST_REASONS):
+            yield f"  {count} {reason}"
+            if reason in self._examples:
+                yield f"    {'first: ' if count > 1 else ''}{self._examples[reason]}"
+
+    def _remark_lines(self) -> Iterator[str]:
+        if self._flags:
+            yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.most_common())
+        if repeats := self._run.journal.repeats():
+            verb = "has" if repeats == 1 else "have"
+            yield f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score"
+
+    def _calibration_lines(self) -> Iterator[str]:
+        """How many images reach the threshold of each calibrated model, and how many camera images would."""
+        scored = self._run.counts().scored
+        for name, calibration in self._run.calibrations.items():
+            yield (
+                f"{name}: {self._flagged[name]} of {plural(scored, 'image')} flagged; if all were like the "
+                f"calibration images, about {scored * calibration.false_flag_rate:.1f} would be"
+            )
+
+
+def _reason(result: ScanResult) -> str:
+    """Why an input has no score, without what is particular to this one."""
+    skipped = result.status is Status.SKIPPED
+    return f"{result.status.value}: {result.message if skipped else result.error}"
+
+
+def _shortened(message: str) -> str:
+    """As much of a message as a terminal has room for; rows have all of it."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} ..."
