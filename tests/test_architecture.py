@@ -129,7 +129,10 @@ def test_one_module_makes_progress_bars(name: str) -> None:
 
 SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
-    for name in ("options", "help_sections", "param_types", "console", "training_options", "model_text")
+    for name in (
+        *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
+        *("summary", "ranking"),
+    )
 )
 
 
