@@ -85,7 +85,12 @@ class Item:
 class Exif:
     """The EXIF data of an image. ``tags`` holds all of it, the other fields are columns of a report.
 
-    ``unread_tags`` is the number of tags that are left out because their values can't be read.
+    Attributes:
+        original_date: as the file states it.
+        original_date_iso: the same as ISO 8601, with an offset from UTC where EXIF states one; None unless it
+            is a date.
+        gps_date_iso: when the position was measured, ISO 8601, UTC.
+        unread_tags: number of tags that are left out because their values can't be read.
     """
 
     make: str | None = None
@@ -98,6 +103,8 @@ class Exif:
     orientation: int | None = None  # 1..8, EXIF 2.3 tag 0x0112
     tags: JsonObject = field(default_factory=dict)
     unread_tags: int = 0
+    original_date_iso: str | None = None
+    gps_date_iso: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,8 @@ class ImageInfo:
         flags: remarks on how the pixels were read, e.g. ``padded`` (images.decode lists them).
         response: how the server answered a URL; None for files.
         jpeg_quality: quality, 1 to 100, of the quantisation tables of a JPEG file (`images.jpeg_quality`).
+        modified_at: when a file was last modified, ISO 8601, UTC; None for URLs, whose server may say it
+            (``response``).
     """
 
     bytes: int | None = None
@@ -143,6 +152,7 @@ class ImageInfo:
     exif: Exif = Exif()
     response: Response | None = None
     jpeg_quality: int | None = None
+    modified_at: str | None = None
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ImageInfo:

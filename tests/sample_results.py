@@ -54,7 +54,14 @@ FACTS = ImageInfo(
     300,
     200,
     ("padded", "first_frame"),
-    Exif(make="Acme", latitude=-33.5, tags={"Image Make": "Acme"}),
+    Exif(
+        make="Acme",
+        latitude=-33.5,
+        tags={"Image Make": "Acme"},
+        original_date_iso="2026-01-01T00:00:00.25+01:00",
+        gps_date_iso="2026-01-01T00:00:00+00:00",
+    ),
+    modified_at="2026-01-01T00:00:00+00:00",
 )
 SCORED = ScanResult(
     "a.jpg", Kind.FILE, Status.SCORED, FACTS, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10

@@ -22,6 +22,7 @@ from PIL import Image
 
 from sidscan.config import ReadLimits
 from sidscan.images.decode import DEFAULT_LIMITS, SourceImage
+from sidscan.images.exif_dates import iso_date, iso_gps_date
 from sidscan.records import Exif
 
 _TIFF_HEADERS = (b"II*\x00", b"MM\x00*")  # TIFF 6.0, section 2
@@ -198,6 +199,8 @@ def _to_exif(raw: _Tags) -> tuple[Exif, tuple[str, ...]]:
         model=_text(readable, "Image Model"),
         lens=_text(readable, "EXIF LensModel"),
         original_date=_text(readable, "EXIF DateTimeOriginal"),
+        original_date_iso=_original_date(readable),
+        gps_date_iso=_gps_date(readable),
         software=_text(readable, "Image Software"),
         latitude=latitude,
         longitude=longitude,
@@ -222,6 +225,26 @@ def _text(tags: _Tags, name: str) -> str | None:
         values = values.decode("utf-8", "backslashreplace")
     text = values if isinstance(values, str) else str(tags[name])
     return text.strip(" \x00")[:_MAX_TEXT] or None
+
+
+def _original_date(tags: _Tags) -> str | None:
+    """DateTimeOriginal as ISO 8601, with its sub-seconds and its offset from UTC where they are stated."""
+    date, offset = (_text(tags, f"EXIF {name}") for name in ("DateTimeOriginal", "OffsetTimeOriginal"))
+    if offset is None:  # the same moment by the same clock has the same offset
+        others = (
+            ("EXIF DateTimeDigitized", "EXIF OffsetTimeDigitized"),
+            ("Image DateTime", "EXIF OffsetTime"),
+        )
+        offset = next((_text(tags, zone) for name, zone in others if _text(tags, name) == date), None)
+    return iso_date(date, _text(tags, "EXIF SubSecTimeOriginal"), offset)
+
+
+def _gps_date(tags: _Tags) -> str | None:
+    """When the position was measured, ISO 8601, UTC."""
+    clock = tags.get("GPS GPSTimeStamp")
+    return iso_gps_date(
+        _text(tags, "GPS GPSDate"), [_number(part) for part in _values(clock)] if clock else ()
+    )
 
 
 def _orientation(tags: _Tags) -> int | None:

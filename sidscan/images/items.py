@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 
 from PIL import Image
@@ -24,7 +25,8 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
     """The bytes of a file, read once, with their hash."""
     try:
         with open_file(item.name) as file:
-            size = os.fstat(file.fileno()).st_size  # nothing is read of a terabyte; but a file may grow
+            status = os.fstat(file.fileno())
+            size = status.st_size  # nothing is read of a terabyte; but a file may grow
             data = file.read(size + 1) if size <= max_bytes else b""
             if len(data) > size:
                 data += file.read(max_bytes + 1 - len(data))
@@ -32,7 +34,7 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
             raise TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
     except Exception as error:
         return failure_from_error(item, Stage.READ, error, ImageInfo())
-    return data, info_from_bytes(data)
+    return data, replace(info_from_bytes(data), modified_at=_utc(status.st_mtime))
 
 
 def decode_item(
@@ -76,6 +78,14 @@ def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadL
         jpeg_quality=estimate_jpeg_quality(source.image),
     )
     return DecodedImage(item, info, crops.crop(source, limits.crops))
+
+
+def _utc(seconds: float) -> str | None:
+    """A file's time, ISO 8601, UTC; None for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def info_from_bytes(data: bytes) -> ImageInfo:

@@ -44,6 +44,9 @@ _MAX_HEAD_BYTES = 1 << 24  # of an answer
 _MAX_TEXT = 1 << 16  # characters
 _MAX_NUMBER = 1 << 53  # readers of a report hold smaller numbers exactly
 _SHA256, _FLAG = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
+_ISO_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([+-][0-9]{2}:[0-9]{2})?"
+)
 
 Answer = ImageInfo | DecodedImage | Failure
 _Choice = TypeVar("_Choice", bound=Enum)
@@ -237,7 +240,9 @@ class AnswerParser:
         info = answer if isinstance(answer, ImageInfo) else answer.facts
         if self.item.kind is Kind.URL:
             known = self._known
-            info = replace(info, bytes=known.bytes, sha256=known.sha256, response=known.response)
+            info = replace(
+                info, bytes=known.bytes, sha256=known.sha256, response=known.response, modified_at=None
+            )
         elif self.info.sha256 not in (None, info.sha256):
             raise ProtocolError("another hash than before")
         self.info = info
@@ -372,6 +377,13 @@ def _check_sha256(value: object) -> str | None:
     raise ProtocolError("sha256")
 
 
+def _check_date(value: object) -> str | None:
+    """ISO 8601; the offset from UTC may be missing."""
+    if value is None or (isinstance(value, str) and _ISO_DATE.fullmatch(value)):
+        return value
+    raise ProtocolError("date")
+
+
 def _check_flags(raw: object) -> tuple[str, ...]:
     flags = tuple(flag for flag in _sequence(raw) if isinstance(flag, str) and _FLAG.fullmatch(flag))
     if len(flags) != len(_sequence(raw)):
@@ -398,6 +410,7 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "width": _check_number,
     "height": _check_number,
     "jpeg_quality": _check_number,
+    "modified_at": _check_date,
     "flags": _check_flags,
     "exif": _decode_exif,
 }
@@ -408,4 +421,6 @@ _EXIF_FIELDS: Mapping[str, _Check] = {
     "orientation": _check_number,
     "tags": _check_tags,
     "unread_tags": _check_count,
+    "original_date_iso": _check_date,
+    "gps_date_iso": _check_date,
 }

@@ -92,6 +92,11 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         lambda r: r.facts.jpeg_quality,
     ),
     _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes),
+    _Column(
+        "modified_at",
+        "when the file was last modified, ISO 8601, UTC; empty for URLs",
+        lambda r: r.facts.modified_at,
+    ),
     _Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda r: r.facts.sha256),
     _Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
     _Column(
@@ -121,6 +126,16 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "exif_original_date",
         "when the image was taken, as EXIF states it",
         lambda r: r.facts.exif.original_date,
+    ),
+    _Column(
+        "exif_original_date_iso",
+        "the same as ISO 8601, with an offset from UTC where EXIF states one; empty if it is not a date",
+        lambda r: r.facts.exif.original_date_iso,
+    ),
+    _Column(
+        "exif_gps_date_iso",
+        "when the position was measured, ISO 8601, UTC",
+        lambda r: r.facts.exif.gps_date_iso,
     ),
     _Column(
         "exif_software", "software that wrote the file, as EXIF states it", lambda r: r.facts.exif.software

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timezone
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ texts = st.none() | st.text(max_size=20)
 numbers = st.none() | st.integers(0, (1 << 53) - 1)
 degrees = st.none() | st.floats(-180, 180)
 scalars = st.text(max_size=9) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+dates = st.none() | st.datetimes(timezones=st.none() | st.just(timezone.utc)).map(
+    lambda date: date.isoformat(timespec="seconds")
+)
 exifs = st.builds(
     Exif,
     **dict.fromkeys(("make", "model", "lens", "original_date", "software"), texts),
@@ -52,6 +56,8 @@ exifs = st.builds(
     longitude=degrees,
     orientation=st.none() | st.integers(1, 8),
     tags=st.dictionaries(st.text(max_size=9), scalars | st.lists(scalars, max_size=3), max_size=3),
+    original_date_iso=dates,
+    gps_date_iso=dates,
 )
 infos = st.builds(
     ImageInfo,
@@ -63,6 +69,7 @@ infos = st.builds(
     flags=st.lists(st.from_regex(r"[a-z0-9_]{1,40}", fullmatch=True), max_size=3).map(tuple),
     exif=exifs,
     jpeg_quality=numbers,
+    modified_at=dates,
 )
 failures = st.builds(
     Failure,
@@ -229,7 +236,8 @@ def test_a_frame_may_not_be_longer_than_allowed() -> None:
 def test_a_worker_cannot_override_what_the_scan_fetched() -> None:
     known = ImageInfo(bytes=5, sha256="a" * 64, response=Response("http://a.example/"))
     parser = AnswerParser(Item("http://a.example/", Kind.URL), known, 10)
-    parser.feed(encode_answer(ImageInfo(bytes=6, sha256="b" * 64, width=3)))
+    made_up = ImageInfo(bytes=6, sha256="b" * 64, width=3, modified_at="2021-03-04T05:06:07+00:00")
+    parser.feed(encode_answer(made_up))
     assert parser.info == ImageInfo(bytes=5, sha256="a" * 64, width=3, response=known.response)
     assert parser.failure("E", "m", Status.CRASHED).stage is Stage.DECODE
 
