@@ -1,11 +1,13 @@
 """Decode an image with Pillow, exactly as stored: without resizing, rotation or colour management.
 
 Flags (remarks in the image's row):
-    ``first_frame``        an animation or a file of several images; only the first image is used
+    ``first_frame``        an animation or a file of several images; only the first image is used (the first
+                           page of full size in TIFF)
+    ``reduced_page``       TIFF says that this page is a smaller copy of an image that can't be read
     ``alpha_dropped``      transparency is ignored, as the published code's convert("RGB") does
     ``cmyk_converted``     CMYK, converted without its colour profile
     ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are used
-    ``rotated_by_container``  HEIC states its rotation outside of EXIF; libheif always applies it
+    ``rotated_by_container``  HEIC's container states a rotation or mirroring; libheif always applies it
     ``padded``             smaller than the crop: surrounded by black, as torchvision's CenterCrop does
     ``truncated``          truncated or damaged, and decoded because of --allow-truncated; the missing part
                            is grey or black
@@ -35,7 +37,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
-from sidscan.images import partial_jpeg
+from sidscan.images import isobmff, partial_jpeg, tiff
 from sidscan.images.limits import TooManyPixels, can_allocate, check_size
 from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.records import Status
@@ -47,6 +49,7 @@ _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
 _UNCODED = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # except padding, restarts and escaped bytes of scans
 _SOF2, _EOI, _SOS = 0xC2, 0xD9, 0xDA
+_MIN_WHITE = 32  # floats with decimals must reach this value to be taken for 0..255
 _DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # Pillow's readers raise them where data end or are damaged
 # Pillow warns of odd metadata and of large images; sidscan has flags, rows or errors for them.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -135,6 +138,8 @@ def decode(
         Truncated: a part of it is missing, and ``limits`` does not allow that.
         Exception: whatever Pillow or its codecs raise on malformed files.
     """
+    if data[:4] in tiff.HEADERS:
+        return _decode_tiff(data, limits)
     image = _open(data, limits)
     frames = int(getattr(image, "n_frames", 1))
     image_format = image.format or "unknown"
@@ -147,6 +152,39 @@ def decode(
     flags = _flags(source, data, frames, bits) + (() if complete else ("truncated",))
     _check_samples(image)
     return replace(source, image=_to_8_bit_grey(image, bits), flags=flags)
+
+
+def _decode_tiff(data: bytes, limits: ReadLimits) -> SourceImage:
+    page = tiff.choose_page(data)
+    if page.problem:
+        raise UnsupportedImage(page.problem)
+    if page.planes:
+        planes = [_decode_page(plane.data(), page.layout, limits) for plane in page.planes]
+        image = tiff.join_planes(page.raw_mode, [plane for plane, _ in planes])
+        flags = _flags(SourceImage(image, "TIFF", ()), data, frames=1, bits=8)
+        flags += tuple(flag for _, each in planes for flag in each)
+    else:
+        image, flags = _decode_page(page.data, page.layout, limits)
+    return SourceImage(image, "TIFF", tuple(dict.fromkeys((*page.flags, *flags))))
+
+
+def _decode_page(data: bytes, layout: str, limits: ReadLimits) -> tuple[Image.Image, tuple[str, ...]]:
+    """The first page of a TIFF file, in a mode of 8 bits per sample, and flags."""
+    try:
+        image = _open(data, limits)
+    except UnsupportedImage:
+        if not layout:
+            raise
+        message = f"a TIFF layout that can't be read: {layout}; convert the image to 8 or 16 bits per sample"
+        raise UnsupportedImage(message) from None
+    tiff.use_native_order(image)
+    frames = int(getattr(image, "n_frames", 1))
+    stated = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, 8)
+    bits = int(max(stated) if isinstance(stated, tuple) else stated)
+    image, complete = _load_pixels(image, data, limits)
+    flags = _flags(SourceImage(image, "TIFF", ()), data, frames, bits) + (() if complete else ("truncated",))
+    _check_samples(image)
+    return _to_8_bit_grey(image, bits), flags
 
 
 def source_from_pillow(image: Image.Image, limits: ReadLimits = DEFAULT_LIMITS) -> SourceImage:
@@ -275,9 +313,6 @@ def _drop_misleading_text(image: Image.Image) -> None:
 
 def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     """Bits per sample as stored; 8 where nothing says more."""
-    if image.format == "TIFF":
-        stated = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, 8)
-        return int(max(stated) if isinstance(stated, tuple) else stated)
     if image.format == _HEIF:
         return int(image.info.get("bit_depth", 8))
     if image.format == "AVIF":
@@ -296,8 +331,7 @@ def _flags(source: SourceImage, data: bytes, frames: int, bits: int) -> tuple[st
         "alpha_dropped": image.has_transparency_data,
         "cmyk_converted": image.mode == "CMYK",
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
-        "rotated_by_container": image.format == _HEIF
-        and image.info.get("original_orientation", 1) not in (None, 1),
+        "rotated_by_container": image.format == _HEIF and isobmff.is_turned(data),
         "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(source) or _lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
@@ -339,17 +373,23 @@ def _lacks_scans(data: bytes) -> bool:
 
 
 def _check_samples(image: Image.Image) -> None:
-    """Refuse 32-bit samples outside of 0..255: no range is stated, so nothing says how to scale them."""
+    """Refuse 32-bit samples that are not 0..255: no range is stated, so nothing says how to scale them."""
     if image.mode not in ("I", "F"):
         return
     values: NDArray[np.int32 | np.float32] = np.asarray(image)
     if not np.isfinite(values).all():
         raise UnsupportedImage("pixels are not finite numbers (NaN or infinity)")
-    if values.min() < 0 or values.max() > 255:
+    lowest, highest = values.min(), values.max()
+    if lowest < 0 or highest > 255 or (image.mode == "F" and _is_fraction(values, float(highest))):
         raise UnsupportedImage(
-            f"32-bit samples from {values.min()} to {values.max()} can't be reduced to 8 bits; "
+            f"32-bit samples from {lowest} to {highest} can't be reduced to 8 bits; "
             "convert the image to 8 or 16 bits per sample"
         )
+
+
+def _is_fraction(values: NDArray[np.int32 | np.float32], highest: float) -> bool:
+    """Whether floats are likely to be shares of full light, 0 to 1 or somewhat more, instead of 0 to 255."""
+    return 0 < highest <= 1 or (highest < _MIN_WHITE and bool((values % 1 != 0).any()))
 
 
 def _to_8_bit_grey(image: Image.Image, bits: int) -> Image.Image:

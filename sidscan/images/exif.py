@@ -129,7 +129,7 @@ def _metadata_size(image: Image.Image) -> int:
 def _find_exif_block(source: SourceImage, data: bytes) -> bytes | None:
     """The EXIF block, from its TIFF header on; None where there is no EXIF."""
     if source.format == "TIFF":
-        return _of_big_tiff(source.image) if data[:4] in _BIG_TIFF else data
+        return _of_big_tiff(data) if data[:4] in _BIG_TIFF else data
     block = source.image.info.get("exif")
     if isinstance(block, bytes):
         return _from_tiff_header(block) or block  # present but unreadable, which gives a flag
@@ -149,11 +149,11 @@ def _holds_no_tag(block: bytes) -> bool:
     return len(entries) == 2 and not any(entries)
 
 
-def _of_big_tiff(image: Image.Image) -> bytes:
+def _of_big_tiff(data: bytes) -> bytes:
     """The tags of a BigTIFF file as a TIFF block; bytes that are none where they can't be read."""
     block = Image.Exif()
     try:
-        exif = image.getexif()
+        exif = Image.open(io.BytesIO(data), formats=["TIFF"]).getexif()
         for number, value in exif.items():
             if isinstance(value, (str, int, float)) and number not in (_EXIF_IFD, _GPS_IFD):
                 block[number] = value

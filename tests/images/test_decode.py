@@ -52,6 +52,35 @@ def test_heic_rotation_is_applied_by_its_decoder_and_flagged() -> None:
     assert read_exif(source, data)[0].orientation == 6
 
 
+ORIENTATION = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00"  # an entry of EXIF, before its last byte
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("stated", [1, 6], ids=["EXIF says 1", "EXIF says 6"])
+def test_rotation_of_heic_follows_the_container_not_exif(orientation: int, stated: int) -> None:
+    pytest.importorskip("pillow_heif")
+    decode(encoded(photo(8, 8), "PNG"))
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = encoded(photo(300, 200), "HEIF", exif=exif.tobytes())
+    place = data.index(ORIENTATION) + len(ORIENTATION)
+    data = data[:place] + bytes([stated]) + data[place + 1 :]
+    source = decode(data)
+    assert source.flags == (("rotated_by_container",) if orientation > 1 else ())
+    assert (source.width, source.height) == ((200, 300) if orientation > 4 else (300, 200))
+    assert read_exif(source, data)[0].orientation == stated
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_no_rotation_of_avif_is_applied(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = encoded(photo(120, 80), "AVIF", exif=exif)
+    source = decode(data)
+    assert (source.width, source.height, source.flags) == (120, 80, ())
+    assert (read_exif(source, data)[0].orientation or 1) == orientation
+
+
 def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidscan.images.decode._heif_available", lambda: False)
     with pytest.raises(UnsupportedImage, match="pip install pillow-heif"):
@@ -245,7 +274,7 @@ def test_every_flag_is_explained_in_the_docs() -> None:
         encoding="utf-8"
     )
     flags = re.findall(r"^    ``(\w+)``", decode_module.__doc__ or "", flags=re.MULTILINE)
-    assert len(flags) == 14
+    assert len(flags) == 15
     assert [flag for flag in flags if f"| `{flag}` |" not in docs] == []
 
 

@@ -1,0 +1,389 @@
+"""The page of a TIFF file that is scored, arranged so that Pillow gives its samples as they are stored.
+
+Pillow reads the first page, turns it as its orientation says, and takes some layouts for others. This module
+reads the directories and changes copies of them: which page comes first, that nothing is to be turned, that
+one plane is an image of its own. Samples are never changed. Sources: TIFF 6.0, and BigTIFF as libtiff
+describes it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+HEADERS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_SUBFILE, _OLD_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 255, 258, 259, 262, 274
+_SAMPLES, _PLANAR, _COLOURS, _SUB_DIRECTORIES, _EXTRA, _FORMAT = 277, 284, 320, 330, 338, 339
+_SUBSAMPLING, _BLACK_AND_WHITE = 530, 532
+_SEGMENTS = (273, 279, 324, 325)  # offsets and sizes of strips and tiles
+# Tags that say where samples are and what they mean; the others are metadata.
+_PIXEL_TAGS = {
+    *range(254, 260),
+    *range(262, 267),
+    *range(273, 280),
+    284,
+    *range(290, 294),
+    301,
+    *range(317, 326),
+}
+_PIXEL_TAGS |= {*range(332, 342), 347, *range(512, 522), *range(529, 533)}
+_REDUCED_OR_MASK, _OLD_REDUCED, _NATIVE_GREY = 0b101, 2, 1
+_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
+_UNCOMPRESSED = 1
+_READABLE_PHOTOMETRICS = (0, 1, 2, 3, 5, 6, 8)  # by Pillow; data of camera sensors are none of them
+_COLOUR_PLANES = {_WHITE_IS_ZERO: 1, _NATIVE_GREY: 1, _RGB: 3, _CMYK: 4, _LAB: 3}
+_RAW_MODES = {_WHITE_IS_ZERO: "L", _NATIVE_GREY: "L", _RGB: "RGB", _CMYK: "CMYK", _LAB: "LAB"}
+_SIGNED, _FLOAT = 2, 3
+_ASSOCIATED_ALPHA, _ALPHA = 1, 2
+_MAX_PAGES = 1000  # looked at in search of one of full size
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types -> struct's codes
+_SHORT, _LONG = 3, 4
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+_NATIVE_RAW_MODES = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A field of a directory; `value` holds the values, or where they are."""
+
+    tag: int
+    type: int
+    count: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class _Directory:
+    """A page's fields by tag, where the directory begins, and where the next one does."""
+
+    offset: int
+    entries: Mapping[int, _Entry]
+    next_offset: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page that is scored.
+
+    Attributes:
+        data: a file of which Pillow reads this page first, as stored.
+        flags: remarks on the choice of the page and its samples.
+        problem: why its samples can't be read rightly; empty if they can.
+        layout: how they are stored, in words; empty if the directory can't be read.
+        raw_mode: Pillow's name of how `planes` make an image.
+        planes: files that hold one plane each; empty where Pillow reads all planes from `data`.
+    """
+
+    data: bytes
+    flags: tuple[str, ...] = ()
+    problem: str = ""
+    layout: str = ""
+    raw_mode: str = ""
+    planes: tuple[Plane, ...] = ()
+
+
+class Plane:
+    """A file whose only image is one plane of a page."""
+
+    def __init__(self, file: _File, entries: Mapping[int, _Entry], directory: _Directory) -> None:
+        self._write = partial(file.with_directory, directory, entries)
+
+    def data(self) -> bytes:
+        """The file, made anew on each call."""
+        return self._write()
+
+
+def choose_page(data: bytes) -> Page:
+    """The first page of full size, or the first page where there is none.
+
+    A file that can't be followed is given back unchanged; Pillow then says what is wrong with it.
+    """
+    try:
+        file = _File(data)
+        first = file.directory(file.first)
+        directory = _full_size(file, first)
+        flags = ("reduced_page",) if _is_reduced(file, directory) else ()
+        if directory is not first:
+            flags += ("first_frame",)
+        return _arrange(file, directory, directory is first, flags)
+    except (struct.error, ValueError, IndexError):
+        return Page(data)
+
+
+def pixels_only(data: bytes) -> bytes:
+    """The file without metadata and without all pages but the first.
+
+    Raises:
+        ValueError, struct.error: the directory can't be read.
+    """
+    file = _File(data)
+    directory = file.directory(file.first)
+    kept = {tag: entry for tag, entry in directory.entries.items() if tag in _PIXEL_TAGS}
+    return file.with_directory(directory, kept, next_offset=0)
+
+
+def use_native_order(image: Image.Image) -> None:
+    """Have Pillow take samples that libtiff unpacked for what they are: in this machine's byte order."""
+    if not isinstance(image, TiffImageFile) or len(image.tile) != 1:
+        return
+    tile = image.tile[0]
+    if tile.codec_name == "libtiff" and isinstance(tile.args, tuple) and tile.args[0] in _NATIVE_RAW_MODES:
+        image.tile = [tile._replace(args=(_NATIVE_RAW_MODES[tile.args[0]], *tile.args[1:]))]
+
+
+def join_planes(raw_mode: str, planes: Sequence[Image.Image]) -> Image.Image:
+    """One image of planes of 8 bits, by Pillow's own reader of samples that are not apart."""
+    if len(planes) == 1:
+        return planes[0]
+    samples = np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    mode = "RGBA" if raw_mode == "RGBa" else raw_mode
+    joined = Image.frombytes(mode, planes[0].size, samples.tobytes(), "raw", raw_mode)
+    joined.info = planes[0].info
+    return joined
+
+
+class _File:
+    """Directories of a TIFF or BigTIFF file.
+
+    Raises:
+        ValueError: its header is none.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if data[:4] not in HEADERS:
+            raise ValueError("no TIFF header")
+        self.data = data
+        self.order = "<" if data.startswith(b"II") else ">"
+        self._big = data[:4] in HEADERS[2:]
+        self._count, self._offset = ("Q", "Q") if self._big else ("H", "I")
+        self._first_at = 8 if self._big else 4
+        self.first = self._number(self._offset, self._first_at)
+
+    def directory(self, offset: int) -> _Directory:
+        """Read a directory.
+
+        Raises:
+            struct.error: it does not lie within the file.
+        """
+        width = struct.calcsize(self._offset)
+        count = self._number(self._count, offset)
+        start, size = offset + struct.calcsize(self._count), 4 + 2 * width
+        end = start + count * size
+        next_offset = self._number(self._offset, end)  # first, so that no absurd count is followed
+        entries = {}
+        for at in range(start, end, size):
+            tag, kind, values = struct.unpack_from(f"{self.order}HH{self._offset}", self.data, at)
+            entries[tag] = _Entry(tag, kind, values, self.data[at + 4 + width : at + size])
+        return _Directory(offset, entries, next_offset)
+
+    def values(self, directory: _Directory, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """The whole numbers of a field."""
+        entry = directory.entries.get(tag)
+        if entry is None or entry.type not in _INTEGERS or not entry.count:
+            return default
+        layout = f"{self.order}{entry.count}{_INTEGERS[entry.type]}"
+        source, start = (entry.value, 0) if self._is_inline(entry) else (self.data, self.offset_of(entry))
+        if struct.calcsize(layout) > len(source):
+            raise ValueError("a field has more values than the file")
+        return struct.unpack_from(layout, source, start)
+
+    def value(self, directory: _Directory, tag: int, default: int) -> int:
+        """The first whole number of a field."""
+        return (self.values(directory, tag) or (default,))[0]
+
+    def offset_of(self, entry: _Entry) -> int:
+        """Where the values of a field begin that do not fit into it."""
+        return int(struct.unpack(self.order + self._offset, entry.value)[0])
+
+    def number(self, tag: int, value: int) -> _Entry:
+        """A field of one number, which must fit into 16 bits."""
+        return _Entry(tag, _SHORT, 1, struct.pack(self.order + "H", value).ljust(self._width, b"\x00"))
+
+    def part(self, entry: _Entry, index: int, parts: int) -> _Entry:
+        """One of equally long parts of a field's values."""
+        count = entry.count // parts
+        size = count * _SIZES[entry.type]
+        if self._is_inline(entry):
+            value = entry.value[index * size : (index + 1) * size]
+        elif size <= self._width:  # the part fits into the field itself
+            start = self.offset_of(entry) + index * size
+            value = self.data[start : start + size]
+        else:
+            value = struct.pack(self.order + self._offset, self.offset_of(entry) + index * size)
+        return _Entry(entry.tag, entry.type, count, value.ljust(self._width, b"\x00"))
+
+    def with_directory(
+        self, directory: _Directory, entries: Mapping[int, _Entry], next_offset: int | None = None
+    ) -> bytes:
+        """The file with this directory as its first one, which has these fields and no more than before."""
+        fields = b"".join(
+            struct.pack(f"{self.order}HH{self._offset}", entry.tag, entry.type, entry.count) + entry.value
+            for _, entry in sorted(entries.items())
+        )
+        following = directory.next_offset if next_offset is None else next_offset
+        block = struct.pack(self.order + self._count, len(entries)) + fields
+        block += struct.pack(self.order + self._offset, following)
+        changed = bytearray(self.data)
+        changed[directory.offset : directory.offset + len(block)] = block
+        struct.pack_into(self.order + self._offset, changed, self._first_at, directory.offset)
+        return bytes(changed)
+
+    @property
+    def _width(self) -> int:
+        return struct.calcsize(self._offset)
+
+    def _is_inline(self, entry: _Entry) -> bool:
+        return entry.count * _SIZES[entry.type] <= self._width
+
+    def _number(self, code: str, at: int) -> int:
+        return int(struct.unpack_from(self.order + code, self.data, at)[0])
+
+
+def _is_reduced(file: _File, directory: _Directory) -> bool:
+    """Whether a page says that it is a smaller copy of another one, or a mask of its transparency."""
+    if _SUBFILE in directory.entries:
+        return bool(file.value(directory, _SUBFILE, 0) & _REDUCED_OR_MASK)
+    return file.value(directory, _OLD_SUBFILE, 0) == _OLD_REDUCED
+
+
+def _full_size(file: _File, first: _Directory) -> _Directory:
+    """The first page that is neither reduced nor a mask and that Pillow may read; else the first page."""
+    if not _is_reduced(file, first):
+        return first
+    for directory in _other_pages(file, first):
+        photometric = file.value(directory, _PHOTOMETRIC, 0)
+        if not _is_reduced(file, directory) and photometric in _READABLE_PHOTOMETRICS:
+            return directory
+    return first
+
+
+def _other_pages(file: _File, first: _Directory) -> Iterator[_Directory]:
+    """The pages behind the first one, then those within it, as far as they can be read."""
+    seen, pending = {first.offset}, [first.next_offset, *file.values(first, _SUB_DIRECTORIES)]
+    while pending and len(seen) < _MAX_PAGES:
+        offset = pending.pop(0)
+        if not offset or offset in seen:
+            continue
+        seen.add(offset)
+        try:
+            directory = file.directory(offset)
+        except struct.error:
+            continue
+        pending.insert(0, directory.next_offset)
+        if directory.entries:
+            yield directory
+
+
+def _arrange(file: _File, directory: _Directory, is_first: bool, flags: tuple[str, ...]) -> Page:
+    """The page, with changes to its directory where Pillow would not read it as stored."""
+    photometric = file.value(directory, _PHOTOMETRIC, 0)
+    bits, samples = file.values(directory, _BITS, (1,)), file.value(directory, _SAMPLES, 1)
+    formats = file.values(directory, _FORMAT, (1,))
+    is_planar = file.value(directory, _PLANAR, 1) == 2
+    problem = _problem(photometric, bits, formats, is_planar and samples > 1)
+    if problem or (problem := _ycbcr_problem(file, directory, photometric)):
+        return Page(file.data, flags, problem)
+    layout = f"{samples} samples of {max(bits)} bits, photometric interpretation {photometric}"
+    entries = dict(directory.entries)
+    if is_planar and samples == 1:
+        del entries[_PLANAR]  # one plane is the same in both layouts, but Pillow unpacks it wrongly
+    if file.value(directory, _ORIENTATION, 1) != 1:
+        del entries[_ORIENTATION]  # Pillow would turn the image
+    if is_planar and samples > 1 and _needs_planes(photometric, bits, samples):
+        raw_mode, planes, more = _split(file, directory, entries, photometric, samples)
+        return Page(file.data, flags + more, layout=layout, raw_mode=raw_mode, planes=planes)
+    changed = not is_first or len(entries) < len(directory.entries)
+    data = file.with_directory(directory, entries) if changed else file.data
+    if photometric == _PALETTE:
+        data = _with_wide_colours(file, directory, data)
+    return Page(data, flags, layout=layout)
+
+
+def _problem(photometric: int, bits: tuple[int, ...], formats: tuple[int, ...], is_planar: bool) -> str:
+    """Why Pillow would give other values than the samples have; empty if it would not."""
+    if _SIGNED in formats and min(bits) <= 8:
+        return "signed samples of 8 bits can't be read; convert the image to unsigned samples"
+    if _FLOAT in formats and photometric == _WHITE_IS_ZERO:
+        return "floating-point samples whose white is zero can't be read; convert the image to 8 or 16 bits"
+    if is_planar and photometric not in _COLOUR_PLANES and max(bits) <= 16:
+        return "colour planes of this kind (YCbCr or a palette) can't be read; convert the image to RGB"
+    return ""
+
+
+def _ycbcr_problem(file: _File, directory: _Directory, photometric: int) -> str:
+    """The same for uncompressed YCbCr, of which Pillow expects one layout (TIFF 6.0, section 21)."""
+    if photometric != _YCBCR or file.value(directory, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
+        return ""
+    if file.values(directory, _SUBSAMPLING, (2, 2)) == (1, 1) and _BLACK_AND_WHITE not in directory.entries:
+        return ""
+    return "uncompressed YCbCr is read only without subsampling and in full range; convert the image to RGB"
+
+
+def _needs_planes(photometric: int, bits: tuple[int, ...], samples: int) -> bool:
+    """Whether Pillow reads separate planes wrongly or not at all, and each of them alone rightly."""
+    plain = set(bits) == {8} and photometric != _LAB and samples == _COLOUR_PLANES[photometric]
+    return set(bits) in ({8}, {16}) and not plain and samples >= _COLOUR_PLANES[photometric]
+
+
+def _split(
+    file: _File,
+    directory: _Directory,
+    entries: Mapping[int, _Entry],
+    photometric: int,
+    samples: int,
+) -> tuple[str, tuple[Plane, ...], tuple[str, ...]]:
+    """The raw mode of the image, a file for each plane, and flags.
+
+    Alpha is a plane only where colours are multiplied by it.
+    """
+    colours = _COLOUR_PLANES[photometric]
+    extra = file.values(directory, _EXTRA, (_ALPHA,) * (samples - colours))
+    multiplied = photometric == _RGB and extra[:1] == (_ASSOCIATED_ALPHA,)
+    has_alpha = not multiplied and bool({_ALPHA, _ASSOCIATED_ALPHA} & set(extra))
+    raw_mode = "RGBa" if multiplied else _RAW_MODES[photometric]
+    kept = {tag: entry for tag, entry in entries.items() if tag not in (_PLANAR, _EXTRA, _FORMAT, _BITS)}
+    kept |= {
+        _BITS: file.number(_BITS, file.value(directory, _BITS, 8)),
+        _SAMPLES: file.number(_SAMPLES, 1),
+        _PHOTOMETRIC: file.number(_PHOTOMETRIC, photometric if colours == 1 else _NATIVE_GREY),
+    }
+    planes = []
+    for index in range(colours + multiplied):
+        parts = {tag: file.part(kept[tag], index, samples) for tag in _SEGMENTS if tag in kept}
+        planes.append(Plane(file, kept | parts, directory))
+    return raw_mode, tuple(planes), ("alpha_dropped",) if has_alpha else ()
+
+
+def _with_wide_colours(file: _File, directory: _Directory, data: bytes) -> bytes:
+    """The file with a palette of 16 bits; some writers state one of 8 bits, which libtiff recognises, too."""
+    entry = directory.entries.get(_COLOURS)
+    colours = file.values(directory, _COLOURS)
+    if entry is None or entry.type != _SHORT or not colours or max(colours) > 255 or len(colours) < 3:
+        return data
+    changed = bytearray(data)
+    wide = (257 * colour for colour in colours)
+    struct.pack_into(f"{file.order}{len(colours)}H", changed, file.offset_of(entry), *wide)
+    return bytes(changed)
