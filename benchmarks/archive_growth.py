@@ -86,8 +86,8 @@ def opened(folder: Path, count: int, scratch: Path, crops: Literal["ten", "cente
 def render(run: Scan, scratch: Path) -> float:
     """Seconds that the reports of a scan take, CSV and JSON."""
     start = time.perf_counter()
-    writers = [reports.output_for(str(scratch / f"r.{kind}"), "csv", False) for kind in ("csv", "json")]
-    with reports.reserve_all(writers, overwrite=True):
+    writers = [reports.output_for(str(scratch / f"r.{kind}"), overwrite=True) for kind in ("csv", "json")]
+    with reports.reserve_all(writers):
         reports.write_all(writers, run.journal)
     return time.perf_counter() - start
 

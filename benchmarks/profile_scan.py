@@ -96,8 +96,8 @@ def stages(paths: list[Path], scratch: Path, crops: str) -> dict[str, float]:
             pass
         whole, clock = sum(processor_seconds().values()) - before, time.perf_counter() - began
         before = sum(processor_seconds().values())
-        writers = [reports.output_for(str(scratch / f"r.{kind}"), "csv", False) for kind in ("csv", "json")]
-        with reports.reserve_all(writers, overwrite=True):
+        writers = [reports.output_for(str(scratch / f"r.{kind}"), overwrite=True) for kind in ("csv", "json")]
+        with reports.reserve_all(writers):
             reports.write_all(writers, run.journal)
         report = sum(processor_seconds().values()) - before
     by_stage = {

@@ -7,8 +7,9 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,7 +86,8 @@ def export(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
     path = out or graph_path([model.name for model in models], precision)
-    _check_out(path, fresh or out is None)
+    check = partial(_check_out, replace_it=fresh or out is None)
+    check(path)
     loaded = load_detectors(models, encoder=encoder)
     echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
     network = ExportNetwork(loaded).eval()
@@ -111,7 +113,7 @@ def export(
         torch=torch.__version__,
         mirror_invariant=all(detector.encoder.mirror_invariant for detector in loaded),
     ))  # fmt: skip
-    _write(path, data)
+    _write(path, data, lambda _: check(path))  # again: minutes have passed
     return path
 
 
@@ -239,9 +241,9 @@ def _check_out(path: Path, replace_it: bool) -> None:
         raise OutputError(f"the folder {path.parent} is not writable", "Choose another --out.")
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, check: Callable[[Path], None]) -> None:
     try:
-        with atomic_write(path) as partial:
+        with atomic_write(path, check) as partial:
             partial.write_bytes(data)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -142,7 +142,7 @@ def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> N
 
     Args:
         path: its suffix chooses the format, e.g. .csv.
-        overwrite: replace a file that sidscan did not write, too.
+        overwrite: replace whatever is there. Without it, only what this run wrote there is replaced.
 
     Raises:
         UsageError: an unknown suffix.
@@ -150,7 +150,9 @@ def write_report(run: ScanRun, path: PathOrUrl, *, overwrite: bool = False) -> N
     """
     from sidscan import reports
 
-    writer = reports.output_for(os.fspath(path))
-    with reports.reserve_all([writer], overwrite):  # before the run: a wrong name is told at once
+    writer = reports.output_for(os.fspath(path), overwrite=overwrite)
+    with reports.reserve_all(
+        [writer], run.record.output_digests
+    ):  # before the run: a wrong name is told at once
         run.finish()
         writer.write(run.record)

@@ -5,9 +5,10 @@ All are frozen; none holds a file or a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
-JOURNAL_FORMAT = "1"
-"""Number of the journal's tables; another number means another layout."""
+JOURNAL_FORMAT = "2"
+"""Number of the journal's tables; another number means another layout (docs/reference/report-versions.md)."""
 
 JsonObject = Mapping[str, Any]
 """What `json.loads` makes of a JSON object."""
@@ -483,4 +484,16 @@ class RunRecord(Protocol):
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
+        ...
+
+    def output_digests(self, out: Path) -> Collection[str] | None:
+        """The sha256 of what this run last wrote to ``out``, hex; None if the record does not say."""
+        ...
+
+    def expect_output(self, out: Path, sha256: str) -> None:
+        """Note, right before it happens, that ``out`` is replaced by bytes with this sha256."""
+        ...
+
+    def confirm_output(self, out: Path, sha256: str) -> None:
+        """Note that ``out`` was replaced by bytes with this sha256."""
         ...

@@ -128,16 +128,18 @@ def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedR
 
     Raises:
         UsageError: the file's name does not end in .csv.
-        OutputError: the file can't be written, or is not a table of `sidscan verify`.
+        OutputError: the file can't be written, or something is there.
     """
     if out.suffix.lower() != ".csv":
         raise UsageError(f"unknown kind of table: {out}", "End the name in .csv.")
-    output_files.check_replaceable(
-        out, lambda head: head.startswith(",".join(_COLUMNS[:2]).encode() + b","), overwrite
-    )
+    output_files.check_writable(out)
+    if not overwrite:
+        output_files.check_absent(out)
     try:
         with (
-            atomic_write(real_path(out)) as partial,
+            atomic_write(
+                real_path(out), None if overwrite else lambda _: output_files.check_absent(out)
+            ) as partial,
             partial.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)  # RFC 4180

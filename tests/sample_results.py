@@ -156,7 +156,7 @@ def old_journal(path: Path) -> Path:
 
 
 def rendered(out: Path, journal: Journal) -> str:
-    write_all([output_for(str(out))], journal)
+    write_all([output_for(str(out), overwrite=True)], journal)
     return out.read_bytes().decode("utf-8")
 
 

@@ -248,11 +248,14 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as database:
         database.execute("CREATE TABLE theirs (x)")
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE items (position INTEGER PRIMARY KEY, name TEXT, finding TEXT)")
+        database.execute("INSERT INTO items VALUES (1, 'theirs', 'too')")
     damaged = tmp_path / "damaged.journal"
     damaged.write_bytes(foreign.read_bytes()[:5000])
     unmarked = tmp_path / "report.csv.journal"
     unmarked.write_bytes(b"x" * 8192)
-    for path in (text, foreign, damaged, unmarked):
+    for path in (text, foreign, tmp_path / "shop.db", damaged, unmarked):
         before = path.read_bytes()
         for fresh in (False, True):
             with pytest.raises(OutputError, match="is not a record of sidscan; it is left alone"):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from sidscan._version import __version__
@@ -17,6 +18,7 @@ from sidscan.images.decode import decoder_name
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.pipeline import Scan, open_scan
 from sidscan.records import Status
+from sidscan.reports.output_files import check_writable
 from sidscan.scoring.calibration import (
     Calibration,
     check_calibration_path,
@@ -71,6 +73,7 @@ def calibrate_models(
     fpr: float,
     out: Path | None = None,
     run_scan: Callable[[Scan], object] = list,
+    overwrite: bool = False,
 ) -> list[SavedCalibration]:
     """Scan known camera images, and save a calibration for each model.
 
@@ -78,6 +81,7 @@ def calibrate_models(
         fpr: the false-positive rate to stay below, 0 < fpr < 1.
         out: file to write, for a single model; None is where ``scan --calibrated`` looks.
         run_scan: runs the scan to its end, for instance with a progress bar.
+        overwrite: replace ``out``, whatever it holds.
 
     Raises:
         UsageError: too few images for that rate, or all have the same score.
@@ -89,10 +93,13 @@ def calibrate_models(
         raise UsageError(
             f"a false-positive rate of {fpr} is not between 0 and 1", "Choose a rate like --fpr 0.05."
         )
+    check = _output_check(out, overwrite)
+    if out is not None:
+        check(out)  # before the model loads
     scan = open_scan(config)
     with closing(scan.journal):
         models = scan.runtime.detectors
-        paths = _output_paths(models, scan.config, out)
+        paths = _output_paths(models, scan.config, out, check)
         inputs = scan.counts().enumerated
         if at_most := scan.counts().scored + sum(not item.skip for item in scan.journal.pending()):
             _check_enough(at_most, inputs, fpr, "at most")  # which of them are damaged, only reading shows
@@ -103,7 +110,7 @@ def calibrate_models(
             for model, model_logits in zip(models, logits.by_model, strict=True)
         ]
     for calibration, path in zip(calibrations, paths, strict=True):
-        save_calibration(calibration, path)
+        save_calibration(calibration, path, check)
     return [
         _saved(calibration, path, model, scan.config, out)
         for calibration, path, model in zip(calibrations, paths, models, strict=True)
@@ -143,7 +150,16 @@ def _bounding_ranks(calibration: Calibration) -> tuple[int, int]:
     return above, calibration.rank
 
 
-def _output_paths(models: tuple[DetectorInfo, ...], config: ScanConfig, out: Path | None) -> list[Path]:
+def _output_check(out: Path | None, overwrite: bool) -> Callable[[Path], None]:
+    """What refuses a path: in the models folder all but calibrations, at ``out`` all that is there."""
+    if overwrite and out is not None:
+        return check_writable
+    return partial(check_calibration_path, replace_it=out is None)
+
+
+def _output_paths(
+    models: tuple[DetectorInfo, ...], config: ScanConfig, out: Path | None, check: Callable[[Path], None]
+) -> list[Path]:
     if out is not None and len(models) > 1:
         raise UsageError(
             f"--out names one file, but {len(models)} models are calibrated",
@@ -153,7 +169,7 @@ def _output_paths(models: tuple[DetectorInfo, ...], config: ScanConfig, out: Pat
     for path in paths:
         if out is None:
             _make_folder(path.parent)
-        check_calibration_path(path)
+        check(path)
     return paths
 
 

@@ -54,6 +54,9 @@ _MAX_FAILURES_SHOWN = 8
     metavar="FILE",
     help="File for the calibration. [default: in the models folder, where `scan --calibrated` looks]",
 )
+@options.sectioned_option(
+    "--overwrite", section="Output", is_flag=True, help="Replace --out, whatever it holds."
+)
 @options.setting("journal", show_default=False)
 @options.setting("fresh")
 @options.sectioned_option(
@@ -63,6 +66,7 @@ def command(
     fpr: float,
     archives: tuple[int, ...],
     out: Path | None,
+    overwrite: bool,
     journal: Path | None,
     as_json: bool,
     **choices: Any,
@@ -94,7 +98,7 @@ def command(
     from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
     from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text
 
-    saved = calibrate_models(config, fpr, out, _run_scan)
+    saved = calibrate_models(config, fpr, out, _run_scan, overwrite)
     if as_json:
         click.echo(json.dumps([calibration_dict(calibration, archives) for calibration in saved], indent=2))
     else:

@@ -191,7 +191,8 @@ def output() -> Decorator:
             "--overwrite",
             section="Output",
             is_flag=True,
-            help="Replace --out even if sidscan did not write it. Reports of sidscan are always replaced.",
+            help="Replace --out and its hash file whatever they hold. Without this, only what this run last "
+            "wrote there is replaced.",
         ),
         sectioned_option(
             "--hash-file",

@@ -16,6 +16,7 @@ from sidscan.cli.ranking import highest_lines
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
+from sidscan.journal import recorded_outputs
 from sidscan.records import Counts
 
 _HIGHEST = 5  # images named in the closing lines
@@ -62,20 +63,19 @@ def command(
     """
     outs = outs or (reports.STDOUT,)
     _check_outputs(outs, stdout_format, hashed)
-    writers = [reports.output_for(out, stdout_format, hashed) for out in outs]
+    writers = [reports.output_for(out, stdout_format, hashed, overwrite) for out in outs]
     named = [out for out in outs if out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
     console.check_named(config)
+    files = [file for writer in writers for file in writer.written]
+    recorded = recorded_outputs(journal, files, config.fresh).__getitem__
     from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
     echo = console.reporter(quiet)
-    for writer in writers:
-        if writer.altered():  # the scan replaces it, so this is the last chance to say it
-            console.echo(f"warning: {writer.out} was changed after it was hashed; this scan replaces it")
-    with reports.reserve_all(writers, overwrite), closing((run := open_scan(config)).journal):
+    with reports.reserve_all(writers, recorded), closing((run := open_scan(config)).journal):
         try:
             console.announce(run, echo)
             console.consume(run, run.counts(), quiet)

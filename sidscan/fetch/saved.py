@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import NotSaved
-from sidscan.util.files import atomic_write, open_file, remove_old_leftovers, sha256_of
+from sidscan.util.files import atomic_write, content_sha256, remove_old_leftovers
 from sidscan.util.magic import identify
 
 
@@ -31,18 +31,22 @@ def prepare_folder(folder: Path) -> None:
 def save_download(data: bytes, sha256: str, folder: Path) -> Path:
     """The file in ``folder`` that holds ``data``; it is written unless it exists, whole or not at all.
 
-    A file of an unknown format gets no suffix.
+    A file of an unknown format gets no suffix. A file of that name with other bytes is somebody's work, or
+    damaged evidence; it is left alone.
 
     Args:
         sha256: of ``data``, hex.
 
     Raises:
-        NotSaved: it can't be written.
+        NotSaved: it can't be written, or a file of that name holds other bytes.
     """
     image_format = identify(data)
     path = folder / f"{sha256}{image_format.saved_suffix if image_format else ''}"
     try:
-        if not _has_content(path, len(data), sha256):
+        held = content_sha256(path)
+        if held not in (None, sha256):
+            raise NotSaved(f"{path} holds other bytes and is left alone; move it away and run it again")
+        if held is None:
             with atomic_write(path) as partial:
                 partial.write_bytes(data)
     except OSError as error:
@@ -50,11 +54,3 @@ def save_download(data: bytes, sha256: str, folder: Path) -> Path:
             f"can't write to --save-dir {folder}: {error.strerror}; free space there and run it again"
         ) from error
     return path
-
-
-def _has_content(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file exists with exactly these bytes; a damaged one is written again."""
-    if not path.is_file() or path.stat().st_size != size:
-        return False
-    with open_file(path) as file:
-        return sha256_of(file) == sha256

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from sidscan.errors import UsageError
+from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
+from sidscan.reports.own_bytes import Recorded, nothing_recorded
 
 __all__ = [
     "REPORT_FORMATS",
@@ -27,13 +28,16 @@ for _module in pkgutil.iter_modules(__path__):  # a module of a format registers
     import_module(f"{__name__}.{_module.name}")
 
 
-def output_for(out: str, stdout_format: str = "csv", hashed: bool = False) -> ReportOutput:
+def output_for(
+    out: str, stdout_format: str = "csv", hashed: bool = False, overwrite: bool = False
+) -> ReportOutput:
     """The output that ``--out`` names.
 
     Args:
         out: path of a file, or ``-`` for standard output.
         stdout_format: suffix of the format for standard output, e.g. ``csv``.
         hashed: write a detached hash file beside the report.
+        overwrite: replace whatever is there.
 
     Raises:
         UsageError: the suffix is unknown.
@@ -46,11 +50,11 @@ def output_for(out: str, stdout_format: str = "csv", hashed: bool = False) -> Re
         raise UsageError(
             f"unknown kind of report: {out}", f"End the name in {listed_suffixes()}; '-' is standard output."
         )
-    return ReportOutput(out, REPORT_FORMATS[suffix], hashed)
+    return ReportOutput(out, REPORT_FORMATS[suffix], hashed, overwrite)
 
 
 @contextmanager
-def reserve_all(outputs: Sequence[ReportOutput], overwrite: bool = False) -> Iterator[None]:
+def reserve_all(outputs: Sequence[ReportOutput], recorded: Recorded = nothing_recorded) -> Iterator[None]:
     """Keep other scans from all these outputs while the block runs; see `ReportOutput.reserve`.
 
     Raises:
@@ -58,15 +62,21 @@ def reserve_all(outputs: Sequence[ReportOutput], overwrite: bool = False) -> Ite
     """
     with ExitStack() as stack:
         for output in outputs:
-            stack.enter_context(output.reserve(overwrite))
+            stack.enter_context(output.reserve(recorded))
         yield
 
 
 def write_all(outputs: Sequence[ReportOutput], record: RunRecord) -> None:
-    """Render all reports; each file appears whole or not at all.
+    """Render all reports; each file appears whole or not at all, whatever becomes of the others.
 
     Raises:
         OutputError: a report can't be written; the journal keeps the results.
     """
+    errors = []
     for output in outputs:
-        output.write(record)
+        try:
+            output.write(record)
+        except OutputError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

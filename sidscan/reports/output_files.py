@@ -1,21 +1,29 @@
-"""Where a report goes: never over somebody's file, never from two scans at once, whole or not at all."""
+"""Where a report goes: over nobody's work, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO, cast
 
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import OutputError
 from sidscan.records import RunRecord
-from sidscan.reports import sha256sums
+from sidscan.reports import own_bytes, sha256sums
 from sidscan.reports.base import ReportFormat
+from sidscan.reports.own_bytes import Recorded, nothing_recorded
 from sidscan.reports.reader import format_of
-from sidscan.util.files import atomic_write, open_file, real_path, remove_leftovers, sha256_of
+from sidscan.util.files import (
+    atomic_write,
+    content_sha256,
+    open_file,
+    real_path,
+    remove_leftovers,
+    sha256_of,
+)
 from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
@@ -26,36 +34,33 @@ _ELSEWHERE = "Choose another --out."
 class ReportOutput:
     """A file, or standard output, that gets a report.
 
-    A file is written beside its final name, made durable, then renamed.
+    A file is written beside its final name, made durable, then renamed. It replaces only what its own run
+    wrote there before (`own_bytes`).
 
     Args:
         out: path of the file, or ``-`` for standard output. If it is a link, the link's target is written.
         hashed: write a detached hash file beside it. An existing one is always kept up to date.
+        overwrite: replace whatever is there.
     """
 
-    def __init__(self, out: str, report_format: ReportFormat, hashed: bool = False) -> None:
+    def __init__(
+        self, out: str, report_format: ReportFormat, hashed: bool = False, overwrite: bool = False
+    ) -> None:
         self.out = out
         self.format = report_format
         self.hashed = hashed
+        self.overwrite = overwrite
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The report and its hash file; nothing for standard output."""
+        path = Path(self.out)
+        return () if self.out == STDOUT else (path, sha256sums.sums_path(path))
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that it may leave on disk."""
-        if self.out == STDOUT:
-            return ()
-        path = Path(self.out)
-        return (path, sha256sums.sums_path(path), lock_file(path))
-
-    def altered(self) -> bool:
-        """Whether an earlier report is there and differs from what the hash file beside it states."""
-        path = Path(self.out)
-        if self.out == STDOUT or not _has_hash_file(path):
-            return False
-        try:
-            with open_file(path) as file:
-                return sha256_of(file) != sha256sums.read_sums(sha256sums.sums_path(path), path.name)
-        except (OSError, UsageError):
-            return False
+        return (*self.written, lock_file(Path(self.out))) if self.written else ()
 
     def location(self) -> str:
         """Where the report and its hash file are, in words, once they are written."""
@@ -65,25 +70,27 @@ class ReportOutput:
         return f"{path}, its sha256 in {sha256sums.sums_path(path)}" if _has_hash_file(path) else str(path)
 
     @contextmanager
-    def reserve(self, overwrite: bool = False) -> Iterator[None]:
+    def reserve(self, recorded: Recorded = nothing_recorded) -> Iterator[None]:
         """Check before a long scan that the report can be written, and keep other scans from it.
 
         Args:
-            overwrite: also replace files that sidscan did not write.
+            recorded: what the run's record says of the files in `written`.
 
         Raises:
-            OutputError: it can't be written, the file is not sidscan's, or another scan writes it.
+            OutputError: it can't be written, something else is there, or another scan writes it.
         """
         if self.out == STDOUT:
             yield
             return
-        path = Path(self.out)
-        check_replaceable(path, lambda head: format_of(head) is not None, overwrite)
-        if self.hashed:
-            check_replaceable(sha256sums.sums_path(path), sha256sums.holds_one_sum, overwrite)
+        path, hashed = Path(self.out), self._writes_hash_file()
+        for target in self.written[: 1 + hashed]:
+            check_writable(target)
+        if not self.overwrite:
+            with _unreadable_as_output_error():
+                own_bytes.check_before(path, hashed, recorded, _is_recognised)
         with locked(path):
             # A scan that was killed may have left partial files; thanks to the lock nobody else writes here.
-            for target in (path, sha256sums.sums_path(path)):
+            for target in self.written:
                 remove_leftovers(real_path(target))
             yield
 
@@ -91,22 +98,26 @@ class ReportOutput:
         """Render the report into its place.
 
         Raises:
-            OutputError: the file can't be written; an older one of that name is left unchanged.
+            OutputError: the file can't be written, or was changed meanwhile; it is left as it is.
         """
         if self.out == STDOUT:
             self._print(record)
             return
         path = target = Path(self.out)
         try:
-            sha256 = self._replace(real_path(path), record)
-            if self.hashed or _has_hash_file(path):
+            hashed = self._writes_hash_file()
+            sha256 = self._replace(path, record, hashed)
+            if hashed:
                 target = sha256sums.sums_path(path)
-                sha256sums.write_sums(path, sha256)
+                _replace_hash_file(path, sha256, record)
         except OSError as error:
             raise OutputError(
                 f"can't write {target}: {error.strerror}",
                 "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
+
+    def _writes_hash_file(self) -> bool:
+        return self.hashed or _has_hash_file(Path(self.out))
 
     def _print(self, record: RunRecord) -> None:
         if sys.stdout is None:
@@ -125,24 +136,41 @@ class ReportOutput:
                 f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
             ) from error
 
-    def _replace(self, path: Path, record: RunRecord) -> str:
+    def _replace(self, path: Path, record: RunRecord, hashed: bool) -> str:
         """Writes the file and returns its sha256, hex."""
-        with atomic_write(path) as partial:
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                self.format.render(record, file)
+        sha256 = ""
+
+        def check(partial: Path) -> None:
+            nonlocal sha256
             with partial.open("rb") as written:
-                return sha256_of(written)
+                sha256 = sha256_of(written)
+            if not self.overwrite:
+                own_bytes.check_last(path, hashed, record.output_digests, sha256)
+            record.expect_output(path, sha256)
+
+        with (
+            atomic_write(real_path(path), check) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            self.format.render(record, file)
+        record.confirm_output(path, sha256)
+        return sha256
 
 
-def check_replaceable(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
+def _replace_hash_file(report: Path, sha256: str, record: RunRecord) -> None:
+    path, line = sha256sums.sums_path(report), sha256sums.sums_line(report, sha256)
+    line_sha256 = own_bytes.sha256_hex(line)
+    record.expect_output(path, line_sha256)
+    with atomic_write(real_path(path)) as partial:
+        partial.write_bytes(line)
+    record.confirm_output(path, line_sha256)
+
+
+def check_writable(path: Path) -> None:
     """Check, before hours of work, that a file can be written at ``path``.
 
-    Args:
-        ours: whether a file that begins so may be replaced; an empty file always may.
-        overwrite: replace any file.
-
     Raises:
-        OutputError: it can't be written, or the file there must not be replaced.
+        OutputError: it can't.
     """
     try:
         status = path.stat()
@@ -156,12 +184,32 @@ def check_replaceable(path: Path, ours: Callable[[bytes], bool], overwrite: bool
     check_no_device(path)
     if not status.st_mode & 0o222:
         raise OutputError(f"{path} is write-protected", "Allow writing to it, or choose another --out.")
-    if status.st_size and not overwrite and not _begins(path, ours):
+    _check_folder(path)
+
+
+def check_absent(path: Path) -> None:
+    """Refuse to replace a file, unless it is empty.
+
+    Raises:
+        OutputError: something is there.
+    """
+    with _unreadable_as_output_error():
+        is_absent = content_sha256(path) is None
+    if not is_absent:
         raise OutputError(
-            f"{path} is there and was not written by sidscan; it is left alone",
+            f"{path} is there already; it is left alone",
             "Choose another --out, or replace it with --overwrite.",
         )
-    _check_folder(path)
+
+
+@contextmanager
+def _unreadable_as_output_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"can't read {error.filename}, which is there: {error.strerror}", _ELSEWHERE
+        ) from error
 
 
 def check_no_device(path: Path) -> None:
@@ -225,12 +273,10 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error
 
 
-def _begins(path: Path, ours: Callable[[bytes], bool]) -> bool:
-    try:
-        with open_file(path) as file:
-            return ours(file.read(HEAD_BYTES))
-    except OSError as error:
-        raise OutputError(f"can't read {path}, which is there: {error.strerror}", _ELSEWHERE) from error
+def _is_recognised(path: Path) -> bool:
+    with open_file(path) as file:
+        head = file.read(HEAD_BYTES)
+    return format_of(head) is not None or sha256sums.holds_one_sum(head)
 
 
 def _has_hash_file(path: Path) -> bool:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from sidscan.errors import UsageError
-from sidscan.util.files import atomic_write, open_file, real_path
+from sidscan.util.files import open_file
 
 _LARGEST = 1 << 24  # bytes; a hash file of many files is far smaller
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)")
@@ -20,21 +20,15 @@ def sums_path(report: Path) -> Path:
     return report.with_name(f"{report.name}.sha256")
 
 
-def write_sums(report: Path, sha256: str) -> None:
-    """Write the hash file of ``report``; ``sha256sum -c`` accepts it in the report's folder.
-
-    Raises:
-        OSError: it can't be written.
-    """
+def sums_line(report: Path, sha256: str) -> bytes:
+    """What the hash file of ``report`` holds; ``sha256sum -c`` accepts it in the report's folder."""
     name = os.fsencode(report.name)
     shown = re.sub(rb"[\\\n\r]", lambda match: _ESCAPES[match[0]], name)
-    line = (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
-    with atomic_write(real_path(sums_path(report))) as partial:
-        partial.write_bytes(line)
+    return (b"\\" if shown != name else b"") + sha256.encode() + b"  " + shown + b"\n"
 
 
 def holds_one_sum(head: bytes) -> bool:
-    """Whether a file that begins so holds one hash and nothing else, as `write_sums` leaves it."""
+    """Whether a file that begins so holds one hash and nothing else, as `sums_line` makes it."""
     return head.endswith(b"\n") and _LINE.fullmatch(head[:-1]) is not None and b"\n" not in head[:-1]
 
 

@@ -15,7 +15,7 @@ import math
 import os
 import shlex
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import default_root
+from sidscan.reports.output_files import check_absent
 from sidscan.util.files import atomic_write
 
 _T = TypeVar("_T")
@@ -225,13 +226,18 @@ def load_calibration(path: Path) -> Calibration:
     return calibration
 
 
-def check_calibration_path(path: Path) -> None:
+def check_calibration_path(path: Path, replace_it: bool = True) -> None:
     """Check before a long scan that a calibration can be saved there.
 
+    Args:
+        replace_it: whether a calibration that is there may be replaced.
+
     Raises:
-        OutputError: the folder can't be written, or the file exists and is not a calibration.
+        OutputError: the folder can't be written, or something else is there.
     """
-    if path.exists():
+    if not replace_it:
+        check_absent(path)
+    elif path.exists():
         try:
             load_calibration(path)
         except CalibrationError as error:
@@ -245,14 +251,19 @@ def check_calibration_path(path: Path) -> None:
         )
 
 
-def save_calibration(calibration: Calibration, path: Path) -> None:
+def save_calibration(
+    calibration: Calibration, path: Path, check: Callable[[Path], None] = check_calibration_path
+) -> None:
     """Write the file completely, or not at all.
+
+    Args:
+        check: called with ``path`` right before it is written; an error that it raises stops that.
 
     Raises:
         OutputError: the file can't be written; an older file of that name stays as it was.
     """
     try:
-        with atomic_write(path) as partial:
+        with atomic_write(path, lambda _: check(path)) as partial:
             partial.write_text(calibration.to_json(), encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}", "Choose another --out.") from error

@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -25,11 +25,15 @@ class NotAFile(OSError):
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary file beside ``path``, with its suffix; it replaces ``path`` if the block succeeds.
 
     A new file gets the permissions that the umask leaves. A file that replaces another one keeps the
     permissions of that one.
+
+    Args:
+        check: called with the finished temporary file right before it replaces ``path``; an error that it
+            raises leaves ``path`` as it is.
 
     Raises:
         OSError: the file can't be written; an older file at ``path`` stays as it was.
@@ -42,6 +46,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
             partial.chmod(path.stat().st_mode & 0o777)
+        if check is not None:
+            check(partial)
         partial.replace(path)
         _sync_folder(path.parent)
     finally:
@@ -96,6 +102,24 @@ def sha256_of(file: BinaryIO) -> str:
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str | None:
+    """The sha256 of what a file holds, hex; None where there is no file, or an empty one.
+
+    Raises:
+        OSError: it can't be read, or somebody writes it at this moment.
+    """
+    try:
+        with open_file(path) as file:
+            before = os.fstat(file.fileno())
+            sha256 = sha256_of(file)
+            after = os.stat(path)  # noqa: PTH116  (of the name: the file may have been replaced)
+    except FileNotFoundError:
+        return None
+    if any(getattr(before, name) != getattr(after, name) for name in ("st_size", "st_mtime_ns", "st_ino")):
+        raise OSError(errno.EBUSY, "it is being changed", os.fspath(path))
+    return sha256 if after.st_size else None
 
 
 def _temporary_prefix(path: Path) -> str:

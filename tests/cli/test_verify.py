@@ -91,7 +91,13 @@ def test_the_csv_result_has_every_row(sidscan: Run, evidence: Path) -> None:
     assert [row[0] for row in rows[1:]] == [
         *("changed", "missing", "unchanged", "url", "not recorded", "unchanged")
     ]
-    assert sidscan("verify", "r.csv", "--out", "checked.csv").code == 8, "its own table may be replaced"
+    ended = sidscan("verify", "r.csv", "--out", "checked.csv", "--quiet")
+    assert (ended.code, ended.out) == (7, "")
+    assert ended.err == (
+        "sidscan: checked.csv is there already; it is left alone\n"
+        "Choose another --out, or replace it with --overwrite.\n"
+    )
+    assert sidscan("verify", "r.csv", "--out", "checked.csv", "--overwrite").code == 8
 
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
@@ -189,7 +195,7 @@ def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
         pytest.param(["r.csv", "--out", "r.csv"], 2, "r.csv is both read and written", id="over the report"),
         pytest.param(["r.csv", "--out", "a.jpg"], 2, "unknown kind of table: a.jpg", id="suffix"),
-        pytest.param(["r.json", "--out", "r.csv"], 7, "r.csv is there and was not", id="over another report"),
+        pytest.param(["r.json", "--out", "r.csv"], 7, "r.csv is there already", id="over another report"),
         pytest.param(["r.json", "--out", "none/c.csv"], 7, "the folder none does not exist", id="no folder"),
         pytest.param(["urls.jsonl"], 5, "nothing could be verified", id="nothing hashed"),
     ],

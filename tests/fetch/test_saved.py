@@ -45,12 +45,16 @@ def test_files_that_are_not_images_get_no_suffix(tmp_path: Path, data: bytes) ->
     assert save(data, tmp_path).suffix == ""
 
 
-def test_an_equal_file_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
+def test_an_equal_file_is_kept_and_other_bytes_are_left_alone(tmp_path: Path) -> None:
     path = save(b"bytes", tmp_path)
     os.utime(path, ns=(1, 1))
     assert save(b"bytes", tmp_path) == path
     assert path.stat().st_mtime_ns == 1
-    path.write_bytes(b"bites")
+    path.write_bytes(b"annotated")
+    with pytest.raises(NotSaved, match="holds other bytes and is left alone; move it away"):
+        save(b"bytes", tmp_path)
+    assert path.read_bytes() == b"annotated"
+    path.write_bytes(b"")
     assert save(b"bytes", tmp_path).read_bytes() == b"bytes"
 
 

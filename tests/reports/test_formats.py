@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 from sample_results import FAILED, OLD_REPORTS, SCORED, journal_of, old_journal, rendered, rows
 
-from sidscan.errors import UsageError
+from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
 from sidscan.records import RunRecord
 from sidscan.reports import REPORT_FORMATS, output_for, reserve_all
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
 from sidscan.reports.reader import ReportRow, checked_row, format_of
+from sidscan.reports.sha256sums import sums_line, sums_path
 from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
@@ -56,10 +59,13 @@ def test_reports_of_format_1_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
-def test_reports_of_format_1_are_replaced(tmp_path: Path, suffix: str) -> None:
+def test_reports_of_format_1_are_recognised(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
     out.write_bytes((OLD_REPORTS / f"0.1.0.{suffix}").read_bytes())
-    with reserve_all([output_for(str(out))]):
+    with (
+        pytest.raises(OutputError, match="belongs to another run"),
+        reserve_all([output_for(str(out))]),
+    ):
         pass
 
 
@@ -74,11 +80,35 @@ def with_columns_of_format_1(text: str) -> str:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("suffix", FORMATS_OF_0_1_0)
+@pytest.mark.parametrize("change", ["", "edited"])
+def test_a_record_of_0_1_0_has_no_hashes_so_the_hash_file_tells(
+    tmp_path: Path, suffix: str, change: str
+) -> None:
+    out = tmp_path / f"r.{suffix}"
+    out.write_bytes((OLD_REPORTS / f"0.1.0.{suffix}").read_bytes())
+    with closing(Journal(old_journal(tmp_path / "r.journal"))) as journal:
+        recorded = journal.output_digests
+        with (
+            pytest.raises(OutputError, match="has no hash in the record, which an earlier version"),
+            reserve_all([output_for(str(out))], recorded),
+        ):
+            pass
+        digest = hashlib.sha256(out.read_bytes() + change.encode()).hexdigest()
+        sums_path(out).write_bytes(sums_line(out, digest))
+        expected = pytest.raises(OutputError) if change else nullcontext()
+        with expected, reserve_all([output_for(str(out))], recorded):
+            pass
+
+
 def to_format_1(text: str, suffix: str) -> str:
     """A current report without the changes of format 2, and without what was added to it since."""
     text = text.replace("UnsupportedImage", "UnsupportedPicture")
     if suffix == "csv":
         return with_columns_of_format_1(text)
+        text = text.replace(",effort,", ",").replace(",fp32,full,", ",fp32,")
+        return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
+    text = text.replace('"format": "2", "started"', '"format": "1", "started"')  # the record's
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
     text = text.replace(', "unread_tags": 0', "")
     for added in ("modified_at", "original_date_iso", "gps_date_iso"):
@@ -193,6 +223,6 @@ def test_a_format_is_one_class_that_a_decorator_registers(
 
     path = tmp_path / "r.txt"
     assert rendered(path, journal_of(SCORED, FAILED)) == f"sidscan\na.jpg\t{'f' * 64}\nb.jpg\t\n"
-    with open_report(path) as report, reserve_all([output_for(str(path))]):
+    with open_report(path) as report, reserve_all([output_for(str(path), overwrite=True)]):
         assert (report.kind, report.rows) == ("txt", 2)
         assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]

@@ -1,7 +1,9 @@
-"""Where reports go: never over a foreign file, never from two scans at once, whole or not at all."""
+"""Where reports go: over nobody's work, never from two scans at once, whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import resource
 import shutil
@@ -9,32 +11,108 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_images import folder
-from sample_results import FAILED, SCORED, journal_of, rendered
+from sample_results import FAILED, RUN, SCORED, journal_of, rendered
 
 from sidscan.errors import OutputError, UsageError
+from sidscan.journal import Journal
 from sidscan.reports import REPORT_FORMATS, output_for, reserve_all, write_all
 from sidscan.reports.sha256sums import read_sums, sums_path
 
 Run = Callable[..., Any]
 
 
-def begin(out: Path, **options: Any) -> None:
+def begin(out: Path, journal: Journal | None = None, **options: Any) -> None:
     """The steps of a scan before it starts and after it ends."""
-    with reserve_all([output_for(str(out))], **options):
+    recorded = (journal or Journal(None)).output_digests
+    with reserve_all([output_for(str(out), **options)], recorded):
         pass
 
 
 @pytest.mark.parametrize("suffix", REPORT_FORMATS)
-@pytest.mark.parametrize("earlier", REPORT_FORMATS)
-def test_earlier_reports_are_replaced(tmp_path: Path, suffix: str, earlier: str) -> None:
-    rendered(tmp_path / f"earlier.{earlier}", journal_of(SCORED, FAILED))
-    shutil.copy(tmp_path / f"earlier.{earlier}", tmp_path / f"r.{suffix}")
-    begin(tmp_path / f"r.{suffix}")
+def test_a_run_replaces_what_it_wrote_itself(tmp_path: Path, suffix: str) -> None:
+    out, journal = tmp_path / f"r.{suffix}", journal_of(SCORED, FAILED)
+    for _ in range(2):
+        begin(out, journal, hashed=True)
+        write_all([output_for(str(out), hashed=True)], journal)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.sha256"]
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+def test_the_report_of_another_run_is_left_alone(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"r.{suffix}"
+    text = rendered(out, journal_of(SCORED, FAILED))
+    for hashed in (False, True):
+        with pytest.raises(OutputError, match="belongs to another run; it is left alone"):
+            begin(out, hashed=hashed)
+    assert out.read_bytes().decode() == text
+    begin(out, overwrite=True)
+
+
+CHANGES = {
+    "a column added": lambda data: data.replace(b"\r\n", b",checked\r\n").replace(b"\n", b", \n"),
+    "saved by a spreadsheet": lambda data: b"\xef\xbb\xbf" + data.replace(b",", b";"),
+    "one byte more": lambda data: data + b" ",
+    "another file": lambda _: b"notes\n",
+}
+
+
+@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("when", ["before", "while it runs"])
+@pytest.mark.parametrize("name", ["r", "r.sha256"])
+def test_a_changed_file_is_left_alone(
+    tmp_path: Path, suffix: str, change: Callable[[bytes], bytes], when: str, name: str
+) -> None:
+    out, journal = tmp_path / f"r.{suffix}", journal_of(SCORED, FAILED)
+    write_all([output_for(str(out), hashed=True)], journal)
+    edited = out if name == "r" else sums_path(out)
+    edited.write_bytes(change(edited.read_bytes()))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    words = "after sidscan wrote it" if when == "before" else "while this scan ran"
+    refused = pytest.raises(OutputError, match=f"{edited.name} was changed {words}; it is left alone")
+    if when == "before":
+        with refused:
+            begin(out, journal, hashed=True)
+    else:
+        with refused:
+            write_all([output_for(str(out), hashed=True)], journal)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write_all([output_for(str(out), hashed=True, overwrite=True)], journal)
+    begin(out, journal)
+
+
+def test_the_other_reports_are_written_where_one_was_changed(tmp_path: Path) -> None:
+    outputs, journal = [output_for(str(tmp_path / f"r.{suffix}")) for suffix in ("csv", "json")], journal_of()
+    write_all(outputs, journal)
+    (tmp_path / "r.csv").write_text("notes\n")
+    journal.set_header(replace(RUN, sidscan_version="9"))
+    with pytest.raises(OutputError, match=r"r\.csv was changed while this scan ran"):
+        write_all(outputs, journal)
+    assert json.loads((tmp_path / "r.json").read_text())["run"]["sidscan_version"] == "9"
+
+
+def test_a_scan_killed_between_its_note_and_the_new_name_knows_both(tmp_path: Path) -> None:
+    out, journal = tmp_path / "r.csv", journal_of(SCORED)
+    write_all([output_for(str(out))], journal)
+    journal.expect_output(out, "f" * 64)
+    begin(out, journal)
+    write_all([output_for(str(out))], journal)
+    assert journal.output_digests(out) == {hashlib.sha256(out.read_bytes()).hexdigest()}
+
+
+def test_record_and_report_may_move_together(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with closing(Journal(tmp_path / "a" / "r.csv.journal")) as journal:
+        write_all([output_for(str(tmp_path / "a" / "r.csv"))], journal)
+    (tmp_path / "a").rename(tmp_path / "b")
+    with closing(Journal(tmp_path / "b" / "r.csv.journal")) as journal:
+        begin(tmp_path / "b" / "r.csv", journal)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +151,11 @@ def test_a_write_protected_report_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "2026").mkdir()
-    link = tmp_path / "latest.csv"
+    link, journal = tmp_path / "latest.csv", journal_of(SCORED)
     link.symlink_to("2026/report.csv")  # its target does not exist yet
     for _ in range(2):
-        begin(link)
-        rendered(link, journal_of(SCORED))
+        begin(link, journal)
+        write_all([output_for(str(link))], journal)
     assert link.is_symlink()
     assert (tmp_path / "2026" / "report.csv").read_text().startswith("path,status,")
     assert [path.name for path in (tmp_path / "2026").iterdir()] == ["report.csv"]
@@ -158,7 +236,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, suffix: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"can't write .*r\..*: File too large\nNothing is lost"):
-            write_all([output_for(str(out))], journal_of(SCORED, FAILED))
+            write_all([output_for(str(out), overwrite=True)], journal_of(SCORED, FAILED))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert out.read_bytes().decode() == before
@@ -225,31 +303,32 @@ def test_sha256sum_accepts_the_hash_file(tmp_path: Path, name: str) -> None:
 
 
 def test_a_hash_file_is_kept_up_to_date(tmp_path: Path) -> None:
-    out = tmp_path / "r.csv"
-    write_all([output_for(str(out), hashed=True)], journal_of(SCORED))
+    out, journal = tmp_path / "r.csv", journal_of(SCORED)
+    write_all([output_for(str(out), hashed=True)], journal)
     first = sums_path(out).read_bytes()
-    write_all([output_for(str(out))], journal_of(FAILED))
+    journal.set_header(replace(RUN, sidscan_version="9"))
+    write_all([output_for(str(out))], journal)
     assert sums_path(out).read_bytes() != first
     sums_path(out).write_text("somebody's notes\n")
-    write_all([output_for(str(out))], journal_of(FAILED))
+    write_all([output_for(str(out))], journal)
     assert sums_path(out).read_text() == "somebody's notes\n"
-    with (
-        pytest.raises(OutputError, match=r"r\.csv\.sha256 is there and was not written by sidscan"),
-        reserve_all([output_for(str(out), hashed=True)]),
-    ):
-        pass
 
 
-def test_an_altered_report_is_reported(sidscan: Run, tmp_path: Path) -> None:
-    folder(tmp_path / "images", count=1)
-    scan_them = ("scan", tmp_path / "images", "--out", tmp_path / "r.csv", "--hash-file")
-    assert "warning" not in sidscan(*scan_them).err
-    assert "warning" not in sidscan(*scan_them).err
-    report_file = tmp_path / "r.csv"
-    report_file.write_bytes(report_file.read_bytes().replace(b"scored", b"failed"))
-    ended = sidscan(*scan_them)
-    assert ended.err.startswith(f"warning: {report_file} was changed after it was hashed")
-    assert "warning" not in sidscan(*scan_them).err
+def test_a_hash_file_of_sha256sum_is_as_good_as_ours(tmp_path: Path) -> None:
+    out, journal = tmp_path / "r.csv", journal_of(SCORED)
+    write_all([output_for(str(out))], journal)
+    sums_path(out).write_text(f"{hashlib.sha256(out.read_bytes()).hexdigest()}  r.csv\n")
+    journal.set_header(replace(RUN, sidscan_version="9"))
+    begin(out, journal)
+    write_all([output_for(str(out))], journal)
+    assert sums_path(out).read_text() == f"{hashlib.sha256(out.read_bytes()).hexdigest()}  r.csv\n"
+
+
+def test_notes_in_place_of_a_hash_file_are_left_alone(tmp_path: Path) -> None:
+    sums_path(tmp_path / "r.csv").write_text("somebody's notes\n")
+    begin(tmp_path / "r.csv")
+    with pytest.raises(OutputError, match=r"r\.csv\.sha256 is there and was not written by sidscan"):
+        begin(tmp_path / "r.csv", hashed=True)
 
 
 def test_standard_output_has_no_hash_file(sidscan: Run, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from sidscan.errors import OutputError
+from sidscan.journal import outputs
 from sidscan.records import (
     JOURNAL_FORMAT,
     Counts,
@@ -57,6 +58,7 @@ CREATE INDEX IF NOT EXISTS bytes ON items (SHA256) WHERE status = 'scored';
 _ITEMS_DEFINITION = b"CREATE TABLE items (\n    position INTEGER PRIMARY KEY,\n    name BLOB NOT NULL UNIQUE"
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
+_UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
 _DAMAGE = ("malformed", "not a database")  # of SQLite's messages; Python 3.10 has no error codes
 
 
@@ -133,11 +135,13 @@ class Journal:
         with self._db:
             self._db.execute("BEGIN EXCLUSIVE")
             tables, ours = self._db.execute(
-                "SELECT count(*), count(iif(name = 'items', 1, NULL)) FROM sqlite_master"
+                "SELECT count(*), count(iif(name = 'items' AND instr(sql, ?) = 1, 1, NULL)) "
+                "FROM sqlite_master",
+                (_ITEMS_DEFINITION.decode(),),
             ).fetchone()
             if tables and not ours:
                 raise self._not_a_record()
-        self._db.executescript(_TABLES)
+        self._db.executescript(_TABLES + outputs.TABLE)
         if fresh:  # only after the check above: another program's file is never emptied
             self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
@@ -145,6 +149,8 @@ class Journal:
         number = self._db.execute("SELECT value FROM header WHERE key = 'format'").fetchone()
         if number is None:
             self._write_header({"format": JOURNAL_FORMAT})
+        elif json.loads(number[0]) == "1":
+            self._write_header({"format": JOURNAL_FORMAT, _UPGRADED: "1"})
         elif json.loads(number[0]) != JOURNAL_FORMAT:
             raise sqlite3.DatabaseError("it was written by another version of sidscan")
 
@@ -314,6 +320,25 @@ class Journal:
         scored, skipped = (rows.get(status.value, 0) for status in (Status.SCORED, Status.SKIPPED))
         return Counts(sum(rows.values()), scored, failed, skipped)
 
+    def output_digests(self, out: Path) -> Collection[str] | None:
+        """The sha256 of what this run last wrote to ``out``, hex; None if the record does not say."""
+        try:
+            known = outputs.digests(self._db, self.path, out)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+        query = "SELECT count(*) FROM header WHERE key = ?"
+        return known or (None if self._read(query, (_UPGRADED,)).fetchone()[0] else known)
+
+    def expect_output(self, out: Path, sha256: str) -> None:
+        """Note, right before it happens, that ``out`` is replaced by bytes with this sha256."""
+        with self._writing():
+            outputs.expect(self._db, self.path, out, sha256)
+
+    def confirm_output(self, out: Path, sha256: str) -> None:
+        """Note that ``out`` was replaced by bytes with this sha256."""
+        with self._writing():
+            outputs.confirm(self._db, self.path, out, sha256)
+
     def _read(self, query: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(query, values)
@@ -350,6 +375,25 @@ class Journal:
             f"{self.path} is not a record of sidscan; it is left alone",
             "Choose another file for the record with --journal FILE.",
         )
+
+
+def recorded_outputs(
+    journal: Path | None, outs: Iterable[Path], fresh: bool = False
+) -> dict[Path, Collection[str] | None]:
+    """What the record at ``journal`` says of each output (`Journal.output_digests`), before a scan opens it.
+
+    Raises:
+        OutputError: as `Journal`; a damaged record says nothing if ``fresh`` is to discard it.
+    """
+    if journal is None or not os.path.lexists(journal):
+        return dict.fromkeys(outs, ())
+    try:
+        with closing(Journal(journal)) as record:
+            return {out: record.output_digests(out) for out in outs}
+    except OutputError as error:
+        if fresh and isinstance(error.__cause__, sqlite3.Error) and _is_damage(error.__cause__):
+            return dict.fromkeys(outs, ())
+        raise
 
 
 def _is_damage(error: Exception) -> bool:
