@@ -139,7 +139,7 @@ def test_json_output_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_pa
         pytest.param(
             ["calibrate", "reals", *MINI, "--out", "foreign.json"],
             7,
-            "sidscan: foreign.json is there already; it is left alone\nChoose another --out, or replace it with",
+            "sidscan: foreign.json is there already; it is left alone\nChoose another --out",
             id="over another file",
         ),
         pytest.param(
