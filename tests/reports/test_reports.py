@@ -125,7 +125,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
     assert document["format"] == 2
     assert document["run"] == {
         "sidscan_version": "0.1.0",
-        "format": "1",
+        "format": "2",
         "started": None,
         "models": [
             {
