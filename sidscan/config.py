@@ -86,6 +86,13 @@ class ReadLimits:
         help="Score the readable part of truncated or damaged images, and flag them; without this they fail.",
         details="It needs isolation: Pillow has this setting only for a whole process.",
     )
+    develop_raw: bool = option(
+        False,
+        section="Limits",
+        help="Develop camera raw files with LibRaw, and flag them (developed). Without this, the largest "
+        "preview in such a file is scored (preview), and its evidence is inconclusive.",
+        details="It needs one package more: pip install rawpy.",
+    )
 
     def read_limits(self) -> dict[str, object]:
         """These options alone, as JSON can hold them."""

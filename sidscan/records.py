@@ -53,7 +53,7 @@ class Status(str, Enum):
 
 
 # Flags of results that a change of limits can alter.
-_LIMIT_FLAGS = {"truncated", "metadata_limit", "metadata_timeout", "metadata_crashed"}
+_LIMIT_FLAGS = {"truncated", "preview", "developed", "metadata_limit", "metadata_timeout", "metadata_crashed"}
 
 
 class Stage(str, Enum):
@@ -139,9 +139,11 @@ class ImageInfo:
         sha256: of the original bytes, hex.
         flags: remarks on how the pixels were read, e.g. ``padded`` (images.decode lists them).
         response: how the server answered a URL; None for files.
+        width, height: of the photograph, also where only a preview of it was read; None if not known.
         jpeg_quality: quality, 1 to 100, of the quantisation tables of a JPEG file (`images.jpeg_quality`).
         modified_at: when a file was last modified, ISO 8601, UTC; None for URLs, whose server may say it
             (``response``).
+        preview_width, preview_height: of what was scored instead of the photograph (flag ``preview``).
     """
 
     bytes: int | None = None
@@ -154,6 +156,13 @@ class ImageInfo:
     response: Response | None = None
     jpeg_quality: int | None = None
     modified_at: str | None = None
+    preview_width: int | None = None
+    preview_height: int | None = None
+
+    @property
+    def scored_size(self) -> tuple[int | None, int | None]:
+        """Width and height of the pixels that were decoded."""
+        return self.preview_width or self.width, self.preview_height or self.height
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ImageInfo:

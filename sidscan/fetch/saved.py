@@ -8,7 +8,7 @@ from pathlib import Path
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import NotSaved
 from sidscan.util.files import atomic_write, content_sha256, remove_old_leftovers
-from sidscan.util.magic import identify
+from sidscan.util.magic import TAIL_BYTES, identify
 
 
 def prepare_folder(folder: Path) -> None:
@@ -40,7 +40,7 @@ def save_download(data: bytes, sha256: str, folder: Path) -> Path:
     Raises:
         NotSaved: it can't be written, or a file of that name holds other bytes.
     """
-    image_format = identify(data)
+    image_format = identify(data, data[-TAIL_BYTES:])
     path = folder / f"{sha256}{image_format.saved_suffix if image_format else ''}"
     try:
         held = content_sha256(path)

@@ -6,6 +6,9 @@ Flags (remarks in the image's row):
     ``reduced_page``       TIFF says that this page is a smaller copy of an image that can't be read
     ``alpha_dropped``      transparency is ignored, as the published code's convert("RGB") does
     ``cmyk_converted``     CMYK, converted without its colour profile
+    ``preview``            a camera raw file, or a file that opens with a small copy: its largest preview was
+                           read, not the photograph itself
+    ``developed``          a camera raw file that LibRaw developed because of --develop-raw
     ``reduced_to_8_bit``   samples of more than 8 bits, of which the upper 8 are used
     ``rotated_by_container``  HEIC's container states a rotation or mirroring; libheif always applies it
     ``padded``             smaller than the crop: surrounded by black, as torchvision's CenterCrop does
@@ -23,13 +26,13 @@ Flags (remarks in the image's row):
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 
 import numpy as np
 import PIL
@@ -37,13 +40,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
-from sidscan.images import isobmff, partial_jpeg, tiff
+from sidscan.images import formats, isobmff, jpeg2000, jpeg_xl, partial_jpeg, psd, raw, tiff
+from sidscan.images.errors import FormatNotRead, Truncated, UnsupportedImage
+from sidscan.images.formats import HEIF
 from sidscan.images.limits import TooManyPixels, can_allocate, check_size
 from sidscan.images.partial_jpeg import DecodedRows
-from sidscan.records import Status
-from sidscan.util.magic import IMAGE_FORMATS, identify
+from sidscan.images.raw import RawFile
 
-_HEIF = "HEIF"  # Pillow reads it with pillow-heif only
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
 # Pixels whose coefficients are all zero (libjpeg, jdhuff.c: "uniform gray").
 _UNCODED = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
@@ -57,14 +60,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 DEFAULT_LIMITS = ReadLimits()
 
 
-class UnsupportedImage(Exception):
-    """The bytes are not an image of a supported format, or their samples can't be reduced to 8 bits."""
-
-
-class Truncated(Exception):
-    """A part of the image is missing."""
-
-    status = Status.TRUNCATED
+Rows = Callable[[int], Sequence[range]]
+"""Gives the rows that will be used, from an image's height."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,14 @@ class SourceImage:
         image: Pillow's image; where there are ``decoded_rows``, it is not loaded yet.
         format: Pillow's name of it.
         decoded_rows: the rows that were decoded, if not all were.
+        original_size: width and height of the photograph that ``image`` is a preview of; 0 where unknown.
     """
 
     image: Image.Image
     format: str
     flags: tuple[str, ...]
     decoded_rows: tuple[DecodedRows, ...] = ()
+    original_size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
@@ -124,24 +123,50 @@ class SourceImage:
 
 
 def decode(
-    data: bytes, limits: ReadLimits = DEFAULT_LIMITS, rows: Callable[[int], Sequence[range]] | None = None
+    data: bytes, limits: ReadLimits = DEFAULT_LIMITS, rows: Rows | None = None, name: str = ""
 ) -> SourceImage:
-    """Decode an image.
+    """Decode an image; of a camera raw file its preview, or what LibRaw makes of it (--develop-raw).
 
     Args:
         rows: gives the rows that will be used, from the image's height; None for all. Others may be left
             undecoded, which changes nothing else: neither pixels nor flags nor errors.
+        name: of the file. Its bytes decide; it is for messages, and for raw files that only names tell.
 
     Raises:
+        FormatNotRead: its format is known, and not one that this installation decodes.
         UnsupportedImage: no supported format, or samples that can't be reduced to 8 bits.
         OverLimit: its header states more than the limits allow.
         Truncated: a part of it is missing, and ``limits`` does not allow that.
         Exception: whatever Pillow or its codecs raise on malformed files.
     """
+    if (raw_file := raw.inspect(data, name)) is not None:
+        return _decode_raw(raw_file, data, limits, rows)
+    formats.check_format(data, name)
+    if jpeg_xl.is_jpeg_xl(data):
+        return SourceImage(*jpeg_xl.decode(data, limits))
+    return _decode_pixels(data, limits, rows, name)
+
+
+def _decode_raw(raw_file: RawFile, data: bytes, limits: ReadLimits, rows: Rows | None) -> SourceImage:
+    """What can be scored of a camera raw file, flagged for what it is."""
+    if limits.develop_raw and raw_file.format != "TIFF":
+        return SourceImage(raw.develop(raw_file, data, limits), raw_file.format, ("developed",))
+    by_jpeg = _decode_pixels(raw_file.preview, limits, rows) if raw_file.preview else None
+    if raw_file.first_page_area > (by_jpeg.width * by_jpeg.height if by_jpeg else 0):
+        source = _decode_pixels(data, limits, rows)
+    elif by_jpeg is None:
+        raise FormatNotRead(raw_file.without_preview, raw_file.format)
+    else:
+        source = by_jpeg
+    flags = (*(flag for flag in source.flags if flag not in ("first_frame", "reduced_page")), "preview")
+    return replace(source, format=raw_file.format, flags=flags, original_size=raw_file.size or (0, 0))
+
+
+def _decode_pixels(data: bytes, limits: ReadLimits, rows: Rows | None = None, name: str = "") -> SourceImage:
     if data[:4] in tiff.HEADERS:
         return _decode_tiff(data, limits)
-    image = _open(data, limits)
-    frames = int(getattr(image, "n_frames", 1))
+    image = _open(data, limits, name)
+    frames = 1 if image.format == psd.NAME else int(getattr(image, "n_frames", 1))  # PSD's are its layers
     image_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
     decoded_rows, complete = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
@@ -207,49 +232,32 @@ def source_from_pillow(image: Image.Image, limits: ReadLimits = DEFAULT_LIMITS) 
 @cache
 def decoder_name() -> str:
     """The decoder's name and version, e.g. ``Pillow 13.0.0``; other decoders give other pixels."""
-    heif = ""
-    if _heif_available():
+    heif = jxl = ""
+    if formats.heif_available():
         import pillow_heif
 
         heif = f" pillow-heif {pillow_heif.__version__}"
-    return f"Pillow {PIL.__version__}{heif}"
+    if jpeg_xl.is_available():
+        jxl = f" imagecodecs {version('imagecodecs')}"
+    return f"Pillow {PIL.__version__}{heif}{jxl}"
 
 
 def warm_up() -> None:
     """Load the decoders of all formats, so that the first image does not have to."""
     Image.init()
-    _heif_available()
+    formats.heif_available()
     partial_jpeg.is_available()
 
 
-def supported_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that this installation decodes.
-
-    They are those in which photographs travel. Formats with an interpreter (EPS, PDF, WMF) are never opened.
-    """
-    names = (known.name for known in IMAGE_FORMATS)
-    return tuple(name for name in names if name != _HEIF or _heif_available())
-
-
-@cache
-def _heif_available() -> bool:
-    if importlib.util.find_spec("pillow_heif") is None:
-        return False
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-    return True
-
-
-def _open(data: bytes, limits: ReadLimits) -> Image.Image:
+def _open(data: bytes, limits: ReadLimits, name: str = "") -> Image.Image:
     """The image with its header read, within the limits."""
     pillow_limit = Image.MAX_IMAGE_PIXELS  # Pillow warns there, and refuses twice as many
     if pillow_limit is not None and limits.max_pixels > 2 * pillow_limit:
         Image.MAX_IMAGE_PIXELS = (limits.max_pixels + 1) // 2
     try:
-        image = Image.open(io.BytesIO(data), formats=supported_formats())
+        image = Image.open(io.BytesIO(data), formats=formats.pillow_formats())
     except UnidentifiedImageError:
-        raise UnsupportedImage(_unidentified_message(data)) from None
+        raise formats.unidentified(data, name) from None
     except OSError as error:
         raise _classify(error, data) from error
     except Image.DecompressionBombError as error:  # Pillow checks some formats before their size can be asked
@@ -295,16 +303,6 @@ def _classify(error: Exception, data: bytes, remark: str = "") -> Exception:
     return error
 
 
-def _unidentified_message(data: bytes) -> str:
-    if not data:
-        return "the file is empty"
-    known = identify(data)
-    if known is not None and known.name == _HEIF and not _heif_available():
-        return "HEIC needs one package more: pip install pillow-heif"
-    formats = ", ".join("HEIC" if name == _HEIF else name for name in supported_formats())
-    return f"not an image of a supported format, or damaged at its start ({formats})"
-
-
 def _drop_misleading_text(image: Image.Image) -> None:
     """PNG text chunks land among Pillow's own info, under any name the file's author chose."""
     if not isinstance(image.info.get("transparency"), int | bytes | tuple):
@@ -313,8 +311,10 @@ def _drop_misleading_text(image: Image.Image) -> None:
 
 def _bits_per_sample(image: Image.Image, data: bytes) -> int:
     """Bits per sample as stored; 8 where nothing says more."""
-    if image.format == _HEIF:
+    if image.format == HEIF:
         return int(image.info.get("bit_depth", 8))
+    if image.format == jpeg2000.NAME:
+        return 16 if jpeg2000.bits_per_sample(data) > 8 else 8  # Pillow scales grey of 9 to 15 bits up to 16
     if image.format == "AVIF":
         # AV1 Image File Format, section 2.2.1: of av1C's third byte, bit 6 is high_bitdepth, bit 5 twelve_bit
         offset = data.find(b"av1C")
@@ -331,7 +331,7 @@ def _flags(source: SourceImage, data: bytes, frames: int, bits: int) -> tuple[st
         "alpha_dropped": image.has_transparency_data,
         "cmyk_converted": image.mode == "CMYK",
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
-        "rotated_by_container": image.format == _HEIF and isobmff.is_turned(data),
+        "rotated_by_container": image.format == HEIF and isobmff.is_turned(data),
         "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(source) or _lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)

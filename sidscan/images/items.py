@@ -14,6 +14,7 @@ from PIL import Image
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode
 from sidscan.images.decode import SourceImage
+from sidscan.images.errors import FormatNotRead
 from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
@@ -46,7 +47,7 @@ def decode_item(
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
     """
     try:
-        source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops))
+        source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops), item.name)
         decoded = _crop_source(item, source, info, limits)
     except Exception as error:
         yield failure_from_error(item, Stage.DECODE, error, info)
@@ -72,8 +73,7 @@ def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadL
     info = replace(
         info,
         format=source.format,
-        width=source.width,
-        height=source.height,
+        **_sizes(source),
         flags=(*source.flags, *crops.padding_flags(source)),
         jpeg_quality=estimate_jpeg_quality(source.image),
     )
@@ -86,6 +86,19 @@ def _utc(seconds: float) -> str | None:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _sizes(source: SourceImage) -> dict[str, int | None]:
+    """Width and height, in pixels, of the photograph, and of its preview if only that was read."""
+    if source.original_size is None:
+        return {"width": source.width, "height": source.height}
+    width, height = source.original_size
+    return {
+        "width": width or None,
+        "height": height or None,
+        "preview_width": source.width,
+        "preview_height": source.height,
+    }
 
 
 def info_from_bytes(data: bytes) -> ImageInfo:
@@ -101,6 +114,8 @@ def failure_from_error(item: Item, stage: Stage, error: Exception, info: ImageIn
         message = "it takes more memory than there is; raise the limit with --memory-limit"
     else:
         message = str(error) or type(error).__name__
+    if isinstance(error, FormatNotRead):
+        info = replace(info, format=error.format)
     return Failure(item, stage, type(error).__name__, message, info, _status_of(error))
 
 

@@ -411,6 +411,8 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "height": _check_number,
     "jpeg_quality": _check_number,
     "modified_at": _check_date,
+    "preview_width": _check_number,
+    "preview_height": _check_number,
     "flags": _check_flags,
     "exif": _decode_exif,
 }

@@ -57,8 +57,10 @@ class Abstention:
             crops: (k, 224, 224, 3), its windows.
             logits: (crops,).
         """
-        size = facts.width or crops.shape[2], facts.height or crops.shape[1]
-        return self.because(min(size), detail(crops, *size), facts.jpeg_quality, float(logits.std()))
+        width, height = facts.scored_size
+        size = width or crops.shape[2], height or crops.shape[1]
+        measured = self.because(min(size), detail(crops, *size), facts.jpeg_quality, float(logits.std()))
+        return measured + (("preview",) if "preview" in facts.flags else ())
 
     def because(self, side: int, detail: float, quality: int | None, spread: float) -> tuple[str, ...]:
         """The same, from the measured values that the attributes limit."""

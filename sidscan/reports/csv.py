@@ -91,6 +91,12 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "libjpeg quality, 1 to 100, that quantises as coarsely as this JPEG file does",
         lambda r: r.facts.jpeg_quality,
     ),
+    _Column(
+        "preview_width",
+        "pixels, of the preview that was scored instead of the image (flag `preview`)",
+        lambda r: r.facts.preview_width,
+    ),
+    _Column("preview_height", "pixels, of the preview", lambda r: r.facts.preview_height),
     _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes),
     _Column(
         "modified_at",

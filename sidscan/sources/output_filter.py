@@ -12,7 +12,7 @@ from sidscan.util.files import real_path
 SKIP_OUTPUT = "a file that this scan writes itself"
 SKIP_SAVED = "an original in --save-dir; name the file to scan it"
 # Saved originals are named by their sha256 (fetch.saved). An image that somebody else put there is scanned.
-_SAVED_NAME = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?|\.sidscan-.*")
+_SAVED_NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]+)?|\.sidscan-.*")
 
 
 class OutputFilter:

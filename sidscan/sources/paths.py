@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sidscan.records import Item
 from sidscan.sources.output_filter import SKIP_SAVED, OutputFilter
 from sidscan.util.files import open_file
-from sidscan.util.magic import IMAGE_SUFFIXES, SIGNATURE_BYTES, identify
+from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, identify_file, identify_name
 
 UNLISTABLE_PREFIX = "the folder can't be listed: "
 NOT_AN_IMAGE = "not an image: neither its name nor its first bytes say so"
@@ -64,7 +64,7 @@ def _entry_item(entry: os.DirEntry[str], outputs: OutputFilter) -> Item:
         return Item(name, skip="symbolic link, not followed")
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip=_NOT_REGULAR)
-    skip = SKIP_SAVED if outputs.is_saved_download(entry) else "" if _may_be_image(name) else NOT_AN_IMAGE
+    skip = SKIP_SAVED if outputs.is_saved_download(entry) else _why_not_image(name)
     return Item(name, fingerprint=_fingerprint(status), skip=skip)
 
 
@@ -72,13 +72,21 @@ def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def _may_be_image(name: str) -> bool:
-    """Whether the suffix or, for any other suffix, the first bytes are those of an image."""
-    if name.lower().endswith(IMAGE_SUFFIXES):
-        return True
+def _why_not_image(name: str) -> str:
+    """Why a file is not read; empty if its first bytes or its name say that it is an image.
+
+    A format that is not read is an image, too: reading it fails, and its row names the format.
+    """
+    by_name = identify_name(name)
+    if by_name is not None and not by_name.kind.may_hold_images:
+        return ""
     try:
         with open_file(name) as file:  # it may have become a pipe by now, which would block the scan
             head = file.read(SIGNATURE_BYTES)
+            file.seek(max(len(head), os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            known = identify_file(name, head, tail=head + file.read())
     except OSError:
-        return True  # reading it will fail, and its row will say why
-    return identify(head) is not None
+        return ""  # reading it will fail, and its row will say why
+    if known is None:
+        return NOT_AN_IMAGE
+    return known.not_opened if known.kind.may_hold_images else ""

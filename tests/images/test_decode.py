@@ -17,7 +17,8 @@ from PIL import Image, PngImagePlugin
 from sample_images import encoded, exif_block, photo
 
 from sidscan.images import decode as decode_module
-from sidscan.images.decode import Truncated, UnsupportedImage, decode
+from sidscan.images.decode import decode
+from sidscan.images.errors import Truncated, UnsupportedImage
 from sidscan.images.exif import read_exif
 from sidscan.images.limits import TooManyPixels
 
@@ -82,7 +83,7 @@ def test_no_rotation_of_avif_is_applied(orientation: int) -> None:
 
 
 def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidscan.images.decode._heif_available", lambda: False)
+    monkeypatch.setattr("sidscan.images.formats.heif_available", lambda: False)
     with pytest.raises(UnsupportedImage, match="pip install pillow-heif"):
         decode(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1")
 
@@ -224,8 +225,12 @@ def test_32_bit_values_within_8_bits_are_read() -> None:
     [
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b"\xff", "not an image of a supported format", id="one byte"),
-        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image", id="EPS"),
-        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image", id="SVG"),
+        pytest.param(
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript or EPS file", id="EPS"
+        ),
+        pytest.param(
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing: a drawing has no pixels", id="SVG"
+        ),
     ],
 )
 def test_files_that_are_not_images_are_refused(data: bytes, message: str) -> None:

@@ -143,18 +143,20 @@ def test_a_page_of_full_size_within_a_reduced_one_is_scored() -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "flag"),
     [
-        pytest.param(None, id="alone"),
+        pytest.param(None, "reduced_page", id="alone"),
         pytest.param(
-            Page(samples(60, 80, 1, 16), {254: [0]}, 16, photometric=32803), id="beside sensor data"
+            Page(samples(60, 80, 1, 16), {254: [0]}, 16, photometric=32803),
+            "preview",
+            id="beside sensor data",
         ),
     ],
 )
-def test_a_reduced_page_without_the_full_one_is_flagged(other: Page | None) -> None:
+def test_a_reduced_page_without_the_full_one_is_flagged(other: Page | None, flag: str) -> None:
     values = samples(16, 16, 3)
     source = decode(tiff(Page(values, REDUCED, inner=(other,) if other else ())))
-    assert source.flags == ("reduced_page",)
+    assert source.flags == (flag,)
     assert np.array_equal(np.asarray(source.image), values)
 
 

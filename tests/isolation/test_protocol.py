@@ -70,6 +70,8 @@ infos = st.builds(
     exif=exifs,
     jpeg_quality=numbers,
     modified_at=dates,
+    preview_width=numbers,
+    preview_height=numbers,
 )
 failures = st.builds(
     Failure,

@@ -111,7 +111,7 @@ def to_format_1(text: str, suffix: str) -> str:
     text = text.replace('"format": "2", "started"', '"format": "1", "started"')  # the record's
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
     text = text.replace(', "unread_tags": 0', "")
-    for added in ("modified_at", "original_date_iso", "gps_date_iso"):
+    for added in ("modified_at", "original_date_iso", "gps_date_iso", "preview_width", "preview_height"):
         text = text.replace(f', "{added}": null', "")
     return text.replace('{"format": 2, ', "{")
 

@@ -78,6 +78,8 @@ infos = st.builds(
     exif=exifs,
     response=st.none() | responses,
     jpeg_quality=st.none() | st.integers(1, 100),
+    preview_width=st.none() | st.integers(1),
+    preview_height=st.none() | st.integers(1),
 )
 scores = st.builds(
     Score,

@@ -47,6 +47,8 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "height": "200",
         "format": "JPEG",
         "jpeg_quality": "",
+        "preview_width": "",
+        "preview_height": "",
         "bytes": "10",
         "modified_at": "2026-01-01T00:00:00+00:00",
         "sha256": "f" * 64,

@@ -1,0 +1,252 @@
+"""Camera raw files: what they are, how large the photograph is, and where their largest preview lies.
+
+A raw file has no pixels to score: its samples are measurements behind a colour filter, and a program
+develops them. Cameras store a JPEG of their own making beside them. It is scored with the flag ``preview``,
+or LibRaw develops the file if that is asked for (`develop`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from PIL import Image
+
+from sidscan.config import ReadLimits
+from sidscan.images import tiff_directories as tiff
+from sidscan.images.boxes import boxes, find_box
+from sidscan.images.errors import FormatNotRead
+from sidscan.images.limits import check_size
+from sidscan.images.tiff_directories import Directory, read_directories
+from sidscan.util.magic import FileFormat, FileKind, identify, identify_name
+
+_CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations: TIFF/EP 6.3.4, DNG 1.7
+_DNG_VERSION, _CFA_PATTERN = 50706, 33422
+# Sony, Pentax, Samsung, Samsung, Nikon, lossy DNG, Pentax, Kodak
+_RAW_COMPRESSIONS = {32767, 32769, 32770, 32772, 34713, 34892, 65535, 65000}
+_MAKES = {"NIKON": "NEF", "SONY": "ARW", "PENTAX": "PEF", "RICOH": "PEF", "SAMSUNG": "SRW", "KODAK": "DCR",
+          "EASTMAN": "DCR", "HASSELBLAD": "3FR", "PHASE": "IIQ", "LEAF": "MOS", "MAMIYA": "MEF",
+          "SEIKO": "ERF", "CANON": "CR2", "OLYMPUS": "ORF", "PANASONIC": "RW2", "LEICA": "RWL"}  # fmt: skip
+_JPEG_START = re.compile(rb"\xff\xd8\xff")
+_JPEG_SEGMENT = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])(..)", re.DOTALL)
+_JPEG_NEXT_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xfe]")  # not padding, restarts, escaped bytes
+_READ_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; others are lossless or arithmetic
+_ALL_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SOS, _EOI = 0xDA, 0xD9
+_MOST_STREAMS, _MOST_SEGMENTS = 1000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A file whose photograph is not in what Pillow would open.
+
+    Attributes:
+        format: its name in reports, e.g. ``NEF``; ``TIFF`` where only its first directory is a small copy.
+        size: of the photograph, pixels; None if it is not known.
+        preview: the bytes of its largest JPEG; empty if there is none.
+        first_page_area: pixels of the first directory, if Pillow may open that as a preview; else 0.
+    """
+
+    format: str
+    size: tuple[int, int] | None
+    preview: bytes
+    first_page_area: int = 0
+
+    @property
+    def without_preview(self) -> str:
+        """What a row says of a file without a preview that can be read."""
+        return (
+            f"a {self.format} raw file without a preview that can be read; develop it with --develop-raw, "
+            "or export it as JPEG or TIFF"
+        )
+
+
+def inspect(data: bytes, name: str = "") -> RawFile | None:
+    """What a raw file holds; None for any other file.
+
+    Args:
+        name: of the file; it tells a few kinds that their bytes do not.
+    """
+    known = identify(data)
+    if known is None or (known.kind is not FileKind.RAW and known.name != "TIFF"):
+        return None
+    if data[:2] not in (b"II", b"MM") or known.name == "CRW":
+        return RawFile(known.name, _size_outside_tiff(known.name, data), _largest_jpeg(data, ()))
+    pages = read_directories(data)
+    if known.name == "TIFF" and not _hides_the_photograph(pages, data, name):
+        return None
+    return _inspect_tiff(pages, data, known)
+
+
+def _inspect_tiff(pages: Sequence[Directory], data: bytes, known: FileFormat) -> RawFile:
+    raw_pages = [page for page in pages if _is_raw(page)]
+    raw_data = {offset for page in raw_pages for tag in _DATA_OFFSETS for offset in page.numbers(tag)}
+    first = pages[0] if pages else None
+    opens = first is not None and known.name == "TIFF" and _opens(first)
+    return RawFile(
+        format=known.name if known.name != "TIFF" else _name(pages, bool(raw_pages)),
+        size=_size_in_tiff(pages, raw_pages, data, known.name),
+        preview=_largest_jpeg(data, raw_data),
+        first_page_area=first.area if first is not None and opens else 0,
+    )
+
+
+_DATA_OFFSETS = (tiff.STRIP_OFFSETS, tiff.TILE_OFFSETS)
+
+
+def _is_raw(page: Directory) -> bool:
+    """Whether a directory describes samples that are to be developed."""
+    return (
+        page.number(tiff.PHOTOMETRIC) in (_CFA, _LINEAR_RAW)
+        or page.number(tiff.COMPRESSION) in _RAW_COMPRESSIONS
+        or _CFA_PATTERN in page.tags
+    )
+
+
+def _opens(page: Directory) -> bool:
+    """Whether Pillow reads its samples: grey, RGB, palette, CMYK, YCbCr, Lab (TIFF 6.0)."""
+    return not _is_raw(page) and page.number(tiff.PHOTOMETRIC) in (0, 1, 2, 3, 5, 6, 8)
+
+
+def _hides_the_photograph(pages: Sequence[Directory], data: bytes, name: str) -> bool:
+    """Whether a TIFF file has more of its photograph elsewhere than in its first directory."""
+    if not pages:
+        return False
+    first, by_name = pages[0], identify_name(name)
+    if _DNG_VERSION in first.tags or any(map(_is_raw, pages)):
+        return True
+    if any(page.is_child and page.area > first.area and not _opens(page) for page in pages):
+        return True
+    described = sum(first.numbers(tiff.STRIP_BYTE_COUNTS))
+    named_raw = by_name is not None and by_name.kind is FileKind.RAW
+    return (named_raw or data[8:12] in (b"IIII", b"MMMM")) and 2 * described < len(data)
+
+
+def _name(pages: Sequence[Directory], has_raw_pages: bool) -> str:
+    first = pages[0]
+    if _DNG_VERSION in first.tags:
+        return "DNG"
+    maker = first.text(tiff.MAKE).upper().split(" ")[0]
+    return _MAKES.get(maker, "RAW") if has_raw_pages or maker in _MAKES else "TIFF"
+
+
+def _size_in_tiff(
+    pages: Sequence[Directory], raw_pages: Sequence[Directory], data: bytes, name: str
+) -> tuple[int, int] | None:
+    """Of the largest raw directory, else what EXIF states, else of the largest directory."""
+    if name == "RW2" and pages:  # borders of the sensor's area: top, left, bottom, right
+        top, left, bottom, right = (pages[0].number(tag) for tag in (4, 5, 6, 7))
+        return (right - left, bottom - top) if right > left and bottom > top else None
+    exif = tiff.read_child(data, pages[0], tiff.EXIF_IFD) if pages else None
+    stated = (exif.number(tiff.EXIF_WIDTH), exif.number(tiff.EXIF_HEIGHT)) if exif else (0, 0)
+    sizes = (_largest(raw_pages), stated, _largest(pages))
+    return next((size for size in sizes if all(size)), None)
+
+
+def _largest(pages: Sequence[Directory]) -> tuple[int, int]:
+    return max(pages, key=lambda page: page.area).size if pages else (0, 0)
+
+
+def _size_outside_tiff(name: str, data: bytes) -> tuple[int, int] | None:
+    if name == "CR3":
+        return _size_of_cr3(data)
+    if name == "RAF":
+        return _size_of_raf(data)
+    return None
+
+
+def _size_of_cr3(data: bytes) -> tuple[int, int] | None:
+    """From a TIFF block in a box of Canon's own, whose first 16 bytes are its identifier."""
+    movie = find_box(data, b"moov") or b""
+    for kind, place in boxes(movie):
+        block = find_box(movie, b"CMT1", start=place.start + 16, end=place.stop) if kind == b"uuid" else None
+        if block and (size := _largest(read_directories(block))) != (0, 0):
+            return size
+    return None
+
+
+def _size_of_raf(data: bytes) -> tuple[int, int] | None:
+    """From the tags of its CFA header: number, then for each its number, bytes and value, big-endian."""
+    position = int.from_bytes(data[92:96], "big")
+    count, position = int.from_bytes(data[position : position + 4], "big"), position + 4
+    for _ in range(min(count, 256)):
+        tag, length = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (0, 2))
+        if tag == 0x0111 and length == 4:  # size of the photograph: height, width
+            height, width = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (4, 6))
+            return (width, height) if width and height else None
+        position += 4 + length
+    return None
+
+
+def _largest_jpeg(data: bytes, raw_data: set[int] | tuple[int, ...]) -> bytes:
+    """The JPEG of the most pixels anywhere in a file, except where it stores raw samples."""
+    best, area = -1, 0
+    for start in _jpeg_starts(data):
+        if start not in raw_data and (size := _jpeg_area(data, start)) > area:
+            best, area = start, size
+    return data[best : _jpeg_end(data, best)] if best >= 0 else b""
+
+
+def _jpeg_starts(data: bytes) -> Iterator[int]:
+    for count, match in enumerate(_JPEG_START.finditer(data)):
+        if count == _MOST_STREAMS:
+            return
+        yield match.start()
+
+
+def _jpeg_area(data: bytes, start: int) -> int:
+    """Pixels of a JPEG of 8-bit samples that Pillow reads; 0 for any other one (ITU-T T.81, B.2)."""
+    position = start + 2
+    for _ in range(_MOST_SEGMENTS):
+        match = _JPEG_SEGMENT.match(data, position)
+        if match is None or match[1][0] == _SOS:
+            return 0
+        position = match.start(2)
+        if match[1][0] in _ALL_FRAMES:
+            frame = data[position + 2 : position + 8]
+            readable = (
+                match[1][0] in _READ_FRAMES and len(frame) == 6 and frame[0] == 8 and frame[5] in (1, 3)
+            )
+            return int.from_bytes(frame[1:3], "big") * int.from_bytes(frame[3:5], "big") if readable else 0
+        position += int.from_bytes(match[2], "big")
+    return 0
+
+
+def _jpeg_end(data: bytes, start: int) -> int:
+    """Where a JPEG ends: behind its EOI, or with the file."""
+    position = start + 2
+    while match := _JPEG_NEXT_MARKER.search(data, position):
+        position = match.end()
+        if data[position - 1] == _EOI:
+            return position
+        position += int.from_bytes(data[position : position + 2], "big")
+    return len(data)
+
+
+@cache
+def can_develop() -> bool:
+    """Whether rawpy is installed."""
+    return importlib.util.find_spec("rawpy") is not None
+
+
+def develop(raw_file: RawFile, data: bytes, limits: ReadLimits) -> Image.Image:
+    """The photograph, developed by LibRaw: the camera's white balance, sRGB, as stored, not rotated.
+
+    Raises:
+        FormatNotRead: rawpy is not installed.
+        OverLimit: it is larger than the limits allow.
+        Exception: whatever rawpy raises on files that it can't develop.
+    """
+    if not can_develop():
+        message = "developing raw files needs one package more: pip install rawpy; then run the scan again"
+        raise FormatNotRead(message, raw_file.format)
+    import rawpy
+
+    with rawpy.imread(io.BytesIO(data)) as file:
+        check_size(file.sizes.width, file.sizes.height, limits)
+        pixels = file.postprocess(use_camera_wb=True, no_auto_bright=True, user_flip=0, output_bps=8)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)  # a camera without colours

@@ -1,0 +1,201 @@
+"""Camera raw files: what is scored of them says so. Ordinary TIFF files with small copies stay themselves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sample_raws
+from PIL import Image
+from sample_images import encoded, photo
+from sample_raws import LINEAR_RAW, PREVIEW, RGB, SIZE, TiffFile, image_tags, preview, raw_tiff, samples
+
+from sidscan.config import ReadLimits
+from sidscan.images import raw
+from sidscan.images.decode import SourceImage, decode
+from sidscan.images.errors import FormatNotRead
+from sidscan.images.items import decode_item, info_from_bytes
+from sidscan.images.limits import TooManyPixels
+from sidscan.models.abstention import EVERY_IMAGE
+from sidscan.records import DecodedImage, Failure, Item
+
+JPEG = preview()
+SMALL = (80, 60)
+DNG = {50706: 0x00000701}
+
+
+def pixels(source: SourceImage) -> np.ndarray:
+    return source.window(0, 0, 224)[: source.height, : source.width]
+
+
+def pillow_pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[:224, :224]
+
+
+@pytest.mark.parametrize(
+    ("data", "image_format"),
+    [
+        pytest.param(raw_tiff("NIKON CORPORATION", jpeg=JPEG), "NEF", id="NEF"),
+        pytest.param(raw_tiff("SONY", jpeg=JPEG, t259=32767), "ARW", id="ARW"),
+        pytest.param(raw_tiff("PENTAX", order=">", jpeg=JPEG, t259=65535), "PEF", id="PEF, big-endian"),
+        pytest.param(raw_tiff("SAMSUNG", jpeg=JPEG), "SRW", id="SRW"),
+        pytest.param(
+            raw_tiff("NIKON", jpeg=JPEG, photometric=1, t259=34713), "NEF", id="known by compression"
+        ),
+        pytest.param(raw_tiff("ACME", jpeg=JPEG), "RAW", id="a camera that nobody knows"),
+        pytest.param(raw_tiff("ACME", jpeg=JPEG, first=DNG), "DNG", id="DNG"),
+        pytest.param(raw_tiff("A", jpeg=JPEG, first=DNG, photometric=LINEAR_RAW), "DNG", id="demosaiced DNG"),
+        pytest.param(sample_raws.cr2(JPEG), "CR2", id="CR2"),
+        pytest.param(sample_raws.cr3(JPEG), "CR3", id="CR3"),
+        pytest.param(sample_raws.raf(JPEG), "RAF", id="RAF"),
+        pytest.param(sample_raws.rw2(JPEG), "RW2", id="RW2"),
+        pytest.param(sample_raws.orf(JPEG), "ORF", id="ORF"),
+    ],
+)
+def test_the_largest_preview_is_read_and_says_so(data: bytes, image_format: str) -> None:
+    source = decode(data)
+    assert (source.format, source.original_size) == (image_format, SIZE)
+    assert (source.width, source.height) == PREVIEW
+    assert source.flags == ("preview",)
+    assert np.array_equal(pixels(source), pillow_pixels(JPEG))
+
+
+@pytest.mark.parametrize("data", [raw_tiff("NIKON"), raw_tiff("NIKON", jpeg=preview((40, 30)))])
+def test_the_first_directory_is_the_preview_where_no_jpeg_is_larger(data: bytes) -> None:
+    source = decode(data)
+    assert (source.format, source.width, source.height, source.flags) == ("NEF", *SMALL, ("preview",))
+    assert np.array_equal(pixels(source), np.asarray(photo(*SMALL)))
+
+
+def test_samples_stored_as_jpeg_are_no_preview() -> None:
+    file, tile = TiffFile(), preview((600, 400), seed=1)  # lossy DNG: tiles of linear samples
+    raw_page = image_tags((600, 400), LINEAR_RAW, file.add(tile), len(tile), t259=34892)
+    children = (file.directory(raw_page), file.directory({254: 1, 513: file.add(JPEG), 514: len(JPEG)}))
+    first = {254: 1, 256: 80, 257: 60, 330: children, 50706: 0x00000401}
+    source = decode(file.finish(file.directory(first)))
+    assert (source.width, source.height, source.original_size) == (*PREVIEW, (600, 400))
+
+
+@pytest.mark.parametrize(
+    ("data", "image_format"),
+    [
+        pytest.param(sample_raws.cr3(b""), "CR3", id="CR3"),
+        pytest.param(sample_raws.raf(b""), "RAF", id="RAF"),
+        pytest.param(b"FOVb" + samples(), "X3F", id="X3F"),
+        pytest.param(b"\x00MRM" + samples(), "MRW", id="MRW"),
+        pytest.param(b"II\x1a\x00\x00\x00HEAPCCDR" + samples(), "CRW", id="CRW"),
+    ],
+)
+def test_without_a_preview_the_row_fails_and_says_what_to_do(data: bytes, image_format: str) -> None:
+    (result,) = decode_item(Item("a.raw"), data, info_from_bytes(data), ReadLimits())
+    assert isinstance(result, Failure)
+    assert (result.error, result.facts.format) == ("FormatNotRead", image_format)
+    assert result.message == (
+        f"a {image_format} raw file without a preview that can be read; develop it with --develop-raw, "
+        "or export it as JPEG or TIFF"
+    )
+
+
+def test_a_dng_whose_only_image_is_raw_is_not_read_as_grey() -> None:
+    file, blob = TiffFile(), samples(80 * 60)
+    page = image_tags(SMALL, 1, file.add(blob), len(blob), t50706=0x00000401, t33422=1)
+    with pytest.raises(FormatNotRead, match="a DNG raw file without a preview"):
+        decode(file.finish(file.directory(page)))
+
+
+def ordinary_tiff(next_page: bool = False) -> bytes:
+    """A photograph in the first directory, and a small copy in a SubIFD, as scanners and editors write it."""
+    file, full, small = TiffFile(), photo(300, 240).tobytes(), photo(*SMALL).tobytes()
+    thumbnail = file.directory(image_tags(SMALL, RGB, file.add(small), len(small), t254=1))
+    first = image_tags((300, 240), RGB, file.add(full), len(full))
+    if next_page:
+        return file.finish(file.directory(first, next_offset=thumbnail))
+    return file.finish(file.directory(first | {330: thumbnail}))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.nef", "a.jpg", ""])
+@pytest.mark.parametrize("next_page", [False, True])
+def test_a_tiff_with_a_small_copy_is_scored_as_itself(name: str, next_page: bool) -> None:
+    source = decode(ordinary_tiff(next_page), name=name)
+    assert (source.format, source.width, source.height, source.original_size) == ("TIFF", 300, 240, None)
+    assert set(source.flags) <= {"first_frame"}
+    assert np.array_equal(pixels(source), np.asarray(photo(300, 240))[:224, :224])
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_name_of_a_raw_file_changes_nothing_of_another_image(image_format: str) -> None:
+    data = encoded(photo(300, 240), image_format)
+    assert np.array_equal(pixels(decode(data, name="a.cr2")), pixels(decode(data, name="a.jpg")))
+    assert decode(data, name="a.cr2").flags == ()
+
+
+def test_a_raw_name_tells_where_the_directories_do_not() -> None:
+    file, small = TiffFile(), photo(*SMALL).tobytes()
+    first = image_tags(SMALL, RGB, file.add(small), len(small))
+    file.add(samples(100_000))  # at a place that only the maker knows
+    data = file.finish(file.directory({**first, 271: "EASTMAN KODAK COMPANY"}))
+    assert decode(data, name="a.tif").flags == ()
+    source = decode(data, name="A.KDC")
+    assert (source.format, source.flags, source.original_size) == ("DCR", ("preview",), SMALL)
+
+
+def _read(data: bytes) -> DecodedImage:
+    *_, result = decode_item(Item("a.nef"), data, info_from_bytes(data), ReadLimits())
+    assert isinstance(result, DecodedImage)
+    return result
+
+
+def test_the_row_has_both_sizes_and_its_evidence_is_inconclusive() -> None:
+    result = _read(raw_tiff("NIKON", jpeg=JPEG))
+    facts = result.facts
+    assert (facts.width, facts.height) == SIZE
+    assert (facts.preview_width, facts.preview_height) == PREVIEW == facts.scored_size
+    logits = np.zeros(10)
+    assert EVERY_IMAGE.reasons(facts, result.crop_set.crops, logits) == ("preview",)
+    whole = replace(facts, flags=(), preview_width=None, preview_height=None)
+    assert EVERY_IMAGE.reasons(whole, result.crop_set.crops, logits) == ()
+
+
+def test_a_raw_file_is_developed_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "can_develop", lambda: False)
+    with pytest.raises(FormatNotRead, match="pip install rawpy; then run the scan again"):
+        decode(raw_tiff("NIKON", jpeg=JPEG), ReadLimits(develop_raw=True))
+
+
+def test_libraw_develops_a_dng_without_turning_it() -> None:
+    pytest.importorskip("rawpy")
+    source = decode(sample_raws.dng(), ReadLimits(develop_raw=True))
+    assert (source.format, source.flags, source.original_size) == ("DNG", ("developed",), None)
+    assert (source.width, source.height) == SIZE
+    assert pixels(source).std() > 1
+    with pytest.raises(TooManyPixels):
+        decode(sample_raws.dng(), ReadLimits(develop_raw=True, max_pixels=1000))
+
+
+def what_came_of(data: bytes) -> str:
+    try:
+        return " ".join(decode(data, name="a.nef").flags)
+    except Exception as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        pytest.param(lambda data: data[: len(data) // 3], id="cut"),
+        pytest.param(lambda data: data[:8], id="header alone"),
+        pytest.param(lambda data: data[:4] + b"\xff\xff\xff\xff" + data[8:], id="a directory beyond the end"),
+    ],
+)
+def test_damaged_raw_files_end_in_an_error_or_a_flag(mutate: Callable[[bytes], bytes]) -> None:
+    for data in (
+        raw_tiff("NIKON", jpeg=JPEG),
+        sample_raws.cr3(JPEG),
+        sample_raws.raf(JPEG),
+        sample_raws.rw2(JPEG),
+    ):
+        outcome = what_came_of(mutate(data))
+        assert outcome, "pixels without a flag"
