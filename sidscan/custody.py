@@ -20,10 +20,19 @@ from sidscan.util.urls import mask_credentials
 
 # Distributions that determine pixels, metadata or scores.
 _DISTRIBUTIONS = (
-    *("pillow", "pillow-heif", "exifread", "numpy", "torch", "open_clip_torch"),
+    *("pillow", "pillow-heif", "imagecodecs", "rawpy", "exifread", "numpy", "torch", "open_clip_torch"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml"),
 )
-_CODECS = ("jpg", "libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif")  # names in PIL.features
+_CODECS = (
+    "jpg",
+    "libjpeg_turbo",
+    "zlib",
+    "zlib_ng",
+    "libtiff",
+    "webp",
+    "avif",
+    "jpg_2000",
+)  # names in PIL.features
 
 
 def begin_session(config: ScanConfig, started: str, resources: Mapping[str, int]) -> SessionRecord:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE = 200  # characters
 _MOST_REASONS = 8
+_NAMED_BY_MESSAGE = "FormatNotRead"  # error class whose message names the format, not the file
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -57,8 +58,8 @@ class Summary:
         reason = _reason(result)
         self._reasons[reason] += 1
         if result.status is not Status.SKIPPED and reason not in self._examples:
-            message = _shortened(result.message or "")
-            self._examples[reason] = f"{mask_credentials(result.name)}: {message}"
+            message = "" if result.error == _NAMED_BY_MESSAGE else f": {_shortened(result.message or '')}"
+            self._examples[reason] = f"{mask_credentials(result.name)}{message}"
 
     def lines(self) -> list[str]:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
@@ -85,6 +86,9 @@ class Summary:
             yield f"  {count} {reason}"
             if reason in self._examples:
                 yield f"    {'first: ' if count > 1 else ''}{self._examples[reason]}"
+        if rest := self._reasons.most_common()[_MOST_REASONS:]:
+            others = sum(count for _, count in rest)
+            yield f"  {others} for {plural(len(rest), 'other reason')}, which their rows have"
 
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:
@@ -105,8 +109,8 @@ class Summary:
 
 def _reason(result: ScanResult) -> str:
     """Why an input has no score, without what is particular to this one."""
-    skipped = result.status is Status.SKIPPED
-    return f"{result.status.value}: {result.message if skipped else result.error}"
+    says_it = result.status is Status.SKIPPED or result.error == _NAMED_BY_MESSAGE
+    return f"{result.status.value}: {result.message if says_it else result.error}"
 
 
 def _shortened(message: str) -> str:

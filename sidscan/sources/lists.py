@@ -111,8 +111,9 @@ def _names_by_line(file: BufferedReader) -> Iterator[str]:
 def _check_head(head: bytes) -> None:
     """Refuse what is not a list: an image named after --list by mistake would be half a million names."""
     if (known := identify(head)) is not None:
-        what = known.noun if known.kind.may_hold_images else "an image"
-        raise UsageError(f"the list is {what}", "Name images without --list.")
+        if known.kind.may_hold_images:
+            raise UsageError(f"the list is {known.noun}", "Save the names as a text file, one per line.")
+        raise UsageError("the list is an image", "Name images without --list.")
     if b"\0" in head and b"\n" not in head:
         raise UsageError(
             "the names in the list end in NUL characters, not with lines",
