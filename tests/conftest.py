@@ -44,6 +44,12 @@ def _private_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 
 
 @pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scans without --out FILE keep their results there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
 def _pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that make named pipes are skipped on systems that have none."""
     if not hasattr(os, "mkfifo"):

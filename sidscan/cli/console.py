@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -45,6 +45,11 @@ def reporter(quiet: bool) -> Echo:
     return no_echo if quiet else echo
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person sees what is written there; the stream may be closed."""
+    return stream is not None and stream.isatty()
+
+
 def plural(count: int, noun: str, plural_noun: str = "") -> str:
     """A number and its noun: ``1 image``, ``2 images``.
 
@@ -54,11 +59,24 @@ def plural(count: int, noun: str, plural_noun: str = "") -> str:
     return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
-def consume(results: Iterable[ScanResult], counts: Counts, quiet: bool) -> None:
-    """Run a scan to its end, with a progress bar."""
+def consume(
+    results: Iterable[ScanResult],
+    counts: Counts,
+    quiet: bool,
+    show: Callable[[ScanResult], bool] | None = None,
+) -> None:
+    """Run a scan to its end, with a progress bar.
+
+    Args:
+        show: gets every result; it says whether the scan goes on.
+    """
     done = counts.enumerated - counts.pending
     with progress(counts.enumerated, "image", done=done, quiet=quiet) as bar:
-        for _ in results:
+        for result in results:
+            if show:
+                bar.clear()  # a terminal shows the result in its place
+                if not show(result):
+                    return
             bar.update()
 
 

@@ -175,7 +175,7 @@ def output() -> Decorator:
             section="Output",
             multiple=True,
             metavar="FILE",
-            show_default="-",
+            show_default="-, or on a terminal a short table",
             help=f"Report to write: {listed_suffixes()}; '-' is standard output. Repeatable.",
         ),
         sectioned_option(
@@ -183,9 +183,8 @@ def output() -> Decorator:
             "stdout_format",
             section="Output",
             type=click.Choice(list(REPORT_FORMATS)),
-            default="csv",
-            show_default=True,
-            help="Format of the report on standard output.",
+            show_default="csv",
+            help="Format of the report on standard output. 'jsonl' is written row by row as the scan runs.",
         ),
         sectioned_option(
             "--overwrite",

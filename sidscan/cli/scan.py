@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sidscan import reports
 from sidscan.cli import console, options
+from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
-from sidscan.cli.ranking import highest_lines
+from sidscan.cli.kept_results import with_record
+from sidscan.cli.ranking import highest_lines, table
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts
+from sidscan.reports import ReportOutput, StreamedReport
+from sidscan.reports.output_files import printing
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    from sidscan.pipeline import Scan
 
 _HIGHEST = 5  # images named in the closing lines
+_TABLE_ROWS = 10  # of the table on a terminal
 
 
 @click.command("scan", cls=Command)
@@ -32,7 +42,7 @@ _HIGHEST = 5  # images named in the closing lines
 @options.isolation()
 def command(
     outs: tuple[str, ...],
-    stdout_format: str,
+    stdout_format: str | None,
     quiet: bool,
     journal: Path | None,
     overwrite: bool,
@@ -61,29 +71,44 @@ def command(
       3  done; some inputs unreadable     7  a report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    outs = outs or (reports.STDOUT,)
+    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
+    outs = () if to_terminal else outs or (reports.STDOUT,)
     _check_outputs(outs, stdout_format, hashed)
-    writers = [reports.output_for(out, stdout_format, hashed, overwrite) for out in outs]
-    named = [out for out in outs if out != reports.STDOUT]
+    writers = [reports.output_for(out, stdout_format or "csv", hashed, overwrite) for out in outs]
+    config = _config(writers, journal, choices)
+    console.check_named(config)
+    files = [file for writer in writers for file in writer.written]
+    recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
+    echo = console.reporter(quiet)
+    with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
+        return _scan(config, writers, echo, quiet)
+
+
+def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str, Any]) -> ScanConfig:
+    """The configuration of this command; its record lies beside the first report in a file."""
+    named = [writer.out for writer in writers if writer.out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    config = ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
-    console.check_named(config)
-    files = [file for writer in writers for file in writer.written]
-    recorded = recorded_outputs(journal, files, config.fresh).__getitem__
+    return ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
+
+
+def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bool) -> ExitCode:
+    """Run the scan and write its reports; without any, show a table of the strongest evidence."""
     from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-    echo = console.reporter(quiet)
-    with reports.reserve_all(writers, recorded), closing((run := open_scan(config)).journal):
+    with closing((run := open_scan(config)).journal):
         try:
             console.announce(run, echo)
-            console.consume(run, run.counts(), quiet)
+            if not _make_results(run, writers, quiet):
+                return ExitCode.INTERRUPTED
             reports.write_all(writers, run.journal)
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
-        if not quiet:
+        if not writers:
+            _show_table(run, echo)
+        elif not quiet:
             summary = Summary(run, _HIGHEST)
             for line in (*summary.lines(), *highest_lines(summary.ranking.highest())):
                 echo(line)
@@ -92,16 +117,49 @@ def command(
         return _exit_code(run.counts())
 
 
-def _check_outputs(outs: tuple[str, ...], stdout_format: str, hashed: bool) -> None:
+def _make_results(run: Scan, writers: list[ReportOutput], quiet: bool) -> bool:
+    """Run the scan to its end; False if nobody reads its only report any more, as after ``| head``."""
+    stream = next((writer for writer in writers if isinstance(writer, StreamedReport)), None)
+    if stream is None:
+        console.consume(run, run.counts(), quiet)
+        return True
+    only_report = len(writers) == 1
+    stream.begin(run.journal)
+    if not (stream.closed and only_report):
+        console.consume(run, run.counts(), quiet, lambda result: stream.add(result) or not only_report)
+    if stream.closed and only_report:
+        if run.counts().pending:
+            run.end("interrupted")
+        return False
+    return True
+
+
+def _show_table(run: Scan, echo: Echo) -> None:
+    """The closing lines, and on standard output a table of the images with the strongest evidence."""
+    summary = Summary(run, _TABLE_ROWS)
+    for line in summary.lines():
+        echo(line)
+    ranked, scored = summary.ranking.highest(), run.counts().scored
+    if not ranked:
+        return
+    echo("")
+    echo(f"the strongest evidence, {len(ranked)} of {plural(scored, 'image')}:")
+    with printing() as stream:
+        stream.write("\n".join(table(ranked, shutil.get_terminal_size().columns)) + "\n")
+    again = "" if run.config.journal is None else "; no image is scored again"
+    echo(f"for all rows and columns, add --out report.csv to this command{again}")
+
+
+def _check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: bool) -> None:
     """Refuse options of reports that would have no effect.
 
     Raises:
         UsageError: one would.
     """
     to_stdout = outs.count(reports.STDOUT)
-    if hashed and to_stdout == len(outs):
+    if hashed and to_stdout == len(outs):  # or there is no report at all
         raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
-    if stdout_format != "csv" and not to_stdout:
+    if stdout_format and not to_stdout:
         raise UsageError(
             "--format is for standard output",
             "The suffix of FILE chooses a file's format, e.g. --out r.json.",

@@ -13,11 +13,13 @@ from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
+from sidscan.reports.streaming import StreamedReport
 
 __all__ = [
     "REPORT_FORMATS",
     "STDOUT",
     "ReportOutput",
+    "StreamedReport",
     "listed_suffixes",
     "output_for",
     "reserve_all",
@@ -50,7 +52,9 @@ def output_for(
         raise UsageError(
             f"unknown kind of report: {out}", f"End the name in {listed_suffixes()}; '-' is standard output."
         )
-    return ReportOutput(out, REPORT_FORMATS[suffix], hashed, overwrite)
+    report_format = REPORT_FORMATS[suffix]
+    kind = StreamedReport if out == STDOUT and report_format.streams else ReportOutput
+    return kind(out, report_format, hashed, overwrite)
 
 
 @contextmanager

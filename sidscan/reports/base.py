@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from sidscan.records import RunRecord
+from sidscan.records import RunHeader, RunRecord, ScanResult
 
 if TYPE_CHECKING:
     from sidscan.reports.reader import ReportRow
@@ -19,12 +19,25 @@ removed, renamed or changes its meaning, not when one is added.
 """
 
 
+RowWriter = Callable[[ScanResult], object]
+"""Writes one result."""
+
+
 class ReportFormat(ABC):
     """How reports of one format are written, recognised and read back."""
 
     @abstractmethod
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""
+
+    def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter | None:  # noqa: ARG002
+        """What writes one result to ``file`` at each call; None for a format that has more than rows."""
+        return None
+
+    @property
+    def streams(self) -> bool:
+        """Whether a report can be written row by row."""
+        return type(self).row_writer is not ReportFormat.row_writer
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TextIO, Union
 
-from sidscan.records import JsonObject, RunRecord, ScanResult
-from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, RowWriter, report_format
 from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
 
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
@@ -78,11 +78,20 @@ class JsonLinesReport(ReportFormat):
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write all lines."""
-        header = record.header().to_dict()
-        run = {name: header[name] for name in _JSONL_RUN_FACTS}
+        write = self.row_writer(record.header(), file)
         for result in record.results():
+            write(result)
+
+    def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter:
+        """Every line stands alone, so each can be written as soon as its result is made."""
+        facts = header.to_dict()
+        run = {name: facts[name] for name in _JSONL_RUN_FACTS}
+
+        def write(result: ScanResult) -> None:
             line = {"format": REPORT_FORMAT_NUMBER, **_result_object(result), "run": run}
             file.write(_ijson_text(line) + "\n")
+
+        return write
 
     def recognises(self, head: bytes) -> bool:
         """By the first keys of the first line."""

@@ -120,20 +120,13 @@ class ReportOutput:
         return self.hashed or _has_hash_file(Path(self.out))
 
     def _print(self, record: RunRecord) -> None:
-        if sys.stdout is None:
-            raise OutputError("standard output is closed", "Give --out FILE.")
-        stream = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
         try:
-            self.format.render(record, stream)
-            sys.stdout.flush()
+            with printing() as stream:
+                self.format.render(record, stream)
         except BrokenPipeError as error:
             raise OutputError(
                 "standard output was closed before the report was complete",
                 "Give --out FILE to keep a whole one.",
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
             ) from error
 
     def _replace(self, path: Path, record: RunRecord, hashed: bool) -> str:
@@ -227,6 +220,27 @@ def check_no_device(path: Path) -> None:
             f"{path} is a device or pipe, which can't be replaced by a file",
             "Write to standard output with --out - and redirect that.",
         )
+
+
+@contextmanager
+def printing() -> Iterator[TextIO]:
+    """Standard output, safe to show where it is a terminal, flushed at the end.
+
+    Raises:
+        OutputError: it is closed, or can't be written.
+        BrokenPipeError: nobody reads it any more.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed", "Give --out FILE.")
+    try:
+        yield cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"can't write to standard output: {error.strerror}", "Give --out FILE instead."
+        ) from error
 
 
 @contextmanager

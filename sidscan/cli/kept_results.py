@@ -1,0 +1,100 @@
+"""Where a scan keeps its results when neither --out FILE nor --journal FILE says so: the user's cache folder.
+
+One record for the same inputs, named from the same folder. The same command continues it, and the first
+report in a file starts from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from sidscan.cli import console
+from sidscan.config import ScanConfig
+from sidscan.errors import OutputError
+from sidscan.reports.output_files import lock_file, locked
+from sidscan.util.terminal import Echo
+
+_OLDEST = 90 * 24 * 60 * 60  # seconds; older records are removed
+_SUFFIX = ".journal"
+
+
+class _NoRecord(Exception):
+    """Why results can't be kept in the cache folder."""
+
+
+@contextmanager
+def with_record(config: ScanConfig, echo: Echo) -> Iterator[ScanConfig]:
+    """The configuration with a record, in the cache folder if it names none; nobody else uses that meanwhile.
+
+    Where there can be none, ``echo`` says why, and the results are kept in memory. A record that is named and
+    not there yet begins with what the cache folder has of the same inputs.
+    """
+    if config.journal is not None:
+        _start_from_cache(config, config.journal, echo)
+        yield config
+        return
+    with ExitStack() as stack:
+        try:
+            path = _record_of(config)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_old(path.parent)
+            stack.enter_context(locked(path))
+        except (_NoRecord, OSError, OutputError) as error:
+            echo(f"results are kept in memory only: {str(error).splitlines()[0]}")
+            yield config
+            return
+        written = (*console.journal_files(path), lock_file(path))
+        yield replace(config, journal=path, exclude=(*config.exclude, *written))
+
+
+def _start_from_cache(config: ScanConfig, journal: Path, echo: Echo) -> None:
+    if config.fresh or journal.exists():
+        return
+    with suppress(_NoRecord, OSError, OutputError):  # without it, the images are scored again
+        path = _record_of(config)
+        if path.exists():
+            with locked(path):
+                shutil.copyfile(path, journal)
+            echo(f"starting from the results of an earlier scan, in {path}")
+
+
+def _record_of(config: ScanConfig) -> Path:
+    """The record of these inputs.
+
+    Raises:
+        _NoRecord: there can be none.
+    """
+    if config.private:
+        raise _NoRecord("--private leaves nothing in the cache folder")
+    if "-" in config.lists:
+        raise _NoRecord("the names come from standard input")
+    folder = user_cache_path("sidscan", appauthor=False) / "scans"
+    if not folder.is_absolute():
+        raise _NoRecord("this user has no home folder")
+    named = json.dumps([_current_folder(), config.inputs, config.lists])
+    return folder / f"{hashlib.sha256(named.encode('ascii')).hexdigest()[:16]}{_SUFFIX}"
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  (text, for the digest)
+    except OSError:  # somebody removed it
+        return ""
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove records that no scan has written for long, so that the folder does not grow for ever."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _OLDEST:
+                path.unlink()

@@ -1,0 +1,53 @@
+"""A report on standard output that is written row by row, while the scan runs."""
+
+from __future__ import annotations
+
+from sidscan.records import RunRecord, ScanResult
+from sidscan.reports.base import RowWriter
+from sidscan.reports.output_files import ReportOutput, printing
+
+
+class StreamedReport(ReportOutput):
+    """Standard output that gets each result as soon as it is durable, in a format of rows alone.
+
+    Attributes:
+        closed: nobody reads standard output any more, as after ``| head``; nothing more is written.
+    """
+
+    closed = False
+    _write_row: RowWriter | None = None
+
+    def begin(self, record: RunRecord) -> None:
+        """Write the results that an earlier run left.
+
+        Raises:
+            OutputError: standard output can't be written.
+        """
+        with printing() as stream:
+            self._write_row = self.format.row_writer(record.header(), stream)
+        for result in record.results():
+            self.add(result)
+
+    def add(self, result: ScanResult) -> bool:
+        """Write and flush one result; False if nobody reads it.
+
+        Raises:
+            OutputError: standard output can't be written.
+        """
+        assert self._write_row is not None
+        try:
+            if not self.closed:
+                with printing():
+                    self._write_row(result)
+        except BrokenPipeError:
+            self.closed = True
+        return not self.closed
+
+    def write(self, record: RunRecord) -> None:
+        """Write what is not written yet: everything, unless it was begun."""
+        if self._write_row is None:
+            self.begin(record)
+
+    def location(self) -> str:
+        """Standard output, and how much of it was read."""
+        return f"{super().location()}, closed by its reader" if self.closed else super().location()
