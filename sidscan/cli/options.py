@@ -17,7 +17,7 @@ import click
 from sidscan.cli.help_sections import Option
 from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
-from sidscan.reports import REPORT_FORMATS, listed_suffixes
+from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Callback = Callable[..., Any]
@@ -185,6 +185,15 @@ def output() -> Decorator:
             type=click.Choice(list(REPORT_FORMATS)),
             show_default="csv",
             help="Format of the report on standard output. 'jsonl' is written row by row as the scan runs.",
+        ),
+        sectioned_option(
+            "--csv-dialect",
+            section="Output",
+            type=click.Choice(list(CSV_DIALECTS)),
+            default="standard",
+            show_default=True,
+            help="How CSV is written: commas; 'excel' adds the byte order mark by which Excel knows UTF-8; "
+            "'excel-de' has semicolons and decimal commas, too, for German and many other spreadsheets.",
         ),
         sectioned_option(
             "--overwrite",

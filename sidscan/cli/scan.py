@@ -43,6 +43,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 def command(
     outs: tuple[str, ...],
     stdout_format: str | None,
+    csv_dialect: str,
     quiet: bool,
     journal: Path | None,
     overwrite: bool,
@@ -74,7 +75,9 @@ def command(
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
     _check_outputs(outs, stdout_format, hashed)
-    writers = [reports.output_for(out, stdout_format or "csv", hashed, overwrite) for out in outs]
+    writers = [
+        reports.output_for(out, stdout_format or "csv", hashed, overwrite, csv_dialect) for out in outs
+    ]
     config = _config(writers, journal, choices)
     console.check_named(config)
     files = [file for writer in writers for file in writer.written]

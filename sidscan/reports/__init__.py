@@ -11,11 +11,13 @@ from pathlib import Path
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
+from sidscan.reports.csv import CSV_DIALECTS
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
 from sidscan.reports.streaming import StreamedReport
 
 __all__ = [
+    "CSV_DIALECTS",
     "REPORT_FORMATS",
     "STDOUT",
     "ReportOutput",
@@ -31,7 +33,11 @@ for _module in pkgutil.iter_modules(__path__):  # a module of a format registers
 
 
 def output_for(
-    out: str, stdout_format: str = "csv", hashed: bool = False, overwrite: bool = False
+    out: str,
+    stdout_format: str = "csv",
+    hashed: bool = False,
+    overwrite: bool = False,
+    csv_dialect: str = "standard",
 ) -> ReportOutput:
     """The output that ``--out`` names.
 
@@ -40,6 +46,7 @@ def output_for(
         stdout_format: suffix of the format for standard output, e.g. ``csv``.
         hashed: write a detached hash file beside the report.
         overwrite: replace whatever is there.
+        csv_dialect: one of `CSV_DIALECTS`.
 
     Raises:
         UsageError: the suffix is unknown.
@@ -52,7 +59,7 @@ def output_for(
         raise UsageError(
             f"unknown kind of report: {out}", f"End the name in {listed_suffixes()}; '-' is standard output."
         )
-    report_format = REPORT_FORMATS[suffix]
+    report_format = REPORT_FORMATS[suffix].in_dialect(csv_dialect)
     kind = StreamedReport if out == STDOUT and report_format.streams else ReportOutput
     return kind(out, report_format, hashed, overwrite)
 

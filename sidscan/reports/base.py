@@ -30,6 +30,10 @@ class ReportFormat(ABC):
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""
 
+    def in_dialect(self, name: str) -> ReportFormat:  # noqa: ARG002
+        """The format as ``--csv-dialect`` asks for it; itself, unless it is CSV."""
+        return self
+
     def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter | None:  # noqa: ARG002
         """What writes one result to ``file`` at each call; None for a format that has more than rows."""
         return None

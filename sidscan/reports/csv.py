@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TextIO, TypeVar
 
 from sidscan.records import Response, RunHeader, RunRecord, ScanResult, Score
@@ -17,7 +17,9 @@ _Source = TypeVar("_Source")
 _Cell = str | int | float | None
 _ROWS_AT_ONCE = 10_000
 _NUMBER_COLUMN = "report_format"
-_START = b"path,status,error_stage,error_class,error_message,"
+_FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
+_BOM = "\ufeff"
+_DELIMITERS = ",;"
 _NO_RESPONSE = Response(final_url="")
 
 
@@ -189,14 +191,43 @@ CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AF
 """Every column of a report on one model, in order, with its description in Markdown."""
 
 
+@dataclass(frozen=True, slots=True)
+class CsvDialect:
+    """How the cells of a CSV file are separated, and how spreadsheets should read it.
+
+    Attributes:
+        decimal: what stands before the decimals of a number.
+        bom: begin with a byte order mark, by which Excel knows that the file is UTF-8.
+    """
+
+    delimiter: str = ","
+    decimal: str = "."
+    bom: bool = False
+
+
+CSV_DIALECTS: dict[str, CsvDialect] = {
+    "standard": CsvDialect(),
+    "excel": CsvDialect(bom=True),
+    "excel-de": CsvDialect(delimiter=";", decimal=",", bom=True),
+}
+"""By the names that ``--csv-dialect`` takes."""
+
+
 @report_format("csv")
 class CsvReport(ReportFormat):
     """The CSV report (RFC 4180, UTF-8).
 
     The first model's columns have bare names (``score``); those of further models start with the model's name
     (``rine-2class.score``). Rows without a score name the models all the same. `escape_cell` makes all texts
-    safe, column names included; JSON keeps the originals.
+    safe, column names included; JSON keeps the originals. Reports of all dialects are recognised and read.
     """
+
+    def __init__(self, dialect: CsvDialect = CSV_DIALECTS["standard"]) -> None:
+        self._dialect = dialect
+
+    def in_dialect(self, name: str) -> CsvReport:
+        """The format in one of `CSV_DIALECTS`."""
+        return CsvReport(CSV_DIALECTS[name])
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the column names and all rows, ten thousand at a time."""
@@ -205,18 +236,36 @@ class CsvReport(ReportFormat):
         model_cells = _model_cells(header)
         rows = (_row(result, model_cells, run_cells) for result in record.results())
         columns = _column_names(header)
-        _write_rows([], columns, file, names=True)
+        file.write(_BOM if self._dialect.bom else "")
+        self._write_rows([], columns, file, names=True)
         while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-            _write_rows(chunk, columns, file)
+            self._write_rows(chunk, columns, file)
+
+    def _write_rows(
+        self, rows: list[list[_Cell]], columns: list[str], file: TextIO, names: bool = False
+    ) -> None:
+        import pandas as pd  # here: reading a report needs none of it
+
+        if self._dialect.decimal != ".":
+            rows = [[self._number(cell) for cell in row] for row in rows]
+        frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
+        # A model may be named after its file, so column names are a stranger's text, too.
+        header = [escape_cell(column) for column in columns] if names else False
+        frame.to_csv(file, sep=self._dialect.delimiter, index=False, header=header, lineterminator="\r\n")
+
+    def _number(self, cell: _Cell) -> _Cell:
+        return str(cell).replace(".", self._dialect.decimal) if isinstance(cell, float) else cell
 
     def recognises(self, head: bytes) -> bool:
         """By its first columns, which all format numbers share."""
-        return head.startswith(_START)
+        return any(head.startswith(mark.join(_FIRST_COLUMNS).encode()) for mark in _DELIMITERS)
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line but the first."""
         csv.field_size_limit(LONGEST_LINE)
-        table = csv.reader(lines, strict=True)
+        first = next(lines)
+        delimiter = first[len(_FIRST_COLUMNS[0])]
+        table = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         names = next(table)
         for cells in table:
             if len(cells) != len(names):
@@ -225,15 +274,6 @@ class CsvReport(ReportFormat):
             check_format_number(int(row.get(_NUMBER_COLUMN, "1")))
             saved_as = unescape_cell(row["saved_as"]) or None
             yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
-
-
-def _write_rows(rows: list[list[_Cell]], columns: list[str], file: TextIO, names: bool = False) -> None:
-    import pandas as pd  # here: reading a report needs none of it
-
-    frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
-    # A model may be named after its file, so column names are a stranger's text, too.
-    header = [escape_cell(column) for column in columns] if names else False
-    frame.to_csv(file, index=False, header=header, lineterminator="\r\n")
 
 
 def _column_names(header: RunHeader) -> list[str]:

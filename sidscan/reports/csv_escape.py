@@ -1,4 +1,4 @@
-"""Text cells of a CSV report: one line each, not a formula in any spreadsheet, and exactly invertible.
+"""Text cells of a CSV report: one line each, no formula in any spreadsheet, exactly invertible unless cut.
 
 OWASP, "CSV Injection", lists what a spreadsheet takes for a formula. It also warns of separators inside
 cells: in half of Europe, spreadsheets open a comma-separated file as a semicolon-separated one, and so split
@@ -19,6 +19,8 @@ _HIDDEN = re.compile(
 )  # or a backslash that would read as an escape
 _AFTER_SEPARATOR = re.compile(f"""([,;|][\\s"']*)([{_STARTS}])""")
 _FORMULA_OR_APOSTROPHE = re.compile(f"""[\\s"']*[{_STARTS}]|'""")
+_LONGEST = 32_767  # UTF-16 units: what a cell of Excel holds; it puts the rest into the rows below
+_HALF_ESCAPE = re.compile(r"\\(?:x[0-9a-f]?|u[0-9a-f]{0,3}|U[0-9a-f]{0,7})?\Z")  # what a cut leaves of one
 _ESCAPED = re.compile(f"\\\\({_ESCAPE})")
 
 
@@ -27,13 +29,28 @@ def escape_cell(text: str) -> str:
 
     Control, invisible and undecodable characters become escapes (``\\x1b``). So do a backslash that would
     read as an escape, and a character that starts a formula after a separator. A cell that would start as a
-    formula, or with an apostrophe, gets an apostrophe in front.
+    formula, or with an apostrophe, gets an apostrophe in front. What Excel could not hold is cut, and ends in
+    a mark that says how long the text is.
     """
     escaped = _HIDDEN.sub(lambda match: escape_character(match[0]), text)
     escaped = _AFTER_SEPARATOR.sub(lambda match: match[1] + escape_character(match[2]), escaped)
-    return f"'{escaped}" if _FORMULA_OR_APOSTROPHE.match(escaped) else escaped
+    cell = f"'{escaped}" if _FORMULA_OR_APOSTROPHE.match(escaped) else escaped
+    return cell if _fits(cell) else _cut(cell, f"...[cut: {len(text)} characters, all in JSON]")
+
+
+def _fits(cell: str) -> bool:
+    """Whether a cell of Excel holds it all."""
+    if len(cell) <= _LONGEST // 2:  # quick: no character has more than two units
+        return True
+    return len(cell) + sum(character > "\uffff" for character in cell) <= _LONGEST
+
+
+def _cut(cell: str, mark: str) -> str:
+    """The start of a cell, without half an escape or half a character at its end, and ``mark``."""
+    units = cell.encode("utf-16-le")[: 2 * (_LONGEST - len(mark))]
+    return _HALF_ESCAPE.sub("", units.decode("utf-16-le", "ignore")) + mark
 
 
 def unescape_cell(cell: str) -> str:
-    """The text that `escape_cell` got; bytes of a name that are not UTF-8 as surrogate escapes."""
+    """The text that `escape_cell` got, unless that was cut; bytes that are not UTF-8 as surrogate escapes."""
     return _ESCAPED.sub(lambda match: chr(int(match[1][1:], 16)), cell.removeprefix("'"))

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sample_results import is_formula
 
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
@@ -106,3 +108,41 @@ def test_a_csv_of_cells_is_one_line_per_row() -> None:
     out = io.StringIO(newline="")
     csv.writer(out).writerow([escape_cell('a\r\n"=b",c'), escape_cell("\u2028d")])
     assert out.getvalue().splitlines() == ['"a\\x0d\\x0a""=b"",c",\\u2028d']
+
+
+def units(cell: str) -> int:
+    """The length of a cell as Excel counts it."""
+    return len(cell.encode("utf-16-le")) // 2
+
+
+MARK = "...[cut: 45000 characters, all in JSON]"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        pytest.param("a" * 32_767, "a" * 32_767, id="as long as a cell"),
+        pytest.param("a" * 45_000, "a" * (32_767 - len(MARK)) + MARK, id="longer"),
+        pytest.param("=" + "a" * 44_999, "'=" + "a" * (32_765 - len(MARK)) + MARK, id="formula"),
+        pytest.param("\U0001f600" * 16_383, "\U0001f600" * 16_383, id="two units each"),
+        pytest.param("\U0001f600" * 45_000, "\U0001f600" * ((32_767 - len(MARK)) // 2) + MARK, id="emoji"),
+        pytest.param("\x1b" * 45_000, "\\x1b" * ((32_767 - len(MARK)) // 4) + MARK, id="escapes"),
+    ],
+)
+def test_a_cell_holds_no_more_than_excel_takes(text: str, cell: str) -> None:
+    assert escape_cell(text) == cell
+    assert units(cell) <= 32_767
+
+
+@given(st.text(min_size=1), st.integers(0, 40_000))
+def test_a_cut_cell_is_the_start_of_the_text_and_a_mark(text: str, padding: int) -> None:
+    long = "b" * padding + text * 20_000
+    cell = escape_cell(long)
+    assert units(cell) <= 32_767
+    kept, dots, mark = cell.rpartition("...[cut: ")
+    if units(cell) < 32_700 and not dots:
+        assert unescape_cell(cell) == long
+    if dots:
+        assert mark == f"{len(long)} characters, all in JSON]"
+        assert long.startswith(unescape_cell(kept))
+        assert not is_formula(cell)
