@@ -201,7 +201,21 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Names in lists end in NUL, as `find -print0` writes them.",
         details="No file's name holds a NUL character, but names may hold line breaks.",
     )
+    list_column: str | None = option(
+        None,
+        section="Input",
+        metavar="NAME",
+        help="Lists are tables (CSV or TSV) whose first row names their columns: read the column NAME.",
+    )
     hidden: bool = option(False, section="Input", help="Include hidden files and folders.")
+    exclude: str | Path | tuple[str | Path, ...] = option(
+        (),
+        section="Input",
+        metavar="PATTERN",
+        help="Leave out files and folders that match PATTERN, as in .gitignore: a name ('*.gif', thumbnails) "
+        "or a path (images/private). Repeatable.",
+        details="A Path is that file or folder alone; each excluded file or folder is one skipped row.",
+    )
     models: tuple[str, ...] = option(
         (),
         section="Models",
@@ -308,7 +322,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         section="Output",
         help="Leave host name, command line and current folder out of reports and record, now and later.",
     )
-    exclude: tuple[Path, ...] = option((), help="Paths never scanned, e.g. the reports being written.")
+    outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")
 
     def largest_download(self) -> tuple[int, str]:
@@ -333,6 +347,11 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 "nothing was named", "Name a folder, a file or a URL, or read names with --list FILE."
             )
+        if self.list_column is not None and (self.null or not self.lists):
+            raise UsageError(
+                "--list-column is for lists that are tables",
+                "Name one with --list FILE, and leave out --null.",
+            )
         self._check_choices()
         self._check_bounds()
         self._choose_crops()
@@ -356,6 +375,9 @@ class ScanConfig(ReadLimits, FetchOptions):
                 raise UsageError(f"{field_name} must be texts or paths, not {names!r}", 'Write "./images".')
             make = Path if field_name == "calibrations" else os.fspath
             object.__setattr__(self, field_name, tuple(make(name) for name in names))
+        patterns = (self.exclude,) if isinstance(self.exclude, (str, Path)) else self.exclude
+        if not isinstance(patterns, tuple) or not all(isinstance(each, (str, Path)) for each in patterns):
+            raise UsageError(f"exclude must be patterns or paths, not {patterns!r}", 'Write ("*.gif",).')
         if self.save_dir is not None:
             object.__setattr__(self, "save_dir", Path(self.save_dir))
 

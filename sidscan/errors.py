@@ -5,6 +5,7 @@
     |-- ModelError          4   a model can't be found, read or trusted
     |   |-- ModelNotInstalled
     |   |-- UnknownModel
+    |   |-- NoModelsFolder      there is no home folder to keep models in
     |   |-- PullFailed          the download did not complete; run the same command again
     |   |   `-- ModelLocked     another sidscan is installing the model
     |   |-- DigestMismatch      the bytes are not the ones that were pinned
@@ -76,6 +77,16 @@ class UnknownModel(ModelError):
 
 class ModelNotInstalled(ModelError):
     """The model is known but its weights are not on this machine."""
+
+
+class NoModelsFolder(ModelError):
+    """Models and calibrations have no folder, since the user has no home folder."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no models folder: this user has no home folder",
+            "Set SIDSCAN_MODELS to a folder for models and calibrations. The bundled `mini` needs none.",
+        )
 
 
 class PullFailed(ModelError):

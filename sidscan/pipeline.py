@@ -41,12 +41,21 @@ from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
 from sidscan.sources import open_sources
+from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
+from sidscan.sources.strays import NOT_HERE
 from sidscan.util import threads
 from sidscan.util.threads import available_cores
 from sidscan.util.urls import mask_credentials
 
 _log = logging.getLogger("sidscan.scan")
+
+# What nobody chose to leave out: how its reason starts -> the class of its error.
+_FAILED_AT_LISTING = {
+    UNLISTABLE_PREFIX: "FolderNotListed",
+    NOT_HERE: "ContentMissing",
+    NOT_FOUND: "FileNotFoundError",
+}
 
 ItemReader = Callable[[Item], DecodedImage | Failure]
 
@@ -232,8 +241,9 @@ def _reader(config: ScanConfig) -> Iterator[ItemReader]:
 
 
 def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
-    if item.skip.startswith(UNLISTABLE_PREFIX):  # nobody chose to leave out what is below it
-        return Failure(item, Stage.LIST, "FolderNotListed", item.skip)
+    for prefix, error_class in _FAILED_AT_LISTING.items():
+        if item.skip.startswith(prefix):
+            return Failure(item, Stage.LIST, error_class, item.skip)
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
     return read(item)

@@ -93,7 +93,7 @@ def command(
     """
     written = ((out,) if out else ()) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
-    config = ScanConfig(journal=journal, exclude=written, **choices)
+    config = ScanConfig(journal=journal, outputs=written, **choices)
     console.check_named(config)
     from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
     from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text

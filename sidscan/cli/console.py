@@ -247,9 +247,10 @@ def check_regular(path: str | Path) -> None:
 
 
 def _check_inputs(config: ScanConfig) -> None:
-    """Refuse inputs and lists that do not exist, in the words of `sidscan.sources`."""
-    from sidscan.sources import lists, open_sources
+    """Refuse inputs and lists that do not exist, in the words of `sidscan.sources`, and wrong patterns."""
+    from sidscan.sources import exclude, lists, open_sources
 
+    exclude.Exclusions(config.exclude)
     missing = tuple(name for name in config.inputs if name == "-" or not os.path.lexists(name))
     if missing:
         for _ in open_sources(ScanConfig(inputs=missing)):
@@ -257,7 +258,7 @@ def _check_inputs(config: ScanConfig) -> None:
     lists.check_stdin_named_once(config.lists)
     for source in config.lists:
         if source != "-" and not _can_be_read_once_only(source):
-            next(lists.read_names(source, config.null), None)
+            next(lists.read_names(source, config.null, config.list_column), None)
 
 
 def _can_be_read_once_only(source: str) -> bool:

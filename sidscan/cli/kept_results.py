@@ -26,6 +26,7 @@ from sidscan.util.terminal import Echo
 
 _OLDEST = 90 * 24 * 60 * 60  # seconds; older records are removed
 _SUFFIX = ".journal"
+_NO_HOME = "this user has no home folder"
 
 
 class _NoRecord(Exception):
@@ -54,7 +55,7 @@ def with_record(config: ScanConfig, echo: Echo) -> Iterator[ScanConfig]:
             yield config
             return
         written = (*console.journal_files(path), lock_file(path))
-        yield replace(config, journal=path, exclude=(*config.exclude, *written))
+        yield replace(config, journal=path, outputs=(*config.outputs, *written))
 
 
 def _start_from_cache(config: ScanConfig, journal: Path, echo: Echo) -> None:
@@ -78,9 +79,12 @@ def _record_of(config: ScanConfig) -> Path:
         raise _NoRecord("--private leaves nothing in the cache folder")
     if "-" in config.lists:
         raise _NoRecord("the names come from standard input")
-    folder = user_cache_path("sidscan", appauthor=False) / "scans"
-    if not folder.is_absolute():
-        raise _NoRecord("this user has no home folder")
+    try:
+        folder = user_cache_path("sidscan", appauthor=False) / "scans"
+    except RuntimeError as error:
+        raise _NoRecord(_NO_HOME) from error
+    if not folder.is_absolute():  # as older versions of platformdirs say it
+        raise _NoRecord(_NO_HOME)
     named = json.dumps([_current_folder(), config.inputs, config.lists])
     return folder / f"{hashlib.sha256(named.encode('ascii')).hexdigest()[:16]}{_SUFFIX}"
 

@@ -24,7 +24,7 @@ from sidscan.cli.model_text import (
     read_record,
     table_lines,
 )
-from sidscan.errors import DigestMismatch, ModelError, ModelLocked, PullFailed, UsageError
+from sidscan.errors import DigestMismatch, ModelError, ModelLocked, NoModelsFolder, PullFailed, UsageError
 from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, find_entry
 from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
@@ -67,7 +67,10 @@ def list_(as_json: bool) -> None:
     """
     store = Store()
     rows = [(entry, read_record(store, entry.name)) for entry in store.catalog.values()]
-    console.echo(f"models folder: {store.root}")
+    try:
+        console.echo(f"models folder: {store.root}")
+    except NoModelsFolder as error:
+        console.echo_error(error)
     if as_json:
         click.echo(json.dumps([as_dict(store, entry, installed) for entry, installed in rows], indent=2))
         return

@@ -111,7 +111,8 @@ def inputs() -> Decorator:
     """What is scanned."""
     return stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
-        *map(setting, ("lists", "null", "hidden")),
+        *map(setting, ("lists", "list_column", "null", "hidden")),
+        setting("exclude", multiple=True),
     )
 
 

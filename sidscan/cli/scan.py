@@ -93,7 +93,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    return ScanConfig(journal=journal, exclude=written, command=("sidscan", *sys.argv[1:]), **choices)
+    return ScanConfig(journal=journal, outputs=written, command=("sidscan", *sys.argv[1:]), **choices)
 
 
 def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bool) -> ExitCode:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE = 200  # characters
 _MOST_REASONS = 8
-_NAMED_BY_MESSAGE = "FormatNotRead"  # error class whose message names the format, not the file
+# Error classes whose message says what the file is, and nothing that only this file has.
+_NAMED_BY_MESSAGE = ("FormatNotRead", "ContentMissing")
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -58,7 +59,7 @@ class Summary:
         reason = _reason(result)
         self._reasons[reason] += 1
         if result.status is not Status.SKIPPED and reason not in self._examples:
-            message = "" if result.error == _NAMED_BY_MESSAGE else f": {_shortened(result.message or '')}"
+            message = "" if result.error in _NAMED_BY_MESSAGE else f": {_shortened(result.message or '')}"
             self._examples[reason] = f"{mask_credentials(result.name)}{message}"
 
     def lines(self) -> list[str]:
@@ -109,7 +110,7 @@ class Summary:
 
 def _reason(result: ScanResult) -> str:
     """Why an input has no score, without what is particular to this one."""
-    says_it = result.status is Status.SKIPPED or result.error == _NAMED_BY_MESSAGE
+    says_it = result.status is Status.SKIPPED or result.error in _NAMED_BY_MESSAGE
     return f"{result.status.value}: {result.message if says_it else result.error}"
 
 

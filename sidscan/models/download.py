@@ -5,7 +5,6 @@ Beside `package_index`, which runs pip, the only place of `sidscan models` that 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidscan.errors import PullFailed
+from sidscan.util.files import flush_to_disk
 
 if TYPE_CHECKING:
     import httpx
@@ -118,7 +118,7 @@ def _write(
             what = "stalled" if isinstance(error, httpx.TimeoutException) else "ended"
             raise PullFailed(f"{display_url(url)} {what} after {done}{of} bytes", _RESUME) from error
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
 
 
 def _start(response: httpx.Response) -> int | None:

@@ -9,7 +9,6 @@ activations to eight bits too, and processors without VNNI saturate its products
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ import torch
 
 from sidscan.errors import ModelError
 from sidscan.models.families.clip import open_clip_names
+from sidscan.util.files import flush_to_disk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], origin: str, path: Path) ->
         for name in sorted(tensors):
             file.write(tensors[name].numpy().astype("<f4").tobytes())
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
 
 
 class _Graph:

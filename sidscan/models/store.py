@@ -21,7 +21,14 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
-from sidscan.errors import DigestMismatch, ModelError, ModelLocked, ModelNotInstalled, UsageError
+from sidscan.errors import (
+    DigestMismatch,
+    ModelError,
+    ModelLocked,
+    ModelNotInstalled,
+    NoModelsFolder,
+    UsageError,
+)
 from sidscan.models import download
 from sidscan.models.catalog import (
     CATALOG,
@@ -34,6 +41,7 @@ from sidscan.models.catalog import (
 )
 from sidscan.models.digests import hash_file
 from sidscan.models.installed import BUNDLED, BY_USER, Installed, again, changed, not_installed
+from sidscan.util.files import flush_to_disk
 
 
 class Pulled(NamedTuple):
@@ -44,24 +52,44 @@ class Pulled(NamedTuple):
 
 
 def default_root() -> Path:
-    """``SIDSCAN_MODELS``, else a folder for user data: a cache may be wiped, imported weights must not be."""
+    """``SIDSCAN_MODELS``, else a folder for user data: a cache may be wiped, imported weights must not be.
+
+    Raises:
+        NoModelsFolder: the user has no home folder, and the variable names none either.
+    """
     configured = os.environ.get("SIDSCAN_MODELS")
-    return (
-        Path(configured).expanduser() if configured else user_data_path("sidscan", appauthor=False) / "models"
-    )
+    try:
+        if configured:
+            return Path(configured).expanduser()
+        folder = user_data_path("sidscan", appauthor=False)
+    except RuntimeError as error:  # no HOME, and no entry in the list of users: a container's user
+        raise NoModelsFolder from error
+    if not folder.is_absolute():  # as older versions of platformdirs say it
+        raise NoModelsFolder
+    return folder / "models"
 
 
 class Store:
     """The models on this machine.
 
     Args:
-        root: the folder; None is `default_root()`. It is made when something is first written to it.
+        root: the folder; None is `default_root()`. It is made when something is first written to it, and
+            bundled models need none.
         catalog: the models there can be; None is the whole `CATALOG`.
     """
 
     def __init__(self, root: Path | None = None, catalog: Mapping[str, CatalogEntry] | None = None) -> None:
-        self.root = root or default_root()
+        self._root = root
         self.catalog = CATALOG if catalog is None else catalog
+
+    @property
+    def root(self) -> Path:
+        """The folder.
+
+        Raises:
+            NoModelsFolder: there can be none.
+        """
+        return self._root or default_root()
 
     def installed(self, name: str) -> Installed | None:
         """What is recorded of ``name``, or None. Quick: the bytes are not read, see `require`.
@@ -76,7 +104,10 @@ class Store:
             if not path.is_file():
                 return None
             return Installed(entry, path, path.stat().st_size, entry.pin.digest, BUNDLED, BUNDLED)
-        record = self.root / name / "record.json"
+        try:
+            record = self.root / name / "record.json"
+        except NoModelsFolder:
+            return None
         return self._recorded(entry, record) if record.is_file() else None
 
     def is_there(self, name: str) -> bool:
@@ -89,13 +120,17 @@ class Store:
     def has_part(self, name: str) -> bool:
         """Whether a download of ``name`` has begun and not finished: `pull` continues it."""
         origin = find_entry(name, self.catalog).origin
-        return isinstance(origin, Published) and _part(self.root / name / origin.file).is_file()
+        try:
+            return isinstance(origin, Published) and _part(self.root / name / origin.file).is_file()
+        except NoModelsFolder:
+            return False
 
     def require(self, name: str) -> Installed:
         """The installed model, after its bytes have been hashed again: a score comes from these alone.
 
         Raises:
             UnknownModel: the catalog has no such model.
+            NoModelsFolder: it is not bundled, and there can be no models folder.
             ModelNotInstalled: it is not on this machine; the remedy says how to get it.
             DigestMismatch: the bytes have changed since they were installed.
         """
@@ -224,6 +259,8 @@ class Store:
 
     def _not_installed(self, name: str) -> ModelNotInstalled:
         entry = find_entry(name, self.catalog)
+        if not isinstance(entry.origin, Bundled):
+            _ = self.root  # without a folder, nothing can be installed, and that is what to say
         return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)))
 
     def _pull_wheel(
@@ -306,7 +343,7 @@ class Store:
             with path.open("rb") as source, copy.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush_to_disk(sink.fileno())
             if hash_file(copy, "sha256")["sha256"] != sha256:
                 raise DigestMismatch(f"{path.name} changed while it was read", "Import it again.")
             copy.replace(target)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
-from sidscan.sources import lists, paths
+from sidscan.sources import lists, names, paths
+from sidscan.sources.exclude import Exclusions
 from sidscan.sources.output_filter import SKIP_OUTPUT, OutputFilter
 from sidscan.util.urls import mask_credentials
 
@@ -17,20 +18,24 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     """All inputs of a scan, in a stable order.
 
     Raises:
-        UsageError: an input or a list does not exist, or standard input is to be read twice.
+        UsageError: an input or a list does not exist, a list is not one, a pattern to exclude means nothing,
+            or standard input is to be read twice.
     """
     lists.check_stdin_named_once(config.lists)
-    outputs = OutputFilter(config)
+    outputs, exclusions = OutputFilter(config), Exclusions(config.exclude)
     for name in config.inputs:
         if name == "-":
             raise UsageError("'-' is not an image", "To read names from standard input, use --list -")
-        yield from expand_name(name, config, outputs, required=True)
+        yield from expand_name(name, config, outputs, exclusions, required=True)
     for source in config.lists:
-        for name in lists.read_names(source, config.null):
-            yield from expand_name(name, config, outputs, required=False)
+        for line in lists.read_names(source, config.null, config.list_column):
+            name = line if config.null else names.name_in_list(line)
+            yield from expand_name(name, config, outputs, exclusions, required=False)
 
 
-def expand_name(name: str, config: ScanConfig, outputs: OutputFilter, *, required: bool) -> Iterator[Item]:
+def expand_name(
+    name: str, config: ScanConfig, outputs: OutputFilter, exclusions: Exclusions, *, required: bool
+) -> Iterator[Item]:
     """The items that a name stands for: a URL, a file, or all files below a folder.
 
     Args:
@@ -38,15 +43,31 @@ def expand_name(name: str, config: ScanConfig, outputs: OutputFilter, *, require
     """
     if lists.is_url(name):
         yield lists.url_item(name)
-    elif lists.is_unsupported_url(name):
+        return
+    name = names.local_path(name)
+    if lists.is_unsupported_url(name):
         yield Item(mask_credentials(name), skip="only http and https addresses are fetched")
+    elif skip := exclusions.of_name(name, _part_to_exclude(name, required)):
+        yield Item(name, skip=skip)
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
-        yield from paths.walk_folder(name, config.hidden, outputs)
+        yield from paths.walk_folder(name, config.hidden, outputs, exclusions)
     elif outputs.is_output(name):
         yield Item(name, skip=SKIP_OUTPUT)
     elif required and not os.path.lexists(name):
+        hint = names.hint_for_missing(name).removeprefix(names.NOT_FOUND)
         raise UsageError(
-            f"no such file or directory: {name}", "Check the spelling, or quote a name with spaces."
+            f"{names.NOT_FOUND}{name}",
+            f"{hint[:1].upper()}{hint[1:]}." if hint else "Check the spelling, or quote a name with spaces.",
         )
     else:
         yield paths.file_item(name)
+
+
+def _part_to_exclude(name: str, required: bool) -> str:
+    """What patterns of names are compared with: of an argument its last part, of a listed path all of it.
+
+    Who names /tmp/images does not mean that `--exclude tmp` leaves out everything.
+    """
+    path = os.path.normpath(name)
+    last = os.path.basename(path) if required else path  # noqa: PTH119
+    return "" if last in (".", "..") else last

@@ -1,53 +1,77 @@
-"""Read lists: one path or URL per line, from a file, a pipe or standard input."""
+"""Read lists: one path or URL per line, or a column of a table, from a file, a pipe or standard input."""
 
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import cast
 
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
+from sidscan.sources import tables
 from sidscan.util.magic import identify
 from sidscan.util.urls import mask_credentials
 
 _MAX_NAME_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 16
+_BYTE_ORDER_MARKS = (  # UTF-32's first, since it starts as UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_MAY_BE_SPREADSHEETS = ("ZIP", "OLE")  # xlsx, ods and numbers; xls
+_MARKUP = (b"<?xml", b"<!DOCTYPE", b"<!doctype", b"<html")
 
 
-def read_names(source: str, null: bool = False) -> Iterator[str]:
-    """The names in a list, without blank lines, lines that start with ``#`` and a byte order mark.
+def read_names(source: str, null: bool = False, column: str | None = None) -> Iterator[str]:
+    """The names in a list, without blank lines and lines that start with ``#``.
 
-    Paths are bytes on most systems, so a line that is not UTF-8 is kept through surrogate escapes.
+    It may be UTF-8, or UTF-16 as its first bytes say. Paths are bytes on most systems, so what is not UTF-8
+    is kept through surrogate escapes.
 
     Args:
         source: a file, a pipe, or ``-`` for standard input.
         null: names end in a NUL character instead of a line's end, and every name counts.
+        column: the list is a table, and this is the column with the names.
 
     Raises:
-        UsageError: the list can't be read, or the file is not a list.
+        UsageError: the list can't be read, the file is not a list, or it has no such column.
     """
-    split = _names_by_null if null else _names_by_line
-    if source == "-":
-        if sys.stdin is None:
-            raise UsageError("standard input is closed, so no names can be read from it", "Use --list FILE.")
-        # Standard input may have been replaced by an object that can only read.
-        yield from split(BufferedReader(cast(RawIOBase, sys.stdin.buffer)))
-        return
     try:
-        _refuse_device(source)
-        with Path(source).open("rb") as file:
-            yield from split(file)
+        with _opened(source) as file:
+            yield from _names_by_null(file) if null else _names_of_text(file, source, column)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the list {source} can't be read as {error.encoding.upper()}: {error.reason}",
+            "Save it as UTF-8.",
+        ) from error
     except OSError as error:
         raise UsageError(
             f"can't read the list {source}: {error.strerror}", "Check the path after --list."
         ) from error
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[BufferedReader]:
+    if source != "-":
+        _refuse_device(source)
+        with Path(source).open("rb") as file:
+            yield file
+        return
+    if sys.stdin is None:
+        raise UsageError("standard input is closed, so no names can be read from it", "Use --list FILE.")
+    # Standard input may have been replaced by an object that can only read.
+    yield BufferedReader(cast(RawIOBase, sys.stdin.buffer))
 
 
 def check_stdin_named_once(sources: Sequence[str]) -> None:
@@ -100,21 +124,60 @@ def _is_harmless(source: str) -> bool:
         return False
 
 
-def _names_by_line(file: BufferedReader) -> Iterator[str]:
-    _check_head(file.peek())
-    for number, line in enumerate(file):
-        name = os.fsdecode((line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n"))
+def _names_of_text(file: BufferedReader, source: str, column: str | None) -> Iterator[str]:
+    head = file.peek()
+    encoding = _encoding(head)
+    _check_head(head, encoding)
+    start = head.decode(encoding, "replace")
+    is_table = column is not None or tables.looks_like_table(source, start)
+    # Old programs of Macs end lines with \r. Else that may be part of a name.
+    newline = "" if is_table else "\r" if "\r" in start and "\n" not in start else "\n"
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+    text = io.TextIOWrapper(file, _path_encoding(encoding), errors, newline)
+    try:
+        yield from tables.read_column(text, source, column) if is_table else _names_by_line(text)
+    finally:
+        text.detach()  # the file is closed by who opened it
+
+
+def _names_by_line(text: io.TextIOWrapper) -> Iterator[str]:
+    for line in text:
+        name = line.rstrip("\r\n")
         if name.strip() and not name.startswith("#"):
             yield name
 
 
-def _check_head(head: bytes) -> None:
+def _encoding(head: bytes) -> str:
+    """What the first bytes say: a byte order mark, or NULs in every second place around the end of a line."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding
+    if b"\n\0" in head and not head[0::2].count(0):
+        return "utf-16-le"
+    if b"\0\n" in head and not head[1::2].count(0):
+        return "utf-16-be"
+    return "utf-8"
+
+
+def _path_encoding(encoding: str) -> str:
+    """That of this system's paths, where a list has no byte order mark."""
+    return sys.getfilesystemencoding() if encoding == "utf-8" else encoding
+
+
+def _check_head(head: bytes, encoding: str) -> None:
     """Refuse what is not a list: an image named after --list by mistake would be half a million names."""
-    if (known := identify(head)) is not None:
-        if known.kind.may_hold_images:
-            raise UsageError(f"the list is {known.noun}", "Save the names as a text file, one per line.")
+    known = identify(head)
+    if known is not None and not known.kind.may_hold_images:
         raise UsageError("the list is an image", "Name images without --list.")
-    if b"\0" in head and b"\n" not in head:
+    if known is not None and known.name in _MAY_BE_SPREADSHEETS:
+        raise UsageError(
+            f"the list is {known.noun}, perhaps a spreadsheet, and not text",
+            "Save the sheet as CSV, and name its column with --list-column NAME.",
+        )
+    if known is not None or head.startswith(_MARKUP):
+        noun = known.noun if known is not None else "an XML or HTML document"
+        raise UsageError(f"the list is {noun}", "Save the names as a text file, one per line.")
+    if b"\0" in head and b"\n" not in head and encoding == "utf-8":
         raise UsageError(
             "the names in the list end in NUL characters, not with lines",
             "Read what `find -print0` writes with --null.",

@@ -19,7 +19,7 @@ class OutputFilter:
     """Recognises the reports, the journal and the saved originals of a scan among its inputs."""
 
     def __init__(self, config: ScanConfig) -> None:
-        files = list(config.exclude)
+        files = list(config.outputs)
         if config.journal is not None:
             # Opening and closing the journal as an input would drop the lock that keeps other scans out.
             files += [config.journal, Path(f"{config.journal}-journal")]

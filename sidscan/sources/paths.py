@@ -7,6 +7,9 @@ import stat
 from collections.abc import Iterator
 
 from sidscan.records import Item
+from sidscan.sources import strays
+from sidscan.sources.exclude import Exclusions
+from sidscan.sources.names import hint_for_missing
 from sidscan.sources.output_filter import SKIP_SAVED, OutputFilter
 from sidscan.util.files import open_file
 from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, identify_file, identify_name
@@ -16,11 +19,15 @@ NOT_AN_IMAGE = "not an image: neither its name nor its first bytes say so"
 _NOT_REGULAR = "not a regular file"
 
 
-def walk_folder(directory: str, hidden: bool, outputs: OutputFilter) -> Iterator[Item]:
+def walk_folder(
+    directory: str, hidden: bool, outputs: OutputFilter, exclusions: Exclusions
+) -> Iterator[Item]:
     """All files below ``directory``, sorted by name. Links are not followed; hidden files only on request.
 
-    A folder that can't be listed becomes one item whose ``skip`` is `UNLISTABLE_PREFIX` and the reason.
+    A folder that can't be listed becomes one item whose ``skip`` is `UNLISTABLE_PREFIX` and the reason. One
+    that is excluded, or that a system fills with thumbnails, becomes one item, too.
     """
+    excluded, start = exclusions.below(directory), len(os.path.join(directory, ""))  # noqa: PTH118
     levels = [_list_folder(directory, hidden)]  # an explicit stack: no folder is too deep for it
     while levels:
         entry = next(levels[-1], None)
@@ -29,9 +36,13 @@ def walk_folder(directory: str, hidden: bool, outputs: OutputFilter) -> Iterator
         elif isinstance(entry, Item):
             yield entry
         elif entry.is_dir(follow_symlinks=False):
-            levels.append(_list_folder(entry.path, hidden))
+            if skip := excluded(f"{entry.path[start:]}/") or strays.stray_folder(entry.name):
+                yield Item(entry.path, skip=skip)
+            else:
+                levels.append(_list_folder(entry.path, hidden))
         elif entry.is_symlink() or not outputs.is_output_entry(entry):
-            yield _entry_item(entry, outputs)
+            skip = excluded(entry.path[start:])
+            yield Item(entry.path, skip=skip) if skip else _entry_item(entry, outputs)
 
 
 def file_item(name: str) -> Item:
@@ -39,19 +50,25 @@ def file_item(name: str) -> Item:
     try:
         status = os.stat(name)  # noqa: PTH116  (Path() would normalise the name)
     except (OSError, ValueError):
-        return Item(name)  # reading it will fail, and its row will say why
+        # Reading it will fail, and its row will say why, unless it can be said better here.
+        return Item(name, skip=strays.stray_link(name) or hint_for_missing(name))
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip=_NOT_REGULAR)
-    return Item(name, fingerprint=_fingerprint(status))
+    return Item(name, fingerprint=_fingerprint(status), skip=strays.stray_file(name, status))
 
 
 def _list_folder(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
     try:
         with os.scandir(directory) as listing:
-            entries = [entry for entry in listing if hidden or not entry.name.startswith(".")]
+            entries = [entry for entry in listing if hidden or not _is_hidden(entry.name)]
     except OSError as error:  # caught here: reading the folder as a file would only say that it is a folder
         return iter([Item(directory, skip=f"{UNLISTABLE_PREFIX}{error.strerror}")])
     return iter(sorted(entries, key=lambda entry: entry.name))
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a name says so; the placeholder of an image does, but it is the image that somebody kept."""
+    return name.startswith(".") and not strays.is_icloud_name(name)
 
 
 def _entry_item(entry: os.DirEntry[str], outputs: OutputFilter) -> Item:
@@ -61,10 +78,13 @@ def _entry_item(entry: os.DirEntry[str], outputs: OutputFilter) -> Item:
     except OSError:
         return Item(name)
     if stat.S_ISLNK(status.st_mode):
-        return Item(name, skip="symbolic link, not followed")
+        return Item(name, skip=strays.stray_link(name) or "symbolic link, not followed")
     if not stat.S_ISREG(status.st_mode):
         return Item(name, skip=_NOT_REGULAR)
-    skip = SKIP_SAVED if outputs.is_saved_download(entry) else _why_not_image(name)
+    if outputs.is_saved_download(entry):
+        skip = SKIP_SAVED
+    else:
+        skip = strays.stray_file(name, status) or _why_not_image(name)
     return Item(name, fingerprint=_fingerprint(status), skip=skip)
 
 

@@ -17,6 +17,8 @@ from typing import BinaryIO
 _OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _CHUNK = 1 << 20  # bytes
 _TEMPORARY_NAME = re.compile(r"\.sidscan-[0-9a-f]{12}-[0-9a-f]{12}(\.|$)")  # as `atomic_write` names them
+NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Errors by which a file system says that it has no such operation."""
 _LEFTOVER_AGE = 24 * 60 * 60  # seconds; a younger file may belong to a scan that still runs
 
 
@@ -29,7 +31,7 @@ def atomic_write(path: Path, check: Callable[[Path], None] | None = None) -> Ite
     """Yield a temporary file beside ``path``, with its suffix; it replaces ``path`` if the block succeeds.
 
     A new file gets the permissions that the umask leaves. A file that replaces another one keeps the
-    permissions of that one.
+    permissions of that one; on a share where nobody may change permissions, it has no more than those.
 
     Args:
         check: called with the finished temporary file right before it replaces ``path``; an error that it
@@ -39,19 +41,35 @@ def atomic_write(path: Path, check: Callable[[Path], None] | None = None) -> Ite
         OSError: the file can't be written; an older file at ``path`` stays as it was.
     """
     partial = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(6)}{path.suffix}")
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    older = _permissions(path)
+    mode = 0o666 if older is None else older | 0o200
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield partial
         with partial.open("r+b") as file:
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            partial.chmod(path.stat().st_mode & 0o777)
+            flush_to_disk(file.fileno())
+        if older is not None:
+            with suppress(OSError):  # SMB, FUSE and exFAT may refuse; that is no reason to lose a report
+                partial.chmod(older)
         if check is not None:
             check(partial)
         partial.replace(path)
         _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush_to_disk(handle: int) -> None:
+    """`os.fsync`, where the file system has it: some network shares write through and offer none.
+
+    Raises:
+        OSError: what was written may be lost, e.g. because the disk is full.
+    """
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
 
 
 def remove_leftovers(path: Path) -> None:
@@ -86,6 +104,8 @@ def open_file(path: str | Path) -> BinaryIO:
         OSError: the file can't be opened.
         ValueError: no file can have that name.
     """
+    if "\0" in os.fspath(path):
+        raise ValueError("the name holds a NUL character, which no file's name can")
     _check_regular(os.stat(path), path)  # noqa: PTH116  (Path would normalise the name)
     handle = os.open(path, _OPEN_FLAGS)
     try:
@@ -125,6 +145,14 @@ def content_sha256(path: Path) -> str | None:
 def _temporary_prefix(path: Path) -> str:
     """How names of temporary files for ``path`` start; it is short, however long the name of ``path`` is."""
     return f".sidscan-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+
+
+def _permissions(path: Path) -> int | None:
+    """Of a file; None if there is none."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode) & 0o777
+    except FileNotFoundError:
+        return None
 
 
 def _check_regular(status: os.stat_result, path: str | Path) -> None:

@@ -192,7 +192,7 @@ def test_output_files_of_the_scan_are_skipped(tmp_path: Path) -> None:
     folder(tmp_path, count=2)
     (tmp_path / "report.csv").write_text("")
     (tmp_path / "link").symlink_to("report.csv")
-    items = _items(tmp_path, exclude=(tmp_path / "report.csv",))
+    items = _items(tmp_path, outputs=(tmp_path / "report.csv",))
     assert _names(items, tmp_path) == ["link", "nested/photo-1.jpg", "photo-0.jpg"]
 
 
@@ -239,9 +239,9 @@ def test_circular_links_are_items(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text(f"{tmp_path / 'loop'}\n")
     outputs = (tmp_path / "loop" / "r.csv",)
-    (item,) = _items(tmp_path / "loop", exclude=outputs)
+    (item,) = _items(tmp_path / "loop", outputs=outputs)
     assert (item.name, item.skip) == (str(tmp_path / "loop"), "")
-    assert _items(lists=(str(names),), exclude=outputs) == [item]
+    assert _items(lists=(str(names),), outputs=outputs) == [item]
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.csv.journal", "r.csv.journal-journal", "link", "./r.csv"])
@@ -254,7 +254,7 @@ def test_output_files_of_the_scan_are_never_opened_even_if_named(
     if listed:
         Path("names.txt").write_text(f"{name}\n")
     source: dict[str, Any] = {"lists": ("names.txt",)} if listed else {"inputs": (name,)}
-    config = ScanConfig(**source, exclude=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
+    config = ScanConfig(**source, outputs=(tmp_path / "r.csv",), journal=Path("r.csv.journal"))
     assert list(open_sources(config)) == [Item(name, skip=SKIP_OUTPUT)]
 
 
