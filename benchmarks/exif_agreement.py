@@ -30,6 +30,7 @@ from sidscan.images.decode import decode
 from sidscan.images.exif import read_exif
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_GROUPS = ("ExifIFD", "IFD0", "GPS")  # ExifTool's names; the last one that has a tag counts
 _LISTED = 50  # disagreements in the result, at most
 Fields = dict[str, str | int | float | None]
 
@@ -65,12 +66,15 @@ def of_pillow(path: Path) -> Fields:
 
 
 def of_exiftool(program: Path, path: Path) -> Fields:
-    """As ExifTool has it, of the main image's EXIF alone."""
+    """As ExifTool has it, of the directories of the main image: not of its thumbnail or of other pages."""
     tags = ("Make", "Model", "DateTimeOriginal", "Orientation", "GPSLatitude", "GPSLatitudeRef")
     tags += ("GPSLongitude", "GPSLongitudeRef")
-    command = [str(program), "-j", "-n", "-q", *(f"-EXIF:{tag}" for tag in tags), str(path)]
+    command = [str(program), "-j", "-n", "-q", "-G1", "-a", *(f"-EXIF:{tag}" for tag in tags), str(path)]
     output = subprocess.run(command, capture_output=True, check=False).stdout
-    found = json.loads(output or b"[{}]")[0]
+    stated = json.loads(output or b"[{}]")[0]
+    found = {
+        tag: stated.get(f"{group}:{tag}") for tag in tags for group in _GROUPS if f"{group}:{tag}" in stated
+    }
     orientation = found.get("Orientation")
     return {
         "make": _text(found.get("Make")),

@@ -22,6 +22,7 @@ from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
 from sidscan.journal import Journal, Registered
+from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import (
     CalibrationRecord,
@@ -180,6 +181,7 @@ def _header(
     config: ScanConfig, runtime: Runtime, choice: ModelChoice, calibrations: Calibrations
 ) -> RunHeader:
     """The facts about a run that starts now, its sessions excepted."""
+    effort = effort_used(config, runtime.detectors)
     provenance = {name: how for detector in runtime.detectors for name, how in detector.provenance.items()}
     return RunHeader(
         sidscan_version=__version__,
@@ -190,10 +192,14 @@ def _header(
         **asdict(runtime.info),
         decoder=decode.decoder_name(),
         crops=config.crops,
-        effort=effort_used(config, runtime.detectors),
+        effort=effort,
         inputs=tuple(mask_credentials(name) for name in config.inputs),
         lists=config.lists,
         calibrations=_calibration_records(config, calibrations, runtime),
+        reliability={
+            detector.name: reliability.describe(detector, effort, detector.name in calibrations)
+            for detector in runtime.detectors
+        },
         private=config.private,
     )
 

@@ -235,6 +235,10 @@ class Score:
         evidence: ``score`` in words, relative to ``threshold``; or ``inconclusive``.
         crop_min, crop_max, crop_std: lowest, highest and standard deviation of the scores of single views.
         p_value: share of camera images that score at least as high; None without a calibration.
+        highest_crop: where the view with the highest score lies, e.g. ``top left``
+            (`images.crops.VIEW_NAMES`).
+        percentile: share, in percent, of the photographs of the model's card that have a lower logit; None
+            where its card does not say.
         inconclusive: why ``evidence`` is ``inconclusive`` (`sidscan.models.abstention`); else empty.
     """
 
@@ -249,6 +253,8 @@ class Score:
     crop_std: float
     p_value: float | None = None
     inconclusive: tuple[str, ...] = ()
+    highest_crop: str | None = None
+    percentile: float | None = None
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Score:
@@ -266,6 +272,7 @@ class ScanResult:
         scores: one per requested model, in that order; empty unless ``status`` is scored.
         views: number of views averaged: 10, 5 or 1; 0 unless scored. Crops that show the same pixels count
             as often as they occur, though they are computed once.
+        share_scored: share of the image's pixels that lie in one of these views; None unless scored.
     """
 
     name: str
@@ -278,6 +285,7 @@ class ScanResult:
     message: str | None = None
     scores: tuple[Score, ...] = ()
     views: int = 0
+    share_scored: float | None = None
 
     @classmethod
     def of_failure(cls, failure: Failure, scanned_at: str) -> ScanResult:
@@ -430,6 +438,7 @@ class RunHeader:
             centre alone.
         inputs, lists: as given; user names and passwords of URLs are hidden.
         calibrations: by model name; empty unless requested.
+        reliability: by model name, what its card says of how often it is right (`models.reliability`).
         private: whether sessions withhold the command line, folder and host; once set, it stays set.
         sessions: every start of the run, the latest last.
     """
@@ -451,6 +460,7 @@ class RunHeader:
     inputs: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     calibrations: Mapping[str, CalibrationRecord] = field(default_factory=dict)
+    reliability: Mapping[str, JsonObject] = field(default_factory=dict)
     private: bool = False
     finished: str | None = None
     sessions: tuple[SessionRecord, ...] = ()

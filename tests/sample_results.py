@@ -36,7 +36,11 @@ from sidscan.reports import output_for, write_all
 CASCADE = {"centre": 2.5, "mirrors": 0.5}
 OLD_REPORTS = Path(__file__).parent / "reports" / "data"
 """What sidscan 0.1.0 wrote: reports of one scan in each format, and its journal as SQL."""
-SCORE = Score("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05)
+SCORE = Score(
+    *("mini", "abc", 0.6, 0.7, 0.8472978603872034, "moderate", 0.6, 0.8, 0.05),
+    highest_crop="top left",
+    percentile=61.5,
+)
 RUN = RunHeader(
     sidscan_version="0.1.0",
     models=(ModelRecord("mini", "abc"),),
@@ -64,7 +68,14 @@ FACTS = ImageInfo(
     modified_at="2026-01-01T00:00:00+00:00",
 )
 SCORED = ScanResult(
-    "a.jpg", Kind.FILE, Status.SCORED, FACTS, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10
+    "a.jpg",
+    Kind.FILE,
+    Status.SCORED,
+    FACTS,
+    "2026-01-01T00:00:00+00:00",
+    scores=(SCORE,),
+    views=10,
+    share_scored=0.5,
 )
 FAILED = ScanResult.of_failure(
     Failure(Item("b.jpg"), Stage.DECODE, "OSError", "truncated"), "2026-01-01T00:00:00+00:00"
@@ -144,6 +155,21 @@ def full_header() -> RunHeader:
         ),
         calibrations={"mini": calibration},
         inputs=("images",),
+        reliability={
+            "mini": {
+                "sentence": "mini, in the test of its card: finds 55 of 100 synthetic images",
+                "images": "windows",
+                "encoder": None,
+                "effort": "full",
+                "threshold": 0.6,
+                "photographs": 4552,
+                "synthetic": 4396,
+                "found": {"as_is": 0.55, "jpeg75": 0.21},
+                "flagged": {"as_is": 0.04, "jpeg75": 0.02},
+                "card": "sidscan models show mini",
+            },
+            "other": {"sentence": "other: nothing is known"},
+        },
         sessions=(killed, ended),
     )
 

@@ -69,6 +69,7 @@ class Summary:
             *self._reason_lines(),
             *self._remark_lines(),
             *self._calibration_lines(),
+            *self._reliability_lines(),
         ]
 
     def _count_lines(self) -> Iterator[str]:
@@ -106,6 +107,12 @@ class Summary:
                 f"{name}: {self._flagged[name]} of {plural(scored, 'image')} flagged; if all were like the "
                 f"calibration images, about {scored * calibration.false_flag_rate:.1f} would be"
             )
+
+    def _reliability_lines(self) -> Iterator[str]:
+        """How often each model is right, by its card."""
+        if self._evidence:
+            for stated in self._run.journal.header().reliability.values():
+                yield str(stated["sentence"])
 
 
 def _reason(result: ScanResult) -> str:

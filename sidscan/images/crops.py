@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,11 @@ from sidscan.records import CropRef, CropSet
 
 CENTRE = 4  # position of the centre crop among the ten
 UNMIRRORED = 5  # crops: the first five of the ten are not mirrored
+
+_PLACES = ("top left", "top right", "bottom left", "bottom right", "centre")
+_MIRRORED_PLACES = ("top right", "top left", "bottom right", "bottom left", "centre")  # left is right there
+VIEW_NAMES = (*_PLACES, *(f"{place}, mirrored" for place in _MIRRORED_PLACES))
+"""Where each of the ten views lies in the image."""
 
 CropPosition = tuple[int, int]  # left and top, pixels; negative where there is padding
 
@@ -41,6 +48,31 @@ def crop_positions(width: int, height: int, crops: Crops) -> list[tuple[CropPosi
         mirrored = [width - SIDE - column for column in columns]
         positions += [(position, True) for position in _corners_and_center(mirrored, rows, crops)]
     return positions
+
+
+def view_names(count: int) -> tuple[str, ...]:
+    """What the views of an image are called, of which 1, 5 or 10 were scored."""
+    return VIEW_NAMES[:count] if count > 1 else (VIEW_NAMES[CENTRE],)
+
+
+@lru_cache(maxsize=1024)
+def share_covered(width: int, height: int, count: int) -> float:
+    """The share of an image's pixels that lie in one of its 1, 5 or 10 first views; above 0, at most 1."""
+    positions = (
+        crop_positions(width, height, "ten")[:count] if count > 1 else crop_positions(width, height, "center")
+    )
+    boxes = [
+        (max(left, 0), max(top, 0), min(left + SIDE, width), min(top + SIDE, height))
+        for (left, top), _ in positions
+    ]
+    columns, rows = (sorted({edge for box in boxes for edge in box[axis::2]}) for axis in (0, 1))
+    covered = sum(
+        (right - left) * (bottom - top)
+        for left, right in pairwise(columns)
+        for top, bottom in pairwise(rows)
+        if any(x0 <= left and y0 <= top and right <= x1 and bottom <= y1 for x0, y0, x1, y1 in boxes)
+    )
+    return round(covered / (width * height), 6)
 
 
 def padding_flags(source: SourceImage) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def _to_exif(raw: _Tags) -> tuple[Exif, tuple[str, ...]]:
         make=_text(readable, "Image Make"),
         model=_text(readable, "Image Model"),
         lens=_text(readable, "EXIF LensModel"),
-        original_date=_text(readable, "EXIF DateTimeOriginal"),
+        original_date=_original_text(readable),
         original_date_iso=_original_date(readable),
         gps_date_iso=_gps_date(readable),
         software=_text(readable, "Image Software"),
@@ -227,9 +227,14 @@ def _text(tags: _Tags, name: str) -> str | None:
     return text.strip(" \x00")[:_MAX_TEXT] or None
 
 
+def _original_text(tags: _Tags) -> str | None:
+    """DateTimeOriginal as stated; writers of TIFF put it into the first directory, too."""
+    return _text(tags, "EXIF DateTimeOriginal") or _text(tags, "Image DateTimeOriginal")
+
+
 def _original_date(tags: _Tags) -> str | None:
     """DateTimeOriginal as ISO 8601, with its sub-seconds and its offset from UTC where they are stated."""
-    date, offset = (_text(tags, f"EXIF {name}") for name in ("DateTimeOriginal", "OffsetTimeOriginal"))
+    date, offset = _original_text(tags), _text(tags, "EXIF OffsetTimeOriginal")
     if offset is None:  # the same moment by the same clock has the same offset
         others = (
             ("EXIF DateTimeDigitized", "EXIF OffsetTimeDigitized"),

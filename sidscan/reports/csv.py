@@ -66,9 +66,19 @@ _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
         "share, 0 to 1, of camera images that score at least as high; empty without a calibration",
         lambda s: s.p_value,
     ),
+    _Column(
+        "score_percentile",
+        "percentage of the photographs of the model's card that score lower; empty if it does not say",
+        lambda s: s.percentile,
+    ),
     _Column("crop_min", "lowest score of a single view, 0 to 1", lambda s: s.crop_min),
     _Column("crop_max", "highest score of a single view, 0 to 1", lambda s: s.crop_max),
     _Column("crop_std", "standard deviation of the scores of single views", lambda s: s.crop_std),
+    _Column(
+        "highest_crop",
+        "where the view with the highest score lies, e.g. `top left`; of equals, the centre",
+        lambda s: s.highest_crop,
+    ),
 )
 # What the header states of each model; rows without a score have these cells, too.
 _MODEL_COLUMNS = {
@@ -81,6 +91,11 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "views",
         "number of crops averaged: 10, 5 or 1, as `effort` says; empty without a score",
         lambda r: r.views or None,
+    ),
+    _Column(
+        "share_scored",
+        "share, 0 to 1, of the image's pixels that lie in one of these crops; empty without a score",
+        lambda r: r.share_scored,
     ),
     _Column(
         "flags", "remarks on how the image was read, separated by spaces", lambda r: " ".join(r.facts.flags)

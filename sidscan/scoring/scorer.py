@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from sidscan._version import __version__
 from sidscan.config import Effort, ScanConfig
+from sidscan.images.crops import CENTRE, share_covered, view_names
 from sidscan.images.decode import decoder_name
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.reliability import Reliability, stated_reliability
 from sidscan.records import (
     CropSet,
     DecodedImage,
@@ -176,8 +178,9 @@ def score(
     images = [entry for entry in batch if isinstance(entry, DecodedImage)]
     cascades = _cascades(runtime, calibrations, effort)
     logits = iter(_logits_per_image(images, compute or runtime.logits, cascades))
+    known = [stated_reliability(detector, effort) for detector in runtime.detectors]
     return [
-        _result(entry, next(logits), runtime.detectors, scanned_at, calibrations)
+        _result(entry, next(logits), runtime.detectors, scanned_at, calibrations, known)
         if isinstance(entry, DecodedImage)
         else ScanResult.of_failure(entry, scanned_at)
         for entry in batch
@@ -215,6 +218,7 @@ def _result(
     detectors: Sequence[DetectorInfo],
     scanned_at: str,
     calibrations: Calibrations,
+    known: Sequence[Reliability | None],
 ) -> ScanResult:
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"
@@ -228,10 +232,13 @@ def _result(
         facts=image.facts,
         scanned_at=scanned_at,
         scores=tuple(
-            _score(image, per_crop[:, column], detector, calibrations.get(detector.name))
+            _score(image, per_crop[:, column], detector, calibrations.get(detector.name), known[column])
             for column, detector in enumerate(detectors)
         ),
         views=len(per_crop),
+        share_scored=share_covered(image.facts.width, image.facts.height, len(per_crop))
+        if image.facts.width and image.facts.height
+        else None,
     )
 
 
@@ -240,6 +247,7 @@ def _score(
     logits: NDArray[np.float64],
     detector: DetectorInfo,
     calibration: Calibration | None,
+    known: Reliability | None,
 ) -> Score:
     """What one detector says of one image, from the logits (crops,) of its crops."""
     logit = float(logits.mean())
@@ -254,11 +262,21 @@ def _score(
         crop_min=min(crop_scores),
         crop_max=max(crop_scores),
         crop_std=float(np.std(np.subtract(crop_scores, crop_scores[0]))),  # exactly 0 where all are equal
+        highest_crop=_highest(crop_scores),
+        percentile=known.percentile(logit) if known else None,
     )
     if calibration:
         score = _calibrated(score, calibration)
     reasons = detector.abstention.reasons(image.facts, image.crop_set.crops, logits)
     return replace(score, evidence=INCONCLUSIVE, inconclusive=reasons) if reasons else score
+
+
+def _highest(crop_scores: Sequence[float]) -> str:
+    """The view with the highest score: the centre, or else the first, of several with the same."""
+    names, highest = view_names(len(crop_scores)), max(crop_scores)
+    if len(crop_scores) == 1 or highest in crop_scores[CENTRE : CENTRE + 1]:
+        return view_names(1)[0]
+    return names[crop_scores.index(highest)]
 
 
 def _calibrated(score: Score, calibration: Calibration) -> Score:

@@ -11,7 +11,14 @@ from sample_images import encoded, photo
 from torchvision import transforms
 
 from sidscan.config import Crops
-from sidscan.images.crops import crop, crop_positions, needed_rows, padding_flags
+from sidscan.images.crops import (
+    crop,
+    crop_positions,
+    needed_rows,
+    padding_flags,
+    share_covered,
+    view_names,
+)
 from sidscan.images.decode import SourceImage, decode
 from sidscan.isolation.reader import MAX_CROPS
 
@@ -120,3 +127,40 @@ def test_no_image_has_more_crops_than_a_worker_may_send() -> None:
             for height in sides
         }
         assert max(counts) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "count", "expected"),
+    [
+        pytest.param(224, 224, 1, 1.0, id="one crop is all"),
+        pytest.param(100, 60, 10, 1.0, id="smaller than a crop"),
+        pytest.param(448, 448, 1, 0.25, id="the centre of four"),
+        pytest.param(448, 448, 5, 1.0, id="four corners"),
+        pytest.param(672, 672, 5, 5 / 9, id="five of nine"),
+        pytest.param(672, 672, 10, 5 / 9, id="mirror images lie in the same places"),
+        pytest.param(672, 224, 5, 1.0, id="three in a row"),
+        pytest.param(100, 672, 1, 1 / 3, id="narrower than a crop"),
+        pytest.param(4000, 3000, 5, 5 * 224**2 / 12e6, id="twelve megapixels"),
+    ],
+)
+def test_the_share_of_an_image_that_is_seen(width: int, height: int, count: int, expected: float) -> None:
+    assert share_covered(width, height, count) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([1, 5, 10]))
+@settings(max_examples=40)
+def test_the_share_is_that_of_the_pixels_in_crops(width: int, height: int, count: int) -> None:
+    seen = np.zeros((height, width), bool)
+    positions = crop_positions(width, height, "ten" if count > 1 else "center")[:count]
+    for (left, top), _ in positions:
+        seen[max(top, 0) : max(top + 224, 0), max(left, 0) : max(left + 224, 0)] = True
+    assert share_covered(width, height, count) == pytest.approx(seen.mean(), abs=1e-6)
+
+
+def test_views_are_named_by_where_they_lie() -> None:
+    columns, rows = {0: "left", 276: "right", 138: "centre"}, {0: "top", 476: "bottom", 238: "centre"}
+    for ((left, top), mirrored), name in zip(crop_positions(500, 700, "ten"), view_names(10), strict=True):
+        place = "centre" if columns[left] == "centre" else f"{rows[top]} {columns[left]}"
+        assert name == place + (", mirrored" if mirrored else "")
+    assert view_names(5) == view_names(10)[:5]
+    assert view_names(1) == ("centre",)

@@ -152,6 +152,11 @@ def test_an_offset_belongs_to_its_date(details: dict[int, str], first: dict[int,
     assert (exif.original_date, exif.original_date_iso) == (STATED, expected)
 
 
+def test_a_date_in_the_first_directory_counts() -> None:
+    exif = read({}, {ORIGINAL: STATED})
+    assert (exif.original_date, exif.original_date_iso) == (STATED, ISO)
+
+
 def test_what_is_not_a_date_stays_text() -> None:
     exif = read({ORIGINAL: "0000:00:00 00:00:00"})
     assert (exif.original_date, exif.original_date_iso) == ("0000:00:00 00:00:00", None)

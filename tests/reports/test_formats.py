@@ -111,8 +111,18 @@ def to_format_1(text: str, suffix: str) -> str:
     text = text.replace('"format": "2", "started"', '"format": "1", "started"')  # the record's
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
     text = text.replace(', "unread_tags": 0', "")
-    for added in ("modified_at", "original_date_iso", "gps_date_iso", "preview_width", "preview_height"):
+    for added in (
+        "modified_at",
+        "original_date_iso",
+        "gps_date_iso",
+        "preview_width",
+        "preview_height",
+        "highest_crop",
+        "percentile",
+        "share_scored",
+    ):
         text = text.replace(f', "{added}": null', "")
+    text = text.replace(', "reliability": {}', "")
     return text.replace('{"format": 2, ', "{")
 
 

@@ -59,6 +59,26 @@ def test_logits_are_averaged_before_the_sigmoid_and_weighted_by_occurrence() -> 
     assert result.views == 4
 
 
+@pytest.mark.parametrize(
+    ("reds", "expected"),
+    [
+        pytest.param((1, 2, 9, 4, 5, 6, 7, 8, 3, 0), "bottom left", id="a corner"),
+        pytest.param((1, 2, 3, 4, 5, 9, 7, 8, 3, 0), "top right, mirrored", id="a mirror image"),
+        pytest.param((9, 2, 3, 4, 9, 6, 7, 8, 3, 9), "centre", id="of equals, the centre"),
+        pytest.param((1, 9, 3, 4, 5, 9, 7, 8, 3, 0), "top right", id="of equals, the first"),
+        pytest.param((1, 2, 9, 4, 5), "bottom left", id="of five"),
+        pytest.param((3,), "centre", id="of one"),
+    ],
+)
+def test_a_row_says_which_crop_scored_highest(reds: tuple[int, ...], expected: str) -> None:
+    image = decoded_image("a", *reds, order=tuple(range(len(reds))))
+    image = replace(image, facts=replace(image.facts, width=448, height=448))
+    (result,) = score([image], Brightness(), "now")
+    assert result.scores[0].highest_crop == expected
+    assert result.share_scored == (0.25 if len(reds) == 1 else 1.0)
+    assert result.scores[0].percentile is None, "no card says it"
+
+
 def test_a_batch_keeps_its_order_and_its_failures() -> None:
     failure = Failure(Item("b"), Stage.DECODE, "OSError", "truncated")
     batch: list[DecodedImage | Failure] = [

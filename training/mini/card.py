@@ -9,7 +9,7 @@ repository. mini.json holds every figure; mini.md is rendered from it. The same 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -22,10 +22,12 @@ from sidscan.models.heads.rine import RineHead
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.windows.abstention_figures import abstention_by_condition, abstention_rule
 from sidscan.training.windows.conditions import CONDITIONS, HARD_CONDITIONS, HARD_WINDOWS, PER_REPOSITORY
-from sidscan.training.windows.corpus import Window, fold_of_repo, read_corpora, sample_windows
+from sidscan.training.windows.corpus import Window, fold_of_repo, read_corpora, sample_windows, synthetic_mask
 from sidscan.training.windows.data_sources import data_sources, fold_weights
+from sidscan.training.windows.figure_types import ReliabilityFigures
 from sidscan.training.windows.figures import (
     catalog_metrics,
+    effort_reliability,
     metrics_by_condition,
     metrics_by_fold,
     metrics_by_size,
@@ -96,6 +98,7 @@ def build_card(
         "folds": fold_weights(folds, fold_files(work)),
         "metrics": catalog_metrics(windows, by_condition["clean"], threshold),
         "pooled": metrics_by_condition(windows, by_condition, threshold),
+        "reliability": _reliability(windows, by_condition, threshold),
         "first_corpus": metrics_by_condition(
             first_windows, {name: logits[first] for name, logits in by_condition.items()}, threshold
         ),
@@ -109,6 +112,19 @@ def build_card(
             name: metrics_by_fold(windows, folds, logits, threshold) for name, logits in by_condition.items()
         },
         "sources": data_sources(windows, folds),
+    }
+
+
+def _reliability(
+    windows: Sequence[Window], logits: Mapping[str, NDArray[np.float64]], threshold: float
+) -> ReliabilityFigures:
+    synthetic = int(synthetic_mask(windows).sum())
+    return {
+        "images": "windows of up to 320 x 320 pixels, ten crops",
+        "encoder": None,
+        "photographs": len(windows) - synthetic,
+        "synthetic": synthetic,
+        "efforts": {"full": effort_reliability(windows, logits["clean"], logits["jpeg75"], threshold)},
     }
 
 

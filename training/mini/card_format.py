@@ -19,6 +19,7 @@ from sidscan.training.windows.figure_types import (
     DataSource,
     FoldWeights,
     Rates,
+    ReliabilityFigures,
     SizeMetrics,
 )
 
@@ -55,6 +56,7 @@ class ModelCard(TypedDict):
     folds: list[FoldWeights]
     metrics: CatalogMetrics
     pooled: dict[str, ConditionMetrics]
+    reliability: ReliabilityFigures
     first_corpus: dict[str, ConditionMetrics]
     half_by_side: dict[str, SizeMetrics]
     abstention: AbstentionRule

@@ -36,9 +36,10 @@ from sidscan.training.windows.corpus import (
     synthetic_mask,
 )
 from sidscan.training.windows.data_sources import data_sources, fold_weights
-from sidscan.training.windows.figure_types import Rates
+from sidscan.training.windows.figure_types import Rates, ReliabilityFigures
 from sidscan.training.windows.figures import (
     catalog_metrics,
+    effort_reliability,
     metrics_by_condition,
     metrics_by_fold,
     rounded,
@@ -174,6 +175,7 @@ def build_card(
         "effort": {
             name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
         },
+        "reliability": _reliability(images, crop_logits, threshold, cascade),
         "comparison": comparison.figures(),
         "per_fold": {
             name: metrics_by_fold(windows, fold_of, logits, threshold)
@@ -191,6 +193,31 @@ def _training() -> EnsembleTraining:
         "config": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(DEFAULT_FIT).items()
+        },
+    }
+
+
+def _reliability(
+    images: Sequence[Window],
+    crop_logits: Mapping[str, NDArray[np.float64]],
+    threshold: float,
+    cascade: Cascade,
+) -> ReliabilityFigures:
+    efforts = {
+        "full": [logits.mean(axis=1) for logits in crop_logits.values()],
+        "normal": [
+            run_cascade(logits, logit_of(threshold), cascade).logits for logits in crop_logits.values()
+        ],
+        "fast": [logits[:, CENTRE] for logits in crop_logits.values()],
+    }
+    synthetic = int(synthetic_mask(images).sum())
+    return {
+        "images": "whole images",
+        "encoder": ENCODER,
+        "photographs": len(images) - synthetic,
+        "synthetic": synthetic,
+        "efforts": {
+            effort: effort_reliability(images, *logits, threshold) for effort, logits in efforts.items()
         },
     }
 

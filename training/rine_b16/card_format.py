@@ -12,6 +12,7 @@ from sidscan.training.windows.figure_types import (
     FoldWeights,
     Intervals,
     Rates,
+    ReliabilityFigures,
 )
 
 
@@ -105,6 +106,7 @@ class EnsembleCard(TypedDict):
     whole: dict[str, ConditionMetrics]
     centre: dict[str, ConditionMetrics]
     effort: dict[str, CascadeFigures]
+    reliability: ReliabilityFigures
     comparison: ComparisonFigures
     per_fold: dict[str, dict[str, Rates]]
     sources: list[DataSource]

@@ -104,6 +104,24 @@ class CatalogMetrics(TypedDict):
     about: str
 
 
+class EffortReliability(TypedDict):
+    """Shares by condition, and the logits that 0, 1, ... 100 % of the photographs do not exceed."""
+
+    as_is: dict[str, float]
+    jpeg75: dict[str, float]
+    photograph_quantiles: list[float]
+
+
+class ReliabilityFigures(TypedDict):
+    """What `sidscan.models.reliability` reads: ``images`` says in words what was scored."""
+
+    images: str
+    encoder: str | None
+    photographs: int
+    synthetic: int
+    efforts: dict[str, EffortReliability]
+
+
 class FoldWeights(TypedDict):
     """The weights that score a fold, and the fold's repositories."""
 

@@ -12,7 +12,15 @@ from sklearn.metrics import average_precision_score
 from sidscan.training.common.metrics import Scores, auroc, detection_metrics
 
 from .corpus import FOLDS, Window, synthetic_mask
-from .figure_types import CatalogMetrics, ConditionMetrics, FalsePositives, Intervals, Rates, SizeMetrics
+from .figure_types import (
+    CatalogMetrics,
+    ConditionMetrics,
+    EffortReliability,
+    FalsePositives,
+    Intervals,
+    Rates,
+    SizeMetrics,
+)
 from .generators import generator_family
 from .window_score import LOGIT, SMALLER_SIDE
 
@@ -147,6 +155,23 @@ def metrics_by_fold(
             scores[synthetic & (fold_of == fold)], scores[~synthetic & (fold_of == fold)], threshold
         )
         for fold in range(FOLDS)
+    }
+
+
+def effort_reliability(
+    images: Sequence[Window], as_is: Scores, jpeg75: Scores, threshold: float
+) -> EffortReliability:
+    """What reports say of an effort, from logits (images,) under both conditions."""
+    synthetic = synthetic_mask(images)
+    found, recompressed = (scores_of_logits(logits) >= threshold for logits in (as_is, jpeg75))
+    return {
+        **{
+            name: {"found": rounded(above[synthetic].mean()), "flagged": rounded(above[~synthetic].mean())}
+            for name, above in (("as_is", found), ("jpeg75", recompressed))
+        },  # type: ignore[typeddict-item]
+        "photograph_quantiles": [
+            rounded(logit) for logit in np.quantile(as_is[~synthetic], np.linspace(0, 1, 101))
+        ],
     }
 
 
