@@ -224,7 +224,7 @@ def _result(
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(image.item, Stage.SCORE, "NonFiniteScore", message, image.facts)
         return ScanResult.of_failure(failure, scanned_at)
-    per_crop = logits.astype(np.float64)
+    per_crop, size = logits.astype(np.float64), image.facts.scored_size
     return ScanResult(
         name=image.item.name,
         kind=image.item.kind,
@@ -236,9 +236,7 @@ def _result(
             for column, detector in enumerate(detectors)
         ),
         views=len(per_crop),
-        share_scored=share_covered(image.facts.width, image.facts.height, len(per_crop))
-        if image.facts.width and image.facts.height
-        else None,
+        share_scored=share_covered(*size, len(per_crop)) if all(size) else None,
     )
 
 
