@@ -217,7 +217,8 @@ def _reliability(
         "photographs": len(images) - synthetic,
         "synthetic": synthetic,
         "efforts": {
-            effort: effort_reliability(images, *logits, threshold) for effort, logits in efforts.items()
+            effort: effort_reliability(images, as_is, jpeg75, threshold)
+            for effort, (as_is, jpeg75) in efforts.items()
         },
     }
 
