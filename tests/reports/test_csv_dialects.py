@@ -45,7 +45,8 @@ def test_german_spreadsheets_get_semicolons_and_decimal_commas(tmp_path: Path) -
     assert (row["score"], row["crop_std"], row["exif_latitude"]) == ("0,7", "0,05", "-33,5")
     assert (row["width"], row["exif_make"]) == ("300", "1.5"), "whole numbers and texts stay as they are"
     numbers = {name for name, cell in row.items() if cell != standard[name]}
-    assert numbers == {*("score", "logit", "threshold", "crop_min", "crop_max", "crop_std", "exif_latitude")}
+    scores = {"score", "logit", "threshold", "score_percentile", "crop_min", "crop_max", "crop_std"}
+    assert numbers == scores | {"share_scored", "exif_latitude"}
 
 
 @pytest.mark.parametrize("dialect", CSV_DIALECTS)
