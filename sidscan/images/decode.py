@@ -144,6 +144,9 @@ def decode(
     formats.check_format(data, name)
     if jpeg_xl.is_jpeg_xl(data):
         return SourceImage(*jpeg_xl.decode(data, limits))
+    if psd.extra_channels(data):
+        source = _decode_pixels(psd.colours_alone(data), limits)
+        return replace(source, flags=(*source.flags, "alpha_dropped"))
     return _decode_pixels(data, limits, rows, name)
 
 

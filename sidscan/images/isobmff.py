@@ -1,4 +1,4 @@
-"""Boxes of HEIC and AVIF files (ISO/IEC 14496-12), and how they say that an image is to be turned.
+"""Boxes of HEIC, AVIF and JPEG 2000 files (ISO/IEC 14496-12), and how HEIC says that an image is to be turned.
 
 Items of a file are associated with properties (ISO/IEC 23008-12, section 6.5): among them `irot`, a rotation,
 and `imir`, a mirroring. EXIF's orientation has no say.
@@ -47,6 +47,12 @@ def find_box(data: bytes, *path: bytes) -> Box | None:
             return None
         start, end = box.body + 4 * (kind in _FULL_BOXES), box.end
     return box
+
+
+def content(data: bytes, *path: bytes) -> bytes:
+    """The content of the first box with this path of kinds; empty if there is none."""
+    box = find_box(data, *path)
+    return data[box.body : box.end] if box else b""
 
 
 def is_turned(data: bytes) -> bool:

@@ -70,10 +70,15 @@ def decode_pillow(item: Item, image: Image.Image, limits: ReadLimits) -> Decoded
 
 
 def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadLimits) -> DecodedImage:
+    is_preview = source.original_size is not None
+    width, height = source.original_size or (source.width, source.height)
     info = replace(
         info,
         format=source.format,
-        **_sizes(source),
+        width=width or None,
+        height=height or None,
+        preview_width=source.width if is_preview else None,
+        preview_height=source.height if is_preview else None,
         flags=(*source.flags, *crops.padding_flags(source)),
         jpeg_quality=estimate_jpeg_quality(source.image),
     )
@@ -86,19 +91,6 @@ def _utc(seconds: float) -> str | None:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _sizes(source: SourceImage) -> dict[str, int | None]:
-    """Width and height, in pixels, of the photograph, and of its preview if only that was read."""
-    if source.original_size is None:
-        return {"width": source.width, "height": source.height}
-    width, height = source.original_size
-    return {
-        "width": width or None,
-        "height": height or None,
-        "preview_width": source.width,
-        "preview_height": source.height,
-    }
 
 
 def info_from_bytes(data: bytes) -> ImageInfo:

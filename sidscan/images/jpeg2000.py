@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidscan.images.boxes import find_box
+from sidscan.images.isobmff import content
 
 NAME = "JPEG2000"
 _CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ
@@ -74,7 +74,7 @@ def _why_unlike(components: tuple[_Component, ...], colours: int | None, channel
 
 
 def _why_unreadable_colours(data: bytes, components: tuple[_Component, ...]) -> str:
-    colr = find_box(data, b"jp2h", b"colr") or b""
+    colr = content(data, b"jp2h", b"colr")
     if colr[:1] == b"\x01":  # by number
         colours = int.from_bytes(colr[3:7], "big")
         if colours not in _CHANNELS:
@@ -89,7 +89,7 @@ def _why_unreadable_colours(data: bytes, components: tuple[_Component, ...]) -> 
 
 
 def _palette(data: bytes) -> bytes:
-    return find_box(data, b"jp2h", b"pclr") or b""
+    return content(data, b"jp2h", b"pclr")
 
 
 def _why_unreadable_palette(data: bytes, components: tuple[_Component, ...]) -> str:
@@ -98,11 +98,11 @@ def _why_unreadable_palette(data: bytes, components: tuple[_Component, ...]) -> 
     entries, columns = int.from_bytes(palette[:2], "big"), palette[2] if len(palette) > 2 else 0
     depths, values = palette[3 : 3 + columns], palette[3 + columns :]
     colours = {values[i * columns : (i + 1) * columns] for i in range(entries)}
-    colr = find_box(data, b"jp2h", b"colr") or b""
+    colr = content(data, b"jp2h", b"colr")
     is_rgb = (
         colr[3:7] == _SRGB.to_bytes(4, "big") if colr[:1] == b"\x01" else colr[3 + 16 : 3 + 20] == b"RGB "
     )
-    mapping = find_box(data, b"jp2h", b"cmap") or b""
+    mapping = content(data, b"jp2h", b"cmap")
     plain = mapping == b"".join(bytes((0, 0, 1, column)) for column in range(columns))
     readable = len(components) == 1 and columns == 3 and set(depths) == {7} and is_rgb and plain
     return (

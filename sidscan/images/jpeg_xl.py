@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.config import ReadLimits
-from sidscan.images.boxes import boxes, content, find_box
 from sidscan.images.errors import Truncated, UnsupportedImage
+from sidscan.images.isobmff import boxes
 from sidscan.images.limits import check_size
 
 NAME = "JXL"
@@ -22,6 +22,7 @@ _HEADER_BYTES = 64  # hold the fields that `_read_header` reads
 _RATIOS = ((1, 1), (6, 5), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # width to height; ISO/IEC 18181-1, D.2
 _ALPHA = 0  # type of an extra channel
 _EXIF_OFFSET_BYTES = 4
+_TOO_SHORT = "the JPEG XL image ends too early; none of it can be decoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,17 @@ def read_header(data: bytes) -> Header:
 
     Raises:
         UnsupportedImage: it is damaged, or its samples or channels are of a kind that is not read.
+        Truncated: it ends before them.
     """
     if data.startswith(_CODESTREAM):
         return _read_header(data[2 : 2 + _HEADER_BYTES])
     codestream = b""
-    for kind, place in boxes(data, len(_CONTAINER)):
-        if kind in (b"jxlc", b"jxlp") and len(codestream) < _HEADER_BYTES:  # jxlp: a number, then a part
-            codestream += content(data, place)[4 if kind == b"jxlp" else 0 :][:_HEADER_BYTES]
+    for box in boxes(data, len(_CONTAINER)):
+        if box.kind in (b"jxlc", b"jxlp") and len(codestream) < _HEADER_BYTES:
+            start = box.body + (4 if box.kind == b"jxlp" else 0)  # behind the number of a part
+            codestream += data[start : min(box.end, start + _HEADER_BYTES)]
+    if not codestream and any(kind in data for kind in (b"jxlc", b"jxlp")):  # a box that goes on
+        raise Truncated(_TOO_SHORT)
     if not codestream.startswith(_CODESTREAM):
         raise UnsupportedImage("a JPEG XL file without an image")
     return _read_header(codestream[2 : 2 + _HEADER_BYTES])
@@ -82,15 +87,23 @@ def decode(data: bytes, limits: ReadLimits) -> tuple[Image.Image, str, tuple[str
     header = read_header(data)
     check_size(header.width, header.height, limits)
     image = Image.fromarray(_pixels(data, header))
-    exif = find_box(data, b"Exif", start=len(_CONTAINER)) if data.startswith(_CONTAINER) else None
-    if exif and len(exif) > _EXIF_OFFSET_BYTES:
-        image.info["exif"] = exif[_EXIF_OFFSET_BYTES:]
+    if exif := _exif(data):
+        image.info["exif"] = exif
     checks = {
         "first_frame": header.animated,
         "alpha_dropped": image.has_transparency_data,
         "reduced_to_8_bit": header.bits > 8,
     }
     return image, NAME, tuple(flag for flag, raised in checks.items() if raised)
+
+
+def _exif(data: bytes) -> bytes:
+    """The EXIF block; of a compressed one (Brotli) bytes that no reader takes for EXIF, so that a flag says so."""
+    for box in boxes(data, len(_CONTAINER)) if data.startswith(_CONTAINER) else ():
+        block = data[box.body : box.end] if box.kind in (b"Exif", b"brob") else b""
+        if box.kind == b"Exif" or block.startswith(b"Exif"):
+            return block[_EXIF_OFFSET_BYTES:]
+    return b""
 
 
 def _pixels(data: bytes, header: Header) -> NDArray[np.uint8]:
@@ -101,7 +114,7 @@ def _pixels(data: bytes, header: Header) -> NDArray[np.uint8]:
         pixels = imagecodecs.jpegxl_decode(data, index=0, keeporientation=True, numthreads=1)
     except imagecodecs.JpegxlError as error:
         if "NEED_MORE_INPUT" in str(error):
-            raise Truncated("the JPEG XL image ends too early; none of it can be decoded") from error
+            raise Truncated(_TOO_SHORT) from error
         raise
     if pixels.shape[:2] != (header.height, header.width) or pixels.dtype not in (np.uint8, np.uint16):
         raise UnsupportedImage("a JPEG XL image whose pixels are not what its header states")

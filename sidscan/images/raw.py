@@ -18,8 +18,8 @@ from PIL import Image
 
 from sidscan.config import ReadLimits
 from sidscan.images import tiff_directories as tiff
-from sidscan.images.boxes import boxes, find_box
 from sidscan.images.errors import FormatNotRead
+from sidscan.images.isobmff import boxes, content
 from sidscan.images.limits import check_size
 from sidscan.images.tiff_directories import Directory, read_directories
 from sidscan.util.magic import FileFormat, FileKind, identify, identify_name
@@ -161,9 +161,9 @@ def _size_outside_tiff(name: str, data: bytes) -> tuple[int, int] | None:
 
 def _size_of_cr3(data: bytes) -> tuple[int, int] | None:
     """From a TIFF block in a box of Canon's own, whose first 16 bytes are its identifier."""
-    movie = find_box(data, b"moov") or b""
-    for kind, place in boxes(movie):
-        block = find_box(movie, b"CMT1", start=place.start + 16, end=place.stop) if kind == b"uuid" else None
+    movie = content(data, b"moov")
+    for box in boxes(movie):
+        block = content(movie[box.body + 16 : box.end], b"CMT1") if box.kind == b"uuid" else b""
         if block and (size := _largest(read_directories(block))) != (0, 0):
             return size
     return None

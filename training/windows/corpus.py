@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.images.decode import supported_formats
+from sidscan.images.formats import supported_formats
 from sidscan.training.common.pixels import Pixels
 
 FOLDS = 5
