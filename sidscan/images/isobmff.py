@@ -1,4 +1,5 @@
-"""Boxes of HEIC, AVIF and JPEG 2000 files (ISO/IEC 14496-12), and how HEIC says that an image is to be turned.
+"""Boxes of ISO base media and JPEG 2000 files (ISO/IEC 14496-12), and how HEIC says that an image is to be
+turned.
 
 Items of a file are associated with properties (ISO/IEC 23008-12, section 6.5): among them `irot`, a rotation,
 and `imir`, a mirroring. EXIF's orientation has no say.

@@ -98,7 +98,7 @@ def decode(data: bytes, limits: ReadLimits) -> tuple[Image.Image, str, tuple[str
 
 
 def _exif(data: bytes) -> bytes:
-    """The EXIF block; where it is compressed (Brotli), bytes that no reader takes for EXIF: a flag says so."""
+    """The EXIF block; if it is compressed (Brotli), bytes that nobody takes for EXIF: a flag says so."""
     for box in boxes(data, len(_CONTAINER)) if data.startswith(_CONTAINER) else ():
         block = data[box.body : box.end] if box.kind in (b"Exif", b"brob") else b""
         if box.kind == b"Exif" or block.startswith(b"Exif"):

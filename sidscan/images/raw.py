@@ -22,15 +22,17 @@ from sidscan.images.errors import FormatNotRead
 from sidscan.images.isobmff import boxes, content
 from sidscan.images.limits import check_size
 from sidscan.images.tiff_directories import Directory, read_directories
-from sidscan.util.magic import FileFormat, FileKind, identify, identify_name
+from sidscan.util.magic import FILE_FORMATS, FileFormat, FileKind, identify, identify_name
 
 _CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations: TIFF/EP 6.3.4, DNG 1.7
 _DNG_VERSION, _CFA_PATTERN = 50706, 33422
+_PHASE_ONE = (b"IIII", b"MMMM")  # at offset 8, where its own directory begins
 # Sony, Pentax, Samsung, Samsung, Nikon, lossy DNG, Pentax, Kodak
 _RAW_COMPRESSIONS = {32767, 32769, 32770, 32772, 34713, 34892, 65535, 65000}
 _MAKES = {"NIKON": "NEF", "SONY": "ARW", "PENTAX": "PEF", "RICOH": "PEF", "SAMSUNG": "SRW", "KODAK": "DCR",
           "EASTMAN": "DCR", "HASSELBLAD": "3FR", "PHASE": "IIQ", "LEAF": "MOS", "MAMIYA": "MEF",
           "SEIKO": "ERF", "CANON": "CR2", "OLYMPUS": "ORF", "PANASONIC": "RW2", "LEICA": "RWL"}  # fmt: skip
+_NOUNS = {known.name: known.noun for known in FILE_FORMATS}
 _JPEG_START = re.compile(rb"\xff\xd8\xff")
 _JPEG_SEGMENT = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])(..)", re.DOTALL)
 _JPEG_NEXT_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xfe]")  # not padding, restarts, escaped bytes
@@ -60,8 +62,8 @@ class RawFile:
     def without_preview(self) -> str:
         """What a row says of a file without a preview that can be read."""
         return (
-            f"a {self.format} raw file without a preview that can be read; develop it with --develop-raw, "
-            "or export it as JPEG or TIFF"
+            f"{_NOUNS.get(self.format, 'a camera raw file')} without a preview that can be read; develop it with "
+            "--develop-raw, or export it as JPEG or TIFF"
         )
 
 
@@ -88,7 +90,7 @@ def _inspect_tiff(pages: Sequence[Directory], data: bytes, known: FileFormat) ->
     first = pages[0] if pages else None
     opens = first is not None and known.name == "TIFF" and _opens(first)
     return RawFile(
-        format=known.name if known.name != "TIFF" else _name(pages, bool(raw_pages)),
+        format=known.name if known.name != "TIFF" else _name(pages, data, bool(raw_pages)),
         size=_size_in_tiff(pages, raw_pages, data, known.name),
         preview=_largest_jpeg(data, raw_data),
         first_page_area=first.area if first is not None and opens else 0,
@@ -123,13 +125,15 @@ def _hides_the_photograph(pages: Sequence[Directory], data: bytes, name: str) ->
         return True
     described = sum(first.numbers(tiff.STRIP_BYTE_COUNTS))
     named_raw = by_name is not None and by_name.kind is FileKind.RAW
-    return (named_raw or data[8:12] in (b"IIII", b"MMMM")) and 2 * described < len(data)
+    return (named_raw or data[8:12] in _PHASE_ONE) and 2 * described < len(data)
 
 
-def _name(pages: Sequence[Directory], has_raw_pages: bool) -> str:
+def _name(pages: Sequence[Directory], data: bytes, has_raw_pages: bool) -> str:
     first = pages[0]
     if _DNG_VERSION in first.tags:
         return "DNG"
+    if data[8:12] in _PHASE_ONE:
+        return "IIQ"
     maker = first.text(tiff.MAKE).upper().split(" ")[0]
     return _MAKES.get(maker, "RAW") if has_raw_pages or maker in _MAKES else "TIFF"
 

@@ -220,7 +220,7 @@ def test_photoshop_lab_is_converted_from_d50() -> None:
     [
         pytest.param(psd(planes(3), resources=version_info(False)), "no composite image", id="layers alone"),
         pytest.param(psd(planes(3).astype(np.uint16)), "samples of 16 bits", id="16 bits"),
-        pytest.param(psd(planes(1) & 1, BITMAP, depth=1), "samples of 1 bits", id="bitmap"),
+        pytest.param(psd(planes(1) // 255, BITMAP, depth=1), "samples of 1 bits", id="bitmap"),
         pytest.param(psd(planes(3), MULTICHANNEL), "the colour mode 7", id="multichannel"),
         pytest.param(psd(planes(1), DUOTONE, b"inks"), "the colour mode 8", id="duotone"),
         pytest.param(psd(planes(1), INDEXED), "a palette of an unusual size", id="no palette"),

@@ -11,7 +11,7 @@ import pytest
 import sample_raws
 from PIL import Image
 from sample_images import encoded, photo
-from sample_raws import LINEAR_RAW, PREVIEW, RGB, SIZE, TiffFile, image_tags, preview, raw_tiff, samples
+from sample_raws import LINEAR_RAW, PREVIEW, RGB, SIZE, Tags, TiffFile, image_tags, preview, raw_tiff, samples
 
 from sidscan.config import ReadLimits
 from sidscan.images import raw
@@ -74,27 +74,29 @@ def test_samples_stored_as_jpeg_are_no_preview() -> None:
     file, tile = TiffFile(), preview((600, 400), seed=1)  # lossy DNG: tiles of linear samples
     raw_page = image_tags((600, 400), LINEAR_RAW, file.add(tile), len(tile), t259=34892)
     children = (file.directory(raw_page), file.directory({254: 1, 513: file.add(JPEG), 514: len(JPEG)}))
-    first = {254: 1, 256: 80, 257: 60, 330: children, 50706: 0x00000401}
+    first: Tags = {254: 1, 256: 80, 257: 60, 330: children, 50706: 0x00000401}
     source = decode(file.finish(file.directory(first)))
     assert (source.width, source.height, source.original_size) == (*PREVIEW, (600, 400))
 
 
 @pytest.mark.parametrize(
-    ("data", "image_format"),
+    ("data", "image_format", "noun"),
     [
-        pytest.param(sample_raws.cr3(b""), "CR3", id="CR3"),
-        pytest.param(sample_raws.raf(b""), "RAF", id="RAF"),
-        pytest.param(b"FOVb" + samples(), "X3F", id="X3F"),
-        pytest.param(b"\x00MRM" + samples(), "MRW", id="MRW"),
-        pytest.param(b"II\x1a\x00\x00\x00HEAPCCDR" + samples(), "CRW", id="CRW"),
+        pytest.param(sample_raws.cr3(b""), "CR3", "a Canon CR3 raw file", id="CR3"),
+        pytest.param(sample_raws.raf(b""), "RAF", "a Fujifilm RAF raw file", id="RAF"),
+        pytest.param(b"FOVb" + samples(), "X3F", "a Sigma X3F raw file", id="X3F"),
+        pytest.param(b"\x00MRM" + samples(), "MRW", "a Minolta MRW raw file", id="MRW"),
+        pytest.param(b"II\x1a\x00\x00\x00HEAPCCDR" + samples(), "CRW", "a Canon CRW raw file", id="CRW"),
     ],
 )
-def test_without_a_preview_the_row_fails_and_says_what_to_do(data: bytes, image_format: str) -> None:
+def test_without_a_preview_the_row_fails_and_says_what_to_do(
+    data: bytes, image_format: str, noun: str
+) -> None:
     (result,) = decode_item(Item("a.raw"), data, info_from_bytes(data), ReadLimits())
     assert isinstance(result, Failure)
     assert (result.error, result.facts.format) == ("FormatNotRead", image_format)
     assert result.message == (
-        f"a {image_format} raw file without a preview that can be read; develop it with --develop-raw, "
+        f"{noun} without a preview that can be read; develop it with --develop-raw, "
         "or export it as JPEG or TIFF"
     )
 

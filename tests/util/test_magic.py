@@ -10,7 +10,7 @@ from sample_images import encoded, photo
 
 from sidscan.config import ScanConfig
 from sidscan.fetch.saved import save_download
-from sidscan.images import decode, formats
+from sidscan.images import decode, formats, jpeg_xl
 from sidscan.images.errors import FormatNotRead
 from sidscan.sources import open_sources
 from sidscan.sources.paths import NOT_AN_IMAGE
@@ -256,7 +256,7 @@ def test_the_decoder_names_the_missing_package(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
     monkeypatch.setattr(formats, "heif_available", lambda: False)
-    monkeypatch.setattr(formats.jpeg_xl, "is_available", lambda: False)
+    monkeypatch.setattr(jpeg_xl, "is_available", lambda: False)
     for head in HEADS[name]:
         error = failure(head)
         assert str(error).endswith(f"needs one package more: pip install {package}; then run the scan again")
