@@ -111,9 +111,15 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 
 def cr3(jpeg: bytes) -> bytes:
     """Like Canon's: the size in a TIFF block in a box of Canon's own, the JPEG among the media data."""
-    file = TiffFile()
-    block = file.finish(file.directory({256: SIZE[0], 257: SIZE[1], 271: "Canon"}))
-    movie = box(b"moov", box(b"uuid", bytes(16), box(b"CNCV", b"CanonCR3"), box(b"CMT1", block)))
+    blocks: dict[bytes, Tags] = {
+        b"CMT1": {256: SIZE[0], 257: SIZE[1], 271: "Canon", 274: 6},
+        b"CMT2": {36867: "2021:02:03 04:05:06"},
+    }
+    parts = []
+    for kind, tags in blocks.items():
+        file = TiffFile()
+        parts.append(box(kind, file.finish(file.directory(tags))))
+    movie = box(b"moov", box(b"uuid", bytes(16), box(b"CNCV", b"CanonCR3"), *parts))
     return box(b"ftyp", b"crx ", bytes(4), b"crx isom") + movie + box(b"mdat", jpeg, samples())
 
 

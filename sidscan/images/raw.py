@@ -11,6 +11,7 @@ import importlib.util
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -32,7 +33,10 @@ _RAW_COMPRESSIONS = {32767, 32769, 32770, 32772, 34713, 34892, 65535, 65000}
 _MAKES = {"NIKON": "NEF", "SONY": "ARW", "PENTAX": "PEF", "RICOH": "PEF", "SAMSUNG": "SRW", "KODAK": "DCR",
           "EASTMAN": "DCR", "HASSELBLAD": "3FR", "PHASE": "IIQ", "LEAF": "MOS", "MAMIYA": "MEF",
           "SEIKO": "ERF", "CANON": "CR2", "OLYMPUS": "ORF", "PANASONIC": "RW2", "LEICA": "RWL"}  # fmt: skip
+_GPS_IFD = 34853
+_TIFF_ORDERS = {b"II": b"II*\x00", b"MM": b"MM\x00*"}
 _NOUNS = {known.name: known.noun for known in FILE_FORMATS}
+_DEVELOP = "develop it with --develop-raw, or export it as JPEG or TIFF"
 _JPEG_START = re.compile(rb"\xff\xd8\xff")
 _JPEG_SEGMENT = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])(..)", re.DOTALL)
 _JPEG_NEXT_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xfe]")  # not padding, restarts, escaped bytes
@@ -61,10 +65,8 @@ class RawFile:
     @property
     def without_preview(self) -> str:
         """What a row says of a file without a preview that can be read."""
-        return (
-            f"{_NOUNS.get(self.format, 'a camera raw file')} without a preview that can be read; develop it with "
-            "--develop-raw, or export it as JPEG or TIFF"
-        )
+        noun = _NOUNS.get(self.format, "a camera raw file")
+        return f"{noun} without a preview that can be read; {_DEVELOP}"
 
 
 def inspect(data: bytes, name: str = "") -> RawFile | None:
@@ -157,19 +159,10 @@ def _largest(pages: Sequence[Directory]) -> tuple[int, int]:
 
 def _size_outside_tiff(name: str, data: bytes) -> tuple[int, int] | None:
     if name == "CR3":
-        return _size_of_cr3(data)
+        size = _largest(read_directories(_canon_box(data, b"CMT1")))
+        return size if all(size) else None
     if name == "RAF":
         return _size_of_raf(data)
-    return None
-
-
-def _size_of_cr3(data: bytes) -> tuple[int, int] | None:
-    """From a TIFF block in a box of Canon's own, whose first 16 bytes are its identifier."""
-    movie = content(data, b"moov")
-    for box in boxes(movie):
-        block = content(movie[box.body + 16 : box.end], b"CMT1") if box.kind == b"uuid" else b""
-        if block and (size := _largest(read_directories(block))) != (0, 0):
-            return size
     return None
 
 
@@ -229,6 +222,35 @@ def _jpeg_end(data: bytes, start: int) -> int:
             return position
         position += int.from_bytes(data[position : position + 2], "big")
     return len(data)
+
+
+def exif_block(data: bytes) -> bytes:
+    """The EXIF of a raw file as a TIFF block; empty where only its preview has EXIF."""
+    known = identify(data)
+    if known is not None and known.name == "CR3":
+        return _exif_of_cr3(data)
+    if data[:2] not in _TIFF_ORDERS or (known is not None and known.name == "CRW"):
+        return b""
+    head = _TIFF_ORDERS[data[:2]]
+    return data if data.startswith(head) else head + data[len(head) :]  # RW2 and ORF have heads of their own
+
+
+def _exif_of_cr3(data: bytes) -> bytes:
+    """One block of those in Canon's box: the camera, EXIF proper and the position, each a TIFF of its own."""
+    merged = Image.Exif()
+    for kind, directory in ((b"CMT1", None), (b"CMT2", tiff.EXIF_IFD), (b"CMT4", _GPS_IFD)):
+        part = Image.Exif()
+        with suppress(Exception):  # Pillow raises almost anything on malformed tags; other parts may be good
+            part.load(b"Exif\x00\x00" + _canon_box(data, kind))
+            (merged.get_ifd(directory) if directory else merged).update(part)
+    return merged.tobytes().removeprefix(b"Exif\x00\x00")
+
+
+def _canon_box(data: bytes, kind: bytes) -> bytes:
+    """The content of a box within Canon's own, which begins with an identifier of 16 bytes."""
+    movie = content(data, b"moov")
+    found = (content(movie[box.body + 16 : box.end], kind) for box in boxes(movie) if box.kind == b"uuid")
+    return next(filter(None, found), b"")
 
 
 @cache

@@ -183,6 +183,15 @@ def test_any_header_of_jpeg_2000_is_looked_at_without_an_error(data: bytes) -> N
         assert jpeg2000.bits_per_sample(head + data) >= 1
 
 
+def as_rgb(mode: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the colours (rows, columns, channels) of a Photoshop file look like; it stores inks as light."""
+    if mode == GREY:
+        return grey(pixels[..., 0])
+    if mode == INDEXED:
+        return PALETTE.T[pixels[..., 0]]
+    return np.asarray(Image.fromarray(255 - pixels, "CMYK").convert("RGB")) if mode == CMYK else pixels
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("extra", [0, 1, 2])
 @pytest.mark.parametrize(("mode", "colours"), [(GREY, 1), (INDEXED, 1), (RGB, 3), (CMYK, 4), (LAB, 3)])
@@ -198,13 +207,7 @@ def test_photoshop_files_give_their_composite(mode: int, colours: int, extra: in
         stored = np.asarray(source.image)  # Pillow gives a* and b* without the 128 that it keeps them with
         assert np.array_equal(stored ^ np.array((0, 128, 128), np.uint8), pixels)
         return
-    expected = {
-        GREY: lambda: grey(pixels[..., 0]),
-        INDEXED: lambda: PALETTE.T[pixels[..., 0]],
-        RGB: lambda: pixels,
-        CMYK: lambda: np.asarray(Image.fromarray(255 - pixels, "CMYK").convert("RGB")),  # stored as light
-    }[mode]()
-    assert np.array_equal(rgb(data), expected)
+    assert np.array_equal(rgb(data), as_rgb(mode, pixels))
 
 
 def test_photoshop_lab_is_converted_from_d50() -> None:

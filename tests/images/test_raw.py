@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import sample_raws
 from PIL import Image
-from sample_images import encoded, photo
+from sample_images import encoded, exif_block, photo
 from sample_raws import LINEAR_RAW, PREVIEW, RGB, SIZE, Tags, TiffFile, image_tags, preview, raw_tiff, samples
 
 from sidscan.config import ReadLimits
 from sidscan.images import raw
 from sidscan.images.decode import SourceImage, decode
 from sidscan.images.errors import FormatNotRead
+from sidscan.images.exif import read_exif
 from sidscan.images.items import decode_item, info_from_bytes
 from sidscan.images.limits import TooManyPixels
 from sidscan.models.abstention import EVERY_IMAGE
@@ -159,6 +160,23 @@ def test_the_row_has_both_sizes_and_its_evidence_is_inconclusive() -> None:
     assert EVERY_IMAGE.reasons(facts, result.crop_set.crops, logits) == ("preview",)
     whole = replace(facts, flags=(), preview_width=None, preview_height=None)
     assert EVERY_IMAGE.reasons(whole, result.crop_set.crops, logits) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "make"),
+    [
+        pytest.param(raw_tiff("NIKON", jpeg=JPEG), "NIKON", id="NEF"),
+        pytest.param(raw_tiff("PENTAX", order=">", jpeg=JPEG), "PENTAX", id="big-endian"),
+        pytest.param(sample_raws.rw2(JPEG), "Panasonic", id="RW2, whose head is its own"),
+        pytest.param(sample_raws.cr3(JPEG), "Canon", id="CR3, in parts"),
+        pytest.param(sample_raws.raf(encoded(photo(320, 240), "JPEG", exif=exif_block())), "Acme", id="RAF"),
+    ],
+)
+def test_exif_is_the_raw_files(data: bytes, make: str) -> None:
+    exif, flags = read_exif(decode(data), data)
+    assert (exif.make, flags) == (make, ())
+    if make == "Canon":
+        assert (exif.orientation, exif.original_date) == (6, "2021:02:03 04:05:06")
 
 
 def test_a_raw_file_is_developed_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
