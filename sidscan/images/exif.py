@@ -130,8 +130,8 @@ def _metadata_size(image: Image.Image) -> int:
 def _find_exif_block(source: SourceImage, data: bytes) -> bytes | None:
     """The EXIF block, from its TIFF header on; None where there is no EXIF."""
     is_raw = source.original_size is not None or "developed" in source.flags
-    if is_raw and (block := raw.exif_block(data)):
-        return block
+    if is_raw and (own := raw.exif_block(data)):
+        return own
     if source.format == "TIFF":
         return _of_big_tiff(data) if data[:4] in _BIG_TIFF else data
     block = source.image.info.get("exif")

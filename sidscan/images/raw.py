@@ -125,9 +125,10 @@ def _hides_the_photograph(pages: Sequence[Directory], data: bytes, name: str) ->
         return True
     if any(page.is_child and page.area > first.area and not _opens(page) for page in pages):
         return True
-    described = sum(first.numbers(tiff.STRIP_BYTE_COUNTS))
     named_raw = by_name is not None and by_name.kind is FileKind.RAW
-    return (named_raw or data[8:12] in _PHASE_ONE) and 2 * described < len(data)
+    if not named_raw and data[8:12] not in _PHASE_ONE:
+        return False
+    return 2 * sum(first.numbers(tiff.STRIP_BYTE_COUNTS)) < len(data)
 
 
 def _name(pages: Sequence[Directory], data: bytes, has_raw_pages: bool) -> str:

@@ -20,32 +20,42 @@ _Order = Literal["little", "big"]
 
 
 @dataclass(frozen=True, slots=True)
+class _Values:
+    """Where the values of a tag are. They are read when they are asked for: many tags may share them."""
+
+    size: int  # bytes of each
+    count: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
-    """One image of a file, or other facts: the values of its tags.
+    """One image of a file, or other facts.
 
     Attributes:
+        tags: what a directory states, by number.
         is_child: whether it is a SubIFD of another one.
     """
 
-    tags: Mapping[int, bytes]
-    sizes: Mapping[int, int]
+    data: bytes
+    tags: Mapping[int, _Values]
     order: _Order
     is_child: bool = False
 
-    def numbers(self, tag: int) -> tuple[int, ...]:
+    def numbers(self, tag: int, most: int = _MOST_VALUES) -> tuple[int, ...]:
         """The values of a tag; empty if it is missing."""
-        raw, size = self.tags.get(tag, b""), self.sizes.get(tag, 1)
-        return tuple(
-            int.from_bytes(raw[i : i + size], self.order) for i in range(0, len(raw) - size + 1, size)
-        )
+        values = self.tags.get(tag, _Values(1, 0, 0))
+        end = min(values.place + values.size * min(values.count, most), len(self.data))
+        starts = range(values.place, end - values.size + 1, values.size)
+        return tuple(int.from_bytes(self.data[at : at + values.size], self.order) for at in starts)
 
-    def number(self, tag: int, default: int = 0) -> int:
-        """The first value of a tag."""
-        return next(iter(self.numbers(tag)), default)
+    def number(self, tag: int) -> int:
+        """The first value of a tag; 0 if it is missing."""
+        return next(iter(self.numbers(tag, most=1)), 0)
 
     def text(self, tag: int) -> str:
         """The value of a tag of text."""
-        return self.tags.get(tag, b"").split(b"\x00")[0].decode("latin-1").strip()
+        return bytes(self.numbers(tag)).split(b"\x00")[0].decode("latin-1").strip()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,8 +78,8 @@ def read_directories(data: bytes) -> list[Directory]:
 
 def read_child(data: bytes, parent: Directory, tag: int) -> Directory | None:
     """The directory that a tag names, e.g. `EXIF_IFD`."""
-    reader, offset = _Reader(data), parent.number(tag)
-    found = reader.read(offset, is_child=True) if offset else None
+    offset = parent.number(tag)
+    found = _Reader(data).read(offset, is_child=True) if offset else None
     return found[0] if found else None
 
 
@@ -89,7 +99,7 @@ class _Reader:
                 return
             page, offset = found
             yield page
-            for child in page.numbers(SUB_IFDS)[:_MOST_SUB_IFDS]:
+            for child in page.numbers(SUB_IFDS, most=_MOST_SUB_IFDS):
                 if sub := self.read(child, is_child=True):
                     yield sub[0]
 
@@ -98,24 +108,21 @@ class _Reader:
         count_size, entry_size = (8, 20) if self._big else (2, 12)
         count = self._number(offset, count_size)
         start = offset + count_size
-        if not 0 < count <= _MOST_ENTRIES or start + count * entry_size > len(self._data):
+        end = start + count * entry_size
+        if not 0 < count <= _MOST_ENTRIES or end > len(self._data):
             return None
-        tags, sizes = {}, {}
-        for position in range(start, start + count * entry_size, entry_size):
-            kind = self._number(position + 2, 2)
+        tags = {}
+        for at in range(start, end, entry_size):
+            kind = self._number(at + 2, 2)
             if kind in _SIZES:
-                tag = self._number(position, 2)
-                tags[tag], sizes[tag] = self._value(position + 4, _SIZES[kind]), _SIZES[kind]
-        return Directory(tags, sizes, self._order, is_child), self._number(
-            start + count * entry_size, self._width
+                tags[self._number(at, 2)] = self._values(at + 4, _SIZES[kind])
+        return Directory(self._data, tags, self._order, is_child), self._number(end, self._width)
+
+    def _values(self, at: int, size: int) -> _Values:
+        count, place = self._number(at, self._width), at + self._width
+        return _Values(
+            size, count, place if count * size <= self._width else self._number(place, self._width)
         )
 
-    def _value(self, position: int, size: int) -> bytes:
-        count = min(self._number(position, self._width), _MOST_VALUES)
-        place = position + self._width
-        if count * size > self._width:
-            place = self._number(place, self._width)
-        return self._data[place : place + count * size]
-
-    def _number(self, position: int, count: int) -> int:
-        return int.from_bytes(self._data[position : position + count], self._order)
+    def _number(self, at: int, count: int) -> int:
+        return int.from_bytes(self._data[at : at + count], self._order)

@@ -255,7 +255,7 @@ _DOCUMENTS = _table(
 )
 _XML_HEAD = (
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?"
-    rb"(?:<!--.{0,400}?-->\s*|<!DOCTYPE\s+svg[^>]{0,400}>\s*){0,4}"
+    rb"(?:<!--(?:(?!-->).)*-->\s*|<!DOCTYPE\s+svg[^>]{0,400}>\s*){0,4}"
 )
 _DRAWINGS = _table(
     FileKind.DRAWING,

@@ -188,7 +188,7 @@ def as_rgb(mode: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if mode == GREY:
         return grey(pixels[..., 0])
     if mode == INDEXED:
-        return PALETTE.T[pixels[..., 0]]
+        return np.asarray(PALETTE.T[pixels[..., 0]])
     return np.asarray(Image.fromarray(255 - pixels, "CMYK").convert("RGB")) if mode == CMYK else pixels
 
 

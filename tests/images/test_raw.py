@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import sample_raws
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sample_images import encoded, exif_block, photo
-from sample_raws import LINEAR_RAW, PREVIEW, RGB, SIZE, Tags, TiffFile, image_tags, preview, raw_tiff, samples
+from sample_raws import (
+    CFA,
+    LINEAR_RAW,
+    PREVIEW,
+    RGB,
+    SIZE,
+    Tags,
+    TiffFile,
+    image_tags,
+    preview,
+    raw_tiff,
+    samples,
+)
 
 from sidscan.config import ReadLimits
 from sidscan.images import raw
@@ -24,6 +39,7 @@ from sidscan.models.abstention import EVERY_IMAGE
 from sidscan.records import DecodedImage, Failure, Item
 
 JPEG = preview()
+OTHERS = [maker(JPEG) for maker in (sample_raws.cr2, sample_raws.cr3, sample_raws.raf, sample_raws.rw2)]
 SMALL = (80, 60)
 DNG = {50706: 0x00000701}
 
@@ -219,3 +235,33 @@ def test_damaged_raw_files_end_in_an_error_or_a_flag(mutate: Callable[[bytes], b
     ):
         outcome = what_came_of(mutate(data))
         assert outcome, "pixels without a flag"
+
+
+@given(st.data())
+def test_any_bytes_are_looked_at_without_an_error(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from([raw_tiff("NIKON", jpeg=JPEG), *OTHERS]))
+    changed = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(
+            st.integers(0, len(whole) - 1) | st.integers(max(len(whole) - 400, 0), len(whole) - 1)
+        )
+        changed[place] = data.draw(st.integers(0, 255))
+    found = raw.inspect(bytes(changed), "a.nef")
+    assert found is None or found.format
+
+
+def test_many_tags_that_share_a_long_value_take_no_memory() -> None:
+    """Each of 4,000 tags claims 64 MB; reading them all would take 256 GB."""
+    file, blob = TiffFile(), samples(80 * 60)
+    page = image_tags(SMALL, CFA, file.add(blob), len(blob))
+    start = file.directory(page | {40_000 + index: (0, 0) for index in range(4000)})
+    data = bytearray(file.finish(start))
+    for entry in range(start + 2, start + 2 + 12 * (4000 + len(page)), 12):
+        if int.from_bytes(data[entry : entry + 2], "little") >= 40_000:
+            data[entry + 4 : entry + 8] = (16 << 20).to_bytes(4, "little")
+    tracemalloc.start()
+    found = raw.inspect(bytes(data))
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    assert found is not None
+    assert found.size == SMALL
