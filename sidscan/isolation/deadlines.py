@@ -2,6 +2,10 @@
 
 A timer for every task would start a thread for every image. That takes a third of the time of reading a small
 image in another process, and adds one more thread that wants Python's lock.
+
+Time in which the scan itself is stopped (Ctrl-Z, SIGSTOP, `docker pause`, a suspended computer) is nobody's
+time: workers are stopped, too. The thread wakes several times a second while it watches a process; where it
+wakes much too late, that time is taken off the clock (`running_time`).
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import threading
 import time
 from contextlib import suppress
 
-_MAX_WAIT_SECONDS = 3600.0  # longer waits would overflow if somebody set a deadline of years
+_TICK = 0.2  # seconds between two looks at the clock while a process is watched
+_STOPPED_AFTER = 1.0  # seconds: a thread that waits longer for the processor than this was stopped
+_IDLE_TICKS = 25  # looks without a process to watch, after which the thread sleeps until there is one
 
 
 class Deadline:
@@ -28,7 +34,7 @@ class Deadline:
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.process = process
-        self.at = time.monotonic() + seconds
+        self.at = running_time() + seconds
         self.expired = False
         _watchdog.add(self)
 
@@ -48,8 +54,10 @@ class _Watchdog:
         """Drop all deadlines; in a forked process they belong to the parent."""
         self._changed = threading.Condition()
         self._deadlines: set[Deadline] = set()
-        self._wakes_at = math.inf  # when the thread looks again by itself
+        self._wakes_at = math.inf  # when the thread looks again by itself; inf while it sleeps
         self._thread: threading.Thread | None = None
+        self._roused_at = 0.0  # when `add` woke the thread
+        self.stopped = 0.0  # seconds in which this process was stopped
 
     def add(self, deadline: Deadline) -> None:
         with self._changed:
@@ -58,7 +66,8 @@ class _Watchdog:
                 thread.start()
                 self._thread = thread
             self._deadlines.add(deadline)
-            if deadline.at < self._wakes_at:
+            if deadline.at + self.stopped < self._wakes_at:
+                self._roused_at = time.monotonic()
                 self._changed.notify()
 
     def remove(self, deadline: Deadline) -> None:
@@ -67,17 +76,33 @@ class _Watchdog:
 
     def _kill_expired(self) -> None:
         with self._changed:
+            seen, idle = time.monotonic(), 0
             while True:
                 now = time.monotonic()
+                if now - seen > _TICK + _STOPPED_AFTER:
+                    self.stopped += now - seen - _TICK
+                seen = now
                 # A copy: an abandoned answer may be garbage-collected here and cancel its deadline.
-                for deadline in [each for each in tuple(self._deadlines) if each.at <= now]:
+                deadlines = tuple(self._deadlines)
+                for deadline in [each for each in deadlines if each.at <= now - self.stopped]:
                     self._deadlines.discard(deadline)
                     deadline.expired = True
                     with suppress(OSError):  # the process has just ended by itself
                         deadline.process.kill()
-                next_deadline = min((each.at for each in tuple(self._deadlines)), default=math.inf)
-                self._wakes_at = min(next_deadline, now + _MAX_WAIT_SECONDS)
-                self._changed.wait(self._wakes_at - now)
+                idle = 0 if deadlines else idle + 1
+                if idle > _IDLE_TICKS:
+                    self._wakes_at = math.inf
+                    self._changed.wait()
+                    seen = self._roused_at  # nothing was watched before
+                else:
+                    next_deadline = min((each.at + self.stopped for each in deadlines), default=math.inf)
+                    self._wakes_at = min(next_deadline, now + _TICK)
+                    self._changed.wait(max(self._wakes_at - time.monotonic(), 0))
 
 
 _watchdog = _Watchdog()
+
+
+def running_time() -> float:
+    """Seconds of a monotonic clock that stands still while this process is stopped and watches another."""
+    return time.monotonic() - _watchdog.stopped

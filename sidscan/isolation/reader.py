@@ -21,6 +21,7 @@ from sidscan.fetch.client import Download, Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.fetch.saved import save_download
 from sidscan.images import items
+from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import PoolClosed, ProcessLost, ProcessNotStarted, WorkerPool
 from sidscan.isolation.protocol import AnswerParser, ProtocolError, WorkerOptions, encode_task
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
@@ -130,7 +131,7 @@ class IsolatedReader:
         except ProcessNotStarted as error:
             message = f"no process to read it could be started: {error}"
             return parser.failure("Crashed", message, Status.CRASHED), 0.0
-        started = time.monotonic()
+        started = running_time()
         try:
             for frame in self._workers.request(encode_task(item, data), seconds):
                 parser.feed(frame)
@@ -140,7 +141,7 @@ class IsolatedReader:
         except ProtocolError:
             message = "the worker process gave an answer that makes no sense"
             answer = parser.failure("Crashed", message, Status.CRASHED)
-        return answer, seconds - (time.monotonic() - started)
+        return answer, seconds - (running_time() - started)
 
     def _start_worker(self) -> None:
         """Start a worker; if the system is short of memory or processes, try again in a moment."""

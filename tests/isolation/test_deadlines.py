@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -93,3 +94,41 @@ def test_no_process_starts_if_no_thread_can_watch_it(monkeypatch: pytest.MonkeyP
             process.start()
     assert not any(deadline.process.args == SLEEPER for deadline in _watchdog._deadlines)
     process.close()
+
+
+STOPPED = f"""
+import subprocess, sys, time
+from sidscan.isolation.deadlines import Deadline, running_time
+sleeper = subprocess.Popen({SLEEPER!r})
+if sys.argv[1] == "after a pause":  # the thread sleeps by then
+    Deadline(sleeper, 60).cancel()
+    time.sleep(7)
+began, deadline = running_time(), Deadline(sleeper, 3)
+print("set", flush=True)
+sys.stdin.readline()  # the test stops and continues both processes
+print(sleeper.poll(), deadline.expired, flush=True)
+sleeper.wait()
+print(deadline.cancel(), 3 <= running_time() - began < 5, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops nothing")
+@pytest.mark.parametrize("when", ["at once", "after a pause"])
+def test_time_in_which_everything_is_stopped_does_not_count(when: str) -> None:
+    command = [sys.executable, "-c", STOPPED, when]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "set\n"
+            os.killpg(process.pid, signal.SIGSTOP)
+            time.sleep(5)
+            os.killpg(process.pid, signal.SIGCONT)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "None False\n"
+            assert process.stdout.readline() == "True True\n"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
