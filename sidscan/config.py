@@ -208,6 +208,11 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Lists are tables (CSV or TSV) whose first row names their columns: read the column NAME.",
     )
     hidden: bool = option(False, section="Input", help="Include hidden files and folders.")
+    allow_empty: bool = option(
+        False,
+        section="Input",
+        help="Accept a folder that is empty. Without this it is an error: its disk may not be mounted.",
+    )
     exclude: str | Path | tuple[str | Path, ...] = option(
         (),
         section="Input",
@@ -316,6 +321,12 @@ class ScanConfig(ReadLimits, FetchOptions):
     fresh: bool = option(False, section="Output", help="Discard the record of an earlier run and start over.")
     retry_failed: bool = option(
         False, section="Output", help="Read inputs again that failed in an earlier run."
+    )
+    keep_old: bool = option(
+        False,
+        section="Output",
+        help="Keep scores of an earlier run that another decoder or version of sidscan made; each row says "
+        "which. Without this, rows whose format it reads otherwise are scored again.",
     )
     private: bool = option(
         False,

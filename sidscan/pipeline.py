@@ -21,7 +21,8 @@ from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
-from sidscan.journal import Journal, Registered
+from sidscan.journal import Journal, Registered, accept_gone
+from sidscan.journal.keys import Readers
 from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import (
@@ -40,11 +41,13 @@ from sidscan.records import (
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
-from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob, reuse_keys
+from sidscan.scoring.reuse import changes_between, reuse_keys
+from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.sources import open_sources
 from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.sources.strays import NOT_HERE
+from sidscan.sources.vanished import check_not_vanished
 from sidscan.util import threads
 from sidscan.util.threads import available_cores
 from sidscan.util.urls import mask_credentials
@@ -71,6 +74,8 @@ class Scan:
         choice: the models, and why these.
         calibrations: what each model's scores are measured against, by its name; empty unless asked for.
         earlier: what became of an earlier run in the same journal; kept results are not yielded again.
+        changes: what that run had otherwise, e.g. ``effort full (now normal)``.
+        readers: what reads images in this run.
         num_results: how many results this session has made.
     """
 
@@ -80,6 +85,8 @@ class Scan:
     choice: ModelChoice
     calibrations: Calibrations
     earlier: Registered
+    changes: tuple[str, ...]
+    readers: Readers
     num_results: int = 0
 
     @property
@@ -161,20 +168,25 @@ def open_scan(config: ScanConfig) -> Scan:
         earlier = journal.header()
         if earlier.private:  # once set, it holds for the whole journal
             config = replace(config, private=True)
-        keys = reuse_keys(config, runtime, calibrations)
-        registered = journal.register_inputs(open_sources(config), keys, config.retry_failed)
+        keys = reuse_keys(config, runtime, calibrations, earlier)
+        check_gone = accept_gone if config.allow_empty else check_not_vanished
+        registered = journal.register_inputs(
+            open_sources(config), keys, config.retry_failed, config.keep_old, check_gone
+        )
         header = _header(config, runtime, choice, calibrations)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
         # One report shows all sessions, so a private run redacts the earlier ones, too.
         past = tuple(map(custody.redacted, earlier.sessions)) if config.private else earlier.sessions
-        journal.set_header(replace(header, sessions=(*past, session)))
+        header = replace(header, sessions=(*past, session))
+        journal.set_header(header)
     except BaseException:
         journal.close()
         raise
     names = ", ".join(detector.name for detector in runtime.detectors)
     _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
     _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
-    return Scan(config, journal, runtime, choice, calibrations, registered)
+    changes = tuple(changes_between(earlier, header))
+    return Scan(config, journal, runtime, choice, calibrations, registered, changes, keys.readers)
 
 
 def _header(

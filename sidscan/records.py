@@ -52,10 +52,6 @@ class Status(str, Enum):
         return self not in (Status.SCORED, Status.SKIPPED)
 
 
-# Flags of results that a change of limits can alter.
-_LIMIT_FLAGS = {"truncated", "preview", "developed", "metadata_limit", "metadata_timeout", "metadata_crashed"}
-
-
 class Stage(str, Enum):
     """Where an input failed or was left out."""
 
@@ -273,6 +269,8 @@ class ScanResult:
         views: number of views averaged: 10, 5 or 1; 0 unless scored. Crops that show the same pixels count
             as often as they occur, though they are computed once.
         share_scored: share of the image's pixels that lie in one of these views; None unless scored.
+        decoder: the library that decodes images of this format, with its version; None if there is none.
+        sidscan_version: of the sidscan that made the row; a later one may have kept it.
     """
 
     name: str
@@ -286,6 +284,8 @@ class ScanResult:
     scores: tuple[Score, ...] = ()
     views: int = 0
     share_scored: float | None = None
+    decoder: str | None = None
+    sidscan_version: str | None = None
 
     @classmethod
     def of_failure(cls, failure: Failure, scanned_at: str) -> ScanResult:
@@ -300,27 +300,6 @@ class ScanResult:
             error=failure.error,
             message=failure.message,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ReuseKeys:
-    """Digests of what results depend on besides the image's bytes; a result holds while its key is the same.
-
-    Attributes:
-        score: digest of what determines a score.
-        limits: digest of that, and of what decides whether there is a score and what else is read.
-        urls: digest of what determines a score, and of what may be fetched.
-    """
-
-    score: str
-    limits: str
-    urls: str
-
-    def key_for(self, result: ScanResult) -> str:
-        """The key that a result depends on."""
-        if result.status is not Status.SCORED or not _LIMIT_FLAGS.isdisjoint(result.facts.flags):
-            return self.limits
-        return self.urls if result.kind is Kind.URL else self.score
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.journal import Journal
+from sidscan.journal.keys import ReuseKeys
 from sidscan.records import (
     CalibrationRecord,
     Exif,
@@ -23,7 +24,6 @@ from sidscan.records import (
     Kind,
     ModelRecord,
     Response,
-    ReuseKeys,
     RunHeader,
     ScanResult,
     Score,
@@ -85,7 +85,7 @@ FAILED = ScanResult.of_failure(
 def journal_of(*results: ScanResult, run: RunHeader = RUN) -> Journal:
     journal, keys = Journal(None), ReuseKeys("score", "limits", "urls")
     journal.set_header(run)
-    journal.register_inputs([Item(result.name) for result in results], keys)
+    journal.register_inputs([Item(result.name, result.kind) for result in results], keys)
     journal.append(results, keys)
     return journal
 

@@ -50,7 +50,7 @@ CALLED = {
     "journal.register_inputs": "sidscan.journal:Journal.register_inputs",
     "journal.pending": "sidscan.journal:Journal.pending",
     "journal.append": "sidscan.journal:Journal.append",
-    "reuse_keys": "sidscan.scoring.scorer:reuse_keys",
+    "reuse_keys": "sidscan.scoring.reuse:reuse_keys",
     "open_sources": "sidscan.sources:open_sources",
     "Fetcher": "sidscan.fetch.client:Fetcher",
     "IsolatedReader": "sidscan.isolation.reader:IsolatedReader",

@@ -6,13 +6,20 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_results import old_journal
 
-from sidscan.errors import OutputError
+from sidscan.errors import NothingToScan, OutputError
 from sidscan.journal import Journal, Registered, dump_result, load_result
+from sidscan.journal.identity import identity_of
+from sidscan.journal.keys import Readers, ReuseKeys, reader_in_words
 from sidscan.records import (
     Counts,
     Exif,
@@ -20,7 +27,6 @@ from sidscan.records import (
     ImageInfo,
     Item,
     Kind,
-    ReuseKeys,
     ScanResult,
     Score,
     Stage,
@@ -100,8 +106,8 @@ def test_only_changed_inputs_are_scored_again(
 def test_a_journal_of_another_run_is_never_replaced_silently(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(OutputError, match="none of its 2 inputs is among yours") as refused:
-        journal.register_inputs(items("./a", "./b"), KEYS)
-    assert "(it has a, for example; yours begin with ./a)" in str(refused.value)
+        journal.register_inputs(items("x/a", "x/b"), KEYS)
+    assert "(it has a, for example; yours begin with x/a)" in str(refused.value)
     assert [recorded.name for recorded in journal.results()] == ["a", "b"]
     assert tally(journal.register_inputs(items("a", "b"), OTHER_MODEL)) == (0, 2, 0)
 
@@ -205,8 +211,9 @@ def test_results_that_are_not_used_are_counted_by_reason(
     journal.append([skipped if before.skip else result("a"), result("b")], KEYS)
     kept = int(keys is KEYS)
     registered = journal.register_inputs([now, *items("b")], keys)
-    assert registered == Registered(kept, repeated=0)._replace(**{reason: 2 - kept})
+    assert registered == replace(Registered(kept, repeated=0), **{reason: 2 - kept})
     assert registered.dropped == 2 - kept
+    assert registered.examples == {reason: ("a", "b")[: 2 - kept]}
 
 
 def test_missing_files_that_exist_now_are_tried_again() -> None:
@@ -323,3 +330,194 @@ def test_results_under_other_options_survive_until_the_new_run_is_complete(path:
     assert journal.register_inputs(items("a", "b", "c"), OTHER_MODEL).kept == 1
     journal.purge_stale()
     assert journal.register_inputs(items("a", "b", "c"), KEYS).kept == 0
+
+
+PILLOW = Readers("1.0", {"": "Pillow 1", "HEIF": "heif 1"}, {"TIFF": 1})
+NO_HEIF = replace(PILLOW, decoders={"": "Pillow 1", "HEIF": ""})
+READERS = {
+    "another version of sidscan": replace(PILLOW, version="1.1"),
+    "another Pillow": replace(PILLOW, decoders={**PILLOW.decoders, "": "Pillow 2"}),
+    "another HEIF decoder": replace(PILLOW, decoders={**PILLOW.decoders, "HEIF": "heif 2"}),
+    "no HEIF decoder": NO_HEIF,
+    "TIFF is read otherwise": replace(PILLOW, revisions={"TIFF": 2}),
+}
+READ_BY = {"jpeg": ("JPEG", "Pillow 1"), "tiff": ("TIFF", "Pillow 1"), "heif": ("HEIF", "heif 1")}
+
+
+def read_results() -> list[ScanResult]:
+    """A scored image of each format, one whose EXIF is incomplete, and one that could not be decoded."""
+    scored = {
+        name: replace(
+            result(name),
+            facts=ImageInfo(10, 64 * name[0], image_format, 1, 1),
+            decoder=decoder,
+            sidscan_version="1.0",
+        )
+        for name, (image_format, decoder) in READ_BY.items()
+    }
+    odd = replace(
+        scored["jpeg"], name="odd", facts=ImageInfo(9, "0" * 64, "JPEG", flags=("exif_incomplete",))
+    )
+    cut = replace(
+        result("cut", Status.FAILED),
+        facts=ImageInfo(format="JPEG"),
+        decoder="Pillow 1",
+        sidscan_version="1.0",
+    )
+    return [*scored.values(), odd, cut]
+
+
+@pytest.mark.parametrize(
+    ("readers", "again"),
+    [
+        pytest.param("another version of sidscan", {"odd", "cut"}, id="version"),
+        pytest.param("another Pillow", {"jpeg", "tiff", "odd", "cut"}, id="Pillow"),
+        pytest.param("another HEIF decoder", {"heif"}, id="HEIF decoder"),
+        pytest.param("no HEIF decoder", set(), id="a score stays where its decoder is gone"),
+        pytest.param("TIFF is read otherwise", {"tiff"}, id="reading of TIFF"),
+    ],
+)
+@pytest.mark.parametrize("keep_old", [False, True])
+def test_only_what_is_read_otherwise_is_done_again(readers: str, again: set[str], keep_old: bool) -> None:
+    journal, done = Journal(None), read_results()
+    names = items(*(each.name for each in done))
+    journal.register_inputs(names, replace(KEYS, readers=PILLOW))
+    journal.append(done, replace(KEYS, readers=PILLOW))
+    keys = replace(KEYS, readers=READERS[readers])
+    registered = journal.register_inputs(names, keys, keep_old=keep_old)
+    if keep_old:
+        again = again & {"cut"}
+    assert {item.name for item in journal.pending()} == again
+    assert (registered.kept, registered.other_reader) == (len(done) - len(again), len(again))
+    assert sum(registered.read_by.values()) == len(again)
+    assert journal.register_inputs(names, replace(KEYS, readers=PILLOW)).kept == len(done), "set aside"
+
+
+def test_only_images_without_a_decoder_are_read_again_when_it_is_there() -> None:
+    journal = Journal(None)
+    failed = result("heif", Status.FAILED)
+    heif = replace(failed, facts=ImageInfo(format="HEIF"), decoder=None, sidscan_version="1.0")
+    cut = replace(
+        failed, name="cut", facts=ImageInfo(format="JPEG"), decoder="Pillow 1", sidscan_version="1.0"
+    )
+    journal.register_inputs(items("heif", "cut"), replace(KEYS, readers=NO_HEIF))
+    journal.append([heif, cut], replace(KEYS, readers=NO_HEIF))
+    assert journal.register_inputs(items("heif", "cut"), replace(KEYS, readers=NO_HEIF)).kept == 2
+    registered = journal.register_inputs(items("heif", "cut"), replace(KEYS, readers=PILLOW))
+    assert [item.name for item in journal.pending()] == ["heif"]
+    assert [reader_in_words(key) for key in registered.read_by] == ["of a format that had no decoder"]
+
+
+NAMES = st.lists(
+    st.sampled_from(["a", "b", "..", ".", "c.jpg", "", "caf\udce9"]), min_size=1, max_size=5
+).map("/".join)
+
+
+@given(NAMES, st.booleans())
+def test_a_name_means_the_same_however_it_is_written(name: str, absolute: bool) -> None:
+    name = f"/{name}" if absolute else name.lstrip("/") or "x"
+    path = identity_of(name, Kind.FILE, "/folder")
+    assert path == os.path.normpath(f"/folder/{name}" if not absolute else f"/{name.lstrip('/')}")
+    for other in (
+        name if absolute or name.startswith("/") else f"./{name}",
+        path,
+        f"{path}/.",
+        path.replace("/", "/./"),
+    ):
+        assert identity_of(other, Kind.FILE, "/folder") == path
+
+
+def test_names_behind_links_and_other_names_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / "target" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "target" / "below")
+    folder = str(tmp_path)
+    assert identity_of("link/../a.jpg", Kind.FILE, folder) == str(tmp_path.resolve() / "target" / "a.jpg")
+    assert identity_of("link/a.jpg", Kind.FILE, folder) == str(tmp_path / "link" / "a.jpg")
+    for name in ("https://host/./a.jpg", "ftp://host/a.jpg", "a\0b/./c"):
+        assert identity_of(name, Kind.URL if name.startswith("http") else Kind.FILE, folder) == name
+
+
+def test_one_folder_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(None)
+    journal.register_inputs(items("images/a", "images/b"), KEYS)
+    journal.append([result("images/a"), result("images/b")], KEYS)
+    for folder in ("./images", str(tmp_path / "images"), "x/../images", "images"):
+        registered = journal.register_inputs(items(f"{folder}/a", f"{folder}/b", "images/a"), KEYS)
+        assert tally(registered) == (2, 0, 1)
+        assert [recorded.name for recorded in journal.results()] == [f"{folder}/a", f"{folder}/b"]
+
+
+def test_a_folder_may_move_with_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(None)
+    for disk in ("disk1", "disk2"):
+        (tmp_path / disk).mkdir()
+        monkeypatch.chdir(tmp_path / disk)
+        registered = journal.register_inputs([*items("images/a"), *items("b", fingerprint="")], KEYS)
+        if disk == "disk1":
+            journal.append([result("images/a"), result("b")], KEYS)
+    assert (registered.kept, registered.gone) == (1, 1), "b has no fingerprint that proves it"
+
+
+def lost(name: str, status: Status = Status.CRASHED) -> ScanResult:
+    return replace(
+        result(name, Status.FAILED), stage=Stage.READ, status=status, message="was ended by SIGSEGV"
+    )
+
+
+@pytest.mark.parametrize("status", [Status.CRASHED, Status.TIMEOUT, Status.MEMORY_LIMIT])
+def test_an_input_that_costs_its_reader_is_tried_in_three_scans(tmp_path: Path, status: Status) -> None:
+    for tried in range(5):
+        with closing(Journal(tmp_path / "run.journal")) as journal:
+            registered = journal.register_inputs(items("a", "b"), KEYS)
+            pending = [item.name for item in journal.pending()]
+            assert (registered.kept, registered.retried) == ((0, 0), (1, 1), (1, 1), (2, 0), (2, 0))[tried]
+            journal.append([lost("a", status) if name == "a" else result("b") for name in pending], KEYS)
+            if tried >= 2:
+                (row, _) = journal.results()
+                assert row.message == (
+                    "was ended by SIGSEGV; 3 scans tried it, and only --retry-failed tries it again"
+                )
+    with closing(Journal(tmp_path / "run.journal")) as journal:
+        assert journal.register_inputs(items("a", "b"), KEYS, retry_failed=True).retried == 1
+        journal.append([lost("a", status)], KEYS)
+        changed = [*items("a", fingerprint="2:2"), *items("b")]
+        assert journal.register_inputs(changed, KEYS).retried == 1, "another file is tried three times again"
+
+
+def test_results_of_inputs_that_are_gone_stay_for_one_more_run() -> None:
+    journal = Journal(None)
+    journal.register_inputs(items("a", "b"), KEYS)
+    journal.append([result("a"), result("b")], KEYS)
+    for gone_for, kept in ((1, 2), (2, 1)):
+        for _ in range(gone_for):
+            journal.register_inputs(items("a"), KEYS)
+            journal.purge_stale()
+        assert journal.register_inputs(items("a", "b"), KEYS).kept == kept
+
+
+def test_a_run_that_is_refused_leaves_the_record_as_it_was(path: Path) -> None:
+    def refuse(paths: Iterator[str], is_input: Callable[[str], bool]) -> None:
+        assert [Path(each).name for each in paths] == ["a"]
+        assert [is_input(str(Path.cwd() / name)) for name in ("a", "b")] == [False, True]
+        raise NothingToScan("the folder is empty")
+
+    journal = Journal(path)
+    with pytest.raises(NothingToScan):
+        journal.register_inputs(items("b"), KEYS, check_gone=refuse)
+    assert [recorded.name for recorded in journal.results()] == ["a", "b"]
+    assert journal.register_inputs(items("a", "b", "c"), KEYS).kept == 2
+
+
+def test_a_record_of_0_1_0_keeps_its_results(tmp_path: Path) -> None:
+    with closing(Journal(old_journal(tmp_path / "r.journal"))) as journal:
+        before = list(journal.results())
+        assert {(row.decoder, row.sidscan_version) for row in before} == {("Pillow 13.0.0", "0.1.0")}
+        old = dict(journal._db.execute("SELECT DISTINCT settings, settings FROM items").fetchall())
+        former = dict(zip(old, ("score", "limits", "urls"), strict=False))
+        readers = Readers("0.1.0", {"": "Pillow 13.0.0", "HEIF": "pillow-heif 1.8.1"}, {"TIFF": 2, "HEIF": 2})
+        keys = ReuseKeys("score", "limits", "urls", readers, former)
+        names = journal._db.execute("SELECT name, kind, stamp, skip FROM items ORDER BY position").fetchall()
+        inputs = [Item(os.fsdecode(name), Kind(kind), stamp, skip) for name, kind, stamp, skip in names]
+        registered = journal.register_inputs(inputs, keys)
+        assert (registered.kept, registered.retried, registered.dropped) == (6, 1, 0)

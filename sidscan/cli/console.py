@@ -14,13 +14,14 @@ import click
 
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
+from sidscan.journal.keys import reader_in_words
 from sidscan.records import Counts, ScanResult
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo, safe_line
+from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
-    from sidscan.journal import Registered
     from sidscan.pipeline import Scan
 
 
@@ -134,25 +135,37 @@ def _announce_earlier(run: Scan, echo: Echo) -> None:
     if earlier.kept:
         kept = plural(earlier.kept, "result")
         echo(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
+    for reader, count in earlier.kept_old.items():
+        echo(f"  {count} of them {reader_in_words(reader)}; each row says so")
     if earlier.retried:
         are = "is" if earlier.retried == 1 else "are"
         echo(f"{plural(earlier.retried, 'input')} that failed {are} tried again")
     if earlier.dropped:
-        _announce_dropped(earlier, echo)
+        _announce_dropped(run, echo)
 
 
-def _announce_dropped(earlier: Registered, echo: Echo) -> None:
-    reasons = (
-        (earlier.changed, "whose file has another size or time"),
-        (earlier.skip_changed, "whose input was skipped and is read now, or the reverse"),
-        (earlier.gone, "whose input is gone or no longer named"),
-        (earlier.other_keys, "made with other models or options"),
-    )
-    why = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
-    echo(f"{plural(earlier.dropped, 'earlier result')} not used: {why}")
+def _announce_dropped(run: Scan, echo: Echo) -> None:
+    """How many results of the earlier run are not used, why, and the first of each kind by name."""
+    earlier = run.earlier
+    changes = ", ".join(run.changes) or "other models or options"
+    reasons = {
+        "changed": "whose file has another size or time",
+        "skip_changed": "whose input was skipped and is read now, or the reverse",
+        "gone": "whose input is gone or no longer named",
+        "other_keys": f"made with {changes}",
+        "other_reader": ", ".join(dict.fromkeys(map(run.readers.change_in_words, earlier.read_by))),
+    }
+    echo(f"{plural(earlier.dropped, 'earlier result')} not used:")
+    for name, reason in reasons.items():
+        if count := getattr(earlier, name):
+            examples = [mask_credentials(example) for example in earlier.examples.get(name, ())]
+            more = f" and {count - len(examples)} more" if count > len(examples) else ""
+            echo(f"  {count} {reason}: {', '.join(examples)}{more}")
     if earlier.other_keys:
         those = f"those {earlier.other_keys}" if earlier.other_keys > 1 else "that one"
         echo(f"  (until this scan is complete, the earlier models and options can use {those} again)")
+    if earlier.other_reader:
+        echo("  (--keep-old keeps such scores)")
 
 
 def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) -> None:
@@ -255,10 +268,22 @@ def _check_inputs(config: ScanConfig) -> None:
     if missing:
         for _ in open_sources(ScanConfig(inputs=missing)):
             pass
+    for name in config.inputs:
+        if not _has_file(name):  # the walk says whether it is empty
+            next(open_sources(replace(config, inputs=(name,), lists=())), None)
     lists.check_stdin_named_once(config.lists)
     for source in config.lists:
         if source != "-" and not _can_be_read_once_only(source):
             next(lists.read_names(source, config.null, config.list_column), None)
+
+
+def _has_file(name: str) -> bool:
+    """Whether a file lies directly in a folder; also true of what is no folder, or can't be listed."""
+    try:
+        with os.scandir(name) as entries:
+            return any(not entry.name.startswith(".") and entry.is_file() for entry in entries)
+    except (OSError, ValueError):
+        return True
 
 
 def _can_be_read_once_only(source: str) -> bool:

@@ -111,7 +111,7 @@ def inputs() -> Decorator:
     """What is scanned."""
     return stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
-        *map(setting, ("lists", "list_column", "null", "hidden")),
+        *map(setting, ("lists", "list_column", "null", "hidden", "allow_empty")),
         setting("exclude", multiple=True),
     )
 
@@ -211,6 +211,6 @@ def output() -> Decorator:
             help="Write the sha256 of each report to a file beside it, e.g. report.csv.sha256, in the format "
             "of sha256sum.",
         ),
-        *map(setting, ("journal", "fresh", "retry_failed", "private")),
+        *map(setting, ("journal", "fresh", "retry_failed", "keep_old", "private")),
         quiet("Print only errors on standard error, and a warning where another model is used."),
     )

@@ -117,7 +117,7 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
                 echo(line)
         for writer in writers:
             echo(f"report: {writer.location()}")
-        return _exit_code(run.counts())
+        return _exit_code(run.counts(), config.allow_empty)
 
 
 def _make_results(run: Scan, writers: list[ReportOutput], quiet: bool) -> bool:
@@ -171,8 +171,8 @@ def _check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: boo
         raise UsageError("standard output takes one report", "Give --out - once.")
 
 
-def _exit_code(counts: Counts) -> ExitCode:
-    if counts.scored + counts.failed == 0:
+def _exit_code(counts: Counts, allow_empty: bool) -> ExitCode:
+    if counts.scored + counts.failed == 0 and not allow_empty:
         raise NothingToScan(
             "no image was found", "Check the paths and lists; hidden files and folders need --hidden."
         )

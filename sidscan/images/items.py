@@ -20,6 +20,7 @@ from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
+from sidscan.util.magic import identify
 
 
 def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
@@ -50,6 +51,8 @@ def decode_item(
         source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops), item.name)
         decoded = _crop_source(item, source, info, limits)
     except Exception as error:
+        known = identify(data)  # so that another decoder of this format reads it again
+        info = replace(info, format=known.name if known else None)
         yield failure_from_error(item, Stage.DECODE, error, info)
         return
     yield decoded

@@ -11,20 +11,23 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from sidscan.errors import OutputError
-from sidscan.journal import outputs
+from sidscan.journal import outputs, tables
+from sidscan.journal.identity import current_folder, identity_of
+from sidscan.journal.keys import ReuseKeys
+from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
+from sidscan.journal.tables import ITEMS_START, SHA256, TABLES
 from sidscan.records import (
     JOURNAL_FORMAT,
     Counts,
     ImageInfo,
     Item,
     Kind,
-    ReuseKeys,
     RunHeader,
     ScanResult,
     Score,
@@ -33,60 +36,15 @@ from sidscan.records import (
 )
 from sidscan.util.urls import mask_credentials
 
-_SHA256 = "json_extract(finding, '$.facts.sha256')"  # SQLite uses the index only for this exact expression
 _RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
-# The columns are named in the words of 0.1.0: stamp is Item.fingerprint, settings a digest of ReuseKeys, and
-# finding a ScanResult.
-_TABLES = """
-CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS items (
-    position INTEGER PRIMARY KEY,
-    name BLOB NOT NULL UNIQUE,  -- bytes: paths need not be UTF-8
-    kind TEXT NOT NULL,
-    stamp TEXT NOT NULL,
-    skip TEXT NOT NULL,
-    status TEXT,                -- NULL until there is a result
-    settings TEXT,              -- digest of what determined the result
-    finding TEXT
-);
-CREATE TABLE IF NOT EXISTS retired AS SELECT * FROM items WHERE FALSE;
-CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
-CREATE INDEX IF NOT EXISTS bytes ON items (SHA256) WHERE status = 'scored';
-""".replace("SHA256", _SHA256)
-
-
-_ITEMS_DEFINITION = b"CREATE TABLE items (\n    position INTEGER PRIMARY KEY,\n    name BLOB NOT NULL UNIQUE"
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
 _DAMAGE = ("malformed", "not a database")  # of SQLite's messages; Python 3.10 has no error codes
 
 
-class Registered(NamedTuple):
-    """What happened to an earlier run's results. Each of them is counted once, as kept or as something else.
-
-    Attributes:
-        kept: results that still hold.
-        repeated: inputs named more than once in this run.
-        gone: results whose input this run does not name, or whose file is missing now.
-        retried: inputs that failed and are tried again.
-        changed: results whose file has another size or modification time.
-        skip_changed: results whose input was skipped and is now read, for example a link, or the reverse.
-        other_keys: results of other models or options; they are set aside until this run is complete.
-    """
-
-    kept: int
-    repeated: int
-    gone: int = 0
-    retried: int = 0
-    changed: int = 0
-    skip_changed: int = 0
-    other_keys: int = 0
-
-    @property
-    def dropped(self) -> int:
-        """Results that are not used, other than those of inputs that are tried again."""
-        return self.gone + self.changed + self.skip_changed + self.other_keys
+def accept_gone(paths: Iterator[str], is_input: Callable[[str], bool]) -> None:
+    """Accept that inputs of the earlier run are gone."""
 
 
 class Journal:
@@ -103,6 +61,7 @@ class Journal:
 
     def __init__(self, path: Path | None, fresh: bool = False) -> None:
         self.path = path
+        self._folder = current_folder()
         try:
             self._open(fresh)
         except sqlite3.Error as error:
@@ -137,21 +96,39 @@ class Journal:
             tables, ours = self._db.execute(
                 "SELECT count(*), count(iif(name = 'items' AND instr(sql, ?) = 1, 1, NULL)) "
                 "FROM sqlite_master",
-                (_ITEMS_DEFINITION.decode(),),
+                (ITEMS_START.decode(),),
             ).fetchone()
             if tables and not ours:
                 raise self._not_a_record()
-        self._db.executescript(_TABLES + outputs.TABLE)
+        self._upgrade()
+        self._db.executescript(TABLES + outputs.TABLE)
         if fresh:  # only after the check above: another program's file is never emptied
             self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
-        number = self._db.execute("SELECT value FROM header WHERE key = 'format'").fetchone()
-        if number is None:
+        if self._format() is None:
             self._write_header({"format": JOURNAL_FORMAT})
-        elif json.loads(number[0]) == "1":
-            self._write_header({"format": JOURNAL_FORMAT, _UPGRADED: "1"})
-        elif json.loads(number[0]) != JOURNAL_FORMAT:
+
+    def _format(self) -> str | None:
+        tables = "SELECT count(*) FROM sqlite_master WHERE name = 'header'"
+        if not self._db.execute(tables).fetchone()[0]:
+            return None
+        number = self._db.execute("SELECT value FROM header WHERE key = 'format'").fetchone()
+        return None if number is None else str(json.loads(number[0]))
+
+    def _upgrade(self) -> None:
+        """Bring the tables of an earlier version to today's form."""
+        number = self._format()
+        if number == "1":
+            with self._writing():
+                self._db.execute("BEGIN")
+                rows = self._db.execute("SELECT key, value FROM header").fetchall()
+                tables.upgrade_from_1(self._db, {key: json.loads(value) for key, value in rows})
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO header VALUES (?, ?)",
+                    [("format", json.dumps(JOURNAL_FORMAT)), (_UPGRADED, '"1"')],
+                )
+        elif number not in (None, JOURNAL_FORMAT):
             raise sqlite3.DatabaseError("it was written by another version of sidscan")
 
     def close(self) -> None:
@@ -175,43 +152,45 @@ class Journal:
         return RunHeader.from_dict({key: json.loads(value) for key, value in rows})
 
     def register_inputs(
-        self, items: Iterable[Item], keys: ReuseKeys, retry_failed: bool = False
+        self,
+        items: Iterable[Item],
+        keys: ReuseKeys,
+        retry_failed: bool = False,
+        keep_old: bool = False,
+        check_gone: CheckGone = accept_gone,
     ) -> Registered:
         """Record all inputs of the run, and keep the earlier results that still hold.
 
-        A result holds while the input's fingerprint and what it depends on (`ReuseKeys.key_for`) are the
-        same. Results with other keys are set aside until a run is complete: an option may have been
-        mistyped. An input that is named twice is one row.
+        A result holds while the input's fingerprint, what it depends on (`ReuseKeys.key_for`) and what read
+        it (`Readers.key_for`) are the same. Results that are not used are set aside until a run is complete:
+        an option may have been mistyped. An input that is named twice, in whatever way, is one row.
+
+        Args:
+            keep_old: keep scores that another decoder or version of sidscan made.
+            check_gone: refuses a run that lacks inputs of the earlier one.
 
         Raises:
             OutputError: the journal holds another run, with none of these inputs; it is left unchanged.
         """
         with self._writing():
             self._db.execute("BEGIN")  # so that a failure removes the temporary table, too
-            self._db.execute(
-                """CREATE TEMP TABLE earlier AS SELECT *, TRUE AS latest FROM items WHERE finding IS NOT NULL
-                UNION ALL SELECT *, FALSE FROM retired"""
-            )
-            self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
-            self._db.execute("DELETE FROM items")
-            named = self._insert(items)
-            kept = self._keep_results(keys, retry_failed)
+            self._folder = current_folder()
+            matching = Matching(self._db, keys, self._folder, retry_failed=retry_failed, keep_old=keep_old)
+            matching.set_aside()
+            named = matching.insert(items)
+            matching.find_moved()
+            kept = matching.keep()
+            matching.check_gone(check_gone)
             self._check_same_run()
-            counts = self._count_dropped(retry_failed)
-            self._db.execute("DELETE FROM retired")
-            self._db.execute(
-                """INSERT INTO retired SELECT position, name, kind, stamp, skip, status, settings, finding
-                FROM earlier WHERE settings NOT IN (?, ?, ?)""",
-                dataclasses.astuple(keys),
-            )
-            self._db.execute("DROP TABLE earlier")
-        return Registered(kept, named - self.counts().enumerated, *counts)
+            registered = matching.registered(named, kept)
+            matching.retire_unused()
+        return registered
 
     def _check_same_run(self) -> None:
         """Raises OutputError if there are earlier scores, but no earlier input is among the new ones."""
         earlier, matched, scored = self._db.execute(
-            """SELECT count(DISTINCT e.name), count(DISTINCT items.name), total(e.status = 'scored')
-            FROM earlier AS e LEFT JOIN items USING (name)"""
+            """SELECT count(DISTINCT e.path), count(DISTINCT items.path), total(e.status = 'scored')
+            FROM earlier AS e LEFT JOIN items USING (path)"""
         ).fetchone()
         if not scored or matched:
             return
@@ -229,50 +208,11 @@ class Journal:
             "--fresh.",
         )
 
-    def _count_dropped(self, retry_failed: bool) -> tuple[int, ...]:
-        """The last five numbers of `Registered`; each earlier result counts for the first that applies."""
-        rows = self._db.execute(
-            """SELECT CASE WHEN items.name IS NULL OR (items.stamp = '' AND items.skip = '' AND e.stamp != '')
-            THEN 0
-            WHEN NOT (e.status = ? OR json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))
-            THEN 1
-            WHEN items.stamp != e.stamp AND items.stamp != '' AND e.stamp != '' THEN 2
-            WHEN items.kind != e.kind OR items.skip != e.skip OR items.stamp != e.stamp THEN 3
-            ELSE 4 END AS reason, count(*)
-            FROM earlier AS e LEFT JOIN items USING (name) WHERE e.latest AND items.finding IS NULL
-            GROUP BY reason""",
-            (Status.SCORED.value, _reused_stages(retry_failed)),
-        )
-        counts = dict(rows.fetchall())
-        return tuple(counts.get(reason, 0) for reason in range(5))
-
-    def _insert(self, items: Iterable[Item]) -> int:
-        """Adds a row for each input that has none, and returns how many inputs were named."""
-        named = 0
-        for item in items:
-            # An input that a walk skipped (a link, for example) is read if it is also named.
-            self._db.execute(
-                """INSERT INTO items (name, kind, stamp, skip) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO
-                UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
-                (os.fsencode(item.name), item.kind.value, item.fingerprint, item.skip),
-            )
-            named += 1
-        return named
-
     def purge_stale(self) -> None:
-        """Delete earlier results that no longer hold."""
+        """Delete results that were set aside; those of inputs that are gone stay for one more run."""
         with self._writing():
-            self._db.execute("DELETE FROM retired")
-
-    def _keep_results(self, keys: ReuseKeys, retry_failed: bool) -> int:
-        """Copies earlier results, except of inputs that could not be opened or fetched: they are retried."""
-        return self._db.execute(
-            """UPDATE items SET (status, settings, finding) = (e.status, e.settings, e.finding)
-            FROM earlier AS e WHERE e.name = items.name AND e.kind = items.kind AND e.stamp = items.stamp
-            AND e.skip = items.skip AND e.settings IN (?, ?, ?) AND (e.status = ? OR
-            json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(?)))""",
-            (*dataclasses.astuple(keys), Status.SCORED.value, _reused_stages(retry_failed)),
-        ).rowcount
+            self._db.execute("DELETE FROM retired WHERE age > 0 OR path IN (SELECT path FROM items)")
+            self._db.execute("UPDATE retired SET age = age + 1")
 
     def pending(self) -> Iterator[Item]:
         """Inputs without a result, in order; safe to call `append` meanwhile."""
@@ -289,29 +229,39 @@ class Journal:
         """Record results durably: they are on disk when this returns."""
         with self._writing():
             rows = [
-                (result.status.value, keys.key_for(result), dump_result(result), os.fsencode(result.name))
+                (
+                    result.status.value,
+                    keys.key_for(result),
+                    dump_result(result),
+                    keys.readers.key_for(result),
+                    result.stage is Stage.READ and result.status in LOST,
+                    os.fsencode(identity_of(result.name, result.kind, self._folder)),
+                )
                 for result in results
             ]
-            query = "UPDATE items SET status = ?, settings = ?, finding = ? WHERE name = ?"
+            query = """UPDATE items SET status = ?, settings = ?, finding = ?, reader = ?,
+                tries = iif(?, tries + 1, 0) WHERE path = ?"""
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
 
     def find_by_sha256(self, sha256: str) -> ScanResult | None:
         """The result of an image with these bytes that was scored, now or in an earlier run."""
-        query = f"SELECT finding FROM items WHERE status = 'scored' AND {_SHA256} = ? LIMIT 1"  # noqa: S608
+        query = f"SELECT finding FROM items WHERE status = 'scored' AND {SHA256} = ? LIMIT 1"  # noqa: S608
         row = self._read(query, (sha256,)).fetchone()
         return load_result(row[0]) if row else None
 
     def repeats(self) -> int:
         """Number of scored images whose bytes equal those of another one, not counting the first of each."""
-        difference = f"count({_SHA256}) - count(DISTINCT {_SHA256})"
+        difference = f"count({SHA256}) - count(DISTINCT {SHA256})"
         query = f"SELECT {difference} FROM items WHERE status = 'scored'"  # noqa: S608
         return int(self._read(query).fetchone()[0])
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
-        for (text,) in self._read("SELECT finding FROM items WHERE finding IS NOT NULL ORDER BY position"):
-            yield load_result(text)
+        query = "SELECT name, finding, tries FROM items WHERE finding IS NOT NULL ORDER BY position"
+        for name, text, tries in self._read(query):
+            result = replace(load_result(text), name=os.fsdecode(name))  # as this run names it
+            yield result if tries < MAX_TRIES else _given_up(result, tries)
 
     def counts(self) -> Counts:
         """How many inputs there are, and how they ended."""
@@ -414,14 +364,13 @@ def _was_record(path: Path) -> bool:
     if not page.startswith(_SQLITE_SIGNATURE):
         return False
     if b"CREATE TABLE" in page:
-        return _ITEMS_DEFINITION in page
+        return ITEMS_START in page
     return path.suffix == ".journal"
 
 
-def _reused_stages(retry_failed: bool) -> str:
-    """The stages, as JSON, of results without a score that are not tried again."""
-    stages = [Stage.LIST] if retry_failed else [Stage.LIST, Stage.DECODE, Stage.SCORE]
-    return json.dumps([stage.value for stage in stages])
+def _given_up(result: ScanResult, tries: int) -> ScanResult:
+    message = f"{result.message}; {tries} scans tried it, and only --retry-failed tries it again"
+    return replace(result, message=message)
 
 
 def _shown(name: bytes) -> str:

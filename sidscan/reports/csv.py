@@ -182,9 +182,11 @@ _RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
         "`full`: all crops were scored; `normal`: as many as the decision needed; `fast`: the centre crop",
         lambda h: h.effort,
     ),
-    _Column("decoder", "what decoded the image, with its version", lambda h: h.decoder),
-    _Column("sidscan_version", "version of sidscan", lambda h: h.sidscan_version),
 )
+_READER_COLUMNS = {
+    "decoder": "what decoded the image, with its version",
+    "sidscan_version": "version of the sidscan that made the row; a later one may have kept it",
+}
 _LAST_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column("scanned_at", "when the row was made, ISO 8601, UTC", lambda r: r.scanned_at),
     _Column(
@@ -200,7 +202,12 @@ def _described(columns: tuple[_Column[_Source], ...]) -> dict[str, str]:
 
 
 _PER_MODEL = {**_described(_SCORE_COLUMNS), **_MODEL_COLUMNS}
-_AFTER_MODELS = {**_described(_IMAGE_COLUMNS), **_described(_RUN_COLUMNS), **_described(_LAST_COLUMNS)}
+_AFTER_MODELS = {
+    **_described(_IMAGE_COLUMNS),
+    **_described(_RUN_COLUMNS),
+    **_READER_COLUMNS,
+    **_described(_LAST_COLUMNS),
+}
 
 CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AFTER_MODELS}
 """Every column of a report on one model, in order, with its description in Markdown."""
@@ -249,7 +256,8 @@ class CsvReport(ReportFormat):
         header = record.header()
         run_cells = [column.cell(header) for column in _RUN_COLUMNS]
         model_cells = _model_cells(header)
-        rows = (_row(result, model_cells, run_cells) for result in record.results())
+        reader = (header.decoder, header.sidscan_version)  # of rows that name none
+        rows = (_row(result, model_cells, run_cells, reader) for result in record.results())
         columns = _column_names(header)
         file.write(_BOM if self._dialect.bom else "")
         self._write_rows([], columns, file, names=True)
@@ -306,7 +314,12 @@ def _model_cells(header: RunHeader) -> dict[str, list[_Cell]]:
     return {model.name: [model.name, model.digest, digests.get(model.name)] for model in header.models}
 
 
-def _row(result: ScanResult, model_cells: dict[str, list[_Cell]], run_cells: list[_Cell]) -> list[_Cell]:
+def _row(
+    result: ScanResult,
+    model_cells: dict[str, list[_Cell]],
+    run_cells: list[_Cell],
+    reader: tuple[str, str],
+) -> list[_Cell]:
     """The cells of a result, in the order of `_column_names`."""
     scores = {score.model: score for score in result.scores}
     cells: list[_Cell] = [column.cell(result) for column in _ERROR_COLUMNS]
@@ -316,6 +329,7 @@ def _row(result: ScanResult, model_cells: dict[str, list[_Cell]], run_cells: lis
         cells += model
     cells += [column.cell(result) for column in _IMAGE_COLUMNS]
     cells += run_cells
+    cells += [result.decoder or reader[0], result.sidscan_version or reader[1]]
     cells += [column.cell(result) for column in _LAST_COLUMNS]
     return [escape_cell(cell) if isinstance(cell, str) else cell for cell in cells]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -14,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan._version import __version__
-from sidscan.config import Effort, ScanConfig
+from sidscan.config import Effort
 from sidscan.images.crops import CENTRE, share_covered, view_names
-from sidscan.images.decode import decoder_name
+from sidscan.images.decoders import decoder_of
 from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.reliability import Reliability, stated_reliability
@@ -24,7 +22,6 @@ from sidscan.records import (
     CropSet,
     DecodedImage,
     Failure,
-    ReuseKeys,
     ScanResult,
     Score,
     Stage,
@@ -32,36 +29,13 @@ from sidscan.records import (
 )
 from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
-from sidscan.scoring.cascade import Cascades, effort_used
+from sidscan.scoring.cascade import Cascades
 from sidscan.scoring.crop_logits import Compute, CropLogits
 from sidscan.scoring.evidence import band, evidence, logit_of, sigmoid
 
 Calibrations = Mapping[str, Calibration]
 """By model name; a model without a calibration keeps the threshold of its card."""
 _UNCALIBRATED: Calibrations = {}
-
-
-def reuse_keys(config: ScanConfig, runtime: Runtime, calibrations: Calibrations = _UNCALIBRATED) -> ReuseKeys:
-    """What the results of this scan depend on besides the bytes of the images."""
-    info, effort = runtime.info, effort_used(config, runtime.detectors)
-    parts = [__version__, decoder_name(), config.crops, effort, info.runtime, info.device, info.precision]
-    parts += [
-        f"{detector.name} {detector.files} {detector.threshold} {detector.abstention}"
-        for detector in runtime.detectors
-    ]
-    if effort == "normal":
-        parts += [f"{detector.name} {detector.cascade}" for detector in runtime.detectors]
-    parts += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
-    permissions = config.permissions()
-    return ReuseKeys(
-        score=_digest(parts),
-        limits=_digest([*parts, config.limits(), permissions]),
-        urls=_digest([*parts, permissions]),
-    )
-
-
-def _digest(parts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass
@@ -182,7 +156,7 @@ def score(
     return [
         _result(entry, next(logits), runtime.detectors, scanned_at, calibrations, known)
         if isinstance(entry, DecodedImage)
-        else ScanResult.of_failure(entry, scanned_at)
+        else _failed(entry, scanned_at)
         for entry in batch
     ]
 
@@ -223,7 +197,7 @@ def _result(
     if not np.isfinite(logits).all():
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(image.item, Stage.SCORE, "NonFiniteScore", message, image.facts)
-        return ScanResult.of_failure(failure, scanned_at)
+        return _failed(failure, scanned_at)
     per_crop, size = logits.astype(np.float64), image.facts.scored_size
     return ScanResult(
         name=image.item.name,
@@ -237,7 +211,14 @@ def _result(
         ),
         views=len(per_crop),
         share_scored=share_covered(*size, len(per_crop)) if all(size) else None,
+        decoder=decoder_of(image.facts),
+        sidscan_version=__version__,
     )
+
+
+def _failed(failure: Failure, scanned_at: str) -> ScanResult:
+    decoder = decoder_of(failure.facts) if failure.stage in (Stage.DECODE, Stage.SCORE) else None
+    return replace(ScanResult.of_failure(failure, scanned_at), decoder=decoder, sidscan_version=__version__)
 
 
 def _score(

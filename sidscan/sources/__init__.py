@@ -11,6 +11,7 @@ from sidscan.records import Item
 from sidscan.sources import lists, names, paths
 from sidscan.sources.exclude import Exclusions
 from sidscan.sources.output_filter import SKIP_OUTPUT, OutputFilter
+from sidscan.sources.vanished import empty_folder_error
 from sidscan.util.urls import mask_credentials
 
 
@@ -20,6 +21,7 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
     Raises:
         UsageError: an input or a list does not exist, a list is not one, a pattern to exclude means nothing,
             or standard input is to be read twice.
+        NothingToScan: a folder holds no file.
     """
     lists.check_stdin_named_once(config.lists)
     outputs, exclusions = OutputFilter(config), Exclusions(config.exclude)
@@ -31,6 +33,22 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
         for line in lists.read_names(source, config.null, config.list_column):
             name = line if config.null else names.name_in_list(line)
             yield from expand_name(name, config, outputs, exclusions, required=False)
+
+
+def _folder_items(
+    name: str, config: ScanConfig, outputs: OutputFilter, exclusions: Exclusions
+) -> Iterator[Item]:
+    """All files below a folder.
+
+    Raises:
+        NothingToScan: there is none, and `ScanConfig.allow_empty` is not set.
+    """
+    is_empty = True
+    for item in paths.walk_folder(name, config.hidden, outputs, exclusions):
+        is_empty = False
+        yield item
+    if is_empty and not config.allow_empty:
+        raise empty_folder_error(name)
 
 
 def expand_name(
@@ -50,7 +68,7 @@ def expand_name(
     elif skip := exclusions.of_name(name, _part_to_exclude(name, required)):
         yield Item(name, skip=skip)
     elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
-        yield from paths.walk_folder(name, config.hidden, outputs, exclusions)
+        yield from _folder_items(name, config, outputs, exclusions)
     elif outputs.is_output(name):
         yield Item(name, skip=SKIP_OUTPUT)
     elif required and not os.path.lexists(name):

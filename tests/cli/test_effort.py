@@ -203,9 +203,9 @@ def test_another_effort_scores_again(sidscan: Run, tmp_path: Path, archive: Arch
     scan = (*archive.arguments(), "--out", tmp_path / "r.csv")
     assert sidscan(*scan).code == 0
     assert "8 results kept from an earlier run" in sidscan(*scan).err
-    for effort in ("full", "fast", "normal"):
+    for before, effort in (("normal", "full"), ("full", "fast"), ("fast", "normal")):
         ended = sidscan(*scan, "--effort", effort)
-        assert "8 earlier results not used: 8 made with other models or options" in ended.err
+        assert f"8 earlier results not used:\n  8 made with effort {before} (now {effort})" in ended.err
         assert {row["effort"] for row in rows(tmp_path / "r.csv").values()} == {effort}
 
 

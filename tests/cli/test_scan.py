@@ -235,7 +235,10 @@ def test_the_same_command_twice_drops_nothing(sidscan: Run, tmp_path: Path) -> N
     assert "3 results kept from an earlier run" in again.err
     assert "dropped" not in again.err
     other = sidscan("scan", images, "--out", tmp_path / "r.csv", "--crops", "center")
-    assert "3 earlier results not used: 3 made with other models or options\n" in other.err
+    assert (
+        "3 earlier results not used:\n  3 made with effort full (now fast), crops ten (now center): "
+        in other.err
+    )
 
 
 def test_why_earlier_results_are_not_used(sidscan: Run, tmp_path: Path) -> None:
@@ -252,9 +255,10 @@ def test_why_earlier_results_are_not_used(sidscan: Run, tmp_path: Path) -> None:
     assert "1 result kept from an earlier run" in again
     assert (
         "\n2 inputs that failed are tried again\n"
-        "3 earlier results not used: 1 whose file has another size or time, "
-        "1 whose input was skipped and is read now, or the reverse, "
-        "1 whose input is gone or no longer named\n"
+        "3 earlier results not used:\n"
+        f"  1 whose file has another size or time: {images}/photo-1.jpg\n"
+        f"  1 whose input was skipped and is read now, or the reverse: {images}/link.jpg\n"
+        f"  1 whose input is gone or no longer named: {images}/nested/photo-2.jpg\n"
     ) in again
     assert "models and options" not in again
     assert "2 inputs that failed are tried again\n" in sidscan(*scan, "--retry-failed").err
@@ -271,7 +275,10 @@ def test_a_damaged_record_is_replaced_with_fresh(sidscan: Run, tmp_path: Path) -
         f"sidscan: the record {record} is damaged\n"
         "--fresh discards it and starts over; or name another with --journal FILE.\n"
     )
-    assert sidscan(*scan, "--fresh").code == 0
+    refused = sidscan(*scan, "--fresh")
+    assert (refused.code, record.stat().st_size) == (7, 10_000), "nothing says whether somebody edited r.csv"
+    assert "r.csv belongs to another run; it is left alone\n" in refused.err
+    assert sidscan(*scan, "--fresh", "--overwrite").code == 0
     assert "3 results kept" in sidscan(*scan).err
 
 
@@ -382,7 +389,9 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
         ),
         pytest.param([".", "--model", "clip-vit-l14"], 4, "clip-vit-l14", id="an encoder is not a detector"),
         pytest.param([".", "--precision", "bf16"], 6, "sidscan: mini works in fp32 only", id="precision"),
-        pytest.param(["."], 5, "sidscan: no image was found", id="empty folder"),
+        pytest.param(["."], 5, "sidscan: no image was found", id="no image"),
+        pytest.param(["empty"], 5, "sidscan: the folder empty is empty", id="empty folder"),
+        pytest.param([".", "empty"], 5, "sidscan: the folder empty is empty", id="one of two"),
     ],
 )
 def test_errors_are_reported_without_a_traceback(
@@ -394,6 +403,8 @@ def test_errors_are_reported_without_a_traceback(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("notes.txt").write_text("no image")
     ended = sidscan("scan", *arguments)
     assert ended.code == code, ended.err
     assert message in ended.err

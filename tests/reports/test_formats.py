@@ -123,6 +123,7 @@ def to_format_1(text: str, suffix: str) -> str:
     ):
         text = text.replace(f', "{added}": null', "")
     text = text.replace(', "reliability": {}', "")
+    text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)
     return text.replace('{"format": 2, ', "{")
 
 
@@ -130,7 +131,10 @@ def to_format_1(text: str, suffix: str) -> str:
 def test_format_2_adds_its_number_and_renames_one_error_class(tmp_path: Path, suffix: str) -> None:
     journal = Journal(old_journal(tmp_path / "0.1.0.journal"))
     text = rendered(tmp_path / f"r.{suffix}", journal)
-    assert to_format_1(text, suffix) == (OLD_REPORTS / f"0.1.0.{suffix}").read_bytes().decode()
+    before = (OLD_REPORTS / f"0.1.0.{suffix}").read_bytes().decode()
+    if suffix == "csv":  # each row names the decoder of its own format
+        before = before.replace("Pillow 13.0.0 pillow-heif 1.8.1", "Pillow 13.0.0")
+    assert to_format_1(text, suffix) == before
     assert (text.count("UnsupportedImage"), text.count("UnsupportedPicture")) == (2, 0)
 
 

@@ -21,7 +21,8 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage, Status
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.cascade import effort_used
-from sidscan.scoring.scorer import Scorer, reuse_keys, score
+from sidscan.scoring.reuse import reuse_keys
+from sidscan.scoring.scorer import Scorer, score
 
 CASCADE = Cascade(centre=3.0, mirrors=1.0)
 CENTRE = 4

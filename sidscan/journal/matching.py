@@ -1,0 +1,222 @@
+"""Which results of an earlier run still hold, and what became of the others; inside one transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sidscan.journal.identity import identity_of
+from sidscan.journal.keys import ReuseKeys
+from sidscan.journal.tables import COLUMNS
+from sidscan.records import Item, Stage, Status
+
+MAX_TRIES = 3
+"""Scans that may lose a process over an input before reading it; then it is tried on request only."""
+
+LOST = (Status.CRASHED, Status.TIMEOUT, Status.MEMORY_LIMIT)  # how an input ends whose process was lost
+_EXAMPLES = 3
+_REASONS = ("gone", "retried", "changed", "skip_changed", "other_keys", "other_reader")
+CheckGone = Callable[[Iterator[str], Callable[[str], bool]], None]
+"""Gets the paths of earlier results that no input names, and whether a path is an input; may raise."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What happened to an earlier run's results. Each of them is counted once, as kept or as something else.
+
+    Attributes:
+        kept: results that still hold.
+        repeated: inputs named more than once in this run.
+        gone: results whose input this run does not name, or whose file is missing now.
+        retried: inputs that failed and are tried again.
+        changed: results whose file has another size or modification time.
+        skip_changed: results whose input was skipped and is now read, for example a link, or the reverse.
+        other_keys: results of other models or options.
+        other_reader: results that another decoder or another version of sidscan read.
+        examples: the first names of each of these, by attribute.
+        read_by: what read the latter, as `Readers.key_for` -> their number.
+        kept_old: the same of results that are kept nevertheless: on request, or since their decoder is gone.
+
+    Results that are not used are set aside until this run is complete; those whose input is gone, until the
+    next run is complete.
+    """
+
+    kept: int
+    repeated: int
+    gone: int = 0
+    retried: int = 0
+    changed: int = 0
+    skip_changed: int = 0
+    other_keys: int = 0
+    other_reader: int = 0
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    read_by: Mapping[str, int] = field(default_factory=dict, compare=False)
+    kept_old: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def dropped(self) -> int:
+        """Results that are not used, other than those of inputs that are tried again."""
+        return self.gone + self.changed + self.skip_changed + self.other_keys + self.other_reader
+
+
+class Matching:
+    """The inputs of a run, and the earlier results beside them.
+
+    Args:
+        folder: the current folder, which relative names start from.
+    """
+
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        keys: ReuseKeys,
+        folder: str | None,
+        *,
+        retry_failed: bool,
+        keep_old: bool,
+    ) -> None:
+        self._db, self._keys, self._folder = database, keys, folder
+        stages = [Stage.LIST] if retry_failed else [Stage.LIST, Stage.DECODE, Stage.SCORE]
+        # Values of the queries below, by name.
+        self._values: dict[str, object] = {
+            "digests": json.dumps(keys.digests),
+            "readers": json.dumps(keys.readers.valid_keys()),
+            "scored": Status.SCORED.value,
+            "stages": json.dumps([stage.value for stage in stages]),
+            "lost": json.dumps([] if retry_failed else [status.value for status in LOST]),
+            "keep_old": keep_old,
+            "unreadable": json.dumps(
+                [name for name, decoder in keys.readers.decoders.items() if not decoder]
+            ),
+            "most": MAX_TRIES,
+        }
+
+    # Whether a result without a score is final: its stage says so, or too many scans lost a process over it.
+    _FINAL = """(e.status = :scored
+        OR json_extract(e.finding, '$.stage') IN (SELECT value FROM json_each(:stages))
+        OR (e.status IN (SELECT value FROM json_each(:lost)) AND e.tries >= :most))"""
+    _SAME_FILE = "e.kind = items.kind AND e.stamp = items.stamp AND e.skip = items.skip"
+    _SAME_KEYS = "e.settings IN (SELECT value FROM json_each(:digests))"
+    # A score stays where its decoder is gone: it can't be made again.
+    _SAME_READER = """(e.reader IN (SELECT value FROM json_each(:readers))
+        OR (e.status = :scored AND (:keep_old OR json_extract(e.finding, '$.facts.format')
+        IN (SELECT value FROM json_each(:unreadable)))))"""
+
+    def set_aside(self) -> None:
+        """Move the results of the latest run, and those set aside before, out of the way of the inputs."""
+        self._db.execute(
+            f"""CREATE TEMP TABLE earlier AS SELECT {COLUMNS}, TRUE AS latest FROM items
+            WHERE finding IS NOT NULL UNION ALL SELECT {COLUMNS}, FALSE FROM retired"""  # noqa: S608
+        )
+        for former, key in self._keys.former.items():
+            self._db.execute("UPDATE earlier SET settings = ? WHERE settings = ?", (key, former))
+        self._db.execute("DELETE FROM items")
+
+    def insert(self, items: Iterable[Item]) -> int:
+        """Add a row for each input that has none; returns how many inputs were named."""
+        named = 0
+        for item in items:
+            path = os.fsencode(identity_of(item.name, item.kind, self._folder))
+            # An input that a walk skipped (a link, for example) is read if it is also named.
+            self._db.execute(
+                """INSERT INTO items (name, path, kind, stamp, skip) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path)
+                DO UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
+                (os.fsencode(item.name), path, item.kind.value, item.fingerprint, item.skip),
+            )
+            named += 1
+        return named
+
+    def find_moved(self) -> None:
+        """Give results another path whose folder moved: the same name leads to the same file elsewhere."""
+        self._db.execute("CREATE INDEX temp.earlier_path ON earlier (path)")
+        if not self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM earlier LEFT JOIN items USING (path) WHERE items.path IS NULL)"
+        ).fetchone()[0]:
+            return
+        self._db.execute("CREATE INDEX temp.earlier_name ON earlier (name)")
+        moved = self._db.execute(
+            """SELECT items.path, e.rowid FROM items CROSS JOIN earlier AS e ON e.name = items.name
+            WHERE e.path != items.path AND e.stamp = items.stamp AND e.stamp != ''
+            AND e.path NOT IN (SELECT path FROM items)"""
+        ).fetchall()
+        self._db.executemany("UPDATE earlier SET path = ? WHERE rowid = ?", moved)
+
+    def keep(self) -> int:
+        """Copy the results that hold to their inputs; returns their number."""
+        kept = 0
+        for latest in (True, False):  # of the latest run first: both may hold with `keep_old`
+            kept += self._db.execute(
+                f"""UPDATE items SET (status, settings, finding, reader, tries) =
+                (e.status, e.settings, e.finding, e.reader, e.tries)
+                FROM earlier AS e WHERE e.path = items.path AND items.finding IS NULL AND e.latest = :latest
+                AND {self._SAME_FILE} AND {self._SAME_KEYS} AND {self._SAME_READER} AND {self._FINAL}""",  # noqa: S608
+                {**self._values, "latest": latest},
+            ).rowcount
+        self._db.execute(
+            f"""UPDATE items SET tries = e.tries FROM earlier AS e WHERE e.path = items.path
+            AND items.finding IS NULL AND e.latest AND {self._SAME_FILE} AND e.tries < :most""",  # noqa: S608
+            self._values,
+        )
+        return kept
+
+    def check_gone(self, check: CheckGone) -> None:
+        """Let ``check`` look at the results of files that no input names."""
+        rows = self._db.execute(
+            """SELECT e.path FROM earlier AS e LEFT JOIN items USING (path)
+            WHERE e.latest AND items.path IS NULL AND e.kind = 'file'"""
+        )
+        check(
+            (os.fsdecode(path) for (path,) in rows),
+            lambda path: bool(
+                self._db.execute(
+                    "SELECT count(*) FROM items WHERE path = ?", (os.fsencode(path),)
+                ).fetchone()[0]
+            ),
+        )
+
+    def registered(self, named: int, kept: int) -> Registered:
+        """What became of the earlier results."""
+        self._db.execute(
+            f"""CREATE TEMP TABLE unused AS SELECT e.name, e.position, e.reader, CASE
+            WHEN items.path IS NULL OR (items.stamp = '' AND items.skip = '' AND e.stamp != '') THEN 'gone'
+            WHEN NOT {self._FINAL} THEN 'retried'
+            WHEN items.stamp != e.stamp AND items.stamp != '' AND e.stamp != '' THEN 'changed'
+            WHEN NOT ({self._SAME_FILE}) THEN 'skip_changed'
+            WHEN NOT {self._SAME_KEYS} THEN 'other_keys' ELSE 'other_reader' END AS reason
+            FROM earlier AS e LEFT JOIN items USING (path) WHERE e.latest AND items.finding IS NULL""",  # noqa: S608
+            self._values,
+        )
+        counts: dict[str, int] = dict(
+            self._db.execute("SELECT reason, count(*) FROM unused GROUP BY reason").fetchall()
+        )
+        read_by = "SELECT reader, count(*) FROM unused WHERE reason = 'other_reader' GROUP BY reader"
+        kept_old = f"""SELECT e.reader, count(*) FROM items AS e WHERE e.finding IS NOT NULL
+            AND e.reader NOT IN (SELECT value FROM json_each(:readers)) GROUP BY e.reader"""  # noqa: F541
+        inputs = self._db.execute("SELECT count(*) FROM items").fetchone()[0]
+        registered = Registered(
+            kept,
+            named - inputs,
+            **counts,
+            examples={reason: self._first(reason) for reason in counts},
+            read_by=dict(self._db.execute(read_by).fetchall()),
+            kept_old=dict(self._db.execute(kept_old, self._values).fetchall()),
+        )
+        self._db.execute("DROP TABLE unused")
+        return registered
+
+    def _first(self, reason: str) -> tuple[str, ...]:
+        query = "SELECT name FROM unused WHERE reason = ? ORDER BY position LIMIT ?"
+        return tuple(os.fsdecode(name) for (name,) in self._db.execute(query, (reason, _EXAMPLES)))
+
+    def retire_unused(self) -> None:
+        """Set aside what this run does not use, until it or the next one is complete."""
+        self._db.execute("DELETE FROM retired")
+        self._db.execute(
+            f"""INSERT INTO retired SELECT {", ".join(f"e.{name}" for name in COLUMNS.split(", "))}
+            FROM earlier AS e LEFT JOIN items USING (path)
+            WHERE items.finding IS NULL OR e.settings != items.settings OR e.reader != items.reader"""  # noqa: S608
+        )
+        self._db.execute("DROP TABLE earlier")
