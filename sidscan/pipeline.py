@@ -171,7 +171,7 @@ def open_scan(config: ScanConfig) -> Scan:
         keys = reuse_keys(config, runtime, calibrations, earlier)
         check_gone = accept_gone if config.allow_empty else check_not_vanished
         registered = journal.register_inputs(
-            open_sources(config), keys, config.retry_failed, config.keep_old, check_gone
+            open_sources(config), keys, config.retry_failed, config.keep_old, check_gone, config.private
         )
         header = _header(config, runtime, choice, calibrations)
         session = custody.begin_session(config, _now(), _resources(config, runtime))

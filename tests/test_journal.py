@@ -521,3 +521,18 @@ def test_a_record_of_0_1_0_keeps_its_results(tmp_path: Path) -> None:
         inputs = [Item(os.fsdecode(name), Kind(kind), stamp, skip) for name, kind, stamp, skip in names]
         registered = journal.register_inputs(inputs, keys)
         assert (registered.kept, registered.retried, registered.dropped) == (6, 1, 0)
+
+
+def test_a_private_record_holds_nothing_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somebodys-home").mkdir()
+    monkeypatch.chdir(tmp_path / "somebodys-home")
+    names = ("images/a", "./b", "../c")
+    with closing(Journal(tmp_path / "run.journal")) as journal:
+        journal.register_inputs(items(*names, "d"), KEYS)
+        journal.append([result(name) for name in (*names, "d")], KEYS)
+        assert journal.register_inputs(items(*names), KEYS, private=True).kept == 3
+        assert journal.register_inputs(items(*names), KEYS, private=True).kept == 3
+        journal._db.execute("VACUUM")
+    assert b"somebodys-home" not in (tmp_path / "run.journal").read_bytes()

@@ -158,6 +158,7 @@ class Journal:
         retry_failed: bool = False,
         keep_old: bool = False,
         check_gone: CheckGone = accept_gone,
+        private: bool = False,
     ) -> Registered:
         """Record all inputs of the run, and keep the earlier results that still hold.
 
@@ -168,17 +169,20 @@ class Journal:
         Args:
             keep_old: keep scores that another decoder or version of sidscan made.
             check_gone: refuses a run that lacks inputs of the earlier one.
+            private: record nothing of the current folder.
 
         Raises:
             OutputError: the journal holds another run, with none of these inputs; it is left unchanged.
         """
         with self._writing():
             self._db.execute("BEGIN")  # so that a failure removes the temporary table, too
-            self._folder = current_folder()
+            self._folder = None if private else current_folder()
             matching = Matching(self._db, keys, self._folder, retry_failed=retry_failed, keep_old=keep_old)
             matching.set_aside()
             named = matching.insert(items)
             matching.find_moved()
+            if private:
+                matching.forget_folders()
             kept = matching.keep()
             matching.check_gone(check_gone)
             self._check_same_run()

@@ -11,12 +11,12 @@ def identity_of(name: str, kind: Kind | str, folder: str | None) -> str:
     """The absolute, normalised path that a name leads to from ``folder``; links stay. URLs stay as they are.
 
     Args:
-        folder: the current folder; None if it is unknown.
+        folder: the current folder; None if it is unknown, or private: relative names stay relative then.
     """
     if kind != Kind.FILE or "://" in name or "\0" in name:
         return name
     path = os.path.join(folder, name) if folder is not None else name  # noqa: PTH118
-    if ".." in path.split(os.sep):  # noqa: PTH206  (behind a link, `..` is not what it looks like)
+    if folder is not None and ".." in path.split(os.sep):  # noqa: PTH206  (behind a link, `..` is not what it looks like)
         parent, _, last = path.rstrip(os.sep).rpartition(os.sep)
         path = os.path.realpath(path) if last == ".." else os.path.join(os.path.realpath(parent), last)  # noqa: PTH118
     path = os.path.normpath(path)

@@ -144,6 +144,10 @@ class Matching:
         ).fetchall()
         self._db.executemany("UPDATE earlier SET path = ? WHERE rowid = ?", moved)
 
+    def forget_folders(self) -> None:
+        """Leave only names of results that no input names."""
+        self._db.execute("UPDATE earlier SET path = name WHERE path NOT IN (SELECT path FROM items)")
+
     def keep(self) -> int:
         """Copy the results that hold to their inputs; returns their number."""
         kept = 0

@@ -49,7 +49,7 @@ _POSITION_UNSURE = 0  # revision of what versions before 0.3.0 read of a positio
 def upgrade_from_1(database: sqlite3.Connection, header: Mapping[str, Any]) -> None:
     """Turn the tables of format 1 into today's; each result gets what its header says of all."""
     sessions = header.get("sessions") or ({},)
-    folder = sessions[-1].get("folder") or current_folder()  # unknown of private runs
+    folder = None if header.get("private") else sessions[-1].get("folder") or current_folder()
     database.execute("ALTER TABLE items RENAME TO items_1")
     database.execute("ALTER TABLE retired RENAME TO retired_1")
     for index in ("pending", "bytes"):
