@@ -331,7 +331,8 @@ class ScanConfig(ReadLimits, FetchOptions):
     private: bool = option(
         False,
         section="Output",
-        help="Leave host name, command line and current folder out of reports and record, now and later.",
+        help="Leave out of reports and record, now and later, what may identify a person, a device or a "
+        "place: host, command line, folder, positions, serial numbers, names, comments, ids, maker notes.",
     )
     outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")

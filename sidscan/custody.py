@@ -9,13 +9,13 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from importlib import metadata
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.records import SessionRecord
+from sidscan.reports.private import private_session
 from sidscan.util.urls import mask_credentials
 
 # Distributions that determine pixels, metadata or scores.
@@ -54,12 +54,7 @@ def begin_session(config: ScanConfig, started: str, resources: Mapping[str, int]
         limits=config.limits(),
         resources=resources,
     )
-    return redacted(session) if config.private else session
-
-
-def redacted(session: SessionRecord) -> SessionRecord:
-    """A session without what may identify a person or a place (`ScanConfig.private`)."""
-    return replace(session, command=None, folder=None, host=None)
+    return private_session(session) if config.private else session
 
 
 def _without_credentials(word: str) -> str:

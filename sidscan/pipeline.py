@@ -38,6 +38,7 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.reports.private import private_header, private_result
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
@@ -100,6 +101,8 @@ class Scan:
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 results = scorer.end(job)
+                if self.config.private:
+                    results = list(map(private_result, results))
                 self.journal.append(results, keys)
                 self.num_results += len(results)
                 yield from results
@@ -173,11 +176,13 @@ def open_scan(config: ScanConfig) -> Scan:
         registered = journal.register_inputs(
             open_sources(config), keys, config.retry_failed, config.keep_old, check_gone, config.private
         )
+        if config.private and not earlier.private:
+            journal.rewrite_results(private_result)
         header = _header(config, runtime, choice, calibrations)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
-        # One report shows all sessions, so a private run redacts the earlier ones, too.
-        past = tuple(map(custody.redacted, earlier.sessions)) if config.private else earlier.sessions
-        header = replace(header, sessions=(*past, session))
+        # One report shows all sessions and results, so a private run redacts the earlier ones, too.
+        header = replace(header, sessions=(*earlier.sessions, session))
+        header = private_header(header) if config.private else header
         journal.set_header(header)
     except BaseException:
         journal.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 JOURNAL_FORMAT = "2"
 """Number of the journal's tables; another number means another layout (docs/reference/report-versions.md)."""
 
+_RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
 JsonObject = Mapping[str, Any]
 """What `json.loads` makes of a JSON object."""
 
@@ -163,9 +165,11 @@ class ImageInfo:
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ImageInfo:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        values = {**raw, "flags": tuple(raw["flags"]), "exif": Exif(**raw["exif"])}
+        exif = Exif(**_known(Exif, raw["exif"]))
+        values = {**_known(cls, raw), "flags": tuple(raw["flags"]), "exif": exif}
         if response := raw.get("response"):
-            values["response"] = Response(**{**response, "redirects": tuple(response["redirects"])})
+            redirects = tuple(response["redirects"])
+            values["response"] = Response(**{**_known(Response, response), "redirects": redirects})
         return cls(**values)
 
 
@@ -286,6 +290,19 @@ class ScanResult:
     share_scored: float | None = None
     decoder: str | None = None
     sidscan_version: str | None = None
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> ScanResult:
+        """The inverse of `dataclasses.asdict`, after JSON; another version may have written it."""
+        values = {
+            "kind": Kind(raw["kind"]),
+            "status": Status(raw["status"]),
+            "stage": Stage(raw["stage"]) if raw["stage"] else None,
+            "error": _RENAMED_ERRORS.get(raw["error"], raw["error"]),
+            "facts": ImageInfo.from_dict(raw["facts"]),
+            "scores": tuple(Score.from_dict(_known(Score, score)) for score in raw["scores"]),
+        }
+        return cls(**{**_known(cls, raw), **values})
 
     @classmethod
     def of_failure(cls, failure: Failure, scanned_at: str) -> ScanResult:
@@ -418,7 +435,7 @@ class RunHeader:
         inputs, lists: as given; user names and passwords of URLs are hidden.
         calibrations: by model name; empty unless requested.
         reliability: by model name, what its card says of how often it is right (`models.reliability`).
-        private: whether sessions withhold the command line, folder and host; once set, it stays set.
+        private: whether what `reports.private` names is left out; once set, it stays set.
         sessions: every start of the run, the latest last.
     """
 
@@ -463,9 +480,14 @@ class RunHeader:
         return cls(**{**_known(cls, raw), **nested, **names})
 
 
+@cache
+def _field_names(record: type[DataclassInstance]) -> frozenset[str]:
+    return frozenset(column.name for column in fields(record))
+
+
 def _known(record: type[DataclassInstance], raw: JsonObject) -> dict[str, Any]:
     """The entries that are fields of a record; another version may have written more."""
-    names = {column.name for column in fields(record)}
+    names = _field_names(record)
     return {name: value for name, value in raw.items() if name in names}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
@@ -80,6 +80,14 @@ class OpenReport:
         """
         rows = reader.read_rows(self._file, self.kind, self.path)
         return threads.map_ordered(partial(_checked, root=root), rows, workers)
+
+    def redact(self, out: TextIO) -> list[str]:
+        """Write the report again without what `reports.private` withholds; returns the columns it emptied.
+
+        Raises:
+            UsageError: reports of this format can't be redacted, or this one is damaged.
+        """
+        return reader.redact(self._file, self.kind, self.path, out)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ _COMMANDS = {
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
+    "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),
     "scan": ("sidscan.cli.scan", "Score images and write reports."),
     "study": ("sidscan.cli.study", "Train many heads from one pass of the encoder."),
     "train": ("sidscan.cli.train", "Train RINE's head."),

@@ -16,6 +16,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_in_words
 from sidscan.records import Counts, ScanResult
+from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo, safe_line
@@ -95,6 +96,8 @@ def announce(run: Scan, echo: Echo) -> None:
         echo(f"effort: all crops of every image, since {without} states no cascade")
     if not run.config.isolation:
         echo("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
+    if run.config.private:
+        echo(WORDS)
     for name, calibration in run.journal.header().calibrations.items():
         images = plural(calibration.pictures, "image")
         echo(f"calibration: {name}, {images}, false-positive rate {calibration.target_fpr:g}")

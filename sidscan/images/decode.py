@@ -22,6 +22,7 @@ Flags (remarks in the image's row):
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
     ``metadata_timeout``   EXIF was not read in time
     ``metadata_crashed``   the process that read EXIF ended
+    ``exif_withheld``      some EXIF is left out because of --private (`reports.private` sets it)
 """
 
 from __future__ import annotations

@@ -25,18 +25,15 @@ from sidscan.journal.tables import ITEMS_START, SHA256, TABLES
 from sidscan.records import (
     JOURNAL_FORMAT,
     Counts,
-    ImageInfo,
     Item,
     Kind,
     RunHeader,
     ScanResult,
-    Score,
     Stage,
     Status,
 )
 from sidscan.util.urls import mask_credentials
 
-_RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
@@ -248,6 +245,16 @@ class Journal:
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
 
+    def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
+        """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""
+        with self._writing():
+            self._db.execute("PRAGMA secure_delete=ON")
+            self._db.create_function("changed", 1, lambda text: dump_result(change(load_result(text))))
+            for table in ("items", "retired"):
+                self._db.execute(f"UPDATE {table} SET finding = changed(finding) WHERE finding IS NOT NULL")  # noqa: S608
+        with self._writing():
+            self._db.execute("VACUUM")  # pages that were freed earlier may hold results, too
+
     def find_by_sha256(self, sha256: str) -> ScanResult | None:
         """The result of an image with these bytes that was scored, now or in an earlier run."""
         query = f"SELECT finding FROM items WHERE status = 'scored' AND {SHA256} = ? LIMIT 1"  # noqa: S608
@@ -402,15 +409,4 @@ def dump_result(result: ScanResult) -> str:
 
 def load_result(text: str) -> ScanResult:
     """The result that `dump_result` wrote, maybe in an earlier version of sidscan."""
-    raw = json.loads(text)
-    return ScanResult(
-        **{
-            **raw,
-            "kind": Kind(raw["kind"]),
-            "status": Status(raw["status"]),
-            "stage": Stage(raw["stage"]) if raw["stage"] else None,
-            "error": _RENAMED_ERRORS.get(raw["error"], raw["error"]),
-            "facts": ImageInfo.from_dict(raw["facts"]),
-            "scores": tuple(Score.from_dict(score) for score in raw["scores"]),
-        }
-    )
+    return ScanResult.from_dict(json.loads(text))

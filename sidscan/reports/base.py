@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
+from sidscan.errors import UsageError
 from sidscan.records import RunHeader, RunRecord, ScanResult
 
 if TYPE_CHECKING:
@@ -58,6 +59,17 @@ class ReportFormat(ABC):
             NewerReport: its format number is higher than this version's (`reader.check_format_number`).
             ValueError, LookupError, TypeError: it is damaged; `reader.DamagedReport` says how.
         """
+
+    def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:  # noqa: ARG002  (formats use them)
+        """Write a report again without what `reports.private` withholds; returns the columns it emptied.
+
+        Raises:
+            UsageError: the format has no such way.
+            ValueError, LookupError, TypeError, AttributeError: the report is damaged.
+        """
+        raise UsageError(
+            "reports of this format can't be redacted", "Write one as .csv, .json or .jsonl, and redact that."
+        )
 
 
 REPORT_FORMATS: dict[str, ReportFormat] = {}

@@ -11,6 +11,7 @@ from typing import Generic, TextIO, TypeVar
 from sidscan.records import Response, RunHeader, RunRecord, ScanResult, Score
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
+from sidscan.reports.private import FLAG, private_date, private_text
 from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow, check_format_number, checked_row
 
 _Source = TypeVar("_Source")
@@ -227,6 +228,9 @@ class CsvDialect:
     bom: bool = False
 
 
+_WITHHELD = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
+_MAYBE_URLS = ("error_message", "final_url", "redirects")
+
 CSV_DIALECTS: dict[str, CsvDialect] = {
     "standard": CsvDialect(),
     "excel": CsvDialect(bom=True),
@@ -297,6 +301,31 @@ class CsvReport(ReportFormat):
             check_format_number(int(row.get(_NUMBER_COLUMN, "1")))
             saved_as = unescape_cell(row["saved_as"]) or None
             yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
+
+    def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
+        """Row by row; columns that this version does not know are emptied: somebody else added them."""
+        first = next(lines)
+        dialect = CsvDialect(delimiter=first[len(_FIRST_COLUMNS[0])])
+        table = csv.DictReader(chain([first], lines), delimiter=dialect.delimiter, strict=True)
+        names = list(table.fieldnames or ())
+        unknown = [name for name in names if name.rpartition(".")[2] not in CSV_COLUMNS]
+        writer = csv.DictWriter(file, names, delimiter=dialect.delimiter, lineterminator="\r\n")
+        writer.writeheader()
+        for row in table:
+            writer.writerow(_private_row(row) | dict.fromkeys(unknown, ""))
+        return [unescape_cell(name) for name in unknown]
+
+
+def _private_row(row: dict[str, str]) -> dict[str, str]:
+    """A row without what `reports.private` withholds; columns that an older report lacks stay away."""
+    changed = dict.fromkeys(_WITHHELD, "")
+    changed["exif_original_date_iso"] = private_date(row.get("exif_original_date_iso", "")) or ""
+    withheld = [name for name, cell in changed.items() if row.get(name, "") != cell]
+    if withheld and FLAG not in row["flags"].split():
+        changed["flags"] = f"{row['flags']} {FLAG}".strip()
+    for name in _MAYBE_URLS:
+        changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")
+    return {name: changed.get(name, cell) for name, cell in row.items()}
 
 
 def _column_names(header: RunHeader) -> list[str]:

@@ -12,10 +12,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import takewhile
 from typing import TextIO, Union
 
-from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
+from sidscan.records import Counts, JsonObject, RunHeader, RunRecord, ScanResult
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, RowWriter, report_format
+from sidscan.reports.private import private_header, private_result
 from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
 
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
@@ -71,6 +73,19 @@ class JsonReport(ReportFormat):
         if next(lines, None) is not None:
             raise DamagedReport("something follows its end")
 
+    def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
+        """Line by line, as `render` writes them; keys that this version does not know are left out."""
+        head = json.loads(next(lines) + "]}")
+        counts = {name: head["counts"][name] for name in Counts.__dataclass_fields__}
+        run = private_header(RunHeader.from_dict(head["run"])).to_dict()
+        head = {"format": REPORT_FORMAT_NUMBER, "run": run, "counts": counts}
+        file.write(_ijson_text(head)[:-1] + ', "findings": [')
+        for position, line in enumerate(takewhile(lambda line: line.rstrip() != "]}", lines)):
+            result = private_result(_result_of(json.loads(line.rstrip().removesuffix(","))))
+            file.write((",\n" if position else "\n") + _ijson_text(_result_object(result)))
+        file.write("\n]}\n")
+        return []
+
 
 @report_format("jsonl")
 class JsonLinesReport(ReportFormat):
@@ -104,11 +119,28 @@ class JsonLinesReport(ReportFormat):
             check_format_number(result.get("format", 1))
             yield _row(result)
 
+    def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
+        """Line by line."""
+        for line in lines:
+            raw = json.loads(line)
+            run = private_header(RunHeader.from_dict(raw["run"]))
+            self.row_writer(run, file)(private_result(_result_of(raw)))
+        return []
+
+
+def _result_of(raw: JsonObject) -> ScanResult:
+    """The inverse of `_result_object`."""
+    return ScanResult.from_dict({**raw, "name": _name_of(raw)})
+
+
+def _name_of(raw: JsonObject) -> str:
+    path: str = raw["path"]
+    return path if raw["path_bytes"] is None else os.fsdecode(bytes.fromhex(raw["path_bytes"]))
+
 
 def _row(result: JsonObject) -> ReportRow:
-    path_bytes, facts = result["path_bytes"], result["facts"]
-    name = result["path"] if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
-    return checked_row(name, facts["sha256"], (facts["response"] or {}).get("saved_as"))
+    facts = result["facts"]
+    return checked_row(_name_of(result), facts["sha256"], (facts["response"] or {}).get("saved_as"))
 
 
 def _result_object(result: ScanResult) -> dict[str, object]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, REPORT_FORMATS
@@ -88,10 +89,46 @@ def read_rows(file: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
     """
     file.seek(0)
     position = 0
-    try:
+    with _damage_as_usage_error(path, lambda: position):
         for row in REPORT_FORMATS[suffix].rows(_lines(file)):
             position += 1
             yield row
+
+
+def redact(file: BinaryIO, suffix: str, path: Path, out: TextIO) -> list[str]:
+    """Write a report again without what `reports.private` withholds; returns the columns that are emptied.
+
+    Args:
+        suffix, path: as for `read_rows`.
+
+    Raises:
+        UsageError: as `read_rows`; or reports of this format can't be redacted.
+    """
+    file.seek(0)
+    position = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal position
+        for line in _lines(file):
+            yield line
+            position += 1
+
+    if file.read(len(_BOM)) == _BOM:
+        out.write(_BOM.decode())
+    file.seek(0)
+    with _damage_as_usage_error(path, lambda: position):
+        return REPORT_FORMATS[suffix].redact(counted(), out)
+
+
+@contextmanager
+def _damage_as_usage_error(path: Path, position: Callable[[], int]) -> Iterator[None]:
+    """Errors of a report's content in words.
+
+    Args:
+        position: the number of rows that were good.
+    """
+    try:
+        yield
     except NewerReport as error:
         raise UsageError(
             f"{path} was written by a newer sidscan: its format number is {error.number}, "
@@ -103,7 +140,7 @@ def read_rows(file: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error) as error:
         why = str(error) if isinstance(error, DamagedReport) else "it is not as sidscan writes it"
         raise UsageError(
-            f"{path} is damaged behind row {position}: {why}", "Use the report as the scan wrote it."
+            f"{path} is damaged behind row {position()}: {why}", "Use the report as the scan wrote it."
         ) from error
 
 

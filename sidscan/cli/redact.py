@@ -1,0 +1,105 @@
+"""``sidscan redact``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidscan.cli import console, options
+from sidscan.cli.help_sections import Command
+from sidscan.errors import ExitCode, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from sidscan.verify import OpenReport
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("redact", cls=Command)
+@click.argument("report", type=_FILE, metavar="REPORT")
+@options.sectioned_option(
+    "--out",
+    section="Output",
+    type=_FILE,
+    required=True,
+    metavar="NEW",
+    help="The copy to write, of the same format; never REPORT itself.",
+)
+@options.sectioned_option("--overwrite", section="Output", is_flag=True, help="Replace NEW, whatever it is.")
+@options.quiet()
+def command(report: Path, out: Path, overwrite: bool, quiet: bool) -> ExitCode:
+    """Copy a report without what may identify a person, a device or a place.
+
+    REPORT is a report of `sidscan scan`. NEW is what the scan would have written with --private: without
+    host, folder and command line, positions, serial numbers, names of people, comments, unique ids and maker
+    notes. File names and URLs stay, because they name the rows. REPORT and the record of its run stay as
+    they are.
+
+    \b
+    Examples:
+      sidscan redact report.json --out public.json
+      sidscan redact report.csv --out public.csv
+
+    \b
+    Exit codes:
+      0  done                                2  not a report, or a damaged one
+      7  NEW can't be written                130  interrupted
+    """
+    from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.reports.private import WORDS
+
+    _check_another_file(report, out)
+    echo = console.reporter(quiet)
+    with verify.open_report(report) as opened:
+        if out.suffix.lower() != f".{opened.kind}":
+            raise UsageError(
+                f"{report} is a {opened.kind} report, and {out} is not named like one",
+                f"End the name in .{opened.kind}.",
+            )
+        unknown = _copy(opened, out, overwrite)
+        echo(f"report: {out}, {console.plural(opened.rows, 'row')}")
+    if unknown:
+        columns = console.plural(len(unknown), "column")
+        console.echo(
+            f"{columns} that a scan does not write {'is' if len(unknown) == 1 else 'are'} empty: "
+            f"{', '.join(unknown)}"
+        )
+    echo(WORDS)
+    return ExitCode.DONE
+
+
+def _check_another_file(report: Path, out: Path) -> None:
+    """Refuse to write over what is read, by whatever name.
+
+    Raises:
+        UsageError: both names are of one file.
+    """
+    console.check_distinct((out,), (report,))
+    if out.exists() and report.exists() and out.samefile(report):
+        raise UsageError(f"{report} is both read and written", "Choose another file to write.")
+
+
+def _copy(opened: OpenReport, out: Path, overwrite: bool) -> list[str]:
+    """Write the copy; returns the columns that nobody knows.
+
+    Raises:
+        OutputError: it can't be written, or something is there.
+        UsageError: the report is damaged.
+    """
+    from sidscan.reports import output_files
+    from sidscan.util.files import atomic_write, real_path
+
+    check = None if overwrite else (lambda _: output_files.check_absent(out))
+    output_files.check_writable(out)
+    if check:
+        check(out)
+    try:
+        with (
+            atomic_write(real_path(out), check) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            return opened.redact(file)
+    except OSError as error:
+        raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error
