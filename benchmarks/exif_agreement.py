@@ -67,8 +67,10 @@ def of_pillow(path: Path) -> Fields:
 
 def of_exiftool(program: Path, path: Path) -> Fields:
     """As ExifTool has it, of the directories of the main image: not of its thumbnail or of other pages."""
-    tags = ("Make", "Model", "DateTimeOriginal", "Orientation", "GPSLatitude", "GPSLatitudeRef")
-    tags += ("GPSLongitude", "GPSLongitudeRef")
+    tags = (
+        *("Make", "Model", "DateTimeOriginal", "Orientation"),
+        *("GPSLatitude", "GPSLatitudeRef", "GPSLongitude", "GPSLongitudeRef"),
+    )
     command = [str(program), "-j", "-n", "-q", "-G1", "-a", *(f"-EXIF:{tag}" for tag in tags), str(path)]
     output = subprocess.run(command, capture_output=True, check=False).stdout
     stated = json.loads(output or b"[{}]")[0]

@@ -68,8 +68,10 @@ PERSONAL_TAGS = (
     *("GPS GPSLatitude", "GPS GPSAreaInformation", "Thumbnail Make", "Image Tag 0xC62F", "EXIF ExposureTime"),
     *("EXIF DateTimeOriginal", "Image Padding"),
 )
-HEADERS = (*("content-type", "content-length", "content-encoding", "last-modified", "date"),)
-HEADERS += ("etag", "server", "x-robots-tag", "retry-after")
+HEADERS = (
+    *("content-type", "content-length", "content-encoding", "last-modified", "date"),
+    *("etag", "server", "x-robots-tag", "retry-after"),
+)
 
 
 def marked(where: str) -> str:
