@@ -157,7 +157,10 @@ def _url(url: str) -> str:
 
 DECISIONS: Mapping[type, Decision] = {
     ScanResult: Decision(
-        kept=("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
+        kept=(
+            *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
+            *("decoder", "sidscan_version"),
+        ),
         changed={"facts": _info, "message": private_text},
     ),
     ImageInfo: Decision(

@@ -32,6 +32,7 @@ from sidscan.verify import open_report
 # A field that is new must be decided on: add it to `DECISIONS`, here, and to docs/howto/private-reports.md.
 STAYS = {
     *("ScanResult.name", "ScanResult.scanned_at", "ScanResult.error", "ScanResult.message"),
+    *("ScanResult.decoder", "ScanResult.sidscan_version"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     *(
         "Exif.make",
