@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Order = Literal["<", ">"]
 _CODES = {3: "H", 4: "I"}  # SHORT, LONG
 _DEFLATE = 8
 
@@ -25,8 +27,8 @@ class Page:
         inner: pages that field 330 (SubIFDs) names.
     """
 
-    samples: NDArray[np.generic]
-    fields: dict[int, Sequence[int]] = field(default_factory=dict)
+    samples: NDArray[Any]
+    fields: Mapping[int, Sequence[int]] = field(default_factory=dict)
     bits: int = 8
     photometric: int = 2
     planar: bool = False
@@ -35,7 +37,7 @@ class Page:
     inner: tuple[Page, ...] = ()
 
 
-def tiff(*pages: Page, order: str = "<") -> bytes:
+def tiff(*pages: Page, order: Order = "<") -> bytes:
     """A file of these pages, one behind the other."""
     data = bytearray((b"II*\x00" if order == "<" else b"MM\x00*") + bytes(4))
     pointer = 4
@@ -47,7 +49,7 @@ def tiff(*pages: Page, order: str = "<") -> bytes:
     return bytes(data)
 
 
-def _write(data: bytearray, page: Page, order: str, inner: Sequence[int] = ()) -> tuple[int, int]:
+def _write(data: bytearray, page: Page, order: Order, inner: Sequence[int] = ()) -> tuple[int, int]:
     """Append a page; where its directory begins, and where the pointer to the next one stands."""
     height, width, samples = page.samples.shape
     offsets, sizes = [], []
@@ -73,17 +75,17 @@ def _write(data: bytearray, page: Page, order: str, inner: Sequence[int] = ()) -
     }
     if inner:
         fields[330] = inner
-    return _directory(data, fields | page.fields, order)
+    return _directory(data, {**fields, **page.fields}, order)
 
 
-def _packed(samples: NDArray[np.generic], bits: int, order: str) -> bytes:
+def _packed(samples: NDArray[Any], bits: int, order: Order) -> bytes:
     if bits == 4:
         pairs = samples.astype(np.uint8).reshape(samples.shape[0], -1, 2)
         return (pairs[..., 0] << 4 | pairs[..., 1]).astype(np.uint8).tobytes()
     return samples.astype(samples.dtype.newbyteorder(order)).tobytes()
 
 
-def _directory(data: bytearray, fields: dict[int, Sequence[int]], order: str) -> tuple[int, int]:
+def _directory(data: bytearray, fields: dict[int, Sequence[int]], order: Order) -> tuple[int, int]:
     entries = b""
     for tag, values in sorted(fields.items()):
         kind = 4 if max(values) > 0xFFFF or tag in (273, 279, 330) else 3
@@ -98,7 +100,7 @@ def _directory(data: bytearray, fields: dict[int, Sequence[int]], order: str) ->
     return start, len(data) - 4
 
 
-def samples(height: int, width: int, count: int, bits: int = 8, seed: int = 0) -> NDArray[np.generic]:
+def samples(height: int, width: int, count: int, bits: int = 8, seed: int = 0) -> NDArray[Any]:
     """Random samples of which no two neighbours or channels are alike."""
     values = np.random.default_rng(seed).integers(0, 1 << bits, (height, width, count))
     return values.astype(np.uint16 if bits > 8 else np.uint8)

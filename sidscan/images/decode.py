@@ -16,6 +16,8 @@ Flags (remarks in the image's row):
                            is grey or black
     ``maybe_truncated``    a JPEG that seems to be truncated although it ends properly: it ends in the grey
                            that decoders put where data are missing, or lacks scans
+    ``metadata_skipped``   metadata are damaged or too large for the decoder: read without them; EXIF is kept
+                           where it is whole
     ``exif_unreadable``    EXIF is present but no tag of it can be read
     ``exif_incomplete``    some EXIF tags, or the maker note, can't be read and are left out
     ``position_unreadable``  EXIF states a position that can't be read for sure; none is reported
@@ -28,7 +30,6 @@ Flags (remarks in the image's row):
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -41,18 +42,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
-from sidscan.images import formats, isobmff, jpeg2000, jpeg_xl, partial_jpeg, psd, raw, tiff
+from sidscan.images import formats, isobmff, jpeg2000, jpeg_end, jpeg_xl, partial_jpeg, psd, raw, tiff
 from sidscan.images.errors import FormatNotRead, Truncated, UnsupportedImage
 from sidscan.images.formats import HEIF
-from sidscan.images.limits import TooManyPixels, can_allocate, check_size
+from sidscan.images.left_out import PixelsOnly
+from sidscan.images.limits import OverLimit, TooManyPixels, can_allocate, check_size
 from sidscan.images.partial_jpeg import DecodedRows
+from sidscan.images.pixels_only import leads_to_pixels, pixels_only
 from sidscan.images.raw import RawFile
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
-# Pixels whose coefficients are all zero (libjpeg, jdhuff.c: "uniform gray").
-_UNCODED = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
-_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # except padding, restarts and escaped bytes of scans
-_SOF2, _EOI, _SOS = 0xC2, 0xD9, 0xDA
 _MIN_WHITE = 32  # floats with decimals must reach this value to be taken for 0..255
 _DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # Pillow's readers raise them where data end or are damaged
 # Pillow warns of odd metadata and of large images; sidscan has flags, rows or errors for them.
@@ -167,6 +166,36 @@ def _decode_raw(raw_file: RawFile, data: bytes, limits: ReadLimits, rows: Rows |
 
 
 def _decode_pixels(data: bytes, limits: ReadLimits, rows: Rows | None = None, name: str = "") -> SourceImage:
+    """The image; if the file can't be read with its metadata and later frames, without them."""
+    strict = replace(limits, allow_truncated=False) if limits.allow_truncated else limits
+    try:
+        if not leads_to_pixels(data) and (reduced := pixels_only(data)):
+            return _decode_reduced(reduced, strict, rows, name)
+        return _decode_whole(data, strict, rows, name)
+    except (OverLimit, MemoryError):
+        raise
+    except Exception as error:  # Pillow and its codecs raise almost any class on malformed files
+        first_error, reduced = error, pixels_only(data)
+    if reduced is not None:
+        try:
+            return _decode_reduced(reduced, strict, rows, name)
+        except (OverLimit, MemoryError):
+            raise
+        except Exception as error:
+            first_error = error if isinstance(error, Truncated) else first_error
+    if not limits.allow_truncated:
+        raise first_error
+    return _decode_reduced(reduced or PixelsOnly(data), limits, rows, name)
+
+
+def _decode_reduced(reduced: PixelsOnly, limits: ReadLimits, rows: Rows | None, name: str) -> SourceImage:
+    """The image of a file without metadata, with flags and EXIF of the file as it was."""
+    source = _decode_whole(reduced.data, limits, rows, name)
+    source.image.info.update(reduced.info)
+    return replace(source, flags=tuple(dict.fromkeys((*source.flags, *reduced.flags))))
+
+
+def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str) -> SourceImage:
     if data[:4] in tiff.HEADERS:
         return _decode_tiff(data, limits)
     image = _open(data, limits, name)
@@ -336,44 +365,16 @@ def _flags(source: SourceImage, data: bytes, frames: int, bits: int) -> tuple[st
         "cmyk_converted": image.mode == "CMYK",
         "reduced_to_8_bit": bits > 8 and image.mode not in ("I", "F"),
         "rotated_by_container": image.format == HEIF and isobmff.is_turned(data),
-        "maybe_truncated": image.format in ("JPEG", "MPO") and (_ends_grey(source) or _lacks_scans(data)),
+        "maybe_truncated": image.format in ("JPEG", "MPO")
+        and (jpeg_end.is_grey(_last_block(source)) or jpeg_end.lacks_scans(data)),
     }
     return tuple(flag for flag, raised in checks.items() if raised)
 
 
-def _ends_grey(source: SourceImage) -> bool:
-    """Whether the last block (up to 8 x 8 pixels) is as libjpeg leaves it without data."""
-    mode, width, height = source.image.mode, source.width, source.height
-    if mode not in _UNCODED:
-        return False
-    last = np.asarray(source.region((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
-    return bool((last == _UNCODED[mode]).all())
-
-
-def _lacks_scans(data: bytes) -> bool:
-    """Whether a progressive JPEG ends before all coefficients of all components were sent in full.
-
-    ITU-T T.81, G.1.1: scans state the first and last coefficient (Ss, Se) and the lowest bit (Al) they send.
-    """
-    offset, components, missing = 2, 0, set[tuple[int, int]]()
-    while marker := _MARKER.search(data, offset):
-        offset = marker.end()
-        kind, length = data[offset - 1], int.from_bytes(data[offset : offset + 2], "big")
-        body = data[offset + 2 : offset + length]
-        if kind == _SOF2 and not components and len(body) > 5:
-            components = body[5]
-            missing = {(body[i], part) for i in range(6, len(body), 3) for part in (0, 1)}
-        elif kind == _SOS and not components:
-            return False  # not progressive: there is one scan of all components, or one for each
-        elif kind == _SOS and body and len(body) == 4 + 2 * body[0]:
-            first, last, low = body[-3], body[-2], body[-1] & 15
-            if low == 0:
-                sent = {0} if first == 0 else {1} if last == 63 else set()
-                missing -= {(body[i], part) for i in range(1, 1 + 2 * body[0], 2) for part in sent}
-        elif kind == _EOI:
-            break
-        offset += length
-    return bool(missing)
+def _last_block(source: SourceImage) -> Image.Image:
+    """The block of up to 8 x 8 pixels that a JPEG states last."""
+    width, height = source.width, source.height
+    return source.region((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
 
 
 def _check_samples(image: Image.Image) -> None:

@@ -125,7 +125,7 @@ def choose_page(data: bytes) -> Page:
         file = _File(data)
         first = file.directory(file.first)
         directory = _full_size(file, first)
-        flags = ("reduced_page",) if _is_reduced(file, directory) else ()
+        flags: tuple[str, ...] = ("reduced_page",) if _is_reduced(file, directory) else ()
         if directory is not first:
             flags += ("first_frame",)
         return _arrange(file, directory, directory is first, flags)
@@ -133,16 +133,19 @@ def choose_page(data: bytes) -> Page:
         return Page(data)
 
 
-def pixels_only(data: bytes) -> bytes:
-    """The file without metadata and without all pages but the first.
+def first_page_only(data: bytes) -> tuple[bytes, bool, bool]:
+    """The file with the fields of `choose_page` that samples need, and whether it has other fields and pages.
 
     Raises:
         ValueError, struct.error: the directory can't be read.
     """
     file = _File(data)
-    directory = file.directory(file.first)
+    first = file.directory(file.first)
+    directory = _full_size(file, first)
     kept = {tag: entry for tag, entry in directory.entries.items() if tag in _PIXEL_TAGS}
-    return file.with_directory(directory, kept, next_offset=0)
+    has_pages = directory is not first or directory.next_offset != 0
+    changed = file.with_directory(directory, kept, next_offset=0)
+    return changed, len(kept) < len(directory.entries), has_pages
 
 
 def use_native_order(image: Image.Image) -> None:

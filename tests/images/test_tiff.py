@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from sample_images import encoded, photo
-from sample_tiffs import Page, samples, tiff
+from sample_tiffs import Order, Page, samples, tiff
 
-from sidscan.images.decode import UnsupportedImage, decode
+from sidscan.images.decode import decode
+from sidscan.images.errors import UnsupportedImage
 from sidscan.images.exif import read_exif
 
 _ASSOCIATED, _ALPHA = 1, 2
@@ -47,7 +48,7 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     ],
 )
 def test_separate_planes_give_the_pixels_of_interleaved_ones(
-    bits: int, photometric: int, count: int, extra: list[int], deflate: bool, order: str
+    bits: int, photometric: int, count: int, extra: list[int], deflate: bool, order: Order
 ) -> None:
     values, fields = samples(31, 22, count, bits), {338: extra} if extra else {}
     together, apart = (
@@ -60,7 +61,7 @@ def test_separate_planes_give_the_pixels_of_interleaved_ones(
 
 @ORDERS
 @PACKED
-def test_separate_planes_of_16_bits_give_their_upper_8_bits(deflate: bool, order: str) -> None:
+def test_separate_planes_of_16_bits_give_their_upper_8_bits(deflate: bool, order: Order) -> None:
     values = samples(40, 30, 3, 16)
     source = decode(tiff(Page(values, {}, 16, 2, True, deflate, rows_per_strip=9), order=order))
     assert (source.image.mode, source.flags) == ("RGB", ("reduced_to_8_bit",))
@@ -75,14 +76,14 @@ def test_samples_beyond_the_colours_are_ignored() -> None:
 
 
 @ORDERS
-def test_compressed_floats_are_read_in_their_byte_order(order: str) -> None:
+def test_compressed_floats_are_read_in_their_byte_order(order: Order) -> None:
     values = samples(20, 30, 1).astype(np.float32)
     source = decode(tiff(Page(values, {339: [3]}, 32, 1, deflate=True), order=order))
     assert np.array_equal(np.asarray(source.image), values[..., 0])
 
 
 @ORDERS
-def test_a_palette_of_8_bits_is_not_taken_for_black(order: str) -> None:
+def test_a_palette_of_8_bits_is_not_taken_for_black(order: Order) -> None:
     values, colours = samples(20, 30, 1), samples(256, 3, 1)[..., 0]
     data = tiff(Page(values, {320: colours.T.flatten().tolist()}, photometric=3), order=order)
     assert np.array_equal(pixels(data), colours[values[..., 0]])
@@ -120,7 +121,7 @@ OLD_REDUCED = {255: [2]}
 @pytest.mark.parametrize("small", [REDUCED, MASK, OLD_REDUCED], ids=["reduced", "mask", "reduced, old field"])
 @pytest.mark.parametrize("full", [{}, {254: [0]}, {254: [2]}], ids=["not stated", "full", "page"])
 def test_the_page_of_full_size_is_scored(
-    small: dict[int, list[int]], full: dict[int, list[int]], order: str
+    small: dict[int, list[int]], full: dict[int, list[int]], order: Order
 ) -> None:
     values = samples(60, 80, 3)
     data = tiff(
