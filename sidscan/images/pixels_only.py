@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from sidscan.images import isobmff, tiff
+from sidscan.images import isobmff_pixels, tiff
 from sidscan.images.gif_blocks import gif_pixels_only, gif_reaches_image
 from sidscan.images.jpeg_segments import jpeg_pixels_only, jpeg_reaches_scan
 from sidscan.images.left_out import FRAMES, METADATA, PixelsOnly
@@ -47,7 +47,7 @@ def _tiff(data: bytes) -> PixelsOnly | None:
 
 def _isobmff(data: bytes) -> PixelsOnly | None:
     """The file with its metadata and its sequence of frames renamed, so that decoders pass them over."""
-    kept, has_metadata, has_frames = isobmff.primary_image_only(data)
+    kept, has_metadata, has_frames = isobmff_pixels.primary_image_only(data)
     return PixelsOnly(kept, (FRAMES,) * has_frames + (METADATA,) * has_metadata)
 
 
