@@ -152,6 +152,17 @@ def cr2(jpeg: bytes) -> bytes:
     return file.finish(first)
 
 
+def x3f(jpeg: bytes) -> bytes:
+    """Like Sigma's: a header with the size, then sections."""
+    return b"FOVb" + bytes(24) + struct.pack("<II", *SIZE) + samples() + jpeg
+
+
+def mrw(jpeg: bytes) -> bytes:
+    """Like Minolta's: a block with the sizes of the sensor and the photograph, height before width."""
+    sizes = struct.pack(">HHHH", SIZE[1] + 8, SIZE[0] + 8, SIZE[1], SIZE[0])
+    return b"\x00MRM" + bytes(4) + b"\x00PRD" + struct.pack(">I", 24) + b"21810002" + sizes + samples() + jpeg
+
+
 def orf(jpeg: bytes) -> bytes:
     """Like Olympus': a TIFF with other first bytes, whose JPEG only the maker note names."""
     file = TiffFile(magic=b"IIRO")

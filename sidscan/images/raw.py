@@ -147,7 +147,7 @@ def _size_in_tiff(
     """Of the largest raw directory, else what EXIF states, else of the largest directory."""
     if name == "RW2" and pages:  # borders of the sensor's area: top, left, bottom, right
         top, left, bottom, right = (pages[0].number(tag) for tag in (4, 5, 6, 7))
-        return (right - left, bottom - top) if right > left and bottom > top else None
+        return _both(max(right - left, 0), max(bottom - top, 0))
     exif = tiff.read_child(data, pages[0], tiff.EXIF_IFD) if pages else None
     stated = (exif.number(tiff.EXIF_WIDTH), exif.number(tiff.EXIF_HEIGHT)) if exif else (0, 0)
     sizes = (_largest(raw_pages), stated, _largest(pages))
@@ -160,11 +160,18 @@ def _largest(pages: Sequence[Directory]) -> tuple[int, int]:
 
 def _size_outside_tiff(name: str, data: bytes) -> tuple[int, int] | None:
     if name == "CR3":
-        size = _largest(read_directories(_canon_box(data, b"CMT1")))
-        return size if all(size) else None
+        return _both(*_largest(read_directories(_canon_box(data, b"CMT1"))))
     if name == "RAF":
         return _size_of_raf(data)
+    if name == "X3F":  # columns and rows, after version, identifier and marks
+        return _both(int.from_bytes(data[28:32], "little"), int.from_bytes(data[32:36], "little"))
+    if name == "MRW" and data[8:12] == b"\x00PRD":  # the sensor's size, then the photograph's: height, width
+        return _both(int.from_bytes(data[30:32], "big"), int.from_bytes(data[28:30], "big"))
     return None
+
+
+def _both(width: int, height: int) -> tuple[int, int] | None:
+    return (width, height) if width and height else None
 
 
 def _size_of_raf(data: bytes) -> tuple[int, int] | None:
@@ -175,7 +182,7 @@ def _size_of_raf(data: bytes) -> tuple[int, int] | None:
         tag, length = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (0, 2))
         if tag == 0x0111 and length == 4:  # size of the photograph: height, width
             height, width = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (4, 6))
-            return (width, height) if width and height else None
+            return _both(width, height)
         position += 4 + length
     return None
 

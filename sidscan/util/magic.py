@@ -76,17 +76,17 @@ def _table(kind: FileKind, *rows: tuple[str, str, str, bytes | None], within: st
     ]
 
 
-# JPEG includes MPO. BMP asks for the four reserved bytes, which are zero: much text begins with "BM".
+# JPEG includes MPO. Much text begins with "BM", so BMP also asks for its reserved bytes or its second header.
 # AVIF and HEIF are ISO base media files (ISO/IEC 14496-12), which name their brand after "ftyp"; general
 # brands (mif1, msf1) may be followed by AVIF's among the compatible ones.
 _IMAGES = _table(
     FileKind.IMAGE,
-    ("JPEG", "a JPEG image", ".jpg .jpeg .jpe .jfif .mpo", rb"\xff\xd8\xff"),
+    ("JPEG", "a JPEG image", ".jpg .jpeg .jpe .jfif .jif .jfi .pjpeg .mpo", rb"\xff\xd8\xff"),
     ("PNG", "a PNG image", ".png .apng", rb"\x89PNG\r\n\x1a\n"),
     ("WEBP", "a WebP image", ".webp", rb"RIFF.{4}WEBP"),
     # The last four are BigTIFF, and byte orders that only Pillow accepts.
     ("TIFF", "a TIFF image", ".tiff .tif", rb"II[*+]\x00(?!.{4}CR\x02)|MM\x00[*+]|MM\*\x00|II\x00\*"),
-    ("BMP", "a BMP image", ".bmp .dib", rb"BM.{4}\x00{4}"),
+    ("BMP", "a BMP image", ".bmp .dib", rb"BM.{4}(?:\x00{4}|.{8}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00{3})"),
     ("GIF", "a GIF image", ".gif", rb"GIF8[79]a"),
     ("AVIF", "an AVIF image", ".avif .avifs", rb".{4}ftyp(avi[fs]|m[is]f1.{4}(?:.{4}){0,8}?avi[fs])"),
     ("HEIF", "a HEIC image", ".heic .heif .hif .heics .heifs", rb".{4}ftyp(hei[cxms]|hev[cxms]|m[is]f1)"),
@@ -129,6 +129,12 @@ _RAW_TIFF = _table(
 _UNREAD = _table(
     FileKind.UNREAD,
     ("PSB", "a large Photoshop image (PSB)", ".psb", rb"8BPS\x00\x02"),
+    (
+        "MIAF",
+        "a HEIF image of a rare codec",
+        ".avci .avcs .vvic",
+        rb".{4}ftyp(?:avc[is]|jpe[gs]|jpgs|j2[ki][is]|vvi[cs]|ev[bm][is]|miaf|MiH|MiPr|MA1[AB]|1pic|unif|mif[23])",
+    ),
     ("JPEGXR", "a JPEG XR image", ".jxr .wdp .hdp", rb"II\xbc[\x00\x01]"),
     ("BPG", "a BPG image", ".bpg", rb"BPG\xfb"),
     ("FLIF", "a FLIF image", ".flif", rb"FLIF[1-9AC]"),

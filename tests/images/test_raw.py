@@ -70,6 +70,8 @@ def pillow_pixels(data: bytes) -> np.ndarray:
         pytest.param(sample_raws.raf(JPEG), "RAF", id="RAF"),
         pytest.param(sample_raws.rw2(JPEG), "RW2", id="RW2"),
         pytest.param(sample_raws.orf(JPEG), "ORF", id="ORF"),
+        pytest.param(sample_raws.x3f(JPEG), "X3F", id="X3F"),
+        pytest.param(sample_raws.mrw(JPEG), "MRW", id="MRW"),
     ],
 )
 def test_the_largest_preview_is_read_and_says_so(data: bytes, image_format: str) -> None:

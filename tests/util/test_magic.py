@@ -37,7 +37,10 @@ HEADS: dict[str, list[bytes]] = {
     "PNG": [b"\x89PNG\r\n\x1a\n"],
     "WEBP": [b"RIFF\x0a\x0a\x00\x00WEBPVP8 "],
     "TIFF": [b"II*\x00\x08\x00\x00\x00", b"MM\x00*\x00\x00\x00\x08", b"II+\x00\x08\x00", b"MM\x00+\x00\x08"],
-    "BMP": [b"BM\x0a\x01\x00\x00\x00\x00\x00\x006\x00\x00\x00"],
+    "BMP": [
+        b"BM\x0a\x01\x00\x00\x00\x00\x00\x006\x00\x00\x00",
+        b"BM\x0a\x01\x00\x00made6\x00\x00\x00\x28\x00\x00\x00",
+    ],
     "GIF": [b"GIF87a", b"GIF89a"],
     "AVIF": [
         *(iso_base_media(brand) for brand in (b"avif", b"avis")),
@@ -63,6 +66,9 @@ HEADS: dict[str, list[bytes]] = {
     "X3F": [b"FOVb\x00\x00\x02\x00"],
     "MRW": [b"\x00MRM\x00\x00\x01\x00"],
     "PSB": [b"8BPS\x00\x02" + bytes(6)],
+    "MIAF": [
+        iso_base_media(brand) for brand in (b"avci", b"jpeg", b"j2ki", b"vvic", b"evbi", b"miaf", b"MiHB")
+    ],
     "JPEGXR": [b"II\xbc\x01\x20\x00\x00\x00"],
     "BPG": [b"BPG\xfb\x00"],
     "FLIF": [b"FLIF31"],
