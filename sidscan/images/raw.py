@@ -271,16 +271,21 @@ def develop(raw_file: RawFile, data: bytes, limits: ReadLimits) -> Image.Image:
     """The photograph, developed by LibRaw: the camera's white balance, sRGB, as stored, not rotated.
 
     Raises:
-        FormatNotRead: rawpy is not installed.
+        FormatNotRead: rawpy is not installed, or LibRaw can't develop it.
         OverLimit: it is larger than the limits allow.
-        Exception: whatever rawpy raises on files that it can't develop.
     """
     if not can_develop():
         message = "developing raw files needs one package more: pip install rawpy; then run the scan again"
         raise FormatNotRead(message, raw_file.format)
     import rawpy
 
-    with rawpy.imread(io.BytesIO(data)) as file:
-        check_size(file.sizes.width, file.sizes.height, limits)
-        pixels = file.postprocess(use_camera_wb=True, no_auto_bright=True, user_flip=0, output_bps=8)
+    try:
+        with rawpy.imread(io.BytesIO(data)) as file:
+            check_size(file.sizes.width, file.sizes.height, limits)
+            pixels = file.postprocess(use_camera_wb=True, no_auto_bright=True, user_flip=0, output_bps=8)
+    except rawpy.LibRawError as error:
+        reason = error.args[0] if error.args else ""
+        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        message = f"LibRaw can't develop it ({said}); without --develop-raw its preview is scored"
+        raise FormatNotRead(message, raw_file.format) from error
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)  # a camera without colours

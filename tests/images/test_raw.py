@@ -209,6 +209,10 @@ def test_libraw_develops_a_dng_without_turning_it() -> None:
     assert (source.format, source.flags, source.original_size) == ("DNG", ("developed",), None)
     assert (source.width, source.height) == SIZE
     assert pixels(source).std() > 1
+    with pytest.raises(
+        FormatNotRead, match=r"LibRaw can't develop it .*; without --develop-raw its preview is"
+    ):
+        decode(raw_tiff("NIKON", jpeg=JPEG), ReadLimits(develop_raw=True))
     with pytest.raises(TooManyPixels):
         decode(sample_raws.dng(), ReadLimits(develop_raw=True, max_pixels=1000))
 
