@@ -399,6 +399,7 @@ _SHOWN = (
     "kept from",
     "not used",
     "of them read",
+    "of a format",
     "made with",
     "gone or no",
     "read by",

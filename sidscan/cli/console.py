@@ -14,7 +14,7 @@ import click
 
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
-from sidscan.journal.keys import reader_in_words
+from sidscan.journal.keys import reader_has_decoder, reader_in_words
 from sidscan.records import Counts, ScanResult
 from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
@@ -167,7 +167,7 @@ def _announce_dropped(run: Scan, echo: Echo) -> None:
     if earlier.other_keys:
         those = f"those {earlier.other_keys}" if earlier.other_keys > 1 else "that one"
         echo(f"  (until this scan is complete, the earlier models and options can use {those} again)")
-    if earlier.other_reader:
+    if any(reader_has_decoder(key) for key in earlier.read_by):
         echo("  (--keep-old keeps such scores)")
 
 

@@ -84,6 +84,11 @@ def reader_key(decoder: str, revision: str, version: str) -> str:
     return f"{decoder}|{revision}|{version}"
 
 
+def reader_has_decoder(key: str) -> bool:
+    """Whether a decoder read the image, so that it may have a score."""
+    return bool(_parts(key)[0])
+
+
 def reader_in_words(key: str) -> str:
     """What `reader_key` made a text of, e.g. ``read by Pillow 12.0.0``."""
     decoder, revision, version = _parts(key)
