@@ -21,8 +21,9 @@ from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.reader import IsolatedReader, read_item
-from sidscan.journal import Journal, Registered, accept_gone
+from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import Readers
+from sidscan.journal.matching import Registered
 from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.records import (

@@ -65,6 +65,7 @@ class _ReportOptions(TypedDict):
     seed: int
     compare: str | None
     plots: bool
+    overwrite: bool
     quiet: bool
 
 
@@ -128,6 +129,12 @@ _report_options = options.stack(
         default=True,
         show_default=True,
         help="Draw plots, as PNG and SVG.",
+    ),
+    options.sectioned_option(
+        "--overwrite",
+        section="Output",
+        is_flag=True,
+        help="Replace tables and plots in --out even if somebody edited them.",
     ),
     options.quiet(),
 )
@@ -235,6 +242,7 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     _require_packages(choices["plots"])
     from sidscan.training.evaluation import report, tables  # here: these load NumPy, pandas and torch
 
+    _check_unedited(choices)
     echo = console.reporter(choices["quiet"])
     config, out, compare = _metrics_config(choices), choices["out"], choices["compare"]
     evaluation = _open(choices, test_sets, tests, echo)
@@ -246,6 +254,7 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     if choices["plots"]:
         for remark in report.write_model_plots(out, evaluation, max_feature_images):
             echo(remark)
+        _note_written(out)
     echo(f"results: {out}")
     return _exit_code(results)
 
@@ -276,6 +285,7 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
 
     config = _metrics_config(choices)
     table = read_scores(scores)
+    _check_unedited(choices)
     files.make_folder(choices["out"])
     results = _write_report(table, config, choices)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
@@ -326,6 +336,7 @@ def _write_report(
     from sidscan.training.evaluation.results import compute_model_metrics
 
     results = compute_model_metrics(scores, config)
+    _check_unedited(choices)  # again: hours may have passed
     compared: PublishedRuns = {}
     if choices["compare"] is not None:
         models = [result.model for result in results]
@@ -333,7 +344,33 @@ def _write_report(
     click.echo(report.write_tables(choices["out"], results, config, compared, classes), nl=False)
     if choices["plots"]:
         report.write_score_plots(choices["out"], results, config, compared)
+    _note_written(choices["out"])
     return results
+
+
+def _result_files(folder: Path) -> list[str]:
+    """The tables, and the plots that are there."""
+    plots = (
+        path.name
+        for stem in ("roc", "sets", "importance", "features-*")
+        for suffix in (".png", ".svg")
+        for path in folder.glob(stem + suffix)
+    )
+    return ["results.csv", "results.md", *sorted(plots)]
+
+
+def _check_unedited(choices: _ReportOptions | _AllRunOptions) -> None:
+    """Refuse to replace tables and plots that somebody edited."""
+    from sidscan.training.common.files import check_unedited
+
+    if not choices["overwrite"]:
+        check_unedited(choices["out"], _result_files(choices["out"]))
+
+
+def _note_written(folder: Path) -> None:
+    from sidscan.training.common.files import note_written
+
+    note_written(folder, _result_files(folder))
 
 
 def _exit_code(results: list[ModelMetrics]) -> ExitCode:

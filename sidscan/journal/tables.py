@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidscan.journal.identity import current_folder, identity_of
@@ -48,8 +48,10 @@ _POSITION_UNSURE = 0  # revision of what versions before 0.3.0 read of a positio
 
 def upgrade_from_1(database: sqlite3.Connection, header: Mapping[str, Any]) -> None:
     """Turn the tables of format 1 into today's; each result gets what its header says of all."""
-    sessions = header.get("sessions") or ({},)
-    folder = None if header.get("private") else sessions[-1].get("folder") or current_folder()
+    sessions: Sequence[Mapping[str, Any]] = header.get("sessions") or ()
+    folder = None
+    if not header.get("private"):
+        folder = (sessions[-1].get("folder") if sessions else None) or current_folder()
     database.execute("ALTER TABLE items RENAME TO items_1")
     database.execute("ALTER TABLE retired RENAME TO retired_1")
     for index in ("pending", "bytes"):

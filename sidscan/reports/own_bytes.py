@@ -77,13 +77,13 @@ def _foreign(report: Path, hashed: bool, recorded: Recorded, new: str | None = N
     content, known = content_sha256(report), recorded(report)
     if known is None:
         known = _stated(report)  # the record is older than such notes
-    known = {*known, new}
+    known = {*known, *([new] if new else [])}
     if content is not None and content not in known:
         return report
     sums = sha256sums.sums_path(report)
     if not hashed or (content := content_sha256(sums)) is None:
         return None
-    lines = {sha256_hex(sha256sums.sums_line(report, sha256)) for sha256 in known if sha256}
+    lines = {sha256_hex(sha256sums.sums_line(report, sha256)) for sha256 in known}
     return None if content in {*lines, *(recorded(sums) or ())} else sums
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.util.files import atomic_write
+from sidscan.util.files import atomic_write, content_sha256
+
+_WRITTEN = ".sidscan-written.json"  # file name -> sha256 of what was written there last
 
 
 @contextmanager
@@ -51,3 +53,40 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"can't make {folder}: {error.strerror}", "Choose another --out.") from error
+
+
+def check_unedited(folder: Path, names: Iterable[str]) -> None:
+    """Refuse to replace results that somebody edited, or that something else wrote.
+
+    Args:
+        names: files of the folder that are about to be written; `note_written` notes what they hold.
+
+    Raises:
+        OutputError: one of them holds something else than what was noted.
+    """
+    written = _written(folder)
+    for name in names:
+        path = folder / name
+        try:
+            content = content_sha256(path)
+        except OSError as error:
+            raise OutputError(f"can't read {path}: {error.strerror}", "Choose another --out.") from error
+        if content not in (None, written.get(name)):
+            raise OutputError(
+                f"{path} was changed after sidscan wrote it, or is not its file; it is left alone",
+                "Rename it to keep it; or choose another --out, or replace it with --overwrite.",
+            )
+
+
+def note_written(folder: Path, names: Iterable[str]) -> None:
+    """Note what files of the folder hold, for `check_unedited`."""
+    contents = {name: content_sha256(folder / name) for name in names}
+    write_json(folder / _WRITTEN, {**_written(folder), **{k: v for k, v in contents.items() if v}})
+
+
+def _written(folder: Path) -> dict[str, str]:
+    try:
+        noted = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # ValueError: damaged, so nothing is known
+        return {}
+    return noted if isinstance(noted, dict) else {}
