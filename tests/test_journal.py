@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -212,7 +213,8 @@ def test_results_that_are_not_used_are_counted_by_reason(
     journal.append([skipped if before.skip else result("a"), result("b")], KEYS)
     kept = int(keys is KEYS)
     registered = journal.register_inputs([now, *items("b")], keys)
-    assert registered == replace(Registered(kept, repeated=0), **{reason: 2 - kept})
+    expected: dict[str, Any] = {reason: 2 - kept}
+    assert registered == replace(Registered(kept, repeated=0), **expected)
     assert registered.dropped == 2 - kept
     assert registered.examples == {reason: ("a", "b")[: 2 - kept]}
 

@@ -106,8 +106,6 @@ def to_format_1(text: str, suffix: str) -> str:
     text = text.replace("UnsupportedImage", "UnsupportedPicture")
     if suffix == "csv":
         return with_columns_of_format_1(text)
-        text = text.replace(",effort,", ",").replace(",fp32,full,", ",fp32,")
-        return text.replace(",report_format\r\n", "\r\n").replace(",2\r\n", "\r\n")
     text = text.replace('"format": "2", "started"', '"format": "1", "started"')  # the record's
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
     text = text.replace(', "unread_tags": 0', "")

@@ -69,6 +69,8 @@ def check_unedited(folder: Path, names: Iterable[str]) -> None:
         path = folder / name
         try:
             content = content_sha256(path)
+        except NotADirectoryError:  # making the folder says so
+            continue
         except OSError as error:
             raise OutputError(f"can't read {path}: {error.strerror}", "Choose another --out.") from error
         if content not in (None, written.get(name)):
