@@ -1,8 +1,8 @@
-"""Detectors as one network: uint8 crops in, one output per head; encoders run once."""
+"""Detectors as one network: uint8 crops in, one output per head and probe; encoders run once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.base import Encoder
 from sidscan.models.detectors import Detector
+from sidscan.models.heads.base import Head
+from sidscan.models.onnx_graph import output_names
 
 
 class FeatureReader(nn.Module):
@@ -45,23 +47,27 @@ class ExportNetwork(nn.Module):
             sorted({d.head.feature for d in detectors if d.encoder is encoder}) for encoder in encoders
         ]  # of every encoder
         self.encoders = nn.ModuleList(FeatureReader(*both) for both in zip(encoders, read, strict=True))
-        self.heads = nn.ModuleList(detector.head for detector in detectors)
+        self.heads: Iterable[Head] = nn.ModuleList(detector.head for detector in detectors)  # type: ignore[assignment]
         owners = [next(i for i, e in enumerate(encoders) if e is d.encoder) for d in detectors]
         self._sources = [
             (owner, read[owner].index(d.head.feature)) for owner, d in zip(owners, detectors, strict=True)
         ]  # of every head: which encoder, which of its features
 
+        self._probed = [detector.info.probed for detector in detectors]
+        self.output_names = output_names([detector.info for detector in detectors])
+
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per head, float32."""
+        """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per output, float32."""
         pixels = crops.permute(0, 3, 1, 2)
         read = [encoder(pixels) for encoder in self.encoders]
-        return tuple(
-            head(read[owner][index]).float()
-            for head, (owner, index) in zip(self.heads, self._sources, strict=True)
-        )
+        features = [read[owner][index] for owner, index in self._sources]
+        logits = [head(of_head) for head, of_head in zip(self.heads, features, strict=True)]
+        for head, of_head, kinds in zip(self.heads, features, self._probed, strict=True):
+            logits += [head.caution_logits(of_head, kind) for kind in kinds]
+        return tuple(each.float() for each in logits)
 
 
 @torch.inference_mode()
 def logits(network: ExportNetwork, crops: Tensor) -> Tensor:
-    """Crops (b, 224, 224, 3) -> (b, heads)."""
+    """Crops (b, 224, 224, 3) -> (b, outputs)."""
     return torch.stack(network(crops), dim=1)

@@ -92,11 +92,11 @@ def export(
     echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
     network = ExportNetwork(loaded).eval()
     _check_size(network, precision)
-    model = trace(network, [detector.info.name for detector in loaded])
+    model = trace(network)
     if precision == "fp16":
         model = _halved(model, loaded)
     _forget_sources(model)
-    parity, optimised = check_graph(model, network, loaded, precision)
+    parity, optimised = check_graph(model, network, precision)
     nodes = {"exported": census(model), "optimised": census(optimised)}
     for stage, counted in nodes.items():
         echo(f"graph as {stage}: " + ", ".join(f"{count} {kind}" for kind, count in counted.items()))
@@ -117,7 +117,7 @@ def export(
     return path
 
 
-def trace(network: ExportNetwork, names: Sequence[str]) -> Any:
+def trace(network: ExportNetwork) -> Any:
     """The network as an `onnx.ModelProto` with a dynamic number of crops."""
     crops = torch.randint(0, 256, (_BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
@@ -129,7 +129,7 @@ def trace(network: ExportNetwork, names: Sequence[str]) -> Any:
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim(BATCH_DIMENSION, min=1)},),
             input_names=[INPUT_NAME],
-            output_names=list(names),
+            output_names=network.output_names,
             opset_version=OPSET,
             verbose=False,
         )
@@ -137,9 +137,7 @@ def trace(network: ExportNetwork, names: Sequence[str]) -> Any:
     return program.model_proto
 
 
-def check_graph(
-    model: Any, network: ExportNetwork, loaded: Sequence[Detector], precision: str
-) -> tuple[Parity, Any]:
+def check_graph(model: Any, network: ExportNetwork, precision: str) -> tuple[Parity, Any]:
     """Well-formed by onnx.checker, and PyTorch's logits on a CPU.
 
     Returns:
@@ -158,7 +156,7 @@ def check_graph(
         options.optimized_model_filepath = str(Path(scratch) / f"optimised{SUFFIX}")
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         optimised = onnx.load(options.optimized_model_filepath)
-    parity = measure_parity(network, session, [detector.info.name for detector in loaded], precision)
+    parity = measure_parity(network, session, precision)
     if not parity.holds:
         raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
     return parity, optimised

@@ -21,7 +21,7 @@ class Parity:
     """How far a graph's logits are from PyTorch's.
 
     Attributes:
-        worst: largest |difference| / max(1, |logit|) over all crops, by detector.
+        worst: largest |difference| / max(1, |logit|) over all crops, by output of the graph.
         bound: what it must not exceed.
         crops: how many were compared.
     """
@@ -32,12 +32,13 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether every detector stays within the bound; NaN does not."""
+        """Whether every output stays within the bound; NaN does not."""
         return all(difference <= self.bound for difference in self.worst.values())
 
 
-def measure_parity(network: ExportNetwork, session: object, names: list[str], precision: str) -> Parity:
+def measure_parity(network: ExportNetwork, session: object, precision: str) -> Parity:
     """Run both on the same crops; ``session`` is an `onnxruntime.InferenceSession` on the CPU."""
+    names = network.output_names
     worst = np.zeros(len(names))
     crops = natural_crops(sum(BATCHES))
     start = 0

@@ -142,6 +142,8 @@ class ImageInfo:
         modified_at: when a file was last modified, ISO 8601, UTC; None for URLs, whose server may say it
             (``response``).
         preview_width, preview_height: of what was scored instead of the photograph (flag ``preview``).
+        lossless: whether the file keeps every pixel value as it was saved; None where that is not known
+            (`images.lossless`).
     """
 
     bytes: int | None = None
@@ -156,6 +158,7 @@ class ImageInfo:
     modified_at: str | None = None
     preview_width: int | None = None
     preview_height: int | None = None
+    lossless: bool | None = None
 
     @property
     def scored_size(self) -> tuple[int | None, int | None]:
@@ -240,6 +243,8 @@ class Score:
         percentile: share, in percent, of the photographs of the model's card that have a lower logit; None
             where its card does not say.
         inconclusive: why ``evidence`` is ``inconclusive`` (`sidscan.models.abstention`); else empty.
+        cautions: kinds, of those that the model's card names for their many false positives, that the image
+            looks like (`sidscan.models.cautions`). Score and evidence do not depend on them.
     """
 
     model: str
@@ -255,11 +260,13 @@ class Score:
     inconclusive: tuple[str, ...] = ()
     highest_crop: str | None = None
     percentile: float | None = None
+    cautions: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Score:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        return cls(**{**raw, "inconclusive": tuple(raw.get("inconclusive", ()))})
+        words = {name: tuple(raw.get(name, ())) for name in ("inconclusive", "cautions")}
+        return cls(**{**raw, **words})
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +352,12 @@ class ModelRecord:
     provenance: Mapping[str, str] = field(default_factory=dict)
     abstention: Mapping[str, float] = field(default_factory=dict)
     cascade: Mapping[str, float] | None = None
+    cautions: tuple[JsonObject, ...] = ()
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> ModelRecord:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**{**_known(cls, raw), "cautions": tuple(raw.get("cautions", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +482,7 @@ class RunHeader:
     def from_dict(cls, raw: JsonObject) -> RunHeader:
         """The inverse of `to_dict`; another version may have written fewer keys or more."""
         nested = {
-            "models": tuple(ModelRecord(**_known(ModelRecord, model)) for model in raw.get("models", ())),
+            "models": tuple(ModelRecord.from_dict(model) for model in raw.get("models", ())),
             "calibrations": {
                 name: CalibrationRecord.from_dict(calibration)
                 for name, calibration in raw.get("calibrations", {}).items()

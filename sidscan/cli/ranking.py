@@ -58,14 +58,20 @@ class Ranking:
 
 
 def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
-    """One line for each image: score, evidence and path, below a title."""
+    """One line for each image: score, evidence with its cautions, and path, below a title."""
     if not ranked:
         return []
-    widest = max(len(entry.score.evidence) for entry in ranked)
+    words = [_with_cautions(entry.score) for entry in ranked]
+    widest = max(map(len, words))
     lines = (
-        f"  {entry.score.score:.3f}  {entry.score.evidence:{widest}}  {_name(entry)}" for entry in ranked
+        f"  {entry.score.score:.3f}  {said:{widest}}  {_name(entry)}"
+        for entry, said in zip(ranked, words, strict=True)
     )
     return ["highest evidence:", *lines]
+
+
+def _with_cautions(score: Score) -> str:
+    return f"{score.evidence} ({', '.join(score.cautions)})" if score.cautions else score.evidence
 
 
 def table(ranked: Sequence[Ranked], width: int) -> list[str]:
@@ -81,7 +87,7 @@ def table(ranked: Sequence[Ranked], width: int) -> list[str]:
 
 def _cells(entry: Ranked, with_model: bool, flags_width: int) -> tuple[str, ...]:
     score, facts = entry.score, entry.result.facts
-    flags = " ".join((*facts.flags, *score.inconclusive)) or "-"
+    flags = " ".join((*score.cautions, *facts.flags, *score.inconclusive)) or "-"
     if len(flags) > flags_width:
         flags = flags[: flags_width - len(ELLIPSIS)] + ELLIPSIS
     model = [safe_line(score.model)] if with_model else []

@@ -18,6 +18,7 @@ _LONGEST_MESSAGE = 200  # characters
 _MOST_REASONS = 8
 # Error classes whose message says what the file is, and nothing that only this file has.
 _NAMED_BY_MESSAGE = ("FormatNotRead", "ContentMissing")
+_ABOVE = EVIDENCE[: EVIDENCE.index("weak")]  # the threshold
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -36,6 +37,7 @@ class Summary:
         self._run = run
         self._evidence, self._reasons, self._flags = Counter[str](), Counter[str](), Counter[str]()
         self._views = Counter[int]()
+        self._cautions, self._cautioned = Counter[str](), 0  # of the first model; how many are above
         self._flagged = Counter[str]()  # images at or above the threshold, by model
         self._examples: dict[str, str] = {}  # the first input of every reason
         for result in run.journal.results():
@@ -49,6 +51,8 @@ class Summary:
         self.ranking.add(result)
         self._evidence[result.scores[0].evidence] += 1
         self._views[result.views] += 1
+        self._cautions.update(result.scores[0].cautions)
+        self._cautioned += bool(result.scores[0].cautions) and result.scores[0].evidence in _ABOVE
         for score in result.scores:
             calibration = self._run.calibrations.get(score.model)
             self._flagged[score.model] += (
@@ -66,6 +70,7 @@ class Summary:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
         return [
             *self._count_lines(),
+            *self._caution_lines(),
             *self._reason_lines(),
             *self._remark_lines(),
             *self._calibration_lines(),
@@ -82,6 +87,20 @@ class Summary:
             first, *others = _STAGES
             numbers = ", ".join(f"{self._views[count]} by {count}" for count in others)
             yield f"crops: {plural(self._views[first], 'image')} by {first}, {numbers}"
+
+    def _caution_lines(self) -> Iterator[str]:
+        """How many images look like what the first model calls synthetic too often, and how often that is."""
+        if not self._cautions:
+            return
+        counts = ", ".join(f"{count} {kind}" for kind, count in self._cautions.most_common())
+        detector = self._run.runtime.detectors[0]
+        rates = " and ".join(
+            f"{100 * caution.false_positive_rate:.1f} % of real {caution.kind} images"
+            for caution in detector.cautions
+            if caution.kind in self._cautions
+        )
+        yield f"cautions: {counts}; {self._cautioned} of these above the threshold"
+        yield f"  by the card of {detector.name}, {rates} are above it"
 
     def _reason_lines(self) -> Iterator[str]:
         for reason, count in self._reasons.most_common(_MOST_REASONS):

@@ -18,6 +18,7 @@ from sidscan.images.errors import FormatNotRead
 from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
+from sidscan.images.lossless import is_lossless
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
@@ -49,7 +50,7 @@ def decode_item(
     """
     try:
         source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops), item.name)
-        decoded = _crop_source(item, source, info, limits)
+        decoded = _crop_source(item, source, info, limits, data)
     except Exception as error:
         known = identify(data)  # so that another decoder of this format reads it again
         info = replace(info, format=known.name if known else None)
@@ -72,7 +73,9 @@ def decode_pillow(item: Item, image: Image.Image, limits: ReadLimits) -> Decoded
         return failure_from_error(item, Stage.DECODE, error, ImageInfo())
 
 
-def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadLimits) -> DecodedImage:
+def _crop_source(
+    item: Item, source: SourceImage, info: ImageInfo, limits: ReadLimits, data: bytes = b""
+) -> DecodedImage:
     is_preview = source.original_size is not None
     width, height = source.original_size or (source.width, source.height)
     info = replace(
@@ -84,6 +87,7 @@ def _crop_source(item: Item, source: SourceImage, info: ImageInfo, limits: ReadL
         preview_height=source.height if is_preview else None,
         flags=(*source.flags, *crops.padding_flags(source)),
         jpeg_quality=estimate_jpeg_quality(source.image),
+        lossless=is_lossless(source.format, data),
     )
     return DecodedImage(item, info, crops.crop(source, limits.crops))
 

@@ -345,6 +345,12 @@ def _choice(values: type[_Choice], raw: object) -> _Choice:
         raise ProtocolError(values.__name__) from None
 
 
+def _check_yes_or_no(value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise ProtocolError("neither yes nor no")
+
+
 def _check_number(value: object) -> int | None:
     if value is None or (type(value) is int and 0 <= value < _MAX_NUMBER):
         return value
@@ -413,6 +419,7 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "modified_at": _check_date,
     "preview_width": _check_number,
     "preview_height": _check_number,
+    "lossless": _check_yes_or_no,
     "flags": _check_flags,
     "exif": _decode_exif,
 }

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.models.cautions import Caution
 
 Algorithm = Literal["sha256", "git-blob"]
 
@@ -174,7 +175,7 @@ class Bundled:
 
     Attributes:
         file, card: names in ``folder``; the card is JSON, with ``sha256``, ``threshold``, ``metrics``
-            and ``abstention``; and ``cascade`` where it was measured.
+            and ``abstention``; and ``cascade`` and ``cautions`` where they were measured.
         folder: None is the package's own ``sidscan/weights``.
     """
 
@@ -229,6 +230,21 @@ class Bundled:
         except ValueError as error:
             raise ModelError(
                 f"the card of the bundled model states an unusable cascade: {self._beside(self.card)}",
+                REINSTALL,
+            ) from error
+
+    @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """The cautions that the card states, if it states any.
+
+        Raises:
+            ModelError: they are not cautions.
+        """
+        try:
+            return Caution.all_from(self.facts().get("cautions"))
+        except ValueError as error:
+            raise ModelError(
+                f"the card of the bundled model states unusable cautions: {self._beside(self.card)}",
                 REINSTALL,
             ) from error
 
@@ -344,6 +360,11 @@ class CatalogEntry:
     def cascade(self) -> Cascade | None:
         """When fewer than ten crops are enough; of published weights nobody measured that."""
         return self.origin.cascade if isinstance(self.origin, Bundled) else None
+
+    @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """Kinds of real images that it calls synthetic too often; published weights state none."""
+        return self.origin.cautions if isinstance(self.origin, Bundled) else ()
 
     @property
     def max_bytes(self) -> int:

@@ -22,6 +22,7 @@ from torch import Tensor
 from sidscan.errors import ModelError
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.models.cautions import Caution
 from sidscan.models.families import HeadFamily, all_families
 from sidscan.util.files import open_file
 
@@ -47,6 +48,7 @@ class Checkpoint:
         facts: everything else that training recorded: configuration, data, metrics.
         abstention: which images evidence has no word for.
         cascade: when fewer than ten crops are enough; None where the file does not say.
+        cautions: kinds of real images that it calls synthetic too often.
     """
 
     tensors: dict[str, Tensor]
@@ -57,6 +59,7 @@ class Checkpoint:
     facts: Mapping[str, Any]
     abstention: Abstention = EVERY_IMAGE
     cascade: Cascade | None = None
+    cautions: tuple[Caution, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file; the same bytes for the same content."""
@@ -70,6 +73,8 @@ class Checkpoint:
         }
         if self.cascade is not None:
             stated["cascade"] = asdict(self.cascade)
+        if self.cautions:
+            stated["cautions"] = [asdict(caution) for caution in self.cautions]
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         return save_bytes(tensors, {_KEY: json.dumps(stated)})
 
@@ -106,12 +111,23 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
                 else EVERY_IMAGE
             )
             cascade = Cascade.from_optional(json.loads(metadata.get("cascade", "null")))
-            return Checkpoint(tensors, None, "", "", threshold, metadata, rule, cascade)
+            cautions = Caution.all_from(json.loads(metadata.get("cautions", "null")))
+            return Checkpoint(tensors, None, "", "", threshold, metadata, rule, cascade, cautions)
         if stated["format"] not in _READ_FORMATS or not _is_head(stated["head"]):
             raise ValueError("format")
         encoder, sha256, facts = str(stated["encoder"]), str(stated["encoder_sha256"]), dict(stated["facts"])
         cascade = Cascade.from_optional(stated.get("cascade"))
-        return Checkpoint(tensors, stated["head"], encoder, sha256, threshold, facts, cascade=cascade)
+        cautions = Caution.all_from(stated.get("cautions"))
+        return Checkpoint(
+            tensors,
+            stated["head"],
+            encoder,
+            sha256,
+            threshold,
+            facts,
+            cascade=cascade,
+            cautions=cautions,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} is not a checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.models.cautions import Caution
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class DetectorInfo:
         provenance: how each file was verified, by catalog name.
         abstention: which images its evidence has no word for.
         cascade: when fewer than ten crops are enough; None where nobody measured that.
+        cautions: kinds of real images that it calls synthetic too often, and that a row can tell.
     """
 
     name: str
@@ -28,3 +31,14 @@ class DetectorInfo:
     provenance: dict[str, str]
     abstention: Abstention = EVERY_IMAGE
     cascade: Cascade | None = None
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """The kinds of its cautions that its head tells, in order."""
+        return tuple(caution.kind for caution in self.cautions if caution.told_by == "probe")
+
+
+def probe_columns(detectors: Sequence[DetectorInfo]) -> list[tuple[str, str]]:
+    """Detector and kind of every column of `Runtime.logits` after those of the detectors themselves."""
+    return [(detector.name, kind) for detector in detectors for kind in detector.probed]

@@ -184,10 +184,10 @@ def _from_store(installed: Installed, encoders: Encoders) -> Detector:
     family = detector_family(entry.family)
     tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
-        return Detector(_info(entry, installed), *family.networks(tensors, None), family.fp16_safe)
+        return _detector(_info(entry, installed), family.networks(tensors, None), family.fp16_safe)
     source = encoders.store.require_or_stand_in(entry.encoder)
     networks = family.networks(tensors, encoders.of(source))
-    return Detector(_info(entry, installed, source), *networks, family.fp16_safe)
+    return _detector(_info(entry, installed, source), networks, family.fp16_safe)
 
 
 def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
@@ -204,8 +204,6 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
         digest += f"+{opened.sha256[:16]}"
         files[checkpoint.encoder] = opened.sha256
         provenance[checkpoint.encoder] = opened.provenance
-    with _naming(path):
-        networks = family.networks(checkpoint.tensors, encoder)
     info = DetectorInfo(
         path.name,
         digest,
@@ -214,8 +212,21 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
         provenance,
         checkpoint.abstention,
         checkpoint.cascade,
+        checkpoint.cautions,
     )
-    return Detector(info, *networks, family.fp16_safe)
+    with _naming(path):
+        return _detector(info, family.networks(checkpoint.tensors, encoder), family.fp16_safe)
+
+
+def _detector(info: DetectorInfo, networks: tuple[Encoder, Head], fp16_safe: bool) -> Detector:
+    """The detector, if its head has the probes that its cautions need.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    if missing := [kind for kind in info.probed if kind not in networks[1].caution_kinds]:
+        raise ModelError(f"its card cautions against {', '.join(missing)}, and its head has no probe for it")
+    return Detector(info, *networks, fp16_safe)
 
 
 @contextmanager
@@ -238,6 +249,7 @@ def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         provenance={file.entry.name: file.verified_by for file in files},
         abstention=entry.abstention,
         cascade=entry.cascade,
+        cautions=entry.cautions,
     )
 
 

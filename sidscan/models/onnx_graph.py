@@ -21,7 +21,8 @@ from typing import Any, Literal
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
 from sidscan.models.cascade import Cascade
-from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.cautions import Caution
+from sidscan.models.detector_info import DetectorInfo, probe_columns
 from sidscan.models.store import default_root
 from sidscan.util.files import open_file
 
@@ -40,10 +41,10 @@ _AGAIN = "`sidscan export-onnx` makes such files."
 
 @dataclass(frozen=True, slots=True)
 class GraphInfo:
-    """What an exported graph computes; outputs are named after the detectors.
+    """What an exported graph computes; `output_names` says how its outputs are called.
 
     Attributes:
-        detectors: in the order of the graph's outputs, as the exported models were known.
+        detectors: in the order of the graph's first outputs, as the exported models were known.
         precision: the file's, ``fp32`` or ``fp16``; normalisation and heads are fp32 in both.
         computes: what reports state: the precision, or that weights alone are stored in it.
         layout: of the input, ``NHWC``: (crops, 224, 224, 3) uint8 RGB, not normalised.
@@ -71,6 +72,8 @@ class GraphInfo:
         for detector in values["detectors"]:
             if detector["cascade"] is None:  # sidscan 0.2.0 takes no key that it does not know
                 del detector["cascade"]
+            if not detector["cautions"]:
+                del detector["cautions"]
         return json.dumps(values)
 
     @classmethod
@@ -95,10 +98,11 @@ class GraphInfo:
 
 
 def _detector(raw: dict[str, Any]) -> DetectorInfo:
-    """Graphs exported before there were rules of abstention and cascades state none."""
+    """Graphs exported before there were rules of abstention, cascades and cautions state none."""
     rule = Abstention.from_dict(raw["abstention"]) if "abstention" in raw else EVERY_IMAGE
     cascade = Cascade.from_optional(raw.get("cascade"))
-    return DetectorInfo(**{**raw, "abstention": rule, "cascade": cascade})
+    cautions = Caution.all_from(raw.get("cautions"))
+    return DetectorInfo(**{**raw, "abstention": rule, "cascade": cascade, "cautions": cautions})
 
 
 def _makes_sense(detector: DetectorInfo) -> bool:
@@ -112,6 +116,11 @@ def _makes_sense(detector: DetectorInfo) -> bool:
         and isinstance(detector.threshold, float)
         and 0 < detector.threshold < 1
     )
+
+
+def output_names(detectors: Sequence[DetectorInfo]) -> list[str]:
+    """One per detector, called after it; then one per probe of a caution, e.g. ``rine-b16:drawn``."""
+    return [*(d.name for d in detectors), *(f"{name}:{kind}" for name, kind in probe_columns(detectors))]
 
 
 def graph_path(names: Sequence[str], precision: str) -> Path:

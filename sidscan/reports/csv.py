@@ -21,6 +21,7 @@ _NUMBER_COLUMN = "report_format"
 _FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
 _BOM = "\ufeff"
 _DELIMITERS = ",;"
+_YES_NO = {True: "yes", False: "no", None: None}
 _NO_RESPONSE = Response(final_url="")
 
 
@@ -60,6 +61,11 @@ _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
         "inconclusive",
         "why the evidence is inconclusive, separated by spaces; else empty",
         lambda s: " ".join(s.inconclusive),
+    ),
+    _Column(
+        "cautions",
+        "kinds with over 5 % false positives that the image looks like, separated by spaces",
+        lambda s: " ".join(s.cautions),
     ),
     _Column("threshold", "score, 0 to 1, at which evidence stops being weak", lambda s: s.threshold),
     _Column(
@@ -115,6 +121,11 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         lambda r: r.facts.preview_width,
     ),
     _Column("preview_height", "pixels, of the preview", lambda r: r.facts.preview_height),
+    _Column(
+        "lossless",
+        "`yes` if the file keeps every pixel value as it was saved, else `no`; empty where that is not known",
+        lambda r: _YES_NO[r.facts.lossless],
+    ),
     _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes),
     _Column(
         "modified_at",

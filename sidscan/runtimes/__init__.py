@@ -52,7 +52,10 @@ class Runtime(Protocol):
     devices: int
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
-        """Crops -> logits (crops, number of detectors), in the order of ``detectors``; equal crops once."""
+        """Crops -> logits (crops, columns); equal crops once.
+
+        The first columns are those of ``detectors``, in order; those of `probe_columns` follow.
+        """
         ...
 
     def abandon(self) -> None:

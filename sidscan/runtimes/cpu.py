@@ -42,7 +42,7 @@ class CpuPool:
         self._lock = threading.Lock()
 
     def compute(self, compute: Callable[[Sequence[CropRef]], _Logits], refs: Sequence[CropRef]) -> _Logits:
-        """Logits (crops, detectors) of all crops, which ``compute`` gets in parts; called from any thread."""
+        """Logits (crops, columns) of all crops, which ``compute`` gets in parts; called from any thread."""
         with self._lock:
             parts = [self._pool.submit(compute, part) for part in _parts(refs, self._cores)]
             self._submitted.update(parts)

@@ -46,7 +46,7 @@ class CudaPool:
                 self._free.put(CudaStream(detectors_there, device, batch))
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
-        """Crops -> logits (crops, detectors), by the stream that is free first."""
+        """Crops -> logits (crops, columns), by the stream that is free first."""
         stream = self._free.get()
         try:
             return stream.logits(crops)
@@ -67,7 +67,7 @@ class CudaStream:
         self._memory = self._room(self._batch)
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
-        """Crops -> logits (crops, detectors)."""
+        """Crops -> logits (crops, columns)."""
         with self._on_stream():
             uploaded = self._upload(crops.crops)
             return forward.gather(

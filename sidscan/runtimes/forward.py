@@ -24,7 +24,8 @@ class DetectorGroup(NamedTuple):
     """Detectors that need the same passes.
 
     Attributes:
-        columns: their positions among all detectors.
+        columns: of all logits, those that are theirs: first their own, then those of their probes
+            (`probe_columns`).
         mirror_invariant: whether a mirror image reads the same to their encoders as the crop itself.
     """
 
@@ -35,10 +36,15 @@ class DetectorGroup(NamedTuple):
 
 def group_by_mirroring(detectors: Sequence[Detector]) -> tuple[DetectorGroup, ...]:
     """All detectors, in one group or two."""
-    kinds = [detector.encoder.mirror_invariant for detector in detectors]
-    columns = {kind: [c for c, other in enumerate(kinds) if other is kind] for kind in sorted(set(kinds))}
+    probed = [detector for detector in detectors for _ in detector.info.probed]
+    owners = [detector.encoder.mirror_invariant for detector in (*detectors, *probed)]  # of every column
     return tuple(
-        DetectorGroup(tuple(detectors[c] for c in group), group, kind) for kind, group in columns.items()
+        DetectorGroup(
+            tuple(detector for detector in detectors if detector.encoder.mirror_invariant is kind),
+            [column for column, other in enumerate(owners) if other is kind],
+            kind,
+        )
+        for kind in sorted(set(owners))
     )
 
 
@@ -47,7 +53,7 @@ def gather(
     order: Sequence[CropRef],
     compute: Callable[[Sequence[Detector], Sequence[CropRef]], Logits],
 ) -> Logits:
-    """Logits (crops, all detectors) from ``compute``, which gets detectors and crops of each group."""
+    """Logits (crops, all columns) from ``compute``, which gets detectors and crops of each group."""
     logits = np.empty((len(order), sum(len(group.columns) for group in groups)), np.float32)
     for group in groups:
         needed, positions = unique_crops(order, group.mirror_invariant)
@@ -66,22 +72,24 @@ def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
 
 @torch.inference_mode()
 def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
-    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, detectors), on the same device.
+    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, columns), on the same device.
 
-    Every encoder runs once, for what its heads read.
+    Every encoder runs once, for what its heads read. Columns are as in `Runtime.logits`.
     """
     batch = select_crops(crops, refs)
     wanted: dict[int, set[Feature]] = {}
     for detector in detectors:
         wanted.setdefault(id(detector.encoder), set()).add(detector.head.feature)
     read: dict[int, dict[Feature, Tensor]] = {}
-    columns = []
+    columns, probes = [], []
     for detector in detectors:
         key = id(detector.encoder)
         if key not in read:
             read[key] = detector.encoder.read(batch, wanted[key])
-        columns.append(detector.head(read[key][detector.head.feature]))
-    return torch.stack(columns, dim=1)
+        features = read[key][detector.head.feature]
+        columns.append(detector.head(features))
+        probes += [detector.head.caution_logits(features, kind) for kind in detector.info.probed]
+    return torch.stack([*columns, *probes], dim=1)
 
 
 def copy_to(detectors: Sequence[Detector], device: torch.device) -> tuple[Detector, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detector_info import DetectorInfo
-from sidscan.models.onnx_graph import INPUT_NAME, KEY, GraphInfo, check_seal
+from sidscan.models.onnx_graph import INPUT_NAME, KEY, GraphInfo, check_seal, output_names
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops
 
@@ -56,8 +56,9 @@ class OnnxRuntime:
                 f"Leave --precision out, or export with --precision {precision}.",
             )
         by_name = {detector.name: _vouched(detector, path) for detector in self.graph.detectors}
-        self._outputs = list(order) if set(order) == set(by_name) else list(by_name)
-        self.detectors = tuple(by_name[name] for name in self._outputs)
+        names = order if set(order) == set(by_name) else by_name
+        self.detectors = tuple(by_name[name] for name in names)
+        self._outputs = output_names(self.detectors)
         self.info = RuntimeInfo(
             f"onnxruntime {ort.__version__}, graph {self.sha256[:16]}",
             onnx_providers.device_name(session, path, used),
@@ -77,7 +78,7 @@ class OnnxRuntime:
             self._lock = threading.Lock()  # the fixed input and outputs serve one call at a time
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
-        """Crops -> logits (crops, number of detectors)."""
+        """Crops -> logits (crops, columns), as `Runtime.logits` orders them."""
         needed, positions = unique_crops(crops.order, self.graph.mirror_invariant)
         if self._cpu_pool is not None:
             logits = self._cpu_pool.compute(lambda part: self._run(_pixels(crops, part)), needed)
@@ -119,7 +120,7 @@ def _computes_in_half(path: Path, sha256: str) -> bool:
 def _info(path: Path, session: Any) -> GraphInfo:
     try:
         info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
-        _check_ends(session, [detector.name for detector in info.detectors])
+        _check_ends(session, output_names(info.detectors))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} does not say which detectors it holds, or holds something else",

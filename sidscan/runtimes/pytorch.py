@@ -76,7 +76,7 @@ class PyTorchRuntime:
             self.at_once = self._cuda_pool.count + 1  # one batch waits, so that no stream does
 
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
-        """Crops -> logits (crops, number of detectors)."""
+        """Crops -> logits (crops, columns), as `Runtime.logits` orders them."""
         if self._cuda_pool is not None:
             return self._cuda_pool.logits(crops)
         assert self._cpu_pool is not None
@@ -114,7 +114,8 @@ def _tried_in_bf16(
     if not copies:
         return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.fp16_safe else d for d in detectors]
-    logits = [_on_cpu(variant, crops, trial.order) for variant in (detectors, halved)]
+    scores = slice(len(detectors))  # what probes of cautions say has no part in the choice
+    logits = [_on_cpu(variant, crops, trial.order)[:, scores] for variant in (detectors, halved)]
     difference = precision_check.largest_differences(*logits)
     measured = (
         f"logits of {precision_check.CROPS} trial crops differ from fp32's by up to {difference.logit:.2g}, "

@@ -51,7 +51,9 @@ class Cascades:
         self._mirrors = np.array([cascade.mirrors for cascade in cascades], np.float64)
 
     def logits(self, crops: CropLogits, views: Sequence[Sequence[CropRef]]) -> list[_Logits]:
-        """Logits of each image, (its crops that were computed, detectors), in the order of its views.
+        """Logits of each image, (its crops that were computed, columns), in the order of its views.
+
+        Only those of the detectors decide.
 
         Args:
             views: the crop of each of the ten views of each image.
@@ -67,13 +69,16 @@ class Cascades:
         return [crops.of(refs) for refs in chosen]
 
     def _needs_corners(self, logits: _Logits) -> bool:
-        """Whether the logits (1, detectors) of the centre may belong to an image at the threshold."""
-        centre = logits[0].astype(np.float64)
+        """Whether the logits (1, columns) of the centre may belong to an image at the threshold."""
+        centre = self._of_detectors(logits)[0]
         return bool(np.isfinite(centre).all() and (centre >= self._thresholds - self._centre).any())
 
     def _needs_mirrors(self, logits: _Logits) -> bool:
-        """Whether the mirror images may change on which side of the threshold logits (5, detectors) lie."""
+        """Whether the mirror images may change on which side of the threshold logits (5, columns) lie."""
         if len(logits) < UNMIRRORED or not np.isfinite(logits).all():
             return False
-        distance = np.abs(logits.astype(np.float64).mean(axis=0) - self._thresholds)
+        distance = np.abs(self._of_detectors(logits).mean(axis=0) - self._thresholds)
         return bool((distance <= self._mirrors).any())
+
+    def _of_detectors(self, logits: _Logits) -> NDArray[np.float64]:
+        return logits[:, : len(self._thresholds)].astype(np.float64)

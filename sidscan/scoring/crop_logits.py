@@ -12,7 +12,7 @@ from sidscan.records import CropRef, CropSet
 _SPARSE = 16  # px between the rows and columns of a crop that tell most crops apart
 
 Compute = Callable[[CropSet], NDArray[np.float32]]
-"""Crops -> logits (crops, detectors)."""
+"""Crops -> logits (crops, columns), as `Runtime.logits` orders them."""
 
 
 class CropLogits:
@@ -45,7 +45,7 @@ class CropLogits:
         self._logits.update(zip(missing, self._compute(CropSet(pixels, order)), strict=True))
 
     def of(self, refs: Sequence[CropRef]) -> NDArray[np.float32]:
-        """Logits (crops, detectors) of crops that were computed, in this order."""
+        """Logits (crops, columns) of crops that were computed, in this order."""
         return np.stack([self._logits[ref] for ref in refs])
 
     def _index_of(self, crop: NDArray[np.uint8]) -> int:

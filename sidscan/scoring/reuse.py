@@ -36,6 +36,7 @@ def reuse_keys(
         f"{detector.name} {detector.files} {detector.threshold} {detector.abstention}"
         for detector in runtime.detectors
     ]
+    models += [f"{detector.name} {detector.cautions}" for detector in runtime.detectors if detector.cautions]
     if effort == "normal":
         models += [f"{detector.name} {detector.cascade}" for detector in runtime.detectors]
     models += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]

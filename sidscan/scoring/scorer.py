@@ -16,12 +16,13 @@ from sidscan.config import Effort
 from sidscan.images.crops import CENTRE, share_covered, view_names
 from sidscan.images.decoders import decoder_of
 from sidscan.models.abstention import INCONCLUSIVE
-from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo, probe_columns
 from sidscan.models.reliability import Reliability, stated_reliability
 from sidscan.records import (
     CropSet,
     DecodedImage,
     Failure,
+    ImageInfo,
     ScanResult,
     Score,
     Stage,
@@ -164,7 +165,7 @@ def score(
 def _logits_per_image(
     images: Sequence[DecodedImage], compute: Compute, cascades: Cascades | None
 ) -> list[NDArray[np.float32]]:
-    """Per image: (its crops that were computed, detectors)."""
+    """Per image: (its crops that were computed, columns)."""
     crops = CropLogits(compute)
     views = [crops.add(image.crop_set) for image in images]
     if cascades is not None:
@@ -199,6 +200,8 @@ def _result(
         failure = Failure(image.item, Stage.SCORE, "NonFiniteScore", message, image.facts)
         return _failed(failure, scanned_at)
     per_crop, size = logits.astype(np.float64), image.facts.scored_size
+    means = per_crop.mean(axis=0)[len(detectors) :].tolist()
+    probes = dict(zip(probe_columns(detectors), means, strict=True))
     return ScanResult(
         name=image.item.name,
         kind=image.item.kind,
@@ -206,7 +209,14 @@ def _result(
         facts=image.facts,
         scanned_at=scanned_at,
         scores=tuple(
-            _score(image, per_crop[:, column], detector, calibrations.get(detector.name), known[column])
+            _score(
+                image,
+                per_crop[:, column],
+                detector,
+                calibrations.get(detector.name),
+                known[column],
+                probes,
+            )
             for column, detector in enumerate(detectors)
         ),
         views=len(per_crop),
@@ -227,8 +237,13 @@ def _score(
     detector: DetectorInfo,
     calibration: Calibration | None,
     known: Reliability | None,
+    probes: Mapping[tuple[str, str], float],
 ) -> Score:
-    """What one detector says of one image, from the logits (crops,) of its crops."""
+    """What one detector says of one image, from the logits (crops,) of its crops.
+
+    Args:
+        probes: mean logits of the detectors' probes, by detector and kind.
+    """
     logit = float(logits.mean())
     crop_scores = [sigmoid(value) for value in logits.tolist()]
     score = Score(
@@ -243,6 +258,7 @@ def _score(
         crop_std=float(np.std(np.subtract(crop_scores, crop_scores[0]))),  # exactly 0 where all are equal
         highest_crop=_highest(crop_scores),
         percentile=known.percentile(logit) if known else None,
+        cautions=_cautions(image.facts, detector, probes),
     )
     if calibration:
         score = _calibrated(score, calibration)
@@ -256,6 +272,14 @@ def _highest(crop_scores: Sequence[float]) -> str:
     if len(crop_scores) == 1 or highest in crop_scores[CENTRE : CENTRE + 1]:
         return view_names(1)[0]
     return names[crop_scores.index(highest)]
+
+
+def _cautions(
+    facts: ImageInfo, detector: DetectorInfo, probes: Mapping[tuple[str, str], float]
+) -> tuple[str, ...]:
+    """The kinds, of those that the detector calls synthetic too often, that an image looks like."""
+    own = {kind: mean for (name, kind), mean in probes.items() if name == detector.name}
+    return tuple(caution.kind for caution in detector.cautions if caution.holds(facts, own))
 
 
 def _calibrated(score: Score, calibration: Calibration) -> Score:

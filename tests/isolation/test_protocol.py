@@ -72,6 +72,7 @@ infos = st.builds(
     modified_at=dates,
     preview_width=numbers,
     preview_height=numbers,
+    lossless=st.none() | st.booleans(),
 )
 failures = st.builds(
     Failure,

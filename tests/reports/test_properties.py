@@ -80,6 +80,7 @@ infos = st.builds(
     jpeg_quality=st.none() | st.integers(1, 100),
     preview_width=st.none() | st.integers(1),
     preview_height=st.none() | st.integers(1),
+    lossless=st.none() | st.booleans(),
 )
 scores = st.builds(
     Score,
@@ -94,6 +95,7 @@ scores = st.builds(
     crop_std=unit,
     p_value=st.none() | unit,
     inconclusive=st.lists(texts, max_size=2).map(tuple),
+    cautions=st.lists(texts, max_size=2).map(tuple),
 )
 results = st.builds(
     ScanResult,

@@ -33,6 +33,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "logit": "0.8472978603872034",
         "evidence": "moderate",
         "inconclusive": "",
+        "cautions": "",
         "threshold": "0.6",
         "p_value": "",
         "score_percentile": "61.5",
@@ -52,6 +53,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "jpeg_quality": "",
         "preview_width": "",
         "preview_height": "",
+        "lossless": "",
         "bytes": "10",
         "modified_at": "2026-01-01T00:00:00+00:00",
         "sha256": "f" * 64,
@@ -141,6 +143,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
                 "provenance": {},
                 "abstention": {},
                 "cascade": None,
+                "cautions": [],
             }
         ],
         "model_choice": "asked for",

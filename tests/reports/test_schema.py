@@ -18,6 +18,7 @@ from sidscan.config import Effort
 from sidscan.journal import Journal
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.models.cautions import Caution
 from sidscan.records import ModelRecord, RunHeader, Stage, Status
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 from sidscan.reports.csv import CSV_COLUMNS
@@ -133,6 +134,8 @@ def test_the_schema_states_the_values_of_the_code() -> None:
     assert list(abstention) == list(Abstention.__dataclass_fields__)
     (cascade, _) = SCHEMA["$defs"]["model"]["properties"]["cascade"]["oneOf"]
     assert list(cascade["properties"]) == list(Cascade.__dataclass_fields__)
+    cautions = SCHEMA["$defs"]["model"]["properties"]["cautions"]["items"]["properties"]
+    assert list(cautions) == list(Caution.__dataclass_fields__)
     assert SCHEMA["$defs"]["run"]["properties"]["effort"]["enum"] == list(get_args(Effort))
     numbers = [SCHEMA["$defs"][name]["properties"]["format"]["const"] for name in ("report", "line")]
     assert numbers == [REPORT_FORMAT_NUMBER] * 2

@@ -77,6 +77,30 @@ class CascadeFigures(TypedDict):
     rates: Rates
 
 
+class Flagged(TypedDict):
+    """Of one kind of real images, or of the synthetic ones."""
+
+    n: int
+    flagged: float
+
+
+class ProbeFigures(TypedDict):
+    """How well the probe ``drawn`` tells art among real images, by probes that never saw the repository.
+
+    Attributes:
+        drawn, other: how many real images of people's art there are, and others.
+        auroc: of these.
+        found: share of the art above the level that 2 % of the others exceed.
+        kinds: shares flagged at the threshold, by kind of real images; and of the synthetic images.
+    """
+
+    drawn: int
+    other: int
+    auroc: float
+    found: float
+    kinds: dict[str, Flagged]
+
+
 class EnsembleCard(TypedDict):
     """The whole file.
 

@@ -100,7 +100,12 @@ def standardisation(tokens: WindowTokens) -> Standardisation:
 
 
 def _parts(tokens: WindowTokens) -> list[Tensor]:
-    return [part for view in tokens.views for part in torch.split(view, _CHUNK)]
+    return [part for view in tokens.views for part in in_chunks(view)]
+
+
+def in_chunks(tokens: Tensor) -> tuple[Tensor, ...]:
+    """Tokens (windows, ...) in parts that may be held as float32."""
+    return torch.split(tokens, _CHUNK)
 
 
 class BatchSampler:
@@ -222,9 +227,7 @@ def fit_logit(logits: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, f
 def logits_of(ensemble: RineEnsemble, tokens: Tensor) -> Tensor:
     """Tokens (..., n, d), float16 -> logits (...)."""
     flat = tokens.flatten(0, -3)
-    return torch.cat([ensemble(part.float()) for part in torch.split(flat, _CHUNK)]).reshape(
-        tokens.shape[:-2]
-    )
+    return torch.cat([ensemble(part.float()) for part in in_chunks(flat)]).reshape(tokens.shape[:-2])
 
 
 def held_out(score: Callable[[int, Tensor], Tensor], features: Tensor, folds: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ sidscan/weights/rine_b16.md is the model card.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
@@ -29,7 +29,8 @@ _WHAT = "RINE ensemble"
 class RineEnsembleFamily(HeadFamily):
     """``mean``, ``scale``, ``probe``, ``weights``, ``bias``, and ``heads.{i}.*`` as in `RineFamily`.
 
-    A `HeadShape` is that of each head; the file says how many there are.
+    A `HeadShape` is that of each head; the file says how many there are. ``cautions.{kind}.weight`` and
+    ``.bias`` may be there (`sidscan.models.cautions`).
     """
 
     name = "rine_ensemble"
@@ -62,7 +63,7 @@ class RineEnsembleFamily(HeadFamily):
         """An ensemble under the names of its network, nothing missing, nothing besides."""
         from sidscan.models.state_dicts import ANOTHER_FILE, check_tensors
 
-        check_tensors(tensors, _sizes(self.shape(tensors), _count_heads(tensors)), _WHAT)
+        check_tensors(tensors, _sizes(self.shape(tensors), tensors), _WHAT)
         if not bool((tensors["scale"] > 0).all()):
             raise ModelError(f"these weights are not a {_WHAT}: scale is not positive", ANOTHER_FILE)
         return dict(tensors)
@@ -76,14 +77,19 @@ class RineEnsembleFamily(HeadFamily):
         return head_shape(tensors, _WHAT, "heads.0.")
 
 
-def _count_heads(tensors: Mapping[str, Tensor]) -> int:
-    return len({name.split(".")[1] for name in tensors if name.startswith("heads.")})
+def _count_heads(names: Iterable[str]) -> int:
+    return len({name.split(".")[1] for name in names if name.startswith("heads.")})
 
 
-def _sizes(shape: HeadShape, heads: int) -> dict[str, TensorSize]:
-    features = (shape.num_blocks, shape.embed_dim)
+def _sizes(shape: HeadShape, names: Iterable[str]) -> dict[str, TensorSize]:
+    """What the tensors must be, of as many heads and kinds of caution as the names tell."""
+    from sidscan.models.heads.rine_ensemble import caution_kinds
+
+    heads, features = _count_heads(names), (shape.num_blocks, shape.embed_dim)
     sizes: dict[str, TensorSize] = {"mean": features, "scale": features, "probe": features}
     sizes |= {"weights": (1 + heads,), "bias": ()}
     for number in range(heads):
         sizes |= {f"heads.{number}.{name}": size for name, size in head_sizes(shape).items()}
+    for kind in caution_kinds(names):
+        sizes |= {f"cautions.{kind}.weight": features, f"cautions.{kind}.bias": ()}
     return sizes

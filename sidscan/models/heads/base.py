@@ -41,6 +41,19 @@ class Head(nn.Module, ABC):
         """Features (b, ...), float32 -> logits (b,)."""
         return self.classify(self.embed(features))
 
+    @property
+    def caution_kinds(self) -> tuple[str, ...]:
+        """The kinds of image that it has a probe for (`sidscan.models.cautions`); none by default."""
+        return ()
+
+    def caution_logits(self, features: Tensor, kind: str) -> Tensor:
+        """Features (b, ...), float32 -> logits (b,): how much the crops look like images of that kind.
+
+        Args:
+            kind: one of ``caution_kinds``.
+        """
+        raise NotImplementedError
+
 
 def with_weights(kind: type[Head], state: Mapping[str, Tensor]) -> Head:
     """A head with these weights, frozen and ready to score.
