@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sidscan.images.crops import CENTRE
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
+from sidscan.models.cautions import LOSSLESS
 from sidscan.scoring.evidence import logit_of
 from sidscan.training.common.files import write_json, write_text
 from sidscan.training.common.metrics import Scores, detection_metrics
@@ -51,6 +52,14 @@ from sidscan.training.windows.weights_file import file_sha256, fold_files
 from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
 from .card_text import render_card
 from .cascade import run_cascade
+from .cautions import (
+    DRAWN,
+    caution_rules,
+    held_out_cautions,
+    lossless_mask,
+    probe_figures,
+    told_figures,
+)
 from .comparison import Comparison, compare
 from .crops import WHOLE_CONDITIONS, ten_crop_tokens
 from .features import ENCODER, compute_features, measured_views
@@ -103,6 +112,12 @@ def measure_detector(
         name: held_out_logits(folds, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of))
         for name in WHOLE_CONDITIONS
     }
+    probe_logits = {
+        name: held_out_cautions(
+            folds, DRAWN, ten_crop_tokens(images, name, workers, cache), _numbers(images, fold_of)
+        )
+        for name in WHOLE_CONDITIONS
+    }
     comparison = compare(folds, windows, tokens, images, workers, cache)
     return build_card(
         windows,
@@ -111,6 +126,7 @@ def measure_detector(
         _arrays(hard_logits),
         images,
         _arrays(crop_logits),
+        probe_logits,
         comparison,
         weights,
         work,
@@ -132,6 +148,7 @@ def build_card(
     hard_logits: Mapping[str, Scores],
     images: Sequence[Window],
     crop_logits: Mapping[str, NDArray[np.float64]],
+    probe_logits: Mapping[str, torch.Tensor],
     comparison: Comparison,
     weights: Path,
     work: Path,
@@ -142,12 +159,19 @@ def build_card(
         window_logits: by condition, (windows,), by heads that were not fitted on the repository of a window.
         hard_logits: the same for the ``sample`` windows under `HARD_CONDITIONS`.
         crop_logits: by condition, (images, 10), likewise.
+        probe_logits: of the probe `DRAWN`, likewise.
     """
     fold_of = fold_of_repo(windows)
     head, metadata = load_weights(weights)
     threshold = float(metadata["threshold"])
     cascade = Cascade.from_dict(json.loads(metadata["cascade"]))
     means = {name: logits.mean(axis=1) for name, logits in crop_logits.items()}
+    whole = metrics_by_condition(images, means, threshold)
+    drawn = json.loads(metadata["probes"])[DRAWN]
+    masks = {
+        DRAWN: probe_logits["clean"].mean(dim=1).numpy() >= drawn,
+        LOSSLESS: lossless_mask(images),
+    }
     return {
         "name": metadata["name"],
         "version": metadata["version"],
@@ -160,6 +184,20 @@ def build_card(
         "threshold_made": THRESHOLD_MADE,
         "abstention": abstention_rule(Abstention.from_dict(json.loads(metadata["abstention"]))),
         "cascade": {"centre": cascade.centre, "mirrors": cascade.mirrors},
+        "cautions": (cautions := caution_rules(whole["clean"]["real_kinds"], drawn)),
+        "told": {
+            caution["kind"]: told_figures(
+                masks[caution["kind"]], images, scores_of_logits(means["clean"]), threshold
+            )
+            for caution in cautions
+        },
+        "probe": {
+            **{
+                name: probe_figures(logits.mean(dim=1), images, drawn)
+                for name, logits in probe_logits.items()
+            },
+            "centre": probe_figures(probe_logits["clean"][:, CENTRE], images, drawn),
+        },
         "folds": fold_weights(fold_of, fold_files(work)),
         "metrics": {
             **catalog_metrics(images, means["clean"], threshold),
@@ -168,7 +206,7 @@ def build_card(
         },
         "windows": metrics_by_condition(windows, window_logits, threshold),
         "hard": metrics_by_condition(sample, hard_logits, threshold),
-        "whole": metrics_by_condition(images, means, threshold),
+        "whole": whole,
         "centre": metrics_by_condition(
             images, {name: logits[:, CENTRE] for name, logits in crop_logits.items()}, threshold
         ),

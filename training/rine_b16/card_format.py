@@ -85,26 +85,47 @@ class Flagged(TypedDict):
 
 
 class ProbeFigures(TypedDict):
-    """How well the probe ``drawn`` tells art among real images, by probes that never saw the repository.
+    """How well the probe ``drawn`` tells art from photographs, by probes that never saw the repository.
 
     Attributes:
-        drawn, other: how many real images of people's art there are, and others.
+        drawn, photographs: how many images of art by people there are, and photographs.
         auroc: of these.
-        found: share of the art above the level that 2 % of the others exceed.
+        found: share of the art above the level that 2 % of the photographs exceed.
         kinds: shares flagged at the threshold, by kind of real images; and of the synthetic images.
     """
 
     drawn: int
-    other: int
+    photographs: int
     auroc: float
     found: float
     kinds: dict[str, Flagged]
+
+
+class ToldFigures(TypedDict):
+    """Of the whole images that rows give a caution; rates at the threshold, None where there is no image."""
+
+    real: int
+    fpr: float | None
+    synthetic: int
+    tpr: float | None
+
+
+class CautionRule(TypedDict):
+    """`sidscan.models.cautions.Caution`."""
+
+    kind: str
+    told_by: str
+    false_positive_rate: float
+    images: int
+    threshold: float | None
 
 
 class EnsembleCard(TypedDict):
     """The whole file.
 
     Attributes:
+        told: by word of a caution; whole images, ten crops, as they are.
+        probe: of the caution ``drawn``, by condition; ten crops, and ``centre`` for the centre crop alone.
         comparison: with `mini`'s method and a plain probe, by crops of the same windows and images.
         windows: by condition; the centre crop of every window.
         hard: by condition; the centre crop of some windows, very small or strongly compressed.
@@ -123,6 +144,9 @@ class EnsembleCard(TypedDict):
     threshold_made: str
     abstention: AbstentionRule
     cascade: CascadeRule
+    cautions: list[CautionRule]
+    told: dict[str, ToldFigures]
+    probe: dict[str, ProbeFigures]
     folds: list[FoldWeights]
     metrics: CatalogMetrics
     windows: dict[str, ConditionMetrics]

@@ -16,12 +16,12 @@ from sidscan.training.windows.card_tables import (
 from sidscan.training.windows.figure_types import FalsePositives
 
 from .card_format import ComparedFigures, EnsembleCard
+from .cautions import ART, FLAGGED, MAX_FALSE_POSITIVES, MIN_IMAGES, MIXED, is_above
 
 NAMES = {"clean": "as they are", "jpeg75": "saved again as JPEG, quality 75"}
 COMPARED_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75", "half": "half size"}
 SHORT_NAMES = {"clean": "as they are", "jpeg75": "JPEG 75"}
-MIN_IMAGES = 30  # of a kind of photographs, for its false positives to be judged
-MAX_FALSE_POSITIVES = 0.05
+PROBE_NAMES = {"clean": "ten crops", "centre": "centre crop", "jpeg75": "ten crops, saved again as JPEG 75"}
 
 
 def render_card(card: EnsembleCard) -> str:
@@ -33,6 +33,7 @@ def render_card(card: EnsembleCard) -> str:
         _comparison(card),
         _effort(card),
         _hard(card),
+        _cautions(card),
         _limits(card),
         _sources(card),
     ]
@@ -255,9 +256,7 @@ def _kinds_above(card: EnsembleCard) -> str:
     """The kinds of photographs with too many false positives, by name."""
     kinds = card["whole"]["clean"]["real_kinds"]
     above = [
-        f"{name} ({percent(kind['fpr'])} of {kind['n']})"
-        for name, kind in kinds.items()
-        if kind["n"] >= MIN_IMAGES and kind["fpr"] > MAX_FALSE_POSITIVES
+        f"{name} ({percent(kind['fpr'])} of {kind['n']})" for name, kind in kinds.items() if is_above(kind)
     ]
     return (
         f"Kinds of {MIN_IMAGES} images or more with over {100 * MAX_FALSE_POSITIVES:g} % false positives: "
@@ -298,6 +297,69 @@ JPEG 75 had no part in it. Beside `--effort full`, which computes all ten crops 
 {table(header, rows)}"""
 
 
+def _cautions(card: EnsembleCard) -> str:
+    probe, told = card["probe"]["clean"], card["told"]
+    rules = [
+        (
+            f"`{caution['kind']}`",
+            caution["images"],
+            percent(caution["false_positive_rate"]),
+            told[caution["kind"]]["real"],
+            _percent_or_none(told[caution["kind"]]["fpr"]),
+            told[caution["kind"]]["synthetic"],
+            _percent_or_none(told[caution["kind"]]["tpr"]),
+        )
+        for caution in card["cautions"]
+    ]
+    header = (
+        "caution",
+        "real images of the kind",
+        "above the threshold",
+        "real images that get the word",
+        "above the threshold",
+        "synthetic images that get it",
+        "above the threshold",
+    )
+    return f"""## Cautions
+
+A row's `cautions` say that an image looks like a kind of real image of which more than
+{100 * MAX_FALSE_POSITIVES:g} % are above the threshold. They have no part in score, threshold and evidence.
+`lossless` is what the file is; `drawn` is what a probe says. Whole images, ten crops, as they are:
+
+{table(header, rules)}
+
+`drawn` comes from a linear probe on the CLS tokens that the head reads, averaged over the crops that were
+computed. It was fitted to windows of real images alone, art by people (`{ART}`) against photographs; kind
+`{MIXED}` was left out, because it holds paintings, too. The figures here are of probes that were not fitted
+on the repository of an image. The probe's threshold, {_probe_threshold(card)}, is the level that
+{100 * FLAGGED:g} % of the photographs exceed, a repository of n weighing as the square root of n. The share
+was set beforehand, the level on these images. The AUROC is {probe["auroc"]:.3f} ({probe["drawn"]} images of
+art, {probe["photographs"]} photographs), and {percent(probe["found"])} of the art are above that level. The
+AUROC of the centre crop alone is {card["probe"]["centre"]["auroc"]:.3f}, and after JPEG 75 that of ten
+crops is {card["probe"]["jpeg75"]["auroc"]:.3f}. So the probe misses some art; and it tells what looks drawn,
+not who drew it. Shares of whole images that get the word:
+
+{_probe_table(card)}"""
+
+
+def _percent_or_none(share: float | None) -> str:
+    return "-" if share is None else percent(share)
+
+
+def _probe_threshold(card: EnsembleCard) -> str:
+    thresholds = [caution["threshold"] for caution in card["cautions"] if caution["threshold"] is not None]
+    return f"{thresholds[0]:g}" if thresholds else "not used"
+
+
+def _probe_table(card: EnsembleCard) -> str:
+    """One row per kind of real images, one for the synthetic."""
+    rows = [
+        [name, kind["n"], *(percent(card["probe"][how]["kinds"][name]["flagged"]) for how in PROBE_NAMES)]
+        for name, kind in card["probe"]["clean"]["kinds"].items()
+    ]
+    return table(["whole images", "n", *PROBE_NAMES.values()], rows)
+
+
 def _limits(card: EnsembleCard) -> str:
     return f"""## What it cannot see
 
@@ -307,9 +369,8 @@ def _limits(card: EnsembleCard) -> str:
 - **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
   some.
 - **Photographs far from the training ones.** The threshold does not hold its rate everywhere.
-  {_kinds_above(card)} The column `format` shows PNG and BMP, which are lossless; it does not show whether
-  WebP, AVIF or TIFF is. No column shows whether an image is drawn. Measure the false positives on your own
-  archive (`sidscan calibrate`) before you trust it.
+  {_kinds_above(card)} The column `cautions` says which images look like one (see "Cautions").
+  Measure the false positives on your own archive (`sidscan calibrate`) before you trust it.
 - The data is small, and where it comes from is partly uncertain: labels are what repositories say about
   themselves."""
 

@@ -4,10 +4,10 @@
         --out sidscan/weights --folds FOLDS --cache CACHE
 
 There are five folds of repositories. Heads fitted on four folds score the fifth. The slope and bias of the
-logit, the threshold, the cascade and every figure of the model card (``training/rine_b16/card.py``) rest on
-those scores. The shipped head is fitted on all five folds. WHOLE holds whole images, as
-`sidscan.training.windows.whole_images` copies them. The encoder must be installed:
-``sidscan models pull clip-vit-b16-q8``.
+logit, the threshold, the cascade, the threshold of the probe for the caution `drawn`, and every figure of the
+model card (``training/rine_b16/card.py``) rest on those scores. The shipped head is fitted on all five folds.
+WHOLE holds whole images, as `sidscan.training.windows.whole_images` copies them. The encoder must be
+installed: ``sidscan models pull clip-vit-b16-q8``.
 """
 
 from __future__ import annotations
@@ -37,13 +37,21 @@ from sidscan.training.windows.sampling_weights import repository_weights
 from sidscan.training.windows.threshold import weighted_threshold
 from sidscan.training.windows.weights_file import FOLD_FILE, training_summary, write_weights
 from sidscan.training.windows.whole_images import as_windows, read_image_list
+from sidscan.util.progress import track
 
 from .cascade import choose_cascade
+from .cautions import (
+    DRAWN,
+    caution_threshold,
+    drawn_tokens,
+    fit_caution,
+    held_out_cautions,
+)
 from .crops import ten_crop_tokens
 from .features import View, compute_features, fitted_views
 from .fit import WindowTokens, calibrate, fit_ensemble, fit_logit, held_out_logits
 
-VERSION = "2"
+VERSION = "2.1"
 DEGRADED_VIEWS, UPLOAD_VIEWS = 1, 1  # of every window, besides the window as it is and as JPEG 75
 ABSTENTION = Abstention(side=128, detail=0.1, quality=20)  # mini's; the card has errors by size and quality
 WEIGHTS_FILE = "rine_b16.safetensors"
@@ -95,17 +103,32 @@ def fit_all(tokens: WindowTokens) -> tuple[list[RineEnsemble], RineEnsemble]:
     return folds, shipped
 
 
+def fit_cautions(
+    folds: Sequence[RineEnsemble], shipped: RineEnsemble, windows: Sequence[Window], tokens: WindowTokens
+) -> None:
+    """Give every head its probe, fitted on the windows that the head was fitted on; all else stays.
+
+    Args:
+        tokens: of the windows.
+    """
+    drawn = drawn_tokens(windows, tokens)
+    for fold, ensemble in enumerate(track(folds, FOLDS, "fold", title=DRAWN)):
+        fit_caution(ensemble, DRAWN, drawn.where(drawn.folds != fold))
+    fit_caution(shipped, DRAWN, drawn)
+
+
 class Decision(NamedTuple):
     """What turns logits into words, measured on whole images by heads not fitted on their repositories."""
 
     threshold: float  # score
     cascade: Cascade
+    probes: dict[str, float]  # thresholds on the mean logit, by kind of caution
 
 
 def measure_decision(
     folds: Sequence[RineEnsemble], images: Sequence[Window], tokens: Tensor, fold_of: Mapping[str, int]
 ) -> Decision:
-    """The threshold and the cascade.
+    """The threshold, the cascade, and the thresholds of the probes.
 
     Args:
         tokens: of the images' ten crops, (images, 10, n, d).
@@ -117,7 +140,9 @@ def measure_decision(
     photographs = [image for image in images if not image.synthetic]
     real = torch.from_numpy(~synthetic)
     threshold = round(weighted_threshold(logits.mean(dim=1)[real], photographs), 4)
-    return Decision(threshold, choose_cascade(logits.double().numpy(), synthetic, logit_of(threshold)))
+    probe = caution_threshold(held_out_cautions(folds, DRAWN, tokens, numbers).mean(dim=1), images)
+    cascade = choose_cascade(logits.double().numpy(), synthetic, logit_of(threshold))
+    return Decision(threshold, cascade, {DRAWN: probe})
 
 
 def metadata(windows: Sequence[Window], decision: Decision) -> dict[str, str]:
@@ -130,6 +155,7 @@ def metadata(windows: Sequence[Window], decision: Decision) -> dict[str, str]:
         "training_data": training_summary(windows),
         "abstention": json.dumps(asdict(ABSTENTION)),
         "cascade": json.dumps(asdict(decision.cascade)),
+        "probes": json.dumps(decision.probes),
     }
 
 
@@ -168,6 +194,7 @@ def train_command(
     images = whole_images(whole, fold_of)
     crops = ten_crop_tokens(images, "clean", workers, cache)
     folds, shipped = fit_all(tokens)
+    fit_cautions(folds, shipped, windows, tokens)
     decision = measure_decision(folds, images, crops, fold_of)
     for fold, ensemble in enumerate(folds):
         fitted_on = [window for window in windows if fold_of[window.repo] != fold]

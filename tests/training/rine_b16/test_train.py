@@ -21,18 +21,20 @@ from sidscan.models.heads.rine import RineHead
 from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.training.rine_b16 import baselines as baselines_module
 from sidscan.training.rine_b16 import card as card_module
+from sidscan.training.rine_b16 import cautions as cautions_module
 from sidscan.training.rine_b16 import comparison as comparison_module
 from sidscan.training.rine_b16 import crops as crops_module
 from sidscan.training.rine_b16 import features as features_module
 from sidscan.training.rine_b16 import train as train_module
 from sidscan.training.rine_b16.card_text import render_card
-from sidscan.training.rine_b16.fit import WindowTokens
+from sidscan.training.rine_b16.fit import EnsembleConfig, WindowTokens
 from sidscan.training.rine_b16.train import load_weights
 from sidscan.training.windows import figures as figures_module
 from sidscan.training.windows import whole_images as whole_images_module
 from sidscan.training.windows.corpus import Window
 from sidscan.training.windows.reserved import repository_digest
 
+SHORT = EnsembleConfig(probe_steps=20, probe_batch=16)
 TINY = {"width": 64, "blocks": 2, "patch": 32, "side": 224, "embedding": 8}
 
 
@@ -44,12 +46,13 @@ def corpus(tmp_path: Path) -> Path:
     rows, images = [], []
     for number in range(20):
         repo, label = f"owner/r{number // 2}", ("real", "synthetic")[number // 2 % 2]
+        kind = "human_art" if number // 2 in (0, 4) else "web"
         photo(240 + 4 * number, 250).save(folder / f"{number}.png")
         target = folder / "whole" / repo.replace("/", "__") / f"{number}.png"
         target.parent.mkdir(exist_ok=True)
         photo(400 + number, 300).save(target)
-        rows.append([f"{number}.png", label, "flux", "web", repo, "MIT"])
-        images.append([label, "web", repo, "", f"{number}.png", str(number), "MIT"])
+        rows.append([f"{number}.png", label, "flux", kind, repo, "MIT"])
+        images.append([label, kind, repo, "", f"{number}.png", str(number), "MIT"])
     for name, header, lines in (
         ("manifest.csv", ["file", "label", "generator", "kind", "repo", "license"], rows),
         ("whole.csv", ["label", "what", "repo", "commit", "path", "blob", "licence"], images),
@@ -69,6 +72,7 @@ def in_this_process(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> list[object]:
         return [task(numbered) for numbered in enumerate(windows)]
 
+    monkeypatch.setattr(cautions_module, "PROBE_FIT", SHORT)
     for module in (features_module, crops_module):
         monkeypatch.setattr(module, "map_windows", map_here)
         monkeypatch.setattr(module, "open_encoder", lambda: encoder)
@@ -88,7 +92,7 @@ def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
     trained = CliRunner().invoke(train_module.train_command, [*given, "--out", out])
     assert trained.exit_code == 0, trained.output
     head, metadata = load_weights(Path(out) / "rine_b16.safetensors")
-    assert (head.num_blocks, head.embed_dim) == (2, 64)
+    assert (head.num_blocks, head.embed_dim, head.caution_kinds) == (2, 64, ("drawn",))
     assert metadata["training_data"].startswith("10 synthetic windows and 10 windows of photographs")
     measured = CliRunner().invoke(card_module.card_command, [*given, "--weights", out])
     assert measured.exit_code == 0, measured.output
@@ -96,6 +100,14 @@ def test_train_and_card(corpus: Path, tmp_path: Path) -> None:
     assert card["threshold"] == float(metadata["threshold"])
     assert (card["whole"]["clean"]["real"], card["windows"]["jpeg75"]["synthetic"]) == (10, 10)
     assert 0 <= card["effort"]["clean"]["kept"] <= 1
+    assert (card["cautions"], card["told"]) == ([], {}), "no kind has enough images to be judged"
+    probe = card["probe"]["clean"]
+    assert (probe["drawn"], probe["photographs"]) == (4, 6)
+    assert {name: kind["n"] for name, kind in probe["kinds"].items()} == {
+        "synthetic": 10,
+        "web": 6,
+        "human_art": 4,
+    }
     comparison = card["comparison"]
     assert set(comparison["images"]["social media"]) == {"rine-b16", "plain probe", "mini"}
     assert comparison["windows"]["clean"]["rine-b16"]["auroc"] == card["windows"]["clean"]["auroc"]
