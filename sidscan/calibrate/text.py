@@ -15,6 +15,7 @@ from sidscan.scoring.evidence import sigmoid
 
 _FEW_IMAGES = 1000  # with fewer calibration images the delivered rate is known only roughly
 
+_CROPS = {"fast": "centre crop", "normal": "one to ten crops (effort normal)", "full": "ten crops"}
 _ASSUMPTIONS = (
     "The archive's camera images are exchangeable with these: same cameras, sizes, processing, encoding.",
     "None of these images is synthetic; synthetic images among them raise the threshold.",
@@ -71,13 +72,13 @@ def assumptions_text() -> str:
 def _figures(saved: SavedCalibration) -> list[str]:
     calibration, threshold = saved.calibration, saved.calibration.threshold_logit
     low, high = delivered_rate_interval(calibration)
-    target = _percent(calibration.target_fpr)
+    target, crops = _percent(calibration.target_fpr), _CROPS[calibration.effort_used]
     left_out = (
         f"{calibration.unreadable} unreadable, {calibration.skipped} skipped, "
         f"{calibration.duplicates} duplicates left out"
     )
     lines = [
-        f"{calibration.model}, {calibration.crops} crops, for a false-positive rate of at most {target}",
+        f"{calibration.model}, {crops}, for a false-positive rate of at most {target}",
         f"  images      {calibration.num_images} ({left_out})",
         f"  threshold   {sigmoid(threshold):.6g} (logit {threshold:.6g})",
         f"  delivers    {_percent(low)} to {_percent(high)} (95 % interval)",

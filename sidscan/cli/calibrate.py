@@ -93,6 +93,7 @@ def command(
     """
     written = ((out,) if out else ()) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
+    console.check_crops(choices["effort"], choices["crops"])
     config = ScanConfig(journal=journal, outputs=written, **choices)
     console.check_named(config)
     from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch

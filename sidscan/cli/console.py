@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
+from click.core import ParameterSource
 
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
@@ -211,6 +212,19 @@ def check_named(config: ScanConfig) -> None:
         calibration.check_calibrations_saved(named, choice.models)
 
 
+def check_crops(effort: str, crops: str) -> None:
+    """Refuse ten crops that the command line asks for and --effort fast would not score.
+
+    Raises:
+        UsageError: the two contradict each other.
+    """
+    asked = click.get_current_context().get_parameter_source("crops") is ParameterSource.COMMANDLINE
+    if asked and (effort, crops) == ("fast", "ten"):
+        raise UsageError(
+            "--effort fast scores the centre crop, --crops ten all ten", "Leave one of the two out."
+        )
+
+
 def check_models(models: tuple[str, ...], encoder: Path | None = None, installed: bool = True) -> None:
     """Refuse names of models that mean nothing, and files that can't be read as a model.
 
@@ -232,7 +246,8 @@ def check_models(models: tuple[str, ...], encoder: Path | None = None, installed
             continue
         for entry in store.needed([model.name]):
             if installed and store.installed_or_stand_in(entry.name) is None:
-                store.require(entry.name)  # says how to install it
+                detector = model.name if entry.name != model.name else None
+                raise store.not_installed(entry.name, detector)
 
 
 def check_encoder(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,17 +83,21 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("name", metavar="NAME")
 @options.sectioned_option(
+    "--all", "whole", section="Output", is_flag=True, help="Print the whole card of a bundled model."
+)
+@options.sectioned_option(
     "--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON."
 )
-def show(name: str, as_json: bool) -> None:
+def show(name: str, whole: bool, as_json: bool) -> None:
     """Print a model's card: what it is, where it comes from, how well it does.
 
-    The cards of `mini` and `rine-b16` are the whole texts that come with them; on a terminal they are shown
-    page by page. Nothing is hashed here: `sidscan models verify` does that.
+    `mini` and `rine-b16` come with cards of many pages, of which the first section is printed; --all prints
+    the whole card, on a terminal page by page. Nothing is hashed here: `sidscan models verify` does that.
 
     \b
     Examples:
       sidscan models show rine-b16
+      sidscan models show rine-b16 --all
       sidscan models show rine-4class
       sidscan models show rine-4class --json
     """
@@ -107,7 +112,7 @@ def show(name: str, as_json: bool) -> None:
             [*card_lines(entry, installed), *(("notice", notice) for notice in notices([entry], store))]
         )
     else:
-        _show_card(card, entry, store)
+        _show_card(card, entry, store, whole)
 
 
 @command.command()
@@ -238,10 +243,16 @@ def _on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
-    """Print a card; on standard error, which encoder is missing and what its authors say of its use."""
+def _show_card(card: Path, entry: CatalogEntry, store: Store, whole: bool) -> None:
+    """Print a card, or its first section.
+
+    On standard error: how to see the rest, which encoder is missing, what its authors say of its use.
+    """
     text = card.read_text(encoding="utf-8")
-    if _on_terminal():
+    if not whole:
+        click.echo(_first_section(text))
+        console.echo(f"`sidscan models show {entry.name} --all` prints the whole card")
+    elif _on_terminal():
         click.echo_via_pager(text)
     else:
         click.echo(text, nl=False)
@@ -249,6 +260,13 @@ def _show_card(card: Path, entry: CatalogEntry, store: Store) -> None:
         console.echo(f"{entry.name} needs {encoder}: `sidscan models pull {entry.name}` installs it")
     for notice in notices([entry], store):
         console.echo(notice)
+
+
+def _first_section(text: str) -> str:
+    """A card up to its second heading, without comments."""
+    lines = text.partition("\n## ")[0].splitlines()
+    shown = "\n".join(line for line in lines if not line.startswith("<!--"))
+    return re.sub(r"\n{3,}", "\n\n", shown).rstrip()
 
 
 @contextmanager

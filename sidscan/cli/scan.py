@@ -93,6 +93,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    console.check_crops(choices["effort"], choices["crops"])
     return ScanConfig(journal=journal, outputs=written, command=("sidscan", *sys.argv[1:]), **choices)
 
 

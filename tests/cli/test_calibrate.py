@@ -38,7 +38,7 @@ def reals(tmp_path: Path) -> Path:
 def test_a_scan_uses_the_saved_calibration(sidscan: Run, reals: Path, tmp_path: Path) -> None:
     calibrated = sidscan("calibrate", reals, *MINI, "--fpr", "0.2", "--archive", "1000", "--archive", "20000")
     assert calibrated.code == 0, calibrated.err
-    assert "mini, center crops, for a false-positive rate of at most 20 %\n" in calibrated.out
+    assert "mini, centre crop, for a false-positive rate of at most 20 %\n" in calibrated.out
     assert "  images      9 (0 unreadable, 0 skipped, 0 duplicates left out)\n" in calibrated.out
     assert "With only 9 images the rate is known roughly" in calibrated.out
     assert "\n   1,000: about 200 (95 % interval " in calibrated.out

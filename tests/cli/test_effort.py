@@ -242,6 +242,9 @@ def test_a_calibration_records_its_effort(sidscan: Run, tmp_path: Path, archive:
     assert ended.code == 0, ended.err
     assert json.loads(saved.read_text())["effort"] == "full"
     assert f"--effort full --calibration {saved} --out report.csv" in ended.out
+    assert "model.safetensors, ten crops, for a false-positive rate of at most 20 %" in ended.out
+    normal = sidscan("calibrate", archive.images, *model, "--fpr", "0.2", "--out", tmp_path / "normal.json")
+    assert "model.safetensors, one to ten crops (effort normal), for a false-positive rate" in normal.out
     scan = (*archive.arguments(), "--calibration", saved, "--out", tmp_path / "r.json")
     assert "  it differs from this scan: effort full then, normal now;" in sidscan(*scan).err
     (record,) = json.loads((tmp_path / "r.json").read_text())["run"]["calibrations"].values()
@@ -265,6 +268,12 @@ def test_contradicting_options_are_refused(sidscan: Run, archive: Archive) -> No
         2,
         "sidscan: --effort full scores all ten crops, --crops center one\nLeave one of the two out.\n",
     )
+    for command in ("scan", "calibrate"):
+        ended = sidscan(command, archive.images, "--model", "mini", "--effort", "fast", "--crops", "ten")
+        assert (ended.code, ended.err) == (
+            2,
+            "sidscan: --effort fast scores the centre crop, --crops ten all ten\nLeave one of the two out.\n",
+        )
     with pytest.raises(UsageError, match="effort can't be 'most'"):
         ScanConfig(inputs=("a",), effort="most")  # type: ignore[arg-type]
 

@@ -29,9 +29,17 @@ NOTICE = str(CATALOG["clip-vit-b16"].notice)
     ],
 )
 def test_the_card_of_a_bundled_model_is_its_text(sidscan: Run, name: str, file: str, said: str) -> None:
-    ended = sidscan("models", "show", name)
+    ended = sidscan("models", "show", name, "--all")
     assert (ended.code, ended.err) == (0, said)
     assert ended.out == files("sidscan.weights").joinpath(file).read_text(encoding="utf-8")
+    first = sidscan("models", "show", name)
+    assert (first.code, first.err) == (0, f"`sidscan models show {name} --all` prints the whole card\n{said}")
+    lines = first.out.splitlines()
+    assert lines[0].startswith(f"# Model card: {name}")
+    assert set(lines) <= set(ended.out.splitlines())
+    assert any(line.startswith("- **Threshold**") for line in lines)
+    assert len(lines) < 60
+    assert not [line for line in lines if line.startswith(("## ", "<!--"))]
 
 
 def test_the_list_names_the_encoder_that_a_bundled_head_lacks(sidscan: Run) -> None:
@@ -53,7 +61,7 @@ def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch:
     pages: list[str] = []
     monkeypatch.setattr("sidscan.cli.models.click.echo_via_pager", pages.append)
     monkeypatch.setattr("sidscan.cli.models._on_terminal", lambda: True)
-    assert sidscan("models", "show", "mini").out == ""
+    assert sidscan("models", "show", "mini", "--all").out == ""
     assert pages[0].startswith("# Model card")
 
 

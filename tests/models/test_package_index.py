@@ -765,7 +765,9 @@ def test_a_scan_says_what_is_missing(world: World, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     run = world.sidscan("scan", tmp_path / "images", "--model", "head")
     assert run.code == 4
-    assert run.err.startswith("sidscan: own is not installed\n`sidscan models pull own` fetches it")
+    assert run.err.startswith(
+        "sidscan: own, which head reads, is not installed\n`sidscan models pull head` fetches it"
+    )
 
 
 def test_stand_ins_of_the_catalog_are_of_the_same_shape() -> None:
