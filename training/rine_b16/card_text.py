@@ -369,8 +369,9 @@ def _limits(card: EnsembleCard) -> str:
 - **Generators far from the training ones**, and images made to deceive detectors. The weakest rows above name
   some.
 - **Photographs far from the training ones.** The threshold does not hold its rate everywhere.
-  {_kinds_above(card)} The column `cautions` says which images look like one (see "Cautions").
-  Measure the false positives on your own archive (`sidscan calibrate`) before you trust it.
+  {_kinds_above(card)}
+  The column `cautions` says which images look like one (see "Cautions"). Measure the false positives on your
+  own archive (`sidscan calibrate`) before you trust it.
 - The data is small, and where it comes from is partly uncertain: labels are what repositories say about
   themselves."""
 
