@@ -47,8 +47,9 @@ def command(
     """Write detectors as one ONNX file.
 
     The file holds encoder and heads, takes uint8 RGB crops (N, 224, 224, 3) as they are, and has one output
-    of logits per head, named after the detector. The file is kept only if its logits equal PyTorch's within
-    a stated bound, on seeded crops at several batch sizes.
+    of logits per head, named after the detector, and one for each probe behind a caution, e.g.
+    `rine-b16:drawn`. The file is kept only if its logits equal PyTorch's within a stated bound, on seeded
+    crops at several batch sizes.
 
     \b
     Examples:
