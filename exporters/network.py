@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class ExportNetwork(nn.Module):
             sorted({d.head.feature for d in detectors if d.encoder is encoder}) for encoder in encoders
         ]  # of every encoder
         self.encoders = nn.ModuleList(FeatureReader(*both) for both in zip(encoders, read, strict=True))
-        self.heads: Iterable[Head] = nn.ModuleList(detector.head for detector in detectors)  # type: ignore[assignment]
+        self.heads = nn.ModuleList(detector.head for detector in detectors)
         owners = [next(i for i, e in enumerate(encoders) if e is d.encoder) for d in detectors]
         self._sources = [
             (owner, read[owner].index(d.head.feature)) for owner, d in zip(owners, detectors, strict=True)
@@ -63,6 +63,7 @@ class ExportNetwork(nn.Module):
         features = [read[owner][index] for owner, index in self._sources]
         logits = [head(of_head) for head, of_head in zip(self.heads, features, strict=True)]
         for head, of_head, kinds in zip(self.heads, features, self._probed, strict=True):
+            assert isinstance(head, Head)
             logits += [head.caution_logits(of_head, kind) for kind in kinds]
         return tuple(each.float() for each in logits)
 

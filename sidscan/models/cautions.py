@@ -7,7 +7,7 @@ threshold means less, so rows of such images carry the kind's word. Score and ev
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -65,15 +65,15 @@ class Caution:
         return cls(**raw)
 
     @classmethod
-    def all_from(cls, raw: Sequence[Mapping[str, Any]] | None) -> tuple[Caution, ...]:
-        """Those of a card or graph, which need not state any.
+    def all_from(cls, raw: object) -> tuple[Caution, ...]:
+        """Those of a card or graph, which need not state any: a list after JSON, or None.
 
         Raises:
             ValueError: as `from_dict`; or it is not a list, or two are of one kind.
         """
         if raw is None:
             return ()
-        if not isinstance(raw, Sequence) or isinstance(raw, str):
+        if not isinstance(raw, list):
             raise ValueError("cautions")
         cautions = tuple(cls.from_dict(each) for each in raw)
         if len({caution.kind for caution in cautions}) < len(cautions):
