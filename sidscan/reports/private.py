@@ -166,7 +166,7 @@ DECISIONS: Mapping[type, Decision] = {
     ImageInfo: Decision(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),
-            *("jpeg_quality", "modified_at"),
+            *("jpeg_quality", "modified_at", "lossless"),
         ),
         changed={"exif": lambda exif: _decided(exif), "response": _response},
     ),
