@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidscan.images.left_out import FRAMES, METADATA, PixelsOnly
 
 _SOS, _COM, _APP0, _APP14 = 0xDA, 0xFE, 0xE0, 0xEE
 _DQT, _DHT, _DRI, _SOI, _EOI = 0xDB, 0xC4, 0xDD, 0xD8, 0xD9
-_METADATA_MARKERS = (*range(0xE0, 0xF0), _COM)
-_FRAME_MARKERS = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_METADATA_MARKERS = frozenset((*range(0xE0, 0xF0), _COM))
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _FRAME, _HUFFMAN_FRAMES = 0xC0, (0xC0, 0xC1, 0xC2)
 _MARKERS = {*_METADATA_MARKERS, *_FRAME_MARKERS, 0xC4, 0xCC, _SOS, _DQT, 0xDC, 0xDD}
 # Markers that are no damaged metadata.
@@ -23,8 +23,7 @@ _JFIF_BYTES, _ADOBE_BYTES = 14, 12  # without which libjpeg ignores them
 _CMYK_COMPONENTS = 4
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     """A segment of a JPEG: its marker, and where its marker, its body and the next segment begin."""
 
     marker: int
@@ -101,7 +100,7 @@ def _jpeg_chain(data: bytes, offset: int) -> tuple[list[_Segment], bool]:
         if marker in _FRAME_MARKERS and not _is_frame(data, start + 4, length):
             break
         offset += 2 + max(length, 2)
-        if _IDENTIFIER.match(data, start + 4) and marker not in _METADATA_MARKERS:
+        if marker not in _METADATA_MARKERS and _IDENTIFIER.match(data, start + 4):
             marker = _COM  # metadata by its content, under a damaged marker
         found.append(_Segment(marker, start, start + 4, offset))
         if marker == _SOS:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sidscan.images.left_out import FRAMES, METADATA, PixelsOnly
 
 _WEBP_IMAGES = (b"VP8 ", b"VP8L")
-_WEBP_KIND = re.compile(rb"[A-Z0-9 ]{4}|[A-Z0-9 ]{0,3}$")
+_WEBP_KIND = re.compile(rb"VP8[XL ]|ALPH|AN(IM|MF)|ICCP|EXIF|XMP |[A-Z0-9 ]{0,3}$")
 _WEBP_MARK = re.compile(rb"VP8 |VP8L|ALPH|ANMF")
 _HAS_ALPHA, _IS_ANIMATION = 0x10, 0x02
 
