@@ -124,7 +124,7 @@ def _decided(record: _Record) -> Any:
 
 
 def _default(entry: Field[Any]) -> Any:
-    return entry.default if entry.default is not MISSING else entry.default_factory()  # type: ignore[misc]
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
 def _info(info: ImageInfo) -> ImageInfo:
