@@ -50,6 +50,7 @@ from sidscan.images.limits import OverLimit, TooManyPixels, can_allocate, check_
 from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.images.pixels_only import leads_to_pixels, pixels_only
 from sidscan.images.raw import RawFile
+from sidscan.images.tiff_file import HEADERS
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
 _MIN_WHITE = 32  # floats with decimals must reach this value to be taken for 0..255
@@ -196,7 +197,7 @@ def _decode_reduced(reduced: PixelsOnly, limits: ReadLimits, rows: Rows | None, 
 
 
 def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str) -> SourceImage:
-    if data[:4] in tiff.HEADERS:
+    if data[:4] in HEADERS:
         return _decode_tiff(data, limits)
     image = _open(data, limits, name)
     frames = 1 if image.format == psd.NAME else int(getattr(image, "n_frames", 1))  # PSD's are its layers

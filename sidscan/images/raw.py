@@ -22,7 +22,8 @@ from sidscan.images import tiff_directories as tiff
 from sidscan.images.errors import FormatNotRead
 from sidscan.images.isobmff import boxes, content
 from sidscan.images.limits import check_size
-from sidscan.images.tiff_directories import Directory, read_directories
+from sidscan.images.tiff_directories import Page, read_pages
+from sidscan.images.tiff_file import HEADERS
 from sidscan.util.magic import FILE_FORMATS, FileFormat, FileKind, identify, identify_name
 
 _CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations: TIFF/EP 6.3.4, DNG 1.7
@@ -80,20 +81,20 @@ def inspect(data: bytes, name: str = "") -> RawFile | None:
         return None
     if data[:2] not in (b"II", b"MM") or known.name == "CRW":
         return RawFile(known.name, _size_outside_tiff(known.name, data), _largest_jpeg(data, ()))
-    pages = read_directories(data)
+    pages = read_pages(_with_tiff_head(data))
     if known.name == "TIFF" and not _hides_the_photograph(pages, data, name):
         return None
     return _inspect_tiff(pages, data, known)
 
 
-def _inspect_tiff(pages: Sequence[Directory], data: bytes, known: FileFormat) -> RawFile:
+def _inspect_tiff(pages: Sequence[Page], data: bytes, known: FileFormat) -> RawFile:
     raw_pages = [page for page in pages if _is_raw(page)]
     raw_data = {offset for page in raw_pages for tag in _DATA_OFFSETS for offset in page.numbers(tag)}
     first = pages[0] if pages else None
     opens = first is not None and known.name == "TIFF" and _opens(first)
     return RawFile(
         format=known.name if known.name != "TIFF" else _name(pages, data, bool(raw_pages)),
-        size=_size_in_tiff(pages, raw_pages, data, known.name),
+        size=_size_in_tiff(pages, raw_pages, known.name),
         preview=_largest_jpeg(data, raw_data),
         first_page_area=first.area if first is not None and opens else 0,
     )
@@ -102,26 +103,26 @@ def _inspect_tiff(pages: Sequence[Directory], data: bytes, known: FileFormat) ->
 _DATA_OFFSETS = (tiff.STRIP_OFFSETS, tiff.TILE_OFFSETS)
 
 
-def _is_raw(page: Directory) -> bool:
+def _is_raw(page: Page) -> bool:
     """Whether a directory describes samples that are to be developed."""
     return (
         page.number(tiff.PHOTOMETRIC) in (_CFA, _LINEAR_RAW)
         or page.number(tiff.COMPRESSION) in _RAW_COMPRESSIONS
-        or _CFA_PATTERN in page.tags
+        or _CFA_PATTERN in page
     )
 
 
-def _opens(page: Directory) -> bool:
+def _opens(page: Page) -> bool:
     """Whether Pillow reads its samples: grey, RGB, palette, CMYK, YCbCr, Lab (TIFF 6.0)."""
     return not _is_raw(page) and page.number(tiff.PHOTOMETRIC) in (0, 1, 2, 3, 5, 6, 8)
 
 
-def _hides_the_photograph(pages: Sequence[Directory], data: bytes, name: str) -> bool:
+def _hides_the_photograph(pages: Sequence[Page], data: bytes, name: str) -> bool:
     """Whether a TIFF file has more of its photograph elsewhere than in its first directory."""
     if not pages:
         return False
     first, by_name = pages[0], identify_name(name)
-    if _DNG_VERSION in first.tags or any(map(_is_raw, pages)):
+    if _DNG_VERSION in first or any(map(_is_raw, pages)):
         return True
     if any(page.is_child and page.area > first.area and not _opens(page) for page in pages):
         return True
@@ -131,9 +132,9 @@ def _hides_the_photograph(pages: Sequence[Directory], data: bytes, name: str) ->
     return 2 * sum(first.numbers(tiff.STRIP_BYTE_COUNTS)) < len(data)
 
 
-def _name(pages: Sequence[Directory], data: bytes, has_raw_pages: bool) -> str:
+def _name(pages: Sequence[Page], data: bytes, has_raw_pages: bool) -> str:
     first = pages[0]
-    if _DNG_VERSION in first.tags:
+    if _DNG_VERSION in first:
         return "DNG"
     if data[8:12] in _PHASE_ONE:
         return "IIQ"
@@ -141,26 +142,24 @@ def _name(pages: Sequence[Directory], data: bytes, has_raw_pages: bool) -> str:
     return _MAKES.get(maker, "RAW") if has_raw_pages or maker in _MAKES else "TIFF"
 
 
-def _size_in_tiff(
-    pages: Sequence[Directory], raw_pages: Sequence[Directory], data: bytes, name: str
-) -> tuple[int, int] | None:
+def _size_in_tiff(pages: Sequence[Page], raw_pages: Sequence[Page], name: str) -> tuple[int, int] | None:
     """Of the largest raw directory, else what EXIF states, else of the largest directory."""
     if name == "RW2" and pages:  # borders of the sensor's area: top, left, bottom, right
         top, left, bottom, right = (pages[0].number(tag) for tag in (4, 5, 6, 7))
         return _both(max(right - left, 0), max(bottom - top, 0))
-    exif = tiff.read_child(data, pages[0], tiff.EXIF_IFD) if pages else None
+    exif = tiff.read_child(pages[0], tiff.EXIF_IFD) if pages else None
     stated = (exif.number(tiff.EXIF_WIDTH), exif.number(tiff.EXIF_HEIGHT)) if exif else (0, 0)
     sizes = (_largest(raw_pages), stated, _largest(pages))
     return next((size for size in sizes if all(size)), None)
 
 
-def _largest(pages: Sequence[Directory]) -> tuple[int, int]:
+def _largest(pages: Sequence[Page]) -> tuple[int, int]:
     return max(pages, key=lambda page: page.area).size if pages else (0, 0)
 
 
 def _size_outside_tiff(name: str, data: bytes) -> tuple[int, int] | None:
     if name == "CR3":
-        return _both(*_largest(read_directories(_canon_box(data, b"CMT1"))))
+        return _both(*_largest(read_pages(_canon_box(data, b"CMT1"))))
     if name == "RAF":
         return _size_of_raf(data)
     if name == "X3F":  # columns and rows, after version, identifier and marks
@@ -239,8 +238,13 @@ def exif_block(data: bytes) -> bytes:
         return _exif_of_cr3(data)
     if data[:2] not in _TIFF_ORDERS or (known is not None and known.name == "CRW"):
         return b""
+    return _with_tiff_head(data)
+
+
+def _with_tiff_head(data: bytes) -> bytes:
+    """A file as an ordinary TIFF; RW2 and ORF have heads of their own."""
     head = _TIFF_ORDERS[data[:2]]
-    return data if data.startswith(head) else head + data[len(head) :]  # RW2 and ORF have heads of their own
+    return data if data[:4] in HEADERS else head + data[len(head) :]
 
 
 def _exif_of_cr3(data: bytes) -> bytes:

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-HEADERS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+from sidscan.images.tiff_file import SHORT, Directory, Entry, TiffFile
+
 _SUBFILE, _OLD_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 255, 258, 259, 262, 274
 _SAMPLES, _PLANAR, _COLOURS, _SUB_DIRECTORIES, _EXTRA, _FORMAT = 277, 284, 320, 330, 338, 339
 _SUBSAMPLING, _BLACK_AND_WHITE = 530, 532
@@ -42,46 +43,7 @@ _RAW_MODES = {_WHITE_IS_ZERO: "L", _NATIVE_GREY: "L", _RGB: "RGB", _CMYK: "CMYK"
 _SIGNED, _FLOAT = 2, 3
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _MAX_PAGES = 1000  # looked at in search of one of full size
-_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types -> struct's codes
-_SHORT, _LONG = 3, 4
-_SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
 _NATIVE_RAW_MODES = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A field of a directory; `value` holds the values, or where they are."""
-
-    tag: int
-    type: int
-    count: int
-    value: bytes
-
-
-@dataclass(frozen=True)
-class _Directory:
-    """A page's fields by tag, where the directory begins, and where the next one does."""
-
-    offset: int
-    entries: Mapping[int, _Entry]
-    next_offset: int
 
 
 @dataclass(frozen=True)
@@ -108,7 +70,7 @@ class Page:
 class Plane:
     """A file whose only image is one plane of a page."""
 
-    def __init__(self, file: _File, entries: Mapping[int, _Entry], directory: _Directory) -> None:
+    def __init__(self, file: TiffFile, entries: Mapping[int, Entry], directory: Directory) -> None:
         self._write = partial(file.with_directory, directory, entries)
 
     def data(self) -> bytes:
@@ -122,7 +84,7 @@ def choose_page(data: bytes) -> Page:
     A file that can't be followed is given back unchanged; Pillow then says what is wrong with it.
     """
     try:
-        file = _File(data)
+        file = TiffFile(data)
         first = file.directory(file.first)
         directory = _full_size(file, first)
         flags: tuple[str, ...] = ("reduced_page",) if _is_reduced(file, directory) else ()
@@ -139,7 +101,7 @@ def first_page_only(data: bytes) -> tuple[bytes, bool, bool]:
     Raises:
         ValueError, struct.error: the directory can't be read.
     """
-    file = _File(data)
+    file = TiffFile(data)
     first = file.directory(file.first)
     directory = _full_size(file, first)
     kept = {tag: entry for tag, entry in directory.entries.items() if tag in _PIXEL_TAGS}
@@ -168,111 +130,14 @@ def join_planes(raw_mode: str, planes: Sequence[Image.Image]) -> Image.Image:
     return joined
 
 
-class _File:
-    """Directories of a TIFF or BigTIFF file.
-
-    Raises:
-        ValueError: its header is none.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        if data[:4] not in HEADERS:
-            raise ValueError("no TIFF header")
-        self.data = data
-        self.order = "<" if data.startswith(b"II") else ">"
-        self._big = data[:4] in HEADERS[2:]
-        self._count, self._offset = ("Q", "Q") if self._big else ("H", "I")
-        self._first_at = 8 if self._big else 4
-        self.first = self._number(self._offset, self._first_at)
-
-    def directory(self, offset: int) -> _Directory:
-        """Read a directory.
-
-        Raises:
-            struct.error: it does not lie within the file.
-        """
-        width = struct.calcsize(self._offset)
-        count = self._number(self._count, offset)
-        start, size = offset + struct.calcsize(self._count), 4 + 2 * width
-        end = start + count * size
-        next_offset = self._number(self._offset, end)  # first, so that no absurd count is followed
-        entries = {}
-        for at in range(start, end, size):
-            tag, kind, values = struct.unpack_from(f"{self.order}HH{self._offset}", self.data, at)
-            entries[tag] = _Entry(tag, kind, values, self.data[at + 4 + width : at + size])
-        return _Directory(offset, entries, next_offset)
-
-    def values(self, directory: _Directory, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """The whole numbers of a field."""
-        entry = directory.entries.get(tag)
-        if entry is None or entry.type not in _INTEGERS or not entry.count:
-            return default
-        layout = f"{self.order}{entry.count}{_INTEGERS[entry.type]}"
-        source, start = (entry.value, 0) if self._is_inline(entry) else (self.data, self.offset_of(entry))
-        if struct.calcsize(layout) > len(source):
-            raise ValueError("a field has more values than the file")
-        return struct.unpack_from(layout, source, start)
-
-    def value(self, directory: _Directory, tag: int, default: int) -> int:
-        """The first whole number of a field."""
-        return (self.values(directory, tag) or (default,))[0]
-
-    def offset_of(self, entry: _Entry) -> int:
-        """Where the values of a field begin that do not fit into it."""
-        return int(struct.unpack(self.order + self._offset, entry.value)[0])
-
-    def number(self, tag: int, value: int) -> _Entry:
-        """A field of one number, which must fit into 16 bits."""
-        return _Entry(tag, _SHORT, 1, struct.pack(self.order + "H", value).ljust(self._width, b"\x00"))
-
-    def part(self, entry: _Entry, index: int, parts: int) -> _Entry:
-        """One of equally long parts of a field's values."""
-        count = entry.count // parts
-        size = count * _SIZES[entry.type]
-        if self._is_inline(entry):
-            value = entry.value[index * size : (index + 1) * size]
-        elif size <= self._width:  # the part fits into the field itself
-            start = self.offset_of(entry) + index * size
-            value = self.data[start : start + size]
-        else:
-            value = struct.pack(self.order + self._offset, self.offset_of(entry) + index * size)
-        return _Entry(entry.tag, entry.type, count, value.ljust(self._width, b"\x00"))
-
-    def with_directory(
-        self, directory: _Directory, entries: Mapping[int, _Entry], next_offset: int | None = None
-    ) -> bytes:
-        """The file with this directory as its first one, which has these fields and no more than before."""
-        fields = b"".join(
-            struct.pack(f"{self.order}HH{self._offset}", entry.tag, entry.type, entry.count) + entry.value
-            for _, entry in sorted(entries.items())
-        )
-        following = directory.next_offset if next_offset is None else next_offset
-        block = struct.pack(self.order + self._count, len(entries)) + fields
-        block += struct.pack(self.order + self._offset, following)
-        changed = bytearray(self.data)
-        changed[directory.offset : directory.offset + len(block)] = block
-        struct.pack_into(self.order + self._offset, changed, self._first_at, directory.offset)
-        return bytes(changed)
-
-    @property
-    def _width(self) -> int:
-        return struct.calcsize(self._offset)
-
-    def _is_inline(self, entry: _Entry) -> bool:
-        return entry.count * _SIZES[entry.type] <= self._width
-
-    def _number(self, code: str, at: int) -> int:
-        return int(struct.unpack_from(self.order + code, self.data, at)[0])
-
-
-def _is_reduced(file: _File, directory: _Directory) -> bool:
+def _is_reduced(file: TiffFile, directory: Directory) -> bool:
     """Whether a page says that it is a smaller copy of another one, or a mask of its transparency."""
     if _SUBFILE in directory.entries:
         return bool(file.value(directory, _SUBFILE, 0) & _REDUCED_OR_MASK)
     return file.value(directory, _OLD_SUBFILE, 0) == _OLD_REDUCED
 
 
-def _full_size(file: _File, first: _Directory) -> _Directory:
+def _full_size(file: TiffFile, first: Directory) -> Directory:
     """The first page that is neither reduced nor a mask and that Pillow may read; else the first page."""
     if not _is_reduced(file, first):
         return first
@@ -283,7 +148,7 @@ def _full_size(file: _File, first: _Directory) -> _Directory:
     return first
 
 
-def _other_pages(file: _File, first: _Directory) -> Iterator[_Directory]:
+def _other_pages(file: TiffFile, first: Directory) -> Iterator[Directory]:
     """The pages behind the first one, then those within it, as far as they can be read."""
     seen, pending = {first.offset}, [first.next_offset, *file.values(first, _SUB_DIRECTORIES)]
     while pending and len(seen) < _MAX_PAGES:
@@ -300,7 +165,7 @@ def _other_pages(file: _File, first: _Directory) -> Iterator[_Directory]:
             yield directory
 
 
-def _arrange(file: _File, directory: _Directory, is_first: bool, flags: tuple[str, ...]) -> Page:
+def _arrange(file: TiffFile, directory: Directory, is_first: bool, flags: tuple[str, ...]) -> Page:
     """The page, with changes to its directory where Pillow would not read it as stored."""
     photometric = file.value(directory, _PHOTOMETRIC, 0)
     bits, samples = file.values(directory, _BITS, (1,)), file.value(directory, _SAMPLES, 1)
@@ -336,7 +201,7 @@ def _problem(photometric: int, bits: tuple[int, ...], formats: tuple[int, ...], 
     return ""
 
 
-def _ycbcr_problem(file: _File, directory: _Directory, photometric: int) -> str:
+def _ycbcr_problem(file: TiffFile, directory: Directory, photometric: int) -> str:
     """The same for uncompressed YCbCr, of which Pillow expects one layout (TIFF 6.0, section 21)."""
     if photometric != _YCBCR or file.value(directory, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
         return ""
@@ -352,9 +217,9 @@ def _needs_planes(photometric: int, bits: tuple[int, ...], samples: int) -> bool
 
 
 def _split(
-    file: _File,
-    directory: _Directory,
-    entries: Mapping[int, _Entry],
+    file: TiffFile,
+    directory: Directory,
+    entries: Mapping[int, Entry],
     photometric: int,
     samples: int,
 ) -> tuple[str, tuple[Plane, ...], tuple[str, ...]]:
@@ -380,11 +245,11 @@ def _split(
     return raw_mode, tuple(planes), ("alpha_dropped",) if has_alpha else ()
 
 
-def _with_wide_colours(file: _File, directory: _Directory, data: bytes) -> bytes:
+def _with_wide_colours(file: TiffFile, directory: Directory, data: bytes) -> bytes:
     """The file with a palette of 16 bits; some writers state one of 8 bits, which libtiff recognises, too."""
     entry = directory.entries.get(_COLOURS)
     colours = file.values(directory, _COLOURS)
-    if entry is None or entry.type != _SHORT or not colours or max(colours) > 255 or len(colours) < 3:
+    if entry is None or entry.type != SHORT or not colours or max(colours) > 255 or len(colours) < 3:
         return data
     changed = bytearray(data)
     wide = (257 * colour for colour in colours)
