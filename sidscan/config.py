@@ -336,6 +336,9 @@ class ScanConfig(ReadLimits, FetchOptions):
     )
     outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")
+    origins: tuple[tuple[str, tuple[str, ...], str], ...] = option(
+        (), help="Options that the command line did not give, for the record: flag, values, origin."
+    )
 
     def largest_download(self) -> tuple[int, str]:
         """The most bytes that a download may have, and the option that sets this limit."""

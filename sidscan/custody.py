@@ -53,6 +53,10 @@ def begin_session(config: ScanConfig, started: str, resources: Mapping[str, int]
         libraries=library_versions(),
         limits=config.limits(),
         resources=resources,
+        options={
+            flag: {"values": [mask_credentials(value) for value in values], "origin": origin}
+            for flag, values, origin in config.origins
+        },
     )
     return private_session(session) if config.private else session
 

@@ -405,6 +405,8 @@ class SessionRecord:
         started, ended: ISO 8601, UTC. A session that was killed has no end.
         ending: ``finished`` or ``interrupted``.
         findings: number of results made in this session.
+        options: what was not given on the command line but by a variable or a file: by flag, the values and
+            their origin.
         command, folder, host: the command line, the current folder, the host's name.
         limits: the options that limit what an image may be and take (`ScanConfig.limits`).
         resources: threads, batches and devices used; they change scores in the last digits at most.
@@ -423,6 +425,7 @@ class SessionRecord:
     libraries: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, object] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, JsonObject] | None = None
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> SessionRecord:

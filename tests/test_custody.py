@@ -62,7 +62,7 @@ def test_a_session_states_user_and_machine_unless_private(
     assert (session.python, session.platform) == (platform.python_version(), platform.platform())
     config = ScanConfig(inputs=("a",), command=("sidscan",), private=True)
     private = begin_session(config, "now", {"batch": 40})
-    assert private == replace(session, command=None, folder=None, host=None)
+    assert private == replace(session, command=None, folder=None, host=None, options=None)
 
 
 def test_a_removed_working_folder_is_not_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ its attribute ``section``, which `Option` sets; options without one are in the l
 from __future__ import annotations
 
 import inspect
+import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ class Option(click.Option):
     def __init__(self, *names: Any, section: str = "", **settings: Any) -> None:
         self.section = section
         super().__init__(*names, **settings)
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The value that a variable states; those of an option that may be repeated as PATH has them."""
+        text = self.resolve_envvar_value(ctx)
+        return text.split(os.pathsep) if text and self.multiple else super().value_from_envvar(ctx)
 
 
 class Sectioned(Base):

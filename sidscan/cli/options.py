@@ -191,10 +191,11 @@ def output() -> Decorator:
             "--csv-dialect",
             section="Output",
             type=click.Choice(list(CSV_DIALECTS)),
+            metavar="DIALECT",
             default="standard",
             show_default=True,
-            help="How CSV is written: commas; 'excel' adds the byte order mark by which Excel knows UTF-8; "
-            "'excel-de' has semicolons and decimal commas, too, for German and many other spreadsheets.",
+            help="'excel' adds the byte order mark by which Excel knows UTF-8; 'excel-de' also has "
+            "semicolons and decimal commas, as German and many other spreadsheets expect.",
         ),
         sectioned_option(
             "--overwrite",

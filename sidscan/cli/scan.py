@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan import reports
-from sidscan.cli import console, options
+from sidscan.cli import console, options, settings
 from sidscan.cli.console import plural
-from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.ranking import highest_lines, table
 from sidscan.cli.summary import Summary
@@ -32,7 +31,7 @@ _HIGHEST = 5  # images named in the closing lines
 _TABLE_ROWS = 10  # of the table on a terminal
 
 
-@click.command("scan", cls=Command)
+@click.command("scan", cls=settings.ConfigurableCommand)
 @options.inputs()
 @options.model()
 @options.calibration()
@@ -40,6 +39,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 @options.fetching()
 @options.limits()
 @options.isolation()
+@settings.options_file()
 def command(
     outs: tuple[str, ...],
     stdout_format: str | None,
@@ -64,6 +64,9 @@ def command(
       find . -name '*.jpg' | sidscan scan --list - --format jsonl
       sidscan scan ./images -m rine-4class -m rine-ldm -o report.csv
       sidscan scan ./images -o report.csv -o report.json --hash-file --private
+
+    Every option can also come from the environment (SIDSCAN_MAX_BYTES=10MB) or from the file sidscan.toml in
+    the current folder (max-bytes = "10MB"). The command line goes first, then the environment, then the file.
 
     \b
     Exit codes:
@@ -94,7 +97,13 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
-    return ScanConfig(journal=journal, outputs=written, command=("sidscan", *sys.argv[1:]), **choices)
+    return ScanConfig(
+        journal=journal,
+        outputs=written,
+        command=("sidscan", *sys.argv[1:]),
+        origins=settings.origins(click.get_current_context()),
+        **choices,
+    )
 
 
 def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bool) -> ExitCode:
@@ -103,6 +112,8 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
 
     with closing((run := open_scan(config)).journal):
         try:
+            if config.origins:
+                echo(settings.origins_line(config.origins))
             console.announce(run, echo)
             if not _make_results(run, writers, quiet):
                 return ExitCode.INTERRUPTED

@@ -209,7 +209,7 @@ DECISIONS: Mapping[type, Decision] = {
             *("started", "ended", "ending", "findings", "sidscan_version", "platform", "python", "libraries"),
             *("limits", "resources"),
         ),
-        withheld=("command", "folder", "host"),
+        withheld=("command", "folder", "host", "options"),
     ),
 }
 """By record. Scores, models and calibrations stay whole: they are facts about detectors."""

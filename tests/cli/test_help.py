@@ -127,7 +127,7 @@ def test_every_option_states_its_section(path: tuple[str, ...], command: click.C
 
 
 def test_fields_without_a_section_are_not_options() -> None:
-    assert set(option_specs(ScanConfig)) - set(OPTIONS) == {"inputs", "outputs", "command"}
+    assert set(option_specs(ScanConfig)) - set(OPTIONS) == {"inputs", "outputs", "command", "origins"}
 
 
 @pytest.mark.parametrize("config", [ReadLimits, FetchOptions, ScanConfig])

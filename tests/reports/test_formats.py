@@ -108,7 +108,7 @@ def to_format_1(text: str, suffix: str) -> str:
         return with_columns_of_format_1(text)
     text = text.replace('"format": "2", "started"', '"format": "1", "started"')  # the record's
     text = text.replace(', "cascade": null', "").replace(', "effort": "full"', "")
-    text = text.replace(', "unread_tags": 0', "")
+    text = text.replace(', "unread_tags": 0', "").replace(', "options": null', "")
     for added in (
         "modified_at",
         "original_date_iso",
