@@ -36,6 +36,10 @@ _COMMANDS = {
 }
 
 
+# What pip calls a library that Python imports by another name.
+_DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}
+
+
 class LazyGroup(Group):
     """A group that imports a command's module when the command is asked for."""
 
@@ -87,6 +91,8 @@ def main() -> None:
         code = error.exit_code
     except SidscanError as error:
         code = _report(error.message, error.exit_code, error.remedy)
+    except ImportError as error:
+        code = _report_missing_library(error)
     _discard_unread_output()
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
@@ -123,6 +129,18 @@ def _filter_streams() -> None:
         sys.stderr = cast(TextIO, SafeStream(sys.stderr))
     if sys.stdout is not None and sys.stdout.isatty() and not isinstance(sys.stdout, SafeStream):
         sys.stdout = cast(TextIO, SafeStream(sys.stdout))
+
+
+def _report_missing_library(error: ImportError) -> ExitCode:
+    """Say which library can't be loaded, and what brings it; what is wrong with our own modules is raised."""
+    module = (error.name or "").partition(".")[0]
+    if module in ("", "sidscan"):
+        raise error
+    return _report(
+        f"this command needs {module}, which can't be loaded: {error}",
+        ExitCode.RUNTIME,
+        f"`pip install {_DISTRIBUTIONS.get(module, module)}` brings it.",
+    )
 
 
 def _report(message: str, code: ExitCode, remedy: str = "") -> ExitCode:

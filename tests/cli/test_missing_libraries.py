@@ -1,0 +1,64 @@
+"""Without PyTorch, commands that need it say so, and the others work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sample_images import folder
+
+EVALUATE = ("evaluate", "run", "--real", "images/0_real", "--synthetic", "images/1_fake")
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def without_torch(folder_of_hook: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process in which ``import torch`` fails."""
+    (folder_of_hook / "sitecustomize.py").write_text(BLOCKED)
+    environment = {**os.environ, "PYTHONPATH": str(folder_of_hook)}
+    command = [sys.executable, "-m", "sidscan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["scan", "images", "--model", "mini", "--out", "r.csv"], id="scan"),
+        pytest.param(["calibrate", "images", "--model", "mini", "--out", "c.json"], id="calibrate"),
+        pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], id="evaluate"),
+        pytest.param(["export-onnx", "--model", "mini", "--out", "m.onnx"], id="export-onnx"),
+    ],
+)
+def test_a_command_that_needs_torch_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder(Path("images/0_real"), count=1)
+    folder(Path("images/1_fake"), count=1)
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    ended = without_torch(hook, *arguments)
+    assert ended.stderr.endswith(
+        "sidscan: this command needs torch, which can't be loaded: No module named 'torch'\n"
+        "`pip install torch` brings it.\n"
+    )
+    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (6, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hook", "images"]
+
+
+@pytest.mark.parametrize("command", ["models list", "models show mini", "models verify", "scan --help"])
+def test_other_commands_work(tmp_path: Path, command: str) -> None:
+    ended = without_torch(tmp_path, *command.split())
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
