@@ -42,18 +42,29 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
-from sidscan.images import formats, isobmff, jpeg2000, jpeg_end, jpeg_xl, partial_jpeg, psd, raw, tiff
+from sidscan.images import (
+    formats,
+    isobmff,
+    jpeg2000,
+    jpeg_end,
+    jpeg_xl,
+    partial_jpeg,
+    psd,
+    raw,
+    samples,
+    tiff,
+)
 from sidscan.images.errors import FormatNotRead, Truncated, UnsupportedImage
 from sidscan.images.formats import HEIF
 from sidscan.images.left_out import PixelsOnly
 from sidscan.images.limits import OverLimit, TooManyPixels, can_allocate, check_size
 from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.images.pixels_only import leads_to_pixels, pixels_only
+from sidscan.images.png_chunks import damaged_png_chunk
 from sidscan.images.raw import RawFile
 from sidscan.images.tiff_file import HEADERS
 
-_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262  # TIFF 6.0, section 8
-_MIN_WHITE = 32  # floats with decimals must reach this value to be taken for 0..255
+_TIFF_BITS_PER_SAMPLE = 258  # TIFF 6.0, section 8
 _DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # Pillow's readers raise them where data end or are damaged
 # Pillow warns of odd metadata and of large images; sidscan has flags, rows or errors for them.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -184,6 +195,10 @@ def _decode_pixels(data: bytes, limits: ReadLimits, rows: Rows | None = None, na
             raise
         except Exception as error:
             first_error = error if isinstance(error, Truncated) else first_error
+    if isinstance(first_error, UnsupportedImage) and (chunk := damaged_png_chunk(data)):
+        first_error = UnsupportedImage(
+            f"the chunk {chunk}, which pixels need, is damaged: its checksum is wrong"
+        )
     if not limits.allow_truncated:
         raise first_error
     return _decode_reduced(reduced or PixelsOnly(data), limits, rows, name)
@@ -209,8 +224,8 @@ def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str)
     _drop_misleading_text(image)
     source = SourceImage(image, image_format, (), decoded_rows or ())
     flags = _flags(source, data, frames, bits) + (() if complete else ("truncated",))
-    _check_samples(image)
-    return replace(source, image=_to_8_bit_grey(image, bits), flags=flags)
+    samples.check_samples(image)
+    return replace(source, image=samples.to_8_bit_grey(image, bits), flags=flags)
 
 
 def _decode_tiff(data: bytes, limits: ReadLimits) -> SourceImage:
@@ -242,8 +257,8 @@ def _decode_page(data: bytes, layout: str, limits: ReadLimits) -> tuple[Image.Im
     bits = int(max(stated) if isinstance(stated, tuple) else stated)
     image, complete = _load_pixels(image, data, limits)
     flags = _flags(SourceImage(image, "TIFF", ()), data, frames, bits) + (() if complete else ("truncated",))
-    _check_samples(image)
-    return _to_8_bit_grey(image, bits), flags
+    samples.check_samples(image)
+    return samples.to_8_bit_grey(image, bits), flags
 
 
 def source_from_pillow(image: Image.Image, limits: ReadLimits = DEFAULT_LIMITS) -> SourceImage:
@@ -376,34 +391,3 @@ def _last_block(source: SourceImage) -> Image.Image:
     """The block of up to 8 x 8 pixels that a JPEG states last."""
     width, height = source.width, source.height
     return source.region((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
-
-
-def _check_samples(image: Image.Image) -> None:
-    """Refuse 32-bit samples that are not 0..255: no range is stated, so nothing says how to scale them."""
-    if image.mode not in ("I", "F"):
-        return
-    values: NDArray[np.int32 | np.float32] = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise UnsupportedImage("pixels are not finite numbers (NaN or infinity)")
-    lowest, highest = values.min(), values.max()
-    if lowest < 0 or highest > 255 or (image.mode == "F" and _is_fraction(values, float(highest))):
-        raise UnsupportedImage(
-            f"32-bit samples from {lowest} to {highest} can't be reduced to 8 bits; "
-            "convert the image to 8 or 16 bits per sample"
-        )
-
-
-def _is_fraction(values: NDArray[np.int32 | np.float32], highest: float) -> bool:
-    """Whether floats are likely to be shares of full light, 0 to 1 or somewhat more, instead of 0 to 255."""
-    return 0 < highest <= 1 or (highest < _MIN_WHITE and bool((values % 1 != 0).any()))
-
-
-def _to_8_bit_grey(image: Image.Image, bits: int) -> Image.Image:
-    """16-bit grey as its upper 8 bits; Pillow's own conversion would clip at 255, and forget WhiteIsZero."""
-    if not image.mode.startswith("I;16"):
-        return image
-    values = (np.asarray(image).astype(np.uint16) >> (bits - 8)).astype(np.uint8)
-    white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
-    grey = Image.fromarray(~values if white_is_zero else values)
-    grey.info = image.info  # EXIF and other metadata
-    return grey

@@ -34,6 +34,14 @@ def png_pixels_only(data: bytes) -> PixelsOnly | None:
     return PixelsOnly(b"".join(parts), tuple(sorted(flags)), info)
 
 
+def damaged_png_chunk(data: bytes) -> str:
+    """Name of the first chunk that pixels need and whose CRC doesn't fit; empty if there is none."""
+    if not data.startswith(b"\x89PNG"):
+        return ""
+    damaged = (kind for kind, _, is_whole in _png_chunks(data) if kind in _PNG_NEEDED and not is_whole)
+    return next(damaged, b"").decode()
+
+
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
     """Kind, all bytes, and whether the CRC fits, of each chunk that can be found."""
     offset = 8

@@ -18,7 +18,7 @@ from sample_tiffs import Page, samples, tiff
 
 from sidscan.config import ReadLimits
 from sidscan.images.decode import decode
-from sidscan.images.errors import Truncated
+from sidscan.images.errors import Truncated, UnsupportedImage
 from sidscan.images.exif import read_exif
 from sidscan.images.pixels_only import leads_to_pixels, pixels_only
 
@@ -101,8 +101,16 @@ def test_chunks_that_pixels_need_cost_the_image(damage: Callable[[bytes], bytes]
     whole = encoded(FRAMES[0].quantize(200), "PNG")
     data = whole[:PNG_HEAD] + BODIES["wrong CRC"] + whole[PNG_HEAD:]
     assert decode(data).flags == ("metadata_skipped",)
-    with pytest.raises(Exception, match=r"truncated|not an image"):
+    with pytest.raises(Exception, match=r"truncated|not an image|is damaged"):
         decode(damage(data))
+
+
+@pytest.mark.parametrize("name", ["IHDR", "PLTE"])
+def test_the_message_names_the_damaged_chunk(name: str) -> None:
+    whole = encoded(FRAMES[0].quantize(200), "PNG")
+    at = whole.index(name.encode()) + 8
+    with pytest.raises(UnsupportedImage, match=f"the chunk {name}, which pixels need, is damaged"):
+        decode(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
 
 
 def test_a_damaged_frame_of_png_costs_no_image() -> None:
