@@ -72,7 +72,7 @@ class Page:
 
 def read_pages(data: bytes) -> list[Page]:
     """The first pages of a file, each followed by its SubIFDs; empty if even the first can't be read."""
-    pages = []
+    pages: list[Page] = []
     with suppress(struct.error, ValueError):
         pages.extend(_pages(TiffFile(data)))
     return pages
