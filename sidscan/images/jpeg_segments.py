@@ -58,7 +58,8 @@ def jpeg_pixels_only(data: bytes) -> PixelsOnly | None:
 
 def jpeg_reaches_scan(data: bytes) -> bool:
     """Whether segments lead to a scan as their lengths state."""
-    return _jpeg_chain(data, 2)[1]
+    segments, leads_on = _jpeg_chain(data, 2)
+    return leads_on and _cut_thumbnail(data, segments) is None
 
 
 def _decides_colours(marker: int, body: bytes) -> bool:
@@ -73,6 +74,9 @@ def _jpeg_segments(data: bytes, start: int = 2) -> list[_Segment] | None:
     Where the length of a metadata segment leads nowhere, the next segment is looked for behind it.
     """
     found, leads_on = _jpeg_chain(data, start)
+    cut = _cut_thumbnail(data, found)
+    if cut is not None:
+        return _resume_jpeg(data, found[cut], found[:cut])
     if leads_on and _is_complete(data, found):
         return found
     end = found[-1].end if found else start
@@ -83,6 +87,16 @@ def _jpeg_segments(data: bytes, start: int = 2) -> list[_Segment] | None:
             rest = _resume_jpeg(data, found[index], found[:index])
             if rest is not None:
                 return rest
+    return None
+
+
+def _cut_thumbnail(data: bytes, segments: list[_Segment]) -> int | None:
+    """Which segment of EXIF ends within its thumbnail, so that what follows may be the rest of that."""
+    for index, segment in enumerate(segments):
+        if data.startswith(b"Exif\x00", segment.body):
+            start = data.rfind(b"\xff\xd8", segment.body, segment.end)
+            if start >= 0 and data.find(b"\xff\xd9", start, segment.end) < 0:
+                return index
     return None
 
 

@@ -158,6 +158,21 @@ def test_a_segment_of_jpeg_costs_no_image(part: bytes, mode: str, options: dict[
         assert read_exif(source, data)[0].make in ("Acme", None)
 
 
+def test_a_segment_that_ends_anywhere_in_its_thumbnail_costs_no_image() -> None:
+    whole = encoded(FRAMES[0], "JPEG")
+    marks = [at for at in range(len(THUMBNAIL)) if THUMBNAIL[at] == 0xFF or at < 30]
+    for length in (8 + mark for mark in marks):
+        data = whole[:20] + segment(0xE1, b"Exif\0\0" + THUMBNAIL, length) + whole[20:]
+        assert decode(data).flags == ("metadata_skipped",)
+        assert np.array_equal(pixels(data), np.asarray(Image.open(io.BytesIO(whole))))
+
+
+def test_a_thumbnail_without_an_end_changes_nothing() -> None:
+    whole = encoded(FRAMES[0], "JPEG")
+    data = whole[:20] + segment(0xE1, b"Exif\0\0" + THUMBNAIL[:-2]) + whole[20:]
+    assert np.array_equal(pixels(data), np.asarray(Image.open(io.BytesIO(whole))))
+
+
 def test_colours_that_only_a_damaged_segment_states_cost_the_image() -> None:
     whole = encoded(FRAMES[0].convert("CMYK"), "JPEG")
     at = whole.index(b"\xff\xee")
