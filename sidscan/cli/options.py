@@ -177,7 +177,7 @@ def output() -> Decorator:
             multiple=True,
             metavar="FILE",
             show_default="-, or on a terminal a short table",
-            help=f"Report to write: {listed_suffixes()}; '-' is standard output. Repeatable.",
+            help=f"Report to write: {listed_suffixes()}, or .xlsx; '-' is standard output. Repeatable.",
         ),
         sectioned_option(
             "--format",

@@ -112,6 +112,8 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
 
     with closing((run := open_scan(config)).journal):
         try:
+            for writer in writers:
+                writer.check_size(run.counts().enumerated)
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -23,7 +23,7 @@ from sidscan.util.files import open_file, real_path
 
 if sys.version_info >= (3, 11):
     import tomllib
-elif not TYPE_CHECKING:
+else:
     import tomli as tomllib
 
 FILE_NAME = "sidscan.toml"
@@ -61,7 +61,8 @@ class ConfigurableCommand(Command):
             return super().parse_args(ctx, args)
         except click.BadParameter as error:
             if error.param and (source := _origin(ctx, error.param)):
-                error.message += f" (from {source})"
+                message = f"{error.message} (from {source})"
+                raise click.BadParameter(message, error.ctx, error.param) from error
             raise
 
     def _options(self) -> list[click.Option]:
@@ -166,11 +167,12 @@ def _reads_current_folder(name: str) -> bool:
 def _load(path: Path) -> dict[str, Any]:
     try:
         with open_file(path) as file:
-            return tomllib.loads(file.read(_LARGEST).decode("utf-8-sig"))
+            options: dict[str, Any] = tomllib.loads(file.read(_LARGEST).decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"can't read the options in {path}: {error.strerror}", "Check --config.") from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise UsageError(f"{path} is not TOML: {error}", 'Write, for example, max-bytes = "10MB".') from error
+    return options
 
 
 def _checked(path: Path, key: str, value: object, option: click.Option) -> object:

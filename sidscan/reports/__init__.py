@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
+from sidscan.reports import xlsx
 from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
 from sidscan.reports.csv import CSV_DIALECTS
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
@@ -55,9 +56,12 @@ def output_for(
     if out != STDOUT:
         check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
+    if suffix == xlsx.SUFFIX:
+        return xlsx.XlsxOutput(out, hashed, overwrite)
     if suffix not in REPORT_FORMATS:
         raise UsageError(
-            f"unknown kind of report: {out}", f"End the name in {listed_suffixes()}; '-' is standard output."
+            f"unknown kind of report: {out}",
+            f"End the name in {listed_suffixes()}, or in .xlsx; '-' is standard output.",
         )
     report_format = REPORT_FORMATS[suffix].in_dialect(csv_dialect)
     kind = StreamedReport if out == STDOUT and report_format.streams else ReportOutput

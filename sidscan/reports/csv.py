@@ -268,12 +268,8 @@ class CsvReport(ReportFormat):
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the column names and all rows, ten thousand at a time."""
-        header = record.header()
-        run_cells = [column.cell(header) for column in _RUN_COLUMNS]
-        model_cells = _model_cells(header)
-        reader = (header.decoder, header.sidscan_version)  # of rows that name none
-        rows = (_row(result, model_cells, run_cells, reader) for result in record.results())
-        columns = _column_names(header)
+        rows = table_rows(record)
+        columns = column_names(record.header())
         file.write(_BOM if self._dialect.bom else "")
         self._write_rows([], columns, file, names=True)
         while chunk := list(islice(rows, _ROWS_AT_ONCE)):
@@ -339,7 +335,17 @@ def _private_row(row: dict[str, str]) -> dict[str, str]:
     return {name: changed.get(name, cell) for name, cell in row.items()}
 
 
-def _column_names(header: RunHeader) -> list[str]:
+def table_rows(record: RunRecord) -> Iterator[list[_Cell]]:
+    """The cells of every result, in the order of `column_names`; texts are escaped."""
+    header = record.header()
+    run_cells = [column.cell(header) for column in _RUN_COLUMNS]
+    model_cells = _model_cells(header)
+    reader = (header.decoder, header.sidscan_version)  # of rows that name none
+    return (_row(result, model_cells, run_cells, reader) for result in record.results())
+
+
+def column_names(header: RunHeader) -> list[str]:
+    """The columns of a report, as they are: a model may be named after its file."""
     per_model = (
         f"{model.name}.{name}" if index else name
         for index, model in enumerate(header.models)
@@ -360,7 +366,7 @@ def _row(
     run_cells: list[_Cell],
     reader: tuple[str, str],
 ) -> list[_Cell]:
-    """The cells of a result, in the order of `_column_names`."""
+    """The cells of a result, in the order of `column_names`."""
     scores = {score.model: score for score in result.scores}
     cells: list[_Cell] = [column.cell(result) for column in _ERROR_COLUMNS]
     for name, model in model_cells.items():

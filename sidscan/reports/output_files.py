@@ -94,6 +94,13 @@ class ReportOutput:
                 remove_leftovers(real_path(target))
             yield
 
+    def check_size(self, rows: int) -> None:
+        """Refuse more rows than the format holds; most hold any number.
+
+        Raises:
+            OutputError: there are more.
+        """
+
     def write(self, record: RunRecord) -> None:
         """Render the report into its place.
 
@@ -141,13 +148,14 @@ class ReportOutput:
                 own_bytes.check_last(path, hashed, record.output_digests, sha256)
             record.expect_output(path, sha256)
 
-        with (
-            atomic_write(real_path(path), check) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            self.format.render(record, file)
+        with atomic_write(real_path(path), check) as partial:
+            self._render(record, partial)
         record.confirm_output(path, sha256)
         return sha256
+
+    def _render(self, record: RunRecord, path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            self.format.render(record, file)
 
 
 def _replace_hash_file(report: Path, sha256: str, record: RunRecord) -> None:
