@@ -192,18 +192,19 @@ class ScanConfig(ReadLimits, FetchOptions):
         section="Input",
         flag="--list",
         metavar="FILE",
-        help="Read paths or URLs from FILE, one per line; '-' is standard input. Lines that start with # are "
-        "comments. Repeatable.",
+        help="Read paths or URLs from FILE, one per line; '-' is standard input. '#' starts a comment. "
+        "Repeatable.",
+        details="A comment is a whole line.",
     )
     null: bool = option(
         False,
-        section="Input",
+        section="Advanced",
         help="Names in lists end in NUL, as `find -print0` writes them.",
         details="No file's name holds a NUL character, but names may hold line breaks.",
     )
     list_column: str | None = option(
         None,
-        section="Input",
+        section="Advanced",
         metavar="NAME",
         help="Lists are tables (CSV or TSV) whose first row names their columns: read the column NAME.",
     )
@@ -217,8 +218,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         (),
         section="Input",
         metavar="PATTERN",
-        help="Leave out files and folders that match PATTERN, as in .gitignore: a name ('*.gif', thumbnails) "
-        "or a path (images/private). Repeatable.",
+        help="Leave out names or paths, as in .gitignore: '*.gif', thumbnails, images/private. Repeatable.",
         details="A Path is that file or folder alone; each excluded file or folder is one skipped row.",
     )
     models: tuple[str, ...] = option(
@@ -241,7 +241,8 @@ class ScanConfig(ReadLimits, FetchOptions):
     calibrated: bool = option(
         False,
         section="Models",
-        help="Report p-values, and use the threshold that `sidscan calibrate` saved for each model.",
+        help="Report p-values, from what `sidscan calibrate` saved.",
+        details="The threshold of each model is the saved one, too.",
     )
     calibrations: tuple[Path, ...] = option(
         (),
