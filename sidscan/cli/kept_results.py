@@ -22,6 +22,7 @@ from sidscan.cli import console
 from sidscan.config import ScanConfig
 from sidscan.errors import OutputError
 from sidscan.reports.output_files import lock_file, locked
+from sidscan.util.files import can_lock
 from sidscan.util.terminal import Echo
 
 _OLDEST = 90 * 24 * 60 * 60  # seconds; older records are removed
@@ -48,6 +49,8 @@ def with_record(config: ScanConfig, echo: Echo) -> Iterator[ScanConfig]:
         try:
             path = _record_of(config)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not can_lock(path.parent):
+                raise _NoRecord("the cache folder can't lock files")
             _remove_old(path.parent)
             stack.enter_context(locked(path))
         except (_NoRecord, OSError, OutputError) as error:

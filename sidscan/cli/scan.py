@@ -22,6 +22,7 @@ from sidscan.journal import recorded_outputs
 from sidscan.records import Counts
 from sidscan.reports import ReportOutput, StreamedReport
 from sidscan.reports.output_files import printing
+from sidscan.util.files import can_lock, real_path
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def command(
     files = [file for writer in writers for file in writer.written]
     recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
     echo = console.reporter(quiet)
+    _warn_without_locks(files)
     with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
         return _scan(config, writers, echo, quiet)
 
@@ -132,6 +134,13 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts(), config.allow_empty)
+
+
+def _warn_without_locks(files: list[Path]) -> None:
+    """Say where nothing keeps two scans from writing one report at the same time."""
+    for folder in dict.fromkeys(real_path(file).parent for file in files):
+        if not can_lock(folder):
+            console.echo(f"warning: {folder} can't lock files; run one scan at a time that writes there")
 
 
 def _make_results(run: Scan, writers: list[ReportOutput], quiet: bool) -> bool:

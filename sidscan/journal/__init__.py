@@ -32,6 +32,7 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
@@ -316,6 +317,12 @@ class Journal:
 
     def _output_error(self, error: Exception) -> OutputError:
         where = self.path or "memory"
+        if self.path is not None and not _is_damage(error) and not can_lock(real_path(self.path).parent):
+            return OutputError(
+                f"the folder of {where} can't lock files, as some network shares can't, and the run's record "
+                "needs that",
+                "Name a file on a local disk with --journal FILE; reports may stay where they are.",
+            )
         if "locked" in str(error):
             return OutputError(
                 f"{where} is in use by another scan",

@@ -18,6 +18,7 @@ from sidscan.reports.own_bytes import Recorded, nothing_recorded
 from sidscan.reports.reader import format_of
 from sidscan.util.files import (
     atomic_write,
+    can_lock,
     content_sha256,
     open_file,
     real_path,
@@ -253,7 +254,7 @@ def printing() -> Iterator[TextIO]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other scans from ``path`` while the block runs, by a lock file beside it.
+    """Keep other scans from ``path`` while the block runs, by a lock file beside it where files can be locked.
 
     Raises:
         OutputError: another scan holds the lock, or the folder can't be written.
@@ -261,6 +262,9 @@ def locked(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # here: only scans lock
 
     path = real_path(path)
+    if not can_lock(path.parent):  # the command has said so
+        yield
+        return
     lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=0)

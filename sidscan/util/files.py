@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,21 @@ def flush_to_disk(handle: int) -> None:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
             raise
+
+
+def can_lock(folder: Path) -> bool:
+    """Whether files in ``folder`` can be locked; some network shares can't. True where nobody can tell."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where locks come with opening a file
+        return True
+    with suppress(OSError), tempfile.TemporaryFile(prefix=".sidscan-", dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # for reports
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as SQLite locks
+        except OSError as error:
+            return error.errno not in (*NOT_SUPPORTED, errno.ENOLCK, errno.EPERM)
+    return True
 
 
 def remove_leftovers(path: Path) -> None:
