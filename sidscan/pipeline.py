@@ -151,8 +151,11 @@ class Scan:
         return self.journal.counts()
 
 
-def open_scan(config: ScanConfig) -> Scan:
+def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) -> Scan:
     """Load the models, enumerate the inputs, and find out which of them are still to be done.
+
+    Args:
+        listed: called for each input that is found.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -175,7 +178,12 @@ def open_scan(config: ScanConfig) -> Scan:
         keys = reuse_keys(config, runtime, calibrations, earlier)
         check_gone = accept_gone if config.allow_empty else check_not_vanished
         registered = journal.register_inputs(
-            open_sources(config), keys, config.retry_failed, config.keep_old, check_gone, config.private
+            _counting(open_sources(config), listed),
+            keys,
+            config.retry_failed,
+            config.keep_old,
+            check_gone,
+            config.private,
         )
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
@@ -193,6 +201,13 @@ def open_scan(config: ScanConfig) -> Scan:
     _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
     changes = tuple(changes_between(earlier, header))
     return Scan(config, journal, runtime, choice, calibrations, registered, changes, keys.readers)
+
+
+def _counting(items: Iterator[Item], listed: Callable[[], object] | None) -> Iterator[Item]:
+    for item in items:
+        if listed is not None:
+            listed()
+        yield item
 
 
 def _header(

@@ -6,9 +6,11 @@ import importlib
 import io
 import os
 import signal
+import stat
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -77,15 +79,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with a documented code (`errors.ExitCode`)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _interrupt_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and EXIF may not fit a legacy code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
     _filter_streams()
     try:
         code = cli.main(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _report("interrupted", ExitCode.INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        reason = str(error.__cause__ or error)  # click puts its own error in place of ours
+        code = _report(f"interrupted {reason}".rstrip(), ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -97,6 +100,30 @@ def main() -> None:
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
     sys.exit(int(code or 0))
+
+
+def _interrupt_on_signals() -> None:
+    """End as Ctrl-C does where the system asks to end, or where the terminal is closed."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # nohup ignores it
+        signal.signal(hang_up, _interrupt)
+
+
+def _interrupt(number: int, _: object) -> None:
+    if number != signal.SIGTERM:
+        signal.signal(number, signal.SIG_IGN)  # shells and terminals both send it, one after the other
+        _leave_closed_terminal()
+    raise KeyboardInterrupt(f"by {signal.Signals(number).name}")
+
+
+def _leave_closed_terminal() -> None:
+    """Let output that nobody can see any more go nowhere, since writing it would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or no file
+            mode = os.fstat(stream.fileno()).st_mode
+            if stat.S_ISCHR(mode) and not os.isatty(stream.fileno()):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _readers_hang(grace: float = 1.0) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -60,6 +60,17 @@ def plural(count: int, noun: str, plural_noun: str = "") -> str:
         plural_noun: the plural, where it is not the noun and an s.
     """
     return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
+
+
+@contextmanager
+def starting(quiet: bool) -> Iterator[Callable[[], object]]:
+    """Show that a scan begins: loading takes seconds, and listing a large folder minutes.
+
+    Yields what counts one input.
+    """
+    layout = "starting: loading the detector, listing inputs: {n_fmt} found"
+    with progress(None, "input", quiet=quiet, transient=True, layout=layout) as bar:
+        yield bar.update
 
 
 def consume(

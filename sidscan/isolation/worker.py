@@ -33,7 +33,9 @@ def main() -> None:
     # What a library prints must not land between frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scan, which ends its workers
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # they are for the scan, which ends its workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _exit_with_parent(os.getppid())
     decode.warm_up()  # what every worker holds does not count against the limit
     _limit_memory(options.memory_limit)

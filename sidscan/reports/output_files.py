@@ -254,7 +254,7 @@ def printing() -> Iterator[TextIO]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other scans from ``path`` while the block runs, by a lock file beside it where files can be locked.
+    """Keep other scans from ``path`` while the block runs, by a lock file, where files can be locked.
 
     Raises:
         OutputError: another scan holds the lock, or the folder can't be written.

@@ -42,6 +42,7 @@ def progress(
     quiet: bool = False,
     title: str = "",
     transient: bool = False,
+    layout: str | None = None,
 ) -> Iterator[Bar]:
     """A progress bar on standard error while the block runs, shown only on a terminal and without --quiet.
 
@@ -51,6 +52,7 @@ def progress(
         done: how much was done before.
         title: stands before the bar.
         transient: the bar disappears at the end.
+        layout: what stands on the line, as tqdm's ``bar_format``.
     """
     from tqdm import tqdm  # here: --help needs no bar
 
@@ -62,6 +64,7 @@ def progress(
         unit_scale=unit == "B",
         smoothing=0.1,
         leave=not transient,
+        bar_format=layout,
         disable=quiet or not sys.stderr.isatty(),
         file=progress_stream(),
     ) as bar:

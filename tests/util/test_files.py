@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidscan.util.files import atomic_write, flush_to_disk, open_file
+from sidscan.util.files import atomic_write, can_lock, flush_to_disk, open_file
 
 
 def _refuse(number: int) -> Any:
@@ -53,3 +53,24 @@ def test_bytes_that_may_be_lost_are_an_error(monkeypatch: pytest.MonkeyPatch, nu
 def test_a_name_with_a_nul_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="the name holds a NUL character"):
         open_file("a\0b.jpg")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+@pytest.mark.parametrize("function", ["flock", "lockf"])
+@pytest.mark.parametrize(
+    ("number", "lockable"),
+    [
+        (errno.ENOLCK, False),
+        (errno.ENOTSUP, False),
+        (errno.ENOSYS, False),
+        (errno.EPERM, False),
+        (errno.EIO, True),
+    ],
+)
+def test_shares_that_lock_nothing_are_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, lockable: bool
+) -> None:
+    assert can_lock(tmp_path)
+    monkeypatch.setattr(f"fcntl.{function}", _refuse(number))
+    assert can_lock(tmp_path) == lockable
+    assert can_lock(tmp_path / "no such folder")
