@@ -15,7 +15,7 @@ from sidscan.reports.private import FLAG, private_date, private_text
 from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow, check_format_number, checked_row
 
 _Source = TypeVar("_Source")
-_Cell = str | int | float | None
+Cell = str | int | float | None
 _ROWS_AT_ONCE = 10_000
 _NUMBER_COLUMN = "report_format"
 _FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
@@ -31,7 +31,7 @@ class _Column(Generic[_Source]):
 
     name: str
     description: str
-    cell: Callable[[_Source], _Cell]
+    cell: Callable[[_Source], Cell]
 
 
 _ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
@@ -276,7 +276,7 @@ class CsvReport(ReportFormat):
             self._write_rows(chunk, columns, file)
 
     def _write_rows(
-        self, rows: list[list[_Cell]], columns: list[str], file: TextIO, names: bool = False
+        self, rows: list[list[Cell]], columns: list[str], file: TextIO, names: bool = False
     ) -> None:
         import pandas as pd  # here: reading a report needs none of it
 
@@ -287,7 +287,7 @@ class CsvReport(ReportFormat):
         header = [escape_cell(column) for column in columns] if names else False
         frame.to_csv(file, sep=self._dialect.delimiter, index=False, header=header, lineterminator="\r\n")
 
-    def _number(self, cell: _Cell) -> _Cell:
+    def _number(self, cell: Cell) -> Cell:
         return str(cell).replace(".", self._dialect.decimal) if isinstance(cell, float) else cell
 
     def recognises(self, head: bytes) -> bool:
@@ -335,7 +335,7 @@ def _private_row(row: dict[str, str]) -> dict[str, str]:
     return {name: changed.get(name, cell) for name, cell in row.items()}
 
 
-def table_rows(record: RunRecord) -> Iterator[list[_Cell]]:
+def table_rows(record: RunRecord) -> Iterator[list[Cell]]:
     """The cells of every result, in the order of `column_names`; texts are escaped."""
     header = record.header()
     run_cells = [column.cell(header) for column in _RUN_COLUMNS]
@@ -354,7 +354,7 @@ def column_names(header: RunHeader) -> list[str]:
     return [*_described(_ERROR_COLUMNS), *per_model, *_AFTER_MODELS]
 
 
-def _model_cells(header: RunHeader) -> dict[str, list[_Cell]]:
+def _model_cells(header: RunHeader) -> dict[str, list[Cell]]:
     """Per model, the cells of `_MODEL_COLUMNS`."""
     digests = {name: calibration.sha256[:16] for name, calibration in header.calibrations.items()}
     return {model.name: [model.name, model.digest, digests.get(model.name)] for model in header.models}
@@ -362,13 +362,13 @@ def _model_cells(header: RunHeader) -> dict[str, list[_Cell]]:
 
 def _row(
     result: ScanResult,
-    model_cells: dict[str, list[_Cell]],
-    run_cells: list[_Cell],
+    model_cells: dict[str, list[Cell]],
+    run_cells: list[Cell],
     reader: tuple[str, str],
-) -> list[_Cell]:
+) -> list[Cell]:
     """The cells of a result, in the order of `column_names`."""
     scores = {score.model: score for score in result.scores}
-    cells: list[_Cell] = [column.cell(result) for column in _ERROR_COLUMNS]
+    cells: list[Cell] = [column.cell(result) for column in _ERROR_COLUMNS]
     for name, model in model_cells.items():
         score = scores.get(name)
         cells += [column.cell(score) if score else None for column in _SCORE_COLUMNS]

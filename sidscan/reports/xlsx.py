@@ -9,7 +9,7 @@ from pathlib import Path
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS
-from sidscan.reports.csv import column_names, table_rows
+from sidscan.reports.csv import Cell, column_names, table_rows
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.output_files import ReportOutput
 
@@ -61,7 +61,8 @@ class XlsxOutput(ReportOutput):
         sheet = workbook.add_worksheet("report")
         sheet.freeze_panes(1, 0)
         number, names = 0, column_names(record.header())
-        for number, row in enumerate(chain([list(map(escape_cell, names))], table_rows(record))):
+        titles: list[Cell] = [escape_cell(name) for name in names]
+        for number, row in enumerate(chain([titles], table_rows(record))):
             for column, cell in enumerate(row):
                 if cell is None or cell == "":
                     continue
