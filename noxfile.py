@@ -29,6 +29,9 @@ EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependenci
 IN_WHEEL = (
     "sidscan/py.typed",
     "sidscan/exporters/__init__.py",
+    "sidscan/reports/html/page/page.css",
+    "sidscan/reports/html/page/page.html",
+    "sidscan/reports/html/page/strings.json",
     "sidscan/training/__init__.py",
     "sidscan/training/evaluation/published.csv",
     "sidscan/training/windows/images.csv",

@@ -94,9 +94,14 @@ class ReadLimits:
         details="It needs one package more: pip install rawpy.",
     )
 
+    thumbnails: bool = option(
+        False, help="Make a small image of each image for HTML reports.", details="It changes no score."
+    )
+
     def read_limits(self) -> dict[str, object]:
-        """These options alone, as JSON can hold them."""
-        return {each.name: getattr(self, each.name) for each in fields(ReadLimits)}
+        """The options that decide what is read and whether it is scored, as JSON can hold them."""
+        names = (each.name for each in fields(ReadLimits) if each.name != "thumbnails")
+        return {name: getattr(self, name) for name in names}
 
 
 @documented

@@ -104,7 +104,7 @@ class Scan:
                 results = scorer.end(job)
                 if self.config.private:
                     results = list(map(private_result, results))
-                self.journal.append(results, keys)
+                self.journal.append(results, keys, _thumbnails(job))
                 self.num_results += len(results)
                 yield from results
         if self.counts().pending:
@@ -286,6 +286,12 @@ def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
     return read(item)
+
+
+def _thumbnails(job: ScoringJob) -> dict[str, bytes]:
+    """The thumbnails of a batch, by the sha256 of the images' bytes."""
+    images = (entry for entry in job.batch if isinstance(entry, DecodedImage))
+    return {str(image.facts.sha256): image.thumbnail for image in images if image.thumbnail}
 
 
 def _crops_to_read(entry: DecodedImage | Failure) -> int:

@@ -212,6 +212,7 @@ class DecodedImage:
     item: Item
     facts: ImageInfo
     crop_set: CropSet
+    thumbnail: bytes = b""  # WebP (images.thumbnails); empty unless asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,8 @@ class Score:
         inconclusive: why ``evidence`` is ``inconclusive`` (`sidscan.models.abstention`); else empty.
         cautions: kinds, of those that the model's card names for their many false positives, that the image
             looks like (`sidscan.models.cautions`). Score and evidence do not depend on them.
+        crop_scores: score of each view, in the order of `images.crops.VIEW_NAMES`, to four decimals; of one
+            view, that of the centre.
     """
 
     model: str
@@ -261,12 +264,13 @@ class Score:
     highest_crop: str | None = None
     percentile: float | None = None
     cautions: tuple[str, ...] = ()
+    crop_scores: tuple[float, ...] = ()
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Score:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        words = {name: tuple(raw.get(name, ())) for name in ("inconclusive", "cautions")}
-        return cls(**{**raw, **words})
+        tuples = {name: tuple(raw.get(name, ())) for name in ("inconclusive", "cautions", "crop_scores")}
+        return cls(**{**raw, **tuples})
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,4 +536,12 @@ class RunRecord(Protocol):
 
     def confirm_output(self, out: Path, sha256: str) -> None:
         """Note that ``out`` was replaced by bytes with this sha256."""
+        ...
+
+    def ranked(self) -> Iterator[ScanResult]:
+        """All results, the strongest evidence first, inputs without a score last."""
+        ...
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The thumbnail (WebP) of an image's bytes; None if there is none."""
         ...

@@ -123,7 +123,7 @@ def isolation() -> Decorator:
 
 def limits() -> Decorator:
     """How large an image may be; its header alone says whether it is too large."""
-    return stack(*(setting(name) for name in option_specs(ReadLimits) if name != "crops"))
+    return stack(*(setting(name) for name in option_specs(ReadLimits) if name not in ("crops", "thumbnails")))
 
 
 def fetching() -> Decorator:
@@ -203,6 +203,12 @@ def output() -> Decorator:
             is_flag=True,
             help="Replace --out and its hash file whatever they hold. Without this, only what this run last "
             "wrote there is replaced.",
+        ),
+        sectioned_option(
+            "--no-thumbnails",
+            section="Output",
+            is_flag=True,
+            help="Leave small images out of HTML reports. Making them slows the scan of large JPEG files.",
         ),
         sectioned_option(
             "--hash-file",

@@ -99,7 +99,9 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
+    wanted = not choices.pop("no_thumbnails")
     return ScanConfig(
+        thumbnails=wanted and any(writer.format.shows_thumbnails for writer in writers),
         journal=journal,
         outputs=written,
         command=("sidscan", *sys.argv[1:]),

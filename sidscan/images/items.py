@@ -19,6 +19,7 @@ from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
 from sidscan.images.lossless import is_lossless
+from sidscan.images.thumbnails import thumbnail
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
@@ -43,7 +44,7 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
 def decode_item(
     item: Item, data: bytes, info: ImageInfo, limits: ReadLimits
 ) -> Iterator[DecodedImage | Failure]:
-    """Yield the crops of an image, then the same with EXIF; or one failure.
+    """Yield the crops of an image, then the same with EXIF and, if asked for, a thumbnail; or one failure.
 
     EXIF comes last because reading it may take long or kill the process, and scores do not need it.
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
@@ -62,7 +63,16 @@ def decode_item(
     except Exception:  # memory is short, or even Pillow did not expect such metadata
         exif, flags = Exif(), ("exif_unreadable",)
     info = replace(decoded.facts, flags=(*decoded.facts.flags, *flags), exif=exif)
-    yield replace(decoded, facts=info)
+    small = _thumbnail(source, data, exif.orientation) if limits.thumbnails else b""
+    yield replace(decoded, facts=info, thumbnail=small)
+
+
+def _thumbnail(source: SourceImage, data: bytes, orientation: int | None) -> bytes:
+    """The thumbnail; empty if none can be made, which costs no image its score."""
+    try:
+        return thumbnail(source, data, orientation)
+    except Exception:
+        return b""
 
 
 def decode_pillow(item: Item, image: Image.Image, limits: ReadLimits) -> DecodedImage | Failure:

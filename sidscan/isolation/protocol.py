@@ -5,8 +5,8 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
-3. The worker answers with a file's size and hash, then with its crops, then with its EXIF; or with a failure
-   instead of the rest (`encode_answer`, `decode_answer`).
+3. The worker answers with a file's size and hash, then with its crops, then with its EXIF and perhaps a
+   thumbnail; or with a failure instead of the rest (`encode_answer`, `decode_answer`).
 
 `_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
 The decoder refuses a head that lacks one of them, has another one, or has a value that its check refuses.
@@ -42,6 +42,7 @@ from sidscan.records import (
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
 _MAX_HEAD_BYTES = 1 << 24  # of an answer
 _MAX_TEXT = 1 << 16  # characters
+_MAX_THUMBNAIL = 1 << 16  # bytes
 _MAX_NUMBER = 1 << 53  # readers of a report hold smaller numbers exactly
 _SHA256, _FLAG = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
 _ISO_DATE = re.compile(
@@ -170,14 +171,16 @@ def decode_task(frame: Frame) -> tuple[Item, bytes]:
     return Item(name, _choice(Kind, task["kind"])), frame.payload
 
 
-def encode_answer(answer: Answer, last: bool = False) -> Frame:
+def encode_answer(answer: Answer, last: bool = False, thumbnail: bytes = b"") -> Frame:
     """A part of a worker's answer; the response of a URL is left out, since only the scan knows it.
 
     Args:
         last: whether the answer ends with it.
+        thumbnail: goes with the last facts; one that is too large is left out.
     """
     if isinstance(answer, ImageInfo):
-        return Frame({"info": _encode_info(answer)}, last=last)
+        small = thumbnail if len(thumbnail) <= _MAX_THUMBNAIL else b""
+        return Frame({"info": _encode_info(answer)}, small, last)
     head: dict[str, object] = {"info": _encode_info(answer.facts)}
     if isinstance(answer, DecodedImage):
         head["order"] = answer.crop_set.order
@@ -207,9 +210,18 @@ def decode_answer(frame: Frame, item: Item, num_crops: int) -> Answer:
         return _decode_failure(head["failure"], item, info)
     if head.keys() == {"info", "order"}:
         return DecodedImage(item, info, _decode_crops(head["order"], frame.payload, num_crops))
-    if head.keys() != {"info"} or frame.payload:
+    if head.keys() != {"info"}:
         raise ProtocolError("neither facts nor crops nor a failure")
+    _check_thumbnail(frame)
     return info
+
+
+def _check_thumbnail(frame: Frame) -> None:
+    """What may go with facts: nothing, or with the last ones a small WebP file (RFC 9649, section 2)."""
+    payload = frame.payload
+    is_webp = payload[:4] == b"RIFF" and payload[8:12] == b"WEBP" and len(payload) <= _MAX_THUMBNAIL
+    if payload and not (frame.last and is_webp):
+        raise ProtocolError("thumbnail")
 
 
 class AnswerParser:
@@ -249,7 +261,8 @@ class AnswerParser:
         if isinstance(answer, DecodedImage):
             self.decoded = answer
         if self.decoded is not None:
-            self.decoded = replace(self.decoded, facts=info)
+            small = frame.payload if isinstance(answer, ImageInfo) else b""
+            self.decoded = replace(self.decoded, facts=info, thumbnail=small)
         if isinstance(answer, Failure):
             self._failure = replace(answer, facts=info)
 

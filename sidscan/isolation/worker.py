@@ -62,7 +62,9 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
     result = next(results)
     yield encode_answer(result, last=isinstance(result, Failure))
     if isinstance(result, DecodedImage):
-        yield encode_answer(next(results).facts, last=True)
+        described = next(results)
+        assert isinstance(described, DecodedImage)
+        yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)
 
 
 def _limit_memory(mebibytes: int) -> None:

@@ -11,13 +11,13 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.journal import outputs, tables
+from sidscan.journal import outputs, tables, thumbnails
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
@@ -35,6 +35,10 @@ from sidscan.records import (
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 
+# By evidence: what says something before what is inconclusive, then failures, then what was skipped.
+_RANK = """status != 'scored', status = 'skipped', json_extract(finding, '$.scores[0].evidence') =
+'inconclusive', json_extract(finding, '$.scores[0].logit') DESC, position"""
+_NO_THUMBNAILS: Mapping[str, bytes] = {}
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
@@ -99,9 +103,11 @@ class Journal:
             if tables and not ours:
                 raise self._not_a_record()
         self._upgrade()
-        self._db.executescript(TABLES + outputs.TABLE)
+        self._db.executescript(TABLES + outputs.TABLE + thumbnails.TABLE)
         if fresh:  # only after the check above: another program's file is never emptied
-            self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
+            self._db.executescript(
+                "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM thumbnails;"
+            )
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
         if self._format() is None:
@@ -215,6 +221,7 @@ class Journal:
         with self._writing():
             self._db.execute("DELETE FROM retired WHERE age > 0 OR path IN (SELECT path FROM items)")
             self._db.execute("UPDATE retired SET age = age + 1")
+            thumbnails.purge(self._db)
 
     def pending(self) -> Iterator[Item]:
         """Inputs without a result, in order; safe to call `append` meanwhile."""
@@ -227,8 +234,14 @@ class Journal:
             for last, name, kind, fingerprint, skip in rows:  # noqa: B007  (the query reads it)
                 yield Item(os.fsdecode(name), Kind(kind), fingerprint, skip)
 
-    def append(self, results: Iterable[ScanResult], keys: ReuseKeys) -> None:
-        """Record results durably: they are on disk when this returns."""
+    def append(
+        self, results: Iterable[ScanResult], keys: ReuseKeys, small: Mapping[str, bytes] = _NO_THUMBNAILS
+    ) -> None:
+        """Record results durably: they are on disk when this returns.
+
+        Args:
+            small: thumbnails of these results' images, by the sha256 of their bytes.
+        """
         with self._writing():
             rows = [
                 (
@@ -245,6 +258,12 @@ class Journal:
                 tries = iif(?, tries + 1, 0) WHERE path = ?"""
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
+            thumbnails.keep(self._db, small)
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The thumbnail of an image's bytes; None if there is none."""
+        row = self._read("SELECT webp FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
+        return bytes(row[0]) if row else None
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
         """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""
@@ -270,7 +289,14 @@ class Journal:
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
-        query = "SELECT name, finding, tries FROM items WHERE finding IS NOT NULL ORDER BY position"
+        return self._results("position")
+
+    def ranked(self) -> Iterator[ScanResult]:
+        """All results, the strongest evidence first, inputs without a score last."""
+        return self._results(_RANK)
+
+    def _results(self, order: str) -> Iterator[ScanResult]:
+        query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL ORDER BY {order}"  # noqa: S608
         for name, text, tries in self._read(query):
             result = replace(load_result(text), name=os.fsdecode(name))  # as this run names it
             yield result if tries < MAX_TRIES else _given_up(result, tries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sidscan.errors import UsageError
@@ -27,6 +28,13 @@ RowWriter = Callable[[ScanResult], object]
 class ReportFormat(ABC):
     """How reports of one format are written, recognised and read back."""
 
+    shows_thumbnails = False
+    """Whether the scan makes a thumbnail of each image for it."""
+
+    def folder_beside(self, report: Path) -> Path | None:  # noqa: ARG002  (html has one)
+        """The folder in which a large report keeps a part of itself; None for a format of one file."""
+        return None
+
     @abstractmethod
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""
@@ -43,6 +51,16 @@ class ReportFormat(ABC):
     def streams(self) -> bool:
         """Whether a report can be written row by row."""
         return type(self).row_writer is not ReportFormat.row_writer
+
+    def write(self, record: RunRecord, path: Path, final: Path) -> None:  # noqa: ARG002  (html needs it)
+        """Write a whole report as a file.
+
+        Args:
+            path: the file to write.
+            final: the name that it will have; a format of several files writes the others beside that.
+        """
+        with path.open("w", encoding="utf-8", newline="") as file:
+            self.render(record, file)
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:

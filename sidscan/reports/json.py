@@ -46,9 +46,9 @@ class JsonReport(ReportFormat):
             "run": record.header().to_dict(),
             "counts": asdict(record.counts()),
         }
-        file.write(_ijson_text(head)[:-1] + ', "findings": [')
+        file.write(ijson_text(head)[:-1] + ', "findings": [')
         for position, result in enumerate(record.results()):
-            file.write((",\n" if position else "\n") + _ijson_text(_result_object(result)))
+            file.write((",\n" if position else "\n") + ijson_text(result_object(result)))
         file.write("\n]}\n")
 
     def recognises(self, head: bytes) -> bool:
@@ -79,10 +79,10 @@ class JsonReport(ReportFormat):
         counts = {name: head["counts"][name] for name in Counts.__dataclass_fields__}
         run = private_header(RunHeader.from_dict(head["run"])).to_dict()
         head = {"format": REPORT_FORMAT_NUMBER, "run": run, "counts": counts}
-        file.write(_ijson_text(head)[:-1] + ', "findings": [')
+        file.write(ijson_text(head)[:-1] + ', "findings": [')
         for position, line in enumerate(takewhile(lambda line: line.rstrip() != "]}", lines)):
             result = private_result(_result_of(json.loads(line.rstrip().removesuffix(","))))
-            file.write((",\n" if position else "\n") + _ijson_text(_result_object(result)))
+            file.write((",\n" if position else "\n") + ijson_text(result_object(result)))
         file.write("\n]}\n")
         return []
 
@@ -103,8 +103,8 @@ class JsonLinesReport(ReportFormat):
         run = {name: facts[name] for name in _JSONL_RUN_FACTS}
 
         def write(result: ScanResult) -> None:
-            line = {"format": REPORT_FORMAT_NUMBER, **_result_object(result), "run": run}
-            file.write(_ijson_text(line) + "\n")
+            line = {"format": REPORT_FORMAT_NUMBER, **result_object(result), "run": run}
+            file.write(ijson_text(line) + "\n")
 
         return write
 
@@ -129,13 +129,12 @@ class JsonLinesReport(ReportFormat):
 
 
 def _result_of(raw: JsonObject) -> ScanResult:
-    """The inverse of `_result_object`."""
+    """The inverse of `result_object`."""
     return ScanResult.from_dict({**raw, "name": _name_of(raw)})
 
 
 def _name_of(raw: JsonObject) -> str:
-    path: str = raw["path"]
-    return path if raw["path_bytes"] is None else os.fsdecode(bytes.fromhex(raw["path_bytes"]))
+    return exact_name(raw["path"], raw["path_bytes"])
 
 
 def _row(result: JsonObject) -> ReportRow:
@@ -143,16 +142,25 @@ def _row(result: JsonObject) -> ReportRow:
     return checked_row(_name_of(result), facts["sha256"], (facts["response"] or {}).get("saved_as"))
 
 
-def _result_object(result: ScanResult) -> dict[str, object]:
-    """A result's JSON object. ``path_bytes`` are the name's bytes, hex, if it is not UTF-8; else None."""
-    name = result.name
-    path_bytes = None if _printable(name) == name else os.fsencode(name).hex()
+def result_object(result: ScanResult) -> dict[str, object]:
+    """A result's JSON object; ``path_bytes`` are the name's `undecodable_bytes`."""
     values = asdict(result)
     del values["name"]
-    return {"path": name, "path_bytes": path_bytes, **values}
+    return {"path": result.name, "path_bytes": undecodable_bytes(result.name), **values}
 
 
-def _ijson_text(value: object) -> str:
+def undecodable_bytes(name: str) -> str | None:
+    """The bytes of a name, hex, if they are not UTF-8; else None."""
+    return None if _printable(name) == name else os.fsencode(name).hex()
+
+
+def exact_name(path: str, path_bytes: str | None) -> str:
+    """The name that a report shows as ``path``, from its `undecodable_bytes`."""
+    return path if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
+
+
+def ijson_text(value: object) -> str:
+    """``value`` as JSON that any reader can hold."""
     return json.dumps(_ijson(value), ensure_ascii=True, allow_nan=False)  # escapes DEL, too
 
 

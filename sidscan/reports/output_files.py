@@ -60,8 +60,12 @@ class ReportOutput:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that it may leave on disk."""
-        return (*self.written, lock_file(Path(self.out))) if self.written else ()
+        """The files that it may leave on disk, and the folder of a report that has one."""
+        if not self.written:
+            return ()
+        path = Path(self.out)
+        folder = self.format.folder_beside(path)
+        return (*self.written, lock_file(path), *([folder] if folder else []))
 
     def location(self) -> str:
         """Where the report and its hash file are, in words, once they are written."""
@@ -155,8 +159,7 @@ class ReportOutput:
         return sha256
 
     def _render(self, record: RunRecord, path: Path) -> None:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            self.format.render(record, file)
+        self.format.write(record, path, real_path(self.out))
 
 
 def _replace_hash_file(report: Path, sha256: str, record: RunRecord) -> None:

@@ -259,6 +259,7 @@ def _score(
         highest_crop=_highest(crop_scores),
         percentile=known.percentile(logit) if known else None,
         cautions=_cautions(image.facts, detector, probes),
+        crop_scores=tuple(round(value, 4) for value in crop_scores),
     )
     if calibration:
         score = _calibrated(score, calibration)

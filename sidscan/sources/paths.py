@@ -35,12 +35,14 @@ def walk_folder(
             levels.pop()
         elif isinstance(entry, Item):
             yield entry
+        elif not entry.is_symlink() and outputs.is_output_entry(entry):
+            continue
         elif entry.is_dir(follow_symlinks=False):
             if skip := excluded(f"{entry.path[start:]}/") or strays.stray_folder(entry.name):
                 yield Item(entry.path, skip=skip)
             else:
                 levels.append(_list_folder(entry.path, hidden))
-        elif entry.is_symlink() or not outputs.is_output_entry(entry):
+        else:
             skip = excluded(entry.path[start:])
             yield Item(entry.path, skip=skip) if skip else _entry_item(entry, outputs)
 

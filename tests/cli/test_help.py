@@ -127,7 +127,13 @@ def test_every_option_states_its_section(path: tuple[str, ...], command: click.C
 
 
 def test_fields_without_a_section_are_not_options() -> None:
-    assert set(option_specs(ScanConfig)) - set(OPTIONS) == {"inputs", "outputs", "command", "origins"}
+    assert set(option_specs(ScanConfig)) - set(OPTIONS) == {
+        "inputs",
+        "outputs",
+        "command",
+        "origins",
+        "thumbnails",
+    }
 
 
 @pytest.mark.parametrize("config", [ReadLimits, FetchOptions, ScanConfig])

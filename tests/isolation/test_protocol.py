@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidscan.config import ReadLimits, ScanConfig
+from sidscan.config import SIDE, ReadLimits, ScanConfig
 from sidscan.isolation.protocol import (
     READY,
     Answer,
@@ -210,6 +210,34 @@ def test_mangled_frames_are_refused_or_make_sense(offset: int, patch: bytes, rem
     except (EOFError, ProtocolError):
         return
     assert decode_task(encode_task(item, payload)) == (item, payload)
+
+
+WEBP = b"RIFF\x04\0\0\0WEBP"
+
+
+def test_a_thumbnail_arrives_with_the_last_facts() -> None:
+    parser = AnswerParser(Item("a"), ImageInfo(), 1)
+    crops = CropSet.plain(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    parser.feed(encode_answer(DecodedImage(Item("a"), ImageInfo(), crops)))
+    parser.feed(encode_answer(ImageInfo(width=5), last=True, thumbnail=WEBP))
+    result = parser.result()
+    assert isinstance(result, DecodedImage)
+    assert (result.thumbnail, result.facts.width) == (WEBP, 5)
+
+
+def test_a_thumbnail_that_is_too_large_is_not_sent() -> None:
+    assert encode_answer(ImageInfo(), last=True, thumbnail=WEBP + bytes(1 << 16)).payload == b""
+
+
+@pytest.mark.parametrize(
+    ("payload", "last"),
+    [(b"GIF89a", True), (WEBP, False), (WEBP + bytes(1 << 16), True)],
+    ids=["not WebP", "before the end", "too large"],
+)
+def test_other_bytes_with_facts_are_refused(payload: bytes, last: bool) -> None:
+    frame = Frame(encode_answer(ImageInfo()).head, payload, last)
+    with pytest.raises(ProtocolError, match="thumbnail"):
+        decode_answer(frame, Item("a"), 1)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def to_format_1(text: str, suffix: str) -> str:
         "lossless",
     ):
         text = text.replace(f', "{added}": null', "")
-    text = text.replace(', "reliability": {}', "")
+    text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")
     text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)
     text = text.replace(', "cautions": []', "")
     return text.replace('{"format": 2, ', "{")

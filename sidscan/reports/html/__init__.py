@@ -1,0 +1,233 @@
+"""HTML: the report that people look at. One page that opens by double-click and asks nobody for anything.
+
+The page holds the record as data, and a script that draws only what is in sight. The list's own data (the
+index) stands in the page. What the evidence page of one image needs comes in chunks of 500 images: within the
+page up to `INLINE_ROWS` inputs, else in files of a folder beside it, since a page opened from a disk can load
+scripts but may not fetch.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from string import Template
+from tempfile import TemporaryFile
+from typing import IO, TextIO
+
+from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.html.head import head, page_title, static_table, text
+from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
+from sidscan.reports.json import exact_name, ijson_text, result_object
+from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.util.files import atomic_write
+from sidscan.util.terminal import UNSAFE_CHARACTERS
+
+INLINE_ROWS = 2_000
+"""Inputs up to which the report is one file."""
+CHUNK_ROWS = 500
+"""Images per chunk."""
+_STATIC_ROWS = 200  # of the table for browsers without scripts
+_SCRIPTS = ("data.js", "marks.js", "filters.js", "list.js", "detail.js", "main.js")
+_START = re.compile(
+    rb'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    rb'<meta name="generator" content="sidscan report [1-9][0-9]{0,8}">'
+)
+_CHUNK_FILE = re.compile(r"chunk-\d{5,}-[0-9a-f]{32}\.js")
+_END = "</html>\n"
+_INDEX = '<script type="application/json" id="index">'
+
+ChunkSink = Callable[[int, str], str | None]
+"""Takes the number and the JSON of a chunk; returns the file that holds it, None if the page does."""
+
+
+@report_format("html")
+class HtmlReport(ReportFormat):
+    """A page of all results. Above `INLINE_ROWS` inputs, a file's chunks lie in a folder beside it."""
+
+    shows_thumbnails = True
+
+    def render(self, record: RunRecord, file: TextIO) -> None:
+        """Write the whole report as one page."""
+        with TemporaryFile("w+", encoding="utf-8", newline="") as inline:
+            _write_page(record, file, inline, lambda number, chunk: _keep(inline, number, chunk))
+
+    def write(self, record: RunRecord, path: Path, final: Path) -> None:
+        """Write the page, and its chunks into a folder beside it if there are many rows.
+
+        The names of the chunks' files hold their hashes: an earlier page keeps its own until this one
+        replaces it, and the hash of the page vouches for them.
+        """
+        if record.counts().enumerated <= INLINE_ROWS:
+            super().write(record, path, final)
+            return
+        folder = self.folder_beside(final)
+        folder.mkdir(exist_ok=True)
+        _remove_stale(folder, final)
+
+        def save(number: int, chunk: str) -> str:
+            name = f"chunk-{number:05d}-{hashlib.sha256(chunk.encode()).hexdigest()[:32]}.js"
+            with atomic_write(folder / name) as partial:
+                partial.write_text(f"sidscanChunk({number},{chunk})\n", encoding="utf-8", newline="")
+            return f"{folder.name}/{name}"
+
+        with path.open("w", encoding="utf-8", newline="") as file, TemporaryFile("w+") as inline:
+            _write_page(record, file, inline, save)
+
+    def folder_beside(self, report: Path) -> Path:
+        """The folder that holds the chunks of a large report."""
+        return report.with_name(f"{report.stem}_files")
+
+    def recognises(self, head: bytes) -> bool:
+        """By its first lines."""
+        return _START.match(head) is not None
+
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+        """The rows of the index; their number must be what its start states, and the page must be whole."""
+        if not any(line.startswith(_INDEX) for line in lines):
+            raise DamagedReport("it has no index")
+        start = json.loads(next(lines, "").rstrip() + "]}")
+        check_format_number(start["format"])
+        places = [start["columns"].index(name) for name in ("path", "path_bytes", "sha256", "saved_as")]
+        number = 0
+        while (line := next(lines, "")) and not line.startswith("]"):
+            cells = json.loads(line.rstrip().removesuffix(","))
+            path, path_bytes, sha256, saved_as = (cells[place] for place in places)
+            yield checked_row(exact_name(path, path_bytes), sha256, saved_as)
+            number += 1
+        if number != start["rows_stated"]:
+            raise DamagedReport(f"it has {number} results and states {start['rows_stated']}")
+        if deque(lines, maxlen=1) != deque([_END]):
+            raise DamagedReport("it ends early")
+
+
+def _remove_stale(folder: Path, report: Path) -> None:
+    """Remove chunks that the page in place does not name."""
+    page = report.read_text(encoding="utf-8") if report.exists() else ""
+    current = set(_CHUNK_FILE.findall(page))
+    for path in folder.iterdir():
+        if _CHUNK_FILE.fullmatch(path.name) and path.name not in current:
+            path.unlink()
+
+
+def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSink) -> None:
+    """Write the page; the index first, then the chunks that it holds itself.
+
+    The head states counts of evidence, which the results must be read for; so it is written from a first
+    pass over the record, and all else from a second.
+    """
+    header, counts = record.header(), record.counts()
+    evidence = Counter(result.scores[0].evidence for result in record.results() if result.scores)
+    title, strings = page_title(header), json.loads(_page_part("strings.json"))
+    file.write(
+        Template(_page_part("page.html")).substitute(
+            number=REPORT_FORMAT_NUMBER,
+            policy=_policy(),
+            title=text(title),
+            style=_page_part("page.css"),
+            head=head(header, counts, evidence, strings),
+        )
+    )
+    first_rows, chunk_files = _write_index(record, header, file, save)
+    file.write(f"<noscript>{static_table(first_rows)}</noscript>\n")
+    inline.seek(0)
+    while part := inline.read(1 << 20):
+        file.write(part)
+    file.write(_data_block("chunk-files", ijson_text(chunk_files)))
+    file.write(_data_block("strings", ijson_text(strings)))
+    file.write(f"<script>{_script()}</script>\n</body>\n{_END}")
+
+
+def _write_index(
+    record: RunRecord, header: RunHeader, file: TextIO, save: ChunkSink
+) -> tuple[list[ScanResult], list[str | None]]:
+    """Write the index, and each chunk as soon as it is full; returns the first rows and the chunks' files."""
+    strings, first_rows, chunk_files = StringTable(), list[ScanResult](), list[str | None]()
+    start: JsonObject = {
+        "format": REPORT_FORMAT_NUMBER,
+        "report_id": _report_id(header),
+        "columns": COLUMN_NAMES,
+        "indexed": REPEATING_COLUMNS,
+        "chunk_rows": CHUNK_ROWS,
+        "rows_stated": record.counts().enumerated - record.counts().pending,
+        "run": header.to_dict(),
+    }
+    file.write(_INDEX + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
+    results, separator = record.ranked(), "\n"
+    for number in range(record.counts().enumerated // CHUNK_ROWS + 1):
+        chunk = list(islice(results, CHUNK_ROWS))
+        for result in chunk:
+            file.write(separator + _embedded(ijson_text(index_row(result, strings))))
+            separator = ",\n"
+        if chunk:
+            chunk_files.append(save(number, _embedded(_chunk_text(chunk, record.thumbnail))))
+        first_rows += chunk[: _STATIC_ROWS - len(first_rows)]
+    unsafe = _embedded(json.dumps(UNSAFE_CHARACTERS))
+    file.write(f'\n], "strings": {_embedded(ijson_text(strings.texts()))}, "unsafe": {unsafe}}}</script>\n')
+    return first_rows, chunk_files
+
+
+def _chunk_text(results: list[ScanResult], thumbnail: Callable[[str], bytes | None]) -> str:
+    """What the evidence pages of some images need, and their thumbnails, as JSON."""
+    entries = []
+    for result in results:
+        entry: dict[str, object] = {"result": result_object(result)}
+        if result.scores and (small := thumbnail(str(result.facts.sha256))):
+            entry["thumbnail"] = base64.b64encode(small).decode()
+        entries.append(entry)
+    return ijson_text(entries)
+
+
+def _keep(inline: IO[str], number: int, chunk: str) -> None:
+    inline.write(_data_block(f"chunk-{number}", chunk))
+
+
+def _data_block(name: str, data: str) -> str:
+    return f'<script type="application/json" id="{name}">{_embedded(data)}</script>\n'
+
+
+def _embedded(data: str) -> str:
+    """JSON that can't end the script element that holds it (HTML, 4.12.1.3); its text is ASCII already."""
+    return data.replace("<", "\\u003c")
+
+
+def _report_id(header: RunHeader) -> str:
+    """What marks in a browser are kept under: one run, whatever it is rendered to."""
+    facts = ijson_text(
+        [header.started, header.inputs, header.lists, [model.digest for model in header.models]]
+    )
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+@cache
+def _page_part(name: str) -> str:
+    return (files(__name__) / "page" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """All scripts as one function, so that no name of theirs is global."""
+    parts = "\n".join(_page_part(name) for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+@cache
+def _policy() -> str:
+    """The page's Content Security Policy: nothing from elsewhere, no script or style but ours."""
+    return (
+        "default-src 'none'; img-src data:; "
+        f"style-src '{_csp_hash(_page_part('page.css'))}'; script-src '{_csp_hash(_script())}' 'self'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _csp_hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

@@ -1,0 +1,94 @@
+"""The parts of the page that Python writes as HTML: its head, and a table for browsers without scripts."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import cast
+
+from sidscan.records import Counts, RunHeader, ScanResult
+from sidscan.util.terminal import safe_line
+
+_WORDS = ("very strong", "strong", "moderate", "weak", "inconclusive")
+
+
+def page_title(header: RunHeader) -> str:
+    """The title: what was scanned, and when."""
+    names = [*header.inputs, *header.lists]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"sidscan report: {', '.join(names[:2])}{more}" if names else "sidscan report"
+
+
+def head(
+    header: RunHeader, counts: Counts, evidence: Counter[str], strings: Mapping[str, str | Mapping[str, str]]
+) -> str:
+    """What stands above the list: counts, what the evidence amounts to, the models, facts about the run.
+
+    Args:
+        evidence: number of images per word of evidence.
+        strings: the texts of the page (strings.json).
+    """
+    sums = str(strings["counts"]).format_map(asdict(counts))
+    words = ", ".join(f"{evidence[word]} {word}" for word in _WORDS if evidence[word])
+    amount = f" {strings['words']}".format(words=words) if words else ""
+    facts = _facts(header, cast(Mapping[str, str], strings["heads"]))
+    lines = [
+        f"<p>{text(sums)}.{text(amount)}</p>",
+        f'<p class="caution">{text(str(strings["caution"]))}</p>',
+        *(f"<p>{model}</p>" for model in _models(header)),
+        *(f"<p>{text(str(stated['sentence']))}.</p>" for stated in header.reliability.values()),
+        f'<details><summary>{text(str(strings["about"]))}</summary><div tabindex="0">{facts}</div></details>',
+    ]
+    return "\n".join(lines)
+
+
+def static_table(results: Iterable[ScanResult]) -> str:
+    """A plain table of results."""
+    names = ("evidence", "score", "path", "message")
+    rows = ["".join(f'<th scope="col">{name}</th>' for name in names)]
+    for result in results:
+        score = result.scores[0] if result.scores else None
+        cells = (
+            score.evidence if score else result.status.value,
+            f"{score.score:.3f}" if score else "",
+            result.name,
+            result.message or "",
+        )
+        rows.append("".join(f"<td>{text(cell)}</td>" for cell in cells))
+    return '<table class="static">' + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
+
+
+def text(words: str) -> str:
+    """Text of a stranger as HTML: escaped, nothing invisible, nothing that turns the reading direction."""
+    return html.escape(safe_line(words))
+
+
+def _models(header: RunHeader) -> Iterable[str]:
+    """One line of HTML per model: its threshold, its calibration, its weights."""
+    for model in header.models:
+        facts = [] if model.threshold is None else [f"threshold {model.threshold:.4g}"]
+        if calibration := header.calibrations.get(model.name):
+            images, rate = calibration.pictures, calibration.target_fpr
+            facts.append(f"calibrated on {images} images (false-positive rate {rate:g})")
+        facts.append(f"weights {model.digest}")
+        yield f"Model: <strong>{text(model.name)}</strong>, {text(', '.join(facts))}"
+
+
+def _facts(header: RunHeader, names: Mapping[str, str]) -> str:
+    pairs = [
+        (names["inputs"], ", ".join((*header.inputs, *header.lists))),
+        (names["choice"], header.model_choice),
+        (names["provenance"], header.model_provenance),
+        (names["runtime"], f"{header.runtime}, {header.device}, {header.precision}"),
+        (names["crops"], f"{header.crops}, effort {header.effort}"),
+        (names["decoder"], header.decoder),
+        (names["version"], header.sidscan_version),
+        (names["private"], names["withheld"] if header.private else ""),
+    ]
+    for session in header.sessions:
+        ended, command = session.ended or names["unended"], " ".join(session.command or ())
+        pairs.append((names["session"].format(started=session.started), f"{ended}; {command}"))
+    entries = (f"<dt>{text(name)}</dt><dd>{text(words)}</dd>" for name, words in pairs if words)
+    return f"<dl>{''.join(entries)}</dl>"

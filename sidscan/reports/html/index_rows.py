@@ -1,0 +1,103 @@
+"""The index of an HTML report: what its list shows, sorts and filters by, one short array per input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidscan.records import ScanResult, Score
+from sidscan.reports.json import undecodable_bytes
+
+Cell = str | int | float | None
+_EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d)( .*)?")  # EXIF 2.3, DateTimeOriginal
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the index.
+
+    Attributes:
+        repeats: whether many rows share a text; then rows hold its number in the table of strings.
+    """
+
+    name: str
+    cell: Callable[[ScanResult], Cell]
+    repeats: bool = False
+
+
+def _first_score(result: ScanResult) -> Score | None:
+    return result.scores[0] if result.scores else None
+
+
+def _why(result: ScanResult) -> str | None:
+    """Why there is no score, or none that says something."""
+    score = _first_score(result)
+    return (" ".join(score.inconclusive) or None) if score else result.message
+
+
+def _cautions(result: ScanResult) -> str | None:
+    score = _first_score(result)
+    return (" ".join(score.cautions) or None) if score else None
+
+
+def _date(result: ScanResult) -> str | None:
+    """The date taken with dashes, so that texts sort by time; other texts as they are."""
+    stated, iso = result.facts.exif.original_date, result.facts.exif.original_date_iso
+    if iso:
+        return iso.replace("T", " ")
+    match = _EXIF_DATE.fullmatch(stated or "")
+    return f"{match[1]}-{match[2]}-{match[3]}{match[4] or ''}" if match else stated
+
+
+def _camera(result: ScanResult) -> str | None:
+    """Maker and model; the maker once, where the model begins with it."""
+    make, model = result.facts.exif.make or "", result.facts.exif.model or ""
+    return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or None
+
+
+_COLUMNS = (
+    _Column("path", lambda r: r.name),
+    _Column("status", lambda r: r.status.value, repeats=True),
+    _Column("score", lambda r: round(score.score, 6) if (score := _first_score(r)) else None),
+    _Column("evidence", lambda r: score.evidence if (score := _first_score(r)) else None, repeats=True),
+    _Column("why", _why, repeats=True),
+    _Column("flags", lambda r: " ".join(r.facts.flags) or None, repeats=True),
+    _Column("cautions", _cautions, repeats=True),
+    _Column("width", lambda r: r.facts.width),
+    _Column("height", lambda r: r.facts.height),
+    _Column("format", lambda r: r.facts.format, repeats=True),
+    _Column("bytes", lambda r: r.facts.bytes),
+    _Column("date", _date),
+    _Column("camera", _camera, repeats=True),
+    _Column("latitude", lambda r: r.facts.exif.latitude),
+    _Column("longitude", lambda r: r.facts.exif.longitude),
+    _Column("sha256", lambda r: r.facts.sha256),
+    _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
+    _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),
+)
+COLUMN_NAMES = [column.name for column in _COLUMNS]
+REPEATING_COLUMNS = [column.name for column in _COLUMNS if column.repeats]
+
+
+class StringTable:
+    """Texts by number; each is stored once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """The number of a text, new or known."""
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def texts(self) -> list[str]:
+        """All texts, in the order of their numbers."""
+        return list(self._numbers)
+
+
+def index_row(result: ScanResult, strings: StringTable) -> list[Cell]:
+    """The cells of a result, in the order of `COLUMN_NAMES`."""
+    cells = ((column, column.cell(result)) for column in _COLUMNS)
+    return [
+        strings.number(cell) if column.repeats and isinstance(cell, str) else cell for column, cell in cells
+    ]

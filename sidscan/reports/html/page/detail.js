@@ -1,0 +1,190 @@
+// The evidence page of one image. Three lines of evidence stand apart: what the detector measured, what the
+// file says of itself, what a person decided.
+
+const detailNode = document.getElementById("detail");
+const SIDE = 224; // pixels of a crop
+
+function block(title, ...content) {
+  return element("section", { class: "block" }, element("h2", {}, S[title] || title), ...content);
+}
+
+function facts(pairs) {
+  const list = element("dl");
+  for (const [name, content, copied] of pairs) {
+    if (content === null || content === undefined || content === "") continue;
+    const shown = typeof content === "object" ? content : safe(content);
+    list.append(element("dt", {}, name), element("dd", {}, shown, copied ? copyButton(String(copied)) : null));
+  }
+  return list;
+}
+
+function copyButton(words) {
+  const button = element("button", { type: "button", class: "copy" }, S.copy);
+  button.addEventListener("click", () => {
+    const area = element("textarea", { class: "visually-hidden" });
+    area.value = words;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy"); // the clipboard interface is closed to pages opened from a disk
+    area.remove();
+    button.textContent = S.copied;
+  });
+  return button;
+}
+
+/** The score on an absolute scale from 0 to 1, with the threshold and the spread of the crops. */
+function scale(score) {
+  const x = (at) => 10 + 380 * at;
+  return element("svg", { class: "scale", viewBox: "0 0 400 40", role: "img",
+    "aria-label": `${S.score} ${formatScore(score.score)}, ${S.threshold} ${formatScore(score.threshold)}` },
+    element("rect", { x: x(0), y: 12, width: 380, height: 6, fill: "var(--line)" }),
+    element("rect", { x: x(score.crop_min), y: 12, width: Math.max(1, x(score.crop_max) - x(score.crop_min)), height: 6, fill: "var(--dim)" }),
+    element("line", { x1: x(score.threshold), x2: x(score.threshold), y1: 6, y2: 24, stroke: "var(--text)", "stroke-dasharray": "2 2" }),
+    element("rect", { x: x(score.score) - 2, y: 4, width: 4, height: 22, fill: "var(--focus)" }),
+    element("text", { x: x(0), y: 38 }, "0"), element("text", { x: x(1) - 6, y: 38 }, "1"),
+    element("text", { x: Math.min(x(score.threshold), 340), y: 38, "text-anchor": "middle" }, `${S.threshold} ${formatScore(score.threshold)}`));
+}
+
+function measured(result) {
+  const parts = result.scores.map((score) => {
+    const model = index.run.models.find((each) => each.name === score.model) || {};
+    return element("div", {},
+      element("div", { class: "score-line" }, element("strong", {}, formatScore(score.score)),
+        element("span", { class: `word ${CLASSES[WORDS.indexOf(score.evidence)] || "none"}` }, score.evidence),
+        element("span", { class: "dim" }, safe(score.model))),
+      scale(score),
+      score.inconclusive.length ? element("p", {}, text("inconclusiveText", { why: score.inconclusive.map(safe).join(", ") })) : null,
+      ...(score.cautions || []).map((kind) => element("p", {}, text("cautionText", { kind: safe(kind) }))),
+      facts([
+        [S.spread, text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
+        [S.labels.logit, score.logit.toFixed(4)],
+        [S.percentile, score.percentile === null || score.percentile === undefined ? "" : text("percentileText", { percent: score.percentile.toFixed(1) })],
+        [S.labels.highest, score.highest_crop],
+        [S.pValue, score.p_value],
+        [S.labels.weights, model.digest],
+      ]));
+  });
+  if (!parts.length) {
+    parts.push(element("p", {}, `${result.status}: ${safe(result.message || "")}`),
+      facts([[S.labels.error, result.error], [S.labels.stage, result.stage]]));
+  }
+  return block("measured", ...parts, result.facts.flags.length ? facts([[S.flags, result.facts.flags.join(", ")]]) : null);
+}
+
+/** Where the crops lie: the five of the paper, or the centre alone; their mirror images lie at the same places. */
+function cropPlaces(width, height, views) {
+  const offsets = (length) => (length < SIDE ? [(length - SIDE) / 2, (length - SIDE) / 2, (length - SIDE) / 2]
+    : [0, length - SIDE, Math.round((length - SIDE) / 2)]);
+  const [left, right, middleX] = offsets(width), [top, bottom, middleY] = offsets(height);
+  const centre = [middleX, middleY];
+  return views > 1 ? [[left, top], [right, top], [left, bottom], [right, bottom], centre] : [centre];
+}
+
+/** The score at each place: of the crop and, where it was scored, of its mirror image, whichever is higher. */
+function placeScores(result) {
+  const scores = result.scores[0]?.crop_scores || [];
+  return scores.slice(0, 5).map((score, place) => Math.max(score, scores[place + 5] ?? 0));
+}
+
+/** A frame around a crop: dark and light, so that it shows on any image; the score stands in it. */
+function cropFrame([x, y], score, highest, unit, turn) {
+  const box = { x, y, width: SIDE, height: SIDE, fill: "none" };
+  const frame = element("g", {}, element("rect", { ...box, stroke: "#000", "stroke-width": 3 * unit }),
+    element("rect", { ...box, stroke: highest ? "#ffd54a" : "#fff", "stroke-width": (highest ? 2 : 1) * unit }));
+  if (score !== undefined) {
+    const size = Math.min(14 * unit, SIDE / 3), back = { CX: x + SIDE / 2, CY: y + SIDE / 2 };
+    const label = element("text", { x: back.CX, y: back.CY, "text-anchor": "middle", "dominant-baseline": "central",
+      "font-size": size, class: "crop-score", "stroke-width": size / 5 }, formatScore(score));
+    label.setAttribute("transform", `translate(${back.CX} ${back.CY}) ${turn} translate(${-back.CX} ${-back.CY})`);
+    frame.append(label);
+  }
+  return frame;
+}
+
+// EXIF 2.3, tag 0x0112: how the stored rows and columns are turned for display.
+const TURNS = { 2: "scale(-1 1)", 3: "rotate(180)", 4: "scale(1 -1)", 5: "rotate(90) scale(1 -1)", 6: "rotate(90)", 7: "rotate(-90) scale(1 -1)", 8: "rotate(-90)" };
+
+const UNTURNS = { ...TURNS, 5: TURNS[5], 6: "rotate(-90)", 7: TURNS[7], 8: "rotate(90)" };
+
+function looked(result, entry) {
+  const info = result.facts, { orientation } = info.exif;
+  const width = info.preview_width || info.width, height = info.preview_height || info.height;
+  if (!width || !height) return null;
+  const turn = TURNS[orientation] || "";
+  const [shownWidth, shownHeight] = orientation >= 5 ? [height, width] : [width, height];
+  const drawing = element("svg", { viewBox: `${-shownWidth / 2} ${-shownHeight / 2} ${shownWidth} ${shownHeight}`, role: "img",
+    "aria-label": `${S.looked}: ${placeScores(result).map(formatScore).join(", ")}` });
+  if (entry.thumbnail) {
+    drawing.append(element("image", { href: `data:image/webp;base64,${entry.thumbnail}`, x: -shownWidth / 2, y: -shownHeight / 2, width: shownWidth, height: shownHeight, preserveAspectRatio: "none" }));
+  }
+  const scores = placeScores(result), unit = Math.max(width, height) / 300;
+  const frames = result.views ? cropPlaces(width, height, result.views).map(([x, y], place) =>
+    cropFrame([x - width / 2, y - height / 2], scores[place], scores.length > 1 && scores[place] === Math.max(...scores), unit, UNTURNS[orientation] || "")) : [];
+  drawing.append(element("g", { transform: turn }, ...frames));
+  const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: (100 * result.share_scored).toPrecision(2) });
+  return block("looked", element("div", { class: "figure" }, drawing),
+    result.views ? element("p", { class: "dim" }, text("cropsText", { views: result.views }), " ", share) : null,
+    entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
+}
+
+function says(result) {
+  const { exif } = result.facts;
+  const place = exif.latitude === null ? "" : `${exif.latitude}, ${exif.longitude}`;
+  const pairs = [[S.date, exif.original_date_iso || exif.original_date], [S.camera, [exif.make, exif.model].filter(Boolean).join(" ")], [S.labels.lens, exif.lens],
+    [S.labels.software, exif.software], [S.labels.orientation, exif.orientation], [S.place, place, place]];
+  const tags = Object.entries(exif.tags).map(([name, content]) => [safe(name), Array.isArray(content) ? content.join(", ") : content]);
+  return block("says", element("p", { class: "dim" }, text("notChecked")),
+    pairs.some(([, content]) => content) ? facts(pairs) : tags.length ? null : element("p", {}, text("noExif")),
+    tags.length ? element("details", { class: "exif-tags" }, element("summary", {}, `${S.exif} (${tags.length})`),
+      element("div", { class: "tags", tabindex: 0, role: "group", "aria-label": S.exif }, facts(tags))) : null);
+}
+
+function decided(row) {
+  const { mark, note, at } = markOf(row);
+  const area = element("textarea", { id: "note", "aria-label": S.note });
+  area.value = note;
+  area.addEventListener("change", () => { setMark(row, { note: area.value }); afterMark(); });
+  const buttons = MARKS.map((each) => element("button", { type: "button", "aria-pressed": String(each === mark),
+    onclick: () => { setMark(row, { mark: each === mark ? "" : each }); afterMark(); showImage(); } }, S[each]));
+  return block("decided", element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")),
+    element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
+    element("h3", {}, S.note), area, at ? element("p", { class: "dim" }, at) : null);
+}
+
+function custody(result) {
+  const { facts: info } = result, response = info.response || {};
+  const sessions = index.run.sessions || [];
+  const session = sessions.filter((each) => each.started <= result.scanned_at).at(-1) || {};
+  return block("file", facts([
+    [S.path, result.path, result.path], ["sha256", info.sha256, info.sha256], [S.bytes, info.bytes], [S.labels.modified, info.modified_at],
+    [S.format, info.format], [S.size, info.width ? `${info.width} x ${info.height}` : ""], [S.labels.quality, info.jpeg_quality],
+    [S.labels.fetchedFrom, response.final_url, response.final_url], [S.labels.fetchedAt, response.fetched_at], [S.labels.httpStatus, response.http_status],
+    [S.labels.savedAs, response.saved_as], [S.labels.scannedAt, result.scanned_at], [S.labels.session, session.started],
+    [S.labels.host, session.host], [S.labels.sidscan, index.run.sidscan_version], [S.labels.decoder, result.decoder || index.run.decoder],
+    [S.labels.runtime, `${index.run.runtime}, ${index.run.device}, ${index.run.precision}`],
+  ]));
+}
+
+function copiesOf(row) {
+  const others = siblings(row);
+  const links = others.slice(0, 50).map((other) => element("li", {},
+    element("button", { type: "button", onclick: () => goTo(other) }, element("bdi", {}, safe(value(other, "path"))))));
+  return block("copies", others.length ? element("ul", {}, ...links) : element("p", { class: "dim" }, text("noCopies")));
+}
+
+/** Show the evidence page of the chosen image. */
+function showImage() {
+  const row = shown[active];
+  const entry = chunkEntry(row, () => { if (state.image) showImage(); });
+  const button = (name, step) => element("button", { type: "button", onclick: () => turnPage(step) }, S[name]);
+  const title = element("h2", { class: "title name", tabindex: -1 }, element("bdi", {}, safe(value(row, "path"))));
+  const navigation = element("nav", { "aria-label": S.images }, element("button", { type: "button", onclick: closeImage }, S.back),
+    button("previous", -1), button("next", 1), element("span", {}, text("position", { position: active + 1, total: shown.length })));
+  const result = entry?.result;
+  const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
+    element("div", { class: "blocks" }, measured(result), looked(result, entry), says(result), decided(row), copiesOf(row), custody(result)),
+    element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
+  ];
+  detailNode.replaceChildren(navigation, title, ...content);
+  return title;
+}

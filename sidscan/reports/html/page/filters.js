@@ -1,0 +1,129 @@
+// Which rows are shown, in which order; all of it stands in the address, so that a view can be mailed.
+
+const state = { view: "grid", sort: "rank", down: true, q: "", image: "" };
+for (const name of ["low", "high", "from", "to"]) state[name] = "";
+
+// A facet gives each row one value or several; the chosen values of a facet are alternatives.
+const FACETS = [
+  ["evidence", (row) => [value(row, "evidence") || text("noScore")]],
+  ["status", (row) => [value(row, "status")]],
+  ["mark", (row) => [markOf(row).mark || text("unmarked")]],
+  ["flags", (row) => (value(row, "flags") || "").split(" ").filter(Boolean)],
+  ["cautions", (row) => (value(row, "cautions") || "").split(" ").filter(Boolean)],
+  ["camera", (row) => [value(row, "camera") || text("unset")]],
+  ["format", (row) => [value(row, "format") || text("unset")]],
+  ["place", (row) => [text(value(row, "latitude") === null ? "withoutPlace" : "withPlace")]],
+  ["copies", (row) => (siblings(row).length ? [text("withCopies")] : [])],
+].map(([name, values]) => ({ name, values, chosen: new Set(), counts: new Map() }));
+const FIXED = FACETS.filter((facet) => facet.name !== "mark"); // values that never change: computed once
+for (const facet of FIXED) facet.cells = Array.from({ length: total }, (_, row) => facet.values(row));
+
+let haystack = null; // what the search looks into, in lower case
+
+function searchable(row) {
+  haystack ??= Array.from({ length: total }, (_, at) =>
+    ["path", "camera", "why", "flags", "sha256"].map((name) => value(at, name) || "").join("\n").toLowerCase());
+  return haystack[row];
+}
+
+const SORTS = {
+  rank: (row) => -row, // the report is written with the strongest evidence first
+  path: (row) => value(row, "path"),
+  score: (row) => value(row, "score"),
+  date: (row) => value(row, "date"),
+  camera: (row) => value(row, "camera"),
+  size: (row) => (value(row, "width") || 0) * (value(row, "height") || 0) || null,
+  bytes: (row) => value(row, "bytes"),
+};
+
+/** The rows that pass, in order; and per facet how many rows each value would show. */
+function selectRows() {
+  for (const facet of FACETS) facet.counts = new Map();
+  const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const passed = [];
+  for (let row = 0; row < total; row++) {
+    if (!passesRanges(row) || !words.every((word) => searchable(row).includes(word))) continue;
+    countRow(row, passed);
+  }
+  return order(passed);
+}
+
+/** A row counts for a facet if it passes all the others. */
+function countRow(row, passed) {
+  let failed = null, failures = 0;
+  for (const facet of FACETS) {
+    const values = facet.cells ? facet.cells[row] : facet.values(row);
+    if (facet.chosen.size && !values.some((each) => facet.chosen.has(each))) {
+      failed = facet;
+      if (++failures > 1) return;
+    }
+  }
+  for (const facet of failures ? [failed] : FACETS) {
+    for (const each of facet.cells ? facet.cells[row] : facet.values(row)) {
+      facet.counts.set(each, (facet.counts.get(each) || 0) + 1);
+    }
+  }
+  if (!failures) passed.push(row);
+}
+
+function passesRanges(row) {
+  if (state.low || state.high) {
+    const score = value(row, "score");
+    if (score === null || (state.low && score < +state.low) || (state.high && score > +state.high)) return false;
+  }
+  if (state.from || state.to) {
+    const day = (value(row, "date") || "").slice(0, 10);
+    if (!day || (state.from && day < state.from) || (state.to && day > state.to)) return false;
+  }
+  return true;
+}
+
+function order(rows) {
+  const key = SORTS[state.sort];
+  const keys = new Map(rows.map((row) => [row, key(row)]));
+  const sign = state.down ? -1 : 1;
+  return rows.sort((first, second) => {
+    const a = keys.get(first), b = keys.get(second);
+    if (a === b) return first - second;
+    if (a === null || a === "") return 1; // what is unknown comes last, whatever the direction
+    if (b === null || b === "") return -1;
+    return (a < b ? -1 : 1) * sign;
+  });
+}
+
+/** The filters in force, in words; empty if all rows are shown. */
+function filterWords() {
+  const words = FACETS.filter((facet) => facet.chosen.size)
+    .map((facet) => `${S[facet.name] || facet.name}: ${[...facet.chosen].map(safe).join(" / ")}`);
+  if (state.q) words.push(`"${safe(state.q)}"`);
+  if (state.low || state.high) words.push(`${S.score} ${state.low || 0} - ${state.high || 1}`);
+  if (state.from || state.to) words.push(`${S.date} ${state.from || "..."} - ${state.to || "..."}`);
+  return words.join("; ");
+}
+
+function clearFilters() {
+  for (const facet of FACETS) facet.chosen.clear();
+  for (const name of ["q", "low", "high", "from", "to"]) state[name] = "";
+}
+
+const DEFAULTS = { ...state };
+
+function writeAddress() {
+  const parts = new URLSearchParams();
+  for (const [name, content] of Object.entries(state)) {
+    if (content !== DEFAULTS[name]) parts.set(name, String(content));
+  }
+  for (const facet of FACETS) for (const each of facet.chosen) parts.append(`f.${facet.name}`, each);
+  const fragment = parts.toString();
+  if (location.hash.slice(1) !== fragment) history.replaceState(null, "", `#${fragment}`);
+}
+
+function readAddress() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  Object.assign(state, DEFAULTS);
+  for (const name of Object.keys(DEFAULTS)) {
+    if (parts.has(name)) state[name] = name === "down" ? parts.get(name) === "true" : parts.get(name);
+  }
+  if (!SORTS[state.sort]) state.sort = DEFAULTS.sort;
+  for (const facet of FACETS) facet.chosen = new Set(parts.getAll(`f.${facet.name}`));
+}

@@ -1,0 +1,140 @@
+// One list that draws only what can be seen, as a grid of tiles or as a table.
+
+const listNode = document.getElementById("list");
+const rowsNode = element("div", { id: "rows" });
+let shown = []; // rows that pass the filters, in order
+let active = 0; // place of the chosen image among them
+let perBand = 1;
+let bandHeight = 40;
+let drawn = "";
+
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+const isGrid = () => state.view === "grid";
+
+function thumbnail(row, className) {
+  const entry = chunkEntry(row, redraw);
+  const source = entry?.thumbnail;
+  const hint = value(row, "status") === "scored" ? text("noThumbnail") : value(row, "status");
+  return element("div", { class: className },
+    source ? element("img", { src: `data:image/webp;base64,${source}`, alt: "" }) : entry || missingFile ? hint : "");
+}
+
+function wordNode(row) {
+  const [word, colour] = wordOf(row);
+  return element("span", { class: `word ${colour}` }, word);
+}
+
+const TABLE = [
+  ["c-thumb", "", null, (row) => thumbnail(row, "thumb")],
+  ["c-evidence", "evidence", "rank", wordNode],
+  ["c-score", "score", "score", (row) => formatScore(value(row, "score"))],
+  ["c-path", "path", "path", (row) => element("bdi", {}, safe(value(row, "path")))],
+  ["c-date", "date", "date", (row) => safe(value(row, "date") || "")],
+  ["c-camera", "camera", "camera", (row) => safe(value(row, "camera") || "")],
+  ["c-size", "size", "size", (row) => pixels(row)],
+  ["c-format", "format", null, (row) => safe(value(row, "format") || "")],
+  ["c-mark", "mark", null, (row) => markOf(row).mark],
+];
+
+function tableHead() {
+  const cells = TABLE.map(([name, title, sort], place) => {
+    const sorted = sort === state.sort;
+    const arrow = sorted ? (state.down ? " \u25bc" : " \u25b2") : "";
+    const label = title ? S[title] : "";
+    const content = sort ? element("button", { type: "button", tabindex: -1, onclick: () => sortBy(sort) }, label + arrow)
+      : label || element("span", { class: "visually-hidden" }, S.thumbnail);
+    const direction = sorted ? (state.down ? "descending" : "ascending") : sort ? "none" : null;
+    return element("div", { class: name, role: "columnheader", "aria-colindex": place + 1, "aria-sort": direction }, content);
+  });
+  return element("div", { class: "columns", role: "row", "aria-rowindex": 1 }, ...cells);
+}
+
+function attributes(place, role) {
+  const chosen = place === active;
+  return { role, "aria-selected": String(chosen), tabindex: chosen ? 0 : -1, "data-place": place,
+    onclick: () => { choose(place); openImage(); } };
+}
+
+function tableBand(place) {
+  const row = shown[place];
+  const cells = TABLE.map(([name, , , content], at) =>
+    element("div", { class: name, role: "gridcell", "aria-colindex": at + 1 }, content(row)));
+  return element("div", { class: "band", "aria-rowindex": place + 2, ...attributes(place, "row") }, ...cells);
+}
+
+function gridBand(first) {
+  const cells = [];
+  for (let place = first; place < first + perBand; place++) {
+    if (place >= shown.length) cells.push(element("div", { class: "cell filler" }));
+    else cells.push(tile(place));
+  }
+  return element("div", { class: "band", role: "row", "aria-rowindex": first / perBand + 1 }, ...cells);
+}
+
+function tile(place) {
+  const row = shown[place], { mark } = markOf(row), path = safe(value(row, "path"));
+  const score = value(row, "score");
+  return element("div", { class: "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
+    thumbnail(row, "thumb"),
+    element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
+    element("div", { class: "name" }, element("bdi", {}, path)),
+    element("div", { class: "facts dim" }, element("span", {}, mark ? `\u25a0 ${mark}` : ""),
+      element("span", {}, siblings(row).length ? text("sameBytes", { count: siblings(row).length + 1 }) : "")));
+}
+
+/** Lay the list out for its width and view, from scratch. */
+function layOut() {
+  listNode.className = isGrid() ? "tiled" : "tabular";
+  perBand = isGrid() ? Math.max(1, Math.floor((listNode.clientWidth - 2 * rem()) / (11.5 * rem()))) : 1;
+  bandHeight = (isGrid() ? 15 : 2.5) * rem();
+  const bands = Math.ceil(shown.length / perBand);
+  listNode.setAttribute("aria-rowcount", bands + (isGrid() ? 0 : 1));
+  listNode.setAttribute("aria-colcount", isGrid() ? perBand : TABLE.length);
+  rowsNode.style.height = `${bands * bandHeight}px`;
+  listNode.replaceChildren(...(isGrid() ? [] : [tableHead()]), rowsNode);
+  redraw();
+}
+
+/** Draw the bands in sight again. */
+function redraw() {
+  drawn = "";
+  draw();
+}
+
+function draw() {
+  const top = listNode.scrollTop - (isGrid() ? 0 : 2.25 * rem());
+  const first = Math.max(0, Math.floor(top / bandHeight) - 2);
+  const last = Math.min(Math.ceil(shown.length / perBand), Math.ceil((top + listNode.clientHeight) / bandHeight) + 2);
+  const key = `${first} ${last}`;
+  if (key === drawn) return;
+  drawn = key;
+  const hadFocus = rowsNode.contains(document.activeElement);
+  const bands = [];
+  for (let band = first; band < last; band++) {
+    const node = isGrid() ? gridBand(band * perBand) : tableBand(band);
+    node.style.top = `${band * bandHeight}px`;
+    bands.push(node);
+  }
+  rowsNode.replaceChildren(...bands);
+  if (hadFocus) focusActive();
+  if (missingFile) say(text("missing", { file: missingFile }));
+}
+
+function focusActive() {
+  const node = rowsNode.querySelector(`[data-place="${active}"]`);
+  (node || listNode).focus({ preventScroll: true });
+}
+
+/** Make an image the chosen one, and bring it into sight. */
+function choose(place, focus = false) {
+  active = Math.max(0, Math.min(shown.length - 1, place));
+  const band = Math.floor(active / perBand), head = isGrid() ? 0 : 2.25 * rem();
+  const top = band * bandHeight, bottom = top + bandHeight + head;
+  if (top < listNode.scrollTop) listNode.scrollTop = top;
+  else if (bottom > listNode.scrollTop + listNode.clientHeight) listNode.scrollTop = bottom - listNode.clientHeight;
+  redraw();
+  if (focus) focusActive();
+}
+
+listNode.addEventListener("scroll", draw, { passive: true });
+new ResizeObserver(() => { if (!listNode.hidden) layOut(); }).observe(listNode);

@@ -1,0 +1,83 @@
+"""``sidscan scan --out report.html``: thumbnails, and the folder beside a large report."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sample_images import encoded, exif_block, folder, photo
+
+from sidscan.reports import html
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    root = folder(tmp_path / "images")
+    (root / "turned.jpg").write_bytes(encoded(photo(400, 300), "JPEG", exif=exif_block()))  # orientation 6
+    return root
+
+
+def chunk_entries(text: str) -> dict[str, dict[str, Any]]:
+    """The entries of the page's first chunk by file name."""
+    match = re.search(r'id="chunk-0">(.*?)</script>', text)
+    assert match is not None
+    return {Path(entry["result"]["path"]).name: entry for entry in json.loads(match[1])}
+
+
+def thumbnail_size(entry: dict[str, Any]) -> tuple[int, int]:
+    return Image.open(io.BytesIO(base64.b64decode(entry["thumbnail"]))).size
+
+
+def test_each_image_has_a_thumbnail(sidscan: Run, images: Path) -> None:
+    assert sidscan("scan", images, "--model", "mini", "--out", "r.html").code == 0
+    entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert len(entries) == 4
+    assert thumbnail_size(entries["photo-0.jpg"]) == (160, 160)
+    assert thumbnail_size(entries["turned.jpg"]) == (120, 160)
+    assert len(entries["turned.jpg"]["result"]["scores"][0]["crop_scores"]) == 10
+
+
+def test_a_second_scan_keeps_the_thumbnails(sidscan: Run, images: Path) -> None:
+    sidscan("scan", images, "--model", "mini", "--out", "r.html")
+    (images / "photo-1.jpg").unlink()
+    assert "3 results kept" in sidscan("scan", images, "--model", "mini", "--out", "r.html").err
+    entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert [name for name, entry in sorted(entries.items()) if "thumbnail" in entry] == sorted(entries)
+
+
+@pytest.mark.parametrize("isolation", [[], ["--no-isolation"]], ids=["isolated", "in this process"])
+def test_thumbnails_can_be_left_out(sidscan: Run, images: Path, isolation: list[str]) -> None:
+    for options, expected in ([], True), (["--no-thumbnails"], False):
+        options = ["--model", "mini", "--fresh", *isolation, *options]
+        assert sidscan("scan", images, *options, "--out", "r.html").code == 0
+        entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+        assert [("thumbnail" in entry) for entry in entries.values()] == [expected] * 4
+
+
+def test_the_folder_beside_a_report_is_not_scanned(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "INLINE_ROWS", 1)
+    for _ in range(2):
+        ended = sidscan("scan", images, "--model", "mini", "--out", images / "r.html")
+        assert "4 inputs = 4 scored + 0 failed + 0 skipped" in ended.err
+    assert [path.name[:11] for path in (images / "r_files").iterdir()] == ["chunk-00000"]
+
+
+def test_scores_are_the_same_with_and_without_thumbnails(sidscan: Run, images: Path) -> None:
+    scores = []
+    for out in ("a.html", "b.json"):
+        sidscan("scan", images, "--model", "mini", "--out", out, "--out", f"{out}.jsonl")
+        lines = Path(f"{out}.jsonl").read_text().splitlines()
+        scores.append([json.loads(line)["scores"] for line in lines])
+    assert scores[0] == scores[1]

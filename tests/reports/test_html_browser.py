@@ -1,0 +1,237 @@
+"""The HTML report in a browser: offline, by keyboard, with marks. Needs playwright and Chromium."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of, rendered
+
+from sidscan.journal.keys import ReuseKeys
+from sidscan.records import Exif, ScanResult
+from sidscan.reports import html
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the test needs playwright")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the test needs Chromium")
+
+HOSTILE = "</script><img src=x onerror=alert(1)><b>\u202e.jpg"
+Opener = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    """Opens a report offline; at the end nothing may have been requested, logged or alerted."""
+    wrong: list[str] = []
+
+    @contextmanager
+    def opener(path: Path, fragment: str = "", **options: Any) -> Iterator[Page]:
+        context = browser.new_context(offline=True, viewport={"width": 1200, "height": 800}, **options)
+        page = context.new_page()
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: accept_leaving(dialog, wrong))
+        page.goto(path.as_uri() + fragment)
+        yield page
+        context.close()
+
+    yield opener
+    assert wrong == []
+
+
+def accept_leaving(dialog: Any, wrong: list[str]) -> None:
+    """The page may ask before marks are lost; it may not show anything else."""
+    if dialog.type != "beforeunload":
+        wrong.append(dialog.message)
+    dialog.accept()
+
+
+def scored(index: int, **changes: Any) -> ScanResult:
+    """Number 0 has the highest score."""
+    words = ("very strong", "strong", "moderate", "weak", "weak")
+    score = replace(SCORE, logit=5.0 - index, score=0.99 - index / 100, evidence=words[min(index, 4)])
+    facts = replace(FACTS, sha256=f"{index:064x}", exif=Exif(make="Acme", model=f"Cam {index % 2}"))
+    return replace(SCORED, **{"name": f"in/{index:03d}.jpg", "facts": facts, "scores": (score,), **changes})
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    hostile = replace(FAILED, name=HOSTILE, message=HOSTILE)
+    twin = scored(7, facts=replace(FACTS, sha256=f"{1:064x}", exif=Exif()))
+    results = [hostile, *(scored(index) for index in range(6)), twin]
+    rendered(tmp_path / "r.html", journal_of(*results, run=full_header()))
+    return tmp_path / "r.html"
+
+
+def shown_paths(page: Page) -> list[str]:
+    return [text.strip() for text in page.locator("#rows .name").all_inner_texts() if text.strip()]
+
+
+def words(page: Page) -> str:
+    return page.locator("#line").inner_text()
+
+
+def test_rows_are_the_record_strongest_first(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        assert shown_paths(page) == [*(f"in/{index:03d}.jpg" for index in (0, 1, 2, 3, 4, 5, 7)), page_safe()]
+        assert words(page) == "8 images"
+        assert "8 inputs = 7 scored + 1 failed + 0 skipped" in page.locator("header").inner_text()
+
+
+def page_safe() -> str:
+    return HOSTILE.replace("\u202e", "\\u202e")
+
+
+def test_filters_count_combine_and_stand_in_the_address(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        page.get_by_label("weak").check()
+        page.get_by_label("Acme Cam 1").check()
+        assert shown_paths(page) == ["in/003.jpg", "in/005.jpg"]
+        assert words(page).startswith("2 of 8 images")
+        assert "6 hidden by: Evidence: weak; Camera: Acme Cam 1" in words(page)
+        address = page.url
+    with open_page(report, "#" + address.split("#")[1]) as page:
+        assert shown_paths(page) == ["in/003.jpg", "in/005.jpg"]
+        page.get_by_role("button", name="Clear all filters").click()
+        assert words(page) == "8 images"
+
+
+def test_search_and_sort(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        page.get_by_label("Search path, camera, message").fill("CAM 004")
+        assert shown_paths(page) == ["in/004.jpg"]
+        page.get_by_label("Search path, camera, message").fill("cam")
+        page.get_by_label("Sort by").select_option("path")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Table").click()
+        page.get_by_role("button", name="Path").click()
+        paths = page.locator("#rows .c-path").all_inner_texts()
+        assert paths == [f"in/{index:03d}.jpg" for index in range(5, -1, -1)]
+        header = page.get_by_role("columnheader", name="Path")
+        assert header.get_attribute("aria-sort") == "descending"
+
+
+def test_an_image_is_opened_marked_and_closed_by_keyboard(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        detail = page.locator("#detail")
+        assert "in/001.jpg" in detail.inner_text()
+        assert f"{1:064x}" in detail.inner_text()
+        assert "in/007.jpg" in detail.inner_text(), "its copy"
+        page.keyboard.press("1")
+        assert "in/002.jpg" in detail.inner_text(), "a mark leads to the next image"
+        page.keyboard.press("Escape")
+        assert detail.is_hidden()
+        assert "2 of 8 marked" in page.locator("#tools").inner_text(), "equal bytes share a mark"
+        page.keyboard.press("u")
+        assert "0 of 8 marked" in page.locator("#tools").inner_text()
+
+
+def test_marks_are_kept_exported_and_imported(open_page: Opener, report: Path, tmp_path: Path) -> None:
+    with open_page(report) as page:
+        page.keyboard.press("2")
+        page.keyboard.press("n")
+        page.keyboard.type("=1+1, seen")
+        page.keyboard.press("Escape")
+        page.reload()
+        assert "1 of 8 marked" in page.locator("#tools").inner_text()
+        page.keyboard.press("Escape")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export marks").click()
+        download.value.save_as(tmp_path / "marks.csv")
+    names, first, second, copy = (tmp_path / "marks.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert names == "sha256,path,mark,note,marked_at,report_id"
+    assert first.startswith(f"{0:064x},in/000.jpg,cleared,,")
+    assert second.startswith(f'{1:064x},in/001.jpg,,"\'=1+1, seen",')
+    assert copy == second.replace("in/001.jpg", "in/007.jpg"), "equal bytes share a mark"
+    with open_page(report) as page:
+        page.locator("input[type=file]").set_input_files(tmp_path / "marks.csv")
+        page.get_by_text("3 marks imported").wait_for(timeout=2000)
+        assert "1 of 8 marked" in page.locator("#tools").inner_text()
+
+
+def test_only_what_is_in_sight_is_drawn(open_page: Opener, tmp_path: Path) -> None:
+    rendered(tmp_path / "r.html", journal_of(*(scored(index) for index in range(1500))))
+    with open_page(tmp_path / "r.html") as page:
+        for view in ("Grid", "Table"):
+            page.get_by_role("button", name=view).click()
+            assert page.locator("#rows [data-place]").count() <= 60
+            page.keyboard.press("Escape")
+            page.locator("#list").focus()
+            page.keyboard.press("G")
+            assert "in/1499.jpg" in page.locator("#rows").inner_text()
+
+
+@pytest.fixture
+def with_thumbnails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(html, "INLINE_ROWS", 3)
+    monkeypatch.setattr(html, "CHUNK_ROWS", 2)
+    file = io.BytesIO()
+    Image.new("RGB", (160, 100), "teal").save(file, "WEBP")
+    results = [scored(index) for index in range(5)]
+    journal = journal_of(*results)
+    journal.append(
+        results, ReuseKeys("score", "limits", "urls"), {f"{i:064x}": file.getvalue() for i in range(5)}
+    )
+    rendered(tmp_path / "r.html", journal)
+    return tmp_path / "r.html"
+
+
+def test_thumbnails_come_from_files_beside_the_page(open_page: Opener, with_thumbnails: Path) -> None:
+    with open_page(with_thumbnails) as page:
+        page.locator("#rows img").nth(4).wait_for(timeout=5000)
+        widths = page.locator("#rows img").evaluate_all("images => images.map(image => image.naturalWidth)")
+        assert widths == [160] * 5
+        page.keyboard.press("Enter")
+        assert page.locator("#detail svg image").count() == 1
+
+
+def test_a_page_without_its_folder_says_so(browser: Browser, with_thumbnails: Path) -> None:
+    shutil.rmtree(with_thumbnails.with_name("r_files"))
+    context = browser.new_context(offline=True)
+    page = context.new_page()  # Chromium logs the files that it misses
+    page.goto(with_thumbnails.as_uri())
+    page.get_by_text("is missing; keep the folder with the report").wait_for(timeout=5000)
+    context.close()
+
+
+def test_it_prints_and_is_dark_where_asked(open_page: Opener, report: Path) -> None:
+    with open_page(report, color_scheme="dark") as page:
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        page.keyboard.press("1")
+        page.emulate_media(media="print")
+        assert page.pdf()[:5] == b"%PDF-"
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("#printed td").first.inner_text() == "suspicious"
+
+
+def test_a_browser_without_scripts_shows_the_table(open_page: Opener, report: Path) -> None:
+    with open_page(report, java_script_enabled=False) as page:
+        assert page.locator("table.static tr").count() == 1 + 8
+
+
+def test_thumbnails_of_the_page_are_webp_data(with_thumbnails: Path) -> None:
+    chunk = next(with_thumbnails.with_name("r_files").iterdir()).read_text(encoding="utf-8")
+    data = chunk.split('"thumbnail": "')[1].split('"')[0]
+    assert base64.b64decode(data)[8:12] == b"WEBP"
