@@ -1,7 +1,7 @@
 """HTML: the report that people look at. One page that opens by double-click and asks nobody for anything.
 
 The page holds the record as data, and a script that draws only what is in sight. The list's own data (the
-index) stands in the page. What the evidence page of one image needs comes in chunks of 500 images: within the
+index) stands in the page. What the evidence page of one image needs comes in chunks of 100 images: within the
 page up to `INLINE_ROWS` inputs, else in files of a folder beside it, since a page opened from a disk can load
 scripts but may not fetch.
 """
@@ -33,7 +33,7 @@ from sidscan.util.terminal import UNSAFE_CHARACTERS
 
 INLINE_ROWS = 2_000
 """Inputs up to which the report is one file."""
-CHUNK_ROWS = 500
+CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
 _SCRIPTS = ("data.js", "marks.js", "filters.js", "list.js", "detail.js", "main.js")

@@ -45,7 +45,7 @@ function element(tag, attributes = {}, ...children) {
 }
 element.svg = new Set(["rect", "line", "text", "g", "image", "title"]);
 
-const CHUNKS_KEPT = 40;
+const CHUNKS_KEPT = 80; // more than the rows in sight: each may need a chunk of its own
 const chunks = new Map(); // number -> its entries, or a promise of them; the one used last stands last
 let missingFile = "";
 
@@ -106,10 +106,13 @@ function wordOf(row) {
 const formatScore = (score) => (score === null ? "" : score.toFixed(3));
 const pixels = (row) => (value(row, "width") ? `${value(row, "width")} x ${value(row, "height")}` : "");
 
-/** Rows by their sha256, for copies and marks. */
-const rowsBySha256 = new Map();
+/** The first row of each sha256, and all rows of those that occur more than once. */
+const rowOfSha256 = new Map(), copiesOfSha256 = new Map();
 for (let row = 0; row < total; row++) {
   const sha256 = value(row, "sha256");
-  if (sha256) rowsBySha256.set(sha256, [...(rowsBySha256.get(sha256) || []), row]);
+  if (!sha256) continue;
+  if (!rowOfSha256.has(sha256)) rowOfSha256.set(sha256, row);
+  else if (copiesOfSha256.has(sha256)) copiesOfSha256.get(sha256).push(row);
+  else copiesOfSha256.set(sha256, [rowOfSha256.get(sha256), row]);
 }
-const siblings = (row) => (rowsBySha256.get(value(row, "sha256")) || []).filter((other) => other !== row);
+const siblings = (row) => (copiesOfSha256.get(value(row, "sha256")) || []).filter((other) => other !== row);

@@ -3,20 +3,34 @@
 const state = { view: "grid", sort: "rank", down: true, q: "", image: "" };
 for (const name of ["low", "high", "from", "to"]) state[name] = "";
 
-// A facet gives each row one value or several; the chosen values of a facet are alternatives.
+// A facet gives each row a text, of one value or of words that count each. The chosen values are alternatives.
 const FACETS = [
-  ["evidence", (row) => [value(row, "evidence") || text("noScore")]],
-  ["status", (row) => [value(row, "status")]],
-  ["mark", (row) => [markOf(row).mark || text("unmarked")]],
-  ["flags", (row) => (value(row, "flags") || "").split(" ").filter(Boolean)],
-  ["cautions", (row) => (value(row, "cautions") || "").split(" ").filter(Boolean)],
-  ["camera", (row) => [value(row, "camera") || text("unset")]],
-  ["format", (row) => [value(row, "format") || text("unset")]],
-  ["place", (row) => [text(value(row, "latitude") === null ? "withoutPlace" : "withPlace")]],
-  ["copies", (row) => (siblings(row).length ? [text("withCopies")] : [])],
-].map(([name, values]) => ({ name, values, chosen: new Set(), counts: new Map() }));
-const FIXED = FACETS.filter((facet) => facet.name !== "mark"); // values that never change: computed once
-for (const facet of FIXED) facet.cells = Array.from({ length: total }, (_, row) => facet.values(row));
+  ["evidence", (row) => value(row, "evidence") || text("noScore")],
+  ["status", (row) => value(row, "status")],
+  ["mark", (row) => markOf(row).mark || text("unmarked")],
+  ["flags", (row) => value(row, "flags") || "", true],
+  ["cautions", (row) => value(row, "cautions") || "", true],
+  ["camera", (row) => value(row, "camera") || text("unset")],
+  ["format", (row) => value(row, "format") || text("unset")],
+  ["place", (row) => text(value(row, "latitude") === null ? "withoutPlace" : "withPlace")],
+  ["copies", (row) => (siblings(row).length ? text("withCopies") : "")],
+].map(([name, words, several]) => ({ name, words, several, chosen: new Set(), counts: new Map(), split: new Map() }));
+for (const facet of FACETS) {
+  if (facet.name !== "mark") facet.cells = Array.from({ length: total }, (_, row) => facetValues(facet, facet.words(row)));
+}
+
+/** The values in a facet's text; rows with the same text share one list. */
+function facetValues(facet, words) {
+  let values = facet.split.get(words);
+  if (!values) {
+    values = facet.several ? words.split(" ").filter(Boolean) : words ? [words] : [];
+    facet.split.set(words, values);
+  }
+  return values;
+}
+
+/** The values of a row; those of marks change, so they are not stored. */
+const valuesOf = (facet, row) => (facet.cells ? facet.cells[row] : facetValues(facet, facet.words(row)));
 
 let haystack = null; // what the search looks into, in lower case
 
@@ -52,14 +66,14 @@ function selectRows() {
 function countRow(row, passed) {
   let failed = null, failures = 0;
   for (const facet of FACETS) {
-    const values = facet.cells ? facet.cells[row] : facet.values(row);
+    const values = valuesOf(facet, row);
     if (facet.chosen.size && !values.some((each) => facet.chosen.has(each))) {
       failed = facet;
       if (++failures > 1) return;
     }
   }
   for (const facet of failures ? [failed] : FACETS) {
-    for (const each of facet.cells ? facet.cells[row] : facet.values(row)) {
+    for (const each of valuesOf(facet, row)) {
       facet.counts.set(each, (facet.counts.get(each) || 0) + 1);
     }
   }

@@ -12,7 +12,7 @@ const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize
 const isGrid = () => state.view === "grid";
 
 function thumbnail(row, className) {
-  const entry = chunkEntry(row, redraw);
+  const entry = chunkEntry(row, redrawSoon);
   const source = entry?.thumbnail;
   const hint = value(row, "status") === "scored" ? text("noThumbnail") : value(row, "status");
   return element("div", { class: className },
@@ -93,6 +93,13 @@ function layOut() {
   rowsNode.style.height = `${bands * bandHeight}px`;
   listNode.replaceChildren(...(isGrid() ? [] : [tableHead()]), rowsNode);
   redraw();
+}
+
+let planned = 0;
+
+/** Draw once for all chunks that arrive before the next frame. */
+function redrawSoon() {
+  planned ||= requestAnimationFrame(() => { planned = 0; redraw(); });
 }
 
 /** Draw the bands in sight again. */

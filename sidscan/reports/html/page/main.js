@@ -226,7 +226,7 @@ function start() {
   const key = state.image;
   update(false);
   if (key) {
-    const row = rowsBySha256.get(key)?.[0] ?? Array.from({ length: total }, (_, at) => at).find((at) => markKey(at) === key);
+    const row = rowOfSha256.get(key) ?? Array.from({ length: total }, (_, at) => at).find((at) => markKey(at) === key);
     if (row !== undefined) goTo(row);
   }
 }

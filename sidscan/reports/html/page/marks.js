@@ -115,7 +115,7 @@ function importMarks(words) {
   let count = 0, older = 0, unknown = 0;
   for (const cells of rows) {
     const at = (name) => (cells[names.indexOf(name)] || "").replace(/^'/, "");
-    const row = rowsBySha256.get(at("sha256"))?.[0] ?? (at("sha256") ? undefined : byPath.get(at("path")));
+    const row = rowOfSha256.get(at("sha256")) ?? (at("sha256") ? undefined : byPath.get(at("path")));
     if (row === undefined) unknown++;
     else if (markOf(row).at > at("marked_at")) older++;
     else {
