@@ -70,7 +70,7 @@ def test_images_that_all_score_the_same_give_no_threshold(tmp_path: Path) -> Non
 
 
 def test_no_images_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NothingToScan, match="no image could be scored"):
+    with pytest.raises(NothingToScan, match="is empty"):
         calibrate_models(config(tmp_path), 0.25, tmp_path / "c.json")
     for index in range(5):
         (tmp_path / f"{index}.jpg").write_bytes(b"\xff\xd8\xff")

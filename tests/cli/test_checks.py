@@ -207,7 +207,7 @@ def test_a_list_that_is_open_already_is_not_read_beforehand(
 ) -> None:
     read: list[str] = []
 
-    def record_name(name: str, _: bool) -> Iterator[str]:
+    def record_name(name: str, *_: object) -> Iterator[str]:
         read.append(name)
         return iter(())
 

@@ -379,7 +379,7 @@ def test_an_interrupted_run_continues(sidscan: Run, tmp_path: Path) -> None:
         pytest.param(["-"], 2, "To read names from standard input, use --list -", id="dash"),
         pytest.param(["--list", "none.txt"], 2, "sidscan: can't read the list none.txt", id="missing list"),
         pytest.param(["--crops", "nine", "."], 2, "Invalid value for '--crops'", id="bad choice"),
-        pytest.param([".", "--out", "r.xlsx"], 2, "sidscan: unknown kind of report: r.xlsx", id="suffix"),
+        pytest.param([".", "--out", "r.docx"], 2, "sidscan: unknown kind of report: r.docx", id="suffix"),
         pytest.param(
             [".", "--out", "none/r.csv"], 7, "sidscan: the folder none does not exist", id="no folder"
         ),

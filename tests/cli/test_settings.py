@@ -119,7 +119,12 @@ def test_a_misspelt_variable_is_a_warning(sidscan: Run, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("inputs", [["."], [".."], ["images", "photo.jpg"], ["photo.jpg"]], ids=" ".join)
-def test_a_file_among_the_scanned_has_no_effect(sidscan: Run, inputs: list[str]) -> None:
+def test_a_file_among_the_scanned_has_no_effect(
+    sidscan: Run, monkeypatch: pytest.MonkeyPatch, inputs: list[str]
+) -> None:
+    Path("project").mkdir()  # so that the folder above it holds nothing of other tests
+    monkeypatch.chdir("project")
+    folder(Path("images"), count=1)
     Path("images/nested").mkdir(exist_ok=True)
     Path("photo.jpg").write_bytes(next(Path("images").rglob("*.jpg")).read_bytes())
     Path("sidscan.toml").write_text('out = ["stolen.csv"]\n')
