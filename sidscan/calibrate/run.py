@@ -74,6 +74,7 @@ def calibrate_models(
     out: Path | None = None,
     run_scan: Callable[[Scan], object] = list,
     overwrite: bool = False,
+    open_run: Callable[[ScanConfig], Scan] = open_scan,
 ) -> list[SavedCalibration]:
     """Scan known camera images, and save a calibration for each model.
 
@@ -82,6 +83,7 @@ def calibrate_models(
         out: file to write, for a single model; None is where ``scan --calibrated`` looks.
         run_scan: runs the scan to its end, for instance with a progress bar.
         overwrite: replace ``out``, whatever it holds.
+        open_run: opens the scan, for instance with a line that says so.
 
     Raises:
         UsageError: too few images for that rate, or all have the same score.
@@ -96,7 +98,7 @@ def calibrate_models(
     check = _output_check(out, overwrite)
     if out is not None:
         check(out)  # before the model loads
-    scan = open_scan(config)
+    scan = open_run(config)
     with closing(scan.journal):
         models = scan.runtime.detectors
         paths = _output_paths(models, scan.config, out, check)

@@ -96,10 +96,11 @@ def command(
     console.check_crops(choices["effort"], choices["crops"])
     config = ScanConfig(journal=journal, outputs=written, **choices)
     console.check_named(config)
-    from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
-    from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text
+    with console.starting(quiet=False):
+        from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
+        from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text
 
-    saved = calibrate_models(config, fpr, out, _run_scan, overwrite)
+    saved = calibrate_models(config, fpr, out, _run_scan, overwrite, console.open_run)
     if as_json:
         click.echo(json.dumps([calibration_dict(calibration, archives) for calibration in saved], indent=2))
     else:

@@ -73,6 +73,14 @@ def starting(quiet: bool) -> Iterator[Callable[[], object]]:
         yield bar.update
 
 
+def open_run(config: ScanConfig, quiet: bool = False) -> Scan:
+    """Open a scan, and show that it begins."""
+    with starting(quiet) as listed:
+        from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
+
+        return open_scan(config, listed)
+
+
 def consume(
     results: Iterable[ScanResult],
     counts: Counts,

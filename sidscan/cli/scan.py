@@ -112,7 +112,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
 
 def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bool) -> ExitCode:
     """Run the scan and write its reports; without any, show a table of the strongest evidence."""
-    with closing((run := _open(config, quiet)).journal):
+    with closing((run := console.open_run(config, quiet)).journal):
         try:
             for writer in writers:
                 writer.check_size(run.counts().enumerated)
@@ -134,13 +134,6 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts(), config.allow_empty)
-
-
-def _open(config: ScanConfig, quiet: bool) -> Scan:
-    with console.starting(quiet) as listed:
-        from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
-
-        return open_scan(config, listed)
 
 
 def _warn_without_locks(files: list[Path]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -147,15 +147,27 @@ def _options_file(given: Mapping[str, Any]) -> Path | None:
         return None if named == os.devnull else Path(named)
     if not Path(FILE_NAME).is_file():
         return None
-    inputs = given.get("inputs")
-    if isinstance(inputs, (list, tuple)) and any(map(_reads_current_folder, inputs)):
-        if not given.get("quiet"):
-            console.echo(
-                f"{FILE_NAME} in the current folder is not used, since this scan reads that folder; "
-                f"--config {FILE_NAME} uses it"
-            )
-        return None
-    return Path(FILE_NAME)
+    reason = _why_not_used(given)
+    if reason and not given.get("quiet"):
+        console.echo(
+            f"{FILE_NAME} in the current folder is not used, since {reason}; --config {FILE_NAME} uses it"
+        )
+    return None if reason else Path(FILE_NAME)
+
+
+def _why_not_used(given: Mapping[str, Any]) -> str:
+    """Why the file may be a stranger's, put among the images that this scan reads; else empty."""
+    inputs, lists = (_several(given.get(name)) for name in ("inputs", "lists"))
+    if any(map(_reads_current_folder, inputs)):
+        return "this scan reads that folder"
+    if lists or os.environ.get(f"{_PREFIX}LIST"):
+        return "a list may name files of that folder"  # a pipe shows its names only when it is read
+    return ""
+
+
+def _several(given: object) -> Sequence[str]:
+    """The values of an option; click has a mark of its own for none."""
+    return given if isinstance(given, (list, tuple)) else ()
 
 
 def _reads_current_folder(name: str) -> bool:

@@ -41,7 +41,7 @@ from sidscan.models.catalog import (
 )
 from sidscan.models.digests import hash_file
 from sidscan.models.installed import BUNDLED, BY_USER, Installed, again, changed, not_installed
-from sidscan.util.files import flush_to_disk
+from sidscan.util.files import can_lock, flush_to_disk
 
 
 class Pulled(NamedTuple):
@@ -413,11 +413,21 @@ class Store:
             raise ModelLocked(
                 f"another sidscan is installing {name}", "Wait for it, then try again."
             ) from error
-        except OSError as error:
-            raise ModelError(
-                f"{error.filename or folder} can't be written: {error.strerror or error}",
-                "The models folder can be moved by setting SIDSCAN_MODELS.",
-            ) from error
+        except (OSError, NotImplementedError) as error:  # the latter: the system has no locks there
+            raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError | NotImplementedError) -> ModelError:
+    if folder.is_dir() and not can_lock(folder):
+        return ModelError(
+            f"{folder} can't lock files, as some network shares can't, and installing a model needs that",
+            "Move the models folder to a local disk by setting SIDSCAN_MODELS.",
+        )
+    file, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    return ModelError(
+        f"{file or folder} can't be written: {reason or error}",
+        "The models folder can be moved by setting SIDSCAN_MODELS.",
+    )
 
 
 def _not_downloaded(entry: CatalogEntry) -> UsageError:

@@ -136,6 +136,26 @@ def test_a_file_among_the_scanned_has_no_effect(
     assert Path("stolen.csv").exists()
 
 
+@pytest.mark.parametrize("variable", [False, True], ids=["option", "variable"])
+def test_a_file_beside_listed_images_has_no_effect(
+    sidscan: Run, monkeypatch: pytest.MonkeyPatch, variable: bool
+) -> None:
+    Path("names.txt").write_text(f"{next(Path('images').rglob('*.jpg'))}\n")
+    Path("sidscan.toml").write_text('out = ["stolen.csv"]\n')
+    if variable:
+        monkeypatch.setenv("SIDSCAN_LIST", "names.txt")
+    scan = ("scan", "--model", "mini", *(() if variable else ("--list", "names.txt")))
+    ended = sidscan(*scan)
+    assert ended.code == 0
+    assert ended.err.startswith(
+        "sidscan.toml in the current folder is not used, since a list may name files of that folder; "
+        "--config sidscan.toml uses it\n"
+    )
+    assert not Path("stolen.csv").exists()
+    assert sidscan(*scan, "--config", "sidscan.toml").code == 0
+    assert Path("stolen.csv").exists()
+
+
 def test_a_file_below_a_scanned_folder_has_no_effect(sidscan: Run) -> None:
     Path("images/sidscan.toml").write_text("nonsense")
     assert sidscan("scan", "images", "--model", "mini").code == 0

@@ -174,6 +174,20 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+def test_a_calibration_shows_at_once_that_it_begins(tmp_path: Path) -> None:
+    images = folder(tmp_path / "images", count=1)
+    terminal, inside = os.openpty()
+    command = (sys.executable, "-m", "sidscan", "calibrate", images, "--model", "mini")
+    calibration = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=inside)
+    os.close(inside)
+    first = _read_terminal(terminal)
+    assert first.startswith(b"\rstarting: loading the detector, listing inputs: 0 found")
+    while _read_terminal(terminal):
+        pass
+    os.close(terminal)
+    assert calibration.wait(60) == 2  # one image is too few
+
+
 def test_standard_output_has_nothing_but_the_report(tmp_path: Path) -> None:
     """Progress is for the terminal on standard error."""
     images = folder(tmp_path / "images", count=1)

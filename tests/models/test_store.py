@@ -467,6 +467,21 @@ def test_two_pulls_at_once(world: World) -> None:
     assert Store().pull("head").fetched, "a lock file that nobody holds must not block"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP], ids=errno.errorcode.get)
+def test_a_models_folder_without_locks(world: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    run = world.sidscan("models", "pull", "head")
+    assert run.code == 4
+    assert run.err.endswith(
+        f"sidscan: {world.root / 'head'} can't lock files, as some network shares can't, and installing a "
+        "model needs that\nMove the models folder to a local disk by setting SIDSCAN_MODELS.\n"
+    )
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that can't be written")
 def test_store_that_is_not_writable(world: World) -> None:
     world.root.mkdir()
