@@ -274,7 +274,7 @@ def test_every_text_of_the_page_stands_in_the_table_and_is_used() -> None:
     names = {name for match in used for name in match if name}
     assert names <= texts.keys()
     python = (PAGE / ".." / "head.py").read_text()
-    quoted = {name for name in texts if re.search(rf'["\s.{{]{name}["\s,.:;)}}\]]', scripts + python)}
+    quoted = {name for name in texts if re.search(rf'["\s.{{]{name}["\s,.:;)}}\[\]]', scripts + python)}
     assert texts.keys() == quoted
     assert set(re.findall(r"S\.labels\.(\w+)", scripts)) == texts["labels"].keys()
     assert set(re.findall(r'names\["(\w+)"\]', python)) == texts["heads"].keys()

@@ -104,6 +104,7 @@ function wordOf(row) {
 }
 
 const formatScore = (score) => (score === null ? "" : score.toFixed(3));
+const formatPercent = (share) => String(Math.round(1000 * share) / 10);
 const pixels = (row) => (value(row, "width") ? `${value(row, "width")} x ${value(row, "height")}` : "");
 
 /** The first row of each sha256, and all rows of those that occur more than once. */

@@ -54,7 +54,8 @@ function measured(result) {
         element("span", { class: "dim" }, safe(score.model))),
       scale(score),
       score.inconclusive.length ? element("p", {}, text("inconclusiveText", { why: score.inconclusive.map(safe).join(", ") })) : null,
-      ...(score.cautions || []).map((kind) => element("p", {}, text("cautionText", { kind: safe(kind) }))),
+      ...(score.cautions || []).map((kind) => element("p", {}, S.cautionTexts[kind] || text("cautionText", { kind: safe(kind) }))),
+      score.cautions?.length ? element("p", {}, S.cautionMeans) : null,
       facts([
         [S.spread, text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
         [S.labels.logit, score.logit.toFixed(4)],
@@ -87,11 +88,11 @@ function placeScores(result) {
 }
 
 /** A frame around a crop: dark and light, so that it shows on any image; the score stands in it. */
-function cropFrame([x, y], score, highest, unit, turn) {
+function cropFrame([x, y], score, highest, unit, turn, fits) {
   const box = { x, y, width: SIDE, height: SIDE, fill: "none" };
   const frame = element("g", {}, element("rect", { ...box, stroke: "#000", "stroke-width": 3 * unit }),
     element("rect", { ...box, stroke: highest ? "#ffd54a" : "#fff", "stroke-width": (highest ? 2 : 1) * unit }));
-  if (score !== undefined) {
+  if (score !== undefined && fits) {
     const size = Math.min(14 * unit, SIDE / 3), back = { CX: x + SIDE / 2, CY: y + SIDE / 2 };
     const label = element("text", { x: back.CX, y: back.CY, "text-anchor": "middle", "dominant-baseline": "central",
       "font-size": size, class: "crop-score", "stroke-width": size / 5 }, formatScore(score));
@@ -118,11 +119,15 @@ function looked(result, entry) {
     drawing.append(element("image", { href: `data:image/webp;base64,${entry.thumbnail}`, x: -shownWidth / 2, y: -shownHeight / 2, width: shownWidth, height: shownHeight, preserveAspectRatio: "none" }));
   }
   const scores = placeScores(result), unit = Math.max(width, height) / 300;
-  const frames = result.views ? cropPlaces(width, height, result.views).map(([x, y], place) =>
-    cropFrame([x - width / 2, y - height / 2], scores[place], scores.length > 1 && scores[place] === Math.max(...scores), unit, UNTURNS[orientation] || "")) : [];
+  const places = result.views ? cropPlaces(width, height, result.views) : [];
+  const fits = Math.min(width, height) > 2.5 * SIDE; // else frames overlap, and so would the scores in them
+  const frames = places.map(([x, y], place) => cropFrame([x - width / 2, y - height / 2], scores[place],
+    scores.length > 1 && scores[place] === Math.max(...scores), unit, UNTURNS[orientation] || "", fits));
+  const listed = fits ? null : facts(scores.map((score, place) => [S.places[places.length > 1 ? place : 4], formatScore(score)]));
   drawing.append(element("g", { transform: turn }, ...frames));
-  const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: (100 * result.share_scored).toPrecision(2) });
-  return block("looked", element("div", { class: "figure" }, drawing),
+  const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: formatPercent(result.share_scored) });
+  return block("looked", element("div", { class: "figure" }, drawing), listed,
+    entry.thumbnail ? element("p", { class: "dim" }, text("enlarged")) : null,
     result.views ? element("p", { class: "dim" }, text("cropsText", { views: result.views }), " ", share) : null,
     entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
 }
@@ -143,12 +148,12 @@ function decided(row) {
   const { mark, note, at } = markOf(row);
   const area = element("textarea", { id: "note", "aria-label": S.note });
   area.value = note;
-  area.addEventListener("change", () => { setMark(row, { note: area.value }); afterMark(); });
+  area.addEventListener("change", () => { setMark(row, { note: area.value.trim() }); afterMark(); });
   const buttons = MARKS.map((each) => element("button", { type: "button", "aria-pressed": String(each === mark),
     onclick: () => { setMark(row, { mark: each === mark ? "" : each }); afterMark(); showImage(); } }, S[each]));
   return block("decided", element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")),
     element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
-    element("h3", {}, S.note), area, at ? element("p", { class: "dim" }, at) : null);
+    element("h3", {}, S.note), area, element("p", { class: "note-text" }, note), at ? element("p", { class: "dim" }, at) : null);
 }
 
 function custody(result) {
@@ -156,7 +161,7 @@ function custody(result) {
   const sessions = index.run.sessions || [];
   const session = sessions.filter((each) => each.started <= result.scanned_at).at(-1) || {};
   return block("file", facts([
-    [S.path, result.path, result.path], ["sha256", info.sha256, info.sha256], [S.bytes, info.bytes], [S.labels.modified, info.modified_at],
+    [S.path, result.path, result.path], ["sha256", info.sha256, info.sha256], [S.bytes, info.bytes === null ? "" : text("bytesText", { bytes: info.bytes.toLocaleString("en") })], [S.labels.modified, info.modified_at],
     [S.format, info.format], [S.size, info.width ? `${info.width} x ${info.height}` : ""], [S.labels.quality, info.jpeg_quality],
     [S.labels.fetchedFrom, response.final_url, response.final_url], [S.labels.fetchedAt, response.fetched_at], [S.labels.httpStatus, response.http_status],
     [S.labels.savedAs, response.saved_as], [S.labels.scannedAt, result.scanned_at], [S.labels.session, session.started],
@@ -182,7 +187,7 @@ function showImage() {
     button("previous", -1), button("next", 1), element("span", {}, text("position", { position: active + 1, total: shown.length })));
   const result = entry?.result;
   const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
-    element("div", { class: "blocks" }, measured(result), looked(result, entry), says(result), decided(row), copiesOf(row), custody(result)),
+    element("div", { class: "blocks" }, measured(result), decided(row), looked(result, entry), says(result), custody(result), copiesOf(row)),
     element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
   ];
   detailNode.replaceChildren(navigation, title, ...content);

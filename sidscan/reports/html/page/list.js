@@ -19,6 +19,14 @@ function thumbnail(row, className) {
     source ? element("img", { src: `data:image/webp;base64,${source}`, alt: "" }) : entry || missingFile ? hint : "");
 }
 
+const SIGNS = { suspicious: "\u25b2", cleared: "\u2713", later: "\u25f7" };
+
+/** The mark with its sign; a note shows too. */
+function markWords(row) {
+  const { mark, note } = markOf(row);
+  return [mark ? `${SIGNS[mark]} ${mark}` : "", note ? S.noted : ""].filter(Boolean).join(", ");
+}
+
 function wordNode(row) {
   const [word, colour] = wordOf(row);
   return element("span", { class: `word ${colour}` }, word);
@@ -28,12 +36,12 @@ const TABLE = [
   ["c-thumb", "", null, (row) => thumbnail(row, "thumb")],
   ["c-evidence", "evidence", "rank", wordNode],
   ["c-score", "score", "score", (row) => formatScore(value(row, "score"))],
+  ["c-mark", "mark", null, (row) => markWords(row)],
   ["c-path", "path", "path", (row) => element("bdi", {}, safe(value(row, "path")))],
   ["c-date", "date", "date", (row) => safe(value(row, "date") || "")],
   ["c-camera", "camera", "camera", (row) => safe(value(row, "camera") || "")],
   ["c-size", "size", "size", (row) => pixels(row)],
   ["c-format", "format", null, (row) => safe(value(row, "format") || "")],
-  ["c-mark", "mark", null, (row) => markOf(row).mark],
 ];
 
 function tableHead() {
@@ -72,13 +80,13 @@ function gridBand(first) {
 }
 
 function tile(place) {
-  const row = shown[place], { mark } = markOf(row), path = safe(value(row, "path"));
+  const row = shown[place], path = safe(value(row, "path"));
   const score = value(row, "score");
   return element("div", { class: "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
     thumbnail(row, "thumb"),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
     element("div", { class: "name" }, element("bdi", {}, path)),
-    element("div", { class: "facts dim" }, element("span", {}, mark ? `\u25a0 ${mark}` : ""),
+    element("div", { class: "facts dim" }, element("span", {}, markWords(row)),
       element("span", {}, siblings(row).length ? text("sameBytes", { count: siblings(row).length + 1 }) : "")));
 }
 

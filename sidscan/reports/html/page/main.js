@@ -74,12 +74,12 @@ function drawFilters() {
     const names = [...new Set([...facet.counts.keys(), ...facet.chosen])];
     const rank = (name) => (facet.name === "evidence" ? WORDS.indexOf(name) + (WORDS.includes(name) ? 0 : 99) : -(facet.counts.get(name) || 0));
     names.sort((first, second) => rank(first) - rank(second) || (first < second ? -1 : 1));
-    const labels = names.slice(0, VALUES_SHOWN).map((name) => filterLabel(facet, name));
-    const rest = names.length - VALUES_SHOWN;
+    const labels = names.slice(0, facet.all ? names.length : VALUES_SHOWN).map((name) => filterLabel(facet, name));
+    const rest = names.length - labels.length;
     return element("fieldset", {}, element("legend", {}, S[facet.name]), element("div", { class: "values" }, ...labels),
-      rest > 0 ? element("span", { class: "dim" }, text("more", { count: rest })) : null);
+      rest > 0 ? element("button", { type: "button", class: "copy", onclick: () => { facet.all = true; drawFilters(); } }, text("showAll", { count: names.length })) : null);
   });
-  filtersNode.replaceChildren(element("h2", {}, S.filters), ...sets,
+  filtersNode.replaceChildren(element("summary", {}, S.filters), ...sets,
     rangeSet("scoreRange", "number", ["low", "high"], { min: 0, max: 1, step: 0.01 }),
     rangeSet("dateRange", "date", ["from", "to"], {}));
   if (focused) filtersNode.querySelector(`[data-filter="${CSS.escape(focused)}"]`)?.focus();
@@ -170,7 +170,7 @@ function goTo(row) {
 function showHelp() {
   const rows = S.helpText.map(([keys, meaning]) => [element("dt", {}, element("kbd", {}, keys)), element("dd", {}, meaning)]);
   helpNode.replaceChildren(element("h2", {}, S.help), element("dl", {}, ...rows.flat()),
-    element("p", {}, element("button", { type: "button", onclick: () => helpNode.close() }, S.back)));
+    element("p", {}, element("button", { type: "button", onclick: () => helpNode.close() }, S.close)));
   helpNode.showModal();
 }
 
@@ -211,6 +211,7 @@ window.addEventListener("beforeprint", () => {
   if (!state.image) {
     const names = ["mark", "note", "evidence", "score", "path"];
     table.append(element("tr", {}, ...names.map((name) => element("th", {}, S[name]))));
+    if (!countMarked(true)) table.append(element("caption", {}, S.noMarks));
     for (let row = 0; row < total; row++) {
       const { mark, note } = markOf(row);
       if (!mark && !note) continue;
@@ -231,6 +232,7 @@ function start() {
   }
 }
 
+if (window.matchMedia("(max-width: 48rem)").matches) filtersNode.open = false; // images first
 openStorage();
 buildTools();
 document.getElementById("app").hidden = false;

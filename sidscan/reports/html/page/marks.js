@@ -51,10 +51,10 @@ function undoMark() {
   return row;
 }
 
-/** Number of images of this report that have a mark; equal files count each. */
-function countMarked() {
+/** Number of images of this report that have a mark, or also of those that have a note; equal files count each. */
+function countMarked(noted = false) {
   let count = 0;
-  for (let row = 0; row < total; row++) if (markOf(row).mark) count++;
+  for (let row = 0; row < total; row++) if (markOf(row).mark || (noted && markOf(row).note)) count++;
   return count;
 }
 
