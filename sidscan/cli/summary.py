@@ -114,6 +114,10 @@ class Summary:
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:
             yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.most_common())
+        if self._run.config.thumbnails and (missing := self._run.journal.count_without_thumbnail()):
+            verb = "has" if missing == 1 else "have"
+            yield f"{plural(missing, 'image')} {verb} no thumbnail, since an earlier scan made the result"
+            yield "  (--fresh scans all images again, and makes thumbnails)"
         if repeats := self._run.journal.repeats():
             verb = "has" if repeats == 1 else "have"
             yield f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score"

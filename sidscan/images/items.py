@@ -63,7 +63,9 @@ def decode_item(
     except Exception:  # memory is short, or even Pillow did not expect such metadata
         exif, flags = Exif(), ("exif_unreadable",)
     info = replace(decoded.facts, flags=(*decoded.facts.flags, *flags), exif=exif)
-    small = _thumbnail(source, data, exif.orientation) if limits.thumbnails else b""
+    turned = "rotated_by_container" in info.flags  # then EXIF states what was before
+    orientation = None if turned else exif.orientation
+    small = _thumbnail(source, data, orientation) if limits.thumbnails else b""
     yield replace(decoded, facts=info, thumbnail=small)
 
 

@@ -281,6 +281,12 @@ class Journal:
         row = self._read(query, (sha256,)).fetchone()
         return load_result(row[0]) if row else None
 
+    def count_without_thumbnail(self) -> int:
+        """Number of scored images that have no thumbnail."""
+        query = f"""SELECT count(*) FROM items WHERE status = 'scored'
+            AND {SHA256} NOT IN (SELECT sha256 FROM thumbnails)"""  # noqa: S608
+        return int(self._read(query).fetchone()[0])
+
     def repeats(self) -> int:
         """Number of scored images whose bytes equal those of another one, not counting the first of each."""
         difference = f"count({SHA256}) - count(DISTINCT {SHA256})"

@@ -12,16 +12,18 @@ import re
 from sidscan.util.terminal import UNSAFE_CHARACTERS, escape_character
 
 # = + - @, their full-width, small, raised and lowered forms (the same in Unicode's NFKC), the minus sign
-_STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u208c\u207a\u208a\u207b\u208b\u2212"
-_ESCAPE = "x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4}"
+FORMULA_STARTS = (
+    "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u208c\u207a\u208a\u207b\u208b\u2212"
+)
+ESCAPE_PATTERN = "x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4}"
 _HIDDEN = re.compile(
-    f"[{UNSAFE_CHARACTERS}\n\t]|\\\\(?={_ESCAPE})"
+    f"[{UNSAFE_CHARACTERS}\n\t]|\\\\(?={ESCAPE_PATTERN})"
 )  # or a backslash that would read as an escape
-_AFTER_SEPARATOR = re.compile(f"""([,;|][\\s"']*)([{_STARTS}])""")
-_FORMULA_OR_APOSTROPHE = re.compile(f"""[\\s"']*[{_STARTS}]|'""")
+_AFTER_SEPARATOR = re.compile(f"""([,;|][\\s"']*)([{FORMULA_STARTS}])""")
+_FORMULA_OR_APOSTROPHE = re.compile(f"""[\\s"']*[{FORMULA_STARTS}]|'""")
 _LONGEST = 32_767  # UTF-16 units: what a cell of Excel holds; it puts the rest into the rows below
 _HALF_ESCAPE = re.compile(r"\\(?:x[0-9a-f]?|u[0-9a-f]{0,3}|U[0-9a-f]{0,7})?\Z")  # what a cut leaves of one
-_ESCAPED = re.compile(f"\\\\({_ESCAPE})")
+_ESCAPED = re.compile(f"\\\\({ESCAPE_PATTERN})")
 
 
 def escape_cell(text: str) -> str:

@@ -90,6 +90,7 @@ class ReportOutput:
         path, hashed = Path(self.out), self._writes_hash_file()
         for target in self.written[: 1 + hashed]:
             check_writable(target)
+        _check_folder_beside(self.format.folder_beside(path))
         if not self.overwrite:
             with _unreadable_as_output_error():
                 own_bytes.check_before(path, hashed, recorded, _is_recognised)
@@ -160,6 +161,11 @@ class ReportOutput:
 
     def _render(self, record: RunRecord, path: Path) -> None:
         self.format.write(record, path, real_path(self.out))
+
+
+def _check_folder_beside(folder: Path | None) -> None:
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, and a large report needs a folder of that name", _ELSEWHERE)
 
 
 def _replace_hash_file(report: Path, sha256: str, record: RunRecord) -> None:

@@ -81,3 +81,45 @@ def test_scores_are_the_same_with_and_without_thumbnails(sidscan: Run, images: P
         lines = Path(f"{out}.jsonl").read_text().splitlines()
         scores.append([json.loads(line)["scores"] for line in lines])
     assert scores[0] == scores[1]
+
+
+def test_results_of_an_earlier_scan_have_no_thumbnail_and_the_scan_says_so(
+    sidscan: Run, images: Path
+) -> None:
+    sidscan("scan", images, "--model", "mini", "--out", "r.csv")
+    ended = sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html")
+    assert "4 images have no thumbnail, since an earlier scan made the result\n" in ended.err
+    assert "no thumbnail" not in sidscan("scan", images, "--model", "mini", "--out", "r.csv").err
+
+
+def report_id(path: Path) -> str:
+    match = re.search(r'"report_id": "([0-9a-f]{16})"', path.read_text(encoding="utf-8"))
+    assert match is not None
+    return match[1]
+
+
+def test_a_report_keeps_its_marks_when_the_scan_is_run_again(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = set()
+    for name, times in ((images, "2026-01-01"), ("images", "2026-01-02")):
+        monkeypatch.setattr("sidscan.pipeline._now", lambda day=times: f"{day}T00:00:00+00:00")
+        sidscan("scan", name, "--model", "mini", "--out", "r.html")
+        ids.add(report_id(Path("r.html")))
+    assert len(ids) == 1
+
+
+def test_a_file_where_the_folder_must_be_is_noticed_before_the_scan(sidscan: Run, images: Path) -> None:
+    Path("r_files").write_text("mine")
+    ended = sidscan("scan", images, "--model", "mini", "--out", "r.html")
+    assert ended.code == 7
+    assert "r_files is a file, and a large report needs a folder of that name\n" in ended.err
+    assert "model:" not in ended.err
+
+
+def test_a_file_that_is_not_text_can_be_replaced(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "INLINE_ROWS", 1)
+    Path("r.html").write_bytes(b"\xff\xfe")
+    assert sidscan("scan", images, "--model", "mini", "--out", "r.html", "--overwrite").code == 0

@@ -122,3 +122,14 @@ def test_an_image_without_thumbnail_keeps_its_score(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(items, "thumbnail", fail)
     result = read(data, True)
     assert replace(result, crop_set=expected.crop_set) == expected
+
+
+def test_an_image_that_its_container_turned_is_not_turned_again() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(quarters(320, 240), format="HEIF", exif=exif.tobytes())
+    result = read(data, True)
+    assert result.facts.exif.orientation == 6
+    assert "rotated_by_container" in result.facts.flags
+    assert corner_names(opened(result.thumbnail)) == SHOWN[6]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, ScanResult
 from sidscan.reports import html
+from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -169,6 +171,44 @@ def test_marks_are_kept_exported_and_imported(open_page: Opener, report: Path, t
         page.locator("input[type=file]").set_input_files(tmp_path / "marks.csv")
         page.get_by_text("3 marks imported").wait_for(timeout=2000)
         assert "1 of 8 marked" in page.locator("#tools").inner_text()
+
+
+NOTES = ["=1+1", "two\nlines", "\\x41 as it is", "a;=1, b", "'quoted'", '"', "\u207c1", "bidi \u202e text"]
+
+
+@pytest.mark.parametrize("note", NOTES, ids=ascii)
+def test_notes_come_back_as_they_were(open_page: Opener, report: Path, tmp_path: Path, note: str) -> None:
+    with open_page(report) as page:
+        page.keyboard.press("n")
+        page.locator("#note").fill(note)
+        page.locator("#note").blur()
+        page.keyboard.press("Escape")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export marks").click()
+        download.value.save_as(tmp_path / "marks.csv")
+    with (tmp_path / "marks.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert unescape_cell(row["note"]) == note
+    assert escape_cell(note) == row["note"]
+    with open_page(report) as page:
+        page.locator("input[type=file]").set_input_files(tmp_path / "marks.csv")
+        page.get_by_text("1 marks imported").wait_for(timeout=2000)
+        page.keyboard.press("Enter")
+        assert page.locator("#note").input_value() == note
+
+
+def test_a_note_is_printed_and_shows_in_the_list(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        page.keyboard.press("n")
+        page.locator("#note").fill("ask the desk")
+        page.locator("#note").blur()
+        page.emulate_media(media="print")
+        assert page.get_by_text("ask the desk", exact=True).last.is_visible()
+        page.emulate_media(media="screen")
+        page.keyboard.press("Escape")
+        assert page.locator("#rows").get_by_text("note", exact=True).count() == 1
+        page.get_by_label("with a note").check()
+        assert shown_paths(page) == ["in/000.jpg"]
 
 
 def test_only_what_is_in_sight_is_drawn(open_page: Opener, tmp_path: Path) -> None:

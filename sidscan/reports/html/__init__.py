@@ -24,6 +24,7 @@ from typing import IO, TextIO
 
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
 from sidscan.reports.html.head import head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
 from sidscan.reports.json import exact_name, ijson_text, result_object
@@ -111,7 +112,7 @@ class HtmlReport(ReportFormat):
 
 def _remove_stale(folder: Path, report: Path) -> None:
     """Remove chunks that the page in place does not name."""
-    page = report.read_text(encoding="utf-8") if report.exists() else ""
+    page = report.read_text(encoding="utf-8", errors="replace") if report.exists() else ""
     current = set(_CHUNK_FILE.findall(page))
     for path in folder.iterdir():
         if _CHUNK_FILE.fullmatch(path.name) and path.name not in current:
@@ -170,8 +171,9 @@ def _write_index(
         if chunk:
             chunk_files.append(save(number, _embedded(_chunk_text(chunk, record.thumbnail))))
         first_rows += chunk[: _STATIC_ROWS - len(first_rows)]
-    unsafe = _embedded(json.dumps(UNSAFE_CHARACTERS))
-    file.write(f'\n], "strings": {_embedded(ijson_text(strings.texts()))}, "unsafe": {unsafe}}}</script>\n')
+    patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
+    texts = _embedded(ijson_text(strings.texts()))
+    file.write(f'\n], "strings": {texts}, "patterns": {_embedded(json.dumps(patterns))}}}</script>\n')
     return first_rows, chunk_files
 
 
@@ -200,11 +202,9 @@ def _embedded(data: str) -> str:
 
 
 def _report_id(header: RunHeader) -> str:
-    """What marks in a browser are kept under: one run, whatever it is rendered to."""
-    facts = ijson_text(
-        [header.started, header.inputs, header.lists, [model.digest for model in header.models]]
-    )
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+    """What marks in a browser are kept under: the start of the run's first session, which a record keeps."""
+    started = header.sessions[0].started if header.sessions else header.started
+    return hashlib.sha256(str(started).encode()).hexdigest()[:16]
 
 
 @cache

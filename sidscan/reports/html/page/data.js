@@ -20,16 +20,16 @@ function text(name, places = {}) {
 }
 
 // As `sidscan.util.terminal.safe_line`: nothing invisible, and nothing that turns the reading direction.
-const unsafe = new RegExp(`[${index.unsafe}\\n\\t]`, "gu");
+const unsafe = new RegExp(`[${index.patterns.unsafe}\\n\\t]`, "gu");
+
+function escapeCharacter(character) {
+  const code = character.codePointAt(0);
+  const [mark, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+  return `\\${mark}${code.toString(16).padStart(digits, "0")}`;
+}
 
 /** Text of a stranger, safe to show. */
-function safe(words) {
-  return String(words).replace(unsafe, (character) => {
-    const code = character.codePointAt(0);
-    const [mark, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
-    return `\\${mark}${code.toString(16).padStart(digits, "0")}`;
-  });
-}
+const safe = (words) => String(words).replace(unsafe, escapeCharacter);
 
 /** An element; children are nodes or texts, never HTML. */
 function element(tag, attributes = {}, ...children) {

@@ -108,7 +108,9 @@ const TURNS = { 2: "scale(-1 1)", 3: "rotate(180)", 4: "scale(1 -1)", 5: "rotate
 const UNTURNS = { ...TURNS, 5: TURNS[5], 6: "rotate(-90)", 7: TURNS[7], 8: "rotate(90)" };
 
 function looked(result, entry) {
-  const info = result.facts, { orientation } = info.exif;
+  const info = result.facts;
+  // A container that turns the image has done so already; EXIF states what it was before.
+  const orientation = info.flags.includes("rotated_by_container") ? 1 : info.exif.orientation;
   const width = info.preview_width || info.width, height = info.preview_height || info.height;
   if (!width || !height) return null;
   const turn = TURNS[orientation] || "";
@@ -148,12 +150,17 @@ function decided(row) {
   const { mark, note, at } = markOf(row);
   const area = element("textarea", { id: "note", "aria-label": S.note });
   area.value = note;
-  area.addEventListener("change", () => { setMark(row, { note: area.value.trim() }); afterMark(); });
+  const printed = element("p", { class: "note-text" }, note); // of a text area only what is in sight is printed
+  area.addEventListener("change", () => {
+    setMark(row, { note: area.value.trim() });
+    printed.textContent = area.value.trim();
+    afterMark();
+  });
   const buttons = MARKS.map((each) => element("button", { type: "button", "aria-pressed": String(each === mark),
     onclick: () => { setMark(row, { mark: each === mark ? "" : each }); afterMark(); showImage(); } }, S[each]));
   return block("decided", element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")),
     element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
-    element("h3", {}, S.note), area, element("p", { class: "note-text" }, note), at ? element("p", { class: "dim" }, at) : null);
+    element("h3", {}, S.note), area, printed, at ? element("p", { class: "dim" }, at) : null);
 }
 
 function custody(result) {

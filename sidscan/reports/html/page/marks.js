@@ -60,12 +60,24 @@ function countMarked(noted = false) {
 
 const COLUMNS = ["sha256", "path", "mark", "note", "marked_at", "report_id"];
 
-/** A cell that no spreadsheet takes for a formula (as sidscan.reports.csv_escape). */
+// Cells are escaped and read back as sidscan.reports.csv_escape does it, by its own tables of characters.
+const { formula, escape, unsafe: unsafeClass } = index.patterns;
+const hidden = new RegExp(`[${unsafeClass}\\n\\t]|\\\\(?=${escape})`, "gu");
+const afterSeparator = new RegExp(`([,;|][\\s"']*)([${formula}])`, "gu");
+const formulaStart = new RegExp(`^(?:[\\s"']*[${formula}]|')`, "u");
+const escapes = new RegExp(`\\\\(${escape})`, "gu");
+
+/** A cell that no spreadsheet takes for a formula. */
 function csvCell(words) {
-  const plain = safe(words);
-  const guarded = /^[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|^'/.test(plain) ? `'${plain}` : plain;
-  return /[",]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
+  const plain = String(words).replace(hidden, escapeCharacter)
+    .replace(afterSeparator, (_, before, start) => before + escapeCharacter(start));
+  const guarded = formulaStart.test(plain) ? `'${plain}` : plain;
+  return /[",;]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
 }
+
+/** The text that `csvCell` got. */
+const cellText = (cell) => cell.replace(/^'/, "")
+  .replace(escapes, (_, code) => String.fromCodePoint(parseInt(code.slice(1), 16)));
 
 function marksAsCsv() {
   const lines = [COLUMNS.join(",")];
@@ -114,7 +126,7 @@ function importMarks(words) {
   const byPath = new Map(Array.from({ length: total }, (_, row) => [value(row, "path"), row]));
   let count = 0, older = 0, unknown = 0;
   for (const cells of rows) {
-    const at = (name) => (cells[names.indexOf(name)] || "").replace(/^'/, "");
+    const at = (name) => cellText(cells[names.indexOf(name)] || "");
     const row = rowOfSha256.get(at("sha256")) ?? (at("sha256") ? undefined : byPath.get(at("path")));
     if (row === undefined) unknown++;
     else if (markOf(row).at > at("marked_at")) older++;
