@@ -105,6 +105,11 @@ def open_report(path: Path) -> Iterator[OpenReport]:
         ) from error
     with file:
         kind = reader.format_of(file.read(output_files.HEAD_BYTES))
+        if kind is None and path.suffix.lower() == ".xlsx":
+            raise UsageError(
+                f"{path} is a workbook, which can't be verified",
+                "Write CSV or JSON beside it, from the same record: --out report.xlsx --out report.csv.",
+            )
         if kind is None:
             raise UsageError(
                 f"{path} is not a report of sidscan, or another program rewrote it",

@@ -79,7 +79,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with a documented code (`errors.ExitCode`)."""
-    _interrupt_on_signals()
+    interrupts = _Interrupts()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and EXIF may not fit a legacy code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
@@ -89,6 +89,7 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
         reason = str(error.__cause__ or error)  # click puts its own error in place of ours
         code = _report(f"interrupted {reason}".rstrip(), ExitCode.INTERRUPTED)
+        interrupts.ignore()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -102,19 +103,40 @@ def main() -> None:
     sys.exit(int(code or 0))
 
 
-def _interrupt_on_signals() -> None:
-    """End as Ctrl-C does where the system asks to end, or where the terminal is closed."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # nohup ignores it
-        signal.signal(hang_up, _interrupt)
+class _Interrupts:
+    """Ends as Ctrl-C does where the system asks to end, too, or where the terminal is closed.
 
+    The first signal ends the command. One that comes soon after would break off its closing, and is ignored;
+    a later one ends a closing that hangs.
+    """
 
-def _interrupt(number: int, _: object) -> None:
-    if number != signal.SIGTERM:
-        signal.signal(number, signal.SIG_IGN)  # shells and terminals both send it, one after the other
-        _leave_closed_terminal()
-    raise KeyboardInterrupt(f"by {signal.Signals(number).name}")
+    _CLOSING = 10.0  # seconds
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._numbers = [
+            number
+            for name in ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
+            if (number := getattr(signal, name, None)) is not None
+            and (name == "SIGTERM" or signal.getsignal(number) is not signal.SIG_IGN)  # as nohup sets it
+        ]
+        for number in self._numbers:
+            signal.signal(number, self._interrupt)
+
+    def ignore(self) -> None:
+        """Let no signal disturb the end of this process."""
+        for number in self._numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _interrupt(self, number: int, _: object) -> None:
+        name = signal.Signals(number).name
+        if name == "SIGHUP":
+            _leave_closed_terminal()
+        now = time.monotonic()
+        if self._began is not None and now - self._began < self._CLOSING:
+            return
+        self._began = now
+        raise KeyboardInterrupt(*([] if name == "SIGINT" else [f"by {name}"]))
 
 
 def _leave_closed_terminal() -> None:

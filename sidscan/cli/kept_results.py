@@ -69,7 +69,7 @@ def _start_from_cache(config: ScanConfig, journal: Path, echo: Echo) -> None:
         if path.exists():
             with locked(path):
                 shutil.copyfile(path, journal)
-            echo(f"starting from the results of an earlier scan, in {path}")
+            echo(f"starting from the results of an earlier scan without --out, kept in the cache: {path}")
 
 
 def _record_of(config: ScanConfig) -> Path:

@@ -18,10 +18,11 @@ _LEAST = 20  # columns of a path that are always shown
 
 
 class Ranked(NamedTuple):
-    """An image and the strongest of its models' scores."""
+    """An image and the strongest of its models' scores; how many files have its bytes."""
 
     score: Score
     result: ScanResult
+    copies: int = 1
 
     @property
     def key(self) -> tuple[int, float]:
@@ -30,7 +31,7 @@ class Ranked(NamedTuple):
 
 
 class Ranking:
-    """Keeps the images with the strongest evidence of those that it is shown.
+    """Keeps the images with the strongest evidence of those that it is shown; equal bytes are one image.
 
     Args:
         size: how many it keeps.
@@ -39,22 +40,33 @@ class Ranking:
     def __init__(self, size: int) -> None:
         self._size, self._seen = size, 0
         self._heap: list[tuple[tuple[int, float], int, Ranked]] = []  # the weakest first
+        self._copies: dict[str, int] = {}  # files with the same bytes, by sha256, of images that it keeps
 
     def add(self, result: ScanResult) -> None:
         """Show it one more result; one without a score is passed over."""
         if not result.scores:
             return
+        sha256 = result.facts.sha256 or ""
+        if sha256 in self._copies:
+            self._copies[sha256] += 1
+            return
         best = max((Ranked(score, result) for score in result.scores), key=lambda ranked: ranked.key)
         self._seen += 1
         entry = (best.key, -self._seen, best)  # of equals, the earlier one ranks higher
+        if sha256:
+            self._copies[sha256] = 1
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
-        else:
-            heapq.heappushpop(self._heap, entry)
+            return
+        *_, weakest = heapq.heappushpop(self._heap, entry)  # copies of it that come later are as weak
+        self._copies.pop(weakest.result.facts.sha256 or "", None)
 
     def highest(self) -> list[Ranked]:
         """The images that it keeps, the strongest evidence first."""
-        return [ranked for *_, ranked in sorted(self._heap, reverse=True)]
+        return [
+            ranked._replace(copies=self._copies.get(ranked.result.facts.sha256 or "", 1))
+            for *_, ranked in sorted(self._heap, reverse=True)
+        ]
 
 
 def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
@@ -64,7 +76,7 @@ def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
     words = [_with_cautions(entry.score) for entry in ranked]
     widest = max(map(len, words))
     lines = (
-        f"  {entry.score.score:.3f}  {said:{widest}}  {_name(entry)}"
+        f"  {entry.score.score:.3f}  {said:{widest}}  {_name(entry)}{_copies(entry)}"
         for entry, said in zip(ranked, words, strict=True)
     )
     return ["highest evidence:", *lines]
@@ -81,7 +93,7 @@ def table(ranked: Sequence[Ranked], width: int) -> list[str]:
     rows = [titles, *(_cells(entry, several_models, width // 4) for entry in ranked)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lefts = ["  ".join(map(str.ljust, row, widths)) + "  " for row in rows]
-    paths = ["path", *(clipped_start(_name(entry), max(width - len(lefts[0]), _LEAST)) for entry in ranked)]
+    paths = ["path", *(_clipped(entry, max(width - len(lefts[0]), _LEAST)) for entry in ranked)]
     return list(map(str.__add__, lefts, paths))
 
 
@@ -92,6 +104,15 @@ def _cells(entry: Ranked, with_model: bool, flags_width: int) -> tuple[str, ...]
         flags = flags[: flags_width - len(ELLIPSIS)] + ELLIPSIS
     model = [safe_line(score.model)] if with_model else []
     return f"{score.score:.3f}", score.evidence, *model, facts.format or "-", flags
+
+
+def _clipped(entry: Ranked, width: int) -> str:
+    copies = _copies(entry)
+    return clipped_start(_name(entry), width - len(copies)) + copies
+
+
+def _copies(entry: Ranked) -> str:
+    return f" ({entry.copies} copies)" if entry.copies > 1 else ""
 
 
 def _name(entry: Ranked) -> str:

@@ -169,7 +169,7 @@ def _show_table(run: Scan, echo: Echo) -> None:
     if not ranked:
         return
     echo("")
-    echo(f"the strongest evidence, {len(ranked)} of {plural(scored, 'image')}:")
+    echo(f"the strongest evidence, {sum(entry.copies for entry in ranked)} of {plural(scored, 'image')}:")
     with printing() as stream:
         stream.write("\n".join(table(ranked, shutil.get_terminal_size().columns)) + "\n")
     again = "" if run.config.journal is None else "; no image is scored again"

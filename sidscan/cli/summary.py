@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
 from sidscan.cli.ranking import EVIDENCE, Ranking
 from sidscan.records import ScanResult, Status
+from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
 _LONGEST_MESSAGE = 200  # characters
+_LONGEST_TITLE = 100
 _MOST_REASONS = 8
 # Error classes whose message says what the file is, and nothing that only this file has.
 _NAMED_BY_MESSAGE = ("FormatNotRead", "ContentMissing")
@@ -40,6 +43,8 @@ class Summary:
         self._cautions, self._cautioned = Counter[str](), 0  # of the first model; how many are above
         self._flagged = Counter[str]()  # images at or above the threshold, by model
         self._examples: dict[str, str] = {}  # the first input of every reason
+        self._messages: dict[str, str] = {}  # of that input
+        self._differ: set[str] = set()  # reasons whose inputs have several messages
         for result in run.journal.results():
             self._add(result)
 
@@ -62,9 +67,12 @@ class Summary:
     def _add_reason(self, result: ScanResult) -> None:
         reason = _reason(result)
         self._reasons[reason] += 1
-        if result.status is not Status.SKIPPED and reason not in self._examples:
-            message = "" if result.error in _NAMED_BY_MESSAGE else f": {_shortened(result.message or '')}"
-            self._examples[reason] = f"{mask_credentials(result.name)}{message}"
+        if result.status is Status.SKIPPED:
+            return
+        self._examples.setdefault(reason, mask_credentials(result.name))
+        message = result.message or ""
+        if self._messages.setdefault(reason, message) != message:
+            self._differ.add(reason)
 
     def lines(self) -> list[str]:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
@@ -72,6 +80,7 @@ class Summary:
             *self._count_lines(),
             *self._caution_lines(),
             *self._reason_lines(),
+            *self._exclude_lines(),
             *self._remark_lines(),
             *self._calibration_lines(),
             *self._reliability_lines(),
@@ -104,12 +113,33 @@ class Summary:
 
     def _reason_lines(self) -> Iterator[str]:
         for reason, count in self._reasons.most_common(_MOST_REASONS):
-            yield f"  {count} {reason}"
-            if reason in self._examples:
-                yield f"    {'first: ' if count > 1 else ''}{self._examples[reason]}"
+            title, example = self._in_words(reason, count)
+            yield f"  {count} {title}"
+            if example:
+                yield f"    {'first: ' if count > 1 else ''}{example}"
         if rest := self._reasons.most_common()[_MOST_REASONS:]:
             others = sum(count for _, count in rest)
             yield f"  {others} for {plural(len(rest), 'other reason')}, which their rows have"
+
+    def _in_words(self, reason: str, count: int) -> tuple[str, str]:
+        """A reason and its first input; a message that several inputs share replaces the error's class."""
+        if reason not in self._examples:
+            return reason, ""
+        example, message = self._examples[reason], self._messages[reason]
+        status = reason.partition(": ")[0]
+        if reason == f"{status}: {message}":
+            return reason, example
+        if count > 1 and reason not in self._differ and message and len(message) <= _LONGEST_TITLE:
+            return f"{status}: {message}", example
+        return reason, f"{example}: {_shortened(message)}"
+
+    def _exclude_lines(self) -> Iterator[str]:
+        """Patterns that left out nothing, as a misspelled one does; those that take back have no rows."""
+        patterns = self._run.config.exclude
+        for pattern in dict.fromkeys((patterns,) if isinstance(patterns, (str, Path)) else patterns):
+            taken_back = str(pattern).startswith("!")
+            if not taken_back and f"{Status.SKIPPED.value}: {excluded_by(str(pattern))}" not in self._reasons:
+                yield f"--exclude {pattern} left out nothing; check its spelling, capitals included"
 
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:

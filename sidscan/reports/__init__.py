@@ -58,6 +58,8 @@ def output_for(
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix == xlsx.SUFFIX:
         return xlsx.XlsxOutput(out, hashed, overwrite)
+    if out != STDOUT and Path(out).is_dir():
+        raise OutputError(f"{out} is a folder", "Give --out the name of a file.")
     if suffix not in REPORT_FORMATS:
         raise UsageError(
             f"unknown kind of report: {out}",

@@ -82,7 +82,12 @@ def _compile(patterns: list[tuple[str, str]]) -> _Patterns | None:
 
 
 def _words(patterns: _Patterns, index: int | None) -> str:
-    return f"excluded by --exclude {patterns.texts[index or 0]}"
+    return excluded_by(patterns.texts[index or 0])
+
+
+def excluded_by(pattern: str) -> str:
+    """The reason of a row that a pattern leaves out."""
+    return f"excluded by --exclude {pattern}"
 
 
 def _below_root(text: str) -> str:

@@ -66,6 +66,24 @@ def test_the_strongest_of_several_models_counts_and_is_named() -> None:
     ]
 
 
+def test_copies_of_an_image_take_one_line() -> None:
+    copies = [result(f"{index}.jpg", "strong", 0.8, sha256="a" * 64) for index in range(6)]
+    ranking = ranked(*copies, result("b.jpg", "weak", 0.2, sha256="b" * 64), FAILED, size=2).highest()
+    assert highest_lines(ranking) == [
+        "highest evidence:",
+        "  0.800  strong  0.jpg (6 copies)",
+        "  0.200  weak    b.jpg",
+    ]
+    assert table(ranking, 20)[1].endswith("0.jpg (6 copies)")
+
+
+@given(st.lists(st.integers(0, 9)), st.integers(1, 6))
+def test_all_copies_of_what_is_kept_are_counted(images: list[int], size: int) -> None:
+    results = [result(str(image), "weak", image / 10, sha256=f"{image:064}") for image in images]
+    shown = [(int(entry.result.name), entry.copies) for entry in ranked(*results, size=size).highest()]
+    assert shown == [(image, images.count(image)) for image in sorted(set(images), reverse=True)[:size]]
+
+
 @given(st.lists(st.tuples(st.sampled_from(EVIDENCE), st.floats(0, 1))), st.integers(1, 6))
 def test_the_ranking_is_the_start_of_all_results_in_order(images: list[tuple[str, float]], size: int) -> None:
     results = [result(str(index), word, score) for index, (word, score) in enumerate(images)]

@@ -137,11 +137,12 @@ def test_nohup_goes_on(tmp_path: Path) -> None:
 _HANG_UP_AND_GO_ON = """
 import os
 from sidscan import cli
-interrupt = cli._interrupt_on_signals
+interrupt = cli._Interrupts
 def then_hang_up():
-    interrupt()
+    interrupts = interrupt()
     os.kill(os.getpid(), signal.SIGHUP)
-cli._interrupt_on_signals = then_hang_up
+    return interrupts
+cli._Interrupts = then_hang_up
 cli.main()
 """
 

@@ -74,7 +74,9 @@ def test_a_second_scan_and_a_report_score_nothing_again(sidscan: Run, tmp_path: 
     (record,) = cached()
     assert f"3 results kept from an earlier run in {record} (--fresh starts over)\n" in on_terminal(images)[1]
     report = sidscan("scan", images, "--model", "mini", "--out", out)
-    assert report.err.startswith(f"starting from the results of an earlier scan, in {record}\n")
+    assert report.err.startswith(
+        f"starting from the results of an earlier scan without --out, kept in the cache: {record}\n"
+    )
     assert f"3 results kept from an earlier run in {out}.journal (--fresh starts over)\n" in report.err
     assert len(out.read_text().splitlines()) == 4
     Path(f"{out}.journal").unlink()

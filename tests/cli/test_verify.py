@@ -190,6 +190,7 @@ def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["."], 2, "'.' is a directory", id="folder"),
         pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
         pytest.param(["a.jpg"], 2, "a.jpg is not a report of sidscan", id="image"),
+        pytest.param(["book.xlsx"], 2, "book.xlsx is a workbook, which can't be verified", id="workbook"),
         pytest.param(["empty.csv"], 2, "empty.csv is not a report of sidscan", id="empty"),
         pytest.param(["r.csv", "--hash-file", "none"], 2, "can't read the hash file none", id="no hash file"),
         pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
@@ -205,6 +206,7 @@ def test_errors_are_reported_without_a_traceback(
 ) -> None:
     os.mkfifo("pipe")
     Path("empty.csv").touch()
+    Path("book.xlsx").write_bytes(b"PK\x03\x04")
     write_all([output_for("urls.jsonl")], journal_of(FAILED))
     before = Path("r.csv").read_bytes()
     ended = sidscan("verify", *arguments)
