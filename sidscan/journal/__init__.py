@@ -212,8 +212,9 @@ class Journal:
         raise OutputError(
             f"{self.path} is the record of another run: none of its {earlier} inputs is among yours "
             f"({names})",
-            "Name the inputs as that run did, choose another --out or --journal, or forget that run with "
-            "--fresh.",
+            "If you renamed or moved the folder, scan it by its old path again: rename it back, or make a "
+            "link there (ln -s NEW OLD); no score is lost. Otherwise name the inputs as that run did, choose "
+            "another --out or --journal, or forget that run and its scores with --fresh.",
         )
 
     def purge_stale(self) -> None:

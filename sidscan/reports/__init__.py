@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -58,7 +59,7 @@ def output_for(
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix == xlsx.SUFFIX:
         return xlsx.XlsxOutput(out, hashed, overwrite)
-    if out != STDOUT and Path(out).is_dir():
+    if out != STDOUT and os.path.isdir(out):  # noqa: PTH112  (Path.is_dir raises on impossible names)
         raise OutputError(f"{out} is a folder", "Give --out the name of a file.")
     if suffix not in REPORT_FORMATS:
         raise UsageError(

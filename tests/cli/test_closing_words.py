@@ -1,4 +1,4 @@
-"""What the closing lines say of patterns that left out nothing, and of inputs that fail for one reason."""
+"""What a scan says at its end: of patterns that left out nothing, inputs that fail alike, renamed folders."""
 
 from __future__ import annotations
 
@@ -65,3 +65,13 @@ def test_a_folder_is_no_report(sidscan: Run, images: Path) -> None:
     ended = sidscan("scan", "images", "--model", "mini", "--out", ".")
     assert ended.code == 7
     assert ended.err == "sidscan: . is a folder\nGive --out the name of a file.\n"
+
+
+def test_a_renamed_folder_continues_by_its_old_name(sidscan: Run, images: Path) -> None:
+    closing(sidscan)
+    images.rename("renamed")
+    refused = sidscan("scan", "renamed", "--model", "mini", "--out", "r.csv")
+    assert refused.code == 7
+    assert "(ln -s NEW OLD); no score is lost" in refused.err
+    images.symlink_to("renamed")
+    assert "2 results kept from an earlier run in r.csv.journal (--fresh starts over)" in closing(sidscan)
