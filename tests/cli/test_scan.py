@@ -84,7 +84,7 @@ def test_the_first_failure_of_each_kind_is_named(sidscan: Run, tmp_path: Path) -
     for name in ("b.png", "a\n1 scored.png"):
         (images / name).write_bytes(b"")
     ended = sidscan("scan", images, "--out", tmp_path / "r.csv")
-    assert f"    first: {images / 'a'}\\x0a1 scored.png: the file is empty\n" in ended.err
+    assert f"  2 failed: the file is empty\n    first: {images / 'a'}\\x0a1 scored.png\n" in ended.err
     assert "b.png" not in ended.err
     assert "empty" not in sidscan("scan", images, "--quiet", "--out", tmp_path / "q.csv").err
 
