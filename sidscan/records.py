@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 JOURNAL_FORMAT = "2"
 """Number of the journal's tables; another number means another layout (docs/reference/report-versions.md)."""
 
+EXCLUDED_PREFIX = "excluded by --exclude "
+"""How the reason of a row that --exclude leaves out begins."""
+
 _RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
 JsonObject = Mapping[str, Any]
 """What `json.loads` makes of a JSON object."""

@@ -174,6 +174,7 @@ def _announce_dropped(run: Scan, echo: Echo) -> None:
     reasons = {
         "changed": "whose file has another size or time",
         "skip_changed": "whose input was skipped and is read now, or the reverse",
+        "left_out": ", ".join(earlier.left_out_by),
         "gone": "whose input is gone or no longer named",
         "other_keys": f"made with {changes}",
         "other_reader": ", ".join(dict.fromkeys(map(run.readers.change_in_words, earlier.read_by))),

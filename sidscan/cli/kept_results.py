@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from platformdirs import user_cache_path
 from sidscan.cli import console
 from sidscan.config import ScanConfig
 from sidscan.errors import OutputError
+from sidscan.journal.identity import current_folder
 from sidscan.reports.output_files import lock_file, locked
-from sidscan.util.files import can_lock
+from sidscan.util.files import atomic_write, can_lock
 from sidscan.util.terminal import Echo
 
 _OLDEST = 90 * 24 * 60 * 60  # seconds; older records are removed
@@ -64,12 +64,26 @@ def with_record(config: ScanConfig, echo: Echo) -> Iterator[ScanConfig]:
 def _start_from_cache(config: ScanConfig, journal: Path, echo: Echo) -> None:
     if config.fresh or journal.exists():
         return
-    with suppress(_NoRecord, OSError, OutputError):  # without it, the images are scored again
+    with suppress(_NoRecord, OSError, OutputError, sqlite3.Error):  # without it, the images are scored again
         path = _record_of(config)
         if path.exists():
             with locked(path):
-                shutil.copyfile(path, journal)
+                _copy_record(path, journal)
             echo(f"starting from the results of an earlier scan without --out, kept in the cache: {path}")
+
+
+def _copy_record(path: Path, journal: Path) -> None:
+    """Copy a record whole or not at all; what a killed scan left half written is taken back first.
+
+    Raises:
+        OSError, sqlite3.Error: it is damaged, or can't be written.
+    """
+    with atomic_write(journal) as partial:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
+            copy.execute("PRAGMA journal_mode=OFF")  # no second file that a failure would leave
+            source.backup(copy)
+            if copy.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("the record in the cache is damaged")
 
 
 def _record_of(config: ScanConfig) -> Path:
@@ -88,15 +102,8 @@ def _record_of(config: ScanConfig) -> Path:
         raise _NoRecord(_NO_HOME) from error
     if not folder.is_absolute():  # as older versions of platformdirs say it
         raise _NoRecord(_NO_HOME)
-    named = json.dumps([_current_folder(), config.inputs, config.lists])
+    named = json.dumps([current_folder() or "", config.inputs, config.lists])
     return folder / f"{hashlib.sha256(named.encode('ascii')).hexdigest()[:16]}{_SUFFIX}"
-
-
-def _current_folder() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109  (text, for the digest)
-    except OSError:  # somebody removed it
-        return ""
 
 
 def _remove_old(folder: Path) -> None:

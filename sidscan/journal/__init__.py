@@ -45,7 +45,7 @@ _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier
 _DAMAGE = ("malformed", "not a database")  # of SQLite's messages; Python 3.10 has no error codes
 
 
-def accept_gone(paths: Iterator[str], is_input: Callable[[str], bool]) -> None:
+def accept_gone(paths: Iterator[str], skip_of: Callable[[str], str | None]) -> None:
     """Accept that inputs of the earlier run are gone."""
 
 
@@ -206,6 +206,12 @@ class Journal:
             self._db.execute(f"SELECT name FROM {table} ORDER BY skip != '', position LIMIT 1").fetchone()  # noqa: S608
             for table in ("earlier", "items")
         )
+        if self._is_linked(before[0], "items") or self._is_linked(now[0] if now else b"", "earlier"):
+            raise OutputError(
+                f"{self.path} is the record of another run: it reached the same files by other names, "
+                f"through a link ({_shown(before[0])}, for example; yours begin with {_shown(now[0])})",
+                "Name the folder as that run did, or choose another --out or --journal.",
+            )
         names = f"it has {_shown(before[0])}, for example" + (
             f"; yours begin with {_shown(now[0])}" if now else ""
         )
@@ -217,10 +223,18 @@ class Journal:
             "another --out or --journal, or forget that run and its scores with --fresh.",
         )
 
+    def _is_linked(self, name: bytes, table: str) -> bool:
+        """Whether a table has the file that ``name`` leads to through links."""
+        target = identity_of(os.fspath(real_path(os.fsdecode(name))), Kind.FILE, self._folder)
+        query = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE path = ?)"  # noqa: S608
+        return bool(name and self._db.execute(query, (os.fsencode(target),)).fetchone()[0])
+
     def purge_stale(self) -> None:
-        """Delete results that were set aside; those of inputs that are gone stay for one more run."""
+        """Delete results set aside; those of inputs that are gone or left out stay for one more run."""
         with self._writing():
-            self._db.execute("DELETE FROM retired WHERE age > 0 OR path IN (SELECT path FROM items)")
+            self._db.execute(
+                "DELETE FROM retired WHERE age > 0 OR path IN (SELECT path FROM items WHERE skip = '')"
+            )
             self._db.execute("UPDATE retired SET age = age + 1")
             thumbnails.purge(self._db)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sidscan.journal.identity import identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.tables import COLUMNS
-from sidscan.records import Item, Stage, Status
+from sidscan.records import EXCLUDED_PREFIX, Item, Stage, Status
 
 MAX_TRIES = 3
 """Scans that may lose a process over an input before reading it; then it is tried on request only."""
 
 LOST = (Status.CRASHED, Status.TIMEOUT, Status.MEMORY_LIMIT)  # how an input ends whose process was lost
 _EXAMPLES = 3
-_REASONS = ("gone", "retried", "changed", "skip_changed", "other_keys", "other_reader")
-CheckGone = Callable[[Iterator[str], Callable[[str], bool]], None]
-"""Gets the paths of earlier results that no input names, and whether a path is an input; may raise."""
+_REASONS = ("gone", "left_out", "retried", "changed", "skip_changed", "other_keys", "other_reader")
+CheckGone = Callable[[Iterator[str], Callable[[str], str | None]], None]
+"""Gets the paths of results that no input names, and why an input is skipped (None: no input); may raise."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Registered:
         kept: results that still hold.
         repeated: inputs named more than once in this run.
         gone: results whose input this run does not name, or whose file is missing now.
+        left_out: results whose input, or a folder above it, is left out now: it is excluded, for example.
         retried: inputs that failed and are tried again.
         changed: results whose file has another size or modification time.
         skip_changed: results whose input was skipped and is now read, for example a link, or the reverse.
         other_keys: results of other models or options.
         other_reader: results that another decoder or another version of sidscan read.
         examples: the first names of each of these, by attribute.
+        left_out_by: why inputs are left out -> their number.
         read_by: what read the latter, as `Readers.key_for` -> their number.
         kept_old: the same of results that are kept nevertheless: on request, or since their decoder is gone.
 
@@ -47,19 +50,22 @@ class Registered:
     kept: int
     repeated: int
     gone: int = 0
+    left_out: int = 0
     retried: int = 0
     changed: int = 0
     skip_changed: int = 0
     other_keys: int = 0
     other_reader: int = 0
     examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    left_out_by: Mapping[str, int] = field(default_factory=dict, compare=False)
     read_by: Mapping[str, int] = field(default_factory=dict, compare=False)
     kept_old: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def dropped(self) -> int:
         """Results that are not used, other than those of inputs that are tried again."""
-        return self.gone + self.changed + self.skip_changed + self.other_keys + self.other_reader
+        unlike = self.changed + self.skip_changed + self.other_keys + self.other_reader
+        return self.gone + self.left_out + unlike
 
 
 class Matching:
@@ -174,17 +180,38 @@ class Matching:
         )
         check(
             (os.fsdecode(path) for (path,) in rows),
-            lambda path: bool(
-                self._db.execute(
-                    "SELECT count(*) FROM items WHERE path = ?", (os.fsencode(path),)
-                ).fetchone()[0]
-            ),
+            lambda path: self._skip_of(os.fsencode(path)),
         )
+
+    def _skip_of(self, path: bytes) -> str | None:
+        row = self._db.execute("SELECT skip FROM items WHERE path = ?", (path,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _mark_left_out(self) -> Mapping[str, int]:
+        """Tell results whose input is left out from others that are not used; returns why -> their number."""
+        folders: dict[bytes, str] = {}  # why each is left out, or ""
+
+        def of_folder(folder: bytes) -> str:
+            above = os.path.dirname(folder)  # noqa: PTH120
+            if folder not in folders:
+                folders[folder] = self._skip_of(folder) or (of_folder(above) if above != folder else "")
+            return folders[folder]
+
+        rows = self._db.execute(
+            "SELECT rowid, path FROM unused WHERE reason IN ('gone', 'skip_changed')"
+        ).fetchall()
+        found: Counter[str] = Counter()
+        for row, path in rows:
+            own = self._skip_of(path)
+            if why := own if own and own.startswith(EXCLUDED_PREFIX) else of_folder(os.path.dirname(path)):  # noqa: PTH120
+                found[why] += 1
+                self._db.execute("UPDATE unused SET reason = 'left_out' WHERE rowid = ?", (row,))
+        return found
 
     def registered(self, named: int, kept: int) -> Registered:
         """What became of the earlier results."""
         self._db.execute(
-            f"""CREATE TEMP TABLE unused AS SELECT e.name, e.position, e.reader, CASE
+            f"""CREATE TEMP TABLE unused AS SELECT e.name, e.path, e.position, e.reader, CASE
             WHEN items.path IS NULL OR (items.stamp = '' AND items.skip = '' AND e.stamp != '') THEN 'gone'
             WHEN NOT {self._FINAL} THEN 'retried'
             WHEN items.stamp != e.stamp AND items.stamp != '' AND e.stamp != '' THEN 'changed'
@@ -193,6 +220,7 @@ class Matching:
             FROM earlier AS e LEFT JOIN items USING (path) WHERE e.latest AND items.finding IS NULL""",  # noqa: S608
             self._values,
         )
+        left_out_by = self._mark_left_out()
         counts: dict[str, int] = dict(
             self._db.execute("SELECT reason, count(*) FROM unused GROUP BY reason").fetchall()
         )
@@ -205,6 +233,7 @@ class Matching:
             named - inputs,
             **counts,
             examples={reason: self._first(reason) for reason in counts},
+            left_out_by=left_out_by,
             read_by=dict(self._db.execute(read_by).fetchall()),
             kept_old=dict(self._db.execute(kept_old, self._values).fetchall()),
         )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pathspec import GitIgnoreSpec
 
 from sidscan.errors import UsageError
+from sidscan.records import EXCLUDED_PREFIX
 from sidscan.util.files import real_path
 
 _SPECIAL = re.compile(r"[*?\[\]!#\\ ]")  # characters that mean something in a pattern
@@ -87,7 +88,7 @@ def _words(patterns: _Patterns, index: int | None) -> str:
 
 def excluded_by(pattern: str) -> str:
     """The reason of a row that a pattern leaves out."""
-    return f"excluded by --exclude {pattern}"
+    return f"{EXCLUDED_PREFIX}{pattern}"
 
 
 def _below_root(text: str) -> str:

@@ -17,7 +17,8 @@ _WEB_ADDRESS = re.compile("https?://", re.IGNORECASE)
 _SEPARATOR_LINE = re.compile("sep=(.)", re.IGNORECASE)  # the first line of some of Excel's files
 _LONGEST_CELL = 1 << 24  # characters; reports of sidscan may hold long EXIF texts
 _MAX_COLUMNS_SHOWN = 20
-_REPORT_COLUMNS = ("path", "status")  # the first ones of a report of sidscan, whose cells are escaped
+# The first ones of a report of sidscan, of every version; its cells are escaped.
+_REPORT_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message")
 
 
 def looks_like_table(source: str, start: str) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from sidscan.errors import NothingToScan
+from sidscan.sources.paths import UNLISTABLE_PREFIX
 
 
 def empty_folder_error(folder: str) -> NothingToScan:
@@ -16,13 +17,13 @@ def empty_folder_error(folder: str) -> NothingToScan:
     )
 
 
-def check_not_vanished(paths: Iterator[str], is_input: Callable[[str], bool]) -> None:
+def check_not_vanished(paths: Iterator[str], skip_of: Callable[[str], str | None]) -> None:
     """Refuse a run that would lose all results below a folder, since the folder is gone or can't be listed.
 
     Args:
         paths: absolute paths of earlier results that are no inputs any more.
-        is_input: whether a path is an input itself. A folder is one if it can't be listed, or if a list names
-            it and it does not exist.
+        skip_of: why a path that is an input itself is skipped; None if it is no input. A folder is an input
+            if it can't be listed, if a list names it and it does not exist, or if it is left out.
 
     Raises:
         NothingToScan: there is such a folder.
@@ -32,9 +33,14 @@ def check_not_vanished(paths: Iterator[str], is_input: Callable[[str], bool]) ->
         folder = os.path.dirname(path)  # noqa: PTH120
         while folder not in seen:
             seen.add(folder)
-            if is_input(folder):
+            if _is_vanished(folder, skip_of(folder)):
                 raise NothingToScan(
                     f"{folder} is gone or can't be listed, and an earlier run has results below it",
                     "Is its disk mounted? --allow-empty accepts that its images are gone.",
                 )
             folder = os.path.dirname(folder)  # noqa: PTH120
+
+
+def _is_vanished(folder: str, skip: str | None) -> bool:
+    """Whether an input is a folder that is gone; one that is excluded, for example, is there."""
+    return skip is not None and (skip.startswith(UNLISTABLE_PREFIX) or not os.path.lexists(folder))

@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 import pytest
 from sample_images import folder
 
+from sidscan.sources import strays
+
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
 OTHER_SIDSCAN = "import sidscan._version\nsidscan._version.__version__ = '9.9.9'\n"
 OTHER_PILLOW = "import PIL.Image\nPIL.__version__ = '12.9.9'\n"
+WITHOUT_STRAY_FOLDERS = "from sidscan.sources import strays\nstrays.stray_folder = lambda name: ''\n"
 POISON = """
 import os
 from sidscan.images import items
@@ -182,3 +185,39 @@ def test_an_image_that_kills_its_reader_is_tried_in_three_scans(tmp_path: Path) 
         "it again"
     )
     assert scan(tmp_path, "images", "--retry-failed").code == 0
+
+
+def test_an_excluded_folder_is_not_a_vanished_one(desk: Path) -> None:
+    folder(desk / "images" / "sub")
+    assert scan(desk).code == 0
+    excluded = scan(desk, "images", "--exclude", "sub")
+    assert excluded.code == 0
+    assert "3 earlier results not used:\n  3 excluded by --exclude sub: images/sub/" in excluded.err
+    assert "6 results kept" in scan(desk).err
+
+
+def test_excluded_files_are_found_again(desk: Path) -> None:
+    assert scan(desk).code == 0
+    excluded = scan(desk, "images", "--exclude", "photo-1.jpg")
+    assert "  1 excluded by --exclude photo-1.jpg: images/photo-1.jpg\n" in excluded.err
+    again = scan(desk).err
+    assert "3 results kept" in again
+    assert "not used" not in again
+
+
+def test_a_folder_of_thumbnails_that_an_earlier_version_read_is_not_a_vanished_one(desk: Path) -> None:
+    folder(desk / "images" / "@eaDir")
+    assert scan(desk, at_start=WITHOUT_STRAY_FOLDERS).code == 0
+    now = scan(desk)
+    assert now.code == 0
+    assert f"  3 {strays.THUMBNAIL_FOLDER}: images/@eaDir/" in now.err
+
+
+@pytest.mark.parametrize("first", ["images", "link"])
+def test_another_name_through_a_link_is_named_as_such(desk: Path, sidscan: Run, first: str) -> None:
+    (desk / "link").symlink_to("images")
+    second = "link" if first == "images" else "images"
+    assert sidscan("scan", desk / first, "--model", "mini", "--out", desk / "f.csv").code == 0
+    refused = sidscan("scan", desk / second, "--model", "mini", "--out", desk / "f.csv")
+    assert refused.code == 7
+    assert "it reached the same files by other names, through a link" in refused.err

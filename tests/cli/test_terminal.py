@@ -157,3 +157,17 @@ def test_old_records_are_removed_and_others_stay(sidscan: Run, tmp_path: Path) -
     sidscan("scan", folder(tmp_path / "images", count=1), "--model", "mini")
     assert len(cached()) == 2
     assert scans / "young.journal" in cached()
+
+
+def test_a_report_on_a_full_disk_leaves_no_damaged_record(tmp_path: Path) -> None:
+    images, out = folder(tmp_path / "images"), tmp_path / "r.csv"
+    on_terminal(images)
+    command = f'ulimit -f 8; exec "{sys.executable}" -m sidscan scan "{images}" --model mini --out "{out}"'
+    full = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert full.returncode == 7, full.stderr
+    again = subprocess.run(
+        ["bash", "-c", command.partition("; ")[2]], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert len(out.read_text().splitlines()) == 4
+    assert not list(tmp_path.glob(".sidscan-*"))

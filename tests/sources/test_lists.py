@@ -226,3 +226,7 @@ def test_what_is_not_a_list_is_refused(head: bytes, message: str) -> None:
     assert refused.value.message.startswith(message)
     if "spreadsheet" in message:
         assert refused.value.remedy == "Save the sheet as CSV, and name its column with --list-column NAME."
+
+
+def test_a_table_of_your_own_with_path_and_status_is_read_as_it_is() -> None:
+    assert _listed(b"path,status\n'D/a.jpg,new\n", "mine.csv", "path") == ["'D/a.jpg"]
