@@ -78,12 +78,15 @@ def _copy_record(path: Path, journal: Path) -> None:
     Raises:
         OSError, sqlite3.Error: it is damaged, or can't be written.
     """
-    with atomic_write(journal) as partial:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
-            copy.execute("PRAGMA journal_mode=OFF")  # no second file that a failure would leave
-            source.backup(copy)
-            if copy.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("the record in the cache is damaged")
+    with (
+        atomic_write(journal) as partial,
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
+        copy.execute("PRAGMA journal_mode=OFF")  # no second file that a failure would leave
+        source.backup(copy)
+        if copy.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("the record in the cache is damaged")
 
 
 def _record_of(config: ScanConfig) -> Path:
