@@ -500,9 +500,9 @@ def test_results_of_inputs_that_are_gone_stay_for_one_more_run() -> None:
 
 
 def test_a_run_that_is_refused_leaves_the_record_as_it_was(path: Path) -> None:
-    def refuse(paths: Iterator[str], is_input: Callable[[str], bool]) -> None:
+    def refuse(paths: Iterator[str], skip_of: Callable[[str], str | None]) -> None:
         assert [Path(each).name for each in paths] == ["a"]
-        assert [is_input(str(Path.cwd() / name)) for name in ("a", "b")] == [False, True]
+        assert [skip_of(str(Path.cwd() / name)) for name in ("a", "b")] == [None, ""]
         raise NothingToScan("the folder is empty")
 
     journal = Journal(path)
