@@ -38,6 +38,13 @@ class Ended(NamedTuple):
     err: str
 
 
+_INTERRUPTS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # not on Windows
+]
+
+
 @pytest.fixture(autouse=True)
 def _private_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDSCAN_MODELS", str(tmp_path_factory.mktemp("store")))
@@ -86,8 +93,13 @@ def sidscan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     def run(*arguments: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["sidscan", *map(str, arguments)])
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        handlers = {number: signal.getsignal(number) for number in _INTERRUPTS}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:  # a command keeps its own until its process ends; children of this one would inherit them
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         captured = capfd.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 

@@ -44,6 +44,7 @@ class Summary:
         self._flagged = Counter[str]()  # images at or above the threshold, by model
         self._examples: dict[str, str] = {}  # the first input of every reason
         self._messages: dict[str, str] = {}  # of that input
+        self._older = 0  # results of 0.2.0 and before, which lack what later versions add
         self._differ: set[str] = set()  # reasons whose inputs have several messages
         for result in run.journal.results():
             self._add(result)
@@ -56,6 +57,7 @@ class Summary:
         self.ranking.add(result)
         self._evidence[result.scores[0].evidence] += 1
         self._views[result.views] += 1
+        self._older += result.share_scored is None
         self._cautions.update(result.scores[0].cautions)
         self._cautioned += bool(result.scores[0].cautions) and result.scores[0].evidence in _ABOVE
         for score in result.scores:
@@ -144,6 +146,10 @@ class Summary:
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:
             yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.most_common())
+        if self._older:
+            made = "result was" if self._older == 1 else "results were"
+            yield f"{self._older} {made} kept from a sidscan without score_percentile and other new columns"
+            yield "  (these columns are empty there; --fresh scans all images again)"
         if self._run.config.thumbnails and (missing := self._run.journal.count_without_thumbnail()):
             verb = "has" if missing == 1 else "have"
             yield f"{plural(missing, 'image')} {verb} no thumbnail, since an earlier scan made the result"

@@ -75,7 +75,8 @@ _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
     ),
     _Column(
         "score_percentile",
-        "percentage of the photographs of the model's card that score lower; empty if it does not say",
+        "percentage of the photographs of the model's card that score lower; empty if it does not say, "
+        "and in rows of sidscan 0.2.0",
         lambda s: s.percentile,
     ),
     _Column("crop_min", "lowest score of a single view, 0 to 1", lambda s: s.crop_min),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,13 @@ def test_a_renamed_folder_continues_by_its_old_name(sidscan: Run, images: Path) 
     assert "(ln -s NEW OLD); no score is lost" in refused.err
     images.symlink_to("renamed")
     assert "2 results kept from an earlier run in r.csv.journal (--fresh starts over)" in closing(sidscan)
+
+
+def test_rows_of_an_older_sidscan_are_counted(sidscan: Run, images: Path) -> None:
+    closing(sidscan)
+    record = sqlite3.connect("r.csv.journal")
+    record.execute("UPDATE items SET finding = json_remove(finding, '$.share_scored')")
+    record.commit()
+    record.close()
+    words = "2 results were kept from a sidscan without score_percentile and other new columns"
+    assert words in closing(sidscan)
