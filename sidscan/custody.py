@@ -5,7 +5,6 @@ A session is one start of a run. A run that was interrupted has several, perhaps
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from importlib import metadata
 
 from sidscan._version import __version__
 from sidscan.config import ScanConfig
+from sidscan.journal.identity import current_folder
 from sidscan.records import SessionRecord
 from sidscan.reports.private import private_session
 from sidscan.util.urls import mask_credentials
@@ -45,7 +45,7 @@ def begin_session(config: ScanConfig, started: str, resources: Mapping[str, int]
     session = SessionRecord(
         started=started,
         command=tuple(_without_credentials(word) for word in config.command) or None,
-        folder=_current_folder(),
+        folder=current_folder(),
         host=platform.node() or None,
         sidscan_version=__version__,
         platform=platform.platform(),
@@ -94,10 +94,3 @@ def _codecs() -> dict[str, str | None]:
 
         versions["libheif"] = pillow_heif.libheif_version()
     return versions
-
-
-def _current_folder() -> str | None:
-    try:
-        return os.getcwd()  # noqa: PTH109  (text, as the command line's paths are)
-    except OSError:  # somebody removed it
-        return None

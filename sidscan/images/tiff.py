@@ -47,7 +47,7 @@ _NATIVE_RAW_MODES = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 
 
 @dataclass(frozen=True)
-class Page:
+class ScoredPage:
     """The page that is scored.
 
     Attributes:
@@ -78,7 +78,7 @@ class Plane:
         return self._write()
 
 
-def choose_page(data: bytes) -> Page:
+def choose_page(data: bytes) -> ScoredPage:
     """The first page of full size, or the first page where there is none.
 
     A file that can't be followed is given back unchanged; Pillow then says what is wrong with it.
@@ -92,7 +92,7 @@ def choose_page(data: bytes) -> Page:
             flags += ("first_frame",)
         return _arrange(file, directory, directory is first, flags)
     except (struct.error, ValueError, IndexError):
-        return Page(data)
+        return ScoredPage(data)
 
 
 def first_page_only(data: bytes) -> tuple[bytes, bool, bool]:
@@ -165,7 +165,7 @@ def _other_pages(file: TiffFile, first: Directory) -> Iterator[Directory]:
             yield directory
 
 
-def _arrange(file: TiffFile, directory: Directory, is_first: bool, flags: tuple[str, ...]) -> Page:
+def _arrange(file: TiffFile, directory: Directory, is_first: bool, flags: tuple[str, ...]) -> ScoredPage:
     """The page, with changes to its directory where Pillow would not read it as stored."""
     photometric = file.value(directory, _PHOTOMETRIC, 0)
     bits, samples = file.values(directory, _BITS, (1,)), file.value(directory, _SAMPLES, 1)
@@ -173,7 +173,7 @@ def _arrange(file: TiffFile, directory: Directory, is_first: bool, flags: tuple[
     is_planar = file.value(directory, _PLANAR, 1) == 2
     problem = _problem(photometric, bits, formats, is_planar and samples > 1)
     if problem or (problem := _ycbcr_problem(file, directory, photometric)):
-        return Page(file.data, flags, problem)
+        return ScoredPage(file.data, flags, problem)
     layout = f"{samples} samples of {max(bits)} bits, photometric interpretation {photometric}"
     entries = dict(directory.entries)
     if is_planar and samples == 1:
@@ -182,12 +182,12 @@ def _arrange(file: TiffFile, directory: Directory, is_first: bool, flags: tuple[
         del entries[_ORIENTATION]  # Pillow would turn the image
     if is_planar and samples > 1 and _needs_planes(photometric, bits, samples):
         raw_mode, planes, more = _split(file, directory, entries, photometric, samples)
-        return Page(file.data, flags + more, layout=layout, raw_mode=raw_mode, planes=planes)
+        return ScoredPage(file.data, flags + more, layout=layout, raw_mode=raw_mode, planes=planes)
     changed = not is_first or len(entries) < len(directory.entries)
     data = file.with_directory(directory, entries) if changed else file.data
     if photometric == _PALETTE:
         data = _with_wide_colours(file, directory, data)
-    return Page(data, flags, layout=layout)
+    return ScoredPage(data, flags, layout=layout)
 
 
 def _problem(photometric: int, bits: tuple[int, ...], formats: tuple[int, ...], is_planar: bool) -> str:

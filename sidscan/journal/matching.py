@@ -19,7 +19,6 @@ MAX_TRIES = 3
 
 LOST = (Status.CRASHED, Status.TIMEOUT, Status.MEMORY_LIMIT)  # how an input ends whose process was lost
 _EXAMPLES = 3
-_REASONS = ("gone", "left_out", "retried", "changed", "skip_changed", "other_keys", "other_reader")
 CheckGone = Callable[[Iterator[str], Callable[[str], str | None]], None]
 """Gets the paths of results that no input names, and why an input is skipped (None: no input); may raise."""
 

@@ -64,7 +64,7 @@ class ReportFormat(ABC):
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:
-        """Whether a file that begins with ``head`` is such a report; if so, a scan may replace it.
+        """Whether a file that begins with ``head`` is such a report.
 
         Reports of every format number must be recognised, newer ones included.
         """

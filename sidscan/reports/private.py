@@ -71,7 +71,7 @@ _QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Decision:
+class FieldPolicy:
     """What becomes of the fields of a record: each is in one of these.
 
     Attributes:
@@ -112,7 +112,7 @@ def private_text(text: str | None) -> str | None:
 
 
 def _decided(record: _Record) -> Any:
-    decision = DECISIONS[type(record)]
+    decision = FIELD_POLICIES[type(record)]
     changes = {
         entry.name: decision.changed[entry.name](getattr(record, entry.name))
         if entry.name in decision.changed
@@ -155,27 +155,27 @@ def _url(url: str) -> str:
     return url if start == url else f"{start}?{MASK}"
 
 
-DECISIONS: Mapping[type, Decision] = {
-    ScanResult: Decision(
+FIELD_POLICIES: Mapping[type, FieldPolicy] = {
+    ScanResult: FieldPolicy(
         kept=(
             *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
             *("decoder", "sidscan_version"),
         ),
         changed={"facts": _info, "message": private_text},
     ),
-    ImageInfo: Decision(
+    ImageInfo: FieldPolicy(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),
             *("jpeg_quality", "modified_at", "lossless"),
         ),
         changed={"exif": lambda exif: _decided(exif), "response": _response},
     ),
-    Exif: Decision(
+    Exif: FieldPolicy(
         kept=("make", "model", "lens", "original_date", "software", "orientation", "unread_tags"),
         changed={"tags": _tags, "original_date_iso": private_date},
         withheld=("latitude", "longitude", "gps_date_iso"),
     ),
-    Response: Decision(
+    Response: FieldPolicy(
         kept=("http_status", "fetched_at", "saved_as"),
         changed={
             "final_url": _url,
@@ -184,7 +184,7 @@ DECISIONS: Mapping[type, Decision] = {
         },
         withheld=("address",),
     ),
-    RunHeader: Decision(
+    RunHeader: FieldPolicy(
         kept=(
             *(
                 "sidscan_version",
@@ -204,7 +204,7 @@ DECISIONS: Mapping[type, Decision] = {
             "private": lambda _: True,
         },
     ),
-    SessionRecord: Decision(
+    SessionRecord: FieldPolicy(
         kept=(
             *("started", "ended", "ending", "findings", "sidscan_version", "platform", "python", "libraries"),
             *("limits", "resources"),

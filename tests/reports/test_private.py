@@ -26,10 +26,10 @@ from sidscan.records import (
     Status,
 )
 from sidscan.reports.base import REPORT_FORMATS, ReportFormat
-from sidscan.reports.private import DECISIONS, FLAG, KEPT_TAGS, private_header, private_result
+from sidscan.reports.private import FIELD_POLICIES, FLAG, KEPT_TAGS, private_header, private_result
 from sidscan.verify import open_report
 
-# A field that is new must be decided on: add it to `DECISIONS`, here, and to docs/howto/private-reports.md.
+# A new field must be decided on: add it to `FIELD_POLICIES`, here, and to docs/howto/private-reports.md.
 STAYS = {
     *("ScanResult.name", "ScanResult.scanned_at", "ScanResult.error", "ScanResult.message"),
     *("ScanResult.decoder", "ScanResult.sidscan_version"),
@@ -149,10 +149,10 @@ def test_the_json_report_shows_that_every_field_was_filled(tmp_path: Path) -> No
     assert {f"tags.{name}" for name in PERSONAL_TAGS} <= marks(everything)
 
 
-@pytest.mark.parametrize("record", list(DECISIONS), ids=lambda record: record.__name__)
+@pytest.mark.parametrize("record", list(FIELD_POLICIES), ids=lambda record: record.__name__)
 def test_every_field_is_decided_on_once(record: type) -> None:
-    decision = DECISIONS[record]
-    decided = [*decision.kept, *decision.changed, *decision.withheld]
+    policy = FIELD_POLICIES[record]
+    decided = [*policy.kept, *policy.changed, *policy.withheld]
     assert sorted(decided) == sorted(field.name for field in fields(record))
 
 
@@ -167,7 +167,7 @@ def record_types(record: Any) -> Iterator[type]:
 
 
 def test_every_record_of_a_result_is_decided_on() -> None:
-    assert {*record_types(filled_result()), *record_types(filled_header())} - DECISIONS.keys() == {
+    assert {*record_types(filled_result()), *record_types(filled_header())} - FIELD_POLICIES.keys() == {
         Score,
         ModelRecord,
     }
@@ -275,9 +275,9 @@ def test_documentation_names_what_stays_of_exif() -> None:
     page = (Path(__file__).parents[2] / "docs/howto/private-reports.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([A-Za-z0-9_]+)`", page))
     assert {tag.partition(" ")[2] for tag in KEPT_TAGS} <= named
-    for record, decision in DECISIONS.items():
+    for record, policy in FIELD_POLICIES.items():
         if record in (Exif, ImageInfo, Response, ScanResult):
-            assert {*decision.changed, *decision.withheld} - {"exif", "response", "facts", "tags"} <= named, (
+            assert {*policy.changed, *policy.withheld} - {"exif", "response", "facts", "tags"} <= named, (
                 record
             )
 

@@ -169,7 +169,7 @@ def _write_index(
             file.write(separator + _embedded(ijson_text(index_row(result, strings))))
             separator = ",\n"
         if chunk:
-            chunk_files.append(save(number, _embedded(_chunk_text(chunk, record.thumbnail))))
+            chunk_files.append(save(number, _chunk_text(chunk, record.thumbnail)))
         first_rows += chunk[: _STATIC_ROWS - len(first_rows)]
     patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
     texts = _embedded(ijson_text(strings.texts()))

@@ -88,15 +88,15 @@ function placeScores(result) {
 }
 
 /** A frame around a crop: dark and light, so that it shows on any image; the score stands in it. */
-function cropFrame([x, y], score, highest, unit, turn, fits) {
+function cropFrame([x, y], score, highest, unit, upright, fits) {
   const box = { x, y, width: SIDE, height: SIDE, fill: "none" };
   const frame = element("g", {}, element("rect", { ...box, stroke: "#000", "stroke-width": 3 * unit }),
     element("rect", { ...box, stroke: highest ? "#ffd54a" : "#fff", "stroke-width": (highest ? 2 : 1) * unit }));
   if (score !== undefined && fits) {
-    const size = Math.min(14 * unit, SIDE / 3), back = { CX: x + SIDE / 2, CY: y + SIDE / 2 };
-    const label = element("text", { x: back.CX, y: back.CY, "text-anchor": "middle", "dominant-baseline": "central",
-      "font-size": size, class: "crop-score", "stroke-width": size / 5 }, formatScore(score));
-    label.setAttribute("transform", `translate(${back.CX} ${back.CY}) ${turn} translate(${-back.CX} ${-back.CY})`);
+    const size = Math.min(14 * unit, SIDE / 3), centreX = x + SIDE / 2, centreY = y + SIDE / 2;
+    const label = element("text", { x: centreX, y: centreY, "text-anchor": "middle", "dominant-baseline": "central",
+      "font-size": size, class: "crop-score", "stroke-width": size / 5,
+      transform: `translate(${centreX} ${centreY}) ${upright} translate(${-centreX} ${-centreY})` }, formatScore(score));
     frame.append(label);
   }
   return frame;
@@ -105,7 +105,7 @@ function cropFrame([x, y], score, highest, unit, turn, fits) {
 // EXIF 2.3, tag 0x0112: how the stored rows and columns are turned for display.
 const TURNS = { 2: "scale(-1 1)", 3: "rotate(180)", 4: "scale(1 -1)", 5: "rotate(90) scale(1 -1)", 6: "rotate(90)", 7: "rotate(-90) scale(1 -1)", 8: "rotate(-90)" };
 
-const UNTURNS = { ...TURNS, 5: TURNS[5], 6: "rotate(-90)", 7: TURNS[7], 8: "rotate(90)" };
+const UNTURNS = { ...TURNS, 6: "rotate(-90)", 8: "rotate(90)" }; // the others are their own inverse
 
 function looked(result, entry) {
   const info = result.facts;
@@ -122,7 +122,8 @@ function looked(result, entry) {
   }
   const scores = placeScores(result), unit = Math.max(width, height) / 300;
   const places = result.views ? cropPlaces(width, height, result.views) : [];
-  const fits = Math.min(width, height) > 2.5 * SIDE; // else frames overlap, and so would the scores in them
+  // Else frames overlap, or are too small to read: then the scores stand in a list.
+  const fits = Math.min(width, height) > 2.5 * SIDE && Math.max(width, height) < 8 * SIDE;
   const frames = places.map(([x, y], place) => cropFrame([x - width / 2, y - height / 2], scores[place],
     scores.length > 1 && scores[place] === Math.max(...scores), unit, UNTURNS[orientation] || "", fits));
   const listed = fits ? null : facts(scores.map((score, place) => [S.places[places.length > 1 ? place : 4], formatScore(score)]));
