@@ -319,7 +319,9 @@ class Journal:
     def _results(self, order: str) -> Iterator[ScanResult]:
         query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL ORDER BY {order}"  # noqa: S608
         for name, text, tries in self._read(query):
-            result = replace(load_result(text), name=os.fsdecode(name))  # as this run names it
+            result = ScanResult.from_dict(
+                {**json.loads(text), "name": os.fsdecode(name)}
+            )  # as this run names it
             yield result if tries < MAX_TRIES else _given_up(result, tries)
 
     def counts(self) -> Counts:

@@ -14,6 +14,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -120,38 +121,55 @@ def _remove_stale(folder: Path, report: Path) -> None:
 
 
 def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSink) -> None:
-    """Write the page; the index first, then the chunks that it holds itself.
+    """Write the page: its head, the index, then the chunks that it holds itself.
 
-    The head states counts of evidence, which the results must be read for; so it is written from a first
-    pass over the record, and all else from a second.
+    The head states counts of evidence, so the index, which needs all results, is written first, and aside.
     """
     header, counts = record.header(), record.counts()
-    evidence = Counter(result.scores[0].evidence for result in record.results() if result.scores)
     title, strings = page_title(header), json.loads(_page_part("strings.json"))
-    file.write(
-        Template(_page_part("page.html")).substitute(
-            number=REPORT_FORMAT_NUMBER,
-            policy=_policy(),
-            title=text(title),
-            style=_page_part("page.css"),
-            head=head(header, counts, evidence, strings),
+    with TemporaryFile("w+", encoding="utf-8", newline="") as index:
+        written = _write_index(record, header, index, save)
+        file.write(
+            Template(_page_part("page.html")).substitute(
+                number=REPORT_FORMAT_NUMBER,
+                policy=_policy(),
+                title=text(title),
+                style=_page_part("page.css"),
+                head=head(header, counts, written.evidence, strings),
+            )
         )
-    )
-    first_rows, chunk_files = _write_index(record, header, file, save)
-    file.write(f"<noscript>{static_table(first_rows)}</noscript>\n")
-    inline.seek(0)
-    while part := inline.read(1 << 20):
-        file.write(part)
-    file.write(_data_block("chunk-files", ijson_text(chunk_files)))
+        _copy(index, file)
+    file.write(f"<noscript>{static_table(written.first_rows)}</noscript>\n")
+    _copy(inline, file)
+    file.write(_data_block("chunk-files", ijson_text(written.chunk_files)))
     file.write(_data_block("strings", ijson_text(strings)))
     file.write(f"<script>{_script()}</script>\n</body>\n{_END}")
 
 
-def _write_index(
-    record: RunRecord, header: RunHeader, file: TextIO, save: ChunkSink
-) -> tuple[list[ScanResult], list[str | None]]:
-    """Write the index, and each chunk as soon as it is full; returns the first rows and the chunks' files."""
-    strings, first_rows, chunk_files = StringTable(), list[ScanResult](), list[str | None]()
+def _copy(source: IO[str], target: TextIO) -> None:
+    source.seek(0)
+    while part := source.read(1 << 20):
+        target.write(part)
+
+
+@dataclass
+class _Written:
+    """What is known once the index is written.
+
+    Attributes:
+        evidence: number of images per word.
+        first_rows: results of the table for browsers without scripts.
+        chunk_files: the file of each chunk, None if the page holds it.
+    """
+
+    evidence: Counter[str] = field(default_factory=Counter)
+    first_rows: list[ScanResult] = field(default_factory=list)
+    chunk_files: list[str | None] = field(default_factory=list)
+
+
+def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: ChunkSink) -> _Written:
+    """Write the index, and each chunk as soon as it is full."""
+    strings, written = StringTable(), _Written()
     start: JsonObject = {
         "format": REPORT_FORMAT_NUMBER,
         "report_id": _report_id(header),
@@ -168,24 +186,25 @@ def _write_index(
         for result in chunk:
             file.write(separator + _embedded(ijson_text(index_row(result, strings))))
             separator = ",\n"
+            written.evidence.update(score.evidence for score in result.scores[:1])
         if chunk:
-            chunk_files.append(save(number, _chunk_text(chunk, record.thumbnail)))
-        first_rows += chunk[: _STATIC_ROWS - len(first_rows)]
+            written.chunk_files.append(save(number, _chunk_text(chunk, record.thumbnail)))
+        written.first_rows += chunk[: _STATIC_ROWS - len(written.first_rows)]
     patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
     texts = _embedded(ijson_text(strings.texts()))
     file.write(f'\n], "strings": {texts}, "patterns": {_embedded(json.dumps(patterns))}}}</script>\n')
-    return first_rows, chunk_files
+    return written
 
 
 def _chunk_text(results: list[ScanResult], thumbnail: Callable[[str], bytes | None]) -> str:
     """What the evidence pages of some images need, and their thumbnails, as JSON."""
     entries = []
     for result in results:
-        entry: dict[str, object] = {"result": result_object(result)}
+        entry = f'{{"result": {ijson_text(result_object(result))}'
         if result.scores and (small := thumbnail(str(result.facts.sha256))):
-            entry["thumbnail"] = base64.b64encode(small).decode()
-        entries.append(entry)
-    return ijson_text(entries)
+            entry += f', "thumbnail": "{base64.b64encode(small).decode()}"'
+        entries.append(entry + "}")
+    return f"[{', '.join(entries)}]"
 
 
 def _keep(inline: IO[str], number: int, chunk: str) -> None:
