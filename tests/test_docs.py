@@ -22,7 +22,7 @@ import click
 import pytest
 
 from sidscan.cli import cli
-from sidscan.reports.csv import CSV_COLUMNS
+from sidscan.reports.columns import CSV_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

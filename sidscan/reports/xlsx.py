@@ -9,7 +9,8 @@ from pathlib import Path
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports.base import REPORT_FORMATS
-from sidscan.reports.csv import Cell, column_names, table_rows
+from sidscan.reports.columns import Cell, report_columns
+from sidscan.reports.csv import table_rows
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.output_files import ReportOutput
 
@@ -60,9 +61,9 @@ class XlsxOutput(ReportOutput):
         workbook = Workbook(path, _OPTIONS)
         sheet = workbook.add_worksheet("report")
         sheet.freeze_panes(1, 0)
-        number, names = 0, column_names(record.header())
-        titles: list[Cell] = [escape_cell(name) for name in names]
-        for number, row in enumerate(chain([titles], table_rows(record))):
+        number, columns = 0, report_columns(record.header())
+        titles: list[Cell] = [escape_cell(column.name) for column in columns]
+        for number, row in enumerate(chain([titles], table_rows(record, columns))):
             for column, cell in enumerate(row):
                 if cell is None or cell == "":
                     continue
@@ -70,7 +71,7 @@ class XlsxOutput(ReportOutput):
                     sheet.write_string(number, column, cell)
                 else:
                     sheet.write_number(number, column, cell)
-        sheet.autofilter(0, 0, number, len(names) - 1)
+        sheet.autofilter(0, 0, number, len(columns) - 1)
         try:
             workbook.close()
         except FileCreateError as error:

@@ -21,7 +21,7 @@ from sidscan.models.cascade import Cascade
 from sidscan.models.cautions import Caution
 from sidscan.records import ModelRecord, RunHeader, Stage, Status
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
-from sidscan.reports.csv import CSV_COLUMNS
+from sidscan.reports.columns import CSV_COLUMNS
 
 Run = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]

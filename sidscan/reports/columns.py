@@ -1,0 +1,293 @@
+"""The columns of a report: their names, what they mean, and the cells that a result has in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+from sidscan.records import Response, RunHeader, ScanResult, Score
+from sidscan.reports.base import REPORT_FORMAT_NUMBER
+
+_Source = TypeVar("_Source")
+Cell = str | int | float | None
+CellKind = Literal["text", "number", "date"]
+"""What the cells of a column are; dates are ISO 8601."""
+NUMBER_COLUMN = "report_format"
+_YES_NO = {True: "yes", False: "no", None: None}
+_NO_RESPONSE = Response(final_url="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column(Generic[_Source]):
+    """A column: its name, what it means, how to get its cells, and what these are."""
+
+    name: str
+    description: str
+    cell: Callable[[_Source], Cell]
+    kind: CellKind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportColumn:
+    """A column of one report."""
+
+    name: str
+    cell: Callable[[ScanResult], Cell]
+    kind: CellKind = "text"
+
+
+_ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column(
+        "path",
+        "file or URL, as given or as the walk found it; `***` hides a user name and password",
+        lambda r: r.name,
+    ),
+    _Column("status", "`scored`, `skipped`, or the reason for having no score", lambda r: r.status.value),
+    _Column(
+        "error_stage",
+        "where the input failed or was skipped: `list`, `read`, `fetch`, `decode` or `score`",
+        lambda r: r.stage.value if r.stage else None,
+    ),
+    _Column("error_class", "class name of the error", lambda r: r.error),
+    _Column("error_message", "why the input has no score, in words", lambda r: r.message),
+)
+_SCORE_COLUMNS: tuple[_Column[Score], ...] = (
+    _Column("score", "the model's P(synthetic), 0 to 1: the sigmoid of `logit`", lambda s: s.score, "number"),
+    _Column("logit", "mean of the logits of all views", lambda s: s.logit, "number"),
+    _Column(
+        "evidence",
+        "`weak`, `moderate`, `strong`, `very strong` (relative to `threshold`), or `inconclusive`",
+        lambda s: s.evidence,
+    ),
+    _Column(
+        "inconclusive",
+        "why the evidence is inconclusive, separated by spaces; else empty",
+        lambda s: " ".join(s.inconclusive),
+    ),
+    _Column(
+        "cautions",
+        "kinds with over 5 % false positives that the image looks like, separated by spaces",
+        lambda s: " ".join(s.cautions),
+    ),
+    _Column(
+        "threshold", "score, 0 to 1, at which evidence stops being weak", lambda s: s.threshold, "number"
+    ),
+    _Column(
+        "p_value",
+        "share, 0 to 1, of camera images that score at least as high; empty without a calibration",
+        lambda s: s.p_value,
+        "number",
+    ),
+    _Column(
+        "score_percentile",
+        "percentage of the photographs of the model's card that score lower; empty if it does not say, "
+        "and in rows of sidscan 0.2.0",
+        lambda s: s.percentile,
+        "number",
+    ),
+    _Column("crop_min", "lowest score of a single view, 0 to 1", lambda s: s.crop_min, "number"),
+    _Column("crop_max", "highest score of a single view, 0 to 1", lambda s: s.crop_max, "number"),
+    _Column("crop_std", "standard deviation of the scores of single views", lambda s: s.crop_std, "number"),
+    _Column(
+        "highest_crop",
+        "where the view with the highest score lies, e.g. `top left`; of equals, the centre",
+        lambda s: s.highest_crop,
+    ),
+)
+# What the header states of each model; rows without a score have these cells, too.
+_MODEL_COLUMNS = {
+    "model": "name of the model",
+    "model_digest": "first 16 hex digits of each weights file's sha256, head before encoder, joined by `+`",
+    "calibration": "first 16 hex digits of the sha256 of the calibration; empty without one",
+}
+_IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column(
+        "views",
+        "number of crops averaged: 10, 5 or 1, as `effort` says; empty without a score",
+        lambda r: r.views or None,
+        "number",
+    ),
+    _Column(
+        "share_scored",
+        "share, 0 to 1, of the image's pixels that lie in one of these crops; empty without a score",
+        lambda r: r.share_scored,
+        "number",
+    ),
+    _Column(
+        "flags", "remarks on how the image was read, separated by spaces", lambda r: " ".join(r.facts.flags)
+    ),
+    _Column("width", "pixels, as stored: EXIF orientation is not applied", lambda r: r.facts.width, "number"),
+    _Column("height", "pixels, as stored", lambda r: r.facts.height, "number"),
+    _Column("format", "image format, e.g. `JPEG`", lambda r: r.facts.format),
+    _Column(
+        "jpeg_quality",
+        "libjpeg quality, 1 to 100, that quantises as coarsely as this JPEG file does",
+        lambda r: r.facts.jpeg_quality,
+        "number",
+    ),
+    _Column(
+        "preview_width",
+        "pixels, of the preview that was scored instead of the image (flag `preview`)",
+        lambda r: r.facts.preview_width,
+        "number",
+    ),
+    _Column("preview_height", "pixels, of the preview", lambda r: r.facts.preview_height, "number"),
+    _Column(
+        "lossless",
+        "`yes` if the file keeps every pixel value as it was saved, else `no`; empty where that is not known",
+        lambda r: _YES_NO[r.facts.lossless],
+    ),
+    _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes, "number"),
+    _Column(
+        "modified_at",
+        "when the file was last modified, ISO 8601, UTC; empty for URLs",
+        lambda r: r.facts.modified_at,
+        "date",
+    ),
+    _Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda r: r.facts.sha256),
+    _Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
+    _Column(
+        "redirects",
+        "URLs that led to `final_url`, separated by spaces",
+        lambda r: " ".join(_response(r).redirects),
+    ),
+    _Column(
+        "http_status", "HTTP status code of the last answer", lambda r: _response(r).http_status, "number"
+    ),
+    _Column(
+        "fetched_at", "time of the last request, ISO 8601, UTC", lambda r: _response(r).fetched_at, "date"
+    ),
+    _Column(
+        "content_type",
+        "`Content-Type` that the server stated, unchecked",
+        lambda r: _response(r).headers.get("content-type"),
+    ),
+    _Column(
+        "last_modified",
+        "`Last-Modified` that the server stated, unchecked",
+        lambda r: _response(r).headers.get("last-modified"),
+    ),
+    _Column(
+        "saved_as", "file of `--save-dir` that keeps the bytes of a URL", lambda r: _response(r).saved_as
+    ),
+    _Column("exif_make", "camera maker", lambda r: r.facts.exif.make),
+    _Column("exif_model", "camera model", lambda r: r.facts.exif.model),
+    _Column("exif_lens", "lens", lambda r: r.facts.exif.lens),
+    _Column(
+        "exif_original_date",
+        "when the image was taken, as EXIF states it",
+        lambda r: r.facts.exif.original_date,
+    ),
+    _Column(
+        "exif_original_date_iso",
+        "the same as ISO 8601, with an offset from UTC where EXIF states one; empty if it is not a date",
+        lambda r: r.facts.exif.original_date_iso,
+        "date",
+    ),
+    _Column(
+        "exif_gps_date_iso",
+        "when the position was measured, ISO 8601, UTC",
+        lambda r: r.facts.exif.gps_date_iso,
+        "date",
+    ),
+    _Column(
+        "exif_software", "software that wrote the file, as EXIF states it", lambda r: r.facts.exif.software
+    ),
+    _Column("exif_latitude", "degrees, north positive", lambda r: r.facts.exif.latitude, "number"),
+    _Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude, "number"),
+    _Column("exif_orientation", "EXIF orientation, 1 to 8", lambda r: r.facts.exif.orientation, "number"),
+)
+_RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
+    _Column(
+        "model_choice",
+        "how the models were chosen: `asked for`, `default`, or `fallback: ...`",
+        lambda h: h.model_choice,
+    ),
+    _Column("model_provenance", "who vouches for each weights file", lambda h: h.model_provenance),
+    _Column("runtime", "what computed the score, with its version", lambda h: h.runtime),
+    _Column("device", "where it was computed, e.g. `cpu`", lambda h: h.device),
+    _Column("precision", "`fp32`, `fp16` or `bf16`", lambda h: h.precision),
+    _Column(
+        "effort",
+        "`full`: all crops were scored; `normal`: as many as the decision needed; `fast`: the centre crop",
+        lambda h: h.effort,
+    ),
+)
+_READER_COLUMNS = {
+    "decoder": "what decoded the image, with its version",
+    "sidscan_version": "version of the sidscan that made the row; a later one may have kept it",
+}
+_LAST_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column("scanned_at", "when the row was made, ISO 8601, UTC", lambda r: r.scanned_at, "date"),
+    _Column(
+        NUMBER_COLUMN,
+        "format number of the report: 2; reports of sidscan 0.1.0 lack the column",
+        lambda _: REPORT_FORMAT_NUMBER,
+        "number",
+    ),
+)
+
+
+def _described(columns: tuple[_Column[_Source], ...]) -> dict[str, str]:
+    return {column.name: column.description for column in columns}
+
+
+_PER_MODEL = {**_described(_SCORE_COLUMNS), **_MODEL_COLUMNS}
+_AFTER_MODELS = {
+    **_described(_IMAGE_COLUMNS),
+    **_described(_RUN_COLUMNS),
+    **_READER_COLUMNS,
+    **_described(_LAST_COLUMNS),
+}
+
+CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AFTER_MODELS}
+"""Every column of a report on one model, in order, with its description in Markdown."""
+
+
+def report_columns(header: RunHeader) -> list[ReportColumn]:
+    """The columns of a report, in order, and their names as they are: a model may be named after its file."""
+    return [
+        *map(_of_result, _ERROR_COLUMNS),
+        *(column for index in range(len(header.models)) for column in _model_columns(header, index)),
+        *map(_of_result, _IMAGE_COLUMNS),
+        *(ReportColumn(column.name, partial(_same, column.cell(header))) for column in _RUN_COLUMNS),
+        ReportColumn("decoder", lambda result: result.decoder or header.decoder),
+        ReportColumn("sidscan_version", lambda result: result.sidscan_version or header.sidscan_version),
+        *map(_of_result, _LAST_COLUMNS),
+    ]
+
+
+def _of_result(column: _Column[ScanResult]) -> ReportColumn:
+    return ReportColumn(column.name, column.cell, column.kind)
+
+
+def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:
+    """The columns of one model; those of the first have bare names."""
+    model = header.models[index]
+    calibration = header.calibrations.get(model.name)
+    stated = (model.name, model.digest, calibration.sha256[:16] if calibration else None)
+    columns = [
+        *(
+            ReportColumn(each.name, partial(_score_cell, model.name, each), each.kind)
+            for each in _SCORE_COLUMNS
+        ),
+        *(
+            ReportColumn(name, partial(_same, cell))
+            for name, cell in zip(_MODEL_COLUMNS, stated, strict=True)
+        ),
+    ]
+    return [replace(column, name=f"{model.name}.{column.name}") for column in columns] if index else columns
+
+
+def _same(cell: Cell, _: ScanResult) -> Cell:
+    return cell
+
+
+def _score_cell(model: str, column: _Column[Score], result: ScanResult) -> Cell:
+    return next((column.cell(score) for score in result.scores if score.model == model), None)
+
+
+def _response(result: ScanResult) -> Response:
+    return result.facts.response or _NO_RESPONSE
