@@ -277,6 +277,40 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What a person decided of an image.
+
+    Attributes:
+        mark: ``suspicious``, ``cleared`` or ``later``.
+        by: who decided.
+        at: when, ISO 8601, UTC.
+        note: what they wrote; may be empty.
+    """
+
+    mark: str
+    by: str
+    at: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """How an image relates to others of its run.
+
+    Attributes:
+        same_as: name of the first input that has the same bytes; None for that one, and without copies.
+        group: name of the image that the group of its copies is named after; None without one.
+        distance: Hamming distance, bits, of its perceptual hash from that image's.
+        transform: what was done to that image besides, e.g. ``mirrored``; None if nothing.
+    """
+
+    same_as: str | None = None
+    group: str | None = None
+    distance: int | None = None
+    transform: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScanResult:
     """One row of the report.
 
@@ -289,6 +323,8 @@ class ScanResult:
         share_scored: share of the image's pixels that lie in one of these views; None unless scored.
         decoder: the library that decodes images of this format, with its version; None if there is none.
         sidscan_version: of the sidscan that made the row; a later one may have kept it.
+        mark, copies: joined when a report is written (`sidscan.review.annotated`); a journal never holds
+            them.
     """
 
     name: str
@@ -304,6 +340,8 @@ class ScanResult:
     share_scored: float | None = None
     decoder: str | None = None
     sidscan_version: str | None = None
+    mark: Mark | None = None
+    copies: Copies | None = None
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ScanResult:
@@ -315,6 +353,8 @@ class ScanResult:
             "error": _RENAMED_ERRORS.get(raw["error"], raw["error"]),
             "facts": ImageInfo.from_dict(raw["facts"]),
             "scores": tuple(Score.from_dict(_known(Score, score)) for score in raw["scores"]),
+            "mark": Mark(**_known(Mark, mark)) if (mark := raw.get("mark")) else None,
+            "copies": Copies(**_known(Copies, copies)) if (copies := raw.get("copies")) else None,
         }
         return cls(**{**_known(cls, raw), **values})
 

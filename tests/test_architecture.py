@@ -16,7 +16,7 @@ import sidscan
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 # Top to bottom. A module imports only from layers below its own, or from its own layer.
-# "review", "distributed" and "provenance" are planned: nothing is there yet.
+# "distributed" and "provenance" are planned: nothing is there yet.
 LEVELS = (
     ("cli",),
     ("calibrate", "review", "distributed"),

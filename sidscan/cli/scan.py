@@ -22,6 +22,7 @@ from sidscan.journal import recorded_outputs
 from sidscan.records import Counts
 from sidscan.reports import ReportOutput, StreamedReport
 from sidscan.reports.output_files import printing
+from sidscan.review.annotated import annotated
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.terminal import Echo
 
@@ -121,7 +122,7 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
             console.announce(run, echo)
             if not _make_results(run, writers, quiet):
                 return ExitCode.INTERRUPTED
-            reports.write_all(writers, run.journal)
+            reports.write_all(writers, annotated(run.journal))
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
-from sidscan.records import Response, RunHeader, ScanResult, Score
+from sidscan.records import Copies, Mark, Response, RunHeader, ScanResult, Score
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 
 _Source = TypeVar("_Source")
@@ -16,7 +16,7 @@ CellKind = Literal["text", "number", "date"]
 """What the cells of a column are; dates are ISO 8601."""
 NUMBER_COLUMN = "report_format"
 _YES_NO = {True: "yes", False: "no", None: None}
-_NO_RESPONSE = Response(final_url="")
+_NO_RESPONSE, _NO_MARK, _NO_COPIES = Response(final_url=""), Mark("", "", ""), Copies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,35 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "date",
     ),
     _Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda r: r.facts.sha256),
+    _Column(
+        "same_as",
+        "first input with the same bytes; empty for that one, and without copies",
+        lambda r: (r.copies or _NO_COPIES).same_as,
+    ),
+    _Column(
+        "copy_group",
+        "image that this group of copies is named after; empty without copies",
+        lambda r: (r.copies or _NO_COPIES).group,
+    ),
+    _Column(
+        "copy_distance",
+        "bits in which its perceptual hash differs from that image's",
+        lambda r: (r.copies or _NO_COPIES).distance,
+        "number",
+    ),
+    _Column(
+        "copy_transform",
+        "what was done to that image besides, e.g. `mirrored`; empty if nothing",
+        lambda r: (r.copies or _NO_COPIES).transform,
+    ),
+    _Column(
+        "mark",
+        "what a person decided: `suspicious`, `cleared` or `later`; empty without a decision",
+        lambda r: (r.mark or _NO_MARK).mark,
+    ),
+    _Column("mark_by", "who decided", lambda r: (r.mark or _NO_MARK).by),
+    _Column("mark_at", "when they decided, ISO 8601, UTC", lambda r: (r.mark or _NO_MARK).at, "date"),
+    _Column("note", "what they wrote", lambda r: (r.mark or _NO_MARK).note),
     _Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
     _Column(
         "redirects",

@@ -36,6 +36,7 @@ class CsvDialect:
 
 
 _WITHHELD = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
+_NAMES_A_PERSON = ("mark_by", "note")
 _MAYBE_URLS = ("error_message", "final_url", "redirects")
 
 CSV_DIALECTS: dict[str, CsvDialect] = {
@@ -127,6 +128,7 @@ def _private_row(row: dict[str, str]) -> dict[str, str]:
     withheld = [name for name, cell in changed.items() if row.get(name, "") != cell]
     if withheld and FLAG not in row["flags"].split():
         changed["flags"] = f"{row['flags']} {FLAG}".strip()
+    changed |= dict.fromkeys(_NAMES_A_PERSON, "")
     for name in _MAYBE_URLS:
         changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")
     return {name: changed.get(name, cell) for name, cell in row.items()}

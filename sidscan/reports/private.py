@@ -16,6 +16,7 @@ from sidscan.records import (
     Exif,
     ImageInfo,
     JsonObject,
+    Mark,
     Response,
     RunHeader,
     ScanResult,
@@ -150,6 +151,10 @@ def _response(response: Response | None) -> Response | None:
     return None if response is None else _decided(response)
 
 
+def _mark(mark: Mark | None) -> Mark | None:
+    return None if mark is None else _decided(mark)
+
+
 def _url(url: str) -> str:
     start = re.split(r"[?#]", url, maxsplit=1)[0]
     return url if start == url else f"{start}?{MASK}"
@@ -159,10 +164,11 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
     ScanResult: FieldPolicy(
         kept=(
             *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
-            *("decoder", "sidscan_version"),
+            *("decoder", "sidscan_version", "copies"),
         ),
-        changed={"facts": _info, "message": private_text},
+        changed={"facts": _info, "message": private_text, "mark": _mark},
     ),
+    Mark: FieldPolicy(kept=("mark", "at"), changed=dict.fromkeys(("by", "note"), lambda _: "")),
     ImageInfo: FieldPolicy(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),

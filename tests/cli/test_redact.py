@@ -123,10 +123,10 @@ def test_the_report_itself_is_never_written(sidscan: Run) -> None:
 def test_columns_of_others_are_emptied_and_named(sidscan: Run) -> None:
     assert scan(sidscan).code == 0
     names, row = Path("r.csv").read_text().splitlines()
-    Path("r.csv").write_text(f"{names},note\n{row},ask Maria Musterfrau\n", newline="")
+    Path("r.csv").write_text(f"{names},remark\n{row},ask Maria Musterfrau\n", newline="")
     ended = sidscan("redact", "r.csv", "--out", "new.csv")
     assert ended.code == 0
-    assert "1 column that a scan does not write is empty: note" in ended.err.splitlines()
+    assert "1 column that a scan does not write is empty: remark" in ended.err.splitlines()
     assert leaks("new.csv") == []
 
 

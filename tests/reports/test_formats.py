@@ -123,7 +123,7 @@ def to_format_1(text: str, suffix: str) -> str:
         text = text.replace(f', "{added}": null', "")
     text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")
     text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)
-    text = text.replace(', "cautions": []', "")
+    text = text.replace(', "mark": null, "copies": null', "").replace(', "cautions": []', "")
     return text.replace('{"format": 2, ', "{")
 
 

@@ -14,9 +14,11 @@ from sample_results import FACTS, SCORED, full_header, journal_of, rendered, res
 
 from sidscan.errors import UsageError
 from sidscan.records import (
+    Copies,
     Exif,
     ImageInfo,
     Kind,
+    Mark,
     ModelRecord,
     Response,
     RunHeader,
@@ -32,7 +34,8 @@ from sidscan.verify import open_report
 # A new field must be decided on: add it to `FIELD_POLICIES`, here, and to docs/howto/private-reports.md.
 STAYS = {
     *("ScanResult.name", "ScanResult.scanned_at", "ScanResult.error", "ScanResult.message"),
-    *("ScanResult.decoder", "ScanResult.sidscan_version"),
+    *("ScanResult.decoder", "ScanResult.sidscan_version", "Mark.mark", "Mark.at"),
+    *("Copies.same_as", "Copies.group", "Copies.transform"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     *(
         "Exif.make",
@@ -109,7 +112,9 @@ def filled_result() -> ScanResult:
     exif = filled(Exif, tags=tags, latitude=12.25, longitude=34.5)
     info = filled(ImageInfo, exif=exif, response=filled(Response, headers=headers))
     scores = (filled(Score, score=0.5, logit=0.5),)
-    return filled(ScanResult, kind=Kind.URL, status=Status.SCORED, stage=None, facts=info, scores=scores)  # type: ignore[no-any-return]
+    joined = {"mark": filled(Mark), "copies": filled(Copies)}
+    result = filled(ScanResult, kind=Kind.URL, status=Status.SCORED, facts=info, scores=scores, **joined)
+    return replace(result, stage=None)  # type: ignore[no-any-return]
 
 
 def filled_header() -> RunHeader:
@@ -170,6 +175,7 @@ def test_every_record_of_a_result_is_decided_on() -> None:
     assert {*record_types(filled_result()), *record_types(filled_header())} - FIELD_POLICIES.keys() == {
         Score,
         ModelRecord,
+        Copies,
     }
 
 
