@@ -23,6 +23,11 @@ JOURNAL_FORMAT = "2"
 EXCLUDED_PREFIX = "excluded by --exclude "
 """How the reason of a row that --exclude leaves out begins."""
 
+INCONCLUSIVE = "inconclusive"
+EVIDENCE_WORDS = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
+"""Words of evidence, the strongest first; what is inconclusive comes last, whatever its score."""
+_STRENGTH = {word: len(EVIDENCE_WORDS) - position for position, word in enumerate(EVIDENCE_WORDS)}
+
 _RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
 JsonObject = Mapping[str, Any]
 """What `json.loads` makes of a JSON object."""
@@ -230,6 +235,11 @@ class Failure:
     status: Status = Status.FAILED
 
 
+def strength(evidence: str, logit: float) -> tuple[int, float]:
+    """Orders scores, also those of several models: by the word of evidence, then by logit."""
+    return _STRENGTH.get(evidence, 0), logit
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """One model's score of one image.
@@ -268,6 +278,11 @@ class Score:
     percentile: float | None = None
     cautions: tuple[str, ...] = ()
     crop_scores: tuple[float, ...] = ()
+
+    @property
+    def strength(self) -> tuple[int, float]:
+        """Orders scores (`strength`)."""
+        return strength(self.evidence, self.logit)
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Score:
@@ -342,6 +357,11 @@ class ScanResult:
     sidscan_version: str | None = None
     mark: Mark | None = None
     copies: Copies | None = None
+
+    @property
+    def strongest(self) -> Score | None:
+        """The score by which an image is ranked and shown: of several models, the strongest evidence."""
+        return max(self.scores, key=lambda score: score.strength, default=None)
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ScanResult:

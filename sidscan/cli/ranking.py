@@ -6,14 +6,10 @@ import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.records import ScanResult, Score
 from sidscan.util.terminal import ELLIPSIS, clipped_start, safe_line
 from sidscan.util.urls import mask_credentials
 
-EVIDENCE = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
-"""Words of evidence, the strongest first; what is inconclusive comes last, whatever its score."""
-_RANK = {word: len(EVIDENCE) - position for position, word in enumerate(EVIDENCE)}
 _LEAST = 20  # columns of a path that are always shown
 
 
@@ -26,8 +22,8 @@ class Ranked(NamedTuple):
 
     @property
     def key(self) -> tuple[int, float]:
-        """Orders images by evidence, then by score."""
-        return _RANK[self.score.evidence], self.score.score
+        """Orders images by evidence, then by logit."""
+        return self.score.strength
 
 
 class Ranking:
@@ -44,13 +40,14 @@ class Ranking:
 
     def add(self, result: ScanResult) -> None:
         """Show it one more result; one without a score is passed over."""
-        if not result.scores:
+        strongest = result.strongest
+        if strongest is None:
             return
         sha256 = result.facts.sha256 or ""
         if sha256 in self._copies:
             self._copies[sha256] += 1
             return
-        best = max((Ranked(score, result) for score in result.scores), key=lambda ranked: ranked.key)
+        best = Ranked(strongest, result)
         self._seen += 1
         entry = (best.key, -self._seen, best)  # of equals, the earlier one ranks higher
         if sha256:

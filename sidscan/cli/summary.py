@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
-from sidscan.cli.ranking import EVIDENCE, Ranking
-from sidscan.records import ScanResult, Status
+from sidscan.cli.ranking import Ranking
+from sidscan.records import EVIDENCE_WORDS, ScanResult, Status
 from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
 
@@ -21,7 +21,7 @@ _LONGEST_TITLE = 100
 _MOST_REASONS = 8
 # Error classes whose message says what the file is, and nothing that only this file has.
 _NAMED_BY_MESSAGE = ("FormatNotRead", "ContentMissing")
-_ABOVE = EVIDENCE[: EVIDENCE.index("weak")]  # the threshold
+_ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]  # the threshold
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -51,11 +51,11 @@ class Summary:
 
     def _add(self, result: ScanResult) -> None:
         self._flags.update(result.facts.flags)
-        if not result.scores:
+        if (strongest := result.strongest) is None:
             self._add_reason(result)
             return
         self.ranking.add(result)
-        self._evidence[result.scores[0].evidence] += 1
+        self._evidence[strongest.evidence] += 1
         self._views[result.views] += 1
         self._older += result.share_scored is None
         self._cautions.update(result.scores[0].cautions)
@@ -93,11 +93,16 @@ class Summary:
         parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
         yield f"{plural(counts.enumerated, 'input')} = {parts}"
         if self._evidence:
-            yield "evidence: " + ", ".join(f"{self._evidence[word]} {word}" for word in EVIDENCE)
+            words = ", ".join(f"{self._evidence[word]} {word}" for word in EVIDENCE_WORDS)
+            yield f"evidence: {words}{self._of_several()}"
         if self._views and self._run.effort == "normal":
             first, *others = _STAGES
             numbers = ", ".join(f"{self._views[count]} by {count}" for count in others)
             yield f"crops: {plural(self._views[first], 'image')} by {first}, {numbers}"
+
+    def _of_several(self) -> str:
+        models = self._run.runtime.detectors
+        return f" (the strongest of {len(models)} models for each image)" if len(models) > 1 else ""
 
     def _caution_lines(self) -> Iterator[str]:
         """How many images look like what the first model calls synthetic too often, and how often that is."""

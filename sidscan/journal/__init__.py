@@ -31,13 +31,14 @@ from sidscan.records import (
     ScanResult,
     Stage,
     Status,
+    strength,
 )
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 
 # By evidence: what says something before what is inconclusive, then failures, then what was skipped.
-_RANK = """status != 'scored', status = 'skipped', json_extract(finding, '$.scores[0].evidence') =
-'inconclusive', json_extract(finding, '$.scores[0].logit') DESC, position"""
+_RANK = "status != 'scored', status = 'skipped', strength(json_extract(finding, '$.scores')) DESC, position"
+_HIGHEST_LOGIT = 500.0  # above and below, the sigmoid is 1 or 0 in any precision
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
@@ -77,6 +78,7 @@ class Journal:
 
     def _open(self, fresh: bool) -> None:
         self._db = sqlite3.connect(":memory:" if self.path is None else os.fspath(self.path), timeout=1.0)
+        self._db.create_function("strength", 1, _strength, deterministic=True)
         with _closed_on_error(self._db):
             self._prepare(fresh)
 
@@ -452,6 +454,13 @@ def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         database.close()
         raise
+
+
+def _strength(scores: str) -> float:
+    """Orders results as `ScanResult.strongest` orders scores, from their scores as JSON."""
+    found = (strength(score["evidence"], score["logit"]) for score in json.loads(scores))
+    rank, logit = max(found, default=(-1, 0.0))
+    return 2 * _HIGHEST_LOGIT * rank + max(-_HIGHEST_LOGIT, min(logit, _HIGHEST_LOGIT))
 
 
 def dump_result(result: ScanResult) -> str:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INCONCLUSIVE = "inconclusive"  # the word for evidence
-
 
 @dataclass(frozen=True, slots=True)
 class Abstention:

@@ -15,10 +15,10 @@ from sidscan._version import __version__
 from sidscan.config import Effort
 from sidscan.images.crops import CENTRE, share_covered, view_names
 from sidscan.images.decoders import decoder_of
-from sidscan.models.abstention import INCONCLUSIVE
 from sidscan.models.detector_info import DetectorInfo, probe_columns
 from sidscan.models.reliability import Reliability, stated_reliability
 from sidscan.records import (
+    INCONCLUSIVE,
     CropSet,
     DecodedImage,
     Failure,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sample_images import folder
 from sample_results import FAILED, SCORED
 
-from sidscan.cli.ranking import EVIDENCE, Ranking, highest_lines, table
-from sidscan.records import ImageInfo, ScanResult
+from sidscan.cli.ranking import Ranking, highest_lines, table
+from sidscan.records import EVIDENCE_WORDS, ImageInfo, ScanResult
 from sidscan.util.terminal import clipped_start
 
 Run = Callable[..., Any]
@@ -23,7 +23,7 @@ Run = Callable[..., Any]
 def result(name: str, evidence: str, *scores: float, **facts: Any) -> ScanResult:
     """A scored image; each further score is of another model."""
     made = tuple(
-        replace(SCORED.scores[0], model=f"m{index}", score=score, evidence=evidence)
+        replace(SCORED.scores[0], model=f"m{index}", score=score, logit=score, evidence=evidence)
         for index, score in enumerate(scores)
     )
     return replace(SCORED, name=name, scores=made, facts=ImageInfo(**{"format": "JPEG", **facts}))
@@ -84,13 +84,13 @@ def test_all_copies_of_what_is_kept_are_counted(images: list[int], size: int) ->
     assert shown == [(image, images.count(image)) for image in sorted(set(images), reverse=True)[:size]]
 
 
-@given(st.lists(st.tuples(st.sampled_from(EVIDENCE), st.floats(0, 1))), st.integers(1, 6))
+@given(st.lists(st.tuples(st.sampled_from(EVIDENCE_WORDS), st.floats(0, 1))), st.integers(1, 6))
 def test_the_ranking_is_the_start_of_all_results_in_order(images: list[tuple[str, float]], size: int) -> None:
     results = [result(str(index), word, score) for index, (word, score) in enumerate(images)]
     everything = [entry.result.name for entry in ranked(*results, size=1000).highest()]
     assert everything == sorted(
         map(str, range(len(images))),
-        key=lambda name: (EVIDENCE.index(images[int(name)][0]), -images[int(name)][1], int(name)),
+        key=lambda name: (EVIDENCE_WORDS.index(images[int(name)][0]), -images[int(name)][1], int(name)),
     )
     assert [entry.result.name for entry in ranked(*results, size=size).highest()] == everything[:size]
 

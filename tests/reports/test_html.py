@@ -26,6 +26,7 @@ from sample_results import (
     strict,
 )
 
+from sidscan.cli.ranking import Ranking
 from sidscan.errors import UsageError
 from sidscan.journal import Journal
 from sidscan.records import Exif, ScanResult
@@ -135,6 +136,33 @@ def test_the_strongest_evidence_stands_first_and_what_has_no_score_last(tmp_path
     ]
     rows = cells(Page(rendered(tmp_path / "r.html", journal_of(*results))))
     assert [row["path"] for row in rows] == ["high", "low", "also low", "flat", FAILED.name, skipped.name]
+
+
+def test_of_several_models_the_strongest_evidence_ranks_an_image(tmp_path: Path) -> None:
+    def scored(name: str, *found: tuple[str, float]) -> ScanResult:
+        scores = tuple(replace(SCORE, evidence=word, logit=logit, model=name) for word, logit in found)
+        return replace(SCORED, name=name, facts=replace(FACTS, sha256=None), scores=scores)
+
+    results = [
+        scored("weak", ("weak", 9.0), ("weak", 8.0)),
+        scored("second", ("weak", -2.0), ("strong", 2.0)),
+        scored("first", ("strong", 3.0), ("inconclusive", 99.0)),
+        scored("flat", ("inconclusive", 99.0), ("inconclusive", 1e9)),
+    ]
+    run = replace(RUN, models=(RUN.models[0], replace(RUN.models[0], name="other")))
+    text = rendered(tmp_path / "r.html", journal_of(*results, run=run))
+    rows = cells(Page(text))
+    assert [(row["path"], row["evidence"]) for row in rows] == [
+        ("first", "strong"),
+        ("second", "strong"),
+        ("weak", "weak"),
+        ("flat", "inconclusive"),
+    ]
+    assert "Evidence: 2 strong, 1 weak, 1 inconclusive. Several models: each image stands with" in text
+    ranking = Ranking(4)
+    for result in results:
+        ranking.add(result)
+    assert [entry.result.name for entry in ranking.highest()] == [row["path"] for row in rows]
 
 
 @pytest.mark.parametrize("exif", [False, True], ids=["name", "EXIF"])

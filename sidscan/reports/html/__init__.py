@@ -186,7 +186,7 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
         for result in chunk:
             file.write(separator + _embedded(ijson_text(index_row(result, strings))))
             separator = ",\n"
-            written.evidence.update(score.evidence for score in result.scores[:1])
+            written.evidence.update([score.evidence] if (score := result.strongest) else [])
         if chunk:
             written.chunk_files.append(save(number, _chunk_text(chunk, record.thumbnail)))
         written.first_rows += chunk[: _STATIC_ROWS - len(written.first_rows)]

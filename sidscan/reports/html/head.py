@@ -33,6 +33,8 @@ def head(
     sums = str(strings["counts"]).format_map(asdict(counts))
     words = ", ".join(f"{evidence[word]} {word}" for word in _WORDS if evidence[word])
     amount = f" {strings['words']}".format(words=words) if words else ""
+    if len(header.models) > 1:
+        amount += f" {strings['several']}"
     facts = _facts(header, cast(Mapping[str, str], strings["heads"]))
     lines = [
         f"<p>{text(sums)}.{text(amount)}</p>",
@@ -49,7 +51,7 @@ def static_table(results: Iterable[ScanResult]) -> str:
     names = ("evidence", "score", "path", "message")
     rows = ["".join(f'<th scope="col">{name}</th>' for name in names)]
     for result in results:
-        score = result.scores[0] if result.scores else None
+        score = result.strongest
         cells = (
             score.evidence if score else result.status.value,
             f"{score.score:.3f}" if score else "",

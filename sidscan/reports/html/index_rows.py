@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidscan.records import ScanResult, Score
+from sidscan.records import ScanResult
 from sidscan.reports.json import undecodable_bytes
 
 Cell = str | int | float | None
@@ -26,18 +26,14 @@ class _Column:
     repeats: bool = False
 
 
-def _first_score(result: ScanResult) -> Score | None:
-    return result.scores[0] if result.scores else None
-
-
 def _why(result: ScanResult) -> str | None:
     """Why there is no score, or none that says something."""
-    score = _first_score(result)
+    score = result.strongest
     return (" ".join(score.inconclusive) or None) if score else result.message
 
 
 def _cautions(result: ScanResult) -> str | None:
-    score = _first_score(result)
+    score = result.strongest
     return (" ".join(score.cautions) or None) if score else None
 
 
@@ -59,8 +55,8 @@ def _camera(result: ScanResult) -> str | None:
 _COLUMNS = (
     _Column("path", lambda r: r.name),
     _Column("status", lambda r: r.status.value, repeats=True),
-    _Column("score", lambda r: round(score.score, 6) if (score := _first_score(r)) else None),
-    _Column("evidence", lambda r: score.evidence if (score := _first_score(r)) else None, repeats=True),
+    _Column("score", lambda r: round(score.score, 6) if (score := r.strongest) else None),
+    _Column("evidence", lambda r: score.evidence if (score := r.strongest) else None, repeats=True),
     _Column("why", _why, repeats=True),
     _Column("flags", lambda r: " ".join(r.facts.flags) or None, repeats=True),
     _Column("cautions", _cautions, repeats=True),

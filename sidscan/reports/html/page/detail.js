@@ -81,9 +81,15 @@ function cropPlaces(width, height, views) {
   return views > 1 ? [[left, top], [right, top], [left, bottom], [right, bottom], centre] : [centre];
 }
 
+/** Of several models' scores the one that the list shows: the strongest word, then the highest logit. */
+function strongest(result) {
+  const rank = (score) => WORDS.length - WORDS.indexOf(score.evidence);
+  return [...result.scores].sort((first, second) => rank(second) - rank(first) || second.logit - first.logit)[0];
+}
+
 /** The score at each place: of the crop and, where it was scored, of its mirror image, whichever is higher. */
 function placeScores(result) {
-  const scores = result.scores[0]?.crop_scores || [];
+  const scores = strongest(result)?.crop_scores || [];
   return scores.slice(0, 5).map((score, place) => Math.max(score, scores[place + 5] ?? 0));
 }
 
