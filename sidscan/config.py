@@ -97,10 +97,17 @@ class ReadLimits:
     thumbnails: bool = option(
         False, help="Make a small image of each image for HTML reports.", details="It changes no score."
     )
+    find_copies: bool = option(
+        False,
+        section="Output",
+        help="Find images that show the same: saved again, resized, mirrored or rotated. HTML reports with "
+        "thumbnails do so anyway. It slows the scan of large JPEG files.",
+        details="It changes no score.",
+    )
 
     def read_limits(self) -> dict[str, object]:
         """The options that decide what is read and whether it is scored, as JSON can hold them."""
-        names = (each.name for each in fields(ReadLimits) if each.name != "thumbnails")
+        names = (each.name for each in fields(ReadLimits) if each.name not in ("thumbnails", "find_copies"))
         return {name: getattr(self, name) for name in names}
 
 

@@ -152,6 +152,8 @@ class ImageInfo:
         preview_width, preview_height: of what was scored instead of the photograph (flag ``preview``).
         lossless: whether the file keeps every pixel value as it was saved; None where that is not known
             (`images.lossless`).
+        perceptual_hash: of what the image shows (`images.perceptual_hash`), 64 hex digits; empty where it has
+            too little detail, None where no hash was made.
     """
 
     bytes: int | None = None
@@ -167,6 +169,7 @@ class ImageInfo:
     preview_width: int | None = None
     preview_height: int | None = None
     lossless: bool | None = None
+    perceptual_hash: str | None = None
 
     @property
     def scored_size(self) -> tuple[int | None, int | None]:

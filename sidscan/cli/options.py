@@ -123,7 +123,8 @@ def isolation() -> Decorator:
 
 def limits() -> Decorator:
     """How large an image may be; its header alone says whether it is too large."""
-    return stack(*(setting(name) for name in option_specs(ReadLimits) if name not in ("crops", "thumbnails")))
+    elsewhere = ("crops", "thumbnails", "find_copies")
+    return stack(*(setting(name) for name in option_specs(ReadLimits) if name not in elsewhere))
 
 
 def fetching() -> Decorator:
@@ -218,6 +219,6 @@ def output() -> Decorator:
             help="Write the sha256 of each report to a file beside it, e.g. report.csv.sha256, in the format "
             "of sha256sum.",
         ),
-        *map(setting, ("journal", "fresh", "retry_failed", "keep_old", "private")),
+        *map(setting, ("find_copies", "journal", "fresh", "retry_failed", "keep_old", "private")),
         quiet("Print only errors on standard error, and a warning where another model is used."),
     )

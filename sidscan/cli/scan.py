@@ -101,8 +101,10 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
     wanted = not choices.pop("no_thumbnails")
+    thumbnails = wanted and any(writer.format.shows_thumbnails for writer in writers)
+    choices["find_copies"] |= thumbnails
     return ScanConfig(
-        thumbnails=wanted and any(writer.format.shows_thumbnails for writer in writers),
+        thumbnails=thumbnails,
         journal=journal,
         outputs=written,
         command=("sidscan", *sys.argv[1:]),

@@ -19,7 +19,8 @@ from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
 from sidscan.images.limits import TooLarge
 from sidscan.images.lossless import is_lossless
-from sidscan.images.thumbnails import thumbnail
+from sidscan.images.perceptual_hash import perceptual_hash
+from sidscan.images.thumbnails import small_image, thumbnail
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
@@ -44,7 +45,7 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
 def decode_item(
     item: Item, data: bytes, info: ImageInfo, limits: ReadLimits
 ) -> Iterator[DecodedImage | Failure]:
-    """Yield the crops of an image, then the same with EXIF and, if asked for, a thumbnail; or one failure.
+    """Yield the crops of an image, then the same with EXIF and, if asked for, a small image; or one failure.
 
     EXIF comes last because reading it may take long or kill the process, and scores do not need it.
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
@@ -65,16 +66,21 @@ def decode_item(
     info = replace(decoded.facts, flags=(*decoded.facts.flags, *flags), exif=exif)
     turned = "rotated_by_container" in info.flags  # then EXIF states what was before
     orientation = None if turned else exif.orientation
-    small = _thumbnail(source, data, orientation) if limits.thumbnails else b""
-    yield replace(decoded, facts=info, thumbnail=small)
+    yield _with_small_image(replace(decoded, facts=info), source, data, orientation, limits)
 
 
-def _thumbnail(source: SourceImage, data: bytes, orientation: int | None) -> bytes:
-    """The thumbnail; empty if none can be made, which costs no image its score."""
+def _with_small_image(
+    decoded: DecodedImage, source: SourceImage, data: bytes, orientation: int | None, limits: ReadLimits
+) -> DecodedImage:
+    """Add thumbnail and perceptual hash, if asked for; where they can't be made, that costs no score."""
+    if not limits.thumbnails and not limits.find_copies:
+        return decoded
     try:
-        return thumbnail(source, data, orientation)
+        small = small_image(source, data, orientation)
+        facts = replace(decoded.facts, perceptual_hash=perceptual_hash(small) if limits.find_copies else None)
+        return replace(decoded, facts=facts, thumbnail=thumbnail(small) if limits.thumbnails else b"")
     except Exception:
-        return b""
+        return decoded
 
 
 def decode_pillow(item: Item, image: Image.Image, limits: ReadLimits) -> DecodedImage | Failure:

@@ -26,8 +26,8 @@ _TURNS = {
 }
 
 
-def thumbnail(source: SourceImage, data: bytes, orientation: int | None) -> bytes:
-    """A small WebP of an image.
+def small_image(source: SourceImage, data: bytes, orientation: int | None) -> Image.Image:
+    """An image at most `SIDE` pixels wide and high, RGB, turned as it is shown.
 
     Args:
         data: the original bytes. Where only some rows of a JPEG were decoded, libjpeg decodes all once more
@@ -35,13 +35,18 @@ def thumbnail(source: SourceImage, data: bytes, orientation: int | None) -> byte
         orientation: as EXIF states it.
 
     Raises:
-        Exception: whatever Pillow raises on images that it can't reduce or write.
+        Exception: whatever Pillow raises on images that it can't reduce.
     """
     image = _reduced_jpeg(data) if source.decoded_rows else source.image
     small = _rgb(image.reduce(max(1, max(image.size) // (2 * SIDE))))
     small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in _TURNS:
         small = small.transpose(_TURNS[orientation])
+    return small
+
+
+def thumbnail(small: Image.Image) -> bytes:
+    """A small image as WebP."""
     file = io.BytesIO()
     small.save(file, "WEBP", quality=_QUALITY, method=_METHOD)
     return file.getvalue()

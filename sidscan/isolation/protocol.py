@@ -45,6 +45,7 @@ _MAX_TEXT = 1 << 16  # characters
 _MAX_THUMBNAIL = 1 << 16  # bytes
 _MAX_NUMBER = 1 << 53  # readers of a report hold smaller numbers exactly
 _SHA256, _FLAG = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
+_PERCEPTUAL_HASH = re.compile("(?:[0-9a-f]{64})?")
 _ISO_DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([+-][0-9]{2}:[0-9]{2})?"
 )
@@ -396,6 +397,12 @@ def _check_sha256(value: object) -> str | None:
     raise ProtocolError("sha256")
 
 
+def _check_perceptual_hash(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and _PERCEPTUAL_HASH.fullmatch(value)):
+        return value
+    raise ProtocolError("perceptual hash")
+
+
 def _check_date(value: object) -> str | None:
     """ISO 8601; the offset from UTC may be missing."""
     if value is None or (isinstance(value, str) and _ISO_DATE.fullmatch(value)):
@@ -433,6 +440,7 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "preview_width": _check_number,
     "preview_height": _check_number,
     "lossless": _check_yes_or_no,
+    "perceptual_hash": _check_perceptual_hash,
     "flags": _check_flags,
     "exif": _decode_exif,
 }

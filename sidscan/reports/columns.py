@@ -139,6 +139,11 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "`yes` if the file keeps every pixel value as it was saved, else `no`; empty where that is not known",
         lambda r: _YES_NO[r.facts.lossless],
     ),
+    _Column(
+        "perceptual_hash",
+        "hash of what the image shows, 64 hex digits, by which copies are found; empty where none was made",
+        lambda r: r.facts.perceptual_hash,
+    ),
     _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes, "number"),
     _Column(
         "modified_at",

@@ -172,7 +172,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
     ImageInfo: FieldPolicy(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),
-            *("jpeg_quality", "modified_at", "lossless"),
+            *("jpeg_quality", "modified_at", "lossless", "perceptual_hash"),
         ),
         changed={"exif": lambda exif: _decided(exif), "response": _response},
     ),

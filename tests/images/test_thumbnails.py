@@ -12,7 +12,9 @@ from PIL import Image
 
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode, items
-from sidscan.images.thumbnails import SIDE, thumbnail
+from sidscan.images.decode import SourceImage
+from sidscan.images.thumbnails import SIDE, small_image
+from sidscan.images.thumbnails import thumbnail as as_webp
 from sidscan.records import DecodedImage, ImageInfo, Item
 
 # Corners: top left red, top right green, bottom left blue, bottom right white.
@@ -29,6 +31,10 @@ SHOWN = {
     7: (WHITE, GREEN, BLUE, RED),
     8: (GREEN, WHITE, RED, BLUE),
 }
+
+
+def thumbnail(source: SourceImage, data: bytes, orientation: int | None) -> bytes:
+    return as_webp(small_image(source, data, orientation))
 
 
 def quarters(width: int, height: int) -> Image.Image:

@@ -73,6 +73,7 @@ infos = st.builds(
     preview_width=numbers,
     preview_height=numbers,
     lossless=st.none() | st.booleans(),
+    perceptual_hash=st.none() | st.just("") | st.text("0123456789abcdef", min_size=64, max_size=64),
 )
 failures = st.builds(
     Failure,

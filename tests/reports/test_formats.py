@@ -119,6 +119,7 @@ def to_format_1(text: str, suffix: str) -> str:
         "percentile",
         "share_scored",
         "lossless",
+        "perceptual_hash",
     ):
         text = text.replace(f', "{added}": null', "")
     text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")

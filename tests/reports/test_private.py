@@ -37,6 +37,7 @@ STAYS = {
     *("ScanResult.decoder", "ScanResult.sidscan_version", "Mark.mark", "Mark.at"),
     *("Copies.same_as", "Copies.group", "Copies.transform"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
+    "ImageInfo.perceptual_hash",
     *(
         "Exif.make",
         "Exif.model",

@@ -81,6 +81,7 @@ infos = st.builds(
     preview_width=st.none() | st.integers(1),
     preview_height=st.none() | st.integers(1),
     lossless=st.none() | st.booleans(),
+    perceptual_hash=st.none() | st.sampled_from(["", "0f" * 32]),
 )
 scores = st.builds(
     Score,

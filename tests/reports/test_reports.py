@@ -54,6 +54,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "preview_width": "",
         "preview_height": "",
         "lossless": "",
+        "perceptual_hash": "",
         "bytes": "10",
         "modified_at": "2026-01-01T00:00:00+00:00",
         "sha256": "f" * 64,
