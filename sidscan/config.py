@@ -26,6 +26,8 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 SIDE = 224  # pixels; every detector scores crops of this side
 CROPS_PER_IMAGE: Mapping[Crops, int] = {"ten": 10, "center": 1}
+MOST_CROPS = 500
+"""Of how many images, those with the strongest evidence, the record keeps the crop with the highest score."""
 
 
 @documented

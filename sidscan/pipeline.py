@@ -15,7 +15,7 @@ from typing import Literal
 
 from sidscan import custody
 from sidscan._version import __version__
-from sidscan.config import CROPS_PER_IMAGE, Effort, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
 from sidscan.errors import OutputError, UsageError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
@@ -45,6 +45,7 @@ from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
+from sidscan.scoring.strongest_crops import StrongestCrops
 from sidscan.sources import open_sources
 from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
@@ -99,12 +100,14 @@ class Scan:
     def __iter__(self) -> Generator[ScanResult, None, None]:
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
+        shown = self.config.thumbnails
+        crops = StrongestCrops(MOST_CROPS, self.journal.strongest()) if shown else StrongestCrops(0)
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 results = scorer.end(job)
                 if self.config.private:
                     results = list(map(private_result, results))
-                self.journal.append(results, keys, _thumbnails(job))
+                self.journal.append(results, keys, _thumbnails(job), crops.of(job.batch, results))
                 self.num_results += len(results)
                 yield from results
         if self.counts().pending:

@@ -27,6 +27,7 @@ INCONCLUSIVE = "inconclusive"
 EVIDENCE_WORDS = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
 """Words of evidence, the strongest first; what is inconclusive comes last, whatever its score."""
 _STRENGTH = {word: len(EVIDENCE_WORDS) - position for position, word in enumerate(EVIDENCE_WORDS)}
+_MOST_LOGIT = 500.0  # above and below, a score is 1 or 0 in any precision
 
 _RENAMED_ERRORS = {"UnsupportedPicture": "UnsupportedImage"}  # class names of 0.1.0 -> of today
 JsonObject = Mapping[str, Any]
@@ -238,9 +239,9 @@ class Failure:
     status: Status = Status.FAILED
 
 
-def strength(evidence: str, logit: float) -> tuple[int, float]:
+def strength(evidence: str, logit: float) -> float:
     """Orders scores, also those of several models: by the word of evidence, then by logit."""
-    return _STRENGTH.get(evidence, 0), logit
+    return 2 * _MOST_LOGIT * _STRENGTH.get(evidence, 0) + max(-_MOST_LOGIT, min(logit, _MOST_LOGIT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +284,7 @@ class Score:
     crop_scores: tuple[float, ...] = ()
 
     @property
-    def strength(self) -> tuple[int, float]:
+    def strength(self) -> float:
         """Orders scores (`strength`)."""
         return strength(self.evidence, self.logit)
 
@@ -606,6 +607,10 @@ class RunRecord(Protocol):
 
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
+        ...
+
+    def crop(self, sha256: str, view: str) -> bytes | None:
+        """A view of an image at full size (WebP, 224 x 224), as it lies in the image; None if not kept."""
         ...
 
     def thumbnail(self, sha256: str) -> bytes | None:

@@ -21,7 +21,7 @@ class Ranked(NamedTuple):
     copies: int = 1
 
     @property
-    def key(self) -> tuple[int, float]:
+    def key(self) -> float:
         """Orders images by evidence, then by logit."""
         return self.score.strength
 
@@ -35,7 +35,7 @@ class Ranking:
 
     def __init__(self, size: int) -> None:
         self._size, self._seen = size, 0
-        self._heap: list[tuple[tuple[int, float], int, Ranked]] = []  # the weakest first
+        self._heap: list[tuple[float, int, Ranked]] = []  # the weakest first
         self._copies: dict[str, int] = {}  # files with the same bytes, by sha256, of images that it keeps
 
     def add(self, result: ScanResult) -> None:

@@ -218,6 +218,8 @@ def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str)
     frames = 1 if image.format == psd.NAME else int(getattr(image, "n_frames", 1))  # PSD's are its layers
     image_format = image.format or "unknown"
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
+    if limits.thumbnails and partial_jpeg.whole_is_quicker(image):
+        rows = None  # a thumbnail needs all of them
     decoded_rows, complete = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
     if decoded_rows is None:
         image, complete = _load_pixels(image, data, limits)

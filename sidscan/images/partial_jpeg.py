@@ -30,6 +30,7 @@ from PIL import Image
 from sidscan.images import libjpeg
 
 MIN_PIXELS_SAVED = 1_000_000  # to leave out fewer gains next to nothing
+_WHOLE_SEQUENTIAL, _WHOLE_PROGRESSIVE = 9_000_000, 36_000_000  # pixels up to which a whole image is quicker
 _BLOCK = 8  # rows and columns of a DCT block; bits per sample
 # Sampling factors (horizontal, vertical) of the components for which identity is tested: 4:4:4, 4:2:2, 4:4:0,
 # 4:2:0, 4:1:1, grey.
@@ -79,6 +80,16 @@ def decode_rows(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple
     rows_saved = height - sum(len(aligned) for aligned in ranges)
     library = _library() if rows_saved * width >= MIN_PIXELS_SAVED else None
     return None if library is None else _decode_ranges(library, data, header, ranges)
+
+
+def whole_is_quicker(image: Image.Image) -> bool:
+    """Whether decoding a JPEG once takes less time than some of its rows and then a reduced image of it.
+
+    Entropy decoding takes most of either, and two passes do it twice. In large images, the colours of all
+    rows take longer still; progressive ones have all coefficients in memory at every pass.
+    """
+    most = _WHOLE_PROGRESSIVE if image.info.get("progressive") else _WHOLE_SEQUENTIAL
+    return image.width * image.height <= most
 
 
 def is_available() -> bool:

@@ -1,4 +1,6 @@
-"""Thumbnails of reports: small, turned as EXIF states, made of the decoded pixels and of nothing else.
+"""Small images for reports: crops at full size, and thumbnails.
+
+Thumbnails are small, turned as EXIF states, made of the decoded pixels and of nothing else.
 
 The thumbnail that a camera stores in EXIF is not used: software that changes an image may leave it as it was.
 """
@@ -7,13 +9,16 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.images.decode import SourceImage
 
 SIDE = 160
 """Pixels of the longer side, at most."""
-_QUALITY, _METHOD = 60, 2  # libwebp: slower methods save a tenth of the bytes
+_QUALITY, _CROP_QUALITY = 60, 75
+_METHOD = 2  # libwebp: slower methods save a tenth of the bytes
 # EXIF 2.3, tag 0x0112: how the stored pixels are turned for display
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,8 +35,8 @@ def small_image(source: SourceImage, data: bytes, orientation: int | None) -> Im
     """An image at most `SIDE` pixels wide and high, RGB, turned as it is shown.
 
     Args:
-        data: the original bytes. Where only some rows of a JPEG were decoded, libjpeg decodes all once more
-            at an eighth of its size or more; that takes about as long as those rows took.
+        data: the original bytes. Where only some rows of a large JPEG were decoded, libjpeg decodes all once
+            more at an eighth of its size or more; that takes about as long as those rows took.
         orientation: as EXIF states it.
 
     Raises:
@@ -49,6 +54,13 @@ def thumbnail(small: Image.Image) -> bytes:
     """A small image as WebP."""
     file = io.BytesIO()
     small.save(file, "WEBP", quality=_QUALITY, method=_METHOD)
+    return file.getvalue()
+
+
+def crop_webp(crop: NDArray[np.uint8]) -> bytes:
+    """A crop (224, 224, 3), RGB, as WebP: some 8 kB, 3 ms."""
+    file = io.BytesIO()
+    Image.fromarray(crop).save(file, "WEBP", quality=_CROP_QUALITY, method=_METHOD)
     return file.getvalue()
 
 

@@ -37,9 +37,9 @@ from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 
 # By evidence: what says something before what is inconclusive, then failures, then what was skipped.
-_RANK = "status != 'scored', status = 'skipped', strength(json_extract(finding, '$.scores')) DESC, position"
-_HIGHEST_LOGIT = 500.0  # above and below, the sigmoid is 1 or 0 in any precision
+_RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
+_NO_CROPS: thumbnails.Crops = {}
 _SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
@@ -105,11 +105,10 @@ class Journal:
             if tables and not ours:
                 raise self._not_a_record()
         self._upgrade()
-        self._db.executescript(TABLES + outputs.TABLE + thumbnails.TABLE)
+        self._db.executescript(TABLES + outputs.TABLE + thumbnails.CREATE)
         if fresh:  # only after the check above: another program's file is never emptied
-            self._db.executescript(
-                "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM thumbnails;"
-            )
+            self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
+            self._db.executescript(thumbnails.EMPTY)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
         if self._format() is None:
@@ -252,12 +251,17 @@ class Journal:
                 yield Item(os.fsdecode(name), Kind(kind), fingerprint, skip)
 
     def append(
-        self, results: Iterable[ScanResult], keys: ReuseKeys, small: Mapping[str, bytes] = _NO_THUMBNAILS
+        self,
+        results: Iterable[ScanResult],
+        keys: ReuseKeys,
+        small: Mapping[str, bytes] = _NO_THUMBNAILS,
+        crops: thumbnails.Crops = _NO_CROPS,
     ) -> None:
         """Record results durably: they are on disk when this returns.
 
         Args:
-            small: thumbnails of these results' images, by the sha256 of their bytes.
+            small: thumbnails (WebP) of these results' images, by the sha256 of their bytes.
+            crops: of some of them, the crop with the highest score.
         """
         with self._writing():
             rows = [
@@ -275,12 +279,22 @@ class Journal:
                 tries = iif(?, tries + 1, 0) WHERE path = ?"""
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
-            thumbnails.keep(self._db, small)
+            thumbnails.keep(self._db, small, crops)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The thumbnail of an image's bytes; None if there is none."""
         row = self._read("SELECT webp FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
         return bytes(row[0]) if row else None
+
+    def crop(self, sha256: str, view: str) -> bytes | None:
+        """A view of an image at full size (WebP), as it lies in the image; None if it was not kept."""
+        query = "SELECT webp FROM crops WHERE sha256 = ? AND view = ?"
+        row = self._read(query, (sha256, view)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def strongest(self) -> list[tuple[float, str]]:
+        """Strength and sha256 of the images of which crops are kept, so far."""
+        return thumbnails.strongest(self._db)
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
         """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""
@@ -459,8 +473,7 @@ def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
 def _strength(scores: str) -> float:
     """Orders results as `ScanResult.strongest` orders scores, from their scores as JSON."""
     found = (strength(score["evidence"], score["logit"]) for score in json.loads(scores))
-    rank, logit = max(found, default=(-1, 0.0))
-    return 2 * _HIGHEST_LOGIT * rank + max(-_HIGHEST_LOGIT, min(logit, _HIGHEST_LOGIT))
+    return max(found, default=0.0)
 
 
 def dump_result(result: ScanResult) -> str:

@@ -34,6 +34,10 @@ class WrappedRecord(RunRecord):
         """As the other record has it."""
         return self._record.thumbnail(sha256)
 
+    def crop(self, sha256: str, view: str) -> bytes | None:
+        """As the other record has it."""
+        return self._record.crop(sha256, view)
+
     def output_digests(self, out: Path) -> Collection[str] | None:
         """As the other record has them."""
         return self._record.output_digests(out)

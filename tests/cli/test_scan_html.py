@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from sample_images import encoded, exif_block, folder, photo
 
+from sidscan import pipeline
+from sidscan.journal import thumbnails
 from sidscan.reports import html
 
 Run = Callable[..., Any]
@@ -45,6 +47,31 @@ def test_each_image_has_a_thumbnail(sidscan: Run, images: Path) -> None:
     assert thumbnail_size(entries["photo-0.jpg"]) == (160, 160)
     assert thumbnail_size(entries["turned.jpg"]) == (120, 160)
     assert len(entries["turned.jpg"]["result"]["scores"][0]["crop_scores"]) == 10
+
+
+def crop_of(entry: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(entry["crop"])))
+
+
+def test_the_strongest_images_have_their_highest_crop_at_full_size(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "MOST_CROPS", 2)
+    monkeypatch.setattr(pipeline, "MOST_CROPS", 2)
+    sidscan("scan", images, "--model", "mini", "--out", "r.html")
+    first = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert [("crop" in entry) for entry in first.values()] == [True, True, False, False], "strongest first"
+    assert {crop_of(entry).size for entry in list(first.values())[:2]} == {(224, 224)}
+    gone, second, third, _ = first
+    (images / gone).unlink()
+    sidscan("scan", images, "--model", "mini", "--out", "r.html")
+    entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert [name for name, entry in entries.items() if "crop" in entry] == [second], (
+        "the rest were not decoded"
+    )
+    sidscan("scan", images, "--model", "mini", "--out", "r.html", "--fresh")
+    entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert [name for name, entry in entries.items() if "crop" in entry] == [second, third]
 
 
 def test_a_second_scan_keeps_the_thumbnails(sidscan: Run, images: Path) -> None:

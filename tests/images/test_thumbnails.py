@@ -119,6 +119,21 @@ def test_thumbnails_are_made_only_if_asked_for_and_change_nothing_else() -> None
     assert np.array_equal(with_one.crop_set.crops, without.crop_set.crops)
 
 
+@pytest.mark.parametrize(
+    ("size", "options", "partly"),
+    [((2500, 2000), {}, False), ((4200, 3000), {}, True), ((4200, 3000), {"progressive": True}, False)],
+    ids=["5 megapixels", "12", "12, progressive"],
+)
+def test_a_jpeg_is_decoded_twice_only_where_that_is_quicker(
+    size: tuple[int, int], options: dict[str, object], partly: bool
+) -> None:
+    data, rows = encoded(quarters(*size), format="JPEG", **options), partial(crops.needed_rows, crops="ten")
+    quick = decode.decode(data, ReadLimits(), rows)
+    source = decode.decode(data, ReadLimits(thumbnails=True), rows)
+    assert (bool(quick.decoded_rows), bool(source.decoded_rows)) == (True, partly)
+    assert np.array_equal(crops.crop(source, "ten").crops, crops.crop(quick, "ten").crops)
+
+
 def test_an_image_without_thumbnail_keeps_its_score(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bytes:
         raise MemoryError

@@ -23,6 +23,7 @@ from string import Template
 from tempfile import TemporaryFile
 from typing import IO, TextIO
 
+from sidscan.config import MOST_CROPS
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
 from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
@@ -177,6 +178,8 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
         "indexed": REPEATING_COLUMNS,
         "chunk_rows": CHUNK_ROWS,
         "rows_stated": record.counts().enumerated - record.counts().pending,
+        "crops": MOST_CROPS,
+        "images": True,
         "run": header.to_dict(),
     }
     file.write(_INDEX + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
@@ -188,7 +191,7 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
             separator = ",\n"
             written.evidence.update([score.evidence] if (score := result.strongest) else [])
         if chunk:
-            written.chunk_files.append(save(number, _chunk_text(chunk, record.thumbnail)))
+            written.chunk_files.append(save(number, _chunk_text(chunk, record)))
         written.first_rows += chunk[: _STATIC_ROWS - len(written.first_rows)]
     patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
     texts = _embedded(ijson_text(strings.texts()))
@@ -196,15 +199,26 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
     return written
 
 
-def _chunk_text(results: list[ScanResult], thumbnail: Callable[[str], bytes | None]) -> str:
-    """What the evidence pages of some images need, and their thumbnails, as JSON."""
+def _chunk_text(results: list[ScanResult], record: RunRecord) -> str:
+    """What the evidence pages of some images need, and their small images, as JSON."""
     entries = []
     for result in results:
         entry = f'{{"result": {ijson_text(result_object(result))}'
-        if result.scores and (small := thumbnail(str(result.facts.sha256))):
-            entry += f', "thumbnail": "{base64.b64encode(small).decode()}"'
+        for name, webp in _small_images(result, record):
+            entry += f', "{name}": "{base64.b64encode(webp).decode()}"'
         entries.append(entry + "}")
     return f"[{', '.join(entries)}]"
+
+
+def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, bytes]]:
+    """The thumbnail, and the crop with the highest score, of what has them."""
+    score, sha256 = result.strongest, result.facts.sha256
+    if score is None or sha256 is None:
+        return
+    if small := record.thumbnail(sha256):
+        yield "thumbnail", small
+    if score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
+        yield "crop", crop
 
 
 def _keep(inline: IO[str], number: int, chunk: str) -> None:

@@ -116,4 +116,6 @@ for (let row = 0; row < total; row++) {
   else if (copiesOfSha256.has(sha256)) copiesOfSha256.get(sha256).push(row);
   else copiesOfSha256.set(sha256, [rowOfSha256.get(sha256), row]);
 }
+/** How many other images stand before a row; equal bytes are one image. */
+const rankOf = (row) => new Set(index.rows.slice(0, row).map((_, before) => value(before, "sha256"))).size;
 const siblings = (row) => (copiesOfSha256.get(value(row, "sha256")) || []).filter((other) => other !== row);

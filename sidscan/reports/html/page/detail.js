@@ -113,7 +113,7 @@ const TURNS = { 2: "scale(-1 1)", 3: "rotate(180)", 4: "scale(1 -1)", 5: "rotate
 
 const UNTURNS = { ...TURNS, 6: "rotate(-90)", 8: "rotate(90)" }; // the others are their own inverse
 
-function looked(result, entry) {
+function looked(result, entry, row) {
   const info = result.facts;
   // A container that turns the image has done so already; EXIF states what it was before.
   const orientation = info.flags.includes("rotated_by_container") ? 1 : info.exif.orientation;
@@ -137,8 +137,23 @@ function looked(result, entry) {
   const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: formatPercent(result.share_scored) });
   return block("looked", element("div", { class: "figure" }, drawing), listed,
     entry.thumbnail ? element("p", { class: "dim" }, text("enlarged")) : null,
+    highestCrop(result, entry, row, turn),
     result.views ? element("p", { class: "dim" }, text("cropsText", { views: result.views }), " ", share) : null,
     entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
+}
+
+/** The crop with the highest score, a pixel for a pixel; else why there is none. */
+function highestCrop(result, entry, row, turn) {
+  const score = strongest(result);
+  if (!score) return null;
+  if (!entry.crop) {
+    const reason = !index.images ? "cropLeftOut" : rankOf(row) < index.crops ? "cropEarlier" : "cropBeyond";
+    return element("p", { class: "dim" }, text(reason, { count: index.crops }));
+  }
+  const half = SIDE / 2;
+  return element("figure", {}, element("svg", { class: "crop", viewBox: `${-half} ${-half} ${SIDE} ${SIDE}`, role: "img", "aria-label": text("cropTitle") },
+    element("image", { href: `data:image/webp;base64,${entry.crop}`, x: -half, y: -half, width: SIDE, height: SIDE, transform: turn || null })),
+  element("figcaption", {}, text("cropText", { place: score.highest_crop, score: formatScore(score.crop_max) })));
 }
 
 function says(result) {
@@ -201,7 +216,7 @@ function showImage() {
     button("previous", -1), button("next", 1), element("span", {}, text("position", { position: active + 1, total: shown.length })));
   const result = entry?.result;
   const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
-    element("div", { class: "blocks" }, measured(result), decided(row), looked(result, entry), says(result), custody(result), copiesOf(row)),
+    element("div", { class: "blocks" }, measured(result), decided(row), looked(result, entry, row), says(result), custody(result), copiesOf(row)),
     element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
   ];
   detailNode.replaceChildren(navigation, title, ...content);
