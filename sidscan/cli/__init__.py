@@ -31,6 +31,7 @@ _COMMANDS = {
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
     "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),
+    "report": ("sidscan.cli.report", "Write reports again from the record of a scan."),
     "scan": ("sidscan.cli.scan", "Score images and write reports."),
     "study": ("sidscan.cli.study", "Train many heads from one pass of the encoder."),
     "train": ("sidscan.cli.train", "Train RINE's head."),

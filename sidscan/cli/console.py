@@ -17,6 +17,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_has_decoder, reader_in_words
 from sidscan.records import Counts, ScanResult
+from sidscan.reports.output_files import STDOUT
 from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
@@ -204,6 +205,24 @@ def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) ->
             raise UsageError(f"{name} is both read and written", "Choose another file to write.")
     if len(set(resolved)) < len(resolved):
         raise UsageError("two of the files to write have the same name", "Give each its own name.")
+
+
+def check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: bool) -> None:
+    """Refuse options of reports that would have no effect.
+
+    Raises:
+        UsageError: one would.
+    """
+    to_stdout = outs.count(STDOUT)
+    if hashed and to_stdout == len(outs):  # or there is no report at all
+        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
+    if stdout_format and not to_stdout:
+        raise UsageError(
+            "--format is for standard output",
+            "The suffix of FILE chooses a file's format, e.g. --out r.json.",
+        )
+    if to_stdout > 1:
+        raise UsageError("standard output takes one report", "Give --out - once.")
 
 
 def check_named(config: ScanConfig) -> None:

@@ -169,7 +169,22 @@ def quiet(help: str = "Print only errors on standard error.") -> Decorator:  # n
 
 
 def output() -> Decorator:
-    """Where the results go."""
+    """Where the results of a scan go."""
+    return stack(
+        report_files(),
+        sectioned_option(
+            "--no-thumbnails",
+            section="Output",
+            is_flag=True,
+            help="Leave small images out of HTML reports. Making them slows the scan of large JPEG files.",
+        ),
+        *map(setting, ("find_copies", "journal", "fresh", "retry_failed", "keep_old", "private")),
+        quiet("Print only errors on standard error, and a warning where another model is used."),
+    )
+
+
+def report_files() -> Decorator:
+    """Which reports are written, and over what."""
     return stack(
         sectioned_option(
             "--out",
@@ -186,7 +201,7 @@ def output() -> Decorator:
             section="Output",
             type=click.Choice(list(REPORT_FORMATS)),
             show_default="csv",
-            help="Format of the report on standard output. 'jsonl' is written row by row as the scan runs.",
+            help="Format of the report on standard output. A scan writes 'jsonl' row by row as it runs.",
         ),
         sectioned_option(
             "--csv-dialect",
@@ -206,12 +221,6 @@ def output() -> Decorator:
             "wrote there is replaced.",
         ),
         sectioned_option(
-            "--no-thumbnails",
-            section="Output",
-            is_flag=True,
-            help="Leave small images out of HTML reports. Making them slows the scan of large JPEG files.",
-        ),
-        sectioned_option(
             "--hash-file",
             "hashed",
             section="Output",
@@ -219,6 +228,4 @@ def output() -> Decorator:
             help="Write the sha256 of each report to a file beside it, e.g. report.csv.sha256, in the format "
             "of sha256sum.",
         ),
-        *map(setting, ("find_copies", "journal", "fresh", "retry_failed", "keep_old", "private")),
-        quiet("Print only errors on standard error, and a warning where another model is used."),
     )

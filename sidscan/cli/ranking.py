@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import shutil
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sidscan.records import ScanResult, Score
+from sidscan.reports.output_files import printing
 from sidscan.util.terminal import ELLIPSIS, clipped_start, safe_line
 from sidscan.util.urls import mask_credentials
 
@@ -92,6 +94,17 @@ def table(ranked: Sequence[Ranked], width: int) -> list[str]:
     lefts = ["  ".join(map(str.ljust, row, widths)) + "  " for row in rows]
     paths = ["path", *(_clipped(entry, max(width - len(lefts[0]), _LEAST)) for entry in ranked)]
     return list(map(str.__add__, lefts, paths))
+
+
+def print_table(ranked: Sequence[Ranked]) -> None:
+    """Print `table` on standard output, as wide as the terminal.
+
+    Raises:
+        OutputError: it can't be written.
+        BrokenPipeError: nobody reads it any more.
+    """
+    with printing() as stream:
+        stream.write("\n".join(table(ranked, shutil.get_terminal_size().columns)) + "\n")
 
 
 def _cells(entry: Ranked, with_model: bool, flags_width: int) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -14,14 +13,13 @@ from sidscan import reports
 from sidscan.cli import console, options, settings
 from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
-from sidscan.cli.ranking import highest_lines, table
+from sidscan.cli.ranking import highest_lines, print_table
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode, NothingToScan, UsageError
+from sidscan.errors import ExitCode, NothingToScan
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts
 from sidscan.reports import ReportOutput, StreamedReport
-from sidscan.reports.output_files import printing
 from sidscan.review.annotated import annotated
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.terminal import Echo
@@ -79,7 +77,7 @@ def command(
     """
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
-    _check_outputs(outs, stdout_format, hashed)
+    console.check_outputs(outs, stdout_format, hashed)
     writers = [
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, csv_dialect) for out in outs
     ]
@@ -173,28 +171,9 @@ def _show_table(run: Scan, echo: Echo) -> None:
         return
     echo("")
     echo(f"the strongest evidence, {sum(entry.copies for entry in ranked)} of {plural(scored, 'image')}:")
-    with printing() as stream:
-        stream.write("\n".join(table(ranked, shutil.get_terminal_size().columns)) + "\n")
+    print_table(ranked)
     again = "" if run.config.journal is None else "; no image is scored again"
     echo(f"for all rows and columns, add --out report.csv to this command{again}")
-
-
-def _check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: bool) -> None:
-    """Refuse options of reports that would have no effect.
-
-    Raises:
-        UsageError: one would.
-    """
-    to_stdout = outs.count(reports.STDOUT)
-    if hashed and to_stdout == len(outs):  # or there is no report at all
-        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
-    if stdout_format and not to_stdout:
-        raise UsageError(
-            "--format is for standard output",
-            "The suffix of FILE chooses a file's format, e.g. --out r.json.",
-        )
-    if to_stdout > 1:
-        raise UsageError("standard output takes one report", "Give --out - once.")
 
 
 def _exit_code(counts: Counts, allow_empty: bool) -> ExitCode:

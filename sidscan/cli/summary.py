@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
 from sidscan.cli.ranking import Ranking
-from sidscan.records import EVIDENCE_WORDS, ScanResult, Status
+from sidscan.records import EVIDENCE_WORDS, Counts, ScanResult, Status
 from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
 
@@ -90,8 +90,7 @@ class Summary:
 
     def _count_lines(self) -> Iterator[str]:
         counts = self._run.counts()
-        parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
-        yield f"{plural(counts.enumerated, 'input')} = {parts}"
+        yield counts_line(counts)
         if self._evidence:
             words = ", ".join(f"{self._evidence[word]} {word}" for word in EVIDENCE_WORDS)
             yield f"evidence: {words}{self._of_several()}"
@@ -177,6 +176,13 @@ class Summary:
         if self._evidence:
             for stated in self._run.journal.header().reliability.values():
                 yield str(stated["sentence"])
+
+
+def counts_line(counts: Counts) -> str:
+    """How many inputs there are, and how they ended; the numbers add up."""
+    parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
+    pending = f" + {counts.pending} pending" if counts.pending else ""
+    return f"{plural(counts.enumerated, 'input')} = {parts}{pending}"
 
 
 def _reason(result: ScanResult) -> str:

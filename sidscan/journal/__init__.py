@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sidscan.errors import OutputError
+from sidscan.errors import OutputError, SidscanError
 from sidscan.journal import outputs, tables, thumbnails
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
@@ -40,7 +40,7 @@ from sidscan.util.urls import mask_credentials
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
-_SQLITE_SIGNATURE = b"SQLite format 3\0"
+SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
 _DAMAGE = ("malformed", "not a database")  # of SQLite's messages; Python 3.10 has no error codes
@@ -68,7 +68,7 @@ class Journal:
         try:
             self._open(fresh)
         except sqlite3.Error as error:
-            if path is None or not _is_damage(error):
+            if path is None or not is_damage(error):
                 raise self._output_error(error) from error
             if not _was_record(path):
                 raise self._not_a_record() from error
@@ -78,7 +78,7 @@ class Journal:
 
     def _open(self, fresh: bool) -> None:
         self._db = sqlite3.connect(":memory:" if self.path is None else os.fspath(self.path), timeout=1.0)
-        self._db.create_function("strength", 1, _strength, deterministic=True)
+        add_functions(self._db)
         with _closed_on_error(self._db):
             self._prepare(fresh)
 
@@ -353,8 +353,12 @@ class Journal:
             known = outputs.digests(self._db, self.path, out)
         except sqlite3.Error as error:
             raise self._output_error(error) from error
+        return known or (None if self._was_upgraded() else known)
+
+    def _was_upgraded(self) -> bool:
+        """Whether an earlier version wrote the record, which kept no hashes of reports."""
         query = "SELECT count(*) FROM header WHERE key = ?"
-        return known or (None if self._read(query, (_UPGRADED,)).fetchone()[0] else known)
+        return bool(self._read(query, (_UPGRADED,)).fetchone()[0])
 
     def expect_output(self, out: Path, sha256: str) -> None:
         """Note, right before it happens, that ``out`` is replaced by bytes with this sha256."""
@@ -380,9 +384,9 @@ class Journal:
         except sqlite3.Error as error:
             raise self._output_error(error) from error
 
-    def _output_error(self, error: Exception) -> OutputError:
+    def _output_error(self, error: Exception) -> SidscanError:
         where = self.path or "memory"
-        if self.path is not None and not _is_damage(error) and not can_lock(real_path(self.path).parent):
+        if self.path is not None and not is_damage(error) and not can_lock(real_path(self.path).parent):
             return OutputError(
                 f"the folder of {where} can't lock files, as some network shares can't, and the run's record "
                 "needs that",
@@ -393,7 +397,7 @@ class Journal:
                 f"{where} is in use by another scan",
                 "Wait for it to end, or choose another --out or --journal.",
             )
-        if _is_damage(error):
+        if is_damage(error):
             return OutputError(
                 f"the record {where} is damaged",
                 "--fresh discards it and starts over; or name another with --journal FILE.",
@@ -403,7 +407,7 @@ class Journal:
             "Name another file, in a writable folder with free space, with --journal FILE.",
         )
 
-    def _not_a_record(self) -> OutputError:
+    def _not_a_record(self) -> SidscanError:
         return OutputError(
             f"{self.path} is not a record of sidscan; it is left alone",
             "Choose another file for the record with --journal FILE.",
@@ -424,12 +428,13 @@ def recorded_outputs(
         with closing(Journal(journal)) as record:
             return {out: record.output_digests(out) for out in outs}
     except OutputError as error:
-        if fresh and isinstance(error.__cause__, sqlite3.Error) and _is_damage(error.__cause__):
+        if fresh and isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
             return dict.fromkeys(outs, ())
         raise
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite says that a file is no database, or a damaged one."""
     return isinstance(error, sqlite3.Error) and any(words in str(error) for words in _DAMAGE)
 
 
@@ -444,7 +449,7 @@ def _was_record(path: Path) -> bool:
             page = file.read(_SCHEMA_BYTES)
     except OSError:
         return False
-    if not page.startswith(_SQLITE_SIGNATURE):
+    if not page.startswith(SQLITE_SIGNATURE):
         return False
     if b"CREATE TABLE" in page:
         return ITEMS_START in page
@@ -468,6 +473,11 @@ def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         database.close()
         raise
+
+
+def add_functions(database: sqlite3.Connection) -> None:
+    """What queries of a `Journal` call."""
+    database.create_function("strength", 1, _strength, deterministic=True)
 
 
 def _strength(scores: str) -> float:

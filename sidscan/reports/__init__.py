@@ -40,6 +40,7 @@ def output_for(
     hashed: bool = False,
     overwrite: bool = False,
     csv_dialect: str = "standard",
+    stream: bool = True,
 ) -> ReportOutput:
     """The output that ``--out`` names.
 
@@ -49,6 +50,7 @@ def output_for(
         hashed: write a detached hash file beside the report.
         overwrite: replace whatever is there.
         csv_dialect: one of `CSV_DIALECTS`.
+        stream: let standard output get each row while the scan runs, where the format has such rows.
 
     Raises:
         UsageError: the suffix is unknown.
@@ -67,7 +69,7 @@ def output_for(
             f"End the name in {listed_suffixes()}, or in .xlsx; '-' is standard output.",
         )
     report_format = REPORT_FORMATS[suffix].in_dialect(csv_dialect)
-    kind = StreamedReport if out == STDOUT and report_format.streams else ReportOutput
+    kind = StreamedReport if out == STDOUT and stream and report_format.streams else ReportOutput
     return kind(out, report_format, hashed, overwrite)
 
 

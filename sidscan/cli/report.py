@@ -1,0 +1,148 @@
+"""``sidscan report``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+import click
+
+from sidscan import reports
+from sidscan.cli import console, options
+from sidscan.cli.console import plural
+from sidscan.cli.help_sections import Command
+from sidscan.cli.ranking import Ranking, print_table
+from sidscan.cli.summary import counts_line
+from sidscan.errors import ExitCode, UsageError
+from sidscan.journal.reading import StoredRecord, find_records, is_database
+from sidscan.records import RunRecord
+from sidscan.reports import ReportOutput, reader
+from sidscan.reports.output_files import HEAD_BYTES
+from sidscan.reports.private import WORDS
+from sidscan.review.annotated import annotated
+from sidscan.review.private_record import PrivateRecord
+from sidscan.util.files import open_file
+from sidscan.util.terminal import Echo
+
+_TABLE_ROWS = 10  # on a terminal
+_SUFFIX = ".journal"
+
+
+@click.command("report", cls=Command)
+@click.argument("named", type=click.Path(path_type=Path, readable=False), metavar="RECORD")
+@options.report_files()
+@options.sectioned_option(
+    "--private",
+    section="Output",
+    is_flag=True,
+    help="Leave out of these reports what may identify a person, a device or a place: host, command line, "
+    "folder, positions, serial numbers, names, comments, ids, maker notes. The record keeps it.",
+)
+@options.quiet()
+def command(
+    named: Path,
+    outs: tuple[str, ...],
+    stdout_format: str | None,
+    csv_dialect: str,
+    overwrite: bool,
+    hashed: bool,
+    private: bool,
+    quiet: bool,
+) -> ExitCode:
+    """Write reports again from the record of a scan.
+
+    RECORD is the file that a scan keeps beside its first report (report.csv.journal), or that report's name.
+    No image is read and no model is loaded. The record stays as it is; it only notes what was written, so
+    that the next scan may replace it.
+
+    \b
+    Examples:
+      sidscan report report.csv --out report.html
+      sidscan report report.csv.journal --format jsonl
+      sidscan report report.csv --private --out public.json
+
+    \b
+    Exit codes:
+      0  done                                2  wrong usage, or not a record
+      7  a report can't be written           130  interrupted
+    """
+    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
+    outs = () if to_terminal else outs or (reports.STDOUT,)
+    console.check_outputs(outs, stdout_format, hashed)
+    path = _record_path(named)
+    writers = [
+        reports.output_for(out, stdout_format or "csv", hashed, overwrite, csv_dialect, stream=False)
+        for out in outs
+    ]
+    files = tuple(file for writer in writers for file in writer.files)
+    console.check_distinct((*files, *console.journal_files(path)), ())
+    echo = console.reporter(quiet)
+    with closing(StoredRecord(path)) as stored, reports.reserve_all(writers, stored.output_digests):
+        record = annotated(stored)
+        _write(PrivateRecord(record) if private else record, writers, echo)
+        if files and not stored.writable:
+            console.echo(f"warning: {path} can't be written, so no scan will know these reports as its own")
+    return ExitCode.DONE
+
+
+def _record_path(named: Path) -> Path:
+    """The record that is named, or that lies beside a report that is named.
+
+    Raises:
+        UsageError: there is none.
+    """
+    with suppress(OSError, ValueError):  # opening it says what is wrong
+        if named.exists() and is_database(named):
+            return named
+        beside = Path(f"{named}{_SUFFIX}")
+        if beside.exists():
+            return beside
+        if named.exists() and reader.format_of(_head(named)) is not None:
+            return _record_of(named)
+    return named
+
+
+def _record_of(report: Path) -> Path:
+    """The only record that knows a report.
+
+    Raises:
+        UsageError: there is none, or several do.
+    """
+    records = find_records(report)
+    if len(records) == 1:
+        return records[0]
+    why = "several records name it" if records else "its record is not there"
+    raise UsageError(
+        f"{report} is a report, and {why}",
+        f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}.",
+    )
+
+
+def _head(path: Path) -> bytes:
+    with open_file(path) as file:
+        return file.read(HEAD_BYTES)
+
+
+def _write(shown: RunRecord, writers: Sequence[ReportOutput], echo: Echo) -> None:
+    """Write the reports, or a table for a terminal; say what they are made of."""
+    counts = shown.counts()
+    for writer in writers:
+        writer.check_size(counts.enumerated)
+    if shown.header().private:
+        echo(WORDS)
+    if not writers:
+        ranking = Ranking(_TABLE_ROWS)
+        for result in shown.results():
+            ranking.add(result)
+        print_table(ranking.highest())
+    reports.write_all(writers, shown)
+    echo(counts_line(counts))
+    if counts.pending:
+        verb = "is" if counts.pending == 1 else "are"
+        echo(
+            f"{plural(counts.pending, 'input')} {verb} not scanned yet; the command of the scan continues it"
+        )
+    for writer in writers:
+        echo(f"report: {writer.location()}")
