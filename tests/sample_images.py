@@ -20,6 +20,16 @@ def photo(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
+def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
+    """An image with detail of every size."""
+    generator = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for side in (4, 8, 16, 32, 64):
+        noise = Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        total += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), dtype=float)
+    return Image.fromarray((total / 5).astype(np.uint8))
+
+
 def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     """The image as a file's bytes."""
     buffer = io.BytesIO()

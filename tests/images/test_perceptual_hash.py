@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
+from sample_images import scene
 
 from sidscan.config import ReadLimits
 from sidscan.images import items
@@ -16,16 +17,6 @@ from sidscan.images.decode import source_from_pillow
 from sidscan.images.perceptual_hash import SIDE, bit_order, perceptual_hash
 from sidscan.images.thumbnails import small_image
 from sidscan.records import DecodedImage, ImageInfo, Item
-
-
-def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
-    """An image with detail of every size."""
-    generator = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for side in (4, 8, 16, 32, 64):
-        noise = Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8))
-        total += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), dtype=float)
-    return Image.fromarray((total / 5).astype(np.uint8))
 
 
 def hash_of(image: Image.Image, orientation: int | None = None) -> str:
