@@ -26,17 +26,21 @@ _HALF_ESCAPE = re.compile(r"\\(?:x[0-9a-f]?|u[0-9a-f]{0,3}|U[0-9a-f]{0,7})?\Z") 
 _ESCAPED = re.compile(f"\\\\({ESCAPE_PATTERN})")
 
 
-def escape_cell(text: str) -> str:
-    """``text`` as a cell.
+def escape_text(text: str) -> str:
+    """``text`` as a cell, however long.
 
     Control, invisible and undecodable characters become escapes (``\\x1b``). So do a backslash that would
     read as an escape, and a character that starts a formula after a separator. A cell that would start as a
-    formula, or with an apostrophe, gets an apostrophe in front. What Excel could not hold is cut, and ends in
-    a mark that says how long the text is.
+    formula, or with an apostrophe, gets an apostrophe in front.
     """
     escaped = _HIDDEN.sub(lambda match: escape_character(match[0]), text)
     escaped = _AFTER_SEPARATOR.sub(lambda match: match[1] + escape_character(match[2]), escaped)
-    cell = f"'{escaped}" if _FORMULA_OR_APOSTROPHE.match(escaped) else escaped
+    return f"'{escaped}" if _FORMULA_OR_APOSTROPHE.match(escaped) else escaped
+
+
+def escape_cell(text: str) -> str:
+    """As `escape_text`; what Excel could not hold is cut, and ends in a mark that says how long the text is."""
+    cell = escape_text(text)
     return cell if _fits(cell) else _cut(cell, f"...[cut: {len(text)} characters, all in JSON]")
 
 

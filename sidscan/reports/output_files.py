@@ -262,11 +262,17 @@ def printing() -> Iterator[TextIO]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other scans from ``path`` while the block runs, by a lock file, where files can be locked.
+def locked(
+    path: Path, patience: float = 0, busy: str = "is being written by another scan"
+) -> Iterator[None]:
+    """Keep others from ``path`` while the block runs, by a lock file, where files can be locked.
+
+    Args:
+        patience: seconds to wait for somebody who holds the lock.
+        busy: what the message says of the file then.
 
     Raises:
-        OutputError: another scan holds the lock, or the folder can't be written.
+        OutputError: somebody holds the lock, or the folder can't be written.
     """
     from filelock import FileLock, Timeout  # here: only scans lock
 
@@ -276,10 +282,10 @@ def locked(path: Path) -> Iterator[None]:
         return
     lock = FileLock(lock_file(path))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout as error:
         raise OutputError(
-            f"{path.name} is being written by another scan", "Wait for it to end, or choose another --out."
+            f"{path.name} {busy}", "Wait for it to end, or choose another --out."
         ) from error
     except OSError as error:
         raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error

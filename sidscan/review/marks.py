@@ -1,0 +1,128 @@
+"""What people decided of images, from all that they ever decided: who stands by what, and where they differ.
+
+A decision belongs to the bytes of an image (its sha256), so it survives new names and folders. Of one
+person, the latest decision counts. Decisions of several people stand side by side: where their marks differ,
+that is a conflict, which nothing settles but a settlement that somebody imports by name.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sidscan.review.marks_file import Entry, Kind
+
+_ANSWERS = (Kind.SAME_IMAGE, Kind.OTHER_IMAGE)
+
+
+def image_key(sha256: str | None, path: str) -> str:
+    """What a decision belongs to: bytes; or the name of an input that could not be read."""
+    return sha256 or f"path:{path}"
+
+
+def person_key(name: str) -> str:
+    """A name without what people write now so, now otherwise: capitals, blanks, kinds of characters."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person stands by.
+
+    Attributes:
+        number: of the entry, in the order in which they were recorded.
+        carried: the answers that carry it over from copies of the image; none if it was made of the image.
+    """
+
+    number: int
+    entry: Entry
+    carried: tuple[Entry, ...] = ()
+
+
+class Marks:
+    """All decisions that were recorded for some reports.
+
+    Args:
+        entries: in the order in which they were recorded.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._decisions: dict[str, dict[str, Decision]] = {}  # by image, then by person
+        self._settled: dict[str, int] = {}  # number of the last settlement, by image
+        self._answers: dict[tuple[str, str], Entry] = {}
+        self._links: dict[str, list[Entry]] = {}  # by copy
+        self._known: set[tuple[object, ...]] = set()
+        for number, entry in enumerate(entries):
+            self._add(number, entry)
+        for answer in self._answers.values():
+            if answer.kind is Kind.SAME_IMAGE:
+                self._links.setdefault(answer.sha256, []).append(answer)
+
+    def _add(self, number: int, entry: Entry) -> None:
+        if self.knows(entry):
+            return
+        self._known.update(_identities(entry))
+        if entry.kind in _ANSWERS:
+            self._answers[entry.sha256, entry.copy_of] = entry
+            return
+        image, person = image_key(entry.sha256, entry.path), person_key(entry.by)
+        decisions = self._decisions.setdefault(image, {})
+        if entry.kind is Kind.SETTLEMENT:
+            decisions.clear()
+            self._settled[image] = number
+        earlier = decisions.get(person)
+        if earlier is None or earlier.entry.at <= entry.at:
+            decisions[person] = Decision(number, entry)
+
+    def knows(self, entry: Entry) -> bool:
+        """Whether the same was recorded already."""
+        return _identities(entry)[0] in self._known
+
+    def answer(self, copy: str, marked: str) -> Entry | None:
+        """What a person said of two images, by their sha256: whether ``copy`` is a copy of ``marked``."""
+        return self._answers.get((copy, marked))
+
+    def images(self) -> Iterator[tuple[str, tuple[Decision, ...]]]:
+        """Keys of images on which somebody stands by a decision, and their decisions (not carried over)."""
+        for image in self._decisions:
+            if decisions := self.decisions(image, carried=False):
+                yield image, decisions
+
+    def decisions(self, image: str, carried: bool = True) -> tuple[Decision, ...]:
+        """What people stand by, in the order in which it was recorded.
+
+        Args:
+            image: its `image_key`.
+            carried: also of images that it is a copy of, as people said.
+        """
+        found = self._gather(image, carried, frozenset())
+        held = [each for each in found.values() if each.entry.mark or each.entry.note]
+        return tuple(sorted(held, key=lambda each: each.number))
+
+    def _gather(self, image: str, carried: bool, visited: frozenset[str]) -> dict[str, Decision]:
+        found = dict(self._decisions.get(image, {}))
+        if not carried:
+            return found
+        for answer in self._links.get(image, ()):
+            if answer.copy_of in visited:
+                continue
+            for person, decision in self._gather(answer.copy_of, True, visited | {image}).items():
+                if decision.number < self._settled.get(image, 0):
+                    continue
+                own = found.get(person)
+                if own is None or own.entry.at < decision.entry.at:
+                    found[person] = Decision(decision.number, decision.entry, (answer, *decision.carried))
+        return found
+
+
+def words(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """The different marks among decisions; more than one is a conflict."""
+    return tuple(sorted({each.entry.mark for each in decisions if each.entry.mark}))
+
+
+def _identities(entry: Entry) -> list[tuple[object, ...]]:
+    """What makes an entry the same as another; a settlement is a decision, too."""
+    image, person = image_key(entry.sha256, entry.path), person_key(entry.by)
+    kinds = [Kind.SETTLEMENT, Kind.DECISION] if entry.kind is Kind.SETTLEMENT else [entry.kind]
+    return [(kind, image, entry.copy_of, person, entry.at, entry.mark, entry.note) for kind in kinds]
