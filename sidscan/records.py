@@ -296,20 +296,51 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What a person decided of an image.
+class Decision:
+    """What one person stands by.
 
     Attributes:
-        mark: ``suspicious``, ``cleared`` or ``later``.
+        mark: ``suspicious``, ``cleared`` or ``later``; empty where they wrote only a note.
         by: who decided.
         at: when, ISO 8601, UTC.
         note: what they wrote; may be empty.
+        settles: whether it replaced what others had decided before.
+        copy_of: name that the image had whose copy this one is, as a person said; None where the decision was
+            made of these bytes.
     """
 
     mark: str
     by: str
     at: str
     note: str = ""
+    settles: bool = False
+    copy_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What people decided of an image.
+
+    Attributes:
+        mark: ``suspicious``, ``cleared`` or ``later``; ``conflict`` where people's marks differ; empty where
+            there is only a note.
+        by: who decided; with their marks in a conflict.
+        at: when the last of them did, ISO 8601, UTC.
+        note: what they wrote; may be empty.
+        decisions: of each of them.
+    """
+
+    mark: str
+    by: str
+    at: str
+    note: str = ""
+    decisions: tuple[Decision, ...] = ()
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> Mark:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        decisions = tuple(Decision(**_known(Decision, each)) for each in raw.get("decisions", ()))
+        return cls(**{**_known(cls, raw), "decisions": decisions})
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +408,7 @@ class ScanResult:
             "error": _RENAMED_ERRORS.get(raw["error"], raw["error"]),
             "facts": ImageInfo.from_dict(raw["facts"]),
             "scores": tuple(Score.from_dict(_known(Score, score)) for score in raw["scores"]),
-            "mark": Mark(**_known(Mark, mark)) if (mark := raw.get("mark")) else None,
+            "mark": Mark.from_dict(mark) if (mark := raw.get("mark")) else None,
             "copies": Copies(**_known(Copies, copies)) if (copies := raw.get("copies")) else None,
         }
         return cls(**{**_known(cls, raw), **values})

@@ -78,8 +78,15 @@ class OpenReport:
         Raises:
             UsageError: the report was changed meanwhile.
         """
-        rows = reader.read_rows(self._file, self.kind, self.path)
-        return threads.map_ordered(partial(_checked, root=root), rows, workers)
+        return threads.map_ordered(partial(_checked, root=root), self.read(), workers)
+
+    def read(self) -> Iterator[ReportRow]:
+        """Yield every row in order.
+
+        Raises:
+            UsageError: the report was changed meanwhile.
+        """
+        return reader.read_rows(self._file, self.kind, self.path)
 
     def redact(self, out: TextIO) -> list[str]:
         """Write the report again without what `reports.private` withholds; returns the columns it emptied.

@@ -29,6 +29,7 @@ _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
+    "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
     "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),
     "report": ("sidscan.cli.report", "Write reports again from the record of a scan."),

@@ -13,6 +13,7 @@ from sidscan import reports
 from sidscan.cli import console, options
 from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
+from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranking, print_table
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
@@ -22,6 +23,7 @@ from sidscan.reports import ReportOutput, reader
 from sidscan.reports.output_files import HEAD_BYTES
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
+from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.private_record import PrivateRecord
 from sidscan.util.files import open_file
 from sidscan.util.terminal import Echo
@@ -80,8 +82,12 @@ def command(
     console.check_distinct((*files, *console.journal_files(path)), ())
     echo = console.reporter(quiet)
     with closing(StoredRecord(path)) as stored, reports.reserve_all(writers, stored.output_digests):
-        record = annotated(stored)
+        beside = marks_paths((*(Path(out) for out in outs if out != reports.STDOUT), *stored.output_paths()))
+        marks = load_marks(beside)
+        record = annotated(stored, marks)
         _write(PrivateRecord(record) if private else record, writers, echo)
+        for line in marks_lines(joined(stored, marks), beside) if marks else ():
+            echo(line)
         if files and not stored.writable:
             console.echo(f"warning: {path} can't be written, so no scan will know these reports as its own")
     return ExitCode.DONE

@@ -13,14 +13,17 @@ from sidscan import reports
 from sidscan.cli import console, options, settings
 from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
+from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import highest_lines, print_table
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan
 from sidscan.journal import recorded_outputs
-from sidscan.records import Counts
+from sidscan.records import Counts, ScanResult
 from sidscan.reports import ReportOutput, StreamedReport
-from sidscan.review.annotated import annotated
+from sidscan.review.annotated import AnnotatedRecord, annotated
+from sidscan.review.joined_marks import joined, load_marks, marks_paths
+from sidscan.review.marks import Marks
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.terminal import Echo
 
@@ -104,7 +107,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     return ScanConfig(
         thumbnails=thumbnails,
         journal=journal,
-        outputs=written,
+        outputs=(*written, *marks_paths(map(Path, named))),
         command=("sidscan", *sys.argv[1:]),
         origins=settings.origins(click.get_current_context()),
         **choices,
@@ -115,14 +118,18 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
     """Run the scan and write its reports; without any, show a table of the strongest evidence."""
     with closing((run := console.open_run(config, quiet)).journal):
         try:
+            named = (Path(writer.out) for writer in writers if writer.written)
+            beside = marks_paths((*named, *run.journal.output_paths()))
+            marks = load_marks(beside)
             for writer in writers:
                 writer.check_size(run.counts().enumerated)
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)
-            if not _make_results(run, writers, quiet):
+            if not _make_results(run, writers, marks, quiet):
                 return ExitCode.INTERRUPTED
-            reports.write_all(writers, annotated(run.journal))
+            marks = load_marks(beside)  # again: people go on while a long scan runs
+            reports.write_all(writers, annotated(run.journal, marks))
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
@@ -131,6 +138,8 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
         elif not quiet:
             summary = Summary(run, _HIGHEST)
             for line in (*summary.lines(), *highest_lines(summary.ranking.highest())):
+                echo(line)
+            for line in marks_lines(joined(run.journal, marks), beside) if marks else ():
                 echo(line)
         for writer in writers:
             echo(f"report: {writer.location()}")
@@ -144,16 +153,21 @@ def _warn_without_locks(files: list[Path]) -> None:
             console.echo(f"warning: {folder} can't lock files; run one scan at a time that writes there")
 
 
-def _make_results(run: Scan, writers: list[ReportOutput], quiet: bool) -> bool:
+def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, quiet: bool) -> bool:
     """Run the scan to its end; False if nobody reads its only report any more, as after ``| head``."""
     stream = next((writer for writer in writers if isinstance(writer, StreamedReport)), None)
     if stream is None:
         console.consume(run, run.counts(), quiet)
         return True
     only_report = len(writers) == 1
-    stream.begin(run.journal)
+    record = AnnotatedRecord(run.journal, marks, copies={})  # copies show only at the end
+    stream.begin(record)
+
+    def show(result: ScanResult) -> bool:
+        return stream.add(record.annotated(result)) or not only_report
+
     if not (stream.closed and only_report):
-        console.consume(run, run.counts(), quiet, lambda result: stream.add(result) or not only_report)
+        console.consume(run, run.counts(), quiet, show)
     if stream.closed and only_report:
         if run.counts().pending:
             run.end("interrupted")

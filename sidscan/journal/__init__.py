@@ -360,6 +360,13 @@ class Journal:
         query = "SELECT count(*) FROM header WHERE key = ?"
         return bool(self._read(query, (_UPGRADED,)).fetchone()[0])
 
+    def output_paths(self) -> list[Path]:
+        """The files that this run ever wrote: reports, and their hash files."""
+        try:
+            return outputs.paths(self._db, self.path)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+
     def expect_output(self, out: Path, sha256: str) -> None:
         """Note, right before it happens, that ``out`` is replaced by bytes with this sha256."""
         with self._writing():

@@ -24,6 +24,13 @@ def digests(database: sqlite3.Connection, journal: Path | None, out: Path) -> Co
     return frozenset(sha256 for (sha256,) in rows)
 
 
+def paths(database: sqlite3.Connection, journal: Path | None) -> list[Path]:
+    """All files that were written; where they are now, if they moved together with the record."""
+    folder = Path() if journal is None else real_path(journal).parent
+    rows = database.execute("SELECT DISTINCT path FROM outputs ORDER BY path")
+    return [folder / os.fsdecode(key) for (key,) in rows]
+
+
 def expect(database: sqlite3.Connection, journal: Path | None, out: Path, sha256: str) -> None:
     """Note what is about to be written to ``out``, beside what is there."""
     database.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (_key(journal, out), sha256))

@@ -139,6 +139,12 @@ class StoredRecord(Journal):
             known = outputs.digests(self._file, self.path, out)
         return known or (None if self._was_upgraded() else known)
 
+    def output_paths(self) -> list[Path]:
+        """The reports that its scans, or reports made of it, wrote; none if the record does not say."""
+        if not self._file.execute(_IS_THERE, ("outputs",)).fetchone()[0]:
+            return []
+        return outputs.paths(self._file, self.path)
+
     def expect_output(self, out: Path, sha256: str) -> None:
         """Note it, if the record can be written."""
         self._note(outputs.expect, out, sha256)

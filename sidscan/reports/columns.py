@@ -175,11 +175,13 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
     _Column(
         "mark",
-        "what a person decided: `suspicious`, `cleared` or `later`; empty without a decision",
+        "what people decided: `suspicious`, `cleared` or `later`; `conflict` where they differ; else empty",
         lambda r: (r.mark or _NO_MARK).mark,
     ),
-    _Column("mark_by", "who decided", lambda r: (r.mark or _NO_MARK).by),
-    _Column("mark_at", "when they decided, ISO 8601, UTC", lambda r: (r.mark or _NO_MARK).at, "date"),
+    _Column("mark_by", "who decided; with their marks in a conflict", lambda r: (r.mark or _NO_MARK).by),
+    _Column(
+        "mark_at", "when the last of them decided, ISO 8601, UTC", lambda r: (r.mark or _NO_MARK).at, "date"
+    ),
     _Column("note", "what they wrote", lambda r: (r.mark or _NO_MARK).note),
     _Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
     _Column(

@@ -37,6 +37,7 @@ class CsvDialect:
 
 _WITHHELD = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
 _NAMES_A_PERSON = ("mark_by", "note")
+_PEOPLE = ("mark_by", "note")
 _MAYBE_URLS = ("error_message", "final_url", "redirects")
 
 CSV_DIALECTS: dict[str, CsvDialect] = {
@@ -129,6 +130,7 @@ def _private_row(row: dict[str, str]) -> dict[str, str]:
     if withheld and FLAG not in row["flags"].split():
         changed["flags"] = f"{row['flags']} {FLAG}".strip()
     changed |= dict.fromkeys(_NAMES_A_PERSON, "")
+    changed |= dict.fromkeys(_PEOPLE, "")
     for name in _MAYBE_URLS:
         changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")
     return {name: changed.get(name, cell) for name, cell in row.items()}

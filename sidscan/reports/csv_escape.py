@@ -39,7 +39,7 @@ def escape_text(text: str) -> str:
 
 
 def escape_cell(text: str) -> str:
-    """As `escape_text`; what Excel could not hold is cut, and ends in a mark that says how long the text is."""
+    """As `escape_text`; what Excel could not hold is cut, and ends in a mark that says how long it is."""
     cell = escape_text(text)
     return cell if _fits(cell) else _cut(cell, f"...[cut: {len(text)} characters, all in JSON]")
 

@@ -262,9 +262,7 @@ def printing() -> Iterator[TextIO]:
 
 
 @contextmanager
-def locked(
-    path: Path, patience: float = 0, busy: str = "is being written by another scan"
-) -> Iterator[None]:
+def locked(path: Path, patience: float = 0, busy: str = "is being written by another scan") -> Iterator[None]:
     """Keep others from ``path`` while the block runs, by a lock file, where files can be locked.
 
     Args:
@@ -284,9 +282,7 @@ def locked(
     try:
         lock.acquire(timeout=patience)
     except Timeout as error:
-        raise OutputError(
-            f"{path.name} {busy}", "Wait for it to end, or choose another --out."
-        ) from error
+        raise OutputError(f"{path.name} {busy}", "Wait for it to end, or choose another --out.") from error
     except OSError as error:
         raise OutputError(f"can't write into {path.parent}: {error.strerror}", _ELSEWHERE) from error
     try:

@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidscan.records import (
+    Decision,
     Exif,
     ImageInfo,
     JsonObject,
@@ -168,7 +169,17 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
         ),
         changed={"facts": _info, "message": private_text, "mark": _mark},
     ),
-    Mark: FieldPolicy(kept=("mark", "at"), changed=dict.fromkeys(("by", "note"), lambda _: "")),
+    Mark: FieldPolicy(
+        kept=("mark", "at"),
+        changed={
+            "decisions": lambda decisions: tuple(map(_decided, decisions)),
+            **dict.fromkeys(("by", "note"), lambda _: ""),
+        },
+    ),
+    Decision: FieldPolicy(
+        kept=("mark", "at", "settles", "copy_of"),
+        changed=dict.fromkeys(("by", "note"), lambda _: ""),
+    ),
     ImageInfo: FieldPolicy(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from sidscan.records import Copies, Mark, RunRecord, ScanResult
+from sidscan.records import Copies, RunRecord, ScanResult
+from sidscan.review.marks import Marks
 from sidscan.review.wrapped import WrappedRecord
 
 
@@ -13,27 +14,28 @@ class AnnotatedRecord(WrappedRecord):
     """Joins marks and copies to the results of a record when reports are written.
 
     Args:
-        marks: by the sha256 of an image's bytes.
+        marks: what people decided.
         copies: by the name of an input; inputs that have none are left out.
     """
 
-    def __init__(self, record: RunRecord, marks: Mapping[str, Mark], copies: Mapping[str, Copies]) -> None:
+    def __init__(self, record: RunRecord, marks: Marks, copies: Mapping[str, Copies]) -> None:
         super().__init__(record)
         self._marks, self._copies = marks, copies
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
-        return map(self._annotated, super().results())
+        return map(self.annotated, super().results())
 
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
-        return map(self._annotated, super().ranked())
+        return map(self.annotated, super().ranked())
 
-    def _annotated(self, result: ScanResult) -> ScanResult:
-        mark, copies = self._marks.get(result.facts.sha256 or ""), self._copies.get(result.name)
+    def annotated(self, result: ScanResult) -> ScanResult:
+        """A result with its mark and copies."""
+        mark, copies = self._marks.mark_of(result), self._copies.get(result.name)
         return replace(result, mark=mark, copies=copies) if mark or copies else result
 
 
-def annotated(record: RunRecord) -> RunRecord:
+def annotated(record: RunRecord, marks: Marks) -> RunRecord:
     """A run's record with the marks of its images, and their copies."""
-    return AnnotatedRecord(record, marks={}, copies={})
+    return AnnotatedRecord(record, marks, copies={})

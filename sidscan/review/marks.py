@@ -8,11 +8,15 @@ that is a conflict, which nothing settles but a settlement that somebody imports
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sidscan import records
+from sidscan.records import Mark, ScanResult
 from sidscan.review.marks_file import Entry, Kind
 
+CONFLICT = "conflict"
+"""The mark of an image on which people's marks differ."""
 _ANSWERS = (Kind.SAME_IMAGE, Kind.OTHER_IMAGE)
 
 
@@ -51,21 +55,31 @@ class Marks:
         self._decisions: dict[str, dict[str, Decision]] = {}  # by image, then by person
         self._settled: dict[str, int] = {}  # number of the last settlement, by image
         self._answers: dict[tuple[str, str], Entry] = {}
-        self._links: dict[str, list[Entry]] = {}  # by copy
+        self._links: dict[str, dict[str, Entry]] = {}  # by copy, then by what it is a copy of
         self._known: set[tuple[object, ...]] = set()
-        for number, entry in enumerate(entries):
-            self._add(number, entry)
-        for answer in self._answers.values():
-            if answer.kind is Kind.SAME_IMAGE:
-                self._links.setdefault(answer.sha256, []).append(answer)
+        self._count = 0
+        for entry in entries:
+            self.add(entry)
 
-    def _add(self, number: int, entry: Entry) -> None:
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that is recorded after all others; one that is known changes nothing."""
         if self.knows(entry):
             return
         self._known.update(_identities(entry))
+        self._count += 1
         if entry.kind in _ANSWERS:
-            self._answers[entry.sha256, entry.copy_of] = entry
-            return
+            self._add_answer(entry)
+        else:
+            self._add_decision(self._count, entry)
+
+    def _add_answer(self, entry: Entry) -> None:
+        self._answers[entry.sha256, entry.copy_of] = entry
+        links = self._links.setdefault(entry.sha256, {})
+        links.pop(entry.copy_of, None)
+        if entry.kind is Kind.SAME_IMAGE:
+            links[entry.copy_of] = entry
+
+    def _add_decision(self, number: int, entry: Entry) -> None:
         image, person = image_key(entry.sha256, entry.path), person_key(entry.by)
         decisions = self._decisions.setdefault(image, {})
         if entry.kind is Kind.SETTLEMENT:
@@ -100,11 +114,19 @@ class Marks:
         held = [each for each in found.values() if each.entry.mark or each.entry.note]
         return tuple(sorted(held, key=lambda each: each.number))
 
+    def mark_of(self, result: ScanResult) -> Mark | None:
+        """What a report says of an image; None where nobody decided."""
+        return summary(self.decisions(image_key(result.facts.sha256, result.name)))
+
+    def __bool__(self) -> bool:
+        """Whether anything was recorded."""
+        return bool(self._known)
+
     def _gather(self, image: str, carried: bool, visited: frozenset[str]) -> dict[str, Decision]:
         found = dict(self._decisions.get(image, {}))
         if not carried:
             return found
-        for answer in self._links.get(image, ()):
+        for answer in self._links.get(image, {}).values():
             if answer.copy_of in visited:
                 continue
             for person, decision in self._gather(answer.copy_of, True, visited | {image}).items():
@@ -119,6 +141,41 @@ class Marks:
 def words(decisions: Iterable[Decision]) -> tuple[str, ...]:
     """The different marks among decisions; more than one is a conflict."""
     return tuple(sorted({each.entry.mark for each in decisions if each.entry.mark}))
+
+
+def summary(decisions: Sequence[Decision]) -> Mark | None:
+    """The decisions on an image as one; None if there are none.
+
+    Where people's marks differ, the mark is ``conflict``, and each name stands with its mark.
+    """
+    if not decisions:
+        return None
+    entries, marks = [each.entry for each in decisions], words(decisions)
+    if len(marks) > 1:
+        by = "; ".join(f"{entry.by}: {entry.mark}" for entry in entries if entry.mark)
+    else:
+        by = ", ".join(entry.by for entry in entries)
+    noted = [entry for entry in entries if entry.note]
+    alone = len(entries) == 1
+    return Mark(
+        mark=CONFLICT if len(marks) > 1 else "".join(marks),
+        by=by,
+        at=max(entry.at for entry in entries),
+        note="; ".join(entry.note if alone else f"{entry.by}: {entry.note}" for entry in noted),
+        decisions=tuple(map(_recorded, decisions)),
+    )
+
+
+def _recorded(decision: Decision) -> records.Decision:
+    entry = decision.entry
+    return records.Decision(
+        entry.mark,
+        entry.by,
+        entry.at,
+        entry.note,
+        settles=entry.kind is Kind.SETTLEMENT,
+        copy_of=entry.path if decision.carried else None,
+    )
 
 
 def _identities(entry: Entry) -> list[tuple[object, ...]]:

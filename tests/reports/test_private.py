@@ -15,6 +15,7 @@ from sample_results import FACTS, SCORED, full_header, journal_of, rendered, res
 from sidscan.errors import UsageError
 from sidscan.records import (
     Copies,
+    Decision,
     Exif,
     ImageInfo,
     Kind,
@@ -35,6 +36,7 @@ from sidscan.verify import open_report
 STAYS = {
     *("ScanResult.name", "ScanResult.scanned_at", "ScanResult.error", "ScanResult.message"),
     *("ScanResult.decoder", "ScanResult.sidscan_version", "Mark.mark", "Mark.at"),
+    *("Decision.mark", "Decision.at", "Decision.copy_of"),
     *("Copies.same_as", "Copies.group", "Copies.transform"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     "ImageInfo.perceptual_hash",
@@ -113,7 +115,7 @@ def filled_result() -> ScanResult:
     exif = filled(Exif, tags=tags, latitude=12.25, longitude=34.5)
     info = filled(ImageInfo, exif=exif, response=filled(Response, headers=headers))
     scores = (filled(Score, score=0.5, logit=0.5),)
-    joined = {"mark": filled(Mark), "copies": filled(Copies)}
+    joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": filled(Copies)}
     result = filled(ScanResult, kind=Kind.URL, status=Status.SCORED, facts=info, scores=scores, **joined)
     return replace(result, stage=None)  # type: ignore[no-any-return]
 

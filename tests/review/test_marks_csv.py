@@ -15,6 +15,7 @@ NOW = "2026-03-01T12:00:00+00:00"
 A, B = 64 * "a", 64 * "b"
 HEAD = "sha256,path,mark,note,mark_by,mark_at,report_id"
 ID = "0123456789abcdef"
+TIME = "2026-02-01T08:00:00Z"
 ROW = f"{A},in/a.jpg,suspicious,,Anna,2026-02-01T08:00:00Z,{ID}"
 ENTRY = Entry(
     *(Kind.DECISION, A, "in/a.jpg", "suspicious", "", "Anna", "2026-02-01T08:00:00+00:00"),
@@ -80,12 +81,12 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "Unicode text": (f"{HEAD}\n{ROW}\n".encode("utf-16"), "are not UTF-8 text"),
     "another table": ("path,score\na,1\n", "holds no marks"),
     "a column twice": (f"{HEAD},mark\n{ROW},x\n", "has two columns mark"),
-    "dates as Germans write them": (with_row("2026-02-01T08:00:00Z", "01.02.2026 08:00"), "its time '01.02.2026 08:00'"),
-    "dates as Americans write them": (with_row("2026-02-01T08:00:00Z", "2/1/26 8:00"), "its time '2/1/26 8:00'"),
+    "dates as Germans write them": (with_row(TIME, "01.02.2026 08:00"), "its time '01.02.2026 08:00'"),
+    "dates as Americans write them": (with_row(TIME, "2/1/26 8:00"), "its time '2/1/26 8:00'"),
     "no such time": (with_row("08:00:00Z", "25:00:00Z"), "is no time"),
     "a date alone": (with_row("T08:00:00Z", ""), "its time '2026-02-01' is not as"),
     "a sha256 as a number": (with_row(A, "1.2E+63"), "row 2 of .*its sha256 '1.2e\\+63' is not 64"),
-    "another word": (with_row("suspicious", "fishy"), "its mark 'fishy' is none of suspicious, cleared, later and none"),
+    "another word": (with_row("suspicious", "fishy"), "its mark 'fishy' is none of suspicious, cl"),
     "cut in a cell": (f"{HEAD}\n{ROW[:-3]}", "report_id '0123456789abc' is not 16 .* was the file cut"),
     "cut between cells": (f"{HEAD}\n{ROW[:80]}", "row 2 .* has 3 cells, and the first row names 7 columns"),
     "cut in quotes": (f'{HEAD}\n{A},"in/a', "row .* can't be read"),
@@ -96,7 +97,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         f"{HEAD}\n{ROW}\n{ROW.replace('suspicious', 'cleared').replace('in/a', 'in/b')}\n",
         "row 3 of .*: row 2 is of the same image, person and time, and says something else",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -107,7 +108,7 @@ def test_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="can't read the marks in .*none.csv: No such file"):
+    with pytest.raises(UsageError, match=r"can't read the marks in .*none.csv: No such file"):
         read_marks_csv(tmp_path / "none.csv", "", NOW)
 
 

@@ -1,0 +1,159 @@
+"""``sidscan marks``: import, list."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidscan.cli import console, options
+from sidscan.cli.help_sections import Group
+from sidscan.cli.marks_text import decision_lines, named
+from sidscan.errors import ExitCode, UsageError
+from sidscan.reports.output_files import printing
+
+if TYPE_CHECKING:
+    from sidscan.review.marks_import import Imported
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_MOST_CONFLICTS = 20
+
+
+@click.group("marks", cls=Group)
+def command() -> None:
+    """Keep what people decided of images, and list it.
+
+    People mark images in the HTML report and export the marks as CSV. `import` keeps them in a small file
+    beside the report, report.marks.csv of report.csv. Every later report of the same images shows them.
+
+    \b
+    Examples:
+      sidscan marks import marks.csv report.csv
+      sidscan marks import anna.csv ben.csv report.csv
+      sidscan marks list report.csv
+    """
+
+
+@command.command("import")
+@click.argument("sources", nargs=-1, required=True, type=_FILE, metavar="MARKS.csv...")
+@click.argument("report", type=_FILE, metavar="REPORT")
+@options.sectioned_option(
+    "--by", section="Input", default="", metavar="NAME", help="Who decided, where MARKS.csv does not say."
+)
+@options.sectioned_option(
+    "--settle",
+    section="Input",
+    is_flag=True,
+    help="Replace what others decided of these images before; this ends a conflict.",
+)
+@options.sectioned_option(
+    "--keep-unknown",
+    section="Input",
+    is_flag=True,
+    help="Keep the marks even if none of their images is in REPORT.",
+)
+@options.quiet()
+def import_(
+    sources: tuple[Path, ...], report: Path, by: str, settle: bool, keep_unknown: bool, quiet: bool
+) -> ExitCode:
+    """Keep the marks of one or several people.
+
+    MARKS.csv is what `Export marks` in the HTML report wrote. REPORT is a report of the same scan, in any
+    format but .xlsx. Both stay as they are: the decisions are added to the marks file beside REPORT, which
+    only grows. To write them into the reports, run the same scan again; no image is scored again.
+
+    Of one person, the latest decision on an image counts. Where the marks of two people differ, the image
+    gets the mark `conflict`, until somebody imports a decision with --settle.
+
+    \b
+    Examples:
+      sidscan marks import marks.csv report.csv
+      sidscan marks import anna.csv ben.csv report.csv
+      sidscan marks import decided.csv report.csv --by "Picture desk" --settle
+
+    \b
+    Exit codes:
+      0  done                                7  the marks file can't be written, or is damaged
+      2  a file can't be read, or no image   130  interrupted
+         of it is in REPORT
+    """
+    from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.review.marks_import import import_marks
+
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    with verify.open_report(report) as opened:
+        rows = list(opened.read())
+    imported = import_marks(sources, report, rows, now, by.strip(), settle, keep_unknown)
+    if not quiet:
+        _say_imported(imported)
+    _say_conflicts(imported.file)
+    return ExitCode.DONE
+
+
+def _say_imported(imported: Imported) -> None:
+    plural = console.plural
+    more = [
+        f"{imported.known} known already" if imported.known else "",
+        f"{plural(imported.blank, 'row')} without a mark" if imported.blank else "",
+    ]
+    console.echo(
+        ", ".join([f"{plural(imported.added, 'decision')} added to {imported.file}", *filter(None, more)])
+    )
+    if imported.elsewhere:
+        verb = "is of an image" if len(imported.elsewhere) == 1 else "are of images"
+        console.echo(f"  {len(imported.elsewhere)} {verb} that the report lacks: {named(imported.elsewhere)}")
+    if imported.future:
+        console.echo(f"  {imported.future} with a time that is yet to come: a clock was wrong")
+    if imported.added:
+        console.echo("to write them into the report, run the same scan again; no image is scored again")
+
+
+def _say_conflicts(file: Path) -> None:
+    """Always: nothing may hide that people differ."""
+    from sidscan.review.joined_marks import load_marks
+    from sidscan.review.marks import CONFLICT, summary
+
+    found = [(decisions[0].entry, summary(decisions)) for _, decisions in load_marks([file]).images()]
+    lines = [
+        f"conflict: {entry.path or entry.sha256} ({mark.by})"
+        for entry, mark in found
+        if mark and mark.mark == CONFLICT
+    ]
+    for line in lines[:_MOST_CONFLICTS]:
+        console.echo(line)
+    if len(lines) > _MOST_CONFLICTS:
+        console.echo(f"and {len(lines) - _MOST_CONFLICTS} more; `sidscan marks list` has all")
+
+
+@command.command("list")
+@click.argument("report", type=_FILE, metavar="REPORT")
+def list_(report: Path) -> ExitCode:
+    """List what people decided: the images, who, when, and what they wrote.
+
+    Conflicts come first. Decisions on images that REPORT does not have are listed, too, and say so. All that
+    was ever decided stands in the marks file beside REPORT.
+
+    \b
+    Example:
+      sidscan marks list report.csv
+
+    \b
+    Exit codes:
+      0  done                                7  the marks file is damaged
+      2  there is no marks file              130  interrupted
+    """
+    from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.review.joined_marks import load_marks
+    from sidscan.review.marks_file import marks_path
+
+    file = marks_path(report)
+    if not file.exists():
+        raise UsageError(f"{report} has no marks: there is no {file}", "Import some: `sidscan marks import`.")
+    with verify.open_report(report) as opened:
+        rows = list(opened.read())
+    with printing() as stream:
+        for line in decision_lines(load_marks([file]), rows):
+            stream.write(f"{line}\n")
+    return ExitCode.DONE

@@ -1,0 +1,56 @@
+"""The marks of a run: those beside each report that it writes now or wrote before, as one."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidscan.records import RunRecord
+from sidscan.review.marks import CONFLICT, Marks, image_key
+from sidscan.review.marks_file import marks_path, read_marks_file
+from sidscan.util.files import real_path
+
+
+def marks_paths(reports: Iterable[Path]) -> tuple[Path, ...]:
+    """The marks files of reports, each once, whether or not they exist."""
+    paths = map(marks_path, reports)
+    return tuple({real_path(path): path for path in paths}.values())
+
+
+def load_marks(paths: Iterable[Path]) -> Marks:
+    """All that was recorded in some marks files, in the order of time.
+
+    Raises:
+        OutputError: one of them can't be read, or is damaged.
+    """
+    return Marks(heapq.merge(*map(read_marks_file, paths), key=lambda entry: entry.recorded_at))
+
+
+@dataclass
+class Joined:
+    """How marks and a report fit.
+
+    Attributes:
+        marked: rows that have a mark or a note, by mark; empty for a note alone.
+        conflicts: names of those whose marks differ.
+        gone: images that people decided on and the report does not have.
+    """
+
+    marked: dict[str, int] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
+    gone: int = 0
+
+
+def joined(record: RunRecord, marks: Marks) -> Joined:
+    """Count what `annotated` joins."""
+    found, missing = Joined(), {image for image, _ in marks.images()}
+    for result in record.results():
+        missing.discard(image_key(result.facts.sha256, result.name))
+        if mark := marks.mark_of(result):
+            found.marked[mark.mark] = found.marked.get(mark.mark, 0) + 1
+            if mark.mark == CONFLICT:
+                found.conflicts.append(result.name)
+    found.gone = len(missing)
+    return found

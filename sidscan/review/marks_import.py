@@ -1,0 +1,94 @@
+"""Imports people's decisions into the marks file beside a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidscan.errors import UsageError
+from sidscan.reports.reader import ReportRow
+from sidscan.review.marks import Marks, image_key
+from sidscan.review.marks_csv import read_marks_csv
+from sidscan.review.marks_file import Entry, append_marks, marks_path, read_marks_file
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        file: the marks file.
+        added: decisions that are new there.
+        known: decisions that it had already.
+        blank: rows that decide nothing.
+        elsewhere: names of images, of the new decisions, that the report does not have.
+        future: new decisions whose time is later than now, by the clock of who made them.
+    """
+
+    file: Path
+    added: int
+    known: int
+    blank: int
+    elsewhere: tuple[str, ...]
+    future: int
+
+
+def import_marks(
+    sources: Sequence[Path],
+    report: Path,
+    rows: Iterable[ReportRow],
+    now: str,
+    by: str = "",
+    settle: bool = False,
+    keep_unknown: bool = False,
+) -> Imported:
+    """Add the decisions of some CSV files to the marks of a report.
+
+    Nothing is written unless all files can be read.
+
+    Args:
+        rows: of the report.
+        now: ISO 8601, UTC.
+        by: who decided where a file does not say.
+        settle: the decisions replace what others decided of these images before.
+        keep_unknown: accept files that have decisions on other images alone.
+
+    Raises:
+        UsageError: a file can't be read, or none of its images is in the report.
+        OutputError: the marks file can't be written, or is damaged.
+    """
+    file = marks_path(report)
+    marks, images = Marks(read_marks_file(file)), {image_key(row.sha256, row.name) for row in rows}
+    new, blank, known = dict[Entry, None](), 0, 0
+    for source in sources:
+        found = read_marks_csv(source, by, now, settle)
+        if not keep_unknown:
+            _check_same_images(source, report, found.entries, images, marks)
+        blank += found.blank
+        for entry in found.entries:
+            if marks.knows(entry):
+                known += 1
+            else:
+                marks.add(entry)
+                new[entry] = None
+    if new:
+        append_marks(file, list(new), now)
+    elsewhere = tuple(entry.path or entry.sha256 for entry in new if _key(entry) not in images)
+    future = sum(entry.at > now for entry in new)
+    return Imported(file, len(new), known, blank, elsewhere, future)
+
+
+def _check_same_images(
+    source: Path, report: Path, entries: Sequence[Entry], images: set[str], marks: Marks
+) -> None:
+    if not entries or any(_key(entry) in images or marks.decisions(_key(entry)) for entry in entries):
+        return
+    raise UsageError(
+        f"none of the {len(entries)} images that {source} marks is in {report}",
+        "Name the report that they were marked in; or keep these marks all the same, with --keep-unknown.",
+    )
+
+
+def _key(entry: Entry) -> str:
+    return image_key(entry.sha256, entry.path)
