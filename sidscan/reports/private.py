@@ -152,7 +152,8 @@ def _response(response: Response | None) -> Response | None:
     return None if response is None else _decided(response)
 
 
-def _mark(mark: Mark | None) -> Mark | None:
+def private_mark(mark: Mark | None) -> Mark | None:
+    """A mark without names and notes."""
     return None if mark is None else _decided(mark)
 
 
@@ -167,7 +168,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
             *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
             *("decoder", "sidscan_version", "copies"),
         ),
-        changed={"facts": _info, "message": private_text, "mark": _mark},
+        changed={"facts": _info, "message": private_text, "mark": private_mark},
     ),
     Mark: FieldPolicy(
         kept=("mark", "at"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sidscan.records import Copies, RunRecord, ScanResult
+from sidscan.reports.private import private_mark
 from sidscan.review.marks import Marks
 from sidscan.review.wrapped import WrappedRecord
 
@@ -21,6 +22,7 @@ class AnnotatedRecord(WrappedRecord):
     def __init__(self, record: RunRecord, marks: Marks, copies: Mapping[str, Copies]) -> None:
         super().__init__(record)
         self._marks, self._copies = marks, copies
+        self._private = record.header().private
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
@@ -33,6 +35,8 @@ class AnnotatedRecord(WrappedRecord):
     def annotated(self, result: ScanResult) -> ScanResult:
         """A result with its mark and copies."""
         mark, copies = self._marks.mark_of(result), self._copies.get(result.name)
+        if self._private:
+            mark = private_mark(mark)
         return replace(result, mark=mark, copies=copies) if mark or copies else result
 
 

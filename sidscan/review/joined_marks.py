@@ -14,9 +14,12 @@ from sidscan.util.files import real_path
 
 
 def marks_paths(reports: Iterable[Path]) -> tuple[Path, ...]:
-    """The marks files of reports, each once, whether or not they exist."""
-    paths = map(marks_path, reports)
-    return tuple({real_path(path): path for path in paths}.values())
+    """The marks files of reports, each once by its first name, whether or not they exist."""
+    paths: dict[Path, Path] = {}
+    for report in reports:
+        path = marks_path(report)
+        paths.setdefault(real_path(path), path)
+    return tuple(paths.values())
 
 
 def load_marks(paths: Iterable[Path]) -> Marks:

@@ -27,10 +27,8 @@ MARKS_FORMAT_NUMBER = 1
 """Number of the layout of the file; docs/reference/marks-file.md describes it."""
 _FIRST_COLUMN = "sidscan_marks_"
 _START = re.compile(rb"sidscan_marks_([1-9][0-9]{0,8}),")
-_SHA256 = re.compile("[0-9a-f]{64}")
 _CHECK_DIGITS = 16
 _PATIENCE = 20.0  # seconds to wait for another import
-_LEFT_ALONE = "it is left alone"
 _RESTORE = "Restore it from a backup, or rename it and import the marks again from the files that you have."
 
 
@@ -104,7 +102,7 @@ def append_marks(path: Path, entries: Sequence[Entry], recorded_at: str) -> None
     """
     path = real_path(path)
     check_writable(path)
-    with locked(path, _PATIENCE, busy="is being written by another `sidscan marks`"):
+    with locked(path, _PATIENCE, busy="is being written by another sidscan marks"):
         content = _content(path)
         earlier = _parsed(path, content)
         batch = [replace(entry, recorded_at=recorded_at) for entry in entries]
@@ -171,7 +169,7 @@ def _parsed(path: Path, content: bytes) -> list[Entry]:
         return []
     if not (start := _START.match(content)):
         raise OutputError(
-            f"{path} is not a marks file of sidscan, or another program saved it again; {_LEFT_ALONE}",
+            f"{path} is not a marks file of sidscan, or another program saved it again; it is left alone",
             _RESTORE,
         )
     if (number := int(start[1])) > MARKS_FORMAT_NUMBER:
@@ -185,7 +183,7 @@ def _parsed(path: Path, content: bytes) -> list[Entry]:
     # ValueError: not UTF-8, unknown kinds, DamagedMarks
     except (ValueError, csv.Error) as error:
         why = str(error) if isinstance(error, DamagedMarks) else "a line is not as sidscan writes it"
-        raise OutputError(f"{path} is damaged: {why}; {_LEFT_ALONE}", _RESTORE) from error
+        raise OutputError(f"{path} is damaged: {why}; it is left alone", _RESTORE) from error
 
 
 def _entries(content: bytes) -> list[Entry]:

@@ -1,0 +1,231 @@
+"""``sidscan marks``, and marks in later reports of the same images."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_images import encoded, photo
+from sample_results import rows
+
+Run = Callable[..., Any]
+NAMES = ("a.png", "b.png", "sub/c.png")
+HEAD = ("sha256", "path", "mark", "note", "mark_by", "mark_at", "report_id")
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(NAMES):
+        path = Path("in") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(photo(240, 230, seed), "PNG"))
+
+
+def scan(sidscan: Run, *options: str, outs: tuple[str, ...] = ("r.csv", "r.html")) -> Any:
+    named = [part for out in outs for part in ("--out", out)]
+    return sidscan("scan", "in", "--model", "mini", *named, *options)
+
+
+def report(name: str = "r.csv") -> dict[str, dict[str, str]]:
+    return {row["path"]: row for row in rows(Path(name).read_text())}
+
+
+def mark(name: str, by: str, marks: dict[str, str], note: str = "", day: int = 1) -> None:
+    """Write marks of some paths as the page exports them."""
+    found = report()
+    with Path(name).open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEAD)
+        for path, word in marks.items():
+            at = f"2026-01-{day:02d}T10:00:00Z"
+            writer.writerow((found[path]["sha256"], path, word, note, by, at, "0123456789abcdef"))
+
+
+def joined(name: str = "r.csv") -> dict[str, tuple[str, str, str, str]]:
+    return {
+        path: (row["mark"], row["mark_by"], row["mark_at"], row["note"])
+        for path, row in report(name).items()
+        if row["mark"] or row["note"]
+    }
+
+
+@pytest.mark.usefixtures("images")
+def test_marks_join_later_reports_after_renames_and_moves(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious", "in/b.png": "cleared"}, note="=1+1")
+    imported = sidscan("marks", "import", "marks.csv", "r.csv")
+    assert (imported.code, imported.out) == (0, "")
+    assert imported.err == (
+        "2 decisions added to r.marks.csv\n"
+        "to write them into the report, run the same scan again; no image is scored again\n"
+    )
+    Path("in/a.png").rename("in/renamed.png")
+    Path("in/b.png").rename("in/sub/b.png")
+    again = scan(sidscan)
+    assert "marks: 1 suspicious, 1 cleared (r.marks.csv)" in again.err
+    at = "2026-01-01T10:00:00+00:00"
+    assert joined() == {
+        "in/renamed.png": ("suspicious", "Anna", at, "'=1+1"),
+        "in/sub/b.png": ("cleared", "Anna", at, "'=1+1"),
+    }
+    assert "r.marks.csv" not in report()
+
+
+@pytest.mark.usefixtures("images")
+def test_marks_of_images_that_are_gone_are_kept_and_come_back(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    sidscan("marks", "import", "marks.csv", "r.csv")
+    Path("in/a.png").rename("away.png")
+    gone = scan(sidscan)
+    assert "marks: none of an image in this report (r.marks.csv)" in gone.err
+    assert "  1 marked image is not in this report; the marks are kept" in gone.err
+    listed = sidscan("marks", "list", "r.csv")
+    assert listed.out == (
+        "suspicious: in/a.png (not in this report)\n"
+        "  2026-01-01T10:00:00+00:00 Anna: suspicious\n"
+        "1 image, 0 conflicts; 1 of them not in this report\n"
+    )
+    Path("away.png").rename("in/back.png")
+    scan(sidscan)
+    assert [(path, row[0]) for path, row in joined().items()] == [("in/back.png", "suspicious")]
+
+
+@pytest.mark.usefixtures("images")
+def test_two_people_who_differ_are_a_conflict_until_it_is_settled(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("anna.csv", "Anna", {"in/a.png": "suspicious", "in/b.png": "cleared"}, note="six fingers")
+    mark("ben.csv", "Ben", {"in/a.png": "cleared", "in/b.png": "cleared"}, day=2)
+    imported = sidscan("marks", "import", "anna.csv", "ben.csv", "r.csv", "--quiet")
+    assert (imported.code, imported.err) == (0, "conflict: in/a.png (Anna: suspicious; Ben: cleared)\n")
+    assert "  people's marks differ: in/a.png" in scan(sidscan).err
+    at = "2026-01-02T10:00:00+00:00"
+    assert joined() == {
+        "in/a.png": ("conflict", "Anna: suspicious; Ben: cleared", at, "Anna: six fingers"),
+        "in/b.png": ("cleared", "Anna, Ben", at, "Anna: six fingers"),
+    }
+    mark("chief.csv", "", {"in/a.png": "suspicious"}, day=3)
+    settled = sidscan("marks", "import", "chief.csv", "r.csv", "--by", "Chief", "--settle")
+    assert (settled.code, "conflict" in settled.err) == (0, False)
+    scan(sidscan)
+    assert joined()["in/a.png"] == ("suspicious", "Chief", "2026-01-03T10:00:00+00:00", "")
+    assert sidscan("marks", "import", "anna.csv", "ben.csv", "r.csv").err == (
+        "0 decisions added to r.marks.csv, 4 known already\n"
+    )
+    assert "settles what others decided before" in sidscan("marks", "list", "r.csv").out
+
+
+@pytest.mark.usefixtures("images")
+def test_all_formats_hold_the_marks(sidscan: Run) -> None:
+    outs = ("r.csv", "r.json", "r.jsonl", "r.html")
+    scan(sidscan, outs=outs)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"}, note="</script>\u202e")
+    sidscan("marks", "import", "marks.csv", "r.json")
+    scan(sidscan, outs=outs)
+    decision = {
+        "mark": "suspicious",
+        "by": "Anna",
+        "at": "2026-01-01T10:00:00+00:00",
+        "note": "</script>\u202e",
+        "settles": False,
+        "copy_of": None,
+    }
+    whole = {name: decision[name] for name in ("mark", "by", "at", "note")} | {"decisions": [decision]}
+    results = json.loads(Path("r.json").read_text())["findings"]
+    lines = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
+    assert [result["mark"] for result in results] == [whole, None, None]
+    assert [line["mark"] for line in lines] == [whole, None, None]
+    assert joined()["in/a.png"][3] == "</script>\\u202e"
+
+
+@pytest.mark.usefixtures("images")
+def test_reports_of_other_names_and_standard_output_show_them_too(sidscan: Run) -> None:
+    scan(sidscan, outs=("r.csv",))
+    mark("marks.csv", "Anna", {"in/a.png": "later"})
+    sidscan("marks", "import", "marks.csv", "r.csv")
+    scan(sidscan, "--journal", "r.csv.journal", outs=("other.csv",))
+    assert joined("other.csv")["in/a.png"][0] == "later"
+    printed = scan(sidscan, "--journal", "r.csv.journal", "--format", "jsonl", outs=("-",)).out
+    assert [(json.loads(line)["mark"] or {}).get("mark") for line in printed.splitlines()] == [
+        "later",
+        None,
+        None,
+    ]
+
+
+@pytest.mark.usefixtures("images")
+def test_private_reports_show_marks_without_names_and_notes(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("anna.csv", "Anna", {"in/a.png": "suspicious"}, note="of Maria")
+    mark("ben.csv", "Ben", {"in/a.png": "cleared"})
+    sidscan("marks", "import", "anna.csv", "ben.csv", "r.csv")
+    scan(sidscan)
+    sidscan("redact", "r.csv", "--out", "redacted.csv")
+    scan(sidscan, "--private")
+    for name in ("r.csv", "redacted.csv"):
+        assert joined(name)["in/a.png"] == ("conflict", "", "2026-01-01T10:00:00+00:00", "")
+    assert not [word for word in (b"Anna", b"Maria") if word in Path("r.html").read_bytes()]
+
+
+@pytest.mark.usefixtures("images")
+def test_a_damaged_file_stops_a_scan_before_it_begins(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    sidscan("marks", "import", "marks.csv", "r.csv")
+    before = Path("r.csv").read_bytes()
+    edited = Path("r.marks.csv").read_bytes().replace(b"suspicious", b"cleared")
+    Path("r.marks.csv").write_bytes(edited)
+    message = "sidscan: r.marks.csv is damaged: line 2 or one before it was changed, or is missing"
+    for ended in (scan(sidscan), sidscan("marks", "import", "marks.csv", "r.csv")):
+        assert (ended.code, message in ended.err) == (7, True)
+    assert (Path("r.csv").read_bytes(), Path("r.marks.csv").read_bytes()) == (before, edited)
+
+
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "nobody": (("nobody.csv", "r.csv"), "row 2 of nobody.csv: it does not say who decided\nName the person"),
+    "another report": (
+        ("other.csv", "r.csv"),
+        "none of the 1 images that other.csv marks is in r.csv\nName the report that they were marked in",
+    ),
+    "one bad file": (("marks.csv", "nobody.csv", "r.csv"), "row 2 of nobody.csv"),
+    "report first": (("r.csv", "marks.csv"), "marks.csv is not a report of sidscan"),
+    "no marks": (("in/a.png", "r.csv"), "the marks in in/a.png are not UTF-8 text"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.usefixtures("images")
+def test_refused_and_nothing_is_written(sidscan: Run, name: str) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    mark("nobody.csv", "", {"in/a.png": "suspicious"})
+    Path("other.csv").write_text(f"sha256,mark,mark_by\n{64 * '0'},cleared,Anna\n")
+    arguments, message = REFUSED[name]
+    ended = sidscan("marks", "import", *arguments)
+    assert (ended.code, ended.err.startswith(f"sidscan: {message}")) == (2, True), ended.err
+    assert not Path("r.marks.csv").exists()
+
+
+@pytest.mark.usefixtures("images")
+def test_marks_of_other_images_are_kept_if_asked(sidscan: Run) -> None:
+    scan(sidscan)
+    Path("other.csv").write_text(f"sha256,mark,mark_by,mark_at\n{64 * '0'},cleared,Anna,2999-01-01T00:00Z\n")
+    kept = sidscan("marks", "import", "other.csv", "r.csv", "--keep-unknown")
+    assert kept.code == 0
+    assert f"  1 is of an image that the report lacks: {64 * '0'}\n" in kept.err
+    assert "  1 with a time that is yet to come: a clock was wrong\n" in kept.err
+
+
+@pytest.mark.usefixtures("images")
+def test_a_report_without_marks_has_none_to_list(sidscan: Run) -> None:
+    scan(sidscan)
+    listed = sidscan("marks", "list", "r.csv")
+    assert (listed.code, listed.err) == (
+        2,
+        "sidscan: r.csv has no marks: there is no r.marks.csv\nImport some: `sidscan marks import`.\n",
+    )
