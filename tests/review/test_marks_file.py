@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def changed(data: bytes, before: bytes, after: bytes) -> bytes:
     return data.replace(before, after)
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut within a line": (lambda data: data[:-9], "it ends early"),
     "cut within a batch": (lambda data: b"".join(data.splitlines(True)[:-1]), "line 4 is missing"),
     "a line removed": (
