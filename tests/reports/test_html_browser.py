@@ -275,3 +275,70 @@ def test_thumbnails_of_the_page_are_webp_data(with_thumbnails: Path) -> None:
     chunk = next(with_thumbnails.with_name("r_files").iterdir()).read_text(encoding="utf-8")
     data = chunk.split('"thumbnail": "')[1].split('"')[0]
     assert base64.b64decode(data)[8:12] == b"WEBP"
+
+
+VIEW_SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.25, 0.6, 0.45, 0.05, 0.55)
+
+
+@pytest.fixture
+def evidence_page(tmp_path: Path) -> Path:
+    """Two images: one with everything that the evidence page shows, one that is inconclusive."""
+    score = replace(SCORE, crop_scores=VIEW_SCORES, crop_max=0.6, highest_crop="top left, mirrored")
+    facts = replace(FACTS, width=1000, height=800, exif=Exif(latitude=-33.5, longitude=151.2, orientation=6))
+    flat = replace(SCORE, logit=9.0, evidence="inconclusive", inconclusive=("flat", "x<b>"), percentile=100.0)
+    results = [
+        scored(0, scores=(replace(score, evidence="strong"),), facts=facts),
+        scored(1, scores=(flat,)),
+    ]
+    file = io.BytesIO()
+    Image.new("RGB", (224, 224), "teal").save(file, "WEBP")
+    journal = journal_of(*results, run=full_header())
+    crops = {str(facts.sha256): ("top left, mirrored", file.getvalue())}
+    journal.append(results[:1], ReuseKeys("score", "limits", "urls"), {}, crops)
+    rendered(tmp_path / "r.html", journal)
+    return tmp_path / "r.html"
+
+
+def test_the_evidence_page_says_what_was_measured_where(open_page: Opener, evidence_page: Path) -> None:
+    with open_page(evidence_page) as page:
+        page.keyboard.press("Enter")
+        detail = page.locator("#detail")
+        assert detail.locator("h2").all_inner_texts()[1:] == ["1. The detector", "2. The file", "3. People"]
+        places = detail.get_by_role("img", name="Where the detector looked")
+        assert places.get_attribute("aria-label") == (
+            "Where the detector looked: 0.600, 0.250, 0.300, 0.450, 0.550"  # of a crop or its mirror image
+        )
+        crop = detail.get_by_role("img", name="The crop with the highest score, at full size")
+        assert (crop.bounding_box() or {})["width"] == 224
+        assert crop.locator("image").get_attribute("transform") == "rotate(90)"
+        words = detail.inner_text()
+        assert "one pixel for one: top left, mirrored, 0.600" in words
+        assert "about 39 of 100 score as high or higher" in words
+        assert "What it misses: mini, in the test of its card: finds 55 of 100 synthetic images" in words
+
+
+def test_the_evidence_page_shows_the_place_and_copies_it(open_page: Opener, evidence_page: Path) -> None:
+    with open_page(evidence_page) as page:
+        page.keyboard.press("Enter")
+        dot = page.get_by_role("img", name="Outline of the world with a dot at -33.5, 151.2").locator(
+            "circle"
+        )
+        assert (dot.get_attribute("cx"), dot.get_attribute("cy")) == ("331.2", "123.5")
+        page.locator(".place").get_by_role("button", name="Copy").click()
+        page.locator("#note").focus()
+        page.keyboard.press("Control+V")
+        assert page.locator("#note").input_value() == "-33.5, 151.2"
+
+
+def test_the_evidence_page_says_why_evidence_is_inconclusive_and_what_is_missing(
+    open_page: Opener, evidence_page: Path
+) -> None:
+    with open_page(evidence_page) as page:
+        page.keyboard.press("G")
+        page.keyboard.press("Enter")
+        words = page.locator("#detail").inner_text()
+        assert "Inconclusive, so the score says little: hardly a pixel differs from its neighbours." in words
+        assert "Inconclusive, so the score says little: x<b>" in words
+        assert "none of the 4,552 scores as high" in words
+        assert "an earlier scan, without an HTML report, made this result" in words
+        assert page.locator(".place").count() == 0

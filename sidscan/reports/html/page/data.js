@@ -43,7 +43,7 @@ function element(tag, attributes = {}, ...children) {
   node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
-element.svg = new Set(["rect", "line", "text", "g", "image", "title"]);
+element.svg = new Set(["rect", "line", "text", "g", "image", "title", "path", "circle"]);
 
 const CHUNKS_KEPT = 80; // more than the rows in sight: each may need a chunk of its own
 const chunks = new Map(); // number -> its entries, or a promise of them; the one used last stands last

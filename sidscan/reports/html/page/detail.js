@@ -5,7 +5,12 @@ const detailNode = document.getElementById("detail");
 const SIDE = 224; // pixels of a crop
 
 function block(title, ...content) {
-  return element("section", { class: "block" }, element("h2", {}, S[title] || title), ...content);
+  return element("section", { class: "block" }, element("h3", {}, S[title] || title), ...content);
+}
+
+/** One of the three lines of evidence. */
+function line(title, ...blocks) {
+  return element("section", { class: "line" }, element("h2", {}, S[title]), ...blocks);
 }
 
 function facts(pairs) {
@@ -45,6 +50,15 @@ function scale(score) {
     element("text", { x: Math.min(x(score.threshold), 340), y: 38, "text-anchor": "middle" }, `${S.threshold} ${formatScore(score.threshold)}`));
 }
 
+/** Where a score lies among the photographs of the model's card, in words. */
+function percentileWords({ percentile, model }) {
+  if (percentile === null || percentile === undefined) return "";
+  const above = 100 - percentile, total = index.run.reliability[model]?.photographs;
+  if (above <= 0 && total) return text("percentileNone", { total: total.toLocaleString("en") });
+  const [count, of] = above >= 1 ? [Math.round(above), "100"] : [Math.max(1, Math.round(10 * above)), "1,000"];
+  return text(above > 0 ? "percentileText" : "percentileTop", { count, of });
+}
+
 function measured(result) {
   const parts = result.scores.map((score) => {
     const model = index.run.models.find((each) => each.name === score.model) || {};
@@ -53,17 +67,18 @@ function measured(result) {
         element("span", { class: `word ${CLASSES[WORDS.indexOf(score.evidence)] || "none"}` }, score.evidence),
         element("span", { class: "dim" }, safe(score.model))),
       scale(score),
-      score.inconclusive.length ? element("p", {}, text("inconclusiveText", { why: score.inconclusive.map(safe).join(", ") })) : null,
+      ...score.inconclusive.map((reason) => element("p", {}, text("inconclusiveText", { why: S.inconclusiveTexts[reason] || safe(reason) }))),
       ...(score.cautions || []).map((kind) => element("p", {}, S.cautionTexts[kind] || text("cautionText", { kind: safe(kind) }))),
       score.cautions?.length ? element("p", {}, S.cautionMeans) : null,
       facts([
         [S.spread, text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
         [S.labels.logit, score.logit.toFixed(4)],
-        [S.percentile, score.percentile === null || score.percentile === undefined ? "" : text("percentileText", { percent: score.percentile.toFixed(1) })],
+        [S.percentile, percentileWords(score)],
         [S.labels.highest, score.highest_crop],
         [S.pValue, score.p_value],
         [S.labels.weights, model.digest],
-      ]));
+      ]),
+      index.run.reliability[score.model] ? element("p", {}, `${S.misses}: ${safe(index.run.reliability[score.model].sentence)}.`) : null);
   });
   if (!parts.length) {
     parts.push(element("p", {}, `${result.status}: ${safe(result.message || "")}`),
@@ -87,10 +102,13 @@ function strongest(result) {
   return [...result.scores].sort((first, second) => rank(second) - rank(first) || second.logit - first.logit)[0];
 }
 
+// Left is right in the mirrored image: its first crop, of its top left corner, shows the top right (VIEW_NAMES).
+const MIRRORED = [6, 5, 8, 7, 9];
+
 /** The score at each place: of the crop and, where it was scored, of its mirror image, whichever is higher. */
 function placeScores(result) {
   const scores = strongest(result)?.crop_scores || [];
-  return scores.slice(0, 5).map((score, place) => Math.max(score, scores[place + 5] ?? 0));
+  return scores.slice(0, 5).map((score, place) => Math.max(score, scores[MIRRORED[place]] ?? 0));
 }
 
 /** A frame around a crop: dark and light, so that it shows on any image; the score stands in it. */
@@ -158,11 +176,10 @@ function highestCrop(result, entry, row, turn) {
 
 function says(result) {
   const { exif } = result.facts;
-  const place = exif.latitude === null ? "" : `${exif.latitude}, ${exif.longitude}`;
   const pairs = [[S.date, exif.original_date_iso || exif.original_date], [S.camera, [exif.make, exif.model].filter(Boolean).join(" ")], [S.labels.lens, exif.lens],
-    [S.labels.software, exif.software], [S.labels.orientation, exif.orientation], [S.place, place, place]];
+    [S.labels.software, exif.software], [S.labels.orientation, exif.orientation]];
   const tags = Object.entries(exif.tags).map(([name, content]) => [safe(name), Array.isArray(content) ? content.join(", ") : content]);
-  return block("says", element("p", { class: "dim" }, text("notChecked")),
+  return block("says", element("p", { class: "dim" }, text("notChecked")), place(exif),
     pairs.some(([, content]) => content) ? facts(pairs) : tags.length ? null : element("p", {}, text("noExif")),
     tags.length ? element("details", { class: "exif-tags" }, element("summary", {}, `${S.exif} (${tags.length})`),
       element("div", { class: "tags", tabindex: 0, role: "group", "aria-label": S.exif }, facts(tags))) : null);
@@ -182,7 +199,7 @@ function decided(row) {
     onclick: () => { setMark(row, { mark: each === mark ? "" : each }); afterMark(); showImage(); } }, S[each]));
   return block("decided", element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")),
     element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
-    element("h3", {}, S.note), area, printed, at ? element("p", { class: "dim" }, at) : null);
+    element("h4", {}, S.note), area, printed, at ? element("p", { class: "dim" }, at) : null);
 }
 
 function custody(result) {
@@ -216,7 +233,8 @@ function showImage() {
     button("previous", -1), button("next", 1), element("span", {}, text("position", { position: active + 1, total: shown.length })));
   const result = entry?.result;
   const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
-    element("div", { class: "blocks" }, measured(result), decided(row), looked(result, entry, row), says(result), custody(result), copiesOf(row)),
+    element("div", { class: "lines" }, line("lineDetector", measured(result), looked(result, entry, row)),
+      line("lineFile", says(result), custody(result), copiesOf(row)), line("linePeople", decided(row))),
     element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
   ];
   detailNode.replaceChildren(navigation, title, ...content);
