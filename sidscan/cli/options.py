@@ -17,7 +17,7 @@ import click
 from sidscan.cli.help_sections import Option
 from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
-from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, listed_suffixes
+from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Callback = Callable[..., Any]
@@ -172,12 +172,6 @@ def output() -> Decorator:
     """Where the results of a scan go."""
     return stack(
         report_files(),
-        sectioned_option(
-            "--no-thumbnails",
-            section="Output",
-            is_flag=True,
-            help="Leave small images out of HTML reports. Making them slows the scan of large JPEG files.",
-        ),
         *map(setting, ("find_copies", "journal", "fresh", "retry_failed", "keep_old", "private")),
         quiet("Print only errors on standard error, and a warning where another model is used."),
     )
@@ -212,6 +206,22 @@ def report_files() -> Decorator:
             show_default=True,
             help="'excel' adds the byte order mark by which Excel knows UTF-8; 'excel-de' also has "
             "semicolons and decimal commas, as German and many other spreadsheets expect.",
+        ),
+        sectioned_option(
+            "--html-thumbs",
+            section="Output",
+            type=click.Choice(["inline", "files", "none"]),
+            show_default="inline up to 2000 rows, then files",
+            help="Where small images of an HTML report go: into the page, into a folder beside it, or "
+            "nowhere. Making them slows the scan of large JPEG files.",
+        ),
+        sectioned_option(
+            "--html-rows",
+            section="Output",
+            type=click.IntRange(min=1),
+            default=FormatOptions.html_rows,
+            show_default=True,
+            help="Most rows of an HTML report; with more it is not written, but the other reports are.",
         ),
         sectioned_option(
             "--overwrite",

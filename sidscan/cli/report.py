@@ -19,7 +19,7 @@ from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
 from sidscan.journal.reading import StoredRecord, find_records, is_database
 from sidscan.records import RunRecord
-from sidscan.reports import ReportOutput, reader
+from sidscan.reports import FormatOptions, ReportOutput, reader
 from sidscan.reports.output_files import HEAD_BYTES
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
@@ -48,6 +48,8 @@ def command(
     outs: tuple[str, ...],
     stdout_format: str | None,
     csv_dialect: str,
+    html_thumbs: str | None,
+    html_rows: int,
     overwrite: bool,
     hashed: bool,
     private: bool,
@@ -74,8 +76,9 @@ def command(
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
     path = _record_path(named)
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows)
     writers = [
-        reports.output_for(out, stdout_format or "csv", hashed, overwrite, csv_dialect, stream=False)
+        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs
     ]
     files = tuple(file for writer in writers for file in writer.files)

@@ -20,7 +20,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, ScanResult
-from sidscan.reports import ReportOutput, StreamedReport
+from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
 from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.marks import Marks
@@ -47,6 +47,8 @@ def command(
     outs: tuple[str, ...],
     stdout_format: str | None,
     csv_dialect: str,
+    html_thumbs: str | None,
+    html_rows: int,
     quiet: bool,
     journal: Path | None,
     overwrite: bool,
@@ -81,9 +83,8 @@ def command(
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
-    writers = [
-        reports.output_for(out, stdout_format or "csv", hashed, overwrite, csv_dialect) for out in outs
-    ]
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows)
+    writers = [reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats) for out in outs]
     config = _config(writers, journal, choices)
     console.check_named(config)
     files = [file for writer in writers for file in writer.written]
@@ -101,8 +102,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
-    wanted = not choices.pop("no_thumbnails")
-    thumbnails = wanted and any(writer.format.shows_thumbnails for writer in writers)
+    thumbnails = any(writer.format.shows_thumbnails for writer in writers)
     choices["find_copies"] |= thumbnails
     return ScanConfig(
         thumbnails=thumbnails,
@@ -123,6 +123,8 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
             marks = load_marks(beside)
             for writer in writers:
                 writer.check_size(run.counts().enumerated)
+                if refusal := writer.format.refusal(run.counts().enumerated):
+                    console.echo(f"warning: {writer.location()} will not be written: {refusal}")
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)

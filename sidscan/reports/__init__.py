@@ -12,7 +12,7 @@ from pathlib import Path
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports import xlsx
-from sidscan.reports.base import REPORT_FORMATS, listed_suffixes
+from sidscan.reports.base import DEFAULT_OPTIONS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.reports.csv import CSV_DIALECTS
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
@@ -22,6 +22,7 @@ __all__ = [
     "CSV_DIALECTS",
     "REPORT_FORMATS",
     "STDOUT",
+    "FormatOptions",
     "ReportOutput",
     "StreamedReport",
     "listed_suffixes",
@@ -39,7 +40,7 @@ def output_for(
     stdout_format: str = "csv",
     hashed: bool = False,
     overwrite: bool = False,
-    csv_dialect: str = "standard",
+    options: FormatOptions = DEFAULT_OPTIONS,
     stream: bool = True,
 ) -> ReportOutput:
     """The output that ``--out`` names.
@@ -49,7 +50,7 @@ def output_for(
         stdout_format: suffix of the format for standard output, e.g. ``csv``.
         hashed: write a detached hash file beside the report.
         overwrite: replace whatever is there.
-        csv_dialect: one of `CSV_DIALECTS`.
+        options: of the formats.
         stream: let standard output get each row while the scan runs, where the format has such rows.
 
     Raises:
@@ -68,7 +69,7 @@ def output_for(
             f"unknown kind of report: {out}",
             f"End the name in {listed_suffixes()}, or in .xlsx; '-' is standard output.",
         )
-    report_format = REPORT_FORMATS[suffix].in_dialect(csv_dialect)
+    report_format = REPORT_FORMATS[suffix].configured(options)
     kind = StreamedReport if out == STDOUT and stream and report_format.streams else ReportOutput
     return kind(out, report_format, hashed, overwrite)
 
@@ -90,13 +91,16 @@ def write_all(outputs: Sequence[ReportOutput], record: RunRecord) -> None:
     """Render all reports; each file appears whole or not at all, whatever becomes of the others.
 
     Raises:
-        OutputError: a report can't be written; the journal keeps the results.
+        OutputError: a report can't be written; the journal keeps the results. It names the others.
     """
-    errors = []
+    errors, written = list[OutputError](), list[str]()
     for output in outputs:
         try:
             output.write(record)
+            written.append(output.location())
         except OutputError as error:
             errors.append(error)
     if errors:
+        if written:
+            errors[0].remedy += f" Written: {', '.join(written)}."
         raise errors[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,6 +26,25 @@ RowWriter = Callable[[ScanResult], object]
 """Writes one result."""
 
 
+@dataclass(frozen=True)
+class FormatOptions:
+    """What a user may choose of how formats are written.
+
+    Attributes:
+        csv_dialect: one of `csv.CSV_DIALECTS`.
+        html_thumbs: where the small images of a page go: ``inline``, ``files`` beside it, or ``none``; None
+            to let the number of rows decide.
+        html_rows: rows above which no page is written.
+    """
+
+    csv_dialect: str = "standard"
+    html_thumbs: str | None = None
+    html_rows: int = 250_000
+
+
+DEFAULT_OPTIONS = FormatOptions()
+
+
 class ReportFormat(ABC):
     """How reports of one format are written, recognised and read back."""
 
@@ -39,9 +59,13 @@ class ReportFormat(ABC):
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""
 
-    def in_dialect(self, name: str) -> ReportFormat:  # noqa: ARG002
-        """The format as ``--csv-dialect`` asks for it; itself, unless it is CSV."""
+    def configured(self, options: FormatOptions) -> ReportFormat:  # noqa: ARG002  (csv and html use them)
+        """The format as options ask for it; itself, where none is about it."""
         return self
+
+    def refusal(self, rows: int) -> str:  # noqa: ARG002  (html has one)
+        """Why a report of so many rows is not written; empty if it is."""
+        return ""
 
     def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter | None:  # noqa: ARG002
         """What writes one result to ``file`` at each call; None for a format that has more than rows."""

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import TextIO
 
 from sidscan.records import RunRecord, ScanResult
-from sidscan.reports.base import ReportFormat, report_format
+from sidscan.reports.base import FormatOptions, ReportFormat, report_format
 from sidscan.reports.columns import CSV_COLUMNS, NUMBER_COLUMN, Cell, ReportColumn, report_columns
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 from sidscan.reports.private import FLAG, private_date, private_text
@@ -60,9 +60,9 @@ class CsvReport(ReportFormat):
     def __init__(self, dialect: CsvDialect = CSV_DIALECTS["standard"]) -> None:
         self._dialect = dialect
 
-    def in_dialect(self, name: str) -> CsvReport:
+    def configured(self, options: FormatOptions) -> CsvReport:
         """The format in one of `CSV_DIALECTS`."""
-        return CsvReport(CSV_DIALECTS[name])
+        return CsvReport(CSV_DIALECTS[options.csv_dialect])
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the column names and all rows, ten thousand at a time."""

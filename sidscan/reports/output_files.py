@@ -29,6 +29,7 @@ from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
 HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
+_OTHER_FORMATS = "Use --out report.csv, which takes any number of rows; no image is scored again."
 _ELSEWHERE = "Choose another --out."
 
 
@@ -113,6 +114,8 @@ class ReportOutput:
         Raises:
             OutputError: the file can't be written, or was changed meanwhile; it is left as it is.
         """
+        if refusal := self.format.refusal(record.counts().enumerated):
+            raise OutputError(f"{self.location()} is not written: {refusal}", _OTHER_FORMATS)
         if self.out == STDOUT:
             self._print(record)
             return

@@ -84,7 +84,7 @@ def test_a_second_scan_keeps_the_thumbnails(sidscan: Run, images: Path) -> None:
 
 @pytest.mark.parametrize("isolation", [[], ["--no-isolation"]], ids=["isolated", "in this process"])
 def test_thumbnails_can_be_left_out(sidscan: Run, images: Path, isolation: list[str]) -> None:
-    for options, expected in ([], True), (["--no-thumbnails"], False):
+    for options, expected in ([], True), (["--html-thumbs", "none"], False):
         options = ["--model", "mini", "--fresh", *isolation, *options]
         assert sidscan("scan", images, *options, "--out", "r.html").code == 0
         entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
@@ -150,3 +150,53 @@ def test_a_file_that_is_not_text_can_be_replaced(
     monkeypatch.setattr(html, "INLINE_ROWS", 1)
     Path("r.html").write_bytes(b"\xff\xfe")
     assert sidscan("scan", images, "--model", "mini", "--out", "r.html", "--overwrite").code == 0
+
+
+def test_too_many_rows_are_refused_and_the_other_reports_written(sidscan: Run, images: Path) -> None:
+    ended = sidscan(
+        "scan", images, "--model", "mini", "--html-rows", "3", "--out", "r.html", "--out", "r.csv"
+    )
+    assert ended.code == 7
+    assert "warning: r.html will not be written: it would have 4 rows, more than 3 (--html-rows)" in ended.err
+    assert ended.err.endswith(
+        "r.html is not written: it would have 4 rows, more than 3 (--html-rows)\n"
+        "Use --out report.csv, which takes any number of rows; no image is scored again. "
+        "Written: r.csv.\n"
+    )
+    assert not Path("r.html").exists()
+    assert len(Path("r.csv").read_text().splitlines()) == 1 + 4
+    ended = sidscan("report", "r.html", "--html-rows", "4", "--out", "r.html")
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "chunks_in_page", "files", "thumbnails"),
+    [("inline", 2, 0, True), ("files", 0, 2, True), ("none", 0, 2, False)],
+)
+def test_small_images_lie_where_they_are_asked_for(
+    sidscan: Run,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choice: str,
+    chunks_in_page: int,
+    files: int,
+    thumbnails: bool,
+) -> None:
+    monkeypatch.setattr(html, "INLINE_ROWS", 1)
+    monkeypatch.setattr(html, "CHUNK_ROWS", 2)
+    sidscan("scan", images, "--model", "mini", "--out", "r.html", "--html-thumbs", choice)
+    text = Path("r.html").read_text(encoding="utf-8")
+    beside = list(Path("r_files").glob("*"))
+    assert len(re.findall(r'id="chunk-\d+"', text)) == chunks_in_page
+    assert len(beside) == files
+    everything = text + "".join(path.read_text(encoding="utf-8") for path in beside)
+    assert ('"thumbnail": "UklGR' in everything, '"crop": "UklGR' in everything) == (thumbnails, thumbnails)
+    assert f'"images": {json.dumps(thumbnails)}' in text
+
+
+def test_a_report_without_small_images_leaves_those_of_the_record_out(sidscan: Run, images: Path) -> None:
+    sidscan("scan", images, "--model", "mini", "--out", "r.html")
+    sidscan("report", "r.html", "--html-thumbs", "none", "--out", "r.html")
+    assert '"thumbnail": "UklGR' not in Path("r.html").read_text(encoding="utf-8")
+    sidscan("report", "r.html", "--out", "r.html")
+    assert Path("r.html").read_text(encoding="utf-8").count('"thumbnail": "UklGR') == 4

@@ -14,7 +14,7 @@ from sample_images import folder
 from sample_results import FACTS, FAILED, SCORED, journal_of, rendered, rows
 
 from sidscan.records import Exif
-from sidscan.reports import CSV_DIALECTS, output_for, write_all
+from sidscan.reports import CSV_DIALECTS, FormatOptions, output_for, write_all
 from sidscan.reports.reader import format_of
 from sidscan.verify import open_report
 
@@ -22,7 +22,7 @@ Run = Callable[..., Any]
 
 
 def written(out: Path, dialect: str, *results: Any) -> bytes:
-    write_all([output_for(str(out), csv_dialect=dialect)], journal_of(*results))
+    write_all([output_for(str(out), options=FormatOptions(csv_dialect=dialect))], journal_of(*results))
     return out.read_bytes()
 
 

@@ -15,7 +15,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,13 @@ from typing import IO, TextIO
 
 from sidscan.config import MOST_CROPS
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
-from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, report_format
+from sidscan.reports.base import (
+    DEFAULT_OPTIONS,
+    REPORT_FORMAT_NUMBER,
+    FormatOptions,
+    ReportFormat,
+    report_format,
+)
 from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
 from sidscan.reports.html.head import head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
@@ -56,12 +62,24 @@ ChunkSink = Callable[[int, str], str | None]
 class HtmlReport(ReportFormat):
     """A page of all results. Above `INLINE_ROWS` inputs, a file's chunks lie in a folder beside it."""
 
-    shows_thumbnails = True
+    def __init__(self, options: FormatOptions = DEFAULT_OPTIONS) -> None:
+        self._options = options
+        self.shows_thumbnails = options.html_thumbs != "none"
+
+    def configured(self, options: FormatOptions) -> HtmlReport:
+        """With small images where they are asked for."""
+        return HtmlReport(options)
+
+    def refusal(self, rows: int) -> str:
+        """A browser that holds too many rows is slow."""
+        most = self._options.html_rows
+        return f"it would have {rows} rows, more than {most} (--html-rows)" if rows > most else ""
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the whole report as one page."""
         with TemporaryFile("w+", encoding="utf-8", newline="") as inline:
-            _write_page(record, file, inline, lambda number, chunk: _keep(inline, number, chunk))
+            keep = partial(_keep, inline)
+            _write_page(record, file, inline, keep, self.shows_thumbnails)
 
     def write(self, record: RunRecord, path: Path, final: Path) -> None:
         """Write the page, and its chunks into a folder beside it if there are many rows.
@@ -69,7 +87,8 @@ class HtmlReport(ReportFormat):
         The names of the chunks' files hold their hashes: an earlier page keeps its own until this one
         replaces it, and the hash of the page vouches for them.
         """
-        if record.counts().enumerated <= INLINE_ROWS:
+        thumbs = self._options.html_thumbs
+        if thumbs == "inline" or (thumbs != "files" and record.counts().enumerated <= INLINE_ROWS):
             super().write(record, path, final)
             return
         folder = self.folder_beside(final)
@@ -78,12 +97,12 @@ class HtmlReport(ReportFormat):
 
         def save(number: int, chunk: str) -> str:
             name = f"chunk-{number:05d}-{hashlib.sha256(chunk.encode()).hexdigest()[:32]}.js"
-            with atomic_write(folder / name) as partial:
-                partial.write_text(f"sidscanChunk({number},{chunk})\n", encoding="utf-8", newline="")
+            with atomic_write(folder / name) as unfinished:
+                unfinished.write_text(f"sidscanChunk({number},{chunk})\n", encoding="utf-8", newline="")
             return f"{folder.name}/{name}"
 
         with path.open("w", encoding="utf-8", newline="") as file, TemporaryFile("w+") as inline:
-            _write_page(record, file, inline, save)
+            _write_page(record, file, inline, save, self.shows_thumbnails)
 
     def folder_beside(self, report: Path) -> Path:
         """The folder that holds the chunks of a large report."""
@@ -121,7 +140,7 @@ def _remove_stale(folder: Path, report: Path) -> None:
             path.unlink()
 
 
-def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSink) -> None:
+def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSink, images: bool) -> None:
     """Write the page: its head, the index, then the chunks that it holds itself.
 
     The head states counts of evidence, so the index, which needs all results, is written first, and aside.
@@ -129,7 +148,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
     header, counts = record.header(), record.counts()
     title, strings = page_title(header), json.loads(_page_part("strings.json"))
     with TemporaryFile("w+", encoding="utf-8", newline="") as index:
-        written = _write_index(record, header, index, save)
+        written = _write_index(record, header, index, save, images)
         file.write(
             Template(_page_part("page.html")).substitute(
                 number=REPORT_FORMAT_NUMBER,
@@ -168,7 +187,9 @@ class _Written:
     chunk_files: list[str | None] = field(default_factory=list)
 
 
-def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: ChunkSink) -> _Written:
+def _write_index(
+    record: RunRecord, header: RunHeader, file: IO[str], save: ChunkSink, images: bool
+) -> _Written:
     """Write the index, and each chunk as soon as it is full."""
     strings, written = StringTable(), _Written()
     start: JsonObject = {
@@ -179,7 +200,7 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
         "chunk_rows": CHUNK_ROWS,
         "rows_stated": record.counts().enumerated - record.counts().pending,
         "crops": MOST_CROPS,
-        "images": True,
+        "images": images,
         "run": header.to_dict(),
     }
     file.write(_INDEX + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
@@ -191,7 +212,7 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
             separator = ",\n"
             written.evidence.update([score.evidence] if (score := result.strongest) else [])
         if chunk:
-            written.chunk_files.append(save(number, _chunk_text(chunk, record)))
+            written.chunk_files.append(save(number, _chunk_text(chunk, record if images else None)))
         written.first_rows += chunk[: _STATIC_ROWS - len(written.first_rows)]
     patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
     texts = _embedded(ijson_text(strings.texts()))
@@ -199,12 +220,12 @@ def _write_index(record: RunRecord, header: RunHeader, file: IO[str], save: Chun
     return written
 
 
-def _chunk_text(results: list[ScanResult], record: RunRecord) -> str:
-    """What the evidence pages of some images need, and their small images, as JSON."""
+def _chunk_text(results: list[ScanResult], images_of: RunRecord | None) -> str:
+    """What the evidence pages of some images need, and their small images if they are shown, as JSON."""
     entries = []
     for result in results:
         entry = f'{{"result": {ijson_text(result_object(result))}'
-        for name, webp in _small_images(result, record):
+        for name, webp in _small_images(result, images_of) if images_of else ():
             entry += f', "{name}": "{base64.b64encode(webp).decode()}"'
         entries.append(entry + "}")
     return f"[{', '.join(entries)}]"
