@@ -13,6 +13,7 @@ from sidscan.records import RunHeader, RunRecord, ScanResult
 
 if TYPE_CHECKING:
     from sidscan.reports.reader import ReportRow
+    from sidscan.reports.stated import StatedResult
 
 REPORT_FORMAT_NUMBER = 2
 """Number of the layout that reports have today, whatever their format; docs/report.schema.json describes it.
@@ -101,6 +102,15 @@ class ReportFormat(ABC):
             NewerReport: its format number is higher than this version's (`reader.check_format_number`).
             ValueError, LookupError, TypeError: it is damaged; `reader.DamagedReport` says how.
         """
+
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:  # noqa: ARG002  (formats use them)
+        """The rows of a report with all that two runs may differ in, for `sidscan diff`.
+
+        Raises:
+            UsageError: the format has no such way.
+            NewerReport, ValueError, LookupError, TypeError: as `rows`.
+        """
+        raise UsageError("reports of this format can't be compared", "Compare .csv, .json, .jsonl or .html.")
 
     def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:  # noqa: ARG002  (formats use them)
         """Write a report again without what `reports.private` withholds; returns the columns it emptied.

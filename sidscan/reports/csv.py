@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import cache
+from itertools import chain, islice, starmap
 from typing import TextIO
 
 from sidscan.records import RunRecord, ScanResult
@@ -14,6 +15,7 @@ from sidscan.reports.columns import CSV_COLUMNS, NUMBER_COLUMN, Cell, ReportColu
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 from sidscan.reports.private import FLAG, private_date, private_text
 from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.stated import MadeBy, StatedMark, StatedModel, StatedResult, StatedScore, decoder_in
 
 _ROWS_AT_ONCE = 10_000
 _FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
@@ -35,6 +37,7 @@ class CsvDialect:
     bom: bool = False
 
 
+_STATED_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
 _WITHHELD = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
 _NAMES_A_PERSON = ("mark_by", "note")
 _PEOPLE = ("mark_by", "note")
@@ -95,6 +98,16 @@ class CsvReport(ReportFormat):
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line but the first."""
+        for row, _ in self._cells(lines):
+            saved_as = unescape_cell(row["saved_as"]) or None
+            yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
+
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
+        """The same with all that two runs may differ in."""
+        return starmap(_stated, self._cells(lines))
+
+    def _cells(self, lines: Iterator[str]) -> Iterator[tuple[dict[str, str], str]]:
+        """Each row by the names of its columns, and what stands before the decimals of its numbers."""
         csv.field_size_limit(LONGEST_LINE)
         first = next(lines)
         delimiter = first[len(_FIRST_COLUMNS[0])]
@@ -105,8 +118,7 @@ class CsvReport(ReportFormat):
                 raise DamagedReport(f"it has {len(cells)} cells, not {len(names)}")
             row = dict(zip(names, cells, strict=True))
             check_format_number(int(row.get(NUMBER_COLUMN, "1")))
-            saved_as = unescape_cell(row["saved_as"]) or None
-            yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
+            yield row, "," if delimiter == ";" else "."
 
     def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
         """Row by row; columns that this version does not know are emptied: somebody else added them."""
@@ -120,6 +132,53 @@ class CsvReport(ReportFormat):
         for row in table:
             writer.writerow(_private_row(row) | dict.fromkeys(unknown, ""))
         return [unescape_cell(name) for name in unknown]
+
+
+def _stated(row: Mapping[str, str], decimal: str) -> StatedResult:
+    """A row with all that two runs may differ in; columns that an older report lacks are not known."""
+    prefixes = _prefixes(tuple(row))
+    mark = row.get("mark")
+    return StatedResult(
+        name=unescape_cell(row["path"]),
+        sha256=row["sha256"] or None,
+        status=row["status"],
+        message=unescape_cell(row["error_message"]),
+        scores=tuple(
+            StatedScore(
+                unescape_cell(row[f"{prefix}model"]),
+                float(row[f"{prefix}score"].replace(decimal, ".")),
+                row[f"{prefix}evidence"],
+            )
+            for prefix in prefixes
+            if row[f"{prefix}score"]
+        ),
+        made_by=MadeBy(
+            models=tuple(_stated_model(row, prefix, decimal) for prefix in prefixes),
+            **{name: unescape_cell(row.get(name, "")) or None for name in _STATED_RUN_COLUMNS},
+            crops=int(row["views"]) if row["views"] else None,
+            decoder=decoder_in(unescape_cell(row["decoder"]), row["format"]),
+        ),
+        mark=StatedMark(mark, *(unescape_cell(row.get(name, "")) for name in ("mark_by", "mark_at", "note")))
+        if mark
+        else None,
+        marks_known=mark is not None,
+    )
+
+
+@cache
+def _prefixes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What stands before the columns of each model: nothing for the first, its name and a dot for others."""
+    return tuple(name.removesuffix("model_digest") for name in names if f".{name}".endswith(".model_digest"))
+
+
+def _stated_model(row: Mapping[str, str], prefix: str, decimal: str) -> StatedModel:
+    threshold = row[f"{prefix}threshold"].replace(decimal, ".")
+    return StatedModel(
+        unescape_cell(row[f"{prefix}model"]),
+        unescape_cell(row[f"{prefix}model_digest"]) or None,
+        float(threshold) if threshold else None,
+        row[f"{prefix}calibration"],
+    )
 
 
 def _private_row(row: dict[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from sidscan.records import Counts, JsonObject, RunHeader, RunRecord, ScanResult
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, RowWriter, report_format
 from sidscan.reports.private import private_header, private_result
 from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.stated import StatedResult, stated_result
 
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
 _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, section 2.2)
@@ -63,13 +64,21 @@ class JsonReport(ReportFormat):
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line but the first and last; their number must be what ``counts`` states."""
+        return (_row(raw) for raw, _ in self._objects(lines))
+
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
+        """The same with all that two runs may differ in."""
+        return (stated_result(_name_of(raw), raw, run) for raw, run in self._objects(lines))
+
+    def _objects(self, lines: Iterator[str]) -> Iterator[tuple[JsonObject, JsonObject]]:
+        """Each result and the facts about the run."""
         head = json.loads(next(lines) + "]}")
         check_format_number(head.get("format", 1))
         number = 0
         for line in lines:
             if line.rstrip() == "]}":
                 break
-            yield _row(json.loads(line.rstrip().removesuffix(",")))
+            yield json.loads(line.rstrip().removesuffix(",")), head["run"]
             number += 1
         else:
             raise DamagedReport("it ends early")
@@ -120,10 +129,17 @@ class JsonLinesReport(ReportFormat):
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line."""
+        return map(_row, self._objects(lines))
+
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
+        """The same with all that two runs may differ in."""
+        return (stated_result(_name_of(raw), raw, raw["run"]) for raw in self._objects(lines))
+
+    def _objects(self, lines: Iterator[str]) -> Iterator[JsonObject]:
         for line in lines:
             result = json.loads(line)
             check_format_number(result.get("format", 1))
-            yield _row(result)
+            yield result
 
     def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
         """Line by line."""

@@ -12,6 +12,7 @@ from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, REPORT_FORMATS
+from sidscan.reports.stated import StatedResult
 
 LONGEST_LINE = 1 << 26  # bytes; a row is far shorter, even with all EXIF that a scan keeps
 _BOM = b"\xef\xbb\xbf"
@@ -93,6 +94,17 @@ def read_rows(file: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
         for row in REPORT_FORMATS[suffix].rows(_lines(file)):
             position += 1
             yield row
+
+
+def read_results(file: BinaryIO, suffix: str, path: Path) -> Iterator[StatedResult]:
+    """As `read_rows`, with all that two runs may differ in."""
+    file.seek(0)
+    position = 0
+    with _damage_as_usage_error(path, lambda: position):
+        for result in REPORT_FORMATS[suffix].results(_lines(file)):
+            checked_row(result.name, result.sha256, None)
+            position += 1
+            yield result
 
 
 def redact(file: BinaryIO, suffix: str, path: Path, out: TextIO) -> list[str]:

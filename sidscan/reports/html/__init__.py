@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -33,10 +33,12 @@ from sidscan.reports.base import (
     report_format,
 )
 from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
+from sidscan.reports.html import reading
 from sidscan.reports.html.head import head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
-from sidscan.reports.json import exact_name, ijson_text, result_object
-from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.json import ijson_text, result_object
+from sidscan.reports.reader import ReportRow
+from sidscan.reports.stated import StatedResult
 from sidscan.util.files import atomic_write
 from sidscan.util.terminal import UNSAFE_CHARACTERS
 
@@ -51,8 +53,6 @@ _START = re.compile(
     rb'<meta name="generator" content="sidscan report [1-9][0-9]{0,8}">'
 )
 _CHUNK_FILE = re.compile(r"chunk-\d{5,}-[0-9a-f]{32}\.js")
-_END = "</html>\n"
-_INDEX = '<script type="application/json" id="index">'
 
 ChunkSink = Callable[[int, str], str | None]
 """Takes the number and the JSON of a chunk; returns the file that holds it, None if the page does."""
@@ -114,21 +114,11 @@ class HtmlReport(ReportFormat):
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """The rows of the index; their number must be what its start states, and the page must be whole."""
-        if not any(line.startswith(_INDEX) for line in lines):
-            raise DamagedReport("it has no index")
-        start = json.loads(next(lines, "").rstrip() + "]}")
-        check_format_number(start["format"])
-        places = [start["columns"].index(name) for name in ("path", "path_bytes", "sha256", "saved_as")]
-        number = 0
-        while (line := next(lines, "")) and not line.startswith("]"):
-            cells = json.loads(line.rstrip().removesuffix(","))
-            path, path_bytes, sha256, saved_as = (cells[place] for place in places)
-            yield checked_row(exact_name(path, path_bytes), sha256, saved_as)
-            number += 1
-        if number != start["rows_stated"]:
-            raise DamagedReport(f"it has {number} results and states {start['rows_stated']}")
-        if deque(lines, maxlen=1) != deque([_END]):
-            raise DamagedReport("it ends early")
+        return reading.report_rows(lines)
+
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
+        """The same with what two runs may differ in."""
+        return reading.stated_results(lines)
 
 
 def _remove_stale(folder: Path, report: Path) -> None:
@@ -163,7 +153,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
     _copy(inline, file)
     file.write(_data_block("chunk-files", ijson_text(written.chunk_files)))
     file.write(_data_block("strings", ijson_text(strings)))
-    file.write(f"<script>{_script()}</script>\n</body>\n{_END}")
+    file.write(f"<script>{_script()}</script>\n</body>\n{reading.END}")
 
 
 def _copy(source: IO[str], target: TextIO) -> None:
@@ -203,7 +193,7 @@ def _write_index(
         "images": images,
         "run": header.to_dict(),
     }
-    file.write(_INDEX + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
+    file.write(reading.INDEX_START + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
     results, separator = record.ranked(), "\n"
     for number in range(record.counts().enumerated // CHUNK_ROWS + 1):
         chunk = list(islice(results, CHUNK_ROWS))

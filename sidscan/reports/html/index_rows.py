@@ -71,6 +71,11 @@ _COLUMNS = (
     _Column("sha256", lambda r: r.facts.sha256),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
     _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),
+    # The page does not show these in its list; `sidscan diff` says by them why scores differ.
+    _Column("model", lambda r: score.model if (score := r.strongest) else None, repeats=True),
+    _Column("views", lambda r: r.views or None),
+    _Column("decoder", lambda r: r.decoder, repeats=True),
+    _Column("sidscan_version", lambda r: r.sidscan_version, repeats=True),
 )
 COLUMN_NAMES = [column.name for column in _COLUMNS]
 REPEATING_COLUMNS = [column.name for column in _COLUMNS if column.repeats]

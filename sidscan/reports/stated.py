@@ -1,0 +1,176 @@
+"""One input as a report or a record states it: enough to compare it with what another one states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidscan.records import JsonObject
+
+PENDING = "no result yet"
+"""In place of a status: an input of a scan that did not end."""
+_LIBRARIES = {"HEIF": "pillow-heif", "JXL": "imagecodecs"}  # format -> its decoder; Pillow has the others
+
+
+@dataclass(frozen=True, slots=True)
+class StatedModel:
+    """A model as far as scores depend on it; None is not known.
+
+    Attributes:
+        calibration: start of its sha256, hex; empty without one.
+    """
+
+    name: str
+    digest: str | None = None
+    threshold: float | None = None
+    calibration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatedScore:
+    """One model's score."""
+
+    model: str
+    score: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What a row was made by. Many rows share one; None is not known.
+
+    Attributes:
+        models: all that the row names, in their order, also where it has no score.
+        crops: number of crops averaged.
+    """
+
+    models: tuple[StatedModel, ...] = ()
+    runtime: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    effort: str | None = None
+    crops: int | None = None
+    decoder: str | None = None
+    sidscan_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatedMark:
+    """What a person decided; texts are empty where nothing is stated."""
+
+    mark: str
+    by: str = ""
+    at: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedResult:
+    """One input.
+
+    Attributes:
+        sha256: of the bytes that were read, hex; None if reading failed.
+        status: as `records.Status`, or `PENDING`.
+        message: why there is no score; may be empty.
+        scores: of each model that the report states; HTML states the first model's.
+        marks_known: whether the report says of its images if they are marked.
+    """
+
+    name: str
+    sha256: str | None
+    status: str
+    message: str = ""
+    scores: tuple[StatedScore, ...] = ()
+    made_by: MadeBy = MadeBy()
+    mark: StatedMark | None = None
+    marks_known: bool = False
+
+
+def stated_result(name: str, raw: JsonObject, run: JsonObject) -> StatedResult:
+    """A result of a JSON report or of a record.
+
+    Args:
+        raw: the result's object; versions of sidscan differ in their keys.
+        run: the facts about the run; JSON Lines have few of them.
+    """
+    facts = raw["facts"]
+    return StatedResult(
+        name=name,
+        sha256=facts["sha256"],
+        status=_text(raw["status"]),
+        message=_text(raw["message"] or ""),
+        scores=tuple(
+            StatedScore(_text(score["model"]), float(score["score"]), _text(score["evidence"]))
+            for score in raw["scores"]
+        ),
+        made_by=made_by(
+            stated_models(run, {score["model"]: score for score in raw["scores"]}),
+            run,
+            crops=raw.get("views"),
+            decoder=decoder_in(raw.get("decoder") or run.get("decoder") or "", facts["format"]),
+            sidscan_version=raw.get("sidscan_version") or run.get("sidscan_version"),
+        ),
+        mark=_mark(raw.get("mark")),
+        marks_known="mark" in raw,
+    )
+
+
+def made_by(
+    models: tuple[StatedModel, ...],
+    run: JsonObject,
+    crops: int | None,
+    decoder: str | None,
+    sidscan_version: str | None,
+) -> MadeBy:
+    """What a row was made by, from what it states itself and from the facts about its run."""
+    return MadeBy(
+        models,
+        *(run.get(name) or None for name in ("runtime", "device", "precision", "effort")),
+        crops=crops or None,
+        decoder=decoder,
+        sidscan_version=sidscan_version or None,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _mark(raw: JsonObject | None) -> StatedMark | None:
+    return (
+        StatedMark(**{key: str(raw.get(key) or "") for key in ("mark", "by", "at", "note")}) if raw else None
+    )
+
+
+def stated_models(run: JsonObject, scores: Mapping[str, JsonObject]) -> tuple[StatedModel, ...]:
+    """The models of a run.
+
+    Args:
+        scores: by model, what states digest and threshold better than the run does.
+    """
+    calibrations = run.get("calibrations")
+    return tuple(
+        StatedModel(
+            model["name"],
+            (score := scores.get(model["name"], model)).get("digest"),
+            score.get("threshold"),
+            None if calibrations is None else calibrations.get(model["name"], {}).get("sha256", "")[:16],
+        )
+        for model in run.get("models", ())
+    )
+
+
+def decoder_in(stated: str, image_format: str | None) -> str | None:
+    """The decoder of a format among those that a report states; early versions stated all that they had.
+
+    Args:
+        stated: e.g. ``Pillow 13.0.0``, or ``Pillow 13.0.0 pillow-heif 1.8.1``.
+    """
+    words = stated.split()
+    if len(words) <= 2:
+        return stated or None
+    versions = dict(zip(words[::2], words[1::2], strict=False))
+    library = _LIBRARIES.get(image_format or "", "Pillow")
+    return f"{library} {versions[library]}" if library in versions else None

@@ -1,0 +1,89 @@
+"""The two sides of `sidscan diff`: a report in any format, or the record of a run, read as stated results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sidscan.errors import UsageError
+from sidscan.journal.stored import SIGNATURE, stored_run
+from sidscan.reports import listed_suffixes, output_files, reader
+from sidscan.reports.stated import PENDING, StatedModel, StatedResult, stated_result
+from sidscan.util.files import open_file
+
+RECORD = "record"
+"""In place of a report's format: the record of a run (``report.csv.journal``)."""
+_NAME_A_RUN = "Name a report of `sidscan scan`, or its .journal."
+
+
+@dataclass
+class ComparedRun:
+    """A report or a record. Iterating over it gives its results, and fills what is said of it meanwhile.
+
+    Attributes:
+        kind: the format of a report, e.g. ``csv``, or `RECORD`.
+        inputs: number of its results; of those, ``pending`` have none yet.
+        models: each model and weights that it names; more than one of a name where earlier rows were kept.
+        versions: of sidscan, that made its rows.
+        marks_known: whether it says which images are marked; True if it has no rows.
+        marks_withheld: whether some of its marks lack who made them, as in a private report.
+    """
+
+    path: Path
+    kind: str
+    _results: Iterator[StatedResult]
+    inputs: int = 0
+    pending: int = 0
+    models: dict[StatedModel, None] = field(default_factory=dict)
+    versions: dict[str, None] = field(default_factory=dict)
+    marks_known: bool = True
+    marks_withheld: bool = False
+
+    def __iter__(self) -> Iterator[StatedResult]:
+        for result in self._results:
+            self._add(result)
+            yield result
+
+    def _add(self, result: StatedResult) -> None:
+        self.inputs += 1
+        self.pending += result.status == PENDING
+        made_by = result.made_by
+        for model in made_by.models:
+            self.models[StatedModel(model.name, model.digest)] = None
+        if made_by.sidscan_version:
+            self.versions[made_by.sidscan_version] = None
+        self.marks_known &= result.marks_known
+        self.marks_withheld |= result.mark is not None and not result.mark.by
+
+
+@contextmanager
+def open_compared(path: Path) -> Iterator[ComparedRun]:
+    """Open a report or a record for reading.
+
+    Raises:
+        UsageError: it can't be read, is neither, is damaged, or is in use by a scan.
+    """
+    try:
+        file = open_file(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"can't read {path}: {why}", _NAME_A_RUN) from error
+    with file:
+        head = file.read(output_files.HEAD_BYTES)
+        if head.startswith(SIGNATURE):
+            with stored_run(path) as stored:
+                results = (
+                    stated_result(name, raw, stored.run) if raw else StatedResult(name, None, PENDING)
+                    for name, raw in stored.results()
+                )
+                yield ComparedRun(path, RECORD, (replace(result, marks_known=False) for result in results))
+            return
+        kind = reader.format_of(head)
+        if kind is None:
+            raise UsageError(
+                f"{path} is neither a report nor a record of sidscan, or another program rewrote it",
+                f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",
+            )
+        yield ComparedRun(path, kind, reader.read_results(file, kind, path))
