@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import UsageError
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
-from sidscan.util.files import NotAFile, atomic_write, open_file, real_path, sha256_of
+from sidscan.util.files import NotAFile, open_file, sha256_of
 
 
 class RowStatus(str, Enum):
@@ -152,21 +152,10 @@ def csv_table(out: Path, overwrite: bool = False) -> Iterator[Callable[[CheckedR
     """
     if out.suffix.lower() != ".csv":
         raise UsageError(f"unknown kind of table: {out}", "End the name in .csv.")
-    output_files.check_writable(out)
-    if not overwrite:
-        output_files.check_absent(out)
-    try:
-        with (
-            atomic_write(
-                real_path(out), None if overwrite else lambda _: output_files.check_absent(out)
-            ) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file)  # RFC 4180
-            writer.writerow(_COLUMNS)
-            yield lambda checked: writer.writerow(_cells(checked))
-    except OSError as error:
-        raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error
+    with output_files.new_file(out, overwrite) as file:
+        writer = csv.writer(file)  # RFC 4180
+        writer.writerow(_COLUMNS)
+        yield lambda checked: writer.writerow(_cells(checked))
 
 
 def _cells(checked: CheckedRow) -> list[str]:

@@ -27,6 +27,7 @@ from sidscan.util.threads import READER_THREAD_PREFIX
 # its command is asked for, so that `sidscan --help` stays quick.
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
+    "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),

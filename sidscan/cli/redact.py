@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
-from sidscan.errors import ExitCode, OutputError, UsageError
-
-if TYPE_CHECKING:
-    from sidscan.verify import OpenReport
+from sidscan.errors import ExitCode, UsageError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -48,6 +44,7 @@ def command(report: Path, out: Path, overwrite: bool, quiet: bool) -> ExitCode:
       7  NEW can't be written                130  interrupted
     """
     from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.reports.output_files import new_file
     from sidscan.reports.private import WORDS
 
     _check_another_file(report, out)
@@ -58,7 +55,8 @@ def command(report: Path, out: Path, overwrite: bool, quiet: bool) -> ExitCode:
                 f"{report} is a {opened.kind} report, and {out} is not named like one",
                 f"End the name in .{opened.kind}.",
             )
-        unknown = _copy(opened, out, overwrite)
+        with new_file(out, overwrite) as file:
+            unknown = opened.redact(file)
         echo(f"report: {out}, {console.plural(opened.rows, 'row')}")
     if unknown:
         columns = console.plural(len(unknown), "column")
@@ -79,27 +77,3 @@ def _check_another_file(report: Path, out: Path) -> None:
     console.check_distinct((out,), (report,))
     if out.exists() and report.exists() and out.samefile(report):
         raise UsageError(f"{report} is both read and written", "Choose another file to write.")
-
-
-def _copy(opened: OpenReport, out: Path, overwrite: bool) -> list[str]:
-    """Write the copy; returns the columns that nobody knows.
-
-    Raises:
-        OutputError: it can't be written, or something is there.
-        UsageError: the report is damaged.
-    """
-    from sidscan.reports import output_files
-    from sidscan.util.files import atomic_write, real_path
-
-    check = None if overwrite else (lambda _: output_files.check_absent(out))
-    output_files.check_writable(out)
-    if check:
-        check(out)
-    try:
-        with (
-            atomic_write(real_path(out), check) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            return opened.redact(file)
-    except OSError as error:
-        raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error

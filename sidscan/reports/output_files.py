@@ -217,6 +217,27 @@ def check_absent(path: Path) -> None:
 
 
 @contextmanager
+def new_file(out: Path, overwrite: bool = False) -> Iterator[TextIO]:
+    """A text file that appears when the block ends without an error.
+
+    Raises:
+        OutputError: it can't be written, or something is there.
+    """
+    check = None if overwrite else (lambda _: check_absent(out))
+    check_writable(out)
+    if check:
+        check(out)
+    try:
+        with (
+            atomic_write(real_path(out), check) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            yield file
+    except OSError as error:
+        raise OutputError(f"can't write {out}: {error.strerror}", _ELSEWHERE) from error
+
+
+@contextmanager
 def _unreadable_as_output_error() -> Iterator[None]:
     try:
         yield

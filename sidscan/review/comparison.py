@@ -199,7 +199,7 @@ def _match(database: sqlite3.Connection) -> tuple[str, str] | None:
 
 
 def _matches(*columns: str) -> str:
-    """A query for pairs of rows that have no pair yet and agree in some columns; of equals, in their order."""
+    """A query for pairs of rows without one that agree in some columns; of equals, in their order."""
     names = ", ".join(columns)
     sides = (
         f"""(SELECT n, key, {names}, row_number() OVER (PARTITION BY {names} ORDER BY n) AS nth FROM {table}
