@@ -22,6 +22,7 @@ from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo, safe_line
+from sidscan.util.terminal import plural as plural  # commands take it from here
 from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
@@ -52,15 +53,6 @@ def reporter(quiet: bool) -> Echo:
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a person sees what is written there; the stream may be closed."""
     return stream is not None and stream.isatty()
-
-
-def plural(count: int, noun: str, plural_noun: str = "") -> str:
-    """A number and its noun: ``1 image``, ``2 images``.
-
-    Args:
-        plural_noun: the plural, where it is not the noun and an s.
-    """
-    return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
 @contextmanager

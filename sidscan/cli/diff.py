@@ -103,8 +103,8 @@ def command(
       2  not a report or record, damaged     8  with --exit-code: there are differences
          or in use by a scan                 130  interrupted
     """
-    from sidscan.cli.difference_lines import count_lines
     from sidscan.reports.output_files import new_file, printing
+    from sidscan.review.difference_text import count_lines
 
     suffix = _suffix(out, stdout_format)
     console.check_distinct((out,) if out else (), (old, new))
@@ -181,7 +181,7 @@ def _write(suffix: str, differences: Differences, everything: bool, file: TextIO
 
 
 def _print_text(differences: Differences, everything: bool, top: int, file: TextIO) -> None:
-    from sidscan.cli.difference_lines import class_lines, count_lines, head_lines
+    from sidscan.review.difference_text import class_lines, count_lines, head_lines
     from sidscan.review.differences import Change
 
     comparison = differences[2]

@@ -22,8 +22,8 @@ from sidscan.reports.stated import MadeBy, StatedMark, StatedResult, StatedScore
 from sidscan.review.differences import TOLERANCE, Change, Difference, MatchedBy, compare
 
 _TABLES = """
-CREATE TABLE old (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, data TEXT);
-CREATE TABLE new (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, data TEXT);
+CREATE TABLE old (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, name BLOB, data TEXT);
+CREATE TABLE new (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, name BLOB, data TEXT);
 CREATE TABLE pairs (old INTEGER PRIMARY KEY, new INTEGER NOT NULL UNIQUE, matched_by TEXT NOT NULL);
 CREATE TABLE found (old INTEGER, new INTEGER, matched_by TEXT, change INTEGER, rank INTEGER, score REAL);
 """
@@ -92,8 +92,11 @@ class _Rows:
 
     def insert(self, table: str, results: Iterable[StatedResult]) -> None:
         """Add the rows of one run."""
-        values = ((*_keys(result), result.sha256, self._dumped(result)) for result in results)
-        query = f"INSERT INTO {table} (key, base, sha256, data) VALUES (?, ?, ?, ?)"  # noqa: S608
+        values = (
+            (*_keys(result), result.sha256, _bytes_of(result.name), self._dumped(result))
+            for result in results
+        )
+        query = f"INSERT INTO {table} (key, base, sha256, name, data) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
         self.database.executemany(query, values)
 
     def difference(
@@ -111,13 +114,13 @@ class _Rows:
     def _row(self, table: str, number: int | None) -> StatedResult | None:
         if number is None:
             return None
-        query = f"SELECT data, sha256 FROM {table} WHERE n = ?"  # noqa: S608
+        query = f"SELECT name, sha256, data FROM {table} WHERE n = ?"  # noqa: S608
         return self.loaded(*self.database.execute(query, (number,)).fetchone())
 
     def _name_by_sha256(self, table: str, sha256: str | None) -> str | None:
-        query = f"SELECT data FROM {table} WHERE sha256 = ? LIMIT 1"  # noqa: S608
+        query = f"SELECT name FROM {table} WHERE sha256 = ? LIMIT 1"  # noqa: S608
         row = self.database.execute(query, (sha256,)).fetchone()
-        return str(json.loads(row[0])[0]) if row else None
+        return _text_of(row[0]) if row else None
 
     def _dumped(self, result: StatedResult) -> str:
         number = self._numbers.setdefault(result.made_by, len(self._made_by))
@@ -125,14 +128,14 @@ class _Rows:
             self._made_by.append(result.made_by)
         scores = [(score.model, score.score, score.evidence) for score in result.scores]
         mark = asdict(result.mark) if result.mark else None
-        values = (result.name, result.status, result.message, scores, number, mark, result.marks_known)
+        values = (result.status, result.message, scores, number, mark, result.marks_known)
         return json.dumps(values, separators=(",", ":"))
 
-    def loaded(self, data: str, sha256: str | None) -> StatedResult:
+    def loaded(self, name: bytes, sha256: str | None, data: str) -> StatedResult:
         """The inverse of `_dumped`."""
-        name, status, message, scores, number, mark, marks_known = json.loads(data)
+        status, message, scores, number, mark, marks_known = json.loads(data)
         return StatedResult(
-            name,
+            _text_of(name),
             sha256,
             status,
             message,
@@ -180,8 +183,16 @@ def _database_errors() -> Iterator[None]:
 
 def _keys(result: StatedResult) -> tuple[bytes, bytes]:
     """The path as it compares, and its last part; in bytes, since a name may hold lone surrogates."""
-    key = identity_of(result.name, Kind.FILE, None).encode("utf-8", "surrogatepass")
+    key = _bytes_of(identity_of(result.name, Kind.FILE, None))
     return key, key.rpartition(_SEPARATOR)[2]
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text_of(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
 
 
 def _match(database: sqlite3.Connection) -> tuple[str, str] | None:
@@ -242,17 +253,17 @@ def _moved(key: bytes, old: _Parts, new: _Parts) -> bytes:
 
 
 def _shown(folder: _Parts) -> str:
-    path = _SEPARATOR.join(folder).decode("utf-8", "surrogatepass")
+    path = _text_of(_SEPARATOR.join(folder))
     return path or ("." if not folder else os.sep)
 
 
 def _classify(comparison: Comparison, rows: _Rows) -> None:
     """Find the class of every input."""
-    query = """SELECT p.old, p.new, p.matched_by, o.data, o.sha256, w.data, w.sha256
+    query = """SELECT p.old, p.new, p.matched_by, o.name, o.sha256, o.data, w.name, w.sha256, w.data
         FROM pairs AS p JOIN old AS o ON o.n = p.old JOIN new AS w ON w.n = p.new
-        UNION ALL SELECT n, NULL, NULL, data, sha256, NULL, NULL FROM old
+        UNION ALL SELECT n, NULL, NULL, name, sha256, data, NULL, NULL, NULL FROM old
         WHERE n NOT IN (SELECT old FROM pairs)
-        UNION ALL SELECT NULL, n, NULL, NULL, NULL, data, sha256 FROM new
+        UNION ALL SELECT NULL, n, NULL, NULL, NULL, NULL, name, sha256, data FROM new
         WHERE n NOT IN (SELECT new FROM pairs)"""
     found = (_classified(comparison, rows, *row) for row in rows.database.execute(query))
     rows.database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", found)
@@ -262,7 +273,7 @@ def _classified(
     comparison: Comparison, rows: _Rows, old: int | None, new: int | None, how: str | None, *data: Any
 ) -> tuple[object, ...]:
     """One row of the table of differences; counts it."""
-    before, after = (rows.loaded(text, sha256) if text else None for text, sha256 in (data[:2], data[2:]))
+    before, after = (rows.loaded(*side) if side[2] else None for side in (data[:3], data[3:]))
     matched_by = MatchedBy(how) if how else None
     difference = compare(before, after, matched_by, comparison.tolerance)
     comparison.counts[difference.change] += 1

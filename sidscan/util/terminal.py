@@ -45,6 +45,15 @@ def escape_character(character: str) -> str:
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """A number and its noun: ``1 image``, ``2 images``.
+
+    Args:
+        plural_noun: the plural, where it is not the noun and an s.
+    """
+    return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
+
+
 def clipped_start(text: str, width: int) -> str:
     """``text``, or an ellipsis and the end of it, in at most ``width`` columns of a terminal."""
     if sum(map(_columns, text)) <= width:

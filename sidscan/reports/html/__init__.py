@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from string import Template
@@ -36,6 +35,7 @@ from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
 from sidscan.reports.html import reading
 from sidscan.reports.html.head import head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
+from sidscan.reports.html.parts import csp_hash, page_part
 from sidscan.reports.json import ijson_text, result_object
 from sidscan.reports.reader import ReportRow
 from sidscan.reports.stated import StatedResult
@@ -136,15 +136,15 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
     The head states counts of evidence, so the index, which needs all results, is written first, and aside.
     """
     header, counts = record.header(), record.counts()
-    title, strings = page_title(header), json.loads(_page_part("strings.json"))
+    title, strings = page_title(header), json.loads(page_part("strings.json"))
     with TemporaryFile("w+", encoding="utf-8", newline="") as index:
         written = _write_index(record, header, index, save, images)
         file.write(
-            Template(_page_part("page.html")).substitute(
+            Template(page_part("page.html")).substitute(
                 number=REPORT_FORMAT_NUMBER,
                 policy=_policy(),
                 title=text(title),
-                style=_page_part("page.css"),
+                style=page_part("page.css"),
                 head=head(header, counts, written.evidence, strings),
             )
         )
@@ -252,14 +252,9 @@ def _report_id(header: RunHeader) -> str:
 
 
 @cache
-def _page_part(name: str) -> str:
-    return (files(__name__) / "page" / name).read_text(encoding="utf-8")
-
-
-@cache
 def _script() -> str:
     """All scripts as one function, so that no name of theirs is global."""
-    parts = "\n".join(_page_part(name) for name in _SCRIPTS)
+    parts = "\n".join(page_part(name) for name in _SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}\n}})();'
 
 
@@ -268,10 +263,6 @@ def _policy() -> str:
     """The page's Content Security Policy: nothing from elsewhere, no script or style but ours."""
     return (
         "default-src 'none'; img-src data:; "
-        f"style-src '{_csp_hash(_page_part('page.css'))}'; script-src '{_csp_hash(_script())}' 'self'; "
+        f"style-src '{csp_hash(page_part('page.css'))}'; script-src '{csp_hash(_script())}' 'self'; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _csp_hash(source: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

@@ -1,18 +1,20 @@
-"""Differences between two runs as lines of text, for `sidscan diff` and the end of a scan."""
+"""Differences between two runs in words: the lines of `sidscan diff`, of its page, and of a scan's end."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from sidscan.cli.console import plural
 from sidscan.reports.stated import StatedResult, StatedScore
 from sidscan.review.compared_runs import ComparedRun
 from sidscan.review.comparison import Comparison
 from sidscan.review.differences import Change, Difference
-from sidscan.util.terminal import safe_line
+from sidscan.util.terminal import plural, safe_line
 from sidscan.util.urls import mask_credentials
 
 _MOST_WHYS = 3
+_MARKS = (Change.MARKED, Change.MARK)
+_SAME_BYTES = {Change.NEW: "a copy of", Change.GONE: "its bytes are now"}
 
 
 def head_lines(old: ComparedRun, new: ComparedRun, comparison: Comparison) -> Iterator[str]:
@@ -38,8 +40,7 @@ def _gaps(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
     """What the two do not state, so that it can't be compared."""
     for side, run in (("OLD", old), ("NEW", new)):
         if run.pending:
-            inputs = plural(run.pending, "input")
-            yield f"  {side} is of a scan that did not end: {inputs} of it have no result yet"
+            yield f"  {side} is of a scan that did not end; inputs without a result: {run.pending}"
     if not new.marks_known:
         yield "  NEW does not say which images are marked, so marks are not compared"
     elif not old.marks_known:
@@ -62,59 +63,87 @@ def count_lines(old: ComparedRun, new: ComparedRun, comparison: Comparison) -> I
         if counts[change] or change is Change.UNCHANGED
     ]
     yield f"{plural(counts.total(), 'input')} = {' + '.join(parts)}"
-    yield f"  OLD has {old.inputs} of them, NEW {new.inputs}"
-    if counts[Change.WITHIN_TOLERANCE]:
-        yield f"  within tolerance: the score differs by at most {comparison.tolerance:g}"
+    yield from (f"  {line}" for line in count_remarks(old, new, comparison))
+
+
+def count_remarks(old: ComparedRun, new: ComparedRun, comparison: Comparison) -> Iterator[str]:
+    """What the counts do not say by themselves."""
+    yield f"OLD has {old.inputs} of these, NEW {new.inputs}"
+    if comparison.counts[Change.WITHIN_TOLERANCE]:
+        yield f"within tolerance: the score differs by at most {comparison.tolerance:g}"
     if moved := comparison.also[Change.MOVED]:
-        yield f"  {moved} of the others moved, too"
+        yield f"{moved} of the others moved, too"
 
 
 def class_lines(comparison: Comparison, change: Change, most: int | None) -> Iterator[str]:
     """The title of a class, why scores differ, and its inputs, the strongest evidence first."""
     count = comparison.counts[change]
     yield f"{change.value}: {count}"
-    whys = comparison.whys.get(change)
-    for why, number in whys.most_common(_MOST_WHYS) if whys else ():
-        yield f"  why: {safe_line(why)}{f' ({number})' if len(whys or ()) > 1 else ''}"
-    if whys and len(whys) > _MOST_WHYS:
-        yield f"  why: {len(whys) - _MOST_WHYS} other reasons, which --format csv states for each input"
+    yield from (f"  {line}" for line in why_lines(comparison, change))
     for difference in comparison.differences(change, most=most):
         yield f"  {difference_line(difference)}"
     if most is not None and count > most:
         yield f"  ... and {count - most} more (--top 0 lists all)"
 
 
+def why_lines(comparison: Comparison, change: Change) -> Iterator[str]:
+    """Why the scores of a class differ; nothing for classes of other kinds."""
+    whys = comparison.whys.get(change, Counter())
+    for why, number in whys.most_common(_MOST_WHYS):
+        yield f"why: {_shown(why)}{f' ({number})' if len(whys) > 1 else ''}"
+    if len(whys) > _MOST_WHYS:
+        yield f"why: {plural(len(whys) - _MOST_WHYS, 'other reason')}, which CSV and JSON state"
+
+
 def difference_line(difference: Difference) -> str:
     """One input: scores, evidence or status before and after, and its name."""
-    also = [change.value for change in difference.changes[1:] if change.differs]
-    notes = [f"also: {', '.join(also)}"] if also else []
+    notes = "; ".join(remarks(difference, mark=False))
+    return f"{_facts(difference)}  {names(difference)}{f' ({notes})' if notes else ''}"
+
+
+def remarks(difference: Difference, mark: bool = True) -> list[str]:
+    """What else is to be said of an input.
+
+    Args:
+        mark: say so, too, if a person marked it.
+    """
+    change, new = difference.change, difference.new
+    notes = []
+    if mark and (change in _MARKS or (new and new.mark)):
+        notes.append(_mark_words(difference))
+    if new and new.message and (change is Change.STATUS or difference.old is None):
+        notes.append(safe_line(new.message))
+    if also := [each.value for each in difference.changes[1:] if each.differs]:
+        notes.append(f"also: {', '.join(also)}")
     if difference.same_bytes is not None:
-        where = _SAME_BYTES.get(difference.change, "its earlier bytes are now")
+        where = _SAME_BYTES.get(change, "its earlier bytes are now")
         notes.append(f"{where} {_shown(difference.same_bytes)}")
-    note = f" ({'; '.join(notes)})" if notes else ""
-    return f"{_facts(difference)}  {_names(difference)}{note}"
+    return notes
 
 
-_SAME_BYTES = {Change.NEW: "a copy of", Change.GONE: "its bytes are now"}
+def names(difference: Difference) -> str:
+    """The path; both paths of what moved."""
+    old, new = difference.old, difference.new
+    if old and new and Change.MOVED in difference.changes:
+        return f"{_shown(old.name)} -> {_shown(new.name)}"
+    return _shown(result.name) if (result := new or old) else ""
 
 
 def _facts(difference: Difference) -> str:
-    old, new = difference.old, difference.new
-    if difference.change in (Change.MARKED, Change.MARK):
-        return f"{_mark(old)} -> {_mark(new)}" if difference.change is Change.MARK else _mark(new)
-    before, after = _state(old, difference.old_score), _state(new, difference.new_score)
-    if old is None or new is None or before == after:
+    if difference.change in _MARKS:
+        return _mark_words(difference)
+    old, new = difference.old_score, difference.new_score
+    before, after = _state(difference.old, old), _state(difference.new, new)
+    if not (before and after) or before == after:
         return after or before
-    if (
-        difference.old_score
-        and difference.new_score
-        and difference.old_score.model != difference.new_score.model
-    ):
-        before, after = (
-            f"{_shown(score.model)} {state}"
-            for score, state in ((difference.old_score, before), (difference.new_score, after))
-        )
+    if old and new and old.model != new.model:
+        before, after = f"{_shown(old.model)} {before}", f"{_shown(new.model)} {after}"
     return f"{before} -> {after}"
+
+
+def _mark_words(difference: Difference) -> str:
+    before, after = _mark(difference.old), _mark(difference.new)
+    return f"{before} -> {after}" if difference.change is Change.MARK else after
 
 
 def _state(result: StatedResult | None, score: StatedScore | None) -> str:
@@ -129,18 +158,6 @@ def _mark(result: StatedResult | None) -> str:
         return "no mark"
     by = f" (by {safe_line(mark.by)})" if mark.by else ""
     return f"{safe_line(mark.mark) or 'a note alone'}{by}"
-
-
-def _names(difference: Difference) -> str:
-    old, new = difference.old, difference.new
-    if old and new and Change.MOVED in difference.changes:
-        return f"{_shown(old.name)} -> {_shown(new.name)}"
-    result = new or old
-    assert result is not None
-    message = (
-        f": {safe_line(result.message)}" if result.message and difference.change is Change.STATUS else ""
-    )
-    return f"{_shown(result.name)}{message}"
 
 
 def _shown(text: str) -> str:
