@@ -123,13 +123,10 @@ def made_by(
     sidscan_version: str | None,
 ) -> MadeBy:
     """What a row was made by, from what it states itself and from the facts about its run."""
-    return MadeBy(
-        models,
-        *(run.get(name) or None for name in ("runtime", "device", "precision", "effort")),
-        crops=crops or None,
-        decoder=decoder,
-        sidscan_version=sidscan_version or None,
+    runtime, device, precision, effort = (
+        run.get(name) or None for name in ("runtime", "device", "precision", "effort")
     )
+    return MadeBy(models, runtime, device, precision, effort, crops or None, decoder, sidscan_version or None)
 
 
 def _text(value: object) -> str:

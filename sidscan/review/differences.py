@@ -119,18 +119,20 @@ def compare(
     """What differs; one of the two may be None."""
     if old is None or new is None:
         change = Change.NEW if old is None else Change.GONE
-        first = [result.scores[0] if result and result.scores else None for result in (old, new)]
-        return Difference((change,), old, new, None, *first, same_bytes=same_bytes)
+        return Difference((change,), old, new, None, _first(old), _first(new), same_bytes=same_bytes)
     pairs = paired_scores(old, new)
     changes = tuple(_changes(old, new, pairs, matched_by, tolerance)) or (Change.UNCHANGED,)
-    scores = max(pairs, key=_distance) if pairs else (_first(old), _first(new))
-    causes = tuple(_causes(old, new, *scores)) if scores[0] and scores[1] else ()
+    if not pairs:
+        return Difference(changes, old, new, matched_by, _first(old), _first(new), same_bytes=same_bytes)
+    old_score, new_score = max(pairs, key=_distance)
+    causes = list(_causes(old, new, old_score, new_score))
     return Difference(
         changes,
         old,
         new,
         matched_by,
-        *scores,
+        old_score,
+        new_score,
         causes=tuple(cause for cause in causes if isinstance(cause, Cause)),
         not_known=tuple(cause for cause in causes if isinstance(cause, str)),
         same_bytes=same_bytes,
@@ -144,8 +146,8 @@ def paired_scores(old: StatedResult, new: StatedResult) -> list[tuple[StatedScor
     return pairs or list(zip(old.scores[:1], new.scores[:1], strict=False))
 
 
-def _first(result: StatedResult) -> StatedScore | None:
-    return result.scores[0] if result.scores else None
+def _first(result: StatedResult | None) -> StatedScore | None:
+    return result.scores[0] if result and result.scores else None
 
 
 def _distance(pair: tuple[StatedScore, StatedScore]) -> float:

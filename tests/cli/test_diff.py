@@ -85,7 +85,7 @@ OLD = (
     image("threads.jpg", "7"),
     image("marked.jpg", "8"),
 )
-NEW = (
+NEW_RESULTS = (
     image("same.jpg", "1"),
     image("new name.jpg", "2"),
     image("new.jpg", "a", 0.95, "very strong"),
@@ -97,8 +97,9 @@ NEW = (
     image("threads.jpg", "7", 0.70005),
     image("marked.jpg", "8"),
 )
-NEW = tuple(
-    replace(result, scores=tuple(replace(score, digest="def") for score in result.scores)) for result in NEW
+NEW = tuple(  # by other weights
+    replace(result, scores=tuple(replace(score, digest="def") for score in result.scores))
+    for result in NEW_RESULTS
 )
 NEW_RUN = replace(RUN, models=(ModelRecord("mini", "def"),), device="cuda")
 MARKS = {"marked.jpg": Mark("suspicious", "ada", "2026-01-01T00:00:00+00:00", "look")}

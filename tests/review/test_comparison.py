@@ -30,7 +30,12 @@ def rows(**named: str | None) -> list[StatedResult]:
 
 def pairs(differences: Iterable[Difference]) -> list[tuple[str, str | None, str | None]]:
     return [
-        (each.change.value, each.old and each.old.name, each.new and each.new.name) for each in differences
+        (
+            each.change.value,
+            each.old.name if each.old else None,
+            each.new.name if each.new else None,
+        )
+        for each in differences
     ]
 
 
