@@ -13,6 +13,7 @@ from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
+from sidscan.util.files import real_path
 from sidscan.util.progress import Bar, progress
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def command(
 
     suffix = _suffix(out, stdout_format)
     console.check_distinct((out,) if out else (), (old, new))
+    if real_path(old) == real_path(new):
+        raise UsageError("OLD and NEW are the same file", "Keep a copy of a report before you scan again.")
     with _compared(old, new, tolerance, quiet) as differences:
         if out is not None:
             with new_file(out, overwrite) as file:
@@ -152,7 +155,7 @@ def _compared(old: Path, new: Path, tolerance: float, quiet: bool) -> Iterator[D
     from sidscan.review.compared_runs import open_compared
     from sidscan.review.comparison import compared
 
-    with open_compared(old) as before, open_compared(new) as after, ExitStack() as stack:
+    with open_compared(old, as_it_was=True) as before, open_compared(new) as after, ExitStack() as stack:
         with progress(None, "row", quiet=quiet, transient=True, layout=_LAYOUT) as bar:
             rows = (_counted(run, bar) for run in (before, after))
             comparison = stack.enter_context(compared(*rows, tolerance))

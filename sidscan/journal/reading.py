@@ -6,16 +6,17 @@ own. A record on a read-only disk can be read, too; then nothing is noted.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.journal import SQLITE_SIGNATURE, Journal, add_functions, is_damage, outputs, tables, thumbnails
-from sidscan.records import JOURNAL_FORMAT
+from sidscan.records import JOURNAL_FORMAT, JsonObject
 from sidscan.util.files import open_file, real_path
 
 _Note = Callable[[sqlite3.Connection, Path | None, Path, str], None]
@@ -144,6 +145,19 @@ class StoredRecord(Journal):
         if not self._file.execute(_IS_THERE, ("outputs",)).fetchone()[0]:
             return []
         return outputs.paths(self._file, self.path)
+
+    def stored_run(self) -> JsonObject:
+        """The facts about the run as its version recorded them; keys that it did not know are missing."""
+        return {key: json.loads(value) for key, value in self._file.execute("SELECT key, value FROM header")}
+
+    def stored_results(self) -> Iterator[tuple[str, JsonObject | None]]:
+        """Name and result of every input, in their order; the result is None where there is none yet.
+
+        Raises:
+            UsageError: the record is damaged.
+        """
+        for name, text in self._read("SELECT name, finding FROM items ORDER BY position"):
+            yield os.fsdecode(name), None if text is None else json.loads(text)
 
     def expect_output(self, out: Path, sha256: str) -> None:
         """Note it, if the record can be written."""

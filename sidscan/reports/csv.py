@@ -137,7 +137,7 @@ class CsvReport(ReportFormat):
 def _stated(row: Mapping[str, str], decimal: str) -> StatedResult:
     """A row with all that two runs may differ in; columns that an older report lacks are not known."""
     prefixes = _prefixes(tuple(row))
-    mark = row.get("mark")
+    mark = [unescape_cell(row.get(name, "")) for name in ("mark", "mark_by", "mark_at", "note")]
     return StatedResult(
         name=unescape_cell(row["path"]),
         sha256=row["sha256"] or None,
@@ -158,10 +158,8 @@ def _stated(row: Mapping[str, str], decimal: str) -> StatedResult:
             crops=int(row["views"]) if row["views"] else None,
             decoder=decoder_in(unescape_cell(row["decoder"]), row["format"]),
         ),
-        mark=StatedMark(mark, *(unescape_cell(row.get(name, "")) for name in ("mark_by", "mark_at", "note")))
-        if mark
-        else None,
-        marks_known=mark is not None,
+        mark=StatedMark(*mark) if any(mark) else None,
+        marks_known="mark" in row,
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidscan.errors import UsageError
-from sidscan.journal.stored import SIGNATURE, stored_run
+from sidscan.journal import SQLITE_SIGNATURE
+from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, output_files, reader
-from sidscan.reports.stated import PENDING, StatedModel, StatedResult, stated_result
+from sidscan.reports.private import private_mark
+from sidscan.reports.stated import PENDING, StatedMark, StatedModel, StatedResult, stated_result
+from sidscan.review.joined_marks import load_marks, marks_paths
+from sidscan.review.marks import image_key, summary
 from sidscan.util.files import open_file
 
 RECORD = "record"
@@ -59,11 +63,15 @@ class ComparedRun:
 
 
 @contextmanager
-def open_compared(path: Path) -> Iterator[ComparedRun]:
+def open_compared(path: Path, as_it_was: bool = False) -> Iterator[ComparedRun]:
     """Open a report or a record for reading.
 
+    Args:
+        as_it_was: of the marks that lie beside the reports of a record, take those of the end of its scan.
+
     Raises:
-        UsageError: it can't be read, is neither, is damaged, or is in use by a scan.
+        UsageError: it can't be read, is neither, or is damaged.
+        OutputError: a scan uses it; or its marks can't be read.
     """
     try:
         file = open_file(path)
@@ -72,13 +80,9 @@ def open_compared(path: Path) -> Iterator[ComparedRun]:
         raise UsageError(f"can't read {path}: {why}", _NAME_A_RUN) from error
     with file:
         head = file.read(output_files.HEAD_BYTES)
-        if head.startswith(SIGNATURE):
-            with stored_run(path) as stored:
-                results = (
-                    stated_result(name, raw, stored.run) if raw else StatedResult(name, None, PENDING)
-                    for name, raw in stored.results()
-                )
-                yield ComparedRun(path, RECORD, (replace(result, marks_known=False) for result in results))
+        if head.startswith(SQLITE_SIGNATURE):
+            with closing(StoredRecord(path)) as record:
+                yield ComparedRun(path, RECORD, _results_of(record, as_it_was))
             return
         kind = reader.format_of(head)
         if kind is None:
@@ -87,3 +91,16 @@ def open_compared(path: Path) -> Iterator[ComparedRun]:
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",
             )
         yield ComparedRun(path, kind, reader.read_results(file, kind, path))
+
+
+def _results_of(record: StoredRecord, as_it_was: bool) -> Iterator[StatedResult]:
+    """The results of a record, with the marks that lie beside its reports."""
+    run = record.stored_run()
+    marks = load_marks(marks_paths(record.output_paths()), run.get("finished") if as_it_was else None)
+    for name, raw in record.stored_results():
+        result = stated_result(name, raw, run) if raw else StatedResult(name, None, PENDING)
+        mark = summary(marks.decisions(image_key(result.sha256, name)))
+        if mark and run.get("private"):
+            mark = private_mark(mark)
+        stated = StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None
+        yield replace(result, mark=stated, marks_known=True)

@@ -25,7 +25,7 @@ _TABLES = """
 CREATE TABLE old (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, name BLOB, data TEXT);
 CREATE TABLE new (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, name BLOB, data TEXT);
 CREATE TABLE pairs (old INTEGER PRIMARY KEY, new INTEGER NOT NULL UNIQUE, matched_by TEXT NOT NULL);
-CREATE TABLE found (old INTEGER, new INTEGER, matched_by TEXT, change INTEGER, rank INTEGER, score REAL);
+CREATE TABLE found (old INTEGER, new INTEGER, matched_by TEXT, change INTEGER, strength REAL);
 """
 _INDEXES = "CREATE INDEX old_bytes ON old (sha256); CREATE INDEX new_bytes ON new (sha256);"
 _CACHE = 64  # MiB that the database may hold in memory
@@ -73,7 +73,7 @@ class Comparison:
         wanted = changes or tuple(change for change in Change if change.differs)
         numbers = [_CHANGES.index(change) for change in wanted]
         query = f"""SELECT old, new, matched_by FROM found WHERE change IN ({", ".join(map(str, numbers))})
-            ORDER BY change, rank DESC, score DESC, new, old LIMIT ?"""  # noqa: S608
+            ORDER BY change, strength DESC, new, old LIMIT ?"""  # noqa: S608
         with _database_errors():
             for old, new, matched_by in self._rows.database.execute(query, (-1 if most is None else most,)):
                 yield self._rows.difference(old, new, matched_by, self.tolerance)
@@ -266,7 +266,7 @@ def _classify(comparison: Comparison, rows: _Rows) -> None:
         UNION ALL SELECT NULL, n, NULL, NULL, NULL, NULL, name, sha256, data FROM new
         WHERE n NOT IN (SELECT new FROM pairs)"""
     found = (_classified(comparison, rows, *row) for row in rows.database.execute(query))
-    rows.database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)", found)
+    rows.database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?)", found)
 
 
 def _classified(
@@ -282,4 +282,4 @@ def _classified(
         comparison.matched_by[matched_by] += 1
     if difference.change in comparison.whys:
         comparison.whys[difference.change][difference.why] += 1
-    return old, new, how, _CHANGES.index(difference.change), *difference.strength
+    return old, new, how, _CHANGES.index(difference.change), difference.strength

@@ -12,7 +12,7 @@ from sidscan.reports.json import ijson_text, undecodable_bytes
 from sidscan.reports.stated import StatedResult, StatedScore
 from sidscan.review.compared_runs import ComparedRun
 from sidscan.review.comparison import Comparison
-from sidscan.review.differences import Change, Difference
+from sidscan.review.differences import Change, Difference, MatchedBy
 
 DIFFERENCES_FORMAT_NUMBER = 1
 """Number of the layout of both formats; it rises as that of reports does."""
@@ -92,7 +92,7 @@ def write_json(
         "old": _run_object(old),
         "new": _run_object(new),
         "tolerance": comparison.tolerance,
-        "matched_by": {how.value: count for how, count in comparison.matched_by.items()},
+        "matched_by": {how.value: comparison.matched_by[how] for how in MatchedBy},
         "folders": comparison.folders,
         "counts": {change.value: comparison.counts[change] for change in Change},
     }

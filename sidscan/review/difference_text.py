@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sidscan.reports.stated import StatedResult, StatedScore
 from sidscan.review.compared_runs import ComparedRun
 from sidscan.review.comparison import Comparison
-from sidscan.review.differences import Change, Difference
+from sidscan.review.differences import Change, Difference, MatchedBy
 from sidscan.util.terminal import plural, safe_line
 from sidscan.util.urls import mask_credentials
 
@@ -21,7 +21,8 @@ def head_lines(old: ComparedRun, new: ComparedRun, comparison: Comparison) -> It
     """What is compared, how inputs were matched, and what can't be compared."""
     yield _run_line("OLD", old)
     yield _run_line("NEW", new)
-    how = ", ".join(f"{count} by {how.value}" for how, count in comparison.matched_by.items())
+    counts = comparison.matched_by
+    how = ", ".join(f"{counts[how]} by {how.value}" for how in MatchedBy if counts[how])
     yield f"matched: {how or 'no input'}"
     if comparison.folders:
         before, after = map(_shown, comparison.folders)

@@ -94,10 +94,10 @@ class Difference:
         return self.changes[0]
 
     @property
-    def strength(self) -> tuple[int, float]:
+    def strength(self) -> float:
         """Orders differences by the stronger evidence of the two, then by the higher score."""
         scores = [score for score in (self.old_score, self.new_score) if score]
-        return max((strength(score.evidence, score.score) for score in scores), default=(0, 0.0))
+        return max((strength(score.evidence, score.score) for score in scores), default=0.0)
 
     @property
     def why(self) -> str:

@@ -22,13 +22,17 @@ def marks_paths(reports: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(paths.values())
 
 
-def load_marks(paths: Iterable[Path]) -> Marks:
+def load_marks(paths: Iterable[Path], until: str | None = None) -> Marks:
     """All that was recorded in some marks files, in the order of time.
+
+    Args:
+        until: a time, ISO 8601, UTC; what was recorded later is left out.
 
     Raises:
         OutputError: one of them can't be read, or is damaged.
     """
-    return Marks(heapq.merge(*map(read_marks_file, paths), key=lambda entry: entry.recorded_at))
+    entries = heapq.merge(*map(read_marks_file, paths), key=lambda entry: entry.recorded_at)
+    return Marks(entry for entry in entries if until is None or entry.recorded_at <= until)
 
 
 @dataclass

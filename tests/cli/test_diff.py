@@ -34,12 +34,16 @@ from sidscan.journal import Journal
 from sidscan.records import Mark, ModelRecord, ScanResult
 from sidscan.reports import REPORT_FORMATS, output_for, write_all
 from sidscan.reports.csv_escape import unescape_cell
+from sidscan.reports.own_bytes import sha256_hex
 from sidscan.review.difference_files import CSV_CELLS
 from sidscan.review.difference_page import PAGE_ROWS
+from sidscan.review.marks_file import Entry, append_marks
+from sidscan.review.marks_file import Kind as EntryKind
 from sidscan.review.wrapped import WrappedRecord
 from sidscan.util.files import content_sha256
 
 Run = Callable[..., Any]
+TIME = "2026-01-01T00:00:00+00:00"
 SUFFIXES = tuple(REPORT_FORMATS)
 HOSTILE = (
     "=1+1.jpg",
@@ -102,7 +106,7 @@ NEW = tuple(  # by other weights
     for result in NEW_RESULTS
 )
 NEW_RUN = replace(RUN, models=(ModelRecord("mini", "def"),), device="cuda")
-MARKS = {"marked.jpg": Mark("suspicious", "ada", "2026-01-01T00:00:00+00:00", "look")}
+MARKS = {"marked.jpg": Mark("suspicious", "ada", TIME, "look")}
 TEXT = """\
 OLD old.csv: csv, 8 inputs, mini abc, sidscan 0.1.0
 NEW new.csv: csv, 10 inputs, mini def, sidscan 0.1.0
@@ -165,7 +169,7 @@ def test_all_formats_say_the_same(sidscan: Run, old: str, new: str) -> None:
     if new == "html":  # it does not state marks in its index
         expected["counts"] |= {"newly marked": 0, "unchanged": 2}
     assert found["counts"] == expected["counts"]
-    assert found["matched_by"] == {"path": 6, "sha256": 1}
+    assert found["matched_by"] == {"path": 6, "path below another folder": 0, "sha256": 1}
 
 
 def test_the_columns_of_csv(sidscan: Run, two_runs: Path) -> None:
@@ -226,7 +230,7 @@ def test_the_text_lists_as_many_as_asked_for(sidscan: Run) -> None:
     [
         ("new.csv", (), 0),
         ("new.csv", ("--exit-code",), 8),
-        ("old.csv", ("--exit-code",), 0),
+        ("old.json", ("--exit-code",), 0),
         ("threads.csv", ("--exit-code",), 0),
         ("threads.csv", ("--exit-code", "--tolerance", "0"), 8),
     ],
@@ -271,14 +275,15 @@ def test_nobodys_file_is_replaced(sidscan: Run, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("old.csv", "./old.csv"), "OLD and NEW are the same file"),
         (("old.csv", "new.csv", "-o", "old.csv"), "old.csv is both read and written"),
         (("old.csv", "new.csv", "-o", "c.xlsx"), "differences can't be written as c.xlsx"),
         (("old.csv", "new.csv", "-o", "c.csv", "--format", "json"), "--format is for standard output"),
         (("none.csv", "new.csv"), "can't read none.csv: No such file or directory"),
         (("old.csv", "text.txt"), "text.txt is neither a report nor a record of sidscan"),
-        (("old.csv", "other.db"), "other.db is a database of another program"),
+        (("old.csv", "other.db"), "other.db is not the record of a scan"),
         (("old.csv", "cut.json"), "cut.json is damaged behind row"),
-        (("old.csv", "cut.journal"), "the record cut.journal can't be read"),
+        (("old.csv", "cut.journal"), "the record cut.journal is damaged"),
     ],
 )
 def test_wrong_usage(sidscan: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -343,10 +348,8 @@ def test_records_are_compared_and_stay_as_they_are(sidscan: Run) -> None:
 def test_a_record_in_use_says_so(sidscan: Run) -> None:
     with closing(Journal(Path("r.csv.journal"))):
         ended = sidscan("diff", "r.csv", "r.csv.journal")
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err == (
-        "sidscan: r.csv.journal is in use by a scan\nWait for it to end, or name its report instead.\n"
-    )
+    assert (ended.code, ended.out) == (7, "")
+    assert ended.err == "sidscan: r.csv.journal is in use by another scan\nWait for it to end.\n"
 
 
 @pytest.mark.usefixtures("scanned")
@@ -390,7 +393,7 @@ def test_hostile_names_and_messages(
 
 
 def test_a_private_report_is_compared_as_far_as_it_states(sidscan: Run, two_runs: Path) -> None:
-    mark = Mark("suspicious", "ada", "2026-01-01T00:00:00+00:00", "look")
+    mark = Mark("suspicious", "ada", TIME, "look")
     write_all([output_for("open.csv")], Marked(journal_of(*OLD), {"marked.jpg": mark}))
     assert sidscan("redact", "open.csv", "--out", "private.csv", "--quiet").code == 0
     ended = sidscan("diff", "open.csv", "private.csv")
@@ -434,6 +437,19 @@ def test_the_page(sidscan: Run) -> None:
     assert '0.950 <span class="word e4">very strong</span>' in page
     rows_of_counts, titles_of_tables = 1 + 11 + 1, 7
     assert page.count("<tr>") == rows_of_counts + titles_of_tables + 9
+
+
+def test_marks_of_records(sidscan: Run, scanned: Path) -> None:
+    """The marks that lie beside the reports: of OLD, those that were there when its scan ended."""
+    shutil.copy("r.csv.journal", "old.journal")
+    entry = Entry(
+        EntryKind.DECISION, sha256_hex(Path("images/photo-0.jpg").read_bytes()), "x", "later", "", "ada", TIME
+    )
+    append_marks(Path("r.marks.csv"), [entry], "2999-01-01T00:00:00+00:00")
+    assert sidscan("scan", "images", "--model", "mini", "--out", "r.csv").code == 0
+    out = sidscan("diff", "old.journal", "r.csv.journal").out
+    assert "2 inputs = 1 newly marked + 1 unchanged\n" in out
+    assert "newly marked: 1\n  later (by ada)  images/photo-0.jpg\n" in out
 
 
 def test_the_page_says_what_it_leaves_out(
