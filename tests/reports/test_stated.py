@@ -9,8 +9,9 @@ import pytest
 from sample_results import FAILED, OLD_REPORTS, SCORE, SCORED, full_header, journal_of
 
 from sidscan.errors import UsageError
-from sidscan.records import Mark, ModelRecord, RunHeader
+from sidscan.records import Mark, ModelRecord, RunHeader, ScanResult
 from sidscan.reports import REPORT_FORMATS, output_for, write_all
+from sidscan.reports.base import FormatOptions
 from sidscan.reports.reader import format_of, read_results
 from sidscan.reports.stated import (
     MadeBy,
@@ -35,8 +36,8 @@ def read_back(path: Path) -> list[StatedResult]:
         return list(read_results(file, kind, path))
 
 
-def written(out: Path, *results: object, run: RunHeader, **options: str) -> Path:
-    write_all([output_for(str(out), **options)], journal_of(*results, run=run))  # type: ignore[arg-type]
+def written(out: Path, *results: ScanResult, run: RunHeader, dialect: str = "standard") -> Path:
+    write_all([output_for(str(out), options=FormatOptions(dialect))], journal_of(*results, run=run))
     return out
 
 
@@ -55,7 +56,7 @@ def test_every_format_states_scores_and_what_made_them(tmp_path: Path, suffix: s
 
 @pytest.mark.parametrize("dialect", ["excel", "excel-de"])
 def test_numbers_of_every_csv_dialect_are_read(tmp_path: Path, dialect: str) -> None:
-    (result,) = read_back(written(tmp_path / "r.csv", SCORED_BY, run=full_header(), csv_dialect=dialect))
+    (result,) = read_back(written(tmp_path / "r.csv", SCORED_BY, run=full_header(), dialect=dialect))
     assert result.scores == (StatedScore("mini", 0.7, "moderate"),)
     assert result.made_by == MADE_BY
 
