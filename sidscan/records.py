@@ -349,15 +349,21 @@ class Copies:
 
     Attributes:
         same_as: name of the first input that has the same bytes; None for that one, and without copies.
-        group: name of the image that the group of its copies is named after; None without one.
+        group: name of the image with the strongest evidence of those that show the same.
         distance: Hamming distance, bits, of its perceptual hash from that image's.
         transform: what was done to that image besides, e.g. ``mirrored``; None if nothing.
+        count: how many inputs show the same.
+        score_min, score_max: the lowest and the highest of their scores by the run's first model; None if
+            none was scored.
     """
 
     same_as: str | None = None
     group: str | None = None
     distance: int | None = None
     transform: str | None = None
+    count: int | None = None
+    score_min: float | None = None
+    score_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

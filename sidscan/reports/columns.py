@@ -159,7 +159,7 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
     _Column(
         "copy_group",
-        "image that this group of copies is named after; empty without copies",
+        "of the inputs that show the same, the one with the strongest evidence; empty without copies",
         lambda r: (r.copies or _NO_COPIES).group,
     ),
     _Column(
@@ -172,6 +172,19 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "copy_transform",
         "what was done to that image besides, e.g. `mirrored`; empty if nothing",
         lambda r: (r.copies or _NO_COPIES).transform,
+    ),
+    _Column("copy_count", "inputs that show the same", lambda r: (r.copies or _NO_COPIES).count, "number"),
+    _Column(
+        "copy_score_min",
+        "lowest score of these inputs, by the first model",
+        lambda r: (r.copies or _NO_COPIES).score_min,
+        "number",
+    ),
+    _Column(
+        "copy_score_max",
+        "highest score of these inputs, by the first model",
+        lambda r: (r.copies or _NO_COPIES).score_max,
+        "number",
     ),
     _Column(
         "mark",

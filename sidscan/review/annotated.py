@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sidscan.records import Copies, RunRecord, ScanResult
 from sidscan.reports.private import private_mark
+from sidscan.review.copies import find_copies
 from sidscan.review.marks import Marks
 from sidscan.review.wrapped import WrappedRecord
 
@@ -42,4 +43,4 @@ class AnnotatedRecord(WrappedRecord):
 
 def annotated(record: RunRecord, marks: Marks) -> RunRecord:
     """A run's record with the marks of its images, and their copies."""
-    return AnnotatedRecord(record, marks, copies={})
+    return AnnotatedRecord(record, marks, copies=find_copies(record))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,8 @@ _QUERIES = 128  # looked up at once, at most
 Words = NDArray[np.uint64]
 
 
-class Near(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Near:
     """A hash near another.
 
     Attributes:
@@ -82,7 +82,7 @@ class HashIndex:
             near = Near(index, distance, TRANSFORMS[transform])
             if _order(near) <= _order(best[query].get(index, near)):
                 best[query][index] = near
-        return [sorted(each.values()) for each in best]
+        return [[each[index] for index in sorted(each)] for each in best]
 
     def _pairs(self, queries: Words) -> Iterator[tuple[int, int, int]]:
         """Row of a query, index of a hash near it, and their distance; some pairs several times."""

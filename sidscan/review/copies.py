@@ -1,0 +1,127 @@
+"""Which images of a run are copies: equal bytes, and images that show the same by their perceptual hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sidscan.records import Copies, RunRecord, ScanResult
+from sidscan.review.near_hashes import HashIndex, Near
+
+_AT_ONCE = 32  # hashes looked up together; of those, members of one group are looked up for nothing
+
+
+@dataclass(slots=True)
+class _Image:
+    """Distinct bytes, and all inputs that have them.
+
+    Attributes:
+        strength: of its strongest score (`ScanResult.strongest`); None without one.
+        score: of the run's first model.
+    """
+
+    names: list[str]
+    perceptual_hash: str
+    strength: float | None
+    score: float | None
+
+    @classmethod
+    def of(cls, result: ScanResult) -> _Image:
+        strength = result.strongest.strength if result.strongest else None
+        score = result.scores[0].score if result.scores else None
+        return cls([result.name], result.facts.perceptual_hash or "", strength, score)
+
+    def add(self, other: _Image) -> None:
+        """Another input with the same bytes; one of them may lack what the other has."""
+        self.names += other.names
+        self.perceptual_hash = self.perceptual_hash or other.perceptual_hash
+        if self.strength is None:
+            self.strength, self.score = other.strength, other.score
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An image of a group, and how it relates to the group's strongest."""
+
+    image: _Image
+    distance: int = 0
+    transform: str | None = None
+
+
+def find_copies(record: RunRecord) -> dict[str, Copies]:
+    """How inputs relate to others that show the same image, by name; inputs without copies are left out.
+
+    A group is named after its image with the strongest evidence. All of its hashes are near that one's:
+    likeness is not passed on from member to member, or a group could drift away from where it began.
+    """
+    images = _distinct_images(record.results())
+    images.sort(key=lambda image: (image.strength is None, -(image.strength or 0)))
+    found: dict[str, Copies] = {}
+    for group in _groups(images):
+        if sum(len(member.image.names) for member in group) > 1:
+            found.update(_relations(group))
+    return found
+
+
+def _distinct_images(results: Iterable[ScanResult]) -> list[_Image]:
+    """In the order of the inputs."""
+    by_sha256: dict[str, _Image] = {}
+    for result in results:
+        if (sha256 := result.facts.sha256) is None:
+            continue
+        if (known := by_sha256.get(sha256)) is None:
+            by_sha256[sha256] = _Image.of(result)
+        else:
+            known.add(_Image.of(result))
+    return list(by_sha256.values())
+
+
+def _groups(images: Iterable[_Image]) -> Iterator[list[_Member]]:
+    """Images that show the same, the strongest first; an image without copies is a group, too."""
+    by_hash: dict[str, list[_Image]] = {}
+    for image in images:
+        if image.perceptual_hash:
+            by_hash.setdefault(image.perceptual_hash, []).append(image)
+        else:
+            yield [_Member(image)]
+    hashes = list(by_hash)
+    for nears in _clusters(hashes):
+        yield [
+            _Member(image, near.distance, near.transform)
+            for near in nears
+            for image in by_hash[hashes[near.index]]
+        ]
+
+
+def _clusters(hashes: list[str]) -> Iterator[list[Near]]:
+    """Each hash once: with the first of those before it that it is near, or else the first of a cluster."""
+    index, free = HashIndex(hashes), [True] * len(hashes)
+    for start in range(0, len(hashes), _AT_ONCE):
+        asked = [place for place in range(start, min(start + _AT_ONCE, len(hashes))) if free[place]]
+        for place, found in zip(asked, index.near_each([hashes[place] for place in asked]), strict=True):
+            if free[place]:
+                cluster = [near for near in found if free[near.index]]  # by index: itself comes first
+                for near in cluster:
+                    free[near.index] = False
+                yield cluster
+
+
+def _relations(group: list[_Member]) -> Iterator[tuple[str, Copies]]:
+    """Each input of a group of several, and how it relates to the others."""
+    names = [name for member in group for name in member.image.names]
+    scores = [member.image.score for member in group if member.image.score is not None]
+    for member in group:
+        first, *others = member.image.names
+        for name in (first, *others):
+            yield (
+                name,
+                Copies(
+                    same_as=first if name is not first else None,
+                    group=names[0],
+                    distance=member.distance,
+                    transform=member.transform,
+                    count=len(names),
+                    score_min=min(scores, default=None),
+                    score_max=max(scores, default=None),
+                ),
+            )
