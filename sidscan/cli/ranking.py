@@ -16,20 +16,26 @@ _LEAST = 20  # columns of a path that are always shown
 
 
 class Ranked(NamedTuple):
-    """An image and the strongest of its models' scores; how many files have its bytes."""
+    """An image and the strongest of its models' scores."""
 
     score: Score
     result: ScanResult
-    copies: int = 1
 
     @property
     def key(self) -> float:
         """Orders images by evidence, then by logit."""
         return self.score.strength
 
+    @property
+    def copies(self) -> int:
+        """How many inputs show the image."""
+        return (self.result.copies and self.result.copies.count) or 1
+
 
 class Ranking:
-    """Keeps the images with the strongest evidence of those that it is shown; equal bytes are one image.
+    """Keeps the images with the strongest evidence of those that it is shown.
+
+    For inputs that show the same image, the strongest of them speaks (`sidscan.review.copies`).
 
     Args:
         size: how many it keeps.
@@ -38,34 +44,23 @@ class Ranking:
     def __init__(self, size: int) -> None:
         self._size, self._seen = size, 0
         self._heap: list[tuple[float, int, Ranked]] = []  # the weakest first
-        self._copies: dict[str, int] = {}  # files with the same bytes, by sha256, of images that it keeps
 
     def add(self, result: ScanResult) -> None:
         """Show it one more result; one without a score is passed over."""
         strongest = result.strongest
-        if strongest is None:
-            return
-        sha256 = result.facts.sha256 or ""
-        if sha256 in self._copies:
-            self._copies[sha256] += 1
+        if strongest is None or (result.copies and result.copies.group != result.name):
             return
         best = Ranked(strongest, result)
         self._seen += 1
         entry = (best.key, -self._seen, best)  # of equals, the earlier one ranks higher
-        if sha256:
-            self._copies[sha256] = 1
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
-            return
-        *_, weakest = heapq.heappushpop(self._heap, entry)  # copies of it that come later are as weak
-        self._copies.pop(weakest.result.facts.sha256 or "", None)
+        else:
+            heapq.heappushpop(self._heap, entry)
 
     def highest(self) -> list[Ranked]:
         """The images that it keeps, the strongest evidence first."""
-        return [
-            ranked._replace(copies=self._copies.get(ranked.result.facts.sha256 or "", 1))
-            for *_, ranked in sorted(self._heap, reverse=True)
-        ]
+        return [ranked for *_, ranked in sorted(self._heap, reverse=True)]
 
 
 def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
@@ -122,7 +117,12 @@ def _clipped(entry: Ranked, width: int) -> str:
 
 
 def _copies(entry: Ranked) -> str:
-    return f" ({entry.copies} copies)" if entry.copies > 1 else ""
+    """How many inputs show the image, and between which scores they lie."""
+    copies = entry.result.copies
+    if copies is None:
+        return ""
+    low, high = (f"{score or 0:.2f}" for score in (copies.score_min, copies.score_max))
+    return f" ({copies.count} copies)" if low == high else f" ({copies.count} copies, {low} to {high})"
 
 
 def _name(entry: Ranked) -> str:

@@ -19,7 +19,7 @@ from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan
 from sidscan.journal import recorded_outputs
-from sidscan.records import Counts, ScanResult
+from sidscan.records import Counts, RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
 from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
@@ -131,14 +131,15 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
             if not _make_results(run, writers, marks, quiet):
                 return ExitCode.INTERRUPTED
             marks = load_marks(beside)  # again: people go on while a long scan runs
-            reports.write_all(writers, annotated(run.journal, marks))
+            record = annotated(run.journal, marks)
+            reports.write_all(writers, record)
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
         if not writers:
-            _show_table(run, echo)
+            _show_table(run, record, echo)
         elif not quiet:
-            summary = Summary(run, _HIGHEST)
+            summary = Summary(run, record, _HIGHEST)
             for line in (*summary.lines(), *highest_lines(summary.ranking.highest())):
                 echo(line)
             for line in marks_lines(joined(run.journal, marks), beside) if marks else ():
@@ -177,9 +178,9 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, quiet: b
     return True
 
 
-def _show_table(run: Scan, echo: Echo) -> None:
+def _show_table(run: Scan, record: RunRecord, echo: Echo) -> None:
     """The closing lines, and on standard output a table of the images with the strongest evidence."""
-    summary = Summary(run, _TABLE_ROWS)
+    summary = Summary(run, record, _TABLE_ROWS)
     for line in summary.lines():
         echo(line)
     ranked, scored = summary.ranking.highest(), run.counts().scored

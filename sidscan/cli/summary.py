@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
 from sidscan.cli.ranking import Ranking
-from sidscan.records import EVIDENCE_WORDS, Counts, ScanResult, Status
+from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, ScanResult, Status
 from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
 
@@ -29,13 +29,14 @@ class Summary:
     """What the closing lines say, gathered in one pass over all results of a run.
 
     Args:
+        record: its results, with their copies.
         ranked: how many images `ranking` keeps.
 
     Attributes:
         ranking: the images with the strongest evidence.
     """
 
-    def __init__(self, run: Scan, ranked: int) -> None:
+    def __init__(self, run: Scan, record: RunRecord, ranked: int) -> None:
         self.ranking = Ranking(ranked)
         self._run = run
         self._evidence, self._reasons, self._flags = Counter[str](), Counter[str](), Counter[str]()
@@ -46,7 +47,9 @@ class Summary:
         self._messages: dict[str, str] = {}  # of that input
         self._older = 0  # results of 0.2.0 and before, which lack what later versions add
         self._differ: set[str] = set()  # reasons whose inputs have several messages
-        for result in run.journal.results():
+        self._unhashed = 0
+        self._groups: dict[str, list[bool]] = {}  # of copies: which distinct images are above the threshold
+        for result in record.results():
             self._add(result)
 
     def _add(self, result: ScanResult) -> None:
@@ -58,6 +61,9 @@ class Summary:
         self._evidence[strongest.evidence] += 1
         self._views[result.views] += 1
         self._older += result.share_scored is None
+        self._unhashed += result.facts.perceptual_hash is None
+        if result.copies and result.copies.same_as is None:
+            self._groups.setdefault(str(result.copies.group), []).append(strongest.evidence in _ABOVE)
         self._cautions.update(result.scores[0].cautions)
         self._cautioned += bool(result.scores[0].cautions) and result.scores[0].evidence in _ABOVE
         for score in result.scores:
@@ -161,6 +167,21 @@ class Summary:
         if repeats := self._run.journal.repeats():
             verb = "has" if repeats == 1 else "have"
             yield f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score"
+        yield from self._copy_lines()
+
+    def _copy_lines(self) -> Iterator[str]:
+        """How many images of other bytes show the same, whether scores agree, and where nobody looked."""
+        groups = [above for above in self._groups.values() if len(above) > 1]
+        if groups:
+            count = sum(map(len, groups))
+            yield f"copies: {count} files show {plural(len(groups), 'image')}, though their bytes differ"
+            if split := sum(len(set(above)) > 1 for above in groups):
+                yield f"  (copies of {plural(split, 'image')} lie on both sides of the threshold)"
+        if self._run.config.find_copies and self._unhashed:
+            verb = "has" if self._unhashed == 1 else "have"
+            images = plural(self._unhashed, "image")
+            yield f"{images} {verb} no perceptual hash, since an earlier scan made the result"
+            yield "  (only copies with equal bytes are found; --fresh scans all images again)"
 
     def _calibration_lines(self) -> Iterator[str]:
         """How many images reach the threshold of each calibrated model, and how many camera images would."""

@@ -14,7 +14,7 @@ from sample_images import folder
 from sample_results import FAILED, SCORED
 
 from sidscan.cli.ranking import Ranking, highest_lines, table
-from sidscan.records import EVIDENCE_WORDS, ImageInfo, ScanResult
+from sidscan.records import EVIDENCE_WORDS, Copies, ImageInfo, ScanResult
 from sidscan.util.terminal import clipped_start
 
 Run = Callable[..., Any]
@@ -66,25 +66,30 @@ def test_the_strongest_of_several_models_counts_and_is_named() -> None:
     ]
 
 
-def test_copies_of_an_image_take_one_line() -> None:
-    copies = [result(f"{index}.jpg", "strong", 0.8, sha256="a" * 64) for index in range(6)]
-    ranking = ranked(*copies, result("b.jpg", "weak", 0.2, sha256="b" * 64), FAILED, size=2).highest()
+def test_images_that_show_the_same_take_one_line() -> None:
+    copies = Copies(None, "0.jpg", 0, None, 6, 0.26, 0.8)
+    results = [
+        replace(result(f"{index}.jpg", "strong", 0.8 - index / 10), copies=copies) for index in range(6)
+    ]
+    ranking = ranked(*results[::-1], result("b.jpg", "weak", 0.2), FAILED, size=2).highest()
     assert highest_lines(ranking) == [
         "highest evidence:",
-        "  0.800  strong  0.jpg (6 copies)",
+        "  0.800  strong  0.jpg (6 copies, 0.26 to 0.80)",
         "  0.200  weak    b.jpg",
     ]
-    assert table(ranking, 20)[1].endswith("0.jpg (6 copies)")
+    assert table(ranking, 70)[1].endswith("0.jpg (6 copies, 0.26 to 0.80)")
 
 
-@given(st.lists(st.integers(0, 9)), st.integers(1, 6))
-def test_all_copies_of_what_is_kept_are_counted(images: list[int], size: int) -> None:
-    results = [result(str(image), "weak", image / 10, sha256=f"{image:064}") for image in images]
-    shown = [(int(entry.result.name), entry.copies) for entry in ranked(*results, size=size).highest()]
-    assert shown == [(image, images.count(image)) for image in sorted(set(images), reverse=True)[:size]]
+def test_copies_with_one_score_are_only_counted() -> None:
+    copies = Copies(None, "a.jpg", 0, None, 2, 0.8, 0.8)
+    (entry,) = ranked(replace(result("a.jpg", "strong", 0.8), copies=copies)).highest()
+    assert highest_lines([entry])[1] == "  0.800  strong  a.jpg (2 copies)"
 
 
-@given(st.lists(st.tuples(st.sampled_from(EVIDENCE_WORDS), st.floats(0, 1))), st.integers(1, 6))
+@given(
+    st.lists(st.tuples(st.sampled_from(EVIDENCE_WORDS), st.integers(0, 1000).map(lambda n: n / 1000))),
+    st.integers(1, 6),
+)
 def test_the_ranking_is_the_start_of_all_results_in_order(images: list[tuple[str, float]], size: int) -> None:
     results = [result(str(index), word, score) for index, (word, score) in enumerate(images)]
     everything = [entry.result.name for entry in ranked(*results, size=1000).highest()]
