@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sidscan.records import Copies, RunRecord, ScanResult
-from sidscan.review.near_hashes import HashIndex, Near
+
+if TYPE_CHECKING:
+    from sidscan.review.near_hashes import Near
 
 _AT_ONCE = 32  # hashes looked up together; of those, members of one group are looked up for nothing
 
@@ -85,7 +88,7 @@ def _groups(images: Iterable[_Image]) -> Iterator[list[_Member]]:
         else:
             yield [_Member(image)]
     hashes = list(by_hash)
-    for nears in _clusters(hashes):
+    for nears in _clusters(hashes) if hashes else ():
         yield [
             _Member(image, near.distance, near.transform)
             for near in nears
@@ -95,6 +98,8 @@ def _groups(images: Iterable[_Image]) -> Iterator[list[_Member]]:
 
 def _clusters(hashes: list[str]) -> Iterator[list[Near]]:
     """Each hash once: with the first of those before it that it is near, or else the first of a cluster."""
+    from sidscan.review.near_hashes import HashIndex  # needs NumPy, for which `scan --help` does not wait
+
     index, free = HashIndex(hashes), [True] * len(hashes)
     for start in range(0, len(hashes), _AT_ONCE):
         asked = [place for place in range(start, min(start + _AT_ONCE, len(hashes))) if free[place]]
