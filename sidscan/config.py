@@ -106,10 +106,12 @@ class ReadLimits:
         "thumbnails do so anyway. It slows the scan of large JPEG files.",
         details="It changes no score.",
     )
+    pixels: bool = option(False, help="Give all pixels of each image, besides its crops.")
 
     def read_limits(self) -> dict[str, object]:
         """The options that decide what is read and whether it is scored, as JSON can hold them."""
-        names = (each.name for each in fields(ReadLimits) if each.name not in ("thumbnails", "find_copies"))
+        others = ("thumbnails", "find_copies", "pixels")
+        names = (each.name for each in fields(ReadLimits) if each.name not in others)
         return {name: getattr(self, name) for name in names}
 
 
@@ -348,6 +350,22 @@ class ScanConfig(ReadLimits, FetchOptions):
         section="Output",
         help="Leave out of reports and record, now and later, what may identify a person, a device or a "
         "place: host, command line, folder, positions, serial numbers, names, comments, ids, maker notes.",
+    )
+    look_closer: int = option(
+        0,
+        section="Output",
+        minimum=0,
+        maximum=10_000,
+        default_text="none",
+        help="At the end, score all windows of the N images with the strongest evidence, as in `inspect`. "
+        "HTML reports show the maps; rows stay as they are.",
+    )
+    windows: int = option(
+        256,
+        section="Output",
+        minimum=1,
+        maximum=100_000,
+        help="Most windows of an image on a closer look. An image that needs more to be covered gets those.",
     )
     outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")

@@ -126,7 +126,7 @@ class Scan:
         cascade = self.effort == "normal"
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
         with (
-            _reader(self.config) as read,
+            open_reader(self.config) as read,
             closing(threads.OrderedMap(partial(_read, read=read), self.journal.pending(), workers)) as images,
         ):
             try:
@@ -272,7 +272,7 @@ def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
 
 
 @contextmanager
-def _reader(config: ScanConfig) -> Iterator[ItemReader]:
+def open_reader(config: ScanConfig) -> Iterator[ItemReader]:
     """What reads an item: processes of their own, or this one."""
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
+    from sidscan.score_map import CloserLook
+
 JOURNAL_FORMAT = "2"
 """Number of the journal's tables; another number means another layout (docs/reference/report-versions.md)."""
 
@@ -225,6 +227,7 @@ class DecodedImage:
     facts: ImageInfo
     crop_set: CropSet
     thumbnail: bytes = b""  # WebP (images.thumbnails); empty unless asked for
+    pixels: NDArray[np.uint8] | None = None  # (height, width, 3) RGB, all of them; None unless asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +401,12 @@ class ScanResult:
     sidscan_version: str | None = None
     mark: Mark | None = None
     copies: Copies | None = None
+
+    def agrees_with(self, look: CloserLook) -> bool:
+        """Whether a closer look has the models and thresholds of the scores."""
+        return [(score.model, score.digest, score.threshold) for score in self.scores] == [
+            (each.model, each.digest, each.threshold) for each in look.maps
+        ]
 
     @property
     def strongest(self) -> Score | None:
@@ -652,4 +661,8 @@ class RunRecord(Protocol):
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The thumbnail (WebP) of an image's bytes; None if there is none."""
+        ...
+
+    def closer_look(self, sha256: str) -> CloserLook | None:
+        """All windows of an image with these bytes, scored; None if nobody looked closer."""
         ...

@@ -27,6 +27,7 @@ LEVELS = (
     ("reports", "journal"),
     ("config",),
     ("records",),
+    ("score_map",),
     ("util", "errors", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
@@ -131,7 +132,7 @@ SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
-        *("summary", "ranking", "kept_results", "settings", "marks_text"),
+        *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look"),
     )
 )
 

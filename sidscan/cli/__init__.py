@@ -30,6 +30,7 @@ _COMMANDS = {
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
+    "inspect": ("sidscan.cli.inspect", "Look closely at single images: score all their windows."),
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
     "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),

@@ -123,7 +123,7 @@ def isolation() -> Decorator:
 
 def limits() -> Decorator:
     """How large an image may be; its header alone says whether it is too large."""
-    elsewhere = ("crops", "thumbnails", "find_copies")
+    elsewhere = ("crops", "thumbnails", "find_copies", "pixels")
     return stack(*(setting(name) for name in option_specs(ReadLimits) if name not in elsewhere))
 
 
@@ -172,7 +172,8 @@ def output() -> Decorator:
     """Where the results of a scan go."""
     return stack(
         report_files(),
-        *map(setting, ("find_copies", "journal", "fresh", "retry_failed", "keep_old", "private")),
+        *map(setting, ("find_copies", "look_closer", "windows", "journal", "fresh", "retry_failed")),
+        *map(setting, ("keep_old", "private")),
         quiet("Print only errors on standard error, and a warning where another model is used."),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan import reports
-from sidscan.cli import console, options, settings
+from sidscan.cli import closer_look, console, options, settings
 from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.marks_text import marks_lines
@@ -92,7 +92,7 @@ def command(
     echo = console.reporter(quiet)
     _warn_without_locks(files)
     with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
-        return _scan(config, writers, echo, quiet)
+        return _scan(config, writers, html_thumbs != "none", echo, quiet)
 
 
 def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str, Any]) -> ScanConfig:
@@ -114,7 +114,9 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     )
 
 
-def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bool) -> ExitCode:
+def _scan(
+    config: ScanConfig, writers: list[ReportOutput], with_images: bool, echo: Echo, quiet: bool
+) -> ExitCode:
     """Run the scan and write its reports; without any, show a table of the strongest evidence."""
     with closing((run := console.open_run(config, quiet)).journal):
         try:
@@ -130,6 +132,7 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
             console.announce(run, echo)
             if not _make_results(run, writers, marks, quiet):
                 return ExitCode.INTERRUPTED
+            looks = closer_look.look_at_strongest(run, with_images, quiet)
             marks = load_marks(beside)  # again: people go on while a long scan runs
             record = annotated(run.journal, marks)
             reports.write_all(writers, record)
@@ -144,6 +147,9 @@ def _scan(config: ScanConfig, writers: list[ReportOutput], echo: Echo, quiet: bo
                 echo(line)
             for line in marks_lines(joined(run.journal, marks), beside) if marks else ():
                 echo(line)
+        pages = [writer.out for writer in writers if writer.out.lower().endswith(".html")]
+        for line in closer_look.closing_lines(run, looks, " and ".join(pages)):
+            echo(line)
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts(), config.allow_empty)

@@ -64,6 +64,7 @@ from sidscan.images.png_chunks import damaged_png_chunk
 from sidscan.images.raw import RawFile
 from sidscan.images.tiff_file import HEADERS
 
+_ROWS_AT_ONCE = 256
 _TIFF_BITS_PER_SAMPLE = 258  # TIFF 6.0, section 8
 _DAMAGE_ERRORS = (OSError, EOFError, SyntaxError)  # Pillow's readers raise them where data end or are damaged
 # Pillow warns of odd metadata and of large images; sidscan has flags, rows or errors for them.
@@ -116,6 +117,14 @@ class SourceImage:
         canvas = np.zeros((side, side, 3), dtype=np.uint8)
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = pixels
         return canvas
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """All pixels (height, width, 3), RGB, converted a few rows at a time to save memory."""
+        pixels = np.empty((self.height, self.width, 3), np.uint8)
+        for top in range(0, self.height, _ROWS_AT_ONCE):
+            bottom = min(top + _ROWS_AT_ONCE, self.height)
+            pixels[top:bottom] = self._rgb(0, top, self.width, bottom)
+        return pixels
 
     def region(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
         """A rectangle within the image, in its own mode."""

@@ -47,11 +47,14 @@ def decode_item(
 ) -> Iterator[DecodedImage | Failure]:
     """Yield the crops of an image, then the same with EXIF and, if asked for, a small image; or one failure.
 
+    All pixels, where they are asked for, come with the crops.
+
     EXIF comes last because reading it may take long or kill the process, and scores do not need it.
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
     """
     try:
-        source = decode.decode(data, limits, partial(crops.needed_rows, crops=limits.crops), item.name)
+        rows = None if limits.pixels else partial(crops.needed_rows, crops=limits.crops)
+        source = decode.decode(data, limits, rows, item.name)
         decoded = _crop_source(item, source, info, limits, data)
     except Exception as error:
         known = identify(data)  # so that another decoder of this format reads it again
@@ -107,7 +110,8 @@ def _crop_source(
         jpeg_quality=estimate_jpeg_quality(source.image),
         lossless=is_lossless(source.format, data),
     )
-    return DecodedImage(item, info, crops.crop(source, limits.crops))
+    pixels = source.pixels() if limits.pixels else None
+    return DecodedImage(item, info, crops.crop(source, limits.crops), pixels=pixels)
 
 
 def _utc(seconds: float) -> str | None:

@@ -20,7 +20,7 @@ SIDE = 160
 _QUALITY, _CROP_QUALITY = 60, 75
 _METHOD = 2  # libwebp: slower methods save a tenth of the bytes
 # EXIF 2.3, tag 0x0112: how the stored pixels are turned for display
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,8 +45,8 @@ def small_image(source: SourceImage, data: bytes, orientation: int | None) -> Im
     image = _reduced_jpeg(data) if source.decoded_rows else source.image
     small = _rgb(image.reduce(max(1, max(image.size) // (2 * SIDE))))
     small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
-    if orientation in _TURNS:
-        small = small.transpose(_TURNS[orientation])
+    if orientation in TURNS:
+        small = small.transpose(TURNS[orientation])
     return small
 
 

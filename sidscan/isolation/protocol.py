@@ -5,8 +5,9 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
-3. The worker answers with a file's size and hash, then with its crops, then with its EXIF and perhaps a
-   thumbnail; or with a failure instead of the rest (`encode_answer`, `decode_answer`).
+3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with all pixels, a
+   few rows at a time (`encode_pixels`), then with its EXIF and perhaps a thumbnail; or with a failure instead
+   of the rest (`encode_answer`, `decode_answer`).
 
 `_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
 The decoder refuses a head that lacks one of them, has another one, or has a value that its check refuses.
@@ -18,12 +19,13 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sidscan.config import SIDE, ReadLimits, ScanConfig
 from sidscan.records import (
@@ -43,6 +45,7 @@ _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
 _MAX_HEAD_BYTES = 1 << 24  # of an answer
 _MAX_TEXT = 1 << 16  # characters
 _MAX_THUMBNAIL = 1 << 16  # bytes
+_ROWS_BYTES = 1 << 20  # of the pixels in one frame, unless one row has more
 _MAX_NUMBER = 1 << 53  # readers of a report hold smaller numbers exactly
 _SHA256, _FLAG = re.compile("[0-9a-f]{64}"), re.compile("[a-z0-9_]{1,40}")
 _PERCEPTUAL_HASH = re.compile("(?:[0-9a-f]{64})?")
@@ -195,6 +198,24 @@ def encode_answer(answer: Answer, last: bool = False, thumbnail: bytes = b"") ->
     return Frame(head, last=last)
 
 
+def encode_pixels(pixels: NDArray[np.uint8]) -> Iterator[Frame]:
+    """All pixels (height, width, 3) of an image, a few rows in each frame."""
+    height, width, _ = pixels.shape
+    step = rows_per_frame(width)
+    for top in range(0, height, step):
+        yield Frame({"top": top}, pixels[top : top + step].tobytes(), last=False)
+
+
+def rows_per_frame(width: int) -> int:
+    """How many rows of pixels go into one frame."""
+    return max(_ROWS_BYTES // (3 * width), 1)
+
+
+def max_payload_of_rows(limits: ReadLimits) -> int:
+    """Bytes of the largest such frame."""
+    return max(_ROWS_BYTES, 3 * limits.max_side)
+
+
 def decode_answer(frame: Frame, item: Item, num_crops: int) -> Answer:
     """A part of a worker's answer, checked: a record that every report can hold.
 
@@ -226,21 +247,25 @@ def _check_thumbnail(frame: Frame) -> None:
 
 
 class AnswerParser:
-    """Assembles a worker's answer: a file's hash, then its crops, then its EXIF; or a failure.
+    """Assembles a worker's answer: a file's hash, its crops, perhaps all pixels, its EXIF; or a failure.
 
     Args:
         known: the facts of a URL that the scan knows itself; a worker's word on these does not count.
         num_crops: how many crops a model sees of an image.
+        max_pixels: how many pixels may come besides; 0 if none were asked for.
 
     Attributes:
         info: what is known of the image so far.
-        decoded: the image with its crops, once these arrived.
+        decoded: the image with its crops, and its pixels if asked for, once all these arrived.
     """
 
-    def __init__(self, item: Item, known: ImageInfo, num_crops: int) -> None:
+    def __init__(self, item: Item, known: ImageInfo, num_crops: int, max_pixels: int = 0) -> None:
         self.item, self.info = item, known
         self.decoded: DecodedImage | None = None
-        self._known, self._num_crops = known, num_crops
+        self._known, self._num_crops, self._max_pixels = known, num_crops, max_pixels
+        self._without_pixels: DecodedImage | None = None
+        self._pixels: NDArray[np.uint8] | None = None
+        self._rows = 0  # of the pixels that arrived
         self._failure: Failure | None = None
 
     def feed(self, frame: Frame) -> None:
@@ -249,6 +274,9 @@ class AnswerParser:
         Raises:
             ProtocolError: it makes no sense.
         """
+        if frame.head.keys() == {"top"}:
+            self._take_rows(frame)
+            return
         answer = decode_answer(frame, self.item, self._num_crops)
         info = answer if isinstance(answer, ImageInfo) else answer.facts
         if self.item.kind is Kind.URL:
@@ -259,13 +287,34 @@ class AnswerParser:
         elif self.info.sha256 not in (None, info.sha256):
             raise ProtocolError("another hash than before")
         self.info = info
-        if isinstance(answer, DecodedImage):
+        if isinstance(answer, DecodedImage) and self._max_pixels:
+            self._without_pixels = answer
+        elif isinstance(answer, DecodedImage):
             self.decoded = answer
         if self.decoded is not None:
             small = frame.payload if isinstance(answer, ImageInfo) else b""
             self.decoded = replace(self.decoded, facts=info, thumbnail=small)
         if isinstance(answer, Failure):
             self._failure = replace(answer, facts=info)
+
+    def _take_rows(self, frame: Frame) -> None:
+        """Add rows of pixels, in their order; the image is complete with the last ones."""
+        image = self._without_pixels
+        if image is None or frame.last or frame.head["top"] != self._rows:
+            raise ProtocolError("rows")
+        if self._pixels is None:
+            width, height = image.facts.scored_size
+            if not width or not height or width * height > self._max_pixels:
+                raise ProtocolError("size")
+            self._pixels = np.empty((height, width, 3), np.uint8)
+        height, width, _ = self._pixels.shape
+        bottom = min(self._rows + rows_per_frame(width), height)
+        if not frame.payload or len(frame.payload) != 3 * width * (bottom - self._rows):
+            raise ProtocolError("rows")
+        self._pixels[self._rows : bottom] = np.frombuffer(frame.payload, np.uint8).reshape(-1, width, 3)
+        self._rows = bottom
+        if bottom == height:
+            self.decoded = replace(image, facts=self.info, pixels=self._pixels)
 
     def result(self) -> DecodedImage | Failure:
         """The whole answer, after the last frame.

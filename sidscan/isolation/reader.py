@@ -23,7 +23,13 @@ from sidscan.fetch.saved import save_download
 from sidscan.images import items
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import PoolClosed, ProcessLost, ProcessNotStarted, WorkerPool
-from sidscan.isolation.protocol import AnswerParser, ProtocolError, WorkerOptions, encode_task
+from sidscan.isolation.protocol import (
+    AnswerParser,
+    ProtocolError,
+    WorkerOptions,
+    encode_task,
+    max_payload_of_rows,
+)
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
 
 MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
@@ -89,6 +95,8 @@ class IsolatedReader:
         self._config, self._fetcher = config, fetcher
         options = WorkerOptions.from_config(config)
         max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
+        if config.pixels:
+            max_payload = max(max_payload, max_payload_of_rows(config))
         self._workers = WorkerPool(_WORKER_MODULE, options.to_json(), max_payload=max_payload)
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
@@ -125,7 +133,8 @@ class IsolatedReader:
         self, item: Item, info: ImageInfo, data: bytes, seconds: float
     ) -> tuple[DecodedImage | Failure, float]:
         """One worker's answer, and how much is left of the seconds."""
-        parser = AnswerParser(item, info, CROPS_PER_IMAGE[self._config.crops])
+        most = self._config.max_pixels if self._config.pixels else 0
+        parser = AnswerParser(item, info, CROPS_PER_IMAGE[self._config.crops], most)
         try:
             self._start_worker()
         except ProcessNotStarted as error:

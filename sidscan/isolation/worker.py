@@ -19,6 +19,7 @@ from sidscan.isolation.protocol import (
     WorkerOptions,
     decode_task,
     encode_answer,
+    encode_pixels,
     read_frame,
     write_frame,
 )
@@ -62,6 +63,8 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
     result = next(results)
     yield encode_answer(result, last=isinstance(result, Failure))
     if isinstance(result, DecodedImage):
+        if result.pixels is not None:
+            yield from encode_pixels(result.pixels)
         described = next(results)
         assert isinstance(described, DecodedImage)
         yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)

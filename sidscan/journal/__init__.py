@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError
-from sidscan.journal import outputs, tables, thumbnails
+from sidscan.journal import closer_looks, outputs, tables, thumbnails
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
@@ -33,6 +33,7 @@ from sidscan.records import (
     Status,
     strength,
 )
+from sidscan.score_map import CloserLook
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 
@@ -40,6 +41,8 @@ from sidscan.util.urls import mask_credentials
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
+COMPANIONS = thumbnails.CREATE + closer_looks.CREATE
+"""Tables of what reports show besides the results; records of earlier versions lack them."""
 SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
 _UPGRADED = "upgraded_from"  # key of the header: the format in which an earlier version wrote the record
@@ -105,9 +108,11 @@ class Journal:
             if tables and not ours:
                 raise self._not_a_record()
         self._upgrade()
-        self._db.executescript(TABLES + outputs.TABLE + thumbnails.CREATE)
+        self._db.executescript(TABLES + outputs.TABLE + COMPANIONS)
         if fresh:  # only after the check above: another program's file is never emptied
-            self._db.executescript("DELETE FROM items; DELETE FROM retired; DELETE FROM header;")
+            self._db.executescript(
+                "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM closer_looks;"
+            )
             self._db.executescript(thumbnails.EMPTY)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
@@ -238,6 +243,7 @@ class Journal:
             )
             self._db.execute("UPDATE retired SET age = age + 1")
             thumbnails.purge(self._db)
+            closer_looks.purge(self._db)
 
     def pending(self) -> Iterator[Item]:
         """Inputs without a result, in order; safe to call `append` meanwhile."""
@@ -295,6 +301,18 @@ class Journal:
     def strongest(self) -> list[tuple[float, str]]:
         """Strength and sha256 of the images of which crops are kept, so far."""
         return thumbnails.strongest(self._db)
+
+    def keep_closer_look(self, sha256: str, look: CloserLook) -> None:
+        """Record a closer look at an image's bytes durably."""
+        with self._writing():
+            closer_looks.keep(self._db, sha256, look)
+
+    def closer_look(self, sha256: str) -> CloserLook | None:
+        """All windows of an image with these bytes, scored; None if nobody looked closer."""
+        try:
+            return closer_looks.find(self._db, sha256)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
         """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""

@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError, UsageError
-from sidscan.journal import SQLITE_SIGNATURE, Journal, add_functions, is_damage, outputs, tables, thumbnails
+from sidscan.journal import COMPANIONS, SQLITE_SIGNATURE, Journal, add_functions, is_damage, outputs, tables
 from sidscan.records import JOURNAL_FORMAT, JsonObject
 from sidscan.util.files import open_file, real_path
 
@@ -112,7 +112,7 @@ class StoredRecord(Journal):
 
     def _add_companions(self) -> None:
         """Tables that a record of an earlier version lacks, empty, for this connection alone."""
-        for statement in filter(str.strip, thumbnails.CREATE.split(";")):
+        for statement in filter(str.strip, COMPANIONS.split(";")):
             name = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", statement)[0]
             if not self._file.execute(_IS_THERE, (name,)).fetchone()[0]:
                 self._file.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
@@ -124,7 +124,7 @@ class StoredRecord(Journal):
         self._file.backup(copy)
         self._db = copy
         self._upgrade()
-        copy.executescript(tables.TABLES + thumbnails.CREATE)
+        copy.executescript(tables.TABLES + COMPANIONS)
         return copy
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""What people do with a finished run: their marks, the copies of an image, differences between runs."""
+"""What people do with a finished run: marks, copies of an image, closer looks, differences between runs."""

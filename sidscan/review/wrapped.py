@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult
+from sidscan.score_map import CloserLook
 
 
 class WrappedRecord(RunRecord):
@@ -37,6 +38,10 @@ class WrappedRecord(RunRecord):
     def crop(self, sha256: str, view: str) -> bytes | None:
         """As the other record has it."""
         return self._record.crop(sha256, view)
+
+    def closer_look(self, sha256: str) -> CloserLook | None:
+        """As the other record has it."""
+        return self._record.closer_look(sha256)
 
     def output_digests(self, out: Path) -> Collection[str] | None:
         """As the other record has them."""

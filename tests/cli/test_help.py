@@ -133,6 +133,7 @@ def test_fields_without_a_section_are_not_options() -> None:
         "command",
         "origins",
         "thumbnails",
+        "pixels",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import timezone
 from typing import Any
 
@@ -23,6 +24,7 @@ from sidscan.isolation.protocol import (
     decode_answer,
     decode_task,
     encode_answer,
+    encode_pixels,
     encode_task,
     read_frame,
     write_frame,
@@ -130,6 +132,61 @@ def test_crops_arrive_as_sent(info: ImageInfo, crops: CropSet) -> None:
     assert isinstance(decoded, DecodedImage)
     assert (decoded.facts, decoded.crop_set.order) == (info, crops.order)
     assert np.array_equal(decoded.crop_set.crops, crops.crops)
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (900, 500, 3), dtype=np.uint8)  # two frames
+SIZED = ImageInfo(width=500, height=900)
+
+
+def parser_of_pixels(max_pixels: int = 900 * 500) -> AnswerParser:
+    """A parser that has the crops of `PIXELS`, and waits for its rows."""
+    parser = AnswerParser(ITEM, ImageInfo(), 1, max_pixels)
+    crops = CropSet.plain(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    parser.feed(sent(encode_answer(DecodedImage(ITEM, SIZED, crops))))
+    return parser
+
+
+def test_pixels_arrive_as_sent_and_an_image_without_all_of_them_is_none() -> None:
+    parser, (first, second) = parser_of_pixels(), map(sent, encode_pixels(PIXELS))
+    parser.feed(first)
+    assert parser.decoded is None
+    parser.feed(second)
+    parser.feed(sent(encode_answer(SIZED, last=True)))
+    result = parser.result()
+    assert isinstance(result, DecodedImage)
+    assert result.pixels is not None
+    assert np.array_equal(result.pixels, PIXELS)
+
+
+FIRST, SECOND = encode_pixels(PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("max_pixels", "good", "bad"),
+    [
+        pytest.param(0, [], FIRST, id="nobody asked"),
+        pytest.param(900 * 500 - 1, [], FIRST, id="too many"),
+        pytest.param(900 * 500, [], SECOND, id="the end first"),
+        pytest.param(900 * 500, [FIRST], FIRST, id="rows twice"),
+        pytest.param(900 * 500, [FIRST, SECOND], Frame({"top": 900}, last=False), id="rows beyond"),
+        pytest.param(900 * 500, [], Frame({"top": 0}, FIRST.payload[:-3], last=False), id="cut short"),
+        pytest.param(900 * 500, [], Frame({"top": "0"}, FIRST.payload, last=False), id="no number"),
+        pytest.param(900 * 500, [], replace(FIRST, last=True), id="as the last"),
+    ],
+)
+def test_other_rows_than_those_expected_are_refused(max_pixels: int, good: list[Frame], bad: Frame) -> None:
+    parser = parser_of_pixels(max_pixels)
+    for frame in good:
+        parser.feed(frame)
+    with pytest.raises(ProtocolError):
+        parser.feed(bad)
+
+
+def test_an_answer_whose_pixels_are_missing_is_refused() -> None:
+    parser = parser_of_pixels()
+    parser.feed(sent(encode_answer(SIZED, last=True)))
+    with pytest.raises(ProtocolError):
+        parser.result()
 
 
 @quick

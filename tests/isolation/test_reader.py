@@ -15,6 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from sidscan.fetch.client import Fetcher
 from sidscan.isolation.processes import ProcessLost, ProcessNotStarted, WorkerPool, WorkerProcess
 from sidscan.isolation.protocol import Frame, WorkerOptions, encode_answer, encode_task
 from sidscan.isolation.reader import IsolatedReader, read_item
+from sidscan.pipeline import open_reader
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
 
 Run = Callable[..., Any]
@@ -311,6 +313,21 @@ def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
     assert isinstance(here, DecodedImage)
     assert np.array_equal(apart.crop_set.crops, here.crop_set.crops)
     assert (apart.crop_set.order, apart.facts) == (here.crop_set.order, here.facts)
+
+
+@pytest.mark.parametrize("isolation", [True, False], ids=["isolated", "in this process"])
+def test_all_pixels_come_with_the_same_crops(tmp_path: Path, isolation: bool) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(photo(1500, 1300), "JPEG"))  # a scan decodes some of its rows
+    config = ScanConfig(inputs=(str(path),), isolation=isolation)
+    with open_reader(replace(config, pixels=True)) as read, open_reader(config) as read_crops:
+        whole, crops = read(Item(str(path))), read_crops(Item(str(path)))
+    assert isinstance(whole, DecodedImage)
+    assert isinstance(crops, DecodedImage)
+    with Image.open(path) as image:
+        assert np.array_equal(whole.pixels, np.asarray(image))  # type: ignore[arg-type]
+    assert np.array_equal(whole.crop_set.crops, crops.crop_set.crops)
+    assert (whole.facts, crops.pixels) == (crops.facts, None)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from sidscan.reports.html.parts import csp_hash, page_part
 from sidscan.reports.json import ijson_text, result_object
 from sidscan.reports.reader import ReportRow
 from sidscan.reports.stated import StatedResult
+from sidscan.score_map import CloserLook
 from sidscan.util.files import atomic_write
 from sidscan.util.terminal import UNSAFE_CHARACTERS
 
@@ -47,7 +48,7 @@ INLINE_ROWS = 2_000
 CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
-_SCRIPTS = ("data.js", "marks.js", "filters.js", "list.js", "place.js", "detail.js", "main.js")
+_SCRIPTS = ("data.js", "marks.js", "filters.js", "list.js", "place.js", "maps.js", "detail.js", "main.js")
 _START = re.compile(
     rb'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     rb'<meta name="generator" content="sidscan report [1-9][0-9]{0,8}">'
@@ -202,7 +203,7 @@ def _write_index(
             separator = ",\n"
             written.evidence.update([score.evidence] if (score := result.strongest) else [])
         if chunk:
-            written.chunk_files.append(save(number, _chunk_text(chunk, record if images else None)))
+            written.chunk_files.append(save(number, _chunk_text(chunk, record, images)))
         written.first_rows += chunk[: _STATIC_ROWS - len(written.first_rows)]
     patterns = {"unsafe": UNSAFE_CHARACTERS, "formula": FORMULA_STARTS, "escape": ESCAPE_PATTERN}
     texts = _embedded(ijson_text(strings.texts()))
@@ -210,13 +211,16 @@ def _write_index(
     return written
 
 
-def _chunk_text(results: list[ScanResult], images_of: RunRecord | None) -> str:
-    """What the evidence pages of some images need, and their small images if they are shown, as JSON."""
+def _chunk_text(results: list[ScanResult], record: RunRecord, images: bool) -> str:
+    """What the evidence pages of some images need, with small images if they are shown, as JSON."""
     entries = []
     for result in results:
         entry = f'{{"result": {ijson_text(result_object(result))}'
-        for name, webp in _small_images(result, images_of) if images_of else ():
+        for name, webp in _small_images(result, record) if images else ():
             entry += f', "{name}": "{base64.b64encode(webp).decode()}"'
+        look = record.closer_look(str(result.facts.sha256)) if result.scores else None
+        if look is not None and result.agrees_with(look):
+            entry += f', "map": {ijson_text(_map_object(look, images))}'
         entries.append(entry + "}")
     return f"[{', '.join(entries)}]"
 
@@ -230,6 +234,30 @@ def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, 
         yield "thumbnail", small
     if score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
         yield "crop", crop
+
+
+def _map_object(look: CloserLook, images: bool) -> JsonObject:
+    """A closer look as the evidence page shows it: the drawn maps, and their figures for words.
+
+    Args:
+        images: whether small images are shown; else a drawing that shows the image is left out, too.
+    """
+    figures = [
+        {
+            "model": each.model,
+            "threshold": each.threshold,
+            "windows": each.windows,
+            "side": each.side,
+            "judged": len(each.judged()),
+            "above": each.above,
+            "stride": each.stride,
+            "highest": each.highest,
+            "made_by": each.made_by,
+        }
+        for each in look.maps
+    ]
+    shown = images or not look.has_image
+    return {"png": base64.b64encode(look.png).decode() if shown else None, "figures": figures}
 
 
 def _keep(inline: IO[str], number: int, chunk: str) -> None:

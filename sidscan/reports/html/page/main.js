@@ -224,7 +224,7 @@ window.addEventListener("beforeprint", () => {
 
 function start() {
   readAddress();
-  const key = state.image;
+  const key = state.image || (total === 1 ? markKey(0) : ""); // of one image, its evidence page
   update(false);
   if (key) {
     const row = rowOfSha256.get(key) ?? Array.from({ length: total }, (_, at) => at).find((at) => markKey(at) === key);
