@@ -624,6 +624,33 @@ def _known(record: type[DataclassInstance], raw: JsonObject) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a report shows of a run, where that is not all in the order of the inputs.
+
+    Attributes:
+        only: conditions that all rows meet, as given, e.g. ``evidence>=moderate``.
+        sort: the column by which they are ordered, ``-`` in front for the highest first; ``evidence`` is the
+            strongest first, ``inputs`` the order of the inputs.
+        top: the most rows that are shown; None for all.
+        shown: rows that are shown.
+        total: results of the run.
+    """
+
+    only: tuple[str, ...]
+    sort: str
+    top: int | None
+    shown: int
+    total: int
+
+    def __str__(self) -> str:
+        """In words, e.g. ``12 of 345 results: only score>=0.8; sorted by -score; at most 20``."""
+        conditions = f"only {' and '.join(self.only)}" if self.only else ""
+        top = "" if self.top is None else f"at most {self.top}"
+        how = "; ".join(filter(None, (conditions, f"sorted by {self.sort}", top)))
+        return f"{self.shown} of {self.total} {'result' if self.total == 1 else 'results'}: {how}"
+
+
 class RunRecord(Protocol):
     """What reports are rendered from; `sidscan.journal.Journal` is one."""
 
@@ -666,3 +693,15 @@ class RunRecord(Protocol):
     def closer_look(self, sha256: str) -> CloserLook | None:
         """All windows of an image with these bytes, scored; None if nobody looked closer."""
         ...
+
+    def selection(self) -> Selection | None:
+        """What is shown of the run; None where that is all, in the order of the inputs."""
+        ...
+
+
+def num_rows(record: RunRecord) -> int:
+    """How many rows a report of this record has."""
+    if selection := record.selection():
+        return selection.shown
+    counts = record.counts()
+    return counts.enumerated - counts.pending

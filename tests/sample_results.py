@@ -25,6 +25,7 @@ from sidscan.records import (
     ModelRecord,
     Response,
     RunHeader,
+    RunRecord,
     ScanResult,
     Score,
     SessionRecord,
@@ -181,8 +182,8 @@ def old_journal(path: Path) -> Path:
     return path
 
 
-def rendered(out: Path, journal: Journal) -> str:
-    write_all([output_for(str(out), overwrite=True)], journal)
+def rendered(out: Path, record: RunRecord) -> str:
+    write_all([output_for(str(out), overwrite=True)], record)
     return out.read_bytes().decode("utf-8")
 
 

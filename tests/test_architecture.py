@@ -132,7 +132,7 @@ SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
-        *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look"),
+        *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
     )
 )
 

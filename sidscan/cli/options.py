@@ -196,7 +196,8 @@ def report_files() -> Decorator:
             section="Output",
             type=click.Choice(list(REPORT_FORMATS)),
             show_default="csv",
-            help="Format of the report on standard output. A scan writes 'jsonl' row by row as it runs.",
+            help="Format of the report on standard output. A scan writes 'jsonl' row by row as it runs, "
+            "unless it is sorted.",
         ),
         sectioned_option(
             "--csv-dialect",

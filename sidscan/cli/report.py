@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,10 +16,11 @@ from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranking, print_table
+from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
 from sidscan.journal.reading import StoredRecord, find_records, is_database
-from sidscan.records import RunRecord
+from sidscan.records import RunRecord, num_rows
 from sidscan.reports import FormatOptions, ReportOutput, reader
 from sidscan.reports.output_files import HEAD_BYTES
 from sidscan.reports.private import WORDS
@@ -35,6 +37,7 @@ _SUFFIX = ".journal"
 @click.command("report", cls=Command)
 @click.argument("named", type=click.Path(path_type=Path, readable=False), metavar="RECORD")
 @options.report_files()
+@selection()
 @options.sectioned_option(
     "--private",
     section="Output",
@@ -54,6 +57,7 @@ def command(
     hashed: bool,
     private: bool,
     quiet: bool,
+    **choices: Any,
 ) -> ExitCode:
     """Write reports again from the record of a scan.
 
@@ -65,6 +69,8 @@ def command(
     Examples:
       sidscan report report.csv --out report.html
       sidscan report report.csv.journal --format jsonl
+      sidscan report report.csv --only 'evidence>=moderate' --sort evidence --out first.xlsx
+      sidscan report report.csv --top 20 --columns path,score,evidence --format csv
       sidscan report report.csv --private --out public.json
 
     \b
@@ -76,11 +82,13 @@ def command(
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
     path = _record_path(named)
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows)
+    shown = Shown.pop_from(choices)
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns)
     writers = [
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs
     ]
+    shown.check_outputs(writers)
     files = tuple(file for writer in writers for file in writer.files)
     console.check_distinct((*files, *console.journal_files(path)), ())
     echo = console.reporter(quiet)
@@ -88,7 +96,7 @@ def command(
         beside = marks_paths((*(Path(out) for out in outs if out != reports.STDOUT), *stored.output_paths()))
         marks = load_marks(beside)
         record = annotated(stored, marks)
-        _write(PrivateRecord(record) if private else record, writers, echo)
+        _write(PrivateRecord(record) if private else record, shown, writers, echo)
         for line in marks_lines(joined(stored, marks), beside) if marks else ():
             echo(line)
         if files and not stored.writable:
@@ -134,24 +142,32 @@ def _head(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def _write(shown: RunRecord, writers: Sequence[ReportOutput], echo: Echo) -> None:
+def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], echo: Echo) -> None:
     """Write the reports, or a table for a terminal; say what they are made of."""
-    counts = shown.counts()
+    header, counts = record.header(), record.counts()
+    shown.check(header)
+    record = shown.of(record)
     for writer in writers:
-        writer.check_size(counts.enumerated)
-    if shown.header().private:
+        writer.check_size(num_rows(record))
+    if header.private:
         echo(WORDS)
     if not writers:
-        ranking = Ranking(_TABLE_ROWS)
-        for result in shown.results():
-            ranking.add(result)
-        print_table(ranking.highest())
-    reports.write_all(writers, shown)
+        _show_table(record)
+    reports.write_all(writers, record)
     echo(counts_line(counts))
     if counts.pending:
         verb = "is" if counts.pending == 1 else "are"
         echo(
             f"{plural(counts.pending, 'input')} {verb} not scanned yet; the command of the scan continues it"
         )
+    if selected := record.selection():
+        echo(f"reports show {selected}")
     for writer in writers:
         echo(f"report: {writer.location()}")
+
+
+def _show_table(record: RunRecord) -> None:
+    ranking = Ranking(_TABLE_ROWS)
+    for result in record.results():
+        ranking.add(result)
+    print_table(ranking.highest())

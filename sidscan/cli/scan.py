@@ -15,6 +15,7 @@ from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import highest_lines, print_table
+from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan
@@ -39,6 +40,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 @options.model()
 @options.calibration()
 @options.output()
+@selection()
 @options.fetching()
 @options.limits()
 @options.isolation()
@@ -83,8 +85,15 @@ def command(
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows)
-    writers = [reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats) for out in outs]
+    shown = Shown.pop_from(choices)
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns)
+    writers = [
+        reports.output_for(
+            out, stdout_format or "csv", hashed, overwrite, formats, stream=shown.choice.streams
+        )
+        for out in outs
+    ]
+    shown.check_outputs(writers)
     config = _config(writers, journal, choices)
     console.check_named(config)
     files = [file for writer in writers for file in writer.written]
@@ -92,7 +101,7 @@ def command(
     echo = console.reporter(quiet)
     _warn_without_locks(files)
     with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
-        return _scan(config, writers, html_thumbs != "none", echo, quiet)
+        return _scan(config, writers, shown, html_thumbs != "none", echo, quiet)
 
 
 def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str, Any]) -> ScanConfig:
@@ -115,7 +124,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
 
 
 def _scan(
-    config: ScanConfig, writers: list[ReportOutput], with_images: bool, echo: Echo, quiet: bool
+    config: ScanConfig, writers: list[ReportOutput], shown: Shown, with_images: bool, echo: Echo, quiet: bool
 ) -> ExitCode:
     """Run the scan and write its reports; without any, show a table of the strongest evidence."""
     with closing((run := console.open_run(config, quiet)).journal):
@@ -123,19 +132,18 @@ def _scan(
             named = (Path(writer.out) for writer in writers if writer.written)
             beside = marks_paths((*named, *run.journal.output_paths()))
             marks = load_marks(beside)
-            for writer in writers:
-                writer.check_size(run.counts().enumerated)
-                if refusal := writer.format.refusal(run.counts().enumerated):
-                    console.echo(f"warning: {writer.location()} will not be written: {refusal}")
+            shown.check(run.journal.header())
+            _check_sizes(writers, shown.choice.least_rows(run.counts().enumerated))
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)
-            if not _make_results(run, writers, marks, quiet):
+            if not _make_results(run, writers, marks, shown, quiet):
                 return ExitCode.INTERRUPTED
             looks = closer_look.look_at_strongest(run, with_images, quiet)
             marks = load_marks(beside)  # again: people go on while a long scan runs
             record = annotated(run.journal, marks)
-            reports.write_all(writers, record)
+            chosen = shown.of(record)
+            reports.write_all(writers, chosen)
         except KeyboardInterrupt:
             console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
             raise
@@ -147,12 +155,22 @@ def _scan(
                 echo(line)
             for line in marks_lines(joined(run.journal, marks), beside) if marks else ():
                 echo(line)
+        if selected := chosen.selection():
+            echo(f"reports show {selected}")
         pages = [writer.out for writer in writers if writer.out.lower().endswith(".html")]
         for line in closer_look.closing_lines(run, looks, " and ".join(pages)):
             echo(line)
         for writer in writers:
             echo(f"report: {writer.location()}")
         return _exit_code(run.counts(), config.allow_empty)
+
+
+def _check_sizes(writers: list[ReportOutput], rows: int) -> None:
+    """Refuse reports of more rows than they hold; warn of pages that would be too large."""
+    for writer in writers:
+        writer.check_size(rows)
+        if refusal := writer.format.refusal(rows):
+            console.echo(f"warning: {writer.location()} will not be written: {refusal}")
 
 
 def _warn_without_locks(files: list[Path]) -> None:
@@ -162,7 +180,7 @@ def _warn_without_locks(files: list[Path]) -> None:
             console.echo(f"warning: {folder} can't lock files; run one scan at a time that writes there")
 
 
-def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, quiet: bool) -> bool:
+def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: Shown, quiet: bool) -> bool:
     """Run the scan to its end; False if nobody reads its only report any more, as after ``| head``."""
     stream = next((writer for writer in writers if isinstance(writer, StreamedReport)), None)
     if stream is None:
@@ -170,7 +188,7 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, quiet: b
         return True
     only_report = len(writers) == 1
     record = AnnotatedRecord(run.journal, marks, copies={})  # copies show only at the end
-    stream.begin(record)
+    stream.begin(record, shown.choice.test(record.header()))
 
     def show(result: ScanResult) -> bool:
         return stream.add(record.annotated(result)) or not only_report

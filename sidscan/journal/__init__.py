@@ -358,6 +358,9 @@ class Journal:
             )  # as this run names it
             yield result if tries < MAX_TRIES else _given_up(result, tries)
 
+    def selection(self) -> None:
+        """None: the record holds all results of its run."""
+
     def counts(self) -> Counts:
         """How many inputs there are, and how they ended."""
         rows = dict(self._read("SELECT status, count(*) FROM items GROUP BY status").fetchall())

@@ -61,7 +61,7 @@ def output_for(
         check_no_device(Path(out))
     suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
     if suffix == xlsx.SUFFIX:
-        return xlsx.XlsxOutput(out, hashed, overwrite)
+        return xlsx.XlsxOutput(out, hashed, overwrite, options)
     if out != STDOUT and os.path.isdir(out):  # noqa: PTH112  (Path.is_dir raises on impossible names)
         raise OutputError(f"{out} is a folder", "Give --out the name of a file.")
     if suffix not in REPORT_FORMATS:

@@ -36,11 +36,13 @@ class FormatOptions:
         html_thumbs: where the small images of a page go: ``inline``, ``files`` beside it, or ``none``; None
             to let the number of rows decide.
         html_rows: rows above which no page is written.
+        columns: the only columns of formats that have some, in this order; none means all.
     """
 
     csv_dialect: str = "standard"
     html_thumbs: str | None = None
     html_rows: int = 250_000
+    columns: tuple[str, ...] = ()
 
 
 DEFAULT_OPTIONS = FormatOptions()
@@ -63,6 +65,9 @@ class ReportFormat(ABC):
     def configured(self, options: FormatOptions) -> ReportFormat:  # noqa: ARG002  (csv and html use them)
         """The format as options ask for it; itself, where none is about it."""
         return self
+
+    has_columns = False
+    """Whether `FormatOptions.columns` changes what it writes."""
 
     def refusal(self, rows: int) -> str:  # noqa: ARG002  (html has one)
         """Why a report of so many rows is not written; empty if it is."""

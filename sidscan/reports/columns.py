@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
+from sidscan.errors import UsageError
 from sidscan.records import Copies, Mark, Response, RunHeader, ScanResult, Score
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 
 _Source = TypeVar("_Source")
 Cell = str | int | float | None
-CellKind = Literal["text", "number", "date"]
-"""What the cells of a column are; dates are ISO 8601."""
+CellKind = Literal["text", "number", "date", "evidence"]
+"""What the cells of a column are; dates are ISO 8601, evidence is one of `records.EVIDENCE_WORDS`."""
 NUMBER_COLUMN = "report_format"
 _YES_NO = {True: "yes", False: "no", None: None}
 _NO_RESPONSE, _NO_MARK, _NO_COPIES = Response(final_url=""), Mark("", "", ""), Copies()
@@ -60,6 +62,7 @@ _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
         "evidence",
         "`weak`, `moderate`, `strong`, `very strong` (relative to `threshold`), or `inconclusive`",
         lambda s: s.evidence,
+        "evidence",
     ),
     _Column(
         "inconclusive",
@@ -293,6 +296,60 @@ _AFTER_MODELS = {
 
 CSV_COLUMNS: dict[str, str] = {**_described(_ERROR_COLUMNS), **_PER_MODEL, **_AFTER_MODELS}
 """Every column of a report on one model, in order, with its description in Markdown."""
+
+
+# What conditions, orders and --columns may name besides; no report has them unless it is asked for them.
+_DERIVED_COLUMNS: tuple[_Column[ScanResult], ...] = (
+    _Column("camera", "camera maker and model", lambda r: camera(r)),
+    _Column(
+        "failed",
+        "`yes` if the input should have a score and has none, else `no`",
+        lambda r: _YES_NO[r.status.failed],
+    ),
+)
+DERIVED_COLUMNS = _described(_DERIVED_COLUMNS)
+"""Columns of no report, with their descriptions; ``--only``, ``--sort`` and ``--columns`` take them."""
+JOINED_COLUMNS = frozenset(
+    {"same_as", "copy_group", "copy_distance", "copy_transform", "mark", "mark_by", "mark_at", "note"}
+)
+"""Columns that are known when a report is written, and not before (`sidscan.review.annotated`)."""
+KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *DERIVED_COLUMNS})
+"""All names; those of further models have the model's name and a point in front."""
+
+
+def camera(result: ScanResult) -> str | None:
+    """Maker and model; the maker once, where the model begins with it."""
+    make, model = result.facts.exif.make or "", result.facts.exif.model or ""
+    return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or None
+
+
+def choose_columns(header: RunHeader, names: Sequence[str]) -> list[ReportColumn]:
+    """The columns with these names, in this order; all of the report if there are none.
+
+    Raises:
+        UsageError: a report of this run has no such column.
+    """
+    return [find_column(header, name) for name in names] if names else report_columns(header)
+
+
+def find_column(header: RunHeader, name: str, also: Sequence[str] = ()) -> ReportColumn:
+    """The column with this name.
+
+    Args:
+        also: other names that are taken where this one was given, for the message.
+
+    Raises:
+        UsageError: a report of this run has no such column; the message names the nearest and all.
+    """
+    columns = {
+        column.name: column for column in (*report_columns(header), *map(_of_result, _DERIVED_COLUMNS))
+    }
+    if name in columns:
+        return columns[name]
+    known = [*also, *columns]
+    near = get_close_matches(name, known, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError(f"there is no column {name!r}.{hint}", f"There are: {', '.join(known)}.")
 
 
 def report_columns(header: RunHeader) -> list[ReportColumn]:

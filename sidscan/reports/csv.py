@@ -6,15 +6,23 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice, starmap
+from itertools import chain, islice
 from typing import TextIO
 
+from sidscan.errors import UsageError
 from sidscan.records import RunRecord, ScanResult
 from sidscan.reports.base import FormatOptions, ReportFormat, report_format
-from sidscan.reports.columns import CSV_COLUMNS, NUMBER_COLUMN, Cell, ReportColumn, report_columns
+from sidscan.reports.columns import KNOWN_COLUMNS, NUMBER_COLUMN, Cell, ReportColumn, choose_columns
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
-from sidscan.reports.private import FLAG, private_date, private_text
-from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.private import FLAG, WITHHELD_COLUMNS, private_date, private_text
+from sidscan.reports.reader import (
+    LONGEST_LINE,
+    DamagedReport,
+    ReportRow,
+    check_comparable,
+    check_format_number,
+    checked_row,
+)
 from sidscan.reports.stated import MadeBy, StatedMark, StatedModel, StatedResult, StatedScore, decoder_in
 
 _ROWS_AT_ONCE = 10_000
@@ -37,9 +45,10 @@ class CsvDialect:
     bom: bool = False
 
 
+_COMPARED = {"path", "status", "error_message", "model", "model_digest", "score", "evidence", "threshold"} | {
+    *("calibration", "views", "format", "decoder")
+}
 _STATED_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
-_WITHHELD = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
-_NAMES_A_PERSON = ("mark_by", "note")
 _PEOPLE = ("mark_by", "note")
 _MAYBE_URLS = ("error_message", "final_url", "redirects")
 
@@ -60,16 +69,18 @@ class CsvReport(ReportFormat):
     safe, column names included; JSON keeps the originals. Reports of all dialects are recognised and read.
     """
 
-    def __init__(self, dialect: CsvDialect = CSV_DIALECTS["standard"]) -> None:
-        self._dialect = dialect
+    has_columns = True
+
+    def __init__(self, dialect: CsvDialect = CSV_DIALECTS["standard"], columns: tuple[str, ...] = ()) -> None:
+        self._dialect, self._columns = dialect, columns
 
     def configured(self, options: FormatOptions) -> CsvReport:
-        """The format in one of `CSV_DIALECTS`."""
-        return CsvReport(CSV_DIALECTS[options.csv_dialect])
+        """The format in one of `CSV_DIALECTS`, with some columns."""
+        return CsvReport(CSV_DIALECTS[options.csv_dialect], options.columns)
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the column names and all rows, ten thousand at a time."""
-        columns = report_columns(record.header())
+        columns = choose_columns(record.header(), self._columns)
         rows = table_rows(record, columns)
         names = [column.name for column in columns]
         file.write(_BOM if self._dialect.bom else "")
@@ -93,26 +104,35 @@ class CsvReport(ReportFormat):
         return str(cell).replace(".", self._dialect.decimal) if isinstance(cell, float) else cell
 
     def recognises(self, head: bytes) -> bool:
-        """By its first columns, which all format numbers share."""
-        return any(head.startswith(mark.join(_FIRST_COLUMNS).encode()) for mark in _DELIMITERS)
+        """By its first columns, which all format numbers share; or by all, if --columns chose them."""
+        return any(head.startswith(mark.join(_FIRST_COLUMNS).encode()) for mark in _DELIMITERS) or (
+            _chosen_delimiter(head.partition(b"\n")[0].decode("utf-8", "replace")) is not None
+        )
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line but the first."""
         for row, _ in self._cells(lines):
-            saved_as = unescape_cell(row["saved_as"]) or None
+            saved_as = unescape_cell(row.get("saved_as", "")) or None
             yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
 
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
-        return starmap(_stated, self._cells(lines))
+        for row, decimal in self._cells(lines):
+            check_comparable(None, columns_missing=not _COMPARED.issubset(row))
+            yield _stated(row, decimal)
 
     def _cells(self, lines: Iterator[str]) -> Iterator[tuple[dict[str, str], str]]:
         """Each row by the names of its columns, and what stands before the decimals of its numbers."""
         csv.field_size_limit(LONGEST_LINE)
         first = next(lines)
-        delimiter = first[len(_FIRST_COLUMNS[0])]
+        delimiter = _delimiter(first)
         table = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         names = next(table)
+        if "sha256" not in names:
+            raise UsageError(
+                "this report has no column sha256, so nothing can be verified with it",
+                "Write one with `sidscan report RECORD --columns path,sha256,...`.",
+            )
         for cells in table:
             if len(cells) != len(names):
                 raise DamagedReport(f"it has {len(cells)} cells, not {len(names)}")
@@ -123,11 +143,11 @@ class CsvReport(ReportFormat):
     def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:
         """Row by row; columns that this version does not know are emptied: somebody else added them."""
         first = next(lines)
-        dialect = CsvDialect(delimiter=first[len(_FIRST_COLUMNS[0])])
-        table = csv.DictReader(chain([first], lines), delimiter=dialect.delimiter, strict=True)
+        delimiter = _delimiter(first)
+        table = csv.DictReader(chain([first], lines), delimiter=delimiter, strict=True)
         names = list(table.fieldnames or ())
-        unknown = [name for name in names if name.rpartition(".")[2] not in CSV_COLUMNS]
-        writer = csv.DictWriter(file, names, delimiter=dialect.delimiter, lineterminator="\r\n")
+        unknown = [name for name in names if name.rpartition(".")[2] not in KNOWN_COLUMNS]
+        writer = csv.DictWriter(file, names, delimiter=delimiter, lineterminator="\r\n")
         writer.writeheader()
         for row in table:
             writer.writerow(_private_row(row) | dict.fromkeys(unknown, ""))
@@ -179,14 +199,28 @@ def _stated_model(row: Mapping[str, str], prefix: str, decimal: str) -> StatedMo
     )
 
 
+def _delimiter(first: str) -> str:
+    """What separates the cells of a report, from its first line."""
+    return _chosen_delimiter(first) or first[len(_FIRST_COLUMNS[0])]
+
+
+def _chosen_delimiter(first: str) -> str | None:
+    """The same of a report with columns of ours, of which it must have two; None if it is another table."""
+    for mark in _DELIMITERS:
+        names = first.removeprefix(_BOM).rstrip("\r\n").split(mark)
+        bare = {name.rpartition(".")[2] for name in names}
+        if {"path", "sha256"} <= bare <= KNOWN_COLUMNS:
+            return mark
+    return None
+
+
 def _private_row(row: dict[str, str]) -> dict[str, str]:
     """A row without what `reports.private` withholds; columns that an older report lacks stay away."""
-    changed = dict.fromkeys(_WITHHELD, "")
+    changed = dict.fromkeys(WITHHELD_COLUMNS, "")
     changed["exif_original_date_iso"] = private_date(row.get("exif_original_date_iso", "")) or ""
     withheld = [name for name, cell in changed.items() if row.get(name, "") != cell]
-    if withheld and FLAG not in row["flags"].split():
+    if withheld and "flags" in row and FLAG not in row["flags"].split():
         changed["flags"] = f"{row['flags']} {FLAG}".strip()
-    changed |= dict.fromkeys(_NAMES_A_PERSON, "")
     changed |= dict.fromkeys(_PEOPLE, "")
     for name in _MAYBE_URLS:
         changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")

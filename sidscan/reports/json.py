@@ -10,16 +10,24 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from itertools import takewhile
 from typing import TextIO, Union
 
+from sidscan.errors import UsageError
 from sidscan.records import Counts, JsonObject, RunHeader, RunRecord, ScanResult
-from sidscan.reports.base import REPORT_FORMAT_NUMBER, ReportFormat, RowWriter, report_format
-from sidscan.reports.private import private_header, private_result
-from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, FormatOptions, ReportFormat, RowWriter, report_format
+from sidscan.reports.columns import ReportColumn, choose_columns
+from sidscan.reports.private import private_condition, private_header, private_result
+from sidscan.reports.reader import (
+    DamagedReport,
+    ReportRow,
+    check_comparable,
+    check_format_number,
+    checked_row,
+)
 from sidscan.reports.stated import StatedResult, stated_result
 
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
@@ -42,17 +50,25 @@ _JSONL_START = re.compile(
 )
 
 
+_JSONL_COLUMNS_START = re.compile(
+    rb'\{"format": [1-9][0-9]{0,8}, "path": "(?:[^"\\]|\\.)*", "path_bytes": (?:null|"[0-9a-f]*"), '
+    rb'"sha256": (?:null|"[0-9a-f]{64}")[,}]'
+)
+
+
 @report_format("json")
 class JsonReport(ReportFormat):
     """One document: ``format``, ``run`` (the `RunHeader`), ``counts``, ``findings`` (the results)."""
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the document, one result per line."""
-        head = {
+        head: dict[str, object] = {
             "format": REPORT_FORMAT_NUMBER,
             "run": record.header().to_dict(),
             "counts": asdict(record.counts()),
         }
+        if selection := record.selection():
+            head["selection"] = asdict(selection)
         file.write(ijson_text(head)[:-1] + ', "findings": [')
         for position, result in enumerate(record.results()):
             file.write((",\n" if position else "\n") + ijson_text(result_object(result)))
@@ -68,12 +84,16 @@ class JsonReport(ReportFormat):
 
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
-        return (stated_result(_name_of(raw), raw, run) for raw, run in self._objects(lines))
+        return (stated_result(_name_of(raw), raw, run) for raw, run in self._objects(lines, compared=True))
 
-    def _objects(self, lines: Iterator[str]) -> Iterator[tuple[JsonObject, JsonObject]]:
+    def _objects(
+        self, lines: Iterator[str], compared: bool = False
+    ) -> Iterator[tuple[JsonObject, JsonObject]]:
         """Each result and the facts about the run."""
         head = json.loads(next(lines) + "]}")
         check_format_number(head.get("format", 1))
+        if compared:
+            check_comparable(head.get("selection"))
         number = 0
         for line in lines:
             if line.rstrip() == "]}":
@@ -82,7 +102,10 @@ class JsonReport(ReportFormat):
             number += 1
         else:
             raise DamagedReport("it ends early")
-        stated = sum(head["counts"][name] for name in ("scored", "failed", "skipped"))
+        counts, selection = head["counts"], head.get("selection")
+        stated = (
+            selection["shown"] if selection else sum(counts[name] for name in ("scored", "failed", "skipped"))
+        )
         if number != stated:
             raise DamagedReport(f"it has {number} results and states {stated}")
         if next(lines, None) is not None:
@@ -93,7 +116,8 @@ class JsonReport(ReportFormat):
         head = json.loads(next(lines) + "]}")
         counts = {name: head["counts"][name] for name in Counts.__dataclass_fields__}
         run = private_header(RunHeader.from_dict(head["run"])).to_dict()
-        head = {"format": REPORT_FORMAT_NUMBER, "run": run, "counts": counts}
+        selection = _private_selection(head.get("selection"))
+        head = {"format": REPORT_FORMAT_NUMBER, "run": run, "counts": counts, **selection}
         file.write(ijson_text(head)[:-1] + ', "findings": [')
         for position, line in enumerate(takewhile(lambda line: line.rstrip() != "]}", lines)):
             result = private_result(_result_of(json.loads(line.rstrip().removesuffix(","))))
@@ -104,7 +128,19 @@ class JsonReport(ReportFormat):
 
 @report_format("jsonl")
 class JsonLinesReport(ReportFormat):
-    """One line per input, each with ``format`` and the ``run`` facts that its score depends on."""
+    """One line per input, each with ``format`` and the ``run`` facts that its score depends on.
+
+    With --columns, each has the cells of these columns by name, and before them what `sidscan verify` needs.
+    """
+
+    has_columns = True
+
+    def __init__(self, columns: tuple[str, ...] = ()) -> None:
+        self._columns = columns
+
+    def configured(self, options: FormatOptions) -> JsonLinesReport:
+        """The format with some columns."""
+        return JsonLinesReport(options.columns)
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write all lines."""
@@ -114,6 +150,8 @@ class JsonLinesReport(ReportFormat):
 
     def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter:
         """Every line stands alone, so each can be written as soon as its result is made."""
+        if self._columns:
+            return _column_writer(choose_columns(header, self._columns), file)
         facts = header.to_dict()
         run = {name: facts[name] for name in _JSONL_RUN_FACTS}
 
@@ -125,7 +163,7 @@ class JsonLinesReport(ReportFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By the first keys of the first line."""
-        return _JSONL_START.match(head) is not None
+        return _JSONL_START.match(head) is not None or _JSONL_COLUMNS_START.match(head) is not None
 
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line."""
@@ -133,7 +171,9 @@ class JsonLinesReport(ReportFormat):
 
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
-        return (stated_result(_name_of(raw), raw, raw["run"]) for raw in self._objects(lines))
+        for raw in self._objects(lines):
+            check_comparable(None, columns_missing="facts" not in raw)
+            yield stated_result(_name_of(raw), raw, raw["run"])
 
     def _objects(self, lines: Iterator[str]) -> Iterator[JsonObject]:
         for line in lines:
@@ -145,6 +185,11 @@ class JsonLinesReport(ReportFormat):
         """Line by line."""
         for line in lines:
             raw = json.loads(line)
+            if "facts" not in raw:
+                raise UsageError(
+                    "a report with --columns can't be redacted as .jsonl",
+                    "Write it with `sidscan report RECORD --private`.",
+                )
             run = private_header(RunHeader.from_dict(raw["run"]))
             self.row_writer(run, file)(private_result(_result_of(raw)))
         return []
@@ -159,7 +204,31 @@ def _name_of(raw: JsonObject) -> str:
     return exact_name(raw["path"], raw["path_bytes"])
 
 
+def _column_writer(columns: Sequence[ReportColumn], file: TextIO) -> RowWriter:
+    def write(result: ScanResult) -> None:
+        cells = {column.name: column.cell(result) for column in columns}
+        named = {
+            "format": REPORT_FORMAT_NUMBER,
+            "path": result.name,
+            "path_bytes": undecodable_bytes(result.name),
+            "sha256": result.facts.sha256,
+        }
+        file.write(ijson_text({**named, **cells, **named}) + "\n")
+
+    return write
+
+
+def _private_selection(selection: JsonObject | None) -> dict[str, object]:
+    """What a report shows of its run, as the head of a redacted one has it; it names no place."""
+    if selection is None:
+        return {}
+    only = [private_condition(text) for text in selection["only"]]
+    return {"selection": {**selection, "only": only}}
+
+
 def _row(result: JsonObject) -> ReportRow:
+    if "facts" not in result:
+        return checked_row(_name_of(result), result["sha256"], result.get("saved_as"))
     facts = result["facts"]
     return checked_row(_name_of(result), facts["sha256"], (facts["response"] or {}).get("saved_as"))
 

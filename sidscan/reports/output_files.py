@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from sidscan.errors import OutputError
-from sidscan.records import RunRecord
+from sidscan.records import RunRecord, num_rows
 from sidscan.reports import own_bytes, sha256sums
 from sidscan.reports.base import ReportFormat
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
@@ -114,7 +114,7 @@ class ReportOutput:
         Raises:
             OutputError: the file can't be written, or was changed meanwhile; it is left as it is.
         """
-        if refusal := self.format.refusal(record.counts().enumerated):
+        if refusal := self.format.refusal(num_rows(record)):
             raise OutputError(f"{self.location()} is not written: {refusal}", _OTHER_FORMATS)
         if self.out == STDOUT:
             self._print(record)

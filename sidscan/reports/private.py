@@ -35,6 +35,8 @@ WORDS = (
     "and maker notes are left out; file names and URLs stay, because they name the rows"
 )
 """What a scan and `sidscan redact` print."""
+WITHHELD_COLUMNS = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
+"""Columns that are empty then."""
 FLAG = "exif_withheld"
 """The flag of a row some of whose EXIF is left out."""
 
@@ -111,6 +113,12 @@ def private_date(date: str | None) -> str | None:
 def private_text(text: str | None) -> str | None:
     """A text whose URLs have lost their queries, which may hold keys and names of accounts."""
     return _QUERY.sub(rf"\1?{MASK}", text) if text else text
+
+
+def private_condition(text: str) -> str:
+    """A condition of --only without what it tells of a place: of a withheld column, its name alone."""
+    name = next((name for name in WITHHELD_COLUMNS if text.strip().startswith(name)), None)
+    return f"{name} {MASK}" if name else private_text(text) or ""
 
 
 def _decided(record: _Record) -> Any:

@@ -65,6 +65,22 @@ def checked_row(name: object, sha256: object, saved_as: object) -> ReportRow:
     return ReportRow(name, sha256, saved_as)
 
 
+def check_comparable(selection: object, columns_missing: bool = False) -> None:
+    """Refuse to compare a report that shows a part of its run: the rest would seem to be gone.
+
+    Args:
+        selection: what the report states of it (`records.Selection`); None if it shows all.
+
+    Raises:
+        UsageError: it shows a part.
+    """
+    remedy = "Compare the records, or whole reports: `sidscan report RECORD --out FILE` writes one."
+    if selection is not None:
+        raise UsageError("this report shows only some rows of its run, so it can't be compared", remedy)
+    if columns_missing:
+        raise UsageError("this report has only some columns, so it can't be compared", remedy)
+
+
 def check_format_number(number: object) -> None:
     """Refuse reports of a later format; reports of format 1 have no number to check.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sidscan.records import RunRecord, ScanResult
 from sidscan.reports.base import RowWriter
 from sidscan.reports.output_files import ReportOutput, printing
@@ -16,27 +18,32 @@ class StreamedReport(ReportOutput):
 
     closed = False
     _write_row: RowWriter | None = None
+    _is_shown: Callable[[ScanResult], bool]
 
-    def begin(self, record: RunRecord) -> None:
+    def begin(self, record: RunRecord, is_shown: Callable[[ScanResult], bool] = lambda _: True) -> None:
         """Write the results that an earlier run left.
+
+        Args:
+            is_shown: whether a result is written at all.
 
         Raises:
             OutputError: standard output can't be written.
         """
+        self._is_shown = is_shown
         with printing() as stream:
             self._write_row = self.format.row_writer(record.header(), stream)
         for result in record.results():
             self.add(result)
 
     def add(self, result: ScanResult) -> bool:
-        """Write and flush one result; False if nobody reads it.
+        """Write and flush one result, if it is shown; False if nobody reads it.
 
         Raises:
             OutputError: standard output can't be written.
         """
         assert self._write_row is not None
         try:
-            if not self.closed:
+            if not self.closed and self._is_shown(result):
                 with printing():
                     self._write_row(result)
         except BrokenPipeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sidscan.records import Counts, RunHeader, RunRecord, ScanResult
+from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, Selection
 from sidscan.score_map import CloserLook
 
 
@@ -30,6 +30,10 @@ class WrappedRecord(RunRecord):
     def ranked(self) -> Iterator[ScanResult]:
         """As the other record has them."""
         return self._record.ranked()
+
+    def selection(self) -> Selection | None:
+        """As the other record has it."""
+        return self._record.selection()
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """As the other record has it."""

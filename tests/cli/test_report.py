@@ -291,3 +291,75 @@ def test_on_a_terminal_a_table_is_shown(sidscan: Run, here: Path, monkeypatch: p
     assert ended.out.splitlines()[0].split() == ["score", "evidence", "format", "flags", "path"]
     assert len(ended.out.splitlines()) == 5
     assert ended.err == "5 inputs = 4 scored + 1 failed + 0 skipped\n"
+
+
+def test_rows_are_chosen_and_sorted(sidscan: Run, here: Path) -> None:
+    ended = sidscan(
+        "report", "r.csv", "--only", "score>=0", "--sort", "-width", "--top", "2", "--out", "n.csv"
+    )
+    assert ended.code == 0
+    assert ended.err == (
+        "5 inputs = 4 scored + 1 failed + 0 skipped\n"
+        "reports show 2 of 5 results: only score>=0; sorted by -width; at most 2\n"
+        "report: n.csv\n"
+    )
+    table = rows(Path("n.csv").read_text())
+    widths = sorted((int(row["width"] or 0) for row in rows(Path("r.csv").read_text())), reverse=True)
+    assert [int(row["width"]) for row in table] == widths[:2]
+    assert sidscan("verify", "n.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        pytest.param(["--only", "score"], 2, "'score' is not a condition for --only", id="condition"),
+        pytest.param(["--only", "wdth>1"], 2, "there is no column 'wdth'. Did you mean width?", id="column"),
+        pytest.param(["--sort", "sha"], 2, "there is no column 'sha'. Did you mean sha256", id="order"),
+        pytest.param(["--only", "other.score>1"], 2, "there is no column 'other.score'", id="another model"),
+        pytest.param(
+            ["--columns", "path,pth"], 2, "there is no column 'pth'. Did you mean path?", id="columns"
+        ),
+        pytest.param(["--columns", "a.score"], 2, "there is no column 'a.score'", id="columns of a model"),
+        pytest.param(["--columns", "path,path"], 2, "--columns names no column, or one twice", id="twice"),
+        pytest.param(["--columns", ","], 2, "--columns names no column, or one twice", id="no columns"),
+        pytest.param(
+            ["--private", "--sort", "exif_latitude"],
+            2,
+            "rows can't be chosen or sorted by exif_latitude, which --private leaves out",
+            id="private order",
+        ),
+        pytest.param(
+            ["--private", "--only", "exif_longitude>0"],
+            2,
+            "rows can't be chosen or sorted by exif_longitude, which --private leaves out",
+            id="private condition",
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    sidscan: Run, here: Path, options: list[str], code: int, message: str
+) -> None:
+    ended = sidscan("report", "r.csv", *options, "--out", "n.csv")
+    assert ended.code == code
+    assert ended.err.startswith(f"sidscan: {message}"), ended.err
+    assert not Path("n.csv").exists()
+
+
+def test_columns_need_a_format_that_has_some(sidscan: Run, here: Path) -> None:
+    ended = sidscan("report", "r.csv", "--columns", "path,score", "--out", "n.json")
+    assert (ended.code, ended.err.splitlines()[0]) == (
+        2,
+        "sidscan: --columns is for .csv, .xlsx and .jsonl reports",
+    )
+    ended = sidscan("report", "r.csv", "--columns", "path,score", "--out", "n.json", "--out", "n.csv")
+    assert ended.code == 0
+    assert Path("n.csv").read_text().splitlines()[0] == "path,score"
+    assert sha256("n.json") == sha256("r.json")
+
+
+def test_a_redacted_report_does_not_tell_how_places_were_chosen(sidscan: Run, here: Path) -> None:
+    sidscan("report", "r.csv", "--only", "exif_latitude>-90", "--only", "score>=0", "--out", "n.json")
+    sidscan("redact", "n.json", "--out", "m.json")
+    report = json.loads(Path("m.json").read_text())
+    assert report["selection"]["only"] == ["exif_latitude ***", "score>=0"]
+    assert sidscan("verify", "m.json").code == 0

@@ -117,3 +117,43 @@ def test_other_formats_are_written_whole(sidscan: Run, tmp_path: Path, suffix: s
     out = tmp_path / f"r.{suffix}"
     ended = sidscan("scan", images, "--model", "mini", "--out", "-", "--out", out, "--format", suffix)
     assert (ended.code, ended.out) == (0, out.read_bytes().decode())
+
+
+def test_only_leaves_rows_out_while_the_scan_runs(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def late(connection: Any) -> None:
+        assert asked.wait(60)
+        connection.sendall(answer(b"no image"))
+
+    with closing(Server()) as server:
+        server.answers["/late.jpg"] = late
+        images = sorted(folder(tmp_path / "images", count=4).rglob("*.*"))
+        url = f"{server.url}/late.jpg"
+        options = ("--allow-private", "--format", "jsonl", "--only", "path!~photo-3", "--only", "failed=no")
+        with running(*images, url, *options, "--columns", "path,score") as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            assert paths(first) == [str(images[1])]
+            assert list(json.loads(first)) == ["format", "path", "path_bytes", "sha256", "score"]
+            asked.set()
+            assert paths(process.stdout.read()) == [str(image) for image in images[2:]]
+            assert process.wait() == 3
+            assert "reports show 3 of 5 results: only path!~photo-3 and failed=no; sorted by inputs\n" in (
+                process.stderr.read()
+            )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--sort", "-path"], id="sort"),
+        pytest.param(["--top", "4", "--sort", "-path"], id="top"),
+    ],
+)
+def test_rows_that_are_sorted_come_at_the_end(sidscan: Run, tmp_path: Path, options: list[str]) -> None:
+    images = folder(tmp_path / "images", count=4)
+    ended = sidscan("scan", images, "--model", "mini", "--format", "jsonl", *options)
+    assert ended.code == 0
+    assert paths(ended.out) == sorted((str(path) for path in images.rglob("*.*")), reverse=True)

@@ -22,6 +22,8 @@ from sidscan.models.cautions import Caution
 from sidscan.records import ModelRecord, RunHeader, Stage, Status
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 from sidscan.reports.columns import CSV_COLUMNS
+from sidscan.review.conditions import parse_condition
+from sidscan.review.selection import Choice, SelectedRecord
 
 Run = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]
@@ -158,3 +160,12 @@ def test_the_documentation_names_every_column() -> None:
     names = list(CSV_COLUMNS)
     spanned = names[names.index(first) : names.index(last) + 1] if first else []
     assert [name for name in names if f"`{name}`" not in text and name not in spanned] == []
+
+
+def test_a_selection_is_described(tmp_path: Path) -> None:
+    for choice in (Choice(top=1), Choice((parse_condition("score>=0.1"),), "-score")):
+        report = json.loads(
+            rendered(tmp_path / "r.json", SelectedRecord(journal_of(*results_of_every_status()), choice))
+        )
+        VALIDATOR.validate(report)
+        assert list(undescribed(report, SCHEMA["$defs"]["report"])) == []

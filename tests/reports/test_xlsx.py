@@ -12,11 +12,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from sample_images import folder
-from sample_results import FACTS, FAILED, SCORED, journal_of, rendered, rows
+from sample_results import FACTS, FAILED, SCORED, full_header, journal_of, rendered, rows
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Exif
-from sidscan.reports import output_for
+from sidscan.reports import FormatOptions, output_for
+from sidscan.reports.xlsx import excel_date
+from sidscan.review.conditions import parse_condition
+from sidscan.review.selection import Choice, SelectedRecord
 
 pytest.importorskip("xlsxwriter")
 
@@ -24,9 +27,16 @@ Run = Callable[..., Any]
 NAME = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
-def sheet_of(path: Path) -> ET.Element:
+DATES = ("modified_at", "fetched_at", "exif_original_date_iso", "exif_gps_date_iso", "scanned_at", "mark_at")
+
+
+def sheet_of(path: Path, number: int = 1) -> ET.Element:
+    return part_of(path, f"worksheets/sheet{number}.xml")
+
+
+def part_of(path: Path, name: str) -> ET.Element:
     with zipfile.ZipFile(path) as archive:
-        return ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+        return ET.fromstring(archive.read(f"xl/{name}"))
 
 
 def cells(path: Path) -> list[dict[str, tuple[str, str]]]:
@@ -49,8 +59,10 @@ def test_a_workbook_has_the_cells_of_the_csv_report(tmp_path: Path) -> None:
     names, *table = cells(tmp_path / "r.xlsx")
     expected = rows((tmp_path / "r.csv").read_bytes().decode())
     assert list(names) == list(expected[0])
-    texts = [{name: text for name, (_, text) in row.items()} for row in table]
-    assert texts == [{name: cell for name, cell in row.items() if cell} for row in expected]
+    texts = [{name: text for name, (_, text) in row.items() if name not in DATES} for row in table]
+    assert texts == [
+        {name: cell for name, cell in row.items() if cell and name not in DATES} for row in expected
+    ]
     first = table[0]
     assert first["path"] == ("inlineStr", "https://a/1.jpg")
     assert first["exif_make"] == ("inlineStr", '\'=HYPERLINK("http://x")')
@@ -62,6 +74,89 @@ def test_a_workbook_has_the_cells_of_the_csv_report(tmp_path: Path) -> None:
     assert not list(sheet_of(tmp_path / "r.xlsx").iter(f"{NAME}f")), "no formula"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("2026-01-02T03:04:05", ("2026-01-02 03:04:05", ""), id="without an offset"),
+        pytest.param("2026-01-02T03:04:05+00:00", ("2026-01-02 03:04:05", " +00:00"), id="UTC"),
+        pytest.param("2026-01-02T03:04:05-03:30", ("2026-01-02 03:04:05", " -03:30"), id="west"),
+        pytest.param(
+            "2026-01-02T03:04:05.25+01:00", ("2026-01-02 03:04:05.250000", " +01:00"), id="fraction"
+        ),
+        pytest.param("2026-01-02T03:04:05.123456789", ("2026-01-02 03:04:05.123456", ""), id="nanoseconds"),
+        pytest.param("9999-12-31T23:59:59", ("9999-12-31 23:59:59", ""), id="the last"),
+        pytest.param("1900-02-28T00:00:00", None, id="in the year that Excel has wrong"),
+        pytest.param("1826-01-01T00:00:00", None, id="before there was Excel"),
+        pytest.param("2026-02-30T00:00:00", None, id="no such day"),
+        pytest.param("2026-01-02", None, id="no time"),
+        pytest.param("=1+1", None, id="formula"),
+        pytest.param("2026-01-02T03:04:05\n", None, id="line break"),
+    ],
+)
+def test_dates(text: str, expected: tuple[str, str] | None) -> None:
+    date = excel_date(text)
+    if expected is None:
+        assert date is None
+        return
+    assert date is not None
+    fraction = ".000" if "." in text else ""
+    offset = f'"{expected[1]}"' if expected[1] else ""
+    assert (str(date[0]), date[1]) == (expected[0], f"yyyy-mm-dd hh:mm:ss{fraction}{offset}")
+
+
+def test_dates_are_dates_and_show_their_offset(tmp_path: Path) -> None:
+    odd = replace(FACTS, exif=replace(FACTS.exif, original_date_iso="1800-01-01T00:00:00"))
+    journal = journal_of(SCORED, replace(SCORED, name="old.jpg", facts=odd))
+    output_for(str(tmp_path / "r.xlsx")).write(journal)
+    _, first, old = cells(tmp_path / "r.xlsx")
+    assert first["modified_at"] == ("number", "46023")
+    assert first["exif_original_date_iso"][0] == "number"
+    assert float(first["exif_original_date_iso"][1]) == pytest.approx(46023 + 0.25 / 86400, abs=1e-9)
+    assert old["exif_original_date_iso"] == ("inlineStr", "1800-01-01T00:00:00")
+    formats = {
+        each.attrib["formatCode"] for each in part_of(tmp_path / "r.xlsx", "styles.xml").iter(f"{NAME}numFmt")
+    }
+    assert formats == {'yyyy-mm-dd hh:mm:ss" +00:00"', 'yyyy-mm-dd hh:mm:ss.000" +01:00"'}
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """The sheet of facts about the run."""
+    table = sheet_of(path, 2).iter(f"{NAME}row")
+    return dict(["".join(cell.itertext()) for cell in row] for row in table)
+
+
+def test_a_second_sheet_has_what_holds_for_all_rows(tmp_path: Path) -> None:
+    header = replace(full_header(), inputs=("=1+1",))
+    output_for(str(tmp_path / "r.xlsx")).write(journal_of(SCORED, FAILED, run=header))
+    assert facts_of(tmp_path / "r.xlsx") == {
+        "inputs": "2",
+        "scored": "1",
+        "failed": "1",
+        "skipped": "0",
+        "model": "mini, threshold 0.6, weights abc",
+        "calibration": "mini: 100 images, false-positive rate 0.05",
+        "how sure": "mini, in the test of its card: finds 55 of 100 synthetic images",
+        "choice of models": "asked for",
+        "source of weights": "mini: bundled",
+        "scanned": "'=1+1",
+        "runtime": "pytorch 2, cpu, fp32",
+        "crops": "ten, effort full",
+        "decoder": "Pillow 13",
+        "sidscan version": "0.1.0",
+        "session": "2026-01-01T00:00:00+00:00 to 2026-01-01T00:00:09+00:00, finished; sidscan scan .",
+        "report format": "2",
+    }
+
+
+def test_a_workbook_says_what_it_shows(tmp_path: Path) -> None:
+    record = SelectedRecord(journal_of(SCORED, FAILED), Choice(top=1))
+    output_for(str(tmp_path / "r.xlsx"), options=FormatOptions(columns=("path", "camera"))).write(record)
+    assert facts_of(tmp_path / "r.xlsx")["rows shown"] == "1 of 2 results: sorted by evidence; at most 1"
+    names, *table = cells(tmp_path / "r.xlsx")
+    assert list(names) == ["path", "camera"]
+    assert table == [{"path": ("inlineStr", "a.jpg"), "camera": ("inlineStr", "Acme")}]
+
+
 def test_the_names_of_columns_stay_in_view_and_filter(tmp_path: Path) -> None:
     output_for(str(tmp_path / "r.xlsx")).write(journal_of(SCORED, FAILED))
     sheet = sheet_of(tmp_path / "r.xlsx")
@@ -69,6 +164,13 @@ def test_the_names_of_columns_stay_in_view_and_filter(tmp_path: Path) -> None:
     (filtered,) = sheet.iter(f"{NAME}autoFilter")
     assert (pane.get("ySplit"), pane.get("state")) == ("1", "frozen")
     assert re.fullmatch(r"A1:[A-Z]+3", filtered.attrib["ref"])
+
+
+def test_a_workbook_without_rows(tmp_path: Path) -> None:
+    output_for(str(tmp_path / "r.xlsx")).write(
+        SelectedRecord(journal_of(SCORED), Choice((parse_condition("path=none"),)))
+    )
+    assert len(cells(tmp_path / "r.xlsx")) == 1
 
 
 def test_more_rows_than_a_sheet_holds_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from tempfile import TemporaryFile
 from typing import IO, TextIO
 
 from sidscan.config import MOST_CROPS
-from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult
+from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult, num_rows
 from sidscan.reports.base import (
     DEFAULT_OPTIONS,
     REPORT_FORMAT_NUMBER,
@@ -89,7 +89,7 @@ class HtmlReport(ReportFormat):
         replaces it, and the hash of the page vouches for them.
         """
         thumbs = self._options.html_thumbs
-        if thumbs == "inline" or (thumbs != "files" and record.counts().enumerated <= INLINE_ROWS):
+        if thumbs == "inline" or (thumbs != "files" and num_rows(record) <= INLINE_ROWS):
             super().write(record, path, final)
             return
         folder = self.folder_beside(final)
@@ -146,7 +146,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
                 policy=_policy(),
                 title=text(title),
                 style=page_part("page.css"),
-                head=head(header, counts, written.evidence, strings),
+                head=head(header, counts, written.evidence, strings, record.selection()),
             )
         )
         _copy(index, file)
@@ -183,20 +183,22 @@ def _write_index(
 ) -> _Written:
     """Write the index, and each chunk as soon as it is full."""
     strings, written = StringTable(), _Written()
-    start: JsonObject = {
+    start: dict[str, object] = {
         "format": REPORT_FORMAT_NUMBER,
         "report_id": _report_id(header),
         "columns": COLUMN_NAMES,
         "indexed": REPEATING_COLUMNS,
         "chunk_rows": CHUNK_ROWS,
-        "rows_stated": record.counts().enumerated - record.counts().pending,
+        "rows_stated": num_rows(record),
         "crops": MOST_CROPS,
         "images": images,
         "run": header.to_dict(),
     }
+    if selection := record.selection():
+        start["selection"] = asdict(selection)
     file.write(reading.INDEX_START + "\n" + _embedded(ijson_text(start))[:-1] + ', "rows": [')
     results, separator = record.ranked(), "\n"
-    for number in range(record.counts().enumerated // CHUNK_ROWS + 1):
+    for number in range(num_rows(record) // CHUNK_ROWS + 1):
         chunk = list(islice(results, CHUNK_ROWS))
         for result in chunk:
             file.write(separator + _embedded(ijson_text(index_row(result, strings))))

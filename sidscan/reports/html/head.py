@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import cast
 
-from sidscan.records import Counts, RunHeader, ScanResult
+from sidscan.records import Counts, RunHeader, ScanResult, Selection
 from sidscan.util.terminal import safe_line
 
 _WORDS = ("very strong", "strong", "moderate", "weak", "inconclusive")
@@ -22,13 +22,18 @@ def page_title(header: RunHeader) -> str:
 
 
 def head(
-    header: RunHeader, counts: Counts, evidence: Counter[str], strings: Mapping[str, str | Mapping[str, str]]
+    header: RunHeader,
+    counts: Counts,
+    evidence: Counter[str],
+    strings: Mapping[str, str | Mapping[str, str]],
+    selection: Selection | None = None,
 ) -> str:
     """What stands above the list: counts, what the evidence amounts to, the models, facts about the run.
 
     Args:
         evidence: number of images per word of evidence.
         strings: the texts of the page (strings.json).
+        selection: what the page shows of the run, unless that is all.
     """
     sums = str(strings["counts"]).format_map(asdict(counts))
     words = ", ".join(f"{evidence[word]} {word}" for word in _WORDS if evidence[word])
@@ -37,13 +42,18 @@ def head(
         amount += f" {strings['several']}"
     facts = _facts(header, cast(Mapping[str, str], strings["heads"]))
     lines = [
-        f"<p>{text(sums)}.{text(amount)}</p>",
+        *([f"<p><strong>{text(_selected(selection, strings) + amount)}</strong></p>"] if selection else []),
+        f"<p>{text(sums)}.{'' if selection else text(amount)}</p>",
         f'<p class="caution">{text(str(strings["caution"]))}</p>',
         *(f"<p>{model}</p>" for model in _models(header)),
         *(f"<p>{text(str(stated['sentence']))}.</p>" for stated in header.reliability.values()),
         f'<details><summary>{text(str(strings["about"]))}</summary><div tabindex="0">{facts}</div></details>',
     ]
     return "\n".join(lines)
+
+
+def _selected(selection: Selection, strings: Mapping[str, str | Mapping[str, str]]) -> str:
+    return str(strings["selected"]).format(selection=selection)
 
 
 def static_table(results: Iterable[ScanResult]) -> str:

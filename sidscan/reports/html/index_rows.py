@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidscan.records import ScanResult
+from sidscan.reports.columns import camera
 from sidscan.reports.json import undecodable_bytes
 
 Cell = str | int | float | None
@@ -46,12 +47,6 @@ def _date(result: ScanResult) -> str | None:
     return f"{match[1]}-{match[2]}-{match[3]}{match[4] or ''}" if match else stated
 
 
-def _camera(result: ScanResult) -> str | None:
-    """Maker and model; the maker once, where the model begins with it."""
-    make, model = result.facts.exif.make or "", result.facts.exif.model or ""
-    return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or None
-
-
 _COLUMNS = (
     _Column("path", lambda r: r.name),
     _Column("status", lambda r: r.status.value, repeats=True),
@@ -65,7 +60,7 @@ _COLUMNS = (
     _Column("format", lambda r: r.facts.format, repeats=True),
     _Column("bytes", lambda r: r.facts.bytes),
     _Column("date", _date),
-    _Column("camera", _camera, repeats=True),
+    _Column("camera", camera, repeats=True),
     _Column("latitude", lambda r: r.facts.exif.latitude),
     _Column("longitude", lambda r: r.facts.exif.longitude),
     _Column("sha256", lambda r: r.facts.sha256),

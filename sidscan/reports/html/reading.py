@@ -10,7 +10,13 @@ from typing import Any
 
 from sidscan.records import JsonObject
 from sidscan.reports.json import exact_name
-from sidscan.reports.reader import DamagedReport, ReportRow, check_format_number, checked_row
+from sidscan.reports.reader import (
+    DamagedReport,
+    ReportRow,
+    check_comparable,
+    check_format_number,
+    checked_row,
+)
 from sidscan.reports.stated import StatedModel, StatedResult, StatedScore, made_by, stated_models
 
 INDEX_START = '<script type="application/json" id="index">'
@@ -38,6 +44,7 @@ def stated_results(lines: Iterator[str]) -> Iterator[StatedResult]:
     texts: list[str] = []
     rows = _index_rows(lines, texts)
     start = next(rows)
+    check_comparable(start.get("selection"))
     models = {model.name: model for model in stated_models(start["run"], {})}
     for cells in [[row[name] for name in _STATED] for row in rows]:  # without those that take most memory
         row = dict(zip(_STATED, cells, strict=True))
