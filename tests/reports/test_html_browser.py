@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -342,3 +343,90 @@ def test_the_evidence_page_says_why_evidence_is_inconclusive_and_what_is_missing
         assert "none of the 4,552 scores as high" in words
         assert "an earlier scan, without an HTML report, made this result" in words
         assert page.locator(".place").count() == 0
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until an element has the focus; each element on the way must show that it has it."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            continue
+        shown = page.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'")
+        assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab does not lead to {selector}")
+
+
+def test_a_person_without_a_mouse_reaches_everything(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        tab_to(page, "header summary")
+        page.keyboard.press("Enter")
+        assert page.get_by_text("models chosen").is_visible()
+        tab_to(page, '[data-filter="evidence weak"]')
+        page.keyboard.press("Space")
+        assert shown_paths(page) == ["in/003.jpg", "in/004.jpg", "in/005.jpg", "in/007.jpg"]
+        tab_to(page, "#search")
+        page.keyboard.type("cam 1")
+        assert shown_paths(page) == ["in/003.jpg", "in/005.jpg"]
+        page.keyboard.press("Escape")
+        page.keyboard.press("v")
+        page.keyboard.press("j")
+        assert page.locator('[aria-selected="true"]').get_by_text("in/005.jpg").is_visible()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.innerText").startswith("in/005.jpg")
+        page.keyboard.press("n")
+        page.keyboard.type("ask the desk")
+        page.keyboard.press("Escape")
+        tab_to(page, ".marks button")
+        page.keyboard.press("Enter")
+        assert page.locator('.marks [aria-pressed="true"]').inner_text() == "suspicious"
+        tab_to(page, ".everything summary")
+        page.keyboard.press("Enter")
+        assert '"path": "in/005.jpg"' in page.locator(".everything pre").inner_text()
+        page.keyboard.press("Escape")
+        assert "1 of 8 marked" in page.locator("#tools").inner_text()
+        page.keyboard.press("?")
+        assert page.get_by_role("dialog", name="Keys").is_visible()
+        page.keyboard.press("Escape")
+        assert page.get_by_role("dialog", name="Keys").is_hidden()
+        tab_to(page, "#line button")
+        page.keyboard.press("Enter")
+        assert words(page) == "8 images"
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_at_200_percent_nothing_is_cut_off(open_page: Opener, evidence_page: Path, view: str) -> None:
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    with open_page(evidence_page, f"#view={view}") as page:
+        page.set_viewport_size({"width": 640, "height": 400})  # 1280 x 800 at 200 %
+        assert page.evaluate(overflow) == 0
+        page.keyboard.press("Enter")
+        assert page.evaluate(overflow) == 0
+        page.set_viewport_size({"width": 320, "height": 400})  # WCAG 2.1, 1.4.10
+        assert page.evaluate(overflow) == 0
+
+
+def test_an_evidence_page_is_printed_on_one_sheet(open_page: Opener, evidence_page: Path) -> None:
+    with open_page(evidence_page) as page:
+        page.keyboard.press("Enter")
+        assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1
+
+
+def test_without_images_the_words_say_what_they_show(browser: Browser, evidence_page: Path) -> None:
+    options = ["--no-sandbox", "--blink-settings=imagesEnabled=false"]
+    without = browser.browser_type.launch(executable_path=CHROMIUM, args=options)
+    page = without.new_context(offline=True).new_page()
+    page.goto(evidence_page.as_uri())
+    listed = page.locator("#rows").inner_text()
+    assert all(word in listed for word in ("strong", "0.700", "in/000.jpg", "inconclusive", "in/001.jpg"))
+    page.keyboard.press("Enter")
+    images = page.locator("#detail [role=img]")
+    labels = [images.nth(place).get_attribute("aria-label") for place in range(images.count())]
+    assert labels == [
+        "Score 0.700, threshold 0.600",
+        "Where the detector looked: 0.600, 0.250, 0.300, 0.450, 0.550",
+        "The crop with the highest score, at full size",
+        "Outline of the world with a dot at -33.5, 151.2",
+    ]
+    without.close()

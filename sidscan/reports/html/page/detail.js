@@ -153,9 +153,9 @@ function looked(result, entry, row) {
   const listed = fits ? null : facts(scores.map((score, place) => [S.places[places.length > 1 ? place : 4], formatScore(score)]));
   drawing.append(element("g", { transform: turn }, ...frames));
   const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: formatPercent(result.share_scored) });
-  return block("looked", element("div", { class: "figure" }, drawing), listed,
-    entry.thumbnail ? element("p", { class: "dim" }, text("enlarged")) : null,
-    highestCrop(result, entry, row, turn),
+  return block("looked", element("div", { class: "figures" },
+    element("figure", { class: "whole" }, drawing, listed, entry.thumbnail ? element("figcaption", {}, text("enlarged")) : null),
+    highestCrop(result, entry, row, turn)),
     result.views ? element("p", { class: "dim" }, text("cropsText", { views: result.views }), " ", share) : null,
     entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
 }

@@ -32,6 +32,7 @@ const viewButtons = ["grid", "table"].map((view) => element("button", { type: "b
   onclick: () => { state.view = view; update(); } }, S[view]));
 
 function buildTools() {
+  search.addEventListener("focus", () => { if (total) searchable(0); }); // the first letter need not wait for it
   search.addEventListener("input", () => { state.q = search.value; update(); });
   sortSelect.addEventListener("change", () => sortBy(sortSelect.value));
   fileInput.addEventListener("change", async () => {
