@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, ScanResult
 from sidscan.reports import html
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
+from sidscan.review.annotated import annotated
+from sidscan.review.marks import Marks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -141,7 +144,6 @@ def test_an_image_is_opened_marked_and_closed_by_keyboard(open_page: Opener, rep
         detail = page.locator("#detail")
         assert "in/001.jpg" in detail.inner_text()
         assert f"{1:064x}" in detail.inner_text()
-        assert "in/007.jpg" in detail.inner_text(), "its copy"
         page.keyboard.press("1")
         assert "in/002.jpg" in detail.inner_text(), "a mark leads to the next image"
         page.keyboard.press("Escape")
@@ -430,3 +432,80 @@ def test_without_images_the_words_say_what_they_show(browser: Browser, evidence_
         "Outline of the world with a dot at -33.5, 151.2",
     ]
     without.close()
+
+
+def copy_of(index: int, hashed: str | None, **changes: Any) -> ScanResult:
+    facts = replace(FACTS, sha256=f"{index:064x}", perceptual_hash=hashed, width=300 - index, exif=Exif())
+    return scored(index, facts=facts, **changes)
+
+
+@pytest.fixture
+def copies_page(tmp_path: Path) -> Path:
+    """Of eight inputs, 1, 4 and 5 show one image; 5 and 6 have the same bytes; 7 has too little detail."""
+    near = [f"{5 << 250 | (1 << bits) - 1:064x}" for bits in range(3)]
+    results = [
+        *(copy_of(index, sha256(bytes(index)).hexdigest()) for index in (0, 2, 3)),
+        *(copy_of(index, near[place]) for place, index in enumerate((1, 4, 5))),
+        scored(6, facts=copy_of(5, near[2]).facts, scores=copy_of(5, None).scores),
+        copy_of(7, ""),
+    ]
+    rendered(tmp_path / "copies.html", annotated(journal_of(*results, run=full_header()), Marks()))
+    return tmp_path / "copies.html"
+
+
+def names(*indices: int) -> list[str]:
+    return [f"in/{index:03d}.jpg" for index in indices]
+
+
+def test_copies_fold_under_the_strongest_and_unfold(open_page: Opener, copies_page: Path) -> None:
+    with open_page(copies_page) as page:
+        assert shown_paths(page) == names(0, 1, 2, 3, 7)
+        assert words(page).split("\n") == ["8 images", "3 folded under a stronger copy", "Unfold all copies"]
+        page.get_by_role("button", name="4 copies, 0.94 to 0.98").click()
+        assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7)
+        page.keyboard.press("c")
+        assert shown_paths(page) == names(0, 1, 2, 3, 7)
+        page.get_by_role("button", name="Unfold all copies").click()
+        assert shown_paths(page) == names(0, 1, 2, 3, 4, 5, 6, 7)
+        assert "fold=no" in page.evaluate("location.hash")
+        assert words(page).startswith("8 images")
+
+
+def test_a_filter_counts_folded_copies_and_the_strongest_that_passes_stands_for_them(
+    open_page: Opener, copies_page: Path
+) -> None:
+    with open_page(copies_page) as page:
+        page.get_by_label("has copies, evidence differs").check()
+        assert shown_paths(page) == names(1)
+        assert words(page).startswith("4 of 8 images")
+        page.get_by_label("weak").check()
+        assert shown_paths(page) == names(4)
+        assert words(page).startswith("3 of 8 images")
+
+
+def test_the_evidence_page_lists_copies_and_where_they_disagree(open_page: Opener, copies_page: Path) -> None:
+    with open_page(copies_page) as page:
+        page.get_by_role("gridcell", name="in/001.jpg").click()
+        block = page.locator("section.block", has=page.get_by_role("heading", name="Copies"))
+        said = block.inner_text()
+        assert "The same image scored 0.980 here, 0.940 as a copy (JPEG, 295 x 200)." in said
+        lines = block.locator("li").all_inner_texts()
+        assert [line.split("\n")[-1] for line in lines] == [
+            "the strongest; JPEG, 299 x 200",
+            "distance 1; JPEG, 296 x 200",
+            "distance 2; JPEG, 295 x 200",
+            "distance 2; JPEG, 295 x 200",
+        ]
+        block.get_by_role("button", name="in/006.jpg").click()
+        assert page.locator("#detail .title").inner_text() == "in/006.jpg"
+        page.keyboard.press("Escape")
+        assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7), "the group is unfolded, to show it"
+
+
+def test_what_was_not_compared_is_said(open_page: Opener, copies_page: Path, report: Path) -> None:
+    with open_page(copies_page) as page:
+        page.get_by_role("gridcell", name="in/007.jpg").click()
+        assert "too little detail" in page.locator("#detail").inner_text()
+    with open_page(report) as page:
+        page.get_by_role("gridcell", name="in/000.jpg").click()
+        assert "Whether others show the same was not looked for." in page.locator("#detail").inner_text()

@@ -48,7 +48,17 @@ INLINE_ROWS = 2_000
 CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
-_SCRIPTS = ("data.js", "marks.js", "filters.js", "list.js", "place.js", "maps.js", "detail.js", "main.js")
+_SCRIPTS = (
+    "data.js",
+    "copies.js",
+    "marks.js",
+    "filters.js",
+    "list.js",
+    "place.js",
+    "maps.js",
+    "detail.js",
+    "main.js",
+)
 _START = re.compile(
     rb'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     rb'<meta name="generator" content="sidscan report [1-9][0-9]{0,8}">'

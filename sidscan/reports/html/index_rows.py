@@ -47,6 +47,12 @@ def _date(result: ScanResult) -> str | None:
     return f"{match[1]}-{match[2]}-{match[3]}{match[4] or ''}" if match else stated
 
 
+def _compared(result: ScanResult) -> int:
+    """Whether it was compared with what other images show: 0 no, 1 yes, 2 it has too little detail."""
+    perceptual_hash = result.facts.perceptual_hash
+    return 0 if perceptual_hash is None else 1 if perceptual_hash else 2
+
+
 _COLUMNS = (
     _Column("path", lambda r: r.name),
     _Column("status", lambda r: r.status.value, repeats=True),
@@ -64,6 +70,10 @@ _COLUMNS = (
     _Column("latitude", lambda r: r.facts.exif.latitude),
     _Column("longitude", lambda r: r.facts.exif.longitude),
     _Column("sha256", lambda r: r.facts.sha256),
+    _Column("copy_group", lambda r: r.copies.group if r.copies else None, repeats=True),
+    _Column("copy_distance", lambda r: r.copies.distance if r.copies else None),
+    _Column("copy_transform", lambda r: r.copies.transform if r.copies else None, repeats=True),
+    _Column("compared", _compared),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
     _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),
     # The page does not show these in its list; `sidscan diff` says by them why scores differ.

@@ -107,15 +107,11 @@ const formatScore = (score) => (score === null ? "" : score.toFixed(3));
 const formatPercent = (share) => String(Math.round(1000 * share) / 10);
 const pixels = (row) => (value(row, "width") ? `${value(row, "width")} x ${value(row, "height")}` : "");
 
-/** The first row of each sha256, and all rows of those that occur more than once. */
-const rowOfSha256 = new Map(), copiesOfSha256 = new Map();
+/** The first row of each sha256. */
+const rowOfSha256 = new Map();
 for (let row = 0; row < total; row++) {
   const sha256 = value(row, "sha256");
-  if (!sha256) continue;
-  if (!rowOfSha256.has(sha256)) rowOfSha256.set(sha256, row);
-  else if (copiesOfSha256.has(sha256)) copiesOfSha256.get(sha256).push(row);
-  else copiesOfSha256.set(sha256, [rowOfSha256.get(sha256), row]);
+  if (sha256 && !rowOfSha256.has(sha256)) rowOfSha256.set(sha256, row);
 }
 /** How many other images stand before a row; equal bytes are one image. */
 const rankOf = (row) => new Set(index.rows.slice(0, row).map((_, before) => value(before, "sha256"))).size;
-const siblings = (row) => (copiesOfSha256.get(value(row, "sha256")) || []).filter((other) => other !== row);

@@ -216,13 +216,6 @@ function custody(result) {
   ]));
 }
 
-function copiesOf(row) {
-  const others = siblings(row);
-  const links = others.slice(0, 50).map((other) => element("li", {},
-    element("button", { type: "button", onclick: () => goTo(other) }, element("bdi", {}, safe(value(other, "path"))))));
-  return block("copies", others.length ? element("ul", {}, ...links) : element("p", { class: "dim" }, text("noCopies")));
-}
-
 /** Show the evidence page of the chosen image. */
 function showImage() {
   const row = shown[active];

@@ -1,6 +1,6 @@
 // Which rows are shown, in which order; all of it stands in the address, so that a view can be mailed.
 
-const state = { view: "grid", sort: "rank", down: true, q: "", image: "" };
+const state = { view: "grid", sort: "rank", down: true, q: "", image: "", fold: "yes" };
 for (const name of ["low", "high", "from", "to"]) state[name] = "";
 
 // A facet gives each row a text, of one value or of words that count each. The chosen values are alternatives.
@@ -13,7 +13,7 @@ const FACETS = [
   ["camera", (row) => value(row, "camera") || text("unset")],
   ["format", (row) => value(row, "format") || text("unset")],
   ["place", (row) => text(value(row, "latitude") === null ? "withoutPlace" : "withPlace")],
-  ["copies", (row) => (siblings(row).length ? text("withCopies") : "")],
+  ["copies", copyFacet],
 ].map(([name, words, several]) => ({ name, words, several, chosen: new Set(), counts: new Map(), split: new Map() }));
 for (const facet of FACETS) {
   if (facet.name !== "mark") facet.cells = Array.from({ length: total }, (_, row) => facetValues(facet, facet.words(row)));
@@ -59,7 +59,7 @@ function selectRows() {
     if (!passesRanges(row) || !words.every((word) => searchable(row).includes(word))) continue;
     countRow(row, passed);
   }
-  return order(passed);
+  return fold(order(passed));
 }
 
 /** A row counts for a facet if it passes all the others. */

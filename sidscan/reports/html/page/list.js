@@ -37,6 +37,7 @@ const TABLE = [
   ["c-evidence", "evidence", "rank", wordNode],
   ["c-score", "score", "score", (row) => formatScore(value(row, "score"))],
   ["c-mark", "mark", null, (row) => markWords(row)],
+  ["c-copies", "copies", null, copyNode],
   ["c-path", "path", "path", (row) => element("bdi", {}, safe(value(row, "path")))],
   ["c-date", "date", "date", (row) => safe(value(row, "date") || "")],
   ["c-camera", "camera", "camera", (row) => safe(value(row, "camera") || "")],
@@ -67,7 +68,7 @@ function tableBand(place) {
   const row = shown[place];
   const cells = TABLE.map(([name, , , content], at) =>
     element("div", { class: name, role: "gridcell", "aria-colindex": at + 1 }, content(row)));
-  return element("div", { class: "band", "aria-rowindex": place + 2, ...attributes(place, "row") }, ...cells);
+  return element("div", { class: isUnder(row) ? "band under" : "band", "aria-rowindex": place + 2, ...attributes(place, "row") }, ...cells);
 }
 
 function gridBand(first) {
@@ -82,12 +83,12 @@ function gridBand(first) {
 function tile(place) {
   const row = shown[place], path = safe(value(row, "path"));
   const score = value(row, "score");
-  return element("div", { class: "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
+  return element("div", { class: isUnder(row) ? "cell under" : "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
     thumbnail(row, "thumb"),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
     element("div", { class: "name" }, element("bdi", {}, path)),
     element("div", { class: "facts dim" }, element("span", {}, markWords(row)),
-      element("span", {}, siblings(row).length ? text("sameBytes", { count: siblings(row).length + 1 }) : "")));
+      element("span", {}, copyNode(row))));
 }
 
 /** Lay the list out for its width and view, from scratch. */

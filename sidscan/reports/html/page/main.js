@@ -60,10 +60,14 @@ function drawTools() {
   viewButtons.forEach((button, place) => button.setAttribute("aria-pressed", String(isGrid() === (place === 0))));
   progressNode.textContent = text("seen", { marked: countMarked(), total });
   const filters = filterWords();
-  const counts = shown.length === total ? text("all", { shown: total }) : text("shown", { shown: shown.length, total });
+  const counts = passedCount === total ? text("all", { shown: total }) : text("shown", { shown: passedCount, total });
+  const folded = passedCount - shown.length;
+  const foldButton = element("button", { type: "button", onclick: () => { state.fold = state.fold === "no" ? "yes" : "no"; update(); } },
+    S[state.fold === "no" ? "foldAll" : "unfoldAll"]);
   const clear = element("button", { type: "button", onclick: () => { clearFilters(); update(); } }, S.clear);
   work.line.replaceChildren(element("strong", { role: "status" }, counts),
-    ...(filters ? [element("span", { class: "dim" }, text("hidden", { hidden: total - shown.length, filters })), clear] : []),
+    ...(filters ? [element("span", { class: "dim" }, text("hidden", { hidden: total - passedCount, filters })), clear] : []),
+    ...(copyRows.size ? [element("span", { class: "dim" }, folded ? text("folded", { folded }) : ""), foldButton] : []),
     ...(shown.length || !total ? [] : [element("span", {}, S.none)]));
 }
 
@@ -161,6 +165,10 @@ function turnPage(step) {
 /** Open an image that the filters may hide. */
 function goTo(row) {
   if (!shown.includes(row)) {
+    toggleCopies(row, true);
+    update();
+  }
+  if (!shown.includes(row)) {
     clearFilters();
     update();
   }
@@ -187,6 +195,7 @@ const KEYS = {
   1: () => markActive(MARKS[0]), 2: () => markActive(MARKS[1]), 3: () => markActive(MARKS[2]), 0: () => markActive(""),
   n: () => { if (!state.image) openImage(); document.getElementById("note")?.focus(); },
   u: () => { const row = undoMark(); if (row !== null) { afterMark(); if (state.image) goTo(row); else choose(shown.indexOf(row)); } },
+  c: () => { if (!state.image) toggleActive(); },
   v: () => { if (!state.image) { state.view = isGrid() ? "table" : "grid"; update(); } },
   "/": () => { if (state.image) closeImage(); search.focus(); },
   "?": showHelp,

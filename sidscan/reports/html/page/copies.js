@@ -1,0 +1,120 @@
+// Files that show the same image are one case: the strongest of them stands for the others, which fold under it.
+
+const copyRows = new Map(); // group -> its rows, the strongest first
+for (let row = 0; row < total; row++) {
+  const group = value(row, "copy_group");
+  if (group === null) continue;
+  if (copyRows.has(group)) copyRows.get(group).push(row);
+  else copyRows.set(group, [row]);
+}
+/** All rows that show the same image as this one, the strongest first. */
+const membersOf = (row) => copyRows.get(value(row, "copy_group")) || [row];
+
+const unfolded = new Set(); // groups
+let passedCount = 0; // rows that pass the filters, folded ones included
+
+/** Of the rows that pass, in order: one per image, unless its group is unfolded; then the others follow it. */
+function fold(rows) {
+  passedCount = rows.length;
+  if (state.fold === "no") return rows;
+  const passed = new Map(); // group -> those of its rows that pass
+  for (const row of rows) {
+    const group = value(row, "copy_group");
+    if (group === null) continue;
+    if (passed.has(group)) passed.get(group).push(row);
+    else passed.set(group, [row]);
+  }
+  for (const members of passed.values()) members.sort((first, second) => first - second);
+  return rows.flatMap((row) => {
+    const group = value(row, "copy_group");
+    if (group === null) return [row];
+    if (passed.get(group)[0] !== row) return [];
+    return unfolded.has(group) ? passed.get(group) : [row];
+  });
+}
+
+/** Whether a row stands under a stronger one of its group. */
+const isUnder = (row) => state.fold !== "no" && unfolded.has(value(row, "copy_group")) && membersOf(row)[0] !== row;
+
+function toggleCopies(row, open = !unfolded.has(value(row, "copy_group"))) {
+  if (open) unfolded.add(value(row, "copy_group"));
+  else unfolded.delete(value(row, "copy_group"));
+}
+
+/** Fold or unfold the chosen image's group; the strongest of it is chosen then. */
+function toggleActive() {
+  const row = shown[active];
+  if (row === undefined || membersOf(row).length < 2 || state.fold === "no") return;
+  toggleCopies(row);
+  update();
+  if (!shown.includes(row)) choose(Math.max(0, shown.findIndex((each) => value(each, "copy_group") === value(row, "copy_group"))), true);
+  else choose(shown.indexOf(row), true);
+}
+
+/** Lowest and highest score of a group; null without scores. */
+function scoreRange(row) {
+  const scores = membersOf(row).map((each) => value(each, "score")).filter((score) => score !== null);
+  return scores.length ? [Math.min(...scores), Math.max(...scores)] : null;
+}
+
+const differing = new Set(); // groups whose members have several words of evidence
+for (const [group, rows] of copyRows) if (rows.some((row) => wordOf(row)[0] !== wordOf(rows[0])[0])) differing.add(group);
+
+/** How many files show the image, and how far their scores lie apart. */
+function copyWords(row) {
+  const count = membersOf(row).length, range = scoreRange(row);
+  if (count < 2) return "";
+  const [low, high] = (range || [0, 0]).map((score) => score.toFixed(2));
+  return low === high ? text("copyCount", { count }) : text("copyRange", { count, low, high });
+}
+
+const copyFacet = (row) => (membersOf(row).length < 2 ? "" : text(differing.has(value(row, "copy_group")) ? "copiesDiffer" : "copiesAgree"));
+
+/** The count of a group as a button that folds and unfolds it; of a file under a stronger one, what was done to it. */
+function copyNode(row) {
+  if (membersOf(row).length < 2) return "";
+  if (isUnder(row)) return element("span", { class: "dim" }, copyRelation(row, membersOf(row)[0]));
+  if (state.fold === "no") return element("span", { class: "dim" }, copyWords(row));
+  const open = unfolded.has(value(row, "copy_group"));
+  return element("button", { type: "button", class: "copy fold", tabindex: -1, "aria-expanded": String(open),
+    onclick: (event) => { event.stopPropagation(); choose(shown.indexOf(row)); toggleActive(); } },
+    `${open ? "\u25be" : "\u25b8"} ${copyWords(row)}`);
+}
+
+/** What a row is to the strongest of its group. */
+function copyRelation(row, strongest) {
+  if (row === strongest) return S.strongestCopy;
+  if (value(row, "sha256") === value(strongest, "sha256")) return S.sameBytes;
+  const bits = text("distance", { bits: value(row, "copy_distance") });
+  return value(row, "copy_transform") ? `${value(row, "copy_transform")}, ${bits}` : bits;
+}
+
+const shortly = (row) => [value(row, "format"), pixels(row)].filter(Boolean).map(safe).join(", ");
+
+/** The members of a group that scored lowest and highest, if this one is not alone in what it scored. */
+function disagreement(row) {
+  const scored = membersOf(row).filter((each) => value(each, "score") !== null);
+  const ordered = [...scored].sort((first, second) => value(first, "score") - value(second, "score"));
+  const others = [ordered[0], ordered.at(-1)].filter((each) => each !== undefined && each !== row
+    && formatScore(value(each, "score")) !== formatScore(value(row, "score")));
+  if (!others.length || value(row, "score") === null) return "";
+  const there = others.map((each) => text("scoredAs", { score: formatScore(value(each, "score")), form: shortly(each) }));
+  return text("disagree", { here: formatScore(value(row, "score")), there: there.join(", ") });
+}
+
+const NO_COPIES = ["noSameBytes", "noCopies", "noDetail"]; // by `compared`
+
+/** The block of the evidence page: each file that shows the image, with its own score. */
+function copiesOf(row) {
+  const members = membersOf(row);
+  if (members.length < 2) return block("copies", element("p", { class: "dim" }, text(NO_COPIES[value(row, "compared")])));
+  const disagree = disagreement(row);
+  const lines = members.slice(0, 50).map((each) => element("li", {},
+    element("span", { class: "facts" }, wordNode(each), " ", formatScore(value(each, "score")), " ", element("span", { class: "dim" }, markWords(each))),
+    each === row ? element("strong", {}, element("bdi", {}, safe(value(each, "path"))))
+      : element("button", { type: "button", onclick: () => goTo(each) }, element("bdi", {}, safe(value(each, "path")))),
+    element("div", { class: "dim" }, [copyRelation(each, members[0]), shortly(each)].filter(Boolean).join("; "))));
+  return block("copies", disagree ? element("p", {}, element("strong", {}, disagree)) : null,
+    element("p", { class: "dim" }, text("copiesText", { count: members.length })), element("ul", { class: "members" }, ...lines),
+    members.length > lines.length ? element("p", { class: "dim" }, text("moreCopies", { count: members.length - lines.length })) : null);
+}
