@@ -7,7 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import chain
@@ -43,6 +43,7 @@ from sidscan.reports.private import private_header, private_result
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
+from sidscan.scoring.kept_images import KeptImages
 from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
@@ -80,6 +81,7 @@ class Scan:
         changes: what that run had otherwise, e.g. ``effort full (now normal)``.
         readers: what reads images in this run.
         num_results: how many results this session has made.
+        kept_images: images of kept results that lack what reports show; a scan reads them first.
     """
 
     config: ScanConfig
@@ -91,6 +93,20 @@ class Scan:
     changes: tuple[str, ...]
     readers: Readers
     num_results: int = 0
+    kept_images: KeptImages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kept_images = KeptImages(self.journal, self.config)
+        self._reading_kept = self._read_kept()
+
+    def complete_kept(self) -> Iterator[None]:
+        """Read the `kept_images` again, once; yields after each image."""
+        yield from self._reading_kept
+
+    def _read_kept(self) -> Iterator[None]:
+        if len(self.kept_images):
+            with open_reader(self.config) as read:
+                yield from self.kept_images.read(read)
 
     @property
     def effort(self) -> Effort:
@@ -98,6 +114,8 @@ class Scan:
         return effort_used(self.config, self.runtime.detectors)
 
     def __iter__(self) -> Generator[ScanResult, None, None]:
+        for _ in self.complete_kept():
+            pass
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
         shown = self.config.thumbnails

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
 
+_EXAMPLES = 3  # names in a line
+
+
 def echo(text: str) -> None:
     """Print one line on standard error, safe to show; a line break in a name does not make two of it."""
     click.echo(safe_line(text), err=True)
@@ -93,6 +96,25 @@ def consume(
                 if not show(result):
                     return
             bar.update()
+
+
+def complete_kept(run: Scan, quiet: bool) -> None:
+    """Read images of kept results again for their thumbnails, with a progress bar; say what came of it."""
+    if not (number := len(run.kept_images)):
+        return
+    show = reporter(quiet)
+    what = "thumbnail" if run.config.thumbnails else "hash"
+    show(f"{plural(number, 'kept image')} without a {what}: read again, not scored")
+    with progress(number, "image", quiet=quiet, transient=True) as bar:
+        for _ in run.complete_kept():
+            bar.update()
+    if changed := run.kept_images.changed:
+        names = ", ".join(mask_credentials(name) for name in changed[:_EXAMPLES])
+        more = f" and {len(changed) - _EXAMPLES} more" if len(changed) > _EXAMPLES else ""
+        are = "hold other bytes than were scored, with the same size and time; they are scored again"
+        if len(changed) == 1:
+            are = "holds other bytes than were scored, with the same size and time; it is scored again"
+        echo(f"warning: {plural(len(changed), 'file')} {are}: {names}{more}")
 
 
 def announce(run: Scan, echo: Echo) -> None:

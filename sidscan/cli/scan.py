@@ -137,6 +137,7 @@ def _scan(
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)
+            console.complete_kept(run, quiet)
             if not _make_results(run, writers, marks, shown, quiet):
                 return ExitCode.INTERRUPTED
             looks = closer_look.look_at_strongest(run, with_images, quiet)

@@ -162,8 +162,8 @@ class Summary:
             yield "  (these columns are empty there; --fresh scans all images again)"
         if self._run.config.thumbnails and (missing := self._run.journal.count_without_thumbnail()):
             verb = "has" if missing == 1 else "have"
-            yield f"{plural(missing, 'image')} {verb} no thumbnail, since an earlier scan made the result"
-            yield "  (--fresh scans all images again, and makes thumbnails)"
+            images = plural(missing, "image")
+            yield f"{images} {verb} no thumbnail: it can't be made, or the bytes of a URL were not kept"
         if repeats := self._run.journal.repeats():
             verb = "has" if repeats == 1 else "have"
             yield f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score"
@@ -180,8 +180,8 @@ class Summary:
         if self._run.config.find_copies and self._unhashed:
             verb = "has" if self._unhashed == 1 else "have"
             images = plural(self._unhashed, "image")
-            yield f"{images} {verb} no perceptual hash, since an earlier scan made the result"
-            yield "  (only copies with equal bytes are found; --fresh scans all images again)"
+            yield f"{images} {verb} no perceptual hash: it can't be made, or the bytes of a URL were not kept"
+            yield "  (only copies of them with equal bytes are found)"
 
     def _calibration_lines(self) -> Iterator[str]:
         """How many images reach the threshold of each calibrated model, and how many camera images would."""

@@ -298,6 +298,25 @@ class Journal:
         row = self._read(query, (sha256, view)).fetchone()
         return bytes(row[0]) if row else None
 
+    def images_to_read(self, thumbnails_too: bool, hashes_too: bool) -> list[thumbnails.ImageToRead]:
+        """Images that were scored and lack a thumbnail, or a perceptual hash, where asked for."""
+        return thumbnails.lacking(self._db, thumbnails_too, hashes_too)
+
+    def add(self, additions: thumbnails.Additions) -> None:
+        """Record what was made of images whose results are kept."""
+        with self._writing():
+            thumbnails.keep(self._db, additions.thumbnails, additions.crops)
+            thumbnails.add_hashes(self._db, additions.hashes)
+
+    def forget_result(self, position: int) -> None:
+        """Make an input pending again: its bytes are not those of the result."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE items SET status = NULL, finding = NULL, settings = NULL, reader = NULL "
+                "WHERE position = ?",
+                (position,),
+            )
+
     def strongest(self) -> list[tuple[float, str]]:
         """Strength and sha256 of the images of which crops are kept, so far."""
         return thumbnails.strongest(self._db)

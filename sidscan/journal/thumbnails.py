@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sidscan.config import MOST_CROPS
 from sidscan.journal.tables import SHA256
+from sidscan.records import Item
 
 CREATE = """CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY, webp BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS crops (
@@ -19,8 +22,64 @@ STRENGTH = "strength(json_extract(finding, '$.scores'))"
 _STRONGEST = f"""SELECT max({STRENGTH}) AS strength, {SHA256} AS sha256 FROM items
     WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256 ORDER BY strength DESC, sha256 LIMIT ?"""  # noqa: S608
 
+_HASH = "json_extract(finding, '$.facts.perceptual_hash')"
+_LACKING = f"""SELECT min(position), name, kind, {SHA256} AS sha256,
+    json_extract(finding, '$.facts.response.saved_as') AS saved_as FROM items
+    WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind = 'file' OR saved_as IS NOT NULL)
+    AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL))
+    GROUP BY sha256 ORDER BY 1"""  # noqa: S608
+
 Crops = Mapping[str, tuple[str, bytes]]
 """By the sha256 of the image's bytes: which view (`images.crops.VIEW_NAMES`), and its pixels as WebP."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageToRead:
+    """An image whose result is kept and lacks what reports show.
+
+    Attributes:
+        position: of its row.
+        sha256: of the bytes that were scored, hex.
+        path: where the bytes are; of a URL, the file that keeps them.
+    """
+
+    position: int
+    name: str
+    sha256: str
+    path: str
+
+    @property
+    def item(self) -> Item:
+        """What reads these bytes."""
+        return Item(self.path)
+
+
+@dataclass
+class Additions:
+    """What was made of images whose results are kept, by the sha256 of their bytes."""
+
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    crops: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return max(len(self.thumbnails), len(self.hashes))
+
+
+def lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -> list[ImageToRead]:
+    """Images that were scored and lack a thumbnail, or the hash of what they show; of equal bytes one."""
+    rows = database.execute(_LACKING, {"thumbnails": thumbnails, "hashes": hashes})
+    return [
+        ImageToRead(position, os.fsdecode(name), sha256, os.fsdecode(name) if kind == "file" else saved_as)
+        for position, name, kind, sha256, saved_as in rows
+    ]
+
+
+def add_hashes(database: sqlite3.Connection, hashes: Mapping[str, str]) -> None:
+    """Add hashes to the results of images, by the sha256 of their bytes."""
+    query = f"""UPDATE items SET finding = json_set(finding, '$.facts.perceptual_hash', ?)
+        WHERE status = 'scored' AND {SHA256} = ?"""  # noqa: S608
+    database.executemany(query, ((value, sha256) for sha256, value in hashes.items()))
 
 
 def keep(database: sqlite3.Connection, thumbnails: Mapping[str, bytes], crops: Crops) -> None:

@@ -62,10 +62,9 @@ def test_a_plain_scan_finds_equal_bytes_alone(sidscan: Run, tmp_path: Path, imag
     assert {row["perceptual_hash"] for row in found.values()} == {""}
     assert "copies:" not in ended.err
     again = sidscan("scan", images, "--model", "mini", "--find-copies", "--out", tmp_path / "r.csv")
-    assert (
-        "6 images have no perceptual hash, since an earlier scan made the result\n"
-        "  (only copies with equal bytes are found; --fresh scans all images again)\n" in again.err
-    )
+    assert "5 kept images without a hash: read again, not scored\n" in again.err
+    assert all(len(row["perceptual_hash"]) == 64 for row in rows(tmp_path / "r.csv").values())
+    assert "copies: 3 files show 1 image, though their bytes differ\n" in again.err
 
 
 def test_thumbnails_bring_copies_along(sidscan: Run, tmp_path: Path, images: Path) -> None:
@@ -76,7 +75,8 @@ def test_thumbnails_bring_copies_along(sidscan: Run, tmp_path: Path, images: Pat
         images,
         "--model",
         "mini",
-        "--no-thumbnails",
+        "--html-thumbs",
+        "none",
         "--out",
         tmp_path / "p.html",
         "--out",

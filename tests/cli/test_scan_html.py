@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ from typing import Any
 import pytest
 from PIL import Image
 from sample_images import encoded, exif_block, folder, photo
+from sample_results import rows
 
 from sidscan import pipeline
 from sidscan.journal import thumbnails
+from sidscan.records import Failure, Stage, Status
 from sidscan.reports import html
 
 Run = Callable[..., Any]
@@ -110,13 +115,60 @@ def test_scores_are_the_same_with_and_without_thumbnails(sidscan: Run, images: P
     assert scores[0] == scores[1]
 
 
-def test_results_of_an_earlier_scan_have_no_thumbnail_and_the_scan_says_so(
-    sidscan: Run, images: Path
+def test_kept_images_are_read_again_for_their_thumbnails_and_not_scored(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(images / "photo-0.jpg", images / "same.jpg")
+    sidscan("scan", images, "--model", "mini", "--out", "r.csv")
+    before = rows(Path("r.csv").read_text())
+    monkeypatch.setattr("sidscan.scoring.scorer.Scorer.score", None)
+    ended = sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html")
+    assert ended.code == 0, ended.err
+    assert "5 results kept" in ended.err
+    assert "4 kept images without a thumbnail: read again, not scored\n" in ended.err
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert all("thumbnail" in entry for entry in chunk_entries(page).values())
+    assert page.count('"crop": ') == 5, "the crops with the highest scores, too"
+    made_later = {"perceptual_hash", "copy_group", "copy_distance", "copy_transform"}
+    after = rows(Path("r.csv").read_text())
+    assert [{name: row[name] for name in row if name not in made_later} for row in after] == [
+        {name: row[name] for name in row if name not in made_later} for row in before
+    ]
+    again = sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html")
+    assert "read again" not in again.err
+    assert Path("r.html").read_text(encoding="utf-8").count('"thumbnail"') == page.count('"thumbnail"')
+
+
+def test_a_kept_image_with_other_bytes_is_scored_again(sidscan: Run, images: Path) -> None:
+    sidscan("scan", images, "--model", "mini", "--out", "r.csv")
+    path = images / "photo-0.jpg"
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:15] + bytes([data[15] ^ 1]) + data[16:])  # its density, which changes no pixel
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ended = sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html")
+    assert (
+        "warning: 1 file holds other bytes than were scored, with the same size and time; it is scored "
+        f"again: {path}\n"
+    ) in ended.err
+    (row,) = (row for row in rows(Path("r.csv").read_text()) if row["path"] == str(path))
+    assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert row["status"] == "scored"
+    entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
+    assert all("thumbnail" in entry for entry in entries.values())
+
+
+def test_a_kept_image_that_cannot_be_read_keeps_its_score(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sidscan("scan", images, "--model", "mini", "--out", "r.csv")
+    monkeypatch.setattr(
+        "sidscan.isolation.reader.IsolatedReader.__call__",
+        lambda self, item: Failure(item, Stage.READ, "Crashed", "lost", status=Status.CRASHED),
+    )
     ended = sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html")
-    assert "4 images have no thumbnail, since an earlier scan made the result\n" in ended.err
-    assert "no thumbnail" not in sidscan("scan", images, "--model", "mini", "--out", "r.csv").err
+    assert ended.code == 0, ended.err
+    assert "4 images have no thumbnail: it can't be made, or the bytes of a URL were not kept\n" in ended.err
+    assert {row["status"] for row in rows(Path("r.csv").read_text())} == {"scored"}
 
 
 def report_id(path: Path) -> str:
