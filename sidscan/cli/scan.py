@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,15 @@ from sidscan.cli.ranking import highest_lines, print_table
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode, NothingToScan
+from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
 from sidscan.review.annotated import AnnotatedRecord, annotated
+from sidscan.review.difference_text import rescan_lines
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.marks import Marks
+from sidscan.review.rescan import rescanned
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.terminal import Echo
 
@@ -156,6 +159,8 @@ def _scan(
                 echo(line)
             for line in marks_lines(joined(run.journal, marks), beside) if marks else ():
                 echo(line)
+        if not quiet:
+            _echo_changes(run, marks, beside, echo)
         if selected := chosen.selection():
             echo(f"reports show {selected}")
         pages = [writer.out for writer in writers if writer.out.lower().endswith(".html")]
@@ -172,6 +177,16 @@ def _check_sizes(writers: list[ReportOutput], rows: int) -> None:
         writer.check_size(rows)
         if refusal := writer.format.refusal(rows):
             console.echo(f"warning: {writer.location()} will not be written: {refusal}")
+
+
+def _echo_changes(run: Scan, marks: Marks, beside: Sequence[Path], echo: Echo) -> None:
+    """Say what changed since the last complete run of the same record, if there was one."""
+    try:
+        with rescanned(run.journal, marks, beside) as rescan:
+            for line in rescan_lines(rescan) if rescan else ():
+                echo(line)
+    except OutputError as error:  # the reports are written
+        echo(f"what changed since the scan before is not known: {error.message}")
 
 
 def _warn_without_locks(files: list[Path]) -> None:

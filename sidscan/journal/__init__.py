@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError
-from sidscan.journal import closer_looks, outputs, tables, thumbnails
+from sidscan.journal import closer_looks, outputs, previous, tables, thumbnails
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
@@ -26,6 +26,7 @@ from sidscan.records import (
     JOURNAL_FORMAT,
     Counts,
     Item,
+    JsonObject,
     Kind,
     RunHeader,
     ScanResult,
@@ -41,7 +42,7 @@ from sidscan.util.urls import mask_credentials
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
-COMPANIONS = thumbnails.CREATE + closer_looks.CREATE
+COMPANIONS = thumbnails.CREATE + closer_looks.CREATE + previous.CREATE
 """Tables of what reports show besides the results; records of earlier versions lack them."""
 SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
@@ -113,7 +114,7 @@ class Journal:
             self._db.executescript(
                 "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM closer_looks;"
             )
-            self._db.executescript(thumbnails.EMPTY)
+            self._db.executescript(thumbnails.EMPTY + previous.EMPTY)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
         if self._format() is None:
@@ -196,6 +197,9 @@ class Journal:
             kept = matching.keep()
             matching.check_gone(check_gone)
             self._check_same_run()
+            previous.note(self._db)
+            if private:
+                previous.forget_folders(self._db)
             registered = matching.registered(named, kept)
             matching.retire_unused()
         return registered
@@ -338,7 +342,7 @@ class Journal:
         with self._writing():
             self._db.execute("PRAGMA secure_delete=ON")
             self._db.create_function("changed", 1, lambda text: dump_result(change(load_result(text))))
-            for table in ("items", "retired"):
+            for table in ("items", "retired", "previous"):
                 self._db.execute(f"UPDATE {table} SET finding = changed(finding) WHERE finding IS NOT NULL")  # noqa: S608
         with self._writing():
             self._db.execute("VACUUM")  # pages that were freed earlier may hold results, too
@@ -354,6 +358,14 @@ class Journal:
         query = f"""SELECT count(*) FROM items WHERE status = 'scored'
             AND {SHA256} NOT IN (SELECT sha256 FROM thumbnails)"""  # noqa: S608
         return int(self._read(query).fetchone()[0])
+
+    def previous_run(self) -> JsonObject | None:
+        """The facts about the last complete run before this one; None if there was none."""
+        return previous.run_facts(self._db)
+
+    def changed_inputs(self) -> Iterator[previous.ChangedInput]:
+        """The inputs whose results of that run are not kept as they were."""
+        return previous.changed_inputs(self._db)
 
     def repeats(self) -> int:
         """Number of scored images whose bytes equal those of another one, not counting the first of each."""

@@ -83,20 +83,21 @@ def _row(tag: str, *cells: str) -> str:
 
 
 def _difference_row(difference: Difference) -> str:
+    decimals = words.decimals(difference)
     states = (
-        f'<td class="state">{_state(difference.old, difference.old_score)}</td>'
-        f'<td class="state">{_state(difference.new, difference.new_score)}</td>'
+        f"<td>{_state(difference.old, difference.old_score, decimals)}</td>"
+        f"<td>{_state(difference.new, difference.new_score, decimals)}</td>"
     )
     name = f'<td class="image"><span class="name">{text(words.names(difference))}</span></td>'
     remarks = f"<td>{text('; '.join(words.remarks(difference)))}</td>"
     return f"<tr>{name}{states}{remarks}</tr>\n"
 
 
-def _state(result: StatedResult | None, score: StatedScore | None) -> str:
+def _state(result: StatedResult | None, score: StatedScore | None, decimals: int) -> str:
     """Score and word of evidence with its colour, or the status."""
     if result is None:
         return ""
     if score is None:
         return f'<span class="word none">{text(result.status)}</span>'
     strength = "0" if score.evidence not in EVIDENCE_WORDS else str(4 - EVIDENCE_WORDS.index(score.evidence))
-    return f'{score.score:.3f} <span class="word e{strength}">{text(score.evidence)}</span>'
+    return f'{score.score:.{decimals}f} <span class="word e{strength}">{text(score.evidence)}</span>'

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sidscan.reports.stated import StatedResult, StatedScore
 from sidscan.review.compared_runs import ComparedRun
 from sidscan.review.comparison import Comparison
 from sidscan.review.differences import Change, Difference, MatchedBy
+from sidscan.review.rescan import Rescan
 from sidscan.util.terminal import plural, safe_line
 from sidscan.util.urls import mask_credentials
 
 _MOST_WHYS = 3
+_RESCAN_LINES = 5
+_RESCAN_NAMES = 3  # of each kind
 _MARKS = (Change.MARKED, Change.MARK)
 _SAME_BYTES = {Change.NEW: "a copy of", Change.GONE: "its bytes are now"}
 
@@ -134,7 +137,8 @@ def _facts(difference: Difference) -> str:
     if difference.change in _MARKS:
         return _mark_words(difference)
     old, new = difference.old_score, difference.new_score
-    before, after = _state(difference.old, old), _state(difference.new, new)
+    shown = decimals(difference)
+    before, after = _state(difference.old, old, shown), _state(difference.new, new, shown)
     if not (before and after) or before == after:
         return after or before
     if old and new and old.model != new.model:
@@ -147,10 +151,17 @@ def _mark_words(difference: Difference) -> str:
     return f"{before} -> {after}" if difference.change is Change.MARK else after
 
 
-def _state(result: StatedResult | None, score: StatedScore | None) -> str:
+def decimals(difference: Difference) -> int:
+    """Decimals to which scores are shown: as many as it takes to tell two from each other."""
+    old, new = difference.old_score, difference.new_score
+    is_small = old and new and f"{old.score:.3f}" == f"{new.score:.3f}" and old.score != new.score
+    return 6 if is_small else 3
+
+
+def _state(result: StatedResult | None, score: StatedScore | None, decimals: int) -> str:
     if result is None:
         return ""
-    return f"{score.score:.3f} {score.evidence}" if score else safe_line(result.status)
+    return f"{score.score:.{decimals}f} {score.evidence}" if score else safe_line(result.status)
 
 
 def _mark(result: StatedResult | None) -> str:
@@ -163,3 +174,38 @@ def _mark(result: StatedResult | None) -> str:
 
 def _shown(text: str) -> str:
     return safe_line(mask_credentials(text))
+
+
+def rescan_lines(rescan: Rescan) -> list[str]:
+    """What changed since the last complete run of a record, in at most five lines; one if nothing did."""
+    counts = Counter({**rescan.comparison.counts, Change.UNCHANGED: rescan.unchanged})
+    parts = ", ".join(f"{counts[change]} {change.value}" for change in Change if counts[change])
+    since = f"since the scan that ended at {_shown(rescan.since)}"
+    kinds = [_kind_words(rescan.comparison, each) for each in Change if each.differs and counts[each]]
+    if rescan.marked:
+        parts += f"; {len(rescan.marked)} newly marked"
+        kinds.append(_marked_words(rescan.marked))
+    if not kinds:
+        return [f"nothing changed {since}: {parts}"]
+    if len(kinds) >= _RESCAN_LINES:  # the title is one, too
+        kinds[_RESCAN_LINES - 2 :] = ["; ".join(kinds[_RESCAN_LINES - 2 :])]
+    return [f"{since}: {parts}", *(f"  {words}" for words in kinds)]
+
+
+def _kind_words(comparison: Comparison, change: Change) -> str:
+    """A class, its first names, the strongest evidence first, and why scores differ."""
+    listed = [f"{names(each)} {_facts(each)}" for each in comparison.differences(change, most=_RESCAN_NAMES)]
+    whys = comparison.whys.get(change, Counter())
+    others = f", and {plural(len(whys) - 1, 'other reason')}" if len(whys) > 1 else ""
+    why = f" ({_shown(whys.most_common(1)[0][0])}{others})" if whys else ""
+    return f"{change.value}{why}: {_with_rest(listed, comparison.counts[change])}"
+
+
+def _marked_words(marked: Sequence[tuple[str, str]]) -> str:
+    listed = [f"{_shown(name)} {mark or 'a note alone'}" for name, mark in marked[:_RESCAN_NAMES]]
+    return f"{Change.MARKED.value}: {_with_rest(listed, len(marked))}"
+
+
+def _with_rest(listed: Sequence[str], count: int) -> str:
+    rest = count - len(listed)
+    return ", ".join(listed) + (f" and {rest} more" if rest else "")

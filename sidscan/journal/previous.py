@@ -1,0 +1,84 @@
+"""What a record keeps of the last complete run, so that the end of the next one can say what changed.
+
+Only inputs whose result is not kept as it was are noted; all others are the same by construction. The notes
+stay while a run is interrupted and continued, and give way when a run starts after a complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidscan.records import JsonObject
+
+CREATE = """CREATE TABLE IF NOT EXISTS previous (
+    path BLOB PRIMARY KEY,
+    name BLOB,     -- NULL: the last complete run did not have this input
+    finding TEXT   -- its result then, without EXIF and the server's answer
+);
+"""
+EMPTY = "DELETE FROM previous;"
+_KEY = "previous_run"  # of the header: the facts about that run which scores depend on, and its end
+_FACTS = (
+    *("sidscan_version", "models", "runtime", "device", "precision", "decoder", "effort", "calibrations"),
+    "finished",
+)
+_SHORT = "json_set(json_remove(e.finding, '$.facts.response'), '$.facts.exif', json('{}'))"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedInput:
+    """An input whose result of the last complete run is not kept as it was. Names are those of this run.
+
+    Attributes:
+        old, new: the results; None where that run, or this one, does not have the input.
+    """
+
+    name: str
+    old: JsonObject | None
+    new: JsonObject | None
+
+
+def note(database: sqlite3.Connection) -> None:
+    """Note what the inputs of a run were before, while the table of earlier results is there."""
+    facts = dict(database.execute("SELECT key, value FROM header"))
+    if json.loads(facts.get("finished", "null")):
+        kept = {key: json.loads(facts[key]) for key in _FACTS if key in facts}
+        database.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (_KEY, json.dumps(kept)))
+        database.execute("DELETE FROM previous")
+    elif _KEY not in facts:
+        return
+    database.execute(
+        f"""INSERT OR IGNORE INTO previous SELECT e.path, e.name, {_SHORT}
+        FROM earlier AS e LEFT JOIN items USING (path) WHERE e.latest AND items.finding IS NOT e.finding"""  # noqa: S608
+    )
+    database.execute(
+        """INSERT OR IGNORE INTO previous SELECT path, NULL, NULL FROM items
+        WHERE path NOT IN (SELECT path FROM earlier WHERE latest)"""
+    )
+
+
+def forget_folders(database: sqlite3.Connection) -> None:
+    """Leave only names of inputs that no input of this run is."""
+    database.execute("DELETE FROM previous WHERE name IS NULL AND path NOT IN (SELECT path FROM items)")
+    database.execute("UPDATE OR REPLACE previous SET path = name WHERE path NOT IN (SELECT path FROM items)")
+
+
+def run_facts(database: sqlite3.Connection) -> JsonObject | None:
+    """The facts about the last complete run before this one; None if there was none."""
+    row = database.execute("SELECT value FROM header WHERE key = ?", (_KEY,)).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def changed_inputs(database: sqlite3.Connection) -> Iterator[ChangedInput]:
+    """The inputs that may differ from that run, those of this one in their order."""
+    rows = database.execute(
+        """SELECT p.name, p.finding, items.name, items.finding FROM previous AS p LEFT JOIN items USING (path)
+        WHERE p.finding IS NOT NULL OR items.finding IS NOT NULL ORDER BY items.position, p.rowid"""
+    )
+    for before, old, now, new in rows:
+        name = os.fsdecode(before if now is None else now)
+        yield ChangedInput(name, old and json.loads(old), new and json.loads(new))
