@@ -90,7 +90,17 @@ def open_compared(path: Path, as_it_was: bool = False) -> Iterator[ComparedRun]:
                 f"{path} is neither a report nor a record of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",
             )
-        yield ComparedRun(path, kind, reader.read_results(file, kind, path))
+        yield ComparedRun(path, kind, _naming(path, reader.read_results(file, kind, path)))
+
+
+def _naming(path: Path, results: Iterator[StatedResult]) -> Iterator[StatedResult]:
+    """The results; an error says which of the two files is meant."""
+    try:
+        yield from results
+    except UsageError as error:
+        if str(path) in error.message:
+            raise
+        raise UsageError(f"{path}: {error.message}", error.remedy) from error
 
 
 def _results_of(record: StoredRecord, as_it_was: bool) -> Iterator[StatedResult]:

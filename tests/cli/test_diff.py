@@ -439,6 +439,26 @@ def test_the_page(sidscan: Run) -> None:
     assert page.count("<tr>") == rows_of_counts + titles_of_tables + 9
 
 
+@pytest.mark.parametrize(
+    ("out", "options", "why"),
+    [
+        ("part.csv", ("--columns", "path,sha256"), "this report has only some columns"),
+        ("part.json", ("--top", "1"), "this report shows only some rows of its run"),
+        ("part.html", ("--top", "1"), "this report shows only some rows of its run"),
+    ],
+    ids=["columns", "rows in JSON", "rows in HTML"],
+)
+def test_parts_of_a_report_are_refused(
+    sidscan: Run, scanned: Path, out: str, options: tuple[str, ...], why: str
+) -> None:
+    assert sidscan("report", "r.csv.journal", "--out", out, *options).code == 0
+    ended = sidscan("diff", "r.csv", out)
+    assert (ended.code, ended.err.splitlines()[0]) == (
+        2,
+        f"sidscan: {out}: {why}, so it can't be compared",
+    )
+
+
 def test_marks_of_records(sidscan: Run, scanned: Path) -> None:
     """The marks that lie beside the reports: of OLD, those that were there when its scan ended."""
     shutil.copy("r.csv.journal", "old.journal")
