@@ -310,7 +310,7 @@ _DERIVED_COLUMNS: tuple[_Column[ScanResult], ...] = (
 DERIVED_COLUMNS = _described(_DERIVED_COLUMNS)
 """Columns of no report, with their descriptions; ``--only``, ``--sort`` and ``--columns`` take them."""
 JOINED_COLUMNS = frozenset(
-    {"same_as", "copy_group", "copy_distance", "copy_transform", "mark", "mark_by", "mark_at", "note"}
+    name for name in CSV_COLUMNS if name.startswith(("copy_", "mark")) or name in ("same_as", "note")
 )
 """Columns that are known when a report is written, and not before (`sidscan.review.annotated`)."""
 KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *DERIVED_COLUMNS})

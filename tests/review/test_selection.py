@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, result
 
 from sidscan.errors import UsageError
 from sidscan.journal import Journal
-from sidscan.records import EVIDENCE_WORDS, ModelRecord, ScanResult, Selection, Status, num_rows
+from sidscan.records import EVIDENCE_WORDS, Copies, Mark, ModelRecord, ScanResult, Selection, Status, num_rows
 from sidscan.reports import REPORT_FORMATS, FormatOptions, output_for
+from sidscan.reports.columns import JOINED_COLUMNS, report_columns
 from sidscan.reports.reader import read_results
 from sidscan.review import selection
 from sidscan.review.annotated import AnnotatedRecord
@@ -269,3 +270,13 @@ def test_a_report_with_some_columns_is_not_compared(journal: Journal, tmp_path: 
     output_for(str(out), options=FormatOptions(columns=("path", "sha256", "score"))).write(journal)
     with pytest.raises(UsageError, match="this report has only some columns, so it can't be compared"):
         compare(out)
+
+
+def test_columns_that_are_joined_at_the_end_are_known() -> None:
+    values = {"str": "x", "int": 1, "float": 0.5}
+    copies = Copies(**{each.name: values[str(each.type).partition(" ")[0]] for each in fields(Copies)})
+    joined = replace(SCORED, mark=Mark("later", "ana", "2026-01-01T00:00:00+00:00", "x"), copies=copies)
+    columns = report_columns(RUN)
+    assert {each.name for each in columns if each.cell(joined) != each.cell(SCORED)} == JOINED_COLUMNS
+    assert not choice("copy_count>1").streams
+    assert choice("score>0.5").streams
