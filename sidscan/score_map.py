@@ -86,7 +86,7 @@ class ScoreMap:
             return "all windows are too flat to judge"
         judged, (score, left, top) = len(self.judged()), self.highest
         share = 100 * self.above / judged
-        flat = f"; {self.windows - judged} more are too flat to judge" if judged < self.windows else ""
+        flat = f"; {self.windows - judged} too flat to judge, not counted" if judged < self.windows else ""
         return (
             f"highest {score:.3f} at x {left}, y {top}; {self.above} of {judged} ({share:.1f} %) "
             f"reach the threshold {self.threshold:.3f}{flat}"

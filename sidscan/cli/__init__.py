@@ -157,7 +157,8 @@ def _readers_hang(grace: float = 1.0) -> bool:
     deadline = time.monotonic() + grace
     readers = [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREAD_PREFIX)]
     for reader in readers:
-        reader.join(max(deadline - time.monotonic(), 0))
+        with suppress(RuntimeError):  # it has not begun
+            reader.join(max(deadline - time.monotonic(), 0))
     return any(reader.is_alive() for reader in readers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,10 +127,13 @@ def _inspect(
         console.announce(run, echo)
         console.consume(run, run.counts(), quiet=True)
         looks = _looks(run, with_images, quiet)
-        _print(run, looks, stdout_format)
-        for out in outs:
-            _write(out, overwrite, run, looks, with_images)
-            echo(f"written: {out}")
+        try:
+            for out in outs:
+                _write(out, overwrite, run, looks, with_images)
+                echo(f"written: {out}")
+        finally:
+            with suppress(BrokenPipeError):  # nobody reads on, as after `| head`
+                _print(run, looks, stdout_format)
         return _exit_code(looks)
 
 

@@ -47,9 +47,9 @@ def draw_score_maps(maps: Sequence[ScoreMap], sha256: str, pixels: NDArray[np.ui
     width = 2 * _MARGIN + max(len(rows[0]) * (wide + _GAP) - _GAP, 2 * _PANEL + _GAP)
     legend = _legend_lines(maps, sha256, grey is not None)
     row_height = 3 * _LINE + high + _GAP
-    canvas = Image.new(
-        "RGB", (width, 2 * _MARGIN + len(rows) * row_height + (len(legend) + 4) * _LINE - 8), _PAPER
-    )
+    labels = min(len(_thresholds(maps)), 2)  # lines above the scale
+    height = 2 * _MARGIN + len(rows) * row_height + (len(legend) + 3 + labels) * _LINE - 8
+    canvas = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     for number, (score_map, panels) in enumerate(zip(maps, rows, strict=True)):
         top = _MARGIN + number * row_height
@@ -57,7 +57,7 @@ def draw_score_maps(maps: Sequence[ScoreMap], sha256: str, pixels: NDArray[np.ui
             _write(draw, (_MARGIN, top + line * _LINE), words, _DIM if line else _INK)
         for place, panel in enumerate(panels):
             canvas.paste(panel, (_MARGIN + place * (wide + _GAP), top + 3 * _LINE - 8))
-    _draw_legend(draw, _MARGIN + len(rows) * row_height + _LINE, maps, legend)
+    _draw_legend(draw, _MARGIN + len(rows) * row_height + labels * _LINE, maps, legend)
     file = io.BytesIO()
     canvas.save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -70,6 +70,10 @@ def colour(score: float) -> tuple[int, int, int]:
     first, second = _COLOURS[below], _COLOURS[below + 1]
     red, green, blue = (round(a + (place - below) * (b - a)) for a, b in zip(first, second, strict=True))
     return red, green, blue
+
+
+def _thresholds(maps: Sequence[ScoreMap]) -> list[float]:
+    return sorted({each.threshold for each in maps})
 
 
 def _title(score_map: ScoreMap) -> list[str]:
@@ -186,10 +190,11 @@ def _draw_legend(draw: ImageDraw.ImageDraw, top: int, maps: Sequence[ScoreMap], 
         x = left + round(tick * (width - 1))
         draw.line((x, top + height, x, top + height + 4), fill=_DIM)
         _write(draw, (x, top + height + 5), f"{tick:g}", _DIM, "ma" if tick else "la")
-    for threshold in {each.threshold for each in maps}:
+    for number, threshold in enumerate(_thresholds(maps)):
         x = left + round(threshold * (width - 1))
         anchor = "la" if threshold < 0.1 else "ra" if threshold > 0.9 else "ma"
-        _write(draw, (x, top - _LINE - 4), f"threshold {threshold:.3f}", _INK, anchor)
+        line = 1 + number % 2  # two thresholds may be too close for words on one line
+        _write(draw, (x, top - line * _LINE - 4), f"threshold {threshold:.3f}", _INK, anchor)
         draw.line((x, top - 5, x, top + height + 4), fill=(0, 0, 0), width=5)
         draw.line((x, top - 4, x, top + height + 3), fill=(255, 255, 255), width=1)
     _write(draw, (left + width + 12, top), "score of a window", _INK)

@@ -9,11 +9,16 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from sample_images import encoded, exif_block, photo
+from servers import Server, answer
+
+if TYPE_CHECKING:
+    from sample_graphs import ExportedGraphs
 
 Run = Callable[..., Any]
 NOT_THE_IMAGE = (
@@ -246,3 +251,55 @@ def test_maps_are_kept_in_the_record(sidscan: Run) -> None:
     cells = map_of(Path("r.html").read_text(encoding="utf-8"), strongest[1])
     assert cells is not None
     assert (cells["figures"], len(cells["png"]) < len(kept["png"])) == (kept["figures"], True)
+
+
+def test_graphs_and_checkpoints_of_other_kinds_give_the_same_maps(
+    sidscan: Run, graphs: ExportedGraphs
+) -> None:
+    """Two heads, RINE's and a linear probe, by PyTorch and as one exported graph."""
+    names = [part for model in graphs.models for part in ("--model", model)]
+    by_torch, by_graph = (
+        json.loads(sidscan("inspect", "images/b.jpg", *options, "--format", "json", "-q", "-o", out).out)
+        for out, options in (
+            ("torch.png", (*names, "--encoder", graphs.encoder)),
+            ("onnx.png", ("--model", graphs.fp32)),
+        )
+    )
+    maps, of_graph = by_torch["images"][0]["maps"], by_graph["images"][0]["maps"]
+    assert len(maps) == len(of_graph) == 2
+    for one, other in zip(maps, of_graph, strict=True):
+        assert np.abs(np.subtract(one["scores"], other["scores"])).max() <= 1e-4
+        assert one["made_by"].startswith("pytorch ")
+        assert other["made_by"].startswith("onnxruntime ")
+    with Image.open("torch.png") as two, Image.open("onnx.png") as same:
+        assert two.size == same.size
+
+
+def test_a_url_is_fetched_again_unless_its_bytes_were_kept(sidscan: Run, images: Path) -> None:
+    good, other = (answer((images / name).read_bytes()) for name in ("a.png", "b.jpg"))
+    scan = ["scan", "--allow-private", "-m", "mini", "--look-closer", "1", "--overwrite", "--fresh"]
+    server = Server()
+    try:
+        for answers, options, requests, message in (
+            ([good], [], 2, ""),
+            ([good, other], [], 2, "its server sends other bytes than the scan scored"),
+            ([good, other], ["--save-dir", "saved"], 1, ""),
+        ):
+            server.asked.clear()
+            server.answers["/a.png"] = answers
+            url = f"{server.url}/a.png"
+            ended = sidscan(*scan, url, *options, "-o", "r.csv", "-q")
+            assert len(server.asked) == requests
+            assert ended.err == (f"no closer look at {url}: {message}\n" if message else "")
+    finally:
+        server.close()
+
+
+def test_a_calibrated_threshold_is_that_of_the_map(sidscan: Run, images: Path) -> None:
+    for seed in range(60):
+        (images / f"c{seed}.png").write_bytes(encoded(photo(230, 230, seed + 9), "PNG"))
+    calibrated = sidscan("calibrate", "images", "-m", "mini", "--fpr", "0.2", "--out", "c.json")
+    assert calibrated.code == 0, calibrated.err
+    options = ["-m", "mini", "--calibration", "c.json", "--format", "json", "-q"]
+    (image,) = json.loads(sidscan("inspect", "images/a.png", *options).out)["images"]
+    assert image["maps"][0]["threshold"] == image["result"]["scores"][0]["threshold"] != 0.747

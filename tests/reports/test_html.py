@@ -32,6 +32,7 @@ from sidscan.journal import Journal
 from sidscan.records import Exif, ScanResult
 from sidscan.reports import html
 from sidscan.reports.html.index_rows import COLUMN_NAMES
+from sidscan.score_map import CloserLook, ScoreMap
 from sidscan.verify import open_report
 
 HOSTILE = [
@@ -315,3 +316,53 @@ def test_scripts_use_columns_of_the_index_only() -> None:
 
 def test_the_script_is_small_enough_to_read() -> None:
     assert sum(len(part.read_bytes()) for part in PAGE.iterdir() if part.name.endswith(".js")) < 64_000
+
+
+MAP = ScoreMap(
+    model=SCORE.model,
+    digest=SCORE.digest,
+    threshold=SCORE.threshold,
+    side=224,
+    width=448,
+    height=224,
+    lefts=(0, 224),
+    tops=(0,),
+    scores=((0.25, 0.875),),
+    flat=((False, False),),
+    made_by="t",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        pytest.param({}, True, id="same"),
+        pytest.param({"digest": "other"}, False, id="other weights"),
+        pytest.param({"model": "other"}, False, id="other model"),
+        pytest.param({"threshold": 0.1}, False, id="other threshold"),
+    ],
+)
+def test_a_map_is_shown_beside_the_score_that_it_belongs_to(
+    tmp_path: Path, changes: dict[str, Any], shown: bool
+) -> None:
+    journal = journal_of(SCORED)
+    look = CloserLook((replace(MAP, **changes),), b"png")
+    journal.keep_closer_look(str(FACTS.sha256), look)
+    assert journal.closer_look(str(FACTS.sha256)) == look
+    (entry,) = Page(rendered(tmp_path / "r.html", journal)).block("chunk-0")
+    assert ("map" in entry) == shown
+    if shown:
+        assert base64.b64decode(entry["map"]["png"]) == b"png"
+        assert entry["map"]["figures"] == [
+            {
+                "model": SCORE.model,
+                "threshold": SCORE.threshold,
+                "windows": 2,
+                "side": 224,
+                "judged": 2,
+                "above": 1,
+                "stride": [224, 0],
+                "highest": [0.875, 224, 0],
+                "made_by": "t",
+            }
+        ]

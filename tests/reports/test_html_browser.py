@@ -24,6 +24,7 @@ from sidscan.reports import html
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 from sidscan.review.annotated import annotated
 from sidscan.review.marks import Marks
+from sidscan.score_map import CloserLook, ScoreMap
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -509,3 +510,32 @@ def test_what_was_not_compared_is_said(open_page: Opener, copies_page: Path, rep
     with open_page(report) as page:
         page.get_by_role("gridcell", name="in/000.jpg").click()
         assert "Whether others show the same was not looked for." in page.locator("#detail").inner_text()
+
+
+def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opener, tmp_path: Path) -> None:
+    """Of one image the evidence page opens at once."""
+    drawing = io.BytesIO()
+    Image.new("RGB", (90, 40), "navy").save(drawing, "PNG")
+    score_map = ScoreMap(
+        *(SCORE.model, SCORE.digest, SCORE.threshold, 224, 448, 300, (0, 224), (0, 76)),
+        scores=((0.25, 0.875), (0.5, 0.125)),
+        flat=((False, False), (False, True)),
+        made_by="pytorch 2, cpu, fp32",
+    )
+    journal = journal_of(SCORED, run=full_header())
+    journal.keep_closer_look(str(FACTS.sha256), CloserLook((score_map,), drawing.getvalue()))
+    rendered(tmp_path / "r.html", journal)
+    figures = (
+        "mini: 1 of 3 windows (33.3 %) reach the threshold 0.600; the highest has 0.875, at x 224, y 0 of "
+        "the file's pixels. There are 4 windows of 224 x 224 pixels. They lie 224 pixels apart across and 76 "
+        "down. Too flat to judge, and counted nowhere: 1."
+    )
+    with open_page(tmp_path / "r.html") as page:
+        block = page.locator("#detail .map")
+        assert figures in block.inner_text()
+        assert "a map does not show where an image was edited" in block.inner_text()
+        image = block.locator("img")
+        assert image.get_attribute("alt") == f"Score map. {figures}"
+        assert image.evaluate("image => image.naturalWidth") == 90
+        page.keyboard.press("Escape")
+        assert shown_paths(page) == ["a.jpg"]

@@ -67,7 +67,8 @@ def test_windows_without_the_detail_that_the_model_needs_count_nowhere() -> None
     assert minus_red.flat == ((True, True, False, False, False),)
     assert minus_red.highest == (0.5, 128, 0)
     assert minus_red.in_words() == (
-        "highest 0.500 at x 128, y 0; 2 of 3 (66.7 %) reach the threshold 0.200; 2 more are too flat to judge"
+        "highest 0.500 at x 128, y 0; 2 of 3 (66.7 %) reach the threshold 0.200; "
+        "2 too flat to judge, not counted"
     )
 
 
