@@ -1,7 +1,8 @@
-"""``sidscan marks``: import, list."""
+"""``sidscan marks``: import, confirm, list."""
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
-from sidscan.cli.marks_text import decision_lines, named
+from sidscan.cli.marks_text import copies_line, decision_lines, named, question_lines
 from sidscan.errors import ExitCode, UsageError
 from sidscan.reports.output_files import printing
 
 if TYPE_CHECKING:
+    from sidscan.review.marked_copies import Question
+    from sidscan.review.marks import Marks
     from sidscan.review.marks_import import Imported
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -32,6 +35,7 @@ def command() -> None:
     Examples:
       sidscan marks import marks.csv report.csv
       sidscan marks import anna.csv ben.csv report.csv
+      sidscan marks confirm report.csv --by Anna
       sidscan marks list report.csv
     """
 
@@ -80,15 +84,22 @@ def import_(
          of it is in REPORT
     """
     from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.review.joined_marks import load_marks
+    from sidscan.review.marked_copies import images_of_report, open_questions
     from sidscan.review.marks_import import import_marks
 
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = _now()
     with verify.open_report(report) as opened:
         rows = list(opened.read())
-    imported = import_marks(sources, report, rows, now, by.strip(), settle, keep_unknown)
+    images = images_of_report(report, rows)
+    imported = import_marks(sources, report, rows, images.hashes(), now, by.strip(), settle, keep_unknown)
     if not quiet:
         _say_imported(imported)
-    _say_conflicts(imported.file)
+    marks = load_marks([imported.file])
+    _say_conflicts(marks)
+    count = sum(len(question.copies) for question in open_questions(marks, images))
+    if count and not quiet:
+        console.echo(copies_line(count, str(report)))
     return ExitCode.DONE
 
 
@@ -110,12 +121,15 @@ def _say_imported(imported: Imported) -> None:
         console.echo("to write them into the report, run the same scan again; no image is scored again")
 
 
-def _say_conflicts(file: Path) -> None:
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _say_conflicts(marks: Marks) -> None:
     """Always: nothing may hide that people differ."""
-    from sidscan.review.joined_marks import load_marks
     from sidscan.review.marks import CONFLICT, summary
 
-    found = [(decisions[0].entry, summary(decisions)) for _, decisions in load_marks([file]).images()]
+    found = [(decisions[0].entry, summary(decisions)) for _, decisions in marks.images()]
     lines = [
         f"conflict: {entry.path or entry.sha256} ({mark.by})"
         for entry, mark in found
@@ -146,6 +160,7 @@ def list_(report: Path) -> ExitCode:
     """
     from sidscan import verify  # here: `--help` needs none of it
     from sidscan.review.joined_marks import load_marks
+    from sidscan.review.marked_copies import images_of_report, open_questions
     from sidscan.review.marks_file import marks_path
 
     file = marks_path(report)
@@ -153,7 +168,89 @@ def list_(report: Path) -> ExitCode:
         raise UsageError(f"{report} has no marks: there is no {file}", "Import some: `sidscan marks import`.")
     with verify.open_report(report) as opened:
         rows = list(opened.read())
+    marks = load_marks([file])
+    questions = open_questions(marks, images_of_report(report, rows))
     with printing() as stream:
-        for line in decision_lines(load_marks([file]), rows):
+        for line in (*decision_lines(marks, rows), *question_lines(questions)):
             stream.write(f"{line}\n")
     return ExitCode.DONE
+
+
+@command.command("confirm")
+@click.argument("report", type=_FILE, metavar="REPORT")
+@options.sectioned_option("--by", section="Input", default="", metavar="NAME", help="Who answers.")
+@options.sectioned_option(
+    "--yes/--no", "answer", section="Input", default=None, help="Answer all questions so, without asking."
+)
+def confirm(report: Path, by: str, answer: bool | None) -> ExitCode:
+    """Say whether images are copies of marked ones.
+
+    A marked image that was saved again has other bytes, and no mark. Images of REPORT that look like a marked
+    one, by their perceptual hashes, are shown with their distance. Look at both before you answer: what looks
+    alike may be another photograph. Of a copy, later reports show the mark of the image that it is a copy of.
+    Each question is asked once; the answer is kept in the marks file, with who gave it and when.
+
+    Without a terminal, or --yes or --no, the questions are only listed. Perceptual hashes come with HTML
+    reports, or with `sidscan scan --find-copies`.
+
+    \b
+    Examples:
+      sidscan marks confirm report.csv --by Anna
+      sidscan marks confirm report.csv --by Anna --no
+
+    \b
+    Exit codes:
+      0  done, or the questions are listed   7  the marks file can't be written, or is damaged
+      2  not a report, or nobody answers     130  interrupted; answers given so far are kept
+    """
+    from sidscan import verify  # here: `--help` needs none of it
+    from sidscan.review.joined_marks import load_marks
+    from sidscan.review.marked_copies import images_of_report, open_questions
+    from sidscan.review.marks_file import marks_path
+
+    with verify.open_report(report) as opened:
+        rows = list(opened.read())
+    images, file = images_of_report(report, rows), marks_path(report)
+    questions = open_questions(load_marks([file]), images)
+    if not images.hashes():
+        console.echo("this report has no perceptual hashes; scan again with --find-copies")
+    elif not questions:
+        console.echo("no image of this report is in question")
+    elif answer is None and not _can_ask():
+        with printing() as stream:
+            stream.writelines(f"{line}\n" for line in question_lines(questions))
+        console.echo("nothing was recorded: run this on a terminal, or add --yes or --no for all of them")
+    else:
+        _answer(questions, file, by.strip(), answer)
+    return ExitCode.DONE
+
+
+def _can_ask() -> bool:
+    return console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
+
+
+def _answer(questions: list[Question], file: Path, by: str, answer: bool | None) -> None:
+    """Record the answers, each as soon as it is given."""
+    from sidscan.review.marks_file import append_marks
+
+    if not by:
+        raise UsageError("it is not said who answers", "Name the person with --by NAME.")
+    same, other = 0, 0
+    for question in questions:
+        given = answer if answer is not None else _ask(question)
+        if given is None:
+            continue
+        now = _now()
+        append_marks(file, list(question.answers(given, by, now)), now)
+        same, other = same + given * len(question.copies), other + (not given) * len(question.copies)
+    console.echo(f"{console.plural(same, 'copy', 'copies')} confirmed, {other} denied, in {file}")
+    if same:
+        console.echo("to write the marks into the report, run the same scan again")
+
+
+def _ask(question: Question) -> bool | None:
+    """What a person says; None if they don't know yet."""
+    for line in question_lines([question]):
+        console.echo(line)
+    word = click.prompt("the same image?", type=click.Choice(["y", "n", "skip"]), default="skip", err=True)
+    return {"y": True, "n": False}.get(word)

@@ -15,6 +15,7 @@ from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.review.joined_marks import Joined
+    from sidscan.review.marked_copies import Question
 
 _ORDER = ("suspicious", "cleared", "later", "conflict", "")
 _NOTE_ALONE = "with a note alone"
@@ -32,6 +33,8 @@ def marks_lines(joined: Joined, files: Sequence[Path]) -> Iterator[str]:
     if joined.gone:
         are = "is" if joined.gone == 1 else "are"
         yield f"  {plural(joined.gone, 'marked image')} {are} not in this report; the marks are kept"
+    if joined.maybe_copies:
+        yield f"  {copies_line(joined.maybe_copies, 'REPORT')}"
 
 
 def named(names: Sequence[str]) -> str:
@@ -82,3 +85,24 @@ def _in_words(decision: Decision) -> str:
 
 def _shortened(note: str) -> str:
     return note if len(note) <= _LONGEST_NOTE else f"{note[:_LONGEST_NOTE]} ... ({len(note)} characters)"
+
+
+def copies_line(count: int, report: str) -> str:
+    """How many images may be copies of marked ones, and how to say whether they are."""
+    look = "looks" if count == 1 else "look"
+    return (
+        f"{plural(count, 'image')} without a mark {look} like a marked one; to be confirmed: "
+        f"sidscan marks confirm {report} --by NAME"
+    )
+
+
+def question_lines(questions: Iterable[Question]) -> Iterator[str]:
+    """Each marked image, and below it what may be its copies."""
+    for question in questions:
+        mark = question.mark
+        words = f"{mark.mark or _NOTE_ALONE} by {mark.by}"
+        yield f"to be confirmed: {safe_line(question.path)} ({safe_line(words)}) looks like"
+        for copy in question.copies:
+            transform = f", {copy.transform}" if copy.transform else ""
+            name = safe_line(mask_credentials(copy.image.name))
+            yield f"  {name} ({copy.distance} of 256 bits differ{transform})"

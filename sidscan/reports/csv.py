@@ -112,8 +112,8 @@ class CsvReport(ReportFormat):
     def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line but the first."""
         for row, _ in self._cells(lines):
-            saved_as = unescape_cell(row.get("saved_as", "")) or None
-            yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as)
+            saved_as, shows = unescape_cell(row.get("saved_as", "")) or None, row.get("perceptual_hash")
+            yield checked_row(unescape_cell(row["path"]), row["sha256"] or None, saved_as, shows)
 
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""

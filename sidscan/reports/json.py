@@ -230,7 +230,8 @@ def _row(result: JsonObject) -> ReportRow:
     if "facts" not in result:
         return checked_row(_name_of(result), result["sha256"], result.get("saved_as"))
     facts = result["facts"]
-    return checked_row(_name_of(result), facts["sha256"], (facts["response"] or {}).get("saved_as"))
+    saved_as = (facts["response"] or {}).get("saved_as")
+    return checked_row(_name_of(result), facts["sha256"], saved_as, facts.get("perceptual_hash"))
 
 
 def result_object(result: ScanResult) -> dict[str, object]:

@@ -27,11 +27,13 @@ class ReportRow:
         name: path or URL; bytes that are not UTF-8 as surrogate escapes, as `os.fsdecode` makes them.
         sha256: of the bytes that were read, hex; None if reading failed.
         saved_as: file that keeps the bytes of a URL, if there is one.
+        perceptual_hash: of what the image shows, hex; None where the report does not say.
     """
 
     name: str
     sha256: str | None
     saved_as: str | None = None
+    perceptual_hash: str | None = None
 
 
 class DamagedReport(ValueError):
@@ -52,7 +54,7 @@ def format_of(head: bytes) -> str | None:
     return next((suffix for suffix, form in REPORT_FORMATS.items() if form.recognises(head)), None)
 
 
-def checked_row(name: object, sha256: object, saved_as: object) -> ReportRow:
+def checked_row(name: object, sha256: object, saved_as: object, perceptual_hash: object = None) -> ReportRow:
     """A row of these values.
 
     Raises:
@@ -62,7 +64,10 @@ def checked_row(name: object, sha256: object, saved_as: object) -> ReportRow:
         raise DamagedReport("a path is not text")
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise DamagedReport("a sha256 is not 64 hexadecimal digits")
-    return ReportRow(name, sha256, saved_as)
+    shows = perceptual_hash or None
+    if shows is not None and not (isinstance(shows, str) and _SHA256.fullmatch(shows)):  # as long
+        raise DamagedReport("a perceptual hash is not 64 hexadecimal digits")
+    return ReportRow(name, sha256, saved_as, shows)
 
 
 def check_comparable(selection: object, columns_missing: bool = False) -> None:

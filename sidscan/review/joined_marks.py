@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidscan.records import RunRecord
+from sidscan.review.marked_copies import Images, open_questions
 from sidscan.review.marks import CONFLICT, Marks, image_key
 from sidscan.review.marks_file import marks_path, read_marks_file
 from sidscan.util.files import real_path
@@ -43,21 +44,25 @@ class Joined:
         marked: rows that have a mark or a note, by mark; empty for a note alone.
         conflicts: names of those whose marks differ.
         gone: images that people decided on and the report does not have.
+        maybe_copies: images without a decision that look like one with.
     """
 
     marked: dict[str, int] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     gone: int = 0
+    maybe_copies: int = 0
 
 
 def joined(record: RunRecord, marks: Marks) -> Joined:
     """Count what `annotated` joins."""
-    found, missing = Joined(), {image for image, _ in marks.images()}
+    found, images, missing = Joined(), Images(), {image for image, _ in marks.images()}
     for result in record.results():
+        images.add(result.facts.sha256, result.name, result.facts.perceptual_hash)
         missing.discard(image_key(result.facts.sha256, result.name))
         if mark := marks.mark_of(result):
             found.marked[mark.mark] = found.marked.get(mark.mark, 0) + 1
             if mark.mark == CONFLICT:
                 found.conflicts.append(result.name)
     found.gone = len(missing)
+    found.maybe_copies = sum(len(question.copies) for question in open_questions(marks, images))
     return found

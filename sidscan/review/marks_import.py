@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidscan.errors import UsageError
@@ -38,6 +38,7 @@ def import_marks(
     sources: Sequence[Path],
     report: Path,
     rows: Iterable[ReportRow],
+    hashes: Mapping[str, str],
     now: str,
     by: str = "",
     settle: bool = False,
@@ -49,6 +50,7 @@ def import_marks(
 
     Args:
         rows: of the report.
+        hashes: perceptual hashes of its images, by their sha256, as far as they are known.
         now: ISO 8601, UTC.
         by: who decided where a file does not say.
         settle: the decisions replace what others decided of these images before.
@@ -66,7 +68,8 @@ def import_marks(
         if not keep_unknown:
             _check_same_images(source, report, found.entries, images, marks)
         blank += found.blank
-        for entry in found.entries:
+        for decision in found.entries:
+            entry = replace(decision, perceptual_hash=hashes.get(decision.sha256, ""))
             if marks.knows(entry):
                 known += 1
             else:

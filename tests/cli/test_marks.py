@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_images import encoded, photo
+from sample_images import encoded, photo, scene
 from sample_results import rows
 
 Run = Callable[..., Any]
@@ -229,3 +231,88 @@ def test_a_report_without_marks_has_none_to_list(sidscan: Run) -> None:
         2,
         "sidscan: r.csv has no marks: there is no r.marks.csv\nImport some: `sidscan marks import`.\n",
     )
+
+
+@pytest.fixture
+def copied(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marked image, then only a copy of it that was saved again, and two other images."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for seed in range(3):
+        scene(seed).save(f"in/{seed}.png")
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    mark("marks.csv", "Anna", {"in/0.png": "suspicious"}, note="six fingers")
+    sidscan("marks", "import", "marks.csv", "r.csv")
+    scene(0).save("in/copy.jpg", quality=75)
+    Path("in/0.png").unlink()
+
+
+QUESTION = re.compile(
+    r"to be confirmed: in/0\.png \(suspicious by Anna\) looks like\n"
+    r"  in/copy\.jpg \(\d+ of 256 bits differ\)\n"
+)
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_mark_goes_to_a_copy_only_if_somebody_says_so(sidscan: Run) -> None:
+    again = scan(sidscan, "--find-copies", outs=("r.csv",))
+    line = "1 image without a mark looks like a marked one; to be confirmed: sidscan marks confirm"
+    assert f"  {line} REPORT --by NAME\n" in again.err
+    assert joined() == {}
+    listed = sidscan("marks", "confirm", "r.csv")
+    assert (listed.code, bool(QUESTION.fullmatch(listed.out))) == (0, True)
+    assert listed.err.startswith("nothing was recorded: run this on a terminal, or add --yes or --no")
+    assert QUESTION.search(sidscan("marks", "list", "r.csv").out)
+    confirmed = sidscan("marks", "confirm", "r.csv", "--yes", "--by", "Ben")
+    assert confirmed.err.startswith("1 copy confirmed, 0 denied, in r.marks.csv\n")
+    scan(sidscan, "--find-copies", outs=("r.csv", "r.json"))
+    assert joined()["in/copy.jpg"] == ("suspicious", "Anna", "2026-01-01T10:00:00+00:00", "six fingers")
+    results = {each["path"]: each for each in json.loads(Path("r.json").read_text())["findings"]}
+    assert results["in/copy.jpg"]["mark"]["decisions"][0]["copy_of"] == "in/0.png"
+    assert sidscan("marks", "confirm", "r.csv").err == "no image of this report is in question\n"
+    assert "decided of in/0.png, whose copy this is, as Ben said on" in sidscan("marks", "list", "r.csv").out
+
+
+@pytest.mark.usefixtures("copied")
+def test_what_was_denied_is_not_asked_again(sidscan: Run) -> None:
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    nobody = sidscan("marks", "confirm", "r.csv", "--no")
+    assert (nobody.code, nobody.err.splitlines()[0]) == (2, "sidscan: it is not said who answers")
+    assert "0 copies confirmed, 1 denied" in sidscan("marks", "confirm", "r.csv", "--no", "--by", "Ben").err
+    assert "to be confirmed" not in scan(sidscan, "--find-copies", outs=("r.csv",)).err
+    assert joined() == {}
+    assert "other image," in Path("r.marks.csv").read_text()
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("y", "1 copy confirmed, 0 denied"),
+        ("n", "0 copies confirmed, 1 denied"),
+        ("", "0 copies confirmed, 0"),
+    ],
+)
+def test_a_terminal_asks(sidscan: Run, monkeypatch: pytest.MonkeyPatch, typed: str, said: str) -> None:
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    monkeypatch.setattr("sidscan.cli.console.is_terminal", lambda _: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    ended = sidscan("marks", "confirm", "r.csv", "--by", "Ben")
+    assert QUESTION.search(ended.err)
+    assert said in ended.err
+
+
+@pytest.mark.usefixtures("images")
+def test_without_perceptual_hashes_nothing_can_be_asked(sidscan: Run) -> None:
+    scan(sidscan, outs=("r.csv",))
+    ended = sidscan("marks", "confirm", "r.csv", "--yes", "--by", "Anna")
+    assert (ended.code, ended.err) == (
+        0,
+        "this report has no perceptual hashes; scan again with --find-copies\n",
+    )
+
+
+@pytest.mark.usefixtures("copied")
+def test_hashes_of_an_html_report_are_in_its_record(sidscan: Run) -> None:
+    scan(sidscan, "--find-copies", outs=("r.html",))
+    assert QUESTION.fullmatch(sidscan("marks", "confirm", "r.html").out)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +19,6 @@ from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, ScanResult
 from sidscan.reports import html
-from sidscan.reports.csv_escape import escape_cell, unescape_cell
 from sidscan.review.annotated import annotated
 from sidscan.review.marks import Marks
 from sidscan.score_map import CloserLook, ScoreMap
@@ -29,48 +26,10 @@ from sidscan.score_map import CloserLook, ScoreMap
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the test needs playwright")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the test needs Chromium")
+pytestmark = pytest.mark.usefixtures("browser")
 
 HOSTILE = "</script><img src=x onerror=alert(1)><b>\u202e.jpg"
 Opener = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
-    """Opens a report offline; at the end nothing may have been requested, logged or alerted."""
-    wrong: list[str] = []
-
-    @contextmanager
-    def opener(path: Path, fragment: str = "", **options: Any) -> Iterator[Page]:
-        context = browser.new_context(offline=True, viewport={"width": 1200, "height": 800}, **options)
-        page = context.new_page()
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: accept_leaving(dialog, wrong))
-        page.goto(path.as_uri() + fragment)
-        yield page
-        context.close()
-
-    yield opener
-    assert wrong == []
-
-
-def accept_leaving(dialog: Any, wrong: list[str]) -> None:
-    """The page may ask before marks are lost; it may not show anything else."""
-    if dialog.type != "beforeunload":
-        wrong.append(dialog.message)
-    dialog.accept()
 
 
 def scored(index: int, **changes: Any) -> ScanResult:
@@ -152,53 +111,6 @@ def test_an_image_is_opened_marked_and_closed_by_keyboard(open_page: Opener, rep
         assert "2 of 8 marked" in page.locator("#tools").inner_text(), "equal bytes share a mark"
         page.keyboard.press("u")
         assert "0 of 8 marked" in page.locator("#tools").inner_text()
-
-
-def test_marks_are_kept_exported_and_imported(open_page: Opener, report: Path, tmp_path: Path) -> None:
-    with open_page(report) as page:
-        page.keyboard.press("2")
-        page.keyboard.press("n")
-        page.keyboard.type("=1+1, seen")
-        page.keyboard.press("Escape")
-        page.reload()
-        assert "1 of 8 marked" in page.locator("#tools").inner_text()
-        page.keyboard.press("Escape")
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Export marks").click()
-        download.value.save_as(tmp_path / "marks.csv")
-    names, first, second, copy = (tmp_path / "marks.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert names == "sha256,path,mark,note,marked_at,report_id"
-    assert first.startswith(f"{0:064x},in/000.jpg,cleared,,")
-    assert second.startswith(f'{1:064x},in/001.jpg,,"\'=1+1, seen",')
-    assert copy == second.replace("in/001.jpg", "in/007.jpg"), "equal bytes share a mark"
-    with open_page(report) as page:
-        page.locator("input[type=file]").set_input_files(tmp_path / "marks.csv")
-        page.get_by_text("3 marks imported").wait_for(timeout=2000)
-        assert "1 of 8 marked" in page.locator("#tools").inner_text()
-
-
-NOTES = ["=1+1", "two\nlines", "\\x41 as it is", "a;=1, b", "'quoted'", '"', "\u207c1", "bidi \u202e text"]
-
-
-@pytest.mark.parametrize("note", NOTES, ids=ascii)
-def test_notes_come_back_as_they_were(open_page: Opener, report: Path, tmp_path: Path, note: str) -> None:
-    with open_page(report) as page:
-        page.keyboard.press("n")
-        page.locator("#note").fill(note)
-        page.locator("#note").blur()
-        page.keyboard.press("Escape")
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Export marks").click()
-        download.value.save_as(tmp_path / "marks.csv")
-    with (tmp_path / "marks.csv").open(encoding="utf-8-sig", newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert unescape_cell(row["note"]) == note
-    assert escape_cell(note) == row["note"]
-    with open_page(report) as page:
-        page.locator("input[type=file]").set_input_files(tmp_path / "marks.csv")
-        page.get_by_text("1 marks imported").wait_for(timeout=2000)
-        page.keyboard.press("Enter")
-        assert page.locator("#note").input_value() == note
 
 
 def test_a_note_is_printed_and_shows_in_the_list(open_page: Opener, report: Path) -> None:
@@ -416,9 +328,11 @@ def test_an_evidence_page_is_printed_on_one_sheet(open_page: Opener, evidence_pa
         assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1
 
 
-def test_without_images_the_words_say_what_they_show(browser: Browser, evidence_page: Path) -> None:
+def test_without_images_the_words_say_what_they_show(
+    browser: Browser, chromium: str, evidence_page: Path
+) -> None:
     options = ["--no-sandbox", "--blink-settings=imagesEnabled=false"]
-    without = browser.browser_type.launch(executable_path=CHROMIUM, args=options)
+    without = browser.browser_type.launch(executable_path=chromium, args=options)
     page = without.new_context(offline=True).new_page()
     page.goto(evidence_page.as_uri())
     listed = page.locator("#rows").inner_text()

@@ -49,15 +49,8 @@ CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
 _SCRIPTS = (
-    "data.js",
-    "copies.js",
-    "marks.js",
-    "filters.js",
-    "list.js",
-    "place.js",
-    "maps.js",
-    "detail.js",
-    "main.js",
+    *("data.js", "copies.js", "marks.js", "marks_csv.js", "filters.js", "list.js"),
+    *("place.js", "maps.js", "decided.js", "detail.js", "main.js"),
 )
 _START = re.compile(
     rb'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

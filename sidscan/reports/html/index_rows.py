@@ -10,7 +10,7 @@ from sidscan.records import ScanResult
 from sidscan.reports.columns import camera
 from sidscan.reports.json import undecodable_bytes
 
-Cell = str | int | float | None
+Cell = str | int | float | None | list[list[str | bool | None]]
 _EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d)( .*)?")  # EXIF 2.3, DateTimeOriginal
 
 
@@ -36,6 +36,13 @@ def _why(result: ScanResult) -> str | None:
 def _cautions(result: ScanResult) -> str | None:
     score = result.strongest
     return (" ".join(score.cautions) or None) if score else None
+
+
+def _decisions(result: ScanResult) -> Cell:
+    """What each person stands by; the page joins it with the decisions in the browser."""
+    if result.mark is None:
+        return None
+    return [[d.mark, d.by, d.at, d.note, d.settles, d.copy_of] for d in result.mark.decisions]
 
 
 def _date(result: ScanResult) -> str | None:
@@ -75,6 +82,7 @@ _COLUMNS = (
     _Column("copy_transform", lambda r: r.copies.transform if r.copies else None, repeats=True),
     _Column("compared", _compared),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
+    _Column("decisions", _decisions),
     _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),
     # The page does not show these in its list; `sidscan diff` says by them why scores differ.
     _Column("model", lambda r: score.model if (score := r.strongest) else None, repeats=True),

@@ -185,23 +185,6 @@ function says(result) {
       element("div", { class: "tags", tabindex: 0, role: "group", "aria-label": S.exif }, facts(tags))) : null);
 }
 
-function decided(row) {
-  const { mark, note, at } = markOf(row);
-  const area = element("textarea", { id: "note", "aria-label": S.note });
-  area.value = note;
-  const printed = element("p", { class: "note-text" }, note); // of a text area only what is in sight is printed
-  area.addEventListener("change", () => {
-    setMark(row, { note: area.value.trim() });
-    printed.textContent = area.value.trim();
-    afterMark();
-  });
-  const buttons = MARKS.map((each) => element("button", { type: "button", "aria-pressed": String(each === mark),
-    onclick: () => { setMark(row, { mark: each === mark ? "" : each }); afterMark(); showImage(); } }, S[each]));
-  return block("decided", element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")),
-    element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
-    element("h4", {}, S.note), area, printed, at ? element("p", { class: "dim" }, at) : null);
-}
-
 function custody(result) {
   const { facts: info } = result, response = info.response || {};
   const sessions = index.run.sessions || [];

@@ -19,7 +19,7 @@ function thumbnail(row, className) {
     source ? element("img", { src: `data:image/webp;base64,${source}`, alt: "" }) : entry || missingFile ? hint : "");
 }
 
-const SIGNS = { suspicious: "\u25b2", cleared: "\u2713", later: "\u25f7" };
+const SIGNS = { suspicious: "\u25b2", cleared: "\u2713", later: "\u25f7", conflict: "\u2260" };
 
 /** The mark with its sign; a note shows too. */
 function markWords(row) {

@@ -58,7 +58,7 @@ function drawTools() {
   directionButton.setAttribute("aria-label", S.descending);
   directionButton.setAttribute("aria-pressed", String(state.down));
   viewButtons.forEach((button, place) => button.setAttribute("aria-pressed", String(isGrid() === (place === 0))));
-  progressNode.textContent = text("seen", { marked: countMarked(), total });
+  progressNode.textContent = progressWords();
   const filters = filterWords();
   const counts = passedCount === total ? text("all", { shown: total }) : text("shown", { shown: passedCount, total });
   const folded = passedCount - shown.length;
@@ -119,7 +119,7 @@ function sortBy(name) {
 }
 
 function afterMark() {
-  progressNode.textContent = text("seen", { marked: countMarked(), total });
+  progressNode.textContent = progressWords();
   if (FACETS.some((facet) => facet.name === "mark" && facet.chosen.size)) return;
   selectRows(); // counts of marks only; the list keeps its place
   drawFilters();
@@ -219,13 +219,14 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("beforeprint", () => {
   const table = element("table", { class: "static" });
   if (!state.image) {
-    const names = ["mark", "note", "evidence", "score", "path"];
+    const names = ["mark", "by", "note", "evidence", "score", "path"];
     table.append(element("tr", {}, ...names.map((name) => element("th", {}, S[name]))));
     if (!countMarked(true)) table.append(element("caption", {}, S.noMarks));
     for (let row = 0; row < total; row++) {
-      const { mark, note } = markOf(row);
+      const { mark, note, decisions } = markOf(row);
       if (!mark && !note) continue;
-      const cells = [mark, note, wordOf(row)[0], formatScore(value(row, "score")), value(row, "path")];
+      const by = decisions.map((each) => (mark === CONFLICT && each.mark ? `${nameOf(each)}: ${each.mark}` : nameOf(each))).join(", ");
+      const cells = [mark, by, note, wordOf(row)[0], formatScore(value(row, "score")), value(row, "path")];
       table.append(element("tr", {}, ...cells.map((cell) => element("td", {}, safe(cell)))));
     }
   }
@@ -247,4 +248,5 @@ openStorage();
 buildTools();
 document.getElementById("app").hidden = false;
 start();
+if (openingWords()) say(openingWords());
 window.addEventListener("hashchange", () => { if (!detailNode.hidden) closeImage(); start(); });

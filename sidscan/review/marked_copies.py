@@ -1,0 +1,153 @@
+"""Images that may be copies of marked ones: a mark goes over to them only if somebody says so.
+
+A copy that was saved again has other bytes. Its perceptual hash is near that of the marked image. But
+near is not the same: what looks alike may be another photograph of a series. So it is a question, asked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidscan.errors import SidscanError
+from sidscan.journal.reading import StoredRecord, find_records
+from sidscan.records import Mark
+from sidscan.reports.reader import ReportRow
+from sidscan.review.marks import Marks, summary
+from sidscan.review.marks_file import Entry, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Distinct bytes of a report that have a perceptual hash.
+
+    Attributes:
+        name: of the first input that has them.
+    """
+
+    sha256: str
+    name: str
+    perceptual_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaybeCopy:
+    """An image that nobody decided on, near one that somebody did.
+
+    Attributes:
+        distance: bits of 256 in which the perceptual hashes differ.
+        transform: what was done to the other image besides, e.g. ``mirrored``; None if nothing.
+    """
+
+    image: Image
+    distance: int
+    transform: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether images are copies of a marked one.
+
+    Attributes:
+        path: the name that the marked image had.
+        mark: what people decided of it.
+    """
+
+    sha256: str
+    path: str
+    mark: Mark
+    copies: tuple[MaybeCopy, ...]
+
+    def answers(self, same: bool, by: str, now: str) -> Iterator[Entry]:
+        """What to record."""
+        kind = Kind.SAME_IMAGE if same else Kind.OTHER_IMAGE
+        for each in self.copies:
+            image = each.image
+            yield Entry(
+                *(kind, image.sha256, image.name, "", "", by, now),
+                perceptual_hash=image.perceptual_hash,
+                copy_of=self.sha256,
+                distance=each.distance,
+            )
+
+
+class Images:
+    """The distinct images of a report that have a perceptual hash."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, Image] = {}
+
+    def add(self, sha256: str | None, name: str, perceptual_hash: str | None) -> None:
+        """Take in a row."""
+        if sha256 and perceptual_hash:
+            self._images.setdefault(sha256, Image(sha256, name, perceptual_hash))
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self._images.values())
+
+    def hashes(self) -> dict[str, str]:
+        """Their perceptual hashes, by sha256."""
+        return {image.sha256: image.perceptual_hash for image in self}
+
+
+def images_of_report(report: Path, rows: Iterable[ReportRow]) -> Images:
+    """Those of a report; hashes that its format leaves out are in its record, if that is there and free."""
+    images = Images()
+    for row in rows:
+        images.add(row.sha256, row.name, row.perceptual_hash)
+    if not images.hashes():
+        for path in find_records(report):
+            with suppress(SidscanError), closing(StoredRecord(path)) as record:
+                for result in record.results():
+                    images.add(result.facts.sha256, result.name, result.facts.perceptual_hash)
+    return images
+
+
+def open_questions(marks: Marks, images: Images) -> list[Question]:
+    """Per marked image, the images of a report that may be its copies, and that nobody said anything of.
+
+    An image near several marked ones belongs to the nearest about which nobody answered.
+    """
+    marked = _marked(marks, images.hashes())
+    free = [image for image in images if not marks.decisions(image.sha256)]
+    nearest: dict[str, tuple[int, str, MaybeCopy]] = {}
+    for sha256, copy in _near(marked, free):
+        if marks.answer(copy.image.sha256, sha256) is None:
+            found = (copy.distance, sha256, copy)
+            known = nearest.setdefault(copy.image.sha256, found)
+            nearest[copy.image.sha256] = min(known, found, key=lambda each: each[:2])
+    copies: dict[str, list[MaybeCopy]] = {}
+    for _, sha256, copy in nearest.values():
+        copies.setdefault(sha256, []).append(copy)
+    return [_question(marks, sha256, found) for sha256, found in copies.items()]
+
+
+def _marked(marks: Marks, in_report: Mapping[str, str]) -> dict[str, str]:
+    """The perceptual hashes of images on which somebody stands by a decision, where they are known."""
+    hashes = {}
+    for image, decisions in marks.images():
+        known = (each.entry.perceptual_hash for each in decisions if each.entry.perceptual_hash)
+        if perceptual_hash := in_report.get(image) or next(known, ""):
+            hashes[image] = perceptual_hash
+    return hashes
+
+
+def _near(marked: Mapping[str, str], free: list[Image]) -> Iterator[tuple[str, MaybeCopy]]:
+    if not marked or not free:
+        return
+    from sidscan.review.near_hashes import HashIndex  # needs NumPy, for which `--help` does not wait
+
+    index = HashIndex([image.perceptual_hash for image in free])
+    for sha256, found in zip(marked, index.near_each(list(marked.values())), strict=True):
+        for near in found:
+            yield sha256, MaybeCopy(free[near.index], near.distance, near.transform)
+
+
+def _question(marks: Marks, sha256: str, copies: list[MaybeCopy]) -> Question:
+    decisions = marks.decisions(sha256)
+    mark = summary(decisions)
+    assert mark is not None
+    ordered = sorted(copies, key=lambda copy: (copy.distance, copy.image.name))
+    return Question(sha256, decisions[0].entry.path, mark, tuple(ordered))
