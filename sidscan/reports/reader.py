@@ -64,9 +64,10 @@ def checked_row(name: object, sha256: object, saved_as: object, perceptual_hash:
         raise DamagedReport("a path is not text")
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise DamagedReport("a sha256 is not 64 hexadecimal digits")
-    shows = perceptual_hash or None
-    if shows is not None and not (isinstance(shows, str) and _SHA256.fullmatch(shows)):  # as long
-        raise DamagedReport("a perceptual hash is not 64 hexadecimal digits")
+    # No hash is no harm: then no copies are found. It is as long as a sha256.
+    shows = (
+        perceptual_hash if isinstance(perceptual_hash, str) and _SHA256.fullmatch(perceptual_hash) else None
+    )
     return ReportRow(name, sha256, saved_as, shows)
 
 
