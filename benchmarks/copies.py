@@ -34,7 +34,7 @@ from sidscan.images import crops, decode
 from sidscan.images.exif import read_exif
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import small_image
-from sidscan.records import ImageInfo, Kind, RunRecord, ScanResult, Status
+from sidscan.records import ImageInfo, Kind, ScanResult, Status
 from sidscan.review.copies import find_copies
 from sidscan.review.near_hashes import MOST_BITS, MOST_LOW_BITS, HashIndex
 
@@ -195,18 +195,11 @@ def part_hashes(image: Image.Image, chance: random.Random) -> list[str]:
     return [each for each in hashes if each]
 
 
-class _Record(RunRecord):
-    """Images of made-up scores with these hashes."""
-
-    def __init__(self, hashes: list[str]) -> None:
-        self._hashes = hashes
-
-    def results(self) -> Iterator[ScanResult]:
-        for number, each in enumerate(self._hashes):
-            facts = ImageInfo(sha256=f"{number:064x}", perceptual_hash=each)
-            yield ScanResult(
-                f"archive/{number:07}.jpg", Kind.FILE, Status.SCORED, facts, "2026-01-01T00:00:00Z"
-            )
+def _results(hashes: list[str]) -> Iterator[ScanResult]:
+    """Images with these hashes."""
+    for number, each in enumerate(hashes):
+        facts = ImageInfo(sha256=f"{number:064x}", perceptual_hash=each)
+        yield ScanResult(f"archive/{number:07}.jpg", Kind.FILE, Status.SCORED, facts, "2026-01-01T00:00:00Z")
 
 
 def search_result(hashes: list[str]) -> dict[str, Any]:
@@ -219,7 +212,7 @@ def search_result(hashes: list[str]) -> dict[str, Any]:
 def _search(hashes: list[str]) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, processor = time.perf_counter(), time.process_time()
-    found = find_copies(_Record(hashes))
+    found = find_copies(_results(hashes))
     return {
         "hashes": len(hashes),
         "seconds": round(time.perf_counter() - wall, 1),

@@ -43,4 +43,4 @@ class AnnotatedRecord(WrappedRecord):
 
 def annotated(record: RunRecord, marks: Marks) -> RunRecord:
     """A run's record with the marks of its images, and their copies."""
-    return AnnotatedRecord(record, marks, copies=find_copies(record))
+    return AnnotatedRecord(record, marks, copies=find_copies(record.results()))

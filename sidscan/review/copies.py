@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidscan.records import Copies, RunRecord, ScanResult
+from sidscan.records import Copies, ScanResult
 
 if TYPE_CHECKING:
     from sidscan.review.near_hashes import Near
@@ -51,13 +51,13 @@ class _Member:
     transform: str | None = None
 
 
-def find_copies(record: RunRecord) -> dict[str, Copies]:
+def find_copies(results: Iterable[ScanResult]) -> dict[str, Copies]:
     """How inputs relate to others that show the same image, by name; inputs without copies are left out.
 
     A group is named after its image with the strongest evidence. All of its hashes are near that one's:
     likeness is not passed on from member to member, or a group could drift away from where it began.
     """
-    images = _distinct_images(record.results())
+    images = _distinct_images(results)
     images.sort(key=lambda image: (image.strength is None, -(image.strength or 0)))
     found: dict[str, Copies] = {}
     for group in _groups(images):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_images import scene
-from sample_results import FAILED, SCORE, SCORED, journal_of
+from sample_results import FAILED, SCORE, SCORED
 
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.records import Copies, ScanResult
@@ -33,7 +33,7 @@ def image(name: str, hash_: str | None, logit: float = 0.0, sha256: str = "") ->
 
 
 def copies_of(*results: ScanResult) -> dict[str, Copies]:
-    return find_copies(journal_of(*results))
+    return find_copies(results)
 
 
 def test_equal_bytes_name_the_first_input() -> None:
