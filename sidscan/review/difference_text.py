@@ -154,8 +154,9 @@ def _mark_words(difference: Difference) -> str:
 def decimals(difference: Difference) -> int:
     """Decimals to which scores are shown: as many as it takes to tell two from each other."""
     old, new = difference.old_score, difference.new_score
-    is_small = old and new and f"{old.score:.3f}" == f"{new.score:.3f}" and old.score != new.score
-    return 6 if is_small else 3
+    if old is None or new is None or f"{old.score:.6f}" == f"{new.score:.6f}":
+        return 3
+    return 6 if f"{old.score:.3f}" == f"{new.score:.3f}" else 3
 
 
 def _state(result: StatedResult | None, score: StatedScore | None, decimals: int) -> str:

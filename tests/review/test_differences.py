@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidscan.reports.stated import MadeBy, StatedMark, StatedModel, StatedResult, StatedScore
+from sidscan.review.difference_text import decimals
 from sidscan.review.differences import Change, MatchedBy, compare
 
 MODEL = StatedModel("mini", "abc", 0.6, "")
@@ -177,3 +178,12 @@ def test_strength_is_of_the_stronger_evidence(weaker: StatedResult, stronger: St
     assert compare(weaker, None).strength < strong
     assert compare(weaker, stronger, MatchedBy.PATH).strength == strong
     assert compare(stronger, weaker, MatchedBy.PATH).strength == strong
+
+
+@pytest.mark.parametrize(
+    ("new", "shown"),
+    [(0.6, 3), (0.5, 3), (0.5000001, 3), (0.50005, 6)],
+    ids=["other", "same", "same to six decimals", "close"],
+)
+def test_scores_are_shown_to_as_many_decimals_as_tell_them_apart(new: float, shown: int) -> None:
+    assert decimals(compare(ROW, scored(new), MatchedBy.PATH)) == shown
