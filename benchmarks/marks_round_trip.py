@@ -120,7 +120,7 @@ class RoundTrip:
         if ended.returncode:
             raise SystemExit(ended.stderr)
         self.seconds[f"{arguments[0]} {arguments[1]}"] = time.monotonic() - began
-        return ended.stdout + ended.stderr
+        return (ended.stdout + ended.stderr).replace(f"{self.folder}/", "")
 
     def _mark(self, chromium: str) -> None:
         began = time.monotonic()

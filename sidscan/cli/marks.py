@@ -235,13 +235,17 @@ def _answer(questions: list[Question], file: Path, by: str, answer: bool | None)
 
     if not by:
         raise UsageError("it is not said who answers", "Name the person with --by NAME.")
+    if answer is not None:
+        now = _now()
+        append_marks(file, [entry for each in questions for entry in each.answers(answer, by, now)], now)
     same, other = 0, 0
     for question in questions:
         given = answer if answer is not None else _ask(question)
         if given is None:
             continue
-        now = _now()
-        append_marks(file, list(question.answers(given, by, now)), now)
+        if answer is None:
+            now = _now()
+            append_marks(file, list(question.answers(given, by, now)), now)
         same, other = same + given * len(question.copies), other + (not given) * len(question.copies)
     console.echo(f"{console.plural(same, 'copy', 'copies')} confirmed, {other} denied, in {file}")
     if same:
