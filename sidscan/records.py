@@ -411,7 +411,9 @@ class ScanResult:
     @property
     def strongest(self) -> Score | None:
         """The score by which an image is ranked and shown: of several models, the strongest evidence."""
-        return max(self.scores, key=lambda score: score.strength, default=None)
+        if len(self.scores) < 2:  # reports ask often
+            return self.scores[0] if self.scores else None
+        return max(self.scores, key=lambda score: score.strength)
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ScanResult:
