@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from itertools import takewhile
-from typing import TextIO, Union
+from typing import TYPE_CHECKING, Any, TextIO, Union
 
 from sidscan.errors import UsageError
 from sidscan.records import Counts, JsonObject, RunHeader, RunRecord, ScanResult
@@ -30,13 +30,14 @@ from sidscan.reports.reader import (
 )
 from sidscan.reports.stated import StatedResult, stated_result
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
 _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, section 2.2)
 _DEEPEST = 32  # levels; a result has eight
-_LONG_INTEGERS = (
-    re.compile(" -?[0-9]{16}"),
-    re.compile(r"\[-?[0-9]{16}"),
-)  # quick: each begins with a fixed character
+# Quick to search for: each begins with a fixed character.
+_LONG_INTEGERS = (re.compile(" -?[0-9]{16}"), re.compile(r"\[-?[0-9]{16}"))
 _FLAT_LIST = re.compile(r"\[[^\[\]{}]*\]")
 _JSONL_RUN_FACTS = (
     *("sidscan_version", "models", "model_choice", "model_provenance", "calibrations"),
@@ -275,7 +276,7 @@ def _is_doubtful(text: str) -> bool:
     return text.count("[") + text.count("{") >= _DEEPEST
 
 
-def members(record: object) -> dict[str, object]:
+def members(record: DataclassInstance) -> dict[str, object]:
     """The fields of a dataclass by their names; those that are records themselves stay so.
 
     Raises:
@@ -288,7 +289,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, default=members)
 
 
 @cache
-def _field_names(record: type) -> tuple[str, ...]:
+def _field_names(record: type[DataclassInstance]) -> tuple[str, ...]:
     return tuple(each.name for each in fields(record))
 
 
@@ -302,7 +303,7 @@ def _ijson(value: object, depth: int = 0) -> _JsonValue:
         return value if abs(value) <= _LARGEST_INTEGER else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if depth < _DEEPEST and is_dataclass(value):
+    if depth < _DEEPEST and is_dataclass(value) and not isinstance(value, type):
         return _ijson_object(members(value), depth + 1)
     if depth < _DEEPEST and isinstance(value, Mapping):
         return _ijson_object(value, depth + 1)
@@ -311,7 +312,7 @@ def _ijson(value: object, depth: int = 0) -> _JsonValue:
     return _printable(str(value))
 
 
-def _ijson_object(value: Mapping[object, object], depth: int) -> dict[str, _JsonValue]:
+def _ijson_object(value: Mapping[Any, object], depth: int) -> dict[str, _JsonValue]:
     entries: dict[str, _JsonValue] = {}
     for key, entry in value.items():
         name = _printable(str(key))

@@ -66,7 +66,7 @@ def highest_crop(crops: CropSet, score: Score) -> NDArray[np.uint8]:
     """The crop (224, 224, 3) that has the highest score, as it lies in the image: not mirrored."""
     view = VIEW_NAMES.index(view_of(score))
     index, mirrored = crops.order[view] if len(crops.order) > 1 else crops.order[0]
-    pixels = crops.crops[index]
+    pixels: NDArray[np.uint8] = crops.crops[index]
     return pixels[:, ::-1] if mirrored != (view > CENTRE) else pixels
 
 

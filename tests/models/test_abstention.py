@@ -11,9 +11,9 @@ from PIL import Image
 
 from sidscan.images.crops import crop
 from sidscan.images.decode import SourceImage
-from sidscan.models.abstention import EVERY_IMAGE, INCONCLUSIVE, Abstention, detail
+from sidscan.models.abstention import EVERY_IMAGE, Abstention, detail
 from sidscan.models.detector_info import DetectorInfo
-from sidscan.records import CropSet, DecodedImage, ImageInfo, Item, Score
+from sidscan.records import INCONCLUSIVE, CropSet, DecodedImage, ImageInfo, Item, Score
 from sidscan.runtimes import RuntimeInfo
 from sidscan.scoring.scorer import score
 
