@@ -157,8 +157,8 @@ def _compared(old: Path, new: Path, tolerance: float, quiet: bool) -> Iterator[D
 
     with open_compared(old, as_it_was=True) as before, open_compared(new) as after, ExitStack() as stack:
         with progress(None, "row", quiet=quiet, transient=True, layout=_LAYOUT) as bar:
-            rows = (_counted(run, bar) for run in (before, after))
-            comparison = stack.enter_context(compared(*rows, tolerance))
+            rows, new_rows = _counted(before, bar), _counted(after, bar)
+            comparison = stack.enter_context(compared(rows, new_rows, tolerance))
         yield before, after, comparison
 
 

@@ -19,6 +19,7 @@ SIDE = 160
 """Pixels of the longer side, at most."""
 _QUALITY, _CROP_QUALITY = 60, 75
 _METHOD = 2  # libwebp: slower methods save a tenth of the bytes
+_NOT_REDUCED = ("1", "P", "PA")  # modes whose numbers are no colours, so Pillow can't average them
 # EXIF 2.3, tag 0x0112: how the stored pixels are turned for display
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,6 +44,8 @@ def small_image(source: SourceImage, data: bytes, orientation: int | None) -> Im
         Exception: whatever Pillow raises on images that it can't reduce.
     """
     image = _reduced_jpeg(data) if source.decoded_rows else source.image
+    if image.mode in _NOT_REDUCED:
+        image = _rgb(image)
     small = _rgb(image.reduce(max(1, max(image.size) // (2 * SIDE))))
     small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in TURNS:

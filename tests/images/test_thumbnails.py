@@ -85,7 +85,7 @@ def test_a_large_jpeg_of_which_only_rows_were_decoded_is_shown_whole() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_every_mode_has_a_thumbnail(mode: str) -> None:
-    image = quarters(300, 200).convert(mode)
+    image = quarters(900, 600).convert(mode)  # large enough to be reduced first
     data = encoded(image, format="TIFF" if mode == "CMYK" else "PNG")
     assert opened(thumbnail(decode.decode(data), data, None)).size == (SIDE, 107)
 
