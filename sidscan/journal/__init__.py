@@ -322,6 +322,8 @@ class Journal:
     def forget_result(self, position: int) -> None:
         """Make an input pending again: its bytes are not those of the result."""
         with self._writing():
+            self._db.execute("BEGIN")
+            previous.note_one(self._db, position)
             self._db.execute(
                 "UPDATE items SET status = NULL, finding = NULL, settings = NULL, reader = NULL "
                 "WHERE position = ?",

@@ -26,7 +26,7 @@ _FACTS = (
     *("sidscan_version", "models", "runtime", "device", "precision", "decoder", "effort", "calibrations"),
     "finished",
 )
-_SHORT = "json_set(json_remove(e.finding, '$.facts.response'), '$.facts.exif', json('{}'))"
+_SHORT = "json_set(json_remove({0}.finding, '$.facts.response'), '$.facts.exif', json('{{}}'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,21 @@ def note(database: sqlite3.Connection) -> None:
     elif _KEY not in facts:
         return
     database.execute(
-        f"""INSERT OR IGNORE INTO previous SELECT e.path, e.name, {_SHORT}
+        f"""INSERT OR IGNORE INTO previous SELECT e.path, e.name, {_SHORT.format("e")}
         FROM earlier AS e LEFT JOIN items USING (path) WHERE e.latest AND items.finding IS NOT e.finding"""  # noqa: S608
     )
     database.execute(
         """INSERT OR IGNORE INTO previous SELECT path, NULL, NULL FROM items
         WHERE path NOT IN (SELECT path FROM earlier WHERE latest)"""
+    )
+
+
+def note_one(database: sqlite3.Connection, position: int) -> None:
+    """Note the result of an input that was kept until now; what is noted of it already stays."""
+    database.execute(
+        f"""INSERT OR IGNORE INTO previous SELECT path, name, {_SHORT.format("items")} FROM items
+        WHERE position = ? AND finding IS NOT NULL""",  # noqa: S608
+        (position,),
     )
 
 

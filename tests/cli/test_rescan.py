@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -76,6 +77,22 @@ def test_changes_are_named(sidscan: Run, images: Path) -> None:
         "  moved: images/0.jpg -> images/moved.jpg",
     ]
     assert changes(sidscan) == ["nothing changed 4 unchanged"]
+
+
+def test_other_bytes_of_the_same_size_and_time_are_named(sidscan: Run, images: Path) -> None:
+    """They are noticed when the image of a kept result is read again, and scored again."""
+    image, size = images / "2.jpg", 1 << 16
+    image.write_bytes(jpeg(2).ljust(size, b"\0"))
+    changes(sidscan)
+    before = image.stat()
+    image.write_bytes(jpeg(7).ljust(size, b"\0"))
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert changes(sidscan) == ["nothing changed 4 unchanged"]
+    assert changes(sidscan, "--find-copies") == [
+        "1 changed bytes, 3 unchanged",
+        "  changed bytes: images/2.jpg ->",
+    ]
+    assert changes(sidscan, "--find-copies") == ["nothing changed 4 unchanged"]
 
 
 def test_other_scores_say_why(sidscan: Run, images: Path) -> None:
