@@ -6,7 +6,8 @@
 | ``~``, ``!~`` | text | the cell contains the value, whatever the case |
 | ``<``, ``<=``, ``>``, ``>=`` | numbers, dates, evidence | an empty cell meets none of them |
 
-A date may be cut short: ``modified_at=2026-01`` holds for all of January, and so does ``<=``. Evidence is
+A date may be cut short: ``modified_at=2026-01`` holds for all of January, and so does ``<=``. One with an
+offset from UTC is converted, as the columns are in UTC; when an image was taken is local time. Evidence is
 ordered weak, moderate, strong, very strong; what is inconclusive is neither more nor less than any of these.
 Of several models, ``evidence`` is the strongest; ``NAME.evidence`` is that of one.
 """
@@ -18,6 +19,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from sidscan.errors import UsageError
@@ -36,7 +38,8 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?)?([+-]\d\d:\d\d|Z)?)?)?)?")
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?(?P<offset>[+-]\d\d:\d\d|Z)?)?)?)?)?")
+_LOCAL_COLUMNS = ("exif_original_date_iso",)  # times of the place, few with an offset; other columns are UTC
 _EXAMPLE = "Write, for example, 'evidence>=moderate', 'score>=0.8', 'flags~preview' or 'format=JPEG'."
 # Columns that hold one of these words, or nothing.
 _WORDS = {
@@ -142,7 +145,7 @@ def _same(condition: Condition, column: ReportColumn) -> Callable[[Cell], bool]:
 
 
 def _contains(condition: Condition, column: ReportColumn) -> Callable[[Cell], bool]:
-    if column.kind == "number" or not condition.value:
+    if column.kind in ("number", "date") or not condition.value:
         raise UsageError(
             f"{condition.text!r}: {condition.operator} looks for a part of a text",
             _EXAMPLE,
@@ -162,10 +165,32 @@ def _number(condition: Condition) -> float:
 
 
 def _date(condition: Condition) -> str:
+    """A date as far as it is given, without its offset: in UTC, if it has one.
+
+    Raises:
+        UsageError: it is none, or has an offset where the column's dates have none to compare it with.
+    """
     value = condition.value.replace(" ", "T").upper()
-    if not _DATE.fullmatch(value):
+    match = _DATE.fullmatch(value)
+    if match is None:
         raise _unsuitable(condition, "it holds dates, such as 2026-01 or 2026-01-31T12:00")
-    return value.replace("Z", "+00:00")
+    if not (offset := match["offset"]):
+        return value
+    if condition.column in _LOCAL_COLUMNS:
+        raise _unsuitable(condition, "its dates are times of the place; leave the offset from UTC out")
+    local = value.removesuffix(offset)
+    try:
+        return _in_utc(local, offset)
+    except (ValueError, OverflowError) as error:
+        raise _unsuitable(condition, "there is no such time") from error
+
+
+def _in_utc(local: str, offset: str) -> str:
+    """A time with minutes at least, to the digit that it was given to."""
+    minutes, rest = local[:16], local[16:]
+    zone = "+00:00" if offset == "Z" else offset
+    utc = datetime.fromisoformat(f"{minutes}:00{zone}").astimezone(timezone.utc)
+    return utc.isoformat()[: len(minutes)] + rest
 
 
 def _sides(cell: str, day: str) -> tuple[str, str]:

@@ -79,6 +79,21 @@ TIMED_OUT = replace(FAILED, status=Status.TIMEOUT)
         pytest.param("modified_at<2026-01-01", FAILED, False, id="no date"),
         pytest.param("exif_original_date_iso=2026-01-01 00:00", SCORED, True, id="minute, with a space"),
         pytest.param("exif_gps_date_iso=2026-01-01T00:00:00Z", SCORED, True, id="UTC"),
+        *(
+            pytest.param(f"mark_at{condition}", MARKED, expected, id=f"mark_at{condition}")
+            for condition, expected in (
+                (">=2026-01-02T01:59+02:00", True),
+                (">=2026-01-02T02:00:00+02:00", True),
+                (">=2026-01-02T02:00:01+02:00", False),
+                (">=2026-01-02T02:01+02:00", False),
+                ("=2026-01-01T19:00-05:00", True),
+                ("=2026-01-02 05:30:00+05:30", True),
+                ("!=2026-01-02T02:00:00.5+02:00", True),
+                ("<2026-01-01T19:00:00.5-05:00", True),
+                ("<=2026-01-01T19:00:00-05:00", True),
+                ("<2026-01-01T19:00:00-05:00", False),
+            )
+        ),
     ],
 )
 def test_a_condition_holds(text: str, result: ScanResult, expected: bool) -> None:
@@ -110,6 +125,16 @@ def test_a_condition_holds(text: str, result: ScanResult, expected: bool) -> Non
         pytest.param("format>=JPEG", "format is text, which >= can't compare", id="ordered text"),
         pytest.param("modified_at>=yesterday", "it holds dates, such as 2026-01", id="no date"),
         pytest.param("modified_at>=2026-1-1", "it holds dates", id="date without zeros"),
+        pytest.param("modified_at>=2026-01-01T12+02:00", "it holds dates", id="offset without minutes"),
+        pytest.param("modified_at>=2026-02-31T12:00Z", "there is no such time", id="no such day"),
+        pytest.param("modified_at>=0001-01-01T00:00+02:00", "there is no such time", id="before all years"),
+        pytest.param("modified_at>=2026-01-01T12:00+99:00", "there is no such time", id="no such offset"),
+        pytest.param(
+            "exif_original_date_iso>=2026-01-01T12:00+02:00",
+            "its dates are times of the place; leave the offset from UTC out",
+            id="offset of a local time",
+        ),
+        pytest.param("modified_at~2026", "~ looks for a part of a text", id="part of a date"),
         pytest.param("rine.score>=0.5", "there is no column 'rine.score'", id="another model"),
     ],
 )
