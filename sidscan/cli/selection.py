@@ -12,7 +12,7 @@ from sidscan.errors import UsageError
 from sidscan.records import ModelRecord, RunHeader, RunRecord
 from sidscan.reports import ReportOutput
 from sidscan.reports.columns import choose_columns
-from sidscan.reports.private import WITHHELD_COLUMNS
+from sidscan.reports.private import URL_COLUMNS, WITHHELD_COLUMNS
 from sidscan.review.conditions import parse_condition
 from sidscan.review.selection import Choice, SelectedRecord
 
@@ -96,13 +96,24 @@ class Shown:
         """
         self.choice.check(header)
         choose_columns(header, self.columns)
-        named = [condition.column for condition in self.choice.only] + [self.choice.sort.removeprefix("-")]
-        withheld = [name for name in named if name in WITHHELD_COLUMNS]
-        if header.private and withheld:
-            raise UsageError(
-                f"rows can't be chosen or sorted by {withheld[0]}, which --private leaves out",
-                "Choose by another column.",
-            )
+        if header.private:
+            self._check_private()
+
+    def _check_private(self) -> None:
+        """Refuse to choose by what is not there: no row would show, and the report would tell the value."""
+        conditions = [condition.column for condition in self.choice.only]
+        for name in (*conditions, self.choice.sort.removeprefix("-")):
+            if name in WITHHELD_COLUMNS:
+                raise UsageError(
+                    f"rows can't be chosen or sorted by {name}, which --private leaves out",
+                    "Choose by another column.",
+                )
+        for name in conditions:
+            if name in URL_COLUMNS:
+                raise UsageError(
+                    f"rows can't be chosen by {name}, of which --private leaves out the queries of URLs",
+                    "Choose by another column, such as error_class or path.",
+                )
 
     def check_outputs(self, writers: Sequence[ReportOutput]) -> None:
         """Refuse options that no report would follow.

@@ -14,7 +14,14 @@ from sidscan.records import RunRecord, ScanResult
 from sidscan.reports.base import FormatOptions, ReportFormat, report_format
 from sidscan.reports.columns import KNOWN_COLUMNS, NUMBER_COLUMN, Cell, ReportColumn, choose_columns
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
-from sidscan.reports.private import FLAG, WITHHELD_COLUMNS, private_date, private_text
+from sidscan.reports.private import (
+    FLAG,
+    PEOPLE_COLUMNS,
+    PLACE_COLUMNS,
+    URL_COLUMNS,
+    private_date,
+    private_text,
+)
 from sidscan.reports.reader import (
     LONGEST_LINE,
     DamagedReport,
@@ -49,8 +56,6 @@ _COMPARED = {"path", "status", "error_message", "model", "model_digest", "score"
     *("calibration", "views", "format", "decoder")
 }
 _STATED_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
-_PEOPLE = ("mark_by", "note")
-_MAYBE_URLS = ("error_message", "final_url", "redirects")
 
 CSV_DIALECTS: dict[str, CsvDialect] = {
     "standard": CsvDialect(),
@@ -216,13 +221,13 @@ def _chosen_delimiter(first: str) -> str | None:
 
 def _private_row(row: dict[str, str]) -> dict[str, str]:
     """A row without what `reports.private` withholds; columns that an older report lacks stay away."""
-    changed = dict.fromkeys(WITHHELD_COLUMNS, "")
+    changed = dict.fromkeys(PLACE_COLUMNS, "")
     changed["exif_original_date_iso"] = private_date(row.get("exif_original_date_iso", "")) or ""
     withheld = [name for name, cell in changed.items() if row.get(name, "") != cell]
     if withheld and "flags" in row and FLAG not in row["flags"].split():
         changed["flags"] = f"{row['flags']} {FLAG}".strip()
-    changed |= dict.fromkeys(_PEOPLE, "")
-    for name in _MAYBE_URLS:
+    changed |= dict.fromkeys(PEOPLE_COLUMNS, "")
+    for name in URL_COLUMNS:
         changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")
     return {name: changed.get(name, cell) for name, cell in row.items()}
 

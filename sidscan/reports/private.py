@@ -23,6 +23,7 @@ from sidscan.records import (
     ScanResult,
     SessionRecord,
 )
+from sidscan.reports.columns import KNOWN_COLUMNS
 from sidscan.util.urls import MASK
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ WORDS = (
     "and maker notes are left out; file names and URLs stay, because they name the rows"
 )
 """What a scan and `sidscan redact` print."""
-WITHHELD_COLUMNS = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
+PLACE_COLUMNS = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
+PEOPLE_COLUMNS = ("mark_by", "note")
+WITHHELD_COLUMNS = (*PLACE_COLUMNS, *PEOPLE_COLUMNS)
 """Columns that are empty then."""
+URL_COLUMNS = ("error_message", "final_url", "redirects")
+"""Columns that may hold URLs, which lose their queries then."""
 FLAG = "exif_withheld"
 """The flag of a row some of whose EXIF is left out."""
 
@@ -72,6 +77,7 @@ KEPT_TAGS = frozenset(
 _NUMBERS = re.compile(r"[-+0-9a-f/ .:]{0,64}")  # rationals, dates and hexadecimal bytes
 _OFFSET = re.compile(r"[+-][0-9]{2}:[0-9]{2}$")
 _QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*", re.IGNORECASE)
+_CONDITION_COLUMN = re.compile(r"\s*([^<>=!~]+?)\s*[<>=!~]")
 
 
 @dataclass(frozen=True)
@@ -116,9 +122,12 @@ def private_text(text: str | None) -> str | None:
 
 
 def private_condition(text: str) -> str:
-    """A condition of --only without what it tells of a place: of a withheld column, its name alone."""
-    name = next((name for name in WITHHELD_COLUMNS if text.strip().startswith(name)), None)
-    return f"{name} {MASK}" if name else private_text(text) or ""
+    """A condition of --only without what it may tell: of a column that loses something, its name alone."""
+    match = _CONDITION_COLUMN.match(text)
+    name = match[1] if match else ""
+    if name.rpartition(".")[2] not in KNOWN_COLUMNS:
+        return MASK
+    return f"{name} {MASK}" if name in (*WITHHELD_COLUMNS, *URL_COLUMNS) else text
 
 
 def _decided(record: _Record) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sidscan.records import INCONCLUSIVE, RunHeader, RunRecord, ScanResult, Score, Selection, Status
 from sidscan.reports.columns import JOINED_COLUMNS, ReportColumn
+from sidscan.reports.private import private_condition
 from sidscan.review.conditions import Condition, Predicate, predicates, selectable_column
 from sidscan.review.wrapped import WrappedRecord
 
@@ -121,6 +122,8 @@ class SelectedRecord(WrappedRecord):
         """What is shown, and of how many."""
         shown = self._rows.execute("SELECT count(*) FROM rows").fetchone()[0]
         only = tuple(condition.text for condition in self._choice.only)
+        if self.header().private:
+            only = tuple(map(private_condition, only))
         return Selection(only, self._choice.order, self._choice.top, shown, self._of)
 
     def results(self) -> Iterator[ScanResult]:

@@ -334,6 +334,29 @@ def test_rows_are_chosen_and_sorted(sidscan: Run, here: Path) -> None:
             "rows can't be chosen or sorted by exif_longitude, which --private leaves out",
             id="private condition",
         ),
+        *(
+            pytest.param(
+                ["--private", *option],
+                2,
+                f"rows can't be chosen or sorted by {column}, which --private leaves out",
+                id=f"private {option[1]}",
+            )
+            for column, *option in (
+                ("mark_by", "--only", "mark_by=ANNA"),
+                ("note", "--only", "note~SECRET"),
+                ("mark_by", "--sort", "-mark_by"),
+                ("note", "--sort", "note"),
+            )
+        ),
+        *(
+            pytest.param(
+                ["--private", "--only", f"{column}~token=s3cret"],
+                2,
+                f"rows can't be chosen by {column}, of which --private leaves out the queries of URLs",
+                id=f"private {column}",
+            )
+            for column in ("final_url", "redirects", "error_message")
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_refused(

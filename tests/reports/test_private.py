@@ -29,7 +29,17 @@ from sidscan.records import (
     Status,
 )
 from sidscan.reports.base import REPORT_FORMATS, ReportFormat
-from sidscan.reports.private import FIELD_POLICIES, FLAG, KEPT_TAGS, private_header, private_result
+from sidscan.reports.columns import report_columns
+from sidscan.reports.private import (
+    FIELD_POLICIES,
+    FLAG,
+    KEPT_TAGS,
+    URL_COLUMNS,
+    WITHHELD_COLUMNS,
+    private_condition,
+    private_header,
+    private_result,
+)
 from sidscan.verify import open_report
 
 # A new field must be decided on: add it to `FIELD_POLICIES`, here, and to docs/howto/private-reports.md.
@@ -226,6 +236,35 @@ def test_urls_lose_their_queries_but_for_the_name_of_the_row() -> None:
     assert private.facts.response.final_url == "https://host/a.jpg?***"
     assert private.facts.response.redirects == ("https://host/a.jpg?***", "https://host/b.jpg")
     assert (private.name, private.message) == (signed, "redirected to https://host/a.jpg?*** but no")
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("mark_by=ANNA", "mark_by ***"),
+        (" note ~ SECRET", "note ***"),
+        ("exif_latitude>48.1", "exif_latitude ***"),
+        ("final_url~token=s3cret", "final_url ***"),
+        ("redirects~example.org/?token", "redirects ***"),
+        ("error_message~token", "error_message ***"),
+        ("column_of_a_later_version=ANNA", "***"),
+        ("no condition", "***"),
+        ("score>=0.8", "score>=0.8"),
+        ("b/c.pth.evidence>=moderate", "b/c.pth.evidence>=moderate"),
+        ("camera~canon", "camera~canon"),
+    ],
+)
+def test_conditions_lose_what_they_tell(condition: str, expected: str) -> None:
+    assert private_condition(condition) == expected
+
+
+def test_columns_that_lose_something_are_known() -> None:
+    result = filled_result()
+    private = private_result(result)
+    lose = {each.name for each in report_columns(filled_header()) if each.cell(result) != each.cell(private)}
+    assert set(WITHHELD_COLUMNS) <= lose
+    # Conditions can't name what the last two of them lose: remarks of ours, and the offset of a date.
+    assert lose <= {*WITHHELD_COLUMNS, *URL_COLUMNS, "flags", "exif_original_date_iso"}
 
 
 def test_lists_lose_their_folders() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import Entry
 from sidscan.review.marks_file import Kind as EntryKind
+from sidscan.review.private_record import PrivateRecord
 from sidscan.review.selection import Choice, SelectedRecord
 from sidscan.verify import open_report
 
@@ -174,6 +176,29 @@ def test_json_says_what_is_shown(journal: Journal, tmp_path: Path) -> None:
     out.write_text(out.read_text().replace('"shown": 2', '"shown": 3'))
     with pytest.raises(UsageError, match="it has 2 results and states 3"), open_report(out):
         pass
+
+
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, "xlsx"])
+def test_a_private_selection_names_nobody(journal: Journal, tmp_path: Path, suffix: str) -> None:
+    out, condition = tmp_path / f"r.{suffix}", "mark_by=ANNA"
+    record = SelectedRecord(PrivateRecord(journal), choice(condition, "score<1"))
+    assert str(record.selection()) == "0 of 6 results: only mark_by *** and score<1; sorted by inputs"
+    output_for(str(out)).write(record)
+    data = out.read_bytes()
+    if suffix == "xlsx":
+        data = b"".join(map(ZipFile(out).read, ZipFile(out).namelist()))
+    assert b"ANNA" not in data
+
+
+def test_redacting_leaves_out_who_rows_were_chosen_by(journal: Journal, tmp_path: Path) -> None:
+    out, redacted = tmp_path / "r.json", io.StringIO()
+    output_for(str(out)).write(SelectedRecord(journal, choice("mark_by!=ANNA", "note!~SECRET")))
+    with open_report(out) as report:
+        report.redact(redacted)
+    assert strict(redacted.getvalue())["selection"]["only"] == ["mark_by ***", "note ***"]
+    assert "ANNA" in out.read_text()
+    assert "ANNA" not in redacted.getvalue()
+    assert "SECRET" not in redacted.getvalue()
 
 
 def test_html_says_what_is_shown(journal: Journal, tmp_path: Path) -> None:
