@@ -82,6 +82,44 @@ def test_filters_count_combine_and_stand_in_the_address(open_page: Opener, repor
         assert words(page) == "8 images"
 
 
+def address_of(report: Path, index: int) -> str:
+    return f"{report.as_uri()}#image={index:064x}"
+
+
+def test_an_address_leads_from_one_evidence_page_to_another(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        title = page.locator("#detail .title")
+        for index in (2, 4):
+            page.evaluate("address => { location.href = address; }", address_of(report, index))
+            title.get_by_text(f"in/00{index}.jpg").wait_for()
+        assert page.url == address_of(report, 4)
+        page.evaluate("address => { location.href = address; }", address_of(report, 99))
+        page.get_by_text("The image that the address names is not in this report.").wait_for()
+        page.keyboard.press("Enter")
+        assert title.inner_text() == "in/004.jpg", "keys work in the list"
+
+
+def test_back_of_the_browser_leads_from_an_evidence_page_to_the_list(open_page: Opener, report: Path) -> None:
+    with open_page(report) as page:
+        page.get_by_label("weak").check()
+        listed = page.url
+        for _ in range(2):
+            page.keyboard.press("j")
+            page.locator("#rows [data-place='1']").click()
+            page.keyboard.press("j")
+            assert page.locator("#detail .title").inner_text() == "in/005.jpg"
+            page.go_back()
+            assert page.locator("#detail").is_hidden()
+            assert (page.url, words(page)[:6]) == (listed, "4 of 8")
+            assert page.locator('[aria-selected="true"]').get_by_text("in/005.jpg").is_visible()
+        before = page.evaluate("history.length")
+        for _ in range(3):
+            page.keyboard.press("Enter")
+            page.keyboard.press("Escape")
+            page.wait_for_url(listed)
+        assert page.evaluate("history.length") == before, "no step for each image"
+
+
 def test_search_and_sort(open_page: Opener, report: Path) -> None:
     with open_page(report) as page:
         page.get_by_label("Search path, camera, message").fill("CAM 004")

@@ -122,14 +122,36 @@ function clearFilters() {
 
 const DEFAULTS = { ...state };
 
-function writeAddress() {
+let leaving = false; // the browser is on its way back from an evidence page to the list
+
+/** Write the state into the address, or as a new step of the browser's history. */
+function writeAddress(asStep = false) {
   const parts = new URLSearchParams();
   for (const [name, content] of Object.entries(state)) {
     if (content !== DEFAULTS[name]) parts.set(name, String(content));
   }
   for (const facet of FACETS) for (const each of facet.chosen) parts.append(`f.${facet.name}`, each);
   const fragment = parts.toString();
-  if (location.hash.slice(1) !== fragment) history.replaceState(null, "", `#${fragment}`);
+  if (leaving || location.hash.slice(1) === fragment) return;
+  if (asStep) history.pushState({ opened: true }, "", `#${fragment}`);
+  else history.replaceState(history.state, "", `#${fragment}`);
+}
+
+/** Go back to the step that opened the evidence page, so that the history does not grow with each image. */
+function leaveAddress() {
+  if (!history.state?.opened) writeAddress();
+  else if (!leaving) {
+    leaving = true;
+    history.back();
+  }
+}
+
+/** Whether the browser has just come back by `leaveAddress`; the state may have changed since. */
+function hasLeft() {
+  if (!leaving) return false;
+  leaving = false;
+  writeAddress(Boolean(state.image));
+  return true;
 }
 
 function readAddress() {

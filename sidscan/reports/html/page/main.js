@@ -16,11 +16,11 @@ function say(words) {
   messageNode.textContent = words;
 }
 
-/** Filter and sort again, and show what came of it. */
-function update(keep = true) {
+/** Filter and sort again, and show what came of it; the chosen image stays chosen, if it is shown. */
+function update() {
   const row = shown[active];
   shown = selectRows();
-  active = keep ? Math.max(0, shown.indexOf(row)) : 0;
+  active = Math.max(0, shown.indexOf(row));
   writeAddress();
   drawTools();
   drawFilters();
@@ -135,10 +135,12 @@ function markActive(mark) {
   if (state.image) openImage();
 }
 
+/** Show the evidence page of the chosen image. From the list it is a step that the browser can go back. */
 function openImage() {
   if (!shown.length) return;
+  const fromList = !state.image;
   state.image = markKey(shown[active]);
-  writeAddress();
+  writeAddress(fromList);
   for (const node of Object.values(work)) node.hidden = true;
   filtersNode.hidden = true;
   detailNode.hidden = false;
@@ -148,7 +150,11 @@ function openImage() {
 
 function closeImage() {
   state.image = "";
-  writeAddress();
+  leaveAddress();
+  showList();
+}
+
+function showList() {
   for (const node of Object.values(work)) node.hidden = false;
   filtersNode.hidden = false;
   detailNode.hidden = true;
@@ -233,20 +239,27 @@ window.addEventListener("beforeprint", () => {
   document.getElementById("printed").replaceChildren(table);
 });
 
-function start() {
-  readAddress();
-  const key = state.image || (total === 1 ? markKey(0) : ""); // of one image, its evidence page
-  update(false);
-  if (key) {
-    const row = rowOfSha256.get(key) ?? Array.from({ length: total }, (_, at) => at).find((at) => markKey(at) === key);
-    if (row !== undefined) goTo(row);
-  }
+/** Show what the address names: a list, or the evidence page of an image. */
+function showAddress() {
+  const key = state.image, wasOpen = !detailNode.hidden;
+  const row = rowOfSha256.get(key) ?? rowsOfKey.get(key);
+  if (row === undefined) state.image = "";
+  if (wasOpen && !state.image) showList();
+  update();
+  if (row !== undefined) goTo(row);
+  else if (key) say(S.noSuchImage);
 }
 
 if (window.matchMedia("(max-width: 48rem)").matches) filtersNode.open = false; // images first
 openStorage();
 buildTools();
 document.getElementById("app").hidden = false;
-start();
+readAddress();
+if (total === 1) state.image ||= markKey(0); // of one image, its evidence page
+showAddress();
 if (openingWords()) say(openingWords());
-window.addEventListener("hashchange", () => { if (!detailNode.hidden) closeImage(); start(); });
+window.addEventListener("hashchange", () => {
+  if (hasLeft()) return;
+  readAddress();
+  showAddress();
+});
