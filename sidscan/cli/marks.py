@@ -68,8 +68,9 @@ def import_(
     format but .xlsx. Both stay as they are: the decisions are added to the marks file beside REPORT, which
     only grows. To write them into the reports, run the same scan again; no image is scored again.
 
-    Of one person, the latest decision on an image counts. Where the marks of two people differ, the image
-    gets the mark `conflict`, until somebody imports a decision with --settle.
+    Of one person, the latest decision on an image counts; none counts as later than its import. Where the
+    marks of two people differ, the image gets the mark `conflict`, until somebody imports a decision with
+    --settle. What was decided before that one does not count, even if it is imported later.
 
     \b
     Examples:
@@ -116,7 +117,16 @@ def _say_imported(imported: Imported) -> None:
         verb = "is of an image" if len(imported.elsewhere) == 1 else "are of images"
         console.echo(f"  {len(imported.elsewhere)} {verb} that the report lacks: {named(imported.elsewhere)}")
     if imported.future:
-        console.echo(f"  {imported.future} with a time that is yet to come: a clock was wrong")
+        console.echo(
+            f"  {imported.future} with a time that is yet to come: a clock was wrong; "
+            "the time of this import counts instead"
+        )
+    if imported.overruled:
+        do = "does" if len(imported.overruled) == 1 else "do"
+        console.echo(
+            f"  {len(imported.overruled)} {do} not count, since the same person decided later or somebody "
+            f"settled it later: {named(imported.overruled)}"
+        )
     if imported.added:
         console.echo("to write them into the report, run the same scan again; no image is scored again")
 

@@ -72,7 +72,9 @@ def _place(decisions: Sequence[Decision]) -> tuple[int, str]:
 
 def _in_words(decision: Decision) -> str:
     entry = decision.entry
-    parts = [f"{entry.at} {entry.by}: {entry.mark or _NOTE_ALONE}"]
+    parts = [f"{entry.time[0]} {entry.by}: {entry.mark or _NOTE_ALONE}"]
+    if entry.time[0] != entry.at:
+        parts.append(f"by a clock that was at {entry.at}")
     if entry.kind is Kind.SETTLEMENT:
         parts.append("settles what others decided before")
     if decision.carried:

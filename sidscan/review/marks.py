@@ -53,7 +53,7 @@ class Marks:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._decisions: dict[str, dict[str, Decision]] = {}  # by image, then by person
-        self._settled: dict[str, int] = {}  # number of the last settlement, by image
+        self._settled: dict[str, tuple[int, Entry]] = {}  # the last settlement, by image
         self._answers: dict[tuple[str, str], Entry] = {}
         self._links: dict[str, dict[str, Entry]] = {}  # by copy, then by what it is a copy of
         self._known: set[tuple[object, ...]] = set()
@@ -84,14 +84,24 @@ class Marks:
         decisions = self._decisions.setdefault(image, {})
         if entry.kind is Kind.SETTLEMENT:
             decisions.clear()
-            self._settled[image] = number
+            self._settled[image] = number, entry
         earlier = decisions.get(person)
-        if earlier is None or earlier.entry.at <= entry.at:
+        if self._outlives(image, number, entry) and (earlier is None or earlier.entry.time <= entry.time):
             decisions[person] = Decision(number, entry)
+
+    def _outlives(self, image: str, number: int, entry: Entry) -> bool:
+        """Whether a decision was neither recorded nor made before the settlement of its image."""
+        settled, settlement = self._settled.get(image, (0, entry))
+        return number >= settled and entry.time[0] >= settlement.time[0]
 
     def knows(self, entry: Entry) -> bool:
         """Whether the same was recorded already."""
         return _identities(entry)[0] in self._known
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether a recorded decision is what the person stands by now, or takes back what they did."""
+        found = self._decisions.get(image_key(entry.sha256, entry.path), {}).get(person_key(entry.by))
+        return found is not None and _identities(found.entry)[-1] == _identities(entry)[-1]
 
     def answer(self, copy: str, marked: str) -> Entry | None:
         """What a person said of two images, by their sha256: whether ``copy`` is a copy of ``marked``."""
@@ -130,10 +140,10 @@ class Marks:
             if answer.copy_of in visited:
                 continue
             for person, decision in self._gather(answer.copy_of, True, visited | {image}).items():
-                if decision.number < self._settled.get(image, 0):
+                if not self._outlives(image, decision.number, decision.entry):
                     continue
                 own = found.get(person)
-                if own is None or own.entry.at < decision.entry.at:
+                if own is None or own.entry.time < decision.entry.time:
                     found[person] = Decision(decision.number, decision.entry, (answer, *decision.carried))
         return found
 
@@ -160,7 +170,7 @@ def summary(decisions: Sequence[Decision]) -> Mark | None:
     return Mark(
         mark=CONFLICT if len(marks) > 1 else "".join(marks),
         by=by,
-        at=max(entry.at for entry in entries),
+        at=max(entry.time[0] for entry in entries),
         note="; ".join(entry.note if alone else f"{entry.by}: {entry.note}" for entry in noted),
         decisions=tuple(map(_recorded, decisions)),
     )
@@ -171,7 +181,7 @@ def _recorded(decision: Decision) -> records.Decision:
     return records.Decision(
         entry.mark,
         entry.by,
-        entry.at,
+        entry.time[0],
         entry.note,
         settles=entry.kind is Kind.SETTLEMENT,
         copy_of=entry.path if decision.carried else None,

@@ -71,6 +71,11 @@ class Entry:
     imported_from: str = ""
     recorded_at: str = ""
 
+    @property
+    def time(self) -> tuple[str, str]:
+        """Orders decisions by time: nobody decides later than it is recorded, whatever their clock says."""
+        return min(self.at, self.recorded_at or self.at), self.at
+
 
 _NAMES = tuple(field.name for field in fields(Entry))
 _COLUMNS = ("batch_end", *_NAMES, "check")
@@ -91,7 +96,8 @@ def read_marks_file(path: Path) -> list[Entry]:
     Raises:
         OutputError: it can't be read, is damaged or cut, a newer sidscan wrote it, or it is something else.
     """
-    return _parsed(path, _content(path))
+    content = _content(path)
+    return [] if content is None else _parsed(path, content)
 
 
 def append_marks(path: Path, entries: Sequence[Entry], recorded_at: str) -> None:
@@ -104,24 +110,25 @@ def append_marks(path: Path, entries: Sequence[Entry], recorded_at: str) -> None
     check_writable(path)
     with locked(path, _PATIENCE, busy="is being written by another sidscan marks"):
         content = _content(path)
-        earlier = _parsed(path, content)
+        earlier = [] if content is None else _parsed(path, content)
         batch = [replace(entry, recorded_at=recorded_at) for entry in entries]
         remove_leftovers(path)
         try:
             with atomic_write(path) as partial:
-                partial.write_bytes(content + _lines(content, len(earlier), batch))
+                partial.write_bytes((content or b"") + _lines(content or b"", len(earlier), batch))
         except OSError as error:
             raise OutputError(
                 f"can't write {path}: {error.strerror}", "Nothing is lost: run the same command again."
             ) from error
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path) -> bytes | None:
+    """What is in the file; None if there is none. An empty file is no missing one: its marks are lost."""
     try:
         with open_file(path) as file:
             return file.read()
     except FileNotFoundError:
-        return b""
+        return None
     except OSError as error:
         raise OutputError(
             f"can't read the marks in {path}: {error.strerror}", "Check its permissions."
@@ -166,7 +173,7 @@ def _joined(cells: Iterable[str]) -> bytes:
 def _parsed(path: Path, content: bytes) -> list[Entry]:
     """Raises OutputError, in words for people."""
     if not content:
-        return []
+        raise OutputError(f"{path} is empty, so the marks that it held are lost; it is left alone", _RESTORE)
     if not (start := _START.match(content)):
         raise OutputError(
             f"{path} is not a marks file of sidscan, or another program saved it again; it is left alone",

@@ -23,7 +23,9 @@ class Imported:
         known: decisions that it had already.
         blank: rows that decide nothing.
         elsewhere: names of images, of the new decisions, that the report does not have.
-        future: new decisions whose time is later than now, by the clock of who made them.
+        future: new decisions whose time is later than now, by the clock of who made them; now counts.
+        overruled: names of images of new decisions that don't count: the same person decided later, or
+            somebody settled the image later.
     """
 
     file: Path
@@ -32,6 +34,7 @@ class Imported:
     blank: int
     elsewhere: tuple[str, ...]
     future: int
+    overruled: tuple[str, ...] = ()
 
 
 def import_marks(
@@ -69,7 +72,7 @@ def import_marks(
             _check_same_images(source, report, found.entries, images, marks)
         blank += found.blank
         for decision in found.entries:
-            entry = replace(decision, perceptual_hash=hashes.get(decision.sha256, ""))
+            entry = replace(decision, perceptual_hash=hashes.get(decision.sha256, ""), recorded_at=now)
             if marks.knows(entry):
                 known += 1
             else:
@@ -79,7 +82,8 @@ def import_marks(
         append_marks(file, list(new), now)
     elsewhere = tuple(entry.path or entry.sha256 for entry in new if _key(entry) not in images)
     future = sum(entry.at > now for entry in new)
-    return Imported(file, len(new), known, blank, elsewhere, future)
+    overruled = tuple(entry.path or entry.sha256 for entry in new if not marks.counts(entry))
+    return Imported(file, len(new), known, blank, elsewhere, future, overruled)
 
 
 def _check_same_images(

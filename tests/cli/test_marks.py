@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,53 @@ def test_marks_of_other_images_are_kept_if_asked(sidscan: Run) -> None:
     kept = sidscan("marks", "import", "other.csv", "r.csv", "--keep-unknown")
     assert kept.code == 0
     assert f"  1 is of an image that the report lacks: {64 * '0'}\n" in kept.err
-    assert "  1 with a time that is yet to come: a clock was wrong\n" in kept.err
+    assert (
+        "  1 with a time that is yet to come: a clock was wrong; the time of this import counts instead\n"
+        in kept.err
+    )
+
+
+@pytest.mark.usefixtures("images")
+def test_an_emptied_marks_file_is_not_taken_for_no_marks(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    sidscan("marks", "import", "marks.csv", "r.csv")
+    Path("r.marks.csv").write_bytes(b"")
+    for ended in (
+        scan(sidscan),
+        *(sidscan("marks", *words, "r.csv") for words in (["list"], ["import", "marks.csv"])),
+    ):
+        assert ended.code == 7
+        assert "sidscan: r.marks.csv is empty, so the marks that it held are lost; it is left" in ended.err
+    assert Path("r.marks.csv").read_bytes() == b""
+
+
+@pytest.mark.usefixtures("images")
+def test_a_clock_that_was_ahead_beats_no_later_decision(sidscan: Run) -> None:
+    scan(sidscan)
+    found = report()["in/a.png"]["sha256"]
+    Path("ahead.csv").write_text(f"sha256,mark,mark_by,mark_at\n{found},suspicious,Fritz,2999-01-01T00:00Z\n")
+    Path("now.csv").write_text(f"sha256,mark,mark_by\n{found},cleared,Fritz\n")
+    sidscan("marks", "import", "ahead.csv", "r.csv")
+    time.sleep(1.1)  # times are kept to the second
+    sidscan("marks", "import", "now.csv", "r.csv")
+    assert sidscan("marks", "list", "r.csv").out.startswith("cleared: in/a.png\n")
+    scan(sidscan)
+    assert joined()["in/a.png"][:2] == ("cleared", "Fritz")
+
+
+@pytest.mark.usefixtures("images")
+def test_an_import_says_what_does_not_count(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("chief.csv", "Chief", {"in/a.png": "cleared"}, day=3)
+    sidscan("marks", "import", "chief.csv", "r.csv", "--settle")
+    mark("dora.csv", "Dora", {"in/a.png": "suspicious"}, day=2)
+    late = sidscan("marks", "import", "dora.csv", "r.csv")
+    assert late.err.splitlines()[:2] == [
+        "1 decision added to r.marks.csv",
+        "  1 does not count, since the same person decided later or somebody settled it later: in/a.png",
+    ]
+    assert "conflict" not in late.err
 
 
 @pytest.mark.usefixtures("images")

@@ -20,6 +20,13 @@ def decided(by: str, mark: str, day: int, sha256: str = A, note: str = "", **cha
     return replace(entry, **changes)  # type: ignore[arg-type]
 
 
+YEARS_AHEAD = "2036-01-01T00:00:00+00:00"
+
+
+def day_of(day: int) -> str:
+    return f"2026-01-0{day}T00:00:00+00:00"
+
+
 def settled(by: str, mark: str, day: int) -> Entry:
     return decided(by, mark, day, kind=Kind.SETTLEMENT)
 
@@ -62,9 +69,41 @@ CASES: dict[str, tuple[list[Entry], list[tuple[str, str]]]] = {
         [decided("Anna", "cleared", 1), decided("Ben", "suspicious", 2), settled("Chief", "suspicious", 3)],
         [("Chief", "suspicious")],
     ),
-    "what was not known when it was settled": (
+    "decided before it was settled and recorded after": (
         [settled("Chief", "cleared", 3), decided("Ben", "suspicious", 2)],
+        [("Chief", "cleared")],
+    ),
+    "the same of a copy": (
+        [
+            *(settled("Chief", "cleared", 3), decided("Ben", "suspicious", 2, B)),
+            answered(A, B, same=True, day=4),
+        ],
+        [("Chief", "cleared")],
+    ),
+    "decided after it was settled": (
+        [settled("Chief", "cleared", 3), decided("Ben", "suspicious", 4)],
         [("Chief", "cleared"), ("Ben", "suspicious")],
+    ),
+    "by a clock ten years ahead, then a real one": (
+        [
+            decided("Anna", "suspicious", 1, at=YEARS_AHEAD, recorded_at=day_of(2)),
+            decided("Anna", "cleared", 3, recorded_at=day_of(4)),
+        ],
+        [("Anna", "cleared")],
+    ),
+    "a settlement by a clock ten years ahead": (
+        [
+            replace(settled("Chief", "cleared", 1), at=YEARS_AHEAD, recorded_at=day_of(2)),
+            decided("Ben", "suspicious", 3, recorded_at=day_of(4)),
+        ],
+        [("Chief", "cleared"), ("Ben", "suspicious")],
+    ),
+    "two by a clock ten years ahead, imported at once": (
+        [
+            decided("Anna", "cleared", 1, at="2036-01-02T00:00:00+00:00", recorded_at=day_of(2)),
+            decided("Anna", "suspicious", 1, at=YEARS_AHEAD, recorded_at=day_of(2)),
+        ],
+        [("Anna", "cleared")],
     ),
     "the same again after it was settled": (
         [

@@ -96,6 +96,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a mark of order": (lambda data: b"\xef\xbb\xbf" + data, "is not a marks file of sidscan"),
     "something else": (lambda _: b"path,status\r\n", "is not a marks file of sidscan"),
     "names edited": (lambda data: changed(data, b"batch_end", b"end"), "its first line was changed"),
+    "emptied": (lambda _: b"", "is empty, so the marks that it held are lost; it is left alone"),
     "newer": (lambda data: changed(data, b"marks_1,", b"marks_2,"), "was written by a newer sidscan"),
 }
 
