@@ -58,6 +58,13 @@ class ReportFormat(ABC):
         """The folder in which a large report keeps a part of itself; None for a format of one file."""
         return None
 
+    def remove_stale(self, report: Path) -> None:  # noqa: B027  (html has a folder)
+        """Remove files beside a report that belong to the one that it replaced.
+
+        Raises:
+            OutputError: one can't be removed.
+        """
+
     @abstractmethod
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""

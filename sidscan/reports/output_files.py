@@ -131,6 +131,7 @@ class ReportOutput:
                 f"can't write {target}: {error.strerror}",
                 "Nothing is lost: run the same command again, or with the same --journal and another --out.",
             ) from error
+        self.format.remove_stale(real_path(path))
 
     def _writes_hash_file(self) -> bool:
         return self.hashed or _has_hash_file(Path(self.out))

@@ -27,12 +27,14 @@ from sample_results import (
 )
 
 from sidscan.cli.ranking import Ranking
-from sidscan.errors import UsageError
+from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
-from sidscan.records import Exif, ScanResult
-from sidscan.reports import html
+from sidscan.records import Exif, Mark, ScanResult
+from sidscan.reports import FormatOptions, html, output_for
 from sidscan.reports.html.index_rows import COLUMN_NAMES
+from sidscan.reports.private import private_result
 from sidscan.score_map import CloserLook, ScoreMap
+from sidscan.util.files import atomic_write
 from sidscan.verify import open_report
 
 HOSTILE = [
@@ -227,6 +229,11 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "CHUNK_ROWS", 2)
 
 
+def write(out: Path, *results: ScanResult, html_thumbs: str | None = None) -> None:
+    options = FormatOptions(html_thumbs=html_thumbs)
+    output_for(str(out), overwrite=True, options=options).write(journal_of(*results))
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_many_rows_have_their_chunks_beside_the_page(tmp_path: Path) -> None:
     results = [named(SCORED, index) for index in range(5)]
@@ -257,9 +264,84 @@ def test_chunks_of_an_earlier_page_are_removed_once_it_is_replaced(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_standard_output_gets_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sidscan.reports import output_for
+@pytest.mark.parametrize(("count", "thumbs"), [(2, None), (5, "inline")])
+@pytest.mark.parametrize("mine", [True, False])
+def test_chunks_are_removed_when_a_page_of_one_file_replaces_theirs(
+    tmp_path: Path, count: int, thumbs: str | None, mine: bool
+) -> None:
+    out, folder = tmp_path / "r.html", tmp_path / "r_files"
+    write(out, *(named(SCORED, index) for index in range(5)))
+    assert len(list(folder.iterdir())) == 3
+    if mine:
+        (folder / "mine.js").write_text("kept")
+    write(out, *(named(SCORED, index) for index in range(count)), html_thumbs=thumbs)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == (
+        ["mine.js", "r.html", "r_files"] if mine else ["r.html"]
+    )
 
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_a_killed_run_left_in_the_folder_is_removed(tmp_path: Path) -> None:
+    out, folder = tmp_path / "r.html", tmp_path / "r_files"
+    folder.mkdir()
+    whole = folder / "chunk-00000-x.js"
+    with atomic_write(whole) as partial:
+        pass
+    whole.rename(partial)
+    write(out, SCORED)
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_private_page_leaves_nothing_of_the_page_that_it_replaces(tmp_path: Path) -> None:
+    out = tmp_path / "r.html"
+    marked = replace(SCORED, mark=Mark("suspicious", "ANNA", "2026-01-01T00:00:00+00:00", "SECRET"))
+    results = [named(marked, index) for index in range(5)]
+    write(out, *results)
+    assert "SECRET" in "".join(path.read_text() for path in (tmp_path / "r_files").iterdir())
+    write(out, *map(private_result, results))
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) == 1 + 3
+    assert not [path for path in left if "SECRET" in path.read_text() or "ANNA" in path.read_text()]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    out, folder = tmp_path / "r.html", tmp_path / "r_files"
+    write(out, *(named(SCORED, index) for index in range(5)))
+    stuck = folder / f"chunk-00000-{32 * 'a'}.js"
+    stuck.mkdir()
+    with pytest.raises(OutputError, match=rf"can't remove .*{stuck.name}, a part of the page that r.html"):
+        write(out, SCORED)
+    assert "</html>" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("most", "thumbs", "one_file"),
+    [
+        pytest.param(5_000, None, False, id="larger"),
+        pytest.param(5_000, "none", False, id="larger without small images"),
+        pytest.param(5_000, "inline", True, id="larger, and asked for"),
+        pytest.param(500_000, None, True, id="smaller"),
+    ],
+)
+def test_few_rows_that_are_large_lie_beside_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, thumbs: str | None, one_file: bool
+) -> None:
+    monkeypatch.setattr(html, "INLINE_BYTES", most)
+    exif = Exif(tags={"EXIF UserComment": 3_000 * "x"})
+    results = [named(replace(SCORED, facts=replace(FACTS, exif=exif)), index) for index in range(2)]
+    out = tmp_path / "r.html"
+    write(out, *results, html_thumbs=thumbs)
+    page = Page(out.read_text(encoding="utf-8"))
+    assert [name is None for name in page.block("chunk-files")] == [one_file]
+    assert (tmp_path / "r_files").exists() is not one_file
+    with open_report(out) as report:
+        assert report.rows == 2
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_standard_output_gets_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output_for("-", "html").write(journal_of(*(named(SCORED, index) for index in range(5))))
     page = Page(capsys.readouterr().out)
     assert page.block("chunk-files") == [None] * 3

@@ -2,8 +2,8 @@
 
 The page holds the record as data, and a script that draws only what is in sight. The list's own data (the
 index) stands in the page. What the evidence page of one image needs comes in chunks of 100 images: within the
-page up to `INLINE_ROWS` inputs, else in files of a folder beside it, since a page opened from a disk can load
-scripts but may not fetch.
+page up to `INLINE_ROWS` inputs and `INLINE_BYTES`, else in files of a folder beside it, since a page opened
+from a disk can load scripts but may not fetch.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from string import Template
@@ -23,6 +24,7 @@ from tempfile import TemporaryFile
 from typing import IO, TextIO
 
 from sidscan.config import MOST_CROPS
+from sidscan.errors import OutputError
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult, num_rows
 from sidscan.reports.base import (
     DEFAULT_OPTIONS,
@@ -45,6 +47,8 @@ from sidscan.util.terminal import UNSAFE_CHARACTERS
 
 INLINE_ROWS = 2_000
 """Inputs up to which the report is one file."""
+INLINE_BYTES = 16_000_000
+"""Bytes of chunks up to which it is: maps, crops and long EXIF may make a few inputs large."""
 CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
@@ -57,6 +61,7 @@ _START = re.compile(
     rb'<meta name="generator" content="sidscan report [1-9][0-9]{0,8}">'
 )
 _CHUNK_FILE = re.compile(r"chunk-\d{5,}-[0-9a-f]{32}\.js")
+_PARTIAL_CHUNK = re.compile(r"\.sidscan-.*\.js")  # of a run that was killed (`util.files.atomic_write`)
 
 ChunkSink = Callable[[int, str], str | None]
 """Takes the number and the JSON of a chunk; returns the file that holds it, None if the page does."""
@@ -64,7 +69,7 @@ ChunkSink = Callable[[int, str], str | None]
 
 @report_format("html")
 class HtmlReport(ReportFormat):
-    """A page of all results. Above `INLINE_ROWS` inputs, a file's chunks lie in a folder beside it."""
+    """A page of all results. If there are many or large ones, a file's chunks lie in a folder beside it."""
 
     def __init__(self, options: FormatOptions = DEFAULT_OPTIONS) -> None:
         self._options = options
@@ -82,22 +87,33 @@ class HtmlReport(ReportFormat):
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the whole report as one page."""
         with TemporaryFile("w+", encoding="utf-8", newline="") as inline:
-            keep = partial(_keep, inline)
-            _write_page(record, file, inline, keep, self.shows_thumbnails)
+            _write_page(record, file, inline, _Inline(inline, most=None).keep, self.shows_thumbnails)
 
     def write(self, record: RunRecord, path: Path, final: Path) -> None:
-        """Write the page, and its chunks into a folder beside it if there are many rows.
+        """Write the page, and its chunks into a folder beside it if there are many rows, or large ones.
 
         The names of the chunks' files hold their hashes: an earlier page keeps its own until this one
-        replaces it, and the hash of the page vouches for them.
+        replaces it (then `remove_stale` removes them), and the hash of the page vouches for them.
         """
         thumbs = self._options.html_thumbs
-        if thumbs == "inline" or (thumbs != "files" and num_rows(record) <= INLINE_ROWS):
+        if thumbs == "inline":
             super().write(record, path, final)
-            return
+        elif thumbs == "files" or num_rows(record) > INLINE_ROWS:
+            self._write_with_folder(record, path, final)
+        else:
+            try:
+                self._write_one_file(record, path)
+            except _TooLarge:
+                self._write_with_folder(record, path, final)
+
+    def _write_one_file(self, record: RunRecord, path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file, TemporaryFile("w+") as inline:
+            keep = _Inline(inline, INLINE_BYTES).keep
+            _write_page(record, file, inline, keep, self.shows_thumbnails)
+
+    def _write_with_folder(self, record: RunRecord, path: Path, final: Path) -> None:
         folder = self.folder_beside(final)
         folder.mkdir(exist_ok=True)
-        _remove_stale(folder, final)
 
         def save(number: int, chunk: str) -> str:
             name = f"chunk-{number:05d}-{hashlib.sha256(chunk.encode()).hexdigest()[:32]}.js"
@@ -112,6 +128,27 @@ class HtmlReport(ReportFormat):
         """The folder that holds the chunks of a large report."""
         return report.with_name(f"{report.stem}_files")
 
+    def remove_stale(self, report: Path) -> None:
+        """Remove chunks that the page in place does not name, and a folder that is empty then.
+
+        Raises:
+            OutputError: one can't be removed.
+        """
+        folder = self.folder_beside(report)
+        if not folder.is_dir():
+            return
+        path = folder
+        try:
+            for path in _stale_chunks(folder, report):
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"can't remove {path}, a part of the page that {report.name} replaces: {error.strerror}",
+                "The new page is complete. Remove the file: it holds what the earlier page showed.",
+            ) from error
+        with suppress(OSError):  # somebody's files are there
+            folder.rmdir()
+
     def recognises(self, head: bytes) -> bool:
         """By its first lines."""
         return _START.match(head) is not None
@@ -125,13 +162,16 @@ class HtmlReport(ReportFormat):
         return reading.stated_results(lines)
 
 
-def _remove_stale(folder: Path, report: Path) -> None:
-    """Remove chunks that the page in place does not name."""
-    page = report.read_text(encoding="utf-8", errors="replace") if report.exists() else ""
+def _stale_chunks(folder: Path, report: Path) -> list[Path]:
+    """Chunks that the page in place does not name, and what a killed run left of some."""
+    page = report.read_text(encoding="utf-8", errors="replace")
     current = set(_CHUNK_FILE.findall(page))
-    for path in folder.iterdir():
-        if _CHUNK_FILE.fullmatch(path.name) and path.name not in current:
-            path.unlink()
+    return [
+        path
+        for path in folder.iterdir()
+        if (_CHUNK_FILE.fullmatch(path.name) and path.name not in current)
+        or _PARTIAL_CHUNK.fullmatch(path.name)
+    ]
 
 
 def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSink, images: bool) -> None:
@@ -265,8 +305,33 @@ def _map_object(look: CloserLook, images: bool) -> JsonObject:
     return {"png": base64.b64encode(look.png).decode() if shown else None, "figures": figures}
 
 
-def _keep(inline: IO[str], number: int, chunk: str) -> None:
-    inline.write(_data_block(f"chunk-{number}", chunk))
+class _TooLarge(Exception):
+    """The chunks are larger than a page of one file may be."""
+
+
+@dataclass
+class _Inline:
+    """Keeps chunks for the page itself.
+
+    Attributes:
+        file: gets them.
+        most: bytes of all; None for any number.
+    """
+
+    file: IO[str]
+    most: int | None
+    _bytes: int = 0
+
+    def keep(self, number: int, chunk: str) -> None:
+        """A `ChunkSink`.
+
+        Raises:
+            _TooLarge: they have more bytes.
+        """
+        self._bytes += len(chunk)  # it is ASCII
+        if self.most is not None and self._bytes > self.most:
+            raise _TooLarge
+        self.file.write(_data_block(f"chunk-{number}", chunk))
 
 
 def _data_block(name: str, data: str) -> str:
