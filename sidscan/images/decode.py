@@ -42,9 +42,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sidscan.config import ReadLimits
+from sidscan.containers import isobmff
+from sidscan.containers.tiff_file import HEADERS
 from sidscan.images import (
     formats,
-    isobmff,
     jpeg2000,
     jpeg_end,
     jpeg_xl,
@@ -62,7 +63,6 @@ from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.images.pixels_only import leads_to_pixels, pixels_only
 from sidscan.images.png_chunks import damaged_png_chunk
 from sidscan.images.raw import RawFile
-from sidscan.images.tiff_file import HEADERS
 
 _ROWS_AT_ONCE = 256
 _TIFF_BITS_PER_SAMPLE = 258  # TIFF 6.0, section 8

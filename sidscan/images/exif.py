@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
@@ -21,6 +20,8 @@ from exifread.utils import Ratio
 from PIL import Image
 
 from sidscan.config import ReadLimits
+from sidscan.containers.png import profile_content
+from sidscan.containers.user_comment import decode_user_comment
 from sidscan.images import raw
 from sidscan.images.decode import DEFAULT_LIMITS, SourceImage
 from sidscan.images.exif_dates import iso_date, iso_gps_date
@@ -33,7 +34,6 @@ _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _USER_COMMENT = 0x9286
 _SHORT_BYTES = 32  # a maker note's field of more bytes than this is left out
 _PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")  # as ImageMagick writes them into texts
-_PNG_PROFILE = re.compile(r"\s*[^\n]+\n\s*(\d{1,10})\s+([0-9a-fA-F\s]*)")  # name, length, hexadecimal text
 _HEMISPHERES = {"N": "NORTH", "S": "SOUTH", "E": "EAST", "W": "WEST"}
 _BYTE_TYPES = (1, 7)  # TIFF 6.0, section 2, and EXIF 2.3, section 4.6.2: BYTE and UNDEFINED
 _MAX_TEXT = 65536  # characters kept of one tag
@@ -176,14 +176,14 @@ def _from_tiff_header(block: bytes) -> bytes | None:
 
 
 def _png_profile(text: str) -> bytes | None:
-    """The EXIF block in a PNG text: name, length in bytes, hexadecimal digits; None if it is something else.
+    """The EXIF block in a PNG text, as ImageMagick writes it; None if it is something else.
 
-    What stands behind the stated length does not count. A profile of the type APP1 may hold XMP instead.
+    A profile of the type APP1 may hold XMP instead.
     """
-    if not (match := _PNG_PROFILE.match(text)):
-        return text.encode("utf-8", "replace")[:_PREAMBLE]  # present but unreadable
-    length, digits = int(match[1]), "".join(match[2].split())
-    profile = bytes.fromhex(digits[: min(2 * length, len(digits) // 2 * 2)])
+    raw = text.encode("utf-8", "replace")
+    profile = profile_content(raw)
+    if profile is None:
+        return raw[:_PREAMBLE]  # present but unreadable
     return _from_tiff_header(profile) or (None if b"http" in profile[:_PREAMBLE] else profile)
 
 
@@ -327,7 +327,7 @@ def _to_json(tag: _Tag) -> _Scalar | list[_Scalar]:
         return tag.values.strip("\x00")[:_MAX_TEXT]
     raw = _raw_bytes(tag)
     if raw is not None:
-        comment = _user_comment(raw) if tag.tag == _USER_COMMENT else None
+        comment = decode_user_comment(raw) if tag.tag == _USER_COMMENT else None
         return (raw.hex() if comment is None else comment)[:_MAX_TEXT]
     values = [_to_scalar(value) for value in _values(tag)[:_MAX_TEXT]]
     return values[0] if len(values) == 1 else values
@@ -342,15 +342,6 @@ def _raw_bytes(tag: _Tag) -> bytes | None:
     values = _values(tag)
     octets = [value for value in values if isinstance(value, int) and 0 <= value < 256]
     return bytes(octets) if len(octets) == len(values) > 4 else None
-
-
-def _user_comment(raw: bytes) -> str | None:
-    """Text of a UserComment, where generators put prompts; its first eight bytes name the code (EXIF 2.3)."""
-    code, text = raw[:8].rstrip(b"\x00 "), raw[8:]
-    if code == b"UNICODE":  # EXIF does not state the byte order; ASCII letters reveal it
-        order = "utf-16-be" if text[:2:2] == b"\x00" else "utf-16-le"
-        return text.decode(order, "replace").strip("\x00")
-    return text.decode("utf-8", "backslashreplace").strip("\x00") if code in (b"ASCII", b"") else None
 
 
 def _to_scalar(value: object) -> _Scalar:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sidscan.images.isobmff import Box, boxes, find_box
+from sidscan.containers.isobmff import Box, boxes, find_box
 
 _SEQUENCE_BRANDS = {b"avis": b"avif", b"msf1": b"mif1", b"hevc": b"heic", b"hevx": b"heix"}
 _CODED_COLOURS = (b"nclx", b"nclc")  # what turns YCbCr into RGB; other descriptions are profiles

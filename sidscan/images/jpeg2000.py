@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidscan.images.isobmff import content
+from sidscan.containers.isobmff import content
 
 NAME = "JPEG2000"
 _CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.config import ReadLimits
+from sidscan.containers.isobmff import boxes
 from sidscan.images.errors import Truncated, UnsupportedImage
-from sidscan.images.isobmff import boxes
 from sidscan.images.limits import check_size
 
 NAME = "JXL"

@@ -18,12 +18,12 @@ from functools import cache
 from PIL import Image
 
 from sidscan.config import ReadLimits
-from sidscan.images import tiff_directories as tiff
+from sidscan.containers import tiff_directories as tiff
+from sidscan.containers.isobmff import boxes, content
+from sidscan.containers.tiff_directories import Page, read_pages
+from sidscan.containers.tiff_file import HEADERS
 from sidscan.images.errors import FormatNotRead
-from sidscan.images.isobmff import boxes, content
 from sidscan.images.limits import check_size
-from sidscan.images.tiff_directories import Page, read_pages
-from sidscan.images.tiff_file import HEADERS
 from sidscan.util.magic import FILE_FORMATS, FileFormat, FileKind, identify, identify_name
 
 _CFA, _LINEAR_RAW = 32803, 34892  # photometric interpretations: TIFF/EP 6.3.4, DNG 1.7

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from sidscan.images.tiff_file import SHORT, Directory, Entry, TiffFile
+from sidscan.containers.tiff_file import SHORT, Directory, Entry, TiffFile
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 255, 258, 259, 262, 274
 _SAMPLES, _PLANAR, _COLOURS, _SUB_DIRECTORIES, _EXTRA, _FORMAT = 277, 284, 320, 330, 338, 339

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 HEADERS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # field types -> struct's codes
 SHORT = 3
-_SIZES = {
+FIELD_BYTES = {
     1: 1,
     2: 1,
     3: 2,
@@ -108,7 +108,7 @@ class TiffFile:
     def part(self, entry: Entry, index: int, parts: int) -> Entry:
         """One of equally long parts of a field's values."""
         count = entry.count // parts
-        size = count * _SIZES[entry.type]
+        size = count * FIELD_BYTES[entry.type]
         if self._is_inline(entry):
             value = entry.value[index * size : (index + 1) * size]
         elif size <= self._width:  # the part fits into the field itself
@@ -139,7 +139,7 @@ class TiffFile:
         return struct.calcsize(self._offset)
 
     def _is_inline(self, entry: Entry) -> bool:
-        return entry.count * _SIZES[entry.type] <= self._width
+        return entry.count * FIELD_BYTES[entry.type] <= self._width
 
     def _number(self, code: str, at: int) -> int:
         return int(struct.unpack_from(self.order + code, self.data, at)[0])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidscan.images.isobmff import is_turned
+from sidscan.containers.isobmff import is_turned
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sidscan.images.tiff_file import Directory, TiffFile
+from sidscan.containers.tiff_file import FIELD_BYTES, Directory, TiffFile
 
 WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 256, 257, 259, 262
 MAKE, STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, SUB_IFDS = 271, 273, 279, 324, 330
@@ -59,6 +59,14 @@ class Page:
             value = self.file.data[start : start + min(entry.count, _MOST_VALUES)]
         return value.split(b"\x00")[0].decode("latin-1").strip()
 
+    def span(self, tag: int) -> tuple[int, int] | None:
+        """Where the bytes of a tag begin and end; None where it is missing, short or beyond the file."""
+        entry = self.directory.entries.get(tag)
+        if entry is None or (size := entry.count * FIELD_BYTES.get(entry.type, 0)) <= len(entry.value):
+            return None
+        start = self.file.offset_of(entry)
+        return (start, start + size) if start + size <= len(self.file.data) else None
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, pixels; 0 where they are missing."""
@@ -70,11 +78,15 @@ class Page:
         return self.number(WIDTH) * self.number(HEIGHT)
 
 
-def read_pages(data: bytes) -> list[Page]:
-    """The first pages of a file, each followed by its SubIFDs; empty if even the first can't be read."""
+def read_pages(data: bytes, children: bool = True) -> list[Page]:
+    """The first pages of a file, each followed by its SubIFDs; empty if even the first can't be read.
+
+    Args:
+        children: whether SubIFDs are read.
+    """
     pages: list[Page] = []
     with suppress(struct.error, ValueError):
-        pages.extend(_pages(TiffFile(data)))
+        pages.extend(_pages(TiffFile(data), children))
     return pages
 
 
@@ -83,7 +95,7 @@ def read_child(page: Page, tag: int) -> Page | None:
     return _child(page.file, page.number(tag))
 
 
-def _pages(file: TiffFile) -> Iterator[Page]:
+def _pages(file: TiffFile, with_children: bool) -> Iterator[Page]:
     offset, seen = file.first, set[int]()
     while offset and offset not in seen and len(seen) < _MOST_PAGES:
         seen.add(offset)
@@ -92,8 +104,9 @@ def _pages(file: TiffFile) -> Iterator[Page]:
         except struct.error:
             return
         yield page
-        children = (_child(file, child) for child in page.numbers(SUB_IFDS)[:_MOST_SUB_IFDS])
-        yield from filter(None, children)
+        if with_children:
+            children = (_child(file, child) for child in page.numbers(SUB_IFDS)[:_MOST_SUB_IFDS])
+            yield from filter(None, children)
         offset = page.directory.next_offset
 
 

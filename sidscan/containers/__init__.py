@@ -1,0 +1,1 @@
+"""How image files are built: chunks, segments, boxes, blocks and directories, without what they mean."""

@@ -1,0 +1,53 @@
+"""Blocks of GIF (GIF89a): a header, colours, then extensions and images in blocks of up to 255 bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+EXTENSION, IMAGE = 0x21, 0x2C
+
+
+class Extension(NamedTuple):
+    """An extension: its label, and where its blocks begin and end."""
+
+    label: int
+    body: int
+    end: int
+
+
+def extensions(data: bytes) -> Iterator[Extension]:
+    """The extensions of a file, before, between and behind its images, as far as they can be followed."""
+    at = 13 + colour_bytes(data[10]) if len(data) > 10 else 0
+    while at + 10 < len(data) and data[at] in (EXTENSION, IMAGE):
+        is_extension = data[at] == EXTENSION
+        body = at + 2 if is_extension else at + 11 + colour_bytes(data[at + 9])
+        end = end_of_blocks(data, body)
+        if end is None:
+            return
+        if is_extension:
+            yield Extension(data[at + 1], body, end)
+        at = end
+
+
+def block_content(data: bytes, start: int, end: int) -> bytes:
+    """What blocks hold, joined."""
+    parts = []
+    while start < end and data[start]:
+        parts.append(data[start + 1 : start + 1 + data[start]])
+        start += 1 + data[start]
+    return b"".join(parts)
+
+
+def colour_bytes(flags: int) -> int:
+    """Bytes of the table of colours that a header's flags announce."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def end_of_blocks(data: bytes, offset: int) -> int | None:
+    """Where blocks end; None where they don't before the file does."""
+    while offset < len(data):
+        if not data[offset]:
+            return offset + 1
+        offset += 1 + data[offset]
+    return None

@@ -1,0 +1,49 @@
+"""Segments of JPEG (ITU-T T.81, annex B) up to the first scan: marker, length and body."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
+METADATA_MARKERS = frozenset((*range(0xE0, 0xF0), COM))
+FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+MARKERS = {*METADATA_MARKERS, *FRAME_MARKERS, 0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD}
+_IDENTIFIER = re.compile(rb"JFIF\x00|JFXX\x00|Exif\x00|http://|ICC_PROFILE\x00|Photoshop |Adobe|MPF\x00")
+
+
+class Segment(NamedTuple):
+    """A segment of a JPEG: its marker, and where its marker, its body and the next segment begin."""
+
+    marker: int
+    start: int
+    body: int
+    end: int
+
+
+def jpeg_segments(data: bytes, offset: int = 2) -> tuple[list[Segment], bool]:
+    """Segments as their lengths state, and whether they lead to a scan."""
+    found: list[Segment] = []
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker, start = data[offset + 1], offset
+        if marker == 0xFF:  # fill bytes may precede a marker
+            offset += 1
+            continue
+        length = int.from_bytes(data[offset + 2 : offset + 4], "big")
+        if marker not in MARKERS or (length < 2 and marker not in METADATA_MARKERS):
+            break
+        if marker in FRAME_MARKERS and not _is_frame(data, start + 4, length):
+            break
+        offset += 2 + max(length, 2)
+        if marker not in METADATA_MARKERS and _IDENTIFIER.match(data, start + 4):
+            marker = COM  # metadata by its content, under a damaged marker
+        found.append(Segment(marker, start, start + 4, offset))
+        if marker == SOS:
+            return found, offset < len(data)
+    return found, False
+
+
+def _is_frame(data: bytes, body: int, length: int) -> bool:
+    """Whether a frame header has its length and a precision that exists (T.81, B.2.2), or is metadata."""
+    has_length = body + 5 < len(data) and length == 8 + 3 * data[body + 5]
+    return (has_length and data[body] in (8, 12, 16)) or _IDENTIFIER.match(data, body) is not None

@@ -1,0 +1,47 @@
+"""Chunks of PNG (W3C PNG, third edition, section 5), as their lengths state; CRCs don't count."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_LONGEST_NUMBER = 10  # digits
+_DIGITS = re.compile(rb"[0-9a-fA-F]*")
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class Chunk(NamedTuple):
+    """A chunk: its kind, and where its body begins and ends."""
+
+    kind: bytes
+    body: int
+    end: int
+
+
+def png_chunks(data: bytes) -> Iterator[Chunk]:
+    """Chunks up to IEND, or as far as they can be followed."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        body, at = at + 8, at + 12 + size
+        if at > len(data):
+            return
+        yield Chunk(kind, body, body + size)
+        if kind == b"IEND":
+            return
+
+
+def profile_content(text: bytes) -> bytes | None:
+    """What ImageMagick writes as a text: a name, a length in bytes, hexadecimal digits; else None.
+
+    What stands behind the stated length, or behind the last digit, does not count.
+    """
+    _, _, rest = text.lstrip().partition(b"\n")
+    length, *lines = rest.split(None, 1)[:2] or [b""]
+    if not lines or not length.isdigit() or len(length) > _LONGEST_NUMBER:
+        return None
+    match = _DIGITS.match(lines[0].translate(None, b" \t\r\n\x0b\x0c"))
+    digits = match[0] if match else b""
+    return bytes.fromhex(digits[: min(2 * int(length), len(digits) // 2 * 2)].decode())
