@@ -1,8 +1,9 @@
-"""Makes the images in examples/images: drawn by arithmetic, so that nobody's photograph is shipped.
+"""Makes the images in examples/images and examples/provenance: drawn by arithmetic, nobody's photograph.
 
     python examples/make_images.py
 
 They only show what a report looks like: no camera and no generator took part, so their scores mean nothing.
+The label in examples/provenance/harbour.png is as wrong as it looks: anybody can write one.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 HERE = Path(__file__).parent / "images"
+PROVENANCE = Path(__file__).parent / "provenance"
+LABEL = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about=""
+  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+  xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"
+  Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+  Iptc4xmpExt:AISystemUsed="Example Diffusion"
+  photoshop:Credit="Example Desk"/>
+</rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
 
 
 def scene(width: int, height: int, seed: int) -> Image.Image:
@@ -40,6 +52,10 @@ def main() -> None:
     scene(320, 240, 2).save(HERE / "archive" / "hills.png")
     scene(400, 300, 3).save(HERE / "archive" / "hills.webp", quality=80)
     scene(160, 120, 4).save(HERE / "archive" / "thumbnail.jpg", quality=85)
+    PROVENANCE.mkdir(exist_ok=True)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", LABEL)
+    scene(160, 120, 5).quantize(16).save(PROVENANCE / "harbour.png", optimize=True, pnginfo=text)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,84 @@ class Exif:
     gps_date_iso: str | None = None
 
 
+PROVENANCE_WORDS = (
+    *("ai_generated", "ai_edited", "ai_hint", "held_elsewhere", "unreadable", "no_ai_claim", "none"),
+)
+"""What a file says of its own origin, in one word; of several markers, the first of these counts."""
+PROVENANCE_STRENGTHS = ("signed_trusted", "signed_untrusted", "signed_broken", "not_checked", "plain", "weak")
+"""How well a marker is backed, the strongest first; ``not_checked`` is a signature that nobody verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A statement about a file's origin, found in its metadata. All text is as stated: anybody can write it.
+
+    Attributes:
+        id: which one it is; docs/reference/provenance.md has a table.
+        verdict: one of `PROVENANCE_WORDS`: what it says.
+        strength: one of `PROVENANCE_STRENGTHS`; empty for a marker that claims nothing.
+        container: where it stands, e.g. ``PNG tEXt``.
+        key, value: field and content; long ones are cut.
+        offset: of the block that holds it, from the start of the file, bytes.
+        says: software or organisation that is named as the maker; empty if none is.
+        signer: organisation and name in the certificate of a C2PA claim.
+    """
+
+    id: str
+    verdict: str
+    strength: str
+    container: str
+    key: str
+    value: str
+    offset: int
+    says: str = ""
+    signer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a file says of its own origin.
+
+    Attributes:
+        verdict: one of `PROVENANCE_WORDS`.
+        strength: one of `PROVENANCE_STRENGTHS`, of the best backed marker for the verdict; None without one.
+        checked: what verified signatures; empty if nothing did.
+        markers: all that were found.
+        byline, credit, source, caption, copyright: of IPTC, from XMP or else IIM; None if not stated.
+    """
+
+    verdict: str = "none"
+    strength: str | None = None
+    checked: str = ""
+    markers: tuple[Marker, ...] = ()
+    byline: str | None = None
+    credit: str | None = None
+    source: str | None = None
+    caption: str | None = None
+    copyright: str | None = None
+
+    @property
+    def decisive(self) -> tuple[Marker, ...]:
+        """The markers that the verdict rests on."""
+        return tuple(marker for marker in self.markers if marker.verdict == self.verdict)
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Ids of all markers, those that the verdict rests on first."""
+        return tuple(dict.fromkeys(marker.id for marker in (*self.decisive, *self.markers)))
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        """Who is named as the maker by the markers that the verdict rests on."""
+        return tuple(dict.fromkeys(marker.says for marker in self.decisive if marker.says))
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> Provenance:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        markers = tuple(Marker(**_known(Marker, marker)) for marker in raw.get("markers", ()))
+        return cls(**{**_known(cls, raw), "markers": markers})
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """How a server answered a URL; most of it may be missing if the fetch failed.
@@ -155,6 +233,7 @@ class ImageInfo:
         preview_width, preview_height: of what was scored instead of the photograph (flag ``preview``).
         lossless: whether the file keeps every pixel value as it was saved; None where that is not known
             (`images.lossless`).
+        provenance: what the file says of its own origin; None where nobody looked.
         perceptual_hash: of what the image shows (`images.perceptual_hash`), 64 hex digits; empty where it has
             too little detail, None where no hash was made.
     """
@@ -173,6 +252,7 @@ class ImageInfo:
     preview_height: int | None = None
     lossless: bool | None = None
     perceptual_hash: str | None = None
+    provenance: Provenance | None = None
 
     @property
     def scored_size(self) -> tuple[int | None, int | None]:
@@ -184,6 +264,8 @@ class ImageInfo:
         """The inverse of `dataclasses.asdict`, after JSON."""
         exif = Exif(**_known(Exif, raw["exif"]))
         values = {**_known(cls, raw), "flags": tuple(raw["flags"]), "exif": exif}
+        if provenance := raw.get("provenance"):
+            values["provenance"] = Provenance.from_dict(provenance)
         if response := raw.get("response"):
             redirects = tuple(response["redirects"])
             values["response"] = Response(**{**_known(Response, response), "redirects": redirects})

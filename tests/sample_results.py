@@ -22,7 +22,9 @@ from sidscan.records import (
     ImageInfo,
     Item,
     Kind,
+    Marker,
     ModelRecord,
+    Provenance,
     Response,
     RunHeader,
     RunRecord,
@@ -67,6 +69,19 @@ FACTS = ImageInfo(
         gps_date_iso="2026-01-01T00:00:00+00:00",
     ),
     modified_at="2026-01-01T00:00:00+00:00",
+    provenance=Provenance(
+        "ai_edited",
+        "plain",
+        markers=(
+            Marker("c2pa-missing", "none", "", "XMP in JPEG APP1", "provenance", "self#jumbf=/c2pa/a", 12),
+            Marker(
+                *("google-edited", "ai_edited", "plain", "IPTC in JPEG APP13", "2:110 Credit"),
+                *("Edited with Google AI", 4000, "Google AI"),
+            ),
+        ),
+        byline="Maria",
+        caption="=a caption",
+    ),
 )
 SCORED = ScanResult(
     "a.jpg",

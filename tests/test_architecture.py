@@ -16,7 +16,7 @@ import sidscan
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 # Top to bottom. A module imports only from layers below its own, or from its own layer.
-# "distributed" and "provenance" are planned: nothing is there yet.
+# "distributed" is planned: nothing is there yet.
 LEVELS = (
     ("cli",),
     ("calibrate", "review", "distributed"),
@@ -28,7 +28,7 @@ LEVELS = (
     ("config",),
     ("records",),
     ("score_map",),
-    ("util", "errors", "weights", "_version"),
+    ("util", "errors", "containers", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
 FREE = ("training", "exporters")  # they use the product as any program may
@@ -133,6 +133,7 @@ SHARED_BY_COMMANDS = tuple(
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
         *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
+        *("provenance_text",),
     )
 )
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "inspect": ("sidscan.cli.inspect", "Look closely at single images: score all their windows."),
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
+    "provenance": ("sidscan.cli.provenance", "Show what files say of their own origin."),
     "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),
     "report": ("sidscan.cli.report", "Write reports again from the record of a scan."),
     "scan": ("sidscan.cli.scan", "Score images and write reports."),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
+from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking
 from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, ScanResult, Status
 from sidscan.sources.exclude import excluded_by
@@ -46,6 +47,7 @@ class Summary:
         self._examples: dict[str, str] = {}  # the first input of every reason
         self._messages: dict[str, str] = {}  # of that input
         self._older = 0  # results of 0.2.0 and before, which lack what later versions add
+        self._provenance = ProvenanceCount()
         self._differ: set[str] = set()  # reasons whose inputs have several messages
         self._unhashed = 0
         self._groups: dict[str, list[bool]] = {}  # of copies: which distinct images are above the threshold
@@ -54,6 +56,7 @@ class Summary:
 
     def _add(self, result: ScanResult) -> None:
         self._flags.update(result.facts.flags)
+        self._provenance.add(result)
         if (strongest := result.strongest) is None:
             self._add_reason(result)
             return
@@ -87,6 +90,7 @@ class Summary:
         return [
             *self._count_lines(),
             *self._caution_lines(),
+            *self._provenance.lines(),
             *self._reason_lines(),
             *self._exclude_lines(),
             *self._remark_lines(),

@@ -6,8 +6,8 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
 3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with all pixels, a
-   few rows at a time (`encode_pixels`), then with its EXIF and perhaps a thumbnail; or with a failure instead
-   of the rest (`encode_answer`, `decode_answer`).
+   few rows at a time (`encode_pixels`), then with its EXIF, its provenance and perhaps a thumbnail; or with a
+   failure instead of the rest (`encode_answer`, `decode_answer`).
 
 `_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
 The decoder refuses a head that lacks one of them, has another one, or has a value that its check refuses.
@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 
 from sidscan.config import SIDE, ReadLimits, ScanConfig
 from sidscan.records import (
+    PROVENANCE_STRENGTHS,
+    PROVENANCE_WORDS,
     CropRef,
     CropSet,
     DecodedImage,
@@ -37,6 +39,8 @@ from sidscan.records import (
     ImageInfo,
     Item,
     Kind,
+    Marker,
+    Provenance,
     Stage,
     Status,
 )
@@ -364,7 +368,25 @@ def _decode_crop_ref(raw: object) -> CropRef:
 
 def _encode_info(info: ImageInfo) -> dict[str, object]:
     encoded: dict[str, object] = {name: getattr(info, name) for name in _INFO_FIELDS}
+    encoded["provenance"] = asdict(info.provenance) if info.provenance else None
     return encoded | {"exif": {name: getattr(info.exif, name) for name in _EXIF_FIELDS}}
+
+
+def _decode_provenance(raw: object) -> Provenance | None:
+    if raw is None:
+        return None
+    values = _checked(raw, _PROVENANCE_FIELDS)
+    if values["verdict"] not in PROVENANCE_WORDS or values["strength"] not in (None, *PROVENANCE_STRENGTHS):
+        raise ProtocolError("provenance")
+    return Provenance(**values)
+
+
+def _check_markers(raw: object) -> tuple[Marker, ...]:
+    markers = tuple(Marker(**_checked(entry, _MARKER_FIELDS)) for entry in _sequence(raw))
+    for marker in markers:
+        if marker.verdict not in PROVENANCE_WORDS or marker.strength not in ("", *PROVENANCE_STRENGTHS):
+            raise ProtocolError("marker")
+    return markers
 
 
 def _decode_info(raw: object) -> ImageInfo:
@@ -440,6 +462,12 @@ def _check_text(value: object) -> str | None:
     raise ProtocolError("text")
 
 
+def _check_words(value: object) -> str:
+    if (text := _check_text(value)) is None:
+        raise ProtocolError("no text")
+    return text
+
+
 def _check_sha256(value: object) -> str | None:
     if value is None or (isinstance(value, str) and _SHA256.fullmatch(value)):
         return value
@@ -492,6 +520,19 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "perceptual_hash": _check_perceptual_hash,
     "flags": _check_flags,
     "exif": _decode_exif,
+    "provenance": _decode_provenance,
+}
+_PROVENANCE_FIELDS: Mapping[str, _Check] = {
+    "verdict": _check_words,
+    "strength": _check_text,
+    "checked": _check_words,
+    "markers": _check_markers,
+    **dict.fromkeys(("byline", "credit", "source", "caption", "copyright"), _check_text),
+}
+_MARKER_FIELDS: Mapping[str, _Check] = {
+    **dict.fromkeys(("id", "verdict", "strength", "container", "key", "value"), _check_words),
+    "offset": _check_count,
+    **dict.fromkeys(("says", "signer"), _check_words),
 }
 _EXIF_FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("make", "model", "lens", "original_date", "software"), _check_text),

@@ -30,6 +30,7 @@ from sidscan.isolation.protocol import (
     encode_task,
     max_payload_of_rows,
 )
+from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
 
 MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
@@ -54,7 +55,7 @@ def read_item(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) ->
     if isinstance(loaded, Failure):
         return loaded
     *_, result = items.decode_item(item, *loaded, config)
-    return result
+    return with_provenance(result, loaded[0], config.max_metadata)
 
 
 def fetch_or_load(

@@ -23,6 +23,7 @@ from sidscan.isolation.protocol import (
     read_frame,
     write_frame,
 )
+from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Kind
 
 _GRACE_SECONDS = 5  # of processor time beyond the deadline, in case no scan is left to end the worker
@@ -61,13 +62,15 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
         yield encode_answer(info)  # the hash is known, whatever follows
     results = items.decode_item(item, data, info, limits)
     result = next(results)
-    yield encode_answer(result, last=isinstance(result, Failure))
-    if isinstance(result, DecodedImage):
-        if result.pixels is not None:
-            yield from encode_pixels(result.pixels)
-        described = next(results)
-        assert isinstance(described, DecodedImage)
-        yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)
+    if isinstance(result, Failure):
+        yield encode_answer(with_provenance(result, data, limits.max_metadata), last=True)
+        return
+    yield encode_answer(result)
+    if result.pixels is not None:
+        yield from encode_pixels(result.pixels)
+    described = with_provenance(next(results), data, limits.max_metadata)
+    assert isinstance(described, DecodedImage)
+    yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)
 
 
 def _limit_memory(mebibytes: int) -> None:

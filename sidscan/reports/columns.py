@@ -40,6 +40,11 @@ class ReportColumn:
     kind: CellKind = "text"
 
 
+def _credit_cell(name: str, result: ScanResult) -> Cell:
+    value: str | None = getattr(result.facts.provenance, name, None)
+    return value
+
+
 _ERROR_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "path",
@@ -223,6 +228,43 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
     _Column(
         "saved_as", "file of `--save-dir` that keeps the bytes of a URL", lambda r: _response(r).saved_as
+    ),
+    _Column(
+        "provenance",
+        "what the file says of its own origin: `ai_generated`, `ai_edited`, `ai_hint`, `held_elsewhere`, "
+        "`unreadable`, `no_ai_claim` or `none`; empty where nobody looked",
+        lambda r: r.facts.provenance.verdict if r.facts.provenance else None,
+    ),
+    _Column(
+        "provenance_strength",
+        "how well that is backed: `plain` (anybody can write it), `weak`, `not_checked` (a signature that "
+        "nobody verified); empty if nothing is claimed",
+        lambda r: r.facts.provenance.strength if r.facts.provenance else None,
+    ),
+    _Column(
+        "provenance_by",
+        "ids of the markers that were found, separated by spaces",
+        lambda r: " ".join(r.facts.provenance.by) if r.facts.provenance else None,
+    ),
+    _Column(
+        "provenance_says",
+        "who is named as the maker, as stated, separated by `; `",
+        lambda r: "; ".join(r.facts.provenance.says) if r.facts.provenance else None,
+    ),
+    _Column(
+        "provenance_checked",
+        "what verified signatures; empty if nothing did",
+        lambda r: r.facts.provenance.checked if r.facts.provenance else None,
+    ),
+    *(
+        _Column(f"iptc_{name}", description, partial(_credit_cell, name))
+        for name, description in (
+            ("byline", "who made the image, as IPTC metadata (XMP, else IIM) state it"),
+            ("credit", "credit line, likewise"),
+            ("source", "where it comes from, likewise"),
+            ("caption", "caption, likewise"),
+            ("copyright", "copyright notice, likewise"),
+        )
     ),
     _Column("exif_make", "camera maker", lambda r: r.facts.exif.make),
     _Column("exif_model", "camera model", lambda r: r.facts.exif.model),

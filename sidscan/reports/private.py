@@ -18,6 +18,8 @@ from sidscan.records import (
     ImageInfo,
     JsonObject,
     Mark,
+    Marker,
+    Provenance,
     Response,
     RunHeader,
     ScanResult,
@@ -37,7 +39,10 @@ WORDS = (
 )
 """What a scan and `sidscan redact` print."""
 PLACE_COLUMNS = ("exif_latitude", "exif_longitude", "exif_gps_date_iso")
-PEOPLE_COLUMNS = ("mark_by", "note")
+PEOPLE_COLUMNS = (
+    *("mark_by", "note", "provenance_says"),
+    *("iptc_byline", "iptc_credit", "iptc_source", "iptc_caption", "iptc_copyright"),
+)
 WITHHELD_COLUMNS = (*PLACE_COLUMNS, *PEOPLE_COLUMNS)
 """Columns that are empty then."""
 URL_COLUMNS = ("error_message", "final_url", "redirects")
@@ -174,6 +179,10 @@ def private_mark(mark: Mark | None) -> Mark | None:
     return None if mark is None else _decided(mark)
 
 
+def _provenance(provenance: Provenance | None) -> Provenance | None:
+    return None if provenance is None else _decided(provenance)
+
+
 def _url(url: str) -> str:
     start = re.split(r"[?#]", url, maxsplit=1)[0]
     return url if start == url else f"{start}?{MASK}"
@@ -203,7 +212,16 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),
             *("jpeg_quality", "modified_at", "lossless", "perceptual_hash"),
         ),
-        changed={"exif": lambda exif: _decided(exif), "response": _response},
+        changed={"exif": lambda exif: _decided(exif), "response": _response, "provenance": _provenance},
+    ),
+    Provenance: FieldPolicy(
+        kept=("verdict", "strength", "checked"),
+        changed={"markers": lambda markers: tuple(map(_decided, markers))},
+        withheld=("byline", "credit", "source", "caption", "copyright"),
+    ),
+    Marker: FieldPolicy(
+        kept=("id", "verdict", "strength", "container", "offset"),
+        changed=dict.fromkeys(("key", "value", "says", "signer"), lambda _: ""),
     ),
     Exif: FieldPolicy(
         kept=("make", "model", "lens", "original_date", "software", "orientation", "unread_tags"),

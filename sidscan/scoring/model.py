@@ -14,6 +14,7 @@ from sidscan.config import Effort, ReadLimits, ScanConfig
 from sidscan.errors import ImageError, UsageError
 from sidscan.images import items
 from sidscan.models.refs import ModelChoice, choose_models
+from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring.cascade import effort_used
@@ -89,7 +90,7 @@ class Model:
 
     def _from_bytes(self, item: Item, data: bytes, facts: ImageInfo) -> DecodedImage | Failure:
         *_, decoded = items.decode_item(item, data, facts, self._limits)
-        return decoded
+        return with_provenance(decoded, data, self._limits.max_metadata)
 
 
 def open_model(config: ScanConfig) -> Model:

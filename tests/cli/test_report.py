@@ -346,6 +346,7 @@ def test_rows_are_chosen_and_sorted(sidscan: Run, here: Path) -> None:
                 ("note", "--only", "note~SECRET"),
                 ("mark_by", "--sort", "-mark_by"),
                 ("note", "--sort", "note"),
+                ("iptc_byline", "--only", "iptc_byline=Maria"),
             )
         ),
         *(

@@ -30,6 +30,8 @@ from sidscan.isolation.protocol import (
     write_frame,
 )
 from sidscan.records import (
+    PROVENANCE_STRENGTHS,
+    PROVENANCE_WORDS,
     CropSet,
     DecodedImage,
     Exif,
@@ -37,6 +39,8 @@ from sidscan.records import (
     ImageInfo,
     Item,
     Kind,
+    Marker,
+    Provenance,
     Response,
     Stage,
     Status,
@@ -61,6 +65,22 @@ exifs = st.builds(
     original_date_iso=dates,
     gps_date_iso=dates,
 )
+words = st.text(max_size=20)
+markers = st.builds(
+    Marker,
+    **dict.fromkeys(("id", "container", "key", "value", "says", "signer"), words),
+    verdict=st.sampled_from(PROVENANCE_WORDS),
+    strength=st.sampled_from(("", *PROVENANCE_STRENGTHS)),
+    offset=st.integers(0, (1 << 53) - 1),
+)
+provenances = st.builds(
+    Provenance,
+    verdict=st.sampled_from(PROVENANCE_WORDS),
+    strength=st.none() | st.sampled_from(PROVENANCE_STRENGTHS),
+    checked=words,
+    markers=st.lists(markers, max_size=2).map(tuple),
+    **dict.fromkeys(("byline", "credit", "source", "caption", "copyright"), texts),
+)
 infos = st.builds(
     ImageInfo,
     bytes=numbers,
@@ -76,6 +96,7 @@ infos = st.builds(
     preview_height=numbers,
     lossless=st.none() | st.booleans(),
     perceptual_hash=st.none() | st.just("") | st.text("0123456789abcdef", min_size=64, max_size=64),
+    provenance=st.none() | provenances,
 )
 failures = st.builds(
     Failure,

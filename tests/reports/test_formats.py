@@ -120,6 +120,7 @@ def to_format_1(text: str, suffix: str) -> str:
         "share_scored",
         "lossless",
         "perceptual_hash",
+        "provenance",
     ):
         text = text.replace(f', "{added}": null', "")
     text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")

@@ -17,7 +17,7 @@ from PIL import Image
 from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of, rendered
 
 from sidscan.journal.keys import ReuseKeys
-from sidscan.records import Exif, ScanResult
+from sidscan.records import Exif, Marker, Provenance, ScanResult
 from sidscan.reports import html
 from sidscan.review.annotated import annotated
 from sidscan.review.marks import Marks
@@ -491,3 +491,83 @@ def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opene
         assert image.evaluate("image => image.naturalWidth") == 90
         page.keyboard.press("Escape")
         assert shown_paths(page) == ["a.jpg"]
+
+
+def saying(verdict: str, strength: str | None, name: str, *markers: Marker, **stated: str) -> ScanResult:
+    provenance = Provenance(verdict, strength, "", markers, **stated)
+    return replace(
+        SCORED,
+        name=name,
+        facts=replace(FACTS, sha256=sha256(name.encode()).hexdigest(), provenance=provenance),
+    )
+
+
+@pytest.fixture
+def provenance_page(tmp_path: Path) -> Path:
+    """Files that say that AI made them, that it made parts, nothing; and one of an earlier sidscan."""
+    made = Marker(
+        "c2pa-created",
+        "ai_generated",
+        "not_checked",
+        "PNG caBX",
+        "c2pa.created",
+        HOSTILE,
+        41,
+        "Maker",
+        "Acme, CN",
+    )
+    out = tmp_path / "r.html"
+    rendered(
+        out,
+        journal_of(
+            saying("ai_generated", "not_checked", "made.png", made, byline="Maria", caption=HOSTILE),
+            saying("ai_edited", "plain", "parts.png"),
+            saying("none", None, "plain.png"),
+            replace(SCORED, name="old.png", facts=replace(FACTS, sha256="0" * 64, provenance=None)),
+        ),
+    )
+    return out
+
+
+def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance_page: Path) -> None:
+    with open_page(provenance_page) as page:
+        assert page.locator(".cell .says-ai").all_inner_texts() == ["says AI", "says AI parts"]
+        facet = page.locator("fieldset", has_text="What the file says of its origin")
+        labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
+        assert labels == {
+            "AI made it": "1",
+            "AI made parts of it": "1",
+            "nothing of AI": "1",
+            "not read": "1",
+        }
+        page.get_by_label("AI made parts of it").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["parts.png"]
+    with open_page(provenance_page, "#f.provenance=not+read&view=table") as page:
+        assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
+
+
+def test_the_evidence_page_has_what_the_file_says_in_a_block_of_its_own(
+    open_page: Opener, provenance_page: Path
+) -> None:
+    def block_of(page: Any, name: str) -> Any:
+        return page.locator(".block", has=page.get_by_role("heading", name=name, exact=True))
+
+    with open_page(provenance_page, "#q=made.png") as page:
+        page.keyboard.press("Enter")
+        block = block_of(page, "What the file says of its origin")
+        assert "The file says that AI made this image." in block.inner_text()
+        assert "The signature was not checked, so anybody may have written it." in block.inner_text()
+        block.locator("summary").click()
+        said = block.inner_text()
+        assert "c2pa-created (ai_generated) in PNG caBX, byte 41" in said
+        assert "signer, as its certificate says: Acme, CN" in said
+        assert said.count("</script><img src=x onerror=alert(1)><b>\\u202e.jpg") == 2, (
+            "marker and caption, as text"
+        )
+        assert "AI made" not in block_of(page, "What the detector measured").inner_text()
+    with open_page(provenance_page, "#q=old.png") as page:
+        page.keyboard.press("Enter")
+        assert (
+            "an earlier version of sidscan made this result"
+            in block_of(page, "What the file says of its origin").inner_text()
+        )

@@ -20,7 +20,9 @@ from sidscan.records import (
     ImageInfo,
     Kind,
     Mark,
+    Marker,
     ModelRecord,
+    Provenance,
     Response,
     RunHeader,
     ScanResult,
@@ -50,6 +52,8 @@ STAYS = {
     *("Copies.same_as", "Copies.group", "Copies.transform"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     "ImageInfo.perceptual_hash",
+    *("Provenance.verdict", "Provenance.strength", "Provenance.checked"),
+    *("Marker.id", "Marker.verdict", "Marker.strength", "Marker.container"),
     *(
         "Exif.make",
         "Exif.model",
@@ -123,7 +127,9 @@ def filled_result() -> ScanResult:
     tags |= {name: marked(f"tags.{name}") for name in ("Image Software", "EXIF LensModel")}
     headers = {name: marked(f"headers.{name}") for name in HEADERS}
     exif = filled(Exif, tags=tags, latitude=12.25, longitude=34.5)
-    info = filled(ImageInfo, exif=exif, response=filled(Response, headers=headers))
+    provenance = filled(Provenance, markers=(filled(Marker),))
+    response = filled(Response, headers=headers)
+    info = filled(ImageInfo, exif=exif, response=response, provenance=provenance)
     scores = (filled(Score, score=0.5, logit=0.5),)
     joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": filled(Copies)}
     result = filled(ScanResult, kind=Kind.URL, status=Status.SCORED, facts=info, scores=scores, **joined)

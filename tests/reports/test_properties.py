@@ -19,7 +19,9 @@ from sidscan.records import (
     Exif,
     ImageInfo,
     Kind,
+    Marker,
     ModelRecord,
+    Provenance,
     Response,
     RunHeader,
     ScanResult,
@@ -67,6 +69,14 @@ responses = st.builds(
     headers=st.dictionaries(texts, texts, max_size=2),
     saved_as=st.none() | names,
 )
+markers = st.builds(Marker, texts, texts, texts, texts, texts, texts, st.integers(0), texts, texts)
+provenances = st.builds(
+    Provenance,
+    verdict=texts,
+    strength=st.none() | texts,
+    markers=st.lists(markers, max_size=2).map(tuple),
+    caption=st.none() | texts,
+)
 infos = st.builds(
     ImageInfo,
     bytes=st.none() | st.integers(0),
@@ -82,6 +92,7 @@ infos = st.builds(
     preview_height=st.none() | st.integers(1),
     lossless=st.none() | st.booleans(),
     perceptual_hash=st.none() | st.sampled_from(["", "0f" * 32]),
+    provenance=st.none() | provenances,
 )
 scores = st.builds(
     Score,

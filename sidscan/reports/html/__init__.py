@@ -53,7 +53,7 @@ CHUNK_ROWS = 100
 """Images per chunk."""
 _STATIC_ROWS = 200  # of the table for browsers without scripts
 _SCRIPTS = (
-    *("data.js", "copies.js", "marks.js", "marks_csv.js", "filters.js", "list.js"),
+    *("data.js", "provenance.js", "copies.js", "marks.js", "marks_csv.js", "filters.js", "list.js"),
     *("place.js", "maps.js", "decided.js", "detail.js", "main.js"),
 )
 _START = re.compile(

@@ -8,6 +8,7 @@ const FACETS = [
   ["evidence", (row) => value(row, "evidence") || text("noScore")],
   ["status", (row) => value(row, "status")],
   ["mark", (row) => markOf(row).mark || text(markOf(row).note ? "withNote" : "unmarked")],
+  ["provenance", provenanceWord],
   ["flags", (row) => value(row, "flags") || "", true],
   ["cautions", (row) => value(row, "cautions") || "", true],
   ["camera", (row) => value(row, "camera") || text("unset")],

@@ -36,6 +36,7 @@ const TABLE = [
   ["c-thumb", "", null, (row) => thumbnail(row, "thumb")],
   ["c-evidence", "evidence", "rank", wordNode],
   ["c-score", "score", "score", (row) => formatScore(value(row, "score"))],
+  ["c-says", "provenanceColumn", null, provenanceSign],
   ["c-mark", "mark", null, (row) => markWords(row)],
   ["c-copies", "copies", null, copyNode],
   ["c-path", "path", "path", (row) => element("bdi", {}, safe(value(row, "path")))],
@@ -84,7 +85,7 @@ function tile(place) {
   const row = shown[place], path = safe(value(row, "path"));
   const score = value(row, "score");
   return element("div", { class: isUnder(row) ? "cell under" : "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
-    thumbnail(row, "thumb"),
+    thumbnail(row, "thumb"), provenanceSign(row),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
     element("div", { class: "name" }, element("bdi", {}, path)),
     element("div", { class: "facts dim" }, element("span", {}, markWords(row)),

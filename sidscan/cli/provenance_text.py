@@ -1,0 +1,107 @@
+"""What a file says of its own origin, in words: one file for a person, all files in the closing lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from textwrap import wrap
+
+from sidscan.cli.console import plural
+from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult
+
+_AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
+_VERDICTS = {
+    "ai_generated": "The file says that AI made this image.",
+    "ai_edited": "The file says that AI made parts of this image. It does not say how large they are: one "
+    "retouched spot, or almost everything.",
+    "ai_hint": "The file has a trace that AI generators leave. It proves little: others may leave it, too.",
+    "held_elsewhere": "The file says that its history is kept at an address. sidscan does not ask there.",
+    "unreadable": "The file has metadata that can't be read. They may say anything.",
+    "no_ai_claim": "The file has Content Credentials, and they claim no AI. They need not be complete.",
+    "none": "The file says nothing of AI in the places that sidscan reads. That is the commonest answer, "
+    "also for images made by AI: most programs and websites remove such statements.",
+}
+_STRENGTHS = {
+    "signed_trusted": "a signature that fits, of a signer on the list",
+    "signed_untrusted": "a signature that fits, of a signer who is on no list",
+    "signed_broken": "a signature that does not fit",
+    "not_checked": "a signed manifest (C2PA), whose signature was not checked",
+    "plain": "a statement without a signature; anybody can write or remove it",
+    "weak": "a weak trace",
+}
+_CREDITS = ("byline", "credit", "source", "caption", "copyright")
+_LONGEST = 300  # characters of a value
+_WIDTH = 96  # characters
+_NO_CAMERA_PROOF = "This is no proof that a camera took it."
+
+
+def provenance_lines(provenance: Provenance) -> Iterator[str]:
+    """What one file says, for a person: the verdict, what backs it, every marker, and IPTC's credits."""
+    yield from wrap(_VERDICTS[provenance.verdict], _WIDTH)
+    if provenance.verdict in ("no_ai_claim", "none"):
+        yield _NO_CAMERA_PROOF
+    if provenance.strength:
+        yield f"backed by: {_STRENGTHS[provenance.strength]}"
+    if provenance.says:
+        yield f"named as the maker: {'; '.join(provenance.says)}"
+    for marker in provenance.markers:
+        yield from _marker_lines(marker)
+    for name in _CREDITS:
+        if text := getattr(provenance, name):
+            yield f"IPTC {name}: {_shortened(text)}"
+
+
+def _marker_lines(marker: Marker) -> Iterator[str]:
+    place = f"{marker.container}, byte {marker.offset}" if marker.container else "the file"
+    yield f"{marker.id} ({marker.verdict}) in {place}"
+    if marker.value:
+        yield f"  {marker.key}{': ' if marker.key else ''}{_shortened(marker.value)}"
+    if marker.signer:
+        yield f"  signer, as its certificate says: {marker.signer}"
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+
+
+class ProvenanceCount:
+    """Counts what the files of a scan say, for its closing lines."""
+
+    def __init__(self) -> None:
+        self._verdicts = Counter[str]()
+        self._weak = self._without = 0
+
+    def add(self, result: ScanResult) -> None:
+        """Count one result."""
+        provenance, strongest = result.facts.provenance, result.strongest
+        if provenance is None:
+            self._without += strongest is not None and result.share_scored is not None
+            return
+        self._verdicts[provenance.verdict] += 1
+        if provenance.verdict in _AI_WORDS[:2] and strongest is not None:
+            self._weak += strongest.evidence in EVIDENCE_WORDS[EVIDENCE_WORDS.index("weak") :]
+
+    def lines(self) -> Iterator[str]:
+        """How many files claim what; nothing where none does."""
+        made, parts = self._verdicts["ai_generated"], self._verdicts["ai_edited"]
+        if made or parts:
+            verb = "says" if made == 1 else "say"
+            of_parts = f", {parts} that it made parts" if parts else ""
+            has = "has" if self._weak == 1 else "have"
+            yield (
+                f"provenance: {plural(made, 'file')} {verb} that AI made the image{of_parts}; "
+                f"{self._weak} of these {has} weak or inconclusive evidence"
+            )
+        others = {
+            "ai_hint": "a weak trace of AI",
+            "held_elsewhere": "a history that is kept elsewhere",
+            "unreadable": "metadata that can't be read",
+        }
+        for word, what in others.items():
+            if count := self._verdicts[word]:
+                yield f"provenance: {plural(count, 'file')} with {what} ({word})"
+        if self._without:
+            made_by = "result was" if self._without == 1 else "results were"
+            yield f"{self._without} {made_by} kept from a sidscan that did not read provenance"
+            yield "  (these columns are empty there; --fresh scans all images again)"

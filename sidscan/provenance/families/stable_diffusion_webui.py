@@ -1,0 +1,43 @@
+"""Parameters as AUTOMATIC1111's web UI writes them, and after it Forge, SD.Next and many others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sidscan.provenance import xmp
+from sidscan.provenance.families import MarkerKind, family
+from sidscan.provenance.fields import Source
+from sidscan.provenance.metadata import Metadata
+from sidscan.records import Marker
+
+_STEPS = re.compile(r"(?:^|\n)[ \t]{0,8}(Steps: \d{1,6}, [^\n]{0,4000})")
+_OTHERS = re.compile(r"(?:^|, )(Sampler|Seed|CFG scale|Size|Model hash|Model): [^,]")
+_APP = re.compile(r", App: ([\w.]{1,40})")
+
+PARAMETERS = MarkerKind(
+    "sd-parameters",
+    "ai_generated",
+    "plain",
+    "AUTOMATIC1111, Forge, SD.Next, Civitai and others",
+    "PNG text `parameters`, a comment, or EXIF `UserComment` has a line `Steps: N, ` with at least two of "
+    "`Sampler`, `Seed`, `CFG scale`, `Size`, `Model`",
+    "a harbour\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512",
+    "seen",
+)
+
+
+@family(PARAMETERS)
+def find(metadata: Metadata) -> Iterator[Marker]:
+    """Texts that hold a line of parameters."""
+    places = (
+        metadata.get(Source.TEXT, "parameters", "comment"),
+        metadata.get(Source.EXIF, "UserComment"),
+        metadata.xmp(xmp.EXIF, "UserComment"),
+    )
+    for part in places:
+        for field in part:
+            line = _STEPS.search(field.value)
+            if line and len(set(_OTHERS.findall(line[1]))) >= 2:
+                app = _APP.search(line[1])
+                yield PARAMETERS.found(field, app[1] if app else "")

@@ -1,0 +1,125 @@
+"""All that the metadata of a file state, ready for markers to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.exif import read_exif_fields
+from sidscan.provenance.fields import Field, Source, decode_text
+from sidscan.provenance.iptc import read_iptc_fields
+from sidscan.provenance.manifests import ManifestError, ManifestStore, read_store
+from sidscan.provenance.places import read_blocks
+from sidscan.provenance.xmp import XmpError, read_xmp_fields
+
+_MOST_FIELDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A block that can't be read.
+
+    Attributes:
+        kind: None for all that lies beyond the limit.
+    """
+
+    kind: BlockKind | None
+    container: str
+    offset: int
+    reason: str
+
+
+class Metadata:
+    """Fields by source and key, manifest stores, and what can't be read.
+
+    Attributes:
+        stores: C2PA manifest stores, mostly one or none.
+    """
+
+    def __init__(self) -> None:
+        self.stores: list[ManifestStore] = []
+        self.unread: list[Unread] = []
+        self._fields: dict[tuple[Source, str], list[Field]] = {}
+        self._num_fields = 0
+
+    @classmethod
+    def of_file(cls, data: bytes, most_bytes: int) -> Metadata:
+        """Read what a file states, within a limit of bytes of metadata."""
+        metadata = cls()
+        try:
+            for block in read_blocks(data, Budget(most_bytes)):
+                metadata.add(block)
+        except MetadataLimit:
+            metadata.unread.append(Unread(None, "", 0, "more metadata than --max-metadata allows"))
+        return metadata
+
+    def add(self, block: Block) -> None:
+        """Read a block, unless it is empty; what can't be read is noted."""
+        if not block.data.strip(b" \t\r\n\x00"):
+            return
+        try:
+            if block.kind is BlockKind.C2PA:
+                self._add_store(block)
+            else:
+                for field in _fields(block):
+                    self.add_field(field)
+        except (ManifestError, XmpError) as error:
+            self.unread.append(Unread(block.kind, block.container, block.offset, str(error)))
+
+    def _add_store(self, block: Block) -> None:
+        store = read_store(block)
+        if store is None:
+            return
+        self.stores.append(store)
+        if store.unread:
+            reason = f"{store.unread} of its manifests can't be read"
+            self.unread.append(Unread(block.kind, block.container, block.offset, reason))
+
+    def add_field(self, field: Field) -> None:
+        """Note a field.
+
+        Raises:
+            MetadataLimit: there are too many.
+        """
+        self._num_fields += 1
+        if self._num_fields > _MOST_FIELDS:
+            raise MetadataLimit
+        key = field.key.casefold() if field.source is Source.XMP else field.key
+        self._fields.setdefault((field.source, key), []).append(field)
+
+    def get(self, source: Source, *keys: str) -> Iterator[Field]:
+        """The fields with one of these keys."""
+        for key in keys:
+            yield from self._fields.get((source, key), ())
+
+    def xmp(self, namespace: str, *names: str) -> Iterator[Field]:
+        """The XMP properties of a namespace with one of these names, in any case: writers err there."""
+        for field in self.get(Source.XMP, *(name.casefold() for name in names)):
+            if field.namespace == namespace:
+                yield field
+
+
+def json_object(text: str) -> dict[str, object]:
+    """The object that a text is as JSON; empty if it is something else."""
+    if text.lstrip()[:1] != "{":
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _fields(block: Block) -> Iterator[Field]:
+    if block.kind is BlockKind.XMP:
+        yield from read_xmp_fields(block)
+    elif block.kind is BlockKind.EXIF:
+        yield from read_exif_fields(block)
+    elif block.kind in (BlockKind.IPTC, BlockKind.PHOTOSHOP):
+        yield from read_iptc_fields(block)
+    else:
+        source = Source.TEXT if block.kind is BlockKind.TEXT else Source.SAMSUNG
+        text = decode_text(block.data).strip("\x00")
+        yield Field(source, block.container, block.key, text, block.offset)

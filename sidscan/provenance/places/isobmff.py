@@ -1,0 +1,135 @@
+"""HEIC, AVIF, JPEG XL, JPEG 2000 and CR3: boxes, and items of HEIC and AVIF (ISO/IEC 14496-12, 8.11)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sidscan.containers.isobmff import Box, boxes, find_box
+from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.places import place
+
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_JP2_EXIF = b"JpgTiffExif->JP2"
+_MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 4096, 4096, 1024
+_FILE, _IDAT = 0, 1  # where the extents of an item lie
+_JXL_KINDS = {b"Exif": BlockKind.EXIF, b"xml ": BlockKind.XMP, b"jumb": BlockKind.C2PA}
+
+
+class _Location(NamedTuple):
+    """Where the bytes of an item are: in the file or in the box idat, in extents of (start, length)."""
+
+    construction: int
+    extents: list[tuple[int, int]]
+
+
+@place(rb"....ftyp|\x00\x00\x00\x0c(jP  |JXL )")
+def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
+    """Blocks of top-level boxes, and of the items that the box meta lists."""
+    for count, box in enumerate(boxes(data)):
+        if count == _MOST_BOXES:
+            raise MetadataLimit
+        if box.kind == b"uuid":
+            yield from _uuid(data, box, budget)
+        elif kind := _JXL_KINDS.get(box.kind):
+            yield from _jxl(data, box, kind, budget)
+        elif box.kind == b"meta":
+            yield from _items(data, budget)
+
+
+def _uuid(data: bytes, box: Box, budget: Budget) -> Iterator[Block]:
+    uuid, start = data[box.body : box.body + 16], box.body + 16
+    if uuid == _XMP:
+        yield Block(BlockKind.XMP, "uuid box", start, budget.cut(data, start, box.end))
+    elif uuid == _JP2_EXIF:
+        yield Block(BlockKind.EXIF, "uuid box", start, budget.cut(data, start, box.end))
+    elif uuid == _C2PA:  # version and flags, a purpose that ends with NUL, an offset of eight bytes
+        purpose_end = data.find(b"\x00", start + 4, min(start + 64, box.end))
+        if data[start + 4 : purpose_end] in (b"manifest", b"update", b"original"):
+            store = purpose_end + 9
+            yield Block(BlockKind.C2PA, "uuid box", store, budget.cut(data, store, box.end))
+
+
+def _jxl(data: bytes, box: Box, kind: BlockKind, budget: Budget) -> Iterator[Block]:
+    start = box.start if kind is BlockKind.C2PA else box.body
+    block = budget.cut(data, start, box.end)
+    if kind is BlockKind.EXIF:
+        block = _after_exif_offset(block)
+    yield Block(kind, f"{box.kind.decode().strip()} box", box.end - len(block), block)
+
+
+def _after_exif_offset(block: bytes) -> bytes:
+    """EXIF from its TIFF header on; four bytes before it say how far away it is."""
+    return block[4 + int.from_bytes(block[:4], "big") :]
+
+
+def _items(data: bytes, budget: Budget) -> Iterator[Block]:
+    try:
+        wanted = dict(_metadata_items(data))
+        located = _locations(data, set(wanted)) if wanted else {}
+    except (struct.error, IndexError):
+        return
+    idat = find_box(data, b"meta", b"idat")
+    for item, kind in wanted.items():
+        construction, extents = located.get(item, _Location(_FILE, []))
+        if not extents or construction not in (_FILE, _IDAT) or (construction == _IDAT and idat is None):
+            continue
+        base = idat.body if construction == _IDAT and idat else 0
+        block = b"".join(budget.cut(data, base + start, base + start + size) for start, size in extents)
+        block = _after_exif_offset(block) if kind is BlockKind.EXIF else block
+        yield Block(kind, f"HEIF item {item}", base + extents[0][0], block)
+
+
+def _metadata_items(data: bytes) -> Iterator[tuple[int, BlockKind]]:
+    """Numbers of the items that hold EXIF or XMP."""
+    listing = find_box(data, b"meta", b"iinf")
+    if listing is None:
+        return
+    start = listing.body + (6 if data[listing.body] == 0 else 8)
+    for count, box in enumerate(boxes(data, start, listing.end)):
+        version = data[box.body]
+        if count == _MOST_ITEMS or box.kind != b"infe" or version < 2:
+            return
+        item, at = _number(data, box.body + 4, 2 if version == 2 else 4)
+        kind, rest = data[at + 2 : at + 6], data[at + 6 : box.end]
+        if kind == b"Exif":
+            yield item, BlockKind.EXIF
+        elif kind == b"mime" and rest.split(b"\x00")[1:2] == [b"application/rdf+xml"]:
+            yield item, BlockKind.XMP
+
+
+def _locations(data: bytes, wanted: set[int]) -> dict[int, _Location]:
+    """Where these items are (box iloc, ISO/IEC 14496-12, section 8.11.3)."""
+    box = find_box(data, b"meta", b"iloc")
+    if box is None:
+        return {}
+    version = data[box.body]
+    sizes, _ = _number(data, box.body + 4, 2)
+    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    id_bytes = 4 if version == 2 else 2
+    count, at = _number(data, box.body + 6, id_bytes)
+    found: dict[int, _Location] = {}
+    for _ in range(min(count, _MOST_ITEMS)):
+        item, at = _number(data, at, id_bytes)
+        construction, at = _number(data, at, 2) if version else (_FILE, at)
+        base, at = _number(data, at + 2, base_size)
+        num_extents, at = _number(data, at, 2)
+        extents = list[tuple[int, int]]()
+        for _ in range(num_extents):
+            at += index_size if version else 0
+            start, at = _number(data, at, offset_size)
+            length, at = _number(data, at, length_size)
+            if item in wanted and len(extents) < _MOST_EXTENTS:
+                extents.append((base + start, length))
+        if item in wanted:
+            found[item] = _Location(construction & 15, extents)
+    return found
+
+
+def _number(data: bytes, at: int, size: int) -> tuple[int, int]:
+    """A whole number, and where the next one begins; struct.error behind the end of the file."""
+    if at + size > len(data):
+        raise struct.error("the file ends within a box")
+    return int.from_bytes(data[at : at + size], "big"), at + size

@@ -1,0 +1,81 @@
+"""PNG: eXIf, caBX and text chunks, wherever they stand; in texts also IPTC and EXIF, as ImageMagick does."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from sidscan.containers.png import Chunk, png_chunks, profile_content
+from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.places import place
+
+_XMP_KEY = "XML:com.adobe.xmp"
+_PROFILE_KEY = "Raw profile type "
+_PROFILES = {
+    "iptc": BlockKind.PHOTOSHOP,
+    "exif": BlockKind.EXIF,
+    "APP1": BlockKind.EXIF,
+    "xmp": BlockKind.XMP,
+}
+_APP1_XMP, _EXIF = b"http://ns.adobe.com/xap/1.0/\x00", b"Exif\x00\x00"
+_MOST_CHUNKS = 1 << 17
+
+
+@place(rb"\x89PNG\r\n\x1a\n")
+def read_png(data: bytes, budget: Budget) -> Iterator[Block]:
+    """Blocks of all chunks, those behind the pixels included."""
+    for count, chunk in enumerate(png_chunks(data)):
+        if count == _MOST_CHUNKS:
+            raise MetadataLimit
+        if chunk.kind == b"caBX":
+            yield Block(BlockKind.C2PA, "PNG caBX", chunk.body, budget.cut(data, chunk.body, chunk.end))
+        elif chunk.kind == b"eXIf":
+            body = budget.cut(data, chunk.body, chunk.end).removeprefix(_EXIF)
+            yield Block(BlockKind.EXIF, "PNG eXIf", chunk.end - len(body), body)
+        elif chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
+            yield from _text(data, chunk, budget)
+
+
+def _text(data: bytes, chunk: Chunk, budget: Budget) -> Iterator[Block]:
+    keyword, _, rest = budget.cut(data, chunk.body, chunk.end).partition(b"\x00")
+    key, container = keyword.decode("latin-1"), f"PNG {chunk.kind.decode()}"
+    text = _unpacked(chunk.kind, rest, budget)
+    offset = chunk.body + len(keyword) + 1
+    if key == _XMP_KEY:
+        yield Block(BlockKind.XMP, container, offset, text)
+    elif key.startswith(_PROFILE_KEY) and (kind := _PROFILES.get(key.removeprefix(_PROFILE_KEY))):
+        yield from _profile(kind, f"{container} {key}", offset, text)
+    else:
+        yield Block(BlockKind.TEXT, container, offset, text, key)
+
+
+def _unpacked(kind: bytes, rest: bytes, budget: Budget) -> bytes:
+    if kind == b"zTXt":
+        return _inflate(rest[1:], budget)
+    if kind == b"iTXt":  # compression flag and method, then language and translated keyword
+        text = rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]
+        return _inflate(text, budget) if rest[:1] == b"\x01" else text
+    return rest
+
+
+def _inflate(packed: bytes, budget: Budget) -> bytes:
+    """An unpacked text, as far as it can be unpacked."""
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(packed, budget.left + 1)
+    except zlib.error:
+        return b""
+    budget.take(len(text))
+    return text
+
+
+def _profile(kind: BlockKind, container: str, offset: int, text: bytes) -> Iterator[Block]:
+    """A block written as hexadecimal digits; a profile of the type APP1 holds EXIF or XMP."""
+    block = profile_content(text)
+    if block is None:
+        return
+    if block.startswith(_APP1_XMP):
+        kind, block = BlockKind.XMP, block.removeprefix(_APP1_XMP)
+    if kind is BlockKind.PHOTOSHOP and not block.startswith(b"8BIM"):
+        kind = BlockKind.IPTC
+    yield Block(kind, container, offset, block.removeprefix(_EXIF))

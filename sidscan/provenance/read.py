@@ -1,0 +1,68 @@
+"""The bytes of a file become what it says of its own origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from sidscan.provenance import xmp
+from sidscan.provenance.families import cut, find_markers
+from sidscan.provenance.families.unread import FAILED
+from sidscan.provenance.fields import Field, Source
+from sidscan.provenance.metadata import Metadata
+from sidscan.provenance.places import has_reader
+from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, DecodedImage, Failure, Marker, Provenance
+
+_MOST_MARKERS = 100
+# IPTC Core in XMP, else IIM (IPTC Photo Metadata Standard 2024.1)
+_CREDITS = {
+    "byline": (xmp.DC, "creator", "2:80 By-line"),
+    "credit": (xmp.PHOTOSHOP, "Credit", "2:110 Credit"),
+    "source": (xmp.PHOTOSHOP, "Source", "2:115 Source"),
+    "caption": (xmp.DC, "description", "2:120 Caption-Abstract"),
+    "copyright": (xmp.DC, "rights", "2:116 CopyrightNotice"),
+}
+
+
+def read_provenance(data: bytes, most_bytes: int) -> Provenance:
+    """What a file says of its own origin. Nothing in a file makes this fail.
+
+    Args:
+        most_bytes: of metadata that are read (`ReadLimits.max_metadata`).
+    """
+    metadata = Metadata.of_file(data, most_bytes)
+    markers = tuple(islice(find_markers(metadata), _MOST_MARKERS))
+    found = {marker.verdict for marker in markers}
+    verdict = next(word for word in PROVENANCE_WORDS if word in found or word == "none")
+    return Provenance(verdict, _strength(markers, verdict), "", markers, **_credits(metadata))
+
+
+def with_provenance(read: DecodedImage | Failure, data: bytes, most_bytes: int) -> DecodedImage | Failure:
+    """An image with what its file says of its origin; a failure, too, if its format is known here."""
+    if isinstance(read, Failure) and not has_reader(data):
+        return read
+    try:
+        provenance = read_provenance(data, most_bytes)
+    except Exception as error:  # memory is short, or a reader has an error; no image loses its score by that
+        provenance = Provenance("unreadable", None, "", (FAILED.marker("", "", type(error).__name__, 0),))
+    return replace(read, facts=replace(read.facts, provenance=provenance))
+
+
+def _strength(markers: tuple[Marker, ...], verdict: str) -> str | None:
+    stated = [marker.strength for marker in markers if marker.verdict == verdict and marker.strength]
+    return min(stated, key=PROVENANCE_STRENGTHS.index, default=None)
+
+
+def _credits(metadata: Metadata) -> dict[str, str]:
+    found = {}
+    for name, (namespace, key, record) in _CREDITS.items():
+        fields: Iterator[Field] = (
+            field
+            for part in (metadata.xmp(namespace, key), metadata.get(Source.IPTC, record))
+            for field in part
+            if field.value
+        )
+        if field := next(fields, None):
+            found[name] = cut(field.value)
+    return found

@@ -1,0 +1,32 @@
+// What the file says of its own origin: a word in the list, a facet, and a block of the evidence page.
+
+/** The word of a row in short; rows of an earlier sidscan, and inputs that could not be read, have none. */
+const provenanceWord = (row) => S.provenanceWords[value(row, "provenance")] || text("provenanceUnread");
+
+/** In the list only what claims AI stands out. */
+function provenanceSign(row) {
+  const sign = S.provenanceSigns[value(row, "provenance")];
+  return sign ? element("span", { class: "says-ai", title: provenanceWord(row) }, sign) : "";
+}
+
+function markerNode(marker) {
+  const place = marker.container ? text("markerPlace", { container: safe(marker.container), offset: marker.offset.toLocaleString("en") }) : "";
+  return element("li", {}, element("strong", {}, safe(marker.id)), ` (${safe(marker.verdict)}) `, element("span", { class: "dim" }, place),
+    marker.value ? element("div", {}, marker.key ? `${safe(marker.key)}: ` : "", element("bdi", {}, safe(marker.value))) : null,
+    marker.signer ? element("div", { class: "dim" }, text("markerSigner", { signer: safe(marker.signer) })) : null);
+}
+
+const CREDITS = ["byline", "credit", "source", "caption", "copyright"];
+
+/** The block of the evidence page: the claim, what backs it, what it does not mean, and every marker. */
+function provenanceOf(result) {
+  const found = result.facts.provenance;
+  if (!found) return block("provenance", element("p", {}, text("provenanceMissing")));
+  const named = [...new Set(found.markers.filter((each) => each.verdict === found.verdict).map((each) => each.says).filter(Boolean))];
+  const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
+  return block("provenance", element("p", {}, element(claims, {}, S.provenanceTexts[found.verdict])),
+    found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null,
+    facts([[S.namedMaker, named.join("; ")], ...CREDITS.map((name) => [S.credits[name], found[name]]), [S.provenanceChecked, found.checked]]),
+    found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
+      element("ul", {}, ...found.markers.map(markerNode))) : null);
+}

@@ -1,0 +1,198 @@
+"""`sidscan provenance`, and what scans say of the origin of files."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_images import encoded, photo
+from sample_provenance import GENERATED, PARTLY, png_chunk, xmp
+from sample_results import rows
+
+Run = Callable[..., Any]
+NONE = """\
+  The file says nothing of AI in the places that sidscan reads. That is the commonest answer, also
+  for images made by AI: most programs and websites remove such statements.
+  This is no proof that a camera took it.
+"""
+
+
+def labelled(source_type: str = GENERATED, says: str = "Maria") -> bytes:
+    """An image that says how it was made."""
+    image = encoded(photo(240, 240), "PNG")
+    packet = xmp(
+        f"<e:DigitalSourceType>{source_type}</e:DigitalSourceType>"
+        f"<e:AISystemUsed>{says}</e:AISystemUsed><dc:rights>{says}</dc:rights>"
+    )
+    return image[:33] + png_chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + packet) + image[33:]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    Path("images/made.png").write_bytes(labelled())
+    Path("images/plain.png").write_bytes(encoded(photo(240, 240), "PNG"))
+    return tmp_path
+
+
+def test_one_file_in_words(sidscan: Run, files: Path) -> None:
+    ended = sidscan("provenance", "images/made.png", "images/plain.png")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        "images/made.png: ai_generated\n"
+        "  The file says that AI made this image.\n"
+        "  backed by: a statement without a signature; anybody can write or remove it\n"
+        "  named as the maker: Maria\n"
+        "  iptc-generated (ai_generated) in XMP in PNG iTXt, byte 59\n"
+        f"    DigitalSourceType: {GENERATED}\n"
+        "  iptc-ai-system (ai_generated) in XMP in PNG iTXt, byte 59\n"
+        "    AISystemUsed: Maria\n"
+        "  IPTC copyright: Maria\n"
+        "\n"
+        "images/plain.png: none\n" + NONE
+    )
+
+
+def test_json_has_one_object_a_line(sidscan: Run, files: Path) -> None:
+    ended = sidscan("provenance", "images/made.png", "gone.png", "--format", "json")
+    made, gone = map(json.loads, ended.out.splitlines())
+    assert ended.code == 3
+    assert (made["path"], made["provenance"]["verdict"], made["message"]) == (
+        "images/made.png",
+        "ai_generated",
+        None,
+    )
+    assert gone == {
+        "path": "gone.png",
+        "path_bytes": None,
+        "sha256": None,
+        "provenance": None,
+        "message": "No such file or directory",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("gone.png", "No such file or directory", id="gone"),
+        pytest.param("images", "it is a folder; `sidscan scan` reads all of its images", id="a folder"),
+        pytest.param(
+            "https://a.example/b.png",
+            "URLs are fetched by `sidscan scan` alone; save the file first",
+            id="a URL",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_the_others_are_read(
+    sidscan: Run, files: Path, name: str, message: str
+) -> None:
+    ended = sidscan("provenance", name, "images/plain.png")
+    assert (ended.code, ended.out) == (
+        3,
+        f"{name}\n  can't be read: {message}\n\nimages/plain.png: none\n{NONE}",
+    )
+
+
+def test_stated_texts_cannot_forge_lines_or_reach_the_terminal(sidscan: Run, files: Path) -> None:
+    Path("a.png").write_bytes(labelled(says="Acme&#10;images/plain.png: none\u202e"))
+    out = sidscan("provenance", "a.png").out
+    assert "named as the maker: Acme\\x0aimages/plain.png: none\\u202e\n" in out
+
+
+def scan(sidscan: Run, *options: str) -> Any:
+    return sidscan("scan", "images", "--model", "mini", "--out", "r.csv", "--out", "r.json", *options)
+
+
+def columns(path: str = "r.csv") -> dict[str, dict[str, str]]:
+    return {
+        row["path"]: {
+            name: cell for name, cell in row.items() if name.startswith(("provenance", "iptc")) and cell
+        }
+        for row in rows(Path(path).read_text(encoding="utf-8"))
+    }
+
+
+@pytest.mark.parametrize("isolation", ["--isolation", "--no-isolation"])
+def test_a_scan_reports_it_beside_the_score(sidscan: Run, files: Path, isolation: str) -> None:
+    assert scan(sidscan, *(["--no-isolation"] if isolation == "--no-isolation" else [])).code == 0
+    assert columns() == {
+        "images/made.png": {
+            "provenance": "ai_generated",
+            "provenance_strength": "plain",
+            "provenance_by": "iptc-generated iptc-ai-system",
+            "provenance_says": "Maria",
+            "iptc_copyright": "Maria",
+        },
+        "images/plain.png": {"provenance": "none"},
+    }
+    made, plain = json.loads(Path("r.json").read_text(encoding="utf-8"))["findings"]
+    assert [marker["id"] for marker in made["facts"]["provenance"]["markers"]] == [
+        "iptc-generated",
+        "iptc-ai-system",
+    ]
+    assert made["scores"] == plain["scores"], "the same pixels have the same score, whatever the file says"
+
+
+def test_the_closing_lines_count_what_files_say(sidscan: Run, files: Path) -> None:
+    Path("images/part.png").write_bytes(labelled(PARTLY))
+    Path("images/part2.png").write_bytes(labelled(PARTLY, "Jo"))
+    lines = scan(sidscan).err.splitlines()
+    counts = [line for line in lines if line.startswith("provenance")]
+    weak = sum(
+        "weak" in row["evidence"]
+        for row in rows(Path("r.csv").read_text(encoding="utf-8"))
+        if row["provenance"] != "none"
+    )
+    said = "1 file says that AI made the image, 2 that it made parts"
+    has = "has" if weak == 1 else "have"
+    assert counts == [f"provenance: {said}; {weak} of these {has} weak or inconclusive evidence"]
+    Path("images/made.png").unlink()
+    Path("images/part.png").unlink()
+    Path("images/part2.png").unlink()
+    assert "provenance" not in scan(sidscan, "--fresh").err, "nothing is claimed"
+
+
+def test_files_without_a_score_have_it_where_their_format_is_known(sidscan: Run, files: Path) -> None:
+    made = labelled()
+    Path("images/cut.png").write_bytes(made[: len(made) * 2 // 3])
+    Path("images/notes.png").write_bytes(b"no image at all")
+    assert scan(sidscan).code == 3
+    table = columns()
+    assert table["images/cut.png"]["provenance"] == "ai_generated"
+    assert table["images/notes.png"] == {}
+
+
+def test_private_reports_keep_what_it_is_and_drop_what_it_says(sidscan: Run, files: Path) -> None:
+    scan(sidscan, "--private")
+    assert columns()["images/made.png"] == {
+        "provenance": "ai_generated",
+        "provenance_strength": "plain",
+        "provenance_by": "iptc-generated iptc-ai-system",
+    }
+    assert b"Maria" not in b"".join(Path(name).read_bytes() for name in ("r.json", "r.csv", "r.csv.journal"))
+
+
+def test_results_of_before_are_counted(sidscan: Run, files: Path) -> None:
+    scan(sidscan)
+    without_provenance(Path("r.csv.journal"))
+    lines = scan(sidscan).err.splitlines()
+    at = lines.index("2 results were kept from a sidscan that did not read provenance")
+    assert lines[at + 1] == "  (these columns are empty there; --fresh scans all images again)"
+    assert columns() == {"images/made.png": {}, "images/plain.png": {}}
+
+
+def without_provenance(path: Path) -> None:
+    """Change the results of a record into what an earlier version would have written."""
+    with closing(sqlite3.connect(path)) as database, database:
+        for position, text in database.execute("SELECT position, finding FROM items").fetchall():
+            finding = json.loads(text)
+            del finding["facts"]["provenance"]
+            database.execute(
+                "UPDATE items SET finding = ? WHERE position = ?", (json.dumps(finding), position)
+            )
