@@ -29,6 +29,9 @@ EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependenci
 IN_WHEEL = (
     "sidscan/py.typed",
     "sidscan/exporters/__init__.py",
+    "sidscan/provenance/trust/C2PA-TRUST-LIST.pem",
+    "sidscan/provenance/trust/C2PA-TSA-TRUST-LIST.pem",
+    "sidscan/provenance/trust/README.md",
     "sidscan/reports/html/page/page.css",
     "sidscan/reports/html/page/page.html",
     "sidscan/reports/html/page/strings.json",

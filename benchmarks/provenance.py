@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sidscan.config import ReadLimits
 from sidscan.provenance.read import read_provenance
 from sidscan.records import Provenance
 
@@ -35,7 +34,7 @@ def main() -> int:
     for path, expected in innocent(options.folder) if options.innocent else manifest(options.folder):
         data = path.read_bytes()
         started = time.perf_counter()
-        found = read_provenance(data, ReadLimits().max_metadata)
+        found = read_provenance(data)
         times.append(1000 * (time.perf_counter() - started))
         verdicts[found.verdict] += 1
         if found.verdict not in expected:

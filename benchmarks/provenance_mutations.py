@@ -20,7 +20,6 @@ from pathlib import Path
 import mutations
 from harness import Verdicts
 
-from sidscan.config import ReadLimits
 from sidscan.provenance.places import has_reader
 from sidscan.provenance.read import read_provenance
 from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, Provenance
@@ -44,7 +43,7 @@ def main() -> int:
         name, data = mutations.mutated(pool, chance)
         started = time.process_time()
         try:
-            found = read_provenance(data, ReadLimits().max_metadata)
+            found = read_provenance(data)
         except Exception as error:
             errors.append(f"{name}: {error!r}")
             continue

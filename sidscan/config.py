@@ -106,11 +106,19 @@ class ReadLimits:
         "thumbnails do so anyway. It slows the scan of large JPEG files.",
         details="It changes no score.",
     )
+    trust: str | None = option(
+        None,
+        section="Advanced",
+        metavar="FOLDER",
+        help="Folder of trust lists (.pem) for signatures of C2PA manifests, instead of the bundled ones. It "
+        "needs c2pa-python.",
+        details="Results that an earlier scan made keep what was checked then.",
+    )
     pixels: bool = option(False, help="Give all pixels of each image, besides its crops.")
 
     def read_limits(self) -> dict[str, object]:
         """The options that decide what is read and whether it is scored, as JSON can hold them."""
-        others = ("thumbnails", "find_copies", "pixels")
+        others = ("thumbnails", "find_copies", "pixels", "trust")
         names = (each.name for each in fields(ReadLimits) if each.name not in others)
         return {name: getattr(self, name) for name in names}
 

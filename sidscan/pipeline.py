@@ -26,6 +26,7 @@ from sidscan.journal.keys import Readers
 from sidscan.journal.matching import Registered
 from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
+from sidscan.provenance.signatures import check_trust
 from sidscan.records import (
     CalibrationRecord,
     Counts,
@@ -182,11 +183,12 @@ def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) ->
         ModelError: a model is unknown, not installed, or not what it was.
         CalibrationError: a calibration asked for is missing, or of another model.
         RuntimeUnavailable: the device or precision asked for can't be used here.
-        UsageError: an input does not exist.
+        UsageError: an input does not exist, or trust lists can't be used.
         OutputError: the journal, or the folder of originals, can't be written.
     """
     if config.save_dir is not None:
         saved.prepare_folder(config.save_dir)
+    check_trust(config.trust)
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
     runtime = open_runtime(config, choice.models)

@@ -152,6 +152,44 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """What is right about the C2PA manifests of a file (`provenance.signatures`); None where nothing says.
+
+    Attributes:
+        state: the verifier's own word: ``Trusted``, ``Valid`` or ``Invalid``, which is not "tampered".
+        bytes_unchanged: whether the file's bytes are those that were signed.
+        signature_good: whether the signatures fit the claims.
+        signer_listed: whether the signer's certificate leads to a list, at the time of signing.
+        signed_at: time of the active signature by its time stamp, ISO 8601.
+        codes: what failed, in the words of C2PA.
+        error: why nothing was verified; empty if it was.
+    """
+
+    state: str = ""
+    bytes_unchanged: bool | None = None
+    signature_good: bool | None = None
+    signer_listed: bool | None = None
+    signed_at: str | None = None
+    codes: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def strength(self) -> str:
+        """One of `PROVENANCE_STRENGTHS`."""
+        if self.bytes_unchanged is False or self.signature_good is False:
+            return "signed_broken"
+        if self.error or self.signature_good is None:
+            return "not_checked"
+        listed = self.signer_listed and self.bytes_unchanged
+        return "signed_trusted" if listed else "signed_untrusted"
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> SignatureCheck:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**{**_known(cls, raw), "codes": tuple(raw.get("codes", ()))})
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What a file says of its own origin.
 
@@ -161,6 +199,7 @@ class Provenance:
         checked: what verified signatures; empty if nothing did.
         markers: all that were found.
         byline, credit, source, caption, copyright: of IPTC, from XMP or else IIM; None if not stated.
+        signature: of its C2PA manifests; None without a verifier, and where there is no manifest.
     """
 
     verdict: str = "none"
@@ -172,6 +211,7 @@ class Provenance:
     source: str | None = None
     caption: str | None = None
     copyright: str | None = None
+    signature: SignatureCheck | None = None
 
     @property
     def decisive(self) -> tuple[Marker, ...]:
@@ -191,8 +231,10 @@ class Provenance:
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Provenance:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        markers = tuple(Marker(**_known(Marker, marker)) for marker in raw.get("markers", ()))
-        return cls(**{**_known(cls, raw), "markers": markers})
+        values = {"markers": tuple(Marker(**_known(Marker, marker)) for marker in raw.get("markers", ()))}
+        if signature := raw.get("signature"):
+            values["signature"] = SignatureCheck.from_dict(signature)
+        return cls(**{**_known(cls, raw), **values})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from sidscan.records import (
     ScanResult,
     Score,
     SessionRecord,
+    SignatureCheck,
     Stage,
     Status,
 )
@@ -81,6 +82,9 @@ FACTS = ImageInfo(
         ),
         byline="Maria",
         caption="=a caption",
+        signature=SignatureCheck(
+            "Invalid", True, True, False, "2026-01-01T00:00:00+00:00", ("claim.malformed",)
+        ),
     ),
 )
 SCORED = ScanResult(

@@ -9,6 +9,7 @@ import click
 from sidscan.cli import options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.provenance_text import provenance_lines
+from sidscan.config import ReadLimits
 from sidscan.errors import ExitCode
 from sidscan.records import Failure, ImageInfo, Item, Provenance
 from sidscan.reports.json import ijson_text, undecodable_bytes
@@ -31,7 +32,10 @@ from sidscan.util.terminal import safe_line
     "max_metadata",
     help="Most bytes of metadata that are read of a file; the others are told as unreadable.",
 )
-def command(files: tuple[str, ...], output_format: str, max_bytes: int, max_metadata: int) -> ExitCode:
+@options.setting("trust")
+def command(
+    files: tuple[str, ...], output_format: str, max_bytes: int, max_metadata: int, trust: str | None
+) -> ExitCode:
     """Show what files say of their own origin.
 
     It reads Content Credentials (C2PA), XMP, IPTC, EXIF and texts of generators. Nothing is scored, and
@@ -48,9 +52,13 @@ def command(files: tuple[str, ...], output_format: str, max_bytes: int, max_meta
       0  done                                3  a file can't be read
       2  wrong usage                       130  interrupted
     """
+    from sidscan.provenance.signatures import check_trust  # here: `--help` needs none of it
+
+    check_trust(trust)
+    limits = ReadLimits(max_bytes=max_bytes, max_metadata=max_metadata, trust=trust)
     failed = False
     for position, name in enumerate(files):
-        read = _read(name, max_bytes, max_metadata)
+        read = _read(name, limits)
         failed |= isinstance(read, Failure)
         if output_format == "json":
             click.echo(_json_line(name, read))
@@ -62,7 +70,7 @@ def command(files: tuple[str, ...], output_format: str, max_bytes: int, max_meta
     return ExitCode.DONE_WITH_FAILURES if failed else ExitCode.DONE
 
 
-def _read(name: str, max_bytes: int, max_metadata: int) -> tuple[ImageInfo, Provenance] | Failure:
+def _read(name: str, limits: ReadLimits) -> tuple[ImageInfo, Provenance] | Failure:
     from sidscan.images.items import failure_from_error, load_file  # here: `--help` needs none of it
     from sidscan.provenance.read import read_provenance
     from sidscan.records import Stage
@@ -75,11 +83,11 @@ def _read(name: str, max_bytes: int, max_metadata: int) -> tuple[ImageInfo, Prov
     if Path(name).is_dir():
         error = ValueError("it is a folder; `sidscan scan` reads all of its images")
         return failure_from_error(item, Stage.READ, error, ImageInfo())
-    loaded = load_file(item, max_bytes)
+    loaded = load_file(item, limits.max_bytes)
     if isinstance(loaded, Failure):
         return loaded
     data, info = loaded
-    return info, read_provenance(data, max_metadata)
+    return info, read_provenance(data, limits)
 
 
 def _json_line(name: str, read: tuple[ImageInfo, Provenance] | Failure) -> str:

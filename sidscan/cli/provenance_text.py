@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from sidscan.cli.console import plural
-from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult
+from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult, SignatureCheck
 
 _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _VERDICTS = {
@@ -23,12 +23,13 @@ _VERDICTS = {
 }
 _STRENGTHS = {
     "signed_trusted": "a signature that fits, of a signer on the list",
-    "signed_untrusted": "a signature that fits, of a signer who is on no list",
-    "signed_broken": "a signature that does not fit",
+    "signed_untrusted": "a signature that fits, of a signer who is on no list, or was not when it counted",
+    "signed_broken": "a signature that does not fit the claim, or bytes that changed after it",
     "not_checked": "a signed manifest (C2PA), whose signature was not checked",
     "plain": "a statement without a signature; anybody can write or remove it",
     "weak": "a weak trace",
 }
+_ANSWERS = {True: "yes", False: "no", None: "not known"}
 _CREDITS = ("byline", "credit", "source", "caption", "copyright")
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
@@ -42,6 +43,8 @@ def provenance_lines(provenance: Provenance) -> Iterator[str]:
         yield _NO_CAMERA_PROOF
     if provenance.strength:
         yield f"backed by: {_STRENGTHS[provenance.strength]}"
+    if provenance.signature:
+        yield from _signature_lines(provenance.signature, provenance.checked)
     if provenance.says:
         yield f"named as the maker: {'; '.join(provenance.says)}"
     for marker in provenance.markers:
@@ -49,6 +52,19 @@ def provenance_lines(provenance: Provenance) -> Iterator[str]:
     for name in _CREDITS:
         if text := getattr(provenance, name):
             yield f"IPTC {name}: {_shortened(text)}"
+
+
+def _signature_lines(signature: SignatureCheck, checked: str) -> Iterator[str]:
+    if signature.error:
+        yield f"{checked} could not verify it: {_shortened(signature.error)}"
+        return
+    yield f"checked by {checked}:"
+    signed_at = f", signed {signature.signed_at}" if signature.signed_at else ""
+    yield f"  bytes unchanged since: {_ANSWERS[signature.bytes_unchanged]}{signed_at}"
+    yield f"  signature fits: {_ANSWERS[signature.signature_good]}"
+    yield f"  signer on a trust list: {_ANSWERS[signature.signer_listed]}"
+    if signature.codes:
+        yield f"  what failed, in the words of C2PA: {', '.join(signature.codes)}"
 
 
 def _marker_lines(marker: Marker) -> Iterator[str]:

@@ -41,6 +41,7 @@ from sidscan.records import (
     Kind,
     Marker,
     Provenance,
+    SignatureCheck,
     Stage,
     Status,
 )
@@ -381,6 +382,14 @@ def _decode_provenance(raw: object) -> Provenance | None:
     return Provenance(**values)
 
 
+def _decode_signature(raw: object) -> SignatureCheck | None:
+    return None if raw is None else SignatureCheck(**_checked(raw, _SIGNATURE_FIELDS))
+
+
+def _check_codes(raw: object) -> tuple[str, ...]:
+    return tuple(map(_check_words, _sequence(raw)))
+
+
 def _check_markers(raw: object) -> tuple[Marker, ...]:
     markers = tuple(Marker(**_checked(entry, _MARKER_FIELDS)) for entry in _sequence(raw))
     for marker in markers:
@@ -528,6 +537,14 @@ _PROVENANCE_FIELDS: Mapping[str, _Check] = {
     "checked": _check_words,
     "markers": _check_markers,
     **dict.fromkeys(("byline", "credit", "source", "caption", "copyright"), _check_text),
+    "signature": _decode_signature,
+}
+_SIGNATURE_FIELDS: Mapping[str, _Check] = {
+    "state": _check_words,
+    **dict.fromkeys(("bytes_unchanged", "signature_good", "signer_listed"), _check_yes_or_no),
+    "signed_at": _check_text,
+    "codes": _check_codes,
+    "error": _check_words,
 }
 _MARKER_FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("id", "verdict", "strength", "container", "key", "value"), _check_words),

@@ -55,7 +55,7 @@ def read_item(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) ->
     if isinstance(loaded, Failure):
         return loaded
     *_, result = items.decode_item(item, *loaded, config)
-    return with_provenance(result, loaded[0], config.max_metadata)
+    return with_provenance(result, loaded[0], config)
 
 
 def fetch_or_load(

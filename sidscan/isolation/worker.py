@@ -63,12 +63,12 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
     results = items.decode_item(item, data, info, limits)
     result = next(results)
     if isinstance(result, Failure):
-        yield encode_answer(with_provenance(result, data, limits.max_metadata), last=True)
+        yield encode_answer(with_provenance(result, data, limits), last=True)
         return
     yield encode_answer(result)
     if result.pixels is not None:
         yield from encode_pixels(result.pixels)
-    described = with_provenance(next(results), data, limits.max_metadata)
+    described = with_provenance(next(results), data, limits)
     assert isinstance(described, DecodedImage)
     yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)
 

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
+from sidscan.config import ReadLimits
 from sidscan.provenance import xmp
 from sidscan.provenance.families import cut, find_markers
 from sidscan.provenance.families.unread import FAILED
 from sidscan.provenance.fields import Field, Source
 from sidscan.provenance.metadata import Metadata
 from sidscan.provenance.places import has_reader
+from sidscan.provenance.signatures import check_signature, verifier_words
 from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, DecodedImage, Failure, Marker, Provenance
 
+DEFAULT_LIMITS = ReadLimits()
 _MOST_MARKERS = 100
 # IPTC Core in XMP, else IIM (IPTC Photo Metadata Standard 2024.1)
 _CREDITS = {
@@ -25,25 +28,31 @@ _CREDITS = {
 }
 
 
-def read_provenance(data: bytes, most_bytes: int) -> Provenance:
-    """What a file says of its own origin. Nothing in a file makes this fail.
-
-    Args:
-        most_bytes: of metadata that are read (`ReadLimits.max_metadata`).
-    """
-    metadata = Metadata.of_file(data, most_bytes)
+def read_provenance(data: bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Provenance:
+    """What a file says of its own origin. Nothing in a file makes this fail."""
+    metadata = Metadata.of_file(data, limits.max_metadata)
     markers = tuple(islice(find_markers(metadata), _MOST_MARKERS))
+    checked, signature = verifier_words(limits.trust) if metadata.stores else "", None
+    if checked:
+        signature = check_signature(data, limits.trust)
+        markers = tuple(_with_strength(marker, signature.strength) for marker in markers)
     found = {marker.verdict for marker in markers}
     verdict = next(word for word in PROVENANCE_WORDS if word in found or word == "none")
-    return Provenance(verdict, _strength(markers, verdict), "", markers, **_credits(metadata))
+    strength = _strength(markers, verdict)
+    return Provenance(verdict, strength, checked, markers, **_credits(metadata), signature=signature)
 
 
-def with_provenance(read: DecodedImage | Failure, data: bytes, most_bytes: int) -> DecodedImage | Failure:
+def _with_strength(marker: Marker, strength: str) -> Marker:
+    """A marker of a manifest with what its signature is worth."""
+    return replace(marker, strength=strength) if marker.strength == "not_checked" else marker
+
+
+def with_provenance(read: DecodedImage | Failure, data: bytes, limits: ReadLimits) -> DecodedImage | Failure:
     """An image with what its file says of its origin; a failure, too, if its format is known here."""
     if isinstance(read, Failure) and not has_reader(data):
         return read
     try:
-        provenance = read_provenance(data, most_bytes)
+        provenance = read_provenance(data, limits)
     except Exception as error:  # memory is short, or a reader has an error; no image loses its score by that
         provenance = Provenance("unreadable", None, "", (FAILED.marker("", "", type(error).__name__, 0),))
     return replace(read, facts=replace(read.facts, provenance=provenance))

@@ -237,8 +237,8 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
     _Column(
         "provenance_strength",
-        "how well that is backed: `plain` (anybody can write it), `weak`, `not_checked` (a signature that "
-        "nobody verified); empty if nothing is claimed",
+        "how well that is backed: `signed_trusted`, `signed_untrusted`, `signed_broken`, `not_checked` (a "
+        "signature that nobody verified), `plain` or `weak`; empty if nothing is claimed",
         lambda r: r.facts.provenance.strength if r.facts.provenance else None,
     ),
     _Column(

@@ -24,6 +24,7 @@ from sidscan.records import (
     RunHeader,
     ScanResult,
     SessionRecord,
+    SignatureCheck,
 )
 from sidscan.reports.columns import KNOWN_COLUMNS
 from sidscan.util.urls import MASK
@@ -216,8 +217,15 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
     ),
     Provenance: FieldPolicy(
         kept=("verdict", "strength", "checked"),
-        changed={"markers": lambda markers: tuple(map(_decided, markers))},
+        changed={
+            "markers": lambda markers: tuple(map(_decided, markers)),
+            "signature": lambda signature: None if signature is None else _decided(signature),
+        },
         withheld=("byline", "credit", "source", "caption", "copyright"),
+    ),
+    SignatureCheck: FieldPolicy(
+        kept=("state", "bytes_unchanged", "signature_good", "signer_listed", "signed_at", "codes"),
+        withheld=("error",),
     ),
     Marker: FieldPolicy(
         kept=("id", "verdict", "strength", "container", "offset"),

@@ -90,7 +90,7 @@ class Model:
 
     def _from_bytes(self, item: Item, data: bytes, facts: ImageInfo) -> DecodedImage | Failure:
         *_, decoded = items.decode_item(item, data, facts, self._limits)
-        return with_provenance(decoded, data, self._limits.max_metadata)
+        return with_provenance(decoded, data, self._limits)
 
 
 def open_model(config: ScanConfig) -> Model:

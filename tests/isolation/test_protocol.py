@@ -42,6 +42,7 @@ from sidscan.records import (
     Marker,
     Provenance,
     Response,
+    SignatureCheck,
     Stage,
     Status,
 )
@@ -73,8 +74,18 @@ markers = st.builds(
     strength=st.sampled_from(("", *PROVENANCE_STRENGTHS)),
     offset=st.integers(0, (1 << 53) - 1),
 )
+yes_or_no = st.none() | st.booleans()
+signatures = st.builds(
+    SignatureCheck,
+    state=words,
+    **dict.fromkeys(("bytes_unchanged", "signature_good", "signer_listed"), yes_or_no),
+    signed_at=texts,
+    codes=st.lists(words, max_size=2).map(tuple),
+    error=words,
+)
 provenances = st.builds(
     Provenance,
+    signature=st.none() | signatures,
     verdict=st.sampled_from(PROVENANCE_WORDS),
     strength=st.none() | st.sampled_from(PROVENANCE_STRENGTHS),
     checked=words,

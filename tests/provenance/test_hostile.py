@@ -34,11 +34,13 @@ from sample_provenance import (
     xmp_jpeg,
 )
 
+from sidscan.config import ReadLimits
 from sidscan.provenance.families import marker_kinds
 from sidscan.provenance.read import read_provenance
 from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, Provenance
 
 LIMIT = 16 << 20  # bytes, as --max-metadata has it
+LIMITS = ReadLimits(max_metadata=LIMIT)
 STORE = store(manifest("a", action(source=GENERATED)), manifest("b", parent="a"))
 PACKET = xmp(f"<e:DigitalSourceType>{GENERATED}</e:DigitalSourceType>")
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
@@ -146,10 +148,10 @@ AIMED: dict[str, Callable[[], bytes]] = {
 def test_aimed_files_cost_little(build: Callable[[], bytes]) -> None:
     data = build()
     started = time.process_time()
-    check(read_provenance(data, LIMIT))
+    check(read_provenance(data, LIMITS))
     assert time.process_time() - started < 5
     tracemalloc.start()
-    read_provenance(data, LIMIT)
+    read_provenance(data, LIMITS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 128 << 20
@@ -192,13 +194,13 @@ def test_mutated_files_have_an_answer(seed: bytes, data: st.DataObject) -> None:
         file.write(data.draw(st.binary(min_size=1, max_size=8)))
     cut = data.draw(st.integers(0, len(seed)))
     whole = file.getvalue()
-    check(read_provenance(whole if data.draw(st.booleans()) else whole[:cut], LIMIT))
+    check(read_provenance(whole if data.draw(st.booleans()) else whole[:cut], LIMITS))
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_behind_a_signature_have_an_answer(rest: bytes) -> None:
     for head in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x00\x00\x00\x00WEBP", b"II*\x00", b"GIF89a"):
-        check(read_provenance(head + rest, LIMIT))
-    check(read_provenance(b"\x00\x00\x00\x18ftypheic" + rest, LIMIT))
-    check(read_provenance(c2pa(store(jumb("a", rest))), LIMIT))
-    check(read_provenance(claim_of(rest), LIMIT))
+        check(read_provenance(head + rest, LIMITS))
+    check(read_provenance(b"\x00\x00\x00\x18ftypheic" + rest, LIMITS))
+    check(read_provenance(c2pa(store(jumb("a", rest))), LIMITS))
+    check(read_provenance(claim_of(rest), LIMITS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sample_provenance import GENERATED, PARTLY, action, box, c2pa_png, cbor, jumb, manifest, png, store
 
+from sidscan.config import ReadLimits
 from sidscan.provenance.blocks import Block, BlockKind
 from sidscan.provenance.cbor import CborError, CborReader
 from sidscan.provenance.certificates import subject_of
@@ -12,6 +13,7 @@ from sidscan.provenance.manifests import ManifestStore, read_store
 from sidscan.provenance.read import read_provenance
 
 LIMIT = 1 << 20
+LIMITS = ReadLimits(max_metadata=LIMIT)
 MADE = manifest("made", action(source=GENERATED), generator="Made/1.0")
 
 
@@ -57,7 +59,7 @@ def read(data: bytes) -> ManifestStore:
 def test_created_counts_along_the_parents_and_all_else_is_a_part(
     manifests: list[bytes], verdict: str
 ) -> None:
-    found = read_provenance(c2pa_png(*manifests), LIMIT)
+    found = read_provenance(c2pa_png(*manifests), LIMITS)
     assert (found.verdict, found.strength) == (verdict, "not_checked")
 
 
@@ -69,16 +71,16 @@ def test_a_template_gives_actions_what_they_lack() -> None:
     assertions = jumb("c2pa.assertions", jumb("c2pa.actions.v2", box(b"cbor", cbor(actions))))
     claim = {"claim_generator_info": {"name": "Maker", "version": "2"}}
     made = jumb("a", assertions, jumb("c2pa.claim.v2", box(b"cbor", cbor(claim))))
-    found = read_provenance(c2pa_png(made), LIMIT)
+    found = read_provenance(c2pa_png(made), LIMITS)
     assert (found.verdict, found.says) == ("ai_generated", ("Maker, Maker 2",))
 
 
 def test_a_damaged_manifest_costs_itself_alone_and_is_told() -> None:
     damaged = jumb("x", jumb("c2pa.claim", box(b"cbor", b"\xff")))
-    found = read_provenance(c2pa_png(damaged, MADE), LIMIT)
+    found = read_provenance(c2pa_png(damaged, MADE), LIMITS)
     assert (found.verdict, found.by) == ("ai_generated", ("c2pa-created", "c2pa-unreadable"))
     assert found.markers[1].value == "1 of its manifests can't be read"
-    assert read_provenance(c2pa_png(damaged), LIMIT).verdict == "unreadable"
+    assert read_provenance(c2pa_png(damaged), LIMITS).verdict == "unreadable"
 
 
 def test_assertions_may_be_json_and_have_numbers() -> None:
@@ -114,7 +116,7 @@ def test_the_signer_is_named_as_the_certificate_does() -> None:
     for headers in ([cbor({33: [chain, b"x"]}), {}], [cbor({1: -7}), {"x5chain": chain}]):
         signed = cbor([headers[0], headers[1], None, b"signature"])
         made = manifest("a", action(source=GENERATED), signature=signed)
-        (marker,) = read_provenance(png((b"caBX", store(made))), LIMIT).markers
+        (marker,) = read_provenance(png((b"caBX", store(made))), LIMITS).markers
         assert marker.signer == "Example, Media"
 
 

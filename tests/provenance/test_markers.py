@@ -29,10 +29,12 @@ from sample_provenance import (
 )
 from sample_provenance import exif as exif_block
 
+from sidscan.config import ReadLimits
 from sidscan.provenance.families import marker_kinds
 from sidscan.provenance.read import read_provenance
 
 LIMIT = 1 << 20
+LIMITS = ReadLimits(max_metadata=LIMIT)
 UUID = "6c9132c2-9cac-40f2-9472-efa91704ef0f"
 LABEL = json.dumps({"Label": "1", "ContentProducer": "00191110102MACQD9K64010000", "ProduceID": "1"})
 ESCAPED_LABEL = LABEL.replace('"', "&quot;")
@@ -120,7 +122,7 @@ FILES = [
     ("marker", "data"), FILES, ids=[f"{number} {each[0]}" for number, each in enumerate(FILES)]
 )
 def test_the_marker_alone_gives_its_verdict(marker: str, data: bytes) -> None:
-    found = read_provenance(data, LIMIT)
+    found = read_provenance(data, LIMITS)
     kind = next(kind for kind in marker_kinds() if kind.id == marker)
     assert {each.id for each in found.markers} == {marker}
     assert (found.verdict, found.strength or "") == (kind.verdict, kind.strength)
@@ -180,14 +182,14 @@ def test_every_marker_has_a_file_here() -> None:
     ],
 )
 def test_what_only_looks_like_a_marker_is_none(data: bytes) -> None:
-    found = read_provenance(data, LIMIT)
+    found = read_provenance(data, LIMITS)
     assert (found.verdict, found.strength, found.markers) == ("none", None, ())
 
 
 def test_the_strongest_claim_is_the_verdict_and_all_markers_stay() -> None:
     made = manifest("a", action("c2pa.edited", PARTLY, "Firefly"), generator="Photoshop")
     found = read_provenance(
-        png((b"caBX", b""), text("parameters", PARAMETERS), (b"caBX", store(made))), LIMIT
+        png((b"caBX", b""), text("parameters", PARAMETERS), (b"caBX", store(made))), LIMITS
     )
     assert (found.verdict, found.strength) == ("ai_generated", "plain")
     assert (found.by, found.says) == (("sd-parameters", "c2pa-part"), ())
@@ -199,6 +201,6 @@ def test_credits_are_told_xmp_before_iim() -> None:
         '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">A harbour</rdf:li></rdf:Alt></dc:description>'
     )
     records = photoshop(iptc((80, "Someone else"), (115, "AFP"), (116, "© AFP")))
-    found = read_provenance(jpeg((0xE1, packet), (0xED, b"Photoshop 3.0\x00" + records)), LIMIT)
+    found = read_provenance(jpeg((0xE1, packet), (0xED, b"Photoshop 3.0\x00" + records)), LIMITS)
     assert (found.byline, found.caption) == ("Maria; Jo", "A harbour")
     assert (found.source, found.copyright, found.credit) == ("AFP", "© AFP", None)

@@ -28,11 +28,13 @@ from sample_provenance import (
 )
 from sample_provenance import exif as exif_block
 
+from sidscan.config import ReadLimits
 from sidscan.provenance.blocks import Budget, MetadataLimit
 from sidscan.provenance.places import has_reader, read_blocks
 from sidscan.provenance.read import read_provenance
 
 LIMIT = 1 << 22
+LIMITS = ReadLimits(max_metadata=LIMIT)
 STORE = store(manifest("a", action(source=GENERATED)))
 LARGE_STORE = store(manifest("a", action(source=GENERATED, pad=b"x" * 150_000)))
 PACKET = xmp(f"<e:DigitalSourceType>{GENERATED}</e:DigitalSourceType>")
@@ -185,24 +187,24 @@ def profile(kind: str, content: bytes) -> bytes:
     ],
 )
 def test_a_statement_is_found_where_the_format_keeps_it(data: bytes, container: str, marker: str) -> None:
-    found = read_provenance(data, LIMIT)
+    found = read_provenance(data, LIMITS)
     assert [(each.container, each.id) for each in found.markers] == [(container, marker)]
     assert has_reader(data)
 
 
 def test_the_offset_is_that_of_the_block() -> None:
     data = png((b"caBX", STORE))
-    (marker,) = read_provenance(data, LIMIT).markers
+    (marker,) = read_provenance(data, LIMITS).markers
     assert data[marker.offset : marker.offset + len(STORE)] == STORE
     data = xmp_jpeg(f"<e:DigitalSourceType>{PARTLY}</e:DigitalSourceType>")
-    (marker,) = read_provenance(data, LIMIT).markers
+    (marker,) = read_provenance(data, LIMITS).markers
     assert data[marker.offset :].startswith(b"<?xpacket begin")
 
 
 @pytest.mark.parametrize("data", [b"", b"BM", b"%PDF-1.7", b"GIF", b"RIFF1234WAVE", b"plain text"], ids=repr)
 def test_other_files_have_no_reader_and_no_markers(data: bytes) -> None:
     assert not has_reader(data)
-    assert read_provenance(data, LIMIT).markers == ()
+    assert read_provenance(data, LIMITS).markers == ()
 
 
 def test_metadata_beyond_the_limit_are_neither_copied_nor_silently_left_out() -> None:
@@ -211,7 +213,7 @@ def test_metadata_beyond_the_limit_are_neither_copied_nor_silently_left_out() ->
         list(read_blocks(data, Budget(4999)))
     assert len(list(read_blocks(data, Budget(5000)))) == 1
     packed = png((b"zTXt", b"parameters\x00\x00" + zlib.compress(b"x" * (1 << 24))))
-    found = read_provenance(packed, 1 << 20)
+    found = read_provenance(packed, ReadLimits(max_metadata=1 << 20))
     assert [(each.id, each.value) for each in found.markers] == [
         ("metadata-limit", "more metadata than --max-metadata allows")
     ]

@@ -28,6 +28,7 @@ from sidscan.records import (
     ScanResult,
     Score,
     SessionRecord,
+    SignatureCheck,
     Status,
 )
 from sidscan.reports.base import REPORT_FORMATS, ReportFormat
@@ -53,6 +54,7 @@ STAYS = {
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     "ImageInfo.perceptual_hash",
     *("Provenance.verdict", "Provenance.strength", "Provenance.checked"),
+    *("SignatureCheck.state", "SignatureCheck.signed_at", "SignatureCheck.codes"),
     *("Marker.id", "Marker.verdict", "Marker.strength", "Marker.container"),
     *(
         "Exif.make",
@@ -127,7 +129,7 @@ def filled_result() -> ScanResult:
     tags |= {name: marked(f"tags.{name}") for name in ("Image Software", "EXIF LensModel")}
     headers = {name: marked(f"headers.{name}") for name in HEADERS}
     exif = filled(Exif, tags=tags, latitude=12.25, longitude=34.5)
-    provenance = filled(Provenance, markers=(filled(Marker),))
+    provenance = filled(Provenance, markers=(filled(Marker),), signature=filled(SignatureCheck))
     response = filled(Response, headers=headers)
     info = filled(ImageInfo, exif=exif, response=response, provenance=provenance)
     scores = (filled(Score, score=0.5, logit=0.5),)

@@ -16,6 +16,16 @@ function markerNode(marker) {
     marker.signer ? element("div", { class: "dim" }, text("markerSigner", { signer: safe(marker.signer) })) : null);
 }
 
+const answer = (said) => text(said === null ? "notKnown" : said ? "yes" : "no");
+
+/** What was verified of a C2PA manifest: three questions, never one word. */
+function signatureFacts(signature) {
+  if (!signature) return [];
+  if (signature.error) return [[S.whatFailed, signature.error]];
+  return [[S.bytesUnchanged, answer(signature.bytes_unchanged)], [S.signatureFits, answer(signature.signature_good)],
+    [S.signerListed, answer(signature.signer_listed)], [S.signedAt, signature.signed_at], [S.whatFailed, signature.codes.join(", ")]];
+}
+
 const CREDITS = ["byline", "credit", "source", "caption", "copyright"];
 
 /** The block of the evidence page: the claim, what backs it, what it does not mean, and every marker. */
@@ -26,7 +36,8 @@ function provenanceOf(result) {
   const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
   return block("provenance", element("p", {}, element(claims, {}, S.provenanceTexts[found.verdict])),
     found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null,
-    facts([[S.namedMaker, named.join("; ")], ...CREDITS.map((name) => [S.credits[name], found[name]]), [S.provenanceChecked, found.checked]]),
+    facts([[S.namedMaker, named.join("; ")], ...signatureFacts(found.signature), [S.provenanceChecked, found.checked],
+      ...CREDITS.map((name) => [S.credits[name], found[name]])]),
     found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }

@@ -1,0 +1,239 @@
+"""Signatures of manifests: three questions, trust lists of one's own, and no network. Needs c2pa-python."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_images import encoded, photo
+from sample_provenance import GENERATED, action, c2pa_png, manifest, xmp_jpeg
+
+from sidscan.config import ReadLimits
+from sidscan.errors import UsageError
+from sidscan.provenance import signatures
+from sidscan.provenance.read import read_provenance
+from sidscan.provenance.signatures import check_trust, trust_lists, verifier_words
+from sidscan.records import SignatureCheck
+
+Run = Callable[..., Any]
+PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("check", "strength"),
+    [
+        pytest.param(SignatureCheck("Trusted", True, True, True), "signed_trusted", id="all is right"),
+        pytest.param(SignatureCheck("Valid", True, True, False), "signed_untrusted", id="on no list"),
+        pytest.param(
+            SignatureCheck("Invalid", True, True, True), "signed_trusted", id="invalid for other reasons"
+        ),
+        pytest.param(SignatureCheck("Invalid", True, True, None), "signed_untrusted", id="expired"),
+        pytest.param(SignatureCheck("Invalid", False, True, True), "signed_broken", id="bytes changed"),
+        pytest.param(
+            SignatureCheck("Invalid", True, False, True), "signed_broken", id="signature of something else"
+        ),
+        pytest.param(
+            SignatureCheck("Valid", None, True, True), "signed_untrusted", id="no hash of the bytes"
+        ),
+        pytest.param(SignatureCheck(error="unknown algorithm"), "not_checked", id="refused"),
+    ],
+)
+def test_three_questions_give_one_strength(check: SignatureCheck, strength: str) -> None:
+    assert check.strength == strength
+
+
+def test_bundled_lists_are_there_and_stated() -> None:
+    lists = trust_lists(None)
+    assert lists.anchors.count("-----BEGIN CERTIFICATE-----") == 52
+    assert len(lists.digest) == 16
+
+
+def test_lists_of_ones_own_replace_them(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").write_text(PEM)
+    (tmp_path / "allowed.sha256.txt").write_text("abc\n")
+    lists = trust_lists(str(tmp_path))
+    assert (lists.anchors, lists.allowed) == (PEM, "abc\n")
+
+
+@pytest.mark.parametrize("name", ["empty", "gone"])
+def test_a_folder_without_lists_is_refused_before_the_scan(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("a.png").write_bytes(encoded(photo(64, 64), "PNG"))
+    for command in ("scan", "provenance"):
+        ended = sidscan(command, "a.png", "--trust", name)
+        assert ended.code == 2
+        assert f"can't read the trust lists in {name}" in ended.err
+
+
+def test_without_a_verifier_lists_are_refused_and_signatures_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "version", _missing)
+    (tmp_path / "a.pem").write_text(PEM)
+    with pytest.raises(UsageError, match="c2pa-python is not installed"):
+        check_trust(str(tmp_path))
+    found = read_provenance(c2pa_png(manifest("a", action(source=GENERATED))))
+    assert (found.strength, found.checked, found.signature) == ("not_checked", "", None)
+
+
+def _missing(name: str) -> str:
+    raise signatures.PackageNotFoundError(name)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with the certificate of a root, and a signer whose certificate it issued."""
+    c2pa = pytest.importorskip("c2pa", reason="the test needs c2pa-python")
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    now, keys = datetime.now(timezone.utc), [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [
+        x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example"),
+                x509.NameAttribute(NameOID.COMMON_NAME, name),
+            ]
+        )
+        for name in ("Root", "Signer")
+    ]
+    pems = []
+    for number, (key, name) in enumerate(zip(keys, names, strict=True)):
+        is_root = number == 0
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(names[0])
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+            .add_extension(_usage(x509, is_root), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[0].public_key()), critical=False
+            )
+        )
+        if not is_root:
+            purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+            builder = builder.add_extension(purposes, critical=False)
+        pems.append(builder.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    folder = tmp_path_factory.mktemp("trust")
+    (folder / "root.pem").write_bytes(pems[0])
+    private = keys[1].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    info = c2pa.C2paSignerInfo(b"es256", pems[1] + pems[0], private, None)
+    return folder, c2pa.Signer.from_info(info)
+
+
+def _usage(x509: Any, is_root: bool) -> Any:
+    names = (
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(
+        digital_signature=not is_root, key_cert_sign=is_root, crl_sign=is_root, **dict.fromkeys(names, False)
+    )
+
+
+@pytest.fixture(scope="module")
+def signed(authority: tuple[Path, Any]) -> bytes:
+    """A PNG whose manifest says that AI made it."""
+    import c2pa
+
+    definition = {
+        "claim_generator_info": [{"name": "Example", "version": "1"}],
+        "format": "image/png",
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [action(source=GENERATED, agent="Maker")]}}
+        ],
+    }
+    source, signed_file = io.BytesIO(encoded(photo(64, 64), "PNG")), io.BytesIO()
+    with c2pa.Builder(json.dumps(definition)) as builder:
+        builder.sign(authority[1], "image/png", source, signed_file)
+    return signed_file.getvalue()
+
+
+def test_a_listed_signer_is_trusted_and_named(authority: tuple[Path, Any], signed: bytes) -> None:
+    found = read_provenance(signed, ReadLimits(trust=str(authority[0])))
+    assert (found.verdict, found.strength) == ("ai_generated", "signed_trusted")
+    assert found.signature == SignatureCheck("Trusted", True, True, True)
+    assert found.checked == verifier_words(str(authority[0])) != verifier_words(None)
+    assert {(marker.signer, marker.says) for marker in found.markers} == {
+        ("Example, Signer", "Maker, Example 1")
+    }
+
+
+def test_an_unlisted_signer_is_told(signed: bytes) -> None:
+    found = read_provenance(signed)
+    assert (found.verdict, found.strength) == ("ai_generated", "signed_untrusted")
+    assert found.signature is not None
+    assert (found.signature.signature_good, found.signature.signer_listed) == (True, False)
+
+
+def test_changed_bytes_break_it_and_the_claim_stays(authority: tuple[Path, Any], signed: bytes) -> None:
+    at = signed.rindex(b"IDAT") + 20
+    changed = signed[:at] + bytes([signed[at] ^ 1]) + signed[at + 1 :]
+    found = read_provenance(changed, ReadLimits(trust=str(authority[0])))
+    assert (found.verdict, found.strength) == ("ai_generated", "signed_broken")
+    assert found.signature is not None
+    assert (found.signature.bytes_unchanged, found.signature.codes) == (
+        False,
+        ("assertion.dataHash.mismatch",),
+    )
+
+
+def test_our_reader_finds_the_actions_that_the_verifier_finds(signed: bytes) -> None:
+    import c2pa
+
+    theirs = json.loads(c2pa.Reader("image/png", io.BytesIO(signed)).json())
+    active = theirs["manifests"][theirs["active_manifest"]]
+    (actions,) = (each for each in active["assertions"] if each["label"].startswith("c2pa.actions"))
+    (marker,) = read_provenance(signed).markers
+    assert [(each["action"], each["digitalSourceType"]) for each in actions["data"]["actions"]] == [
+        (marker.key, marker.value)
+    ]
+
+
+def test_a_scan_checks_in_its_workers(
+    sidscan: Run, authority: tuple[Path, Any], signed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_bytes(signed)
+    sidscan("scan", "a.png", "--model", "mini", "--out", "r.json", "--trust", authority[0])
+    (found,) = json.loads(Path("r.json").read_text(encoding="utf-8"))["findings"]
+    provenance = found["facts"]["provenance"]
+    assert provenance["strength"] == "signed_trusted"
+    assert provenance["signature"]["signature_good"] is True
+    out = sidscan("provenance", "a.png", "--trust", authority[0]).out
+    assert "  backed by: a signature that fits, of a signer on the list\n" in out
+    assert "    bytes unchanged since: yes\n    signature fits: yes\n    signer on a trust list: yes\n" in out
+
+
+def test_what_the_verifier_refuses_keeps_its_claim() -> None:
+    pytest.importorskip("c2pa", reason="the test needs c2pa-python")
+    found = read_provenance(c2pa_png(manifest("a", action(source=GENERATED))))
+    assert (found.verdict, found.strength) == ("ai_generated", "not_checked")
+    assert found.signature is not None
+    assert found.signature.error
+
+
+def test_a_remote_manifest_is_not_fetched() -> None:
+    found = read_provenance(xmp_jpeg("<t:provenance>http://127.0.0.1:9/a.c2pa</t:provenance>"))
+    assert (found.verdict, found.signature) == ("held_elsewhere", None)
