@@ -231,7 +231,8 @@ class Provenance:
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Provenance:
         """The inverse of `dataclasses.asdict`, after JSON."""
-        values = {"markers": tuple(Marker(**_known(Marker, marker)) for marker in raw.get("markers", ()))}
+        markers = tuple(Marker(**_known(Marker, marker)) for marker in raw.get("markers", ()))
+        values: dict[str, Any] = {"markers": markers}
         if signature := raw.get("signature"):
             values["signature"] = SignatureCheck.from_dict(signature)
         return cls(**{**_known(cls, raw), **values})

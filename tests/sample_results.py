@@ -80,7 +80,7 @@ FACTS = ImageInfo(
                 *("Edited with Google AI", 4000, "Google AI"),
             ),
         ),
-        byline="Maria",
+        byline="Erika",
         caption="=a caption",
         signature=SignatureCheck(
             "Invalid", True, True, False, "2026-01-01T00:00:00+00:00", ("claim.malformed",)

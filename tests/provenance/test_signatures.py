@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_without_a_verifier_lists_are_refused_and_signatures_not_checked(
 
 
 def _missing(name: str) -> str:
-    raise signatures.PackageNotFoundError(name)
+    raise PackageNotFoundError(name)
 
 
 @pytest.fixture(scope="module")

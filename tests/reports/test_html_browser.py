@@ -493,7 +493,7 @@ def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opene
         assert shown_paths(page) == ["a.jpg"]
 
 
-def saying(verdict: str, strength: str | None, name: str, *markers: Marker, **stated: str) -> ScanResult:
+def saying(verdict: str, strength: str | None, name: str, *markers: Marker, **stated: Any) -> ScanResult:
     provenance = Provenance(verdict, strength, "", markers, **stated)
     return replace(
         SCORED,
