@@ -302,9 +302,16 @@ class Journal:
         row = self._read(query, (sha256, view)).fetchone()
         return bytes(row[0]) if row else None
 
-    def images_to_read(self, thumbnails_too: bool, hashes_too: bool) -> list[thumbnails.ImageToRead]:
-        """Images that were scored and lack a thumbnail, or a perceptual hash, where asked for."""
-        return thumbnails.lacking(self._db, thumbnails_too, hashes_too)
+    def list_images_to_read(self, for_thumbnails: bool, for_hashes: bool) -> int:
+        """List images that were scored and lack a thumbnail, or a perceptual hash; returns their number."""
+        if not (for_thumbnails or for_hashes):
+            return 0
+        with self._writing():
+            return thumbnails.list_lacking(self._db, for_thumbnails, for_hashes)
+
+    def images_to_read(self) -> Iterator[thumbnails.ImageToRead]:
+        """The images of `list_images_to_read`; safe to call `add` meanwhile."""
+        return thumbnails.listed(self._db)
 
     def add(self, additions: thumbnails.Additions) -> None:
         """Record what was made of images whose results are kept."""

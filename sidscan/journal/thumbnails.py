@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sidscan.config import MOST_CROPS
@@ -23,7 +23,7 @@ _STRONGEST = f"""SELECT max({STRENGTH}) AS strength, {SHA256} AS sha256 FROM ite
     WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256 ORDER BY strength DESC, sha256 LIMIT ?"""  # noqa: S608
 
 _HASH = "json_extract(finding, '$.facts.perceptual_hash')"
-_LACKING = f"""SELECT min(position), name, kind, {SHA256} AS sha256,
+_LACKING = f"""SELECT min(position) AS position, name, kind, {SHA256} AS sha256,
     json_extract(finding, '$.facts.response.saved_as') AS saved_as FROM items
     WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind = 'file' OR saved_as IS NOT NULL)
     AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL))
@@ -66,13 +66,26 @@ class Additions:
         return max(len(self.thumbnails), len(self.hashes))
 
 
-def lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -> list[ImageToRead]:
-    """Images that were scored and lack a thumbnail, or the hash of what they show; of equal bytes one."""
-    rows = database.execute(_LACKING, {"thumbnails": thumbnails, "hashes": hashes})
-    return [
-        ImageToRead(position, os.fsdecode(name), sha256, os.fsdecode(name) if kind == "file" else saved_as)
-        for position, name, kind, sha256, saved_as in rows
-    ]
+def list_lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -> int:
+    """List images that were scored and lack a thumbnail, or the hash of what they show; of equal bytes one.
+
+    Returns their number. The list is a temporary table: there may be a million of them.
+    """
+    database.execute("DROP TABLE IF EXISTS temp.lacking")
+    database.execute(f"CREATE TEMP TABLE lacking AS {_LACKING}", {"thumbnails": thumbnails, "hashes": hashes})
+    return int(database.execute("SELECT count(*) FROM temp.lacking").fetchone()[0])
+
+
+def listed(database: sqlite3.Connection) -> Iterator[ImageToRead]:
+    """The images of `list_lacking`, in the order of the inputs."""
+    last = 0
+    query = (
+        "SELECT rowid, position, name, kind, sha256, saved_as FROM temp.lacking WHERE rowid > ? LIMIT 1000"
+    )
+    while rows := database.execute(query, (last,)).fetchall():
+        for last, position, name, kind, sha256, saved_as in rows:  # noqa: B007  (the query reads it)
+            path = os.fsdecode(name)
+            yield ImageToRead(position, path, sha256, path if kind == "file" else saved_as)
 
 
 def add_hashes(database: sqlite3.Connection, hashes: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import tee
 
 from sidscan.config import ScanConfig
 from sidscan.images.thumbnails import crop_webp
@@ -31,21 +32,21 @@ class KeptImages:
 
     def __init__(self, journal: Journal, config: ScanConfig) -> None:
         self._journal, self._config = journal, config
-        self._images = journal.images_to_read(config.thumbnails, config.find_copies)
+        self._number = journal.list_images_to_read(config.thumbnails, config.find_copies)
         self.changed: list[str] = []
         self.unread = 0
 
     def __len__(self) -> int:
-        return len(self._images)
+        return self._number
 
     def read(self, read: Callable[[Item], DecodedImage | Failure]) -> Iterator[None]:
         """Read all; yields after each. What was read is recorded, even if the caller stops."""
         strongest = {sha256 for _, sha256 in self._journal.strongest()} if self._config.thumbnails else set()
         pending = Additions()
-        items = (image.item for image in self._images)
+        images, ahead = tee(self._journal.images_to_read())
         try:
-            with closing(OrderedMap(read, items, self._config.workers)) as entries:
-                for image in self._images:
+            with closing(OrderedMap(read, (image.item for image in ahead), self._config.workers)) as entries:
+                for image in images:
                     entries.peek()
                     self._take(image, entries.pop(), strongest, pending)
                     if len(pending) >= _ROWS_AT_ONCE:

@@ -1,0 +1,64 @@
+"""Which images of kept results are read again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sample_results import FACTS, FAILED, SCORED, journal_of
+
+from sidscan.journal import Journal
+from sidscan.journal.thumbnails import Additions
+from sidscan.records import ImageInfo, Kind, Response
+
+
+def facts(digit: str, saved_as: str | None = None, perceptual_hash: str | None = None) -> ImageInfo:
+    response = Response("https://host/", saved_as=saved_as) if saved_as else None
+    return replace(FACTS, sha256=64 * digit, response=response, perceptual_hash=perceptual_hash)
+
+
+def journal() -> Journal:
+    return journal_of(
+        replace(SCORED, name="a.jpg", facts=facts("a")),
+        replace(SCORED, name="same.jpg", facts=facts("a")),
+        FAILED,
+        replace(SCORED, name="hashed.jpg", facts=facts("b", perceptual_hash="")),
+        replace(SCORED, name="https://host/c", kind=Kind.URL, facts=facts("c")),
+        replace(SCORED, name="https://host/d", kind=Kind.URL, facts=facts("d", "kept/d")),
+        *(replace(SCORED, name=f"{number}.jpg", facts=facts("e")) for number in range(3)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("thumbnails", "hashes", "expected"),
+    [
+        pytest.param(False, False, [], id="nothing"),
+        pytest.param(True, False, ["a.jpg", "hashed.jpg", "kept/d", "0.jpg"], id="thumbnails"),
+        pytest.param(False, True, ["a.jpg", "kept/d", "0.jpg"], id="hashes"),
+        pytest.param(True, True, ["a.jpg", "hashed.jpg", "kept/d", "0.jpg"], id="both"),
+    ],
+)
+def test_images_that_lack_something(thumbnails: bool, hashes: bool, expected: list[str]) -> None:
+    record = journal()
+    assert record.list_images_to_read(thumbnails, hashes) == len(expected)
+    if expected:
+        assert [image.path for image in record.images_to_read()] == expected
+
+
+def test_what_is_added_is_not_lacking_any_more() -> None:
+    record = journal()
+    record.list_images_to_read(True, True)
+    for image in record.images_to_read():
+        record.add(Additions({image.sha256: b"RIFF"}, {}, {image.sha256: "0" * 64}))
+    assert record.list_images_to_read(True, True) == 0
+    by_name = {result.name: result.facts.perceptual_hash for result in record.results() if result.scores}
+    assert by_name["same.jpg"] == by_name["a.jpg"] == "0" * 64
+    assert by_name["https://host/c"] is None
+
+
+def test_an_input_whose_result_is_forgotten_is_pending() -> None:
+    record = journal()
+    record.list_images_to_read(True, False)
+    record.forget_result(next(record.images_to_read()).position)
+    assert [item.name for item in record.pending()] == ["a.jpg"]
+    assert record.counts().pending == 1
