@@ -129,7 +129,8 @@ def filled_result() -> ScanResult:
     tags |= {name: marked(f"tags.{name}") for name in ("Image Software", "EXIF LensModel")}
     headers = {name: marked(f"headers.{name}") for name in HEADERS}
     exif = filled(Exif, tags=tags, latitude=12.25, longitude=34.5)
-    provenance = filled(Provenance, markers=(filled(Marker),), signature=filled(SignatureCheck))
+    decisive = filled(Marker, verdict=marked("Provenance.verdict"))
+    provenance = filled(Provenance, markers=(filled(Marker), decisive), signature=filled(SignatureCheck))
     response = filled(Response, headers=headers)
     info = filled(ImageInfo, exif=exif, response=response, provenance=provenance)
     scores = (filled(Score, score=0.5, logit=0.5),)
