@@ -14,6 +14,7 @@ from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
+from sidscan.reports.csv import check_columns
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
@@ -111,13 +112,15 @@ def open_report(path: Path) -> Iterator[OpenReport]:
             f"can't read {path}: {error.strerror}", "Name a report of `sidscan scan`."
         ) from error
     with file:
-        kind = reader.format_of(file.read(output_files.HEAD_BYTES))
+        head = file.read(output_files.HEAD_BYTES)
+        kind = reader.format_of(head)
         if kind is None and path.suffix.lower() == ".xlsx":
             raise UsageError(
                 f"{path} is a workbook, which can't be verified",
                 "Write CSV or JSON beside it, from the same record: --out report.xlsx --out report.csv.",
             )
         if kind is None:
+            check_columns(head, path)
             raise UsageError(
                 f"{path} is not a report of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it.",

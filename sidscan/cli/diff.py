@@ -72,6 +72,13 @@ _FORMATS = ("csv", "json", "html")
 @options.sectioned_option(
     "--exit-code", section="Output", is_flag=True, help="End with exit code 8 if there are differences."
 )
+@options.sectioned_option(
+    "--private",
+    section="Output",
+    is_flag=True,
+    help="Leave out who marked images and their notes, queries of URLs in messages, and the folders of OLD "
+    "and NEW.",
+)
 @options.quiet()
 def command(
     old: Path,
@@ -83,6 +90,7 @@ def command(
     everything: bool,
     overwrite: bool,
     exit_code: bool,
+    private: bool,
     quiet: bool,
 ) -> ExitCode:
     """Say what changed between two scans.
@@ -97,6 +105,7 @@ def command(
       sidscan diff last_week.csv report.csv
       sidscan diff last_week.csv report.csv -o changes.html
       sidscan diff report.csv.journal.bak report.csv.journal --format json
+      sidscan diff last_week.csv report.csv --private --out public.html
 
     \b
     Exit codes:
@@ -111,7 +120,7 @@ def command(
     console.check_distinct((out,) if out else (), (old, new))
     if real_path(old) == real_path(new):
         raise UsageError("OLD and NEW are the same file", "Keep a copy of a report before you scan again.")
-    with _compared(old, new, tolerance, quiet) as differences:
+    with _compared(old, new, tolerance, private, quiet) as differences:
         if out is not None:
             with new_file(out, overwrite) as file:
                 _write(suffix, differences, everything, file)
@@ -150,12 +159,14 @@ def _suffix(out: Path | None, stdout_format: str) -> str:
 
 
 @contextmanager
-def _compared(old: Path, new: Path, tolerance: float, quiet: bool) -> Iterator[Differences]:
+def _compared(old: Path, new: Path, tolerance: float, private: bool, quiet: bool) -> Iterator[Differences]:
     """Both runs and their differences; shows how many rows were read."""
     from sidscan.review.compared_runs import open_compared
     from sidscan.review.comparison import compared
 
-    with open_compared(old, as_it_was=True) as before, open_compared(new) as after, ExitStack() as stack:
+    with ExitStack() as stack:
+        before = stack.enter_context(open_compared(old, as_it_was=True, private=private))
+        after = stack.enter_context(open_compared(new, private=private))
         with progress(None, "row", quiet=quiet, transient=True, layout=_LAYOUT) as bar:
             rows, new_rows = _counted(before, bar), _counted(after, bar)
             comparison = stack.enter_context(compared(rows, new_rows, tolerance))

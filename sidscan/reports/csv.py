@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
+from pathlib import Path
 from typing import TextIO
 
 from sidscan.errors import UsageError
@@ -217,6 +218,25 @@ def _chosen_delimiter(first: str) -> str | None:
         if {"path", "sha256"} <= bare <= KNOWN_COLUMNS:
             return mark
     return None
+
+
+def check_columns(head: bytes, path: Path) -> None:
+    """Say of a file that no format recognises whether --columns chose its columns.
+
+    Args:
+        head: its first bytes.
+
+    Raises:
+        UsageError: it has columns of ours alone, but not those that name a file and its bytes.
+    """
+    first = head.decode("utf-8", "replace").partition("\n")[0].removeprefix(_BOM).rstrip("\r")
+    for mark in _DELIMITERS:
+        names = [unescape_cell(name).rpartition(".")[2] for name in first.split(mark)]
+        if len(names) > 1 and KNOWN_COLUMNS.issuperset(names):
+            raise UsageError(
+                f"{path} was written with --columns; it needs path and sha256 to be read again",
+                "Write one with `sidscan report RECORD --columns path,sha256,... --out FILE`.",
+            )
 
 
 def _private_row(row: dict[str, str]) -> dict[str, str]:

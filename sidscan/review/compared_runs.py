@@ -11,7 +11,8 @@ from sidscan.errors import UsageError
 from sidscan.journal import SQLITE_SIGNATURE
 from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, output_files, reader
-from sidscan.reports.private import private_mark
+from sidscan.reports.csv import check_columns
+from sidscan.reports.private import private_mark, private_text
 from sidscan.reports.stated import PENDING, StatedMark, StatedModel, StatedResult, stated_result
 from sidscan.review.joined_marks import load_marks, marks_paths
 from sidscan.review.marks import image_key, summary
@@ -63,11 +64,12 @@ class ComparedRun:
 
 
 @contextmanager
-def open_compared(path: Path, as_it_was: bool = False) -> Iterator[ComparedRun]:
+def open_compared(path: Path, as_it_was: bool = False, private: bool = False) -> Iterator[ComparedRun]:
     """Open a report or a record for reading.
 
     Args:
         as_it_was: of the marks that lie beside the reports of a record, take those of the end of its scan.
+        private: leave out names of people, their notes, queries of URLs in messages, and the file's folder.
 
     Raises:
         UsageError: it can't be read, is neither, or is damaged.
@@ -82,15 +84,28 @@ def open_compared(path: Path, as_it_was: bool = False) -> Iterator[ComparedRun]:
         head = file.read(output_files.HEAD_BYTES)
         if head.startswith(SQLITE_SIGNATURE):
             with closing(StoredRecord(path)) as record:
-                yield ComparedRun(path, RECORD, _results_of(record, as_it_was))
+                yield _run(path, RECORD, _results_of(record, as_it_was), private)
             return
         kind = reader.format_of(head)
         if kind is None:
+            check_columns(head, path)
             raise UsageError(
                 f"{path} is neither a report nor a record of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",
             )
-        yield ComparedRun(path, kind, _naming(path, reader.read_results(file, kind, path)))
+        yield _run(path, kind, _naming(path, reader.read_results(file, kind, path)), private)
+
+
+def _run(path: Path, kind: str, results: Iterator[StatedResult], private: bool) -> ComparedRun:
+    if not private:
+        return ComparedRun(path, kind, results)
+    return ComparedRun(Path(path.name), kind, map(_private, results))
+
+
+def _private(result: StatedResult) -> StatedResult:
+    """As a private report states it."""
+    mark = replace(result.mark, by="", note="") if result.mark else None
+    return replace(result, message=private_text(result.message) or "", mark=mark)
 
 
 def _naming(path: Path, results: Iterator[StatedResult]) -> Iterator[StatedResult]:

@@ -77,6 +77,14 @@ def count_remarks(old: ComparedRun, new: ComparedRun, comparison: Comparison) ->
         yield f"within tolerance: the score differs by at most {comparison.tolerance:g}"
     if moved := comparison.also[Change.MOVED]:
         yield f"{moved} of the others moved, too"
+    if _may_be_a_part(new, comparison):
+        yield "NEW lacks inputs and adds none: is it a report of chosen rows (--only, --top)? It does not say"
+
+
+def _may_be_a_part(new: ComparedRun, comparison: Comparison) -> bool:
+    """Whether inputs may seem to be gone since NEW shows only some; formats with a head would say so."""
+    counts = comparison.counts
+    return new.kind in ("csv", "jsonl") and counts[Change.GONE] > 0 and not counts[Change.NEW]
 
 
 def class_lines(comparison: Comparison, change: Change, most: int | None) -> Iterator[str]:

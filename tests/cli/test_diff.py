@@ -107,6 +107,7 @@ NEW = tuple(  # by other weights
 )
 NEW_RUN = replace(RUN, models=(ModelRecord("mini", "def"),), device="cuda")
 MARKS = {"marked.jpg": Mark("suspicious", "ada", TIME, "look")}
+SECRETS = ("ADA", "SECRET", "token", "home/maria")
 TEXT = """\
 OLD old.csv: csv, 8 inputs, mini abc, sidscan 0.1.0
 NEW new.csv: csv, 10 inputs, mini def, sidscan 0.1.0
@@ -485,3 +486,59 @@ def test_the_page_says_what_it_leaves_out(
     page = Path("c.html").read_text()
     assert "These are the 1,000 with the strongest evidence, of 1,001. CSV and JSON list all." in page
     assert page.count('class="image"') == PAGE_ROWS
+
+
+def write_csv(name: str, *results: ScanResult, marks: dict[str, Mark] | None = None) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    output_for(name, overwrite=True).write(Marked(journal_of(*results), marks or {}))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["text", "csv", "json", "html"])
+def test_private_differences_name_nobody(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = replace(FAILED, name="b.jpg", message="refused: https://host/b.jpg?token=1")
+    old = write_csv("home/maria/old.csv", image("a.jpg", "1"), image("b.jpg", "2"), image("c.jpg", "3"))
+    marks = {name: Mark("later", "ADA", TIME, f"SECRET of {name}") for name in ("a.jpg", "c.jpg")}
+    new = write_csv(
+        "home/maria/new.csv",
+        image("a.jpg", "1"),
+        failed,
+        image("c.jpg", "4"),
+        image("d.jpg", "5"),
+        marks=marks,
+    )
+    texts = {}
+    for option in ((), ("--private",)):
+        ended = sidscan("diff", old, new, "--all", "--format", suffix, *option)
+        assert ended.code == 0, ended.err
+        texts[option] = ended.out
+    assert "ADA" in texts[()], "without the option it is there"
+    assert not [secret for secret in SECRETS if secret in texts[("--private",)]]
+    assert "later" in texts[("--private",)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("old", "new", "asks"),
+    [
+        pytest.param("abc", "ab", True, id="a part"),
+        pytest.param("abc", "abd", False, id="one is new"),
+        pytest.param("ab", "abc", False, id="more"),
+        pytest.param("ab", "ab", False, id="equal"),
+    ],
+)
+def test_a_part_of_a_run_is_asked_about(
+    sidscan: Run, tmp_path: Path, suffix: str, old: str, new: str, asks: bool
+) -> None:
+    paths = []
+    for side, names in (("old", old), ("new", new)):
+        paths.append(tmp_path / f"{side}.{suffix}")
+        results = (image(f"{name}.jpg", str(ord(name))) for name in names)
+        output_for(str(paths[-1])).write(journal_of(*results))
+    ended = sidscan("diff", *paths)
+    words = "NEW lacks inputs and adds none: is it a report of chosen rows (--only, --top)? It does not say\n"
+    assert (words in ended.out) is asks
