@@ -205,7 +205,7 @@ def _write(out: Path, overwrite: bool, run: Scan, looks: Sequence[Looked], with_
     from sidscan.review.joined_marks import load_marks, marks_paths
     from sidscan.util.files import atomic_write, real_path
 
-    page = REPORT_FORMATS["html"].configured(FormatOptions(html_thumbs=None if with_images else "none"))
+    page = REPORT_FORMATS["html"].configured(FormatOptions(html_thumbs="inline" if with_images else "none"))
     suffix = out.suffix.lower()
     maps = [looked.look.png for looked in looks if looked.look]
     if suffix == ".png" and not maps:
@@ -222,6 +222,8 @@ def _write(out: Path, overwrite: bool, run: Scan, looks: Sequence[Looked], with_
                 page.write(record, partial, real_path(out))
     except OSError as error:
         raise OutputError(f"can't write {out}: {error.strerror}", "Choose another --out.") from error
+    if suffix == ".html":
+        page.remove_stale(real_path(out))
 
 
 def _check_files(names: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ Cell = str | int | float | None
 CellKind = Literal["text", "number", "date", "evidence"]
 """What the cells of a column are; dates are ISO 8601, evidence is one of `records.EVIDENCE_WORDS`."""
 NUMBER_COLUMN = "report_format"
+_MOST_NEAR = 3  # names that a message proposes
 _YES_NO = {True: "yes", False: "no", None: None}
 _NO_RESPONSE, _NO_MARK, _NO_COPIES = Response(final_url=""), Mark("", "", ""), Copies()
 
@@ -381,7 +382,7 @@ def find_column(header: RunHeader, name: str, also: Sequence[str] = ()) -> Repor
         also: other names that are taken where this one was given, for the message.
 
     Raises:
-        UsageError: a report of this run has no such column; the message names the nearest and all.
+        UsageError: a report of this run has no such column; the message names the nearest, else all.
     """
     columns = {
         column.name: column for column in (*report_columns(header), *map(_of_result, _DERIVED_COLUMNS))
@@ -389,9 +390,19 @@ def find_column(header: RunHeader, name: str, also: Sequence[str] = ()) -> Repor
     if name in columns:
         return columns[name]
     known = [*also, *columns]
-    near = get_close_matches(name, known, n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UsageError(f"there is no column {name!r}.{hint}", f"There are: {', '.join(known)}.")
+    if near := get_close_matches(name, known, n=_MOST_NEAR) or _with_part(name, columns):
+        raise UsageError(
+            f"there is no column {name!r}. Did you mean {' or '.join(near)}?",
+            "The reference of report columns lists all.",
+        )
+    raise UsageError(f"there is no column {name!r}.", f"There are: {', '.join(known)}.")
+
+
+def _with_part(part: str, columns: dict[str, ReportColumn]) -> list[str]:
+    """Names of which a word is a part, such as ``date``; dates first, as texts have no order."""
+    found = [column for name, column in columns.items() if part in name.split("_")]
+    found.sort(key=lambda column: column.kind != "date")
+    return [column.name for column in found[:_MOST_NEAR]]
 
 
 def report_columns(header: RunHeader) -> list[ReportColumn]:

@@ -97,8 +97,9 @@ def _read(result: ScanResult, read: ItemReader) -> DecodedImage:
     item = Item(str(saved)) if is_saved else Item(result.name, result.kind)
     answer = read(item)
     if answer.facts.sha256 not in (None, result.facts.sha256):
-        where = "its server sends" if item.kind is Kind.URL else "it has"
-        raise ImageError(f"{where} other bytes than the scan scored", "Changed", "failed")
+        of_file = "it has other bytes than the scan scored"
+        of_url = "its server sends other bytes than the scan scored"
+        raise ImageError(of_url if item.kind is Kind.URL else of_file, "Changed", "failed")
     if isinstance(answer, Failure):
         raise ImageError(answer.message, answer.error, answer.status.value)
     return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from sidscan.reports.columns import JOINED_COLUMNS, report_columns
 from sidscan.reports.reader import read_results
 from sidscan.review import selection
 from sidscan.review.annotated import AnnotatedRecord
+from sidscan.review.compared_runs import open_compared
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import Entry
@@ -142,9 +144,25 @@ def test_the_model_of_an_order() -> None:
         assert "".join(r.name for r in SelectedRecord(journal, choice(sort=order)).results()) == expected
 
 
-@pytest.mark.parametrize("sort", ["scor", "-scor", "rine.score", "input", "--score"])
-def test_an_unknown_order_is_refused(journal: Journal, sort: str) -> None:
-    with pytest.raises(UsageError, match=r"there is no column '.*'.*\nThere are: inputs, path, status"):
+_ALL_LISTED = "The reference of report columns lists all."
+
+
+@pytest.mark.parametrize(
+    ("sort", "message"),
+    [
+        ("scor", f"there is no column 'scor'. Did you mean score?\n{_ALL_LISTED}"),
+        ("-scor", f"there is no column 'scor'. Did you mean score?\n{_ALL_LISTED}"),
+        ("--score", f"there is no column '-score'. Did you mean score?\n{_ALL_LISTED}"),
+        ("input", f"there is no column 'input'. Did you mean inputs?\n{_ALL_LISTED}"),
+        (
+            "date",
+            "there is no column 'date'. Did you mean exif_original_date_iso or exif_gps_date_iso or ",
+        ),
+        ("zzz", "there is no column 'zzz'.\nThere are: inputs, path, status"),
+    ],
+)
+def test_an_unknown_order_is_refused(journal: Journal, sort: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
         SelectedRecord(journal, choice(sort=sort))
 
 
@@ -227,8 +245,6 @@ def test_columns_of_csv(journal: Journal, tmp_path: Path) -> None:
     table = list(csv.reader(io.StringIO(out.read_text(), newline="")))
     assert table[0] == list(COLUMNS)
     assert table[1] == ["0.3", "weak.jpg", "Acme", ""]
-    with pytest.raises(UsageError, match="is not a report of sidscan"), open_report(out):
-        pass
     first = ("path", "status", "error_stage", "error_class", "error_message", "score")
     output_for(str(out), options=FormatOptions(columns=first), overwrite=True).write(journal)
     with pytest.raises(UsageError, match="this report has no column sha256"), open_report(out):
@@ -271,6 +287,21 @@ def test_a_table_of_others_is_no_report() -> None:
     assert not recognises(b"path,status\r\n")
     assert not recognises(b"path,sha256,who\r\n")
     assert not recognises(b"score,evidence\r\n")
+
+
+@pytest.mark.parametrize("dialect", ["standard", "excel", "excel-de"])
+@pytest.mark.parametrize("columns", [("path", "score"), ("evidence", "logit"), ("sha256", "mini.score")])
+def test_a_report_without_path_and_sha256_says_what_it_lacks(
+    tmp_path: Path, dialect: str, columns: tuple[str, ...]
+) -> None:
+    out = tmp_path / "r.csv"
+    run = replace(RUN, models=(ModelRecord("b", "abc"), ModelRecord("mini", "abc")))
+    output_for(str(out), options=FormatOptions(dialect, columns=columns)).write(journal_of(SCORED, run=run))
+    message = r"r\.csv was written with --columns; it needs path and sha256 to be read again"
+    with pytest.raises(UsageError, match=message), open_report(out):
+        pass
+    with pytest.raises(UsageError, match=message), open_compared(out):
+        pass
 
 
 def compare(path: Path) -> int:
