@@ -424,6 +424,26 @@ def test_copies_fold_under_the_strongest_and_unfold(open_page: Opener, copies_pa
         assert words(page).startswith("8 images")
 
 
+def test_undo_chooses_an_image_that_is_folded_by_then(open_page: Opener, copies_page: Path) -> None:
+    with open_page(copies_page) as page:
+        page.get_by_role("button", name="4 copies, 0.94 to 0.98").click()
+        page.locator("#rows [data-place='3']").click()
+        page.keyboard.press("Escape")
+        page.keyboard.press("1")
+        page.keyboard.press("c")
+        assert shown_paths(page) == names(0, 1, 2, 3, 7)
+        page.keyboard.press("u")
+        assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7)
+        assert page.locator("#rows [aria-selected=true] .name").inner_text().strip() == "in/005.jpg"
+        page.keyboard.press("1")
+        page.get_by_label("strong", exact=False).first.check()
+        page.keyboard.press("Escape")
+        page.keyboard.press("u")
+        assert page.locator("#message").inner_text() == (
+            "The mark of in/005.jpg is undone; the filters hide this image."
+        )
+
+
 def test_a_filter_counts_folded_copies_and_the_strongest_that_passes_stands_for_them(
     open_page: Opener, copies_page: Path
 ) -> None:

@@ -75,13 +75,15 @@ def write_note(page: Page, note: str) -> None:
     page.keyboard.press("Escape")
 
 
-def export(page: Page, path: Path, name: str = "") -> list[dict[str, str]]:
+def export(page: Page, path: Path, name: str = "", saved: bool = True) -> list[dict[str, str]]:
     with page.expect_download(timeout=5000) as download:
         page.get_by_role("button", name="Export marks").click()
         if name:
             page.locator("dialog input").fill(name)
             page.keyboard.press("Enter")
     download.value.save_as(path)
+    if page.locator("dialog[open]").count():
+        page.get_by_role("button", name="It is saved" if saved else "No", exact=True).click()
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -173,6 +175,38 @@ def test_decisions_of_the_report_are_shown_filtered_and_exported(open_page: Open
     ]
     marks = Marks(entries)
     assert all(marks.knows(entry) for entry in read_marks_csv(tmp_path / "marks.csv", "", "").entries)
+
+
+def test_what_is_carried_over_from_a_copy_is_exported_of_the_image_it_was_made_of(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    said = decided(3, "Ben", "", kind=Kind.SAME_IMAGE, copy_of=f"{0:064x}", day=4)
+    entries = [decided(0, "Anna", "suspicious", "six fingers", day=2), said]
+    path = write(tmp_path / "r.html", entries)
+    with open_page(path) as page:
+        assert page.locator("#rows").get_by_text("\u25b2 suspicious").count() == 2
+        rows = export(page, tmp_path / "marks.csv")
+        assert [(row["path"], row["mark_by"]) for row in rows] == [("in/000.jpg", "Anna")]
+        own = {"by": "Anna", "mark": "later", "note": "", "at": "2026-01-01T10:00:00Z", "path": "in/003.jpg"}
+        page.keyboard.press("1")
+        store(page, [[f"{3:064x}", [{**own, "exported": False}]]])
+        open_again(page, path)
+        rows = export(page, tmp_path / "marks.csv")
+    assert [(row["path"], row["mark_by"], row["mark"]) for row in rows] == [
+        ("in/000.jpg", "Anna", "suspicious"),
+        ("in/003.jpg", "Anna", "later"),
+    ], "what a person said of the copy itself is not lost, though a later decision shows"
+
+
+def test_a_report_that_only_carries_decisions_has_nothing_to_export(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    said = decided(3, "Ben", "", kind=Kind.SAME_IMAGE, copy_of="e" * 64)
+    entries = [replace(decided(0, "Anna", "suspicious"), sha256="e" * 64), said]
+    with open_page(write(tmp_path / "r.html", entries)) as page:
+        assert page.locator("#rows").get_by_text("\u25b2 suspicious").count() == 1
+        page.get_by_role("button", name="Export marks").click()
+        assert message(page).startswith("No image is marked, so there is nothing to export.")
 
 
 def test_what_somebody_else_decided_is_not_overruled_but_differs(open_page: Opener, tmp_path: Path) -> None:
@@ -325,9 +359,9 @@ def test_without_storage_marks_work_and_the_page_says_so(
         assert row["mark"] == "suspicious"
 
 
-@pytest.mark.parametrize("exported", [False, True])
+@pytest.mark.parametrize("exported", ["no", "cancelled", "yes"])
 def test_it_asks_before_marks_are_lost(
-    open_page: Opener, report: Path, tmp_path: Path, exported: bool
+    open_page: Opener, report: Path, tmp_path: Path, exported: str
 ) -> None:
     asked: list[str] = []
     with open_page(report) as page:
@@ -335,11 +369,12 @@ def test_it_asks_before_marks_are_lost(
         page.locator("#list").click(position={"x": 1, "y": 1})
         page.keyboard.press("Escape")
         page.keyboard.press("1")
-        if exported:
-            export(page, tmp_path / "marks.csv", name="Anna")
+        if exported != "no":
+            export(page, tmp_path / "marks.csv", name="Anna", saved=exported == "yes")
+            assert progress(page).endswith("1 not exported") == (exported == "cancelled")
         page.close(run_before_unload=True)
         page.context.new_page().wait_for_timeout(300)
-    assert asked == ([] if exported else ["beforeunload"])
+    assert asked == ([] if exported == "yes" else ["beforeunload"])
 
 
 def test_files_whose_names_are_no_text_do_not_share_a_mark(

@@ -168,12 +168,27 @@ function turnPage(step) {
   openImage();
 }
 
+/** Take back the last mark, and choose its image. */
+function undo() {
+  const row = undoMark();
+  if (row === null) return;
+  afterMark();
+  if (state.image) return goTo(row);
+  unfoldFor(row);
+  if (shown.includes(row)) choose(shown.indexOf(row));
+  else say(text("undoneHidden", { path: safe(value(row, "path")) }));
+}
+
+/** Unfold the group of an image that stands under a stronger one. */
+function unfoldFor(row) {
+  if (shown.includes(row) || membersOf(row).length < 2) return;
+  toggleCopies(row, true);
+  update();
+}
+
 /** Open an image that the filters may hide. */
 function goTo(row) {
-  if (!shown.includes(row)) {
-    toggleCopies(row, true);
-    update();
-  }
+  unfoldFor(row);
   if (!shown.includes(row)) {
     clearFilters();
     update();
@@ -200,7 +215,7 @@ const KEYS = {
   Enter: () => { if (!state.image) openImage(); }, Escape: () => { if (state.image) closeImage(); },
   1: () => markActive(MARKS[0]), 2: () => markActive(MARKS[1]), 3: () => markActive(MARKS[2]), 0: () => markActive(""),
   n: () => { if (!state.image) openImage(); document.getElementById("note")?.focus(); },
-  u: () => { const row = undoMark(); if (row !== null) { afterMark(); if (state.image) goTo(row); else choose(shown.indexOf(row)); } },
+  u: undo,
   c: () => { if (!state.image) toggleActive(); },
   v: () => { if (!state.image) { state.view = isGrid() ? "table" : "grid"; update(); } },
   "/": () => { if (state.image) closeImage(); search.focus(); },

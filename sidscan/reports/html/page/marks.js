@@ -40,9 +40,9 @@ function reported(row) {
     ({ mark, by, at: normalTime(at), note, settles, copyOf, reported: true, anonymous: !by }));
 }
 
-/** What each person last said of an image, also who took it back. */
-function lastWords(row) {
-  const known = reported(row), here = local.get(markKey(row));
+/** What each person last said of an image, also who took it back; `known` is what the report has of it. */
+function lastWords(row, known = reported(row)) {
+  const here = local.get(markKey(row));
   if (!here) return known;
   const people = new Map(known.map((each, place) => [each.anonymous ? `?${place}` : personKey(each.by), each]));
   for (const own of here) {
@@ -51,6 +51,9 @@ function lastWords(row) {
   }
   return [...people.values()];
 }
+
+/** The same, of these very bytes: what is carried over from a copy is nothing that anybody decided of this file. */
+const firstHand = (row) => lastWords(row, reported(row).filter(({ copyOf }) => !copyOf)).filter(({ anonymous }) => !anonymous);
 
 const NOBODY = { ...UNDECIDED, decisions: [] };
 
@@ -100,12 +103,13 @@ function openStorage() {
   }
 }
 
-/** Whether the report has this decision or a later one of the person, or one that settled it. */
+/** Whether the report has this decision or a later one of the person, or one that settled it; until it was handed on,
+ *  one that is carried over from a copy does not replace it. */
 function isSuperseded(key, entry) {
   if (!rowsOfKey.has(key)) return false;
   const known = reported(rowsOfKey.get(key));
   if (entry.exported && known.some(({ settles, at }) => settles && at >= entry.at)) return true;
-  const same = known.find(({ by }) => by && personKey(by) === personKey(entry.by || reviewer));
+  const same = known.find(({ by, copyOf }) => by && (!copyOf || entry.exported) && personKey(by) === personKey(entry.by || reviewer));
   return same !== undefined && (same.at > entry.at || (same.at === entry.at && same.mark === entry.mark && same.note === entry.note));
 }
 

@@ -21,13 +21,14 @@ function csvCell(words) {
 const cellText = (cell) => cell.replace(/^'/, "")
   .replace(escapes, (_, code) => String.fromCodePoint(parseInt(code.slice(1), 16)));
 
-/** A line per image and person; also of images that this report lacks. Names that are withheld are not handed on. */
+/** A line per image and person; also of images that this report lacks. Names that are withheld are not handed on, and
+ *  decisions that are carried over from a copy stand with the image that they were made of. */
 function marksAsCsv() {
   const lines = [COLUMNS.join(",")];
   const add = (sha256, path, { mark, note, by, at }) =>
     lines.push([sha256, path, mark || NO_MARK, note, by || reviewer, at, index.report_id].map(csvCell).join(","));
   for (let row = 0; row < total; row++) {
-    for (const decision of lastWords(row)) if (!decision.anonymous) add(value(row, "sha256") || "", exactPath(row), decision);
+    for (const decision of firstHand(row)) add(value(row, "sha256") || "", exactPath(row), decision);
   }
   for (const [key, entries] of local) {
     if (!rowsOfKey.has(key)) for (const entry of entries) add(key.startsWith("path:") ? "" : key, entry.path, entry);
@@ -36,7 +37,7 @@ function marksAsCsv() {
 }
 
 function exportMarks() {
-  if (!countMarked(true) && !local.size) say(S.nothingToExport);
+  if (!local.size && !rowNumbers().some((row) => firstHand(row).length)) say(S.nothingToExport);
   else if (!reviewer && [...local.values()].flat().some(({ by }) => !by)) askName(saveExport);
   else saveExport();
 }
@@ -46,7 +47,15 @@ function saveExport() {
   const link = element("a", { href: address, download: "marks.csv" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
-  for (const entry of [...local.values()].flat()) entry.exported = true;
+  const exported = [...local.values()].flat();
+  say(S.notSavedYet);
+  // A page is not told whether a download was cancelled. So marks count as exported once a person has seen the file.
+  if (exported.some((entry) => !entry.exported)) ask(S.isItSaved, null, S.itIsSaved, S.notSaved, () => markExported(exported));
+  else say(S.exported);
+}
+
+function markExported(entries) {
+  for (const entry of entries) entry.exported = true;
   saveMarks();
   afterMark();
   say(S.exported);
@@ -55,19 +64,28 @@ function saveExport() {
 /** Ask who sits here, once; then go on. */
 function askName(goOn) {
   const input = element("input", { type: "text", "aria-label": S.reviewer, maxlength: 200 });
-  const dialog = element("dialog", { "aria-label": S.reviewer });
-  const finish = () => {
-    if (!input.value.trim()) return input.focus();
+  ask(S.whoAreYou, input, S.export, S.cancel, () => {
     setReviewer(input.value);
+    goOn();
+  });
+}
+
+/** A question with two answers; the first one goes on. */
+function ask(question, input, yes, no, goOn) {
+  const dialog = element("dialog", { "aria-label": question });
+  const finish = () => {
+    if (input && !input.value.trim()) return input.focus();
     dialog.close();
     goOn();
   };
-  dialog.append(element("p", {}, S.whoAreYou), element("p", {}, input), element("p", { class: "marks" },
-    element("button", { type: "button", onclick: finish }, S.export),
-    element("button", { type: "button", onclick: () => dialog.close() }, S.cancel)));
+  dialog.append(element("p", {}, question), input ? element("p", {}, input) : "", element("p", { class: "marks" },
+    element("button", { type: "button", onclick: finish }, yes),
+    element("button", { type: "button", onclick: () => dialog.close() }, no)));
   dialog.addEventListener("keydown", (event) => {
     event.stopPropagation(); // the keys of the list
-    if (event.key === "Enter" && event.target === input) finish();
+    if (event.key !== "Enter" || event.target !== input) return;
+    event.preventDefault(); // or it would press the button of the next question
+    finish();
   });
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
@@ -119,7 +137,7 @@ function importMarks(words) {
   const [head, ...lines] = parseCsv(words.replace(/^\ufeff/, "")) || [];
   const names = (head || []).map((name) => name.trim().toLowerCase()).map((name) => ALIASES[name] || name);
   if (!names.includes("sha256") || !names.includes("mark")) return text("notMarks");
-  const keyOfPath = new Map(Array.from({ length: total }, (_, row) => [exactPath(row), markKey(row)]));
+  const keyOfPath = new Map(rowNumbers().map((row) => [exactPath(row), markKey(row)]));
   const found = [];
   for (const [place, cells] of lines.entries()) {
     if (!cells.some((cell) => cell.trim())) continue;
