@@ -16,7 +16,8 @@ from sidscan.errors import ExitCode, UsageError
 from sidscan.reports.output_files import printing
 
 if TYPE_CHECKING:
-    from sidscan.review.marked_copies import Question
+    from sidscan.reports.reader import ReportRow
+    from sidscan.review.marked_copies import Images, Question
     from sidscan.review.marks import Marks
     from sidscan.review.marks_import import Imported
 
@@ -86,13 +87,13 @@ def import_(
     """
     from sidscan import verify  # here: `--help` needs none of it
     from sidscan.review.joined_marks import load_marks
-    from sidscan.review.marked_copies import images_of_report, open_questions
+    from sidscan.review.marked_copies import open_questions
     from sidscan.review.marks_import import import_marks
 
     now = _now()
     with verify.open_report(report) as opened:
         rows = list(opened.read())
-    images = images_of_report(report, rows)
+    images = _images_of(report, rows)
     imported = import_marks(sources, report, rows, images.hashes(), now, by.strip(), settle, keep_unknown)
     if not quiet:
         _say_imported(imported)
@@ -104,10 +105,23 @@ def import_(
     return ExitCode.DONE
 
 
+def _images_of(report: Path, rows: list[ReportRow]) -> Images:
+    """Those that have a perceptual hash; why others may have one that can't be read is always said."""
+    from sidscan.review.marked_copies import images_of_report
+
+    images = images_of_report(report, rows)
+    for why in images.unread:
+        console.echo(f"copies of marked images are not looked for: {why}; run this again afterwards")
+    return images
+
+
 def _say_imported(imported: Imported) -> None:
     plural = console.plural
     more = [
         f"{imported.known} known already" if imported.known else "",
+        f"{console.plural(imported.hashed, 'perceptual hash', 'perceptual hashes')} added to these"
+        if imported.hashed
+        else "",
         f"{plural(imported.blank, 'row')} without a mark" if imported.blank else "",
     ]
     console.echo(
@@ -170,7 +184,7 @@ def list_(report: Path) -> ExitCode:
     """
     from sidscan import verify  # here: `--help` needs none of it
     from sidscan.review.joined_marks import load_marks
-    from sidscan.review.marked_copies import images_of_report, open_questions
+    from sidscan.review.marked_copies import open_questions
     from sidscan.review.marks_file import marks_path
 
     file = marks_path(report)
@@ -179,7 +193,7 @@ def list_(report: Path) -> ExitCode:
     with verify.open_report(report) as opened:
         rows = list(opened.read())
     marks = load_marks([file])
-    questions = open_questions(marks, images_of_report(report, rows))
+    questions = open_questions(marks, _images_of(report, rows))
     with printing() as stream:
         for line in (*decision_lines(marks, rows), *question_lines(questions)):
             stream.write(f"{line}\n")
@@ -192,13 +206,20 @@ def list_(report: Path) -> ExitCode:
 @options.sectioned_option(
     "--yes/--no", "answer", section="Input", default=None, help="Answer all questions so, without asking."
 )
-def confirm(report: Path, by: str, answer: bool | None) -> ExitCode:
+@options.sectioned_option(
+    "--again",
+    section="Input",
+    is_flag=True,
+    help="Ask what was answered before, each two images by themselves; the last answer counts.",
+)
+def confirm(report: Path, by: str, answer: bool | None, again: bool) -> ExitCode:
     """Say whether images are copies of marked ones.
 
     A marked image that was saved again has other bytes, and no mark. Images of REPORT that look like a marked
     one, by their perceptual hashes, are shown with their distance. Look at both before you answer: what looks
     alike may be another photograph. Of a copy, later reports show the mark of the image that it is a copy of.
-    Each question is asked once; the answer is kept in the marks file, with who gave it and when.
+    Each question is asked once; the answer is kept in the marks file, with who gave it and when. To take back
+    a wrong answer, add --again.
 
     Without a terminal, or --yes or --no, the questions are only listed. Perceptual hashes come with HTML
     reports, or with `sidscan scan --find-copies`.
@@ -207,6 +228,7 @@ def confirm(report: Path, by: str, answer: bool | None) -> ExitCode:
     Examples:
       sidscan marks confirm report.csv --by Anna
       sidscan marks confirm report.csv --by Anna --no
+      sidscan marks confirm report.csv --by Anna --again
 
     \b
     Exit codes:
@@ -215,17 +237,21 @@ def confirm(report: Path, by: str, answer: bool | None) -> ExitCode:
     """
     from sidscan import verify  # here: `--help` needs none of it
     from sidscan.review.joined_marks import load_marks
-    from sidscan.review.marked_copies import images_of_report, open_questions
+    from sidscan.review.marked_copies import answered_questions, open_questions
     from sidscan.review.marks_file import marks_path
 
     with verify.open_report(report) as opened:
         rows = list(opened.read())
-    images, file = images_of_report(report, rows), marks_path(report)
-    questions = open_questions(load_marks([file]), images)
-    if not images.hashes():
-        console.echo("this report has no perceptual hashes; scan again with --find-copies")
-    elif not questions:
-        console.echo("no image of this report is in question")
+    images, file = _images_of(report, rows), marks_path(report)
+    questions = (answered_questions if again else open_questions)(marks := load_marks([file]), images)
+    if not questions:
+        if again:
+            console.echo("no question was answered yet")
+        elif images.hashes():
+            answered = "; --again asks what was answered" if any(marks.answers()) else ""
+            console.echo(f"no image of this report is in question{answered}")
+        elif not images.unread:
+            console.echo("this report has no perceptual hashes; scan again with --find-copies")
     elif answer is None and not _can_ask():
         with printing() as stream:
             stream.writelines(f"{line}\n" for line in question_lines(questions))
@@ -258,7 +284,7 @@ def _answer(questions: list[Question], file: Path, by: str, answer: bool | None)
             append_marks(file, list(question.answers(given, by, now)), now)
         same, other = same + given * len(question.copies), other + (not given) * len(question.copies)
     console.echo(f"{console.plural(same, 'copy', 'copies')} confirmed, {other} denied, in {file}")
-    if same:
+    if same or (other and questions[0].answered):
         console.echo("to write the marks into the report, run the same scan again")
 
 

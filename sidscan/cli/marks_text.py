@@ -101,10 +101,13 @@ def copies_line(count: int, report: str) -> str:
 def question_lines(questions: Iterable[Question]) -> Iterator[str]:
     """Each marked image, and below it what may be its copies."""
     for question in questions:
-        mark = question.mark
-        words = f"{mark.mark or _NOTE_ALONE} by {mark.by}"
-        yield f"to be confirmed: {safe_line(question.path)} ({safe_line(words)}) looks like"
+        mark, answer = question.mark, question.answered
+        words = f"{mark.mark or _NOTE_ALONE} by {mark.by}" if mark else "no mark now"
+        start = "answered before" if answer else "to be confirmed"
+        yield f"{start}: {safe_line(question.path)} ({safe_line(words)}) looks like"
         for copy in question.copies:
             transform = f", {copy.transform}" if copy.transform else ""
             name = safe_line(mask_credentials(copy.image.name))
             yield f"  {name} ({copy.distance} of 256 bits differ{transform})"
+        if answer:
+            yield f"  {safe_line(answer.by)} said on {answer.at}: {answer.kind.value}"

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError, UsageError
@@ -33,16 +33,25 @@ def is_database(path: Path) -> bool:
         return file.read(len(SQLITE_SIGNATURE)) == SQLITE_SIGNATURE
 
 
-def find_records(report: Path) -> list[Path]:
-    """The records in the folder of a report whose scans wrote it."""
-    return [path for path in sorted(report.parent.glob("*.journal")) if _names(path, report)]
+def find_records(report: Path, in_use: bool = False) -> list[Path]:
+    """The records in the folder of a report whose scans wrote it.
+
+    Args:
+        in_use: also those that a scan uses, since nobody can read whether they name the report.
+    """
+    return [path for path in sorted(report.parent.glob("*.journal")) if _names(path, report, in_use)]
 
 
-def _names(path: Path, report: Path) -> bool:
-    with suppress(OSError, ValueError, sqlite3.Error):
+def _names(path: Path, report: Path, in_use: bool) -> bool:
+    try:
         if is_database(path):
-            with closing(sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro", uri=True)) as database:
+            address = f"{real_path(path).as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as database:
                 return bool(outputs.digests(database, path, report))
+    except sqlite3.OperationalError as error:
+        return in_use and "locked" in str(error)
+    except (OSError, ValueError, sqlite3.Error):
+        pass
     return False
 
 

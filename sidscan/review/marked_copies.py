@@ -7,8 +7,8 @@ near is not the same: what looks alike may be another photograph of a series. So
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidscan.errors import SidscanError
@@ -52,13 +52,15 @@ class Question:
 
     Attributes:
         path: the name that the marked image had.
-        mark: what people decided of it.
+        mark: what people decided of it; None if they took it back.
+        answered: what somebody said before; None in a question that is open.
     """
 
     sha256: str
     path: str
-    mark: Mark
+    mark: Mark | None
     copies: tuple[MaybeCopy, ...]
+    answered: Entry | None = None
 
     def answers(self, same: bool, by: str, now: str) -> Iterator[Entry]:
         """What to record."""
@@ -74,10 +76,15 @@ class Question:
 
 
 class Images:
-    """The distinct images of a report that have a perceptual hash."""
+    """The distinct images of a report that have a perceptual hash.
+
+    Attributes:
+        unread: why hashes that the report's record may have could not be read.
+    """
 
     def __init__(self) -> None:
         self._images: dict[str, Image] = {}
+        self.unread: list[str] = []
 
     def add(self, sha256: str | None, name: str, perceptual_hash: str | None) -> None:
         """Take in a row."""
@@ -87,21 +94,33 @@ class Images:
     def __iter__(self) -> Iterator[Image]:
         return iter(self._images.values())
 
+    def get(self, sha256: str) -> Image | None:
+        """The one with these bytes."""
+        return self._images.get(sha256)
+
     def hashes(self) -> dict[str, str]:
         """Their perceptual hashes, by sha256."""
         return {image.sha256: image.perceptual_hash for image in self}
 
 
 def images_of_report(report: Path, rows: Iterable[ReportRow]) -> Images:
-    """Those of a report; hashes that its format leaves out are in its record, if that is there and free."""
+    """Those of a report; hashes that its format leaves out are in its record.
+
+    A record that a scan uses, or that is damaged, is stated in `Images.unread`.
+    """
     images = Images()
     for row in rows:
         images.add(row.sha256, row.name, row.perceptual_hash)
     if not images.hashes():
-        for path in find_records(report):
-            with suppress(SidscanError), closing(StoredRecord(path)) as record:
-                for result in record.results():
-                    images.add(result.facts.sha256, result.name, result.facts.perceptual_hash)
+        for path in find_records(report, in_use=True):
+            try:
+                with closing(StoredRecord(path)) as record:
+                    for result in record.results():
+                        images.add(result.facts.sha256, result.name, result.facts.perceptual_hash)
+            except SidscanError as error:
+                images.unread.append(error.message)
+        if images.hashes():
+            images.unread.clear()
     return images
 
 
@@ -121,15 +140,25 @@ def open_questions(marks: Marks, images: Images) -> list[Question]:
     copies: dict[str, list[MaybeCopy]] = {}
     for _, sha256, copy in nearest.values():
         copies.setdefault(sha256, []).append(copy)
-    return [_question(marks, sha256, found) for sha256, found in copies.items()]
+    return [_question(marks, images, sha256, found) for sha256, found in copies.items()]
+
+
+def answered_questions(marks: Marks, images: Images) -> list[Question]:
+    """What people answered before, each two images by themselves."""
+    return [_answered(marks, images, answer) for answer in marks.answers()]
+
+
+def _answered(marks: Marks, images: Images, answer: Entry) -> Question:
+    copy = images.get(answer.sha256) or Image(answer.sha256, answer.path, answer.perceptual_hash)
+    maybe = MaybeCopy(copy, answer.distance or 0, transform=None)
+    return replace(_question(marks, images, answer.copy_of, [maybe]), answered=answer)
 
 
 def _marked(marks: Marks, in_report: Mapping[str, str]) -> dict[str, str]:
     """The perceptual hashes of images on which somebody stands by a decision, where they are known."""
     hashes = {}
-    for image, decisions in marks.images():
-        known = (each.entry.perceptual_hash for each in decisions if each.entry.perceptual_hash)
-        if perceptual_hash := in_report.get(image) or next(known, ""):
+    for image, _ in marks.images():
+        if perceptual_hash := in_report.get(image) or marks.perceptual_hash(image):
             hashes[image] = perceptual_hash
     return hashes
 
@@ -145,9 +174,8 @@ def _near(marked: Mapping[str, str], free: list[Image]) -> Iterator[tuple[str, M
             yield sha256, MaybeCopy(free[near.index], near.distance, near.transform)
 
 
-def _question(marks: Marks, sha256: str, copies: list[MaybeCopy]) -> Question:
-    decisions = marks.decisions(sha256)
-    mark = summary(decisions)
-    assert mark is not None
+def _question(marks: Marks, images: Images, sha256: str, copies: list[MaybeCopy]) -> Question:
+    decisions, image = marks.decisions(sha256), images.get(sha256)
+    name = decisions[0].entry.path if decisions else image.name if image else sha256
     ordered = sorted(copies, key=lambda copy: (copy.distance, copy.image.name))
-    return Question(sha256, decisions[0].entry.path, mark, tuple(ordered))
+    return Question(sha256, name, summary(decisions), tuple(ordered))

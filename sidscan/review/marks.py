@@ -57,12 +57,15 @@ class Marks:
         self._answers: dict[tuple[str, str], Entry] = {}
         self._links: dict[str, dict[str, Entry]] = {}  # by copy, then by what it is a copy of
         self._known: set[tuple[object, ...]] = set()
+        self._hashes: dict[str, str] = {}  # by sha256
         self._count = 0
         for entry in entries:
             self.add(entry)
 
     def add(self, entry: Entry) -> None:
-        """Take in an entry that is recorded after all others; one that is known changes nothing."""
+        """Take in an entry that is recorded after all others; of one that is known, only its hash is new."""
+        if entry.perceptual_hash:
+            self._hashes[entry.sha256] = entry.perceptual_hash
         if self.knows(entry):
             return
         self._known.update(_identities(entry))
@@ -95,7 +98,10 @@ class Marks:
         return number >= settled and entry.time[0] >= settlement.time[0]
 
     def knows(self, entry: Entry) -> bool:
-        """Whether the same was recorded already."""
+        """Whether the same was recorded already; of a copy, whether it is the last that was said."""
+        if entry.kind in _ANSWERS:
+            last = self.answer(entry.sha256, entry.copy_of)
+            return last is not None and _identities(last) == _identities(entry)
         return _identities(entry)[0] in self._known
 
     def counts(self, entry: Entry) -> bool:
@@ -103,9 +109,26 @@ class Marks:
         found = self._decisions.get(image_key(entry.sha256, entry.path), {}).get(person_key(entry.by))
         return found is not None and _identities(found.entry)[-1] == _identities(entry)[-1]
 
+    def carries(self, entry: Entry) -> bool:
+        """Whether an image shows a decision only since it is a copy of the image that it was made of."""
+        held = self.decisions(image_key(entry.sha256, entry.path))
+        return entry.kind is Kind.DECISION and any(
+            _words_of(each.entry) == _words_of(entry) and entry.at in each.entry.time
+            for each in held
+            if each.carried
+        )
+
+    def perceptual_hash(self, sha256: str) -> str:
+        """Of an image that was decided on; empty where it is not known."""
+        return self._hashes.get(sha256, "")
+
     def answer(self, copy: str, marked: str) -> Entry | None:
         """What a person said of two images, by their sha256: whether ``copy`` is a copy of ``marked``."""
         return self._answers.get((copy, marked))
+
+    def answers(self) -> Iterator[Entry]:
+        """What was last said of each two images."""
+        return iter(self._answers.values())
 
     def images(self) -> Iterator[tuple[str, tuple[Decision, ...]]]:
         """Keys of images on which somebody stands by a decision, and their decisions (not carried over)."""
@@ -186,6 +209,11 @@ def _recorded(decision: Decision) -> records.Decision:
         settles=entry.kind is Kind.SETTLEMENT,
         copy_of=entry.path if decision.carried else None,
     )
+
+
+def _words_of(entry: Entry) -> tuple[str, ...]:
+    """What was said and by whom, whatever the image."""
+    return person_key(entry.by), entry.mark, entry.note
 
 
 def _identities(entry: Entry) -> list[tuple[object, ...]]:

@@ -20,7 +20,8 @@ class Imported:
     Attributes:
         file: the marks file.
         added: decisions that are new there.
-        known: decisions that it had already.
+        known: decisions that it had already, or that an image shows as a copy of another.
+        hashed: of those, how many get a perceptual hash, which was not known before.
         blank: rows that decide nothing.
         elsewhere: names of images, of the new decisions, that the report does not have.
         future: new decisions whose time is later than now, by the clock of who made them; now counts.
@@ -31,6 +32,7 @@ class Imported:
     file: Path
     added: int
     known: int
+    hashed: int
     blank: int
     elsewhere: tuple[str, ...]
     future: int
@@ -65,7 +67,7 @@ def import_marks(
     """
     file = marks_path(report)
     marks, images = Marks(read_marks_file(file)), {image_key(row.sha256, row.name) for row in rows}
-    new, blank, known = dict[Entry, None](), 0, 0
+    new, again, blank, known = dict[Entry, None](), dict[Entry, None](), 0, 0
     for source in sources:
         found = read_marks_csv(source, by, now, settle)
         if not keep_unknown:
@@ -73,17 +75,20 @@ def import_marks(
         blank += found.blank
         for decision in found.entries:
             entry = replace(decision, perceptual_hash=hashes.get(decision.sha256, ""), recorded_at=now)
-            if marks.knows(entry):
-                known += 1
-            else:
-                marks.add(entry)
+            if not (marks.knows(entry) or marks.carries(entry)):
                 new[entry] = None
-    if new:
-        append_marks(file, list(new), now)
+                marks.add(entry)
+                continue
+            known += 1
+            if entry.perceptual_hash and marks.knows(entry) and not marks.perceptual_hash(entry.sha256):
+                again[entry] = None
+                marks.add(entry)
+    if new or again:
+        append_marks(file, [*again, *new], now)
     elsewhere = tuple(entry.path or entry.sha256 for entry in new if _key(entry) not in images)
     future = sum(entry.at > now for entry in new)
     overruled = tuple(entry.path or entry.sha256 for entry in new if not marks.counts(entry))
-    return Imported(file, len(new), known, blank, elsewhere, future, overruled)
+    return Imported(file, len(new), known, len(again), blank, elsewhere, future, overruled)
 
 
 def _check_same_images(

@@ -6,14 +6,19 @@ import csv
 import io
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sample_images import encoded, photo, scene
 from sample_results import rows
+
+from sidscan.review.marks import Marks
+from sidscan.review.marks_file import read_marks_file
 
 Run = Callable[..., Any]
 NAMES = ("a.png", "b.png", "sub/c.png")
@@ -294,6 +299,74 @@ def copied(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     Path("in/0.png").unlink()
 
 
+@pytest.mark.usefixtures("copied")
+def test_a_wrong_answer_is_taken_back(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    assert sidscan("marks", "confirm", "r.csv", "--again").err == "no question was answered yet\n"
+    sidscan("marks", "confirm", "r.csv", "--yes", "--by", "Ben")
+    asked = sidscan("marks", "confirm", "r.csv", "--again").out
+    assert re.fullmatch(
+        r"answered before: in/0\.png \(suspicious by Anna\) looks like\n"
+        r"  in/copy\.jpg \(\d+ of 256 bits differ\)\n  Ben said on \S+: same image\n",
+        asked,
+    )
+    monkeypatch.setattr("sidscan.cli.console.is_terminal", lambda _: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ended = sidscan("marks", "confirm", "r.csv", "--again", "--by", "Anna")
+    assert "0 copies confirmed, 1 denied, in r.marks.csv\nto write the marks into the report" in ended.err
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    assert joined() == {}
+    sidscan("marks", "confirm", "r.csv", "--again", "--yes", "--by", "Ben")
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    assert joined()["in/copy.jpg"][:2] == ("suspicious", "Anna"), "the last answer counts"
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_mark_that_a_copy_shows_is_not_a_decision_on_the_copy(sidscan: Run) -> None:
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    sidscan("marks", "confirm", "r.csv", "--yes", "--by", "Ben")
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    Path("shown.csv").write_bytes(Path("r.csv").read_bytes())
+    before = Path("r.marks.csv").read_bytes()
+    assert "0 decisions added to r.marks.csv, 1 known already" in (
+        sidscan("marks", "import", "shown.csv", "r.csv").err
+    )
+    assert Path("r.marks.csv").read_bytes() == before
+
+
+@pytest.mark.usefixtures("images")
+def test_hashes_that_an_import_could_not_read_are_said_and_added_by_the_next(sidscan: Run) -> None:
+    scene(0).save("in/a.png")
+    scan(sidscan, "--find-copies", outs=("r.csv", "r.html"))
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    with closing(sqlite3.connect("r.csv.journal")) as used:
+        used.execute("BEGIN EXCLUSIVE")
+        first = sidscan("marks", "import", "marks.csv", "r.html")
+        confirm = sidscan("marks", "confirm", "r.html")
+        used.rollback()
+    said = (
+        "copies of marked images are not looked for: r.csv.journal is in use by another scan; "
+        "run this again afterwards\n"
+    )
+    assert said in first.err
+    assert confirm.err == said
+    assert Marks(read_marks_file(Path("r.marks.csv"))).perceptual_hash(found_hash()[0]) == ""
+    again = sidscan("marks", "import", "marks.csv", "r.html")
+    assert "0 decisions added to r.marks.csv, 1 known already, 1 perceptual hash added to these" in again.err
+    sha256, perceptual_hash = found_hash()
+    marks = Marks(read_marks_file(Path("r.marks.csv")))
+    assert marks.perceptual_hash(sha256) == perceptual_hash
+    assert len(marks.decisions(sha256)) == 1
+    kept = Path("r.marks.csv").read_bytes()
+    sidscan("marks", "import", "marks.csv", "r.html")
+    assert Path("r.marks.csv").read_bytes() == kept
+
+
+def found_hash() -> tuple[str, str]:
+    row = report()["in/a.png"]
+    return row["sha256"], row["perceptual_hash"]
+
+
 QUESTION = re.compile(
     r"to be confirmed: in/0\.png \(suspicious by Anna\) looks like\n"
     r"  in/copy\.jpg \(\d+ of 256 bits differ\)\n"
@@ -316,7 +389,9 @@ def test_a_mark_goes_to_a_copy_only_if_somebody_says_so(sidscan: Run) -> None:
     assert joined()["in/copy.jpg"] == ("suspicious", "Anna", "2026-01-01T10:00:00+00:00", "six fingers")
     results = {each["path"]: each for each in json.loads(Path("r.json").read_text())["findings"]}
     assert results["in/copy.jpg"]["mark"]["decisions"][0]["copy_of"] == "in/0.png"
-    assert sidscan("marks", "confirm", "r.csv").err == "no image of this report is in question\n"
+    assert sidscan("marks", "confirm", "r.csv").err == (
+        "no image of this report is in question; --again asks what was answered\n"
+    )
     assert "decided of in/0.png, whose copy this is, as Ben said on" in sidscan("marks", "list", "r.csv").out
 
 
