@@ -365,8 +365,8 @@ class ScanConfig(ReadLimits, FetchOptions):
         minimum=0,
         maximum=10_000,
         default_text="none",
-        help="At the end, score all windows of the N images with the strongest evidence, as in `inspect`. "
-        "HTML reports show the maps; rows stay as they are.",
+        help="At the end, score all windows of the N images with the strongest evidence, as in `inspect`; "
+        "of copies, of the strongest alone. HTML reports show the maps; rows stay as they are.",
     )
     windows: int = option(
         256,

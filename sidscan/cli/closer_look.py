@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sidscan.cli import console
@@ -12,7 +12,7 @@ from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
-    from sidscan.records import ScanResult
+    from sidscan.records import Copies, ScanResult
     from sidscan.review.closer_look import Looked
 
 NOT_THE_IMAGE = (
@@ -35,11 +35,13 @@ def look_closer(run: Scan, results: Sequence[ScanResult], with_images: bool, qui
     return looks
 
 
-def look_at_strongest(run: Scan, with_images: bool, quiet: bool) -> list[Looked]:
+def look_at_strongest(
+    run: Scan, copies: Mapping[str, Copies], with_images: bool, quiet: bool
+) -> list[Looked]:
     """What ``--look-closer`` asks for."""
     from sidscan.review.closer_look import strongest  # here: it loads Pillow
 
-    chosen = strongest(run, run.config.look_closer)
+    chosen = strongest(run, run.config.look_closer, copies)
     return look_closer(run, chosen, with_images, quiet) if chosen else []
 
 

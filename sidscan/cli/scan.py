@@ -23,7 +23,8 @@ from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
-from sidscan.review.annotated import AnnotatedRecord, annotated
+from sidscan.review.annotated import AnnotatedRecord
+from sidscan.review.copies import find_copies
 from sidscan.review.difference_text import rescan_lines
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.marks import Marks
@@ -143,9 +144,10 @@ def _scan(
             console.complete_kept(run, quiet)
             if not _make_results(run, writers, marks, shown, quiet):
                 return ExitCode.INTERRUPTED
-            looks = closer_look.look_at_strongest(run, with_images, quiet)
+            copies = find_copies(run.journal.results())
+            looks = closer_look.look_at_strongest(run, copies, with_images, quiet)
             marks = load_marks(beside)  # again: people go on while a long scan runs
-            record = annotated(run.journal, marks)
+            record = AnnotatedRecord(run.journal, marks, copies)
             chosen = shown.of(record)
             reports.write_all(writers, chosen)
         except KeyboardInterrupt:

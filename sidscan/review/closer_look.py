@@ -6,7 +6,7 @@ same runtime. The rows of the run stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from sidscan.errors import ImageError
 from sidscan.images.decode import decoder_name
 from sidscan.images.windows import window_grid
 from sidscan.pipeline import ItemReader, Scan, open_reader
-from sidscan.records import DecodedImage, Failure, Item, Kind, ScanResult
+from sidscan.records import Copies, DecodedImage, Failure, Item, Kind, ScanResult
 from sidscan.review.score_map_image import draw_score_maps
 from sidscan.score_map import CloserLook
 from sidscan.scoring.window_scores import score_windows
@@ -37,13 +37,18 @@ class Looked:
     message: str = ""
 
 
-def strongest(run: Scan, count: int) -> list[ScanResult]:
-    """The results with the strongest evidence, as reports list them; images with equal bytes once."""
+def strongest(run: Scan, count: int, copies: Mapping[str, Copies]) -> list[ScanResult]:
+    """The results with the strongest evidence, as reports list them; of copies the strongest alone.
+
+    Args:
+        copies: of the run's results, by name.
+    """
     chosen: dict[str, ScanResult] = {}
     for result in run.journal.ranked():
         if len(chosen) >= count or not result.scores:
             break
-        chosen.setdefault(str(result.facts.sha256), result)
+        group = copies.get(result.name)
+        chosen.setdefault(str(group.group if group else result.name), result)
     return list(chosen.values())
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_images import encoded, photo
+from sample_images import encoded, photo, scene
 
 from sidscan.config import ScanConfig
 from sidscan.pipeline import Scan, open_scan
 from sidscan.review.closer_look import Looked, count_windows, look_closer, strongest
+from sidscan.review.copies import find_copies
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> Iterator[Scan]:
 def look(run: Scan, with_image: bool = True) -> tuple[list[Looked], int]:
     """What comes of looking closer at the strongest images, and the number of windows that were counted."""
     counted: list[int] = []
-    chosen = strongest(run, 9)
+    chosen = strongest(run, 9, find_copies(run.journal.results()))
     looks = list(look_closer(run, chosen, with_image, counted.append))
     assert sum(counted) == count_windows(chosen, run.config.windows) or any(each.message for each in looks)
     return looks, sum(counted)
@@ -55,8 +56,24 @@ def test_equal_bytes_are_looked_at_once(run: Scan) -> None:
 
 
 def test_the_strongest_come_first(run: Scan) -> None:
-    (first,) = strongest(run, 1)
+    (first,) = strongest(run, 1, {})
     assert first.scores[0].logit == max(result.scores[0].logit for result in run.journal.results())
+
+
+def test_copies_of_one_image_are_one_case(tmp_path: Path) -> None:
+    for seed in range(2):
+        scene(seed).save(tmp_path / f"{seed}.png")
+        for quality in (60, 75, 90):
+            scene(seed).save(tmp_path / f"{seed}-{quality}.jpg", quality=quality)
+    opened = open_scan(ScanConfig(inputs=(str(tmp_path),), models=("mini",), find_copies=True))
+    list(opened)
+    with closing(opened.journal):
+        copies = find_copies(opened.journal.results())
+        assert [each.count for each in copies.values()] == [4] * 8
+        chosen = strongest(opened, 3, copies)
+        first, *_ = opened.journal.ranked()
+    assert chosen[0] == first
+    assert sorted(Path(each.name).name[0] for each in chosen) == ["0", "1"]
 
 
 def test_what_was_kept_is_used_again(run: Scan) -> None:
