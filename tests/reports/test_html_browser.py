@@ -20,7 +20,9 @@ from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, Marker, Provenance, ScanResult
 from sidscan.reports import html
 from sidscan.review.annotated import annotated
+from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
+from sidscan.review.selection import Choice, SelectedRecord
 from sidscan.score_map import CloserLook, ScoreMap
 
 if TYPE_CHECKING:
@@ -392,17 +394,20 @@ def copy_of(index: int, hashed: str | None, **changes: Any) -> ScanResult:
     return scored(index, facts=facts, **changes)
 
 
-@pytest.fixture
-def copies_page(tmp_path: Path) -> Path:
+def copied_results() -> list[ScanResult]:
     """Of eight inputs, 1, 4 and 5 show one image; 5 and 6 have the same bytes; 7 has too little detail."""
     near = [f"{5 << 250 | (1 << bits) - 1:064x}" for bits in range(3)]
-    results = [
+    return [
         *(copy_of(index, sha256(bytes(index)).hexdigest()) for index in (0, 2, 3)),
         *(copy_of(index, near[place]) for place, index in enumerate((1, 4, 5))),
         scored(6, facts=copy_of(5, near[2]).facts, scores=copy_of(5, None).scores),
         copy_of(7, ""),
     ]
-    rendered(tmp_path / "copies.html", annotated(journal_of(*results, run=full_header()), Marks()))
+
+
+@pytest.fixture
+def copies_page(tmp_path: Path) -> Path:
+    rendered(tmp_path / "copies.html", annotated(journal_of(*copied_results(), run=full_header()), Marks()))
     return tmp_path / "copies.html"
 
 
@@ -473,6 +478,40 @@ def test_the_evidence_page_lists_copies_and_where_they_disagree(open_page: Opene
         assert page.locator("#detail .title").inner_text() == "in/006.jpg"
         page.keyboard.press("Escape")
         assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7), "the group is unfolded, to show it"
+
+
+@pytest.mark.parametrize(
+    ("kept", "tile", "relations"),
+    [
+        ((1,), "1 of 4 copies", ["the strongest"]),
+        ((4,), "1 of 4 copies", ["distance 1"]),
+        ((5, 6), "2 of 4 copies", ["distance 2", "distance 2"]),
+    ],
+    ids=["the strongest alone", "another alone", "equal bytes"],
+)
+def test_copies_that_a_page_of_chosen_rows_lacks_are_counted(
+    open_page: Opener,
+    copies_page: Path,
+    tmp_path: Path,
+    kept: tuple[int, ...],
+    tile: str,
+    relations: list[str],
+) -> None:
+    record = annotated(journal_of(*copied_results(), run=full_header()), Marks())
+    conditions = [parse_condition(f"path!=in/{index:03d}.jpg") for index in range(8) if index not in kept]
+    rendered(tmp_path / "some.html", SelectedRecord(record, Choice(only=tuple(conditions))))
+    with open_page(tmp_path / "some.html") as page:
+        assert page.locator("#rows").get_by_text(tile).count() == 1
+        if page.locator("#detail").is_hidden():  # of one image the evidence page opens at once
+            page.locator("#rows [data-place='0']").first.click()
+        block = page.locator("section.block", has=page.get_by_role("heading", name="Copies"))
+        said = block.inner_text()
+        assert "No other image" not in said
+        assert "4 files of this scan show this image." in said
+        assert f"Of these files, {4 - len(kept)} not on this page" in said
+        assert [
+            line.split("\n")[-1].split(";")[0] for line in block.locator("li").all_inner_texts()
+        ] == relations
 
 
 def test_what_was_not_compared_is_said(open_page: Opener, copies_page: Path, report: Path) -> None:

@@ -80,6 +80,7 @@ _COLUMNS = (
     _Column("copy_group", lambda r: r.copies.group if r.copies else None, repeats=True),
     _Column("copy_distance", lambda r: r.copies.distance if r.copies else None),
     _Column("copy_transform", lambda r: r.copies.transform if r.copies else None, repeats=True),
+    _Column("copy_count", lambda r: r.copies.count if r.copies else None),
     _Column("compared", _compared),
     _Column("provenance", lambda r: r.facts.provenance.verdict if r.facts.provenance else None, repeats=True),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),

@@ -10,6 +10,13 @@ for (let row = 0; row < total; row++) {
 /** All rows that show the same image as this one, the strongest first. */
 const membersOf = (row) => copyRows.get(value(row, "copy_group")) || [row];
 
+/** How many files of the scan show the same; the page has only some of them if it shows chosen rows. */
+const countOf = (row) => Math.max(value(row, "copy_count") || 1, membersOf(row).length);
+
+/** The strongest file of a group; undefined if the page does not have it. */
+const strongestOf = (row) => (membersOf(row).length === countOf(row) ? membersOf(row)[0]
+  : membersOf(row).find((each) => value(each, "path") === value(row, "copy_group")));
+
 const unfolded = new Set(); // groups
 let passedCount = 0; // rows that pass the filters, folded ones included
 
@@ -62,19 +69,23 @@ for (const [group, rows] of copyRows) if (rows.some((row) => wordOf(row)[0] !== 
 
 /** How many files show the image, and how far their scores lie apart. */
 function copyWords(row) {
-  const count = membersOf(row).length, range = scoreRange(row);
-  if (count < 2) return "";
+  const here = membersOf(row).length, all = countOf(row), range = scoreRange(row);
+  if (all < 2) return "";
+  const count = here === all ? all : text("someOf", { here, all });
   const [low, high] = (range || [0, 0]).map((score) => score.toFixed(2));
   return low === high ? text("copyCount", { count }) : text("copyRange", { count, low, high });
 }
 
-const copyFacet = (row) => (membersOf(row).length < 2 ? "" : text(differing.has(value(row, "copy_group")) ? "copiesDiffer" : "copiesAgree"));
+function copyFacet(row) {
+  if (membersOf(row).length < 2) return countOf(row) < 2 ? "" : S.copiesElsewhere;
+  return text(differing.has(value(row, "copy_group")) ? "copiesDiffer" : "copiesAgree");
+}
 
 /** The count of a group as a button that folds and unfolds it; of a file under a stronger one, what was done to it. */
 function copyNode(row) {
-  if (membersOf(row).length < 2) return "";
-  if (isUnder(row)) return element("span", { class: "dim" }, copyRelation(row, membersOf(row)[0]));
-  if (state.fold === "no") return element("span", { class: "dim" }, copyWords(row));
+  if (countOf(row) < 2) return "";
+  if (isUnder(row)) return element("span", { class: "dim" }, copyRelation(row));
+  if (state.fold === "no" || membersOf(row).length < 2) return element("span", { class: "dim" }, copyWords(row));
   const open = unfolded.has(value(row, "copy_group"));
   return element("button", { type: "button", class: "copy fold", tabindex: -1, "aria-expanded": String(open),
     onclick: (event) => { event.stopPropagation(); choose(shown.indexOf(row)); toggleActive(); } },
@@ -82,9 +93,10 @@ function copyNode(row) {
 }
 
 /** What a row is to the strongest of its group. */
-function copyRelation(row, strongest) {
+function copyRelation(row) {
+  const strongest = strongestOf(row);
   if (row === strongest) return S.strongestCopy;
-  if (value(row, "sha256") === value(strongest, "sha256")) return S.sameBytes;
+  if (strongest !== undefined && value(row, "sha256") === value(strongest, "sha256")) return S.sameBytes;
   const bits = text("distance", { bits: value(row, "copy_distance") });
   return value(row, "copy_transform") ? `${value(row, "copy_transform")}, ${bits}` : bits;
 }
@@ -107,14 +119,16 @@ const NO_COPIES = ["noSameBytes", "noCopies", "noDetail"]; // by `compared`
 /** The block of the evidence page: each file that shows the image, with its own score. */
 function copiesOf(row) {
   const members = membersOf(row);
-  if (members.length < 2) return block("copies", element("p", { class: "dim" }, text(NO_COPIES[value(row, "compared")])));
+  const count = countOf(row), elsewhere = count - members.length;
+  if (count < 2) return block("copies", element("p", { class: "dim" }, text(NO_COPIES[value(row, "compared")])));
   const disagree = disagreement(row);
   const lines = members.slice(0, 50).map((each) => element("li", {},
     element("span", { class: "facts" }, wordNode(each), " ", formatScore(value(each, "score")), " ", element("span", { class: "dim" }, markWords(each))),
     each === row ? element("strong", {}, element("bdi", {}, safe(value(each, "path"))))
       : element("button", { type: "button", onclick: () => goTo(each) }, element("bdi", {}, safe(value(each, "path")))),
-    element("div", { class: "dim" }, [copyRelation(each, members[0]), shortly(each)].filter(Boolean).join("; "))));
+    element("div", { class: "dim" }, [copyRelation(each), shortly(each)].filter(Boolean).join("; "))));
   return block("copies", disagree ? element("p", {}, element("strong", {}, disagree)) : null,
-    element("p", { class: "dim" }, text("copiesText", { count: members.length })), element("ul", { class: "members" }, ...lines),
-    members.length > lines.length ? element("p", { class: "dim" }, text("moreCopies", { count: members.length - lines.length })) : null);
+    element("p", { class: "dim" }, text("copiesText", { count })), element("ul", { class: "members" }, ...lines),
+    members.length > lines.length ? element("p", { class: "dim" }, text("moreCopies", { count: members.length - lines.length })) : null,
+    elsewhere ? element("p", {}, text("notOnPage", { count: elsewhere })) : null);
 }
