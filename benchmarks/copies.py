@@ -1,6 +1,7 @@
 """Copies of images: which kinds are found, what is wrongly found, and what the search takes.
 
     python benchmarks/copies.py FOLDER --images 300 --search 100000 --out FILE
+    python benchmarks/copies.py --alike 100000 --out FILE
 
 FOLDER holds unrelated photographs, of any formats; all are hashed as a scan hashes them. Of some of them,
 copies of each kind are made, and looked up among all photographs.
@@ -9,7 +10,9 @@ Recall is the share of copies whose original is found. Precision is the share of
 original. Pairs of photographs of the folder that are found, though nobody copied them, are listed by name:
 somebody must look whether they are copies in truth, as in folders from the web some are.
 
-The grouping is timed by itself, in a process of its own, on hashes of parts of the photographs.
+The grouping is timed by itself, in a process of its own, on hashes of parts of the photographs. `--alike`
+times it where many images look alike: all hashes are one in which a share of the bits changed by chance. With
+a small share, all are copies; with a larger one, many are compared that are none.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from record import publish, stamp
 
@@ -40,6 +44,7 @@ from sidscan.review.near_hashes import MOST_BITS, MOST_LOW_BITS, HashIndex
 
 _LIMITS = ReadLimits()
 _LEAST_SIDE = 200  # pixels; icons are no photographs
+_SHARES = (0.06, 0.09, 0.12, 0.15, 0.17, 0.2, 0.25, 0.5)  # by 0.5, nothing is left of what they stem from
 _PARTS = 60  # of an image, for the search
 Change = Callable[[Image.Image, random.Random], Image.Image]
 
@@ -209,7 +214,20 @@ def search_result(hashes: list[str]) -> dict[str, Any]:
         return pool.submit(_search, hashes).result()
 
 
+def alike_result(number: int) -> dict[str, Any]:
+    """`search_result` where all hashes stem from one, by the share of bits that changed."""
+    return {f"{share:.0%} of bits": search_result(_alike(number, share)) for share in _SHARES}
+
+
+def _alike(number: int, share: float) -> list[str]:
+    generator = np.random.default_rng(1)
+    base = generator.random(256) < 0.5
+    changed = (base ^ (generator.random(256) < share) for _ in range(number))
+    return [np.packbits(bits).tobytes().hex() for bits in changed]
+
+
 def _search(hashes: list[str]) -> dict[str, Any]:
+    find_copies(_results(hashes[:1]))  # modules and tables that all searches share
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, processor = time.perf_counter(), time.process_time()
     found = find_copies(_results(hashes))
@@ -227,13 +245,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--images", type=int, default=300, help="photographs of which copies are made")
     parser.add_argument("--search", type=int, default=100_000, help="hashes to search")
+    parser.add_argument("--alike", type=int, help="so many hashes that look alike, and nothing else")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    result = stamp("copies", "PIL", "numpy")
-    publish({**result, **measure(options.folder, options.images, options.search)}, options.out)
+    if options.alike:
+        publish({**stamp("copies_alike", "numpy"), **alike_result(options.alike)}, options.out)
+    elif options.folder:
+        result = stamp("copies", "PIL", "numpy")
+        publish({**result, **measure(options.folder, options.images, options.search)}, options.out)
+    else:
+        parser.error("FOLDER or --alike is needed")
 
 
 if __name__ == "__main__":

@@ -476,7 +476,8 @@ class Copies:
     """How an image relates to others of its run.
 
     Attributes:
-        same_as: name of the first input that has the same bytes; None for that one, and without copies.
+        same_as: name of the first input that has the same bytes, of those with a score if any has one; None
+            for that one, and without copies.
         group: name of the image with the strongest evidence of those that show the same.
         distance: Hamming distance, bits, of its perceptual hash from that image's.
         transform: what was done to that image besides, e.g. ``mirrored``; None if nothing.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sidscan.records import Copies, ScanResult
 
 if TYPE_CHECKING:
-    from sidscan.review.near_hashes import Near
+    from sidscan.review.near_hashes import Nears
 
-_AT_ONCE = 32  # hashes looked up together; of those, members of one group are looked up for nothing
+_AT_ONCE = 128  # hashes looked up together, at most
 
 
 @dataclass(slots=True)
@@ -35,11 +36,16 @@ class _Image:
         return cls([result.name], result.facts.perceptual_hash or "", strength, score)
 
     def add(self, other: _Image) -> None:
-        """Another input with the same bytes; one of them may lack what the other has."""
-        self.names += other.names
+        """Another input with the same bytes; one of them may lack what the other has.
+
+        The first input with a score speaks for all: lists of the strongest evidence show no other.
+        """
         self.perceptual_hash = self.perceptual_hash or other.perceptual_hash
-        if self.strength is None:
+        if self.strength is None and other.strength is not None:
+            self.names = other.names + self.names
             self.strength, self.score = other.strength, other.score
+        else:
+            self.names += other.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +102,25 @@ def _groups(images: Iterable[_Image]) -> Iterator[list[_Member]]:
         ]
 
 
-def _clusters(hashes: list[str]) -> Iterator[list[Near]]:
-    """Each hash once: with the first of those before it that it is near, or else the first of a cluster."""
+def _clusters(hashes: list[str]) -> Iterator[Nears]:
+    """Each hash once: with the first of those before it that it is near, or else the first of a cluster.
+
+    Many are looked up at once where clusters are small: of one cluster, all but the first are for nothing.
+    """
     from sidscan.review.near_hashes import HashIndex  # needs NumPy, for which `scan --help` does not wait
 
-    index, free = HashIndex(hashes), [True] * len(hashes)
-    for start in range(0, len(hashes), _AT_ONCE):
-        asked = [place for place in range(start, min(start + _AT_ONCE, len(hashes))) if free[place]]
-        for place, found in zip(asked, index.near_each([hashes[place] for place in asked]), strict=True):
-            if free[place]:
-                cluster = [near for near in found if free[near.index]]  # by index: itself comes first
-                for near in cluster:
-                    free[near.index] = False
+    index, left, at_once = HashIndex(hashes), len(hashes), 1
+    places = (place for place in range(len(hashes)) if index.free[place])  # as it is when it is asked
+    while asked := list(islice(places, at_once)):
+        found = 0
+        for place, nears in zip(asked, index.near_each([hashes[place] for place in asked]), strict=True):
+            found += len(nears)
+            if index.free[place]:
+                cluster = nears.among(index.free)  # by index: itself comes first
+                index.remove(cluster.indices)
+                left -= len(cluster)
                 yield cluster
+        at_once = max(1, min(2 * at_once, _AT_ONCE, left * len(asked) // (2 * found)))
 
 
 def _relations(group: list[_Member]) -> Iterator[tuple[str, Copies]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ _CHUNKS = 64 // _CHUNK_BITS
 _MOST_CHUNK_BITS = MOST_LOW_BITS // _CHUNKS
 _CANDIDATES = 1 << 16  # compared at once: few enough for a processor's cache
 _QUERIES = 128  # looked up at once, at most
+# A pair is one number, so that sorting finds the best: its last bits hold the distance and the transform.
+_TRANSFORM, _PAIR = 3, 12
 
 Words = NDArray[np.uint64]
 
@@ -52,55 +54,116 @@ class Near:
     transform: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Nears:
+    """The hashes near another as arrays of equal length, in the order of the first: there may be many.
+
+    Attributes:
+        indices: among the hashes that are searched.
+        distances: in how many of 256 bits they differ.
+        transforms: places in `TRANSFORMS`, what was done to the other's image to get theirs.
+    """
+
+    indices: NDArray[np.int64]
+    distances: NDArray[np.int64]
+    transforms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Near]:
+        columns = (self.indices.tolist(), self.distances.tolist(), self.transforms.tolist())
+        for index, distance, transform in zip(*columns, strict=True):
+            yield Near(index, distance, TRANSFORMS[transform])
+
+    def among(self, wanted: NDArray[np.bool_]) -> Nears:
+        """Those that are wanted, told by index."""
+        kept = wanted[self.indices]
+        return Nears(self.indices[kept], self.distances[kept], self.transforms[kept])
+
+
 class HashIndex:
     """Perceptual hashes to look into.
 
     Args:
         hashes: as `ImageInfo.perceptual_hash` has them, none of them empty.
+
+    Attributes:
+        free: which hashes are still there; a boolean for each.
     """
 
     def __init__(self, hashes: Sequence[str]) -> None:
         self._words = _words(hashes)
-        self._low = np.ascontiguousarray(self._words[:, 0])
-        self._tables = [_Table.of(chunk) for chunk in _chunks(self._low)]
+        self.free = np.ones(len(self._words), dtype=np.bool_)
+        self._build()
+
+    def _build(self) -> None:
+        """Tables of what is still there."""
+        self._removed, self._held = 0, np.flatnonzero(self.free)
+        low = self._words[self._held, 0]
+        self._tables = [_Table.of(chunk, low) for chunk in _chunks(low)]
+
+    def remove(self, indices: NDArray[np.int64]) -> None:
+        """Never find these again, which are still there. The fewer are left, the faster is the search."""
+        self.free[indices] = False
+        self._removed += len(indices)
+        if 2 * self._removed > len(self._held):
+            self._build()
 
     def near(self, perceptual_hash: str) -> list[Near]:
         """The hashes near this one, by index; an empty hash has none."""
-        return next(self.near_each([perceptual_hash])) if perceptual_hash else []
+        return list(next(self.near_each([perceptual_hash]))) if perceptual_hash else []
 
-    def near_each(self, hashes: Sequence[str]) -> Iterator[list[Near]]:
+    def near_each(self, hashes: Sequence[str]) -> Iterator[Nears]:
         """The hashes near each of these, none of which is empty; faster than one by one."""
         for start in range(0, len(hashes), _QUERIES):
             queries = _transformed(_words(hashes[start : start + _QUERIES]))
             yield from self._near_all(queries)
 
-    def _near_all(self, queries: Words) -> list[list[Near]]:
+    def _near_all(self, queries: Words) -> Iterator[Nears]:
         """Of queries (n, transforms, 4)."""
-        best: list[dict[int, Near]] = [{} for _ in queries]
-        for row, index, distance in self._pairs(queries.reshape(-1, queries.shape[-1])):
-            query, transform = divmod(row, len(TRANSFORMS))
-            near = Near(index, distance, TRANSFORMS[transform])
-            if _order(near) <= _order(best[query].get(index, near)):
-                best[query][index] = near
-        return [[each[index] for index in sorted(each)] for each in best]
+        number = len(self._words)
+        found = [np.empty(0, dtype=np.int64)]
+        for rows, indices, distances in self._pairs(queries.reshape(-1, queries.shape[-1])):
+            query, transform = np.divmod(rows, len(TRANSFORMS))
+            found.append(((query * number + indices) << _PAIR) | (distances << _TRANSFORM) | transform)
+        pairs = np.concatenate(found)
+        pairs.sort()  # of several transforms, the nearest comes first, else the plainest
+        places = pairs >> _PAIR
+        first = np.diff(places, prepend=-1) != 0
+        pairs, places = pairs[first], places[first]
+        ends = np.searchsorted(places, number * np.arange(len(queries) + 1))
+        for start, end in pairwise(ends.tolist()):
+            part = pairs[start:end]
+            yield Nears(
+                places[start:end] % number,
+                (part & ((1 << _PAIR) - 1)) >> _TRANSFORM,
+                part & ((1 << _TRANSFORM) - 1),
+            )
 
-    def _pairs(self, queries: Words) -> Iterator[tuple[int, int, int]]:
-        """Row of a query, index of a hash near it, and their distance; some pairs several times."""
+    def _pairs(
+        self, queries: Words
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Rows of queries, indices of hashes near them, and their distances; each pair once."""
         low = np.ascontiguousarray(queries[:, 0])
-        for table, chunk in zip(self._tables, _chunks(low), strict=True):
-            for rows, indices in table.candidates(chunk):
-                kept = np.flatnonzero(np.bitwise_count(low[rows] ^ self._low[indices]) <= MOST_LOW_BITS)
-                rows, indices = rows[kept], indices[kept]
-                distances = np.bitwise_count(queries[rows] ^ self._words[indices]).sum(axis=1)
+        for number, (table, chunk) in enumerate(zip(self._tables, _chunks(low), strict=True)):
+            for rows, places in table.candidates(chunk):
+                differences = low[rows] ^ table.low[places]
+                kept = np.flatnonzero(np.bitwise_count(differences) <= MOST_LOW_BITS)
+                rows, indices = rows[kept], self._held[table.order[places[kept]]]
+                near = self.free[indices] & ~_was_found(differences[kept], number)
+                rows, indices = rows[near], indices[near]
+                distances = np.bitwise_count(queries[rows] ^ self._words[indices]).sum(axis=1, dtype=np.int64)
                 near = distances <= MOST_BITS
-                yield from zip(
-                    rows[near].tolist(), indices[near].tolist(), distances[near].tolist(), strict=True
-                )
+                yield rows[near], indices[near], distances[near]
 
 
-def _order(near: Near) -> tuple[int, int]:
-    """Of several transforms, the nearest counts, else the plainest."""
-    return near.distance, TRANSFORMS.index(near.transform)
+def _was_found(differences: Words, number: int) -> NDArray[np.bool_]:
+    """Whether the table of an earlier chunk finds pairs with these differences, too."""
+    found = np.zeros(len(differences), dtype=np.bool_)
+    for chunk in _chunks(differences)[:number]:
+        found |= np.bitwise_count(chunk) <= _MOST_CHUNK_BITS
+    return found
 
 
 @dataclass(frozen=True)
@@ -109,19 +172,22 @@ class _Table:
 
     Attributes:
         order: indices of the hashes, by the chunk's value.
+        low: the first words of the hashes in this order, so that they are read in one go.
         starts: where in ``order`` each value begins, and the end.
     """
 
     order: NDArray[np.intp]
+    low: Words
     starts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, chunk: NDArray[np.uint16]) -> _Table:
+    def of(cls, chunk: NDArray[np.uint16], low: Words) -> _Table:
         counts = np.bincount(chunk, minlength=1 << _CHUNK_BITS)
-        return cls(np.argsort(chunk, kind="stable"), np.append(0, np.cumsum(counts)))
+        order = np.argsort(chunk, kind="stable")
+        return cls(order, low[order], np.append(0, np.cumsum(counts)))
 
     def candidates(self, chunk: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Pairs of a query and a hash whose chunks are near: rows of the queries, indices of the hashes."""
+        """Pairs of a query and a hash whose chunks are near: rows of the queries, places in ``order``."""
         keys = (chunk[:, np.newaxis] ^ _near_values()).ravel()
         begins = self.starts[keys]
         lengths = self.starts[keys.astype(np.intp) + 1] - begins
@@ -135,7 +201,7 @@ class _Table:
             length = lengths[first:last]
             offsets = np.arange(ends[last - 1] - done) - np.repeat(ends[first:last] - length - done, length)
             places = np.repeat(begins[first:last], length) + offsets
-            yield np.repeat(hits[first:last] // len(_near_values()), length), self.order[places]
+            yield np.repeat(hits[first:last] // len(_near_values()), length), places
             first = last
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from sample_images import scene
 from sample_results import FAILED, SCORE, SCORED
 
+from sidscan.cli.ranking import Ranking
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.records import Copies, ScanResult
 from sidscan.review.copies import find_copies
-from sidscan.review.near_hashes import MOST_BITS
+from sidscan.review.near_hashes import MOST_BITS, HashIndex
 
 BASE = perceptual_hash(scene(1))
 OTHER = perceptual_hash(scene(2))
@@ -109,6 +112,24 @@ def test_equal_bytes_without_a_score_are_told() -> None:
     assert copies_of(one, other) == {"a": expected, "b": replace(expected, same_as="a")}
 
 
+def test_of_equal_bytes_the_first_with_a_score_speaks() -> None:
+    """Where an earlier one failed, which names are shown in lists of the strongest."""
+    scored = image("b", None, sha256="cc")
+    results = [replace(FAILED, name=name, facts=scored.facts) for name in "ac"]
+    results = [results[0], scored, results[1], replace(scored, name="d")]
+    found = copies_of(*results)
+    assert {name: (copies.group, copies.same_as) for name, copies in found.items()} == {
+        "a": ("b", "b"),
+        "b": ("b", None),
+        "c": ("b", "b"),
+        "d": ("b", "b"),
+    }
+    ranking = Ranking(5)
+    for result in results:
+        ranking.add(replace(result, copies=found[result.name]))
+    assert [ranked.result.name for ranked in ranking.highest()] == ["b"]
+
+
 def test_of_equal_bytes_one_may_lack_a_hash() -> None:
     """Its result may be older."""
     found = copies_of(
@@ -124,3 +145,46 @@ def test_of_equal_bytes_one_may_lack_a_hash() -> None:
 def test_many_copies_of_one_image_are_one_group() -> None:
     found = copies_of(*(image(f"{number}", differing(BASE, number % 40), -number) for number in range(400)))
     assert {(copies.group, copies.count) for copies in found.values()} == {("0", 400)}
+
+
+def greedy(hashes: list[str]) -> list[list[str]]:
+    """Groups by the plainest rule: each image joins the first that leads a group and is near."""
+    nears = [{near.index for near in found} for found in HashIndex(hashes).near_each(hashes)]
+    groups: dict[int, list[str]] = {}
+    for place in range(len(hashes)):
+        leader = next((leader for leader in groups if place in nears[leader]), place)
+        groups.setdefault(leader, []).append(str(place))
+    return [members for members in groups.values() if len(members) > 1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([0.02, 0.08, 0.12, 0.15]))
+def test_groups_do_not_depend_on_how_many_are_looked_up_at_once(seed: int, share: float) -> None:
+    chance = random.Random(seed)
+    hashes = [
+        f"{int(BASE, 16) ^ sum((chance.random() < share) << bit for bit in range(255)):064x}"
+        for _ in range(150)
+    ]
+    found = copies_of(*(image(str(number), hash_, -number) for number, hash_ in enumerate(hashes)))
+    groups: dict[str, list[str]] = {}
+    for name in map(str, range(150)):
+        if name in found:
+            groups.setdefault(str(found[name].group), []).append(name)
+    assert sorted(groups.values()) == sorted(greedy(hashes))
+
+
+def test_many_images_that_look_alike_take_little_memory() -> None:
+    """Each is near most others, and what is near is never held for many at once."""
+    chance = random.Random(1)
+    results = []
+    for number in range(4_000):
+        flips = sum(1 << bit for bit in chance.sample(range(255), 15))
+        results.append(image(str(number), f"{int(BASE, 16) ^ flips:064x}"))
+    tracemalloc.start()
+    try:
+        found = find_copies(results)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) > 3_800
+    assert peak < 15e6

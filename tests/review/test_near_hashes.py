@@ -99,7 +99,7 @@ def test_many_are_looked_up_as_one_by_one() -> None:
     hashes = [random_hash(generator) for _ in range(300)]
     hashes += [changed(number, 3, 9, generator) for number in hashes]
     index = HashIndex(list(map(as_hex, hashes)))
-    together = list(index.near_each(list(map(as_hex, hashes))))
+    together = list(map(list, index.near_each(list(map(as_hex, hashes)))))
     assert together == [index.near(as_hex(each)) for each in hashes]
     assert [len(near) for near in together] == [2] * 600
 
@@ -113,3 +113,17 @@ def test_many_equal_hashes_are_all_found() -> None:
     """More candidates than are compared at once."""
     same = as_hex(random_hash(np.random.default_rng(7)))
     assert len(HashIndex([same] * 30_000).near(same)) == 30_000
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.sets(st.integers(0, 59)), max_size=5))
+def test_what_is_removed_is_not_found_again(seed: int, removals: list[set[int]]) -> None:
+    generator = np.random.default_rng(seed)
+    base = random_hash(generator)
+    index = HashIndex([as_hex(changed(base, place % 5, place % 9, generator)) for place in range(60)])
+    left = set(range(60))
+    for removed in removals:
+        index.remove(np.array(sorted(removed & left), dtype=np.int64))
+        left -= removed
+        assert {near.index for near in index.near(as_hex(base))} == left
+        assert set(np.flatnonzero(index.free).tolist()) == left
