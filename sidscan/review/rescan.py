@@ -13,7 +13,7 @@ from sidscan.reports.stated import StatedResult, stated_result
 from sidscan.review.comparison import Comparison, compared
 from sidscan.review.differences import Change
 from sidscan.review.joined_marks import load_marks
-from sidscan.review.marks import Marks, summary
+from sidscan.review.marks import Marks, image_key
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ def _results(journal: Journal, run: JsonObject, old: bool) -> Iterator[StatedRes
 
 
 def _marked(journal: Journal, marks: Marks, earlier: Marks) -> Iterator[tuple[str, str]]:
-    """Images of this run with another mark than before: a name, and the mark."""
-    for image, decisions in marks.images():
-        mark, before = summary(decisions), summary(earlier.decisions(image))
-        if mark is not None and (before is None or before.mark != mark.mark):
-            found = journal.find_by_sha256(image)
-            if found is not None:
-                yield found.name, mark.mark
+    """Images of this run with another mark than before: a name, and the mark; equal bytes once."""
+    seen: set[str] = set()
+    for result in journal.results() if marks else ():
+        mark, before = marks.mark_of(result), earlier.mark_of(result)
+        image = image_key(result.facts.sha256, result.name)
+        if mark and (before is None or before.mark != mark.mark) and image not in seen:
+            seen.add(image)
+            yield result.name, mark.mark

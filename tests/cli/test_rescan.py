@@ -122,6 +122,26 @@ def test_at_most_five_lines(sidscan: Run, images: Path) -> None:
     assert len(found) == 5
 
 
+def test_marks_of_copies_and_of_failed_inputs_are_named(sidscan: Run, images: Path) -> None:
+    """A mark goes over by an answer; an input without bytes has its decision by name."""
+    (images / "broken.jpg").write_bytes(b"not an image")
+    (images / "same.jpg").write_bytes(jpeg(0))
+    (images / "gone.jpg").symlink_to("nowhere")
+    changes(sidscan)
+    missing = "images/broken.jpg"
+    entries = [
+        Entry(Kind.DECISION, sha256_hex(jpeg(0)), "x", "suspicious", "", "ada", TIME),
+        Entry(Kind.SAME_IMAGE, sha256_hex(jpeg(1)), "y", "", "", "ben", TIME, copy_of=sha256_hex(jpeg(0))),
+        Entry(Kind.DECISION, sha256_hex(b"not an image"), missing, "later", "", "ada", TIME),
+        Entry(Kind.DECISION, "", "images/gone.jpg", "later", "", "ada", TIME),
+    ]
+    append_marks(Path("r.marks.csv"), entries, "2999-01-01T00:00:00+00:00")
+    title, line = changes(sidscan)
+    assert title == "7 unchanged; 4 newly marked"
+    named = "images/0.jpg suspicious, images/1.jpg suspicious, images/broken.jpg later and 1 more"
+    assert line == f"  newly marked: {named}"
+
+
 def test_quiet_says_nothing(sidscan: Run, images: Path) -> None:
     changes(sidscan)
     (images / "1.jpg").unlink()
