@@ -360,7 +360,7 @@ def test_a_browser_without_scripts_shows_a_table(tmp_path: Path) -> None:
     text = rendered(tmp_path / "r.html", journal_of(*(named(SCORED, index) for index in range(300))))
     table = text.split("<noscript>")[1].split("</noscript>")[0]
     assert table.count("<tr>") == 1 + 200
-    assert "<td>moderate</td><td>0.700</td><td>0.jpg</td>" in table
+    assert """<td>moderate</td><td>0.700</td><td class="name">0.jpg</td>""" in table
 
 
 def test_the_head_states_counts_models_and_sessions(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_every_text_of_the_page_stands_in_the_table_and_is_used() -> None:
     used = set(re.findall(r'\bS\.(\w+)|\btext\("(\w+)"|block\("(\w+)"|button\("(\w+)"', scripts))
     names = {name for match in used for name in match if name}
     assert names <= texts.keys()
-    python = (PAGE / ".." / "head.py").read_text()
+    python = "".join((PAGE / ".." / name).read_text() for name in ("head.py", "__init__.py"))
     quoted = {name for name in texts if re.search(rf'["\s.{{]{name}["\s,.:;)}}\[\]]', scripts + python)}
     assert texts.keys() == quoted
     assert set(re.findall(r"S\.labels\.(\w+)", scripts)) == texts["labels"].keys()

@@ -315,7 +315,7 @@ def tab_to(page: Page, selector: str) -> None:
 
 def test_a_person_without_a_mouse_reaches_everything(open_page: Opener, report: Path) -> None:
     with open_page(report) as page:
-        tab_to(page, "header summary")
+        tab_to(page, "header details details summary")
         page.keyboard.press("Enter")
         assert page.get_by_text("models chosen").is_visible()
         tab_to(page, '[data-filter="evidence weak"]')
@@ -348,6 +348,48 @@ def test_a_person_without_a_mouse_reaches_everything(open_page: Opener, report: 
         tab_to(page, "#line button")
         page.keyboard.press("Enter")
         assert words(page) == "8 images"
+
+
+def test_a_tile_with_a_mark_and_copies_shows_both(open_page: Opener, copies_page: Path) -> None:
+    with open_page(copies_page) as page:
+        tile = page.get_by_role("gridcell", name="in/001.jpg")
+        before = tile.locator(".thumb").bounding_box()
+        page.keyboard.press("j")
+        page.keyboard.press("1")
+        fits = "node => node.scrollWidth <= node.clientWidth && node.offsetHeight < 30"
+        assert tile.locator(".facts").evaluate_all(f"all => all.every({fits})")
+        assert tile.get_by_role("button", name="4 copies, 0.94 to 0.98").is_visible()
+        assert tile.locator(".thumb").bounding_box() == before
+
+
+def test_the_table_has_the_columns_that_the_report_fills(open_page: Opener, report: Path) -> None:
+    def heads(page: Page) -> list[str]:
+        return [each.strip() for each in page.get_by_role("columnheader").all_inner_texts()[1:]]
+
+    with open_page(report, "#view=table") as page:
+        assert heads(page) == ["Evidence \u25bc", "Score", "Path", "Camera", "Pixels", "Format"]
+        page.keyboard.press("1")
+        assert heads(page)[1:4] == ["Score", "Mark", "Path"]
+
+
+def test_the_table_has_places(open_page: Opener, evidence_page: Path) -> None:
+    with open_page(evidence_page, "#view=table") as page:
+        place = page.locator("#rows .c-place").first
+        assert (place.inner_text(), place.get_attribute("title")) == ("-33.50, 151.20", "-33.5, 151.2")
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(400, 800, 320), (640, 400, 240)])
+def test_a_small_window_shows_images_first(
+    open_page: Opener, report: Path, width: int, height: int, most: int
+) -> None:
+    with open_page(report) as page:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function("!document.getElementById('head').open")
+        assert page.evaluate("document.getElementById('list').getBoundingClientRect().top") < most
+        page.get_by_text("More", exact=True).click()
+        assert page.get_by_role("button", name="Export marks").is_visible()
+        page.set_viewport_size({"width": 1200, "height": 800})
+        page.get_by_text("8 inputs = 7 scored").wait_for()
 
 
 @pytest.mark.parametrize("view", ["grid", "table"])
@@ -526,7 +568,7 @@ def test_what_was_not_compared_is_said(open_page: Opener, copies_page: Path, rep
 def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opener, tmp_path: Path) -> None:
     """Of one image the evidence page opens at once."""
     drawing = io.BytesIO()
-    Image.new("RGB", (90, 40), "navy").save(drawing, "PNG")
+    Image.new("RGB", (900, 700), "navy").save(drawing, "PNG")
     score_map = ScoreMap(
         *(SCORE.model, SCORE.digest, SCORE.threshold, 224, 448, 300, (0, 224), (0, 76)),
         scores=((0.25, 0.875), (0.5, 0.125)),
@@ -547,7 +589,8 @@ def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opene
         assert "a map does not show where an image was edited" in block.inner_text()
         image = block.locator("img")
         assert image.get_attribute("alt") == f"Score map. {figures}"
-        assert image.evaluate("image => image.naturalWidth") == 90
+        assert image.evaluate("image => image.naturalWidth") == 900
+        assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1, "printed on one sheet"
         page.keyboard.press("Escape")
         assert shown_paths(page) == ["a.jpg"]
 

@@ -189,6 +189,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
                 policy=_policy(),
                 title=text(title),
                 style=page_part("page.css"),
+                short=text(strings["short"]),
                 head=head(header, counts, written.evidence, strings, record.selection()),
             )
         )

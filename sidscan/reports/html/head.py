@@ -57,18 +57,16 @@ def _selected(selection: Selection, strings: Mapping[str, str | Mapping[str, str
 
 
 def static_table(results: Iterable[ScanResult]) -> str:
-    """A plain table of results."""
-    names = ("evidence", "score", "path", "message")
+    """A plain table of results; a message stands under its path."""
+    names = ("evidence", "score", "path")
     rows = ["".join(f'<th scope="col">{name}</th>' for name in names)]
     for result in results:
         score = result.strongest
-        cells = (
-            score.evidence if score else result.status.value,
-            f"{score.score:.3f}" if score else "",
-            result.name,
-            result.message or "",
-        )
-        rows.append("".join(f"<td>{text(cell)}</td>" for cell in cells))
+        evidence = score.evidence if score else result.status.value
+        shown = f"{score.score:.3f}" if score else ""
+        message = f'<div class="dim">{text(result.message)}</div>' if result.message else ""
+        path = f'<td class="name">{text(result.name)}{message}</td>'
+        rows.append(f"<td>{text(evidence)}</td><td>{shown}</td>{path}")
     return '<table class="static">' + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
 
 

@@ -18,8 +18,8 @@ function decided(row) {
     decisions.length ? element("ul", { class: "decisions" }, ...decisions.map(decisionLine)) : null,
     element("div", { class: "marks", role: "group", "aria-label": text("markTitle") }, ...buttons),
     element("h4", {}, S.note), area, printed,
-    element("p", {}, element("label", {}, `${S.reviewer} `, name)),
-    element("p", { class: "dim" }, text(storage ? "marksKept" : "marksLost")));
+    element("p", { class: "reviewer" }, element("label", {}, `${S.reviewer} `, name)),
+    element("p", { class: "dim reviewer" }, text(storage ? "marksKept" : "marksLost")));
 }
 
 function decisionLine(decision) {

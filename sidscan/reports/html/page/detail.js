@@ -84,7 +84,7 @@ function measured(result) {
     parts.push(element("p", {}, `${result.status}: ${safe(result.message || "")}`),
       facts([[S.labels.error, result.error], [S.labels.stage, result.stage]]));
   }
-  return block("measured", ...parts, result.facts.flags.length ? facts([[S.flags, result.facts.flags.join(", ")]]) : null);
+  return block("measured", ...parts, element("p", { class: "dim" }, S.caution), result.facts.flags.length ? facts([[S.flags, result.facts.flags.join(", ")]]) : null);
 }
 
 /** Where the crops lie: the five of the paper, or the centre alone; their mirror images lie at the same places. */

@@ -32,22 +32,37 @@ function wordNode(row) {
   return element("span", { class: `word ${colour}` }, word);
 }
 
+const cellOf = (name) => (row) => safe(value(row, name) ?? "");
+const placeOf = (row, digits) => (value(row, "latitude") === null ? ""
+  : ["latitude", "longitude"].map((name) => (digits ? value(row, name).toFixed(digits) : value(row, name))).join(", "));
+const anyRow = (has) => Array.from({ length: total }, (_, row) => row).some(has);
+
+// Class, title, what it sorts by, width in rem, content; the words of a tooltip; whether the report has any of it.
 const TABLE = [
-  ["c-thumb", "", null, (row) => thumbnail(row, "thumb")],
-  ["c-evidence", "evidence", "rank", wordNode],
-  ["c-score", "score", "score", (row) => formatScore(value(row, "score"))],
-  ["c-says", "provenanceColumn", null, provenanceSign],
-  ["c-mark", "mark", null, (row) => markWords(row)],
-  ["c-copies", "copies", null, copyNode],
-  ["c-path", "path", "path", (row) => element("bdi", {}, safe(value(row, "path")))],
-  ["c-date", "date", "date", (row) => safe(value(row, "date") || "")],
-  ["c-camera", "camera", "camera", (row) => safe(value(row, "camera") || "")],
-  ["c-size", "size", "size", (row) => pixels(row)],
-  ["c-format", "format", null, (row) => safe(value(row, "format") || "")],
+  ["c-thumb", "", null, 3, (row) => thumbnail(row, "thumb")],
+  ["c-evidence", "evidence", "rank", 8.5, wordNode],
+  ["c-score", "score", "score", 4.75, (row) => formatScore(value(row, "score"))],
+  ["c-says", "provenanceColumn", null, 7, provenanceSign, null, () => anyRow(provenanceSign)],
+  ["c-mark", "mark", null, 8, markWords, markWords, () => countMarked(true)],
+  ["c-path", "path", "path", 12, (row) => element("bdi", {}, safe(value(row, "path"))), cellOf("path")],
+  ["c-date", "date", "date", 8.5, (row) => cellOf("date")(row).slice(0, 16), cellOf("date"), () => anyRow(cellOf("date"))],
+  ["c-camera", "camera", "camera", 9, cellOf("camera"), cellOf("camera"), () => anyRow(cellOf("camera"))],
+  ["c-place", "place", null, 7.5, (row) => placeOf(row, 2), placeOf, () => anyRow(placeOf)],
+  ["c-copies", "copies", null, 12, copyNode, copyWords, () => copyRows.size],
+  ["c-size", "size", "size", 7, pixels],
+  ["c-format", "format", null, 4.5, cellOf("format"), cellOf("format")],
 ];
+let columns = TABLE; // those that the report fills
+
+function layOutColumns() {
+  columns = TABLE.filter(([, , , , , , applies]) => !applies || applies());
+  const widths = columns.map(([name, , , width]) => (name === "c-path" ? `minmax(${width}rem, 1fr)` : `${width}rem`));
+  listNode.style.setProperty("--columns", widths.join(" "));
+  listNode.style.setProperty("--width", `${columns.reduce((sum, [, , , width]) => sum + width, 0)}rem`);
+}
 
 function tableHead() {
-  const cells = TABLE.map(([name, title, sort], place) => {
+  const cells = columns.map(([name, title, sort], place) => {
     const sorted = sort === state.sort;
     const arrow = sorted ? (state.down ? " \u25bc" : " \u25b2") : "";
     const label = title ? S[title] : "";
@@ -67,8 +82,8 @@ function attributes(place, role) {
 
 function tableBand(place) {
   const row = shown[place];
-  const cells = TABLE.map(([name, , , content], at) =>
-    element("div", { class: name, role: "gridcell", "aria-colindex": at + 1 }, content(row)));
+  const cells = columns.map(([name, , , , content, tooltip], at) => element("div",
+    { class: name, role: "gridcell", "aria-colindex": at + 1, title: tooltip?.(row) || null }, content(row)));
   return element("div", { class: isUnder(row) ? "band under" : "band", "aria-rowindex": place + 2, ...attributes(place, "row") }, ...cells);
 }
 
@@ -88,18 +103,19 @@ function tile(place) {
     thumbnail(row, "thumb"), provenanceSign(row),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
     element("div", { class: "name" }, element("bdi", {}, path)),
-    element("div", { class: "facts dim" }, element("span", {}, markWords(row)),
-      element("span", {}, copyNode(row))));
+    element("div", { class: "facts dim" }, markWords(row)),
+    element("div", { class: "facts" }, copyNode(row)));
 }
 
 /** Lay the list out for its width and view, from scratch. */
 function layOut() {
   listNode.className = isGrid() ? "tiled" : "tabular";
   perBand = isGrid() ? Math.max(1, Math.floor((listNode.clientWidth - 2 * rem()) / (11.5 * rem()))) : 1;
-  bandHeight = (isGrid() ? 15 : 2.5) * rem();
+  bandHeight = (isGrid() ? 16.5 : 2.5) * rem();
+  layOutColumns();
   const bands = Math.ceil(shown.length / perBand);
   listNode.setAttribute("aria-rowcount", bands + (isGrid() ? 0 : 1));
-  listNode.setAttribute("aria-colcount", isGrid() ? perBand : TABLE.length);
+  listNode.setAttribute("aria-colcount", isGrid() ? perBand : columns.length);
   rowsNode.style.height = `${bands * bandHeight}px`;
   listNode.replaceChildren(...(isGrid() ? [] : [tableHead()]), rowsNode);
   redraw();

@@ -10,6 +10,9 @@ const sortSelect = element("select", { "aria-label": S.sort },
 const directionButton = element("button", { type: "button", onclick: () => { state.down = !state.down; update(); } });
 const progressNode = element("span", { class: "dim", role: "status" });
 const fileInput = element("input", { type: "file", accept: ".csv", hidden: true, "aria-label": S.import, tabindex: -1 });
+const headNode = document.getElementById("head");
+const smallWindow = window.matchMedia("(max-width: 48rem), (max-height: 40rem)");
+const moreNode = element("details", { class: "more" });
 let advance = true;
 
 function say(words) {
@@ -44,11 +47,12 @@ function buildTools() {
   const advanceBox = element("input", { type: "checkbox", checked: true });
   advanceBox.addEventListener("change", () => { advance = advanceBox.checked; });
   work.tools.append(search, element("div", { class: "group", role: "group", "aria-label": S.viewGroup }, ...viewButtons),
-    sortSelect, directionButton,
-    element("button", { type: "button", onclick: exportMarks }, S.export),
-    element("button", { type: "button", onclick: () => fileInput.click() }, S.import), fileInput,
-    element("label", {}, advanceBox, ` ${S.advance}`),
-    element("button", { type: "button", onclick: showHelp }, S.help), progressNode);
+    sortSelect, directionButton, moreNode, progressNode);
+  moreNode.append(element("summary", {}, S.more),
+      element("div", {}, element("button", { type: "button", onclick: exportMarks }, S.export),
+        element("button", { type: "button", onclick: () => fileInput.click() }, S.import), fileInput,
+        element("label", {}, advanceBox, ` ${S.advance}`),
+        element("button", { type: "button", onclick: showHelp }, S.help)));
 }
 
 function drawTools() {
@@ -123,7 +127,8 @@ function afterMark() {
   if (FACETS.some((facet) => facet.name === "mark" && facet.chosen.size)) return;
   selectRows(); // counts of marks only; the list keeps its place
   drawFilters();
-  redraw();
+  if (columns.some(([name]) => name === "c-mark") === (countMarked(true) > 0)) redraw();
+  else if (!state.image) { layOut(); choose(active); } // the first mark makes the column
 }
 
 /** Mark the chosen image and, unless turned off, go to the next one. */
@@ -143,6 +148,7 @@ function openImage() {
   writeAddress(fromList);
   for (const node of Object.values(work)) node.hidden = true;
   filtersNode.hidden = true;
+  if (fromList || detailNode.hidden) headNode.open = false; // its words stand on the evidence page, too
   detailNode.hidden = false;
   showImage().focus();
   detailNode.scrollTop = 0;
@@ -157,6 +163,7 @@ function closeImage() {
 function showList() {
   for (const node of Object.values(work)) node.hidden = false;
   filtersNode.hidden = false;
+  headNode.open = !smallWindow.matches;
   detailNode.hidden = true;
   detailNode.replaceChildren();
   layOut();
@@ -248,7 +255,7 @@ window.addEventListener("beforeprint", () => {
       if (!mark && !note) continue;
       const by = decisions.map((each) => (mark === CONFLICT && each.mark ? `${nameOf(each)}: ${each.mark}` : nameOf(each))).join(", ");
       const cells = [mark, by, note, wordOf(row)[0], formatScore(value(row, "score")), value(row, "path")];
-      table.append(element("tr", {}, ...cells.map((cell) => element("td", {}, safe(cell)))));
+      table.append(element("tr", {}, ...cells.map((cell, place) => element("td", { class: ["by", "note", "path"].includes(names[place]) ? "name" : null }, safe(cell)))));
     }
   }
   document.getElementById("printed").replaceChildren(table);
@@ -265,7 +272,16 @@ function showAddress() {
   else if (key) say(S.noSuchImage);
 }
 
-if (window.matchMedia("(max-width: 48rem)").matches) filtersNode.open = false; // images first
+/** In a small window, images first: all else is folded. */
+function fitWindow() {
+  const small = smallWindow.matches;
+  moreNode.classList.toggle("wide", !small);
+  filtersNode.open = moreNode.open = !small;
+  headNode.open = !small && !state.image;
+}
+
+fitWindow();
+smallWindow.addEventListener("change", fitWindow);
 openStorage();
 buildTools();
 document.getElementById("app").hidden = false;

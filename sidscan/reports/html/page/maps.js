@@ -16,9 +16,8 @@ function closerLook(entry) {
   const figures = entry.map.figures.map(mapFigures);
   return element("section", { class: "block map" }, element("h2", {}, S.closer),
     element("p", {}, element("strong", {}, S.mapNot)),
+    entry.map.png ? element("img", { src: `data:image/png;base64,${entry.map.png}`, alt: text("mapAlt", { figures: figures.join(" ") }) }) : null,
     ...figures.map((words) => element("p", {}, words)),
-    ...(entry.map.png ? [
-      element("img", { src: `data:image/png;base64,${entry.map.png}`, alt: text("mapAlt", { figures: figures.join(" ") }) }),
-      element("p", { class: "dim" }, S.mapMeaning)] : [element("p", { class: "dim" }, S.mapLeftOut)]),
+    element("p", { class: "dim" }, text(entry.map.png ? "mapMeaning" : "mapLeftOut")),
     element("p", { class: "dim" }, text("mapMadeBy", { by: safe(entry.map.figures[0].made_by) })));
 }
