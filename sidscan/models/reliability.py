@@ -164,8 +164,9 @@ def _sentence(detector: DetectorInfo, measured: Reliability, same_effort: bool, 
     if measured.encoder and measured.encoder not in detector.files:
         remarks.append(f"measured with {measured.encoder}")
     return (
-        f"{detector.name}, in the test of its card: finds {found[0]} of 100 synthetic images and flags "
-        f"{flagged[0]} of 100 photographs; after JPEG 75, {found[1]} and {flagged[1]}"
+        f"{detector.name}, in the test of its card: finds {found[0]} of 100 synthetic images, misses "
+        f"{100 - found[0]}, and flags {flagged[0]} of 100 photographs; saved again as JPEG 75: "
+        f"finds {found[1]}, flags {flagged[1]}"
         + "".join(f"; {remark}" for remark in remarks)
         + f" (sidscan models show {detector.name})"
     )

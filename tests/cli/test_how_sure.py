@@ -12,8 +12,8 @@ from sample_results import rows
 
 Run = Callable[..., Any]
 SENTENCE = (
-    "mini, in the test of its card: finds 55 of 100 synthetic images and flags 4 of 100 photographs; after "
-    "JPEG 75, 21 and 2 (sidscan models show mini)"
+    "mini, in the test of its card: finds 55 of 100 synthetic images, misses 45, and flags 4 of 100 "
+    "photographs; saved again as JPEG 75: finds 21, flags 2 (sidscan models show mini)"
 )
 
 

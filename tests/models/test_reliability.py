@@ -68,11 +68,11 @@ def test_percentiles_agree_with_the_false_positives(name: str, effort: Effort) -
 def test_sentences() -> None:
     sentence = describe(detector("rine-b16"), "full")["sentence"]
     assert sentence == (
-        "rine-b16, in the test of its card: finds 92 of 100 synthetic images and flags 5 of 100 photographs; "
-        "after JPEG 75, 77 and 5 (sidscan models show rine-b16)"
+        "rine-b16, in the test of its card: finds 92 of 100 synthetic images, misses 8, and flags 5 of "
+        "100 photographs; saved again as JPEG 75: finds 77, flags 5 (sidscan models show rine-b16)"
     )
     sentence = str(describe(detector("rine-b16"), "normal", calibrated=True)["sentence"])
-    assert "finds 91 of 100 synthetic images and flags 4 of 100" in sentence
+    assert "finds 91 of 100 synthetic images, misses 9, and flags 4 of 100" in sentence
     assert "at the card's threshold 0.5744, not the calibration's" in sentence
     other = detector("rine-b16", files={"rine-b16": CATALOG["rine-b16"].pin.digest, "clip-vit-b16": "f"})
     assert "; measured with clip-vit-b16-q8 (" in str(describe(other, "full")["sentence"])

@@ -62,7 +62,7 @@ def words(page: Page) -> str:
 def test_rows_are_the_record_strongest_first(open_page: Opener, report: Path) -> None:
     with open_page(report) as page:
         assert shown_paths(page) == [*(f"in/{index:03d}.jpg" for index in (0, 1, 2, 3, 4, 5, 7)), page_safe()]
-        assert words(page) == "8 images"
+        assert words(page) == "8 inputs"
         assert "8 inputs = 7 scored + 1 failed + 0 skipped" in page.locator("header").inner_text()
 
 
@@ -75,13 +75,13 @@ def test_filters_count_combine_and_stand_in_the_address(open_page: Opener, repor
         page.get_by_label("weak").check()
         page.get_by_label("Acme Cam 1").check()
         assert shown_paths(page) == ["in/003.jpg", "in/005.jpg"]
-        assert words(page).startswith("2 of 8 images")
+        assert words(page).startswith("2 of 8 inputs")
         assert "6 hidden by: Evidence: weak; Camera: Acme Cam 1" in words(page)
         address = page.url
     with open_page(report, "#" + address.split("#")[1]) as page:
         assert shown_paths(page) == ["in/003.jpg", "in/005.jpg"]
         page.get_by_role("button", name="Clear all filters").click()
-        assert words(page) == "8 images"
+        assert words(page) == "8 inputs"
 
 
 def address_of(report: Path, index: int) -> str:
@@ -270,7 +270,10 @@ def test_the_evidence_page_says_what_was_measured_where(open_page: Opener, evide
         words = detail.inner_text()
         assert "one pixel for one: top left, mirrored, 0.600" in words
         assert "about 39 of 100 score as high or higher" in words
-        assert "What it misses: mini, in the test of its card: finds 55 of 100 synthetic images" in words
+        assert (
+            "What it finds and misses: mini, in the test of its card: finds 55 of 100 synthetic images"
+            in words
+        )
 
 
 def test_the_evidence_page_shows_the_place_and_copies_it(open_page: Opener, evidence_page: Path) -> None:
@@ -298,6 +301,15 @@ def test_the_evidence_page_says_why_evidence_is_inconclusive_and_what_is_missing
         assert "none of the 4,552 scores as high" in words
         assert "an earlier scan, without an HTML report, made this result" in words
         assert page.locator(".place").count() == 0
+
+
+def test_of_one_crop_no_spread_is_shown(open_page: Opener, tmp_path: Path) -> None:
+    rendered(tmp_path / "r.html", journal_of(scored(0, views=1), run=full_header()))
+    with open_page(tmp_path / "r.html") as page:
+        words = page.locator("#detail").inner_text()
+    assert "One crop of 224 x 224 pixels at its place" in words
+    assert "Scores of single crops" not in words
+    assert "Highest crop" not in words
 
 
 def tab_to(page: Page, selector: str) -> None:
@@ -347,7 +359,7 @@ def test_a_person_without_a_mouse_reaches_everything(open_page: Opener, report: 
         assert page.get_by_role("dialog", name="Keys").is_hidden()
         tab_to(page, "#line button")
         page.keyboard.press("Enter")
-        assert words(page) == "8 images"
+        assert words(page) == "8 inputs"
 
 
 def test_a_tile_with_a_mark_and_copies_shows_both(open_page: Opener, copies_page: Path) -> None:
@@ -460,7 +472,7 @@ def names(*indices: int) -> list[str]:
 def test_copies_fold_under_the_strongest_and_unfold(open_page: Opener, copies_page: Path) -> None:
     with open_page(copies_page) as page:
         assert shown_paths(page) == names(0, 1, 2, 3, 7)
-        assert words(page).split("\n") == ["8 images", "3 folded under a stronger copy", "Unfold all copies"]
+        assert words(page).split("\n") == ["8 inputs", "3 folded under a stronger copy", "Unfold all copies"]
         page.get_by_role("button", name="4 copies, 0.94 to 0.98").click()
         assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7)
         page.keyboard.press("c")
@@ -468,7 +480,7 @@ def test_copies_fold_under_the_strongest_and_unfold(open_page: Opener, copies_pa
         page.get_by_role("button", name="Unfold all copies").click()
         assert shown_paths(page) == names(0, 1, 2, 3, 4, 5, 6, 7)
         assert "fold=no" in page.evaluate("location.hash")
-        assert words(page).startswith("8 images")
+        assert words(page).startswith("8 inputs")
 
 
 def test_undo_chooses_an_image_that_is_folded_by_then(open_page: Opener, copies_page: Path) -> None:
@@ -497,10 +509,10 @@ def test_a_filter_counts_folded_copies_and_the_strongest_that_passes_stands_for_
     with open_page(copies_page) as page:
         page.get_by_label("has copies, evidence differs").check()
         assert shown_paths(page) == names(1)
-        assert words(page).startswith("4 of 8 images")
+        assert words(page).startswith("4 of 8 inputs")
         page.get_by_label("weak").check()
         assert shown_paths(page) == names(4)
-        assert words(page).startswith("3 of 8 images")
+        assert words(page).startswith("3 of 8 inputs")
 
 
 def test_the_evidence_page_lists_copies_and_where_they_disagree(open_page: Opener, copies_page: Path) -> None:
@@ -581,7 +593,8 @@ def test_a_map_has_its_figures_in_words_and_says_what_it_is_not(open_page: Opene
     figures = (
         "mini: 1 of 3 windows (33.3 %) reach the threshold 0.600; the highest has 0.875, at x 224, y 0 of "
         "the file's pixels. There are 4 windows of 224 x 224 pixels. They lie 224 pixels apart across and 76 "
-        "down. Too flat to judge, and counted nowhere: 1."
+        "down. The image is hardly larger than a window, so they say little more than the score does. "
+        "Too flat to judge, and counted nowhere: 1."
     )
     with open_page(tmp_path / "r.html") as page:
         block = page.locator("#detail .map")

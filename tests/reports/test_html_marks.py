@@ -122,7 +122,7 @@ def test_marks_are_kept_exported_and_imported(open_page: Opener, report: Path, t
         ("", "=1+1, seen", "Anna"),
     ]
     with open_page(report) as page:
-        assert load(page, tmp_path / "marks.csv").startswith("3 marks imported, 0 left out")
+        assert load(page, tmp_path / "marks.csv").startswith("3 marks imported.")
         assert progress(page) == "1 of 8 marked"
 
 
@@ -343,7 +343,7 @@ def test_an_older_import_of_a_person_is_left_out(open_page: Opener, report: Path
     )
     with open_page(report) as page:
         load(page, tmp_path / "new.csv")
-        assert load(page, tmp_path / "old.csv").startswith("0 marks imported, 1 left out since later ones")
+        assert load(page, tmp_path / "old.csv").startswith("0 marks imported; 1 left out, since later ones")
         assert page.locator("#rows").get_by_text("\u25b2 suspicious").count() == 1
 
 

@@ -16,7 +16,7 @@ function line(title, ...blocks) {
 function facts(pairs) {
   const list = element("dl");
   for (const [name, content, copied] of pairs) {
-    if (content === null || content === undefined || content === "") continue;
+    if (content === null || content === undefined || content === "" || content === false) continue;
     const shown = typeof content === "object" ? content : safe(content);
     list.append(element("dt", {}, name), element("dd", {}, shown, copied ? copyButton(String(copied)) : null));
   }
@@ -71,10 +71,10 @@ function measured(result) {
       ...(score.cautions || []).map((kind) => element("p", {}, S.cautionTexts[kind] || text("cautionText", { kind: safe(kind) }))),
       score.cautions?.length ? element("p", {}, S.cautionMeans) : null,
       facts([
-        [S.spread, text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
+        [S.spread, result.views > 1 && text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
         [S.labels.logit, score.logit.toFixed(4)],
         [S.percentile, percentileWords(score)],
-        [S.labels.highest, score.highest_crop],
+        [S.labels.highest, result.views > 1 && score.highest_crop],
         [S.pValue, score.p_value],
         [S.labels.weights, model.digest],
       ]),
@@ -156,7 +156,7 @@ function looked(result, entry, row) {
   return block("looked", element("div", { class: "figures" },
     element("figure", { class: "whole" }, drawing, listed, entry.thumbnail ? element("figcaption", {}, text("enlarged")) : null),
     highestCrop(result, entry, row, turn)),
-    result.views ? element("p", { class: "dim" }, text("cropsText", { views: result.views }), " ", share) : null,
+    result.views ? element("p", { class: "dim" }, text(result.views > 1 ? "cropsText" : "cropText1", { views: result.views }), " ", share) : null,
     entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
 }
 

@@ -1,5 +1,7 @@
 // The map of a closer look (`sidscan inspect`): the scores of all windows of an image, drawn by the scan.
 
+const FEW_WINDOWS = 4; // fewer than the places of a scan's crops
+
 function mapFigures(each) {
   if (!each.highest) return text("mapAllFlat", { model: safe(each.model), windows: each.windows });
   const [score, x, y] = each.highest, [across, down] = each.stride;
@@ -7,6 +9,7 @@ function mapFigures(each) {
   return [text("mapFigures", { model: safe(each.model), windows: each.windows, side: each.side, above: each.above,
     judged: each.judged, share: formatPercent(each.above / each.judged), threshold: formatScore(each.threshold),
     highest: formatScore(score), x, y }), each.windows > 1 ? text("mapStride", { across, down }) : "",
+    each.windows <= FEW_WINDOWS ? S.mapFew : "",
     flat ? text("mapFlat", { flat }) : ""].filter(Boolean).join(" ");
 }
 

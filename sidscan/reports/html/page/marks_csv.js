@@ -146,7 +146,13 @@ function importMarks(words) {
     if (entry) found.push([entry.sha256 || keyOfPath.get(entry.path) || `path:${entry.path}`, entry]);
   }
   if (found.length && !found.some(([key]) => rowsOfKey.has(key) || local.has(key))) return text("otherMarks");
-  return text("imported", merge(found));
+  return importedWords(merge(found));
+}
+
+function importedWords({ count, older, unknown }) {
+  const words = [text(count === 1 ? "importedOne" : "imported", { count }), older ? text("older", { older }) : "",
+    unknown ? text("unknown", { unknown }) : ""];
+  return `${words.filter(Boolean).join("; ")}.`;
 }
 
 function merge(found) {
