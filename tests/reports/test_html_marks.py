@@ -304,10 +304,10 @@ def test_a_settlement_ends_what_was_exported_before(open_page: Opener, tmp_path:
 HEAD = "sha256,path,mark,note,mark_by,mark_at,report_id"
 ROW = f"{2:064x},in/002.jpg,suspicious,,Ben,2026-02-01T08:00:00Z,0123456789abcdef"
 IMPORTS = {
-    "as exported": (f"\ufeff{HEAD}\r\n{ROW}\r\n", "1 marks imported"),
+    "as exported": (f"\ufeff{HEAD}\r\n{ROW}\r\n", "1 mark imported"),
     "semicolons, times without T and Z": (
         f"{HEAD}\n{ROW}\n".replace(",", ";").replace("T08:00:00Z", " 08:00"),
-        "1 marks imported",
+        "1 mark imported",
     ),
     "an older one": (f"{HEAD}\n{ROW.replace('Ben', 'Anna').replace('2:', '1:')}\n{ROW}\n", "2 marks"),
     "not in this report": (f"{HEAD}\n{ROW}\n{ROW.replace('2,in', 'f,in')}\n", "1 of images that are"),
@@ -389,7 +389,7 @@ def test_files_whose_names_are_no_text_do_not_share_a_mark(
     (entry,) = read_marks_csv(tmp_path / "marks.csv", "", "").entries
     assert (row["sha256"], entry.path) in {("", BROKEN), ("", "in/\udcfe.jpg")}
     with open_page(report) as page:
-        assert load(page, tmp_path / "marks.csv").startswith("1 marks imported")
+        assert load(page, tmp_path / "marks.csv").startswith("1 mark imported")
         assert progress(page) == "1 of 8 marked"
 
 
