@@ -310,7 +310,7 @@ IMPORTS = {
         "1 mark imported",
     ),
     "an older one": (f"{HEAD}\n{ROW.replace('Ben', 'Anna').replace('2:', '1:')}\n{ROW}\n", "2 marks"),
-    "not in this report": (f"{HEAD}\n{ROW}\n{ROW.replace('2,in', 'f,in')}\n", "1 of images that are"),
+    "not in this report": (f"{HEAD}\n{ROW}\n{ROW.replace('2,in', 'f,in')}\n", "1 for images"),
     "German dates": (
         f"{HEAD}\n{ROW.replace('2026-02-01T08:00:00Z', '01.02.2026 08:00')}\n",
         "Nothing was imported: row 2 of this file can't be read right. Its time 01.02.2026 08:00 is not as",
@@ -333,7 +333,7 @@ def test_imports_are_read_right_or_refused(
         said = load(page, tmp_path / "marks.csv")
         assert words in said
         shown = page.locator("#rows").get_by_text("\u25b2 suspicious").count()
-        assert shown == ("marks imported" in said)
+        assert shown == said[0].isdigit()
 
 
 def test_an_older_import_of_a_person_is_left_out(open_page: Opener, report: Path, tmp_path: Path) -> None:
