@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
+from sidscan.journal import SQLITE_SIGNATURE
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv import check_columns
 from sidscan.reports.csv_escape import escape_cell
@@ -114,10 +115,14 @@ def open_report(path: Path) -> Iterator[OpenReport]:
     with file:
         head = file.read(output_files.HEAD_BYTES)
         kind = reader.format_of(head)
+        if head.startswith(SQLITE_SIGNATURE):
+            raise UsageError(
+                f"{path} is the record of a scan, not a report", "Name a report that this scan wrote."
+            )
         if kind is None and path.suffix.lower() == ".xlsx":
             raise UsageError(
-                f"{path} is a workbook, which can't be verified",
-                "Write CSV or JSON beside it, from the same record: --out report.xlsx --out report.csv.",
+                f"{path} is a workbook, which can't be read back",
+                "Name another report of the same scan; `sidscan report RECORD --out FILE.csv` writes one.",
             )
         if kind is None:
             check_columns(head, path)

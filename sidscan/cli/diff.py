@@ -109,9 +109,9 @@ def command(
 
     \b
     Exit codes:
-      0  done                                7  FILE or the text can't be written
-      2  not a report or record, damaged     8  with --exit-code: there are differences
-         or in use by a scan                 130  interrupted
+      0  done                                8  with --exit-code: there are differences
+      2  not a report or record, or damaged  130  interrupted
+      7  FILE or the text can't be written, or a scan uses the record
     """
     from sidscan.reports.output_files import new_file, printing
     from sidscan.review.difference_text import count_lines

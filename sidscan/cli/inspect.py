@@ -230,9 +230,11 @@ def _check_files(names: Sequence[str]) -> None:
     """Refuse what is not a file that is here.
 
     Raises:
-        UsageError: a name is a URL or a folder.
+        UsageError: a name is a URL, a folder or standard input.
     """
     for name in names:
+        if name == "-":
+            raise UsageError("'-' is not an image", "Name image files; inspect reads no list of names.")
         if is_url(name):
             raise UsageError(
                 f"{name} is a URL, and inspect reads files only", _SCAN_INSTEAD.format(name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,7 @@ def import_(
     from sidscan import verify  # here: `--help` needs none of it
     from sidscan.review.joined_marks import load_marks
     from sidscan.review.marked_copies import open_questions
+    from sidscan.review.marks import image_key
     from sidscan.review.marks_import import import_marks
 
     now = _now()
@@ -96,9 +98,9 @@ def import_(
     images = _images_of(report, rows)
     imported = import_marks(sources, report, rows, images.hashes(), now, by.strip(), settle, keep_unknown)
     if not quiet:
-        _say_imported(imported)
+        _say_imported(imported, report)
     marks = load_marks([imported.file])
-    _say_conflicts(marks)
+    _say_conflicts(marks, {image_key(row.sha256, row.name): row.name for row in rows})
     count = sum(len(question.copies) for question in open_questions(marks, images))
     if count and not quiet:
         console.echo(copies_line(count, str(report)))
@@ -115,7 +117,9 @@ def _images_of(report: Path, rows: list[ReportRow]) -> Images:
     return images
 
 
-def _say_imported(imported: Imported) -> None:
+def _say_imported(imported: Imported, report: Path) -> None:
+    from sidscan.journal.reading import find_records
+
     plural = console.plural
     more = [
         f"{imported.known} known already" if imported.known else "",
@@ -141,7 +145,12 @@ def _say_imported(imported: Imported) -> None:
             f"  {len(imported.overruled)} {do} not count, since the same person decided later or somebody "
             f"settled it later: {named(imported.overruled)}"
         )
-    if imported.added:
+    if imported.added and not find_records(report, in_use=True):
+        console.echo(
+            f"warning: no record in its folder names {report.name}, so no scan writes these marks into it; "
+            "import them into the report that the scan writes"
+        )
+    elif imported.added:
         console.echo("to write them into the report, run the same scan again; no image is scored again")
 
 
@@ -149,14 +158,14 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _say_conflicts(marks: Marks) -> None:
+def _say_conflicts(marks: Marks, names: Mapping[str, str]) -> None:
     """Always: nothing may hide that people differ."""
     from sidscan.review.marks import CONFLICT, summary
 
-    found = [(decisions[0].entry, summary(decisions)) for _, decisions in marks.images()]
+    found = [(image, decisions[0].entry, summary(decisions)) for image, decisions in marks.images()]
     lines = [
-        f"conflict: {entry.path or entry.sha256} ({mark.by})"
-        for entry, mark in found
+        f"conflict: {entry.path or names.get(image) or entry.sha256} ({mark.by})"
+        for image, entry, mark in found
         if mark and mark.mark == CONFLICT
     ]
     for line in lines[:_MOST_CONFLICTS]:
@@ -188,10 +197,10 @@ def list_(report: Path) -> ExitCode:
     from sidscan.review.marks_file import marks_path
 
     file = marks_path(report)
-    if not file.exists():
-        raise UsageError(f"{report} has no marks: there is no {file}", "Import some: `sidscan marks import`.")
     with verify.open_report(report) as opened:
         rows = list(opened.read())
+    if not file.exists():
+        raise UsageError(f"{report} has no marks: there is no {file}", "Import some: `sidscan marks import`.")
     marks = load_marks([file])
     questions = open_questions(marks, _images_of(report, rows))
     with printing() as stream:
@@ -275,14 +284,14 @@ def _answer(questions: list[Question], file: Path, by: str, answer: bool | None)
         now = _now()
         append_marks(file, [entry for each in questions for entry in each.answers(answer, by, now)], now)
     same, other = 0, 0
-    for question in questions:
+    for question in (single for each in questions for single in each.singly()):
         given = answer if answer is not None else _ask(question)
         if given is None:
             continue
         if answer is None:
             now = _now()
             append_marks(file, list(question.answers(given, by, now)), now)
-        same, other = same + given * len(question.copies), other + (not given) * len(question.copies)
+        same, other = same + given, other + (not given)
     console.echo(f"{console.plural(same, 'copy', 'copies')} confirmed, {other} denied, in {file}")
     if same or (other and questions[0].answered):
         console.echo("to write the marks into the report, run the same scan again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,11 +49,12 @@ def decision_lines(marks: Marks, rows: Iterable[ReportRow]) -> Iterator[str]:
     for row in rows:
         names.setdefault(image_key(row.sha256, row.name), []).append(mask_credentials(row.name))
     images = dict(marks.images()) | {image: found for image in names if (found := marks.decisions(image))}
+    paths = {name for found in names.values() for name in found}
     ordered = sorted(images.items(), key=lambda each: _place(each[1]))
     for image, decisions in ordered:
         mark = summary(decisions)
         assert mark is not None
-        where = names.get(image, [f"{decisions[0].entry.path} (not in this report)"])
+        where = names.get(image) or [_absent(decisions[0].entry.path, paths)]
         yield f"{mark.mark or _NOTE_ALONE}: {safe_line(', '.join(where))}"
         yield from (f"  {safe_line(_in_words(decision))}" for decision in decisions)
     gone = sum(image not in names for image in images)
@@ -61,6 +62,12 @@ def decision_lines(marks: Marks, rows: Iterable[ReportRow]) -> Iterator[str]:
     yield (
         f"{plural(len(images), 'image')}, {plural(conflicts, 'conflict')}; {gone} of them not in this report"
     )
+
+
+def _absent(path: str, paths: Collection[str]) -> str:
+    """How an image is called whose bytes a report does not have."""
+    here = mask_credentials(path) in paths
+    return f"{path} ({'its earlier bytes, not those in this report' if here else 'not in this report'})"
 
 
 def _place(decisions: Sequence[Decision]) -> tuple[int, str]:
@@ -104,7 +111,9 @@ def question_lines(questions: Iterable[Question]) -> Iterator[str]:
         mark, answer = question.mark, question.answered
         words = f"{mark.mark or _NOTE_ALONE} by {mark.by}" if mark else "no mark now"
         start = "answered before" if answer else "to be confirmed"
-        yield f"{start}: {safe_line(question.path)} ({safe_line(words)}) looks like"
+        earlier = any(copy.image.name == question.path for copy in question.copies)
+        path = f"{'the earlier bytes of ' if earlier else ''}{safe_line(question.path)}"
+        yield f"{start}: {path} ({safe_line(words)}) {'look' if earlier else 'looks'} like"
         for copy in question.copies:
             transform = f", {copy.transform}" if copy.transform else ""
             name = safe_line(mask_credentials(copy.image.name))

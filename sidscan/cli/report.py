@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sidscan.cli import console, options
 from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
-from sidscan.cli.ranking import Ranking, print_table
+from sidscan.cli.ranking import Ranked, Ranking, print_table
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
@@ -88,7 +89,8 @@ def command(
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs
     ]
-    shown.check_outputs(writers)
+    if not to_terminal or shown.columns:
+        shown.check_outputs(writers)
     files = tuple(file for writer in writers for file in writer.files)
     console.check_distinct((*files, *console.journal_files(path)), ())
     echo = console.reporter(quiet)
@@ -116,7 +118,7 @@ def _record_path(named: Path) -> Path:
         beside = Path(f"{named}{_SUFFIX}")
         if beside.exists():
             return beside
-        if named.exists() and reader.format_of(_head(named)) is not None:
+        if named.exists() and (named.suffix.lower() == ".xlsx" or reader.format_of(_head(named))):
             return _record_of(named)
     return named
 
@@ -152,7 +154,7 @@ def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], ech
     if header.private:
         echo(WORDS)
     if not writers:
-        _show_table(record)
+        _show_table(record, shown)
     reports.write_all(writers, record)
     echo(counts_line(counts))
     if counts.pending:
@@ -166,8 +168,15 @@ def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], ech
         echo(f"report: {writer.location()}")
 
 
-def _show_table(record: RunRecord) -> None:
-    ranking = Ranking(_TABLE_ROWS)
+def _show_table(record: RunRecord, shown: Shown) -> None:
+    """The strongest evidence of what is chosen; with --sort, the first rows as it orders them."""
+    rows = shown.choice.top or _TABLE_ROWS
+    if shown.choice.sort:
+        print_table(
+            [Ranked(best, result) for result in islice(record.results(), rows) if (best := result.strongest)]
+        )
+        return
+    ranking = Ranking(rows)
     for result in record.results():
         ranking.add(result)
     print_table(ranking.highest())

@@ -62,6 +62,10 @@ class Question:
     copies: tuple[MaybeCopy, ...]
     answered: Entry | None = None
 
+    def singly(self) -> Iterator[Question]:
+        """The same of each copy by itself."""
+        return (replace(self, copies=(each,)) for each in self.copies)
+
     def answers(self, same: bool, by: str, now: str) -> Iterator[Entry]:
         """What to record."""
         kind = Kind.SAME_IMAGE if same else Kind.OTHER_IMAGE

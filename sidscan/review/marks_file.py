@@ -13,6 +13,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
@@ -100,6 +101,18 @@ def read_marks_file(path: Path) -> list[Entry]:
     return [] if content is None else _parsed(path, content)
 
 
+@contextmanager
+def _beside_its_report() -> Iterator[None]:
+    """The file has one place, so another --out is no remedy."""
+    try:
+        yield
+    except OutputError as error:
+        if "--out" not in error.remedy:
+            raise
+        raise OutputError(error.message, "Allow writing there: marks lie beside their report.") from error
+
+
+@_beside_its_report()
 def append_marks(path: Path, entries: Sequence[Entry], recorded_at: str) -> None:
     """Add a batch of lines: all of them or none. What is there stays, byte for byte.
 

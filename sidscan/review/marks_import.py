@@ -66,7 +66,7 @@ def import_marks(
         OutputError: the marks file can't be written, or is damaged.
     """
     file = marks_path(report)
-    marks, images = Marks(read_marks_file(file)), {image_key(row.sha256, row.name) for row in rows}
+    marks, images = Marks(read_marks_file(file)), {image_key(row.sha256, row.name): row.name for row in rows}
     new, again, blank, known = dict[Entry, None](), dict[Entry, None](), 0, 0
     for source in sources:
         found = read_marks_csv(source, by, now, settle)
@@ -87,12 +87,14 @@ def import_marks(
         append_marks(file, [*again, *new], now)
     elsewhere = tuple(entry.path or entry.sha256 for entry in new if _key(entry) not in images)
     future = sum(entry.at > now for entry in new)
-    overruled = tuple(entry.path or entry.sha256 for entry in new if not marks.counts(entry))
+    overruled = tuple(
+        entry.path or images.get(_key(entry), entry.sha256) for entry in new if not marks.counts(entry)
+    )
     return Imported(file, len(new), known, len(again), blank, elsewhere, future, overruled)
 
 
 def _check_same_images(
-    source: Path, report: Path, entries: Sequence[Entry], images: set[str], marks: Marks
+    source: Path, report: Path, entries: Sequence[Entry], images: Mapping[str, str], marks: Marks
 ) -> None:
     if not entries or any(_key(entry) in images or marks.decisions(_key(entry)) for entry in entries):
         return

@@ -151,6 +151,7 @@ def test_outputs_are_written_and_never_over_something_else(sidscan: Run) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        pytest.param(["-"], "'-' is not an image\nName image files", id="standard input"),
         pytest.param(["images"], "images is a folder, and inspect reads single images", id="folder"),
         pytest.param(
             ["https://example.org/a.jpg"],

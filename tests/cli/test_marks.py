@@ -438,3 +438,87 @@ def test_without_perceptual_hashes_nothing_can_be_asked(sidscan: Run) -> None:
 def test_hashes_of_an_html_report_are_in_its_record(sidscan: Run) -> None:
     scan(sidscan, "--find-copies", outs=("r.html",))
     assert QUESTION.fullmatch(sidscan("marks", "confirm", "r.html").out)
+
+
+@pytest.mark.usefixtures("copied")
+def test_each_copy_is_asked_by_itself(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene(0).save("in/second.jpg", quality=60)
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    monkeypatch.setattr("sidscan.cli.console.is_terminal", lambda _: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n"))
+    ended = sidscan("marks", "confirm", "r.csv", "--by", "Ben")
+    assert "1 copy confirmed, 1 denied, in r.marks.csv\n" in ended.err
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    assert len(joined()) == 1
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_file_that_was_saved_again_is_told_from_its_earlier_bytes(sidscan: Run) -> None:
+    Path("in/copy.jpg").unlink()
+    scene(0).resize((200, 150)).save("in/0.png")
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    asked = sidscan("marks", "confirm", "r.csv").out
+    assert asked.startswith("to be confirmed: the earlier bytes of in/0.png (suspicious by Anna) look like\n")
+    listed = sidscan("marks", "list", "r.csv").out
+    assert listed.startswith("suspicious: in/0.png (its earlier bytes, not those in this report)\n")
+
+
+@pytest.mark.usefixtures("images")
+def test_a_conflict_has_the_path_that_the_report_knows(sidscan: Run) -> None:
+    scan(sidscan)
+    found = report()["in/a.png"]["sha256"]
+    Path("two.csv").write_text(f"sha256,mark,mark_by\n{found},suspicious,Anna\n{found},cleared,Ben\n")
+    imported = sidscan("marks", "import", "two.csv", "r.csv")
+    assert "conflict: in/a.png (Anna: suspicious; Ben: cleared)\n" in imported.err
+
+
+@pytest.mark.usefixtures("images")
+def test_marks_beside_a_report_that_no_scan_writes_are_warned_of(sidscan: Run) -> None:
+    scan(sidscan)
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    Path("last_week.csv").write_bytes(Path("r.csv").read_bytes())
+    imported = sidscan("marks", "import", "marks.csv", "last_week.csv")
+    assert imported.err == (
+        "1 decision added to last_week.marks.csv\n"
+        "warning: no record in its folder names last_week.csv, so no scan writes these marks into it; "
+        "import them into the report that the scan writes\n"
+    )
+
+
+NOT_READ: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "a folder without rights": (
+        ("import", "marks.csv", "ro/r.csv"),
+        7,
+        "Allow writing there: marks lie beside their report.",
+    ),
+    "a workbook": (
+        ("import", "marks.csv", "r.xlsx"),
+        2,
+        "sidscan: r.xlsx is a workbook, which can't be read back\nName another report of the same scan",
+    ),
+    "no file": (("list", "nope.csv"), 2, "sidscan: can't read nope.csv: No such file or directory"),
+    "a record": (
+        ("list", "r.csv.journal"),
+        2,
+        "sidscan: r.csv.journal is the record of a scan, not a report",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+@pytest.mark.usefixtures("images")
+def test_what_is_no_report_or_not_writable_says_what_to_do(
+    sidscan: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    scan(sidscan, outs=("r.csv", "r.xlsx"))
+    mark("marks.csv", "Anna", {"in/a.png": "suspicious"})
+    Path("ro").mkdir()
+    Path("ro/r.csv").write_bytes(Path("r.csv").read_bytes())
+    arguments, code, message = NOT_READ[name]
+    if "ro/r.csv" in arguments:
+        sidscan("marks", "import", "marks.csv", "r.csv")
+        Path("ro/r.marks.csv").write_bytes(Path("r.marks.csv").read_bytes())
+        Path("ro/r.marks.csv").chmod(0o444)
+        mark("marks.csv", "Ben", {"in/a.png": "cleared"})
+    ended = sidscan("marks", *arguments)
+    assert (ended.code, message in ended.err) == (code, True), ended.err

@@ -387,3 +387,26 @@ def test_a_redacted_report_does_not_tell_how_places_were_chosen(sidscan: Run, he
     report = json.loads(Path("m.json").read_text())
     assert report["selection"]["only"] == ["exif_latitude ***", "score>=0"]
     assert sidscan("verify", "m.json").code == 0
+
+
+def test_on_a_terminal_a_table_of_chosen_rows_is_shown(
+    sidscan: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidscan.cli.console.is_terminal", lambda stream: True)
+    shown = sidscan("report", "r.csv", "--top", "2")
+    assert (shown.code, len(shown.out.splitlines())) == (0, 3), shown.err
+    ordered = sidscan("report", "r.csv", "--only", "score>=0", "--sort", "-path", "--top", "2")
+    names = [line.split()[-1] for line in ordered.out.splitlines()[1:]]
+    assert names == sorted(names, reverse=True)
+    refused = sidscan("report", "r.csv", "--columns", "path")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2,
+        "sidscan: --only, --sort, --top and --columns are for reports",
+    )
+
+
+def test_a_workbook_stands_for_its_record(sidscan: Run, here: Path) -> None:
+    sidscan("report", "r.csv", "--out", "book.xlsx")
+    made = sidscan("report", "book.xlsx", "--out", "again.csv")
+    assert made.code == 0, made.err
+    assert Path("again.csv").read_bytes() == Path("r.csv").read_bytes()

@@ -190,7 +190,7 @@ def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
         pytest.param(["."], 2, "'.' is a directory", id="folder"),
         pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
         pytest.param(["a.jpg"], 2, "a.jpg is not a report of sidscan", id="image"),
-        pytest.param(["book.xlsx"], 2, "book.xlsx is a workbook, which can't be verified", id="workbook"),
+        pytest.param(["book.xlsx"], 2, "book.xlsx is a workbook, which can't be read back", id="workbook"),
         pytest.param(["empty.csv"], 2, "empty.csv is not a report of sidscan", id="empty"),
         pytest.param(["r.csv", "--hash-file", "none"], 2, "can't read the hash file none", id="no hash file"),
         pytest.param(["r.csv", "--hash-file", "a.jpg"], 2, "states no sha256 of r.csv", id="other hash file"),
