@@ -25,6 +25,9 @@ JOURNAL_FORMAT = "2"
 EXCLUDED_PREFIX = "excluded by --exclude "
 """How the reason of a row that --exclude leaves out begins."""
 
+CONFLICT = "conflict"
+"""The mark of an image on which people's marks differ."""
+
 INCONCLUSIVE = "inconclusive"
 EVIDENCE_WORDS = ("very strong", "strong", "moderate", "weak", INCONCLUSIVE)
 """Words of evidence, the strongest first; what is inconclusive comes last, whatever its score."""
@@ -469,6 +472,26 @@ class Mark:
         """The inverse of `dataclasses.asdict`, after JSON."""
         decisions = tuple(Decision(**_known(Decision, each)) for each in raw.get("decisions", ()))
         return cls(**{**_known(cls, raw), "decisions": decisions})
+
+    @classmethod
+    def of_decisions(cls, decisions: tuple[Decision, ...]) -> Mark | None:
+        """The decisions on an image as one; None if there are none."""
+        if not decisions:
+            return None
+        marks = sorted({each.mark for each in decisions if each.mark})
+        if len(marks) > 1:
+            by = "; ".join(f"{each.by}: {each.mark}" for each in decisions if each.mark)
+        else:
+            by = ", ".join(each.by for each in decisions)
+        alone = len(decisions) == 1
+        notes = (each.note if alone else f"{each.by}: {each.note}" for each in decisions if each.note)
+        return cls(
+            mark=CONFLICT if len(marks) > 1 else "".join(marks),
+            by=by,
+            at=max(each.at for each in decisions),
+            note="; ".join(notes),
+            decisions=decisions,
+        )
 
 
 @dataclass(frozen=True, slots=True)

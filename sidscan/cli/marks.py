@@ -160,7 +160,8 @@ def _now() -> str:
 
 def _say_conflicts(marks: Marks, names: Mapping[str, str]) -> None:
     """Always: nothing may hide that people differ."""
-    from sidscan.review.marks import CONFLICT, summary
+    from sidscan.records import CONFLICT
+    from sidscan.review.marks import summary
 
     found = [(image, decisions[0].entry, summary(decisions)) for image, decisions in marks.images()]
     lines = [

@@ -23,9 +23,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from sidscan.errors import UsageError
-from sidscan.records import EVIDENCE_WORDS, INCONCLUSIVE, RunHeader, ScanResult, Status
+from sidscan.records import CONFLICT, EVIDENCE_WORDS, INCONCLUSIVE, RunHeader, ScanResult, Status
 from sidscan.reports.columns import Cell, ReportColumn, find_column
-from sidscan.review.marks import CONFLICT
 
 Predicate = Callable[[ScanResult], bool]
 """Whether a result meets a condition."""

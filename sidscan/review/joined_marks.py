@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sidscan.records import RunRecord
+from sidscan.records import CONFLICT, RunRecord
 from sidscan.review.marked_copies import Images, open_questions
-from sidscan.review.marks import CONFLICT, Marks, image_key
+from sidscan.review.marks import Marks, image_key
 from sidscan.review.marks_file import marks_path, read_marks_file
 from sidscan.util.files import real_path
 

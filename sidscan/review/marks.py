@@ -15,8 +15,6 @@ from sidscan import records
 from sidscan.records import Mark, ScanResult
 from sidscan.review.marks_file import Entry, Kind
 
-CONFLICT = "conflict"
-"""The mark of an image on which people's marks differ."""
 _ANSWERS = (Kind.SAME_IMAGE, Kind.OTHER_IMAGE)
 
 
@@ -177,26 +175,8 @@ def words(decisions: Iterable[Decision]) -> tuple[str, ...]:
 
 
 def summary(decisions: Sequence[Decision]) -> Mark | None:
-    """The decisions on an image as one; None if there are none.
-
-    Where people's marks differ, the mark is ``conflict``, and each name stands with its mark.
-    """
-    if not decisions:
-        return None
-    entries, marks = [each.entry for each in decisions], words(decisions)
-    if len(marks) > 1:
-        by = "; ".join(f"{entry.by}: {entry.mark}" for entry in entries if entry.mark)
-    else:
-        by = ", ".join(entry.by for entry in entries)
-    noted = [entry for entry in entries if entry.note]
-    alone = len(entries) == 1
-    return Mark(
-        mark=CONFLICT if len(marks) > 1 else "".join(marks),
-        by=by,
-        at=max(entry.time[0] for entry in entries),
-        note="; ".join(entry.note if alone else f"{entry.by}: {entry.note}" for entry in noted),
-        decisions=tuple(map(_recorded, decisions)),
-    )
+    """The decisions on an image as one; None if there are none."""
+    return Mark.of_decisions(tuple(map(_recorded, decisions)))
 
 
 def _recorded(decision: Decision) -> records.Decision:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from sidscan.records import JsonObject
+from sidscan.records import Decision, JsonObject, Mark
 from sidscan.reports.json import exact_name
 from sidscan.reports.reader import (
     DamagedReport,
@@ -17,7 +17,14 @@ from sidscan.reports.reader import (
     check_format_number,
     checked_row,
 )
-from sidscan.reports.stated import StatedModel, StatedResult, StatedScore, made_by, stated_models
+from sidscan.reports.stated import (
+    StatedMark,
+    StatedModel,
+    StatedResult,
+    StatedScore,
+    made_by,
+    stated_models,
+)
 
 INDEX_START = '<script type="application/json" id="index">'
 """The line before the index."""
@@ -26,7 +33,7 @@ END = "</html>\n"
 
 _STATED = (
     *("path", "path_bytes", "sha256", "status", "score", "evidence", "why", "model", "views", "decoder"),
-    "sidscan_version",
+    *("sidscan_version", "decisions"),
 )
 
 
@@ -46,7 +53,7 @@ def stated_results(lines: Iterator[str]) -> Iterator[StatedResult]:
     start = next(rows)
     check_comparable(start.get("selection"))
     models = {model.name: model for model in stated_models(start["run"], {})}
-    for cells in [[row[name] for name in _STATED] for row in rows]:  # without those that take most memory
+    for cells in [[row.get(name) for name in _STATED] for row in rows]:  # without those that take most memory
         row = dict(zip(_STATED, cells, strict=True))
         words = {name: texts[row[name]] for name in start["indexed"] if row.get(name) is not None}
         yield _stated({**row, **words}, start["run"], models)
@@ -80,6 +87,7 @@ def _name_of(row: JsonObject) -> str:
 
 def _stated(row: dict[str, Any], run: JsonObject, models: dict[str, StatedModel]) -> StatedResult:
     """A row with its texts."""
+    mark = Mark.of_decisions(tuple(Decision(*each) for each in row["decisions"] or ()))
     score = StatedScore(row["model"], row["score"], row["evidence"]) if row["evidence"] else None
     return StatedResult(
         name=_name_of(row),
@@ -94,4 +102,6 @@ def _stated(row: dict[str, Any], run: JsonObject, models: dict[str, StatedModel]
             row["decoder"],
             row["sidscan_version"],
         ),
+        mark=StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None,
+        marks_known=True,
     )
