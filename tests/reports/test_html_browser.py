@@ -379,9 +379,9 @@ def test_the_table_has_the_columns_that_the_report_fills(open_page: Opener, repo
         return [each.strip() for each in page.get_by_role("columnheader").all_inner_texts()[1:]]
 
     with open_page(report, "#view=table") as page:
-        assert heads(page) == ["Evidence \u25bc", "Score", "Path", "Camera", "Pixels", "Format"]
+        assert heads(page) == ["Evidence \u25bc", "Score", "File says", "Path", "Camera", "Pixels", "Format"]
         page.keyboard.press("1")
-        assert heads(page)[1:4] == ["Score", "Mark", "Path"]
+        assert heads(page)[1:5] == ["Score", "File says", "Mark", "Path"]
 
 
 def test_the_table_has_places(open_page: Opener, evidence_page: Path) -> None:

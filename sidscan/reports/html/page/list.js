@@ -33,7 +33,7 @@ function wordNode(row) {
 }
 
 const cellOf = (name) => (row) => safe(value(row, name) ?? "");
-const placeOf = (row, digits) => (value(row, "latitude") === null ? ""
+const placeOf = (row, digits) => (value(row, "latitude") === null || value(row, "longitude") === null ? ""
   : ["latitude", "longitude"].map((name) => (digits ? value(row, name).toFixed(digits) : value(row, name))).join(", "));
 const anyRow = (has) => Array.from({ length: total }, (_, row) => row).some(has);
 
@@ -47,7 +47,7 @@ const TABLE = [
   ["c-path", "path", "path", 12, (row) => element("bdi", {}, safe(value(row, "path"))), cellOf("path")],
   ["c-date", "date", "date", 8.5, (row) => cellOf("date")(row).slice(0, 16), cellOf("date"), () => anyRow(cellOf("date"))],
   ["c-camera", "camera", "camera", 9, cellOf("camera"), cellOf("camera"), () => anyRow(cellOf("camera"))],
-  ["c-place", "place", null, 7.5, (row) => placeOf(row, 2), placeOf, () => anyRow(placeOf)],
+  ["c-place", "place", null, 7.5, (row) => placeOf(row, 2), (row) => placeOf(row), () => anyRow((row) => placeOf(row))],
   ["c-copies", "copies", null, 12, copyNode, copyWords, () => copyRows.size],
   ["c-size", "size", "size", 7, pixels],
   ["c-format", "format", null, 4.5, cellOf("format"), cellOf("format")],
