@@ -54,7 +54,7 @@ def stated_results(lines: Iterator[str]) -> Iterator[StatedResult]:
     check_comparable(start.get("selection"))
     models = {model.name: model for model in stated_models(start["run"], {})}
     for cells in [[row.get(name) for name in _STATED] for row in rows]:  # without those that take most memory
-        row = dict(zip(_STATED, cells, strict=True))
+        row: dict[str, Any] = dict(zip(_STATED, cells, strict=True))
         words = {name: texts[row[name]] for name in start["indexed"] if row.get(name) is not None}
         yield _stated({**row, **words}, start["run"], models)
 
