@@ -27,7 +27,6 @@ LEVELS = (
     ("reports", "journal"),
     ("config",),
     ("records",),
-    ("score_map",),
     ("util", "errors", "containers", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}

@@ -34,7 +34,7 @@ from sidscan.records import (
     Status,
     strength,
 )
-from sidscan.score_map import CloserLook
+from sidscan.records.score_map import CloserLook
 from sidscan.util.files import can_lock, real_path
 from sidscan.util.urls import mask_credentials
 

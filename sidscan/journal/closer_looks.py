@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import asdict
 
 from sidscan.journal.tables import SHA256
-from sidscan.score_map import CloserLook, ScoreMap
+from sidscan.records.score_map import CloserLook, ScoreMap
 
 CREATE = """CREATE TABLE IF NOT EXISTS closer_looks (
     sha256 TEXT PRIMARY KEY,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sidscan.images.thumbnails import TURNS
-from sidscan.score_map import ScoreMap
+from sidscan.records.score_map import ScoreMap
 from sidscan.util.terminal import safe_line
 
 # Nine colours from score 0 to score 1, after cividis: its lightness only rises, and people with colour

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, Selection
-from sidscan.score_map import CloserLook
+from sidscan.records.score_map import CloserLook
 
 
 class WrappedRecord(RunRecord):

@@ -15,8 +15,8 @@ from sidscan.images.windows import cut_window, window_grid
 from sidscan.models.abstention import detail
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.records import CropSet, Status
+from sidscan.records.score_map import ScoreMap
 from sidscan.runtimes import Runtime
-from sidscan.score_map import ScoreMap
 from sidscan.scoring.evidence import sigmoid
 
 _T = TypeVar("_T")

@@ -30,10 +30,10 @@ from sidscan.cli.ranking import Ranking
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
 from sidscan.records import Exif, Mark, ScanResult
+from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import FormatOptions, html, output_for
 from sidscan.reports.html.index_rows import COLUMN_NAMES
 from sidscan.reports.private import private_result
-from sidscan.score_map import CloserLook, ScoreMap
 from sidscan.util.files import atomic_write
 from sidscan.verify import open_report
 

@@ -18,12 +18,12 @@ from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of
 
 from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, Marker, Provenance, ScanResult
+from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import html
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
 from sidscan.review.selection import Choice, SelectedRecord
-from sidscan.score_map import CloserLook, ScoreMap
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

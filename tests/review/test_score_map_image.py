@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from sidscan.records.score_map import ScoreMap
 from sidscan.review.score_map_image import colour, draw_score_maps
-from sidscan.score_map import ScoreMap
 
 # Two windows side by side: the drawing has a map of 420 x 210 pixels, halves of 210.
 WIDE = ScoreMap("m", "d", 0.5, 224, 448, 224, (0, 224), (0,), ((0.2, 0.9),), ((False, False),))

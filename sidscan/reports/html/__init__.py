@@ -26,6 +26,7 @@ from typing import IO, TextIO
 from sidscan.config import MOST_CROPS
 from sidscan.errors import OutputError
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult, num_rows
+from sidscan.records.score_map import CloserLook
 from sidscan.reports.base import (
     DEFAULT_OPTIONS,
     REPORT_FORMAT_NUMBER,
@@ -41,7 +42,6 @@ from sidscan.reports.html.parts import csp_hash, page_part
 from sidscan.reports.json import ijson_text, result_object
 from sidscan.reports.reader import ReportRow
 from sidscan.reports.stated import StatedResult
-from sidscan.score_map import CloserLook
 from sidscan.util.files import atomic_write
 from sidscan.util.terminal import UNSAFE_CHARACTERS
 

@@ -1,0 +1,84 @@
+"""The values that pass between modules: Item -> DecodedImage | Failure -> ScanResult, and RunHeader.
+
+All are frozen; none holds a file or a tensor.
+"""
+
+from __future__ import annotations
+
+from sidscan.records.from_json import JsonObject
+from sidscan.records.images import (
+    PROVENANCE_STRENGTHS,
+    PROVENANCE_WORDS,
+    CropRef,
+    CropSet,
+    DecodedImage,
+    Exif,
+    Failure,
+    ImageInfo,
+    Marker,
+    Provenance,
+    Response,
+    SignatureCheck,
+)
+from sidscan.records.inputs import EXCLUDED_PREFIX, Item, Kind, Stage, Status
+from sidscan.records.results import (
+    CONFLICT,
+    EVIDENCE_WORDS,
+    INCONCLUSIVE,
+    Copies,
+    Counts,
+    Decision,
+    Mark,
+    ScanResult,
+    Score,
+    strength,
+)
+from sidscan.records.runs import (
+    JOURNAL_FORMAT,
+    CalibrationRecord,
+    ModelRecord,
+    RunHeader,
+    RunRecord,
+    Selection,
+    SessionRecord,
+    num_rows,
+)
+
+__all__ = [
+    "CONFLICT",
+    "EVIDENCE_WORDS",
+    "EXCLUDED_PREFIX",
+    "INCONCLUSIVE",
+    "JOURNAL_FORMAT",
+    "PROVENANCE_STRENGTHS",
+    "PROVENANCE_WORDS",
+    "CalibrationRecord",
+    "Copies",
+    "Counts",
+    "CropRef",
+    "CropSet",
+    "Decision",
+    "DecodedImage",
+    "Exif",
+    "Failure",
+    "ImageInfo",
+    "Item",
+    "JsonObject",
+    "Kind",
+    "Mark",
+    "Marker",
+    "ModelRecord",
+    "Provenance",
+    "Response",
+    "RunHeader",
+    "RunRecord",
+    "ScanResult",
+    "Score",
+    "Selection",
+    "SessionRecord",
+    "SignatureCheck",
+    "Stage",
+    "Status",
+    "num_rows",
+    "strength",
+]
