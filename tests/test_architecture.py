@@ -185,9 +185,10 @@ def test_light_commands_do_not_load_torch(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_workers_load_neither_torch_nor_the_model_store() -> None:
+@pytest.mark.parametrize("worker", ["worker", "thumbnail_worker"])
+def test_workers_load_neither_torch_nor_the_model_store(worker: str) -> None:
     code = (
-        "import sys, sidscan.isolation.worker\n"
+        f"import sys, sidscan.isolation.{worker}\n"
         f"loaded = [m for m in {NOT_IN_WORKERS} if m in sys.modules]\n"
         "assert not loaded, loaded"
     )

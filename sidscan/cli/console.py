@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_has_decoder, reader_in_words
 from sidscan.records import Counts, ScanResult
-from sidscan.reports.output_files import STDOUT
+from sidscan.reports.output_files import STDOUT, ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
@@ -99,11 +99,11 @@ def consume(
 
 
 def complete_kept(run: Scan, quiet: bool) -> None:
-    """Read images of kept results again for their thumbnails, with a progress bar; say what came of it."""
+    """Read images of kept results again for thumbnails and crops, with a bar; say what came of it."""
     if not (number := len(run.kept_images)):
         return
     show = reporter(quiet)
-    what = "thumbnail" if run.config.thumbnails else "hash"
+    what = "thumbnail or crop" if run.config.thumbnails else "hash"
     show(f"{plural(number, 'kept image')} without a {what}: read again, not scored")
     with progress(number, "image", quiet=quiet, transient=True) as bar:
         for _ in run.complete_kept():
@@ -115,6 +115,14 @@ def complete_kept(run: Scan, quiet: bool) -> None:
         if len(changed) == 1:
             are = "holds other bytes than were scored, with the same size and time; it is scored again"
         echo(f"warning: {plural(len(changed), 'file')} {are}: {names}{more}")
+
+
+def echo_written(writers: Sequence[ReportOutput], echo: Echo) -> None:
+    """Say where the reports are, and what they lack."""
+    for writer in writers:
+        echo(f"report: {writer.location()}")
+        for remark in writer.remarks():
+            echo(remark)
 
 
 def announce(run: Scan, echo: Echo) -> None:

@@ -226,6 +226,12 @@ def report_files() -> Decorator:
             help="Most rows of an HTML report; with more it is not written, but the other reports are.",
         ),
         sectioned_option(
+            "--xlsx-thumbnails",
+            section="Output",
+            is_flag=True,
+            help="Show a small image in each row of an .xlsx report, of 5000 rows at most.",
+        ),
+        sectioned_option(
             "--overwrite",
             section="Output",
             is_flag=True,

@@ -20,6 +20,7 @@ from sidscan.cli.ranking import Ranked, Ranking, print_table
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
+from sidscan.isolation.thumbnails import jpeg_thumbnails
 from sidscan.journal.reading import StoredRecord, find_records, is_database
 from sidscan.records import RunRecord, num_rows
 from sidscan.reports import FormatOptions, ReportOutput, reader
@@ -54,6 +55,7 @@ def command(
     csv_dialect: str,
     html_thumbs: str | None,
     html_rows: int,
+    xlsx_thumbnails: bool,
     overwrite: bool,
     hashed: bool,
     private: bool,
@@ -84,7 +86,8 @@ def command(
     console.check_outputs(outs, stdout_format, hashed)
     path = _record_path(named)
     shown = Shown.pop_from(choices)
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns)
+    converter = jpeg_thumbnails if xlsx_thumbnails else None
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns, converter)
     writers = [
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs
@@ -164,8 +167,7 @@ def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], ech
         )
     if selected := record.selection():
         echo(f"reports show {selected}")
-    for writer in writers:
-        echo(f"report: {writer.location()}")
+    console.echo_written(writers, echo)
 
 
 def _show_table(record: RunRecord, shown: Shown) -> None:

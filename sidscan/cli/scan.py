@@ -20,6 +20,7 @@ from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.isolation.thumbnails import jpeg_thumbnails
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
@@ -55,6 +56,7 @@ def command(
     csv_dialect: str,
     html_thumbs: str | None,
     html_rows: int,
+    xlsx_thumbnails: bool,
     quiet: bool,
     journal: Path | None,
     overwrite: bool,
@@ -90,7 +92,8 @@ def command(
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
     shown = Shown.pop_from(choices)
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns)
+    converter = jpeg_thumbnails if xlsx_thumbnails else None
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns, converter)
     writers = [
         reports.output_for(
             out, stdout_format or "csv", hashed, overwrite, formats, stream=shown.choice.streams
@@ -115,7 +118,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
-    thumbnails = any(writer.format.shows_thumbnails for writer in writers)
+    thumbnails = any(writer.shows_thumbnails for writer in writers)
     choices["find_copies"] |= thumbnails
     return ScanConfig(
         thumbnails=thumbnails,
@@ -168,8 +171,7 @@ def _scan(
         pages = [writer.out for writer in writers if writer.out.lower().endswith(".html")]
         for line in closer_look.closing_lines(run, looks, " and ".join(pages)):
             echo(line)
-        for writer in writers:
-            echo(f"report: {writer.location()}")
+        console.echo_written(writers, echo)
         return _exit_code(run.counts(), config.allow_empty)
 
 

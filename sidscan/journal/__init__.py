@@ -303,7 +303,7 @@ class Journal:
         return bytes(row[0]) if row else None
 
     def list_images_to_read(self, for_thumbnails: bool, for_hashes: bool) -> int:
-        """List images that were scored and lack a thumbnail, or a perceptual hash; returns their number."""
+        """List images that were scored and lack a thumbnail, crop or hash; returns their number."""
         if not (for_thumbnails or for_hashes):
             return 0
         with self._writing():

@@ -26,7 +26,9 @@ _HASH = "json_extract(finding, '$.facts.perceptual_hash')"
 _LACKING = f"""SELECT min(position) AS position, name, kind, {SHA256} AS sha256,
     json_extract(finding, '$.facts.response.saved_as') AS saved_as FROM items
     WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind = 'file' OR saved_as IS NOT NULL)
-    AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL))
+    AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL)
+        OR (:thumbnails AND sha256 IN (SELECT sha256 FROM ({_STRONGEST.replace("?", ":most")}))
+            AND sha256 NOT IN (SELECT sha256 FROM crops)))
     GROUP BY sha256 ORDER BY 1"""  # noqa: S608
 
 Crops = Mapping[str, tuple[str, bytes]]
@@ -69,10 +71,13 @@ class Additions:
 def list_lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -> int:
     """List images that were scored and lack a thumbnail, or the hash of what they show; of equal bytes one.
 
+    With thumbnails also the strongest images that lack a crop, as when stronger ones went.
+
     Returns their number. The list is a temporary table: there may be a million of them.
     """
     database.execute("DROP TABLE IF EXISTS temp.lacking")
-    database.execute(f"CREATE TEMP TABLE lacking AS {_LACKING}", {"thumbnails": thumbnails, "hashes": hashes})
+    values = {"thumbnails": thumbnails, "hashes": hashes, "most": MOST_CROPS}
+    database.execute(f"CREATE TEMP TABLE lacking AS {_LACKING}", values)
     return int(database.execute("SELECT count(*) FROM temp.lacking").fetchone()[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -26,6 +27,9 @@ removed, renamed or changes its meaning, not when one is added.
 RowWriter = Callable[[ScanResult], object]
 """Writes one result."""
 
+JpegMaker = Callable[[bytes], bytes]
+"""Makes a JPEG of a thumbnail (WebP); empty where that fails."""
+
 
 @dataclass(frozen=True)
 class FormatOptions:
@@ -37,12 +41,14 @@ class FormatOptions:
             to let the number of rows decide.
         html_rows: rows above which no page is written.
         columns: the only columns of formats that have some, in this order; none means all.
+        xlsx_thumbnails: opens what makes JPEG of thumbnails for workbooks; None leaves thumbnails out.
     """
 
     csv_dialect: str = "standard"
     html_thumbs: str | None = None
     html_rows: int = 250_000
     columns: tuple[str, ...] = ()
+    xlsx_thumbnails: Callable[[], AbstractContextManager[JpegMaker]] | None = None
 
 
 DEFAULT_OPTIONS = FormatOptions()

@@ -68,6 +68,15 @@ class ReportOutput:
         folder = self.format.folder_beside(path)
         return (*self.written, lock_file(path), *([folder] if folder else []))
 
+    @property
+    def shows_thumbnails(self) -> bool:
+        """Whether the scan makes a thumbnail of each image for it."""
+        return self.format.shows_thumbnails
+
+    def remarks(self) -> tuple[str, ...]:
+        """Once it is written: lines about what it lacks."""
+        return ()
+
     def location(self) -> str:
         """Where the report and its hash file are, in words, once they are written."""
         if self.out == STDOUT:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidscan.containers.jpeg import FRAME_MARKERS, jpeg_segments
 from sidscan.errors import OutputError, UsageError
-from sidscan.records import RunHeader, RunRecord, ScanResult, num_rows
-from sidscan.reports.base import DEFAULT_OPTIONS, REPORT_FORMAT_NUMBER, REPORT_FORMATS, FormatOptions
+from sidscan.records import RunHeader, RunRecord, ScanResult, Status, num_rows
+from sidscan.reports.base import (
+    DEFAULT_OPTIONS,
+    REPORT_FORMAT_NUMBER,
+    REPORT_FORMATS,
+    FormatOptions,
+    JpegMaker,
+)
 from sidscan.reports.columns import Cell, ReportColumn, choose_columns
 from sidscan.reports.csv_escape import escape_cell
 from sidscan.reports.output_files import ReportOutput
@@ -23,6 +33,12 @@ if TYPE_CHECKING:
 
 SUFFIX = "xlsx"
 _MOST_ROWS = 1_048_575  # of an Excel sheet, below the names of the columns
+_MOST_THUMBNAILS = 5_000  # rows: XlsxWriter holds all images in memory, some 30 MB of them
+_SIDE = 160  # pixels of a thumbnail (`images.thumbnails.SIDE`)
+_MARGIN = 2  # pixels around it
+_MOVES_WITH_CELLS = 1  # XlsxWriter's number for: move and size with cells, so that sorting moves images
+# As libjpeg begins a file: version 1.01, no unit of density. Programs show other densities at other sizes.
+_JPEG_START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
 _OPTIONS = {
     "constant_memory": True,  # row by row: a run may have a million of them
     "strings_to_formulas": False,
@@ -45,7 +61,7 @@ class XlsxOutput(ReportOutput):
     that it was stated with; its value is the local time that was stated.
 
     Args:
-        options: which columns to write.
+        options: which columns to write, and what makes JPEG of thumbnails, if there shall be any.
 
     Raises:
         UsageError: the library that writes workbooks is not installed.
@@ -64,7 +80,17 @@ class XlsxOutput(ReportOutput):
                 "`pip install 'sidscan[xlsx]'` brings it; or end the name in .csv.",
             )
         super().__init__(out, REPORT_FORMATS["csv"], hashed, overwrite)
-        self._columns = options.columns
+        self._columns, self._open_converter = options.columns, options.xlsx_thumbnails
+        self._thumbnails = _Counts()
+
+    @property
+    def shows_thumbnails(self) -> bool:
+        """As `ReportOutput.shows_thumbnails`."""
+        return self._open_converter is not None
+
+    def remarks(self) -> tuple[str, ...]:
+        """Which images have no thumbnail, and why."""
+        return tuple(self._thumbnails.remarks(self.out))
 
     def check_size(self, rows: int) -> None:
         """Refuse more rows than a sheet holds.
@@ -77,6 +103,11 @@ class XlsxOutput(ReportOutput):
                 f"{rows:,} rows don't fit into {self.out}: a sheet of Excel has {_MOST_ROWS:,}",
                 "End the name in .csv or .json, or choose rows with --only or --top.",
             )
+        if self.shows_thumbnails and rows > _MOST_THUMBNAILS:
+            raise OutputError(
+                f"{rows:,} rows with thumbnails don't fit into {self.out}: it takes {_MOST_THUMBNAILS:,}",
+                "Choose rows with --only or --top, leave out --xlsx-thumbnails, or end the name in .html.",
+            )
 
     def _render(self, record: RunRecord, path: Path) -> None:
         from xlsxwriter import Workbook  # here: only these reports need it
@@ -84,12 +115,78 @@ class XlsxOutput(ReportOutput):
 
         self.check_size(num_rows(record))
         workbook = Workbook(path, _OPTIONS)
-        _Rows(workbook, choose_columns(record.header(), self._columns)).write(record.results())
-        _write_facts(workbook, record)
+        rows = _Rows(workbook, choose_columns(record.header(), self._columns))
+        self._thumbnails = _Counts()
+        if self._open_converter is None:
+            rows.write(record.results())
+        else:
+            with self._open_converter() as convert:
+                rows.write(record.results(), _Thumbnails(record, convert, self._thumbnails))
+        _write_facts(workbook, record, self._thumbnails)
         try:
             workbook.close()
         except FileCreateError as error:
             raise OSError(*getattr(error.args[0], "args", (None, str(error)))) from error
+
+
+@dataclass
+class _Counts:
+    """Images that were scored: how many have a thumbnail here, none in the record, or none that opens."""
+
+    shown: int = 0
+    absent: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        """Empty unless thumbnails were asked for, and there were images."""
+        images = self.shown + self.absent + self.failed
+        return f"of {self.shown:,} of {images:,} images that were scored" if images else ""
+
+    def remarks(self, out: str) -> Iterator[str]:
+        if self.absent:
+            yield (
+                f"images without a thumbnail in {out}: {self.absent:,}, of which the record has none "
+                "(scan with --xlsx-thumbnails makes them; no image is scored again)"
+            )
+        if self.failed:
+            yield f"images without a thumbnail in {out}: {self.failed:,}, which could not be converted"
+
+
+class _Thumbnails:
+    """Thumbnails of a record as JPEG of at most `_SIDE` pixels; counts those that are left out."""
+
+    def __init__(self, record: RunRecord, convert: JpegMaker, counts: _Counts) -> None:
+        self._record, self._convert, self._counts = record, convert, counts
+
+    def of(self, result: ScanResult) -> bytes:
+        """A JPEG; empty if there is none."""
+        if result.status is not Status.SCORED:
+            return b""
+        webp = self._record.thumbnail(result.facts.sha256) if result.facts.sha256 else None
+        if webp is None:
+            self._counts.absent += 1
+            return b""
+        jpeg = self._convert(webp)
+        if not jpeg_size(jpeg):
+            self._counts.failed += 1
+            return b""
+        self._counts.shown += 1
+        return jpeg
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a thumbnail, as its only frame states; None if it is no JPEG, or too large.
+
+    The process that made it decoded bytes that nobody can trust, so its answer is not trusted either.
+    """
+    if not data.startswith(_JPEG_START):
+        return None
+    segments, has_scan = jpeg_segments(data)
+    frames = [segment for segment in segments if segment.marker in FRAME_MARKERS]
+    if not has_scan or len(frames) != 1:
+        return None
+    height, width = struct.unpack_from(">HH", data, frames[0].body + 1)
+    return (width, height) if min(width, height) > 0 and max(width, height) <= _SIDE else None
 
 
 class _Rows:
@@ -100,18 +197,31 @@ class _Rows:
         self._sheet: Worksheet = workbook.add_worksheet("report")
         self._formats: dict[str, Format] = {}  # of dates, by what they look like
 
-    def write(self, results: Iterator[ScanResult]) -> None:
-        """Write the names of the columns, and a row for each result."""
+    def write(self, results: Iterator[ScanResult], thumbnails: _Thumbnails | None = None) -> None:
+        """Write the names of the columns, and a row for each result; thumbnails get the first column."""
         sheet, number = self._sheet, 0
+        first = 0 if thumbnails is None else 1
         sheet.freeze_panes(1, 0)
         bold = self._workbook.add_format({"bold": True})
-        for position, column in enumerate(self._columns):
+        if thumbnails:
+            sheet.set_column_pixels(0, 0, _SIDE + 2 * _MARGIN)
+            sheet.write_string(0, 0, "thumbnail", bold)
+        for position, column in enumerate(self._columns, first):
             sheet.set_column(position, position, _width(column))
             sheet.write_string(0, position, escape_cell(column.name), bold)
         for number, result in enumerate(results, 1):
-            for position, column in enumerate(self._columns):
+            if thumbnails and (jpeg := thumbnails.of(result)):
+                self._show(number, jpeg, escape_cell(result.name))
+            for position, column in enumerate(self._columns, first):
                 self._write_cell(number, position, column, column.cell(result))
-        sheet.autofilter(0, 0, number, len(self._columns) - 1)
+        sheet.autofilter(0, 0, number, first + len(self._columns) - 1)
+
+    def _show(self, row: int, jpeg: bytes, name: str) -> None:
+        """An image in the first column; it moves with its row, and its row is as high as it is."""
+        _, height = jpeg_size(jpeg) or (0, 0)
+        self._sheet.set_row_pixels(row, height + 2 * _MARGIN)
+        placed = {"x_offset": _MARGIN, "y_offset": _MARGIN, "object_position": _MOVES_WITH_CELLS}
+        self._sheet.insert_image(row, 0, "", {"image_data": BytesIO(jpeg), "description": name, **placed})
 
     def _write_cell(self, row: int, position: int, column: ReportColumn, cell: Cell) -> None:
         if cell is None or cell == "":
@@ -147,13 +257,13 @@ def _width(column: ReportColumn) -> int:
     return _DATE_WIDTH if column.kind == "date" else _WIDTHS.get(column.name, _WIDTH)
 
 
-def _write_facts(workbook: Workbook, record: RunRecord) -> None:
+def _write_facts(workbook: Workbook, record: RunRecord, thumbnails: _Counts) -> None:
     """A sheet of what holds for all rows."""
     sheet: Worksheet = workbook.add_worksheet("run")
     bold = workbook.add_format({"bold": True})
     sheet.set_column(0, 0, 24)
     sheet.set_column(1, 1, 100)
-    for row, (name, value) in enumerate(_facts(record)):
+    for row, (name, value) in enumerate(_facts(record, thumbnails)):
         sheet.write_string(row, 0, escape_cell(name), bold)
         if isinstance(value, int):
             sheet.write_number(row, 1, value)
@@ -161,7 +271,7 @@ def _write_facts(workbook: Workbook, record: RunRecord) -> None:
             sheet.write_string(row, 1, escape_cell(value))
 
 
-def _facts(record: RunRecord) -> Iterator[tuple[str, str | int]]:
+def _facts(record: RunRecord, thumbnails: _Counts) -> Iterator[tuple[str, str | int]]:
     """Names and values; what is empty is left out."""
     header, counts = record.header(), record.counts()
     if selection := record.selection():
@@ -172,6 +282,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str | int]]:
     yield "skipped", counts.skipped
     if counts.pending:
         yield "not scanned yet", counts.pending
+    if shown := str(thumbnails):
+        yield "thumbnails", shown
     texts = (*_model_facts(header), *_run_facts(header))
     yield from ((name, text) for name, text in texts if text)
     yield "report format", REPORT_FORMAT_NUMBER

@@ -1,8 +1,9 @@
 """Images of kept results, read again for what an earlier scan did not make of them; nothing is scored.
 
-A scan that adds an HTML report to an earlier run needs thumbnails; one that looks for copies needs hashes.
-The same readers read the files, within the same limits. A file that holds other bytes than were scored,
-though its size and time are the same, loses its result, so that it is scored again.
+A scan that adds an HTML report to an earlier run needs thumbnails, and crops of the strongest images; one
+that looks for copies needs hashes. The same readers read the files, within the same limits. A file that holds
+other bytes than were scored, though its size and time are the same, loses its result, so that it is scored
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ROWS_AT_ONCE = 64  # per transaction
 
 
 class KeptImages:
-    """Reads images again whose kept results lack a thumbnail, or a hash of what they show.
+    """Reads images again whose kept results lack a thumbnail, a crop, or a hash of what they show.
 
     Attributes:
         changed: names of files whose bytes are not those that were scored.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +12,15 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from sample_images import folder
+from sample_images import encoded, folder, photo
 from sample_results import FACTS, FAILED, SCORED, full_header, journal_of, rendered, rows
 
 from sidscan.errors import OutputError, UsageError
+from sidscan.isolation.thumbnails import jpeg_thumbnails
+from sidscan.journal.thumbnails import Additions
 from sidscan.records import Exif
 from sidscan.reports import FormatOptions, output_for
-from sidscan.reports.xlsx import excel_date
+from sidscan.reports.xlsx import excel_date, jpeg_size
 from sidscan.review.conditions import parse_condition
 from sidscan.review.selection import Choice, SelectedRecord
 
@@ -195,3 +198,119 @@ def test_a_scan_writes_a_workbook_and_replaces_its_own(sidscan: Run, tmp_path: P
     assert len(cells(out)) == 4
     out.write_bytes(out.read_bytes() + b"changed")
     assert sidscan(*scan).code == 7
+
+
+DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+HOSTILE = 'a"<&>\n\x00\x1b\u202e\udcff.jpg'
+
+
+def thumbnails_of(path: Path) -> list[tuple[int, str]]:
+    """Row and alternative text of each image of a workbook; every part of the workbook is whole."""
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        for name in archive.namelist():
+            if name.endswith((".xml", ".rels")):
+                ET.fromstring(archive.read(name))
+        if "xl/drawings/drawing1.xml" not in archive.namelist():
+            return []
+    return [
+        (int(row.text or ""), name.attrib["descr"])
+        for anchor in part_of(path, "drawings/drawing1.xml").iter(f"{DRAWING}twoCellAnchor")
+        for row, name in zip(
+            anchor.iterfind(f"{DRAWING}from/{DRAWING}row"), anchor.iter(f"{DRAWING}cNvPr"), strict=True
+        )
+    ]
+
+
+def heights_of(path: Path) -> list[str | None]:
+    """Height of each row in points; None for the default."""
+    return [row.get("ht") for row in sheet_of(path).iter(f"{NAME}row")]
+
+
+def media_of(path: Path) -> list[bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return [archive.read(name) for name in archive.namelist() if name.startswith("xl/media/")]
+
+
+def test_thumbnails_stand_in_the_first_column(tmp_path: Path) -> None:
+    hashes = {digit: 64 * digit for digit in "abc"}
+    journal = journal_of(
+        replace(SCORED, name=HOSTILE, facts=replace(FACTS, sha256=hashes["a"])),
+        FAILED,
+        replace(SCORED, name="same.jpg", facts=replace(FACTS, sha256=hashes["a"])),
+        replace(SCORED, name="none.jpg", facts=replace(FACTS, sha256=hashes["b"])),
+        replace(SCORED, name="damaged.jpg", facts=replace(FACTS, sha256=hashes["c"])),
+    )
+    journal.add(Additions({hashes["a"]: encoded(photo(160, 90), "WEBP"), hashes["c"]: b"RIFF"}))
+    output = output_for(str(tmp_path / "r.xlsx"), options=FormatOptions(xlsx_thumbnails=jpeg_thumbnails))
+    output.write(journal)
+    escaped = r'a"<&>\x0a\x00\x1b\u202e\udcff.jpg'
+    assert thumbnails_of(tmp_path / "r.xlsx") == [(1, escaped), (3, "same.jpg")]
+    assert heights_of(tmp_path / "r.xlsx") == [None, "70.5", None, "70.5", None, None]  # 94 pixels
+    (media,) = media_of(tmp_path / "r.xlsx")
+    assert jpeg_size(media) == (160, 90)
+    names, *table = cells(tmp_path / "r.xlsx")
+    assert list(names)[:2] == ["thumbnail", "path"]
+    assert [row["path"][1] for row in table][1:] == ["b.jpg", "same.jpg", "none.jpg", "damaged.jpg"]
+    assert facts_of(tmp_path / "r.xlsx")["thumbnails"] == "of 2 of 4 images that were scored"
+    lacks = f"images without a thumbnail in {tmp_path / 'r.xlsx'}: 1,"
+    why = "of which the record has none (scan with --xlsx-thumbnails makes them; no image is scored again)"
+    assert output.remarks() == (f"{lacks} {why}", f"{lacks} which could not be converted")
+
+
+def forged(jpeg: bytes, height: int, width: int) -> bytes:
+    """A JPEG whose frame states another size."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+SMALL = encoded(photo(160, 90), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(SMALL, (160, 90), id="thumbnail"),
+        pytest.param(encoded(photo(161, 90), "JPEG"), None, id="too wide"),
+        pytest.param(forged(SMALL, 161, 90), None, id="states too much"),
+        pytest.param(forged(SMALL, 0, 90), None, id="states none"),
+        pytest.param(SMALL[:100], None, id="no scan"),
+        pytest.param(SMALL[:20] + SMALL[SMALL.index(b"\xff\xc0") :][:19] + SMALL[20:], None, id="two frames"),
+        pytest.param(encoded(photo(9, 9), "JPEG", dpi=(1, 1)), None, id="other density"),
+        pytest.param(encoded(photo(9, 9), "PNG"), None, id="PNG"),
+        pytest.param(b"", None, id="nothing"),
+    ],
+)
+def test_only_small_jpegs_are_let_in(data: bytes, expected: tuple[int, int] | None) -> None:
+    assert jpeg_size(data) == expected
+
+
+def test_thumbnails_have_a_limit_of_rows(tmp_path: Path) -> None:
+    output = output_for(str(tmp_path / "r.xlsx"), options=FormatOptions(xlsx_thumbnails=jpeg_thumbnails))
+    output.check_size(5_000)
+    with pytest.raises(
+        OutputError, match=r"5,001 rows with thumbnails don't fit into .*r\.xlsx: it takes 5,000"
+    ):
+        output.check_size(5_001)
+
+
+def test_a_scan_makes_thumbnails_for_a_workbook_and_a_report_shows_them_again(
+    sidscan: Run, tmp_path: Path
+) -> None:
+    images, out, again = folder(tmp_path / "images"), tmp_path / "r.xlsx", tmp_path / "again.xlsx"
+    scan = ("scan", images, "--model", "mini", "--out", out)
+    assert sidscan(*scan).code == 0
+    assert thumbnails_of(out) == []
+    assert "thumbnail" not in cells(out)[0]
+    ended = sidscan("report", out, "--xlsx-thumbnails", "--out", again)
+    assert ended.code == 0
+    assert f"images without a thumbnail in {again}: 3, of which the record has none (scan with" in ended.err
+    ended = sidscan(*scan, "--xlsx-thumbnails")
+    assert "3 kept images without a thumbnail or crop: read again, not scored\n" in ended.err
+    assert [name for _, name in thumbnails_of(out)] == [
+        row["path"][1] for row in cells(out)[1:] if row["status"][1] == "scored"
+    ]
+    ended = sidscan("report", out, "--xlsx-thumbnails", "--overwrite", "--out", again)
+    assert "without a thumbnail" not in ended.err
+    assert media_of(again) == media_of(out)
+    assert len(media_of(again)) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sample_results import FACTS, FAILED, SCORED, journal_of
+from sample_results import FACTS, FAILED, SCORE, SCORED, journal_of
 
 from sidscan.journal import Journal
 from sidscan.journal.thumbnails import Additions
@@ -49,7 +49,8 @@ def test_what_is_added_is_not_lacking_any_more() -> None:
     record = journal()
     record.list_images_to_read(True, True)
     for image in record.images_to_read():
-        record.add(Additions({image.sha256: b"RIFF"}, {}, {image.sha256: "0" * 64}))
+        crop = {image.sha256: ("centre", b"RIFF")}
+        record.add(Additions({image.sha256: b"RIFF"}, crop, {image.sha256: "0" * 64}))
     assert record.list_images_to_read(True, True) == 0
     by_name = {result.name: result.facts.perceptual_hash for result in record.results() if result.scores}
     assert by_name["same.jpg"] == by_name["a.jpg"] == "0" * 64
@@ -62,3 +63,24 @@ def test_an_input_whose_result_is_forgotten_is_pending() -> None:
     record.forget_result(next(record.images_to_read()).position)
     assert [item.name for item in record.pending()] == ["a.jpg"]
     assert record.counts().pending == 1
+
+
+def test_the_strongest_images_that_lack_a_crop_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidscan.journal.thumbnails.MOST_CROPS", 2)
+    logits = {"a": 0.5, "b": 0.9, "c": 0.7}
+    record = journal_of(
+        *(
+            replace(
+                SCORED,
+                name=f"{digit}.jpg",
+                facts=facts(digit),
+                scores=(replace(SCORE, logit=logit),),
+            )
+            for digit, logit in logits.items()
+        )
+    )
+    crop = {64 * "b": ("centre", b"RIFF")}
+    record.add(Additions({64 * digit: b"RIFF" for digit in logits}, crop))
+    assert record.list_images_to_read(False, True) == 3
+    assert record.list_images_to_read(True, False) == 1
+    assert [image.path for image in record.images_to_read()] == ["c.jpg"]
