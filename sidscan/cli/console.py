@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,6 +17,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_has_decoder, reader_in_words
 from sidscan.records import Counts, ScanResult
+from sidscan.reports.base import JpegMaker
 from sidscan.reports.output_files import STDOUT, ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.util.files import open_file, real_path
@@ -115,6 +116,15 @@ def complete_kept(run: Scan, quiet: bool) -> None:
         if len(changed) == 1:
             are = "holds other bytes than were scored, with the same size and time; it is scored again"
         echo(f"warning: {plural(len(changed), 'file')} {are}: {names}{more}")
+
+
+def converter(wanted: bool) -> Callable[[], AbstractContextManager[JpegMaker]] | None:
+    """What makes JPEG of thumbnails for workbooks, if they are wanted."""
+    if not wanted:
+        return None
+    from sidscan.isolation.thumbnails import jpeg_thumbnails  # here: --help shall not load numpy
+
+    return jpeg_thumbnails
 
 
 def echo_written(writers: Sequence[ReportOutput], echo: Echo) -> None:

@@ -20,7 +20,6 @@ from sidscan.cli.ranking import Ranked, Ranking, print_table
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
-from sidscan.isolation.thumbnails import jpeg_thumbnails
 from sidscan.journal.reading import StoredRecord, find_records, is_database
 from sidscan.records import RunRecord, num_rows
 from sidscan.reports import FormatOptions, ReportOutput, reader
@@ -86,8 +85,9 @@ def command(
     console.check_outputs(outs, stdout_format, hashed)
     path = _record_path(named)
     shown = Shown.pop_from(choices)
-    converter = jpeg_thumbnails if xlsx_thumbnails else None
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns, converter)
+    formats = FormatOptions(
+        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
+    )
     writers = [
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs

@@ -20,7 +20,6 @@ from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError
-from sidscan.isolation.thumbnails import jpeg_thumbnails
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
@@ -92,8 +91,9 @@ def command(
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
     shown = Shown.pop_from(choices)
-    converter = jpeg_thumbnails if xlsx_thumbnails else None
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, shown.columns, converter)
+    formats = FormatOptions(
+        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
+    )
     writers = [
         reports.output_for(
             out, stdout_format or "csv", hashed, overwrite, formats, stream=shown.choice.streams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidscan.containers.jpeg import FRAME_MARKERS, jpeg_segments
+from sidscan.containers.jpeg import FRAME_MARKERS, Segment, jpeg_segments
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunHeader, RunRecord, ScanResult, Status, num_rows
 from sidscan.reports.base import (
@@ -39,6 +39,7 @@ _MARGIN = 2  # pixels around it
 _MOVES_WITH_CELLS = 1  # XlsxWriter's number for: move and size with cells, so that sorting moves images
 # As libjpeg begins a file: version 1.01, no unit of density. Programs show other densities at other sizes.
 _JPEG_START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
+_APP0 = 0xE0  # its segment states the density
 _OPTIONS = {
     "constant_memory": True,  # row by row: a run may have a million of them
     "strings_to_formulas": False,
@@ -182,11 +183,22 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
     if not data.startswith(_JPEG_START):
         return None
     segments, has_scan = jpeg_segments(data)
-    frames = [segment for segment in segments if segment.marker in FRAME_MARKERS]
-    if not has_scan or len(frames) != 1:
+    frames = [segment for segment in segments if data[segment.start + 1] in FRAME_MARKERS]
+    densities = [segment for segment in segments if data[segment.start + 1] == _APP0]
+    if not has_scan or len(frames) != 1 or len(densities) != 1 or not _are_plain(segments, data):
         return None
     height, width = struct.unpack_from(">HH", data, frames[0].body + 1)
     return (width, height) if min(width, height) > 0 and max(width, height) <= _SIDE else None
+
+
+def _are_plain(segments: Sequence[Segment], data: bytes) -> bool:
+    """Whether each segment follows the one before and has its length: XlsxWriter knows no other."""
+    starts = [2, *(segment.end for segment in segments)]
+    return all(
+        segment.start == start
+        and segment.end == start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        for segment, start in zip(segments, starts, strict=False)
+    )
 
 
 class _Rows:

@@ -265,6 +265,8 @@ def forged(jpeg: bytes, height: int, width: int) -> bytes:
 
 
 SMALL = encoded(photo(160, 90), "JPEG")
+DENSE = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x01\x00\x01\x00\x01\x00\x00"
+HIDDEN = b"\xff\xc1\x00\x10Adobe\x00\x00\x00\x00" + bytes(5)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +279,10 @@ SMALL = encoded(photo(160, 90), "JPEG")
         pytest.param(SMALL[:100], None, id="no scan"),
         pytest.param(SMALL[:20] + SMALL[SMALL.index(b"\xff\xc0") :][:19] + SMALL[20:], None, id="two frames"),
         pytest.param(encoded(photo(9, 9), "JPEG", dpi=(1, 1)), None, id="other density"),
+        pytest.param(SMALL[:20] + DENSE + SMALL[20:], None, id="another density later"),
+        pytest.param(SMALL[:20] + b"\xff" + SMALL[20:], None, id="fill byte"),
+        pytest.param(SMALL[:20] + b"\xff\xe1\x00\x00" + SMALL[20:], None, id="length of nothing"),
+        pytest.param(SMALL[:20] + HIDDEN + SMALL[20:], None, id="frame that looks like metadata"),
         pytest.param(encoded(photo(9, 9), "PNG"), None, id="PNG"),
         pytest.param(b"", None, id="nothing"),
     ],
