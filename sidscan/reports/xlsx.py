@@ -36,7 +36,7 @@ _MOST_ROWS = 1_048_575  # of an Excel sheet, below the names of the columns
 _MOST_THUMBNAILS = 5_000  # rows: XlsxWriter holds all images in memory, some 30 MB of them
 _SIDE = 160  # pixels of a thumbnail (`images.thumbnails.SIDE`)
 _MARGIN = 2  # pixels around it
-_MOVES_WITH_CELLS = 1  # XlsxWriter's number for: move and size with cells, so that sorting moves images
+_MOVES_WITH_CELLS = 1  # XlsxWriter's number for: move and size with cells, as when rows are filtered
 # As libjpeg begins a file: version 1.01, no unit of density. Programs show other densities at other sizes.
 _JPEG_START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
 _APP0 = 0xE0  # its segment states the density
@@ -229,7 +229,7 @@ class _Rows:
         sheet.autofilter(0, 0, number, first + len(self._columns) - 1)
 
     def _show(self, row: int, jpeg: bytes, name: str) -> None:
-        """An image in the first column; it moves with its row, and its row is as high as it is."""
+        """An image in the first column; it is anchored to its row, which is as high as it is."""
         _, height = jpeg_size(jpeg) or (0, 0)
         self._sheet.set_row_pixels(row, height + 2 * _MARGIN)
         placed = {"x_offset": _MARGIN, "y_offset": _MARGIN, "object_position": _MOVES_WITH_CELLS}
