@@ -150,8 +150,27 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyAnswer:
+    """What a person said of an image and another one of its group: whether both show the same.
+
+    Attributes:
+        path: name of the other one, of the first input that has its bytes.
+        sha256: of the other one's bytes, hex.
+        same: whether they show the same image.
+        by: who said so.
+        at: when, ISO 8601, UTC.
+    """
+
+    path: str
+    sha256: str
+    same: bool
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Copies:
-    """How an image relates to others of its run.
+    """How an image relates to others of its run, as it was measured, and what people said of it.
 
     Attributes:
         same_as: name of the first input that has the same bytes, of those with a score if any has one; None
@@ -162,6 +181,7 @@ class Copies:
         count: how many inputs show the same.
         score_min, score_max: the lowest and the highest of their scores by the run's first model; None if
             none was scored.
+        answers: what people said, whom the group does not follow; in the order of time.
     """
 
     same_as: str | None = None
@@ -171,6 +191,13 @@ class Copies:
     count: int | None = None
     score_min: float | None = None
     score_max: float | None = None
+    answers: tuple[CopyAnswer, ...] = ()
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> Copies:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        answers = tuple(CopyAnswer(**known(CopyAnswer, each)) for each in raw.get("answers", ()))
+        return cls(**{**known(cls, raw), "answers": answers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +257,7 @@ class ScanResult:
             "facts": ImageInfo.from_dict(raw["facts"]),
             "scores": tuple(Score.from_dict(known(Score, score)) for score in raw["scores"]),
             "mark": Mark.from_dict(mark) if (mark := raw.get("mark")) else None,
-            "copies": Copies(**known(Copies, copies)) if (copies := raw.get("copies")) else None,
+            "copies": Copies.from_dict(copies) if (copies := raw.get("copies")) else None,
         }
         return cls(**{**known(cls, raw), **values})
 

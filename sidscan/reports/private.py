@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidscan.records import (
+    Copies,
+    CopyAnswer,
     Decision,
     Exif,
     ImageInfo,
@@ -180,6 +182,11 @@ def private_mark(mark: Mark | None) -> Mark | None:
     return None if mark is None else _decided(mark)
 
 
+def private_copies(copies: Copies | None) -> Copies | None:
+    """Copies without the names of people who said something of them."""
+    return None if copies is None else _decided(copies)
+
+
 def _provenance(provenance: Provenance | None) -> Provenance | None:
     return None if provenance is None else _decided(provenance)
 
@@ -193,9 +200,9 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
     ScanResult: FieldPolicy(
         kept=(
             *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
-            *("decoder", "sidscan_version", "copies"),
+            *("decoder", "sidscan_version"),
         ),
-        changed={"facts": _info, "message": private_text, "mark": private_mark},
+        changed={"facts": _info, "message": private_text, "mark": private_mark, "copies": private_copies},
     ),
     Mark: FieldPolicy(
         kept=("mark", "at"),
@@ -208,6 +215,11 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
         kept=("mark", "at", "settles", "copy_of"),
         changed=dict.fromkeys(("by", "note"), lambda _: ""),
     ),
+    Copies: FieldPolicy(
+        kept=("same_as", "group", "distance", "transform", "count", "score_min", "score_max"),
+        changed={"answers": lambda answers: tuple(map(_decided, answers))},
+    ),
+    CopyAnswer: FieldPolicy(kept=("path", "sha256", "same", "at"), changed={"by": lambda _: ""}),
     ImageInfo: FieldPolicy(
         kept=(
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),

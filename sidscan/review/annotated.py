@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from sidscan.records import Copies, RunRecord, ScanResult
-from sidscan.reports.private import private_mark
+from sidscan.records import Copies, CopyAnswer, RunRecord, ScanResult
+from sidscan.reports.private import private_copies, private_mark
 from sidscan.review.copies import find_copies
 from sidscan.review.marks import Marks
+from sidscan.review.marks_file import Kind
 from sidscan.review.wrapped import WrappedRecord
 
 
@@ -23,6 +24,7 @@ class AnnotatedRecord(WrappedRecord):
     def __init__(self, record: RunRecord, marks: Marks, copies: Mapping[str, Copies]) -> None:
         super().__init__(record)
         self._marks, self._copies = marks, copies
+        self._answers = _answers(record.results(), marks, copies) if copies and any(marks.answers()) else {}
         self._private = record.header().private
 
     def results(self) -> Iterator[ScanResult]:
@@ -36,9 +38,33 @@ class AnnotatedRecord(WrappedRecord):
     def annotated(self, result: ScanResult) -> ScanResult:
         """A result with its mark and copies."""
         mark, copies = self._marks.mark_of(result), self._copies.get(result.name)
+        if copies and (answers := self._answers.get(result.facts.sha256 or "")):
+            copies = replace(copies, answers=tuple(answers))
         if self._private:
-            mark = private_mark(mark)
+            mark, copies = private_mark(mark), private_copies(copies)
         return replace(result, mark=mark, copies=copies) if mark or copies else result
+
+
+def _answers(
+    results: Iterable[ScanResult], marks: Marks, copies: Mapping[str, Copies]
+) -> dict[str, list[CopyAnswer]]:
+    """By sha256, what people said of an image and others of its group, in the order of time."""
+    names: dict[str, str] = {}
+    for result in results:
+        if result.facts.sha256 and result.name in copies:
+            names.setdefault(result.facts.sha256, result.name)
+    found: dict[str, list[CopyAnswer]] = {}
+    for said in sorted(marks.answers(), key=lambda entry: entry.time):
+        pair = said.sha256, said.copy_of
+        if not all(sha256 in names for sha256 in pair):
+            continue
+        first, second = (copies[names[sha256]].group for sha256 in pair)
+        if first == second:
+            for here, there in (pair, pair[::-1]):
+                same = said.kind is Kind.SAME_IMAGE
+                answer = CopyAnswer(names[there], there, same, said.by, said.time[0])
+                found.setdefault(here, []).append(answer)
+    return found
 
 
 def annotated(record: RunRecord, marks: Marks) -> RunRecord:

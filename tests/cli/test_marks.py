@@ -407,6 +407,26 @@ def test_what_was_denied_is_not_asked_again(sidscan: Run) -> None:
 
 
 @pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(("option", "same"), [("--yes", True), ("--no", False)])
+def test_answers_stand_beside_copies_in_reports(sidscan: Run, option: str, same: bool) -> None:
+    scene(0).save("in/0.png")
+    scan(sidscan, "--find-copies", outs=("r.csv",))
+    sidscan("marks", "confirm", "r.csv", option, "--by", "Ben")
+    sidscan("report", "r.csv", "--out", "r.json")
+    sidscan("report", "r.csv", "--out", "p.json", "--private")
+    sidscan("redact", "r.json", "--out", "redacted.json")
+    for name, by in (("r.json", "Ben"), ("p.json", ""), ("redacted.json", "")):
+        found = {row["path"]: row["copies"] for row in json.loads(Path(name).read_text())["findings"]}
+        assert {path: copies["count"] for path, copies in found.items() if copies} == {
+            "in/0.png": 2,
+            "in/copy.jpg": 2,
+        }, "the group stays as it is measured"
+        for path, other in (("in/0.png", "in/copy.jpg"), ("in/copy.jpg", "in/0.png")):
+            (answer,) = found[path]["answers"]
+            assert (answer["path"], answer["same"], answer["by"]) == (other, same, by)
+
+
+@pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -23,6 +23,7 @@ from sidscan.reports import html
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
+from sidscan.review.marks_file import Entry, Kind
 from sidscan.review.selection import Choice, SelectedRecord
 
 if TYPE_CHECKING:
@@ -534,6 +535,61 @@ def test_the_evidence_page_lists_copies_and_where_they_disagree(open_page: Opene
         assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7), "the group is unfolded, to show it"
 
 
+def said_of(kind: Kind, copy: int, marked: int, by: str, at: str) -> Entry:
+    return Entry(kind, f"{copy:064x}", "x.jpg", "", "", by, at, copy_of=f"{marked:064x}")
+
+
+ANSWERS = (
+    said_of(Kind.OTHER_IMAGE, 4, 1, "<b>Anna", "2026-11-28T10:00:00+00:00"),
+    said_of(Kind.SAME_IMAGE, 5, 1, "Ben", "2026-11-28T10:01:00+00:00"),
+    said_of(Kind.OTHER_IMAGE, 4, 5, "Cem", "2026-11-28T10:02:00+00:00"),
+)
+ANNA, BEN = (
+    "<b>Anna: another image (2026-11-28 10:00:00 UTC)",
+    "Ben: the same image (2026-11-28 10:01:00 UTC)",
+)
+CEM_OF_4 = "Cem: another image than in/004.jpg (2026-11-28 10:02:00 UTC)"
+ANNA_OF_1, BEN_OF_1 = (
+    ANNA.replace("image", "image than in/001.jpg"),
+    BEN.replace("image", "image as in/001.jpg"),
+)
+CEM = "Cem: another image (2026-11-28 10:02:00 UTC)"
+
+
+@pytest.mark.parametrize(
+    ("index", "private", "beside"),
+    [
+        pytest.param(
+            1, False, {1: [], 4: [ANNA], 5: [BEN, CEM_OF_4], 6: [BEN, CEM_OF_4]}, id="the strongest"
+        ),
+        pytest.param(
+            4, False, {1: [ANNA], 4: [], 5: [BEN_OF_1, CEM], 6: [BEN_OF_1, CEM]}, id="who was denied"
+        ),
+        pytest.param(6, False, {1: [BEN], 4: [ANNA_OF_1, CEM], 5: [], 6: []}, id="equal bytes"),
+        pytest.param(
+            *(4, True),
+            {1: ["somebody (names are left out): another image (2026-11-28 10:00:00 UTC)"], 4: []},
+            id="private",
+        ),
+    ],
+)
+def test_what_people_said_of_copies_stands_beside_them(
+    open_page: Opener, tmp_path: Path, index: int, private: bool, beside: dict[int, list[str]]
+) -> None:
+    run = replace(full_header(), private=private)
+    rendered(tmp_path / "r.html", annotated(journal_of(*copied_results(), run=run), Marks(ANSWERS)))
+    with open_page(tmp_path / "r.html") as page:
+        page.get_by_role("button", name="4 copies, 0.94 to 0.98").click()
+        page.get_by_role("gridcell", name=f"in/{index:03d}.jpg").click()
+        block = page.locator("section.block", has=page.get_by_role("heading", name="Copies"))
+        assert ("The same image scored" in block.inner_text()) == (index != 4), (
+            "what was denied is not the same"
+        )
+        for member, said in beside.items():
+            lines = block.locator("li").nth((1, 4, 5, 6).index(member)).inner_text().split("\n")
+            assert lines[[line.endswith("x 200") for line in lines].index(True) + 1 :] == said
+
+
 @pytest.mark.parametrize(
     ("kept", "tile", "relations"),
     [
@@ -561,7 +617,7 @@ def test_copies_that_a_page_of_chosen_rows_lacks_are_counted(
         block = page.locator("section.block", has=page.get_by_role("heading", name="Copies"))
         said = block.inner_text()
         assert "No other image" not in said
-        assert "4 files of this scan show this image." in said
+        assert "4 files of this scan show this image, as" in said
         assert f"Of these files, {4 - len(kept)} not on this page" in said
         assert [
             line.split("\n")[-1].split(";")[0] for line in block.locator("li").all_inner_texts()

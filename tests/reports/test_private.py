@@ -15,6 +15,7 @@ from sample_results import FACTS, SCORED, full_header, journal_of, rendered, res
 from sidscan.errors import UsageError
 from sidscan.records import (
     Copies,
+    CopyAnswer,
     Decision,
     Exif,
     ImageInfo,
@@ -51,6 +52,7 @@ STAYS = {
     *("ScanResult.decoder", "ScanResult.sidscan_version", "Mark.mark", "Mark.at"),
     *("Decision.mark", "Decision.at", "Decision.copy_of"),
     *("Copies.same_as", "Copies.group", "Copies.transform"),
+    *("CopyAnswer.path", "CopyAnswer.sha256", "CopyAnswer.at"),
     *("ImageInfo.sha256", "ImageInfo.format", "ImageInfo.flags", "ImageInfo.modified_at"),
     "ImageInfo.perceptual_hash",
     *("Provenance.verdict", "Provenance.strength", "Provenance.checked"),
@@ -134,7 +136,8 @@ def filled_result() -> ScanResult:
     response = filled(Response, headers=headers)
     info = filled(ImageInfo, exif=exif, response=response, provenance=provenance)
     scores = (filled(Score, score=0.5, logit=0.5),)
-    joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": filled(Copies)}
+    copies = filled(Copies, answers=(filled(CopyAnswer),))
+    joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": copies}
     result = filled(ScanResult, kind=Kind.URL, status=Status.SCORED, facts=info, scores=scores, **joined)
     return replace(result, stage=None)  # type: ignore[no-any-return]
 
@@ -197,7 +200,6 @@ def test_every_record_of_a_result_is_decided_on() -> None:
     assert {*record_types(filled_result()), *record_types(filled_header())} - FIELD_POLICIES.keys() == {
         Score,
         ModelRecord,
-        Copies,
     }
 
 

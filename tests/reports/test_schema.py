@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +19,7 @@ from sidscan.journal import Journal
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
 from sidscan.models.cautions import Caution
-from sidscan.records import ModelRecord, RunHeader, Stage, Status
+from sidscan.records import Copies, CopyAnswer, ModelRecord, RunHeader, Stage, Status
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 from sidscan.reports.columns import CSV_COLUMNS
 from sidscan.review.conditions import parse_condition
@@ -169,3 +169,12 @@ def test_a_selection_is_described(tmp_path: Path) -> None:
         )
         VALIDATOR.validate(report)
         assert list(undescribed(report, SCHEMA["$defs"]["report"])) == []
+
+
+def test_what_people_said_of_copies_is_described(tmp_path: Path) -> None:
+    answer = CopyAnswer("b.jpg", "b" * 64, False, "Anna", "2026-11-28T10:00:00+00:00")
+    copies = Copies(group="b.jpg", distance=4, count=2, answers=(answer,))
+    result = replace(results_of_every_status()[0], copies=copies)
+    report = json.loads(rendered(tmp_path / "r.json", journal_of(result, run=full_header())))
+    assert report["findings"][0]["copies"]["answers"] == [asdict(answer)]
+    check(report, "report")

@@ -45,6 +45,12 @@ def _decisions(result: ScanResult) -> Cell:
     return [[d.mark, d.by, d.at, d.note, d.settles, d.copy_of] for d in result.mark.decisions]
 
 
+def _answers(result: ScanResult) -> Cell:
+    """What people said of it and others of its group."""
+    answers = result.copies.answers if result.copies else ()
+    return [[a.sha256, a.path, a.same, a.by, a.at] for a in answers] or None
+
+
 def _date(result: ScanResult) -> str | None:
     """The date taken with dashes, so that texts sort by time; other texts as they are."""
     stated, iso = result.facts.exif.original_date, result.facts.exif.original_date_iso
@@ -81,6 +87,7 @@ _COLUMNS = (
     _Column("copy_distance", lambda r: r.copies.distance if r.copies else None),
     _Column("copy_transform", lambda r: r.copies.transform if r.copies else None, repeats=True),
     _Column("copy_count", lambda r: r.copies.count if r.copies else None),
+    _Column("copy_answers", _answers),
     _Column("compared", _compared),
     _Column("provenance", lambda r: r.facts.provenance.verdict if r.facts.provenance else None, repeats=True),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),

@@ -103,15 +103,32 @@ function copyRelation(row) {
 
 const shortly = (row) => [value(row, "format"), pixels(row)].filter(Boolean).map(safe).join(", ");
 
-/** The members of a group that scored lowest and highest, if this one is not alone in what it scored. */
+/** Of the members of a group that nobody called another image than this one, what the lowest and highest scored. */
 function disagreement(row) {
-  const scored = membersOf(row).filter((each) => value(each, "score") !== null);
+  const denied = new Set((value(row, "copy_answers") || []).filter(([, , same]) => !same).map(([sha256]) => sha256));
+  const scored = membersOf(row).filter((each) => value(each, "score") !== null && !denied.has(value(each, "sha256")));
   const ordered = [...scored].sort((first, second) => value(first, "score") - value(second, "score"));
   const others = [ordered[0], ordered.at(-1)].filter((each) => each !== undefined && each !== row
     && formatScore(value(each, "score")) !== formatScore(value(row, "score")));
   if (!others.length || value(row, "score") === null) return "";
   const there = others.map((each) => text("scoredAs", { score: formatScore(value(each, "score")), form: shortly(each) }));
   return text("disagree", { here: formatScore(value(row, "score")), there: there.join(", ") });
+}
+
+/** What people said of a member of the group, as seen from this row: of both, or of it and a stronger third one. */
+function answersOn(row, member) {
+  const here = value(row, "sha256"), there = value(member, "sha256");
+  if (here === there) return [];
+  const place = new Map(membersOf(row).map((each, at) => [value(each, "sha256"), at]));
+  return (value(member, "copy_answers") || []).map(([sha256, path, same, by, at]) => ({ sha256, path, same, by, at, anonymous: !by }))
+    .filter(({ sha256 }) => sha256 === here || (place.get(sha256) ?? -1) < place.get(there));
+}
+
+function answerLine(row, { sha256, path, same, by, at, anonymous }) {
+  const names = sha256 === value(row, "sha256") ? ["otherImage", "sameImage"] : ["otherImageAs", "sameImageAs"];
+  const said = text(names[Number(same)], { path: safe(path) });
+  return element("div", { class: same ? "dim" : "caution" }, element("bdi", {}, safe(nameOf({ by, anonymous }))),
+    `: ${said} (${normalTime(at).replace("T", " ").replace("Z", " UTC")})`);
 }
 
 const NO_COPIES = ["noSameBytes", "noCopies", "noDetail"]; // by `compared`
@@ -122,11 +139,12 @@ function copiesOf(row) {
   const count = countOf(row), elsewhere = count - members.length;
   if (count < 2) return block("copies", element("p", { class: "dim" }, text(NO_COPIES[value(row, "compared")])));
   const disagree = disagreement(row);
-  const lines = members.slice(0, 50).map((each) => element("li", {},
+  const lines = members.filter((each, place) => place < 50 || answersOn(row, each).length).map((each) => element("li", {},
     element("span", { class: "facts" }, wordNode(each), " ", formatScore(value(each, "score")), " ", element("span", { class: "dim" }, markWords(each))),
     each === row ? element("strong", {}, element("bdi", {}, safe(value(each, "path"))))
       : element("button", { type: "button", onclick: () => goTo(each) }, element("bdi", {}, safe(value(each, "path")))),
-    element("div", { class: "dim" }, [copyRelation(each), shortly(each)].filter(Boolean).join("; "))));
+    element("div", { class: "dim" }, [copyRelation(each), shortly(each)].filter(Boolean).join("; ")),
+    ...answersOn(row, each).map((answer) => answerLine(row, answer))));
   return block("copies", disagree ? element("p", {}, element("strong", {}, disagree)) : null,
     element("p", { class: "dim" }, text("copiesText", { count })), element("ul", { class: "members" }, ...lines),
     members.length > lines.length ? element("p", { class: "dim" }, text("moreCopies", { count: members.length - lines.length })) : null,
