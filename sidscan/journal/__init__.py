@@ -376,6 +376,14 @@ class Journal:
         """The inputs whose results of that run are not kept as they were."""
         return previous.changed_inputs(self._db)
 
+    def keeps_files(self) -> bool:
+        """Whether the result of any file is kept as that run had it."""
+        return previous.keeps_files(self._db)
+
+    def kept_inputs(self) -> Iterator[previous.KeptInput]:
+        """The inputs whose results of that run are kept as they were."""
+        return previous.kept_inputs(self._db)
+
     def repeats(self) -> int:
         """Number of scored images whose bytes equal those of another one, not counting the first of each."""
         difference = f"count({SHA256}) - count(DISTINCT {SHA256})"

@@ -12,7 +12,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidscan.records import JsonObject
+from sidscan.journal.tables import SHA256
+from sidscan.records import JsonObject, Kind
 
 CREATE = """CREATE TABLE IF NOT EXISTS previous (
     path BLOB PRIMARY KEY,
@@ -40,6 +41,20 @@ class ChangedInput:
     name: str
     old: JsonObject | None
     new: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInput:
+    """An input whose result of the last complete run is kept as it was.
+
+    Attributes:
+        sha256: of its bytes, hex; None if reading failed.
+        finding: its result as JSON, which few readers need.
+    """
+
+    name: str
+    sha256: str | None
+    finding: str
 
 
 def note(database: sqlite3.Connection) -> None:
@@ -80,6 +95,22 @@ def run_facts(database: sqlite3.Connection) -> JsonObject | None:
     """The facts about the last complete run before this one; None if there was none."""
     row = database.execute("SELECT value FROM header WHERE key = ?", (_KEY,)).fetchone()
     return json.loads(row[0]) if row else None
+
+
+def keeps_files(database: sqlite3.Connection) -> bool:
+    """Whether the result of any file is kept as it was."""
+    query = "SELECT EXISTS (SELECT 1 FROM items WHERE kind = ? AND path NOT IN (SELECT path FROM previous))"
+    return bool(database.execute(query, (Kind.FILE.value,)).fetchone()[0])
+
+
+def kept_inputs(database: sqlite3.Connection) -> Iterator[KeptInput]:
+    """The inputs whose result of that run is kept as it was, in their order."""
+    rows = database.execute(
+        f"""SELECT name, {SHA256}, finding FROM items WHERE finding IS NOT NULL
+        AND path NOT IN (SELECT path FROM previous) ORDER BY position"""  # noqa: S608
+    )
+    for name, sha256, finding in rows:
+        yield KeptInput(os.fsdecode(name), sha256, finding)
 
 
 def changed_inputs(database: sqlite3.Connection) -> Iterator[ChangedInput]:

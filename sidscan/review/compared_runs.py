@@ -12,10 +12,9 @@ from sidscan.journal import SQLITE_SIGNATURE
 from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, output_files, reader
 from sidscan.reports.csv import check_columns
-from sidscan.reports.private import private_mark, private_text
-from sidscan.reports.stated import PENDING, StatedMark, StatedModel, StatedResult, stated_result
-from sidscan.review.joined_marks import load_marks, marks_paths
-from sidscan.review.marks import image_key, summary
+from sidscan.reports.private import private_text
+from sidscan.reports.stated import PENDING, StatedModel, StatedResult, stated_result
+from sidscan.review.joined_marks import load_marks, marks_paths, with_mark
 from sidscan.util.files import open_file
 
 RECORD = "record"
@@ -124,8 +123,4 @@ def _results_of(record: StoredRecord, as_it_was: bool) -> Iterator[StatedResult]
     marks = load_marks(marks_paths(record.output_paths()), run.get("finished") if as_it_was else None)
     for name, raw in record.stored_results():
         result = stated_result(name, raw, run) if raw else StatedResult(name, None, PENDING)
-        mark = summary(marks.decisions(image_key(result.sha256, name)))
-        if mark and run.get("private"):
-            mark = private_mark(mark)
-        stated = StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None
-        yield replace(result, mark=stated, marks_known=True)
+        yield with_mark(result, marks, private=bool(run.get("private")))

@@ -148,12 +148,17 @@ class _Rows:
 
 @contextmanager
 def compared(
-    old: Iterable[StatedResult], new: Iterable[StatedResult], tolerance: float = TOLERANCE
+    old: Iterable[StatedResult],
+    new: Iterable[StatedResult],
+    tolerance: float = TOLERANCE,
+    other_folders: bool = True,
 ) -> Iterator[Comparison]:
     """Compare two runs.
 
     Args:
         tolerance: scores that differ by no more are counted apart.
+        other_folders: if no file of OLD has a path of NEW, a folder of NEW may stand for one of OLD. False
+            where these are a part of two runs, and the rest has files with the same path.
 
     Raises:
         OutputError: there is no room for the temporary database.
@@ -165,7 +170,7 @@ def compared(
             rows.insert("old", old)
             rows.insert("new", new)
             rows.database.executescript(_INDEXES)
-            comparison.folders = _match(rows.database)
+            comparison.folders = _match(rows.database, other_folders)
             _classify(comparison, rows)
         yield comparison
 
@@ -195,12 +200,13 @@ def _text_of(name: bytes) -> str:
     return name.decode("utf-8", "surrogatepass")
 
 
-def _match(database: sqlite3.Connection) -> tuple[str, str] | None:
+def _match(database: sqlite3.Connection, other_folders: bool) -> tuple[str, str] | None:
     """Fill the table of pairs; returns the folders below which paths are the same, if they were needed."""
     _pair(database, MatchedBy.PATH, "key")
     folders = None
     files = "SELECT EXISTS (SELECT 1 FROM pairs JOIN old ON n = pairs.old WHERE instr(key, x'3a2f2f') = 0)"
-    if not database.execute(files).fetchone()[0] and (folders := _other_folder(database)):
+    other_folders = other_folders and not database.execute(files).fetchone()[0]
+    if other_folders and (folders := _other_folder(database)):
         database.create_function("moved", 1, lambda key: _moved(key, *folders), deterministic=True)
         database.execute("UPDATE old SET key = moved(key) WHERE n NOT IN (SELECT old FROM pairs)")
         _pair(database, MatchedBy.FOLDER, "key")

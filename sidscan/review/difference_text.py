@@ -75,10 +75,16 @@ def count_remarks(old: ComparedRun, new: ComparedRun, comparison: Comparison) ->
     yield f"OLD has {old.inputs} of these, NEW {new.inputs}"
     if comparison.counts[Change.WITHIN_TOLERANCE]:
         yield f"within tolerance: the score differs by at most {comparison.tolerance:g}"
-    if moved := comparison.also[Change.MOVED]:
-        yield f"{moved} of the others moved, too"
+    yield from _also_lines(comparison)
     if _may_be_a_part(new, comparison):
         yield "NEW lacks inputs and adds none: is it a report of chosen rows (--only, --top)? It does not say"
+
+
+def _also_lines(comparison: Comparison) -> Iterator[str]:
+    """How many inputs of other classes moved or have another mark, too."""
+    for change in (*_MARKS, Change.MOVED):
+        if count := comparison.also[change]:
+            yield f"{count} of the others {change.value}, too"
 
 
 def _may_be_a_part(new: ComparedRun, comparison: Comparison) -> bool:
@@ -191,9 +197,8 @@ def rescan_lines(rescan: Rescan) -> list[str]:
     parts = ", ".join(f"{counts[change]} {change.value}" for change in Change if counts[change])
     since = f"since the scan that ended at {_shown(rescan.since)}"
     kinds = [_kind_words(rescan.comparison, each) for each in Change if each.differs and counts[each]]
-    if rescan.marked:
-        parts += f"; {len(rescan.marked)} newly marked"
-        kinds.append(_marked_words(rescan.marked))
+    if also := "; ".join(_also_lines(rescan.comparison)):
+        parts += f" ({also})"
     if not kinds:
         return [f"nothing changed {since}: {parts}"]
     if len(kinds) >= _RESCAN_LINES:  # the title is one, too
@@ -203,16 +208,20 @@ def rescan_lines(rescan: Rescan) -> list[str]:
 
 def _kind_words(comparison: Comparison, change: Change) -> str:
     """A class, its first names, the strongest evidence first, and why scores differ."""
-    listed = [f"{names(each)} {_facts(each)}" for each in comparison.differences(change, most=_RESCAN_NAMES)]
+    listed = [_named(each) for each in comparison.differences(change, most=_RESCAN_NAMES)]
     whys = comparison.whys.get(change, Counter())
     others = f", and {plural(len(whys) - 1, 'other reason')}" if len(whys) > 1 else ""
     why = f" ({_shown(whys.most_common(1)[0][0])}{others})" if whys else ""
     return f"{change.value}{why}: {_with_rest(listed, comparison.counts[change])}"
 
 
-def _marked_words(marked: Sequence[tuple[str, str]]) -> str:
-    listed = [f"{_shown(name)} {mark or 'a note alone'}" for name, mark in marked[:_RESCAN_NAMES]]
-    return f"{Change.MARKED.value}: {_with_rest(listed, len(marked))}"
+def _named(difference: Difference) -> str:
+    """An input of a rescan: paths, what its class is about, and the mark where that changed besides."""
+    named, (change, *others) = f"{names(difference)} {_facts(difference)}", difference.changes
+    also = next((each.value for each in others if each in _MARKS), "")
+    if change is Change.NEW and difference.new and difference.new.mark:
+        also = "marked"
+    return f"{named} ({also}: {_mark(difference.new)})" if also else named
 
 
 def _with_rest(listed: Sequence[str], count: int) -> str:

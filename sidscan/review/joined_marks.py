@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidscan.records import CONFLICT, RunRecord
+from sidscan.reports.private import private_mark
+from sidscan.reports.stated import StatedMark, StatedResult
 from sidscan.review.marked_copies import Images, open_questions
-from sidscan.review.marks import Marks, image_key
+from sidscan.review.marks import Marks, image_key, summary
 from sidscan.review.marks_file import marks_path, read_marks_file
 from sidscan.util.files import real_path
 
@@ -34,6 +36,15 @@ def load_marks(paths: Iterable[Path], until: str | None = None) -> Marks:
     """
     entries = heapq.merge(*map(read_marks_file, paths), key=lambda entry: entry.recorded_at)
     return Marks(entry for entry in entries if until is None or entry.recorded_at <= until)
+
+
+def with_mark(result: StatedResult, marks: Marks, private: bool) -> StatedResult:
+    """A result of a record with its mark, as a report of the run states it."""
+    mark = summary(marks.decisions(image_key(result.sha256, result.name)))
+    if mark and private:
+        mark = private_mark(mark)
+    stated = StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None
+    return replace(result, mark=stated, marks_known=True)
 
 
 @dataclass

@@ -1,10 +1,16 @@
-"""What changed since the last complete run of a record, for the closing lines of a scan."""
+"""What changed since the last complete run of a record, for the closing lines of a scan.
+
+The classes are those of `sidscan diff`. Compared are only the inputs that may differ: those whose result is
+not kept as it was, and those of which people decided something since. All others are unchanged.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from sidscan.journal import Journal
@@ -12,7 +18,7 @@ from sidscan.records import JsonObject
 from sidscan.reports.stated import StatedResult, stated_result
 from sidscan.review.comparison import Comparison, compared
 from sidscan.review.differences import Change
-from sidscan.review.joined_marks import load_marks
+from sidscan.review.joined_marks import load_marks, with_mark
 from sidscan.review.marks import Marks, image_key
 
 
@@ -22,15 +28,13 @@ class Rescan:
 
     Attributes:
         since: when the earlier run ended, ISO 8601, UTC.
-        comparison: of the inputs whose result is not kept as it was.
-        unchanged: number of inputs that did not change, kept ones included.
-        marked: names of images on which people decided since, and the mark.
+        comparison: of the inputs that may differ.
+        unchanged: number of inputs that did not change, those that were not compared included.
     """
 
     since: str
     comparison: Comparison
     unchanged: int
-    marked: Sequence[tuple[str, str]]
 
 
 @contextmanager
@@ -46,27 +50,35 @@ def rescanned(journal: Journal, marks: Marks, marks_files: Sequence[Path]) -> It
         yield None
         return
     since, now = str(before["finished"]), journal.header().to_dict()
-    with compared(_results(journal, before, old=True), _results(journal, now, old=False)) as comparison:
-        seen = sum(comparison.counts.values()) - comparison.counts[Change.GONE]
+    earlier = load_marks(marks_files, since)
+    before["private"] = now["private"]  # it stays set once it was set
+    marked = list(_marked(journal, now, earlier, marks)) if marks else []
+    old = chain(_results(journal, before, earlier, old=True), (pair[0] for pair in marked))
+    new = chain(_results(journal, now, marks, old=False), (pair[1] for pair in marked))
+    with compared(old, new, other_folders=not journal.keeps_files()) as comparison:
+        seen = comparison.counts.total() - comparison.counts[Change.GONE]
         unchanged = journal.counts().enumerated - seen + comparison.counts[Change.UNCHANGED]
-        yield Rescan(
-            since, comparison, unchanged, tuple(_marked(journal, marks, load_marks(marks_files, since)))
-        )
+        yield Rescan(since, comparison, unchanged)
 
 
-def _results(journal: Journal, run: JsonObject, old: bool) -> Iterator[StatedResult]:
+def _results(journal: Journal, run: JsonObject, marks: Marks, old: bool) -> Iterator[StatedResult]:
+    """The inputs whose result is not kept as it was."""
     for changed in journal.changed_inputs():
         raw = changed.old if old else changed.new
         if raw is not None:
-            yield stated_result(changed.name, raw, run)
+            yield _stated(changed.name, raw, run, marks)
 
 
-def _marked(journal: Journal, marks: Marks, earlier: Marks) -> Iterator[tuple[str, str]]:
-    """Images of this run with another mark than before: a name, and the mark; equal bytes once."""
-    seen: set[str] = set()
-    for result in journal.results() if marks else ():
-        mark, before = marks.mark_of(result), earlier.mark_of(result)
-        image = image_key(result.facts.sha256, result.name)
-        if mark and (before is None or before.mark != mark.mark) and image not in seen:
-            seen.add(image)
-            yield result.name, mark.mark
+def _marked(
+    journal: Journal, run: JsonObject, earlier: Marks, marks: Marks
+) -> Iterator[tuple[StatedResult, StatedResult]]:
+    """The inputs whose result is kept, and of which people decide otherwise than before: before, and now."""
+    for kept in journal.kept_inputs():
+        image = image_key(kept.sha256, kept.name)
+        if earlier.decisions(image) != marks.decisions(image):
+            raw = json.loads(kept.finding)
+            yield _stated(kept.name, raw, run, earlier), _stated(kept.name, raw, run, marks)
+
+
+def _stated(name: str, raw: JsonObject, run: JsonObject, marks: Marks) -> StatedResult:
+    return with_mark(stated_result(name, raw, run), marks, private=bool(run["private"]))

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,9 @@ def test_at_most_five_lines(sidscan: Run, images: Path) -> None:
     entry = Entry(Kind.DECISION, sha256_hex(jpeg(3)), "x", "later", "", "ada", TIME)
     append_marks(Path("r.marks.csv"), [entry], "2999-01-01T00:00:00+00:00")
     found = changes(sidscan)
-    assert found[0] == "1 new, 1 gone, 1 changed bytes, 1 moved, 4 unchanged; 1 newly marked"
-    assert found[4] == "  moved: images/0.jpg -> images/moved.jpg; newly marked: images/3.jpg later"
+    assert found[0] == "1 new, 1 gone, 1 changed bytes, 1 newly marked, 1 moved, 3 unchanged"
+    marked = "newly marked: images/3.jpg later (by ada)"
+    assert found[4] == f"  {marked}; moved: images/0.jpg -> images/moved.jpg"
     assert len(found) == 5
 
 
@@ -137,9 +139,8 @@ def test_marks_of_copies_and_of_failed_inputs_are_named(sidscan: Run, images: Pa
     ]
     append_marks(Path("r.marks.csv"), entries, "2999-01-01T00:00:00+00:00")
     title, line = changes(sidscan)
-    assert title == "7 unchanged; 4 newly marked"
-    named = "images/0.jpg suspicious, images/1.jpg suspicious, images/broken.jpg later and 1 more"
-    assert line == f"  newly marked: {named}"
+    assert title == "5 newly marked, 2 unchanged"
+    assert re.fullmatch(r"  newly marked: (images/\w+\.jpg \w+ \(by ada\)(, )?){3} and 2 more", line)
 
 
 def test_quiet_says_nothing(sidscan: Run, images: Path) -> None:
@@ -215,3 +216,128 @@ def test_a_moved_archive_is_the_same(sidscan: Run, images: Path, monkeypatch: py
         shutil.move(name, "elsewhere")
     monkeypatch.chdir("elsewhere")
     assert changes(sidscan) == ["1 gone, 3 unchanged", "  gone: images/1.jpg"]
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images below two others, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("images")
+    for number in range(12):
+        image = folder / "ab"[number % 2] / f"{number}.jpg"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(jpeg(number))
+    return folder
+
+
+def mark(number: int, mark: str, at: str, **fields: str) -> None:
+    """Record a decision on an image; what is recorded in 2999 is new for the next scan."""
+    time = f"{at}-01-01T00:00:00+00:00"
+    entry = Entry(Kind.DECISION, sha256_hex(jpeg(number)), "x", mark, fields.get("note", ""), "ada", TIME)
+    append_marks(Path("r.marks.csv"), [replace(entry, at=time if at < "2026" else TIME)], time)
+
+
+def nothing(archive: Path) -> None:
+    pass
+
+
+def some_moved(archive: Path) -> None:
+    for number in (0, 2):
+        (archive / f"a/{number}.jpg").rename(archive / f"b/{number}.jpg")
+
+
+def newly_marked(archive: Path) -> None:
+    mark(0, "suspicious", "2999")
+    mark(3, "later", "2999")
+    (archive / "a/same.jpg").write_bytes(jpeg(3))
+
+
+def marks_changed(archive: Path) -> None:
+    mark(10, "cleared", "2999")
+    mark(11, "", "2999")
+
+
+def moved_and_marked(archive: Path) -> None:
+    some_moved(archive)
+    mark(0, "suspicious", "2999")
+
+
+def all_kinds(archive: Path) -> None:
+    """Of each kind one, and inputs of which several kinds are true."""
+    (archive / "new.jpg").write_bytes(jpeg(20))
+    mark(20, "later", "2999")
+    (archive / "b/1.jpg").unlink()
+    (archive / "a/2.jpg").write_bytes(jpeg(21))
+    mark(21, "later", "2999")
+    (archive / "b/3.jpg").write_bytes(b"not an image")
+    (archive / "b/5.jpg").rename(archive / "moved.jpg")
+    (archive / "b/7.jpg").rename(archive / "moved and marked.jpg")
+    mark(7, "suspicious", "2999")
+    (archive / "a/10.jpg").rename(archive / "moved and marked otherwise.jpg")
+    mark(4, "suspicious", "2999", note="look at the hands")
+    marks_changed(archive)
+
+
+ALSO = " (1 of the others newly marked, too; 2 of the others moved, too)"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (nothing, "nothing changed 12 unchanged"),
+        (some_moved, "2 moved, 10 unchanged"),
+        (newly_marked, "1 new, 2 newly marked, 10 unchanged"),
+        (marks_changed, "2 changed mark, 10 unchanged"),
+        (moved_and_marked, "1 newly marked, 1 moved, 10 unchanged (1 of the others moved, too)"),
+        (
+            all_kinds,
+            "1 new, 1 gone, 2 changed bytes, 2 newly marked, 2 changed mark, 1 moved, 4 unchanged" + ALSO,
+        ),
+    ],
+    ids=["nothing", "some-moved", "newly-marked", "marks-changed", "moved-and-marked", "all-kinds"],
+)
+def test_counts_are_those_of_diff(
+    sidscan: Run, archive: Path, change: Callable[[Path], None], expected: str
+) -> None:
+    mark(10, "suspicious", "2025")
+    mark(11, "suspicious", "2025")
+    changes(sidscan, "--out", "r.json")
+    kinds = ("csv", "json", "csv.journal")
+    for kind in kinds:
+        shutil.copy(f"r.{kind}", f"old.{kind}")
+    change(archive)
+    rescan = changes(sidscan, "--out", "r.json")[0]
+    assert rescan == expected
+    found = {kind: counted(sidscan("diff", f"old.{kind}", f"r.{kind}").out) for kind in kinds}
+    assert found == dict.fromkeys(kinds, rescan.removeprefix("nothing changed "))
+
+
+def counted(text: str) -> str:
+    """The counts of `sidscan diff` as a rescan writes them."""
+    (counts,) = re.findall(r"inputs = (.*)", text)
+    also = "; ".join(re.findall(r"\d+ of the others .*, too", text))
+    return counts.replace(" + ", ", ") + (f" ({also})" if also else "")
+
+
+def test_a_private_scan_does_not_say_who_marked(sidscan: Run, archive: Path) -> None:
+    """Nor does it compare notes, as `sidscan diff` of private reports does not."""
+    mark(1, "later", "2025", note="first")
+    changes(sidscan, "--private")
+    mark(1, "later", "2999", note="second")
+    mark(2, "later", "2999")
+    assert changes(sidscan, "--private") == [
+        "1 newly marked, 11 unchanged",
+        "  newly marked: images/a/2.jpg later",
+    ]
+
+
+def test_other_marks_of_other_classes_are_named(sidscan: Run, archive: Path) -> None:
+    changes(sidscan)
+    (archive / "new.jpg").write_bytes(jpeg(20))
+    mark(20, "later", "2999")
+    (archive / "a/2.jpg").write_bytes(jpeg(21))
+    mark(21, "cleared", "2999")
+    assert changes(sidscan)[1:] == [
+        "  new: images/new.jpg (marked: later (by ada))",
+        "  changed bytes: images/a/2.jpg -> (newly marked: cleared (by ada))",
+    ]
