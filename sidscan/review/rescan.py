@@ -51,7 +51,7 @@ def rescanned(journal: Journal, marks: Marks, marks_files: Sequence[Path]) -> It
         return
     since, now = str(before["finished"]), journal.header().to_dict()
     earlier = load_marks(marks_files, since)
-    before["private"] = now["private"]  # it stays set once it was set
+    before = {**before, "private": now["private"]}  # it stays set once it was set
     marked = list(_marked(journal, now, earlier, marks)) if marks else []
     old = chain(_results(journal, before, earlier, old=True), (pair[0] for pair in marked))
     new = chain(_results(journal, now, marks, old=False), (pair[1] for pair in marked))

@@ -314,7 +314,7 @@ def test_counts_are_those_of_diff(
 
 def counted(text: str) -> str:
     """The counts of `sidscan diff` as a rescan writes them."""
-    (counts,) = re.findall(r"inputs = (.*)", text)
+    counts: str = re.findall(r"inputs = (.*)", text)[0]
     also = "; ".join(re.findall(r"\d+ of the others .*, too", text))
     return counts.replace(" + ", ", ") + (f" ({also})" if also else "")
 
