@@ -331,7 +331,9 @@ def test_a_report_with_some_columns_is_not_compared(journal: Journal, tmp_path: 
 
 def test_columns_that_are_joined_at_the_end_are_known() -> None:
     values: dict[str, Any] = {"str": "x", "int": 1, "float": 0.5}
-    copies = Copies(**{each.name: values[str(each.type).partition(" ")[0]] for each in fields(Copies)})
+    copies = Copies(
+        **{each.name: values.get(str(each.type).partition(" ")[0], ()) for each in fields(Copies)}
+    )
     joined = replace(SCORED, mark=Mark("later", "ana", "2026-01-01T00:00:00+00:00", "x"), copies=copies)
     columns = report_columns(RUN)
     assert {each.name for each in columns if each.cell(joined) != each.cell(SCORED)} == JOINED_COLUMNS
