@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
 from sidscan.reports.reader import ReportRow
-from sidscan.review.marks import Decision, Marks, image_key, summary, words
-from sidscan.review.marks_file import Kind
+from sidscan.review.marks import HeldDecision, Marks, image_key, summary, words
+from sidscan.review.marks_file import EntryKind
 from sidscan.util.terminal import safe_line
 from sidscan.util.urls import mask_credentials
 
@@ -70,19 +70,19 @@ def _absent(path: str, paths: Collection[str]) -> str:
     return f"{path} ({'its earlier bytes, not those in this report' if here else 'not in this report'})"
 
 
-def _place(decisions: Sequence[Decision]) -> tuple[int, str]:
+def _place(decisions: Sequence[HeldDecision]) -> tuple[int, str]:
     """Conflicts, then by mark, then by name."""
     marks = words(decisions)
     first = marks[0] if marks else ""
     return -1 if len(marks) > 1 else _ORDER.index(first), decisions[0].entry.path
 
 
-def _in_words(decision: Decision) -> str:
+def _in_words(decision: HeldDecision) -> str:
     entry = decision.entry
     parts = [f"{entry.time[0]} {entry.by}: {entry.mark or _NOTE_ALONE}"]
     if entry.time[0] != entry.at:
         parts.append(f"by a clock that was at {entry.at}")
-    if entry.kind is Kind.SETTLEMENT:
+    if entry.kind is EntryKind.SETTLEMENT:
         parts.append("settles what others decided before")
     if decision.carried:
         answer = decision.carried[0]

@@ -30,7 +30,7 @@ from sidscan.util.terminal import safe_line
 @options.setting("max_bytes")
 @options.setting(
     "max_metadata",
-    help="Most bytes of metadata that are read of a file; the others are told as unreadable.",
+    help="Most bytes of metadata that are read of a file; larger ones are reported as unreadable.",
 )
 @options.setting("trust")
 def command(

@@ -12,7 +12,7 @@ _DIGITS = re.compile(rb"[0-9a-fA-F]*")
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class Chunk(NamedTuple):
+class PngChunk(NamedTuple):
     """A chunk: its kind, and where its body begins and ends."""
 
     kind: bytes
@@ -20,7 +20,7 @@ class Chunk(NamedTuple):
     end: int
 
 
-def png_chunks(data: bytes) -> Iterator[Chunk]:
+def png_chunks(data: bytes) -> Iterator[PngChunk]:
     """Chunks up to IEND, or as far as they can be followed."""
     at = len(SIGNATURE)
     while at + 12 <= len(data):
@@ -28,7 +28,7 @@ def png_chunks(data: bytes) -> Iterator[Chunk]:
         body, at = at + 8, at + 12 + size
         if at > len(data):
             return
-        yield Chunk(kind, body, body + size)
+        yield PngChunk(kind, body, body + size)
         if kind == b"IEND":
             return
 

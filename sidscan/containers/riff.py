@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Chunk(NamedTuple):
+class RiffChunk(NamedTuple):
     """A chunk: its kind, and where its body begins and ends."""
 
     kind: bytes
@@ -15,7 +15,7 @@ class Chunk(NamedTuple):
     end: int
 
 
-def riff_chunks(data: bytes) -> Iterator[Chunk]:
+def riff_chunks(data: bytes) -> Iterator[RiffChunk]:
     """The chunks of a file, as far as their lengths can be followed."""
     at = 12
     while at + 8 <= len(data):
@@ -23,4 +23,4 @@ def riff_chunks(data: bytes) -> Iterator[Chunk]:
         body, at = at + 8, at + 8 + size + size % 2
         if body + size > len(data):
             return
-        yield Chunk(kind, body, body + size)
+        yield RiffChunk(kind, body, body + size)

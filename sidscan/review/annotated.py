@@ -9,7 +9,7 @@ from sidscan.records import Copies, CopyAnswer, RunRecord, ScanResult
 from sidscan.reports.private import private_copies, private_mark
 from sidscan.review.copies import find_copies
 from sidscan.review.marks import Marks
-from sidscan.review.marks_file import Kind
+from sidscan.review.marks_file import EntryKind
 from sidscan.review.wrapped import WrappedRecord
 
 
@@ -61,7 +61,7 @@ def _answers(
         first, second = (copies[names[sha256]].group for sha256 in pair)
         if first == second:
             for here, there in (pair, pair[::-1]):
-                same = said.kind is Kind.SAME_IMAGE
+                same = said.kind is EntryKind.SAME_IMAGE
                 answer = CopyAnswer(names[there], there, same, said.by, said.time[0])
                 found.setdefault(here, []).append(answer)
     return found

@@ -16,7 +16,7 @@ from sidscan.journal.reading import StoredRecord, find_records
 from sidscan.records import Mark
 from sidscan.reports.reader import ReportRow
 from sidscan.review.marks import Marks, summary
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,18 @@ class Question:
     path: str
     mark: Mark | None
     copies: tuple[MaybeCopy, ...]
-    answered: Entry | None = None
+    answered: MarkEntry | None = None
 
     def singly(self) -> Iterator[Question]:
         """The same of each copy by itself."""
         return (replace(self, copies=(each,)) for each in self.copies)
 
-    def answers(self, same: bool, by: str, now: str) -> Iterator[Entry]:
+    def answers(self, same: bool, by: str, now: str) -> Iterator[MarkEntry]:
         """What to record."""
-        kind = Kind.SAME_IMAGE if same else Kind.OTHER_IMAGE
+        kind = EntryKind.SAME_IMAGE if same else EntryKind.OTHER_IMAGE
         for each in self.copies:
             image = each.image
-            yield Entry(
+            yield MarkEntry(
                 *(kind, image.sha256, image.name, "", "", by, now),
                 perceptual_hash=image.perceptual_hash,
                 copy_of=self.sha256,
@@ -152,7 +152,7 @@ def answered_questions(marks: Marks, images: Images) -> list[Question]:
     return [_answered(marks, images, answer) for answer in marks.answers()]
 
 
-def _answered(marks: Marks, images: Images, answer: Entry) -> Question:
+def _answered(marks: Marks, images: Images, answer: MarkEntry) -> Question:
     copy = images.get(answer.sha256) or Image(answer.sha256, answer.path, answer.perceptual_hash)
     maybe = MaybeCopy(copy, answer.distance or 0, transform=None)
     return replace(_question(marks, images, answer.copy_of, [maybe]), answered=answer)

@@ -17,7 +17,7 @@ from sidscan.errors import UsageError
 from sidscan.reports.csv_escape import unescape_cell
 from sidscan.reports.reader import LONGEST_LINE
 from sidscan.review.marks import image_key, person_key
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 from sidscan.util.files import open_file
 
 WORDS = ("suspicious", "cleared", "later")
@@ -43,7 +43,7 @@ class ImportedMarks:
         blank: rows without a mark and a note, which decide nothing.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[MarkEntry, ...]
     blank: int
 
 
@@ -67,8 +67,8 @@ def read_marks_csv(path: Path, by: str, now: str, settle: bool = False) -> Impor
         UsageError: the file can't be read, holds no marks, or a row has more than one reading.
     """
     table = _table(path, _text(path))
-    kind = Kind.SETTLEMENT if settle else Kind.DECISION
-    entries, blank = dict[tuple[str, str, str], tuple[int, Entry]](), 0
+    kind = EntryKind.SETTLEMENT if settle else EntryKind.DECISION
+    entries, blank = dict[tuple[str, str, str], tuple[int, MarkEntry]](), 0
     for number, row in table:
         try:
             entry = _entry(row, kind, by, now, path.name)
@@ -132,7 +132,7 @@ def _header(path: Path, text: str) -> tuple[str, list[str]]:
     )
 
 
-def _entry(row: Mapping[str, str], kind: Kind, by: str, now: str, file: str) -> Entry | None:
+def _entry(row: Mapping[str, str], kind: EntryKind, by: str, now: str, file: str) -> MarkEntry | None:
     """The decision of a row; None if it holds none."""
     mark, note = _mark(row["mark"]), unescape_cell(row.get("note", ""))
     if not row["mark"].strip() and not note:
@@ -146,7 +146,7 @@ def _entry(row: Mapping[str, str], kind: Kind, by: str, now: str, file: str) -> 
     if not person:
         raise _Unreadable("it does not say who decided", "Name the person with --by NAME.")
     at = _time(row.get("mark_at", "").strip()) or now
-    return Entry(kind, sha256, path, mark, note, person, at, imported_from=file)
+    return MarkEntry(kind, sha256, path, mark, note, person, at, imported_from=file)
 
 
 def _mark(cell: str) -> str:
@@ -181,7 +181,7 @@ def _check_report_id(stated: str) -> None:
         raise _Unreadable(f"its report_id {stated[:40]!r} is not 16 hexadecimal digits; was the file cut?")
 
 
-def _check_equal(known: tuple[int, Entry], entry: Entry) -> None:
+def _check_equal(known: tuple[int, MarkEntry], entry: MarkEntry) -> None:
     """Images with equal bytes share a mark, so an export names each of them; a person may have edited one."""
     number, other = known
     if (other.mark, other.note) != (entry.mark, entry.note):

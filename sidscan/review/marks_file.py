@@ -33,7 +33,7 @@ _PATIENCE = 20.0  # seconds to wait for another import
 _RESTORE = "Restore it from a backup, or rename it and import the marks again from the files that you have."
 
 
-class Kind(str, Enum):
+class EntryKind(str, Enum):
     """What a line records."""
 
     DECISION = "decision"  # what a person decided of an image
@@ -43,7 +43,7 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MarkEntry:
     """One line of the file.
 
     Attributes:
@@ -53,13 +53,13 @@ class Entry:
         mark: ``suspicious``, ``cleared`` or ``later``; empty where none was given, or it was taken back.
         by: who decided.
         at: when, ISO 8601, UTC.
-        copy_of: sha256 of the image that `Kind.SAME_IMAGE` and `Kind.OTHER_IMAGE` compare with.
+        copy_of: sha256 of the image that `EntryKind.SAME_IMAGE` and `EntryKind.OTHER_IMAGE` compare with.
         distance: bits in which the two perceptual hashes differ; None in decisions.
         imported_from: name of the file that the decision came in; empty if it came from the terminal.
         recorded_at: when the line was written, ISO 8601, UTC.
     """
 
-    kind: Kind
+    kind: EntryKind
     sha256: str
     path: str
     mark: str
@@ -78,7 +78,7 @@ class Entry:
         return min(self.at, self.recorded_at or self.at), self.at
 
 
-_NAMES = tuple(field.name for field in fields(Entry))
+_NAMES = tuple(field.name for field in fields(MarkEntry))
 _COLUMNS = ("batch_end", *_NAMES, "check")
 
 
@@ -91,7 +91,7 @@ def marks_path(report: Path) -> Path:
     return report.with_name(f"{report.stem}.marks.csv")
 
 
-def read_marks_file(path: Path) -> list[Entry]:
+def read_marks_file(path: Path) -> list[MarkEntry]:
     """All lines of a marks file, in order; none if there is no such file.
 
     Raises:
@@ -113,7 +113,7 @@ def _beside_its_report() -> Iterator[None]:
 
 
 @_beside_its_report()
-def append_marks(path: Path, entries: Sequence[Entry], recorded_at: str) -> None:
+def append_marks(path: Path, entries: Sequence[MarkEntry], recorded_at: str) -> None:
     """Add a batch of lines: all of them or none. What is there stays, byte for byte.
 
     Raises:
@@ -148,7 +148,7 @@ def _content(path: Path) -> bytes | None:
         ) from error
 
 
-def _lines(content: bytes, earlier: int, batch: Sequence[Entry]) -> bytes:
+def _lines(content: bytes, earlier: int, batch: Sequence[MarkEntry]) -> bytes:
     """The bytes that add a batch to a file; its first line, too, if the file is empty."""
     new = b"" if content else _joined([f"{_FIRST_COLUMN}{MARKS_FORMAT_NUMBER}", *_COLUMNS]) + b"\r\n"
     check = _check_of_last(content or new)
@@ -169,9 +169,9 @@ def _check(before: bytes, line: bytes) -> bytes:
     return hashlib.sha256(before + line).hexdigest()[:_CHECK_DIGITS].encode()
 
 
-def _cells(entry: Entry) -> Iterator[str]:
+def _cells(entry: MarkEntry) -> Iterator[str]:
     for value in astuple(entry):
-        if isinstance(value, Kind):
+        if isinstance(value, EntryKind):
             yield value.value
         else:
             yield "" if value is None else escape_text(str(value))
@@ -183,7 +183,7 @@ def _joined(cells: Iterable[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def _parsed(path: Path, content: bytes) -> list[Entry]:
+def _parsed(path: Path, content: bytes) -> list[MarkEntry]:
     """Raises OutputError, in words for people."""
     if not content:
         raise OutputError(f"{path} is empty, so the marks that it held are lost; it is left alone", _RESTORE)
@@ -206,14 +206,14 @@ def _parsed(path: Path, content: bytes) -> list[Entry]:
         raise OutputError(f"{path} is damaged: {why}; it is left alone", _RESTORE) from error
 
 
-def _entries(content: bytes) -> list[Entry]:
+def _entries(content: bytes) -> list[MarkEntry]:
     if not content.endswith(b"\r\n"):
         raise DamagedMarks("it ends early")
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     first, *lines = content.split(b"\r\n")[:-1]
     if first != _joined([f"{_FIRST_COLUMN}{MARKS_FORMAT_NUMBER}", *_COLUMNS]):
         raise DamagedMarks("its first line was changed")
-    entries, check, end = list[Entry](), _check(b"", first), "0"
+    entries, check, end = list[MarkEntry](), _check(b"", first), "0"
     for number, line in enumerate(lines, start=1):
         body, _, stated = line.rpartition(b",")
         check = _check(check, body)
@@ -228,8 +228,8 @@ def _entries(content: bytes) -> list[Entry]:
     return entries
 
 
-def _entry(cells: list[str]) -> Entry:
+def _entry(cells: list[str]) -> MarkEntry:
     values = dict(zip(_NAMES, map(unescape_cell, cells), strict=True))
     distance = values.pop("distance")
-    kind = Kind(values.pop("kind"))
-    return Entry(kind=kind, distance=int(distance) if distance else None, **values)
+    kind = EntryKind(values.pop("kind"))
+    return MarkEntry(kind=kind, distance=int(distance) if distance else None, **values)

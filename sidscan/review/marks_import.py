@@ -10,7 +10,7 @@ from sidscan.errors import UsageError
 from sidscan.reports.reader import ReportRow
 from sidscan.review.marks import Marks, image_key
 from sidscan.review.marks_csv import read_marks_csv
-from sidscan.review.marks_file import Entry, append_marks, marks_path, read_marks_file
+from sidscan.review.marks_file import MarkEntry, append_marks, marks_path, read_marks_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def import_marks(
     """
     file = marks_path(report)
     marks, images = Marks(read_marks_file(file)), {image_key(row.sha256, row.name): row.name for row in rows}
-    new, again, blank, known = dict[Entry, None](), dict[Entry, None](), 0, 0
+    new, again, blank, known = dict[MarkEntry, None](), dict[MarkEntry, None](), 0, 0
     for source in sources:
         found = read_marks_csv(source, by, now, settle)
         if not keep_unknown:
@@ -94,7 +94,7 @@ def import_marks(
 
 
 def _check_same_images(
-    source: Path, report: Path, entries: Sequence[Entry], images: Mapping[str, str], marks: Marks
+    source: Path, report: Path, entries: Sequence[MarkEntry], images: Mapping[str, str], marks: Marks
 ) -> None:
     if not entries or any(_key(entry) in images or marks.decisions(_key(entry)) for entry in entries):
         return
@@ -104,5 +104,5 @@ def _check_same_images(
     )
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: MarkEntry) -> str:
     return image_key(entry.sha256, entry.path)

@@ -37,8 +37,7 @@ from sidscan.reports.csv_escape import unescape_cell
 from sidscan.reports.own_bytes import sha256_hex
 from sidscan.review.difference_files import CSV_CELLS
 from sidscan.review.difference_page import PAGE_ROWS
-from sidscan.review.marks_file import Entry, append_marks
-from sidscan.review.marks_file import Kind as EntryKind
+from sidscan.review.marks_file import EntryKind, MarkEntry, append_marks
 from sidscan.review.wrapped import WrappedRecord
 from sidscan.util.files import content_sha256
 
@@ -469,7 +468,7 @@ def test_parts_of_a_report_are_refused(
 def test_marks_of_records(sidscan: Run, scanned: Path) -> None:
     """The marks that lie beside the reports: of OLD, those that were there when its scan ended."""
     shutil.copy("r.csv.journal", "old.journal")
-    entry = Entry(
+    entry = MarkEntry(
         EntryKind.DECISION, sha256_hex(Path("images/photo-0.jpg").read_bytes()), "x", "later", "", "ada", TIME
     )
     append_marks(Path("r.marks.csv"), [entry], "2999-01-01T00:00:00+00:00")

@@ -17,7 +17,7 @@ from sample_images import encoded, photo
 from sample_results import old_journal
 
 from sidscan.reports.own_bytes import sha256_hex
-from sidscan.review.marks_file import Entry, Kind, append_marks
+from sidscan.review.marks_file import EntryKind, MarkEntry, append_marks
 
 Run = Callable[..., Any]
 SINCE = r"since the scan that ended at 20\d\d-[\dT:+-]+: "
@@ -115,7 +115,7 @@ def test_at_most_five_lines(sidscan: Run, images: Path) -> None:
     (images / "1.jpg").unlink()
     (images / "2.jpg").write_bytes(jpeg(17))
     (images / "new.jpg").write_bytes(jpeg(18))
-    entry = Entry(Kind.DECISION, sha256_hex(jpeg(3)), "x", "later", "", "ada", TIME)
+    entry = MarkEntry(EntryKind.DECISION, sha256_hex(jpeg(3)), "x", "later", "", "ada", TIME)
     append_marks(Path("r.marks.csv"), [entry], "2999-01-01T00:00:00+00:00")
     found = changes(sidscan)
     assert found[0] == "1 new, 1 gone, 1 changed bytes, 1 newly marked, 1 moved, 3 unchanged"
@@ -132,10 +132,12 @@ def test_marks_of_copies_and_of_failed_inputs_are_named(sidscan: Run, images: Pa
     changes(sidscan)
     missing = "images/broken.jpg"
     entries = [
-        Entry(Kind.DECISION, sha256_hex(jpeg(0)), "x", "suspicious", "", "ada", TIME),
-        Entry(Kind.SAME_IMAGE, sha256_hex(jpeg(1)), "y", "", "", "ben", TIME, copy_of=sha256_hex(jpeg(0))),
-        Entry(Kind.DECISION, sha256_hex(b"not an image"), missing, "later", "", "ada", TIME),
-        Entry(Kind.DECISION, "", "images/gone.jpg", "later", "", "ada", TIME),
+        MarkEntry(EntryKind.DECISION, sha256_hex(jpeg(0)), "x", "suspicious", "", "ada", TIME),
+        MarkEntry(
+            EntryKind.SAME_IMAGE, sha256_hex(jpeg(1)), "y", "", "", "ben", TIME, copy_of=sha256_hex(jpeg(0))
+        ),
+        MarkEntry(EntryKind.DECISION, sha256_hex(b"not an image"), missing, "later", "", "ada", TIME),
+        MarkEntry(EntryKind.DECISION, "", "images/gone.jpg", "later", "", "ada", TIME),
     ]
     append_marks(Path("r.marks.csv"), entries, "2999-01-01T00:00:00+00:00")
     title, line = changes(sidscan)
@@ -233,7 +235,9 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def mark(number: int, mark: str, at: str, **fields: str) -> None:
     """Record a decision on an image; what is recorded in 2999 is new for the next scan."""
     time = f"{at}-01-01T00:00:00+00:00"
-    entry = Entry(Kind.DECISION, sha256_hex(jpeg(number)), "x", mark, fields.get("note", ""), "ada", TIME)
+    entry = MarkEntry(
+        EntryKind.DECISION, sha256_hex(jpeg(number)), "x", mark, fields.get("note", ""), "ada", TIME
+    )
     append_marks(Path("r.marks.csv"), [replace(entry, at=time if at < "2026" else TIME)], time)
 
 

@@ -23,7 +23,7 @@ from sidscan.reports import html
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 from sidscan.review.selection import Choice, SelectedRecord
 
 if TYPE_CHECKING:
@@ -535,14 +535,14 @@ def test_the_evidence_page_lists_copies_and_where_they_disagree(open_page: Opene
         assert shown_paths(page) == names(0, 1, 4, 5, 6, 2, 3, 7), "the group is unfolded, to show it"
 
 
-def said_of(kind: Kind, copy: int, marked: int, by: str, at: str) -> Entry:
-    return Entry(kind, f"{copy:064x}", "x.jpg", "", "", by, at, copy_of=f"{marked:064x}")
+def said_of(kind: EntryKind, copy: int, marked: int, by: str, at: str) -> MarkEntry:
+    return MarkEntry(kind, f"{copy:064x}", "x.jpg", "", "", by, at, copy_of=f"{marked:064x}")
 
 
 ANSWERS = (
-    said_of(Kind.OTHER_IMAGE, 4, 1, "<b>Anna", "2026-11-28T10:00:00+00:00"),
-    said_of(Kind.SAME_IMAGE, 5, 1, "Ben", "2026-11-28T10:01:00+00:00"),
-    said_of(Kind.OTHER_IMAGE, 4, 5, "Cem", "2026-11-28T10:02:00+00:00"),
+    said_of(EntryKind.OTHER_IMAGE, 4, 1, "<b>Anna", "2026-11-28T10:00:00+00:00"),
+    said_of(EntryKind.SAME_IMAGE, 5, 1, "Ben", "2026-11-28T10:01:00+00:00"),
+    said_of(EntryKind.OTHER_IMAGE, 4, 5, "Cem", "2026-11-28T10:02:00+00:00"),
 )
 ANNA, BEN = (
     "<b>Anna: another image (2026-11-28 10:00:00 UTC)",

@@ -17,7 +17,7 @@ from sidscan.reports.csv_escape import escape_text, unescape_cell
 from sidscan.review.annotated import AnnotatedRecord
 from sidscan.review.marks import Marks
 from sidscan.review.marks_csv import read_marks_csv
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,13 +37,13 @@ def scored(index: int) -> ScanResult:
     return replace(SCORED, name=f"in/{index:03d}.jpg", facts=facts, scores=(score,))
 
 
-def decided(index: int, by: str, mark: str, note: str = "", day: int = 1, **changes: Any) -> Entry:
+def decided(index: int, by: str, mark: str, note: str = "", day: int = 1, **changes: Any) -> MarkEntry:
     at = f"2026-01-{day:02d}T10:00:00+00:00"
-    entry = Entry(Kind.DECISION, f"{index:064x}", f"in/{index:03d}.jpg", mark, note, by, at)
+    entry = MarkEntry(EntryKind.DECISION, f"{index:064x}", f"in/{index:03d}.jpg", mark, note, by, at)
     return replace(entry, **changes)
 
 
-def write(path: Path, entries: Sequence[Entry] = (), private: bool = False) -> Path:
+def write(path: Path, entries: Sequence[MarkEntry] = (), private: bool = False) -> Path:
     """A report of six images, two with equal bytes, and two files that can't be read."""
     unreadable = (replace(FAILED, name=BROKEN), replace(FAILED, name=BROKEN.replace("\udcff", "\udcfe")))
     twin = replace(scored(1), name="in/twin.jpg")
@@ -152,7 +152,7 @@ def test_decisions_of_the_report_are_shown_filtered_and_exported(open_page: Open
     settled = decided(3, "Chief", "cleared", day=3)
     entries = [
         *(decided(0, "Anna", "suspicious", "six fingers"), decided(0, "Ben", "cleared", day=2)),
-        *(decided(1, "Anna", "later"), replace(settled, kind=Kind.SETTLEMENT)),
+        *(decided(1, "Anna", "later"), replace(settled, kind=EntryKind.SETTLEMENT)),
     ]
     with open_page(write(tmp_path / "r.html", entries)) as page:
         assert progress(page) == "4 of 8 marked", "equal bytes share a mark"
@@ -180,7 +180,7 @@ def test_decisions_of_the_report_are_shown_filtered_and_exported(open_page: Open
 def test_what_is_carried_over_from_a_copy_is_exported_of_the_image_it_was_made_of(
     open_page: Opener, tmp_path: Path
 ) -> None:
-    said = decided(3, "Ben", "", kind=Kind.SAME_IMAGE, copy_of=f"{0:064x}", day=4)
+    said = decided(3, "Ben", "", kind=EntryKind.SAME_IMAGE, copy_of=f"{0:064x}", day=4)
     entries = [decided(0, "Anna", "suspicious", "six fingers", day=2), said]
     path = write(tmp_path / "r.html", entries)
     with open_page(path) as page:
@@ -201,7 +201,7 @@ def test_what_is_carried_over_from_a_copy_is_exported_of_the_image_it_was_made_o
 def test_a_report_that_only_carries_decisions_has_nothing_to_export(
     open_page: Opener, tmp_path: Path
 ) -> None:
-    said = decided(3, "Ben", "", kind=Kind.SAME_IMAGE, copy_of="e" * 64)
+    said = decided(3, "Ben", "", kind=EntryKind.SAME_IMAGE, copy_of="e" * 64)
     entries = [replace(decided(0, "Anna", "suspicious"), sha256="e" * 64), said]
     with open_page(write(tmp_path / "r.html", entries)) as page:
         assert page.locator("#rows").get_by_text("\u25b2 suspicious").count() == 1
@@ -294,7 +294,7 @@ def test_a_settlement_ends_what_was_exported_before(open_page: Opener, tmp_path:
         page.keyboard.press("1")
         export(page, tmp_path / "marks.csv", name="Anna")
         chief = decided(0, "Chief", "cleared", at="2999-01-01T00:00:00+00:00")
-        write(path, [replace(chief, kind=Kind.SETTLEMENT)])
+        write(path, [replace(chief, kind=EntryKind.SETTLEMENT)])
         open_again(page, path)
         assert page.locator("#rows").get_by_text("\u2713 cleared").count() == 1
         page.keyboard.press("1")

@@ -11,10 +11,12 @@ from sample_results import FAILED, SCORED, journal_of
 from sidscan.records import Copies, CopyAnswer, Decision, Mark, ScanResult
 from sidscan.review.annotated import AnnotatedRecord
 from sidscan.review.marks import Marks
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 
 AT = "2026-11-28T10:00:00+00:00"
-ENTRY = Entry(Kind.DECISION, str(SCORED.facts.sha256), "old.jpg", "suspicious", "six fingers", "Ada", AT)
+ENTRY = MarkEntry(
+    EntryKind.DECISION, str(SCORED.facts.sha256), "old.jpg", "suspicious", "six fingers", "Ada", AT
+)
 MARK = Mark("suspicious", "Ada", AT, "six fingers", (Decision("suspicious", "Ada", AT, "six fingers"),))
 COPIES = Copies(same_as="first.jpg")
 
@@ -30,8 +32,8 @@ def image(sha256: str, name: str = "") -> ScanResult:
     return replace(SCORED, name=name or f"{sha256}.jpg", facts=replace(SCORED.facts, sha256=sha256))
 
 
-def said(kind: Kind, copy: str, marked: str, by: str, minute: int) -> Entry:
-    return Entry(kind, copy, "old.jpg", "", "", by, at(minute), copy_of=marked)
+def said(kind: EntryKind, copy: str, marked: str, by: str, minute: int) -> MarkEntry:
+    return MarkEntry(kind, copy, "old.jpg", "", "", by, at(minute), copy_of=marked)
 
 
 def at(minute: int) -> str:
@@ -48,7 +50,7 @@ GROUPS = {result.name: Copies(group="a.jpg", count=4) for result in IMAGES[:4]} 
     ("entries", "answers"),
     [
         pytest.param(
-            [said(Kind.OTHER_IMAGE, "b", "a", "Anna", 0)],
+            [said(EntryKind.OTHER_IMAGE, "b", "a", "Anna", 0)],
             {
                 "a.jpg": [CopyAnswer("b.jpg", "b", False, "Anna", at(0))],
                 "b.jpg": [CopyAnswer("a.jpg", "a", False, "Anna", at(0))],
@@ -57,7 +59,10 @@ GROUPS = {result.name: Copies(group="a.jpg", count=4) for result in IMAGES[:4]} 
             id="on both, by bytes",
         ),
         pytest.param(
-            [said(Kind.SAME_IMAGE, "c", "a", "Ben", 5), said(Kind.OTHER_IMAGE, "c", "b", "Anna", 1)],
+            [
+                said(EntryKind.SAME_IMAGE, "c", "a", "Ben", 5),
+                said(EntryKind.OTHER_IMAGE, "c", "b", "Anna", 1),
+            ],
             {
                 "a.jpg": [CopyAnswer("c.jpg", "c", True, "Ben", at(5))],
                 "b.jpg": [CopyAnswer("c.jpg", "c", False, "Anna", at(1))],
@@ -70,20 +75,23 @@ GROUPS = {result.name: Copies(group="a.jpg", count=4) for result in IMAGES[:4]} 
             id="in the order of time",
         ),
         pytest.param(
-            [said(Kind.OTHER_IMAGE, "c", "a", "Anna", 0), said(Kind.SAME_IMAGE, "c", "a", "Ben", 1)],
+            [
+                said(EntryKind.OTHER_IMAGE, "c", "a", "Anna", 0),
+                said(EntryKind.SAME_IMAGE, "c", "a", "Ben", 1),
+            ],
             {
                 "a.jpg": [CopyAnswer("c.jpg", "c", True, "Ben", at(1))],
                 "c.jpg": [CopyAnswer("a.jpg", "a", True, "Ben", at(1))],
             },
             id="the last counts",
         ),
-        pytest.param([said(Kind.OTHER_IMAGE, "d", "a", "Anna", 0)], {}, id="of another group"),
-        pytest.param([said(Kind.OTHER_IMAGE, "e", "a", "Anna", 0)], {}, id="of no group"),
-        pytest.param([said(Kind.OTHER_IMAGE, "f", "a", "Anna", 0)], {}, id="not in the run"),
+        pytest.param([said(EntryKind.OTHER_IMAGE, "d", "a", "Anna", 0)], {}, id="of another group"),
+        pytest.param([said(EntryKind.OTHER_IMAGE, "e", "a", "Anna", 0)], {}, id="of no group"),
+        pytest.param([said(EntryKind.OTHER_IMAGE, "f", "a", "Anna", 0)], {}, id="not in the run"),
     ],
 )
 def test_answers_stand_on_both_images_and_leave_the_group_as_it_is(
-    entries: list[Entry], answers: dict[str, list[CopyAnswer]]
+    entries: list[MarkEntry], answers: dict[str, list[CopyAnswer]]
 ) -> None:
     record = AnnotatedRecord(journal_of(*IMAGES), Marks(entries), GROUPS)
     found = {result.name: result.copies for result in record.results()}
@@ -93,7 +101,7 @@ def test_answers_stand_on_both_images_and_leave_the_group_as_it_is(
 
 def test_private_answers_lose_their_names() -> None:
     run = replace(journal_of().header(), private=True)
-    marks = Marks([said(Kind.OTHER_IMAGE, "c", "a", "Anna", 0)])
+    marks = Marks([said(EntryKind.OTHER_IMAGE, "c", "a", "Anna", 0)])
     copies = next(AnnotatedRecord(journal_of(*IMAGES, run=run), marks, GROUPS).results()).copies
     assert copies
     assert copies.answers == (CopyAnswer("c.jpg", "c", False, "", at(0)),)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidscan.review.marks import Marks, image_key, person_key, words
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 
 A, B, C = 64 * "a", 64 * "b", 64 * "c"
 
 
-def decided(by: str, mark: str, day: int, sha256: str = A, note: str = "", **changes: object) -> Entry:
+def decided(by: str, mark: str, day: int, sha256: str = A, note: str = "", **changes: object) -> MarkEntry:
     at = f"2026-01-{day:02d}T00:00:00+00:00"
-    entry = Entry(Kind.DECISION, sha256, "in/a.jpg", mark, note, by, at)
+    entry = MarkEntry(EntryKind.DECISION, sha256, "in/a.jpg", mark, note, by, at)
     return replace(entry, **changes)  # type: ignore[arg-type]
 
 
@@ -27,20 +27,20 @@ def day_of(day: int) -> str:
     return f"2026-01-0{day}T00:00:00+00:00"
 
 
-def settled(by: str, mark: str, day: int) -> Entry:
-    return decided(by, mark, day, kind=Kind.SETTLEMENT)
+def settled(by: str, mark: str, day: int) -> MarkEntry:
+    return decided(by, mark, day, kind=EntryKind.SETTLEMENT)
 
 
-def answered(copy: str, marked: str, same: bool, day: int = 1) -> Entry:
-    kind = Kind.SAME_IMAGE if same else Kind.OTHER_IMAGE
+def answered(copy: str, marked: str, same: bool, day: int = 1) -> MarkEntry:
+    kind = EntryKind.SAME_IMAGE if same else EntryKind.OTHER_IMAGE
     return decided("Chief", "", day, copy, kind=kind, copy_of=marked, distance=2)
 
 
-def held(entries: list[Entry], image: str = A) -> list[tuple[str, str]]:
+def held(entries: list[MarkEntry], image: str = A) -> list[tuple[str, str]]:
     return [(each.entry.by, each.entry.mark) for each in Marks(entries).decisions(image)]
 
 
-CASES: dict[str, tuple[list[Entry], list[tuple[str, str]]]] = {
+CASES: dict[str, tuple[list[MarkEntry], list[tuple[str, str]]]] = {
     "nothing": ([], []),
     "one": ([decided("Anna", "cleared", 1)], [("Anna", "cleared")]),
     "the later of one person counts": (
@@ -195,12 +195,12 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES)
-def test_recording_a_decision_again_changes_nothing(entries: list[Entry]) -> None:
+def test_recording_a_decision_again_changes_nothing(entries: list[MarkEntry]) -> None:
     assert held([*entries, *entries]) == held(entries)
 
 
 @given(ENTRIES)
-def test_nobody_speaks_twice_and_nobody_is_made_to_speak(entries: list[Entry]) -> None:
+def test_nobody_speaks_twice_and_nobody_is_made_to_speak(entries: list[MarkEntry]) -> None:
     found = held(entries)
     assert len({by for by, _ in found}) == len(found)
     assert {by for by, _ in found} <= {entry.by for entry in entries}

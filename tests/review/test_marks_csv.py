@@ -9,7 +9,7 @@ import pytest
 
 from sidscan.errors import UsageError
 from sidscan.review.marks_csv import ImportedMarks, read_marks_csv
-from sidscan.review.marks_file import Entry, Kind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 
 NOW = "2026-03-01T12:00:00+00:00"
 A, B = 64 * "a", 64 * "b"
@@ -17,8 +17,8 @@ HEAD = "sha256,path,mark,note,mark_by,mark_at,report_id"
 ID = "0123456789abcdef"
 TIME = "2026-02-01T08:00:00Z"
 ROW = f"{A},in/a.jpg,suspicious,,Anna,2026-02-01T08:00:00Z,{ID}"
-ENTRY = Entry(
-    *(Kind.DECISION, A, "in/a.jpg", "suspicious", "", "Anna", "2026-02-01T08:00:00+00:00"),
+ENTRY = MarkEntry(
+    *(EntryKind.DECISION, A, "in/a.jpg", "suspicious", "", "Anna", "2026-02-01T08:00:00+00:00"),
     imported_from="marks.csv",
 )
 
@@ -29,7 +29,7 @@ def read(tmp_path: Path, text: str | bytes, by: str = "", settle: bool = False) 
     return read_marks_csv(path, by, NOW, settle)
 
 
-READ_RIGHT: dict[str, tuple[str, Entry]] = {
+READ_RIGHT: dict[str, tuple[str, MarkEntry]] = {
     "as exported": (f"\ufeff{HEAD}\r\n{ROW}\r\n", ENTRY),
     "LibreOffice: LF, no mark of order": (f"{HEAD}\n{ROW}\n", ENTRY),
     "Excel in Germany: semicolons": (f"\ufeff{HEAD}\r\n{ROW}\r\n".replace(",", ";"), ENTRY),
@@ -129,4 +129,4 @@ def test_equal_bytes_are_one_decision(tmp_path: Path) -> None:
 
 def test_a_settlement_is_one(tmp_path: Path) -> None:
     found = read(tmp_path, f"{HEAD}\n{ROW}\n", settle=True)
-    assert found.entries == (replace(ENTRY, kind=Kind.SETTLEMENT),)
+    assert found.entries == (replace(ENTRY, kind=EntryKind.SETTLEMENT),)

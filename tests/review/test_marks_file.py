@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidscan.errors import OutputError
-from sidscan.review.marks_file import Entry, Kind, append_marks, marks_path, read_marks_file
+from sidscan.review.marks_file import EntryKind, MarkEntry, append_marks, marks_path, read_marks_file
 
 NOW = "2026-03-01T12:00:00+00:00"
-ANNA = Entry(Kind.DECISION, 64 * "a", "in/a.jpg", "suspicious", "look", "Anna", "2026-02-01T08:00:00+00:00")
-SAME = Entry(
-    *(Kind.SAME_IMAGE, 64 * "b", "in/b.jpg", "", "", "Ben", NOW),
+ANNA = MarkEntry(
+    EntryKind.DECISION, 64 * "a", "in/a.jpg", "suspicious", "look", "Anna", "2026-02-01T08:00:00+00:00"
+)
+SAME = MarkEntry(
+    *(EntryKind.SAME_IMAGE, 64 * "b", "in/b.jpg", "", "", "Ben", NOW),
     perceptual_hash="0123456789abcdef",
     copy_of=64 * "a",
     distance=3,
@@ -26,7 +28,7 @@ SAME = Entry(
 HOSTILE = ["</script>", "=1+1", "'", "\u202ebidi", "a\r\nb\tc", '"q",;|', "\udcff.jpg", "\0", "\\x41", ""]
 
 
-def recorded(*entries: Entry) -> list[Entry]:
+def recorded(*entries: MarkEntry) -> list[MarkEntry]:
     return [replace(entry, recorded_at=NOW) for entry in entries]
 
 
@@ -119,10 +121,11 @@ def test_damage_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
 APPEND = """
 import sys
 from pathlib import Path
-from sidscan.review.marks_file import Entry, Kind, append_marks
+from sidscan.review.marks_file import MarkEntry, EntryKind, append_marks
 
 for number in range(8):
-    entry = Entry(Kind.DECISION, 64 * "a", str(number), "later", "", sys.argv[2], "2026-01-01T00:00:00+00:00")
+    time = "2026-01-01T00:00:00+00:00"
+    entry = MarkEntry(EntryKind.DECISION, 64 * "a", str(number), "later", "", sys.argv[2], time)
     append_marks(Path(sys.argv[1]), [entry], "2026-01-01T00:00:00+00:00")
 """
 

@@ -28,8 +28,7 @@ from sidscan.review.annotated import AnnotatedRecord
 from sidscan.review.compared_runs import open_compared
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
-from sidscan.review.marks_file import Entry
-from sidscan.review.marks_file import Kind as EntryKind
+from sidscan.review.marks_file import EntryKind, MarkEntry
 from sidscan.review.private_record import PrivateRecord
 from sidscan.review.selection import Choice, SelectedRecord
 from sidscan.verify import open_report
@@ -126,7 +125,7 @@ def test_the_order_by_evidence_is_that_of_the_record(rows: list[tuple[float, str
 def test_results_come_back_whole(tmp_path: Path) -> None:
     results = [*results_of_every_status(), scored("caf\udce9\x00.jpg", 0.5, 0.0, "weak")]
     note, at = "\ud800</script>", "2026-01-02T00:00:00+00:00"
-    entry = Entry(EntryKind.DECISION, "f" * 64, "a.jpg", "suspicious", note, "ana", at)
+    entry = MarkEntry(EntryKind.DECISION, "f" * 64, "a.jpg", "suspicious", note, "ana", at)
     record = AnnotatedRecord(journal_of(*results), Marks([entry]), {})
     chosen = list(SelectedRecord(record, choice("mark=suspicious", sort="path")).results())
     expected = [result for result in record.results() if result.mark]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from sidscan.containers.png import Chunk, png_chunks, profile_content
+from sidscan.containers.png import PngChunk, png_chunks, profile_content
 from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
 from sidscan.provenance.places import place
 
@@ -36,7 +36,7 @@ def read_png(data: bytes, budget: Budget) -> Iterator[Block]:
             yield from _text(data, chunk, budget)
 
 
-def _text(data: bytes, chunk: Chunk, budget: Budget) -> Iterator[Block]:
+def _text(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:
     keyword, _, rest = budget.cut(data, chunk.body, chunk.end).partition(b"\x00")
     key, container = keyword.decode("latin-1"), f"PNG {chunk.kind.decode()}"
     text = _unpacked(chunk.kind, rest, budget)
