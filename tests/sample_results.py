@@ -34,6 +34,7 @@ from sidscan.records import (
     SignatureCheck,
     Stage,
     Status,
+    Trace,
 )
 from sidscan.reports import output_for, write_all
 
@@ -86,6 +87,7 @@ FACTS = ImageInfo(
             "Invalid", True, True, False, "2026-01-01T00:00:00+00:00", ("claim.malformed",)
         ),
     ),
+    traces=(Trace("trailing_data", "10 bytes behind the image", "behind JPEG EOI", 5000, "=a value"),),
 )
 SCORED = ScanResult(
     "a.jpg",

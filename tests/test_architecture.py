@@ -22,6 +22,7 @@ LEVELS = (
     ("calibrate", "review", "distributed"),
     ("pipeline", "verify"),
     ("scoring", "isolation"),
+    ("traces",),
     ("images", "provenance", "runtimes"),
     ("fetch", "sources", "custody", "models"),
     ("reports", "journal"),

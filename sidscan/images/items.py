@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from functools import partial
+from functools import cached_property, partial
 
 from PIL import Image
 
@@ -24,6 +24,33 @@ from sidscan.images.thumbnails import small_image, thumbnail
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image that is open: all that can still be read of it.
+
+    Attributes:
+        data: the original bytes.
+        orientation: as EXIF states it; None where the container turned the image already.
+    """
+
+    source: SourceImage
+    data: bytes
+    orientation: int | None
+
+    @cached_property
+    def small(self) -> Image.Image:
+        """The image in small, turned as it is shown (`images.thumbnails`); made once.
+
+        Raises:
+            Exception: whatever Pillow raises on images that it can't reduce.
+        """
+        return small_image(self.source, self.data, self.orientation)
+
+
+LastStep = Callable[[DecodedImage | Failure, OpenedImage | None], DecodedImage | Failure]
+"""Adds to an image what else its file tells; the image is None where it could not be decoded."""
 
 
 def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
@@ -43,7 +70,7 @@ def load_file(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
 
 
 def decode_item(
-    item: Item, data: bytes, info: ImageInfo, limits: ReadLimits
+    item: Item, data: bytes, info: ImageInfo, limits: ReadLimits, last_step: LastStep | None = None
 ) -> Iterator[DecodedImage | Failure]:
     """Yield the crops of an image, then the same with EXIF and, if asked for, a small image; or one failure.
 
@@ -51,6 +78,9 @@ def decode_item(
 
     EXIF comes last because reading it may take long or kill the process, and scores do not need it.
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
+
+    Args:
+        last_step: adds to the last result, while the image is open. It must not fail.
     """
     try:
         rows = None if limits.pixels else partial(crops.needed_rows, crops=limits.crops)
@@ -59,7 +89,8 @@ def decode_item(
     except Exception as error:
         known = identify(data)  # so that another decoder of this format reads it again
         info = replace(info, format=known.name if known else None)
-        yield failure_from_error(item, Stage.DECODE, error, info)
+        failure = failure_from_error(item, Stage.DECODE, error, info)
+        yield last_step(failure, None) if last_step else failure
         return
     yield decoded
     try:
@@ -68,18 +99,17 @@ def decode_item(
         exif, flags = Exif(), ("exif_unreadable",)
     info = replace(decoded.facts, flags=(*decoded.facts.flags, *flags), exif=exif)
     turned = "rotated_by_container" in info.flags  # then EXIF states what was before
-    orientation = None if turned else exif.orientation
-    yield _with_small_image(replace(decoded, facts=info), source, data, orientation, limits)
+    opened = OpenedImage(source, data, None if turned else exif.orientation)
+    decoded = _with_small_image(replace(decoded, facts=info), opened, limits)
+    yield last_step(decoded, opened) if last_step else decoded
 
 
-def _with_small_image(
-    decoded: DecodedImage, source: SourceImage, data: bytes, orientation: int | None, limits: ReadLimits
-) -> DecodedImage:
+def _with_small_image(decoded: DecodedImage, opened: OpenedImage, limits: ReadLimits) -> DecodedImage:
     """Add thumbnail and perceptual hash, if asked for; where they can't be made, that costs no score."""
     if not limits.thumbnails and not limits.find_copies:
         return decoded
     try:
-        small = small_image(source, data, orientation)
+        small = opened.small
         facts = replace(decoded.facts, perceptual_hash=perceptual_hash(small) if limits.find_copies else None)
         return replace(decoded, facts=facts, thumbnail=thumbnail(small) if limits.thumbnails else b"")
     except Exception:

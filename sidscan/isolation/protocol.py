@@ -6,7 +6,7 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
 3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with all pixels, a
-   few rows at a time (`encode_pixels`), then with its EXIF, its provenance and perhaps a thumbnail; or with a
+   few rows at a time (`encode_pixels`), then with its EXIF, provenance, traces and perhaps a thumbnail; or a
    failure instead of the rest (`encode_answer`, `decode_answer`).
 
 `_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
@@ -44,6 +44,7 @@ from sidscan.records import (
     SignatureCheck,
     Stage,
     Status,
+    Trace,
 )
 
 _LENGTHS = struct.Struct(">IQ")  # bytes of a frame's head and of its payload
@@ -370,6 +371,7 @@ def _decode_crop_ref(raw: object) -> CropRef:
 def _encode_info(info: ImageInfo) -> dict[str, object]:
     encoded: dict[str, object] = {name: getattr(info, name) for name in _INFO_FIELDS}
     encoded["provenance"] = asdict(info.provenance) if info.provenance else None
+    encoded["traces"] = None if info.traces is None else [asdict(trace) for trace in info.traces]
     return encoded | {"exif": {name: getattr(info.exif, name) for name in _EXIF_FIELDS}}
 
 
@@ -396,6 +398,10 @@ def _check_markers(raw: object) -> tuple[Marker, ...]:
         if marker.verdict not in PROVENANCE_WORDS or marker.strength not in ("", *PROVENANCE_STRENGTHS):
             raise ProtocolError("marker")
     return markers
+
+
+def _decode_traces(raw: object) -> tuple[Trace, ...] | None:
+    return None if raw is None else tuple(Trace(**_checked(entry, _TRACE_FIELDS)) for entry in _sequence(raw))
 
 
 def _decode_info(raw: object) -> ImageInfo:
@@ -503,6 +509,12 @@ def _check_flags(raw: object) -> tuple[str, ...]:
     return flags
 
 
+def _check_flag(value: object) -> str:
+    if isinstance(value, str) and _FLAG.fullmatch(value):
+        return value
+    raise ProtocolError("id")
+
+
 def _check_tags(raw: object) -> Mapping[str, object]:
     """Values of EXIF tags are scalars or lists of scalars, as `images.exif` makes them."""
     tags = _mapping(raw)
@@ -530,6 +542,7 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "flags": _check_flags,
     "exif": _decode_exif,
     "provenance": _decode_provenance,
+    "traces": _decode_traces,
 }
 _PROVENANCE_FIELDS: Mapping[str, _Check] = {
     "verdict": _check_words,
@@ -550,6 +563,11 @@ _MARKER_FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("id", "verdict", "strength", "container", "key", "value"), _check_words),
     "offset": _check_count,
     **dict.fromkeys(("says", "signer"), _check_words),
+}
+_TRACE_FIELDS: Mapping[str, _Check] = {
+    "id": _check_flag,
+    **dict.fromkeys(("detail", "container", "value"), _check_words),
+    "offset": _check_count,
 }
 _EXIF_FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("make", "model", "lens", "original_date", "software"), _check_text),

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
 from sidscan.fetch.client import Download, Fetcher
@@ -30,8 +31,8 @@ from sidscan.isolation.protocol import (
     encode_task,
     max_payload_of_rows,
 )
-from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
+from sidscan.traces.read import with_provenance_and_traces
 
 MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
 _WORKER_MODULE = "sidscan.isolation.worker"
@@ -54,8 +55,9 @@ def read_item(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) ->
     loaded = fetch_or_load(item, config, fetcher)
     if isinstance(loaded, Failure):
         return loaded
-    *_, result = items.decode_item(item, *loaded, config)
-    return with_provenance(result, loaded[0], config)
+    last_step = partial(with_provenance_and_traces, data=loaded[0], limits=config)
+    *_, result = items.decode_item(item, *loaded, config, last_step)
+    return result
 
 
 def fetch_or_load(
@@ -89,10 +91,10 @@ class IsolatedReader:
     """Reads items in worker processes; called from any number of threads.
 
     Args:
-        fetcher: fetches URLs.
+        fetcher: the scan's, if there may be URLs.
     """
 
-    def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
+    def __init__(self, config: ScanConfig, fetcher: Fetcher | None = None) -> None:
         self._config, self._fetcher = config, fetcher
         options = WorkerOptions.from_config(config)
         max_payload = MAX_CROPS[config.crops] * _CROP_BYTES

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
@@ -20,8 +21,8 @@ from sidscan.isolation.protocol import (
     read_frame,
     write_frame,
 )
-from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Kind
+from sidscan.traces.read import with_provenance_and_traces
 
 
 def main() -> None:
@@ -51,14 +52,15 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
             return
         data, info = loaded
         yield encode_answer(info)  # the hash is known, whatever follows
-    results = items.decode_item(item, data, info, limits)
+    last_step = partial(with_provenance_and_traces, data=data, limits=limits)
+    results = items.decode_item(item, data, info, limits, last_step)
     result = next(results)
     if isinstance(result, Failure):
-        yield encode_answer(with_provenance(result, data, limits), last=True)
+        yield encode_answer(result, last=True)
         return
     yield encode_answer(result)
     if result.pixels is not None:
         yield from encode_pixels(result.pixels)
-    described = with_provenance(next(results), data, limits)
+    described = next(results)
     assert isinstance(described, DecodedImage)
     yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)

@@ -36,23 +36,27 @@ class Metadata:
 
     Attributes:
         stores: C2PA manifest stores, mostly one or none.
+        failed: class of the error that ended reading; empty if it ended well.
     """
 
     def __init__(self) -> None:
         self.stores: list[ManifestStore] = []
         self.unread: list[Unread] = []
+        self.failed = ""
         self._fields: dict[tuple[Source, str], list[Field]] = {}
         self._num_fields = 0
 
     @classmethod
     def of_file(cls, data: bytes, most_bytes: int) -> Metadata:
-        """Read what a file states, within a limit of bytes of metadata."""
+        """Read what a file states, within a limit of bytes of metadata. Nothing in a file makes this fail."""
         metadata = cls()
         try:
             for block in read_blocks(data, Budget(most_bytes)):
                 metadata.add(block)
         except MetadataLimit:
             metadata.unread.append(Unread(None, "", 0, "more metadata than --max-metadata allows"))
+        except Exception as error:  # memory is short, or a reader has an error
+            metadata.failed = type(error).__name__
         return metadata
 
     def add(self, block: Block) -> None:

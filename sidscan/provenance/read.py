@@ -28,9 +28,15 @@ _CREDITS = {
 }
 
 
-def read_provenance(data: bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Provenance:
-    """What a file says of its own origin. Nothing in a file makes this fail."""
-    metadata = Metadata.of_file(data, limits.max_metadata)
+def read_provenance(
+    data: bytes, limits: ReadLimits = DEFAULT_LIMITS, metadata: Metadata | None = None
+) -> Provenance:
+    """What a file says of its own origin. Nothing in a file makes this fail.
+
+    Args:
+        metadata: of the file, if they were read already.
+    """
+    metadata = metadata or Metadata.of_file(data, limits.max_metadata)
     markers = tuple(islice(find_markers(metadata), _MOST_MARKERS))
     checked, signature = verifier_words(limits.trust) if metadata.stores else "", None
     if checked:
@@ -47,12 +53,14 @@ def _with_strength(marker: Marker, strength: str) -> Marker:
     return replace(marker, strength=strength) if marker.strength == "not_checked" else marker
 
 
-def with_provenance(read: DecodedImage | Failure, data: bytes, limits: ReadLimits) -> DecodedImage | Failure:
+def with_provenance(
+    read: DecodedImage | Failure, data: bytes, limits: ReadLimits, metadata: Metadata | None = None
+) -> DecodedImage | Failure:
     """An image with what its file says of its origin; a failure, too, if its format is known here."""
     if isinstance(read, Failure) and not has_reader(data):
         return read
     try:
-        provenance = read_provenance(data, limits)
+        provenance = read_provenance(data, limits, metadata)
     except Exception as error:  # memory is short, or a reader has an error; no image loses its score by that
         provenance = Provenance("unreadable", None, "", (FAILED.marker("", "", type(error).__name__, 0),))
     return replace(read, facts=replace(read.facts, provenance=provenance))

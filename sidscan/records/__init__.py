@@ -19,6 +19,7 @@ from sidscan.records.images import (
     Provenance,
     Response,
     SignatureCheck,
+    Trace,
 )
 from sidscan.records.inputs import EXCLUDED_PREFIX, Item, Kind, Stage, Status
 from sidscan.records.results import (
@@ -81,6 +82,7 @@ __all__ = [
     "SignatureCheck",
     "Stage",
     "Status",
+    "Trace",
     "num_rows",
     "strength",
 ]

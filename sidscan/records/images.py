@@ -163,6 +163,25 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """Something that was observed about how a file was saved or handled. It never says that AI was used.
+
+    Attributes:
+        id: which one it is; docs/reference/traces.md has a table.
+        detail: a short plain sentence with the numbers observed; nothing that stands in the file or its name.
+        container: where it stands, e.g. ``behind JPEG EOI``; empty where it is in no one place.
+        offset: bytes from the start of the file.
+        value: what stands there, as stated; empty where there are only numbers.
+    """
+
+    id: str
+    detail: str
+    container: str = ""
+    offset: int = 0
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """How a server answered a URL; most of it may be missing if the fetch failed.
 
@@ -203,6 +222,7 @@ class ImageInfo:
         provenance: what the file says of its own origin; None where nobody looked.
         perceptual_hash: of what the image shows (`images.perceptual_hash`), 64 hex digits; empty where it has
             too little detail, None where no hash was made.
+        traces: of how the file was saved and handled; None where nobody looked.
     """
 
     bytes: int | None = None
@@ -220,11 +240,19 @@ class ImageInfo:
     lossless: bool | None = None
     perceptual_hash: str | None = None
     provenance: Provenance | None = None
+    traces: tuple[Trace, ...] | None = None
 
     @property
     def scored_size(self) -> tuple[int | None, int | None]:
         """Width and height of the pixels that were decoded."""
         return self.preview_width or self.width, self.preview_height or self.height
+
+    @property
+    def trace_ids(self) -> str | None:
+        """Ids of the traces, separated by spaces; ``none`` without any, None where nobody looked."""
+        if self.traces is None:
+            return None
+        return " ".join(dict.fromkeys(trace.id for trace in self.traces)) or "none"
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ImageInfo:
@@ -233,6 +261,8 @@ class ImageInfo:
         values = {**known(cls, raw), "flags": tuple(raw["flags"]), "exif": exif}
         if provenance := raw.get("provenance"):
             values["provenance"] = Provenance.from_dict(provenance)
+        if (traces := raw.get("traces")) is not None:
+            values["traces"] = tuple(Trace(**known(Trace, trace)) for trace in traces)
         if response := raw.get("response"):
             redirects = tuple(response["redirects"])
             values["response"] = Response(**{**known(Response, response), "redirects": redirects})

@@ -257,6 +257,12 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "what verified signatures; empty if nothing did",
         lambda r: r.facts.provenance.checked if r.facts.provenance else None,
     ),
+    _Column(
+        "traces",
+        "traces of how the file was saved and handled, separated by spaces, or `none`; empty where nobody "
+        "looked",
+        lambda r: r.facts.trace_ids,
+    ),
     *(
         _Column(f"iptc_{name}", description, partial(_credit_cell, name))
         for name, description in (

@@ -27,6 +27,7 @@ from sidscan.records import (
     ScanResult,
     SessionRecord,
     SignatureCheck,
+    Trace,
 )
 from sidscan.reports.columns import KNOWN_COLUMNS
 from sidscan.util.urls import MASK
@@ -191,6 +192,10 @@ def _provenance(provenance: Provenance | None) -> Provenance | None:
     return None if provenance is None else _decided(provenance)
 
 
+def _traces(traces: tuple[Trace, ...] | None) -> tuple[Trace, ...] | None:
+    return None if traces is None else tuple(map(_decided, traces))
+
+
 def _url(url: str) -> str:
     start = re.split(r"[?#]", url, maxsplit=1)[0]
     return url if start == url else f"{start}?{MASK}"
@@ -225,7 +230,12 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
             *("bytes", "sha256", "format", "width", "height", "preview_width", "preview_height", "flags"),
             *("jpeg_quality", "modified_at", "lossless", "perceptual_hash"),
         ),
-        changed={"exif": lambda exif: _decided(exif), "response": _response, "provenance": _provenance},
+        changed={
+            "exif": lambda exif: _decided(exif),
+            "response": _response,
+            "provenance": _provenance,
+            "traces": _traces,
+        },
     ),
     Provenance: FieldPolicy(
         kept=("verdict", "strength", "checked"),
@@ -243,6 +253,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
         kept=("id", "verdict", "strength", "container", "offset"),
         changed=dict.fromkeys(("key", "value", "says", "signer"), lambda _: ""),
     ),
+    Trace: FieldPolicy(kept=("id", "detail", "container", "offset"), changed={"value": lambda _: ""}),
     Exif: FieldPolicy(
         kept=("make", "model", "lens", "original_date", "software", "orientation", "unread_tags"),
         changed={"tags": _tags, "original_date_iso": private_date},

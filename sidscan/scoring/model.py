@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -14,12 +15,12 @@ from sidscan.config import Effort, ReadLimits, ScanConfig
 from sidscan.errors import ImageError, UsageError
 from sidscan.images import items
 from sidscan.models.refs import ModelChoice, choose_models
-from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.scorer import score
 from sidscan.sources.lists import is_url
+from sidscan.traces.read import with_provenance_and_traces
 
 ImageInput: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]"
@@ -89,8 +90,9 @@ class Model:
         return self._from_bytes(Item(name or path), *loaded)
 
     def _from_bytes(self, item: Item, data: bytes, facts: ImageInfo) -> DecodedImage | Failure:
-        *_, decoded = items.decode_item(item, data, facts, self._limits)
-        return with_provenance(decoded, data, self._limits)
+        last_step = partial(with_provenance_and_traces, data=data, limits=self._limits)
+        *_, decoded = items.decode_item(item, data, facts, self._limits, last_step)
+        return decoded
 
 
 def open_model(config: ScanConfig) -> Model:

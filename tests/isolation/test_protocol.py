@@ -45,6 +45,7 @@ from sidscan.records import (
     SignatureCheck,
     Stage,
     Status,
+    Trace,
 )
 
 quick = settings(max_examples=60, deadline=None)
@@ -92,6 +93,12 @@ provenances = st.builds(
     markers=st.lists(markers, max_size=2).map(tuple),
     **dict.fromkeys(("byline", "credit", "source", "caption", "copyright"), texts),
 )
+traces = st.builds(
+    Trace,
+    id=st.from_regex(r"[a-z0-9_]{1,40}", fullmatch=True),
+    **dict.fromkeys(("detail", "container", "value"), words),
+    offset=st.integers(0, (1 << 53) - 1),
+)
 infos = st.builds(
     ImageInfo,
     bytes=numbers,
@@ -108,6 +115,7 @@ infos = st.builds(
     lossless=st.none() | st.booleans(),
     perceptual_hash=st.none() | st.just("") | st.text("0123456789abcdef", min_size=64, max_size=64),
     provenance=st.none() | provenances,
+    traces=st.none() | st.lists(traces, max_size=2).map(tuple),
 )
 failures = st.builds(
     Failure,

@@ -121,6 +121,7 @@ def to_format_1(text: str, suffix: str) -> str:
         "lossless",
         "perceptual_hash",
         "provenance",
+        "traces",
     ):
         text = text.replace(f', "{added}": null', "")
     text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")

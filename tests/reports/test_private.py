@@ -31,6 +31,7 @@ from sidscan.records import (
     SessionRecord,
     SignatureCheck,
     Status,
+    Trace,
 )
 from sidscan.reports.base import REPORT_FORMATS, ReportFormat
 from sidscan.reports.columns import report_columns
@@ -57,6 +58,7 @@ STAYS = {
     "ImageInfo.perceptual_hash",
     *("Provenance.verdict", "Provenance.strength", "Provenance.checked"),
     *("SignatureCheck.state", "SignatureCheck.signed_at", "SignatureCheck.codes"),
+    *("Trace.id", "Trace.detail", "Trace.container"),
     *("Marker.id", "Marker.verdict", "Marker.strength", "Marker.container"),
     *(
         "Exif.make",
@@ -134,7 +136,7 @@ def filled_result() -> ScanResult:
     decisive = filled(Marker, verdict=marked("Provenance.verdict"))
     provenance = filled(Provenance, markers=(filled(Marker), decisive), signature=filled(SignatureCheck))
     response = filled(Response, headers=headers)
-    info = filled(ImageInfo, exif=exif, response=response, provenance=provenance)
+    info = filled(ImageInfo, exif=exif, response=response, provenance=provenance, traces=(filled(Trace),))
     scores = (filled(Score, score=0.5, logit=0.5),)
     copies = filled(Copies, answers=(filled(CopyAnswer),))
     joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": copies}

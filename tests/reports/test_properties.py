@@ -29,6 +29,7 @@ from sidscan.records import (
     SessionRecord,
     Stage,
     Status,
+    Trace,
 )
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 
@@ -93,6 +94,7 @@ infos = st.builds(
     lossless=st.none() | st.booleans(),
     perceptual_hash=st.none() | st.sampled_from(["", "0f" * 32]),
     provenance=st.none() | provenances,
+    traces=st.none() | st.lists(st.builds(Trace, texts, texts, texts, st.integers(0), texts)).map(tuple),
 )
 scores = st.builds(
     Score,

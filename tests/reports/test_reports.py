@@ -81,6 +81,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "provenance_by": "google-edited c2pa-missing",
         "provenance_says": "Google AI",
         "provenance_checked": "",
+        "traces": "trailing_data",
         "iptc_byline": "Erika",
         "iptc_credit": "",
         "iptc_source": "",

@@ -41,6 +41,8 @@ FAILED = MarkerKind(
 @family(LIMIT, XMP, FAILED)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """What was not read, and why. Manifests are told with the others."""
+    if metadata.failed:
+        yield FAILED.marker("", "", metadata.failed, 0)
     for each in metadata.unread:
         if each.kind is not BlockKind.C2PA:
             kind = LIMIT if each.kind is None else XMP

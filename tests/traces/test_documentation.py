@@ -1,0 +1,28 @@
+"""The reference page lists the traces that the code knows."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+from sidscan.traces import trace_kinds
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_table_is_what_the_code_registers() -> None:
+    made = runpy.run_path(str(DOCS / "make_traces.py"))
+    page = (DOCS / "reference" / "traces.md").read_text(encoding="utf-8")
+    assert page == made["with_table"](page), "run `python docs/make_traces.py`"
+    listed = re.findall(r"^\| `([a-z_]+)` \|", page.partition("## All traces")[2], re.MULTILINE)
+    assert listed == [kind.id for kind in trace_kinds()]
+
+
+def test_traces_are_described() -> None:
+    ids = [kind.id for kind in trace_kinds()]
+    assert len(ids) == len(set(ids))
+    for kind in trace_kinds():
+        assert re.fullmatch("[a-z0-9_]{1,40}", kind.id)  # the protocol of workers takes no other
+        assert all((kind.observed, kind.place, kind.who, kind.limits))
+        assert kind.limits.endswith(".")
