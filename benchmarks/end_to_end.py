@@ -138,14 +138,14 @@ def stage_main(task: str) -> None:
     print(json.dumps(STAGES[stage]([Path(path) for path in paths], Path(head), Path(encoder), device)))
 
 
-def measure(paths: list[Path], few: int, rounds: int, device: str) -> Json:
+def measure(paths: list[Path], few: int, rounds: int, device: str, shape: str = "vit-l14") -> Json:
     """Rates of every stage, ratios within the rounds, and the largest difference of scores."""
     rates: dict[str, list[float]] = {name: [] for name in STAGES}
     opened, difference = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        encoder = Path(scratch) / "vit-l14.safetensors"
-        make_encoder(encoder, SHAPES["vit-l14"])
-        head = make_heads(Path(scratch), encoder, SHAPES["vit-l14"])[0]
+        encoder = Path(scratch) / f"{shape}.safetensors"
+        make_encoder(encoder, SHAPES[shape])
+        head = make_heads(Path(scratch), encoder, SHAPES[shape])[0]
         for _ in range(rounds):
             outcomes = {}
             for name in STAGES:

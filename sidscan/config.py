@@ -23,6 +23,7 @@ Effort = Literal["fast", "normal", "full"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
 RuntimeName = Literal["auto", "pytorch", "onnx"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
+CudaMode = Literal["eager", "graphs", "compiled"]
 
 SIDE = 224  # pixels; every detector scores crops of this side
 CROPS_PER_IMAGE: Mapping[Crops, int] = {"ten": 10, "center": 1}
@@ -298,6 +299,13 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Of a CLIP encoder. 'auto' is fp16 on CUDA; on a CPU it is fp32, or bf16 where the CPU "
         "multiplies bf16 itself and a trial shows that scores stay within 0.01. 'mini' is always fp32.",
     )
+    cuda_mode: CudaMode = option(
+        "eager",
+        section="Advanced",
+        help="How PyTorch runs an encoder on CUDA: one kernel after the other, as one recorded graph, or "
+        "compiled by torch.compile, which takes a minute first.",
+        details="Graphs run the same kernels; compiled ones may move the last digits of scores.",
+    )
     batch: int | None = option(
         None,
         section="Advanced",
@@ -453,6 +461,7 @@ class ScanConfig(ReadLimits, FetchOptions):
             ("runtime", self.runtime, RuntimeName),
             ("device", self.device, Device),
             ("precision", self.precision, Precision),
+            ("cuda_mode", self.cuda_mode, CudaMode),
         )
         for name, value, known in choices:
             if value not in get_args(known):

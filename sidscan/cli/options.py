@@ -154,7 +154,9 @@ def model(
         encoder(),
         *([setting("runtime")] if graphs else []),
         setting("device", **({} if graphs else DEVICES_OF_TORCH)),
-        *map(setting, ("precision", "batch", "workers")),
+        setting("precision"),
+        *([setting("cuda_mode")] if graphs else []),
+        *map(setting, ("batch", "workers")),
     )
 
 

@@ -100,7 +100,7 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
         loaded = detectors.load_detectors(models, encoder=config.encoder)
-        return PyTorchRuntime(loaded, config.device, config.precision, config.batch)
+        return PyTorchRuntime(loaded, config.device, config.precision, config.batch, config.cuda_mode)
     if graphs and len(models) > 1:
         raise UsageError("an exported graph is used alone", "Export all detectors into one file.")
     if graphs and config.runtime == "pytorch":

@@ -51,13 +51,13 @@ def group_by_mirroring(detectors: Sequence[Detector]) -> tuple[DetectorGroup, ..
 def gather(
     groups: Sequence[DetectorGroup],
     order: Sequence[CropRef],
-    compute: Callable[[Sequence[Detector], Sequence[CropRef]], Logits],
+    compute: Callable[[DetectorGroup, Sequence[CropRef]], Logits],
 ) -> Logits:
-    """Logits (crops, all columns) from ``compute``, which gets detectors and crops of each group."""
+    """Logits (crops, all columns) from ``compute``, which gets each group and the crops that it needs."""
     logits = np.empty((len(order), sum(len(group.columns) for group in groups)), np.float32)
     for group in groups:
         needed, positions = unique_crops(order, group.mirror_invariant)
-        logits[:, group.columns] = compute(group.detectors, needed)[positions]
+        logits[:, group.columns] = compute(group, needed)[positions]
     return logits
 
 
@@ -72,11 +72,15 @@ def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
 
 @torch.inference_mode()
 def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
-    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, columns), on the same device.
+    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, columns), on the same device."""
+    return run_networks(detectors, select_crops(crops, refs))
+
+
+def run_networks(detectors: Sequence[Detector], batch: Tensor) -> Tensor:
+    """Crops (b, 3, 224, 224), uint8 -> logits (b, columns), on the same device.
 
     Every encoder runs once, for what its heads read. Columns are as in `Runtime.logits`.
     """
-    batch = select_crops(crops, refs)
     wanted: dict[int, set[Feature]] = {}
     for detector in detectors:
         wanted.setdefault(id(detector.encoder), set()).add(detector.head.feature)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sidscan.config import Device, Precision
+from sidscan.config import CudaMode, Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
@@ -18,6 +18,7 @@ from sidscan.runtimes import RuntimeInfo, check_torch_device, cpu, forward, prec
 from sidscan.runtimes.cuda import CUDA_BATCH, CudaPool
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_MODES: dict[CudaMode, str] = {"eager": "", "graphs": ", CUDA graphs", "compiled": ", compiled"}
 
 
 class PyTorchRuntime:
@@ -32,6 +33,7 @@ class PyTorchRuntime:
     Args:
         detectors: those that share an encoder hold the same encoder object (`models.detectors`).
         batch: crops of a pass on CUDA; None chooses. A CPU computes parts of a fixed size.
+        cuda_mode: how CUDA runs the networks; a CPU does not.
 
     Raises:
         RuntimeUnavailable: the device or precision asked for can't be used here.
@@ -43,6 +45,7 @@ class PyTorchRuntime:
         device: Device = "auto",
         precision: Precision = "auto",
         batch: int | None = None,
+        cuda_mode: CudaMode = "eager",
     ) -> None:
         self._device = open_device(device)
         self.detectors = tuple(detector.info for detector in detectors)
@@ -59,19 +62,19 @@ class PyTorchRuntime:
         if precision == "auto" and self._device.type == "cpu" and precision_check.has_fast_bf16():
             detectors, chosen, choice = _tried_in_bf16(detectors)
             used |= chosen
-        self.info = RuntimeInfo(
-            f"pytorch {torch.__version__}", _device_name(self._device), _in_words(used), choice
-        )
+        on_cuda = self._device.type == "cuda"
+        name = f"pytorch {torch.__version__}" + (_MODES[cuda_mode] if on_cuda else "")
+        self.info = RuntimeInfo(name, _device_name(self._device), _in_words(used), choice)
         self._groups = forward.group_by_mirroring(detectors)
         self._cpu_pool: cpu.CpuPool | None = None
         self._cuda_pool: CudaPool | None = None
-        if self._device.type == "cpu":
+        if not on_cuda:
             torch.set_num_threads(1)
             self._cpu_pool = cpu.CpuPool()
             self.batch, self.at_once, self.devices = batch or cpu.CPU_BATCH, cpu.CPU_BATCHES_AT_ONCE, 1
         else:
             devices = devices_like(self._device)
-            self._cuda_pool = CudaPool(detectors, devices, batch or CUDA_BATCH)
+            self._cuda_pool = CudaPool(detectors, devices, batch or CUDA_BATCH, cuda_mode)
             self.batch, self.devices = batch or CUDA_BATCH, len(devices)
             self.at_once = self._cuda_pool.count + 1  # one batch waits, so that no stream does
 
@@ -84,7 +87,7 @@ class PyTorchRuntime:
         return forward.gather(
             self._groups,
             crops.order,
-            lambda detectors, needed: spread(lambda part: _on_cpu(detectors, pixels, part), needed),
+            lambda group, needed: spread(lambda part: _on_cpu(group.detectors, pixels, part), needed),
         )
 
     def abandon(self) -> None:

@@ -12,12 +12,13 @@ import pytest
 import torch
 from tiny_networks import random_clip, random_head
 
+from sidscan.errors import RuntimeUnavailable
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.detector_info import DetectorInfo
-from sidscan.models.detectors import Detector
+from sidscan.models.detectors import Detector, load_detectors
 from sidscan.records import CropRef, CropSet
-from sidscan.runtimes import cpu, unique_crops
+from sidscan.runtimes import cpu, cuda, unique_crops
 from sidscan.runtimes.cuda import CudaPool
 from sidscan.runtimes.precision_check import natural_crops
 from sidscan.runtimes.pytorch import PyTorchRuntime, devices_like
@@ -179,3 +180,39 @@ def test_a_stream_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch)
             with pytest.raises(MemoryError):
                 pool.logits(crop_set)
     assert pool.logits(crop_set).shape == (1, 1)
+
+
+@pytest.mark.parametrize("models", [("one",), ("one", "blind")])
+def test_compiled_networks_give_the_same_logits(monkeypatch: pytest.MonkeyPatch, models: tuple[str]) -> None:
+    """Traced as a whole, without Python between its parts; a compiler of C++ is not needed here."""
+    monkeypatch.setattr(cuda, "_BACKEND", "aot_eager")
+    detectors, crop_set = [detector(name) for name in models], CropSet(natural_crops(3), ORDER)
+    if "blind" in models:
+        detectors[1].encoder.__class__ = Alike
+    plain, compiled = (CudaPool(detectors, [CPU], batch=4, mode=mode) for mode in ("eager", "compiled"))
+    np.testing.assert_allclose(compiled.logits(crop_set), plain.logits(crop_set), atol=1e-5)
+
+
+def test_the_bundled_detector_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_BACKEND", "aot_eager")
+    detectors, crop_set = load_detectors(["mini"]), CropSet(natural_crops(3), ORDER)
+    plain, compiled = (CudaPool(detectors, [CPU], batch=4, mode=mode) for mode in ("eager", "compiled"))
+    np.testing.assert_allclose(compiled.logits(crop_set), plain.logits(crop_set), atol=1e-4)
+
+
+def test_a_mode_that_does_not_work_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_BACKEND", "none-of-this-name")
+    with pytest.raises(RuntimeUnavailable, match="can't run as compiled on CUDA") as raised:
+        CudaPool([detector("one")], [CPU], batch=4, mode="compiled")
+    assert raised.value.remedy == "Leave --cuda-mode out."
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a CUDA device")
+def test_recorded_networks_give_the_same_logits() -> None:
+    device, crop_set = torch.device("cuda"), CropSet(natural_crops(3), ORDER)
+    first = detector("one")
+    first.encoder.to(device)
+    first.head.to(device)
+    plain, recorded = (CudaPool([first], [device], batch=4, mode=mode) for mode in ("eager", "graphs"))
+    for _ in range(3):
+        np.testing.assert_array_equal(recorded.logits(crop_set), plain.logits(crop_set))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import cast
 
 import torch
@@ -37,6 +37,7 @@ class ClipEncoder(Encoder):
         self.embed_dim: int = visual.conv1.out_channels
         self.output_dim: int = visual.proj.shape[1]
         self.side: int = visual.image_size[0]  # pixels
+        self._place_statistics()
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ClipEncoder:
@@ -87,13 +88,27 @@ class ClipEncoder(Encoder):
     def _embed(self, crops: Tensor) -> Tensor:
         """Pixels -> token stream (b, tokens, d): normalisation, patches, CLS, positions, ln_pre."""
         visual = self.visual
-        # Not buffers: these stay exact when the encoder is cast to half precision.
-        mean, std = (torch.tensor(v, device=crops.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
-        normalised = (crops.float() / 255 - mean) / std
+        normalised = (crops.float() / 255 - self._mean) / self._std
         patches = visual.conv1(normalised.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
         cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         stream = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
         return cast(Tensor, visual.ln_pre(stream))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClipEncoder:
+        """What moves or casts a module."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._place_statistics()
+        return self
+
+    def _place_statistics(self) -> None:
+        """Copy CLIP's mean and standard deviation to the weights' device: a CUDA graph can't record a copy.
+
+        They are not buffers, so they stay exact when the encoder is cast to half precision.
+        """
+        device = self.visual.conv1.weight.device
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD)
+        )
 
     def _resblocks(self) -> list[ResidualAttentionBlock]:
         return list(self.visual.transformer.resblocks)
