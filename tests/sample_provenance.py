@@ -106,9 +106,9 @@ def exif_jpeg(comment: str | None = None, **fields: str) -> bytes:
     return jpeg((0xE1, b"Exif\x00\x00" + exif(comment, **fields)))
 
 
-def xmp(body: str = "", attributes: str = "") -> bytes:
+def xmp(body: str = "", attributes: str = "", encoding: str = "utf-8") -> bytes:
     """An XMP packet with these properties."""
-    return (
+    packet = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         f'<rdf:Description rdf:about="" xmlns:e="{IPTC_EXT}" xmlns:p="{PHOTOSHOP}" '
@@ -116,11 +116,12 @@ def xmp(body: str = "", attributes: str = "") -> bytes:
         'xmlns:x2="http://ns.adobe.com/exif/1.0/" xmlns:a="http://www.tc260.org.cn/ns/AIGC/1.0/" '
         f'xmlns:o="http://example.org/"{attributes}>{body}</rdf:Description></rdf:RDF></x:xmpmeta>'
         '<?xpacket end="w"?>'
-    ).encode()
+    )
+    return packet.encode(encoding)
 
 
-def xmp_jpeg(body: str = "", attributes: str = "") -> bytes:
-    return jpeg((0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + xmp(body, attributes)))
+def xmp_jpeg(body: str = "", attributes: str = "", encoding: str = "utf-8") -> bytes:
+    return jpeg((0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + xmp(body, attributes, encoding)))
 
 
 def iptc(*records: tuple[int, str]) -> bytes:
@@ -191,13 +192,15 @@ def manifest(
     parent: str = "",
     component: str = "",
     signature: bytes = b"",
+    extra: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A manifest with these actions, and perhaps ingredients."""
+    """A manifest with these actions, and perhaps ingredients and other assertions."""
     assertions = [jumb("c2pa.actions.v2", box(b"cbor", cbor({"actions": list(actions)})))] if actions else []
     for number, (relation, other) in enumerate((("parentOf", parent), ("componentOf", component))):
         if other:
             ingredient = {"relationship": relation, "activeManifest": {"url": f"self#jumbf=/c2pa/{other}"}}
             assertions.append(jumb(f"c2pa.ingredient.v3__{number}", box(b"cbor", cbor(ingredient))))
+    assertions += [jumb(name, box(b"cbor", cbor(value))) for name, value in (extra or {}).items()]
     parts = [
         jumb("c2pa.assertions", *assertions),
         jumb("c2pa.claim", box(b"cbor", cbor({"claim_generator": generator}))),

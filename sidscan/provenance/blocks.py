@@ -16,6 +16,7 @@ class BlockKind(Enum):
     PHOTOSHOP = "Photoshop"  # image resources, one of which holds IIM records
     TEXT = "text"  # a keyword and a text
     SAMSUNG = "Samsung"  # a field of the trailer that Samsung's phones write
+    PIXELS = "pixels"  # a text in the lowest bits of pixels; its key names the scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Block:
         container: where it stands, as a report names it, e.g. ``JPEG APP11``.
         offset: of its first byte from the start of the file; of one in parts, of the first part.
         key: the keyword of a text; else empty.
+        problem: why its bytes can't be had; empty if ``data`` holds them.
     """
 
     kind: BlockKind
@@ -33,6 +35,7 @@ class Block:
     offset: int
     data: bytes
     key: str = ""
+    problem: str = ""
 
 
 class MetadataLimit(Exception):

@@ -22,7 +22,7 @@ _TAGS = {
 _EXIF_TAGS = {37500: "MakerNote", 37510: "UserComment"}
 _LONGEST_MAKER_NOTE = 64  # bytes; those of cameras are longer, and hold no text
 _LONGEST = 1 << 20  # bytes of one value
-_BYTES = (1, 2, 7)  # BYTE, ASCII and UNDEFINED
+_BYTES = (1, 2, 7, 129)  # BYTE, ASCII, UNDEFINED, and UTF-8 of EXIF 3.0
 
 
 def read_exif_fields(block: Block) -> Iterator[Field]:
@@ -46,7 +46,8 @@ def _fields(page: Page, tags: dict[int, str], block: Block) -> Iterator[Field]:
 def _text(page: Page, tag: int) -> str:
     raw = _raw(page, tag)
     if tag == 37510:
-        return decode_user_comment(raw) or ""
+        text = decode_user_comment(raw)
+        return (decode_text(raw) if text is None else text).strip("\x00 ")  # some writers leave out the code
     if tag == 37500 and len(raw) > _LONGEST_MAKER_NOTE:
         return ""
     return decode_text(raw).strip("\x00 ")

@@ -14,6 +14,7 @@ class Source(Enum):
     TEXT = "text"
     XMP = "XMP"
     SAMSUNG = "Samsung"
+    PIXELS = "pixels"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from sidscan.provenance.blocks import Block
+from sidscan.containers.isobmff import Box
+from sidscan.provenance.blocks import Block, Budget
+from sidscan.provenance.brotli_data import BrotliError, unpack
 from sidscan.provenance.cbor import CborError, CborReader
 from sidscan.provenance.certificates import signer_of
 from sidscan.provenance.jumbf import SuperBox, content_boxes, super_boxes
@@ -20,6 +22,8 @@ _MOST_MANIFESTS, _MOST_ASSERTIONS, _MOST_ACTIONS = 1000, 1000, 5000
 _MOST_ITEMS = 200_000  # of CBOR, in a whole store
 _INSTANCE = re.compile(r"(\.v\d+)?(__\d+)?$")  # version and number of an assertion's label
 _LONGEST = 200  # characters of a name
+METADATA_LABELS = ("c2pa.metadata", "cawg.metadata", "stds.metadata", "stds.iptc", "stds.iptc.photo-metadata")
+AI_CONTENT, ADOBE_GENERATIVE = "c2pa.ai_generated_content", "com.adobe.generative-ai"
 
 
 class ManifestError(ValueError):
@@ -50,7 +54,8 @@ class Manifest:
         generator: the software that made the claim.
         parents: labels of the manifests of what the image was made from by editing (parentOf).
         signer: organisation and name in the certificate, unchecked; empty if there is none.
-        assertions: labels of all of them, without version and number.
+        statements: what other assertions say of generation; their labels stand for the actions' names.
+        problems: why some of its assertions can't be read.
     """
 
     label: str
@@ -58,7 +63,8 @@ class Manifest:
     actions: tuple[Action, ...] = ()
     parents: tuple[str, ...] = ()
     signer: str = ""
-    assertions: frozenset[str] = frozenset()
+    statements: tuple[Action, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +72,13 @@ class ManifestStore:
     """The manifests of a file; the last one is active: it is about the file itself.
 
     Attributes:
-        unread: how many manifests can't be read and are left out.
+        problems: why manifests or assertions can't be read and are left out.
     """
 
     container: str
     offset: int
     manifests: tuple[Manifest, ...]
-    unread: int = 0
+    problems: tuple[str, ...] = ()
 
     @property
     def lineage(self) -> tuple[Manifest, ...]:
@@ -94,11 +100,15 @@ class ManifestStore:
         return tuple(manifest for manifest in self.manifests if manifest.label not in labels)
 
 
-def read_store(block: Block) -> ManifestStore | None:
+def read_store(block: Block, budget: Budget) -> ManifestStore | None:
     """The manifests of a block; None if its boxes are of another kind: JUMBF has other uses, too.
+
+    Args:
+        budget: what compressed manifests may need.
 
     Raises:
         ManifestError: there are none, or they can't be read.
+        MetadataLimit: compressed manifests are more than the budget allows.
     """
     data = block.data
     found = list(islice(super_boxes(data), _MOST_MANIFESTS))
@@ -107,44 +117,66 @@ def read_store(block: Block) -> ManifestStore | None:
         return None
     if store is None:
         raise ManifestError("no manifest store")
-    reader, manifests, unread, error = _StoreReader(data), list[Manifest](), 0, "no manifest in the store"
+    cbor, manifests, problems = CborReader(_MOST_ITEMS), list[Manifest](), list[str]()
     for box in super_boxes(data, store.body, store.end):
-        if len(manifests) + unread == _MOST_MANIFESTS:
+        if len(manifests) + len(problems) == _MOST_MANIFESTS:
             raise ManifestError("too many manifests")
         try:
-            manifests.append(reader.manifest(box))
-        except ManifestError as raised:
-            error, unread = str(raised), unread + 1
+            manifests.append(_StoreReader(data, cbor, budget).manifest(box))
+        except ManifestError as error:
+            problems.append(str(error))
     if not manifests:
-        raise ManifestError(error)
-    return ManifestStore(block.container, block.offset, tuple(manifests), unread)
+        raise ManifestError(problems[0] if problems else "no manifest in the store")
+    problems += [problem for manifest in manifests for problem in manifest.problems]
+    return ManifestStore(block.container, block.offset, tuple(manifests), tuple(problems))
 
 
 class _StoreReader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, cbor: CborReader, budget: Budget) -> None:
         self._data = data
-        self._cbor = CborReader(_MOST_ITEMS)
+        self._cbor = cbor
+        self._budget = budget
 
     def manifest(self, box: SuperBox) -> Manifest:
+        if packed := next((each for each in content_boxes(self._data, box) if each.kind == b"brob"), None):
+            return self._compressed(packed)
         parts = {part.label: part for part in super_boxes(self._data, box.body, box.end)}
         claim = next((parts[label] for label in ("c2pa.claim.v2", "c2pa.claim") if label in parts), None)
         if claim is None:
             raise ManifestError("a manifest without a claim")
-        actions, parents, labels = list[Action](), list[str](), set[str]()
+        generator = _generator(self._content(claim))
+        actions, parents = list[Action](), list[str]()
+        statements, problems = list[Action](), list[str]()
         for label, content in self._assertions(parts.get("c2pa.assertions")):
-            labels.add(label)
-            if label == "c2pa.actions":
-                actions.extend(_actions(self._content(content)))
-            elif label == "c2pa.ingredient":
-                parents.extend(_parent(self._content(content)))
+            try:
+                if label == "c2pa.actions":
+                    actions.extend(_actions(self._content(content)))
+                elif label == "c2pa.ingredient":
+                    parents.extend(_parent(self._content(content)))
+                elif read := _STATEMENTS.get(label):
+                    statements.extend(read(label, self._content(content)))
+            except ManifestError as error:
+                problems.append(f"{error} in {label}")
         return Manifest(
             box.label,
-            _generator(self._content(claim)),
+            generator,
             tuple(actions[:_MOST_ACTIONS]),
             tuple(parents),
             self._signer(parts.get("c2pa.signature")),
-            frozenset(labels),
+            tuple(statements[:_MOST_ACTIONS]),
+            tuple(problems),
         )
+
+    def _compressed(self, packed: Box) -> Manifest:
+        """A manifest in a box of its own, packed as a whole (C2PA 2.3, compressed manifests)."""
+        try:
+            data = unpack(self._data[packed.body : packed.end], self._budget)
+        except BrotliError as error:
+            raise ManifestError(str(error)) from error
+        box = next(super_boxes(data), None)
+        if box is None or any(each.kind == b"brob" for each in content_boxes(data, box)):
+            raise ManifestError("no manifest in Brotli data")
+        return _StoreReader(data, self._cbor, self._budget).manifest(box)
 
     def _assertions(self, box: SuperBox | None) -> Iterator[tuple[str, SuperBox]]:
         if box is None:
@@ -194,21 +226,49 @@ def _actions(assertion: object) -> Iterator[Action]:
     if not isinstance(assertion, Mapping):
         return
     templates = {_text(each.get("action")): each for each in _maps(assertion.get("templates"))}
+    agents = assertion.get("softwareAgents")
     for action in _maps(assertion.get("actions")):
         name = _text(action.get("action"))
-        template = templates.get(name, {})
-        agent = action.get("softwareAgent") or template.get("softwareAgent")
+        stated = (action, action.get("parameters"), templates.get(name))
+        agent = _first(stated, "softwareAgent") or _at(agents, _first(stated, "softwareAgentIndex"))
         yield Action(
             name,
-            _text(action.get("digitalSourceType") or template.get("digitalSourceType")),
+            _text(_first(stated, "digitalSourceType")),
             _text(agent.get("name") if isinstance(agent, Mapping) else agent),
-            _text(action.get("description") or _description(action)),
+            _text(_first(stated, "description")),
         )
 
 
-def _description(action: Mapping[object, object]) -> object:
-    parameters = action.get("parameters")
-    return parameters.get("description") if isinstance(parameters, Mapping) else None
+def _first(stated: Iterable[object], key: str) -> object:
+    """What the first of some maps says; None where none says anything."""
+    values = (each.get(key) for each in stated if isinstance(each, Mapping))
+    return next((value for value in values if value is not None and value != ""), None)
+
+
+def _at(values: object, index: object) -> object:
+    is_inside = isinstance(values, list) and isinstance(index, int) and 0 <= index < len(values)
+    return values[index] if is_inside else None  # type: ignore[index]
+
+
+def _of_metadata(label: str, assertion: object) -> Iterator[Action]:
+    """Source types in metadata as JSON-LD, whose prefixes say little: contexts give them."""
+    if isinstance(assertion, Mapping):
+        for key, value in assertion.items():
+            if isinstance(key, str) and key.rpartition(":")[2] == "DigitalSourceType":
+                yield Action(label, _text(value))
+
+
+def _of_generator(label: str, assertion: object) -> Iterator[Action]:
+    """What Adobe wrote before source types, and Black Forest Labs beside them."""
+    if not isinstance(assertion, Mapping) or assertion.get("ai_generated", True) is not True:
+        return
+    yield Action(label, agent=_text(assertion.get("model") or assertion.get("description")))
+
+
+_STATEMENTS: dict[str, Callable[[str, object], Iterator[Action]]] = {
+    **dict.fromkeys(METADATA_LABELS, _of_metadata),
+    **dict.fromkeys((AI_CONTENT, ADOBE_GENERATIVE), _of_generator),
+}
 
 
 def _parent(assertion: object) -> Iterator[str]:
@@ -217,8 +277,13 @@ def _parent(assertion: object) -> Iterator[str]:
         return
     for key in ("activeManifest", "c2pa_manifest"):
         reference = assertion.get(key)
-        if isinstance(reference, Mapping):
-            path = _text(reference.get("url")).partition("jumbf=")[2].strip("/").split("/")
+        if isinstance(reference, Mapping | str):
+            path = (
+                _text(reference if isinstance(reference, str) else reference.get("url"))
+                .partition("jumbf=")[2]
+                .strip("/")
+                .split("/")
+            )
             if len(path) >= 2 and path[0] == "c2pa":
                 yield path[1]
 

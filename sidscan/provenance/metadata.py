@@ -15,6 +15,11 @@ from sidscan.provenance.places import read_blocks
 from sidscan.provenance.xmp import XmpError, read_xmp_fields
 
 _MOST_FIELDS = 10_000
+_SOURCES = {
+    BlockKind.TEXT: Source.TEXT,
+    BlockKind.SAMSUNG: Source.SAMSUNG,
+    BlockKind.PIXELS: Source.PIXELS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +28,16 @@ class Unread:
 
     Attributes:
         kind: None for all that lies beyond the limit.
+        may_hide: whether it may say something of origin.
+        is_packed: whether its bytes can't even be had.
     """
 
     kind: BlockKind | None
     container: str
     offset: int
     reason: str
+    may_hide: bool = True
+    is_packed: bool = False
 
 
 class Metadata:
@@ -39,7 +48,8 @@ class Metadata:
         failed: class of the error that ended reading; empty if it ended well.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self.stores: list[ManifestStore] = []
         self.unread: list[Unread] = []
         self.failed = ""
@@ -49,9 +59,10 @@ class Metadata:
     @classmethod
     def of_file(cls, data: bytes, most_bytes: int) -> Metadata:
         """Read what a file states, within a limit of bytes of metadata. Nothing in a file makes this fail."""
-        metadata = cls()
+        budget = Budget(most_bytes)
+        metadata = cls(budget)
         try:
-            for block in read_blocks(data, Budget(most_bytes)):
+            for block in read_blocks(data, budget):
                 metadata.add(block)
         except MetadataLimit:
             metadata.unread.append(Unread(None, "", 0, "more metadata than --max-metadata allows"))
@@ -61,7 +72,10 @@ class Metadata:
 
     def add(self, block: Block) -> None:
         """Read a block, unless it is empty; what can't be read is noted."""
-        if not block.data.strip(b" \t\r\n\x00"):
+        if block.problem:
+            problem = Unread(block.kind, block.container, block.offset, block.problem, is_packed=True)
+            self.unread.append(problem)
+        if block.kind is not BlockKind.PIXELS and not block.data.strip(b" \t\r\n\x00"):
             return
         try:
             if block.kind is BlockKind.C2PA:
@@ -70,15 +84,16 @@ class Metadata:
                 for field in _fields(block):
                     self.add_field(field)
         except (ManifestError, XmpError) as error:
-            self.unread.append(Unread(block.kind, block.container, block.offset, str(error)))
+            may_hide = not isinstance(error, XmpError) or error.may_hide
+            self.unread.append(Unread(block.kind, block.container, block.offset, str(error), may_hide))
 
     def _add_store(self, block: Block) -> None:
-        store = read_store(block)
+        store = read_store(block, self._budget)
         if store is None:
             return
         self.stores.append(store)
-        if store.unread:
-            reason = f"{store.unread} of its manifests can't be read"
+        if store.problems:
+            reason = f"parts of it can't be read: {'; '.join(dict.fromkeys(store.problems))}"
             self.unread.append(Unread(block.kind, block.container, block.offset, reason))
 
     def add_field(self, field: Field) -> None:
@@ -107,13 +122,18 @@ class Metadata:
 
 def json_object(text: str) -> dict[str, object]:
     """The object that a text is as JSON; empty if it is something else."""
-    if text.lstrip()[:1] != "{":
-        return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
+    value = json_value(text)
     return value if isinstance(value, dict) else {}
+
+
+def json_value(text: str) -> object:
+    """The object, or the text, that a text is as JSON; None if it is something else."""
+    if text.lstrip()[:1] not in ("{", '"'):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _fields(block: Block) -> Iterator[Field]:
@@ -124,6 +144,6 @@ def _fields(block: Block) -> Iterator[Field]:
     elif block.kind in (BlockKind.IPTC, BlockKind.PHOTOSHOP):
         yield from read_iptc_fields(block)
     else:
-        source = Source.TEXT if block.kind is BlockKind.TEXT else Source.SAMSUNG
+        source = _SOURCES[block.kind]
         text = decode_text(block.data).strip("\x00")
         yield Field(source, block.container, block.key, text, block.offset)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 GENERATED = frozenset(("trainedalgorithmicmedia",))
 """A model made all of it."""
-PARTLY = frozenset(("compositewithtrainedalgorithmicmedia", "compositesynthetic"))
-"""A model made parts of it: anything from a speck to almost all."""
+PARTLY = frozenset(("compositewithtrainedalgorithmicmedia", "compositesynthetic", "trainedalgorithmicdata"))
+"""A model made parts of it, or data in it: anything from a speck to almost all."""
 CAPTURED = frozenset(("digitalcapture", "computationalcapture", "multiframecomputationalcapture"))
 """A camera took it."""
 

@@ -6,7 +6,7 @@ import pytest
 from sample_provenance import GENERATED, PARTLY, action, box, c2pa_png, cbor, jumb, manifest, png, store
 
 from sidscan.config import ReadLimits
-from sidscan.provenance.blocks import Block, BlockKind
+from sidscan.provenance.blocks import Block, BlockKind, Budget
 from sidscan.provenance.cbor import CborError, CborReader
 from sidscan.provenance.certificates import subject_of
 from sidscan.provenance.manifests import ManifestStore, read_store
@@ -18,7 +18,7 @@ MADE = manifest("made", action(source=GENERATED), generator="Made/1.0")
 
 
 def read(data: bytes) -> ManifestStore:
-    found = read_store(Block(BlockKind.C2PA, "PNG caBX", 0, data))
+    found = read_store(Block(BlockKind.C2PA, "PNG caBX", 0, data), Budget(LIMIT))
     assert found is not None
     return found
 
@@ -79,7 +79,7 @@ def test_a_damaged_manifest_costs_itself_alone_and_is_told() -> None:
     damaged = jumb("x", jumb("c2pa.claim", box(b"cbor", b"\xff")))
     found = read_provenance(c2pa_png(damaged, MADE), LIMITS)
     assert (found.verdict, found.by) == ("ai_generated", ("c2pa-created", "c2pa-unreadable"))
-    assert found.markers[1].value == "1 of its manifests can't be read"
+    assert found.markers[1].value == "parts of it can't be read: a claim that is no map"
     assert read_provenance(c2pa_png(damaged), LIMITS).verdict == "unreadable"
 
 
@@ -88,7 +88,6 @@ def test_assertions_may_be_json_and_have_numbers() -> None:
     made = jumb("a", jumb("c2pa.assertions", assertion), jumb("c2pa.claim", box(b"cbor", cbor({}))))
     (only,) = read(store(made)).manifests
     assert [each.name for each in only.actions] == ["c2pa.created"]
-    assert only.assertions == {"c2pa.actions"}
 
 
 def der(kind: int, *parts: bytes) -> bytes:

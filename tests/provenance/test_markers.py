@@ -23,11 +23,13 @@ from sample_provenance import (
     samsung_trailer,
     store,
     text,
+    tiff,
     webp,
     xmp,
     xmp_jpeg,
 )
 from sample_provenance import exif as exif_block
+from sample_stealth import hidden, saved
 
 from sidscan.config import ReadLimits
 from sidscan.provenance.families import marker_kinds
@@ -50,11 +52,46 @@ FILES = [
     ("c2pa-created", c2pa_png(manifest("a", action(source=GENERATED)), manifest("b", parent="a"))),
     ("c2pa-generator", c2pa_png(manifest("a", action(), generator="Adobe_Firefly/1.0 c2pa-rs/0.17.0"))),
     ("c2pa-generator", c2pa_png(manifest("a", action(agent="Image Creator from Designer")))),
+    ("c2pa-stated", c2pa_png(manifest("a", extra={"c2pa.ai_generated_content": {"ai_generated": True}}))),
+    ("c2pa-stated", c2pa_png(manifest("a", extra={"c2pa.metadata": {"e:DigitalSourceType": GENERATED}}))),
+    (
+        "c2pa-stated",
+        c2pa_png(
+            manifest("a", extra={"stds.iptc": {"DigitalSourceType": GENERATED}}), manifest("b", parent="a")
+        ),
+    ),
+    ("c2pa-part", c2pa_png(manifest("a", extra={"cawg.metadata": {"e:DigitalSourceType": PARTLY}}))),
+    ("c2pa-part", c2pa_png(manifest("a", extra={"com.adobe.generative-ai": {"description": "Firefly"}}))),
+    (
+        "c2pa-part",
+        c2pa_png(
+            manifest("a", extra={"c2pa.metadata": {"e:DigitalSourceType": GENERATED}}),
+            manifest("b", component="a"),
+        ),
+    ),
+    (
+        "c2pa-part",
+        c2pa_png(manifest("a", action(source="http://c2pa.org/digitalsourcetype/trainedAlgorithmicData"))),
+    ),
+    ("c2pa-part", c2pa_png(manifest("a", action("c2pa.edited", parameters={"digitalSourceType": PARTLY})))),
     ("c2pa-part", c2pa_png(manifest("a", action("c2pa.edited", PARTLY)))),
     ("c2pa-part", c2pa_png(manifest("a", action("c2pa.edited", GENERATED)))),
     ("c2pa-part", c2pa_png(manifest("a", action(source=GENERATED)), manifest("b", component="a"))),
     ("c2pa-capture", c2pa_png(manifest("a", action(source=f"{IPTC_URI}digitalCapture")))),
     ("c2pa-no-claim", c2pa_png(manifest("a", action("c2pa.cropped")))),
+    (
+        "c2pa-no-claim",
+        c2pa_png(
+            manifest(
+                "a",
+                extra={
+                    "c2pa.ai_generated_content": {"ai_generated": False},
+                    "cawg.training-mining": {"entries": {"cawg.ai_generative_training": {"use": "allowed"}}},
+                    "c2pa.metadata": {"e:DigitalSourceType": f"{IPTC_URI}digitalCapture"},
+                },
+            )
+        ),
+    ),
     ("c2pa-unreadable", png((b"caBX", b"\x00\x00\x00\x10jumbgarbage!"))),
     ("c2pa-elsewhere", xmp_jpeg("<t:provenance>https://cai.example/a</t:provenance>")),
     ("c2pa-missing", xmp_jpeg(attributes=' t:provenance="self#jumbf=/c2pa/a"')),
@@ -66,8 +103,26 @@ FILES = [
         xmp_jpeg("<e:DigitalSourcefileType>TrainedAlgorithmicMedia</e:DigitalSourcefileType>"),
     ),
     ("iptc-generated", png((b"tEXt", b"XML:com.adobe.xmp\x00" + xmp(XMP_GENERATED)))),
+    (
+        "iptc-generated",
+        xmp_jpeg(
+            f"<e:DigitalSourceType><rdf:Bag><rdf:li>{GENERATED}/</rdf:li><rdf:li>{IPTC_URI}digitalCapture"
+            "</rdf:li></rdf:Bag></e:DigitalSourceType>"
+        ),
+    ),
+    (
+        "iptc-generated",
+        xmp_jpeg(
+            '<e:DigitalSourceType rdf:parseType="Resource"><rdf:value>'
+            f"{GENERATED}</rdf:value></e:DigitalSourceType>"
+        ),
+    ),
+    ("iptc-generated", xmp_jpeg(XMP_GENERATED, encoding="utf-16")),
+    ("iptc-generated", xmp_jpeg(XMP_GENERATED, encoding="utf-16-le")),
+    ("iptc-generated", xmp_jpeg(XMP_GENERATED, encoding="utf-16-be")),
     ("iptc-part", xmp_jpeg(f"<e:DigitalSourceType>{PARTLY}</e:DigitalSourceType>")),
     ("iptc-ai-system", xmp_jpeg("<e:AISystemUsed>Example Diffusion</e:AISystemUsed>")),
+    ("iptc-ai-system", xmp_jpeg("<e:AIPromptInformation>a harbour</e:AIPromptInformation>")),
     ("google-made", xmp_jpeg("<p:Credit>Made with Google AI</p:Credit>")),
     ("google-made", iptc_jpeg((110, "Made with Google AI"))),
     ("google-edited", xmp_jpeg("<p:Credit>Edited with Google AI</p:Credit>")),
@@ -78,6 +133,14 @@ FILES = [
     ("tc260-label", xmp_jpeg(f"<a:AIGC>{ESCAPED_LABEL}</a:AIGC>")),
     ("tc260-label", xmp_jpeg(attributes=f" a:AIGC='{LABEL}'")),
     ("tc260-label", exif_jpeg(comment=json.dumps({"AIGC": json.loads(LABEL)}))),
+    ("tc260-label", exif_jpeg(ImageDescription=LABEL.replace("ProduceID", "ServiceProvider"))),
+    ("tc260-label", exif_jpeg(ImageDescription=str({"AIGC": json.loads(LABEL)}))),
+    ("tc260-label", png(text("AIGC", json.dumps({"AIGC": LABEL})))),
+    ("tc260-label", png(text("AIGC", json.dumps(LABEL)))),
+    ("tc260-label", png(text("AIGC", LABEL.replace('"', '\\"')))),
+    ("tc260-label", png(text("AIGC", ESCAPED_LABEL))),
+    ("tc260-label", png(text("AIGC", LABEL.replace('"1"', '"AIGC"', 1)))),
+    ("tc260-label", jpeg((0xFE, json.dumps({"AIGC": json.loads(LABEL)}).encode()))),
     ("tc260-suspected", png(text("AIGC", LABEL.replace('"1"', '"3"', 1)))),
     ("flux-code", exif_jpeg(Software="AI generated;txt2img;flux")),
     ("flux-make", exif_jpeg(Make="Black Forest Labs")),
@@ -89,14 +152,34 @@ FILES = [
     ("sd-parameters", png(late=[text("parameters", PARAMETERS)])),
     ("sd-parameters", exif_jpeg(comment=PARAMETERS)),
     ("sd-parameters", jpeg((0xFE, PARAMETERS.encode()))),
+    ("sd-parameters", jpeg((0xFE, PARAMETERS.replace("\n", " ").encode()))),
+    ("sd-parameters", exif_jpeg(ImageDescription=PARAMETERS)),
+    *(
+        ("sd-parameters", webp((b"EXIF", tiff({}, {37510: (7, code + PARAMETERS.encode(encoding))}))))
+        for code, encoding in (
+            (b"UNICODE\x00", "utf-16-le"),
+            (b"UNICODE\x00", "utf-16-be"),
+            (b"UNICODE\x00", "utf-16"),
+            (b"UNICODE\x00", "utf-8"),
+            (b"ASCII\x00\x00\x00", "ascii"),
+            (b"", "utf-8"),
+        )
+    ),
     ("comfyui-graph", png(text("prompt", GRAPH))),
     ("comfyui-graph", png(text("workflow", '{"last_node_id": 1, "nodes": [], "links": []}'))),
     ("comfyui-graph", webp((b"EXIF", exif_block(Make="workflow:" + GRAPH)))),
+    ("comfyui-graph", png(text("workflow", '{"nodes": [{"id": 1, "type": "KSampler", "pos": [0, 0]}]}'))),
+    ("comfyui-graph", exif_jpeg(Make="Prompt:" + GRAPH, ImageDescription="Workflow: " + GRAPH)),
+    ("comfyui-graph", exif_jpeg(comment=json.dumps({"prompt": json.loads(GRAPH)}))),
+    ("comfyui-graph", exif_jpeg(comment=json.dumps({"workflow": "{}", "prompt": GRAPH}))),
+    ("comfyui-graph", exif_jpeg(comment=GRAPH)),
+    ("invokeai", png(text("invokeai_workflow", '{"nodes": [], "edges": []}'))),
     ("invokeai", png(text("invokeai_metadata", '{"generation_mode": "txt2img"}'))),
     ("invokeai", png(text("invokeai_graph", '{"nodes": {}, "edges": []}'))),
     ("invokeai", png(text("sd-metadata", '{"app_id": "invoke-ai/InvokeAI"}'))),
     ("invokeai", png(text("Dream", '"a harbour" -s 50 -S 123 -W 512 -H 512 -C 7.5'))),
     ("novelai", png(text("Software", "NovelAI"))),
+    ("novelai", webp((b"EXIF", exif_block(comment='{"Software": "NovelAI", "Comment": "{}"}')))),
     ("fooocus", png(text("parameters", '{"base_model": "a"}'), text("fooocus_scheme", "fooocus"))),
     ("fooocus", exif_jpeg(Software="Fooocus v2.5.5")),
     ("swarmui", png(text("parameters", '{"sui_image_params": {"prompt": "a"}}'))),
@@ -111,10 +194,16 @@ FILES = [
         ),
     ),
     ("samsung-ai", jpeg(tail=samsung_trailer("PEg_Info", '{"genAIType":8}'))),
+    ("samsung-ai", jpeg(tail=samsung_trailer("PEg_Info", '{"genAIType":"16"}'))),
     ("samsung-ai", png(tail=samsung_trailer("PEg_Info", '{"genAIType":8}'))),
     ("hugging-face-job", png(text("hf-job-id", UUID))),
     ("metadata-limit", png(text("parameters", "x" * LIMIT), text("Software", "NovelAI"))),
-    ("xmp-unreadable", xmp_jpeg("<broken>")),
+    ("stealth-text", saved(hidden("stealth_pngcomp", PARAMETERS))),
+    ("stealth-signature", saved(hidden("stealth_pnginfo", "a letter"))),
+    ("xmp-unreadable", xmp_jpeg("<p:Credit>AFP<broken>")),
+    ("xmp-unreadable", jpeg((0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + xmp()[:150]))),
+    ("xmp-damaged", xmp_jpeg("<p:Source>AFP</p:Source><broken>")),
+    ("packed-unreadable", png((b"zTXt", b"XML:com.adobe.xmp\x00\x00damaged"))),
 ]
 
 
@@ -154,6 +243,14 @@ def test_every_marker_has_a_file_here() -> None:
         ),
         pytest.param(exif_jpeg(Artist="Leonardo", Software="Imagenation 2"), id="names of people"),
         pytest.param(exif_jpeg(Artist=UUID, ImageDescription="Signature: short"), id="no long signature"),
+        pytest.param(exif_jpeg(Make="prompt:{}", Model='workflow:{"nodes": 1}'), id="no graph"),
+        pytest.param(exif_jpeg(comment='{"prompt": "name?", "workflow": "approve"}'), id="a form"),
+        pytest.param(jpeg((0xFE, b"Label: AIGC, Steps: 3, Seed: oak")), id="a garden"),
+        pytest.param(jpeg((0xFE, b'{"AIGC": "golf", "Label": "1"}')), id="AIGC in a comment"),
+        pytest.param(
+            jpeg(tail=samsung_trailer("PEg_Info", '{"genAIType":true}')), id="no kind of generation"
+        ),
+        pytest.param(jpeg(tail=samsung_trailer("PEg_Info", '{"genAIType":-1}')), id="a negative kind"),
         pytest.param(exif_jpeg(Make="Polyphony Digital Inc."), id="a game"),
         pytest.param(
             xmp_jpeg("<p:Credit>Photo: Made with Google AI?</p:Credit>"), id="credit with more words"

@@ -156,6 +156,10 @@ def _usage(x509: Any, is_root: bool) -> Any:
 @pytest.fixture(scope="module")
 def signed(authority: tuple[Path, Any]) -> bytes:
     """A PNG whose manifest says that AI made it."""
+    return signed_png(authority[1], {})
+
+
+def signed_png(signer: Any, settings: dict[str, Any]) -> bytes:
     import c2pa
 
     definition = {
@@ -166,8 +170,9 @@ def signed(authority: tuple[Path, Any]) -> bytes:
         ],
     }
     source, signed_file = io.BytesIO(encoded(photo(64, 64), "PNG")), io.BytesIO()
-    with c2pa.Builder(json.dumps(definition)) as builder:
-        builder.sign(authority[1], "image/png", source, signed_file)
+    context = c2pa.Context(c2pa.Settings.from_dict(settings))
+    with c2pa.Builder(json.dumps(definition), context) as builder:
+        builder.sign(signer, "image/png", source, signed_file)
     return signed_file.getvalue()
 
 
@@ -225,6 +230,15 @@ def test_a_scan_checks_in_its_workers(
     out = sidscan("provenance", "a.png", "--trust", authority[0]).out
     assert "  backed by: a signature that fits, of a signer on the list\n" in out
     assert "    bytes unchanged since: yes\n    signature fits: yes\n    signer on a trust list: yes\n" in out
+
+
+def test_a_compressed_manifest_is_read_and_verified(authority: tuple[Path, Any]) -> None:
+    pytest.importorskip("brotli", minversion="1.2", reason="the test needs Brotli 1.2")
+    signed = signed_png(authority[1], {"core": {"prefer_compress_manifests": True}})
+    assert b"brob" in signed
+    found = read_provenance(signed, ReadLimits(trust=str(authority[0])))
+    assert (found.verdict, found.strength) == ("ai_generated", "signed_trusted")
+    assert (found.by, found.says) == (("c2pa-created",), ("Maker, Example 1",))
 
 
 def test_what_the_verifier_refuses_keeps_its_claim() -> None:

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from sidscan.provenance import xmp
 from sidscan.provenance.blocks import BlockKind
 from sidscan.provenance.families import MarkerKind, family
-from sidscan.provenance.manifests import Action, Manifest, ManifestStore
+from sidscan.provenance.manifests import (
+    ADOBE_GENERATIVE,
+    AI_CONTENT,
+    METADATA_LABELS,
+    Action,
+    Manifest,
+    ManifestStore,
+)
 from sidscan.provenance.metadata import Metadata
 from sidscan.provenance.source_types import CAPTURED, GENERATED, PARTLY, term
 from sidscan.records import Marker
@@ -40,14 +47,26 @@ NAMED = MarkerKind(
     "Adobe_Firefly/1.0",
     "seen",
 )
+STATED = MarkerKind(
+    "c2pa-stated",
+    "ai_generated",
+    "not_checked",
+    "Black Forest Labs, beside `c2pa-created`; whoever puts IPTC metadata into a manifest",
+    "C2PA: an assertion `c2pa.ai_generated_content`, or one of metadata (`c2pa.metadata`, `cawg.metadata`, "
+    "`stds.iptc` ...) with `DigitalSourceType` `trainedAlgorithmicMedia`, in the active manifest or a "
+    "parent's, where no action says it",
+    "Flux.2",
+    "seen",
+)
 PART = MarkerKind(
     "c2pa-part",
     "ai_edited",
     "not_checked",
     "Photoshop's generative fill, Google Photos, Samsung's Photo assist; ChatGPT and Designer, which name "
     "their own image a component",
-    "C2PA: another action with `trainedAlgorithmicMedia`, `compositeWithTrainedAlgorithmicMedia` or "
-    "`compositeSynthetic`, or any manifest besides the active one and its parents' with one",
+    "C2PA: another action with `trainedAlgorithmicMedia`, `compositeWithTrainedAlgorithmicMedia`, "
+    "`compositeSynthetic` or `trainedAlgorithmicData`, an assertion `com.adobe.generative-ai`, or any "
+    "manifest besides the active one and its parents' with a generative source type",
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
     "seen",
 )
@@ -99,7 +118,7 @@ MISSING = MarkerKind(
 )
 
 
-@family(CREATED, NAMED, PART, CAPTURE, NO_CLAIM, UNREADABLE, ELSEWHERE, MISSING)
+@family(CREATED, NAMED, STATED, PART, CAPTURE, NO_CLAIM, UNREADABLE, ELSEWHERE, MISSING)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """The markers of every manifest store, or of what refers to one that is not there."""
     for store in metadata.stores:
@@ -117,24 +136,38 @@ def find(metadata: Metadata) -> Iterator[Marker]:
 
 def _of_lineage(store: ManifestStore) -> Iterator[Marker]:
     for manifest in store.lineage:
-        for action in manifest.actions:
-            stated = term(action.source_type)
-            if action.name == _CREATED and stated in GENERATED:
-                yield _of_action(CREATED, store, manifest, action)
-            elif action.name == _CREATED and _is_named(manifest, action):
-                yield _marker(NAMED, store, manifest, action.name, action.agent or manifest.generator)
-            elif stated in GENERATED | PARTLY:
-                yield _of_action(PART, store, manifest, action)
-            elif action.name == _CREATED and stated in CAPTURED:
-                yield _of_action(CAPTURE, store, manifest, action)
+        kinds = [(_kind(manifest, action), action) for action in manifest.actions]
+        if not any(kind in (CREATED, NAMED, PART) for kind, _ in kinds):
+            kinds += [(_kind_of_statement(each), each) for each in manifest.statements]
+        for kind, action in kinds:
+            if kind:
+                yield _of_action(kind, store, manifest, action)
+
+
+def _kind(manifest: Manifest, action: Action) -> MarkerKind | None:
+    """What an action of the active manifest, or of a parent's, says."""
+    stated = term(action.source_type)
+    if action.name == _CREATED and stated in GENERATED:
+        return CREATED
+    if action.name == _CREATED and _is_named(manifest, action):
+        return NAMED
+    if stated in GENERATED | PARTLY:
+        return PART
+    return CAPTURE if action.name == _CREATED and stated in CAPTURED else None
+
+
+def _kind_of_statement(statement: Action) -> MarkerKind | None:
+    stated = term(statement.source_type)
+    if statement.name == AI_CONTENT or (statement.name in METADATA_LABELS and stated in GENERATED):
+        return STATED
+    return PART if statement.name == ADOBE_GENERATIVE or stated in PARTLY else None
 
 
 def _of_others(store: ManifestStore) -> Iterator[Marker]:
     """Of what the image has parts of: only that something in it was generated."""
     for manifest in store.others:
-        for action in manifest.actions:
-            is_named = action.name == _CREATED and _is_named(manifest, action)
-            if is_named or term(action.source_type) in GENERATED | PARTLY:
+        for action in (*manifest.actions, *manifest.statements):
+            if _kind(manifest, action) in (CREATED, NAMED, PART) or _kind_of_statement(action):
                 yield _of_action(PART, store, manifest, action)
                 break
 
@@ -145,7 +178,8 @@ def _is_named(manifest: Manifest, action: Action) -> bool:
 
 
 def _of_action(kind: MarkerKind, store: ManifestStore, manifest: Manifest, action: Action) -> Marker:
-    return _marker(kind, store, manifest, action.name, action.source_type or action.agent, action.agent)
+    value = action.source_type or action.agent or manifest.generator
+    return _marker(kind, store, manifest, action.name, value, action.agent)
 
 
 def _marker(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from sidscan.provenance import xmp
 from sidscan.provenance.families import MarkerKind, family
 from sidscan.provenance.metadata import Metadata
 from sidscan.provenance.source_types import GENERATED, PARTLY, term
 from sidscan.records import Marker
+
+_AI_PROPERTIES = ("AISystemUsed", "AISystemVersionUsed", "AIPromptInformation", "AIPromptWriterName")
 
 GENERATED_TYPE = MarkerKind(
     "iptc-generated",
@@ -34,8 +37,9 @@ SYSTEM = MarkerKind(
     "ai_generated",
     "plain",
     "whoever follows IPTC 2025.1",
-    "XMP `Iptc4xmpExt:AISystemUsed`, by definition the system that generated the image, and no source type "
-    "says that it made parts",
+    "XMP `Iptc4xmpExt:AISystemUsed`, by definition the system that generated the image, or without it "
+    "`AISystemVersionUsed`, `AIPromptInformation` or `AIPromptWriterName`, and no source type says that "
+    "AI made parts",
     "Example Diffusion",
     "doc",
 )
@@ -46,11 +50,11 @@ def find(metadata: Metadata) -> Iterator[Marker]:
     """The source types that name a model, and the system that was used."""
     is_part = False
     for field in metadata.xmp(xmp.IPTC_EXT, "DigitalSourceType", "DigitalSourceFileType"):
-        stated = term(field.value)
-        if stated in GENERATED:
+        terms = {term(each) for each in field.value.split(";")}
+        if terms & GENERATED:
             yield GENERATED_TYPE.found(field)
-        elif stated in PARTLY:
+        elif terms & PARTLY:
             is_part = True
             yield PARTLY_TYPE.found(field)
-    for field in () if is_part else metadata.xmp(xmp.IPTC_EXT, "AISystemUsed"):
-        yield SYSTEM.found(field, field.value)
+    for field in islice(() if is_part else metadata.xmp(xmp.IPTC_EXT, *_AI_PROPERTIES), 1):
+        yield SYSTEM.found(field, field.value if field.key == "AISystemUsed" else "")

@@ -14,14 +14,15 @@ from sidscan.records import Marker
 _DREAM = (re.compile(r" -s ?\d+(?= |\Z)"), re.compile(r" -S ?\d+(?= |\Z)"))  # steps and seed
 _FOOOCUS = re.compile(r"Fooocus v?\d[\w.+-]{0,40}")
 _SCHEMES = ("fooocus", "a1111")
+_INVOKEAI_KEYS = ("invokeai_metadata", "invokeai_graph", "invokeai_workflow", "sd-metadata", "Dream")
 
 INVOKEAI = MarkerKind(
     "invokeai",
     "ai_generated",
     "plain",
     "InvokeAI",
-    "PNG text `invokeai_metadata`, `invokeai_graph`, `sd-metadata` or `Dream` with the value that InvokeAI "
-    "gives it",
+    "PNG text `invokeai_metadata`, `invokeai_graph`, `invokeai_workflow`, `sd-metadata` or `Dream` with the "
+    "value that InvokeAI gives it",
     '{"generation_mode": "txt2img", "positive_prompt": "a harbour", "seed": 1}',
     "seen",
 )
@@ -30,7 +31,8 @@ NOVELAI = MarkerKind(
     "ai_generated",
     "plain",
     "NovelAI",
-    "PNG text or EXIF `Software` is exactly `NovelAI`",
+    "PNG text or EXIF `Software` is exactly `NovelAI`, or is so in a JSON object in EXIF `UserComment` or "
+    "`ImageDescription`",
     "NovelAI",
     "seen",
 )
@@ -68,7 +70,7 @@ DRAW_THINGS = MarkerKind(
     "ai_generated",
     "plain",
     "Draw Things",
-    "XMP `exif:UserComment` is JSON with texts `c`, `model` and `sampler`",
+    "XMP `exif:UserComment`, or EXIF's, is JSON with texts `c`, `model` and `sampler`",
     '{"c": "a harbour", "uc": "", "model": "sd_v1.5_f16.ckpt", "sampler": "Euler A"}',
     "code",
 )
@@ -77,7 +79,7 @@ DRAW_THINGS = MarkerKind(
 @family(INVOKEAI)
 def find_invokeai(metadata: Metadata) -> Iterator[Marker]:
     """The first of InvokeAI's texts."""
-    for field in metadata.get(Source.TEXT, "invokeai_metadata", "invokeai_graph", "sd-metadata", "Dream"):
+    for field in metadata.get(Source.TEXT, *_INVOKEAI_KEYS):
         if _is_invokeai(field.key, field.value):
             yield INVOKEAI.found(field, "InvokeAI")
             return
@@ -90,7 +92,7 @@ def _is_invokeai(key: str, text: str) -> bool:
     value = json_object(text)
     if key == "invokeai_metadata":
         return "generation_mode" in value or "positive_prompt" in value or "app_version" in value
-    if key == "invokeai_graph":
+    if key in ("invokeai_graph", "invokeai_workflow"):
         return "nodes" in value and "edges" in value
     return str(value.get("app_id")).startswith("invoke-ai/") or (
         value.get("model") == "stable diffusion" and isinstance(value.get("image"), Mapping)
@@ -104,6 +106,9 @@ def find_novelai(metadata: Metadata) -> Iterator[Marker]:
         for field in part:
             if field.value == "NovelAI":
                 yield NOVELAI.found(field, "NovelAI")
+    for field in metadata.get(Source.EXIF, "UserComment", "ImageDescription"):
+        if json_object(field.value).get("Software") == "NovelAI":
+            yield NOVELAI.found(field, "NovelAI")
 
 
 @family(FOOOCUS)
@@ -143,10 +148,11 @@ def find_easy_diffusion(metadata: Metadata) -> Iterator[Marker]:
 @family(DRAW_THINGS)
 def find_draw_things(metadata: Metadata) -> Iterator[Marker]:
     """Draw Things' settings."""
-    for field in metadata.xmp(xmp.EXIF, "UserComment"):
-        value = json_object(field.value)
-        if all(isinstance(value.get(name), str) for name in ("c", "model", "sampler")):
-            yield DRAW_THINGS.found(field, "Draw Things")
+    for part in (metadata.xmp(xmp.EXIF, "UserComment"), metadata.get(Source.EXIF, "UserComment")):
+        for field in part:
+            value = json_object(field.value)
+            if all(isinstance(value.get(name), str) for name in ("c", "model", "sampler")):
+                yield DRAW_THINGS.found(field, "Draw Things")
 
 
 def _names(value: Mapping[str, object], *keys: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sidscan.provenance.families import MarkerKind, family
 from sidscan.provenance.fields import Source
 from sidscan.provenance.metadata import Metadata, json_object
 from sidscan.records import Marker
+
+_ABOVE_0 = re.compile("[1-9][0-9]{0,8}")
 
 GALAXY_AI = MarkerKind(
     "samsung-ai",
@@ -25,5 +28,5 @@ def find(metadata: Metadata) -> Iterator[Marker]:
     """Trailers that state a kind of generation."""
     for field in metadata.get(Source.SAMSUNG, "PEg_Info"):
         kind = json_object(field.value).get("genAIType")
-        if isinstance(kind, int) and kind > 0:
+        if _ABOVE_0.fullmatch(str(kind)):
             yield GALAXY_AI.found(field, "Samsung Galaxy AI")

@@ -11,7 +11,7 @@ from sidscan.provenance.fields import Source
 from sidscan.provenance.metadata import Metadata
 from sidscan.records import Marker
 
-_STEPS = re.compile(r"(?:^|\n)[ \t]{0,8}(Steps: \d{1,6}, [^\n]{0,4000})")
+_STEPS = re.compile(r"(?:^|\s)(Steps: \d{1,6}, [^\n]{0,4000})")
 _OTHERS = re.compile(r"(?:^|, )(Sampler|Seed|CFG scale|Size|Model hash|Model): [^,]")
 _APP = re.compile(r", App: ([\w.]{1,40})")
 
@@ -20,8 +20,8 @@ PARAMETERS = MarkerKind(
     "ai_generated",
     "plain",
     "AUTOMATIC1111, Forge, SD.Next, Civitai and others",
-    "PNG text `parameters`, a comment, or EXIF `UserComment` has a line `Steps: N, ` with at least two of "
-    "`Sampler`, `Seed`, `CFG scale`, `Size`, `Model`",
+    "PNG text `parameters`, a comment, or EXIF `UserComment` or `ImageDescription` has a line "
+    "`Steps: N, ` with at least two of `Sampler`, `Seed`, `CFG scale`, `Size`, `Model`",
     "a harbour\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512",
     "seen",
 )
@@ -31,13 +31,18 @@ PARAMETERS = MarkerKind(
 def find(metadata: Metadata) -> Iterator[Marker]:
     """Texts that hold a line of parameters."""
     places = (
-        metadata.get(Source.TEXT, "parameters", "comment"),
-        metadata.get(Source.EXIF, "UserComment"),
+        metadata.get(Source.TEXT, "parameters", "comment", "Comment", "UserComment"),
+        metadata.get(Source.EXIF, "UserComment", "ImageDescription"),
         metadata.xmp(xmp.EXIF, "UserComment"),
     )
     for part in places:
         for field in part:
-            line = _STEPS.search(field.value)
-            if line and len(set(_OTHERS.findall(line[1]))) >= 2:
-                app = _APP.search(line[1])
+            if line := parameters_line(field.value):
+                app = _APP.search(line)
                 yield PARAMETERS.found(field, app[1] if app else "")
+
+
+def parameters_line(text: str) -> str:
+    """The line of parameters in a text; empty if there is none."""
+    line = _STEPS.search(text)
+    return line[1] if line and len(set(_OTHERS.findall(line[1]))) >= 2 else ""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 
+from sidscan.provenance import xmp
 from sidscan.provenance.families import MarkerKind, family
 from sidscan.provenance.fields import Field, Source
-from sidscan.provenance.metadata import Metadata, json_object
+from sidscan.provenance.metadata import Metadata, json_value
 from sidscan.records import Marker
 
 NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 _MAKERS = ("ContentProducer", "ServiceProvider", "ProduceID", "ContentPropagator", "PropagateID")
 _PLACE = (
     "a JSON object with `Label` {} and a producer or propagator, in XMP `TC260:AIGC`, in PNG text `AIGC`, or "
-    'within {{"AIGC": ...}} in EXIF `UserComment` or `ImageDescription`'
+    'within {{"AIGC": ...}} in EXIF `UserComment` or `ImageDescription`, or in a comment'
 )
 LABEL = MarkerKind(
     "tc260-label",
@@ -33,25 +35,41 @@ SUSPECTED = MarkerKind(
     '{"Label": "3", "ContentPropagator": "00191110102MACQD9K64010000"}',
     "doc",
 )
-_KINDS = {"1": LABEL, "2": LABEL, "3": SUSPECTED}
+_KINDS = {"1": LABEL, "2": LABEL, "3": SUSPECTED, "AIGC": LABEL}
+_TEXTS = ("AIGC", "comment", "Comment", "Description", "UserComment")
+_LEVELS = 3  # of a text in a text
 
 
 @family(LABEL, SUSPECTED)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """Labels, wherever they may stand."""
-    for part in (metadata.xmp(NAMESPACE, "AIGC"), metadata.get(Source.TEXT, "AIGC")):
+    for part in (
+        metadata.xmp(NAMESPACE, "AIGC"),
+        metadata.get(Source.TEXT, *_TEXTS),
+        metadata.get(Source.EXIF, "UserComment", "ImageDescription"),
+        metadata.xmp(xmp.EXIF, "UserComment"),
+    ):
         for field in part:
-            label = json_object(field.value)
-            yield from _of_label(field, label.get("AIGC", label))
-    for field in metadata.get(Source.EXIF, "UserComment", "ImageDescription"):
-        label = json_object(field.value)
-        if "AIGC" in label or "ServiceProvider" in label:
-            yield from _of_label(field, label.get("AIGC", label))
+            label = _object(field.value)
+            if field.key == "AIGC" or "AIGC" in label or "ServiceProvider" in label:
+                yield from _of_label(field, _object(label.get("AIGC", label)))
 
 
-def _of_label(field: Field, label: object) -> Iterator[Marker]:
-    if not isinstance(label, Mapping):
-        return
+def _object(value: object) -> Mapping[str, object]:
+    """An object, or the text of one: escaped once more, or in single quotes, as some programs write it."""
+    for _ in range(_LEVELS):
+        if isinstance(value, Mapping):
+            return value
+        if not isinstance(value, str):
+            break
+        text = html.unescape(value).strip()
+        if text.startswith(('{\\"', "{'")):
+            text = text.replace('\\"', '"') if text.startswith("{\\") else text.replace("'", '"')
+        value = json_value(text)
+    return {}
+
+
+def _of_label(field: Field, label: Mapping[str, object]) -> Iterator[Marker]:
     kind = _KINDS.get(str(label.get("Label")))
     makers = (value for name in _MAKERS if isinstance(value := label.get(name), str) and value)
     if kind and (maker := next(makers, "")):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sidscan.provenance.blocks import BlockKind
 from sidscan.provenance.families import MarkerKind, family
-from sidscan.provenance.metadata import Metadata
+from sidscan.provenance.metadata import Metadata, Unread
 from sidscan.records import Marker
 
 LIMIT = MarkerKind(
@@ -27,6 +27,24 @@ XMP = MarkerKind(
     "not well-formed (invalid token): line 1, column 8",
     "code",
 )
+XMP_DAMAGED = MarkerKind(
+    "xmp-damaged",
+    "none",
+    "",
+    "damaged files",
+    "the same, and what is behind the damage names no property that sidscan looks for",
+    "not well-formed (invalid token): line 1, column 8",
+    "code",
+)
+PACKED = MarkerKind(
+    "packed-unreadable",
+    "unreadable",
+    "",
+    "JPEG XL, whose writers pack metadata with Brotli; damaged files",
+    "XMP, EXIF or IPTC that can't be unpacked; with the extra `c2pa` or `jxl`, Brotli is",
+    "compressed with Brotli",
+    "code",
+)
 FAILED = MarkerKind(
     "not-read",
     "unreadable",
@@ -38,12 +56,19 @@ FAILED = MarkerKind(
 )
 
 
-@family(LIMIT, XMP, FAILED)
+@family(LIMIT, XMP, XMP_DAMAGED, PACKED, FAILED)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """What was not read, and why. Manifests are told with the others."""
     if metadata.failed:
         yield FAILED.marker("", "", metadata.failed, 0)
     for each in metadata.unread:
         if each.kind is not BlockKind.C2PA:
-            kind = LIMIT if each.kind is None else XMP
-            yield kind.marker(each.container, "", each.reason, each.offset)
+            yield _kind(each).marker(each.container, "", each.reason, each.offset)
+
+
+def _kind(unread: Unread) -> MarkerKind:
+    if unread.kind is None:
+        return LIMIT
+    if unread.is_packed:
+        return PACKED
+    return XMP if unread.may_hide else XMP_DAMAGED

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sidscan.containers.isobmff import Box, boxes, find_box
 from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.brotli_data import BrotliError, unpack
 from sidscan.provenance.places import place
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -35,6 +36,8 @@ def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
             yield from _uuid(data, box, budget)
         elif kind := _JXL_KINDS.get(box.kind):
             yield from _jxl(data, box, kind, budget)
+        elif box.kind == b"brob" and (kind := _JXL_KINDS.get(data[box.body : box.body + 4])):
+            yield from _packed_jxl(data, box, kind, budget)
         elif box.kind == b"meta":
             yield from _items(data, budget)
 
@@ -58,6 +61,21 @@ def _jxl(data: bytes, box: Box, kind: BlockKind, budget: Budget) -> Iterator[Blo
     if kind is BlockKind.EXIF:
         block = _after_exif_offset(block)
     yield Block(kind, f"{box.kind.decode().strip()} box", box.end - len(block), block)
+
+
+def _packed_jxl(data: bytes, box: Box, kind: BlockKind, budget: Budget) -> Iterator[Block]:
+    """A box of JPEG XL whose content is packed (ISO/IEC 18181-2, box brob)."""
+    name, start = f"brob box of {data[box.body : box.body + 4].decode().strip()}", box.body + 4
+    try:
+        block = unpack(data[start : box.end], budget)
+    except BrotliError as error:
+        yield Block(kind, name, start, b"", problem=str(error))
+        return
+    if kind is BlockKind.EXIF:
+        block = _after_exif_offset(block)
+    elif kind is BlockKind.C2PA and block[4:8] != b"jumb":  # without the header of its box
+        block = struct.pack(">I4s", 8 + len(block), b"jumb") + block
+    yield Block(kind, name, start, block)
 
 
 def _after_exif_offset(block: bytes) -> bytes:

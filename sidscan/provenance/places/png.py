@@ -39,8 +39,15 @@ def read_png(data: bytes, budget: Budget) -> Iterator[Block]:
 def _text(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:
     keyword, _, rest = budget.cut(data, chunk.body, chunk.end).partition(b"\x00")
     key, container = keyword.decode("latin-1"), f"PNG {chunk.kind.decode()}"
-    text = _unpacked(chunk.kind, rest, budget)
     offset = chunk.body + len(keyword) + 1
+    try:
+        text = _unpacked(chunk.kind, rest, budget)
+    except zlib.error as error:
+        kind = BlockKind.XMP if key == _XMP_KEY else _PROFILES.get(key.removeprefix(_PROFILE_KEY))
+        yield Block(
+            kind or BlockKind.TEXT, container, offset, b"", key, f"a damaged text: {error}" if kind else ""
+        )
+        return
     if key == _XMP_KEY:
         yield Block(BlockKind.XMP, container, offset, text)
     elif key.startswith(_PROFILE_KEY) and (kind := _PROFILES.get(key.removeprefix(_PROFILE_KEY))):
@@ -59,12 +66,12 @@ def _unpacked(kind: bytes, rest: bytes, budget: Budget) -> bytes:
 
 
 def _inflate(packed: bytes, budget: Budget) -> bytes:
-    """An unpacked text, as far as it can be unpacked."""
-    unpacking = zlib.decompressobj()
-    try:
-        text = unpacking.decompress(packed, budget.left + 1)
-    except zlib.error:
-        return b""
+    """An unpacked text; of one that is cut off, what there is.
+
+    Raises:
+        zlib.error: it is damaged.
+    """
+    text = zlib.decompressobj().decompress(packed, budget.left + 1)
     budget.take(len(text))
     return text
 
