@@ -8,7 +8,7 @@ from sidscan.provenance.families import MarkerKind, family
 from sidscan.provenance.families.stable_diffusion_webui import parameters_line
 from sidscan.provenance.fields import Source
 from sidscan.provenance.metadata import Metadata, json_object
-from sidscan.provenance.places.pixel_bits import SIGNATURES
+from sidscan.provenance.pixel_bits import SIGNATURES
 from sidscan.records import Marker
 
 _KEYS = frozenset(("Comment", "parameters", "prompt", "workflow", "sui_image_params"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sidscan.containers.png import PngChunk, png_chunks, profile_content
 from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.pixel_bits import read_png_bits
 from sidscan.provenance.places import place
 
 _XMP_KEY = "XML:com.adobe.xmp"
@@ -34,6 +35,7 @@ def read_png(data: bytes, budget: Budget) -> Iterator[Block]:
             yield Block(BlockKind.EXIF, "PNG eXIf", chunk.end - len(body), body)
         elif chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
             yield from _text(data, chunk, budget)
+    yield from read_png_bits(data, budget)
 
 
 def _text(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:

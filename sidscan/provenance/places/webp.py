@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sidscan.containers.riff import riff_chunks
 from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.pixel_bits import read_webp_bits
 from sidscan.provenance.places import place
 
 _KINDS = {b"C2PA": BlockKind.C2PA, b"EXIF": BlockKind.EXIF, b"XMP ": BlockKind.XMP}
@@ -23,3 +24,4 @@ def read_webp(data: bytes, budget: Budget) -> Iterator[Block]:
             block = budget.cut(data, chunk.body, chunk.end).removeprefix(_EXIF)
             container = f"WebP {chunk.kind.decode().strip()}"
             yield Block(kind, container, chunk.end - len(block), block)
+    yield from read_webp_bits(data, budget)

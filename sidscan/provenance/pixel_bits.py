@@ -24,7 +24,6 @@ from PIL import Image
 from sidscan.containers.png import png_chunks
 from sidscan.containers.riff import riff_chunks
 from sidscan.provenance.blocks import Block, BlockKind, Budget
-from sidscan.provenance.places import place
 
 SIGNATURES = {
     "alpha": ("stealth_pnginfo", "stealth_pngcomp"),
@@ -53,14 +52,12 @@ class _Pixels(Protocol):
         """Pixels from the upper left, shape (rows, columns, channels); ValueError if they can't be read."""
 
 
-@place(rb"\x89PNG\r\n\x1a\n")
 def read_png_bits(data: bytes, budget: Budget) -> Iterator[Block]:
     """The text hidden in a PNG, if there is one."""
     if pixels := _png(data):
         yield from _hidden(pixels, "PNG", budget)
 
 
-@place(rb"RIFF....WEBP")
 def read_webp_bits(data: bytes, budget: Budget) -> Iterator[Block]:
     """The text hidden in a WebP, if there is one."""
     if pixels := _webp(data):
