@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 # "distributed" is planned: nothing is there yet.
 LEVELS = (
     ("cli",),
-    ("calibrate", "review", "distributed"),
+    ("calibrate", "doctor", "review", "distributed"),
     ("pipeline", "verify"),
     ("scoring", "isolation"),
     ("traces",),
@@ -27,7 +27,7 @@ LEVELS = (
     ("fetch", "sources", "custody", "models"),
     ("reports", "journal"),
     ("config",),
-    ("records",),
+    ("records", "libraries"),
     ("util", "errors", "containers", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}

@@ -20,6 +20,7 @@ from sidscan._version import __version__
 from sidscan.cli import console
 from sidscan.cli.help_sections import Group
 from sidscan.errors import ExitCode, SidscanError
+from sidscan.libraries import library_error
 from sidscan.util.terminal import SafeStream
 from sidscan.util.threads import READER_THREAD_PREFIX
 
@@ -28,6 +29,7 @@ from sidscan.util.threads import READER_THREAD_PREFIX
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
+    "doctor": ("sidscan.cli.doctor", "Say what is installed, what works, and what a scan would use."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
     "inspect": ("sidscan.cli.inspect", "Look closely at single images: score all their windows."),
@@ -41,10 +43,6 @@ _COMMANDS = {
     "train": ("sidscan.cli.train", "Train RINE's head."),
     "verify": ("sidscan.cli.verify", "Hash the files of a report again and list what changed."),
 }
-
-
-# What pip calls a library that Python imports by another name.
-_DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}
 
 
 class LazyGroup(Group):
@@ -191,11 +189,8 @@ def _report_missing_library(error: ImportError) -> ExitCode:
     module = (error.name or "").partition(".")[0]
     if module in ("", "sidscan"):
         raise error
-    return _report(
-        f"this command needs {module}, which can't be loaded: {error}",
-        ExitCode.RUNTIME,
-        f"`pip install {_DISTRIBUTIONS.get(module, module)}` brings it.",
-    )
+    missing = library_error("this command", module, error)
+    return _report(missing.message, missing.exit_code, missing.remedy)
 
 
 def _report(message: str, code: ExitCode, remedy: str = "") -> ExitCode:

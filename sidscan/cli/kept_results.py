@@ -15,19 +15,17 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from sidscan.cli import console
 from sidscan.config import ScanConfig
 from sidscan.errors import OutputError
 from sidscan.journal.identity import current_folder
+from sidscan.journal.kept import kept_results_folder
 from sidscan.reports.output_files import lock_file, locked
 from sidscan.util.files import atomic_write, can_lock
 from sidscan.util.terminal import Echo
 
 _OLDEST = 90 * 24 * 60 * 60  # seconds; older records are removed
 _SUFFIX = ".journal"
-_NO_HOME = "this user has no home folder"
 
 
 class _NoRecord(Exception):
@@ -99,12 +97,9 @@ def _record_of(config: ScanConfig) -> Path:
         raise _NoRecord("--private leaves nothing in the cache folder")
     if "-" in config.lists:
         raise _NoRecord("the names come from standard input")
-    try:
-        folder = user_cache_path("sidscan", appauthor=False) / "scans"
-    except RuntimeError as error:
-        raise _NoRecord(_NO_HOME) from error
-    if not folder.is_absolute():  # as older versions of platformdirs say it
-        raise _NoRecord(_NO_HOME)
+    folder = kept_results_folder()
+    if folder is None:
+        raise _NoRecord("this user has no home folder")
     named = json.dumps([current_folder() or "", config.inputs, config.lists])
     return folder / f"{hashlib.sha256(named.encode('ascii')).hexdigest()[:16]}{_SUFFIX}"
 

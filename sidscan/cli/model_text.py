@@ -12,6 +12,7 @@ from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, IndexedWheel, Metrics, find_entry
 from sidscan.models.installed import BY_USER, Installed
 from sidscan.models.store import Store
+from sidscan.util.terminal import byte_size
 
 
 def has_record(store: Store, name: str) -> bool:
@@ -144,11 +145,3 @@ def table_lines(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def byte_size(count: int) -> str:
-    """Bytes in decimal units, as servers and disks state them."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"

@@ -15,7 +15,6 @@ from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
 from sidscan.cli.model_text import (
     as_dict,
-    byte_size,
     card_lines,
     has_record,
     list_row,
@@ -31,6 +30,7 @@ from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
 from sidscan.models.store import Store
 from sidscan.util.progress import progress
+from sidscan.util.terminal import byte_size
 
 
 @click.group("models", cls=Group)

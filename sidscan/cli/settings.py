@@ -37,7 +37,13 @@ Origin = tuple[str, tuple[str, ...], str]
 
 
 class ConfigurableCommand(Command):
-    """A command whose options may also come from the environment and from a file."""
+    """A command whose options may also come from the environment and from a file.
+
+    Attributes:
+        refuses_unknown: options that the file states and the command lacks; a misspelt one must not be lost.
+    """
+
+    refuses_unknown = True
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -74,9 +80,10 @@ class ConfigurableCommand(Command):
         stated = {}
         for key, value in _load(path).items():
             option = options.get(key.replace("_", "-"))
-            if option is None:
+            if option is not None:
+                stated[str(option.name)] = _checked(path, key, value, option)
+            elif self.refuses_unknown:
                 raise UsageError(f"{path}: there is no option {key!r}", _suggestion(key, options))
-            stated[str(option.name)] = _checked(path, key, value, option)
         return stated
 
     def _warn_of_misspelt_variables(self, quiet: bool) -> None:

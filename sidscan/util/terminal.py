@@ -54,6 +54,14 @@ def plural(count: int, noun: str, plural_noun: str = "") -> str:
     return f"{count} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
+def byte_size(count: int) -> str:
+    """Bytes in decimal units, as servers and disks state them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
+
+
 def clipped_start(text: str, width: int) -> str:
     """``text``, or an ellipsis and the end of it, in at most ``width`` columns of a terminal."""
     if sum(map(_columns, text)) <= width:

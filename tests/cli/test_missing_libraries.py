@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sample_images import folder
 
+from sidscan.libraries import install_command
+
 EVALUATE = ("evaluate", "run", "--real", "images/0_real", "--synthetic", "images/1_fake")
 BLOCKED = """
 import sys
@@ -50,8 +52,8 @@ def test_a_command_that_needs_torch_says_so(
     hook.mkdir()
     ended = without_torch(hook, *arguments)
     assert ended.stderr.endswith(
-        "sidscan: this command needs torch, which can't be loaded: No module named 'torch'\n"
-        "`pip install torch` brings it.\n"
+        "sidscan: this command needs torch, which is not installed\n"
+        f"`{install_command('torch')}` brings it.\n"
     )
     assert "Traceback" not in ended.stderr
     assert (ended.returncode, ended.stdout) == (6, "")

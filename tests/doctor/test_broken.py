@@ -1,0 +1,219 @@
+"""Installations that are broken on purpose, and what `sidscan doctor` says of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidscan.doctor import run_checks
+from sidscan.errors import ExitCode
+
+OPTIONS = {"models": ["mini"], "encoder": None, "runtime": "auto", "device": "auto", "precision": "auto"}
+LITTLE = 500_000  # bytes of the largest file
+
+
+class Doctor:
+    """What ``sidscan doctor --json`` printed."""
+
+    def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
+        assert "Traceback" not in ended.stderr, ended.stderr
+        self.code, self.answer = ended.returncode, json.loads(ended.stdout)
+        assert self.answer["exit_code"] == self.code
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """The only result of that name."""
+        (found,) = (result for result in self.answer["checks"] if result["name"] == name)
+        return dict(found)
+
+    def problems(self) -> list[str]:
+        """Names of what is wrong."""
+        return [result["name"] for result in self.answer["checks"] if result["level"] == "problem"]
+
+
+def doctor(
+    *arguments: str, modules: Path | None = None, limit: Callable[[], None] | None = None, **variables: str
+) -> Doctor:
+    """Run it with modules before all others, and with a limit of its process."""
+    command = [sys.executable, "-m", "sidscan", "doctor", "--json", *arguments]
+    paths = [str(modules)] if modules else []
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)}
+    return Doctor(
+        subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, preexec_fn=limit
+        )
+    )
+
+
+def distribution(folder: Path, name: str, version: str) -> None:
+    """What pip leaves of a distribution beside its modules."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def test_nothing_is_wrong(tmp_path: Path) -> None:
+    found = doctor("--model", "mini")
+    assert (found.code, found.problems(), found.answer["scan_would_run"]) == (0, [], True)
+    scan = found["scan"]
+    assert scan["level"] == "ok"
+    assert scan["facts"]["models"] == ["mini"]
+    assert (scan["facts"]["device"], scan["facts"]["precision"]) == ("cpu", "fp32")
+    assert found["worker"]["text"] == "a process of its own reads a generated image"
+
+
+def test_the_default_says_why_mini_stands_in() -> None:
+    scan = doctor()["scan"]
+    assert scan["level"] == "note"
+    assert "mini (fallback: clip-vit-b16, which rine-b16 reads, is not installed)" in scan["text"]
+    assert scan["remedy"] == "`sidscan models pull rine-b16` installs it; rine-b16 finds more."
+
+
+def test_a_torch_that_lacks_a_library(tmp_path: Path) -> None:
+    package = tmp_path / "torch"
+    package.mkdir()
+    lost = "libcudart.so.13: cannot open shared object file: No such file or directory"
+    (package / "__init__.py").write_text(f"raise OSError({lost!r})\n")
+    found = doctor("--model", "mini", "--runtime", "pytorch", modules=tmp_path)
+    assert found.code == 6
+    assert found.problems() == ["torch", "scan"]
+    assert f"can't be loaded: OSError: {lost}" in found["torch"]["text"]
+    assert "uninstall --yes torch && " in found["torch"]["remedy"]
+    assert lost in found["scan"]["text"]
+
+
+def test_both_distributions_of_onnxruntime(tmp_path: Path) -> None:
+    distribution(tmp_path, "onnxruntime", "1.20.0")
+    distribution(tmp_path, "onnxruntime-gpu", "1.20.1")
+    result = doctor("--model", "mini", modules=tmp_path)["onnxruntime"]
+    assert result["level"] == "problem"
+    assert result["text"] == (
+        "onnxruntime 1.20.0 and onnxruntime-gpu 1.20.1 are both installed; they overwrite one another's "
+        "files, so what runs is a mixture"
+    )
+    assert "uninstall --yes onnxruntime onnxruntime-gpu && " in result["remedy"]
+    assert "install onnxruntime-gpu`" in result["remedy"]  # PyTorch is there, so this is a whole installation
+
+
+def test_a_models_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    blocker = tmp_path / "taken"
+    blocker.write_text("a file, not a folder")
+    folder = blocker / "models"
+    found = doctor("--model", "mini", SIDSCAN_MODELS=str(folder))
+    assert found.code == 0  # mini needs no folder
+    assert found["models folder"]["text"] == f"{folder} can't be written: {blocker} is not a folder"
+    assert found["models folder"]["remedy"] == "SIDSCAN_MODELS names another folder for models."
+
+
+def test_a_model_with_wrong_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / "clip-vit-b16"
+    folder.mkdir()
+    content = b"not the weights that were installed"
+    (folder / "ViT-B-16.pt").write_bytes(content)
+    record = {
+        "file": "ViT-B-16.pt",
+        "bytes": len(content),
+        "sha256": 64 * "0",
+        "verified_by": "published sha256",
+        "origin": "imported",
+    }
+    (folder / "record.json").write_text(json.dumps(record))
+    found = doctor(SIDSCAN_MODELS=str(tmp_path))
+    assert found.code == 4
+    assert found.problems() == ["model clip-vit-b16", "scan"]
+    assert "has changed since it was installed" in found["model clip-vit-b16"]["text"]
+    assert found["scan"]["remedy"] == "`sidscan models pull clip-vit-b16` fetches it again."
+    assert found["models"]["facts"]["installed"] == ["mini", "rine-b16"]
+
+
+def test_a_disk_without_room(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    found = doctor(
+        "--model", "mini", limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE, LITTLE))
+    )
+    assert found.code == 0
+    assert found.problems() == ["models folder", "kept results", "temporary files"]
+    assert found["temporary files"]["text"].endswith(" can't be written: File too large")
+    assert found["limits"]["text"] == f"this shell sets low ones: RLIMIT_FSIZE {LITTLE} (ulimit -f)"
+
+
+def test_a_temporary_folder_that_is_gone(tmp_path: Path) -> None:
+    result = doctor("--model", "mini", TMPDIR=str(tmp_path / "gone"))["temporary files"]
+    assert result["level"] == "problem"
+    assert result["text"].startswith(f"TMPDIR names {tmp_path / 'gone'}, which can't be written; ")
+
+
+def test_a_python_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As after an upgrade below a virtual environment: no process can be started any more."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3.9"))
+    results = {result.name: result for result in run_checks(OPTIONS)}
+    assert results["worker"].exit_code is ExitCode.RUNTIME
+    assert results["worker"].text == (
+        "no image can be read in a process of its own: no process to read it could be started: "
+        "No such file or directory"
+    )
+    assert results["worker limits"].level == "note"
+    assert results["scan"].exit_code is ExitCode.RUNTIME
+
+
+def test_an_extra_that_is_missing(tmp_path: Path) -> None:
+    blocked = """
+import importlib.metadata as metadata
+found = metadata.version
+def version(name):
+    if name == "pillow-heif":
+        raise metadata.PackageNotFoundError(name)
+    return found(name)
+metadata.version = version
+"""
+    (tmp_path / "sitecustomize.py").write_text(blocked)
+    result = doctor("--model", "mini", modules=tmp_path)["extra heic"]
+    assert (result["level"], result["text"]) == ("note", "HEIC images: not installed")
+    assert result["remedy"].endswith(" install 'pillow-heif>=1.1'` brings it.")
+
+
+def test_passwords_of_proxies_are_never_shown() -> None:
+    found = doctor(
+        "--model",
+        "mini",
+        https_proxy="http://me:secret@proxy.example:3128",
+        HTTP_PROXY="me:secret@proxy.example:3128",
+        PIP_INDEX_URL="https://token:secret@index.example/simple?key=secret",
+    )
+    assert "secret" not in json.dumps(found.answer)
+    assert "https_proxy=http://***@proxy.example:3128" in found["network"]["text"]
+    assert "HTTP_PROXY=***@proxy.example:3128" in found["network"]["text"]
+
+
+def test_a_device_that_is_not_there(sidscan: Callable[..., Any]) -> None:
+    ended = sidscan("doctor", "--model", "mini", "--device", "cuda", "--runtime", "pytorch")
+    if "sees no CUDA device" not in ended.out:
+        pytest.skip("there is a CUDA device")
+    assert ended.code == 6
+    lines = ended.out.splitlines()
+    assert lines[-1] == "a scan would not run (exit code 6)"
+    at = lines.index("1 problem:")
+    assert lines[at + 1] == "  scan: CUDA was asked for, but torch finds no usable CUDA device"
+
+
+def test_options_come_from_the_file_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sidscan.toml").write_text('model = ["mini"]\nmax-bytes = "10MB"\n')
+    assert doctor()["scan"]["facts"]["model_choice"] == "asked for"
+
+
+def test_an_error_of_a_check_is_its_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("sidscan.doctor.machine.meminfo", broken)
+    results = [result for result in run_checks(OPTIONS) if result.name == "memory"]
+    assert [(result.level, result.text) for result in results] == [
+        ("problem", "can't be checked: RuntimeError: first line")
+    ]
