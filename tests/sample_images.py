@@ -37,6 +37,11 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def with_segment(data: bytes, marker: int, body: bytes) -> bytes:
+    """A JPEG with one more segment at its start."""
+    return data[:2] + bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
 def exif_block() -> bytes:
     """Camera-like EXIF: make, model, lens, time, software, orientation, position."""
     exif = Image.Exif()

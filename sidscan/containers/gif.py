@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 EXTENSION, IMAGE = 0x21, 0x2C
+_TRAILER = b"\x3b"
 
 
 class Extension(NamedTuple):
@@ -18,16 +19,9 @@ class Extension(NamedTuple):
 
 def extensions(data: bytes) -> Iterator[Extension]:
     """The extensions of a file, before, between and behind its images, as far as they can be followed."""
-    at = 13 + colour_bytes(data[10]) if len(data) > 10 else 0
-    while at + 10 < len(data) and data[at] in (EXTENSION, IMAGE):
-        is_extension = data[at] == EXTENSION
-        body = at + 2 if is_extension else at + 11 + colour_bytes(data[at + 9])
-        end = end_of_blocks(data, body)
-        if end is None:
-            return
-        if is_extension:
+    for at, body, end in _blocks(data):
+        if data[at] == EXTENSION:
             yield Extension(data[at + 1], body, end)
-        at = end
 
 
 def block_content(data: bytes, start: int, end: int) -> bytes:
@@ -51,3 +45,21 @@ def end_of_blocks(data: bytes, offset: int) -> int | None:
             return offset + 1
         offset += 1 + data[offset]
     return None
+
+
+def end_of_gif(data: bytes) -> int | None:
+    """Where a GIF ends, behind its trailer; None where it can't be followed to there."""
+    end = max((end for _, _, end in _blocks(data)), default=0)
+    return end + 1 if end and data[end : end + 1] == _TRAILER else None
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Where each extension and image begins, and where its blocks begin and end."""
+    at = 13 + colour_bytes(data[10]) if len(data) > 10 else 0
+    while at + 10 < len(data) and data[at] in (EXTENSION, IMAGE):
+        body = at + 2 if data[at] == EXTENSION else at + 11 + colour_bytes(data[at + 9])
+        end = end_of_blocks(data, body)
+        if end is None:
+            return
+        yield at, body, end
+        at = end

@@ -9,6 +9,9 @@ SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
 METADATA_MARKERS = frozenset((*range(0xE0, 0xF0), COM))
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 MARKERS = {*METADATA_MARKERS, *FRAME_MARKERS, 0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD}
+_EOI = b"\xff\xd9"
+_MARKER_IN_SCANS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not padding, restarts, escaped bytes
+_BETWEEN_SCANS = {*METADATA_MARKERS, 0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD}  # markers with a length
 _IDENTIFIER = re.compile(rb"JFIF\x00|JFXX\x00|Exif\x00|http://|ICC_PROFILE\x00|Photoshop |Adobe|MPF\x00")
 
 
@@ -47,3 +50,20 @@ def _is_frame(data: bytes, body: int, length: int) -> bool:
     """Whether a frame header has its length and a precision that exists (T.81, B.2.2), or is metadata."""
     has_length = body + 5 < len(data) and length == 8 + 3 * data[body + 5]
     return (has_length and data[body] in (8, 12, 16)) or _IDENTIFIER.match(data, body) is not None
+
+
+def end_of_jpeg(data: bytes, start: int = 0) -> int | None:
+    """Where the JPEG that begins at ``start`` ends, behind its EOI; None where it has no end."""
+    segments, leads_on = jpeg_segments(data, start + 2)
+    if not leads_on:
+        return None
+    at = segments[-1].end
+    if data.find(_EOI, at) == len(data) - 2:
+        return len(data)  # at once: nearly all files end with the first EOI behind their pixels
+    while match := _MARKER_IN_SCANS.search(data, at):
+        marker, at = data[match.end() - 1], match.end()
+        if marker == EOI:
+            return at
+        if marker in _BETWEEN_SCANS:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return None

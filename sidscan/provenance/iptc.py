@@ -25,12 +25,13 @@ def read_iptc_fields(block: Block) -> Iterator[Field]:
     if block.kind is BlockKind.IPTC:
         yield from _records(block, 0, block.data)
         return
-    for start, records in _resources(block.data):
-        yield from _records(block, start, records)
+    for number, start, content in image_resources(block.data):
+        if number == _RESOURCE:
+            yield from _records(block, start, content)
 
 
-def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Contents of the image resources that hold records, and where they begin (Photoshop File Formats)."""
+def image_resources(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Number, start and content of Photoshop's image resources (Photoshop File Formats)."""
     at = 0
     for _ in range(_MOST_RESOURCES):
         if data[at : at + 4] != b"8BIM" or at + 12 > len(data):
@@ -39,8 +40,7 @@ def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:
         name_end = at + 7 + data[at + 6]
         size_at = name_end + (name_end - at) % 2
         size, start = int.from_bytes(data[size_at : size_at + 4], "big"), size_at + 4
-        if number == _RESOURCE:
-            yield start, data[start : start + size]
+        yield number, start, data[start : start + size]
         at = start + size + size % 2
 
 

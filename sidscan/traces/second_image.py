@@ -1,0 +1,110 @@
+"""A thumbnail or preview inside the file that shows another image than the file itself."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from PIL import Image
+
+from sidscan.images.perceptual_hash import perceptual_hash
+from sidscan.images.thumbnails import TURNS
+from sidscan.records import Trace
+from sidscan.traces import TracedImage, TraceKind, trace
+from sidscan.traces.previews import Preview, previews
+
+SECOND_IMAGE = TraceKind(
+    id="second_image",
+    observed="a thumbnail or preview inside the file that shows another image than the file itself, or "
+    "another part of it, by perceptual distance",
+    place="thumbnails of EXIF, Photoshop and JFXX, and previews that JPEG's index (MPF) names; previews of "
+    "TIFF, PSD, HEIC and raw files are not compared",
+    who="editors that crop or change an image and leave the old thumbnail, programs that copy metadata from "
+    "one file to another, cameras whose thumbnail shows more than the image",
+    limits="It does not say which of both came first, or that somebody meant to mislead: crops and collages "
+    "leave old thumbnails every day. Open the thumbnail and look.",
+)
+
+THRESHOLD = 94  # bits of 256, measured by benchmarks/traces.py
+_MOST_PREVIEWS, _MOST_PIXELS = 6, 16_000_000
+_SIDE = 160  # pixels
+_LEAST_SIDE = 32  # of a thumbnail, without which it shows too little
+
+
+@trace(SECOND_IMAGE)
+def find(image: TracedImage) -> Iterator[Trace]:
+    """One trace for each preview that shows something else."""
+    for count, preview in enumerate(previews(image.data, image.limits.max_metadata)):
+        if count == _MOST_PREVIEWS:
+            return
+        small = decoded(preview)
+        if small is None:
+            continue
+        distance = least_distance(image.image.small, small, image.image.orientation)
+        if distance is not None and distance > THRESHOLD:
+            detail = f"the {preview.name} shows something else: {distance} of 256 bits differ"
+            yield SECOND_IMAGE.found(detail, preview.name, preview.offset)
+
+
+def decoded(preview: Preview) -> Image.Image | None:
+    """A preview in small; None where it can't be decoded, is huge or tiny."""
+    try:
+        image = Image.open(io.BytesIO(preview.data), formats=("JPEG", "MPO"))
+        if image.width * image.height > _MOST_PIXELS or min(image.size) < _LEAST_SIDE:
+            return None
+        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
+        small = image.convert("RGB")
+        small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    except Exception:  # Pillow raises almost anything on malformed files
+        return None
+    return small
+
+
+def least_distance(main: Image.Image, preview: Image.Image, orientation: int | None) -> int | None:
+    """How many of 256 bits differ, at least, over the ways in which a program may have made the preview.
+
+    It may be stored as the camera held it, have bars, be turned or mirrored, or show the middle of the image.
+
+    Args:
+        main: turned as it is shown.
+
+    Returns:
+        None where one of both has too little detail.
+    """
+    distances = []
+    for turned in _turned(preview, orientation):
+        for one, other in _aligned(main, turned):
+            ours, theirs = perceptual_hash(one), perceptual_hash(other)
+            if not ours or not theirs:
+                return None
+            distances.append((int(ours, 16) ^ int(theirs, 16)).bit_count())
+            if distances[-1] <= THRESHOLD:
+                return distances[-1]
+    return min(distances)
+
+
+def _turned(preview: Image.Image, orientation: int | None) -> Iterator[Image.Image]:
+    """As EXIF states it, as it is, then all other ways: programs turn an image and forget its thumbnail."""
+    first = TURNS.get(orientation or 1)
+    if first is not None:
+        yield preview.transpose(first)
+    yield preview
+    for turn in TURNS.values():
+        if turn is not first:
+            yield preview.transpose(turn)
+
+
+def _aligned(main: Image.Image, preview: Image.Image) -> Iterator[tuple[Image.Image, Image.Image]]:
+    """Both as they are, then the one with the more of its sides cut to the other's shape."""
+    yield main, preview
+    ours, theirs = main.width / main.height, preview.width / preview.height
+    if abs(ours / theirs - 1) > 0.02:
+        yield main, middle(preview, ours)  # without bars
+        yield middle(main, theirs), preview
+
+
+def middle(image: Image.Image, shape: float) -> Image.Image:
+    """The largest part of this shape (width / height) in the middle of an image."""
+    width, height = min(image.width, image.height * shape), min(image.height, image.width / shape)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return image.crop((round(left), round(top), round(left + width), round(top + height)))

@@ -1,0 +1,119 @@
+"""A thumbnail that shows another image is told; bars, turns, the middle and coarse copies are not."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from sample_images import encoded, scene, with_segment
+
+from sidscan.config import ScanConfig
+from sidscan.isolation.reader import read_item
+from sidscan.records import Item, Trace
+
+CONFIG = ScanConfig(inputs=("a",))
+MAIN, OTHER = scene(1, 480, 320), scene(2, 480, 320)
+EXIF_NAME = "thumbnail of EXIF in JPEG APP1"
+
+
+def exif_with(thumbnail: bytes, orientation: int = 1) -> bytes:
+    """EXIF with an orientation and a thumbnail, behind its header."""
+    first = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
+    second = struct.pack(">HHHIIHHIII", 2, 513, 4, 1, 56, 514, 4, 1, len(thumbnail), 0)
+    return b"MM\x00*\x00\x00\x00\x08" + first + second + thumbnail
+
+
+def with_thumbnail(main: Image.Image, thumbnail: Image.Image | bytes, orientation: int = 1) -> bytes:
+    """A JPEG with EXIF that holds a thumbnail."""
+    stored = thumbnail if isinstance(thumbnail, bytes) else encoded(thumbnail, "JPEG", quality=70)
+    return with_segment(
+        encoded(main, "JPEG", quality=90), 0xE1, b"Exif\x00\x00" + exif_with(stored, orientation)
+    )
+
+
+def traces(tmp_path: Path, data: bytes) -> tuple[Trace, ...]:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    return read_item(Item(str(path)), CONFIG).facts.traces or ()
+
+
+def test_a_foreign_thumbnail_is_told(tmp_path: Path) -> None:
+    data = with_thumbnail(MAIN, OTHER.resize((160, 107)))
+    (trace,) = traces(tmp_path, data)
+    assert trace.id == "second_image"
+    assert trace.container == EXIF_NAME
+    assert data[trace.offset :].startswith(b"\xff\xd8\xff")
+    assert 94 < int(trace.detail.split()[-5]) < 160
+    assert trace.detail.startswith(f"the {EXIF_NAME} shows something else: ")
+
+
+def test_an_old_thumbnail_of_a_cropped_image_is_told(tmp_path: Path) -> None:
+    cropped = MAIN.crop((240, 160, 480, 320))
+    assert [trace.id for trace in traces(tmp_path, with_thumbnail(cropped, MAIN.resize((160, 107))))] == [
+        "second_image"
+    ]
+
+
+SMALL = MAIN.resize((160, 107), Image.Resampling.LANCZOS)
+QUIET = {
+    "the same": (MAIN, SMALL, 1),
+    "bars": (MAIN, ImageOps.pad(SMALL, (160, 120)), 1),
+    "squeezed": (MAIN, MAIN.resize((160, 120)), 1),
+    "its middle": (MAIN, MAIN.crop((26, 0, 454, 320)).resize((160, 120)), 1),
+    "both as the camera held it": (MAIN, SMALL, 6),
+    "only the image turned": (MAIN.rotate(90, expand=True), SMALL, 1),
+    "bars, and turned": (MAIN.rotate(-90, expand=True), ImageOps.pad(SMALL, (160, 120)), 1),
+    "thumbnail turned, image by EXIF": (MAIN, SMALL.rotate(-90, expand=True), 6),
+    "another brightness": (
+        MAIN,
+        SMALL.point([min(255, int(0.7 * value + 60)) for value in range(256)] * 3),
+        1,
+    ),
+    "grey": (MAIN, SMALL.convert("L"), 1),
+    "without detail": (MAIN, Image.new("RGB", (160, 107), "white"), 1),
+    "tiny": (MAIN, OTHER.resize((30, 20)), 1),
+}
+
+
+@pytest.mark.parametrize(("main", "thumbnail", "orientation"), QUIET.values(), ids=QUIET)
+def test_a_thumbnail_of_the_same_image_is_quiet(
+    tmp_path: Path, main: Image.Image, thumbnail: Image.Image, orientation: int
+) -> None:
+    assert traces(tmp_path, with_thumbnail(main, thumbnail, orientation)) == ()
+
+
+def test_an_image_without_detail_is_quiet(tmp_path: Path) -> None:
+    assert traces(tmp_path, with_thumbnail(Image.new("RGB", (480, 320), "grey"), SMALL)) == ()
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff\xd8\xff\xe0", encoded(SMALL, "JPEG")[:300], bytes(99)])
+def test_a_broken_thumbnail_is_no_trace(tmp_path: Path, broken: bytes) -> None:
+    assert traces(tmp_path, with_thumbnail(MAIN, broken)) == ()
+
+
+def test_a_huge_thumbnail_is_not_decoded(tmp_path: Path) -> None:
+    huge = Image.fromarray(np.zeros((4, 4), np.uint8))
+    data = bytearray(encoded(huge, "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"  # 65535 x 65535
+    assert traces(tmp_path, with_thumbnail(MAIN, bytes(data))) == ()
+
+
+def resource(number: int, content: bytes) -> bytes:
+    return b"8BIM" + struct.pack(">HHI", number, 0, len(content)) + content + bytes(len(content) % 2)
+
+
+def test_thumbnails_of_photoshop_and_jfxx_are_compared(tmp_path: Path) -> None:
+    whole, foreign = encoded(MAIN, "JPEG"), encoded(OTHER.resize((160, 107)), "JPEG", quality=60)
+    photoshop = b"Photoshop 3.0\x00" + resource(1028, b"") + resource(1036, bytes(28) + foreign)
+    for marker, body, name in (
+        (0xED, photoshop, "Photoshop's thumbnail in JPEG APP13"),
+        (0xE0, b"JFXX\x00\x10" + foreign, "thumbnail of JFXX"),
+    ):
+        data = with_segment(whole, marker, body)
+        (trace,) = traces(tmp_path, data)
+        assert (trace.id, trace.container) == ("second_image", name)
+        assert data[trace.offset :].startswith(foreign)
