@@ -12,10 +12,12 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
 from sidscan.errors import UsageError
+from sidscan.records import SamplePlan
 from sidscan.util.option_specs import documented, option, option_specs
 
 Crops = Literal["ten", "center"]
@@ -246,6 +248,39 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Leave out names or paths, as in .gitignore: '*.gif', thumbnails, images/private. Repeatable.",
         details="A Path is that file or folder alone; each excluded file or folder is one skipped row.",
     )
+    sample: int | None = option(
+        None,
+        section="Input",
+        minimum=1,
+        metavar="N",
+        default_text="all images",
+        help="Look at N images alone, chosen from all folders in proportion. A larger N, or none, continues.",
+        details="The choice depends on names and the seed alone; a larger sample contains a smaller one.",
+    )
+    sample_seed: int = option(
+        0,
+        section="Advanced",
+        minimum=0,
+        help="Seed of --sample, --budget and --until; another one chooses other images.",
+    )
+    budget: float | None = option(
+        None,
+        section="Input",
+        unit="seconds",
+        minimum=0,
+        above=True,
+        default_text="no limit",
+        help="Stop after this time, e.g. 30m or 1h30m, and report what was seen: a sample from all folders. "
+        "The same command goes on.",
+        details="The batch under way is finished, so a run makes some results, however short its time.",
+    )
+    until: datetime | None = option(
+        None,
+        section="Input",
+        default_text="no limit",
+        help="Stop at this local time, e.g. 18:00 (the next one) or 2026-12-31T18:00; else as --budget.",
+        details="Without a time zone, it is local time.",
+    )
     models: tuple[str, ...] = option(
         (),
         section="Models",
@@ -393,6 +428,18 @@ class ScanConfig(ReadLimits, FetchOptions):
         """The most bytes that a download may have, and the option that sets this limit."""
         return min((self.max_bytes, "--max-bytes"), (self.max_download, "--max-download"))
 
+    @property
+    def has_time_limit(self) -> bool:
+        """Whether the scan may stop before all inputs have a result."""
+        return self.budget is not None or self.until is not None
+
+    @property
+    def sample_plan(self) -> SamplePlan | None:
+        """Which images to look at; None for all, in the order of the inputs."""
+        if self.sample is None and not self.has_time_limit:
+            return None
+        return SamplePlan(self.sample, self.sample_seed)
+
     def limits(self) -> dict[str, object]:
         """What decides, besides an image itself, whether it has a score and what else is read of it."""
         limits = {**self.read_limits(), "isolation": self.isolation}
@@ -415,6 +462,10 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 "--list-column is for lists that are tables",
                 "Name one with --list FILE, and leave out --null.",
+            )
+        if self.until is not None and not isinstance(self.until, datetime):
+            raise UsageError(
+                f"until must be a datetime, not {self.until!r}", "Write datetime(2026, 12, 31, 18)."
             )
         self._check_choices()
         self._check_bounds()

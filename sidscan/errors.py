@@ -16,7 +16,7 @@
     `-- OutputError         7   a report or the run's record can't be written
 
 Other endings have codes of their own: 0 done, 3 done but some inputs could not be read, 8 `sidscan verify`
-found evidence changed or missing, 130 interrupted.
+found evidence changed or missing, 9 the time of --budget or --until was up, 130 interrupted.
 
 In a scan, an image that can't be read raises nothing: it becomes a row (`records.Failure`).
 """
@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
     RUNTIME = 6
     OUTPUT = 7
     EVIDENCE_CHANGED = 8
+    STOPPED = 9
     INTERRUPTED = 130
 
 

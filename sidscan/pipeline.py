@@ -54,6 +54,7 @@ from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.sources.strays import NOT_HERE
 from sidscan.sources.vanished import check_not_vanished
 from sidscan.util import threads
+from sidscan.util.clock import Clock
 from sidscan.util.threads import available_cores
 from sidscan.util.urls import mask_credentials
 
@@ -81,7 +82,9 @@ class Scan:
         earlier: what became of an earlier run in the same journal; kept results are not yielded again.
         changes: what that run had otherwise, e.g. ``effort full (now normal)``.
         readers: what reads images in this run.
+        clock: says when the time is up.
         num_results: how many results this session has made.
+        stopped: whether the time was up before all inputs had a result.
         kept_images: images of kept results that lack what reports show; a scan reads them first.
     """
 
@@ -93,7 +96,9 @@ class Scan:
     earlier: Registered
     changes: tuple[str, ...]
     readers: Readers
+    clock: Clock
     num_results: int = 0
+    stopped: bool = False
     kept_images: KeptImages = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,10 +134,21 @@ class Scan:
                 self.journal.append(results, keys, _thumbnails(job), crops.of(job.batch, results))
                 self.num_results += len(results)
                 yield from results
+                # What is not read costs no time; so each run looks at some image.
+                if self.clock.is_up() and results[-1].stage is not Stage.LIST and self.journal.num_pending():
+                    self.stopped = True
+                    break
+        self._end_completely()
+
+    def _end_completely(self) -> None:
+        """Record the end of a session that did what it was asked for."""
+        if not self.stopped and (missing := self.journal.num_pending()):
+            raise OutputError(f"{missing} inputs have no result in the record", "Run it again.")
         if self.counts().pending:
-            raise OutputError(f"{self.counts().pending} inputs have no result in the record", "Run it again.")
-        self.end("finished")
-        self.journal.purge_stale()
+            self.end("stopped" if self.stopped else "sampled")
+        else:
+            self.end("finished")
+            self.journal.purge_stale()
         _log.info("finished: %s", self.counts())
 
     def _jobs(self, scorer: Scorer) -> Generator[ScoringJob, None, None]:
@@ -146,7 +162,7 @@ class Scan:
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
         with (
             open_reader(self.config) as read,
-            closing(threads.OrderedMap(partial(_read, read=read), self.journal.pending(), workers)) as images,
+            closing(threads.OrderedMap(partial(_read, read=read), self._pending(), workers)) as images,
         ):
             try:
                 yield from threads.map_batches(
@@ -160,24 +176,39 @@ class Scan:
             finally:  # nobody waits for what is under way
                 scorer.abandon()
 
-    def end(self, ending: Literal["finished", "interrupted"]) -> None:
+    def _pending(self) -> Iterator[Item]:
+        """Inputs to read; where time may be short, mixed from all folders, to have seen a sample then."""
+        return self.journal.pending(mixed=self.config.has_time_limit)
+
+    def end(self, ending: Literal["finished", "sampled", "stopped", "interrupted"]) -> None:
         """Record how this session ended; a session without an ending was killed."""
         now, header = _now(), self.journal.header()
         *earlier, session = header.sessions
         session = replace(session, ended=now, ending=ending, findings=self.num_results)
-        finished = now if ending == "finished" else None
-        self.journal.set_header(replace(header, finished=finished, sessions=(*earlier, session)))
+        header = replace(header, sessions=(*earlier, session))
+        if ending == "finished":
+            header = replace(header, finished=now, sample=None)
+        self.journal.set_header(header)
 
     def counts(self) -> Counts:
         """How the inputs ended so far."""
         return self.journal.counts()
 
+    @property
+    def total(self) -> int:
+        """How many inputs have a result when all that this run is to look at are done."""
+        counts = self.counts()
+        return counts.enumerated - counts.pending + self.journal.num_pending()
 
-def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) -> Scan:
+
+def open_scan(
+    config: ScanConfig, listed: Callable[[], object] | None = None, clock: Clock | None = None
+) -> Scan:
     """Load the models, enumerate the inputs, and find out which of them are still to be done.
 
     Args:
         listed: called for each input that is found.
+        clock: of the config's limits of time, if it runs already.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -188,6 +219,7 @@ def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) ->
     """
     if config.save_dir is not None:
         saved.prepare_folder(config.save_dir)
+    clock = clock or Clock(config.budget, config.until)
     check_trust(config.trust)
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
@@ -207,10 +239,11 @@ def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) ->
             config.keep_old,
             check_gone,
             config.private,
+            config.sample_plan,
         )
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
-        header = _header(config, runtime, choice, calibrations)
+        header = replace(_header(config, runtime, choice, calibrations), sample=registered.sample)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
         # One report shows all sessions and results, so a private run redacts the earlier ones, too.
         header = replace(header, sessions=(*earlier.sessions, session))
@@ -223,7 +256,7 @@ def open_scan(config: ScanConfig, listed: Callable[[], object] | None = None) ->
     _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
     _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
     changes = tuple(changes_between(earlier, header))
-    return Scan(config, journal, runtime, choice, calibrations, registered, changes, keys.readers)
+    return Scan(config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock)
 
 
 def _counting(items: Iterator[Item], listed: Callable[[], object] | None) -> Iterator[Item]:

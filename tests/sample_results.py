@@ -28,6 +28,7 @@ from sidscan.records import (
     Response,
     RunHeader,
     RunRecord,
+    SampleRecord,
     ScanResult,
     Score,
     SessionRecord,
@@ -192,6 +193,7 @@ def full_header() -> RunHeader:
             },
             "other": {"sentence": "other: nothing is known"},
         },
+        sample=SampleRecord(size=500, seed=0, images=102331, folders=214),
         sessions=(killed, ended),
     )
 

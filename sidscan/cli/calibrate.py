@@ -113,7 +113,7 @@ def _run_scan(scan: Scan) -> None:
     """Announce the scan, run it with a progress bar, and name the inputs that have no score."""
     console.announce(scan, console.echo)
     try:
-        console.consume(scan, scan.counts(), quiet=False)
+        console.consume(scan, quiet=False)
     except KeyboardInterrupt:
         console.record_interruption(scan, missing="no --journal FILE")
         raise

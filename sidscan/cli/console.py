@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,11 @@ from click.core import ParameterSource
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_has_decoder, reader_in_words
-from sidscan.records import Counts, ScanResult
+from sidscan.records import ScanResult
 from sidscan.reports.base import JpegMaker
 from sidscan.reports.output_files import STDOUT, ReportOutput
 from sidscan.reports.private import WORDS
+from sidscan.util.clock import Clock
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo, safe_line
@@ -72,15 +73,15 @@ def starting(quiet: bool) -> Iterator[Callable[[], object]]:
 
 def open_run(config: ScanConfig, quiet: bool = False) -> Scan:
     """Open a scan, and show that it begins."""
+    clock = Clock(config.budget, config.until)
     with starting(quiet) as listed:
         from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-        return open_scan(config, listed)
+        return open_scan(config, listed, clock)
 
 
 def consume(
-    results: Iterable[ScanResult],
-    counts: Counts,
+    run: Scan,
     quiet: bool,
     show: Callable[[ScanResult], bool] | None = None,
 ) -> None:
@@ -89,9 +90,9 @@ def consume(
     Args:
         show: gets every result; it says whether the scan goes on.
     """
-    done = counts.enumerated - counts.pending
-    with progress(counts.enumerated, "image", done=done, quiet=quiet) as bar:
-        for result in results:
+    counts = run.counts()
+    with progress(run.total, "image", done=counts.enumerated - counts.pending, quiet=quiet) as bar:
+        for result in run:
             if show:
                 bar.clear()  # a terminal shows the result in its place
                 if not show(result):
@@ -156,6 +157,10 @@ def announce(run: Scan, echo: Echo) -> None:
         echo(f"calibration: {name}, {images}, false-positive rate {calibration.target_fpr:g}")
         for difference in calibration.differences:
             echo(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
+    if (sample := run.journal.header().sample) is not None:
+        echo(f"part: {sample}")
+    if run.config.until is not None:
+        echo(f"until: {run.config.until:%Y-%m-%d %H:%M}")
     _announce_earlier(run, echo)
 
 

@@ -125,7 +125,7 @@ def _inspect(
     echo = console.reporter(quiet)
     with closing((run := console.open_run(config, quiet)).journal):
         console.announce(run, echo)
-        console.consume(run, run.counts(), quiet=True)
+        console.consume(run, quiet=True)
         looks = _looks(run, with_images, quiet)
         try:
             for out in outs:

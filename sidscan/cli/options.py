@@ -7,6 +7,7 @@ knows (reports, verbosity) is stated here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -15,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
+from sidscan.cli.param_types import Duration, Moment, Number, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
 from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
@@ -99,6 +100,8 @@ def _parameter(spec: OptionSpec, kind: object) -> dict[str, Any]:
         return {"type": Size(spec, 1 if spec.unit == "bytes" else 1 << 20), "metavar": "SIZE"}
     if spec.unit == "seconds":
         return {"type": Duration(spec), "metavar": "TIME"}
+    if kind is datetime:
+        return {"type": Moment(), "metavar": "TIME"}
     if kind is int:
         low, high = (None if bound is None else int(bound) for bound in (spec.minimum, spec.maximum))
         return {"type": WholeNumber(low, high, min_open=spec.above)}
@@ -114,6 +117,11 @@ def inputs() -> Decorator:
         *map(setting, ("lists", "list_column", "null", "hidden", "allow_empty")),
         setting("exclude", multiple=True),
     )
+
+
+def part() -> Decorator:
+    """How much of the inputs is looked at."""
+    return stack(*map(setting, ("sample", "sample_seed", "budget", "until")))
 
 
 def isolation() -> Decorator:

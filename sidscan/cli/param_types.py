@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,13 +14,15 @@ from sidscan.util.option_specs import OptionSpec
 if TYPE_CHECKING:  # older versions of click have no type arguments here
     _IntType: TypeAlias = click.ParamType[int]
     _FloatType: TypeAlias = click.ParamType[float]
+    _MomentType: TypeAlias = click.ParamType[datetime]
 else:
-    _IntType = _FloatType = click.ParamType
+    _IntType = _FloatType = _MomentType = click.ParamType
 
 _DIGITS = "[0-9]+(?:_[0-9]+)*"  # 100_000, as Python writes it
 _DECIMAL = rf"\+?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})"
 _SIZE = re.compile(rf"({_DECIMAL})\s*([A-Za-z]*)")
 _DURATION = re.compile(rf"({_DECIMAL}(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)")
+_DURATION_PARTS = re.compile(r"(?:[0-9]+[A-Za-z]+){2,}")  # 1h30m
 _SIZES = {
     "b": 1,
     "kb": 10**3,
@@ -107,7 +110,7 @@ class Size(_IntType):
 
 
 class Duration(_FloatType):
-    """A number of seconds: ``0.5``, ``500ms``, ``30s``, ``2m``, ``1h`` or ``1d``."""
+    """A number of seconds: ``0.5``, ``500ms``, ``30s``, ``2m``, ``1h``, ``1h30m`` or ``1d``."""
 
     name = "duration"
 
@@ -118,13 +121,11 @@ class Duration(_FloatType):
         """The seconds."""
         if isinstance(value, (int, float)):
             return value
-        match = _DURATION.fullmatch(str(value).strip())
-        factor = _TIMES.get(match[2].lower() or "s") if match else None
-        if match is None or factor is None:
+        seconds = _seconds(str(value).strip())
+        if seconds is None:
             self.fail(
                 f"{value!r} is not a duration. Write, for example, 30s, 2m, 1h or 0.5 (seconds).", param, ctx
             )
-        seconds = float(match[1]) * factor
         if not self._spec.admits(seconds):
             self.fail(f"it must be {self._spec.bounds(self.notation)}, not {value}.", param, ctx)
         return seconds
@@ -136,3 +137,39 @@ class Duration(_FloatType):
             if seconds >= factor and seconds % factor == 0:
                 return f"{seconds / factor:g}{name}"
         return f"{seconds:.12g}s"
+
+
+def _seconds(text: str) -> float | None:
+    """The seconds of a duration, one number or several from the largest unit down; None if it is none."""
+    if _DURATION_PARTS.fullmatch(text):
+        parts = [_seconds(part) for part in re.findall("[0-9]+[A-Za-z]+", text)]
+        factors = [_TIMES.get(unit.lower(), 0) for unit in re.findall("[A-Za-z]+", text)]
+        if None in parts or factors != sorted(set(factors), reverse=True):
+            return None
+        return sum(filter(None, parts))
+    match = _DURATION.fullmatch(text)
+    factor = _TIMES.get(match[2].lower() or "s") if match else None
+    return None if match is None or factor is None else float(match[1]) * factor
+
+
+class Moment(_MomentType):
+    """A local time of day, which is the next one, or a date with a time: ``18:00``, ``2026-12-31T18:00``."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time, with its zone."""
+        if isinstance(value, datetime):
+            return value
+        text, now = str(value).strip(), datetime.now()  # noqa: DTZ005  (local: the user's clock)
+        try:
+            if re.fullmatch("[0-9]{1,2}:[0-9]{2}", text):
+                hour, minute = map(int, text.split(":"))
+                moment = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+                return (moment if moment > now else moment + timedelta(days=1)).astimezone()
+            moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).astimezone()
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{value!r} is not a time. Write, for example, 18:00 or 2026-12-31T18:00.", param, ctx)
+        if moment <= now.astimezone():
+            self.fail(f"{text} has passed. Write a time to come.", param, ctx)
+        return moment

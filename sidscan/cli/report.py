@@ -13,10 +13,10 @@ import click
 
 from sidscan import reports
 from sidscan.cli import console, options
-from sidscan.cli.console import plural
 from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranked, Ranking, print_table
+from sidscan.cli.sample_text import sample_lines
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode, UsageError
@@ -101,7 +101,7 @@ def command(
         beside = marks_paths((*(Path(out) for out in outs if out != reports.STDOUT), *stored.output_paths()))
         marks = load_marks(beside)
         record = annotated(stored, marks)
-        _write(PrivateRecord(record) if private else record, shown, writers, echo)
+        _write(PrivateRecord(record) if private else record, stored, shown, writers, echo)
         for line in marks_lines(joined(stored, marks), beside) if marks else ():
             echo(line)
         if files and not stored.writable:
@@ -147,7 +147,9 @@ def _head(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], echo: Echo) -> None:
+def _write(
+    record: RunRecord, stored: StoredRecord, shown: Shown, writers: Sequence[ReportOutput], echo: Echo
+) -> None:
     """Write the reports, or a table for a terminal; say what they are made of."""
     header, counts = record.header(), record.counts()
     shown.check(header)
@@ -160,11 +162,8 @@ def _write(record: RunRecord, shown: Shown, writers: Sequence[ReportOutput], ech
         _show_table(record, shown)
     reports.write_all(writers, record)
     echo(counts_line(counts))
-    if counts.pending:
-        verb = "is" if counts.pending == 1 else "are"
-        echo(
-            f"{plural(counts.pending, 'input')} {verb} not scanned yet; the command of the scan continues it"
-        )
+    for line in sample_lines(stored):
+        echo(line)
     if selected := record.selection():
         echo(f"reports show {selected}")
     console.echo_written(writers, echo)

@@ -41,6 +41,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 
 @click.command("scan", cls=settings.ConfigurableCommand)
 @options.inputs()
+@options.part()
 @options.model()
 @options.calibration()
 @options.output()
@@ -85,7 +86,8 @@ def command(
       0  done                             5  nothing to scan
       2  wrong usage                      6  device or precision not available
       3  done; some inputs unreadable     7  a report can't be written
-      4  model unknown, missing, altered  130  interrupted; run again to continue
+      4  model unknown, missing, altered    9  stopped by --budget or --until; run again to go on
+                                          130  interrupted; run again to continue
     """
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
@@ -140,7 +142,7 @@ def _scan(
             beside = marks_paths((*named, *run.journal.output_paths()))
             marks = load_marks(beside)
             shown.check(run.journal.header())
-            _check_sizes(writers, shown.choice.least_rows(run.counts().enumerated))
+            _check_sizes(writers, shown.choice.least_rows(run.total))
             if config.origins:
                 echo(settings.origins_line(config.origins))
             console.announce(run, echo)
@@ -172,7 +174,7 @@ def _scan(
         for line in closer_look.closing_lines(run, looks, " and ".join(pages)):
             echo(line)
         console.echo_written(writers, echo)
-        return _exit_code(run.counts(), config.allow_empty)
+        return ExitCode.STOPPED if run.stopped else _exit_code(run.counts(), config.allow_empty)
 
 
 def _check_sizes(writers: list[ReportOutput], rows: int) -> None:
@@ -204,7 +206,7 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: S
     """Run the scan to its end; False if nobody reads its only report any more, as after ``| head``."""
     stream = next((writer for writer in writers if isinstance(writer, StreamedReport)), None)
     if stream is None:
-        console.consume(run, run.counts(), quiet)
+        console.consume(run, quiet)
         return True
     only_report = len(writers) == 1
     record = AnnotatedRecord(run.journal, marks, copies={})  # copies show only at the end
@@ -214,9 +216,9 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: S
         return stream.add(record.annotated(result)) or not only_report
 
     if not (stream.closed and only_report):
-        console.consume(run, run.counts(), quiet, show)
+        console.consume(run, quiet, show)
     if stream.closed and only_report:
-        if run.counts().pending:
+        if run.journal.num_pending():
             run.end("interrupted")
         return False
     return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sidscan.cli.console import plural
 from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking
+from sidscan.cli.sample_text import sample_lines
 from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, ScanResult, Status
 from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
@@ -89,6 +90,7 @@ class Summary:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
         return [
             *self._count_lines(),
+            *sample_lines(self._run.journal),
             *self._caution_lines(),
             *self._provenance.lines(),
             *self._reason_lines(),
@@ -206,7 +208,7 @@ class Summary:
 def counts_line(counts: Counts) -> str:
     """How many inputs there are, and how they ended; the numbers add up."""
     parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
-    pending = f" + {counts.pending} pending" if counts.pending else ""
+    pending = f" + {counts.pending} not looked at" if counts.pending else ""
     return f"{plural(counts.enumerated, 'input')} = {parts}{pending}"
 
 

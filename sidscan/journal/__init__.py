@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError
-from sidscan.journal import closer_looks, outputs, previous, tables, thumbnails
+from sidscan.journal import closer_looks, outputs, previous, tables, thumbnails, turns
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
@@ -29,6 +29,7 @@ from sidscan.records import (
     JsonObject,
     Kind,
     RunHeader,
+    SamplePlan,
     ScanResult,
     Stage,
     Status,
@@ -42,7 +43,7 @@ from sidscan.util.urls import mask_credentials
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_THUMBNAILS: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
-COMPANIONS = thumbnails.CREATE + closer_looks.CREATE + previous.CREATE
+COMPANIONS = thumbnails.CREATE + closer_looks.CREATE + previous.CREATE + turns.CREATE
 """Tables of what reports show besides the results; records of earlier versions lack them."""
 SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
@@ -114,7 +115,7 @@ class Journal:
             self._db.executescript(
                 "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM closer_looks;"
             )
-            self._db.executescript(thumbnails.EMPTY + previous.EMPTY)
+            self._db.executescript(thumbnails.EMPTY + previous.EMPTY + turns.EMPTY)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
         if self._format() is None:
@@ -170,6 +171,7 @@ class Journal:
         keep_old: bool = False,
         check_gone: CheckGone = accept_gone,
         private: bool = False,
+        plan: SamplePlan | None = None,
     ) -> Registered:
         """Record all inputs of the run, and keep the earlier results that still hold.
 
@@ -181,6 +183,7 @@ class Journal:
             keep_old: keep scores that another decoder or version of sidscan made.
             check_gone: refuses a run that lacks inputs of the earlier one.
             private: record nothing of the current folder.
+            plan: which images to look at, if not all in the order of the inputs.
 
         Raises:
             OutputError: the journal holds another run, with none of these inputs; it is left unchanged.
@@ -202,7 +205,7 @@ class Journal:
                 previous.forget_folders(self._db)
             registered = matching.registered(named, kept)
             matching.retire_unused()
-        return registered
+            return replace(registered, sample=turns.choose(self._db, plan))
 
     def _check_same_run(self) -> None:
         """Raises OutputError if there are earlier scores, but no earlier input is among the new ones."""
@@ -249,8 +252,15 @@ class Journal:
             thumbnails.purge(self._db)
             closer_looks.purge(self._db)
 
-    def pending(self) -> Iterator[Item]:
-        """Inputs without a result, in order; safe to call `append` meanwhile."""
+    def pending(self, mixed: bool = False) -> Iterator[Item]:
+        """Inputs without a result that this run is to look at; safe to call `append` meanwhile.
+
+        Args:
+            mixed: those of a sample in the order of their turns, and not in that of the inputs.
+        """
+        if self._is_sample():
+            yield from turns.pending(self._db, mixed)
+            return
         last = -1
         query = (
             "SELECT position, name, kind, stamp, skip FROM items WHERE finding IS NULL AND position > ? "
@@ -259,6 +269,20 @@ class Journal:
         while rows := self._read(query, (last,)).fetchall():
             for last, name, kind, fingerprint, skip in rows:  # noqa: B007  (the query reads it)
                 yield Item(os.fsdecode(name), Kind(kind), fingerprint, skip)
+
+    def num_pending(self) -> int:
+        """Number of inputs that `pending` gives."""
+        where = "AND (skip != '' OR position IN (SELECT position FROM turns))" if self._is_sample() else ""
+        query = f"SELECT count(*) FROM items WHERE finding IS NULL {where}"  # noqa: S608
+        return int(self._read(query).fetchone()[0])
+
+    def _is_sample(self) -> bool:
+        return bool(self._read("SELECT EXISTS (SELECT 1 FROM turns)").fetchone()[0])
+
+    def sampled(self) -> Iterator[tuple[ScanResult, float, int]]:
+        """Of the images of a sample that had their turn: the result, the key and the folder's size."""
+        for text, key, folder_size in turns.taken(self._db):
+            yield load_result(text), key, folder_size
 
     def append(
         self,

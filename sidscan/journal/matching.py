@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sidscan.journal.identity import identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.tables import COLUMNS
-from sidscan.records import EXCLUDED_PREFIX, Item, Stage, Status
+from sidscan.records import EXCLUDED_PREFIX, Item, SampleRecord, Stage, Status
 
 MAX_TRIES = 3
 """Scans that may lose a process over an input before reading it; then it is tried on request only."""
@@ -41,6 +41,7 @@ class Registered:
         left_out_by: why inputs are left out -> their number.
         read_by: what read the latter, as `Readers.key_for` -> their number.
         kept_old: the same of results that are kept nevertheless: on request, or since their decoder is gone.
+        sample: which part of the images this run looks at; None for all.
 
     Results that are not used are set aside until this run is complete; those whose input is gone, until the
     next run is complete.
@@ -59,6 +60,7 @@ class Registered:
     left_out_by: Mapping[str, int] = field(default_factory=dict, compare=False)
     read_by: Mapping[str, int] = field(default_factory=dict, compare=False)
     kept_old: Mapping[str, int] = field(default_factory=dict, compare=False)
+    sample: SampleRecord | None = None
 
     @property
     def dropped(self) -> int:
@@ -235,6 +237,7 @@ class Matching:
             left_out_by=left_out_by,
             read_by=dict(self._db.execute(read_by).fetchall()),
             kept_old=dict(self._db.execute(kept_old, self._values).fetchall()),
+            sample=None,
         )
         self._db.execute("DROP TABLE unused")
         return registered

@@ -75,12 +75,53 @@ class CalibrationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplePlan:
+    """Which images a run is to look at.
+
+    Attributes:
+        size: how many; None for as many as the time allows.
+        seed: another seed chooses other images.
+    """
+
+    size: int | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """A run that may look at a part of its images: which part (`journal.turns` has the rule).
+
+    Attributes:
+        size: how many images were asked for; None for as many as the time allowed.
+        seed: of the choice.
+        images: how many there are to choose from: inputs less those that are not read.
+        folders: in how many folders (of URLs: hosts) they lie.
+    """
+
+    size: int | None
+    seed: int
+    images: int
+    folders: int
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> SampleRecord:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**known(cls, raw))
+
+    def __str__(self) -> str:
+        """In words, e.g. ``a sample of 500 of 102331 images, seed 0, by folder``."""
+        size = ", as large as time allows," if self.size is None else f" of {self.size}"
+        return f"a sample{size} of {self.images} images, seed {self.seed}, by folder"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRecord:
     """One start of a run (`sidscan.custody`). What is unknown or withheld is None.
 
     Attributes:
         started, ended: ISO 8601, UTC. A session that was killed has no end.
-        ending: ``finished`` or ``interrupted``.
+        ending: ``finished``, ``sampled`` (every image of the sample has a result), ``stopped`` (its time was
+            up) or ``interrupted``.
         findings: number of results made in this session.
         options: what was not given on the command line but by a variable or a file: by flag, the values and
             their origin.
@@ -129,6 +170,7 @@ class RunHeader:
         calibrations: by model name; empty unless requested.
         reliability: by model name, what its card says of how often it is right (`models.reliability`).
         private: whether what `reports.private` names is left out; once set, it stays set.
+        sample: which part of the images the run looks at; None for all.
         sessions: every start of the run, the latest last.
     """
 
@@ -151,6 +193,7 @@ class RunHeader:
     calibrations: Mapping[str, CalibrationRecord] = field(default_factory=dict)
     reliability: Mapping[str, JsonObject] = field(default_factory=dict)
     private: bool = False
+    sample: SampleRecord | None = None
     finished: str | None = None
     sessions: tuple[SessionRecord, ...] = ()
 
@@ -167,6 +210,7 @@ class RunHeader:
                 name: CalibrationRecord.from_dict(calibration)
                 for name, calibration in raw.get("calibrations", {}).items()
             },
+            "sample": SampleRecord.from_dict(sample) if (sample := raw.get("sample")) else None,
             "sessions": tuple(SessionRecord.from_dict(session) for session in raw.get("sessions", ())),
         }
         names = {name: tuple(raw.get(name, ())) for name in ("inputs", "lists")}

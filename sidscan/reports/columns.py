@@ -315,6 +315,12 @@ _RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
         "`full`: all crops were scored; `normal`: as many as the decision needed; `fast`: the centre crop",
         lambda h: h.effort,
     ),
+    _Column(
+        "sample",
+        "which part of the images the run was to look at, e.g. `a sample of 500 of 102331 images, seed 0, by "
+        "folder`; empty for all",
+        lambda h: str(h.sample) if h.sample else None,
+    ),
 )
 _READER_COLUMNS = {
     "decoder": "what decoded the image, with its version",

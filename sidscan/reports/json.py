@@ -41,7 +41,7 @@ _LONG_INTEGERS = (re.compile(" -?[0-9]{16}"), re.compile(r"\[-?[0-9]{16}"))
 _FLAT_LIST = re.compile(r"\[[^\[\]{}]*\]")
 _JSONL_RUN_FACTS = (
     *("sidscan_version", "models", "model_choice", "model_provenance", "calibrations"),
-    *("runtime", "device", "precision", "decoder", "effort"),
+    *("runtime", "device", "precision", "decoder", "effort", "sample"),
 )
 # How reports start. Format 1 has no number; later formats keep these starts, so all versions know them.
 _NUMBER = rb'\{(?:"format": [1-9][0-9]{0,8}, )?'

@@ -280,7 +280,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
                 "runtime",
             ),
             *("device", "precision", "precision_choice", "graph", "decoder", "crops", "effort", "inputs"),
-            *("calibrations", "reliability", "finished"),
+            *("calibrations", "reliability", "sample", "finished"),
         ),
         changed={
             "lists": lambda lists: tuple(map(os.path.basename, lists)),

@@ -288,12 +288,14 @@ def _facts(record: RunRecord, thumbnails: _Counts) -> Iterator[tuple[str, str | 
     header, counts = record.header(), record.counts()
     if selection := record.selection():
         yield "rows shown", str(selection)
+    if header.sample:
+        yield "sample", str(header.sample)
     yield "inputs", counts.enumerated
     yield "scored", counts.scored
     yield "failed", counts.failed
     yield "skipped", counts.skipped
     if counts.pending:
-        yield "not scanned yet", counts.pending
+        yield "not looked at", counts.pending
     if shown := str(thumbnails):
         yield "thumbnails", shown
     texts = (*_model_facts(header), *_run_facts(header))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import click
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidscan.cli.param_types import Duration, Number, Size, WholeNumber
+from sidscan.cli.param_types import Duration, Moment, Number, Size, WholeNumber
 from sidscan.config import ScanConfig
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Run = Callable[..., Any]
 SIZE = Size(OptionSpec(help="", minimum=1))
 MEMORY = Size(OptionSpec(help="", minimum=64, maximum=1 << 30), unit=1 << 20)
+MOMENT = Moment()
 DURATION = Duration(OptionSpec(help="", minimum=0.1, maximum=1_000_000))
 
 
@@ -58,6 +60,8 @@ def test_sizes_of_memory(text: str, mebibytes: int) -> None:
         ("30s", 30),
         ("2m", 120),
         ("2 min", 120),
+        ("1h30m", 5400),
+        ("1d2h3m4s", 93784),
         ("1h", 3600),
         ("1d", 86400),
         ("1e2", 100),
@@ -130,3 +134,39 @@ def test_options_for_sizes_and_durations_accept_units(sidscan: Run, name: str) -
     unit = {"bytes": "200MB", "MiB": "200MB", "seconds": "2m"}[UNITS[name].unit]
     ended = sidscan("scan", "nowhere", UNITS[name].flag_of(name), unit)
     assert ended.err.startswith("sidscan: no such file or directory: nowhere")
+
+
+@pytest.mark.parametrize("text", ["30m1h", "1h1h", "1h30", "1h 30x"], ids=str)
+def test_parts_of_a_duration_go_from_the_largest_unit_down(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a duration"):
+        DURATION.convert(text, None, None)
+
+
+def test_a_time_of_day_is_the_next_one() -> None:
+    now = datetime.now().astimezone()
+    for moment in (now - timedelta(minutes=2), now + timedelta(minutes=2)):
+        found = MOMENT.convert(f"{moment:%H:%M}", None, None)
+        assert (found.hour, found.minute, found.second) == (moment.hour, moment.minute, 0)
+        assert timedelta(0) < found - now < timedelta(hours=25)
+        assert found.utcoffset() is not None
+
+
+def test_a_date_with_a_time_may_have_a_zone() -> None:
+    assert MOMENT.convert("2999-12-31T18:00Z", None, None) == datetime(2999, 12, 31, 18, tzinfo=timezone.utc)
+    local = MOMENT.convert("2999-12-31 18:00", None, None)
+    assert local == datetime(2999, 12, 31, 18).astimezone()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("noon", "'noon' is not a time. Write, for example, 18:00 or 2026-12-31T18:00."),
+        ("25:00", "'25:00' is not a time. Write, for example, 18:00 or 2026-12-31T18:00."),
+        ("2020-01-01T00:00", "2020-01-01T00:00 has passed. Write a time to come."),
+    ],
+    ids=["word", "hour", "past"],
+)
+def test_a_time_that_is_none_or_has_passed(text: str, message: str) -> None:
+    with pytest.raises(click.BadParameter) as error:
+        MOMENT.convert(text, None, None)
+    assert error.value.message == message

@@ -177,8 +177,8 @@ def test_an_interrupted_run_says_what_is_missing(sidscan: Run, here: Path) -> No
     ended = sidscan("report", "r.csv", "--out", "part.csv")
     assert ended.code == 0
     assert ended.err == (
-        "5 inputs = 1 scored + 1 failed + 0 skipped + 3 pending\n"
-        "3 inputs are not scanned yet; the command of the scan continues it\n"
+        "5 inputs = 1 scored + 1 failed + 0 skipped + 3 not looked at\n"
+        "3 inputs not looked at yet; the command of the scan goes on\n"
         "report: part.csv\n"
     )
     assert len(rows(Path("part.csv").read_text())) == 2

@@ -124,7 +124,11 @@ def to_format_1(text: str, suffix: str) -> str:
         "traces",
     ):
         text = text.replace(f', "{added}": null', "")
-    text = text.replace(', "crop_scores": []', "").replace(', "reliability": {}', "")
+    text = (
+        text.replace(', "crop_scores": []', "")
+        .replace(', "reliability": {}', "")
+        .replace(', "sample": null', "")
+    )
     text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)
     text = text.replace(', "mark": null, "copies": null', "").replace(', "cautions": []', "")
     return text.replace('{"format": 2, ', "{")

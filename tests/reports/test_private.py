@@ -26,6 +26,7 @@ from sidscan.records import (
     Provenance,
     Response,
     RunHeader,
+    SampleRecord,
     ScanResult,
     Score,
     SessionRecord,
@@ -73,7 +74,11 @@ STAYS = {
         f"Score.{name}"
         for name in ("model", "digest", "evidence", "inconclusive", "highest_crop", "cautions", "crop_scores")
     ),
-    *(f"RunHeader.{field.name}" for field in fields(RunHeader) if field.name not in ("sessions", "private")),
+    *(
+        f"RunHeader.{field.name}"
+        for field in fields(RunHeader)
+        if field.name not in ("sessions", "private", "sample")
+    ),
     *("SessionRecord.started", "SessionRecord.ended", "SessionRecord.ending", "SessionRecord.platform"),
     *("SessionRecord.sidscan_version", "SessionRecord.python", "SessionRecord.libraries"),
     *("SessionRecord.limits", "SessionRecord.resources"),
@@ -150,6 +155,7 @@ def filled_header() -> RunHeader:
         models=(ModelRecord(marked("RunHeader.models"), "d"),),
         calibrations={},
         private=False,
+        sample=SampleRecord(size=5, seed=0, images=9, folders=2),
         sessions=(filled(SessionRecord),),
     )
 
@@ -202,6 +208,7 @@ def test_every_record_of_a_result_is_decided_on() -> None:
     assert {*record_types(filled_result()), *record_types(filled_header())} - FIELD_POLICIES.keys() == {
         Score,
         ModelRecord,
+        SampleRecord,
     }
 
 

@@ -103,6 +103,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "device": "cpu",
         "precision": "fp32",
         "effort": "full",
+        "sample": "",
         "decoder": "Pillow 13",
         "sidscan_version": "0.1.0",
         "scanned_at": "2026-01-01T00:00:00+00:00",
@@ -184,6 +185,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
         "calibrations": {},
         "reliability": {},
         "private": False,
+        "sample": None,
         "finished": None,
         "sessions": [],
     }

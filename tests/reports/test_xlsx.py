@@ -132,6 +132,7 @@ def test_a_second_sheet_has_what_holds_for_all_rows(tmp_path: Path) -> None:
     header = replace(full_header(), inputs=("=1+1",))
     output_for(str(tmp_path / "r.xlsx")).write(journal_of(SCORED, FAILED, run=header))
     assert facts_of(tmp_path / "r.xlsx") == {
+        "sample": "a sample of 500 of 102331 images, seed 0, by folder",
         "inputs": "2",
         "scored": "1",
         "failed": "1",

@@ -18,7 +18,8 @@ def page_title(header: RunHeader) -> str:
     """The title: what was scanned, and when."""
     names = [*header.inputs, *header.lists]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return f"sidscan report: {', '.join(names[:2])}{more}" if names else "sidscan report"
+    title = f"sidscan report: {', '.join(names[:2])}{more}" if names else "sidscan report"
+    return f"{title} (a sample)" if header.sample else title
 
 
 def head(
@@ -41,7 +42,12 @@ def head(
     if len(header.models) > 1:
         amount += f" {strings['several']}"
     facts = _facts(header, cast(Mapping[str, str], strings["heads"]))
+    part = ""
+    if counts.pending:
+        sums += str(strings["unseen"]).format(unseen=counts.pending)
+        part = str(strings["part"]).format(sample=header.sample) if header.sample else str(strings["notAll"])
     lines = [
+        *([f"<p><strong>{text(part)}</strong></p>"] if part else []),
         *([f"<p><strong>{text(_selected(selection, strings) + amount)}</strong></p>"] if selection else []),
         f"<p>{text(sums)}.{'' if selection else text(amount)}</p>",
         f'<p class="caution">{text(str(strings["caution"]))}</p>',
