@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sidscan.cli import options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.provenance_text import provenance_lines
-from sidscan.config import ReadLimits
+from sidscan.cli.provenance_text import provenance_lines, trace_lines
+from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode
-from sidscan.records import Failure, ImageInfo, Item, Provenance
+from sidscan.records import DecodedImage, Failure, Item
 from sidscan.reports.json import ijson_text, undecodable_bytes
 from sidscan.util.terminal import safe_line
+
+if TYPE_CHECKING:
+    from sidscan.isolation.reader import IsolatedReader
 
 
 @click.command("provenance", cls=Command)
@@ -33,14 +39,16 @@ from sidscan.util.terminal import safe_line
     help="Most bytes of metadata that are read of a file; larger ones are reported as unreadable.",
 )
 @options.setting("trust")
-def command(
-    files: tuple[str, ...], output_format: str, max_bytes: int, max_metadata: int, trust: str | None
-) -> ExitCode:
-    """Show what files say of their own origin.
+@options.setting("item_timeout")
+@options.setting("memory_limit")
+def command(files: tuple[str, ...], output_format: str, **limits: Any) -> ExitCode:
+    """Show what files say of their own origin, and traces of how they were handled.
 
     It reads Content Credentials (C2PA), XMP, IPTC, EXIF and texts of generators. Nothing is scored, and
     nobody is asked. Statements are shown as they stand in the file: anybody can write
     them, and most programs and websites remove them. So a file that says nothing may well be made by AI.
+    Traces are observations: data behind the image, a thumbnail that shows another one. None says that AI was
+    used. Each file is read in a process of its own, which may hang or die without harm to the others.
 
     \b
     Examples:
@@ -49,56 +57,77 @@ def command(
 
     \b
     Exit codes:
-      0  done                                3  a file can't be read
+      0  done                                3  a file, or a part of it, can't be read
       2  wrong usage                       130  interrupted
     """
-    from sidscan.provenance.signatures import check_trust  # here: `--help` needs none of it
+    from sidscan.isolation.reader import IsolatedReader  # here: `--help` needs none of it
+    from sidscan.provenance.signatures import check_trust
 
-    check_trust(trust)
-    limits = ReadLimits(max_bytes=max_bytes, max_metadata=max_metadata, trust=trust)
+    check_trust(limits["trust"])
     failed = False
-    for position, name in enumerate(files):
-        read = _read(name, limits)
-        failed |= isinstance(read, Failure)
-        if output_format == "json":
-            click.echo(_json_line(name, read))
-            continue
-        if position:
-            click.echo()
-        for line in _text_lines(name, read):
-            click.echo(safe_line(line))
+    with closing(IsolatedReader(ScanConfig(inputs=files, **limits))) as reader:
+        for position, name in enumerate(files):
+            read = _read(name, reader)
+            failed |= bool(_message(read))
+            if output_format == "json":
+                click.echo(_json_line(name, read))
+                continue
+            if position:
+                click.echo()
+            for line in _text_lines(name, read):
+                click.echo(safe_line(line))
     return ExitCode.DONE_WITH_FAILURES if failed else ExitCode.DONE
 
 
-def _read(name: str, limits: ReadLimits) -> tuple[ImageInfo, Provenance] | Failure:
-    from sidscan.images.items import failure_from_error, load_file  # here: `--help` needs none of it
-    from sidscan.provenance.read import read_provenance
-    from sidscan.records import Stage
+def _read(name: str, reader: IsolatedReader) -> DecodedImage | Failure:
+    from sidscan.images.items import failure_from_error  # here: `--help` needs none of it
+    from sidscan.records import ImageInfo, Stage
     from sidscan.sources.lists import is_url
 
-    item = Item(name)
+    error = ""
     if is_url(name):
-        error = ValueError("URLs are fetched by `sidscan scan` alone; save the file first")
-        return failure_from_error(item, Stage.READ, error, ImageInfo())
-    if Path(name).is_dir():
-        error = ValueError("it is a folder; `sidscan scan` reads all of its images")
-        return failure_from_error(item, Stage.READ, error, ImageInfo())
-    loaded = load_file(item, limits.max_bytes)
-    if isinstance(loaded, Failure):
-        return loaded
-    data, info = loaded
-    return info, read_provenance(data, limits)
+        error = "URLs are fetched by `sidscan scan` alone; save the file first"
+    elif Path(name).is_dir():
+        error = "it is a folder; `sidscan scan` reads all of its images"
+    if error:
+        return failure_from_error(Item(name), Stage.READ, ValueError(error), ImageInfo())
+    return reader(Item(name))
 
 
-def _json_line(name: str, read: tuple[ImageInfo, Provenance] | Failure) -> str:
-    known: dict[str, object] = {"path": name, "path_bytes": undecodable_bytes(name)}
+def _message(read: DecodedImage | Failure) -> str:
+    """Why the file, or a part of it, can't be read; empty if all of it was."""
     if isinstance(read, Failure):
-        return ijson_text({**known, "sha256": None, "provenance": None, "message": read.message})
-    info, provenance = read
-    return ijson_text({**known, "sha256": info.sha256, "provenance": provenance, "message": None})
+        return read.message
+    if read.facts.provenance is not None:
+        return ""
+    if "metadata_timeout" in read.facts.flags:
+        return "its metadata were not read in time; raise the limit with --item-timeout"
+    return "the process that read its metadata ended"
 
 
-def _text_lines(name: str, read: tuple[ImageInfo, Provenance] | Failure) -> list[str]:
-    if isinstance(read, Failure):
-        return [name, f"  can't be read: {read.message}"]
-    return [f"{name}: {read[1].verdict}", *(f"  {line}" for line in provenance_lines(read[1]))]
+def _json_line(name: str, read: DecodedImage | Failure) -> str:
+    return ijson_text(
+        {
+            "path": name,
+            "path_bytes": undecodable_bytes(name),
+            "sha256": read.facts.sha256,
+            "provenance": read.facts.provenance,
+            "traces": read.facts.traces,
+            "message": _message(read) or None,
+        }
+    )
+
+
+def _text_lines(name: str, read: DecodedImage | Failure) -> Iterator[str]:
+    """What is known of a file, or why it is not."""
+    provenance, traces, message = read.facts.provenance, read.facts.traces, _message(read)
+    if provenance is None:
+        yield from (name, f"  can't be read: {message}")
+        return
+    yield f"{name}: {provenance.verdict}"
+    for line in provenance_lines(provenance):
+        yield f"  {line}"
+    if message:
+        yield f"  no traces were looked for, since the image can't be read: {message}"
+    for line in trace_lines(traces or ()):
+        yield f"  {line}"

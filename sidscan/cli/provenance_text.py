@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from sidscan.cli.console import plural
-from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult, SignatureCheck
+from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult, SignatureCheck, Trace
 
 _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _VERDICTS = {
@@ -33,6 +33,7 @@ _ANSWERS = {True: "yes", False: "no", None: "not known"}
 _CREDITS = ("byline", "credit", "source", "caption", "copyright")
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
+_TRACES = "traces of how the file was saved and handled; observations, none of which says that AI was used:"
 _NO_CAMERA_PROOF = "This is no proof that a camera took it."
 
 
@@ -52,6 +53,21 @@ def provenance_lines(provenance: Provenance) -> Iterator[str]:
     for name in _CREDITS:
         if text := getattr(provenance, name):
             yield f"IPTC {name}: {_shortened(text)}"
+
+
+def trace_lines(traces: tuple[Trace, ...]) -> Iterator[str]:
+    """The traces of one file for a person, each with what it does not mean; nothing if there are none."""
+    from sidscan.traces import trace_kinds  # here: `--help` needs none of it
+
+    limits = {kind.id: kind.limits for kind in trace_kinds()}
+    if traces:
+        yield _TRACES
+    for trace in traces:
+        place = f" {trace.container}, byte {trace.offset}" if trace.container else ""
+        yield f"  {trace.id}{place}"
+        yield f"    {trace.detail}{': ' if trace.value else ''}{_shortened(trace.value)}"
+    for each in dict.fromkeys(trace.id for trace in traces):
+        yield from wrap(f"{each}: {limits[each]}", _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _signature_lines(signature: SignatureCheck, checked: str) -> Iterator[str]:

@@ -73,6 +73,7 @@ def test_json_has_one_object_a_line(sidscan: Run, files: Path) -> None:
         "path_bytes": None,
         "sha256": None,
         "provenance": None,
+        "traces": None,
         "message": "No such file or directory",
     }
 
@@ -103,6 +104,68 @@ def test_stated_texts_cannot_forge_lines_or_reach_the_terminal(sidscan: Run, fil
     Path("a.png").write_bytes(labelled(says="Acme&#10;images/plain.png: none\u202e"))
     out = sidscan("provenance", "a.png").out
     assert "named as the maker: Acme\\x0aimages/plain.png: none\\u202e\n" in out
+
+
+def test_traces_are_shown_with_what_they_do_not_mean(sidscan: Run, files: Path) -> None:
+    plain = Path("images/plain.png").read_bytes()
+    Path("a.png").write_bytes(plain + b"\x1b]0;hidden words")
+    ended = sidscan("provenance", "a.png")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        f"a.png: none\n{NONE}"
+        "  traces of how the file was saved and handled; observations, none of which says that AI was used:\n"
+        f"    trailing_data behind PNG IEND, byte {len(plain)}\n"
+        "      16 bytes behind the image: data of a kind that sidscan does not know\n"
+        "    trailing_data: It does not mean that the image was changed. Many phones write such data, and\n"
+        "    programs carry it along or drop it unseen.\n"
+    )
+    (trace,) = json.loads(sidscan("provenance", "a.png", "--format", "json").out)["traces"]
+    assert (trace["id"], trace["container"], trace["offset"]) == (
+        "trailing_data",
+        "behind PNG IEND",
+        len(plain),
+    )
+
+
+def test_a_file_whose_pixels_are_cut_has_its_statements_and_no_traces(sidscan: Run, files: Path) -> None:
+    made = labelled()
+    Path("cut.png").write_bytes(made[: len(made) * 2 // 3])
+    ended = sidscan("provenance", "cut.png", "images/plain.png")
+    assert ended.code == 3
+    assert ended.out.startswith("cut.png: ai_generated\n")
+    assert "  no traces were looked for, since the image can't be read: " in ended.out
+    assert ended.out.endswith(f"\nimages/plain.png: none\n{NONE}")
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        pytest.param("os._exit(9)", "the process that read it ended with exit status 9", id="dies"),
+        pytest.param("time.sleep(60)", "not read after 2 s; raise the limit with --item-timeout", id="hangs"),
+    ],
+)
+def test_a_file_that_kills_its_reader_costs_no_other(
+    sidscan: Run, files: Path, monkeypatch: pytest.MonkeyPatch, hook: str, message: str
+) -> None:
+    hooks = files / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "if any(word.endswith('worker') or 'worker' in word for word in sys.orig_argv):\n"
+        "    from sidscan.images import items\n"
+        "    load = items.load_file\n"
+        "    def load_file(item, max_bytes):\n"
+        "        if item.name == 'images/made.png':\n"
+        f"            {hook}\n"
+        "        return load(item, max_bytes)\n"
+        "    items.load_file = load_file\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(hooks))
+    ended = sidscan("provenance", "images/made.png", "images/plain.png", "--item-timeout", "2")
+    assert (ended.code, ended.out) == (
+        3,
+        f"images/made.png\n  can't be read: {message}\n\nimages/plain.png: none\n{NONE}",
+    )
 
 
 def scan(sidscan: Run, *options: str) -> Any:

@@ -17,7 +17,7 @@ from PIL import Image
 from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of, rendered
 
 from sidscan.journal.keys import ReuseKeys
-from sidscan.records import Exif, Marker, Provenance, ScanResult
+from sidscan.records import Exif, Marker, Provenance, ScanResult, Trace
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import html
 from sidscan.review.annotated import annotated
@@ -698,6 +698,41 @@ def provenance_page(tmp_path: Path) -> Path:
         ),
     )
     return out
+
+
+def test_traces_have_a_filter_and_a_block_with_their_limits(open_page: Opener, tmp_path: Path) -> None:
+    found = (
+        Trace("trailing_data", "9 bytes behind the image: text", "behind PNG IEND", 41, HOSTILE),
+        Trace("of_a_later_sidscan", "something"),
+    )
+    results = [
+        replace(
+            SCORED, name=name, facts=replace(FACTS, sha256=sha256(name.encode()).hexdigest(), traces=traces)
+        )
+        for name, traces in (("a.png", found), ("none.png", ()), ("old.png", None))
+    ]
+    out = tmp_path / "r.html"
+    rendered(out, journal_of(*results))
+    with open_page(out) as page:
+        facet = page.locator("fieldset", has_text="Traces in the file")
+        labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
+        assert labels == {"none": "1", "of_a_later_sidscan": "1", "trailing_data": "1"}
+        page.get_by_label("trailing_data").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["a.png"]
+    for name, said in (
+        ("a.png", "None of them says that AI was used."),
+        ("none.png", "None of those that sidscan looks for."),
+        ("old.png", "Nobody looked"),
+    ):
+        with open_page(out, f"#q={name}") as page:
+            page.keyboard.press("Enter")
+            heading = page.get_by_role("heading", name="Traces in the file", exact=True)
+            text = page.locator(".block", has=heading).inner_text()
+            assert said in text
+            assert ("trailing_data behind PNG IEND, byte 41" in text) == (name == "a.png")
+            assert ("It does not mean that the image was changed." in text) == (name == "a.png")
+            assert ("</script><img src=x onerror=alert(1)>" in text) == (name == "a.png")
+            assert ("The reference page of this sidscan" in text) == (name == "a.png")
 
 
 def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance_page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -26,3 +27,8 @@ def test_traces_are_described() -> None:
         assert re.fullmatch("[a-z0-9_]{1,40}", kind.id)  # the protocol of workers takes no other
         assert all((kind.observed, kind.place, kind.who, kind.limits))
         assert kind.limits.endswith(".")
+
+
+def test_the_page_of_reports_shows_the_limits_of_each() -> None:
+    strings = json.loads((DOCS.parent / "sidscan/reports/html/page/strings.json").read_text(encoding="utf-8"))
+    assert strings["traceLimits"] == {kind.id: kind.limits for kind in trace_kinds()}

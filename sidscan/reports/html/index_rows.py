@@ -90,6 +90,7 @@ _COLUMNS = (
     _Column("copy_answers", _answers),
     _Column("compared", _compared),
     _Column("provenance", lambda r: r.facts.provenance.verdict if r.facts.provenance else None, repeats=True),
+    _Column("traces", lambda r: r.facts.trace_ids, repeats=True),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
     _Column("decisions", _decisions),
     _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),

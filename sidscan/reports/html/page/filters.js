@@ -9,6 +9,7 @@ const FACETS = [
   ["status", (row) => value(row, "status")],
   ["mark", (row) => markOf(row).mark || text(markOf(row).note ? "withNote" : "unmarked")],
   ["provenance", provenanceWord],
+  ["traces", (row) => value(row, "traces") || "", true],
   ["flags", (row) => value(row, "flags") || "", true],
   ["cautions", (row) => value(row, "cautions") || "", true],
   ["camera", (row) => value(row, "camera") || text("unset")],

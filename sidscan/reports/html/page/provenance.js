@@ -1,4 +1,4 @@
-// What the file says of its own origin: a word in the list, a facet, and a block of the evidence page.
+// What the file says of its own origin: a word in the list, a facet, and a block of the evidence page. Traces: a facet, a block.
 
 /** The word of a row in short; rows of an earlier sidscan, and inputs that could not be read, have none. */
 const provenanceWord = (row) => S.provenanceWords[value(row, "provenance")] || text("provenanceUnread");
@@ -40,4 +40,19 @@ function provenanceOf(result) {
       ...CREDITS.map((name) => [S.credits[name], found[name]])]),
     found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
       element("ul", {}, ...found.markers.map(markerNode))) : null);
+}
+
+function traceNode(trace) {
+  const place = trace.container ? text("tracePlace", { container: safe(trace.container), offset: trace.offset.toLocaleString("en") }) : "";
+  return element("li", {}, element("strong", {}, safe(trace.id)), " ", element("span", { class: "dim" }, place),
+    element("div", {}, safe(trace.detail), trace.value ? ": " : "", trace.value ? element("bdi", {}, safe(trace.value)) : null),
+    element("div", { class: "dim" }, S.traceLimits[trace.id] || text("traceUnknown")));
+}
+
+/** Traces of how the file was handled, each with what it does not mean. */
+function tracesOf(result) {
+  const traces = result.facts.traces;
+  if (!traces) return block("traces", element("p", {}, text("tracesMissing")));
+  if (!traces.length) return block("traces", element("p", {}, text("noTraces")));
+  return block("traces", element("p", { class: "dim" }, text("tracesAre")), element("ul", { class: "markers" }, ...traces.map(traceNode)));
 }
