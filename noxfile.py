@@ -6,6 +6,7 @@ Each session makes its own environment with the Python that runs nox, and reache
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import re
 import shlex
@@ -123,8 +124,11 @@ def build(session: nox.Session) -> None:
     session.install(*tools("build", "twine"))
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(dist))  # the wheel is built from the sdist
-    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    sdist, wheel = build_once(session, dist)
+    again = build_once(session, Path(session.create_tmp()).resolve() / "dist-again")
+    for first, second in zip((sdist, wheel), again, strict=True):
+        if first.read_bytes() != second.read_bytes():
+            session.error(f"{first.name} has other bytes when it is built again")
     session.run("twine", "check", "--strict", str(sdist), str(wheel))
     check_wheel(session, wheel)
     check_sdist(session, sdist)
@@ -132,10 +136,64 @@ def build(session: nox.Session) -> None:
         scan_with(session, wheel)
 
 
+def build_once(session: nox.Session, folder: Path) -> tuple[Path, Path]:
+    """Build sdist and wheel, whose bytes depend on the commit alone; the wheel is built from the sdist.
+
+    https://reproducible-builds.org/docs/source-date-epoch
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    for left_over in ("build", "sidscan.egg-info"):
+        shutil.rmtree(ROOT / left_over, ignore_errors=True)
+    epoch = commit_time(session)
+    os.umask(0o022)  # modes of files are in the archives
+    env = {"SOURCE_DATE_EPOCH": str(epoch)}
+    session.run("python", "-m", "build", "--sdist", "--outdir", str(folder), env=env)
+    (sdist,) = folder.glob("*.tar.gz")
+    pack_again(sdist, epoch)
+    source = Path(session.create_tmp()).resolve() / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(source, filter="data")
+    (unpacked,) = source.iterdir()
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), str(unpacked), env=env)
+    (wheel,) = folder.glob("*.whl")
+    return sdist, wheel
+
+
+def commit_time(session: nox.Session) -> int:
+    """Seconds since 1970; a fixed time outside a repository."""
+    if not (ROOT / ".git").exists():
+        return 1_700_000_000
+    shown = session.run("git", "log", "-1", "--format=%ct", external=True, silent=True, log=False)
+    return int(str(shown))
+
+
+def pack_again(sdist: Path, epoch: int) -> None:
+    """Pack an sdist anew, without what depends on time, user and order: setuptools keeps all of these."""
+    with tarfile.open(sdist) as archive:
+        members = sorted(archive.getmembers(), key=lambda member: member.name)
+        contents = [archive.extractfile(member) for member in members]
+        packed = sdist.with_suffix(".again")
+        with (
+            packed.open("wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=epoch) as compressed,
+            tarfile.open(mode="w", fileobj=compressed, format=tarfile.PAX_FORMAT) as out,
+        ):
+            for member, content in zip(members, contents, strict=True):
+                member.mtime, member.uid, member.gid, member.uname, member.gname = epoch, 0, 0, "", ""
+                member.mode, member.pax_headers = (0o755 if member.mode & 0o100 else 0o644), {}
+                out.addfile(member, content)
+    packed.replace(sdist)
+
+
 def check_wheel(session: nox.Session, wheel: Path) -> None:
-    """One top-level package, with its data."""
+    """One top-level package, with its data, and nothing that git does not know."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+    known = {re.sub(r"^(training|exporters)/", r"sidscan/\1/", name) for name in tracked_files(session)}
+    stray = sorted(name for name in names if name.startswith("sidscan/") and name not in known)
+    if stray and (ROOT / ".git").exists():
+        session.error(f"{wheel.name} holds files unknown to git: {', '.join(stray)}")
     if missing := sorted(set(IN_WHEEL) - names):
         session.error(f"{wheel.name} lacks {', '.join(missing)}")
     top = {name.split("/")[0] for name in names}
@@ -150,12 +208,19 @@ def check_sdist(session: nox.Session, sdist: Path) -> None:
         return
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    listing = str(session.run("git", "ls-files", "-z", external=True, silent=True, log=False))
-    tracked = set(listing.removesuffix("\0").split("\0"))
+    tracked = tracked_files(session)
     if missing := sorted(name for name in tracked - names if not NOT_IN_SDIST.fullmatch(name)):
         session.error(f"{sdist.name} lacks {', '.join(missing)}")
     if unknown := sorted(name for name in names - tracked if not BUILD_WRITES.fullmatch(name)):
         session.error(f"{sdist.name} holds files unknown to git: {', '.join(unknown)}")
+
+
+def tracked_files(session: nox.Session) -> set[str]:
+    """Paths of the files in the repository; none where there is none."""
+    if not (ROOT / ".git").exists():
+        return set()
+    listing = str(session.run("git", "ls-files", "-z", external=True, silent=True, log=False))
+    return set(listing.removesuffix("\0").split("\0"))
 
 
 def scan_with(session: nox.Session, wheel: Path) -> None:

@@ -24,7 +24,7 @@ LEVELS = (
     ("scoring", "isolation"),
     ("traces",),
     ("images", "provenance", "runtimes"),
-    ("fetch", "sources", "custody", "models"),
+    ("fetch", "sources", "custody", "models", "licences"),
     ("reports", "journal"),
     ("config",),
     ("records", "libraries"),
