@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from sidscan.errors import UsageError
 from sidscan.records import Copies, Mark, Response, RunHeader, ScanResult, Score
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
+from sidscan.reports.exif_names import is_name, shortened
 
 _Source = TypeVar("_Source")
 Cell = str | int | float | None
@@ -273,9 +274,9 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
             ("copyright", "copyright notice, likewise"),
         )
     ),
-    _Column("exif_make", "camera maker", lambda r: r.facts.exif.make),
-    _Column("exif_model", "camera model", lambda r: r.facts.exif.model),
-    _Column("exif_lens", "lens", lambda r: r.facts.exif.lens),
+    _Column("exif_make", "camera maker", lambda r: shortened(r.facts.exif.make)),
+    _Column("exif_model", "camera model", lambda r: shortened(r.facts.exif.model)),
+    _Column("exif_lens", "lens", lambda r: shortened(r.facts.exif.lens)),
     _Column(
         "exif_original_date",
         "when the image was taken, as EXIF states it",
@@ -294,7 +295,9 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "date",
     ),
     _Column(
-        "exif_software", "software that wrote the file, as EXIF states it", lambda r: r.facts.exif.software
+        "exif_software",
+        "software that wrote the file, as EXIF states it",
+        lambda r: shortened(r.facts.exif.software),
     ),
     _Column("exif_latitude", "degrees, north positive", lambda r: r.facts.exif.latitude, "number"),
     _Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude, "number"),
@@ -373,8 +376,11 @@ KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *DERIVED_COLUMNS})
 
 
 def camera(result: ScanResult) -> str | None:
-    """Maker and model; the maker once, where the model begins with it."""
-    make, model = result.facts.exif.make or "", result.facts.exif.model or ""
+    """Maker and model, if they are names; the maker once, where the model begins with it."""
+    make, model = (
+        stated if stated and is_name(stated) else ""
+        for stated in (result.facts.exif.make, result.facts.exif.model)
+    )
     return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or None
 
 

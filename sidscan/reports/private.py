@@ -30,6 +30,7 @@ from sidscan.records import (
     Trace,
 )
 from sidscan.reports.columns import KNOWN_COLUMNS
+from sidscan.reports.exif_names import is_name
 from sidscan.util.urls import MASK
 
 if TYPE_CHECKING:
@@ -166,11 +167,17 @@ def _tags(tags: JsonObject) -> dict[str, Any]:
     return {name: value for name, value in tags.items() if name in KEPT_TAGS and _is_harmless(name, value)}
 
 
+def _name(stated: str | None) -> str | None:
+    """A camera's name; prompts may stand in its place."""
+    return stated if stated and is_name(stated) else None
+
+
 def _is_harmless(name: str, value: object) -> bool:
     if isinstance(value, list):
         return all(_is_harmless(name, entry) for entry in value)
     if isinstance(value, str):
-        return name.endswith(tuple(f" {tag}" for tag in _TEXT_TAGS)) or _NUMBERS.fullmatch(value) is not None
+        is_text = name.endswith(tuple(f" {tag}" for tag in _TEXT_TAGS))
+        return is_name(value) if is_text else _NUMBERS.fullmatch(value) is not None
     return isinstance(value, int | float)
 
 
@@ -255,8 +262,12 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
     ),
     Trace: FieldPolicy(kept=("id", "detail", "container", "offset"), changed={"value": lambda _: ""}),
     Exif: FieldPolicy(
-        kept=("make", "model", "lens", "original_date", "software", "orientation", "unread_tags"),
-        changed={"tags": _tags, "original_date_iso": private_date},
+        kept=("original_date", "orientation", "unread_tags"),
+        changed={
+            "tags": _tags,
+            "original_date_iso": private_date,
+            **dict.fromkeys(("make", "model", "lens", "software"), _name),
+        },
         withheld=("latitude", "longitude", "gps_date_iso"),
     ),
     Response: FieldPolicy(

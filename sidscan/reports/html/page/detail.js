@@ -174,9 +174,9 @@ function highestCrop(result, entry, row, turn) {
   element("figcaption", {}, text("cropText", { place: score.highest_crop, score: formatScore(score.crop_max) })));
 }
 
-function says(result) {
+function says(result, row) {
   const { exif } = result.facts;
-  const pairs = [[S.date, exif.original_date_iso || exif.original_date], [S.camera, [exif.make, exif.model].filter(Boolean).join(" ")], [S.labels.lens, exif.lens],
+  const pairs = [[S.date, exif.original_date_iso || exif.original_date], [S.camera, value(row, "camera")], [S.labels.lens, exif.lens],
     [S.labels.software, exif.software], [S.labels.orientation, exif.orientation]];
   const tags = Object.entries(exif.tags).map(([name, content]) => [safe(name), Array.isArray(content) ? content.join(", ") : content]);
   return block("says", element("p", { class: "dim" }, text("notChecked")), place(exif),
@@ -210,7 +210,7 @@ function showImage() {
   const result = entry?.result;
   const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
     element("div", { class: "lines" }, line("lineDetector", measured(result), looked(result, entry, row)),
-      line("lineFile", provenanceOf(result), tracesOf(result), says(result), custody(result), copiesOf(row)), line("linePeople", decided(row))),
+      line("lineFile", provenanceOf(result), tracesOf(result), says(result, row), custody(result), copiesOf(row)), line("linePeople", decided(row))),
     closerLook(entry),
     element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
   ];
