@@ -1,0 +1,28 @@
+"""Images with signed manifests. Needs c2pa-python."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from sample_images import encoded, photo
+from sample_provenance import GENERATED, action
+
+
+def signed_png(signer: Any, settings: dict[str, Any]) -> bytes:
+    """A PNG whose manifest says that AI made it, signed with settings of c2pa-python."""
+    import c2pa
+
+    definition = {
+        "claim_generator_info": [{"name": "Example", "version": "1"}],
+        "format": "image/png",
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [action(source=GENERATED, agent="Maker")]}}
+        ],
+    }
+    source, signed_file = io.BytesIO(encoded(photo(64, 64), "PNG")), io.BytesIO()
+    context = c2pa.Context(c2pa.Settings.from_dict(settings))
+    with c2pa.Builder(json.dumps(definition), context) as builder:
+        builder.sign(signer, "image/png", source, signed_file)
+    return signed_file.getvalue()
