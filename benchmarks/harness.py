@@ -82,6 +82,27 @@ def environment(store: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "SIDSCAN_MODELS": str(store), **more}
 
 
+_HIDES_C2PA = """
+import sys
+from importlib.machinery import PathFinder
+
+_find = PathFinder.find_distributions
+PathFinder.find_distributions = lambda context: () if context.name == "c2pa-python" else _find(context)
+sys.modules["c2pa"] = None
+"""
+
+
+def hide_c2pa(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """An environment in which Python finds no c2pa-python, installed or not.
+
+    Args:
+        folder: gets the module that Python runs at its start.
+    """
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_HIDES_C2PA, encoding="utf-8")
+    return {**env, "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), env.get("PYTHONPATH"))))}
+
+
 def run(command: Sequence[str], store: Path, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
