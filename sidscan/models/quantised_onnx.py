@@ -13,18 +13,16 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from sidscan.errors import ModelError
 from sidscan.models.families.clip import open_clip_names
 from sidscan.util.files import flush_to_disk
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import Tensor
+Array = NDArray[Any]  # float32
 
 _NOT_READABLE = "this is not an ONNX file of an int8 CLIP encoder"
 _REMEDY = "Use the file that the catalog names, unchanged: `sidscan models show NAME`."
@@ -37,18 +35,20 @@ class _Quantised(NamedTuple):
     zero_point: NDArray[Any]
     scale: NDArray[np.float32]
 
-    def dequantised(self) -> Tensor:
-        """(outputs, inputs), float32, as torch's Linear has it."""
+    def dequantised(self) -> Array:
+        """(outputs, inputs), as torch's Linear has it."""
         centred = self.integers.astype(np.int16) - self.zero_point.astype(np.int16)
-        return torch.from_numpy((centred.astype(np.float32) * self.scale).T.copy())
+        weight: Array = (centred.astype(np.float32) * self.scale).T.copy()
+        return weight
 
-    def steps(self) -> Tensor:
-        """(outputs, 1), float32."""
+    def steps(self) -> Array:
+        """(outputs, 1)."""
         scales = np.broadcast_to(self.scale, self.integers.shape[1:])
-        return torch.from_numpy(scales.reshape(-1, 1).copy())
+        steps: Array = scales.reshape(-1, 1).copy()
+        return steps
 
 
-def dequantise(content: bytes) -> dict[str, Tensor]:
+def dequantise(content: bytes) -> dict[str, Array]:
     """All weights of an encoder, float32, under transformers' names.
 
     Args:
@@ -61,7 +61,7 @@ def dequantise(content: bytes) -> dict[str, Tensor]:
     return graph.floats() | {name: matrix.dequantised() for name, matrix in graph.quantised()}
 
 
-def quantisation_steps(source: Path | bytes) -> dict[str, Tensor]:
+def quantisation_steps(source: Path | bytes) -> dict[str, Array]:
     """How far apart two neighbouring values of each quantised weight lie, under open_clip's names.
 
     The weight before quantisation lies within half a step of the dequantised one. A step tensor broadcasts
@@ -77,10 +77,11 @@ def quantisation_steps(source: Path | bytes) -> dict[str, Tensor]:
         content = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise ModelError(f"{source!s} can't be read: {error.strerror or error}") from error
-    return open_clip_names({name: matrix.steps() for name, matrix in _Graph(content).quantised()})
+    steps = {name: matrix.steps() for name, matrix in _Graph(content).quantised()}
+    return open_clip_names(steps)
 
 
-def write_safetensors(tensors: Mapping[str, Tensor], origin: str, path: Path) -> None:
+def write_safetensors(tensors: Mapping[str, Array], origin: str, path: Path) -> None:
     """Write float32 tensors in open_clip's layout (``visual.*``); equal tensors always give equal bytes.
 
     The safetensors library is not used: the order in which it writes may change from release to release, and
@@ -95,7 +96,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], origin: str, path: Path) ->
     header: dict[str, object] = {"__metadata__": {"origin": origin}}
     start = 0
     for name in sorted(tensors):
-        end = start + 4 * tensors[name].numel()
+        end = start + 4 * tensors[name].size
         header[f"visual.{name}"] = {
             "dtype": "F32",
             "shape": list(tensors[name].shape),
@@ -107,7 +108,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], origin: str, path: Path) ->
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(tensors):
-            file.write(tensors[name].numpy().astype("<f4").tobytes())
+            file.write(tensors[name].astype("<f4").tobytes())
         file.flush()
         flush_to_disk(file.fileno())
 
@@ -137,10 +138,10 @@ class _Graph:
                 self._readers[name].append(node)
         self._writer = {name: node for node in self._nodes for name in node.output}
 
-    def floats(self) -> dict[str, Tensor]:
+    def floats(self) -> dict[str, Array]:
         """Weights that were not quantised, by name; anonymous constants are not weights."""
         return {
-            name: torch.from_numpy(array.copy())
+            name: array.copy()
             for name, array in self._constants.items()
             if name.startswith("vision_model.") and array.dtype == np.float32
         }

@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from sidscan.errors import ModelError
 from sidscan.models import torch_archive
 from sidscan.models.catalog import CatalogEntry, Shape
 from sidscan.models.families import TensorSize, all_families, find_family
 
-Tensors = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+    Tensors = Mapping[str, Tensor]
+
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 ANOTHER_FILE = "Get the file again from its publisher, or with `sidscan models pull NAME`."
 READABLE = (
     "sidscan reads safetensors, PyTorch's zip checkpoints, OpenAI's TorchScript archives, and wheels that "
@@ -28,13 +32,43 @@ READABLE = (
 )
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor in a weights file, by name, on the CPU, in the stored precision.
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Every tensor in a weights file, by name, in the stored precision; bfloat16 as float32.
 
-    The content tells the format, not the name.
+    The content tells the format, not the name. This needs no torch.
 
     Raises:
         ModelError: the file can't be read, is damaged, or holds something other than tensors.
+    """
+    from safetensors.numpy import load_file
+
+    return {name: _widened(array) for name, array in _read(path, load_file).items()}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """As `read_arrays`, for torch, on the CPU; bfloat16 as stored.
+
+    Raises:
+        ModelError: as `read_arrays`.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    def as_tensor(stored: NDArray[Any] | Tensor) -> Tensor:
+        if isinstance(stored, torch.Tensor):
+            return stored
+        if stored.dtype == torch_archive.BFLOAT16:
+            return torch.from_numpy(stored.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(stored)
+
+    return {name: as_tensor(stored) for name, stored in _read(path, load_file).items()}
+
+
+def _read(path: Path, load_file: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """The tensors of a file in any of the formats.
+
+    Args:
+        load_file: reads a safetensors file.
     """
     try:
         with path.open("rb") as file:
@@ -42,7 +76,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if start.startswith(b"PK\x03\x04"):
             return torch_archive.read(path)
         if start[8:] == b"{":  # after eight bytes of header length, a JSON object
-            return load_file(path, device="cpu")
+            return load_file(path)
     except torch_archive.MalformedError as error:
         raise ModelError(f"{path.name} can't be read as weights: {error}", ANOTHER_FILE) from error
     except OSError as error:
@@ -54,6 +88,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     raise ModelError(f"{path.name} is not a weights file", READABLE)
 
 
+def _widened(array: NDArray[Any]) -> NDArray[Any]:
+    """bfloat16 is the upper half of float32."""
+    if array.dtype != torch_archive.BFLOAT16:
+        return array
+    return (np.ascontiguousarray(array).view("<u2").astype("<u4") << 16).view("<f4")
+
+
 def load_tensors(entry: CatalogEntry, path: Path) -> dict[str, Tensor]:
     """The tensors of a model's file under the names that its family uses.
 
@@ -61,6 +102,15 @@ def load_tensors(entry: CatalogEntry, path: Path) -> dict[str, Tensor]:
         ModelError: the file is damaged or isn't of the shape that the catalog states.
     """
     return normalise(entry, read_tensors(path))
+
+
+def normalise_arrays(entry: CatalogEntry, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """As `normalise`, of numpy's arrays: families read names and sizes, and join and transpose at most.
+
+    Raises:
+        ModelError: as `normalise`.
+    """
+    return cast("dict[str, NDArray[Any]]", normalise(entry, cast("Tensors", arrays)))
 
 
 def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:
@@ -77,12 +127,13 @@ def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:
     return normal
 
 
-def recognise_shape(tensors: Tensors) -> Shape | None:
-    """The shape of ``tensors`` by the first family that knows them; None where none does."""
+def recognise_shape(weights: Tensors | Mapping[str, NDArray[Any]]) -> Shape | None:
+    """The shape of weights by the first family that knows them; None where none does."""
+    tensors = cast("Tensors", weights)
     for family in all_families().values():
         try:
             shape = family.shape(family.normalise(tensors))
-        except (ModelError, KeyError, ValueError, RuntimeError):  # of another package, perhaps
+        except (ModelError, KeyError, ValueError, RuntimeError, ImportError):  # of another package, perhaps
             continue
         if shape is not None:
             return shape
@@ -120,8 +171,8 @@ def check_tensors(tensors: Tensors, expected: Mapping[str, TensorSize], what: st
             "of another shape",
             [n for n in expected if n in tensors and tuple(tensors[n].shape) != expected[n]],
         ),
-        ("not floating point", [name for name, tensor in tensors.items() if tensor.dtype not in _FLOATS]),
-        ("not finite", [name for name, t in tensors.items() if t.dtype in _FLOATS and not _finite(t)]),
+        ("not floating point", [name for name, tensor in tensors.items() if not _is_float(tensor)]),
+        ("not finite", [name for name, t in tensors.items() if _is_float(t) and not _finite(t)]),
     ]
     for fault, names in faults:
         if names:
@@ -130,6 +181,13 @@ def check_tensors(tensors: Tensors, expected: Mapping[str, TensorSize], what: st
             raise ModelError(f"these weights are not a {what}: {listed}{more} {fault}", ANOTHER_FILE)
 
 
-def _finite(tensor: Tensor) -> bool:
-    """Neither infinite nor NaN, which `aminmax` passes on; much faster than `isfinite` for fp16 on a CPU."""
-    return tensor.numel() == 0 or all(bool(torch.isfinite(end)) for end in torch.aminmax(tensor))
+def _is_float(tensor: Tensor | NDArray[Any]) -> bool:
+    return str(tensor.dtype).removeprefix("torch.") in _FLOATS
+
+
+def _finite(tensor: Tensor | NDArray[Any]) -> bool:
+    """Neither infinite nor NaN, which both ends pass on; much faster than to ask each number."""
+    if 0 in tensor.shape:
+        return True
+    ends = (tensor.min(), tensor.max()) if isinstance(tensor, np.ndarray) else tensor.aminmax()
+    return all(math.isfinite(float(end)) for end in ends)

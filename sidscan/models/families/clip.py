@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, EncoderShape, IndexedWheel, Pin, Preprocess, Published
@@ -201,10 +201,13 @@ def _sizes(shape: EncoderShape) -> dict[str, TensorSize]:
     return sizes | {f"{norm}.{part}": (d,) for norm in norms for part in ("weight", "bias")}
 
 
-def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def open_clip_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """transformers' CLIPVisionModelWithProjection -> open_clip's names.
 
     q, k and v are joined, and the projection is transposed.
+
+    Args:
+        tensors: of torch, or numpy's arrays; so is what comes back.
 
     Raises:
         ModelError: a name is not part of it, or q, k and v do not fit together.
@@ -212,12 +215,12 @@ def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from sidscan.models.state_dicts import ANOTHER_FILE
     from sidscan.models.torch_archive import shown
 
-    visual: dict[str, Tensor] = {}
+    visual: dict[str, Any] = {}
     for name, tensor in tensors.items():
         stem, _, part = name.rpartition(".")
         block = re.fullmatch(r"vision_model\.encoder\.layers\.(\d+)\.(.+)", stem)
         if name == "visual_projection.weight":
-            visual["proj"] = tensor.t() if tensor.dim() == 2 else tensor
+            visual["proj"] = tensor.T if tensor.ndim == 2 else tensor
         elif name in _TOP:
             visual[_TOP[name]] = tensor
         elif stem in _TOP:
@@ -232,16 +235,20 @@ def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return visual
 
 
-def _joined(tensors: Mapping[str, Tensor], attention: str, part: str) -> Tensor:
-    """q, k and v as the one matrix (or bias) of torch's MultiheadAttention."""
-    import torch
+def _joined(tensors: Mapping[str, Any], attention: str, part: str) -> Any:
+    """q, k and v as the one matrix (or bias) of torch's MultiheadAttention, for torch or numpy."""
+    import numpy as np
 
     from sidscan.models.state_dicts import ANOTHER_FILE
 
     names = [f"{attention}{letter}_proj.{part}" for letter in "qkv"]
     parts = [tensors[name] for name in names if name in tensors]
-    if len(parts) < 3 or parts[0].dim() == 0 or len({(part.shape, part.dtype) for part in parts}) > 1:
+    if len(parts) < 3 or parts[0].ndim == 0 or len({(part.shape, part.dtype) for part in parts}) > 1:
         raise ModelError(f"{', '.join(names)} do not fit together", ANOTHER_FILE)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import torch
+
     return torch.cat(parts)
 
 
