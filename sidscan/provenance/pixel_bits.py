@@ -30,7 +30,7 @@ SIGNATURES = {
     "colour": ("stealth_rgbinfo", "stealth_rgbcomp"),
 }
 _HEADER = 15 + 4  # bytes: the scheme, and the length
-_LONGEST = 1 << 16  # bytes of a text as it is hidden
+_LONGEST = 1 << 15  # bytes of a text as it is hidden
 _MOST_UNPACKED = 1 << 28  # bytes of pixels
 _MOST_PIXELS = 1 << 24  # of a WebP, which is decoded as a whole
 _MOST_CHUNKS = 1 << 16

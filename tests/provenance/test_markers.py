@@ -154,6 +154,7 @@ FILES = [
     ("sd-parameters", jpeg((0xFE, PARAMETERS.encode()))),
     ("sd-parameters", jpeg((0xFE, PARAMETERS.replace("\n", " ").encode()))),
     ("sd-parameters", exif_jpeg(ImageDescription=PARAMETERS)),
+    ("sd-parameters", png(text("parameters", f"Steps: 3, then a door\n{PARAMETERS}"))),
     *(
         ("sd-parameters", webp((b"EXIF", tiff({}, {37510: (7, code + PARAMETERS.encode(encoding))}))))
         for code, encoding in (

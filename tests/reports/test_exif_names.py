@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sample_results import SCORED, full_header
@@ -15,7 +16,7 @@ from sidscan.reports.private import private_result
 GRAPH = "prompt:" + json.dumps({"3": {"class_type": "CLIPTextEncode", "inputs": {"text": "Erika" * 40}}})
 
 
-def with_exif(**stated: str) -> ScanResult:
+def with_exif(**stated: Any) -> ScanResult:
     tags = {f"Image {name.title()}": value for name, value in stated.items()}
     return replace(SCORED, facts=replace(SCORED.facts, exif=Exif(**stated, tags=tags)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from sidscan.provenance import xmp
 from sidscan.provenance.families import MarkerKind, family
@@ -13,6 +14,7 @@ from sidscan.records import Marker
 
 _STEPS = re.compile(r"(?:^|\s)(Steps: \d{1,6}, [^\n]{0,4000})")
 _OTHERS = re.compile(r"(?:^|, )(Sampler|Seed|CFG scale|Size|Model hash|Model): [^,]")
+_MOST_LINES = 16  # that begin alike: prompts hold any text
 _APP = re.compile(r", App: ([\w.]{1,40})")
 
 PARAMETERS = MarkerKind(
@@ -44,5 +46,5 @@ def find(metadata: Metadata) -> Iterator[Marker]:
 
 def parameters_line(text: str) -> str:
     """The line of parameters in a text; empty if there is none."""
-    line = _STEPS.search(text)
-    return line[1] if line and len(set(_OTHERS.findall(line[1]))) >= 2 else ""
+    lines = (line[1] for line in islice(_STEPS.finditer(text), _MOST_LINES))
+    return next((line for line in lines if len(set(_OTHERS.findall(line))) >= 2), "")
