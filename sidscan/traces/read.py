@@ -24,7 +24,10 @@ def with_provenance_and_traces(
 
     Nothing in a file makes this fail: no image loses its score by its metadata.
     """
-    metadata = Metadata.of_file(data, limits.max_metadata)
+    try:
+        metadata = Metadata.of_file(data, limits.max_metadata)
+    except Exception:  # memory is short, or a reader has an error, which provenance states
+        return with_provenance(read, data, limits)
     described = with_provenance(read, data, limits, metadata)
     if image is None or isinstance(described, Failure):
         return described
