@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from sidscan.images.decode import SourceImage
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import TURNS
 from sidscan.records import Trace
@@ -28,6 +31,7 @@ SECOND_IMAGE = TraceKind(
 THRESHOLD = 94  # bits of 256, measured by benchmarks/traces.py
 _MOST_PREVIEWS, _MOST_PIXELS = 6, 16_000_000
 _SIDE = 160  # pixels
+_COLUMNS, _SAME_ROWS, _LEAST_CONTRAST = 64, 0.85, 6.0  # pixels; correlation; grey levels
 _LEAST_SIDE = 32  # of a thumbnail, without which it shows too little
 
 
@@ -38,7 +42,7 @@ def find(image: TracedImage) -> Iterator[Trace]:
         if count == _MOST_PREVIEWS:
             return
         small = decoded(preview)
-        if small is None:
+        if small is None or rows_match(image.image.source, small):
             continue
         distance = least_distance(image.image.small, small, image.image.orientation)
         if distance is not None and distance > THRESHOLD:
@@ -58,6 +62,32 @@ def decoded(preview: Preview) -> Image.Image | None:
     except Exception:  # Pillow raises almost anything on malformed files
         return None
     return small
+
+
+def rows_match(source: SourceImage, preview: Image.Image) -> bool:
+    """Whether the rows of a large JPEG that were decoded anyway look like those of the preview.
+
+    If they do, as in nearly all files, the image need not be decoded again in small, which takes as long as
+    decoding took. If they don't, the preview may be turned or of another shape: that says nothing yet.
+    """
+    shape = middle(preview, source.width / source.height).convert("L")
+    scale = shape.height / source.height
+    ours, theirs = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+    for band in source.decoded_rows:
+        step = max(1, source.width // (4 * _COLUMNS))
+        pixels = Image.fromarray(band.pixels[::step, ::step].squeeze()).convert("L")
+        size = (_COLUMNS, max(1, round(len(band.rows) / source.width * _COLUMNS)))
+        box = (0, band.rows.start * scale, shape.width, min(band.rows.stop * scale, shape.height))
+        ours.append(np.asarray(pixels.resize(size, Image.Resampling.BOX), float))
+        theirs.append(np.asarray(shape.resize(size, Image.Resampling.BOX, box), float))
+    return bool(ours) and _correlation(np.concatenate(ours), np.concatenate(theirs)) > _SAME_ROWS
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's; 0 where there is hardly any contrast."""
+    if min(one.std(), other.std()) < _LEAST_CONTRAST:
+        return 0.0
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 def least_distance(main: Image.Image, preview: Image.Image, orientation: int | None) -> int | None:

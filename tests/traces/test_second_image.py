@@ -117,3 +117,17 @@ def test_thumbnails_of_photoshop_and_jfxx_are_compared(tmp_path: Path) -> None:
         (trace,) = traces(tmp_path, data)
         assert (trace.id, trace.container) == ("second_image", name)
         assert data[trace.offset :].startswith(foreign)
+
+
+LARGE = scene(1, 2400, 1800)
+
+
+def test_large_jpegs_are_compared_by_the_rows_that_were_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [trace.id for trace in traces(tmp_path, with_thumbnail(LARGE, OTHER))] == ["second_image"]
+    turned = LARGE.rotate(90, expand=True).resize((120, 160))
+    assert traces(tmp_path, with_thumbnail(LARGE, turned)) == ()
+    monkeypatch.delattr("sidscan.images.items.small_image")  # the same shows without decoding all of it
+    assert traces(tmp_path, with_thumbnail(LARGE, LARGE.resize((160, 120)))) == ()
+    assert [trace.id for trace in traces(tmp_path, with_thumbnail(LARGE, OTHER))] == ["not_looked_for"]
