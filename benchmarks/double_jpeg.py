@@ -26,6 +26,7 @@ from sidscan.config import ReadLimits
 from sidscan.images.decode import decode
 from sidscan.images.items import OpenedImage
 from sidscan.images.lossless import is_lossless
+from sidscan.provenance.blocks import Budget
 from sidscan.provenance.metadata import Metadata
 from sidscan.records import ImageInfo
 from sidscan.traces import TracedImage, double_jpeg, jpeg_before
@@ -168,7 +169,7 @@ def reopened(data: bytes) -> Image.Image:
 def traced(data: bytes) -> TracedImage:
     source = decode(data)
     info = ImageInfo(format=source.format, lossless=is_lossless(source.format, data))
-    return TracedImage(data, "", OpenedImage(source, data, None), info, Metadata(), ReadLimits())
+    return TracedImage(data, "", OpenedImage(source, data, None), info, Metadata(Budget(0)), ReadLimits())
 
 
 def is_double(data: bytes) -> bool:
