@@ -235,6 +235,13 @@ class ScanConfig(ReadLimits, FetchOptions):
         metavar="NAME",
         help="Lists are tables (CSV or TSV) whose first row names their columns: read the column NAME.",
     )
+    archives: bool = option(
+        True,
+        section="Input",
+        help="Read images in zip and tar archives, each member as an input of its own. --no-archives skips "
+        "archives, one row each.",
+        details="Nothing is unpacked to disk.",
+    )
     hidden: bool = option(False, section="Input", help="Include hidden files and folders.")
     allow_empty: bool = option(
         False,
@@ -369,6 +376,12 @@ class ScanConfig(ReadLimits, FetchOptions):
         minimum=0.1,
         maximum=1_000_000,
         help="Time allowed to read one image, without fetching it. No limit with --no-isolation.",
+    )
+    max_members: int = option(
+        1_000_000,
+        section="Limits",
+        minimum=1,
+        help="Most members of one archive; a row of the archive says how many more it holds.",
     )
     memory_limit: int = option(
         2048,

@@ -20,7 +20,9 @@ from sidscan.errors import OutputError, UsageError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
-from sidscan.isolation.reader import IsolatedReader, read_item
+from sidscan.isolation.archives import ArchiveReader
+from sidscan.isolation.protocol import WorkerOptions
+from sidscan.isolation.reader import IsolatedReader, LocalReader
 from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import Readers
 from sidscan.journal.matching import Registered
@@ -33,6 +35,7 @@ from sidscan.records import (
     DecodedImage,
     Failure,
     Item,
+    ItemReader,
     ModelRecord,
     RunHeader,
     RunRecord,
@@ -49,6 +52,7 @@ from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
 from sidscan.sources import open_sources
+from sidscan.sources.members import ARCHIVE_PREFIX, MEMBER_PREFIX
 from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.sources.strays import NOT_HERE
@@ -65,9 +69,9 @@ _FAILED_AT_LISTING = {
     UNLISTABLE_PREFIX: "FolderNotListed",
     NOT_HERE: "ContentMissing",
     NOT_FOUND: "FileNotFoundError",
+    ARCHIVE_PREFIX: "ArchiveNotRead",
+    MEMBER_PREFIX: "MemberNotRead",
 }
-
-ItemReader = Callable[[Item], DecodedImage | Failure]
 
 
 @dataclass
@@ -162,7 +166,9 @@ class Scan:
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
         with (
             open_reader(self.config) as read,
-            closing(threads.OrderedMap(partial(_read, read=read), self._pending(), workers)) as images,
+            closing(
+                threads.OrderedMap(partial(_read, read=read), read.announced(self._pending()), workers)
+            ) as images,
         ):
             try:
                 yield from threads.map_batches(
@@ -232,15 +238,17 @@ def open_scan(
             config = replace(config, private=True)
         keys = reuse_keys(config, runtime, calibrations, earlier)
         check_gone = accept_gone if config.allow_empty else check_not_vanished
-        registered = journal.register_inputs(
-            _counting(open_sources(config), listed),
-            keys,
-            config.retry_failed,
-            config.keep_old,
-            check_gone,
-            config.private,
-            config.sample_plan,
-        )
+        options = WorkerOptions.from_config(config)
+        with closing(ArchiveReader(options, config.max_members)) as archives:
+            registered = journal.register_inputs(
+                _counting(open_sources(config, archives.list_entries), listed),
+                keys,
+                config.retry_failed,
+                config.keep_old,
+                check_gone,
+                config.private,
+                config.sample_plan,
+            )
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
         header = replace(_header(config, runtime, choice, calibrations), sample=registered.sample)
@@ -329,7 +337,7 @@ def open_reader(config: ScanConfig) -> Iterator[ItemReader]:
     """What reads an item: processes of their own, or this one."""
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:
-            yield partial(read_item, config=config, fetcher=fetcher)
+            yield LocalReader(config, fetcher)
             return
         with closing(IsolatedReader(config, fetcher)) as isolated:
             yield isolated

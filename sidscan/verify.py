@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from sidscan.config import ReadLimits, ScanConfig
 from sidscan.errors import UsageError
 from sidscan.journal import SQLITE_SIGNATURE
+from sidscan.records import Failure
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv import check_columns
 from sidscan.reports.csv_escape import escape_cell
@@ -21,6 +23,10 @@ from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
 from sidscan.util.files import NotAFile, open_file, sha256_of
+from sidscan.util.member_names import find_archive
+
+if TYPE_CHECKING:
+    from sidscan.isolation.archives import ArchiveReader
 
 
 class RowStatus(str, Enum):
@@ -80,7 +86,9 @@ class OpenReport:
         Raises:
             UsageError: the report was changed meanwhile.
         """
-        return threads.map_ordered(partial(_checked, root=root), self.read(), workers)
+        with closing(_Archives()) as archives:
+            rows = (_task(row, root, archives) for row in self.read())
+            yield from threads.map_ordered(_checked, rows, workers)
 
     def read(self) -> Iterator[ReportRow]:
         """Yield every row in order.
@@ -172,17 +180,71 @@ def _cells(checked: CheckedRow) -> list[str]:
     return [escape_cell(value or "") for value in values]
 
 
-def _checked(row: ReportRow, root: Path | None) -> CheckedRow:
+class _Archives:
+    """Hashes members of archives; what it takes for that is loaded with the first one."""
+
+    def __init__(self) -> None:
+        self._reader: ArchiveReader | None = None
+
+    def hash_later(self, path: str) -> Future[str | Failure] | None:
+        """The sha256 of a member, hex; None if the path is not that of a member."""
+        if find_archive(path) is None:
+            return None
+        if self._reader is None:
+            from sidscan.isolation.archives import ArchiveReader
+            from sidscan.isolation.protocol import WorkerOptions
+
+            limits = WorkerOptions(ScanConfig.memory_limit, ScanConfig.item_timeout, ReadLimits())
+            self._reader = ArchiveReader(limits)
+        return self._reader.hash_later(path)
+
+    def close(self) -> None:
+        """End the process that reads them."""
+        if self._reader is not None:
+            self._reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A row to check.
+
+    Attributes:
+        path: of the file with the recorded bytes; None if there is none.
+        sha256: of a member of an archive, read in the order of the rows.
+    """
+
+    row: ReportRow
+    path: str | None = None
+    sha256: Future[str | Failure] | None = None
+
+
+def _task(row: ReportRow, root: Path | None, archives: _Archives) -> _Task:
     name = row.saved_as if is_url(row.name) else row.name
-    if name is None:
+    if name is None or row.sha256 is None:
+        return _Task(row, name)
+    path = os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
+    return _Task(row, path, archives.hash_later(path))
+
+
+def _checked(task: _Task) -> CheckedRow:
+    row = task.row
+    if task.path is None:
         return CheckedRow(row, RowStatus.URL)
     if row.sha256 is None:
         return CheckedRow(row, RowStatus.NOT_RECORDED)
-    path = os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
-    checked = _hashed(row, row.sha256, path)
-    if name == row.name:
+    if task.sha256 is not None:
+        return _member_checked(row, task.sha256.result())
+    checked = _hashed(row, row.sha256, task.path)
+    if not is_url(row.name):
         return checked
-    return replace(checked, note="; ".join(filter(None, (f"saved as {name}", checked.note))))
+    return replace(checked, note="; ".join(filter(None, (f"saved as {row.saved_as}", checked.note))))
+
+
+def _member_checked(row: ReportRow, sha256: str | Failure) -> CheckedRow:
+    if isinstance(sha256, Failure):
+        missing = sha256.error in ("NoSuchMember", "FileNotFoundError")
+        return CheckedRow(row, RowStatus.MISSING if missing else RowStatus.UNREADABLE, note=sha256.message)
+    return CheckedRow(row, RowStatus.UNCHANGED if sha256 == row.sha256 else RowStatus.CHANGED, sha256)
 
 
 def _hashed(row: ReportRow, recorded: str, path: str) -> CheckedRow:

@@ -27,7 +27,7 @@ LEVELS = (
     ("fetch", "sources", "custody", "models", "licences"),
     ("reports", "journal"),
     ("config",),
-    ("records", "libraries"),
+    ("records", "libraries", "archives"),
     ("util", "errors", "containers", "weights", "_version"),
 )
 LEVEL = {layer: level for level, layers in enumerate(LEVELS) for layer in layers}
@@ -186,7 +186,7 @@ def test_light_commands_do_not_load_torch(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("worker", ["worker", "thumbnail_worker"])
+@pytest.mark.parametrize("worker", ["worker", "thumbnail_worker", "archive_worker"])
 def test_workers_load_neither_torch_nor_the_model_store(worker: str) -> None:
     code = (
         f"import sys, sidscan.isolation.{worker}\n"

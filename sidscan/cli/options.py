@@ -114,7 +114,7 @@ def inputs() -> Decorator:
     """What is scanned."""
     return stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
-        *map(setting, ("lists", "list_column", "null", "hidden", "allow_empty")),
+        *map(setting, ("lists", "list_column", "null", "archives", "max_members", "hidden", "allow_empty")),
         setting("exclude", multiple=True),
     )
 

@@ -80,7 +80,7 @@ def command(files: tuple[str, ...], output_format: str, **limits: Any) -> ExitCo
 
 
 def _read(name: str, reader: IsolatedReader) -> DecodedImage | Failure:
-    from sidscan.images.items import failure_from_error  # here: `--help` needs none of it
+    from sidscan.images.items import failure_from_error, named_item  # here: `--help` needs none of it
     from sidscan.records import ImageInfo, Stage
     from sidscan.sources.lists import is_url
 
@@ -91,7 +91,7 @@ def _read(name: str, reader: IsolatedReader) -> DecodedImage | Failure:
         error = "it is a folder; `sidscan scan` reads all of its images"
     if error:
         return failure_from_error(Item(name), Stage.READ, ValueError(error), ImageInfo())
-    return reader(Item(name))
+    return reader(named_item(name))
 
 
 def _message(read: DecodedImage | Failure) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 
 from PIL import Image
 
+from sidscan.archives.reading import open_member
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode
 from sidscan.images.decode import SourceImage
@@ -21,9 +22,32 @@ from sidscan.images.limits import TooLarge
 from sidscan.images.lossless import is_lossless
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import small_image, thumbnail
-from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Stage, Status
+from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
+from sidscan.util.member_names import find_archive
+
+
+def named_item(name: str) -> Item:
+    """The item of a file, or a member of an archive, that somebody named."""
+    return Item(name, Kind.MEMBER if find_archive(name) else Kind.FILE)
+
+
+def load_item(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
+    """The bytes of a file or a member of an archive, read once, with their hash."""
+    return load_member(item, max_bytes) if item.kind is Kind.MEMBER else load_file(item, max_bytes)
+
+
+def load_member(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure:
+    """The bytes of a member of an archive, with their hash."""
+    try:
+        member = open_member(item.name, item.fingerprint)
+        if member.span.size > max_bytes:
+            raise TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
+        data = b"".join(member.read())
+    except Exception as error:
+        return failure_from_error(item, Stage.READ, error, ImageInfo())
+    return data, replace(info_from_bytes(data), modified_at=member.span.modified_at or None)
 
 
 @dataclass(frozen=True)

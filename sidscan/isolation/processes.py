@@ -65,6 +65,14 @@ class PoolClosed(ProcessNotStarted):
         super().__init__("the scan is over")
 
 
+def describe_exit(code: int) -> str:
+    """What an exit status means, e.g. ``was ended by SIGKILL``."""
+    if code < 0:
+        with suppress(ValueError):
+            return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit status {code}"
+
+
 class WorkerProcess:
     """A process for one thread; it starts when it is needed, and again after it was lost.
 

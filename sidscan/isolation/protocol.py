@@ -159,26 +159,28 @@ class WorkerOptions:
         return cls(**{**raw, "limits": ReadLimits(**raw["limits"])})
 
 
-def encode_task(item: Item, data: bytes = b"") -> Frame:
+def encode_task(item: Item, data: bytes | None = None) -> Frame:
     """The task to read an item.
 
     Args:
-        data: the bytes of a URL; a worker opens files itself.
+        data: its bytes, as of a URL; None for what a worker opens itself.
     """
-    return Frame({"name": item.name, "kind": item.kind.value}, data)
+    fields = {"name": item.name, "kind": item.kind.value, "fingerprint": item.fingerprint}
+    return Frame({**fields, "given": data is not None}, data or b"")
 
 
-def decode_task(frame: Frame) -> tuple[Item, bytes]:
-    """The item to read, and the bytes of a URL.
+def decode_task(frame: Frame) -> tuple[Item, bytes | None]:
+    """The item to read, and its bytes if they are given.
 
     Raises:
         ProtocolError: it is not a task.
     """
-    task = _fields(frame.head, ("name", "kind"))
-    name = task["name"]
-    if not isinstance(name, str):
+    task = _fields(frame.head, ("name", "kind", "fingerprint", "given"))
+    name, fingerprint = task["name"], task["fingerprint"]
+    if not isinstance(name, str) or not isinstance(fingerprint, str):
         raise ProtocolError("name")
-    return Item(name, _choice(Kind, task["kind"])), frame.payload
+    item = Item(name, _choice(Kind, task["kind"]), fingerprint)
+    return item, frame.payload if task["given"] else None
 
 
 def encode_answer(answer: Answer, last: bool = False, thumbnail: bytes = b"") -> Frame:
@@ -256,7 +258,7 @@ class AnswerParser:
     """Assembles a worker's answer: a file's hash, its crops, perhaps all pixels, its EXIF; or a failure.
 
     Args:
-        known: the facts of a URL that the scan knows itself; a worker's word on these does not count.
+        known: what the scan knows itself of bytes that it gave; a worker's word on these does not count.
         num_crops: how many crops a model sees of an image.
         max_pixels: how many pixels may come besides; 0 if none were asked for.
 
@@ -285,10 +287,14 @@ class AnswerParser:
             return
         answer = decode_answer(frame, self.item, self._num_crops)
         info = answer if isinstance(answer, ImageInfo) else answer.facts
-        if self.item.kind is Kind.URL:
-            known = self._known
+        known = self._known
+        if known.sha256 is not None:
             info = replace(
-                info, bytes=known.bytes, sha256=known.sha256, response=known.response, modified_at=None
+                info,
+                bytes=known.bytes,
+                sha256=known.sha256,
+                response=known.response,
+                modified_at=known.modified_at,
             )
         elif self.info.sha256 not in (None, info.sha256):
             raise ProtocolError("another hash than before")
@@ -495,7 +501,7 @@ def _check_perceptual_hash(value: object) -> str | None:
     raise ProtocolError("perceptual hash")
 
 
-def _check_date(value: object) -> str | None:
+def check_date(value: object) -> str | None:
     """ISO 8601; the offset from UTC may be missing."""
     if value is None or (isinstance(value, str) and _ISO_DATE.fullmatch(value)):
         return value
@@ -534,7 +540,7 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "width": _check_number,
     "height": _check_number,
     "jpeg_quality": _check_number,
-    "modified_at": _check_date,
+    "modified_at": check_date,
     "preview_width": _check_number,
     "preview_height": _check_number,
     "lossless": _check_yes_or_no,
@@ -576,6 +582,6 @@ _EXIF_FIELDS: Mapping[str, _Check] = {
     "orientation": _check_number,
     "tags": _check_tags,
     "unread_tags": _check_count,
-    "original_date_iso": _check_date,
-    "gps_date_iso": _check_date,
+    "original_date_iso": check_date,
+    "gps_date_iso": check_date,
 }

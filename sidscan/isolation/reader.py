@@ -10,20 +10,27 @@ neither stop the scan nor make a record that nobody can read.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
+from sidscan.archives.entries import is_read_in_order
 from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
 from sidscan.fetch.client import Download, Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.fetch.saved import save_download
 from sidscan.images import items
+from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
-from sidscan.isolation.processes import PoolClosed, ProcessLost, ProcessNotStarted, WorkerPool
+from sidscan.isolation.processes import (
+    PoolClosed,
+    ProcessLost,
+    ProcessNotStarted,
+    WorkerPool,
+    describe_exit,
+)
 from sidscan.isolation.protocol import (
     AnswerParser,
     ProtocolError,
@@ -65,7 +72,7 @@ def fetch_or_load(
 ) -> tuple[bytes, ImageInfo] | Failure:
     """The original bytes with their hash; for a URL also how the server answered."""
     if item.kind is not Kind.URL:
-        return items.load_file(item, config.max_bytes)
+        return items.load_item(item, config.max_bytes)
     info = ImageInfo()
     try:
         download = _fetch(item.name, config, fetcher)
@@ -87,6 +94,20 @@ def _fetch(url: str, config: ScanConfig, fetcher: Fetcher | None) -> Download:
     return fetcher.get(url)
 
 
+class LocalReader:
+    """Reads items in this process."""
+
+    def __init__(self, config: ScanConfig, fetcher: Fetcher) -> None:
+        self._config, self._fetcher = config, fetcher
+
+    def __call__(self, item: Item) -> DecodedImage | Failure:
+        return read_item(item, self._config, self._fetcher)
+
+    def announced(self, each: Iterable[Item]) -> Iterator[Item]:
+        """The same items."""
+        return iter(each)
+
+
 class IsolatedReader:
     """Reads items in worker processes; called from any number of threads.
 
@@ -101,21 +122,30 @@ class IsolatedReader:
         if config.pixels:
             max_payload = max(max_payload, max_payload_of_rows(config))
         self._workers = WorkerPool(_WORKER_MODULE, options.to_json(), max_payload=max_payload)
+        self._archives = ArchiveReader(options)
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
-        data, info = b"", ImageInfo()
         if item.kind is Kind.URL:
-            fetched = fetch_or_load(item, self._config, self._fetcher)
-            if isinstance(fetched, Failure):
-                return fetched
-            data, info = fetched
+            given = fetch_or_load(item, self._config, self._fetcher)
+        elif item.kind is Kind.MEMBER and is_read_in_order(item.fingerprint):
+            given = self._archives.read(item)
+        else:
+            return self._read_with_retries(item, ImageInfo(), None)
+        if isinstance(given, Failure):
+            return given
+        data, info = given
         return self._read_with_retries(item, info, data)
+
+    def announced(self, each: Iterable[Item]) -> Iterator[Item]:
+        """The same items, whose bytes are read in this order where no other one is fast."""
+        return self._archives.announced(each)
 
     def close(self) -> None:
         """End the workers."""
+        self._archives.close()
         self._workers.close()
 
-    def _read_with_retries(self, item: Item, info: ImageInfo, data: bytes) -> DecodedImage | Failure:
+    def _read_with_retries(self, item: Item, info: ImageInfo, data: bytes | None) -> DecodedImage | Failure:
         """A worker's answer; a fresh worker is asked again if something else may have caused a failure."""
         answer, seconds_left = self._read(item, info, data, self._config.item_timeout)
         for _ in range(_MAX_TRIES - 1):
@@ -133,7 +163,7 @@ class IsolatedReader:
         return answer
 
     def _read(
-        self, item: Item, info: ImageInfo, data: bytes, seconds: float
+        self, item: Item, info: ImageInfo, data: bytes | None, seconds: float
     ) -> tuple[DecodedImage | Failure, float]:
         """One worker's answer, and how much is left of the seconds."""
         most = self._config.max_pixels if self._config.pixels else 0
@@ -185,12 +215,5 @@ def _without_worker(parser: AnswerParser, lost: ProcessLost, timeout: float) -> 
     if lost.timed_out:
         message = f"not read after {timeout:g} s; raise the limit with --item-timeout"
         return parser.failure("Timeout", message, Status.TIMEOUT)
-    message = f"the process that read it {_describe_exit(lost.code)}"
+    message = f"the process that read it {describe_exit(lost.code)}"
     return parser.failure("Crashed", message, Status.CRASHED)
-
-
-def _describe_exit(code: int) -> str:
-    if code < 0:
-        with suppress(ValueError):
-            return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with exit status {code}"

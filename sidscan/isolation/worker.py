@@ -21,7 +21,7 @@ from sidscan.isolation.protocol import (
     read_frame,
     write_frame,
 )
-from sidscan.records import DecodedImage, Failure, ImageInfo, Kind
+from sidscan.records import DecodedImage, Failure, ImageInfo
 from sidscan.traces.read import with_provenance_and_traces
 
 
@@ -44,9 +44,9 @@ def main() -> None:
 
 def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
     item, data = decode_task(task)
-    info = ImageInfo()  # of a URL, the scan knows size and hash itself
-    if item.kind is Kind.FILE:
-        loaded = items.load_file(item, limits.max_bytes)
+    info = ImageInfo()  # of given bytes, the scan knows size and hash itself
+    if data is None:
+        loaded = items.load_item(item, limits.max_bytes)
         if isinstance(loaded, Failure):
             yield encode_answer(loaded, last=True)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sidscan.records import Kind
+from sidscan.util.member_names import split_member_name
 
 
 def identity_of(name: str, kind: Kind | str, folder: str | None) -> str:
@@ -13,6 +14,9 @@ def identity_of(name: str, kind: Kind | str, folder: str | None) -> str:
     Args:
         folder: the current folder; None if it is unknown, or private: relative names stay relative then.
     """
+    if kind == Kind.MEMBER and (member := split_member_name(name)):
+        # No file has this path, and the archive's own is above it. What is in the archive stays as it is.
+        return f"{identity_of(member[0], Kind.FILE, folder)}/\0!/{member[1]}"
     if kind != Kind.FILE or "://" in name or "\0" in name:
         return name
     path = os.path.join(folder, name) if folder is not None else name  # noqa: PTH118

@@ -177,7 +177,7 @@ class Matching:
         """Let ``check`` look at the results of files that no input names."""
         rows = self._db.execute(
             """SELECT e.path FROM earlier AS e LEFT JOIN items USING (path)
-            WHERE e.latest AND items.path IS NULL AND e.kind = 'file'"""
+            WHERE e.latest AND items.path IS NULL AND e.kind IN ('file', 'member')"""
         )
         check(
             (os.fsdecode(path) for (path,) in rows),

@@ -99,8 +99,8 @@ def run_facts(database: sqlite3.Connection) -> JsonObject | None:
 
 def keeps_files(database: sqlite3.Connection) -> bool:
     """Whether the result of any file is kept as it was."""
-    query = "SELECT EXISTS (SELECT 1 FROM items WHERE kind = ? AND path NOT IN (SELECT path FROM previous))"
-    return bool(database.execute(query, (Kind.FILE.value,)).fetchone()[0])
+    query = "SELECT EXISTS (SELECT 1 FROM items WHERE kind != ? AND path NOT IN (SELECT path FROM previous))"
+    return bool(database.execute(query, (Kind.URL.value,)).fetchone()[0])
 
 
 def kept_inputs(database: sqlite3.Connection) -> Iterator[KeptInput]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sidscan.config import MOST_CROPS
 from sidscan.journal.tables import SHA256
-from sidscan.records import Item
+from sidscan.records import Item, Kind
 
 CREATE = """CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY, webp BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS crops (
@@ -23,9 +23,9 @@ _STRONGEST = f"""SELECT max({STRENGTH}) AS strength, {SHA256} AS sha256 FROM ite
     WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256 ORDER BY strength DESC, sha256 LIMIT ?"""  # noqa: S608
 
 _HASH = "json_extract(finding, '$.facts.perceptual_hash')"
-_LACKING = f"""SELECT min(position) AS position, name, kind, {SHA256} AS sha256,
+_LACKING = f"""SELECT min(position) AS position, name, kind, stamp, {SHA256} AS sha256,
     json_extract(finding, '$.facts.response.saved_as') AS saved_as FROM items
-    WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind = 'file' OR saved_as IS NOT NULL)
+    WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind != 'url' OR saved_as IS NOT NULL)
     AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL)
         OR (:thumbnails AND sha256 IN (SELECT sha256 FROM ({_STRONGEST.replace("?", ":most")}))
             AND sha256 NOT IN (SELECT sha256 FROM crops)))
@@ -42,18 +42,13 @@ class ImageToRead:
     Attributes:
         position: of its row.
         sha256: of the bytes that were scored, hex.
-        path: where the bytes are; of a URL, the file that keeps them.
+        item: what reads these bytes; of a URL, the file that keeps them.
     """
 
     position: int
     name: str
     sha256: str
-    path: str
-
-    @property
-    def item(self) -> Item:
-        """What reads these bytes."""
-        return Item(self.path)
+    item: Item
 
 
 @dataclass
@@ -84,13 +79,13 @@ def list_lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -
 def listed(database: sqlite3.Connection) -> Iterator[ImageToRead]:
     """The images of `list_lacking`, in the order of the inputs."""
     last = 0
-    query = (
-        "SELECT rowid, position, name, kind, sha256, saved_as FROM temp.lacking WHERE rowid > ? LIMIT 1000"
-    )
+    query = """SELECT rowid, position, name, kind, stamp, sha256, saved_as FROM temp.lacking
+        WHERE rowid > ? LIMIT 1000"""
     while rows := database.execute(query, (last,)).fetchall():
-        for last, position, name, kind, sha256, saved_as in rows:  # noqa: B007  (the query reads it)
+        for last, position, name, kind, stamp, sha256, saved_as in rows:  # noqa: B007  (the query reads it)
             path = os.fsdecode(name)
-            yield ImageToRead(position, path, sha256, path if kind == "file" else saved_as)
+            item = Item(saved_as) if kind == Kind.URL.value else Item(path, Kind(kind), stamp)
+            yield ImageToRead(position, path, sha256, item)
 
 
 def add_hashes(database: sqlite3.Connection, hashes: Mapping[str, str]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sidscan.records.from_json import JsonObject, known
 from sidscan.records.inputs import Item, Stage, Status
@@ -319,3 +319,13 @@ class Failure:
     message: str
     facts: ImageInfo = ImageInfo()
     status: Status = Status.FAILED
+
+
+class ItemReader(Protocol):
+    """What reads items; called from any number of threads."""
+
+    def __call__(self, item: Item) -> DecodedImage | Failure:
+        """The image, or why there is none."""
+
+    def announced(self, each: Iterable[Item]) -> Iterator[Item]:
+        """The same items, which will be asked for in about this order."""

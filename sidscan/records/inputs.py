@@ -19,6 +19,7 @@ class Kind(str, Enum):
 
     FILE = "file"
     URL = "url"
+    MEMBER = "member"  # of an archive
 
 
 class Status(str, Enum):
@@ -55,11 +56,13 @@ class Stage(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input: a file or a URL.
+    """One input: a file, a URL or a member of an archive.
 
     Attributes:
-        name: the path or URL, as given or as the walk found it; undecodable bytes as surrogate escapes.
+        name: the path or URL, as given or as the walk found it; undecodable bytes as surrogate escapes. Of a
+            member ``ARCHIVE!/inner/name``.
         fingerprint: size and modification time of a file when it was listed; shows later whether it changed.
+            Of a member those of its archive, and where it lies.
         skip: why the input is not read; empty for an image.
     """
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from sidscan.errors import ImageError
 from sidscan.images.decode import decoder_name
 from sidscan.images.windows import window_grid
-from sidscan.pipeline import ItemReader, Scan, open_reader
-from sidscan.records import Copies, DecodedImage, Failure, Item, Kind, ScanResult
+from sidscan.pipeline import Scan, open_reader
+from sidscan.records import Copies, DecodedImage, Failure, Item, ItemReader, Kind, ScanResult
 from sidscan.records.score_map import CloserLook
 from sidscan.review.score_map_image import draw_score_maps
 from sidscan.scoring.window_scores import score_windows

@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import tee
 
@@ -16,7 +16,7 @@ from sidscan.config import ScanConfig
 from sidscan.images.thumbnails import crop_webp
 from sidscan.journal import Journal
 from sidscan.journal.thumbnails import Additions, ImageToRead
-from sidscan.records import DecodedImage, Failure, Item
+from sidscan.records import DecodedImage, Failure, ItemReader
 from sidscan.scoring.strongest_crops import highest_crop, view_of
 from sidscan.util.threads import OrderedMap
 
@@ -40,13 +40,14 @@ class KeptImages:
     def __len__(self) -> int:
         return self._number
 
-    def read(self, read: Callable[[Item], DecodedImage | Failure]) -> Iterator[None]:
+    def read(self, read: ItemReader) -> Iterator[None]:
         """Read all; yields after each. What was read is recorded, even if the caller stops."""
         strongest = {sha256 for _, sha256 in self._journal.strongest()} if self._config.thumbnails else set()
         pending = Additions()
         images, ahead = tee(self._journal.images_to_read())
         try:
-            with closing(OrderedMap(read, (image.item for image in ahead), self._config.workers)) as entries:
+            items = read.announced(image.item for image in ahead)
+            with closing(OrderedMap(read, items, self._config.workers)) as entries:
                 for image in images:
                     entries.peek()
                     self._take(image, entries.pop(), strongest, pending)

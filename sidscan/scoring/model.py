@@ -84,7 +84,7 @@ class Model:
         path = os.fspath(image)
         if is_url(path):
             raise UsageError("one image is never fetched", "Give sidscan.scan the URL.")
-        loaded = items.load_file(Item(path), self._limits.max_bytes)
+        loaded = items.load_item(items.named_item(path), self._limits.max_bytes)
         if isinstance(loaded, Failure):
             return loaded
         return self._from_bytes(Item(name or path), *loaded)

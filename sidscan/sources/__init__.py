@@ -10,13 +10,18 @@ from sidscan.errors import UsageError
 from sidscan.records import Item
 from sidscan.sources import lists, names, paths
 from sidscan.sources.exclude import Exclusions
+from sidscan.sources.members import Archives, ListEntries
 from sidscan.sources.output_filter import SKIP_OUTPUT, OutputFilter
 from sidscan.sources.vanished import empty_folder_error
+from sidscan.util.member_names import find_archive
 from sidscan.util.urls import mask_credentials
 
 
-def open_sources(config: ScanConfig) -> Iterator[Item]:
+def open_sources(config: ScanConfig, list_entries: ListEntries | None = None) -> Iterator[Item]:
     """All inputs of a scan, in a stable order.
+
+    Args:
+        list_entries: lists the archives among them; None leaves each archive one input.
 
     Raises:
         UsageError: an input or a list does not exist, a list is not one, a pattern to exclude means nothing,
@@ -24,61 +29,74 @@ def open_sources(config: ScanConfig) -> Iterator[Item]:
         NothingToScan: a folder holds no file.
     """
     lists.check_stdin_named_once(config.lists)
-    outputs, exclusions = OutputFilter(config), Exclusions(config.exclude)
+    find = Finder(config, list_entries)
     for name in config.inputs:
         if name == "-":
             raise UsageError("'-' is not an image", "To read names from standard input, use --list -")
-        yield from expand_name(name, config, outputs, exclusions, required=True)
+        yield from find.items(name, required=True)
     for source in config.lists:
         for line in lists.read_names(source, config.null, config.list_column):
             name = line if config.null else names.name_in_list(line)
-            yield from expand_name(name, config, outputs, exclusions, required=False)
+            yield from find.items(name, required=False)
 
 
-def _folder_items(
-    name: str, config: ScanConfig, outputs: OutputFilter, exclusions: Exclusions
-) -> Iterator[Item]:
-    """All files below a folder.
-
-    Raises:
-        NothingToScan: there is none, and `ScanConfig.allow_empty` is not set.
-    """
-    is_empty = True
-    for item in paths.walk_folder(name, config.hidden, outputs, exclusions):
-        is_empty = False
-        yield item
-    if is_empty and not config.allow_empty:
-        raise empty_folder_error(name)
-
-
-def expand_name(
-    name: str, config: ScanConfig, outputs: OutputFilter, exclusions: Exclusions, *, required: bool
-) -> Iterator[Item]:
-    """The items that a name stands for: a URL, a file, or all files below a folder.
+class Finder:
+    """Finds what a name stands for.
 
     Args:
-        required: whether a missing file is an error, as on a command line; in a list it is a failed row.
+        list_entries: as for `open_sources`.
     """
-    if lists.is_url(name):
-        yield lists.url_item(name)
-        return
-    name = names.local_path(name)
-    if lists.is_unsupported_url(name):
-        yield Item(mask_credentials(name), skip="only http and https addresses are fetched")
-    elif skip := exclusions.of_name(name, _part_to_exclude(name, required)):
-        yield Item(name, skip=skip)
-    elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
-        yield from _folder_items(name, config, outputs, exclusions)
-    elif outputs.is_output(name):
-        yield Item(name, skip=SKIP_OUTPUT)
-    elif required and not os.path.lexists(name):
-        hint = names.hint_for_missing(name).removeprefix(names.NOT_FOUND)
-        raise UsageError(
-            f"{names.NOT_FOUND}{name}",
-            f"{hint[:1].upper()}{hint[1:]}." if hint else "Check the spelling, or quote a name with spaces.",
-        )
-    else:
-        yield paths.file_item(name)
+
+    def __init__(self, config: ScanConfig, list_entries: ListEntries | None) -> None:
+        self._config, self._outputs = config, OutputFilter(config)
+        self._exclusions = Exclusions(config.exclude)
+        looks_inside = list_entries if config.archives else None
+        self._archives = Archives(looks_inside, config.hidden, self._exclusions)
+
+    def items(self, name: str, *, required: bool) -> Iterator[Item]:
+        """A URL, a file, a member of an archive, or all files below a folder or in an archive.
+
+        Args:
+            required: whether a missing file is an error, as on a command line; in a list it is a failed row.
+        """
+        if lists.is_url(name):
+            yield lists.url_item(name)
+            return
+        name = names.local_path(name)
+        if lists.is_unsupported_url(name):
+            yield Item(mask_credentials(name), skip="only http and https addresses are fetched")
+        elif skip := self._exclusions.of_name(name, _part_to_exclude(name, required)):
+            yield Item(name, skip=skip)
+        elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)
+            yield from self._folder_items(name)
+        elif self._outputs.is_output(name):
+            yield Item(name, skip=SKIP_OUTPUT)
+        elif member := find_archive(name):
+            yield paths.member_item(name, member[0])
+        elif required and not os.path.lexists(name):
+            hint = names.hint_for_missing(name).removeprefix(names.NOT_FOUND)
+            raise UsageError(
+                f"{names.NOT_FOUND}{name}",
+                f"{hint[:1].upper()}{hint[1:]}."
+                if hint
+                else "Check the spelling, or quote a name with spaces.",
+            )
+        else:
+            yield from paths.file_items(name, self._archives)
+
+    def _folder_items(self, name: str) -> Iterator[Item]:
+        """All files below a folder.
+
+        Raises:
+            NothingToScan: there is none, and `ScanConfig.allow_empty` is not set.
+        """
+        is_empty = True
+        walk = paths.walk_folder(name, self._config.hidden, self._outputs, self._exclusions, self._archives)
+        for item in walk:
+            is_empty = False
+            yield item
+        if is_empty and not self._config.allow_empty:
+            raise empty_folder_error(name)
 
 
 def _part_to_exclude(name: str, required: bool) -> str:

@@ -6,23 +6,25 @@ import os
 import stat
 from collections.abc import Iterator
 
-from sidscan.records import Item
+from sidscan.records import Item, Kind
 from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
+from sidscan.sources.members import NOT_AN_IMAGE, Archives
 from sidscan.sources.names import hint_for_missing
 from sidscan.sources.output_filter import SKIP_SAVED, OutputFilter
 from sidscan.util.files import open_file
-from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, identify_file, identify_name
+from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, FileFormat, identify_file, identify_name
 
 UNLISTABLE_PREFIX = "the folder can't be listed: "
-NOT_AN_IMAGE = "not an image: neither its name nor its first bytes say so"
 _NOT_REGULAR = "not a regular file"
 
 
 def walk_folder(
-    directory: str, hidden: bool, outputs: OutputFilter, exclusions: Exclusions
+    directory: str, hidden: bool, outputs: OutputFilter, exclusions: Exclusions, archives: Archives
 ) -> Iterator[Item]:
     """All files below ``directory``, sorted by name. Links are not followed; hidden files only on request.
+
+    Members of archives are items like files.
 
     A folder that can't be listed becomes one item whose ``skip`` is `UNLISTABLE_PREFIX` and the reason. One
     that is excluded, or that a system fills with thumbnails, becomes one item, too.
@@ -43,20 +45,37 @@ def walk_folder(
             else:
                 levels.append(_list_folder(entry.path, hidden))
         else:
-            skip = excluded(entry.path[start:])
-            yield Item(entry.path, skip=skip) if skip else _entry_item(entry, outputs)
+            if skip := excluded(entry.path[start:]):
+                yield Item(entry.path, skip=skip)
+            else:
+                yield from _entry_items(entry, outputs, archives)
 
 
-def file_item(name: str) -> Item:
-    """The item of a file that the user named: it is read whatever its suffix, and through a link."""
+def file_items(name: str, archives: Archives) -> Iterator[Item]:
+    """The item of a file that the user named: it is read whatever its suffix, and through a link.
+
+    Of an archive, or a document that is one, those of its members.
+    """
     try:
         status = os.stat(name)  # noqa: PTH116  (Path() would normalise the name)
     except (OSError, ValueError):
         # Reading it will fail, and its row will say why, unless it can be said better here.
-        return Item(name, skip=strays.stray_link(name) or hint_for_missing(name))
+        yield Item(name, skip=strays.stray_link(name) or hint_for_missing(name))
+        return
     if not stat.S_ISREG(status.st_mode):
-        return Item(name, skip=_NOT_REGULAR)
-    return Item(name, fingerprint=_fingerprint(status), skip=strays.stray_file(name, status))
+        yield Item(name, skip=_NOT_REGULAR)
+        return
+    fingerprint, skip = _fingerprint(status), strays.stray_file(name, status)
+    known = None if skip else _identified(name)[0]
+    if known is not None and archives.reads(known, named=True):
+        yield from archives.items(name, fingerprint, known)
+    else:
+        yield Item(name, fingerprint=fingerprint, skip=skip)
+
+
+def member_item(name: str, archive: str) -> Item:
+    """The item of a single member of an archive, which is listed when it is read."""
+    return Item(name, Kind.MEMBER, _fingerprint(os.stat(archive)))  # noqa: PTH116  (Path would normalise)
 
 
 def _list_folder(directory: str, hidden: bool) -> Iterator[os.DirEntry[str] | Item]:
@@ -73,42 +92,49 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") and not strays.is_icloud_name(name)
 
 
-def _entry_item(entry: os.DirEntry[str], outputs: OutputFilter) -> Item:
+def _entry_items(entry: os.DirEntry[str], outputs: OutputFilter, archives: Archives) -> Iterator[Item]:
     name = entry.path
     try:
         status = os.lstat(name)
     except OSError:
-        return Item(name)
+        yield Item(name)
+        return
     if stat.S_ISLNK(status.st_mode):
-        return Item(name, skip=strays.stray_link(name) or "symbolic link, not followed")
+        yield Item(name, skip=strays.stray_link(name) or "symbolic link, not followed")
+        return
     if not stat.S_ISREG(status.st_mode):
-        return Item(name, skip=_NOT_REGULAR)
+        yield Item(name, skip=_NOT_REGULAR)
+        return
+    fingerprint, known = _fingerprint(status), None
     if outputs.is_saved_download(entry):
         skip = SKIP_SAVED
+    elif not (skip := strays.stray_file(name, status)):
+        known, skip = _identified(name)
+    if known is not None and archives.reads(known):
+        yield from archives.items(name, fingerprint, known)
     else:
-        skip = strays.stray_file(name, status) or _why_not_image(name)
-    return Item(name, fingerprint=_fingerprint(status), skip=skip)
+        yield Item(name, fingerprint=fingerprint, skip=skip)
 
 
 def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def _why_not_image(name: str) -> str:
-    """Why a file is not read; empty if its first bytes or its name say that it is an image.
+def _identified(name: str) -> tuple[FileFormat | None, str]:
+    """The format of a file, and why it is not read; that is empty if bytes or name say that it is an image.
 
     A format that is not read is an image, too: reading it fails, and its row names the format.
     """
     by_name = identify_name(name)
     if by_name is not None and not by_name.kind.may_hold_images:
-        return ""
+        return by_name, ""
     try:
         with open_file(name) as file:  # it may have become a pipe by now, which would block the scan
             head = file.read(SIGNATURE_BYTES)
             file.seek(max(len(head), os.fstat(file.fileno()).st_size - TAIL_BYTES))
             known = identify_file(name, head, tail=head + file.read())
     except OSError:
-        return ""  # reading it will fail, and its row will say why
+        return None, ""  # reading it will fail, and its row will say why
     if known is None:
-        return NOT_AN_IMAGE
-    return known.not_opened if known.kind.may_hold_images else ""
+        return None, NOT_AN_IMAGE
+    return known, known.not_opened if known.kind.may_hold_images else ""

@@ -85,6 +85,14 @@ def stray_file(path: str, status: os.stat_result) -> str:
     return ""
 
 
+def stray_member(name: str, head: bytes) -> str:
+    """The same of a member of an archive, by its first bytes; pointers are told by reading them."""
+    base = name.rpartition("/")[2]
+    if known := _BY_NAME.get(base.lower()):
+        return known
+    return APPLE_DOUBLE if head.startswith(_APPLE_DOUBLE) else ""
+
+
 def _placeholder(name: str, status: os.stat_result) -> str:
     """Which cloud holds a file's content, in words; empty if it is here. Reading it would fetch it."""
     for pattern, cloud in ((_ICLOUD, "iCloud"), (_VIRTUAL, "Nextcloud or ownCloud")):

@@ -58,7 +58,8 @@ class FileFormat:
     @property
     def not_opened(self) -> str:
         """What a row says of a file that is not opened, e.g. ``a ZIP archive: images in archives ...``."""
-        return f"{self.noun}: {self.kind.value}"
+        is_packed = self.kind is FileKind.DOCUMENT and self.within == "ZIP"
+        return f"{self.noun}: {self.kind.value}{', or name the document itself' if is_packed else ''}"
 
 
 def _table(kind: FileKind, *rows: tuple[str, str, str, bytes | None], within: str = "") -> list[FileFormat]:
@@ -223,6 +224,7 @@ _ARCHIVES = _table(
     ),
     ("WARC", "a web archive", ".warc .wacz", rb"WARC/[01]\."),
 )
+_COMICS = _table(FileKind.ARCHIVE, ("COMIC", "a comic book archive", ".cbz", None), within="ZIP")
 _PACKED_DOCUMENTS = _table(
     FileKind.DOCUMENT,
     ("DOCX", "a Word document", ".docx .docm .dotx", None),
@@ -230,7 +232,6 @@ _PACKED_DOCUMENTS = _table(
     ("PPTX", "a PowerPoint presentation", ".pptx .pptm .ppsx .potx", None),
     ("ODF", "an OpenDocument file", ".odt .odp .ods .odg .odi", None),
     ("EPUB", "an EPUB book", ".epub", None),
-    ("COMIC", "a comic book archive", ".cbz", None),
     ("IWORK", "an iWork document", ".pages .numbers .key", None),
     ("XPS", "an XPS document", ".xps .oxps", None),
     within="ZIP",
@@ -275,8 +276,8 @@ _DRAWINGS = _table(
 _AI = _table(FileKind.DRAWING, ("AI", "an Illustrator drawing", ".ai", None), within="PDF")
 
 FILE_FORMATS = (
-    *_IMAGES, *_RAW, *_RAW_TIFF, *_UNREAD, *_UNREAD_PROJECTS, *_VIDEOS, *_ARCHIVES, *_PACKED_DOCUMENTS,
-    *_OLE_DOCUMENTS, *_DOCUMENTS, *_DRAWINGS, *_AI,
+    *_IMAGES, *_RAW, *_RAW_TIFF, *_UNREAD, *_UNREAD_PROJECTS, *_VIDEOS, *_ARCHIVES, *_COMICS,
+    *_PACKED_DOCUMENTS, *_OLE_DOCUMENTS, *_DOCUMENTS, *_DRAWINGS, *_AI,
 )  # fmt: skip
 IMAGE_FORMATS = tuple(known for known in FILE_FORMATS if known.kind is FileKind.IMAGE)
 _BY_SUFFIX = {suffix: known for known in FILE_FORMATS for suffix in known.suffixes}

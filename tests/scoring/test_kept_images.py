@@ -42,7 +42,7 @@ def test_images_that_lack_something(thumbnails: bool, hashes: bool, expected: li
     record = journal()
     assert record.list_images_to_read(thumbnails, hashes) == len(expected)
     if expected:
-        assert [image.path for image in record.images_to_read()] == expected
+        assert [image.item.name for image in record.images_to_read()] == expected
 
 
 def test_what_is_added_is_not_lacking_any_more() -> None:
@@ -83,4 +83,4 @@ def test_the_strongest_images_that_lack_a_crop_are_read_again(monkeypatch: pytes
     record.add(Additions({64 * digit: b"RIFF" for digit in logits}, crop))
     assert record.list_images_to_read(False, True) == 3
     assert record.list_images_to_read(True, False) == 1
-    assert [image.path for image in record.images_to_read()] == ["c.jpg"]
+    assert [image.item.name for image in record.images_to_read()] == ["c.jpg"]

@@ -18,8 +18,8 @@ from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
+from sidscan.sources.members import NOT_AN_IMAGE
 from sidscan.sources.output_filter import SKIP_OUTPUT, SKIP_SAVED
-from sidscan.sources.paths import NOT_AN_IMAGE
 from sidscan.util.magic import identify
 
 

@@ -13,7 +13,7 @@ from sidscan.fetch.saved import save_download
 from sidscan.images import decode, formats, jpeg_xl
 from sidscan.images.errors import FormatNotRead
 from sidscan.sources import open_sources
-from sidscan.sources.paths import NOT_AN_IMAGE
+from sidscan.sources.members import NOT_AN_IMAGE
 from sidscan.util.magic import (
     FILE_FORMATS,
     IMAGE_FORMATS,

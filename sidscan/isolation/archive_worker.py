@@ -1,0 +1,108 @@
+"""A process of `sidscan.isolation.archives`: it lists archives and reads members for its parent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sidscan.archives.entries import ArchiveError, Entry
+from sidscan.archives.reading import list_entries, open_member
+from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
+from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
+from sidscan.util.magic import identify_name
+
+_MOST_ENTRIES = 256  # in one frame
+_MOST_CHARACTERS = 1 << 16  # of names in one frame, unless one name has more
+_METADATA = ("._", "__MACOSX/")  # in names of what macOS adds to archives
+
+
+def main() -> None:
+    """Answer tasks until standard input ends. The argument is `WorkerOptions` as JSON."""
+    options = WorkerOptions.from_json(sys.argv[1])
+    answers = take_stdout()
+    ignore_signals()
+    exit_with_parent(os.getppid())
+    limit_memory(options.memory_limit)
+    write_frame(answers, READY)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            task: Any = read_frame(sys.stdin.buffer).head
+            limit_time(task["seconds"])
+            for frame in _answer(task, options.limits.max_bytes):
+                write_frame(answers, frame)
+
+
+def _answer(task: Any, max_bytes: int) -> Iterator[Frame]:
+    try:
+        if task["do"] == "list":
+            yield from _list(task["name"], task["most"])
+        elif task["do"] == "hash":
+            yield from _hash(task["name"])
+        else:
+            yield from _read(task["name"], task["fingerprint"], max_bytes)
+    except MemoryError:
+        yield _failure(
+            "MemoryError", "it takes more memory than there is; raise the limit with --memory-limit"
+        )
+    except (ArchiveError, OSError) as error:
+        message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        yield _failure(type(error).__name__, message)
+
+
+def _failure(error: str, message: str) -> Frame:
+    return Frame({"error": error, "message": message})
+
+
+def _wants_head(name: str) -> bool:
+    """Whether a member's name leaves open what it is, as for the files of a folder."""
+    known = identify_name(name)
+    is_image = known is not None and not known.kind.may_hold_images
+    return not is_image or any(part in name for part in _METADATA)
+
+
+def _list(path: str, most: int) -> Iterator[Frame]:
+    """The entries, at most ``most``; how many more there are is said in one for the archive."""
+    batch: list[Entry] = []
+    count, characters = 0, 0
+    for entry in list_entries(path, _wants_head):
+        count += bool(entry.name)
+        if entry.name and count > most:
+            continue
+        batch.append(entry)
+        characters += len(entry.name)
+        if len(batch) == _MOST_ENTRIES or characters > _MOST_CHARACTERS:
+            yield _entries_frame(batch)
+            batch, characters = [], 0
+    if count > most:
+        words = f"{count - most:,} of its {count:,} members were not read; raise the limit with --max-members"
+        batch.append(Entry("", problem=words))
+    yield _entries_frame(batch)
+    yield Frame({"listed": count})
+
+
+def _entries_frame(entries: Sequence[Entry]) -> Frame:
+    rows = [
+        [each.name, str(each.span) if each.span else "", each.problem, len(each.head)] for each in entries
+    ]
+    return Frame({"entries": rows}, b"".join(each.head for each in entries), last=False)
+
+
+def _read(name: str, fingerprint: str, max_bytes: int) -> Iterator[Frame]:
+    member = open_member(name, fingerprint)
+    if member.span.size > max_bytes:
+        yield _failure("TooLarge", f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
+        return
+    for part in member.read():
+        yield Frame({"part": len(part)}, part, last=False)
+    yield Frame({"modified_at": member.span.modified_at})
+
+
+def _hash(name: str) -> Iterator[Frame]:
+    digest = hashlib.sha256()
+    for part in open_member(name).read():
+        digest.update(part)
+    yield Frame({"sha256": digest.hexdigest()})

@@ -1,0 +1,203 @@
+"""Archives in a process of their own: what they hold, and members whose bytes come only in order.
+
+The scan parses no archive. A process (`sidscan.isolation.archive_worker`) lists it, under limits of time and
+memory, and what it sends is checked. Members of a zip or a plain tar are read by the process that decodes
+them. A compressed tar can only be unpacked from its start, so one process does that, once, and hands members
+over in their order; memory holds those that are about to be decoded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from sidscan.archives.entries import Entry, Span, is_read_in_order
+from sidscan.archives.unpack import CHUNK
+from sidscan.config import ScanConfig
+from sidscan.images.items import info_from_bytes
+from sidscan.isolation.processes import (
+    PoolClosed,
+    ProcessLost,
+    ProcessNotStarted,
+    WorkerPool,
+    describe_exit,
+)
+from sidscan.isolation.protocol import Frame, ProtocolError, WorkerOptions, check_date
+from sidscan.records import Failure, ImageInfo, Item, Kind, Stage, Status
+from sidscan.util.magic import SIGNATURE_BYTES
+from sidscan.util.member_names import find_archive
+
+_WORKER_MODULE = "sidscan.isolation.archive_worker"
+_MAX_PAYLOAD = 256 * SIGNATURE_BYTES + CHUNK
+_MAX_TEXT = 1 << 16  # characters
+_BYTES_PER_TIMEOUT = 16 << 20  # of an archive, for each of which one item's time is allowed
+_MOST_LOST = 2  # processes that an archive may cost, after which its members are not tried any more
+_NONSENSE = "the process that read the archive gave an answer that makes no sense"
+
+Given = tuple[bytes, ImageInfo] | Failure
+
+
+class ArchiveReader:
+    """Lists archives, and reads members in the order in which they are announced.
+
+    Members are read in one thread, by one process.
+
+    Args:
+        max_members: of an archive that is listed.
+    """
+
+    def __init__(self, options: WorkerOptions, max_members: int = ScanConfig.max_members) -> None:
+        self._item_timeout, self._max_bytes = options.item_timeout, options.limits.max_bytes
+        self._max_members = max_members
+        self._workers = WorkerPool(_WORKER_MODULE, options.to_json(), max_payload=_MAX_PAYLOAD)
+        self._in_order = ThreadPoolExecutor(1, thread_name_prefix="sidscan-archive")
+        self._announced: dict[Item, Future[Given]] = {}
+        self._lost: Counter[str] = Counter()
+
+    def list_entries(self, path: str) -> Iterator[Entry]:
+        """All members of an archive; what is to say of it as a whole comes in an entry without a name."""
+        task = {"do": "list", "name": path, "most": self._max_members}
+        seconds = self._seconds(path)
+        count = 0
+        try:
+            for frame in self._request(task, seconds):
+                for entry in _entries(frame):
+                    count += 1
+                    if count > self._max_members + 2:
+                        raise ProtocolError("more than asked for")
+                    yield entry
+        except ProcessLost as lost:
+            words = f"not listed after {seconds:g} s; raise the limit with --item-timeout"
+            if not lost.timed_out:
+                words = f"the process that listed it {describe_exit(lost.code)}"
+            yield Entry("", problem=words)
+        except (ProtocolError, ProcessNotStarted) as error:
+            yield Entry("", problem=_NONSENSE if isinstance(error, ProtocolError) else str(error))
+
+    def announced(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items; those whose bytes come in order are read in this order, from now on."""
+        for item in items:
+            if item.kind is Kind.MEMBER and not item.skip and is_read_in_order(item.fingerprint):
+                with suppress(RuntimeError):  # it is closed
+                    self._announced[item] = self._in_order.submit(self._read, item)
+            yield item
+
+    def read(self, item: Item) -> Given:
+        """The bytes of a member, with their size and hash."""
+        future = self._announced.pop(item, None)
+        if future is None:
+            future = self._in_order.submit(self._read, item)
+        return future.result()
+
+    def close(self) -> None:
+        """End the process; members that were not read yet are not."""
+        self._in_order.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
+
+    def hash_later(self, name: str) -> Future[str | Failure]:
+        """The sha256 of a member's bytes, hex; members of one archive should be asked for in their order."""
+        return self._in_order.submit(self._hash, Item(name, Kind.MEMBER))
+
+    def _read(self, item: Item) -> Given:
+        parts: list[bytes] = []
+        last = self._run("read", item, parts)
+        if isinstance(last, Failure):
+            return last
+        data = b"".join(parts)
+        modified_at = check_date(last.head.get("modified_at") or None)
+        return data, replace(info_from_bytes(data), modified_at=modified_at)
+
+    def _hash(self, item: Item) -> str | Failure:
+        last = self._run("hash", item, [])
+        return last if isinstance(last, Failure) else _text(last.head.get("sha256"))
+
+    def _run(self, what: str, item: Item, parts: list[bytes]) -> Frame | Failure:
+        """The last frame of an answer; bytes that come before it are added to ``parts``."""
+        archive, _ = find_archive(item.name) or (item.name, "")
+        if self._lost[archive] >= _MOST_LOST:
+            return _failure(item, "Crashed", "its archive ended the processes that read it", Status.CRASHED)
+        seconds, size = self._seconds(archive), 0
+        try:
+            for frame in self._request(
+                {"do": what, "name": item.name, "fingerprint": item.fingerprint}, seconds
+            ):
+                size += len(frame.payload)
+                if size > self._max_bytes:
+                    raise ProtocolError("more than asked for")
+                parts.append(frame.payload)
+            return _failure_of(item, frame) or frame
+        except PoolClosed:
+            raise
+        except ProcessLost as lost:
+            self._lost[archive] += 1
+            if lost.timed_out:
+                message = f"not read after {seconds:g} s; raise the limit with --item-timeout"
+                return _failure(item, "Timeout", message, Status.TIMEOUT)
+            message = f"the process that read its archive {describe_exit(lost.code)}"
+            return _failure(item, "Crashed", message, Status.CRASHED)
+        except (ProtocolError, ProcessNotStarted) as error:
+            message = _NONSENSE if isinstance(error, ProtocolError) else str(error)
+            return _failure(item, "Crashed", message, Status.CRASHED)
+
+    def _request(self, task: dict[str, object], seconds: float) -> Iterator[Frame]:
+        self._workers.start()
+        yield from self._workers.request(Frame({**task, "seconds": seconds}), seconds)
+
+    def _seconds(self, path: str) -> float:
+        """How long an archive may take: an item's time for each part of its size."""
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116  (Path would normalise the name)
+        except (OSError, ValueError):
+            size = 0
+        return self._item_timeout * (1 + size // _BYTES_PER_TIMEOUT)
+
+
+def _failure(item: Item, error: str, message: str, status: Status = Status.FAILED) -> Failure:
+    return Failure(item, Stage.READ, error, message, ImageInfo(), status)
+
+
+def _failure_of(item: Item, last: Frame) -> Failure | None:
+    """The failure that the last frame of an answer states."""
+    if "error" not in last.head:
+        return None
+    error, message = _text(last.head["error"]), _text(last.head.get("message"))
+    status = {"TooLarge": Status.TOO_LARGE, "MemoryError": Status.MEMORY_LIMIT}.get(error, Status.FAILED)
+    return _failure(item, error, message, status)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _MAX_TEXT:
+        raise ProtocolError("text")
+    return value
+
+
+def _entries(frame: Frame) -> Iterator[Entry]:
+    """The entries of a part of a list, checked."""
+    head: Any = frame.head
+    if "error" in head:
+        yield Entry("", problem=_text(head.get("message")))
+        return
+    if frame.last:
+        return
+    at = 0
+    rows = head.get("entries")
+    if not isinstance(rows, list):
+        raise ProtocolError("entries")
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 4 or type(row[3]) is not int or row[3] < 0:
+            raise ProtocolError("entry")
+        name, span, problem = map(_text, row[:3])
+        yield Entry(name, _span(span) if span else None, problem, frame.payload[at : at + row[3]])
+        at += row[3]
+
+
+def _span(text: str) -> Span:
+    try:
+        return Span.parse(text)
+    except ValueError as error:
+        raise ProtocolError("span") from error

@@ -1,0 +1,101 @@
+"""Members of archives become items, by the rules that hold for the files of a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from sidscan.archives.entries import Entry, Problem, fingerprint_of
+from sidscan.archives.tar_headers import NOT_A_TAR
+from sidscan.records import Item, Kind
+from sidscan.sources import strays
+from sidscan.sources.exclude import Exclusions
+from sidscan.util.magic import FileFormat, FileKind, identify_file, identify_name
+from sidscan.util.member_names import SEPARATOR, member_name
+
+ARCHIVE_PREFIX = "not all of the archive can be read: "
+"""How the reason of an archive's own row starts, which it has only if something is wrong with it."""
+MEMBER_PREFIX = "the archive holds this image, but it can't be read: "
+NOT_AN_IMAGE = "not an image: neither its name nor its first bytes say so"
+EMPTY = "the archive holds no files; hidden ones need --hidden"
+NESTED = "archives in archives are not read; unpack the outer one and scan the folder"
+UNSURE = "not an image by its name, and its first bytes can't be read: "
+_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ"})
+_MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ"})
+_TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_SKIPPED = frozenset({Problem.LINK.value, Problem.HARD_LINK.value, Problem.SPECIAL.value})
+
+ListEntries = Callable[[str], Iterator[Entry]]
+"""Lists an archive (`isolation.archives.ArchiveReader.list_entries`)."""
+
+
+class Archives:
+    """Looks into archives, if it may.
+
+    Args:
+        list_entries: None leaves archives as they are.
+        hidden: whether hidden members are items, too.
+    """
+
+    def __init__(self, list_entries: ListEntries | None, hidden: bool, exclusions: Exclusions) -> None:
+        self._list_entries, self._hidden, self._exclusions = list_entries, hidden, exclusions
+
+    def reads(self, known: FileFormat | None, named: bool = False) -> bool:
+        """Whether files of this format are looked into; of documents only those that somebody named."""
+        if known is None or self._list_entries is None:
+            return False
+        is_document = known.kind is FileKind.DOCUMENT and known.within == "ZIP"
+        return known.name in _READ or (named and is_document)
+
+    def items(self, path: str, fingerprint: str, known: FileFormat) -> Iterator[Item]:
+        """An item for each member, and one for the archive if not all of it can be read, or nothing is in it.
+
+        Args:
+            fingerprint: of the archive's file.
+            known: what it is.
+        """
+        assert self._list_entries is not None
+        folder, base = os.path.split(path)
+        excluded = self._exclusions.below(folder)
+        problems: list[str] = []
+        is_empty = True
+        for entry in self._list_entries(path):
+            if not entry.name:
+                problems.append(entry.problem)
+                continue
+            if not self._hidden and _is_hidden(entry.name):
+                continue
+            is_empty = False
+            skip = excluded(f"{base}{SEPARATOR}{entry.name}") or _why_not_image(entry)
+            name = member_name(path, entry.name)
+            yield Item(name, Kind.MEMBER, fingerprint_of(fingerprint, entry.span), skip)
+        if problems == [NOT_A_TAR] and known.name in _MAY_BE_NO_TAR and not path.lower().endswith(_TAR_ENDS):
+            yield Item(path, fingerprint=fingerprint, skip=known.not_opened)
+        elif problems:
+            yield Item(path, fingerprint=fingerprint, skip=ARCHIVE_PREFIX + "; ".join(problems))
+        elif is_empty:
+            yield Item(path, fingerprint=fingerprint, skip=EMPTY)
+
+
+def _is_hidden(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return any(part.startswith(".") and part.strip(".") for part in parts)
+
+
+def _why_not_image(entry: Entry) -> str:
+    """Why a member is not read; empty if its first bytes or its name say that it is an image."""
+    if entry.problem in _SKIPPED:
+        return entry.problem
+    by_name = identify_name(entry.name)
+    if entry.problem and by_name is None:
+        return UNSURE + entry.problem
+    if stray := strays.stray_member(entry.name, entry.head):
+        return stray
+    known = identify_file(entry.name, entry.head) if entry.head else by_name
+    if by_name is not None and not by_name.kind.may_hold_images:
+        return MEMBER_PREFIX + entry.problem if entry.problem else ""
+    if known is None:
+        return NOT_AN_IMAGE
+    if not known.kind.may_hold_images:
+        return ""
+    return f"{known.noun}: {NESTED}" if known.name in _READ else known.not_opened
