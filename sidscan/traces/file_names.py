@@ -63,6 +63,7 @@ _SCREENSHOT_WORDS = (
     "|Schermafbeelding|Skärmavbild|Снимок экрана|スクリーンショット|截屏|屏幕截图|屏幕快照"
 )
 _PUBLIC = "names in public repositories"
+_UNCHECKED = "commonly stated; not checked against code or files"
 
 
 def _pattern(kind: TraceKind, shape: str, given_by: str, example: str, source: str) -> NamePattern:
@@ -76,7 +77,7 @@ PATTERNS = (
         r"(?:[_~-][\w .-]{1,80})?",
         "Android or KDE",
         "Screenshot_20210304-050607_Chrome.jpg",
-        "AOSP, SystemUI ImageExporter: Screenshot_%s with yyyyMMdd-HHmmss; KDE Spectacle",
+        "AOSP, SystemUI ImageExporter: Screenshot_%s with yyyyMMdd-HHmmss; KDE's is not checked",
     ),
     _pattern(
         SCREENSHOT,
@@ -97,7 +98,7 @@ PATTERNS = (
         rf"Simulator Screen ?shot - [\w .()-]{{1,60}} - {_DATE} at \d\d\.\d\d\.\d\d",
         "Apple's simulator",
         "Simulator Screen Shot - iPhone 13 - 2021-03-04 at 05.06.07.png",
-        _PUBLIC,
+        _UNCHECKED,
     ),
     _pattern(
         WHATSAPP,
@@ -133,17 +134,17 @@ PATTERNS = (
         r"photo_\d+@[0-3]\d-[01]\d-(?:19|20)\d\d_\d\d-\d\d-\d\d",
         "a chat export of Telegram Desktop",
         "photo_1@28-09-2018_15-39-28.jpg",
-        _PUBLIC,
+        _UNCHECKED,
     ),
     _pattern(
         SIGNAL,
         rf"signal-{_DATE}-(?:\d{{6}}|\d\d-\d\d-\d\d(?:-\d{{3}})?)(?:[_-]\d{{1,3}})?",
         "Signal",
         "signal-2022-06-06-214121_001.jpeg",
-        "Signal-Android, SaveAttachmentTask; names in public repositories",
+        "names in public repositories; Signal's code was not opened",
     ),
     _pattern(FACEBOOK, r"FB_IMG_\d{13,17}", "Facebook's app", "FB_IMG_1542640342136.jpg", _PUBLIC),
-    _pattern(FACEBOOK, r"received_\d{14,17}", "Messenger", "received_1234567890123456.jpeg", _PUBLIC),
+    _pattern(FACEBOOK, r"received_\d{14,17}", "Messenger", "received_1234567890123456.jpeg", _UNCHECKED),
     _pattern(
         FACEBOOK,
         r"\d{6,10}_\d{14,17}_\d{15,19}_[ons]",

@@ -7,8 +7,9 @@ Left out are sizes that photographs, videos and web pages share: 1920 x 1080, 12
 from __future__ import annotations
 
 # Width and height upright, of screenshots, which on Plus and mini models are not those of the panel. Sources:
-# iosref.com/res and ios-resolution.com (iPhone, iPad), data sheets of Google and Samsung and the lists of
-# github.com/Fechin/reference (Android), support.apple.com (Mac).
+# iosref.com/res and ios-resolution.com (iPhone, iPad) and the lists of github.com/Fechin/reference (Android).
+# Macs, the iPhones and iPads of 2024 on, Pixel 8 and 9 and some Galaxys are widely stated sizes that were not
+# looked up in a maker's data sheet.
 _SIZES = {
     (640, 1136): "an iPhone 5 or SE",
     (750, 1334): "an iPhone 6, 7, 8 or SE",
