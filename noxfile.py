@@ -13,13 +13,14 @@ import shlex
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nox
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "docs", "tests", "scores", "build"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "scores", "build", "no_torch"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
@@ -48,6 +49,9 @@ IN_WHEEL = (
     "sidscan/weights/rine_b16.md",
     "sidscan/weights/rine_b16.safetensors",
 )
+NO_TORCH_BYTES = 400_000_000  # of the whole environment, pip included
+CPU_TORCH_BYTES = 2_000_000_000
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # The sdist holds what git does, but for what only a repository needs, and what the build itself writes.
 NOT_IN_SDIST = re.compile(r"\.ci/.*|\.github/.*|\.gitignore|\.pre-commit-config\.yaml")
 BUILD_WRITES = re.compile(r"PKG-INFO|setup\.cfg|sidscan\.egg-info/.*")
@@ -223,18 +227,82 @@ def tracked_files(session: nox.Session) -> set[str]:
     return set(listing.removesuffix("\0").split("\0"))
 
 
-def scan_with(session: nox.Session, wheel: Path) -> None:
-    """Run the scan of README's first command with the wheel, in a folder and an environment of its own."""
-    folder = Path(session.create_tmp()).resolve() / "fresh"
+@nox.session
+def no_torch(session: nox.Session) -> None:
+    """Install without PyTorch in a fresh environment, as docs/install.md says, and do the main job there."""
+    folder, run = fresh_environment(session, "no-torch")
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    run("python", "-m", "pip", "install", "--quiet", "-r", str(ROOT / "requirements" / "no-torch.txt"))
+    run("python", "-m", "pip", "install", "--quiet", "--no-deps", str(ROOT))
+    check_size(session, folder / "venv", NO_TORCH_BYTES)
+    run("sidscan", "doctor", "--model", "mini")
+    reports = [f"--out=mini.{suffix}" for suffix in ("csv", "json", "html")]
+    run("sidscan", "scan", "examples/images", "--model", "mini", *reports)
+    check_scored(session, folder / "mini.csv")
+    run("sidscan", "verify", "mini.csv")
+    run("sidscan", "provenance", "examples/provenance/harbour.png")
+    run("sidscan", "models", "pull", "rine-b16", success_codes=[0, 4])  # 4: there is no package index
+    if list((folder / "models").glob("*/record.json")):
+        run("sidscan", "scan", "examples/images", "--model", "rine-b16", "--out=rine.csv")
+        check_scored(session, folder / "rine.csv")
+    run("sidscan", "scan", "examples/images", "--runtime", "pytorch", "--out=no.csv", success_codes=[6])
+
+
+@nox.session
+def cpu_torch(session: nox.Session) -> None:
+    """Install with PyTorch for the CPU from its own index, as docs/install.md says, and scan with it."""
+    folder, run = fresh_environment(session, "cpu-torch")
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    run("python", "-m", "pip", "install", "--quiet", "torch", "torchvision", "--index-url", CPU_INDEX)
+    requirements = ("-r", str(ROOT / "requirements" / "no-torch.txt"), "open_clip_torch")
+    run("python", "-m", "pip", "install", "--quiet", *requirements)
+    run("python", "-m", "pip", "install", "--quiet", "--no-deps", str(ROOT))
+    check_size(session, folder / "venv", CPU_TORCH_BYTES)
+    run("sidscan", "doctor", "--model", "mini")
+    run("sidscan", "scan", "examples/images", "--model", "mini", "--runtime", "pytorch", "--out=mini.csv")
+    check_scored(session, folder / "mini.csv")
+
+
+def fresh_environment(session: nox.Session, name: str) -> tuple[Path, Callable[..., object]]:
+    """A folder with the examples and a virtual environment, and what runs its programs there."""
+    folder = Path(session.create_tmp()).resolve() / name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "examples" / "images", folder / "examples" / "images")
+    shutil.copytree(ROOT / "examples", folder / "examples")
     session.run("python", "-m", "venv", str(folder / "venv"))
     programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    session.run(str(programs / "python"), "-m", "pip", "install", "--quiet", str(wheel), external=True)
+
+    def run(program: str, *arguments: str, success_codes: Sequence[int] = (0,)) -> object:
+        with session.chdir(folder):
+            return session.run(
+                str(programs / program),
+                *arguments,
+                env={"SIDSCAN_MODELS": str(folder / "models")},
+                external=True,
+                success_codes=success_codes,
+            )
+
+    return folder, run
+
+
+def check_size(session: nox.Session, folder: Path, most: int) -> None:
+    """Fail if the files of an environment take more than it should."""
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    session.log(f"{folder.parent.name}: {size / 1e6:.0f} MB")
+    if size > most:
+        session.error(f"{folder} takes {size / 1e6:.0f} MB, more than {most / 1e6:.0f} MB")
+
+
+def scan_with(session: nox.Session, wheel: Path) -> None:
+    """Run the scan of README's first command with the wheel, in a folder and an environment of its own."""
+    folder, run = fresh_environment(session, "fresh")
+    run("python", "-m", "pip", "install", "--quiet", str(wheel))
     arguments = first_scan()
-    with session.chdir(folder):
-        session.run(str(programs / "sidscan"), *arguments, external=True)
-    report = folder / arguments[arguments.index("--out") + 1]
+    run("sidscan", *arguments)
+    check_scored(session, folder / arguments[arguments.index("--out") + 1])
+
+
+def check_scored(session: nox.Session, report: Path) -> None:
+    """Fail if a report has no scored row."""
     with report.open(encoding="utf-8", newline="") as file:
         statuses = [row["status"] for row in csv.DictReader(file)]
     if "scored" not in statuses:

@@ -40,7 +40,10 @@ DEVELOPERS_OPTIONS = {
     *("--corpus", "--folds", "--weights", "--reserved", "--whole", "--cache", "--originals"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
 }
-PIP_OPTIONS = {"--no-deps", "--only-binary", "--ignore-requires-python"}
+PIP_OPTIONS = {
+    *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),
+    *("--find-links", "--wheel-dir", "--dest", "--overrides", "--with"),  # the last two are uv's
+}
 # What the architecture page calls, and where it is defined.
 CALLED = {
     "choose_models": "sidscan.models.refs:choose_models",

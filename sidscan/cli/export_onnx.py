@@ -10,6 +10,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode
+from sidscan.libraries import require
 
 
 @click.command("export-onnx", cls=Command)
@@ -60,13 +61,14 @@ def command(
     \b
     Exit codes:
       0  done                             4  model unknown, missing, altered, or
-      2  wrong usage, FILE exists, or a      the file's logits are not PyTorch's
-         package is missing               7  FILE can't be written
+      2  wrong usage, or FILE exists         the file's logits are not PyTorch's
+      6  a library is missing             7  FILE can't be written
     """
     from sidscan.exporters import require_packages
 
     require_packages()
     console.check_models(models, encoder)
+    require("exporting", "torch", "open_clip")
     from sidscan.exporters.onnx import export  # here: it loads torch
 
     echo = console.reporter(quiet)

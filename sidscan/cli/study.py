@@ -14,6 +14,7 @@ from sidscan.cli.options import quiet as quiet_option
 from sidscan.cli.options import sectioned_option
 from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode
+from sidscan.libraries import require
 
 if TYPE_CHECKING:
     from sidscan.training.rine.studies import StudyKind
@@ -80,6 +81,7 @@ def command(
     config = options.training_config(data, preset, classes, choices)
     options.check_training_inputs(config)
     options.need_training_extra()
+    require("training", "torch", "open_clip")
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
     echo = console.reporter(quiet)

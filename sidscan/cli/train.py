@@ -13,6 +13,7 @@ from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
 from sidscan.cli.options import sectioned_option
 from sidscan.errors import ExitCode
+from sidscan.libraries import require
 
 
 @click.command("train", cls=Command)
@@ -61,6 +62,7 @@ def command(
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
     options.check_training_inputs(config)
     options.need_training_extra()
+    require("training", "torch", "open_clip")
     from sidscan.training.rine.train import train  # here, because it loads torch
 
     echo = console.reporter(quiet)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from sidscan.doctor.probes import Probes
 from sidscan.errors import ExitCode, SidscanError
-from sidscan.libraries import first_line
+from sidscan.libraries import first_line, library_error
 
 _MODULES = ("machine", "libraries", "accelerators", "storage", "models", "workers", "plan")
 
@@ -65,7 +65,13 @@ def run_checks(options: Mapping[str, object]) -> Iterator[CheckResult]:
         options: of the scan that is asked about, by fields of `ScanConfig`, as JSON can hold them.
     """
     for module in _MODULES:
-        importlib.import_module(f"{__name__}.{module}")
+        try:
+            importlib.import_module(f"{__name__}.{module}")
+        except ImportError as error:  # the checks of this module need what is missing
+            missing = library_error("sidscan", error.name or module, error)
+            yield CheckResult(
+                f"checks of {module}", "problem", missing.message, missing.remedy, ExitCode.RUNTIME
+            )
     with closing(Probes(options)) as probes:
         for name, function in _CHECKS.items():
             yield from _guarded(name, function, probes)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from packaging.requirements import Requirement
+
 from sidscan.doctor import CheckResult, check
 from sidscan.doctor.probes import ProbeFailed, ProbeNotStarted, Probes
-from sidscan.doctor.requirements import Requirement, is_older, requirements, version_of
+from sidscan.doctor.requirements import is_too_old, requirements, version_of
 from sidscan.doctor.resource_limits import RAISE_LIMITS, low_limits
 from sidscan.errors import ExitCode
 from sidscan.libraries import install_command, is_there, uninstall_command
@@ -29,19 +31,18 @@ _EXTRAS = {
 @check("dependencies")
 def dependencies(_: Probes) -> Iterator[CheckResult]:
     """Libraries that every installation needs, in the versions that it needs."""
-    needed = [each for each in requirements() if not each.extra and not each.marker]
-    needed = [each for each in needed if each.name not in _CHECKED_BELOW]
+    needed = [each for each in requirements() if each.name not in _CHECKED_BELOW]
     there = {each.name: version_of(each.name) for each in needed}
     missing = [each for each in needed if there[each.name] is None]
-    old = [each for each in needed if (found := there[each.name]) and is_older(found, each.least)]
+    old = [each for each in needed if (found := there[each.name]) and is_too_old(each, found)]
     if not (missing or old):
         yield CheckResult(
             "dependencies", "ok", f"{len(needed)} libraries are there", facts={"versions": there}
         )
         return
     parts = [f"not installed: {', '.join(each.name for each in missing)}"] if missing else []
-    parts += [f"{each.name} {there[each.name]} is older than {each.least}" for each in old]
-    wanted = [f"{each.name}>={each.least}" if each.least else each.name for each in (*missing, *old)]
+    parts += [f"{each.name} {there[each.name]} is too old: {each.specifier}" for each in old]
+    wanted = [f"{each.name}{each.specifier}" for each in (*missing, *old)]
     yield CheckResult(
         "dependencies",
         "problem",
@@ -141,10 +142,8 @@ def onnx(_: Probes) -> Iterator[CheckResult]:
 @check("extras")
 def extras(_: Probes) -> Iterator[CheckResult]:
     """One result for each extra. Remedies name packages: `sidscan[heic]` would bring PyTorch, too."""
-    listed = list(requirements())
     for extra, purpose in _EXTRAS.items():
-        packages = [each for each in listed if each.extra == extra]
-        yield _extra(extra, purpose, packages)
+        yield _extra(extra, purpose, requirements(extra))
 
 
 def _extra(extra: str, purpose: str, packages: list[Requirement]) -> CheckResult:
@@ -154,7 +153,7 @@ def _extra(extra: str, purpose: str, packages: list[Requirement]) -> CheckResult
     if packages and not missing:
         named = ", ".join(f"{package} {version}" for package, version in there.items())
         return CheckResult(name, "ok", f"{purpose}: {named}", facts=facts)
-    remedy = f"`{install_command(*(f'{each.name}>={each.least}' for each in missing))}` brings it."
+    remedy = f"`{install_command(*(f'{each.name}{each.specifier}' for each in missing))}` brings it."
     return CheckResult(name, "note", f"{purpose}: not installed", remedy if missing else "", facts=facts)
 
 

@@ -1,43 +1,23 @@
-"""What sidscan's own metadata says that it needs, and which distributions are there."""
+"""What sidscan's own metadata says that it needs here, and which distributions are there."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from importlib import metadata
-from typing import NamedTuple
 
-_LINE = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*\(?(?:>=\s*([0-9.]+))?[^;]*(?:;\s*(.*))?$")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
 
 
-class Requirement(NamedTuple):
-    """A line of the metadata.
+def requirements(extra: str = "") -> list[Requirement]:
+    """What an extra needs on this system beyond the rest, or, without one, what every installation needs.
 
-    Attributes:
-        least: lowest version, or empty.
-        extra: which one asks for it; empty where every installation does.
-        marker: the rest of the condition, e.g. ``python_version < "3.11"``; empty where there is none.
+    Nothing where sidscan runs without being installed.
     """
-
-    name: str
-    least: str
-    extra: str
-    marker: str
-
-
-def requirements() -> Iterator[Requirement]:
-    """Of the installed sidscan; none where it runs without being installed."""
     try:
         lines = metadata.requires("sidscan") or []
     except metadata.PackageNotFoundError:
-        return
-    for line in lines:
-        if match := _LINE.match(line):
-            name, least, marker = match[1], match[2] or "", match[3] or ""
-            extra = _EXTRA.search(marker)
-            rest = _EXTRA.sub("", marker).strip(" ()").removesuffix("and").removeprefix("and").strip(" ()")
-            yield Requirement(name, least, extra[1] if extra else "", rest)
+        return []
+    return [each for each in map(Requirement, lines) if _applies(each, extra) and not _also(each, extra)]
 
 
 def version_of(distribution: str) -> str | None:
@@ -48,14 +28,18 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def is_older(version: str, least: str) -> bool:
-    """Whether the numbers of a version are below those of another: ``2.2.1`` is older than ``2.10``."""
-    return _numbers(version) < _numbers(least)
+def is_too_old(requirement: Requirement, version: str) -> bool:
+    """Whether an installed version is one that is not asked for."""
+    try:
+        return Version(version) not in requirement.specifier
+    except InvalidVersion:
+        return False
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    numbers = [int(number) for number in found[0].split(".")] if found else []
-    while numbers and numbers[-1] == 0:  # 2.0 is 2
-        numbers.pop()
-    return tuple(numbers)
+def _applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _also(requirement: Requirement, extra: str) -> bool:
+    """Whether every installation needs it, too."""
+    return bool(extra) and _applies(requirement, "")

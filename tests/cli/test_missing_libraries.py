@@ -34,16 +34,18 @@ def without_torch(folder_of_hook: Path, *arguments: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "purpose"),
     [
-        pytest.param(["scan", "images", "--model", "mini", "--out", "r.csv"], id="scan"),
-        pytest.param(["calibrate", "images", "--model", "mini", "--out", "c.json"], id="calibrate"),
-        pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], id="evaluate"),
-        pytest.param(["export-onnx", "--model", "mini", "--out", "m.onnx"], id="export-onnx"),
+        pytest.param(["scan", "images", "--model", "mini", "--out", "r.csv"], "this command", id="scan"),
+        pytest.param(
+            ["calibrate", "images", "--model", "mini", "--out", "c.json"], "this command", id="calibrate"
+        ),
+        pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], "this command", id="evaluate"),
+        pytest.param(["export-onnx", "--model", "mini", "--out", "m.onnx"], "exporting", id="export-onnx"),
     ],
 )
 def test_a_command_that_needs_torch_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], purpose: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder(Path("images/0_real"), count=1)
@@ -52,8 +54,7 @@ def test_a_command_that_needs_torch_says_so(
     hook.mkdir()
     ended = without_torch(hook, *arguments)
     assert ended.stderr.endswith(
-        "sidscan: this command needs torch, which is not installed\n"
-        f"`{install_command('torch')}` brings it.\n"
+        f"sidscan: {purpose} needs torch, which is not installed\n`{install_command('torch')}` brings it.\n"
     )
     assert "Traceback" not in ended.stderr
     assert (ended.returncode, ended.stdout) == (6, "")

@@ -21,6 +21,7 @@ from sample_images import folder
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
 from sidscan.exporters import parity
+from sidscan.libraries import install_command
 from sidscan.models.onnx_graph import SEAL_BYTES, check_seal, graph_path, seal
 from sidscan.records import CropSet
 from sidscan.runtimes.onnx import OnnxRuntime
@@ -388,8 +389,9 @@ def test_a_missing_package_is_reported_before_weights_are_read(
     monkeypatch.setitem(sys.modules, package, None)
     ended = sidscan("export-onnx", "--model", tmp_path / "none.safetensors", "--out", tmp_path / "x.onnx")
     assert (ended.code, ended.err) == (
-        2, f"sidscan: exporting needs {package}, which is not installed\npip install 'sidscan[export]'\n"
-    )  # fmt: skip
+        6,
+        f"sidscan: exporting needs {package}, which is not installed\n`{install_command(package)}` brings it.\n",
+    )
 
 
 def test_fresh_replaces_a_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:

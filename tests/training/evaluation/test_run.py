@@ -28,6 +28,7 @@ from torch import Tensor
 from sidscan import ScanConfig, scan
 from sidscan.cli.evaluate import run_command
 from sidscan.errors import OutputError
+from sidscan.libraries import distribution, install_command
 from sidscan.models.backbones import Feature
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
@@ -667,7 +668,7 @@ def test_feature_spaces_of_at_most_six_models_are_drawn_in_one_pass(
 @pytest.mark.parametrize(
     ("module", "options"), [("sklearn", ()), ("matplotlib", ()), ("cv2", ("--perturb", "blur", "--no-plots"))]
 )
-def test_a_missing_package_is_named_with_its_extra(
+def test_a_missing_package_is_named_with_its_command(
     sidscan: Run,
     tests20: Path,
     tmp_path: Path,
@@ -677,7 +678,7 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     ended = sidscan("evaluate", "run", tests20, "--model", "mini", "--out", tmp_path / "o", *options)
-    assert ended.code == 2
+    assert ended.code == 6
     assert f"this needs {module}, which is not installed" in ended.err
-    assert "pip install 'sidscan[train]'" in ended.err
+    assert f"`{install_command(distribution(module))}` brings it.\n" in ended.err
     assert not (tmp_path / "o").exists()
