@@ -388,10 +388,8 @@ def test_a_missing_package_is_reported_before_weights_are_read(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     ended = sidscan("export-onnx", "--model", tmp_path / "none.safetensors", "--out", tmp_path / "x.onnx")
-    assert (ended.code, ended.err) == (
-        6,
-        f"sidscan: exporting needs {package}, which is not installed\n`{install_command(package)}` brings it.\n",
-    )
+    needed = f"sidscan: exporting needs {package}, which is not installed\n"
+    assert (ended.code, ended.err) == (6, f"{needed}`{install_command(package)}` brings it.\n")
 
 
 def test_fresh_replaces_a_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
