@@ -431,6 +431,12 @@ class ScanConfig(ReadLimits, FetchOptions):
         maximum=100_000,
         help="Most windows of an image on a closer look. An image that needs more to be covered gets those.",
     )
+    in_order: bool = option(
+        True,
+        help="Read the inputs in their order. Without this, the first of many are spread over all of them, "
+        "so that the time that is left can be estimated.",
+        details="With a time limit, the order is always mixed.",
+    )
     outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")
     origins: tuple[tuple[str, tuple[str, ...], str], ...] = option(

@@ -21,6 +21,7 @@ from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.archives import ArchiveReader
+from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.isolation.reader import IsolatedReader, LocalReader
 from sidscan.journal import Journal, accept_gone
@@ -48,6 +49,7 @@ from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.kept_images import KeptImages
+from sidscan.scoring.pace import FIRST, Pace
 from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
@@ -73,6 +75,8 @@ _FAILED_AT_LISTING = {
     MEMBER_PREFIX: "MemberNotRead",
 }
 
+_FIRST = 2 * FIRST  # images that are read before all others, so that an estimate has warmed up
+_FEWEST_TO_SPREAD = 1000
 
 @dataclass
 class Scan:
@@ -90,6 +94,7 @@ class Scan:
         num_results: how many results this session has made.
         stopped: whether the time was up before all inputs had a result.
         kept_images: images of kept results that lack what reports show; a scan reads them first.
+        pace: how long the rest takes.
     """
 
     config: ScanConfig
@@ -104,8 +109,10 @@ class Scan:
     num_results: int = 0
     stopped: bool = False
     kept_images: KeptImages = field(init=False)
+    pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pace = Pace(self.config.workers or available_cores(), self.runtime.at_once)
         self.kept_images = KeptImages(self.journal, self.config)
         self._reading_kept = self._read_kept()
 
@@ -130,6 +137,7 @@ class Scan:
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
         shown = self.config.thumbnails
         crops = StrongestCrops(MOST_CROPS, self.journal.strongest()) if shown else StrongestCrops(0)
+        self.pace.expect(*self.journal.images_pending())
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
                 results = scorer.end(job)
@@ -137,6 +145,7 @@ class Scan:
                     results = list(map(private_result, results))
                 self.journal.append(results, keys, _thumbnails(job), crops.of(job.batch, results))
                 self.num_results += len(results)
+                self.pace.done(results)
                 yield from results
                 # What is not read costs no time; so each run looks at some image.
                 if self.clock.is_up() and results[-1].stage is not Stage.LIST and self.journal.num_pending():
@@ -167,7 +176,7 @@ class Scan:
         with (
             open_reader(self.config) as read,
             closing(
-                threads.OrderedMap(partial(_read, read=read), read.announced(self._pending()), workers)
+                threads.OrderedMap(partial(self._read, read=read), read.announced(self._pending()), workers)
             ) as images,
         ):
             try:
@@ -176,15 +185,39 @@ class Scan:
                     weigh=_one if cascade else _crops_to_read,
                     enough=(self.config.batch or runtime.batch) - most + 1,
                     begin=lambda batch: scorer.begin(batch, _now()),
-                    function=scorer.score,
+                    function=partial(self._score, scorer),
                     at_once=runtime.at_once,
                 )
             finally:  # nobody waits for what is under way
                 scorer.abandon()
 
     def _pending(self) -> Iterator[Item]:
-        """Inputs to read; where time may be short, mixed from all folders, to have seen a sample then."""
-        return self.journal.pending(mixed=self.config.has_time_limit)
+        """Inputs to read, in their order, except that the first hundred of many are spread over all of them.
+
+        So the estimate of the time that is left rests on images of all folders. Where time may be short, all
+        are mixed from all folders, so that what was seen is a sample then.
+        """
+        limited = self.config.has_time_limit
+        if limited or self.config.in_order or self.journal.images_pending()[0] < _FEWEST_TO_SPREAD:
+            yield from self.journal.pending(mixed=limited)
+            return
+        first = self.journal.spread_pending(_FIRST)
+        yield from first
+        names = {(item.name, item.kind) for item in first}
+        yield from (item for item in self.journal.pending() if (item.name, item.kind) not in names)
+
+    def _read(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
+        started = running_time()
+        entry = _read(item, read)
+        if not item.skip:
+            self.pace.read(item, running_time() - started)
+        return entry
+
+    def _score(self, scorer: Scorer, job: ScoringJob) -> ScoringJob:
+        started = running_time()
+        scored = scorer.score(job)
+        self.pace.scored(len(job.batch), running_time() - started)
+        return scored
 
     def end(self, ending: Literal["finished", "sampled", "stopped", "interrupted"]) -> None:
         """Record how this session ended; a session without an ending was killed."""

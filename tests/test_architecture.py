@@ -133,7 +133,7 @@ SHARED_BY_COMMANDS = tuple(
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
         *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
-        *("provenance_text", "sample_text"),
+        *("provenance_text", "sample_text", "time_left"),
     )
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from contextlib import closing
 from pathlib import PurePosixPath
@@ -108,3 +109,17 @@ def test_results_are_kept_and_only_those_in_turn_are_of_the_sample() -> None:
         journal.append([result(name) for name in order if name not in (order[0], order[1], order[3])], KEYS)
         assert [each.name for each, _, _ in journal.sampled()] == order
         assert journal.counts().pending == 700 - 11
+
+
+@pytest.mark.parametrize("number", [1, 7, 200, 700, 900])
+def test_images_spread_over_all_inputs(number: int) -> None:
+    with closing(Journal(None)) as journal:
+        inputs = [*listed(NAMES), Item("notes.txt", skip="not an image")]
+        journal.register_inputs(inputs, KEYS)
+        journal.append([result(name) for name in NAMES[:100]], KEYS)
+        assert journal.images_pending() == (600, 600)
+        spread = [item.name for item in journal.spread_pending(number)]
+        assert len(spread) == min(number, 600)
+        assert spread == [name for name in NAMES[100:] if name in set(spread)]
+        places = [NAMES.index(name) for name in spread]
+        assert all(later - one <= -(-600 // number) for one, later in itertools.pairwise(places))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 from click.core import ParameterSource
 
+from sidscan.cli.time_left import TIME_LEFT_LAYOUT, TimeLeft
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.journal.keys import reader_has_decoder, reader_in_words
@@ -91,12 +92,15 @@ def consume(
         show: gets every result; it says whether the scan goes on.
     """
     counts = run.counts()
-    with progress(run.total, "image", done=counts.enumerated - counts.pending, quiet=quiet) as bar:
+    done, layout = counts.enumerated - counts.pending, TIME_LEFT_LAYOUT
+    with progress(run.total, "image", done=done, quiet=quiet, layout=layout) as bar:
+        left = TimeLeft(run.pace, bar, reporter(quiet))
         for result in run:
             if show:
                 bar.clear()  # a terminal shows the result in its place
                 if not show(result):
                     return
+            left.update()
             bar.update()
 
 

@@ -124,6 +124,7 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     choices["find_copies"] |= thumbnails
     return ScanConfig(
         thumbnails=thumbnails,
+        in_order=any(isinstance(writer, StreamedReport) for writer in writers),
         journal=journal,
         outputs=(*written, *marks_paths(map(Path, named))),
         command=("sidscan", *sys.argv[1:]),

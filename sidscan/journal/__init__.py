@@ -272,9 +272,29 @@ class Journal:
 
     def num_pending(self) -> int:
         """Number of inputs that `pending` gives."""
-        where = "AND (skip != '' OR position IN (SELECT position FROM turns))" if self._is_sample() else ""
-        query = f"SELECT count(*) FROM items WHERE finding IS NULL {where}"  # noqa: S608
+        query = f"SELECT count(*) FROM items WHERE finding IS NULL {self._of_run()}"  # noqa: S608
         return int(self._read(query).fetchone()[0])
+
+    def images_pending(self) -> tuple[int, int]:
+        """Number of those that are read, and the bytes of their files as they were listed."""
+        query = f"""SELECT count(*), total(CAST(stamp AS INTEGER)) FROM items
+            WHERE finding IS NULL AND skip = '' {self._of_run()}"""  # noqa: S608
+        number, size = self._read(query).fetchone()
+        return number, int(size)
+
+    def spread_pending(self, number: int) -> list[Item]:
+        """So many of those that are read, spread evenly over the inputs."""
+        query = f"""SELECT name, kind, stamp FROM (
+            SELECT name, kind, stamp, position, count(*) OVER () AS n,
+            row_number() OVER (ORDER BY position) AS row FROM items
+            WHERE finding IS NULL AND skip = '' {self._of_run()}
+            ) WHERE row * :number / n > (row - 1) * :number / n ORDER BY position"""  # noqa: S608
+        rows = self._db.execute(query, {"number": number}).fetchall()
+        return [Item(os.fsdecode(name), Kind(kind), fingerprint) for name, kind, fingerprint in rows]
+
+    def _of_run(self) -> str:
+        """A condition of what this run is to look at."""
+        return "AND (skip != '' OR position IN (SELECT position FROM turns))" if self._is_sample() else ""
 
     def _is_sample(self) -> bool:
         return bool(self._read("SELECT EXISTS (SELECT 1 FROM turns)").fetchone()[0])

@@ -28,6 +28,10 @@ class Bar(Protocol):
         """Show values after the bar, by name."""
         ...
 
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        """Show a text after the bar."""
+        ...
+
     def clear(self) -> object:
         """Remove the bar from its line, before something else is printed there."""
         ...
