@@ -55,6 +55,7 @@ from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
 from sidscan.sources import open_sources
 from sidscan.sources.members import ARCHIVE_PREFIX, MEMBER_PREFIX
+from sidscan.sources.mounts import SlowPlace, slow_places
 from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.sources.strays import NOT_HERE
@@ -91,6 +92,7 @@ class Scan:
         changes: what that run had otherwise, e.g. ``effort full (now normal)``.
         readers: what reads images in this run.
         clock: says when the time is up.
+        slow_places: inputs on a phone or a network share.
         num_results: how many results this session has made.
         stopped: whether the time was up before all inputs had a result.
         kept_images: images of kept results that lack what reports show; a scan reads them first.
@@ -106,6 +108,7 @@ class Scan:
     changes: tuple[str, ...]
     readers: Readers
     clock: Clock
+    slow_places: list[SlowPlace] = field(default_factory=list)
     num_results: int = 0
     stopped: bool = False
     kept_images: KeptImages = field(init=False)
@@ -260,6 +263,10 @@ def open_scan(
         saved.prepare_folder(config.save_dir)
     clock = clock or Clock(config.budget, config.until)
     check_trust(config.trust)
+    places = slow_places(config.inputs)
+    if places:
+        one = any(place.one_at_a_time for place in places)
+        config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
     runtime = open_runtime(config, choice.models)
@@ -297,7 +304,9 @@ def open_scan(
     _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
     _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
     changes = tuple(changes_between(earlier, header))
-    return Scan(config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock)
+    return Scan(
+        config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock, places
+    )
 
 
 def _counting(items: Iterator[Item], listed: Callable[[], object] | None) -> Iterator[Item]:

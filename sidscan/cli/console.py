@@ -95,13 +95,14 @@ def consume(
     done, layout = counts.enumerated - counts.pending, TIME_LEFT_LAYOUT
     with progress(run.total, "image", done=done, quiet=quiet, layout=layout) as bar:
         left = TimeLeft(run.pace, bar, reporter(quiet))
-        for result in run:
-            if show:
-                bar.clear()  # a terminal shows the result in its place
-                if not show(result):
-                    return
-            left.update()
-            bar.update()
+        with left.saying_what_it_waits_for():
+            for result in run:
+                if show:
+                    bar.clear()  # a terminal shows the result in its place
+                    if not show(result):
+                        return
+                left.update()
+                bar.update()
 
 
 def complete_kept(run: Scan, quiet: bool) -> None:
@@ -163,6 +164,8 @@ def announce(run: Scan, echo: Echo) -> None:
             echo(f"  it differs from this scan: {difference}; p-values hold only as far as the scores agree")
     if (sample := run.journal.header().sample) is not None:
         echo(f"part: {sample}")
+    for place in run.slow_places:
+        echo(str(place))
     if run.config.until is not None:
         echo(f"until: {run.config.until:%Y-%m-%d %H:%M}")
     _announce_earlier(run, echo)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 TIME_LEFT_LAYOUT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}, {rate_fmt}]"
 """Of the bar: what `TimeLeft` knows stands for the library's estimate, which counts all images alike."""
 _SHORTEST = 30  # seconds; what takes less needs no line
+_PATIENCE = 15.0  # seconds without any image, after which a line says why that may be
 _EVERY = 1.0  # seconds between two changes of the bar
 
 
@@ -24,6 +28,24 @@ class TimeLeft:
     def __init__(self, pace: Pace, bar: Bar, echo: Echo) -> None:
         self._pace, self._bar, self._echo = pace, bar, echo
         self._said, self._changed = False, 0.0
+
+    @contextmanager
+    def saying_what_it_waits_for(self) -> Iterator[None]:
+        """Say so if the first image takes long to read."""
+        timer = threading.Timer(_PATIENCE, self._say_waiting)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _say_waiting(self) -> None:
+        if self._pace.is_waiting:
+            self._bar.clear()
+            self._echo(
+                f"nothing was read in {_PATIENCE:g} seconds: the disk may be waking up, or a share is slow"
+            )
 
     def update(self) -> None:
         """Show what is known now."""

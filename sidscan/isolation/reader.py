@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from typing import TypeGuard
 
 from sidscan.archives.entries import is_read_in_order
 from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
@@ -121,6 +122,7 @@ class IsolatedReader:
         max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
         if config.pixels:
             max_payload = max(max_payload, max_payload_of_rows(config))
+        self._has_read = False  # a file's bytes; a disk that slept is awake then
         self._workers = WorkerPool(_WORKER_MODULE, options.to_json(), max_payload=max_payload)
         self._archives = ArchiveReader(options)
 
@@ -148,6 +150,10 @@ class IsolatedReader:
     def _read_with_retries(self, item: Item, info: ImageInfo, data: bytes | None) -> DecodedImage | Failure:
         """A worker's answer; a fresh worker is asked again if something else may have caused a failure."""
         answer, seconds_left = self._read(item, info, data, self._config.item_timeout)
+        if not self._has_read and _bytes_never_came(answer):
+            answer, seconds_left = self._read(item, info, data, self._config.item_timeout)
+            if _bytes_never_came(answer):
+                answer = replace(answer, message=_waking_up(self._config.item_timeout))
         for _ in range(_MAX_TRIES - 1):
             if not _worth_another_try(answer) or seconds_left < _MIN_SECONDS:
                 break
@@ -177,6 +183,7 @@ class IsolatedReader:
         try:
             for frame in self._workers.request(encode_task(item, data), seconds):
                 parser.feed(frame)
+                self._has_read |= item.kind is Kind.FILE
             answer = parser.result()
         except ProcessLost as lost:
             answer = _without_worker(parser, lost, self._config.item_timeout)
@@ -198,6 +205,23 @@ class IsolatedReader:
                 time.sleep(_START_PAUSE * 2**attempt)
             else:
                 return
+
+
+def _bytes_never_came(answer: DecodedImage | Failure) -> TypeGuard[Failure]:
+    """Whether the time was up before a file was read: its disk may need half a minute to wake up."""
+    return (
+        isinstance(answer, Failure)
+        and answer.status is Status.TIMEOUT
+        and answer.item.kind is Kind.FILE
+        and answer.facts.sha256 is None
+    )
+
+
+def _waking_up(timeout: float) -> str:
+    return (
+        f"not read after twice {timeout:g} s; the disk may be waking up, or does not answer; scan again, or "
+        "raise the limit with --item-timeout"
+    )
 
 
 def _worth_another_try(answer: DecodedImage | Failure) -> bool:

@@ -96,6 +96,11 @@ class Pace:
         return self._done
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to read, and nothing was read yet."""
+        return self._reads == 0 and self._left > 0
+
+    @property
     def images_left(self) -> int:
         """How many images have no result yet."""
         return self._left
