@@ -79,6 +79,7 @@ _FAILED_AT_LISTING = {
 _FIRST = 2 * FIRST  # images that are read before all others, so that an estimate has warmed up
 _FEWEST_TO_SPREAD = 1000
 
+
 @dataclass
 class Scan:
     """A run that is ready: iterate over it for the results that are still to be made.
@@ -198,11 +199,13 @@ class Scan:
         """Inputs to read, in their order, except that the first hundred of many are spread over all of them.
 
         So the estimate of the time that is left rests on images of all folders. Where time may be short, all
-        are mixed from all folders, so that what was seen is a sample then.
+        are mixed from all folders, so that what was seen is a sample then. Members of compressed tars are
+        never mixed.
         """
-        limited = self.config.has_time_limit
-        if limited or self.config.in_order or self.journal.images_pending()[0] < _FEWEST_TO_SPREAD:
-            yield from self.journal.pending(mixed=limited)
+        mixed, ordered = self.config.has_time_limit, self.journal.must_keep_order()
+        few = self.journal.images_pending()[0] < _FEWEST_TO_SPREAD
+        if mixed or ordered or self.config.in_order or few:
+            yield from self.journal.pending(mixed and not ordered)
             return
         first = self.journal.spread_pending(_FIRST)
         yield from first

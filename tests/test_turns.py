@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_journal import KEYS, result
 
+from sidscan.archives.entries import Packing, Span
 from sidscan.journal import Journal
 from sidscan.records import Item, Kind, SamplePlan, SampleRecord
 
@@ -85,6 +86,22 @@ def test_urls_are_grouped_by_host_and_members_by_folder() -> None:
             listed([*names, "x.zip!/d/a.jpg", "x.zip!/d/b.jpg"]), KEYS, plan=plan
         )
         assert registered.sample == SampleRecord(size=4, seed=0, images=20, folders=3)
+
+
+def test_members_of_a_compressed_tar_keep_their_order() -> None:
+    members = [Item(f"a.tgz!/{n}.jpg", Kind.MEMBER, f"9:1|{Span(Packing.SOLID, n, 5)}") for n in range(50)]
+    with closing(Journal(None)) as journal:
+        inputs = [*listed(NAMES[:20]), *members]
+        sample = journal.register_inputs(inputs, KEYS, plan=SamplePlan(None, 0)).sample
+        assert sample == SampleRecord(size=None, seed=0, images=70, folders=2, mixed=False)
+        assert str(sample) == "as many of 70 images as time allows, in the order of the inputs"
+        assert journal.must_keep_order()
+        assert list(journal.pending()) == inputs
+        assert journal.images_pending() == (70, 20 + 250)
+        sample = journal.register_inputs(inputs, KEYS, plan=SamplePlan(10, 0)).sample
+        assert sample is not None
+        assert sample.mixed
+        assert journal.num_pending() == 10
 
 
 def test_what_is_not_read_has_its_row_and_is_not_of_the_sample() -> None:

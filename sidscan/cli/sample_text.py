@@ -19,7 +19,8 @@ def sample_lines(record: Journal) -> Iterator[str]:
         yield f"{plural(unseen, 'input')} not looked at yet; the command of the scan goes on"
         return
     yield f"{sample}: {plural(unseen, 'input')} not looked at"
-    yield from _estimate_lines(record, sample, unseen)
+    if sample.mixed:
+        yield from _estimate_lines(record, sample, unseen)
     again = "a larger --sample, or none, goes on" if sample.size else "the same command goes on"
     yield f"  ({again}; no image is scored again)"
 

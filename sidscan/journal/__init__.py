@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from sidscan.archives.entries import is_read_in_order
 from sidscan.errors import OutputError, SidscanError
 from sidscan.journal import closer_looks, outputs, previous, tables, thumbnails, turns
 from sidscan.journal.identity import current_folder, identity_of
@@ -277,10 +278,16 @@ class Journal:
 
     def images_pending(self) -> tuple[int, int]:
         """Number of those that are read, and the bytes of their files as they were listed."""
-        query = f"""SELECT count(*), total(CAST(stamp AS INTEGER)) FROM items
+        query = f"""SELECT count(*), total(size_of(kind, stamp)) FROM items
             WHERE finding IS NULL AND skip = '' {self._of_run()}"""  # noqa: S608
         number, size = self._read(query).fetchone()
         return number, int(size)
+
+    def must_keep_order(self) -> bool:
+        """Whether some of them are members of compressed tars, which are unpacked once, from the start."""
+        query = f"""SELECT EXISTS (SELECT 1 FROM items WHERE finding IS NULL AND skip = ''
+            AND kind = 'member' AND read_in_order(kind, stamp) {self._of_run()})"""  # noqa: S608
+        return bool(self._read(query).fetchone()[0])
 
     def spread_pending(self, number: int) -> list[Item]:
         """So many of those that are read, spread evenly over the inputs."""
@@ -598,6 +605,16 @@ def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
 def add_functions(database: sqlite3.Connection) -> None:
     """What queries of a `Journal` call."""
     database.create_function("strength", 1, _strength, deterministic=True)
+    database.create_function("size_of", 2, _size_of, deterministic=True)
+    database.create_function("read_in_order", 2, _is_read_in_order, deterministic=True)
+
+
+def _size_of(kind: str, fingerprint: str) -> int:
+    return Item("", Kind(kind), fingerprint).size
+
+
+def _is_read_in_order(kind: str, fingerprint: str) -> bool:
+    return kind == Kind.MEMBER.value and is_read_in_order(fingerprint)
 
 
 def _strength(scores: str) -> float:

@@ -36,11 +36,13 @@ def choose(database: sqlite3.Connection, plan: SamplePlan | None) -> SampleRecor
     """Give the images of a run their turns.
 
     Without a plan, or if the sample would be all images, all are read in the order of the listing, and the
-    result is None.
+    result is None. Without a size, so they are also if there are members of compressed tars, which can't be
+    mixed.
     """
     database.execute(EMPTY)
     if plan is None:
         return None
+    mixed = plan.size is not None or not _has_ordered_members(database)
     database.create_function("draw", 1, partial(_draw, plan.seed), deterministic=True)
     database.create_function("folder_of", 2, _folder_of, deterministic=True)
     database.execute(
@@ -54,11 +56,18 @@ def choose(database: sqlite3.Connection, plan: SamplePlan | None) -> SampleRecor
     images, folders = database.execute("SELECT total(size), count(*) FROM folders").fetchone()
     sample = None
     if plan.size is None or plan.size < images:
-        sample = SampleRecord(plan.size, plan.seed, int(images), folders)
+        sample = SampleRecord(plan.size, plan.seed, int(images), folders, mixed)
+    if sample and mixed:
         _fill(database, sample)
     database.execute("DROP TABLE drawn")
     database.execute("DROP TABLE folders")
     return sample
+
+
+def _has_ordered_members(database: sqlite3.Connection) -> bool:
+    query = """SELECT EXISTS (SELECT 1 FROM items
+        WHERE kind = 'member' AND skip = '' AND read_in_order(kind, stamp))"""
+    return bool(database.execute(query).fetchone()[0])
 
 
 def _fill(database: sqlite3.Connection, sample: SampleRecord) -> None:

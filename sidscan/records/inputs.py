@@ -70,3 +70,11 @@ class Item:
     kind: Kind = Kind.FILE
     fingerprint: str = ""
     skip: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they were listed; 0 where that is not known."""
+        size = self.fingerprint.partition(":")[0]
+        if self.kind is Kind.MEMBER:
+            _, _, size, *_ = (*self.fingerprint.partition("|")[2].split(":"), "", "", "")
+        return int(size) if size.isdigit() else 0

@@ -96,12 +96,14 @@ class SampleRecord:
         seed: of the choice.
         images: how many there are to choose from: inputs less those that are not read.
         folders: in how many folders (of URLs: hosts) they lie.
+        mixed: whether they are taken from all folders in proportion, and not in the order of the inputs.
     """
 
     size: int | None
     seed: int
     images: int
     folders: int
+    mixed: bool = True
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> SampleRecord:
@@ -110,6 +112,8 @@ class SampleRecord:
 
     def __str__(self) -> str:
         """In words, e.g. ``a sample of 500 of 102331 images, seed 0, by folder``."""
+        if not self.mixed:
+            return f"as many of {self.images} images as time allows, in the order of the inputs"
         size = ", as large as time allows," if self.size is None else f" of {self.size}"
         return f"a sample{size} of {self.images} images, seed {self.seed}, by folder"
 

@@ -49,7 +49,7 @@ class Pace:
 
     def read(self, item: Item, seconds: float) -> None:
         """Note how long an image took to read."""
-        size = size_of(item)
+        size = item.size
         with self._lock:
             self._reads += 1
             if self._reads > _WARM * self._readers:
@@ -118,9 +118,3 @@ class Pace:
         slope = (number * products - sizes * seconds) / spread if spread > 0 else 0.0
         slope = min(max(slope, 0.0), seconds / sizes) if sizes else 0.0
         return (seconds - slope * sizes) / max(number, 1), slope
-
-
-def size_of(item: Item) -> int:
-    """Bytes of a file as it was listed; 0 where that is not known."""
-    size = item.fingerprint.partition(":")[0]
-    return int(size) if size.isdigit() else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +53,7 @@ def test_a_sample_says_in_every_report_that_it_is_one(sidscan: Run, desk: Path) 
         "  (a larger --sample, or none, goes on; no image is scored again)\n"
     ) in ended.err
     assert [row["sample"] for row in rows("r.csv")] == [words] * 7
-    record = {"size": 6, "seed": 0, "images": 12, "folders": 4}
+    record = {"size": 6, "seed": 0, "images": 12, "folders": 4, "mixed": True}
     report = json.loads(Path("r.json").read_text())
     assert report["run"]["sample"] == record
     assert report["run"]["finished"] is None
@@ -140,3 +142,21 @@ def test_a_report_from_the_record_of_a_sample_says_so(sidscan: Run, desk: Path) 
     ended = sidscan("report", "r.csv", "-o", "again.csv")
     assert "a sample of 6 of 12 images, seed 0, by folder: 6 inputs not looked at\n" in ended.err
     assert Path("again.csv").read_bytes() == Path("r.csv").read_bytes()
+
+
+def test_a_budget_stops_in_a_compressed_tar_and_says_so(sidscan: Run, desk: Path) -> None:
+    with tarfile.open("images.tgz", "w:gz") as archive:
+        archive.add("images")
+    stop = ("--budget", "1ms", "--batch", "1")
+    assert sidscan("scan", *MINI, "images.tgz", "-o", "r.csv", *stop).code == 9
+    ended = sidscan("scan", *MINI, "images.tgz", "-o", "r.csv", *stop)
+    assert ended.code == 9
+    words = "as many of 12 images as time allows, in the order of the inputs"
+    assert re.search(
+        rf"{words}: 1[01] inputs not looked at\n  \(the same command goes on; no image", ended.err
+    )
+    assert {row["sample"] for row in rows("r.csv")} == {words}
+    ended = sidscan("scan", *MINI, "images.tgz", "-o", "r.csv", "--budget", "1h")
+    assert ended.code == 0
+    assert len(scored()) == 12
+    assert {row["sample"] for row in rows("r.csv")} == {""}

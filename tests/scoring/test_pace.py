@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from sample_results import FACTS, FAILED, SCORED
 
+from sidscan.archives.entries import Packing, Span
 from sidscan.records import Item, Kind, ScanResult, Stage
 from sidscan.scoring import pace as module
-from sidscan.scoring.pace import Pace, size_of
+from sidscan.scoring.pace import Pace
 
 SMALL, LARGE = 50_000, 6_000_000  # bytes
 
@@ -104,6 +105,15 @@ def test_inputs_that_are_not_read_do_not_count(wall: Wall) -> None:
     assert pace.images_left == before == 150
 
 
-@pytest.mark.parametrize(("fingerprint", "size"), [("12:99", 12), ("", 0), ("x:1", 0)], ids=str)
-def test_size_of_an_item(fingerprint: str, size: int) -> None:
-    assert size_of(Item("a", fingerprint=fingerprint)) == size
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        pytest.param(Item("a", fingerprint="12:99"), 12, id="file"),
+        pytest.param(Item("a"), 0, id="not there"),
+        pytest.param(Item("https://host/a", Kind.URL), 0, id="URL"),
+        pytest.param(Item("a.zip!/b", Kind.MEMBER, f"9999:1|{Span(Packing.ZIP, 5, 34)}"), 34, id="member"),
+        pytest.param(Item("a.zip!/b", Kind.MEMBER, "9999:1"), 0, id="member that can't be read"),
+    ],
+)
+def test_size_of_an_item(item: Item, size: int) -> None:
+    assert item.size == size
