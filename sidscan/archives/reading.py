@@ -142,9 +142,9 @@ def read_member(path: str, span: Span, stamp: str | None = None) -> Iterator[byt
 
 def _own_name(name: str, taken: set[str]) -> str:
     """A name that no other member has: of members with one name, later ones get a number."""
-    name = name[:_MOST_CHARACTERS].replace(
-        "\0", "\\0"
-    )  # no name of a file holds NUL, and no list of names could
+    name = name.replace("\0", "\\0")  # no name of a file holds NUL, and no list of names could
+    if len(name) > _MOST_CHARACTERS:  # its end says what it is
+        name = f"{name[: _MOST_CHARACTERS // 2]}...{name[-_MOST_CHARACTERS // 2 :]}"
     stem, suffix = posixpath.splitext(name)
     own, number = name, 1
     while own in taken:

@@ -125,11 +125,26 @@ class SolidStream:
         opener = next(opener for start, opener in _COMPRESSED.items() if head.startswith(start))
         self._stream = opener(file)
         self._most = _SPARE + MAX_UNPACKED_RATIO * os.fstat(file.fileno()).st_size
+        self._damage: Exception | None = None
         self.position = 0
 
     def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes."""
-        data: bytes = self._stream.read(size)
+        """Up to ``size`` bytes; what comes before damage is still read."""
+        parts: list[bytes] = []
+        left = size
+        while left and self._damage is None:
+            try:
+                data = self._stream.read1(left)
+            except DAMAGE as error:
+                self._damage = error
+                break
+            if not data:
+                break
+            parts.append(data)
+            left -= len(data)
+        if self._damage is not None and not parts:
+            raise self._damage
+        data = b"".join(parts)
         self.position += len(data)
         if self.position > self._most:
             raise ArchiveError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -44,7 +45,9 @@ def load_member(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure
         member = open_member(item.name, item.fingerprint)
         if member.span.size > max_bytes:
             raise TooLarge(f"larger than {max_bytes} bytes; raise the limit with --max-bytes")
-        data = b"".join(member.read())
+        buffer = io.BytesIO()  # whose bytes are taken without a copy
+        buffer.writelines(member.read())
+        data = buffer.getvalue()
     except Exception as error:
         return failure_from_error(item, Stage.READ, error, ImageInfo())
     return data, replace(info_from_bytes(data), modified_at=member.span.modified_at or None)

@@ -99,7 +99,7 @@ def test_members_of_one_name_are_two(tmp_path: Path) -> None:
         pytest.param(b"../../a.png", 0, "../../a.png", id="upwards"),
         pytest.param(b"/etc/a.png", 0, "/etc/a.png", id="absolute"),
         pytest.param(b"a\0b.png", 0, "a\\0b.png", id="NUL"),
-        pytest.param(b"x" * 5000, 0, "x" * 4096, id="long"),
+        pytest.param(b"x" * 5000 + b".png", 0, f"{'x' * 2048}...{'x' * 2044}.png", id="long"),
     ],
 )
 def test_names(tmp_path: Path, raw: bytes, flags: int, name: str) -> None:
@@ -190,7 +190,7 @@ def test_a_tar_that_is_cut_off(tmp_path: Path, compression: str) -> None:
     path.write_bytes(path.read_bytes()[:1_000_000])
     *entries, last = list_entries(str(path))
     assert [entry.name for entry in entries] == [name for name, _ in members[: len(entries)]]
-    assert len(entries) in ((0,) if compression == "bzip2" else (4, 5))
+    assert len(entries) in (4, 5)
     assert last.name == ""
     assert last.problem.startswith(f"it is damaged or cut off after {len(entries)} members")
 
