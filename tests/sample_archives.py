@@ -55,12 +55,12 @@ def write_by_hand(path: Path, entries: Sequence[Mapping[str, object]], content: 
 
     Each entry has ``name`` (bytes) and may have offset, size, packed, crc, method, flags.
     """
-    directory = b""
+    parts: list[bytes] = []
     for entry in entries:
         name = entry["name"]
         assert isinstance(name, bytes)
         number = {key: value for key, value in entry.items() if isinstance(value, int)}
-        directory += struct.pack(
+        fixed = struct.pack(
             "<4s6H3I5H2I",
             b"PK\x01\x02",
             20,
@@ -80,7 +80,8 @@ def write_by_hand(path: Path, entries: Sequence[Mapping[str, object]], content: 
             0,
             number.get("offset", 0),
         )
-        directory += name
+        parts.append(fixed + name)
+    directory = b"".join(parts)
     end = struct.pack(
         "<4s4H2IH",
         b"PK\x05\x06",

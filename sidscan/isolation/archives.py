@@ -180,7 +180,7 @@ def _entries(frame: Frame) -> Iterator[Entry]:
     """The entries of a part of a list, checked."""
     head: Any = frame.head
     if "error" in head:
-        yield Entry("", problem=_text(head.get("message")))
+        yield Entry("", problem=_plain_text(_text(head.get("message"))))
         return
     if frame.last:
         return
@@ -192,8 +192,23 @@ def _entries(frame: Frame) -> Iterator[Entry]:
         if not isinstance(row, list) or len(row) != 4 or type(row[3]) is not int or row[3] < 0:
             raise ProtocolError("entry")
         name, span, problem = map(_text, row[:3])
-        yield Entry(name, _span(span) if span else None, problem, frame.payload[at : at + row[3]])
+        head = frame.payload[at : at + row[3]]
+        yield Entry(_name(name), _span(span) if span else None, _plain_text(problem), head)
         at += row[3]
+
+
+def _name(name: str) -> str:
+    """A name that a record can hold: undecodable bytes are surrogate escapes, and there are no others."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ProtocolError("name") from error
+    return name
+
+
+def _plain_text(text: str) -> str:
+    """A text that a record can hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _span(text: str) -> Span:

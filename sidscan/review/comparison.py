@@ -20,6 +20,7 @@ from sidscan.journal.identity import identity_of
 from sidscan.records import Kind
 from sidscan.reports.stated import MadeBy, StatedMark, StatedResult, StatedScore
 from sidscan.review.differences import TOLERANCE, Change, Difference, MatchedBy, compare
+from sidscan.util.member_names import SEPARATOR, split_member_name
 
 _TABLES = """
 CREATE TABLE old (n INTEGER PRIMARY KEY, key BLOB, base BLOB, sha256 TEXT, name BLOB, data TEXT);
@@ -188,7 +189,9 @@ def _database_errors() -> Iterator[None]:
 
 def _keys(result: StatedResult) -> tuple[bytes, bytes]:
     """The path as it compares, and its last part; in bytes, since a name may hold lone surrogates."""
-    key = _bytes_of(identity_of(result.name, Kind.FILE, None))
+    archive, inner = split_member_name(result.name) or (result.name, "")
+    end = f"{SEPARATOR}{inner}" if inner else ""  # `..` in an archive is only a name
+    key = _bytes_of(identity_of(archive, Kind.FILE, None) + end)
     return key, key.rpartition(_SEPARATOR)[2]
 
 
