@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from sample_archives import local_entry, write_by_hand, write_tar, write_zip
 
 from sidscan.archives import reading
 from sidscan.archives.entries import archive_stamp, fingerprint_of
+from sidscan.archives.unpack import SolidStream
 from sidscan.config import ScanConfig
 from sidscan.isolation import archives
 from sidscan.isolation.archives import ArchiveReader
@@ -53,10 +55,10 @@ def test_announced_members_come_whoever_asks_first(
 def test_members_in_order_take_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    class Counted(reading.SolidStream):
-        def __init__(self, file: object) -> None:
+    class Counted(SolidStream):
+        def __init__(self, file: BinaryIO) -> None:
             opened.append(file)
-            super().__init__(file)  # type: ignore[arg-type]
+            super().__init__(file)
 
     monkeypatch.setattr(reading, "SolidStream", Counted)
     path = write_tar(tmp_path / "a.tgz", MEMBERS, "gz")
