@@ -8,51 +8,28 @@ from textwrap import wrap
 
 from sidscan.cli.console import plural
 from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult, SignatureCheck, Trace
+from sidscan.reports.provenance_words import ANSWERS, CREDITS, LABELS, STRENGTHS, verdict_text
 
 _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
-_VERDICTS = {
-    "ai_generated": "The file says that AI made this image.",
-    "ai_edited": "The file says that AI made parts of this image. It does not say how large they are: one "
-    "retouched spot, or almost everything.",
-    "ai_hint": "The file has a trace that AI generators leave. It proves little: others may leave it, too.",
-    "held_elsewhere": "The file says that its history is kept at an address. sidscan does not ask there.",
-    "unreadable": "The file has metadata that can't be read. They may say anything.",
-    "no_ai_claim": "The file has Content Credentials, and they claim no AI. They need not be complete.",
-    "none": "The file says nothing of AI in the places that sidscan reads. That is the commonest answer, "
-    "also for images made by AI: most programs and websites remove such statements.",
-}
-_STRENGTHS = {
-    "signed_trusted": "a signature that fits, of a signer on the list",
-    "signed_untrusted": "a signature that fits, of a signer who is on no list, or was not when it counted",
-    "signed_broken": "a signature that does not fit the claim, or bytes that changed after it",
-    "not_checked": "a signed manifest (C2PA), whose signature was not checked",
-    "plain": "a statement without a signature; anybody can write or remove it",
-    "weak": "a weak trace",
-}
-_ANSWERS = {True: "yes", False: "no", None: "not known"}
-_CREDITS = ("byline", "credit", "source", "caption", "copyright")
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
 _TRACES = "traces of how the file was saved and handled; observations, none of which says that AI was used:"
-_NO_CAMERA_PROOF = "This is no proof that a camera took it."
 
 
 def provenance_lines(provenance: Provenance) -> Iterator[str]:
     """What one file says, for a person: the verdict, what backs it, every marker, and IPTC's credits."""
-    yield from wrap(_VERDICTS[provenance.verdict], _WIDTH)
-    if provenance.verdict in ("no_ai_claim", "none"):
-        yield _NO_CAMERA_PROOF
+    yield from wrap(verdict_text(provenance), _WIDTH)
     if provenance.strength:
-        yield f"backed by: {_STRENGTHS[provenance.strength]}"
+        yield from wrap(STRENGTHS[provenance.strength], _WIDTH)
     if provenance.signature:
         yield from _signature_lines(provenance.signature, provenance.checked)
     if provenance.says:
-        yield f"named as the maker: {'; '.join(provenance.says)}"
+        yield f"{LABELS['says']}: {'; '.join(provenance.says)}"
     for marker in provenance.markers:
         yield from _marker_lines(marker)
-    for name in _CREDITS:
+    for name in CREDITS:
         if text := getattr(provenance, name):
-            yield f"IPTC {name}: {_shortened(text)}"
+            yield f"{LABELS[name]}: {_shortened(text)}"
 
 
 def trace_lines(traces: tuple[Trace, ...]) -> Iterator[str]:
@@ -71,16 +48,16 @@ def trace_lines(traces: tuple[Trace, ...]) -> Iterator[str]:
 
 
 def _signature_lines(signature: SignatureCheck, checked: str) -> Iterator[str]:
+    yield f"{LABELS['checked']} {checked}:"
     if signature.error:
-        yield f"{checked} could not verify it: {_shortened(signature.error)}"
+        yield f"  {LABELS['error']}: {_shortened(signature.error)}"
         return
-    yield f"checked by {checked}:"
-    signed_at = f", signed {signature.signed_at}" if signature.signed_at else ""
-    yield f"  bytes unchanged since: {_ANSWERS[signature.bytes_unchanged]}{signed_at}"
-    yield f"  signature fits: {_ANSWERS[signature.signature_good]}"
-    yield f"  signer on a trust list: {_ANSWERS[signature.signer_listed]}"
+    for name in ("bytes_unchanged", "signature_good", "signer_listed"):
+        yield f"  {LABELS[name]}: {ANSWERS[getattr(signature, name)]}"
+    if signature.signed_at:
+        yield f"  {LABELS['signed_at']}: {signature.signed_at}"
     if signature.codes:
-        yield f"  what failed, in the words of C2PA: {', '.join(signature.codes)}"
+        yield f"  {LABELS['codes']}: {', '.join(signature.codes)}"
 
 
 def _marker_lines(marker: Marker) -> Iterator[str]:
@@ -89,7 +66,7 @@ def _marker_lines(marker: Marker) -> Iterator[str]:
     if marker.value:
         yield f"  {marker.key}{': ' if marker.key else ''}{_shortened(marker.value)}"
     if marker.signer:
-        yield f"  signer, as its certificate says: {marker.signer}"
+        yield f"  {LABELS['signer']}: {marker.signer}"
 
 
 def _shortened(text: str) -> str:

@@ -17,8 +17,8 @@ from sample_results import rows
 Run = Callable[..., Any]
 NONE = """\
   The file says nothing of AI in the places that sidscan reads. That is the commonest answer, also
-  for images made by AI: most programs and websites remove such statements.
-  This is no proof that a camera took it.
+  for images made by AI: most programs and websites remove such statements. It is no proof that a
+  camera took it.
 """
 
 
@@ -47,7 +47,7 @@ def test_one_file_in_words(sidscan: Run, files: Path) -> None:
     assert ended.out == (
         "images/made.png: ai_generated\n"
         "  The file says that AI made this image.\n"
-        "  backed by: a statement without a signature; anybody can write or remove it\n"
+        "  It is a statement without a signature: anybody can write or remove it.\n"
         "  named as the maker: Maria\n"
         "  iptc-generated (ai_generated) in XMP in PNG iTXt, byte 59\n"
         f"    DigitalSourceType: {GENERATED}\n"

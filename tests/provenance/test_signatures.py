@@ -141,8 +141,9 @@ def test_a_scan_checks_in_its_workers(
     assert provenance["strength"] == "signed_trusted"
     assert provenance["signature"]["signature_good"] is True
     out = sidscan("provenance", "a.png", "--trust", authority[0]).out
-    assert "  backed by: a signature that fits, of a signer on the list\n" in out
-    assert "    bytes unchanged since: yes\n    signature fits: yes\n    signer on a trust list: yes\n" in out
+    assert "  Backed by a signature that fits, of a signer on a trust list.\n" in out
+    assert "    bytes unchanged since it was signed: yes\n    signature fits: yes\n" in out
+    assert "    signer on a trust list: yes\n" in out
 
 
 def test_a_compressed_manifest_is_read_and_verified(authority: tuple[Path, Any]) -> None:

@@ -33,6 +33,7 @@ from sidscan.records import Exif, Mark, ScanResult
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import FormatOptions, html, output_for
 from sidscan.reports.html.index_rows import COLUMN_NAMES
+from sidscan.reports.html.parts import page_strings
 from sidscan.reports.private import private_result
 from sidscan.util.files import atomic_write
 from sidscan.verify import open_report
@@ -380,11 +381,11 @@ def test_a_run_without_inputs_is_a_page(tmp_path: Path) -> None:
 
 def test_every_text_of_the_page_stands_in_the_table_and_is_used() -> None:
     scripts = "".join(part.read_text() for part in PAGE.iterdir() if part.name.endswith(".js"))
-    texts = json.loads((PAGE / "strings.json").read_text())
+    texts = page_strings()
     used = set(re.findall(r'\bS\.(\w+)|\btext\("(\w+)"|block\("(\w+)"|button\("(\w+)"', scripts))
     names = {name for match in used for name in match if name}
     assert names <= texts.keys()
-    python = "".join((PAGE / ".." / name).read_text() for name in ("head.py", "__init__.py"))
+    python = "".join((PAGE / ".." / name).read_text() for name in ("head.py", "__init__.py", "parts.py"))
     quoted = {name for name in texts if re.search(rf'["\s.{{]{name}["\s,.:;)}}\[\]]', scripts + python)}
     assert texts.keys() == quoted
     assert set(re.findall(r"S\.labels\.(\w+)", scripts)) == texts["labels"].keys()

@@ -20,6 +20,7 @@ from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, Marker, Provenance, ScanResult, Trace
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import html
+from sidscan.reports.provenance_words import verdict_text
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
@@ -741,15 +742,32 @@ def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance
         facet = page.locator("fieldset", has_text="What the file says of its origin")
         labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
         assert labels == {
-            "AI made it": "1",
-            "AI made parts of it": "1",
-            "nothing of AI": "1",
+            "says that AI made it": "1",
+            "says that AI made parts": "1",
+            "says nothing of AI": "1",
             "not read": "1",
         }
-        page.get_by_label("AI made parts of it").check()
+        page.get_by_label("says that AI made parts").check()
         assert page.locator(".cell .name").all_inner_texts() == ["parts.png"]
     with open_page(provenance_page, "#f.provenance=not+read&view=table") as page:
         assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
+
+
+def test_a_graph_of_comfyui_has_the_sentence_of_the_terminal(open_page: Opener, tmp_path: Path) -> None:
+    graph = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)
+    stated = Marker("iptc-generated", "ai_generated", "plain", "XMP", "DigitalSourceType", "t", 99)
+    results = [
+        saying("ai_generated", "plain", "graph.png", graph),
+        saying("ai_generated", "plain", "stated.png", graph, stated),
+    ]
+    out = tmp_path / "r.html"
+    rendered(out, journal_of(*results))
+    for result in results:
+        with open_page(out, f"#q={result.name}") as page:
+            page.keyboard.press("Enter")
+            heading = page.get_by_role("heading", name="What the file says of its origin", exact=True)
+            assert result.facts.provenance is not None
+            assert verdict_text(result.facts.provenance) in page.locator(".block", has=heading).inner_text()
 
 
 def test_the_evidence_page_has_what_the_file_says_in_a_block_of_its_own(

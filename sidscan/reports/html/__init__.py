@@ -38,7 +38,7 @@ from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
 from sidscan.reports.html import reading
 from sidscan.reports.html.head import head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
-from sidscan.reports.html.parts import csp_hash, page_part
+from sidscan.reports.html.parts import csp_hash, page_part, page_strings
 from sidscan.reports.json import ijson_text, result_object
 from sidscan.reports.reader import ReportRow
 from sidscan.reports.stated import StatedResult
@@ -180,7 +180,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
     The head states counts of evidence, so the index, which needs all results, is written first, and aside.
     """
     header, counts = record.header(), record.counts()
-    title, strings = page_title(header), json.loads(page_part("strings.json"))
+    title, strings = page_title(header), page_strings()
     with TemporaryFile("w+", encoding="utf-8", newline="") as index:
         written = _write_index(record, header, index, save, images)
         file.write(

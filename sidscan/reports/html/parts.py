@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from sidscan.reports import provenance_words
 
 
 @cache
 def page_part(name: str) -> str:
     """A file of the folder ``page``, as text."""
     return (files("sidscan.reports.html") / "page" / name).read_text(encoding="utf-8")
+
+
+def page_strings() -> dict[str, Any]:
+    """The texts of the report's page: its own, and those that the terminal shows, too."""
+    shared = {
+        "provenanceTexts": provenance_words.VERDICTS,
+        "markerTexts": provenance_words.MARKERS,
+        "strengthTexts": provenance_words.STRENGTHS,
+        "provenanceLabels": provenance_words.LABELS,
+        "answers": {str(said).lower(): word for said, word in provenance_words.ANSWERS.items()},
+        "credits": provenance_words.CREDITS,
+    }
+    return {**json.loads(page_part("strings.json")), **shared}
 
 
 def csp_hash(source: str) -> str:

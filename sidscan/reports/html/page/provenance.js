@@ -13,31 +13,35 @@ function markerNode(marker) {
   const place = marker.container ? text("markerPlace", { container: safe(marker.container), offset: marker.offset.toLocaleString("en") }) : "";
   return element("li", {}, element("strong", {}, safe(marker.id)), ` (${safe(marker.verdict)}) `, element("span", { class: "dim" }, place),
     marker.value ? element("div", {}, marker.key ? `${safe(marker.key)}: ` : "", element("bdi", {}, safe(marker.value))) : null,
-    marker.signer ? element("div", { class: "dim" }, text("markerSigner", { signer: safe(marker.signer) })) : null);
+    marker.signer ? element("div", { class: "dim" }, `${S.provenanceLabels.signer}: ${safe(marker.signer)}`) : null);
 }
-
-const answer = (said) => text(said === null ? "notKnown" : said ? "yes" : "no");
 
 /** What was verified of a C2PA manifest: three questions, never one word. */
 function signatureFacts(signature) {
   if (!signature) return [];
-  if (signature.error) return [[S.whatFailed, signature.error]];
-  return [[S.bytesUnchanged, answer(signature.bytes_unchanged)], [S.signatureFits, answer(signature.signature_good)],
-    [S.signerListed, answer(signature.signer_listed)], [S.signedAt, signature.signed_at], [S.whatFailed, signature.codes.join(", ")]];
+  const said = (name) => [S.provenanceLabels[name], signature[name]];
+  if (signature.error) return [said("error")];
+  const answers = ["bytes_unchanged", "signature_good", "signer_listed"].map((name) => [S.provenanceLabels[name], S.answers[signature[name]]]);
+  return [...answers, said("signed_at"), [S.provenanceLabels.codes, signature.codes.join(", ")]];
 }
 
-const CREDITS = ["byline", "credit", "source", "caption", "copyright"];
+/** What the file says, in a sentence or two, as `verdict_text` in provenance_words.py. */
+function verdictText(found, decisive) {
+  const special = decisive.length && decisive.every(({ id }) => S.markerTexts[id]);
+  return special ? S.markerTexts[decisive[0].id] : S.provenanceTexts[found.verdict];
+}
 
 /** The block of the evidence page: the claim, what backs it, what it does not mean, and every marker. */
 function provenanceOf(result) {
   const found = result.facts.provenance;
   if (!found) return block("provenance", element("p", {}, text("provenanceMissing")));
-  const named = [...new Set(found.markers.filter((each) => each.verdict === found.verdict).map((each) => each.says).filter(Boolean))];
+  const decisive = found.markers.filter((each) => each.verdict === found.verdict);
+  const named = [...new Set(decisive.map((each) => each.says).filter(Boolean))];
   const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
-  return block("provenance", element("p", {}, element(claims, {}, S.provenanceTexts[found.verdict])),
+  return block("provenance", element("p", {}, element(claims, {}, verdictText(found, decisive))),
     found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null,
-    facts([[S.namedMaker, named.join("; ")], ...signatureFacts(found.signature), [S.provenanceChecked, found.checked],
-      ...CREDITS.map((name) => [S.credits[name], found[name]])]),
+    facts([[S.provenanceLabels.says, named.join("; ")], [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
+      ...S.credits.map((name) => [S.provenanceLabels[name], found[name]])]),
     found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }

@@ -1,0 +1,65 @@
+"""What a file says of its own origin, in sentences: one table for the terminal and the page.
+
+The page gets it among its other texts (`html.parts.page_strings`).
+"""
+
+from __future__ import annotations
+
+from sidscan.records import Provenance
+
+VERDICTS = {
+    "ai_generated": "The file says that AI made this image.",
+    "ai_edited": "The file says that AI made parts of this image. It does not say how large they are: one "
+    "retouched spot, or almost everything.",
+    "ai_hint": "The file has a trace that AI generators leave. It proves little: others may leave it, too.",
+    "held_elsewhere": "The file says that its history is kept at an address. sidscan does not ask there.",
+    "unreadable": "The file has metadata that can't be read. They may say anything.",
+    "no_ai_claim": "The file has Content Credentials, which do not mention AI. They need not be complete, "
+    "and are no proof that a camera took it.",
+    "none": "The file says nothing of AI in the places that sidscan reads. That is the commonest answer, "
+    "also for images made by AI: most programs and websites remove such statements. It is no proof that a "
+    "camera took it.",
+}
+"""By `PROVENANCE_WORDS`."""
+MARKERS = {
+    "comfyui-graph": "The file holds a graph of ComfyUI, a program for AI images. Such a graph may only "
+    "scale or cut an image.",
+}
+"""By id of a marker that says something else than its verdict; it stands instead if no other marker does."""
+STRENGTHS = {
+    "signed_trusted": "Backed by a signature that fits, of a signer on a trust list.",
+    "signed_untrusted": "Backed by a signature that fits, of a signer who is on no trust list, or was not "
+    "when it counted.",
+    "signed_broken": "The signature does not fit the claim, or the bytes changed after it.",
+    "not_checked": "It stands in a signed manifest (C2PA). The signature was not checked, so anybody may "
+    "have written it.",
+    "plain": "It is a statement without a signature: anybody can write or remove it.",
+    "weak": "It is a weak trace.",
+}
+"""By `PROVENANCE_STRENGTHS`."""
+LABELS = {
+    "says": "named as the maker",
+    "checked": "checked by",
+    "bytes_unchanged": "bytes unchanged since it was signed",
+    "signature_good": "signature fits",
+    "signer_listed": "signer on a trust list",
+    "signed_at": "signed at",
+    "codes": "what failed, in the words of C2PA",
+    "error": "it could not be verified",
+    "signer": "signer, as its certificate says",
+    "byline": "IPTC by-line",
+    "credit": "IPTC credit",
+    "source": "IPTC source",
+    "caption": "IPTC caption",
+    "copyright": "IPTC copyright",
+}
+"""By fields of the records `Provenance`, `SignatureCheck` and `Marker`."""
+ANSWERS = {True: "yes", False: "no", None: "not known"}
+CREDITS = ("byline", "credit", "source", "caption", "copyright")
+
+
+def verdict_text(provenance: Provenance) -> str:
+    """What the file says, in a sentence or two. `verdictText` in provenance.js does the same."""
+    decisive = [marker.id for marker in provenance.decisive]
+    special = decisive and all(marker_id in MARKERS for marker_id in decisive)
+    return MARKERS[decisive[0]] if special else VERDICTS[provenance.verdict]

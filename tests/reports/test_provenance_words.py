@@ -1,0 +1,38 @@
+"""What files say of their origin, in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidscan.provenance.families import marker_kinds
+from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, Marker, Provenance
+from sidscan.reports.provenance_words import MARKERS, STRENGTHS, VERDICTS, verdict_text
+
+GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)
+STATED = Marker("iptc-generated", "ai_generated", "plain", "XMP", "DigitalSourceType", "t", 99)
+HINT = Marker("artist-hash", "ai_hint", "weak", "EXIF", "Artist", "0", 12)
+
+
+def test_every_word_has_a_sentence() -> None:
+    assert set(VERDICTS) == set(PROVENANCE_WORDS)
+    assert set(STRENGTHS) == set(PROVENANCE_STRENGTHS)
+    assert set(MARKERS) <= {kind.id for kind in marker_kinds()}
+
+
+@pytest.mark.parametrize(
+    ("markers", "said"),
+    [
+        pytest.param((GRAPH,), MARKERS["comfyui-graph"], id="a graph alone"),
+        pytest.param((GRAPH, HINT), MARKERS["comfyui-graph"], id="a graph and what counts less"),
+        pytest.param((GRAPH, STATED), VERDICTS["ai_generated"], id="a graph and a statement"),
+        pytest.param((STATED,), VERDICTS["ai_generated"], id="a statement"),
+    ],
+)
+def test_a_marker_that_says_something_else_has_its_own_sentence(
+    markers: tuple[Marker, ...], said: str
+) -> None:
+    assert verdict_text(Provenance("ai_generated", "plain", markers=markers)) == said
+
+
+def test_a_file_without_markers_has_the_sentence_of_its_word() -> None:
+    assert verdict_text(Provenance()) == VERDICTS["none"]
