@@ -31,6 +31,7 @@ class DoctorCommand(settings.ConfigurableCommand):
 @options.setting("runtime")
 @options.setting("device")
 @options.setting("precision")
+@options.setting("cuda_mode")
 @settings.options_file()
 @options.sectioned_option(
     "--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON."

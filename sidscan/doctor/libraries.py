@@ -81,6 +81,15 @@ def torch(probes: Probes) -> Iterator[CheckResult]:
     devices = ", ".join(loaded["devices"]) or "no CUDA device"
     text = f"{loaded['version']}, {build}; sees {devices}"
     yield CheckResult("torch", "ok", text, facts=loaded)
+    if loaded["torchvision"]:
+        yield CheckResult(
+            "torchvision",
+            "problem",
+            f"can't be loaded: {loaded['torchvision']}; it must come from the same index as torch",
+            f"`{uninstall_command('torch', 'torchvision')} && {install_command('torch', 'torchvision')}` "
+            "installs both again; docs/install.md has the index for CPUs.",
+            facts={"error": loaded["torchvision"]},
+        )
     if version_of("open_clip_torch") is None:
         yield CheckResult(
             "open_clip",

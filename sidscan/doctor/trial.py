@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from sidscan.config import SIDE, ScanConfig
 from sidscan.errors import SidscanError
+from sidscan.libraries import first_line, is_there
 
 
 def try_scan(options: Mapping[str, Any]) -> dict[str, object]:
@@ -32,10 +34,22 @@ def torch_facts() -> dict[str, object]:
         "version": torch.__version__,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,  # type: ignore[no-untyped-call]
+        "torchvision": _why_not_loaded("torchvision"),
         "devices": [
             torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count() if sees else 0)
         ],
     }
+
+
+def _why_not_loaded(module: str) -> str:
+    """What loading a module raises; empty where it loads, or is not there."""
+    if not is_there(module):
+        return ""
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)}"
+    return ""
 
 
 def _opened(options: Mapping[str, Any]) -> dict[str, object]:
