@@ -22,8 +22,8 @@ Flags (remarks in the image's row):
     ``exif_incomplete``    some EXIF tags, or the maker note, can't be read and are left out
     ``position_unreadable``  EXIF states a position that can't be read for sure; none is reported
     ``metadata_limit``     more metadata, or more steps to read EXIF, than allowed: EXIF was not read
-    ``metadata_timeout``   EXIF was not read in time
-    ``metadata_crashed``   the process that read EXIF ended
+    ``metadata_timeout``   EXIF, provenance and traces were not read in time
+    ``metadata_crashed``   the process that read EXIF, provenance and traces ended
     ``exif_withheld``      some EXIF is left out because of --private (`reports.private` sets it)
 """
 

@@ -234,8 +234,11 @@ def _worth_another_try(answer: DecodedImage | Failure) -> bool:
 def _without_worker(parser: AnswerParser, lost: ProcessLost, timeout: float) -> DecodedImage | Failure:
     """The result of an item whose worker was lost; an image whose crops arrived is scored without EXIF."""
     if parser.decoded is not None:
+        from sidscan.provenance.families.unread import unread_file  # here: it is seldom needed
+
         flag = "metadata_timeout" if lost.timed_out else _METADATA_CRASHED
-        return replace(parser.decoded, facts=replace(parser.info, flags=(*parser.info.flags, flag)))
+        facts = replace(parser.info, flags=(*parser.info.flags, flag), provenance=unread_file(flag))
+        return replace(parser.decoded, facts=facts)
     if lost.timed_out:
         message = f"not read after {timeout:g} s; raise the limit with --item-timeout"
         return parser.failure("Timeout", message, Status.TIMEOUT)

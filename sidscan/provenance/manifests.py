@@ -73,16 +73,21 @@ class ManifestStore:
 
     Attributes:
         problems: why manifests or assertions can't be read and are left out.
+        has_active: whether the active manifest could be read; else nothing says how the others belong to the
+            image.
     """
 
     container: str
     offset: int
     manifests: tuple[Manifest, ...]
     problems: tuple[str, ...] = ()
+    has_active: bool = True
 
     @property
     def lineage(self) -> tuple[Manifest, ...]:
         """The active manifest and, one after the other, those of its parents."""
+        if not self.has_active:
+            return ()
         by_label = {manifest.label: manifest for manifest in self.manifests}
         found = {self.manifests[-1].label: self.manifests[-1]}
         open_ones = [self.manifests[-1]]
@@ -118,17 +123,20 @@ def read_store(block: Block, budget: Budget) -> ManifestStore | None:
     if store is None:
         raise ManifestError("no manifest store")
     cbor, manifests, problems = CborReader(_MOST_ITEMS), list[Manifest](), list[str]()
+    has_active = False
     for box in super_boxes(data, store.body, store.end):
         if len(manifests) + len(problems) == _MOST_MANIFESTS:
             raise ManifestError("too many manifests")
         try:
             manifests.append(_StoreReader(data, cbor, budget).manifest(box))
+            has_active = True
         except ManifestError as error:
             problems.append(str(error))
+            has_active = False
     if not manifests:
         raise ManifestError(problems[0] if problems else "no manifest in the store")
     problems += [problem for manifest in manifests for problem in manifest.problems]
-    return ManifestStore(block.container, block.offset, tuple(manifests), tuple(problems))
+    return ManifestStore(block.container, block.offset, tuple(manifests), tuple(problems), has_active)
 
 
 class _StoreReader:
@@ -157,6 +165,8 @@ class _StoreReader:
                     statements.extend(read(label, self._content(content)))
             except ManifestError as error:
                 problems.append(f"{error} in {label}")
+        if len(actions) > _MOST_ACTIONS or len(statements) > _MOST_ACTIONS:
+            problems.append("too many actions")
         return Manifest(
             box.label,
             generator,

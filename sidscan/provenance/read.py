@@ -9,7 +9,7 @@ from itertools import islice
 from sidscan.config import ReadLimits
 from sidscan.provenance import xmp
 from sidscan.provenance.families import cut, find_markers
-from sidscan.provenance.families.unread import FAILED
+from sidscan.provenance.families.unread import unread_file
 from sidscan.provenance.fields import Field, Source
 from sidscan.provenance.metadata import Metadata
 from sidscan.provenance.places import has_reader
@@ -17,7 +17,7 @@ from sidscan.provenance.signatures import check_signature, verifier_words
 from sidscan.records import PROVENANCE_STRENGTHS, PROVENANCE_WORDS, DecodedImage, Failure, Marker, Provenance
 
 DEFAULT_LIMITS = ReadLimits()
-_MOST_MARKERS = 100
+_MOST_READ, _MOST_KEPT = 100_000, 100  # markers
 # IPTC Core in XMP, else IIM (IPTC Photo Metadata Standard 2024.1)
 _CREDITS = {
     "byline": (xmp.DC, "creator", "2:80 By-line"),
@@ -37,7 +37,7 @@ def read_provenance(
         metadata: of the file, if they were read already.
     """
     metadata = metadata or Metadata.of_file(data, limits.max_metadata)
-    markers = tuple(islice(find_markers(metadata), _MOST_MARKERS))
+    markers = tuple(islice(find_markers(metadata), _MOST_READ))
     checked, signature = verifier_words(limits.trust) if metadata.stores else "", None
     if checked:
         signature = check_signature(data, limits.trust)
@@ -45,7 +45,15 @@ def read_provenance(
     found = {marker.verdict for marker in markers}
     verdict = next(word for word in PROVENANCE_WORDS if word in found or word == "none")
     strength = _strength(markers, verdict)
-    return Provenance(verdict, strength, checked, markers, **_credits(metadata), signature=signature)
+    return Provenance(verdict, strength, checked, _kept(markers), **_credits(metadata), signature=signature)
+
+
+def _kept(markers: tuple[Marker, ...]) -> tuple[Marker, ...]:
+    """As many as a report shows, those of the strongest word first to stay, in the order of the file."""
+    if len(markers) <= _MOST_KEPT:
+        return markers
+    by_word = sorted(range(len(markers)), key=lambda index: PROVENANCE_WORDS.index(markers[index].verdict))
+    return tuple(markers[index] for index in sorted(by_word[:_MOST_KEPT]))
 
 
 def _with_strength(marker: Marker, strength: str) -> Marker:
@@ -62,7 +70,7 @@ def with_provenance(
     try:
         provenance = read_provenance(data, limits, metadata)
     except Exception as error:  # memory is short, or a reader has an error; no image loses its score by that
-        provenance = Provenance("unreadable", None, "", (FAILED.marker("", "", type(error).__name__, 0),))
+        provenance = unread_file(type(error).__name__)
     return replace(read, facts=replace(read.facts, provenance=provenance))
 
 

@@ -26,7 +26,10 @@ _CHANGED = frozenset(
     for name in ("dataHash", "bmffHash", "boxesHash", "collectionHash", "hashedURI")
 ) | {"hashedURI.mismatch"}
 _UNCHANGED = frozenset(f"assertion.{name}.match" for name in ("dataHash", "bmffHash", "boxesHash"))
+# A parent's claim or signature is not what its child signed.
+_CHANGED_PARENT = _CHANGED | {"ingredient.manifest.mismatch", "ingredient.claimSignature.mismatch"}
 _BAD_SIGNATURE, _GOOD_SIGNATURE = "claimSignature.mismatch", "claimSignature.validated"
+_OF_PARENTS = _CHANGED_PARENT | {_BAD_SIGNATURE}  # who signed them, and when, is their child's to judge
 _LISTED, _UNLISTED = "signingCredential.trusted", "signingCredential.untrusted"
 _MOST_CODES = 50
 # Extended key usages by which a certificate may sign: e-mail, documents, time stamps, OCSP, Microsoft, C2PA.
@@ -141,12 +144,12 @@ def _of_report(report: Mapping[str, Any]) -> SignatureCheck:
     active = results.get("activeManifest") or {}
     passed, failed = set(_codes(active, "success")), set(_codes(active, "failure"))
     for delta in results.get("ingredientDeltas") or ():
-        failed |= set(_codes(delta.get("validationDeltas") or {}, "failure")) & {_BAD_SIGNATURE}
+        failed |= set(_codes(delta.get("validationDeltas") or {}, "failure")) & _OF_PARENTS
     info = (report.get("manifests") or {}).get(report.get("active_manifest")) or {}
     signed_at = (info.get("signature_info") or {}).get("time")
     return SignatureCheck(
         state=str(report.get("validation_state") or ""),
-        bytes_unchanged=_answer(passed & _UNCHANGED, failed & _CHANGED),
+        bytes_unchanged=_answer(passed & _UNCHANGED, failed & _CHANGED_PARENT),
         signature_good=_answer(passed & {_GOOD_SIGNATURE}, failed & {_BAD_SIGNATURE}),
         signer_listed=_answer(passed & {_LISTED}, failed & {_UNLISTED}),
         signed_at=signed_at if isinstance(signed_at, str) else None,

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from sample_provenance import GENERATED, PARTLY, action, box, c2pa_png, cbor, jumb, manifest, png, store
+from sample_provenance import (
+    GENERATED,
+    PARTLY,
+    action,
+    box,
+    c2pa_png,
+    cbor,
+    jumb,
+    manifest,
+    png,
+    store,
+    xmp,
+)
 
 from sidscan.config import ReadLimits
 from sidscan.provenance.blocks import Block, BlockKind, Budget
@@ -14,6 +26,7 @@ from sidscan.provenance.read import read_provenance
 
 LIMIT = 1 << 20
 LIMITS = ReadLimits(max_metadata=LIMIT)
+CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
 MADE = manifest("made", action(source=GENERATED), generator="Made/1.0")
 
 
@@ -81,6 +94,33 @@ def test_a_damaged_manifest_costs_itself_alone_and_is_told() -> None:
     assert (found.verdict, found.by) == ("ai_generated", ("c2pa-created", "c2pa-unreadable"))
     assert found.markers[1].value == "parts of it can't be read: a claim that is no map"
     assert read_provenance(c2pa_png(damaged), LIMITS).verdict == "unreadable"
+
+
+def test_without_the_active_manifest_nothing_says_that_the_whole_image_was_generated() -> None:
+    damaged = jumb("x", jumb("c2pa.claim", box(b"cbor", b"\xff")))
+    found = read_provenance(c2pa_png(MADE, damaged), LIMITS)
+    assert (found.verdict, found.by) == ("ai_edited", ("c2pa-part", "c2pa-unreadable"))
+    captured = manifest("a", action(source=CAPTURED))
+    assert read_provenance(c2pa_png(captured, damaged), LIMITS).by == ("c2pa-unreadable",)
+
+
+def test_all_markers_count_and_the_strongest_word_is_kept() -> None:
+    fills = [action("c2pa.edited", PARTLY)] * 200
+    found = read_provenance(c2pa_png(MADE, manifest("b", *fills, parent="made")), LIMITS)
+    assert (found.verdict, len(found.markers)) == ("ai_generated", 100)
+    assert {marker.id for marker in found.markers} == {"c2pa-created", "c2pa-part"}
+    captured = manifest("a", *[action(source=CAPTURED)] * 200)
+    packet = xmp(f"<e:DigitalSourceType>{GENERATED}</e:DigitalSourceType>")
+    both = png((b"caBX", store(captured)), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
+    assert read_provenance(both, LIMITS).verdict == "ai_generated"
+
+
+def test_too_many_actions_are_told() -> None:
+    found = read_provenance(c2pa_png(manifest("a", *[action("c2pa.edited")] * 5001)), LIMITS)
+    assert (found.verdict, found.markers[-1].value) == (
+        "unreadable",
+        "parts of it can't be read: too many actions",
+    )
 
 
 def test_assertions_may_be_json_and_have_numbers() -> None:

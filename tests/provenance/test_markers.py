@@ -123,6 +123,13 @@ FILES = [
     ("iptc-part", xmp_jpeg(f"<e:DigitalSourceType>{PARTLY}</e:DigitalSourceType>")),
     ("iptc-ai-system", xmp_jpeg("<e:AISystemUsed>Example Diffusion</e:AISystemUsed>")),
     ("iptc-ai-system", xmp_jpeg("<e:AIPromptInformation>a harbour</e:AIPromptInformation>")),
+    (
+        "iptc-ai-system-beside",
+        xmp_jpeg(
+            "<e:AISystemUsed>Example Denoise</e:AISystemUsed>"
+            "<e:DigitalSourceType>http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture</e:DigitalSourceType>"
+        ),
+    ),
     ("google-made", xmp_jpeg("<p:Credit>Made with Google AI</p:Credit>")),
     ("google-made", iptc_jpeg((110, "Made with Google AI"))),
     ("google-edited", xmp_jpeg("<p:Credit>Edited with Google AI</p:Credit>")),
@@ -167,7 +174,10 @@ FILES = [
         )
     ),
     ("comfyui-graph", png(text("prompt", GRAPH))),
-    ("comfyui-graph", png(text("workflow", '{"last_node_id": 1, "nodes": [], "links": []}'))),
+    (
+        "comfyui-graph",
+        png(text("workflow", '{"last_node_id": 1, "nodes": [{"id": 1, "type": "x", "pos": [0, 0]}]}')),
+    ),
     ("comfyui-graph", webp((b"EXIF", exif_block(Make="workflow:" + GRAPH)))),
     ("comfyui-graph", png(text("workflow", '{"nodes": [{"id": 1, "type": "KSampler", "pos": [0, 0]}]}'))),
     ("comfyui-graph", exif_jpeg(Make="Prompt:" + GRAPH, ImageDescription="Workflow: " + GRAPH)),
@@ -175,7 +185,7 @@ FILES = [
     ("comfyui-graph", exif_jpeg(comment=json.dumps({"workflow": "{}", "prompt": GRAPH}))),
     ("comfyui-graph", exif_jpeg(comment=GRAPH)),
     ("invokeai", png(text("invokeai_workflow", '{"nodes": [], "edges": []}'))),
-    ("invokeai", png(text("invokeai_metadata", '{"generation_mode": "txt2img"}'))),
+    ("invokeai", png(text("invokeai_metadata", '{"generation_mode": "txt2img", "seed": 1}'))),
     ("invokeai", png(text("invokeai_graph", '{"nodes": {}, "edges": []}'))),
     ("invokeai", png(text("sd-metadata", '{"app_id": "invoke-ai/InvokeAI"}'))),
     ("invokeai", png(text("Dream", '"a harbour" -s 50 -S 123 -W 512 -H 512 -C 7.5'))),
@@ -228,6 +238,19 @@ def test_every_marker_has_a_file_here() -> None:
         pytest.param(png(text("prompt", "C:\\> dir")), id="prompt of a shell"),
         pytest.param(png(text("parameters", "gain=3; exposure=2")), id="parameters of a camera"),
         pytest.param(png(text("parameters", "Steps: 20, then rest")), id="steps of a walk"),
+        pytest.param(
+            png(text("Comment", "To reproduce: Steps: 3, Seed: 5, Size: 4")), id="steps of an experiment"
+        ),
+        pytest.param(
+            png(text("Comment", "Recipe.\nSteps: 3, Size: large, Model: cake")), id="steps of a recipe"
+        ),
+        pytest.param(png(text("invokeai_metadata", '{"app_version": "1"}')), id="a version alone"),
+        pytest.param(png(text("workflow", '{"nodes": [], "last_node_id": 0}')), id="a workflow of nothing"),
+        pytest.param(
+            xmp_jpeg('<d:provenance xmlns:d="http://purl.org/dc/terms/">Bought in 1950</d:provenance>'),
+            id="history of an object",
+        ),
+        pytest.param(xmp_jpeg("<e:AISystemUsed>N/A</e:AISystemUsed>"), id="no system"),
         pytest.param(png(text("Comment", '{"steps": 12, "walk": "home"}')), id="comment in JSON"),
         pytest.param(png(text("AIGC", "Association of Irish Golf Clubs")), id="AIGC of golfers"),
         pytest.param(png(text("AIGC", '{"Label": "1"}')), id="AIGC without a producer"),

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from sample_images import encoded, photo
-from sample_provenance import GENERATED, action, c2pa_png, manifest, xmp_jpeg
+from sample_provenance import GENERATED, action, c2pa_png, manifest, png_chunk, xmp_jpeg
 from sample_signatures import signed_png
 
 from sidscan.config import ReadLimits
+from sidscan.containers.png import png_chunks
 from sidscan.errors import UsageError
 from sidscan.provenance import signatures
 from sidscan.provenance.read import read_provenance
@@ -116,6 +117,25 @@ def test_changed_bytes_break_it_and_the_claim_stays(authority: tuple[Path, Any],
         False,
         ("assertion.dataHash.mismatch",),
     )
+
+
+def test_a_changed_parent_breaks_it(authority: tuple[Path, Any], signed: bytes) -> None:
+    """One letter less in the parent's claim, and a checksum of PNG that fits again."""
+    child = signed_png(authority[1], {}, parent=signed)
+    trusted = read_provenance(child, ReadLimits(trust=str(authority[0])))
+    assert (trusted.verdict, trusted.strength) == ("ai_generated", "signed_trusted")
+    changed = with_checksums(child.replace(b"trainedAlgorithmicMedia", b"trainedAlgorithmicMedja"))
+    found = read_provenance(changed, ReadLimits(trust=str(authority[0])))
+    assert (found.verdict, found.strength) == ("no_ai_claim", "signed_broken")
+    assert found.signature is not None
+    assert found.signature.bytes_unchanged is False
+    assert "assertion.hashedURI.mismatch" in found.signature.codes
+
+
+def with_checksums(data: bytes) -> bytes:
+    """A PNG whose chunks have the checksums of what they hold."""
+    chunks = [(chunk.kind, data[chunk.body : chunk.end]) for chunk in png_chunks(data)]
+    return data[:8] + b"".join(png_chunk(kind, body) for kind, body in chunks)
 
 
 def test_our_reader_finds_the_actions_that_the_verifier_finds(signed: bytes) -> None:

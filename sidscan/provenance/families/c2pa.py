@@ -124,14 +124,18 @@ def find(metadata: Metadata) -> Iterator[Marker]:
     for store in metadata.stores:
         found = [*_of_lineage(store), *_of_others(store)]
         active = store.manifests[-1]
-        yield from found or [_marker(NO_CLAIM, store, active, "claim_generator", active.generator)]
+        if not found and store.has_active:
+            found = [_marker(NO_CLAIM, store, active, "claim_generator", active.generator)]
+        yield from found
     unread = [each for each in metadata.unread if each.kind is BlockKind.C2PA]
     for each in unread:
         yield UNREADABLE.marker(each.container, "", each.reason, each.offset)
     if not metadata.stores and not unread:
         for field in metadata.xmp(xmp.DCTERMS, "provenance"):
-            is_address = field.value.casefold().startswith(("https://", "http://"))
-            yield (ELSEWHERE if is_address else MISSING).found(field)
+            if field.value.casefold().startswith(("https://", "http://")):
+                yield ELSEWHERE.found(field)
+            elif field.value.startswith("self#jumbf="):  # others tell an object's history in this property
+                yield MISSING.found(field)
 
 
 def _of_lineage(store: ManifestStore) -> Iterator[Marker]:

@@ -57,7 +57,7 @@ def _is_graph(graph: object) -> bool:
     if not isinstance(graph, Mapping):
         return False
     nodes = graph.get("nodes")
-    if isinstance(nodes, list) and ("last_node_id" in graph or any(map(_is_node, nodes))):
+    if isinstance(nodes, list) and any(map(_is_node, nodes)):
         return True
     return any(
         isinstance(node, Mapping)

@@ -13,6 +13,8 @@ from sidscan.records import Marker
 
 _AI_PROPERTIES = ("AISystemUsed", "AISystemVersionUsed", "AIPromptInformation", "AIPromptWriterName")
 
+_NOTHING = ("", "-", "n/a", "na", "no", "none", "null")  # what people write into a field that must be filled
+
 GENERATED_TYPE = MarkerKind(
     "iptc-generated",
     "ai_generated",
@@ -38,23 +40,35 @@ SYSTEM = MarkerKind(
     "plain",
     "whoever follows IPTC 2025.1",
     "XMP `Iptc4xmpExt:AISystemUsed`, by definition the system that generated the image, or without it "
-    "`AISystemVersionUsed`, `AIPromptInformation` or `AIPromptWriterName`, and no source type says that "
-    "AI made parts",
+    "`AISystemVersionUsed`, `AIPromptInformation` or `AIPromptWriterName`, and no source type is stated",
     "Example Diffusion",
+    "doc",
+)
+SYSTEM_BESIDE = MarkerKind(
+    "iptc-ai-system-beside",
+    "ai_hint",
+    "weak",
+    "editors that name what they used, e.g. to remove noise",
+    "the same properties, beside a source type that names no model, e.g. `digitalCapture`",
+    "Example Denoise",
     "doc",
 )
 
 
-@family(GENERATED_TYPE, PARTLY_TYPE, SYSTEM)
+@family(GENERATED_TYPE, PARTLY_TYPE, SYSTEM, SYSTEM_BESIDE)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """The source types that name a model, and the system that was used."""
-    is_part = False
+    stated = set[str]()
     for field in metadata.xmp(xmp.IPTC_EXT, "DigitalSourceType", "DigitalSourceFileType"):
-        terms = {term(each) for each in field.value.split(";")}
+        terms = {term(each) for each in field.value.split(";")} - {""}
+        stated |= terms
         if terms & GENERATED:
             yield GENERATED_TYPE.found(field)
         elif terms & PARTLY:
-            is_part = True
             yield PARTLY_TYPE.found(field)
-    for field in islice(() if is_part else metadata.xmp(xmp.IPTC_EXT, *_AI_PROPERTIES), 1):
-        yield SYSTEM.found(field, field.value if field.key == "AISystemUsed" else "")
+    if stated & PARTLY:  # they say with what
+        return
+    kind = SYSTEM if stated <= GENERATED else SYSTEM_BESIDE
+    properties = metadata.xmp(xmp.IPTC_EXT, *_AI_PROPERTIES)
+    for field in islice((each for each in properties if each.value.casefold().strip() not in _NOTHING), 1):
+        yield kind.found(field, field.value if field.key == "AISystemUsed" else "")

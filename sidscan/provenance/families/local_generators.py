@@ -16,6 +16,11 @@ _FOOOCUS = re.compile(r"Fooocus v?\d[\w.+-]{0,40}")
 _SCHEMES = ("fooocus", "a1111")
 _INVOKEAI_KEYS = ("invokeai_metadata", "invokeai_graph", "invokeai_workflow", "sd-metadata", "Dream")
 
+_INVOKEAI_FIELDS = {
+    *("app_version", "generation_mode", "positive_prompt", "negative_prompt", "model", "seed", "steps"),
+    *("scheduler", "cfg_scale", "width", "height"),
+}
+
 INVOKEAI = MarkerKind(
     "invokeai",
     "ai_generated",
@@ -91,7 +96,7 @@ def _is_invokeai(key: str, text: str) -> bool:
         return bool(quote) and prompt.startswith('"') and all(each.search(options) for each in _DREAM)
     value = json_object(text)
     if key == "invokeai_metadata":
-        return "generation_mode" in value or "positive_prompt" in value or "app_version" in value
+        return len(_INVOKEAI_FIELDS & value.keys()) >= 2
     if key in ("invokeai_graph", "invokeai_workflow"):
         return "nodes" in value and "edges" in value
     return str(value.get("app_id")).startswith("invoke-ai/") or (

@@ -13,7 +13,11 @@ from sidscan.provenance.metadata import Metadata
 from sidscan.records import Marker
 
 _STEPS = re.compile(r"(?:^|\s)(Steps: \d{1,6}, [^\n]{0,4000})")
-_OTHERS = re.compile(r"(?:^|, )(Sampler|Seed|CFG scale|Size|Model hash|Model): [^,]")
+_SHAPES = (
+    *(r"Sampler: [^,]", r"Seed: \d", r"CFG scale: \d", r"Size: \d+x\d"),
+    *("Model hash: [0-9a-f]{6}", r"Model: [^,]"),
+)
+_OTHERS = re.compile(rf"(?:^|, )({'|'.join(_SHAPES)})")
 _MOST_LINES = 16  # that begin alike: prompts hold any text
 _APP = re.compile(r", App: ([\w.]{1,40})")
 
@@ -23,7 +27,7 @@ PARAMETERS = MarkerKind(
     "plain",
     "AUTOMATIC1111, Forge, SD.Next, Civitai and others",
     "PNG text `parameters`, a comment, or EXIF `UserComment` or `ImageDescription` has a line "
-    "`Steps: N, ` with at least two of `Sampler`, `Seed`, `CFG scale`, `Size`, `Model`",
+    "`Steps: N, ` with at least two of `Sampler`, `Seed`, `CFG scale`, `Size` (as `512x512`), `Model`",
     "a harbour\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512",
     "seen",
 )
@@ -47,4 +51,9 @@ def find(metadata: Metadata) -> Iterator[Marker]:
 def parameters_line(text: str) -> str:
     """The line of parameters in a text; empty if there is none."""
     lines = (line[1] for line in islice(_STEPS.finditer(text), _MOST_LINES))
-    return next((line for line in lines if len(set(_OTHERS.findall(line))) >= 2), "")
+    return next((line for line in lines if _count(line) >= 2), "")
+
+
+def _count(line: str) -> int:
+    """How many different parameters a line names, each with a value of its shape."""
+    return len({each.partition(":")[0] for each in _OTHERS.findall(line)})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sidscan.provenance.blocks import BlockKind
 from sidscan.provenance.families import MarkerKind, family
 from sidscan.provenance.metadata import Metadata, Unread
-from sidscan.records import Marker
+from sidscan.records import Marker, Provenance
 
 LIMIT = MarkerKind(
     "metadata-limit",
@@ -54,6 +54,11 @@ FAILED = MarkerKind(
     "MemoryError",
     "code",
 )
+
+
+def unread_file(reason: str) -> Provenance:
+    """What is known of the origin of a file that could not be read for it."""
+    return Provenance("unreadable", None, "", (FAILED.marker("", "", reason, 0),))
 
 
 @family(LIMIT, XMP, XMP_DAMAGED, PACKED, FAILED)

@@ -45,17 +45,21 @@ def _text(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:
     try:
         text = _unpacked(chunk.kind, rest, budget)
     except zlib.error as error:
-        kind = BlockKind.XMP if key == _XMP_KEY else _PROFILES.get(key.removeprefix(_PROFILE_KEY))
+        kind = BlockKind.XMP if key == _XMP_KEY else _profile_kind(key)
         yield Block(
             kind or BlockKind.TEXT, container, offset, b"", key, f"a damaged text: {error}" if kind else ""
         )
         return
     if key == _XMP_KEY:
         yield Block(BlockKind.XMP, container, offset, text)
-    elif key.startswith(_PROFILE_KEY) and (kind := _PROFILES.get(key.removeprefix(_PROFILE_KEY))):
+    elif kind := _profile_kind(key):
         yield from _profile(kind, f"{container} {key}", offset, text)
     else:
         yield Block(BlockKind.TEXT, container, offset, text, key)
+
+
+def _profile_kind(key: str) -> BlockKind | None:
+    return _PROFILES.get(key.removeprefix(_PROFILE_KEY)) if key.startswith(_PROFILE_KEY) else None
 
 
 def _unpacked(kind: bytes, rest: bytes, budget: Budget) -> bytes:
