@@ -10,8 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _FULL_BOXES = (b"meta",)  # the same, behind four bytes of version and flags
+_MOST_BOXES, _MOST_ENTRIES = 1 << 16, 1 << 16  # of one level, among which one is looked for; of items
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def find_box(data: bytes, *path: bytes) -> Box | None:
     """The first box with this path of kinds."""
     box, start, end = None, 0, len(data)
     for kind in path:
-        box = next((each for each in boxes(data, start, end) if each.kind == kind), None)
+        box = next((each for each in islice(boxes(data, start, end), _MOST_BOXES) if each.kind == kind), None)
         if box is None:
             return None
         start, end = box.body + 4 * (kind in _FULL_BOXES), box.end
@@ -75,25 +77,26 @@ def _primary_properties(data: bytes) -> list[Box]:
     if primary is None or association is None or container is None:
         return []
     item = _number(data, primary.body + 4, 4 if data[primary.body] else 2)
-    properties = list(boxes(data, container.body, container.end))
-    indices = _associations(data, association).get(item, [])
+    properties = list(islice(boxes(data, container.body, container.end), _MOST_BOXES))
+    indices = _associations(data, association, item)
     return [properties[index - 1] for index in indices if 0 < index <= len(properties)]
 
 
-def _associations(data: bytes, box: Box) -> dict[int, list[int]]:
-    """Item -> numbers of its properties, counted from 1 (ISO/IEC 23008-12, section 9.3)."""
+def _associations(data: bytes, box: Box, wanted: int) -> list[int]:
+    """Numbers of an item's properties, counted from 1 (ISO/IEC 23008-12, section 9.3)."""
     version, flags = data[box.body], _number(data, box.body + 1, 3)
     id_bytes, index_bytes = 4 if version else 2, 2 if flags & 1 else 1
     count, at = _number(data, box.body + 4, 4), box.body + 8
-    found: dict[int, list[int]] = {}
-    for _ in range(count):
+    found = list[int]()
+    for _ in range(min(count, _MOST_ENTRIES)):
         if at >= box.end:
             break
         item, at = _number(data, at, id_bytes), at + id_bytes
         total, at = _number(data, at, 1), at + 1
-        essential = 1 << (8 * index_bytes - 1)
-        numbers = (_number(data, at + index * index_bytes, index_bytes) for index in range(total))
-        found.setdefault(item, []).extend(number & ~essential for number in numbers)
+        if item == wanted:
+            essential = 1 << (8 * index_bytes - 1)
+            numbers = (_number(data, at + index * index_bytes, index_bytes) for index in range(total))
+            found.extend(number & ~essential for number in numbers)
         at += total * index_bytes
     return found
 

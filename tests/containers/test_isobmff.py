@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from counted_steps import at_most
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,3 +71,12 @@ def test_malformed_files_are_not_turned_and_raise_nothing(cut: int, tail: bytes)
     data = heic([SIZE, TURNED], {1: [1, 2]})
     assert is_turned(data[:cut] + tail) in (True, False)
     assert not is_turned(data[: min(cut, 20)] + tail)
+
+
+@pytest.mark.parametrize(
+    ("num_properties", "num_items"), [(1, 400_000), (400_000, 1)], ids=["associations", "properties"]
+)
+def test_any_number_of_entries_is_little_work(num_properties: int, num_items: int) -> None:
+    data = heic([UPRIGHT] * num_properties, {item: [] for item in range(2, 2 + num_items)}, wide=1)
+    with at_most(1_500_000):
+        assert not is_turned(data)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+from counted_steps import at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_provenance import (
@@ -155,6 +156,45 @@ def test_aimed_files_cost_little(build: Callable[[], bytes]) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 128 << 20
+
+
+def items_without_sizes(num_items: int, num_extents: int) -> bytes:
+    """A HEIC file whose extents take no bytes, so that it may state any number of them."""
+    info = box(b"infe", struct.pack(">BxxxHH", 2, 1, 0), b"Exif\x00")
+    listing = box(b"iinf", struct.pack(">IH", 0, 1), info)
+    locations = struct.pack(">HHH", 1, 0, num_extents) * num_items
+    iloc = box(b"iloc", bytes(6), struct.pack(">H", num_items), locations)
+    return box(b"ftyp", b"heic\x00\x00\x00\x00heic") + box(b"meta", bytes(4), listing, iloc)
+
+
+def listed_items(count: int) -> bytes:
+    """A HEIC file that lists this many items without a place."""
+    info = box(b"infe", struct.pack(">BxxxHH", 2, 1, 0), b"hvc1\x00") * count
+    listing = box(b"iinf", struct.pack(">IH", 0, count & 0xFFFF), info)
+    return box(b"ftyp", b"heic\x00\x00\x00\x00heic") + box(b"meta", bytes(4), listing)
+
+
+WORK: dict[str, Callable[[], bytes]] = {
+    "items of 65,535 extents without bytes": lambda: items_without_sizes(4000, 65_535),
+    "items of one extent without bytes": lambda: items_without_sizes(4000, 1),
+    "65,535 items": lambda: items_without_sizes(65_535, 0),
+    "a million items": lambda: listed_items(1_000_000),
+    "3,000 boxes meta with items": lambda: items_without_sizes(1000, 1) + box(b"meta", bytes(4)) * 3000,
+    "a million boxes in meta": lambda: heif()[:24] + box(b"meta", bytes(4), box(b"free") * 1_000_000),
+}
+
+
+@pytest.mark.parametrize("build", WORK.values(), ids=WORK.keys())
+def test_small_files_are_little_work(build: Callable[[], bytes]) -> None:
+    data = build()
+    with at_most(500_000):
+        check(read_provenance(data, LIMITS))
+
+
+def test_more_items_than_are_read_are_told() -> None:
+    found = read_provenance(items_without_sizes(1, 65_535), LIMITS)
+    assert [marker.value for marker in found.markers] == ["more metadata than --max-metadata allows"]
+    assert found.verdict == "unreadable"
 
 
 def check(found: Provenance) -> None:

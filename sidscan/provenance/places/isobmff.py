@@ -14,7 +14,7 @@ from sidscan.provenance.places import place
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _JP2_EXIF = b"JpgTiffExif->JP2"
-_MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 4096, 4096, 1024
+_MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 4096, 1 << 14, 4096  # extents of all items
 _FILE, _IDAT = 0, 1  # where the extents of an item lie
 _JXL_KINDS = {b"Exif": BlockKind.EXIF, b"xml ": BlockKind.XMP, b"jumb": BlockKind.C2PA}
 
@@ -29,6 +29,7 @@ class _Location(NamedTuple):
 @place(rb"....ftyp|\x00\x00\x00\x0c(jP  |JXL )")
 def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
     """Blocks of top-level boxes, and of the items that the box meta lists."""
+    has_items = False
     for count, box in enumerate(boxes(data)):
         if count == _MOST_BOXES:
             raise MetadataLimit
@@ -38,7 +39,8 @@ def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
             yield from _jxl(data, box, kind, budget)
         elif box.kind == b"brob" and (kind := _JXL_KINDS.get(data[box.body : box.body + 4])):
             yield from _packed_jxl(data, box, kind, budget)
-        elif box.kind == b"meta":
+        elif box.kind == b"meta" and not has_items:  # a file has one of them (ISO/IEC 14496-12, 8.11.1)
+            has_items = True
             yield from _items(data, budget)
 
 
@@ -107,14 +109,16 @@ def _metadata_items(data: bytes) -> Iterator[tuple[int, BlockKind]]:
         return
     start = listing.body + (6 if data[listing.body] == 0 else 8)
     for count, box in enumerate(boxes(data, start, listing.end)):
+        if count == _MOST_ITEMS:
+            raise MetadataLimit
         version = data[box.body]
-        if count == _MOST_ITEMS or box.kind != b"infe" or version < 2:
+        if box.kind != b"infe" or version < 2:
             return
         item, at = _number(data, box.body + 4, 2 if version == 2 else 4)
         kind, rest = data[at + 2 : at + 6], data[at + 6 : box.end]
         if kind == b"Exif":
             yield item, BlockKind.EXIF
-        elif kind == b"mime" and rest.split(b"\x00")[1:2] == [b"application/rdf+xml"]:
+        elif kind == b"mime" and rest.split(b"\x00", 2)[1:2] == [b"application/rdf+xml"]:
             yield item, BlockKind.XMP
 
 
@@ -128,22 +132,37 @@ def _locations(data: bytes, wanted: set[int]) -> dict[int, _Location]:
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     id_bytes = 4 if version == 2 else 2
     count, at = _number(data, box.body + 6, id_bytes)
-    found: dict[int, _Location] = {}
-    for _ in range(min(count, _MOST_ITEMS)):
+    if count > _MOST_ITEMS:
+        raise MetadataLimit
+    index_size *= version > 0
+    found, left = dict[int, _Location](), _MOST_EXTENTS
+    for _ in range(count):
         item, at = _number(data, at, id_bytes)
         construction, at = _number(data, at, 2) if version else (_FILE, at)
         base, at = _number(data, at + 2, base_size)
         num_extents, at = _number(data, at, 2)
-        extents = list[tuple[int, int]]()
-        for _ in range(num_extents):
-            at += index_size if version else 0
-            start, at = _number(data, at, offset_size)
-            length, at = _number(data, at, length_size)
-            if item in wanted and len(extents) < _MOST_EXTENTS:
-                extents.append((base + start, length))
-        if item in wanted:
+        following = at + num_extents * (index_size + offset_size + length_size)
+        if item in wanted and item not in found:
+            left -= num_extents
+            if left < 0:  # an extent may take no bytes, so that a small file has any number of them
+                raise MetadataLimit
+            extents = _extents(data, at, num_extents, (index_size, offset_size, length_size), base)
             found[item] = _Location(construction & 15, extents)
+        at = following
     return found
+
+
+def _extents(
+    data: bytes, at: int, count: int, sizes: tuple[int, int, int], base: int
+) -> list[tuple[int, int]]:
+    """Where each extent begins, and its length; the fields before them are an index and these two."""
+    index_size, offset_size, length_size = sizes
+    extents = list[tuple[int, int]]()
+    for _ in range(count):
+        start, at = _number(data, at + index_size, offset_size)
+        length, at = _number(data, at, length_size)
+        extents.append((base + start, length))
+    return extents
 
 
 def _number(data: bytes, at: int, size: int) -> tuple[int, int]:
