@@ -40,9 +40,10 @@ def image_end(data: bytes) -> ImageEnd | None:
 
 def end_of_boxes(data: bytes, start: int = 0) -> int | None:
     """Where the boxes of one file end: before a second one, and before boxes that are not its image's."""
-    end = None
+    end, has_type = None, False
     for count, box in enumerate(boxes(data, start)):
-        is_other = box.kind in _NOT_THE_IMAGE or (count and box.kind == b"ftyp")
+        is_other = box.kind in _NOT_THE_IMAGE or (has_type and box.kind == b"ftyp")
+        has_type |= box.kind == b"ftyp"  # the second box, where a signature precedes it
         if is_other or count == _MOST_BOXES or not box.kind.isascii() or b"\x00" in box.kind:
             break
         end = box.end

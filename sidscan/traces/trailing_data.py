@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sidscan.containers.isobmff import boxes
 from sidscan.containers.jpeg import end_of_jpeg
 from sidscan.containers.multi_picture import IndexedImage, indexed_images
 from sidscan.provenance.metadata import Metadata
@@ -25,7 +26,7 @@ TRAILING_DATA = TraceKind(
     "along or drop it unseen.",
 )
 
-_PADDING = re.compile(rb"(?:[\x00\t\n\r ]|\xff(?!\xd8))+")
+_NOT_PADDING = re.compile(rb"[^\x00\t\n\r \xff]|\xff\xd8")  # searched for: a repeated group takes memory
 _MOST_PARTS, _LONGEST_TEXT = 8, 200
 _TEXT = re.compile(rb"[\t\n\r -~\x80-\xff]{12,}\Z")
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
@@ -120,11 +121,12 @@ def _part(data: bytes, at: int, stop: int, metadata: Metadata) -> Part:
 
 def _end_of_padding(data: bytes, at: int, stop: int) -> int:
     """Where padding ends; the length of a box may begin with zeros."""
-    padding = _PADDING.match(data, at, stop)
-    if padding is None:
+    following = _NOT_PADDING.search(data, at, stop)
+    end = following.start() if following else stop
+    if end == at:
         return at
-    box = data.find(b"ftyp", max(padding.end(), at + 4), padding.end() + 8)
-    return padding.end() if box < 0 else box - 4
+    box = data.find(b"ftyp", max(end, at + 4), end + 8)
+    return end if box < 0 else box - 4
 
 
 def _unmarked(data: bytes, at: int, stop: int) -> Part:
@@ -161,8 +163,9 @@ def _kind_of_jpeg(part: bytes) -> str:
 def _boxes(data: bytes, at: int, stop: int, metadata: Metadata) -> Part:
     """A video, or a box of phones that holds one."""
     kind = data[at + 4 : at + 8]
+    box_end = next((box.end for box in boxes(data, at, stop)), stop)  # stop, too, where its length is wrong
     if kind == b"sefd":
-        return Part(at + int.from_bytes(data[at : at + 4], "big") or stop, "fields of a Samsung phone")
+        return Part(box_end, "fields of a Samsung phone")
     announced = any(
         field.value not in ("", "0") for field in metadata.xmp(_CAMERA, "MotionPhoto", "MicroVideo")
     )
@@ -172,5 +175,5 @@ def _boxes(data: bytes, at: int, stop: int, metadata: Metadata) -> Part:
         brand = data[at + 8 : at + 12]
         is_image = brand in (b"heic", b"heix", b"mif1", b"msf1", b"avif")
         what = "a HEIC or AVIF image" if is_image else "a video (MP4), as motion photos have"
-    end = stop if kind == b"mpvd" else end_of_boxes(data[:stop], at) or stop
+    end = box_end if kind == b"mpvd" else end_of_boxes(data[:stop], at) or stop
     return Part(end, what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_images import encoded, photo, with_segment
-from sample_provenance import xmp
+from sample_provenance import box, xmp
 
 from sidscan.config import ScanConfig
 from sidscan.containers.gif import end_of_gif
 from sidscan.containers.jpeg import end_of_jpeg
 from sidscan.isolation.reader import read_item
 from sidscan.records import Item, Trace
-from sidscan.traces.image_end import image_end
+from sidscan.traces.image_end import ImageEnd, image_end
 
 CONFIG = ScanConfig(inputs=("a",))
 IMAGE = photo(240, 230)
@@ -26,6 +27,7 @@ JPEG = encoded(IMAGE, "JPEG")
 PNG = encoded(IMAGE, "PNG")
 MP4 = struct.pack(">I4s4sII", 20, b"ftyp", b"mp42", 0, 0) + struct.pack(">I4s", 108, b"mdat") + bytes(100)
 HEIC_VIDEO = struct.pack(">I4s", 8 + len(MP4), b"mpvd") + MP4
+JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n" + box(b"ftyp", b"jxl \x00\x00\x00\x00jxl ") + box(b"jxlc", bytes(50))
 SAMSUNG = b"\x00\x00\x30\x0a\x10\x00\x00\x00MotionPhoto_DataabcdSEFH" + bytes(4) + b"\x14\x00\x00\x00SEFT"
 
 
@@ -96,7 +98,7 @@ def test_an_announced_video_is_a_motion_photo(tmp_path: Path, name: str) -> None
     assert trace.detail == "128 bytes behind the image: the video of a motion photo (MP4)"
 
 
-@pytest.mark.parametrize("name", ["WEBP", "GIF", "PNG", "JPEG", "MPO"])
+@pytest.mark.parametrize("name", ["WEBP", "GIF", "PNG", "JPEG", "MPO", "AVIF", "JPEG2000"])
 def test_images_without_more_have_no_trace(tmp_path: Path, name: str) -> None:
     assert found(tmp_path, encoded(IMAGE, name)) == ()
 
@@ -119,6 +121,44 @@ def test_boxes_end_before_a_video(tmp_path: Path) -> None:
         "behind the image's boxes",
         len(image),
     )
+
+
+@pytest.mark.parametrize("video", [MP4, HEIC_VIDEO], ids=["a file", "a box"])
+@pytest.mark.parametrize("image", [JXL, encoded(IMAGE, "JPEG2000"), encoded(IMAGE, "AVIF")], ids=str)
+def test_the_type_behind_a_signature_is_the_images_own(image: bytes, video: bytes) -> None:
+    assert image_end(image) == ImageEnd(len(image), "behind the image's boxes")
+    assert image_end(image + video) == ImageEnd(len(image), "behind the image's boxes")
+
+
+SEFD = {
+    "whole": (box(b"sefd", bytes(40)), "48 bytes behind the image: fields of a Samsung phone"),
+    "before a video": (
+        HEIC_VIDEO + box(b"sefd", bytes(40)),
+        "184 bytes behind the image: the video of a motion photo (MP4), fields of a Samsung phone",
+    ),
+    "of 4 GB": (b"\xf0\x00\x00\x00sefd" + bytes(40), "48 bytes behind the image: fields of a Samsung phone"),
+    "of no length": (bytes(4) + b"sefd" + bytes(40), "48 bytes behind the image: fields of a Samsung phone"),
+    "of one byte": (
+        b"\x00\x00\x00\x02sefd" + bytes(9),
+        "17 bytes behind the image: fields of a Samsung phone",
+    ),
+}
+
+
+@pytest.mark.parametrize(("boxes", "detail"), SEFD.values(), ids=SEFD)
+def test_boxes_of_phones_end_with_the_file_at_last(tmp_path: Path, boxes: bytes, detail: str) -> None:
+    (trace,) = found(tmp_path, PNG + boxes)
+    assert trace.detail == detail
+
+
+def test_padding_takes_little_memory(tmp_path: Path) -> None:
+    padding = (bytes(9) + b" \n\xff") * 100_000
+    tracemalloc.start()
+    (trace,) = found(tmp_path, JPEG + padding + zipped())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert trace.detail == f"{len(padding) + len(zipped()):,} bytes behind the image: padding, a ZIP archive"
+    assert peak < 20 * len(padding)
 
 
 def test_images_that_the_index_names_are_not_trailing_data(tmp_path: Path) -> None:
