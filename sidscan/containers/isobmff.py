@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _FULL_BOXES = (b"meta",)  # the same, behind four bytes of version and flags
 _MOST_BOXES, _MOST_ENTRIES = 1 << 16, 1 << 16  # of one level, among which one is looked for; of items
 

@@ -10,8 +10,9 @@ METADATA_MARKERS = frozenset((*range(0xE0, 0xF0), COM))
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 MARKERS = {*METADATA_MARKERS, *FRAME_MARKERS, 0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD}
 _EOI = b"\xff\xd9"
-_MARKER_IN_SCANS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not padding, restarts, escaped bytes
-_BETWEEN_SCANS = {*METADATA_MARKERS, 0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD}  # markers with a length
+_MARKER_BETWEEN_SCANS = re.compile(rb"\xff[\xc4\xcc\xd9-\xdd\xe0-\xef\xfe]")  # EOI, and those with a length
+_MARKER = re.compile(rb"\xff+(?!\xff)")  # fill bytes may precede it
+MOST_SEGMENTS, _MOST_BETWEEN_SCANS = 1 << 14, 1 << 16  # of 64 KiB each: more than any writer needs
 _IDENTIFIER = re.compile(rb"JFIF\x00|JFXX\x00|Exif\x00|http://|ICC_PROFILE\x00|Photoshop |Adobe|MPF\x00")
 
 
@@ -24,20 +25,21 @@ class Segment(NamedTuple):
     end: int
 
 
-def jpeg_segments(data: bytes, offset: int = 2) -> tuple[list[Segment], bool]:
-    """Segments as their lengths state, and whether they lead to a scan."""
+def jpeg_segments(data: bytes, offset: int = 2, most: int = MOST_SEGMENTS) -> tuple[list[Segment], bool]:
+    """Segments as their lengths state, and whether they lead to a scan.
+
+    Args:
+        most: segments; a file may consist of millions of empty ones.
+    """
     found: list[Segment] = []
-    while offset + 4 <= len(data) and data[offset] == 0xFF:
-        marker, start = data[offset + 1], offset
-        if marker == 0xFF:  # fill bytes may precede a marker
-            offset += 1
-            continue
-        length = int.from_bytes(data[offset + 2 : offset + 4], "big")
+    while len(found) < most and (match := _MARKER.match(data, offset)) and match.end() + 3 <= len(data):
+        start, marker = match.end() - 1, data[match.end()]
+        length = int.from_bytes(data[start + 2 : start + 4], "big")
         if marker not in MARKERS or (length < 2 and marker not in METADATA_MARKERS):
             break
         if marker in FRAME_MARKERS and not _is_frame(data, start + 4, length):
             break
-        offset += 2 + max(length, 2)
+        offset = start + 2 + max(length, 2)
         if marker not in METADATA_MARKERS and _IDENTIFIER.match(data, start + 4):
             marker = COM  # metadata by its content, under a damaged marker
         found.append(Segment(marker, start, start + 4, offset))
@@ -60,10 +62,12 @@ def end_of_jpeg(data: bytes, start: int = 0) -> int | None:
     at = segments[-1].end
     if data.find(_EOI, at) == len(data) - 2:
         return len(data)  # at once: nearly all files end with the first EOI behind their pixels
-    while match := _MARKER_IN_SCANS.search(data, at):
-        marker, at = data[match.end() - 1], match.end()
-        if marker == EOI:
+    for _ in range(_MOST_BETWEEN_SCANS):
+        match = _MARKER_BETWEEN_SCANS.search(data, at)
+        if match is None:
+            return None
+        at = match.end()
+        if data[at - 1] == EOI:
             return at
-        if marker in _BETWEEN_SCANS:
-            at += int.from_bytes(data[at : at + 2], "big")
+        at += int.from_bytes(data[at : at + 2], "big")
     return None

@@ -11,7 +11,7 @@ import PIL
 from sidscan.images import formats, jpeg_xl, raw
 from sidscan.records import ImageInfo
 
-REVISIONS: Mapping[str, int] = {"TIFF": 2, "HEIF": 2}
+REVISIONS: Mapping[str, int] = {"TIFF": 3, "HEIF": 2, **dict.fromkeys(raw.FORMATS, 2)}
 """How often sidscan's own reading of a format changed so that the same bytes give other pixels or flags.
 
 Raise a format's number with such a change: results of earlier versions are then made again.

@@ -55,7 +55,7 @@ def jpeg_pixels_only(data: bytes) -> PixelsOnly | None:
 
 def jpeg_reaches_scan(data: bytes) -> bool:
     """Whether segments lead to a scan as their lengths state."""
-    segments, leads_on = jpeg_segments(data)
+    segments, leads_on = jpeg_segments(data, most=len(data))
     return leads_on and _cut_thumbnail(data, segments) is None
 
 
@@ -70,7 +70,7 @@ def _jpeg_segments(data: bytes, start: int = 2) -> list[Segment] | None:
 
     Where the length of a metadata segment leads nowhere, the next segment is looked for behind it.
     """
-    found, leads_on = jpeg_segments(data, start)
+    found, leads_on = jpeg_segments(data, start, most=len(data))
     cut = _cut_thumbnail(data, found)
     if cut is not None:
         return _resume_jpeg(data, found[cut], found[:cut])
@@ -147,7 +147,7 @@ def _resume_jpeg(data: bytes, damaged: Segment, before: list[Segment]) -> list[S
         elif marker == EOI:
             depth = max(depth - 1, 0)
         elif depth == 0 and marker in MARKERS:
-            rest, leads_on = jpeg_segments(data, start)
+            rest, leads_on = jpeg_segments(data, start, most=len(data))
             skipped = Segment(COM, damaged.start, damaged.body, start)  # its length is no use to a decoder
             if leads_on and _is_complete(data, [*before, *rest]):
                 return [*before, skipped, *rest]

@@ -10,16 +10,18 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from PIL import Image
 
 from sidscan.config import ReadLimits
 from sidscan.containers import tiff_directories as tiff
-from sidscan.containers.isobmff import boxes, content
+from sidscan.containers.isobmff import C2PA_UUID, XMP_UUID, boxes, content
+from sidscan.containers.jpeg import end_of_jpeg
 from sidscan.containers.tiff_directories import Page, read_pages
 from sidscan.containers.tiff_file import HEADERS
 from sidscan.images.errors import FormatNotRead
@@ -40,11 +42,14 @@ _NOUNS = {known.name: known.noun for known in FILE_FORMATS}
 _DEVELOP = "develop it with --develop-raw, or export it as JPEG or TIFF"
 _JPEG_START = re.compile(rb"\xff\xd8\xff")
 _JPEG_SEGMENT = re.compile(rb"\xff+([\xc0-\xcf\xda-\xfe])(..)", re.DOTALL)
-_JPEG_NEXT_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xfe]")  # not padding, restarts, escaped bytes
 _READ_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; others are lossless or arithmetic
 _ALL_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_SOS, _EOI = 0xDA, 0xD9
-_MOST_STREAMS, _MOST_SEGMENTS = 1000, 200
+_SOS = 0xDA
+_METADATA_TAGS = (tiff.C2PA, tiff.XMP, tiff.IPTC, tiff.PHOTOSHOP)  # not maker notes, which hold previews
+_METADATA_UUIDS = (C2PA_UUID, XMP_UUID)
+FORMATS = ("RAW", *(known.name for known in FILE_FORMATS if known.kind is FileKind.RAW))
+"""Names of formats that a raw file may have here."""
+_MOST_STREAMS, _MOST_SEGMENTS, _MOST_BOXES = 1000, 200, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,9 @@ def inspect(data: bytes, name: str = "") -> RawFile | None:
     if known is None or (known.kind is not FileKind.RAW and known.name != "TIFF"):
         return None
     if data[:2] not in (b"II", b"MM") or known.name == "CRW":
-        return RawFile(known.name, _size_outside_tiff(known.name, data), _largest_jpeg(data, ()))
+        return RawFile(
+            known.name, _size_outside_tiff(known.name, data), _largest_jpeg(data, _uuid_spans(data))
+        )
     pages = read_pages(_with_tiff_head(data))
     if known.name == "TIFF" and not _hides_the_photograph(pages, data, name):
         return None
@@ -95,7 +102,7 @@ def _inspect_tiff(pages: Sequence[Page], data: bytes, known: FileFormat) -> RawF
     return RawFile(
         format=known.name if known.name != "TIFF" else _name(pages, data, bool(raw_pages)),
         size=_size_in_tiff(pages, raw_pages, known.name),
-        preview=_largest_jpeg(data, raw_data),
+        preview=_largest_jpeg(data, _tag_spans(pages), raw_data),
         first_page_area=first.area if first is not None and opens else 0,
     )
 
@@ -186,20 +193,35 @@ def _size_of_raf(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _largest_jpeg(data: bytes, raw_data: set[int] | tuple[int, ...]) -> bytes:
-    """The JPEG of the most pixels anywhere in a file, except where it stores raw samples."""
+def _tag_spans(pages: Sequence[Page]) -> list[tuple[int, int]]:
+    """Where metadata lie, whose thumbnails are not the camera's preview."""
+    return [span for page in pages for tag in _METADATA_TAGS if (span := page.span(tag))]
+
+
+def _uuid_spans(data: bytes) -> list[tuple[int, int]]:
+    """The same in boxes, as CR3 has them."""
+    return [
+        (box.body, box.end)
+        for box in islice(boxes(data), _MOST_BOXES)
+        if box.kind == b"uuid" and data[box.body : box.body + 16] in _METADATA_UUIDS
+    ]
+
+
+def _largest_jpeg(data: bytes, metadata: Sequence[tuple[int, int]], raw_data: Collection[int] = ()) -> bytes:
+    """The JPEG of the most pixels anywhere in a file, except where it stores metadata or raw samples."""
     best, area = -1, 0
-    for start in _jpeg_starts(data):
+    for start in islice(_jpeg_starts(data, sorted(metadata)), _MOST_STREAMS):
         if start not in raw_data and (size := _jpeg_area(data, start)) > area:
             best, area = start, size
-    return data[best : _jpeg_end(data, best)] if best >= 0 else b""
+    return data[best : end_of_jpeg(data, best)] if best >= 0 else b""
 
 
-def _jpeg_starts(data: bytes) -> Iterator[int]:
-    for count, match in enumerate(_JPEG_START.finditer(data)):
-        if count == _MOST_STREAMS:
-            return
-        yield match.start()
+def _jpeg_starts(data: bytes, left_out: list[tuple[int, int]]) -> Iterator[int]:
+    """Where JPEGs begin, outside these spans."""
+    at = 0
+    for start, end in (*left_out, (len(data), len(data))):
+        yield from (match.start() for match in _JPEG_START.finditer(data, at, max(start, at)))
+        at = max(at, end)
 
 
 def _jpeg_area(data: bytes, start: int) -> int:
@@ -218,17 +240,6 @@ def _jpeg_area(data: bytes, start: int) -> int:
             return int.from_bytes(frame[1:3], "big") * int.from_bytes(frame[3:5], "big") if readable else 0
         position += int.from_bytes(match[2], "big")
     return 0
-
-
-def _jpeg_end(data: bytes, start: int) -> int:
-    """Where a JPEG ends: behind its EOI, or with the file."""
-    position = start + 2
-    while match := _JPEG_NEXT_MARKER.search(data, position):
-        position = match.end()
-        if data[position - 1] == _EOI:
-            return position
-        position += int.from_bytes(data[position : position + 2], "big")
-    return len(data)
 
 
 def exif_block(data: bytes) -> bytes:

@@ -29,6 +29,7 @@ from sample_raws import (
 )
 
 from sidscan.config import ReadLimits
+from sidscan.containers.isobmff import C2PA_UUID
 from sidscan.images import raw
 from sidscan.images.decode import SourceImage, decode
 from sidscan.images.errors import FormatNotRead
@@ -87,6 +88,42 @@ def test_the_first_directory_is_the_preview_where_no_jpeg_is_larger(data: bytes)
     source = decode(data)
     assert (source.format, source.width, source.height, source.flags) == ("NEF", *SMALL, ("preview",))
     assert np.array_equal(pixels(source), np.asarray(photo(*SMALL)))
+
+
+_LARGER = preview((480, 360), seed=1)
+_C2PA_BOX = sample_raws.box(b"uuid", C2PA_UUID, bytes(4), b"manifest\x00", bytes(8), _LARGER)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(
+            pytest.param(raw_tiff(jpeg=JPEG, first={**DNG, tag: b"jumb" + _LARGER}), id=f"tag {tag}")
+            for tag in (52545, 700, 33723, 34377)
+        ),
+        pytest.param(sample_raws.cr3(JPEG) + _C2PA_BOX, id="CR3"),
+    ],
+)
+def test_thumbnails_within_metadata_are_no_preview(data: bytes) -> None:
+    found = raw.inspect(data)
+    assert found is not None
+    assert found.preview == JPEG
+
+
+def test_a_thumbnail_within_metadata_stands_for_no_missing_preview() -> None:
+    found = raw.inspect(raw_tiff(first={**DNG, 52545: _LARGER}))
+    assert found is not None
+    assert found.preview == b""
+
+
+def test_maker_notes_may_hold_the_preview() -> None:
+    file = TiffFile()
+    notes = file.directory({37500: b"ACME\x00" + JPEG})
+    blob = samples()
+    tags = image_tags(SIZE, CFA, file.add(blob), len(blob), t34665=notes)
+    found = raw.inspect(file.finish(file.directory({**tags, 271: "ACME"})))
+    assert found is not None
+    assert found.preview == JPEG
 
 
 def test_samples_stored_as_jpeg_are_no_preview() -> None:

@@ -6,13 +6,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sidscan.containers.isobmff import Box, boxes, find_box
+from sidscan.containers.isobmff import C2PA_UUID, XMP_UUID, Box, boxes, find_box
 from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
 from sidscan.provenance.brotli_data import BrotliError, unpack
 from sidscan.provenance.places import place
 
-_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _JP2_EXIF = b"JpgTiffExif->JP2"
 _MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 4096, 1 << 14, 4096  # extents of all items
 _FILE, _IDAT = 0, 1  # where the extents of an item lie
@@ -46,11 +44,11 @@ def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
 
 def _uuid(data: bytes, box: Box, budget: Budget) -> Iterator[Block]:
     uuid, start = data[box.body : box.body + 16], box.body + 16
-    if uuid == _XMP:
+    if uuid == XMP_UUID:
         yield Block(BlockKind.XMP, "uuid box", start, budget.cut(data, start, box.end))
     elif uuid == _JP2_EXIF:
         yield Block(BlockKind.EXIF, "uuid box", start, budget.cut(data, start, box.end))
-    elif uuid == _C2PA:  # version and flags, a purpose that ends with NUL, an offset of eight bytes
+    elif uuid == C2PA_UUID:  # version and flags, a purpose that ends with NUL, an offset of eight bytes
         purpose_end = data.find(b"\x00", start + 4, min(start + 64, box.end))
         if data[start + 4 : purpose_end] in (b"manifest", b"update", b"original"):
             store = purpose_end + 9

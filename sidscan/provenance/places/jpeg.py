@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidscan.containers.jpeg import COM, Segment, jpeg_segments
-from sidscan.provenance.blocks import Block, BlockKind, Budget
+from sidscan.containers.jpeg import COM, MOST_SEGMENTS, Segment, jpeg_segments
+from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
 from sidscan.provenance.places import place
 
 _APP1, _APP11, _APP13 = 0xE1, 0xEB, 0xED
@@ -33,6 +33,8 @@ def read_jpeg(data: bytes, budget: Budget) -> Iterator[Block]:
         if segment.marker == COM and data.startswith(b"\xff\xfe", segment.start):
             text = budget.cut(data, segment.body, segment.end)
             yield Block(BlockKind.TEXT, "JPEG COM", segment.body, text, "comment")
+    if len(segments) == MOST_SEGMENTS:
+        raise MetadataLimit
 
 
 def _exif(data: bytes, segments: list[Segment], budget: Budget) -> Iterator[Block]:

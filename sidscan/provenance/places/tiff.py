@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sidscan.containers import tiff_directories as tiff
 from sidscan.containers.tiff_directories import Page, read_pages
 from sidscan.provenance.blocks import Block, BlockKind, Budget
 from sidscan.provenance.places import place
 
 _TAGS = {
-    52545: ("TIFF tag 52545", BlockKind.C2PA),
-    700: ("TIFF tag 700", BlockKind.XMP),
-    33723: ("TIFF tag 33723", BlockKind.IPTC),
-    34377: ("TIFF tag 34377", BlockKind.PHOTOSHOP),
+    tiff.C2PA: ("TIFF tag 52545", BlockKind.C2PA),
+    tiff.XMP: ("TIFF tag 700", BlockKind.XMP),
+    tiff.IPTC: ("TIFF tag 33723", BlockKind.IPTC),
+    tiff.PHOTOSHOP: ("TIFF tag 34377", BlockKind.PHOTOSHOP),
 }
 
 
