@@ -44,9 +44,11 @@ IN_WHEEL = (
     "sidscan/training/windows/whole_images.csv",
     "sidscan/weights/mini.json",
     "sidscan/weights/mini.md",
+    "sidscan/weights/mini.onnx",
     "sidscan/weights/mini.safetensors",
     "sidscan/weights/rine_b16.json",
     "sidscan/weights/rine_b16.md",
+    "sidscan/weights/rine_b16.onnx",
     "sidscan/weights/rine_b16.safetensors",
 )
 NO_TORCH_BYTES = 400_000_000  # of the whole environment, pip included

@@ -68,6 +68,26 @@ class ExportNetwork(nn.Module):
         return tuple(each.float() for each in logits)
 
 
+class Weightless(nn.Module):
+    """A network whose weights are inputs, so that exporters can't compute anything from them in advance.
+
+    Args:
+        names: of its tensors, in the order of the inputs.
+    """
+
+    def __init__(self, network: ExportNetwork, names: Sequence[str]) -> None:
+        super().__init__()
+        self._network = [network]  # in a list, lest its tensors count as weights of this module
+        self._names = names
+        self.output_names = network.output_names
+
+    def forward(self, crops: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
+        """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per output, float32."""
+        tensors = dict(zip(self._names, weights, strict=True))
+        outputs: tuple[Tensor, ...] = torch.func.functional_call(self._network[0], tensors, (crops,))
+        return outputs
+
+
 @torch.inference_mode()
 def logits(network: ExportNetwork, crops: Tensor) -> Tensor:
     """Crops (b, 224, 224, 3) -> (b, outputs)."""

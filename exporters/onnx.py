@@ -7,7 +7,7 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from sidscan.util.terminal import Echo
 
 from . import require_packages
 from .half import encoder_in_half, weights_in_half
-from .network import ExportNetwork
+from .network import ExportNetwork, Weightless
 from .parity import Parity, measure_parity
 
 OPSET = 20  # LayerNormalization is a node of its own since 17; torch's exporter needs 20
@@ -95,7 +95,7 @@ def export(
     model = trace(network)
     if precision == "fp16":
         model = _halved(model, loaded)
-    _forget_sources(model)
+    forget_sources(model)
     parity, optimised = check_graph(model, network, precision)
     nodes = {"exported": census(model), "optimised": census(optimised)}
     for stage, counted in nodes.items():
@@ -117,18 +117,26 @@ def export(
     return path
 
 
-def trace(network: ExportNetwork) -> Any:
-    """The network as an `onnx.ModelProto` with a dynamic number of crops."""
+def trace(network: ExportNetwork | Weightless, weights: Mapping[str, torch.Tensor] | None = None) -> Any:
+    """The network as an `onnx.ModelProto` with a dynamic number of crops.
+
+    Args:
+        weights: further inputs of the network, by the names that they get; they keep their sizes.
+    """
     crops = torch.randint(0, 256, (_BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
+    others = weights or {}
+    shapes: dict[str, Any] = {"crops": {0: torch.export.Dim(BATCH_DIMENSION, min=1)}}
+    if others:
+        shapes["weights"] = [None] * len(others)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecations inside torch's exporter
         program = torch.onnx.export(
             network,
-            (crops,),
+            (crops, list(others.values())) if others else (crops,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim(BATCH_DIMENSION, min=1)},),
-            input_names=[INPUT_NAME],
+            dynamic_shapes=shapes,
+            input_names=[INPUT_NAME, *others],
             output_names=network.output_names,
             opset_version=OPSET,
             verbose=False,
@@ -189,7 +197,7 @@ def _computes(precision: str, loaded: Sequence[Detector]) -> str:
     return "fp32 (weights stored in fp16)" if stored_only else precision
 
 
-def _forget_sources(model: Any) -> None:
+def forget_sources(model: Any) -> None:
     """Torch's exporter notes the source line of every node, with paths of this machine."""
     for node in model.graph.node:
         del node.metadata_props[:]

@@ -14,7 +14,7 @@ Many:
         print(result.name, result.status.value, [score.score for score in result.scores])
     sidscan.write_report(run, "report.csv")
 
-Importing this package loads no torch; the first model does. Progress is logged to the logger ``sidscan``.
+Importing this package loads no torch. Progress is logged to the logger ``sidscan``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def load(*models: str, device: Device = "auto", crops: Crops = "ten", effort: Ef
         ModelError: a model is unknown, not installed, or not what it was.
         RuntimeUnavailable: the device asked for can't be used here.
     """
-    from sidscan.scoring.model import open_model  # here: it loads torch
+    from sidscan.scoring.model import open_model  # here: it loads numpy
 
     # A configuration names inputs; loading a model reads none.
     return open_model(ScanConfig(inputs=("-",), models=models, device=device, crops=crops, effort=effort))

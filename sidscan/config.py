@@ -326,8 +326,8 @@ class ScanConfig(ReadLimits, FetchOptions):
     runtime: RuntimeName = option(
         "auto",
         section="Advanced",
-        help="What computes: 'auto' is PyTorch, but ONNX Runtime for a FILE.onnx; 'onnx' runs the graph that "
-        "`sidscan export-onnx` made of the model.",
+        help="What computes: 'auto' is ONNX Runtime for mini and rine-b16 on a CPU and for a FILE.onnx, else "
+        "PyTorch. 'onnx' prefers a graph that `sidscan export-onnx` made.",
     )
     device: Device = option(
         "auto",
@@ -338,8 +338,9 @@ class ScanConfig(ReadLimits, FetchOptions):
     precision: Precision = option(
         "auto",
         section="Advanced",
-        help="Of a CLIP encoder. 'auto' is fp16 on CUDA; on a CPU it is fp32, or bf16 where the CPU "
-        "multiplies bf16 itself and a trial shows that scores stay within 0.01. 'mini' is always fp32.",
+        help="Of a CLIP encoder. 'auto' is fp16 on CUDA and fp32 on a CPU; PyTorch takes bf16 where the CPU "
+        "multiplies bf16 itself and a trial shows that scores stay within 0.01. bf16 always takes PyTorch. "
+        "'mini' is always fp32.",
     )
     cuda_mode: CudaMode = option(
         "eager",

@@ -177,11 +177,14 @@ class Bundled:
         file, card: names in ``folder``; the card is JSON, with ``sha256``, ``threshold``, ``metrics``
             and ``abstention``; and ``cascade`` and ``cautions`` where they were measured.
         folder: None is the package's own ``sidscan/weights``.
+        graph: name in ``folder`` of the graph that computes it on a CPU (`sidscan.models.graph_templates`);
+            empty where there is none, and PyTorch computes it.
     """
 
     file: str
     card: str
     folder: Path | None = None
+    graph: str = ""
 
     @property
     def source(self) -> str:
@@ -192,6 +195,11 @@ class Bundled:
     def path(self) -> Path:
         """The weights file."""
         return self._beside(self.file)
+
+    @property
+    def graph_path(self) -> Path | None:
+        """The graph, where there is one."""
+        return self._beside(self.graph) if self.graph else None
 
     @property
     def pin(self) -> Pin:

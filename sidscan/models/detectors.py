@@ -93,7 +93,7 @@ def installed_detectors(models: Sequence[ModelRef | str], store: Store | None = 
     for model in models:
         head = store.require(str(model))
         encoder = head.entry.encoder
-        infos.append(_info(head.entry, head, *([store.require_or_stand_in(encoder)] if encoder else [])))
+        infos.append(entry_info(head.entry, head, *([store.require_or_stand_in(encoder)] if encoder else [])))
     return infos
 
 
@@ -184,10 +184,10 @@ def _from_store(installed: Installed, encoders: Encoders) -> Detector:
     family = detector_family(entry.family)
     tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
-        return _detector(_info(entry, installed), family.networks(tensors, None), family.fp16_safe)
+        return _detector(entry_info(entry, installed), family.networks(tensors, None), family.fp16_safe)
     source = encoders.store.require_or_stand_in(entry.encoder)
     networks = family.networks(tensors, encoders.of(source))
-    return _detector(_info(entry, installed, source), networks, family.fp16_safe)
+    return _detector(entry_info(entry, installed, source), networks, family.fp16_safe)
 
 
 def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
@@ -238,7 +238,12 @@ def _naming(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: {error.message}", error.remedy) from error
 
 
-def _info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
+def entry_info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
+    """What reports say of a detector of the catalog.
+
+    Args:
+        files: its own, then its encoder's where it reads one.
+    """
     if entry.threshold is None:
         raise ModelError(f"the catalog states no threshold for {entry.name}")
     return DetectorInfo(

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.errors import ModelError
+from sidscan.models import onnx_proto
 from sidscan.models.families.clip import open_clip_names
+from sidscan.models.onnx_proto import Node
 from sidscan.util.files import flush_to_disk
 
 Array = NDArray[Any]  # float32
@@ -121,18 +123,14 @@ class _Graph:
     """
 
     def __init__(self, content: bytes) -> None:
-        import onnx  # here: nothing else that a scan does needs it
-        from onnx import numpy_helper
-
         try:
-            graph = onnx.load_model_from_string(content).graph
-        except Exception as error:  # protobuf's DecodeError; its package is not ours to import
+            if onnx_proto.has_external_data(content):
+                raise ModelError(f"{_NOT_READABLE}: its weights lie in other files", _REMEDY)
+            self._constants = onnx_proto.initializers(content)
+            self._nodes = onnx_proto.nodes(content)
+        except ValueError as error:
             raise ModelError(_NOT_READABLE, _REMEDY) from error
-        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
-            raise ModelError(f"{_NOT_READABLE}: its weights lie in other files", _REMEDY)
-        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        self._nodes = list(graph.node)
-        self._readers = defaultdict(list)
+        self._readers: dict[str, list[Node]] = defaultdict(list)
         for node in self._nodes:
             for name in node.input:
                 self._readers[name].append(node)
@@ -160,7 +158,7 @@ class _Graph:
             except (KeyError, IndexError, ValueError) as error:
                 raise ModelError(f"{_NOT_READABLE}: {node.name} is wired in another way", _REMEDY) from error
 
-    def _matrix(self, node: Any) -> _Quantised:
+    def _matrix(self, node: Node) -> _Quantised:
         weight = self._constants[node.input[1]]
         zero = self._constants[node.input[3]] if len(node.input) > 3 else np.zeros(1, weight.dtype)
         scale = self._weight_scale(node)
@@ -168,7 +166,7 @@ class _Graph:
             raise ValueError(f"{weight.dtype} {weight.shape}, {zero.shape}, {scale.shape}")
         return _Quantised(weight, zero, scale)
 
-    def _weight_scale(self, node: Any) -> NDArray[np.float32]:
+    def _weight_scale(self, node: Node) -> NDArray[np.float32]:
         """The constant in Mul(Cast(product), Mul(scale of the activations, scale of the weight))."""
         cast = self._reader(node, "Cast")
         (scales,) = set(self._reader(cast, "Mul").input) - set(cast.output)
@@ -177,7 +175,7 @@ class _Graph:
             raise ValueError(scale.dtype)
         return scale
 
-    def _name(self, node: Any) -> str:
+    def _name(self, node: Node) -> str:
         """``/vision_model/.../fc1/MatMul_quant`` -> ``vision_model....fc1.weight``, as its bias is called."""
         stem = node.name.strip("/").rpartition("/")[0].replace("/", ".")
         product = self._reader(self._reader(node, "Cast"), "Mul")
@@ -188,6 +186,6 @@ class _Graph:
             raise ValueError(f"{stem} with {added}")
         return f"{stem}.weight"
 
-    def _reader(self, node: Any, op_type: str) -> Any:
+    def _reader(self, node: Node, op_type: str) -> Node:
         (reader,) = (each for each in self._readers[node.output[0]] if each.op_type == op_type)
         return reader

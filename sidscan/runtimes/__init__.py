@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sidscan.config import Device, ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
+from sidscan.libraries import is_there, require
 from sidscan.models import detectors
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.graph_templates import has_graph, load_graphs
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.records import CropRef, CropSet
+from sidscan.runtimes import accelerators
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +29,7 @@ class RuntimeInfo:
 
     Attributes:
         precision_choice: why a precision was taken that nobody asked for; empty where nothing was tried.
-        graph: sha256 of the exported graph; empty where there is none.
+        graph: sha256 of the exported graph, or of the bundled graphs, joined by ``+``; empty for PyTorch.
     """
 
     runtime: str
@@ -74,6 +77,13 @@ def unique_crops(order: Sequence[CropRef], mirror_invariant: bool = False) -> tu
     return list(positions), [positions[crop] for crop in read]
 
 
+def crop_pixels(crops: CropSet, part: Sequence[CropRef]) -> NDArray[np.uint8]:
+    """The crops that ``part`` names, (b, 224, 224, 3), mirrored where it says so."""
+    import numpy as np
+
+    return np.ascontiguousarray(replace(crops, order=tuple(part)).pixels())
+
+
 def check_torch_device(asked: Device) -> None:
     """Refuse a device that PyTorch does not run on, without loading torch.
 
@@ -96,7 +106,12 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
         RuntimeUnavailable: the device or precision asked for can't be used here.
     """
     graphs = [model for model in models if model.kind is ModelKind.GRAPH]
+    if not graphs and _runs_bundled_graphs(config, models):
+        from sidscan.runtimes.onnx_cpu import OnnxCpuRuntime  # here: it loads onnxruntime
+
+        return OnnxCpuRuntime(load_graphs(models))
     if not graphs and config.runtime != "onnx":
+        require(f"computing {', '.join(map(str, models))} by PyTorch", "torch")
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
         loaded = detectors.load_detectors(models, encoder=config.encoder)
@@ -115,6 +130,22 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
     if not graphs:
         _check_same_weights(path, runtime.detectors, models)
     return runtime
+
+
+def _runs_bundled_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> bool:
+    """Whether these models are computed on a CPU by the graphs that come with sidscan.
+
+    ``--runtime onnx`` prefers a graph that somebody exported.
+    """
+    if config.precision not in ("auto", "fp32") or config.encoder is not None:
+        return False
+    if config.runtime == "pytorch" or not all(map(has_graph, models)):
+        return False
+    if config.runtime == "onnx" and graph_path([model.name for model in models], "fp32").exists():
+        return False
+    if config.device == "auto":
+        return not is_there("torch") or not accelerators.may_be_there()
+    return config.device == "cpu"
 
 
 def _installed_graph(config: ScanConfig, models: Sequence[ModelRef]) -> Path:

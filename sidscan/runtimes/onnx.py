@@ -16,8 +16,8 @@ from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.onnx_graph import INPUT_NAME, KEY, GraphInfo, check_seal, output_names
-from sidscan.records import CropRef, CropSet
-from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers, unique_crops
+from sidscan.records import CropSet
+from sidscan.runtimes import RuntimeInfo, cpu, crop_pixels, onnx_providers, unique_crops
 
 
 class OnnxRuntime:
@@ -81,10 +81,11 @@ class OnnxRuntime:
         """Crops -> logits (crops, columns), as `Runtime.logits` orders them."""
         needed, positions = unique_crops(crops.order, self.graph.mirror_invariant)
         if self._cpu_pool is not None:
-            logits = self._cpu_pool.compute(lambda part: self._run(_pixels(crops, part)), needed)
+            logits = self._cpu_pool.compute(lambda part: self._run(crop_pixels(crops, part)), needed)
         else:
-            parts = range(0, len(needed), onnx_providers.FIXED_BATCH)
-            batches = [_pixels(crops, needed[start : start + onnx_providers.FIXED_BATCH]) for start in parts]
+            size = onnx_providers.FIXED_BATCH
+            parts = [needed[start : start + size] for start in range(0, len(needed), size)]
+            batches = [crop_pixels(crops, part) for part in parts]
             with self._lock:
                 logits = np.concatenate([self._fixed.logits(batch) for batch in batches])
         return logits[positions]
@@ -95,12 +96,8 @@ class OnnxRuntime:
             self._cpu_pool.abandon()
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self._session.run(self._outputs, {INPUT_NAME: np.ascontiguousarray(crops)})
+        outputs = self._session.run(self._outputs, {INPUT_NAME: crops})
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
-
-
-def _pixels(crops: CropSet, part: Sequence[CropRef]) -> NDArray[np.uint8]:
-    return replace(crops, order=tuple(part)).pixels()
 
 
 def _check_name(path: Path) -> None:

@@ -241,7 +241,7 @@ def test_maps_are_kept_in_the_record(sidscan: Run) -> None:
     assert sidscan(*scan, "--out", "r.html").code == 0  # without --look-closer
     kept = map_of(Path("r.html").read_text(encoding="utf-8"), strongest[1])
     assert kept is not None
-    assert kept["figures"][0]["made_by"].startswith("pytorch ")
+    assert kept["figures"][0]["made_by"].startswith("onnxruntime ")
 
     # Without small images, a kept map that shows the image is words alone; a new one is cells alone.
     assert sidscan(*scan, "--out", "r.html", "--html-thumbs", "none").code == 0
@@ -270,7 +270,7 @@ def test_graphs_and_checkpoints_of_other_kinds_give_the_same_maps(
     assert len(maps) == len(of_graph) == 2
     for one, other in zip(maps, of_graph, strict=True):
         assert np.abs(np.subtract(one["scores"], other["scores"])).max() <= 1e-4
-        assert one["made_by"].startswith("pytorch ")
+        assert one["made_by"].startswith("onnxruntime ")
         assert other["made_by"].startswith("onnxruntime ")
     with Image.open("torch.png") as two, Image.open("onnx.png") as same:
         assert two.size == same.size

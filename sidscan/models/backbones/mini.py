@@ -325,7 +325,7 @@ class MiniEncoder(Encoder):
         mixed = differences((right - centre).sub_(centre - left), 2, 2).div_(4)
         inside_columns = strided(windows_inside(columns, 3, 1), 1, first, line_stride)
         inside = windows_inside(rows, 3, 1)[:, :, None] * inside_columns[:, None]
-        red, green, blue = quantise(mixed, 1.0).unbind(dim=1)
+        red, green, blue = quantise(mixed).unbind(dim=1)
         return (pattern_shares(red, green, blue, inside) @ self.colour_classes).sqrt()
 
     def _tone_and_filters(self, pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -69,15 +69,14 @@ def differences(planes: Tensor, dim: int, order: int = 1) -> Tensor:
     return planes
 
 
-def quantise(values: Tensor, step: Tensor | float) -> Tensor:
-    """Values divided by ``step``, rounded and limited to -2 .. 2.
+def quantise(values: Tensor) -> Tensor:
+    """Values rounded, halves to even, and limited to -2 .. 2; new values, so callers divide in place.
 
     Counts of patterns jump where a value crosses a boundary, so every runtime must see it on the same side.
-    Values are sums of few pixels in binary fractions (`mini.RGB_TO_YCBCR`): float32 holds them exactly in
-    any order of addition. Comparing instead of dividing leaves little to rounding. The comparisons are in
-    place so that the results stay numbers: torch would take three times as long to convert booleans.
+    Values are quotients of sums of few pixels in binary fractions (`mini.RGB_TO_YCBCR`): float32 holds the
+    sums exactly in any order of addition, and division is correctly rounded everywhere.
     """
-    return values.abs().gt_(0.5 * step).add_(values.abs().ge_(1.5 * step)).mul_(values.sign())
+    return values.round().clamp_(-(QUANTISED_VALUES // 2), QUANTISED_VALUES // 2)
 
 
 def strided(planes: Tensor, dim: int, first: int, stride: int) -> Tensor:
@@ -182,9 +181,12 @@ def cooccurrence(frames: Frames) -> Tensor:
     values, rows, columns, line_stride = frames
     first, reach = rows_before(line_stride), CONTRAST_SIDE // 2
     read_rows = slice(first, -reach, line_stride)
-    near_rows = values.abs()[:, :, first - reach :].unfold(2, CONTRAST_SIDE, line_stride).sum(dim=4)
+    sizes, last = values.abs(), values.shape[2] - CONTRAST_SIDE + 1
+    near_rows = sizes[:, :, first - reach : last : line_stride].clone()
+    for offset in range(1, CONTRAST_SIDE):  # not unfold: not every runtime has views, and copies would cost
+        near_rows += sizes[:, :, first - reach + offset : last + offset : line_stride]
     contrast = box_sums(near_rows, 3).mul_(1 / CONTRAST_SIDE**2).add_(CONTRAST_FLOOR)
-    quantised = quantise(values[:, :, read_rows][..., reach:-reach], contrast)
+    quantised = quantise(values[:, :, read_rows][..., reach:-reach] / contrast)
     length = quantised.shape[3] - 2
     inside_columns = windows_inside(columns[..., reach:-reach], 3, 1)
     inside = rows[:, :, read_rows][..., None] * inside_columns[:, :, None]

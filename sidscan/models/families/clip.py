@@ -149,7 +149,7 @@ class ClipEncoderFamily(Family):
             raise ModelError(
                 "these weights hold no CLIP image encoder (no visual.* and no vision_model.*)", READABLE
             )
-        check_tensors(visual, _sizes(clip_shape(visual)), _WHAT)
+        check_tensors(visual, encoder_sizes(clip_shape(visual)), _WHAT)
         return visual
 
     def shape(self, tensors: Mapping[str, Tensor]) -> EncoderShape:
@@ -175,7 +175,8 @@ def clip_shape(visual: Mapping[str, Tensor]) -> EncoderShape:
     )
 
 
-def _sizes(shape: EncoderShape) -> dict[str, TensorSize]:
+def encoder_sizes(shape: EncoderShape) -> dict[str, TensorSize]:
+    """The tensors of an encoder of this shape, under open_clip's names."""
     d = shape.embed_dim
     sizes: dict[str, TensorSize] = {
         "class_embedding": (d,),

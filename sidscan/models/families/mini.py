@@ -41,7 +41,7 @@ class MiniFamily(DetectorFamily):
             summary="bundled; needs no encoder, works at once on any CPU, finds less; read its card",
             licence="Apache-2.0",
             provenance="trained by this project (training/); see sidscan/weights/mini.json",
-            origin=Bundled(file="mini.safetensors", card="mini.json"),
+            origin=Bundled(file="mini.safetensors", card="mini.json", graph="mini.onnx"),
             size=9_000_000,
             preprocess=_PREPROCESS,
         ),

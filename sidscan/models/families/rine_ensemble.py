@@ -41,7 +41,7 @@ class RineEnsembleFamily(HeadFamily):
             summary="bundled head on CLIP ViT-B/16, the default where that is installed; read its card",
             licence="Apache-2.0",
             provenance="trained by this project (training/rine_b16); see sidscan/weights/rine_b16.json",
-            origin=Bundled(file="rine_b16.safetensors", card="rine_b16.json"),
+            origin=Bundled(file="rine_b16.safetensors", card="rine_b16.json", graph="rine_b16.onnx"),
             size=1_700_000,
             encoder="clip-vit-b16",
             preprocess=CLIP_PREPROCESS,
@@ -77,14 +77,17 @@ class RineEnsembleFamily(HeadFamily):
         return head_shape(tensors, _WHAT, "heads.0.")
 
 
+def caution_kinds(names: Iterable[str]) -> list[str]:
+    """The kinds whose probes are among the tensors of these names."""
+    return sorted({name.split(".")[1] for name in names if name.startswith("cautions.")})
+
+
 def _count_heads(names: Iterable[str]) -> int:
     return len({name.split(".")[1] for name in names if name.startswith("heads.")})
 
 
 def _sizes(shape: HeadShape, names: Iterable[str]) -> dict[str, TensorSize]:
     """What the tensors must be, of as many heads and kinds of caution as the names tell."""
-    from sidscan.models.heads.rine_ensemble import caution_kinds
-
     heads, features = _count_heads(names), (shape.num_blocks, shape.embed_dim)
     sizes: dict[str, TensorSize] = {"mean": features, "scale": features, "probe": features}
     sizes |= {"weights": (1 + heads,), "bias": ()}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sidscan.models.backbones import Feature
+from sidscan.models.families.rine_ensemble import caution_kinds
 from sidscan.models.heads.base import Head
 from sidscan.models.heads.rine import RineHead
 
@@ -88,11 +89,6 @@ class RineEnsemble(Head):
         """Block features (b, n, d) -> logits (b,) of the probe for that kind."""
         logits: Tensor = self.cautions[kind]((features - self.mean) / self.scale)
         return logits
-
-
-def caution_kinds(names: Iterable[str]) -> list[str]:
-    """The kinds whose probes are among the tensors of these names."""
-    return sorted({name.split(".")[1] for name in names if name.startswith("cautions.")})
 
 
 def head_state(state: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
