@@ -63,7 +63,7 @@ class Survey:
             self.kinds[trace.detail.partition("image: ")[2]] += 1
         self.took("trailing_data", started)
         started = time.perf_counter()
-        stored = [second_image.decoded(preview) for preview in previews(data, LIMITS.max_metadata)]
+        stored = [second_image.decoded(preview) for preview in previews(data, image.metadata)]
         if not stored:
             self.took("without_preview", started)
         for small in filter(None, stored):

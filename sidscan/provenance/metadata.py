@@ -45,12 +45,14 @@ class Metadata:
 
     Attributes:
         stores: C2PA manifest stores, mostly one or none.
+        with_images: blocks of EXIF and Photoshop, which may hold small images.
         failed: class of the error that ended reading; empty if it ended well.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.stores: list[ManifestStore] = []
+        self.with_images: list[Block] = []
         self.unread: list[Unread] = []
         self.failed = ""
         self._fields: dict[tuple[Source, str], list[Field]] = {}
@@ -77,6 +79,8 @@ class Metadata:
             self.unread.append(problem)
         if block.kind is not BlockKind.PIXELS and not block.data.strip(b" \t\r\n\x00"):
             return
+        if block.kind in (BlockKind.EXIF, BlockKind.PHOTOSHOP):
+            self.with_images.append(block)
         try:
             if block.kind is BlockKind.C2PA:
                 self._add_store(block)

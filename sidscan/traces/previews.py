@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 from sidscan.containers.jpeg import jpeg_segments
 from sidscan.containers.multi_picture import indexed_images
 from sidscan.containers.tiff_directories import read_pages
-from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.blocks import Block, BlockKind
 from sidscan.provenance.iptc import image_resources
-from sidscan.provenance.places import read_blocks
+from sidscan.provenance.metadata import Metadata
 
 _JPEG_OFFSET, _JPEG_LENGTH = 513, 514  # TIFF 6.0, section 22; EXIF 2.3 uses them for the thumbnail
 _PHOTOSHOP_THUMBNAIL, _PHOTOSHOP_HEADER = 1036, 28  # Photoshop File Formats: JFIF behind 28 bytes
@@ -27,18 +26,13 @@ class Preview(NamedTuple):
     data: bytes
 
 
-def previews(data: bytes, most_bytes: int) -> Iterator[Preview]:
-    """The previews of a file, in the order of its blocks. TIFF and raw files are not looked at.
-
-    Args:
-        most_bytes: of metadata that are read.
-    """
-    with suppress(MetadataLimit):
-        for block in read_blocks(data, Budget(most_bytes)):
-            if block.kind is BlockKind.EXIF and block.container != "TIFF":
-                yield from _exif(block)
-            elif block.kind is BlockKind.PHOTOSHOP:
-                yield from _photoshop(block)
+def previews(data: bytes, metadata: Metadata) -> Iterator[Preview]:
+    """The previews of a file, in the order of its blocks. TIFF and raw files are not looked at."""
+    for block in metadata.with_images:
+        if block.kind is BlockKind.PHOTOSHOP:
+            yield from _photoshop(block)
+        elif block.container != "TIFF":
+            yield from _exif(block)
     if data.startswith(b"\xff\xd8\xff"):
         yield from _jfxx(data)
         for each in indexed_images(data):

@@ -12,7 +12,9 @@ from sample_images import encoded, scene, with_segment
 
 from sidscan.config import ScanConfig
 from sidscan.isolation.reader import read_item
+from sidscan.provenance.metadata import Metadata
 from sidscan.records import Item, Trace
+from sidscan.traces.previews import previews
 
 CONFIG = ScanConfig(inputs=("a",))
 MAIN, OTHER = scene(1, 480, 320), scene(2, 480, 320)
@@ -32,6 +34,12 @@ def with_thumbnail(main: Image.Image, thumbnail: Image.Image | bytes, orientatio
     return with_segment(
         encoded(main, "JPEG", quality=90), 0xE1, b"Exif\x00\x00" + exif_with(stored, orientation)
     )
+
+
+def test_previews_come_from_metadata_that_were_read() -> None:
+    data = with_thumbnail(MAIN, OTHER.resize((160, 107)))
+    (found,) = previews(b"", Metadata.of_file(data, len(data)))
+    assert (found.name, found.data) == (EXIF_NAME, data[found.offset : found.offset + len(found.data)])
 
 
 def traces(tmp_path: Path, data: bytes) -> tuple[Trace, ...]:
@@ -57,6 +65,13 @@ def test_an_old_thumbnail_of_a_cropped_image_is_told(tmp_path: Path) -> None:
     ]
 
 
+def changed(image: Image.Image, other: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """An image with a part of another one."""
+    edited = image.copy()
+    edited.paste(other.crop(box), box)
+    return edited
+
+
 SMALL = MAIN.resize((160, 107), Image.Resampling.LANCZOS)
 QUIET = {
     "the same": (MAIN, SMALL, 1),
@@ -73,6 +88,9 @@ QUIET = {
         1,
     ),
     "grey": (MAIN, SMALL.convert("L"), 1),
+    "another content of a ninth": (changed(MAIN, OTHER, (160, 107, 320, 214)), SMALL, 1),
+    "a frame": (ImageOps.expand(MAIN, 16, "white"), SMALL, 1),
+    "a narrow bar": (changed(MAIN, Image.new("RGB", MAIN.size), (0, 300, 480, 320)), SMALL, 1),
     "without detail": (MAIN, Image.new("RGB", (160, 107), "white"), 1),
     "tiny": (MAIN, OTHER.resize((30, 20)), 1),
 }
