@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -33,7 +33,6 @@ from sidscan.reports.reader import (
 )
 from sidscan.reports.stated import MadeBy, StatedMark, StatedModel, StatedResult, StatedScore, decoder_in
 
-_ROWS_AT_ONCE = 10_000
 _FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
 _BOM = "\ufeff"
 _DELIMITERS = ",;"
@@ -85,26 +84,18 @@ class CsvReport(ReportFormat):
         return CsvReport(CSV_DIALECTS[options.csv_dialect], options.columns)
 
     def render(self, record: RunRecord, file: TextIO) -> None:
-        """Write the column names and all rows, ten thousand at a time."""
+        """Write the column names and all rows."""
         columns = choose_columns(record.header(), self._columns)
         rows = table_rows(record, columns)
         names = [column.name for column in columns]
         file.write(_BOM if self._dialect.bom else "")
-        self._write_rows([], names, file, names=True)
-        while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-            self._write_rows(chunk, names, file)
-
-    def _write_rows(
-        self, rows: list[list[Cell]], columns: list[str], file: TextIO, names: bool = False
-    ) -> None:
-        import pandas as pd  # here: reading a report needs none of it
-
-        if self._dialect.decimal != ".":
-            rows = [[self._number(cell) for cell in row] for row in rows]
-        frame = pd.DataFrame(rows, columns=columns, dtype=object)  # object: numbers stay as they are
+        writer = csv.writer(file, delimiter=self._dialect.delimiter, lineterminator="\r\n")
         # A model may be named after its file, so column names are a stranger's text, too.
-        header = [escape_cell(column) for column in columns] if names else False
-        frame.to_csv(file, sep=self._dialect.delimiter, index=False, header=header, lineterminator="\r\n")
+        writer.writerow([escape_cell(column) for column in names])
+        if self._dialect.decimal == ".":
+            writer.writerows(rows)
+        else:
+            writer.writerows([self._number(cell) for cell in row] for row in rows)
 
     def _number(self, cell: Cell) -> Cell:
         return str(cell).replace(".", self._dialect.decimal) if isinstance(cell, float) else cell

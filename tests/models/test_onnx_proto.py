@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from sidscan.models import onnx_proto
@@ -61,7 +64,7 @@ def test_a_field_of_another_kind() -> None:
 
 
 def test_tensors_and_nodes() -> None:
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
         "bytes": np.array([-3, 7], np.int8),
         "scalar": np.array(2.5, np.float32),
