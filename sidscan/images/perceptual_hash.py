@@ -31,8 +31,7 @@ def perceptual_hash(image: Image.Image) -> str:
     Empty where the image has too little detail to be told from others, as a white page or a gradient has. A
     border of one colour, as screenshots have, is left out.
     """
-    grey = image.convert("L")
-    grey = grey.crop(_without_border(np.asarray(grey).astype(np.int16)))
+    grey = without_border(image.convert("L"))
     pixels = np.asarray(grey.resize((_PIXELS, _PIXELS), Image.Resampling.BICUBIC)).astype(np.int64)
     cosines = _cosines()
     coefficients = (cosines @ pixels @ cosines.T).ravel()[bit_order()][1:]  # without the mean brightness
@@ -57,11 +56,14 @@ def _cosines() -> NDArray[np.int64]:
     return np.rint(_SCALE * cosines).astype(np.int64)
 
 
-def _without_border(pixels: NDArray[np.int16]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what lies within a border of one colour."""
+def without_border(grey: Image.Image) -> Image.Image:
+    """What lies within a border of one colour; the image itself if it has none."""
+    pixels = np.asarray(grey).astype(np.int16)
     top, bottom = _border(pixels)
     left, right = _border(pixels.T)
-    return left, top, pixels.shape[1] - right, pixels.shape[0] - bottom
+    if not (left or top or right or bottom):
+        return grey
+    return grey.crop((left, top, grey.width - right, grey.height - bottom))
 
 
 def _border(pixels: NDArray[np.int16]) -> tuple[int, int]:

@@ -31,6 +31,8 @@ _MIN_BLOCKS = 256
 _MIN_COEFFICIENTS = 100  # not zero, of a frequency
 _LARGEST = 64  # coefficients beyond are rare
 _EARLIER_STEPS = np.arange(1, 29)
+_SIZES = 2 * _LARGEST + 1  # of coefficients, in half units
+_REACH = _SIZES + int(_EARLIER_STEPS[-1])  # of sizes that an earlier step has moved
 _QUALITIES = range(30, 99)  # of libjpeg; above, all steps are 1
 _COUNTED_FREQUENCIES = 5  # those that gain most; an earlier step of 1, or the same, gains nothing
 _WEIGHT = 600  # most coefficients of a frequency that count towards a quality
@@ -98,13 +100,14 @@ def find_earlier_steps(
     """
     observed = _coefficients(luma, *grid)
     shifted = _coefficients(luma, (grid[0] + HALF) % SIDE, (grid[1] + HALF) % SIDE)
-    comparisons = {
-        index: _compare(observed[:, index], shifted[:, index], step, noise)
-        for index, step in enumerate(steps)
-        if step <= COARSEST_STEP
-    }
-    usable = {index: each for index, each in comparisons.items() if each is not None}
-    return _summary(usable) if len(usable) >= _COUNTED_FREQUENCIES else None
+    expected = _move(_smooth_histograms(shifted))
+    usable = dict[int, _Comparison]()
+    for step in {step for step in steps if step <= COARSEST_STEP}:
+        indices = [index for index, each in enumerate(steps) if each == step]
+        usable |= _compare(observed[:, indices], expected[..., indices], step, noise, indices)
+    if len(usable) < _COUNTED_FREQUENCIES:
+        return None
+    return _summary(dict(sorted(usable.items())))
 
 
 @dataclass(frozen=True)
@@ -137,50 +140,89 @@ def _summary(by_frequency: dict[int, _Comparison]) -> EarlierSteps:
     )
 
 
-def _compare(observed: Floats, shifted: Floats, step: int, noise: float) -> _Comparison | None:
-    """How likely the histogram of one frequency is under each earlier step, without zeros."""
+def _compare(
+    observed: Floats, expected: Floats, step: int, noise: float, indices: Sequence[int]
+) -> dict[int, _Comparison]:
+    """How likely histograms without zeros are under each earlier step, of the frequencies of one last step.
+
+    Args:
+        observed: coefficients (blocks, frequencies).
+        expected: histograms after each earlier rounding, as of `_move`.
+        indices: of these frequencies, which are left out where too few coefficients are not zero.
+    """
     bins = _LARGEST // step
-    levels = np.minimum(np.rint(np.abs(observed) / step), bins + 1).astype(np.intp)
-    histogram = np.bincount(levels, minlength=bins + 2)[1 : bins + 1].astype(float)
-    count = int(histogram.sum())
-    if count < _MIN_COEFFICIENTS:
-        return None
-    predicted = _predictions(step, noise) @ _smooth_histogram(shifted) + 0.5
-    predicted /= predicted.sum(1, keepdims=True)
-    likelihoods = np.log(predicted) @ histogram / count
+    levels = np.minimum(np.rint(np.abs(observed) * np.float32(1 / step)), bins + 1)
+    histograms = _histograms(levels, bins + 2)[1 : bins + 1].astype(np.float64)
+    counts = histograms.sum(0)
+    predicted = (_chances(step, noise) @ expected.reshape(_REACH, -1)).reshape(
+        bins, *expected.shape[1:]
+    ) + 0.5
+    predicted /= predicted.sum(0, keepdims=True)
+    likelihoods = np.einsum("bef,bf->ef", np.log(predicted), histograms) / np.maximum(counts, 1)
     gains = likelihoods[1:] - likelihoods[0]
     gains[step - 1] = 0  # the same step again leaves no trace
-    share = histogram[histogram > 0] / count
-    return _Comparison(gains, float(share @ np.log(share) - likelihoods[0]), count)
+    shares = histograms / np.maximum(counts, 1)
+    unexplained = (shares * np.log(np.where(shares, shares, 1))).sum(0) - likelihoods[0]
+    return {
+        index: _Comparison(gains[:, column], float(unexplained[column]), int(counts[column]))
+        for column, index in enumerate(indices)
+        if counts[column] >= _MIN_COEFFICIENTS
+    }
 
 
-def _smooth_histogram(coefficients: Floats) -> NDArray[np.float64]:
-    """Of sizes, in half units up to `_LARGEST`."""
-    halves = np.minimum(np.rint(np.abs(coefficients) * 2), 2 * _LARGEST).astype(np.intp)
-    counts = np.bincount(halves, minlength=2 * _LARGEST + 1)
+def _histograms(levels: Floats, size: int) -> NDArray[np.intp]:
+    """How many of each column have each level (size, columns), of levels (any number, columns)."""
+    columns = levels.shape[1]
+    cells = levels.astype(np.intp) * columns + np.arange(columns)
+    return np.bincount(cells.ravel(), minlength=size * columns).reshape(size, columns)
+
+
+def _smooth_histograms(coefficients: Floats) -> Floats:
+    """Of sizes in half units up to `_LARGEST` (sizes, frequencies)."""
+    counts = _histograms(np.minimum(np.rint(np.abs(coefficients) * 2), 2 * _LARGEST), _SIZES)
     margin = len(_SMOOTHING) // 2
-    padded = np.concatenate([counts[margin:0:-1], counts, np.zeros(margin)])
-    return np.convolve(padded, _SMOOTHING, "valid")
+    padded = np.concatenate([counts[margin:0:-1], counts, np.zeros((margin, counts.shape[1]))])
+    smooth = sum(weight * padded[shift : shift + _SIZES] for shift, weight in enumerate(_SMOOTHING))
+    return np.asarray(smooth, np.float32)
 
 
-@lru_cache(maxsize=32)
-def _predictions(step: int, noise: float) -> NDArray[np.float32]:
-    """Chances that a coefficient ends in each bin: (1 + earlier steps, bins, sizes in half units).
+def _move(expected: Floats) -> Floats:
+    """Histograms after each earlier rounding: (sizes in half units, 1 + earlier steps, frequencies).
 
-    The first is without an earlier step.
+    The first is without one. A step moves neighbouring sizes to one, so sums are differences of running sums.
     """
-    sizes = np.arange(2 * _LARGEST + 1) / 2
+    running = np.concatenate([np.zeros((1, expected.shape[1])), np.cumsum(expected, 0)])
+    starts, stops, numbers, targets = _movements()
+    moved = np.zeros((_REACH, 1 + len(_EARLIER_STEPS), expected.shape[1]), np.float32)
+    moved[targets, numbers] = running[stops] - running[starts]
+    return moved
+
+
+@lru_cache(maxsize=1)
+def _movements() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Runs of sizes that an earlier rounding moves to one: start, stop, number of the step, that size."""
+    sizes, runs = np.arange(_SIZES), []
+    for number, step in enumerate([0.5, *_EARLIER_STEPS]):  # half a unit moves none
+        targets = (2 * step * np.rint(sizes / 2 / step)).astype(np.intp)
+        starts = np.flatnonzero(np.diff(targets, prepend=-1))
+        stops = np.append(starts[1:], _SIZES)
+        runs.append(np.stack([starts, stops, np.full_like(starts, number), targets[starts]]))
+    starts, stops, numbers, targets = np.concatenate(runs, 1)
+    return starts, stops, numbers, targets
+
+
+@lru_cache(maxsize=64)
+def _chances(step: int, noise: float) -> Floats:
+    """Chances that a coefficient of each size ends in each bin but zero: (bins, sizes in half units)."""
     offsets = np.linspace(-3, 3, 25) * noise
     weights = np.exp(-((offsets / noise) ** 2) / 2)
     bins = _LARGEST // step
-    columns = np.broadcast_to(np.arange(len(sizes)), (len(offsets), len(sizes)))
-    chances = np.repeat(weights / weights.sum(), len(sizes))
-    tables = []
-    for rounded in (sizes, *(np.rint(sizes / earlier) * earlier for earlier in _EARLIER_STEPS)):
-        levels = np.minimum(np.abs(np.rint((rounded + offsets[:, None]) / step)), bins + 1).astype(np.intp)
-        cells = np.bincount((levels * len(sizes) + columns).ravel(), chances, (bins + 2) * len(sizes))
-        tables.append(cells.reshape(bins + 2, len(sizes))[1 : bins + 1])
-    return np.array(tables, np.float32)
+    sizes = np.arange(_REACH)
+    levels = np.abs(np.rint((sizes / 2 + offsets[:, np.newaxis]) / step))
+    cells = np.minimum(levels, bins + 1).astype(np.intp) * _REACH + sizes
+    chances = np.repeat(weights / weights.sum(), _REACH)
+    table = np.bincount(cells.ravel(), chances, (bins + 2) * _REACH).reshape(bins + 2, _REACH)
+    return np.asarray(table[1 : bins + 1], np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -202,17 +244,16 @@ def cosines() -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _basis() -> Floats:
-    """(pixels of a block, frequencies)."""
-    table = cosines()
-    return np.stack([np.outer(table[row], table[column]).ravel() for row, column in FREQUENCIES], 1).astype(
-        np.float32
-    )
+def _lowest_cosines() -> Floats:
+    """(frequencies up to the highest of `FREQUENCIES`, samples)."""
+    return cosines()[: 1 + max(max(each) for each in FREQUENCIES)].astype(np.float32)
 
 
 def _coefficients(luma: Floats, top: int, left: int) -> Floats:
     """DCT coefficients (blocks, frequencies) on the grid that begins there."""
     part = luma[top:, left:]
     rows, columns = part.shape[0] // SIDE, part.shape[1] // SIDE
-    blocks = part[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)
-    return np.asarray(blocks.reshape(-1, SIDE * SIDE) @ _basis())
+    table = _lowest_cosines()
+    down = table @ part[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns * SIDE)
+    both = down.reshape(rows, len(table), columns, SIDE) @ table.T
+    return np.stack([both[:, row, :, column].ravel() for row, column in FREQUENCIES], 1)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.images.decode import SourceImage
-from sidscan.images.perceptual_hash import perceptual_hash
+from sidscan.images.partial_jpeg import DecodedRows
+from sidscan.images.perceptual_hash import perceptual_hash, without_border
 from sidscan.images.thumbnails import TURNS
 from sidscan.records import Trace
 from sidscan.traces import TracedImage, TraceKind, trace
@@ -32,7 +33,8 @@ SECOND_IMAGE = TraceKind(
 THRESHOLD = 94  # bits of 256, measured by benchmarks/traces.py
 _MOST_PREVIEWS, _MOST_PIXELS = 6, 16_000_000
 _SIDE = 160  # pixels
-_COLUMNS, _SAME_ROWS, _LEAST_CONTRAST = 64, 0.85, 6.0  # pixels; correlation; grey levels
+_COLUMNS, _LEAST_CONTRAST = 64, 6.0  # pixels; grey levels
+_SAME_ROWS, _SAME_ROWS_TURNED = 0.85, 0.95  # correlation; there are more ways to be alike by chance if turned
 _LEAST_SIDE = 32  # of a thumbnail, without which it shows too little
 
 
@@ -69,19 +71,48 @@ def rows_match(source: SourceImage, preview: Image.Image) -> bool:
     """Whether the rows of a large JPEG that were decoded anyway look like those of the preview.
 
     If they do, as in nearly all files, the image need not be decoded again in small, which takes as long as
-    decoding took. If they don't, the preview may be turned or of another shape: that says nothing yet.
+    decoding took. If they don't, the preview may show more, or less: that says nothing yet.
     """
-    shape = middle(preview, source.width / source.height).convert("L")
-    scale = shape.height / source.height
-    ours, theirs = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+    ours = _own_rows(source)
+    return ours.size > 0 and any(
+        _correlation(ours, _rows_of(shape, source)) > least
+        for shape, least in _shapes(preview.convert("L"), source.width / source.height)
+    )
+
+
+def _shapes(grey: Image.Image, shape: float) -> Iterator[tuple[Image.Image, float]]:
+    """A preview cut to the image's shape and without bars, as it is and turned; how alike it must be."""
+    for turn in (None, *TURNS.values()):
+        turned = grey if turn is None else grey.transpose(turn)
+        least = _SAME_ROWS if turn is None else _SAME_ROWS_TURNED
+        yield middle(turned, shape), least
+        within = without_border(turned)
+        if within is not turned:
+            yield within, least
+
+
+def _own_rows(source: SourceImage) -> NDArray[np.float64]:
+    """The decoded rows in small (rows, columns), grey."""
+    step = max(1, source.width // (4 * _COLUMNS))
+    bands = [np.empty((0, _COLUMNS))]
     for band in source.decoded_rows:
-        step = max(1, source.width // (4 * _COLUMNS))
         pixels = Image.fromarray(band.pixels[::step, ::step].squeeze()).convert("L")
-        size = (_COLUMNS, max(1, round(len(band.rows) / source.width * _COLUMNS)))
+        bands.append(np.asarray(pixels.resize(_small(band, source), Image.Resampling.BOX), float))
+    return np.concatenate(bands)
+
+
+def _rows_of(shape: Image.Image, source: SourceImage) -> NDArray[np.float64]:
+    """The same rows of a preview."""
+    scale = shape.height / source.height
+    bands = []
+    for band in source.decoded_rows:
         box = (0, band.rows.start * scale, shape.width, min(band.rows.stop * scale, shape.height))
-        ours.append(np.asarray(pixels.resize(size, Image.Resampling.BOX), float))
-        theirs.append(np.asarray(shape.resize(size, Image.Resampling.BOX, box), float))
-    return bool(ours) and _correlation(np.concatenate(ours), np.concatenate(theirs)) > _SAME_ROWS
+        bands.append(np.asarray(shape.resize(_small(band, source), Image.Resampling.BOX, box), float))
+    return np.concatenate(bands)
+
+
+def _small(band: DecodedRows, source: SourceImage) -> tuple[int, int]:
+    return _COLUMNS, max(1, round(len(band.rows) / source.width * _COLUMNS))
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
