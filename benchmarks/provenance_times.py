@@ -4,7 +4,7 @@
 
 Images of every container: without statements, with EXIF, with XMP, with a generator's parameters, with a
 small manifest store, and with a large one. Files of the folders are read as they are: photographs of cameras,
-and files with signed manifests, whose signatures c2pa-python checks. Every file is read with it as installed
+and files with C2PA manifests, whose signatures c2pa-python checks. Every file is read with it as installed
 and as if it were not.
 """
 
@@ -26,6 +26,8 @@ from harness import environment, hide_c2pa
 from provenance_files import NOTHING, Blocks, containers, large_store, statements
 from record import publish, stamp
 
+from sidscan.config import ReadLimits
+from sidscan.provenance.metadata import Metadata
 from sidscan.provenance.read import read_provenance
 
 _REPEATS = 5
@@ -38,7 +40,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--camera", type=Path, help="folder of photographs")
-    parser.add_argument("--signed", type=Path, help="folder of files with signed manifests")
+    parser.add_argument("--signed", type=Path, help="folder of files, of which those with manifests count")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -90,9 +92,20 @@ def kinds(camera: Path | None, signed: Path | None) -> Iterator[tuple[str, list[
         "all of these": whole,
     }.items():
         yield kind, [writer(blocks) for writer in containers().values()]
-    for kind, folder in (("photographs of cameras", camera), ("signed manifests", signed)):
-        if folder:
-            yield kind, [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+    if camera:
+        yield "photographs of cameras", files_of(camera)
+    if signed:
+        yield "files with a manifest store", [data for data in files_of(signed) if has_store(data)]
+
+
+def files_of(folder: Path) -> list[bytes]:
+    """All files below a folder."""
+    return [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def has_store(data: bytes) -> bool:
+    """Whether a file has C2PA manifests."""
+    return bool(Metadata.of_file(data, ReadLimits().max_metadata).stores)
 
 
 def milliseconds(data: bytes) -> float:

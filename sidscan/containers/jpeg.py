@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import numpy as np
-
 SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
 METADATA_MARKERS = frozenset((*range(0xE0, 0xF0), COM))
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -78,6 +76,8 @@ def end_of_jpeg(data: bytes, start: int = 0) -> int | None:
 
 def _has_eoi(data: bytes, start: int, end: int) -> bool:
     """Whether an EOI lies between ``start`` and ``end``; eight times as fast as `bytes.find`."""
+    import numpy as np  # here, because commands that read no image load none
+
     eoi = int.from_bytes(_EOI, "little")
     for first in (start, start + 1):  # pairs at even places, then at odd ones
         pairs = np.frombuffer(data, "<u2", max(end - first, 0) // 2, first)

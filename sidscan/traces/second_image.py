@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.images.decode import SourceImage
-from sidscan.images.partial_jpeg import DecodedRows
 from sidscan.images.perceptual_hash import perceptual_hash, without_border
 from sidscan.images.thumbnails import TURNS
 from sidscan.records import Trace
@@ -68,13 +67,16 @@ def decoded(preview: Preview) -> Image.Image | None:
 
 
 def rows_match(source: SourceImage, preview: Image.Image) -> bool:
-    """Whether the rows of a large JPEG that were decoded anyway look like those of the preview.
+    """Whether the rows that were decoded anyway look like those of the preview.
 
-    If they do, as in nearly all files, the image need not be decoded again in small, which takes as long as
-    decoding took. If they don't, the preview may show more, or less: that says nothing yet.
+    If they do, as in nearly all files, the image need not be reduced, and a large JPEG not be decoded again,
+    which takes as long as decoding took. If they don't, the preview may show more, or less: that says nothing
+    yet.
     """
+    if source.image.mode not in ("L", "RGB"):
+        return False
     ours = _own_rows(source)
-    return ours.size > 0 and any(
+    return any(
         _correlation(ours, _rows_of(shape, source)) > least
         for shape, least in _shapes(preview.convert("L"), source.width / source.height)
     )
@@ -94,25 +96,35 @@ def _shapes(grey: Image.Image, shape: float) -> Iterator[tuple[Image.Image, floa
 def _own_rows(source: SourceImage) -> NDArray[np.float64]:
     """The decoded rows in small (rows, columns), grey."""
     step = max(1, source.width // (4 * _COLUMNS))
-    bands = [np.empty((0, _COLUMNS))]
-    for band in source.decoded_rows:
-        pixels = Image.fromarray(band.pixels[::step, ::step].squeeze()).convert("L")
-        bands.append(np.asarray(pixels.resize(_small(band, source), Image.Resampling.BOX), float))
-    return np.concatenate(bands)
+    if source.decoded_rows:
+        bands = [Image.fromarray(each.pixels[::step, ::step].squeeze()) for each in source.decoded_rows]
+    else:
+        size = (-(-source.width // step), -(-source.height // step))
+        bands = [source.image.resize(size, Image.Resampling.NEAREST)]
+    return np.concatenate(
+        [
+            np.asarray(band.convert("L").resize(_small(rows, source), Image.Resampling.BOX), float)
+            for band, rows in zip(bands, _ranges(source), strict=True)
+        ]
+    )
 
 
 def _rows_of(shape: Image.Image, source: SourceImage) -> NDArray[np.float64]:
     """The same rows of a preview."""
     scale = shape.height / source.height
     bands = []
-    for band in source.decoded_rows:
-        box = (0, band.rows.start * scale, shape.width, min(band.rows.stop * scale, shape.height))
-        bands.append(np.asarray(shape.resize(_small(band, source), Image.Resampling.BOX, box), float))
+    for rows in _ranges(source):
+        box = (0, rows.start * scale, shape.width, min(rows.stop * scale, shape.height))
+        bands.append(np.asarray(shape.resize(_small(rows, source), Image.Resampling.BOX, box), float))
     return np.concatenate(bands)
 
 
-def _small(band: DecodedRows, source: SourceImage) -> tuple[int, int]:
-    return _COLUMNS, max(1, round(len(band.rows) / source.width * _COLUMNS))
+def _ranges(source: SourceImage) -> list[range]:
+    return [each.rows for each in source.decoded_rows] or [range(source.height)]
+
+
+def _small(rows: range, source: SourceImage) -> tuple[int, int]:
+    return _COLUMNS, max(1, round(len(rows) / source.width * _COLUMNS))
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

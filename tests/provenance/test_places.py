@@ -29,6 +29,7 @@ from sample_provenance import (
 from sample_provenance import exif as exif_block
 
 from sidscan.config import ReadLimits
+from sidscan.containers.isobmff import find_box
 from sidscan.provenance.blocks import Budget, MetadataLimit
 from sidscan.provenance.places import has_reader, read_blocks
 from sidscan.provenance.read import read_provenance
@@ -205,6 +206,14 @@ def test_the_offset_is_that_of_the_block() -> None:
 def test_other_files_have_no_reader_and_no_markers(data: bytes) -> None:
     assert not has_reader(data)
     assert read_provenance(data, LIMITS).markers == ()
+
+
+def test_items_are_read_once_however_many_boxes_list_them() -> None:
+    data = heif(packet=PACKET)
+    box = find_box(data, b"meta")
+    assert box
+    repeated = data + data[box.start : box.end] * 3
+    assert [each.id for each in read_provenance(repeated, LIMITS).markers] == ["iptc-generated"]
 
 
 def test_metadata_beyond_the_limit_are_neither_copied_nor_silently_left_out() -> None:

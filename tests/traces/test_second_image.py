@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,8 +145,36 @@ def test_large_jpegs_are_compared_by_the_rows_that_were_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [trace.id for trace in traces(tmp_path, with_thumbnail(LARGE, OTHER))] == ["second_image"]
-    turned = LARGE.rotate(90, expand=True).resize((120, 160))
-    assert traces(tmp_path, with_thumbnail(LARGE, turned)) == ()
-    monkeypatch.delattr("sidscan.images.items.small_image")  # the same shows without decoding all of it
-    assert traces(tmp_path, with_thumbnail(LARGE, LARGE.resize((160, 120)))) == ()
+    monkeypatch.delattr("sidscan.images.items.small_image")
     assert [trace.id for trace in traces(tmp_path, with_thumbnail(LARGE, OTHER))] == ["not_looked_for"]
+
+
+def with_bars(image: Image.Image) -> Image.Image:
+    """An image of 4:3 as a camera stores it at 1:1."""
+    canvas = Image.new("RGB", (160, 160))
+    canvas.paste(image.resize((160, 120)), (0, 20))
+    return canvas
+
+
+@pytest.mark.parametrize("size", [(2400, 1800), (640, 480)], ids=["rows decoded", "all decoded"])
+@pytest.mark.parametrize(
+    "preview",
+    [
+        pytest.param(lambda image: image.resize((160, 120)), id="as it is"),
+        pytest.param(with_bars, id="with bars"),
+        pytest.param(lambda image: with_bars(image).rotate(90), id="turned, with bars"),
+        pytest.param(lambda image: image.rotate(90, expand=True).resize((120, 160)), id="turned"),
+        pytest.param(
+            lambda image: image.resize((160, 120)).transpose(Image.Transpose.FLIP_LEFT_RIGHT), id="mirrored"
+        ),
+    ],
+)
+def test_what_the_decoded_rows_show_need_not_be_decoded_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    preview: Callable[[Image.Image], Image.Image],
+) -> None:
+    monkeypatch.delattr("sidscan.images.items.small_image")
+    image = scene(1, *size)
+    assert traces(tmp_path, with_thumbnail(image, preview(image))) == ()

@@ -177,6 +177,20 @@ def test_progressive_jpeg_ends_at_its_last_scan() -> None:
     assert end_of_jpeg(data[:-2]) is None
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1 << 18])
+def test_jpeg_ends_at_the_first_of_several_eoi(count: int) -> None:
+    for name in ("even", "odd"):
+        image = JPEG if (len(JPEG) % 2 == 0) == (name == "even") else with_comment(JPEG, b"x")
+        assert len(image) % 2 == (name == "odd")
+        assert end_of_jpeg(image) == len(image)
+        assert end_of_jpeg(image + b"x" * count + b"\xff\xd9") == len(image)
+
+
+def with_comment(data: bytes, text: bytes) -> bytes:
+    """A JPEG with a comment behind SOI."""
+    return data[:2] + b"\xff\xfe" + (2 + len(text)).to_bytes(2, "big") + text + data[2:]
+
+
 def test_gif_with_frames_ends_at_its_trailer() -> None:
     file = io.BytesIO()
     IMAGE.save(file, "GIF", save_all=True, append_images=[photo(240, 230, 1)])
