@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,16 @@ from sidscan.errors import ExitCode
 
 OPTIONS = {"models": ["mini"], "encoder": None, "runtime": "auto", "device": "auto", "precision": "auto"}
 LITTLE = 500_000  # bytes of the largest file
+# PyTorch takes seconds to load, and most tests are not about it.
+QUICK_TORCH = """
+class version:
+    cuda = None
+
+class cuda:
+    is_available = staticmethod(lambda: False)
+
+__version__ = "2.99.0"
+"""
 
 
 class Doctor:
@@ -37,12 +47,22 @@ class Doctor:
         return [result["name"] for result in self.answer["checks"] if result["level"] == "problem"]
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a PyTorch that loads at once, and computes nothing."""
+    folder = tmp_path_factory.mktemp("quick")
+    (folder / "torch").mkdir()
+    (folder / "torch" / "__init__.py").write_text(QUICK_TORCH)
+    (folder / "torchvision.py").write_text("")
+    return folder
+
+
 def doctor(
-    *arguments: str, modules: Path | None = None, limit: Callable[[], None] | None = None, **variables: str
+    *arguments: str, modules: Sequence[Path] = (), limit: Callable[[], None] | None = None, **variables: str
 ) -> Doctor:
     """Run it with modules before all others, and with a limit of its process."""
     command = [sys.executable, "-m", "sidscan", "doctor", "--json", *arguments]
-    paths = [str(modules)] if modules else []
+    paths = list(map(str, modules))
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)}
     return Doctor(
         subprocess.run(
@@ -68,8 +88,8 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
     assert found["worker"]["text"] == "a process of its own reads a generated image"
 
 
-def test_the_default_says_why_mini_stands_in() -> None:
-    scan = doctor()["scan"]
+def test_the_default_says_why_mini_stands_in(quick: Path) -> None:
+    scan = doctor(modules=[quick])["scan"]
     assert scan["level"] == "note"
     assert "mini (fallback: clip-vit-b16, which rine-b16 reads, is not installed)" in scan["text"]
     assert scan["remedy"] == "`sidscan models pull rine-b16` installs it; rine-b16 finds more."
@@ -80,7 +100,7 @@ def test_a_torch_that_lacks_a_library(tmp_path: Path) -> None:
     package.mkdir()
     lost = "libcudart.so.13: cannot open shared object file: No such file or directory"
     (package / "__init__.py").write_text(f"raise OSError({lost!r})\n")
-    found = doctor("--model", "mini", "--runtime", "pytorch", modules=tmp_path)
+    found = doctor("--model", "mini", "--runtime", "pytorch", modules=[tmp_path])
     assert found.code == 6
     assert found.problems() == ["torch", "scan"]
     assert f"can't be loaded: OSError: {lost}" in found["torch"]["text"]
@@ -88,10 +108,21 @@ def test_a_torch_that_lacks_a_library(tmp_path: Path) -> None:
     assert lost in found["scan"]["text"]
 
 
-def test_both_distributions_of_onnxruntime(tmp_path: Path) -> None:
+def test_a_torchvision_of_another_index(tmp_path: Path, quick: Path) -> None:
+    """A torchvision from the package index beside a torch for CPUs."""
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    found = doctor("--model", "mini", modules=[tmp_path, quick])
+    assert (found.code, found.problems()) == (0, ["torchvision"])
+    assert found["torchvision"]["text"] == (
+        "can't be loaded: RuntimeError: operator torchvision::nms does not exist; "
+        "it must come from the same index as torch"
+    )
+
+
+def test_both_distributions_of_onnxruntime(tmp_path: Path, quick: Path) -> None:
     distribution(tmp_path, "onnxruntime", "1.20.0")
     distribution(tmp_path, "onnxruntime-gpu", "1.20.1")
-    result = doctor("--model", "mini", modules=tmp_path)["onnxruntime"]
+    result = doctor("--model", "mini", modules=[tmp_path, quick])["onnxruntime"]
     assert result["level"] == "problem"
     assert result["text"] == (
         "onnxruntime 1.20.0 and onnxruntime-gpu 1.20.1 are both installed; they overwrite one another's "
@@ -101,17 +132,17 @@ def test_both_distributions_of_onnxruntime(tmp_path: Path) -> None:
     assert "install onnxruntime-gpu`" in result["remedy"]  # PyTorch is there, so this is a whole installation
 
 
-def test_a_models_folder_that_can_not_be_made(tmp_path: Path) -> None:
+def test_a_models_folder_that_can_not_be_made(tmp_path: Path, quick: Path) -> None:
     blocker = tmp_path / "taken"
     blocker.write_text("a file, not a folder")
     folder = blocker / "models"
-    found = doctor("--model", "mini", SIDSCAN_MODELS=str(folder))
+    found = doctor("--model", "mini", modules=[quick], SIDSCAN_MODELS=str(folder))
     assert found.code == 0  # mini needs no folder
     assert found["models folder"]["text"] == f"{folder} can't be written: {blocker} is not a folder"
     assert found["models folder"]["remedy"] == "SIDSCAN_MODELS names another folder for models."
 
 
-def test_a_model_with_wrong_bytes(tmp_path: Path) -> None:
+def test_a_model_with_wrong_bytes(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "clip-vit-b16"
     folder.mkdir()
     content = b"not the weights that were installed"
@@ -124,7 +155,7 @@ def test_a_model_with_wrong_bytes(tmp_path: Path) -> None:
         "origin": "imported",
     }
     (folder / "record.json").write_text(json.dumps(record))
-    found = doctor(SIDSCAN_MODELS=str(tmp_path))
+    found = doctor(modules=[quick], SIDSCAN_MODELS=str(tmp_path))
     assert found.code == 4
     assert found.problems() == ["model clip-vit-b16", "scan"]
     assert "has changed since it was installed" in found["model clip-vit-b16"]["text"]
@@ -132,10 +163,12 @@ def test_a_model_with_wrong_bytes(tmp_path: Path) -> None:
     assert found["models"]["facts"]["installed"] == ["mini", "rine-b16"]
 
 
-def test_a_disk_without_room(tmp_path: Path) -> None:
+def test_a_disk_without_room(quick: Path) -> None:
     resource = pytest.importorskip("resource", reason="Windows has no such limit")
     found = doctor(
-        "--model", "mini", limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE, LITTLE))
+        *("--model", "mini"),
+        modules=[quick],
+        limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE, LITTLE)),
     )
     assert found.code == 0
     assert found.problems() == ["models folder", "kept results", "temporary files"]
@@ -143,8 +176,9 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
     assert found["limits"]["text"] == f"this shell sets low ones: RLIMIT_FSIZE {LITTLE} (ulimit -f)"
 
 
-def test_a_temporary_folder_that_is_gone(tmp_path: Path) -> None:
-    result = doctor("--model", "mini", TMPDIR=str(tmp_path / "gone"))["temporary files"]
+def test_a_temporary_folder_that_is_gone(tmp_path: Path, quick: Path) -> None:
+    found = doctor("--model", "mini", modules=[quick], TMPDIR=str(tmp_path / "gone"))
+    result = found["temporary files"]
     assert result["level"] == "problem"
     assert result["text"].startswith(f"TMPDIR names {tmp_path / 'gone'}, which can't be written; ")
 
@@ -162,7 +196,7 @@ def test_a_python_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert results["scan"].exit_code is ExitCode.RUNTIME
 
 
-def test_an_extra_that_is_missing(tmp_path: Path) -> None:
+def test_an_extra_that_is_missing(tmp_path: Path, quick: Path) -> None:
     blocked = """
 import importlib.metadata as metadata
 found = metadata.version
@@ -173,15 +207,15 @@ def version(name):
 metadata.version = version
 """
     (tmp_path / "sitecustomize.py").write_text(blocked)
-    result = doctor("--model", "mini", modules=tmp_path)["extra heic"]
+    result = doctor("--model", "mini", modules=[tmp_path, quick])["extra heic"]
     assert (result["level"], result["text"]) == ("note", "HEIC images: not installed")
     assert result["remedy"].endswith(" install 'pillow-heif>=1.1'` brings it.")
 
 
-def test_passwords_of_proxies_are_never_shown() -> None:
+def test_passwords_of_proxies_are_never_shown(quick: Path) -> None:
     found = doctor(
-        "--model",
-        "mini",
+        *("--model", "mini"),
+        modules=[quick],
         https_proxy="http://me:secret@proxy.example:3128",
         HTTP_PROXY="me:secret@proxy.example:3128",
         PIP_INDEX_URL="https://token:secret@index.example/simple?key=secret",
@@ -202,10 +236,12 @@ def test_a_device_that_is_not_there(sidscan: Callable[..., Any]) -> None:
     assert lines[at + 1] == "  scan: CUDA was asked for, but torch finds no usable CUDA device"
 
 
-def test_options_come_from_the_file_of_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_come_from_the_file_of_a_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("sidscan.toml").write_text('model = ["mini"]\nmax-bytes = "10MB"\n')
-    assert doctor()["scan"]["facts"]["model_choice"] == "asked for"
+    assert doctor(modules=[quick])["scan"]["facts"]["model_choice"] == "asked for"
 
 
 def test_an_error_of_a_check_is_its_result(monkeypatch: pytest.MonkeyPatch) -> None:
