@@ -16,6 +16,7 @@ Run = Callable[..., Ended]
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(12)
 MOV = b"\x00\x00\x00\x14ftypqt  " + bytes(8)
 ZIP = b"PK\x03\x04" + bytes(50)
+RAR = b"Rar!\x1a\x07\x01\x00"
 TGA = encoded(photo(32, 32), "TGA")
 
 
@@ -38,19 +39,19 @@ def images(tmp_path: Path) -> Path:
 
 def test_files_that_may_hold_images_are_named_and_the_scan_ends_as_before(sidscan: Run, images: Path) -> None:
     ended, rows = scan(
-        sidscan, images, {"a.mp4": MP4, "b.bin": MP4, "c.MOV": MOV, "d.zip": ZIP, "e.txt": b"no"}
+        sidscan, images, {"a.mp4": MP4, "b.bin": MP4, "c.MOV": MOV, "d.rar": RAR, "e.txt": b"no"}
     )
     assert ended.code == 0
     assert {name: row["status"] for name, row in rows.items()} == {
         "photo.txt": "scored",
-        **dict.fromkeys(("a.mp4", "b.bin", "c.MOV", "d.zip", "e.txt"), "skipped"),
+        **dict.fromkeys(("a.mp4", "b.bin", "c.MOV", "d.rar", "e.txt"), "skipped"),
     }
     lines = ended.err.splitlines()
     assert "6 inputs = 1 scored + 0 failed + 5 skipped" in lines
     assert "  2 skipped: an MP4 video: frames of videos are not scored" in lines
     assert "  1 skipped: a QuickTime video: frames of videos are not scored" in lines
     assert (
-        "  1 skipped: a ZIP archive: images in archives are not scored; unpack it and scan the folder"
+        "  1 skipped: a RAR archive: images in archives are not scored; unpack it and scan the folder"
         in lines
     )
     assert "  1 skipped: not an image: neither its name nor its first bytes say so" in lines
