@@ -129,5 +129,7 @@ def _text_lines(name: str, read: DecodedImage | Failure) -> Iterator[str]:
         yield f"  {line}"
     if message:
         yield f"  no traces were looked for, since the image can't be read: {message}"
-    for line in trace_lines(traces or ()):
-        yield f"  {line}"
+    elif traces is None:
+        yield "  no traces were looked for"
+    else:
+        yield from (f"  {line}" for line in trace_lines(traces))

@@ -14,6 +14,7 @@ _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
 _TRACES = "traces of how the file was saved and handled; observations, none of which says that AI was used:"
+_NO_TRACES = "traces of how the file was saved and handled: none of those that sidscan looks for"
 
 
 def provenance_lines(provenance: Provenance) -> Iterator[str]:
@@ -33,14 +34,13 @@ def provenance_lines(provenance: Provenance) -> Iterator[str]:
 
 
 def trace_lines(traces: tuple[Trace, ...]) -> Iterator[str]:
-    """The traces of one file for a person, each with what it does not mean; nothing if there are none."""
+    """The traces of one file for a person, each with what it does not mean."""
     from sidscan.traces import trace_kinds  # here: `--help` needs none of it
 
     limits = {kind.id: kind.limits for kind in trace_kinds()}
-    if traces:
-        yield _TRACES
+    yield _TRACES if traces else _NO_TRACES
     for trace in traces:
-        place = f" {trace.container}, byte {trace.offset}" if trace.container else ""
+        place = f" {trace.container}, byte {trace.offset}" if trace.offset else ""
         yield f"  {trace.id}{place}"
         yield f"    {trace.detail}{': ' if trace.value else ''}{_shortened(trace.value)}"
     for each in dict.fromkeys(trace.id for trace in traces):

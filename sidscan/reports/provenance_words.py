@@ -40,7 +40,7 @@ STRENGTHS = {
 LABELS = {
     "says": "named as the maker",
     "checked": "checked by",
-    "bytes_unchanged": "bytes unchanged since it was signed",
+    "bytes_unchanged": "bytes unchanged since signing",
     "signature_good": "signature fits",
     "signer_listed": "signer on a trust list",
     "signed_at": "signed at",

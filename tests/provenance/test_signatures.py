@@ -162,7 +162,7 @@ def test_a_scan_checks_in_its_workers(
     assert provenance["signature"]["signature_good"] is True
     out = sidscan("provenance", "a.png", "--trust", authority[0]).out
     assert "  Backed by a signature that fits, of a signer on a trust list.\n" in out
-    assert "    bytes unchanged since it was signed: yes\n    signature fits: yes\n" in out
+    assert "    bytes unchanged since signing: yes\n    signature fits: yes\n" in out
     assert "    signer on a trust list: yes\n" in out
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -29,9 +30,10 @@ from sample_results import (
 from sidscan.cli.ranking import Ranking
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
-from sidscan.records import Exif, Mark, ScanResult
+from sidscan.records import Counts, Exif, Mark, Provenance, ScanResult
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import FormatOptions, html, output_for
+from sidscan.reports.html.head import SaidCount, head
 from sidscan.reports.html.index_rows import COLUMN_NAMES
 from sidscan.reports.html.parts import page_strings
 from sidscan.reports.private import private_result
@@ -372,6 +374,30 @@ def test_the_head_states_counts_models_and_sessions(tmp_path: Path) -> None:
     assert "<strong>mini</strong>, threshold 0.6, calibrated on 100 images" in head
     assert "<dd>2026-01-01T00:00:09+00:00; sidscan scan .</dd>" in head
     assert "no end recorded" in head
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence", "checked"),
+    [
+        pytest.param([], "", "nobody", id="of an earlier sidscan"),
+        pytest.param([Provenance()], "No file says that AI was used.", "nobody", id="nothing"),
+        pytest.param(
+            [Provenance("ai_generated", checked="c2pa-python 1, trust lists 0f"), Provenance(), Provenance()],
+            "Origin, as files state it: AI made it (1), nothing of AI (2).",
+            "c2pa-python 1, trust lists 0f",
+            id="claims",
+        ),
+    ],
+)
+def test_the_head_counts_what_files_say(said: list[Provenance], sentence: str, checked: str) -> None:
+    count = SaidCount()
+    for provenance in said:
+        count.add(replace(SCORED, facts=replace(FACTS, provenance=provenance)))
+    count.add(replace(SCORED, facts=replace(FACTS, provenance=None)))
+    shown = head(RUN, Counts(3, 3, 0, 0), Counter(), page_strings(), said=count)
+    assert ("origin" in shown.lower() or "No file says" in shown) == bool(sentence)
+    assert sentence in shown
+    assert f"<dt>signatures checked by</dt><dd>{checked}</dd>" in shown
 
 
 def test_a_run_without_inputs_is_a_page(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from PIL import Image
 from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of, rendered
 
 from sidscan.journal.keys import ReuseKeys
-from sidscan.records import Exif, Marker, Provenance, ScanResult, Trace
+from sidscan.records import Copies, CopyAnswer, Exif, Marker, Provenance, ScanResult, Trace
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import html
 from sidscan.reports.provenance_words import verdict_text
-from sidscan.review.annotated import annotated
+from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import EntryKind, MarkEntry
@@ -705,6 +705,8 @@ def test_traces_have_a_filter_and_a_block_with_their_limits(open_page: Opener, t
     found = (
         Trace("trailing_data", "9 bytes behind the image: text", "behind PNG IEND", 41, HOSTILE),
         Trace("of_a_later_sidscan", "something"),
+        Trace("whatsapp_name", "a shape", "name", 0),
+        Trace("jpeg_before", "steps", "pixels", 0),
     )
     results = [
         replace(
@@ -717,8 +719,14 @@ def test_traces_have_a_filter_and_a_block_with_their_limits(open_page: Opener, t
     with open_page(out) as page:
         facet = page.locator("fieldset", has_text="Traces in the file")
         labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
-        assert labels == {"none": "1", "of_a_later_sidscan": "1", "trailing_data": "1"}
-        page.get_by_label("trailing_data").check()
+        assert labels == {
+            "none of those looked for": "1",
+            "of_a_later_sidscan": "1",
+            "data behind the image": "1",
+            "named as by WhatsApp": "1",
+            "was a JPEG before": "1",
+        }
+        page.get_by_label("data behind the image").check()
         assert page.locator(".cell .name").all_inner_texts() == ["a.png"]
     for name, said in (
         ("a.png", "None of them says that AI was used."),
@@ -730,7 +738,8 @@ def test_traces_have_a_filter_and_a_block_with_their_limits(open_page: Opener, t
             heading = page.get_by_role("heading", name="Traces in the file", exact=True)
             text = page.locator(".block", has=heading).inner_text()
             assert said in text
-            assert ("trailing_data behind PNG IEND, byte 41" in text) == (name == "a.png")
+            assert "byte 0" not in text
+            assert ("data behind the image (behind PNG IEND, byte 41)" in text) == (name == "a.png")
             assert ("It does not mean that the image was changed." in text) == (name == "a.png")
             assert ("</script><img src=x onerror=alert(1)>" in text) == (name == "a.png")
             assert ("The reference page of this sidscan" in text) == (name == "a.png")
@@ -751,6 +760,58 @@ def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance
         assert page.locator(".cell .name").all_inner_texts() == ["parts.png"]
     with open_page(provenance_page, "#f.provenance=not+read&view=table") as page:
         assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
+
+
+def claiming_copies(out: Path, *answers: CopyAnswer) -> Path:
+    """A page of a copy of a website, which scores higher, and the file with the label that it lost."""
+    website, label = saying("none", None, "web.png"), saying("ai_generated", "plain", "label.png")
+    results = website, replace(label, scores=(replace(SCORED.scores[0], score=0.01, logit=-5.0),))
+    copies = Copies(group="web.png", count=2, answers=answers)
+    by_name = {"web.png": copies, "label.png": replace(copies, distance=3)}
+    rendered(out, AnnotatedRecord(journal_of(*results), Marks(), by_name))
+    return out
+
+
+def test_a_copy_that_says_ai_shows_on_the_tile_that_it_is_folded_under(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    with open_page(claiming_copies(tmp_path / "r.html")) as page:
+        assert page.locator(".cell .name").all_inner_texts() == ["web.png"]
+        assert page.locator(".cell .says-ai").all_inner_texts() == ["a copy says AI"]
+        page.keyboard.press("Enter")
+        heading = page.get_by_role("heading", name="What the file says of its origin", exact=True)
+        said = page.locator(".block", has=heading).inner_text()
+        assert "The copy label.png says that AI made this image." in said
+        assert page.locator(".members .says-ai").all_inner_texts() == ["says AI"]
+        page.keyboard.press("Escape")
+        page.keyboard.press("c")
+        assert page.locator(".cell .says-ai").all_inner_texts() == ["a copy says AI", "says AI"]
+
+
+def test_another_image_is_no_copy_that_says_ai(open_page: Opener, tmp_path: Path) -> None:
+    label = sha256(b"label.png").hexdigest()
+    answer = CopyAnswer("label.png", label, same=False, by="Anna", at="2026-01-01T00:00:00Z")
+    with open_page(claiming_copies(tmp_path / "r.html", answer)) as page:
+        assert page.locator(".cell .says-ai").count() == 0
+
+
+def test_the_table_sorts_by_what_files_say(open_page: Opener, provenance_page: Path) -> None:
+    with open_page(provenance_page, "#view=table&sort=provenance") as page:
+        paths = page.locator(".c-path").all_inner_texts()[1:]
+        assert paths == ["made.png", "parts.png", "plain.png", "old.png"]
+        assert page.locator("[aria-sort=descending]").inner_text().startswith("File says")
+
+
+def test_private_pages_say_what_may_be_left_out(open_page: Opener, tmp_path: Path) -> None:
+    marker = Marker("xai-signature", "ai_generated", "plain", "EXIF", "", "", 12)
+    run = replace(full_header(), private=True)
+    rendered(tmp_path / "r.html", journal_of(saying("ai_generated", "plain", "a.png", marker), run=run))
+    with open_page(tmp_path / "r.html", "#q=a.png") as page:
+        page.keyboard.press("Enter")
+        heading = page.get_by_role("heading", name="What the file says of its origin", exact=True)
+        block = page.locator(".block", has=heading)
+        block.locator("summary").click()
+        assert block.inner_text().count("left out, if there was any") == 3, "the maker, IPTC, the marker"
 
 
 def test_a_graph_of_comfyui_has_the_sentence_of_the_terminal(open_page: Opener, tmp_path: Path) -> None:

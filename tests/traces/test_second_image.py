@@ -55,7 +55,9 @@ def test_a_foreign_thumbnail_is_told(tmp_path: Path) -> None:
     assert trace.id == "second_image"
     assert trace.container == EXIF_NAME
     assert data[trace.offset :].startswith(b"\xff\xd8\xff")
-    assert 94 < int(trace.detail.split()[-5]) < 160
+    bits, rest = trace.detail.partition("else: ")[2].split(" ", 1)
+    assert 94 < int(bits) < 160
+    assert rest == "of 256 bits differ, and more than 94 count"
     assert trace.detail.startswith(f"the {EXIF_NAME} shows something else: ")
 
 

@@ -36,7 +36,7 @@ from sidscan.reports.base import (
 )
 from sidscan.reports.csv_escape import ESCAPE_PATTERN, FORMULA_STARTS
 from sidscan.reports.html import reading
-from sidscan.reports.html.head import head, page_title, static_table, text
+from sidscan.reports.html.head import SaidCount, head, page_title, static_table, text
 from sidscan.reports.html.index_rows import COLUMN_NAMES, REPEATING_COLUMNS, StringTable, index_row
 from sidscan.reports.html.parts import csp_hash, page_part, page_strings
 from sidscan.reports.json import ijson_text, result_object
@@ -190,7 +190,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
                 title=text(title),
                 style=page_part("page.css"),
                 short=text(strings["short"]),
-                head=head(header, counts, written.evidence, strings, record.selection()),
+                head=head(header, counts, written.evidence, strings, record.selection(), written.said),
             )
         )
         _copy(index, file)
@@ -213,11 +213,13 @@ class _Written:
 
     Attributes:
         evidence: number of images per word.
+        said: what files say of their origin.
         first_rows: results of the table for browsers without scripts.
         chunk_files: the file of each chunk, None if the page holds it.
     """
 
     evidence: Counter[str] = field(default_factory=Counter)
+    said: SaidCount = field(default_factory=SaidCount)
     first_rows: list[ScanResult] = field(default_factory=list)
     chunk_files: list[str | None] = field(default_factory=list)
 
@@ -247,6 +249,7 @@ def _write_index(
         for result in chunk:
             file.write(separator + _embedded(ijson_text(index_row(result, strings))))
             separator = ",\n"
+            written.said.add(result)
             written.evidence.update([score.evidence] if (score := result.strongest) else [])
         if chunk:
             written.chunk_files.append(save(number, _chunk_text(chunk, record, images)))

@@ -5,13 +5,43 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 from sidscan.records import Counts, RunHeader, ScanResult, Selection
 from sidscan.util.terminal import safe_line
 
+_AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _WORDS = ("very strong", "strong", "moderate", "weak", "inconclusive")
+
+
+@dataclass
+class SaidCount:
+    """Counts what files say of their own origin.
+
+    Attributes:
+        verdicts: number of files per word; those whose metadata nobody read are not among them.
+        checked: what verified signatures.
+    """
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    checked: set[str] = field(default_factory=set)
+
+    def add(self, result: ScanResult) -> None:
+        """Count one result."""
+        if provenance := result.facts.provenance:
+            self.verdicts[provenance.verdict] += 1
+            self.checked |= {provenance.checked} - {""}
+
+    def sentence(self, strings: Mapping[str, str | Mapping[str, str]]) -> str:
+        """How many files claim AI, and how little that proves."""
+        if not any(self.verdicts[word] for word in _AI_WORDS):
+            return str(strings["filesSayNothing"])
+        names = cast(Mapping[str, str], strings["filesSayWords"])
+        counts = ((self.verdicts[word], names[word]) for word in names)
+        return str(strings["filesSay"]).format(
+            words=", ".join(f"{name} ({count})" for count, name in counts if count)
+        )
 
 
 def page_title(header: RunHeader) -> str:
@@ -28,12 +58,14 @@ def head(
     evidence: Counter[str],
     strings: Mapping[str, str | Mapping[str, str]],
     selection: Selection | None = None,
+    said: SaidCount | None = None,
 ) -> str:
     """What stands above the list: counts, what the evidence amounts to, the models, facts about the run.
 
     Args:
         evidence: number of images per word of evidence.
-        strings: the texts of the page (strings.json).
+        strings: the texts of the page.
+        said: what the files say of their origin.
         selection: what the page shows of the run, unless that is all.
     """
     sums = str(strings["counts"]).format_map(asdict(counts))
@@ -41,7 +73,8 @@ def head(
     amount = f" {strings['words']}".format(words=words) if words else ""
     if len(header.models) > 1:
         amount += f" {strings['several']}"
-    facts = _facts(header, cast(Mapping[str, str], strings["heads"]))
+    said = said or SaidCount()
+    facts = _facts(header, cast(Mapping[str, str], strings["heads"]), said)
     part = ""
     if counts.pending:
         sums += str(strings["unseen"]).format(unseen=counts.pending)
@@ -50,6 +83,7 @@ def head(
         *([f"<p><strong>{text(part)}</strong></p>"] if part else []),
         *([f"<p><strong>{text(_selected(selection, strings) + amount)}</strong></p>"] if selection else []),
         f"<p>{text(sums)}.{'' if selection else text(amount)}</p>",
+        *([f"<p>{text(said.sentence(strings))}</p>"] if said.verdicts else []),
         f'<p class="caution">{text(str(strings["caution"]))}</p>',
         *(f"<p>{model}</p>" for model in _models(header)),
         *(f"<p>{text(str(stated['sentence']))}.</p>" for stated in header.reliability.values()),
@@ -92,12 +126,13 @@ def _models(header: RunHeader) -> Iterable[str]:
         yield f"Model: <strong>{text(model.name)}</strong>, {text(', '.join(facts))}"
 
 
-def _facts(header: RunHeader, names: Mapping[str, str]) -> str:
+def _facts(header: RunHeader, names: Mapping[str, str], said: SaidCount) -> str:
     pairs = [
         (names["inputs"], ", ".join((*header.inputs, *header.lists))),
         (names["choice"], header.model_choice),
         (names["provenance"], header.model_provenance),
         (names["runtime"], f"{header.runtime}, {header.device}, {header.precision}"),
+        (names["checkedBy"], ", ".join(sorted(said.checked)) if said.checked else names["notChecked"]),
         (names["crops"], f"{header.crops}, effort {header.effort}"),
         (names["decoder"], header.decoder),
         (names["version"], header.sidscan_version),

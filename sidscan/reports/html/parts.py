@@ -26,7 +26,7 @@ def page_strings() -> dict[str, Any]:
         "strengthTexts": provenance_words.STRENGTHS,
         "provenanceLabels": provenance_words.LABELS,
         "answers": {str(said).lower(): word for said, word in provenance_words.ANSWERS.items()},
-        "credits": provenance_words.CREDITS,
+        "creditNames": provenance_words.CREDITS,
     }
     return {**json.loads(page_part("strings.json")), **shared}
 

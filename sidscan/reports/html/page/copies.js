@@ -103,9 +103,12 @@ function copyRelation(row) {
 
 const shortly = (row) => [value(row, "format"), pixels(row)].filter(Boolean).map(safe).join(", ");
 
+/** The sha256 of those that somebody called another image than this one. */
+const deniedOf = (row) => new Set((value(row, "copy_answers") || []).filter(([, , same]) => !same).map(([sha256]) => sha256));
+
 /** Of the members of a group that nobody called another image than this one, what the lowest and highest scored. */
 function disagreement(row) {
-  const denied = new Set((value(row, "copy_answers") || []).filter(([, , same]) => !same).map(([sha256]) => sha256));
+  const denied = deniedOf(row);
   const scored = membersOf(row).filter((each) => value(each, "score") !== null && !denied.has(value(each, "sha256")));
   const ordered = [...scored].sort((first, second) => value(first, "score") - value(second, "score"));
   const others = [ordered[0], ordered.at(-1)].filter((each) => each !== undefined && each !== row
@@ -140,7 +143,7 @@ function copiesOf(row) {
   if (count < 2) return block("copies", element("p", { class: "dim" }, text(NO_COPIES[value(row, "compared")])));
   const disagree = disagreement(row);
   const lines = members.filter((each, place) => place < 50 || answersOn(row, each).length).map((each) => element("li", {},
-    element("span", { class: "facts" }, wordNode(each), " ", formatScore(value(each, "score")), " ", element("span", { class: "dim" }, markWords(each))),
+    element("span", { class: "facts" }, wordNode(each), " ", formatScore(value(each, "score")), " ", provenanceSign(each), " ", element("span", { class: "dim" }, markWords(each))),
     each === row ? element("strong", {}, element("bdi", {}, safe(value(each, "path"))))
       : element("button", { type: "button", onclick: () => goTo(each) }, element("bdi", {}, safe(value(each, "path")))),
     element("div", { class: "dim" }, [copyRelation(each), shortly(each)].filter(Boolean).join("; ")),

@@ -47,6 +47,7 @@ const SORTS = {
   path: (row) => value(row, "path"),
   score: (row) => value(row, "score"),
   date: (row) => value(row, "date"),
+  provenance: (row) => (value(row, "provenance") === null ? null : -claimRank(row)),
   camera: (row) => value(row, "camera"),
   size: (row) => (value(row, "width") || 0) * (value(row, "height") || 0) || null,
   bytes: (row) => value(row, "bytes"),
@@ -107,10 +108,13 @@ function order(rows) {
   });
 }
 
+/** A value of a facet as people read it; ids stand in the address. */
+const facetWord = (facet, name) => (facet.name === "traces" && (S.traceWords[name] || (name === "none" && S.traceNone))) || safe(name);
+
 /** The filters in force, in words; empty if all rows are shown. */
 function filterWords() {
   const words = FACETS.filter((facet) => facet.chosen.size)
-    .map((facet) => `${S[facet.name] || facet.name}: ${[...facet.chosen].map(safe).join(" / ")}`);
+    .map((facet) => `${S[facet.name] || facet.name}: ${[...facet.chosen].map((name) => facetWord(facet, name)).join(" / ")}`);
   if (state.q) words.push(`"${safe(state.q)}"`);
   if (state.low || state.high) words.push(`${S.score} ${state.low || 0} - ${state.high || 1}`);
   if (state.from || state.to) words.push(`${S.date} ${state.from || "..."} - ${state.to || "..."}`);

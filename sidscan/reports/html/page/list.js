@@ -42,7 +42,7 @@ const TABLE = [
   ["c-thumb", "", null, 3, (row) => thumbnail(row, "thumb")],
   ["c-evidence", "evidence", "rank", 8.5, wordNode],
   ["c-score", "score", "score", 4.75, (row) => formatScore(value(row, "score"))],
-  ["c-says", "provenanceColumn", null, 7, provenanceSign, null, () => anyRow(provenanceSign)],
+  ["c-says", "provenanceColumn", "provenance", 9, listSigns, null, () => anyRow(provenanceSign)],
   ["c-mark", "mark", null, 8, markWords, markWords, () => countMarked(true)],
   ["c-path", "path", "path", 12, (row) => element("bdi", {}, safe(value(row, "path"))), cellOf("path")],
   ["c-date", "date", "date", 8.5, (row) => cellOf("date")(row).slice(0, 16), cellOf("date"), () => anyRow(cellOf("date"))],
@@ -100,7 +100,7 @@ function tile(place) {
   const row = shown[place], path = safe(value(row, "path"));
   const score = value(row, "score");
   return element("div", { class: isUnder(row) ? "cell under" : "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
-    thumbnail(row, "thumb"), provenanceSign(row),
+    thumbnail(row, "thumb"), listSigns(row),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
     element("div", { class: "name" }, element("bdi", {}, path)),
     element("div", { class: "facts dim" }, markWords(row)),

@@ -102,7 +102,7 @@ function filterLabel(facet, name) {
     else facet.chosen.delete(name);
     update();
   });
-  return element("label", {}, box, element("span", { class: "name" }, safe(name)),
+  return element("label", {}, box, element("span", { class: "name", title: facet.name === "traces" ? safe(name) : null }, facetWord(facet, name)),
     element("span", { class: "count" }, String(facet.counts.get(name) || 0)));
 }
 

@@ -9,10 +9,29 @@ function provenanceSign(row) {
   return sign ? element("span", { class: "says-ai", title: provenanceWord(row) }, sign) : "";
 }
 
+const CLAIMS = Object.keys(S.provenanceSigns); // what claims most AI first
+const claimRank = (row) => (CLAIMS.indexOf(value(row, "provenance")) + 1 || CLAIMS.length + 1);
+
+/** The file that shows the same image and claims most AI, if that is more than this one does; else undefined. */
+function claimingCopy(row) {
+  const denied = deniedOf(row), others = membersOf(row).filter((each) => claimRank(each) < claimRank(row) && !denied.has(value(each, "sha256")));
+  return others.sort((first, second) => claimRank(first) - claimRank(second))[0];
+}
+
+/** The sign of a row, and of a copy that claims more: the strongest copy often is one that lost its metadata. */
+function listSigns(row) {
+  const copy = claimingCopy(row);
+  const sign = copy === undefined ? "" : element("span", { class: "says-ai", title: safe(value(copy, "path")) }, S.copySigns[value(copy, "provenance")]);
+  return element("span", { class: "signs" }, provenanceSign(row), sign);
+}
+
+/** In private reports a text may have been left out; they do not say whether there was one. */
+const orLeftOut = (content) => content || (index.run.private ? element("span", { class: "dim" }, S.leftOut) : "");
+
 function markerNode(marker) {
   const place = marker.container ? text("markerPlace", { container: safe(marker.container), offset: marker.offset.toLocaleString("en") }) : "";
   return element("li", {}, element("strong", {}, safe(marker.id)), ` (${safe(marker.verdict)}) `, element("span", { class: "dim" }, place),
-    marker.value ? element("div", {}, marker.key ? `${safe(marker.key)}: ` : "", element("bdi", {}, safe(marker.value))) : null,
+    marker.value || index.run.private ? element("div", {}, marker.key ? `${safe(marker.key)}: ` : "", element("bdi", {}, orLeftOut(safe(marker.value)))) : null,
     marker.signer ? element("div", { class: "dim" }, `${S.provenanceLabels.signer}: ${safe(marker.signer)}`) : null);
 }
 
@@ -22,7 +41,7 @@ function signatureFacts(signature) {
   const said = (name) => [S.provenanceLabels[name], signature[name]];
   if (signature.error) return [said("error")];
   const answers = ["bytes_unchanged", "signature_good", "signer_listed"].map((name) => [S.provenanceLabels[name], S.answers[signature[name]]]);
-  return [...answers, said("signed_at"), [S.provenanceLabels.codes, signature.codes.join(", ")]];
+  return [...answers, said("signed_at"), [S.provenanceLabels.codes, element("span", {}, ...signature.codes.map((code) => element("div", { class: "code" }, safe(code))))]];
 }
 
 /** What the file says, in a sentence or two, as `verdict_text` in provenance_words.py. */
@@ -32,23 +51,25 @@ function verdictText(found, decisive) {
 }
 
 /** The block of the evidence page: the claim, what backs it, what it does not mean, and every marker. */
-function provenanceOf(result) {
-  const found = result.facts.provenance;
-  if (!found) return block("provenance", element("p", {}, text("provenanceMissing")));
+function provenanceOf(result, row) {
+  const found = result.facts.provenance, copy = claimingCopy(row);
+  const copySays = copy === undefined ? null : element("p", {}, element("strong", {},
+    text("copySays", { path: safe(value(copy, "path")), what: S.copyClaims[value(copy, "provenance")] })));
+  if (!found) return block("provenance", element("p", {}, text("provenanceMissing")), copySays);
   const decisive = found.markers.filter((each) => each.verdict === found.verdict);
   const named = [...new Set(decisive.map((each) => each.says).filter(Boolean))];
   const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
   return block("provenance", element("p", {}, element(claims, {}, verdictText(found, decisive))),
-    found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null,
-    facts([[S.provenanceLabels.says, named.join("; ")], [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
-      ...S.credits.map((name) => [S.provenanceLabels[name], found[name]])]),
+    found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null, copySays,
+    facts([[S.provenanceLabels.says, decisive.length ? orLeftOut(named.join("; ")) : ""], [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
+      ...(index.run.private ? [[S.credits, orLeftOut("")]] : S.creditNames.map((name) => [S.provenanceLabels[name], found[name]]))]),
     found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }
 
 function traceNode(trace) {
-  const place = trace.container ? text("tracePlace", { container: safe(trace.container), offset: trace.offset.toLocaleString("en") }) : "";
-  return element("li", {}, element("strong", {}, safe(trace.id)), " ", element("span", { class: "dim" }, place),
+  const place = trace.container && trace.container !== "name" ? text(trace.offset ? "tracePlace" : "traceIn", { container: safe(trace.container), offset: trace.offset.toLocaleString("en") }) : "";
+  return element("li", {}, element("strong", {}, S.traceWords[trace.id] || safe(trace.id)), " ", element("span", { class: "dim" }, place),
     element("div", {}, safe(trace.detail), trace.value ? ": " : "", trace.value ? element("bdi", {}, safe(trace.value)) : null),
     element("div", { class: "dim" }, S.traceLimits[trace.id] || text("traceUnknown")));
 }
