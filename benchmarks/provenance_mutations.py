@@ -7,8 +7,8 @@ that hold the statements, in a file that fits them, the others anywhere. Beside 
 to exhaust a reader. Blocks of real files are damaged, too, if --real names a folder with some. All go
 through `sidscan scan`, with c2pa-python as installed and as if it were not. There must be one row each, no
 crash and no time-out that the undamaged file does not have; where only statements are damaged or hostile, the
-score must be that of the image without any. The time that the statements of each file take is processor time,
-since the machine may have other work.
+score must be that of the image without any. The time of each file is that of the whole last step of
+reading, its statements and its traces: processor time, since the machine may have other work.
 """
 
 from __future__ import annotations
@@ -24,22 +24,26 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import mutations
 from harness import Verdicts, environment, hide_c2pa, rows, scan, workers
-from provenance_files import NOTHING, Blocks, aimed, containers, statements
+from provenance_aimed import aimed
+from provenance_files import NOTHING, Blocks, containers, statements
 
 from sidscan.config import ReadLimits
+from sidscan.images.items import OpenedImage, decode_item, info_from_bytes
 from sidscan.provenance.blocks import BlockKind, Budget, MetadataLimit
 from sidscan.provenance.places import read_blocks
-from sidscan.provenance.read import read_provenance
+from sidscan.records import DecodedImage, Failure, Item
+from sidscan.traces.read import with_provenance_and_traces
 
 _DEADLINE = 60.0  # seconds by the clock, of an item
-_SLOW = 1.0  # seconds of processor time that the statements of a file may take
+_SLOW = 1.0  # seconds of processor time that the statements and traces of a file may take
 _MOST_MEMORY = 600  # MiB of one worker
 _CLOSE = 1e-5  # batches change the order of sums
 _LOST = ("crashed", "timeout", "memory_limit")
@@ -145,59 +149,81 @@ def real_blocks(folder: Path) -> Iterator[Blocks]:
             yield Blocks(**found)
 
 
+@dataclass
+class Found:
+    """What came of the scans of all batches.
+
+    Attributes:
+        rows: each with the folder of its batch.
+        seconds: by the clock.
+        memory: most of a worker, MiB.
+        wrong: scans that did not end as documented.
+        missing: names of files without exactly one row.
+    """
+
+    rows: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
+    seconds: float = 0.0
+    memory: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
 def check(kind: str, env: Mapping[str, str], batches: list[Path], root: Path, verdicts: Verdicts) -> None:
     """Scan all batches, and check what came of it."""
-    found: list[tuple[Path, dict[str, Any]]] = []
-    seconds, memory, wrong, missing = 0.0, 0.0, list[str](), list[str]()
+    found = Found()
     for batch in batches:
-        out = root / f"{kind}-{batch.name}.json"
-        spent, peak, error = scanned(batch, out, env)
-        seconds, memory = seconds + spent, max(memory, peak)
-        wrong += [error] if error else []
-        results = rows(out) if out.exists() else []
-        named = Counter(Path(row["path"]).name for row in results)
-        missing += [path.name for path in batch.iterdir() if named[path.name] != 1]
-        found += [(batch, row) for row in results]
-        print(
-            f"        {kind}, {batch.name}: {len(results)} rows in {spent:.0f} s, {peak:.0f} MiB", flush=True
-        )
-    lost = _lost(found)
-    moved, compared = _moved(found)
+        _scan_batch(kind, env, batch, root, found)
+    lost = _lost(found.rows)
+    moved, compared = _moved(found.rows)
     timing = _times(batches, env)
     slowest = sorted(timing.items(), key=lambda each: -each[1])[:_LISTED]
     verdicts.result[kind] = {
-        "rows": dict(Counter(row["status"] for _, row in found)),
-        "provenance": dict(Counter(_verdict(row) for _, row in found)),
-        "seconds_of_scans": round(seconds, 1),
-        "most_mebibytes_of_a_worker": round(memory),
+        "rows": dict(Counter(row["status"] for _, row in found.rows)),
+        "provenance": dict(Counter(_verdict(row) for _, row in found.rows)),
+        "seconds_of_scans": round(found.seconds, 1),
+        "most_mebibytes_of_a_worker": round(found.memory),
         "lost": lost[:_LISTED],
         "median_milliseconds": round(1000 * statistics.median(timing.values()), 2),
         "slowest_seconds": {name: round(value, 2) for name, value in slowest},
     }
-    verdicts.check(
-        f"{kind}: one row per file",
-        not missing,
-        f"{len(found)} rows, {len(missing)} files without {missing[:5]}",
-    )
-    verdicts.check(
-        f"{kind}: scans end as documented", not wrong, "; ".join(wrong)[:500] or f"{len(batches)} scans"
-    )
-    verdicts.check(f"{kind}: no crash and no time-out", not lost, f"{len(lost)} rows {lost[:5]}")
-    verdicts.check(
-        f"{kind}: statements do not change a score",
-        not moved,
-        f"{compared} compared, {len(moved)} differ {moved[:5]}",
-    )
-    verdicts.check(
-        f"{kind}: a worker holds less than {_MOST_MEMORY} MiB",
-        memory < _MOST_MEMORY,
-        f"{memory:.0f} MiB at most",
-    )
-    verdicts.check(
-        f"{kind}: statements of no file take {_SLOW:g} s",
-        slowest[0][1] < _SLOW,
-        f"{slowest[0][1]:.2f} s at most, {slowest[0][0]}",
-    )
+    by_check = {
+        "one row per file": (
+            not found.missing,
+            f"{len(found.rows)} rows, {len(found.missing)} files without {found.missing[:5]}",
+        ),
+        "scans end as documented": (
+            not found.wrong,
+            "; ".join(found.wrong)[:500] or f"{len(batches)} scans",
+        ),
+        "no crash and no time-out": (not lost, f"{len(lost)} rows {lost[:5]}"),
+        "statements do not change a score": (
+            not moved,
+            f"{compared} compared, {len(moved)} differ {moved[:5]}",
+        ),
+        f"a worker holds less than {_MOST_MEMORY} MiB": (
+            found.memory < _MOST_MEMORY,
+            f"{found.memory:.0f} MiB at most",
+        ),
+        f"statements and traces of no file take {_SLOW:g} s": (
+            slowest[0][1] < _SLOW,
+            f"{slowest[0][1]:.2f} s at most, {slowest[0][0]}",
+        ),
+    }
+    for name, (holds, detail) in by_check.items():
+        verdicts.check(f"{kind}: {name}", holds, detail)
+
+
+def _scan_batch(kind: str, env: Mapping[str, str], batch: Path, root: Path, found: Found) -> None:
+    """Scan a folder, and note what came of it."""
+    out = root / f"{kind}-{batch.name}.json"
+    spent, peak, error = scanned(batch, out, env)
+    found.seconds, found.memory = found.seconds + spent, max(found.memory, peak)
+    found.wrong += [error] if error else []
+    results = rows(out) if out.exists() else []
+    named = Counter(Path(row["path"]).name for row in results)
+    found.missing += [path.name for path in batch.iterdir() if named[path.name] != 1]
+    found.rows += [(batch, row) for row in results]
+    print(f"        {kind}, {batch.name}: {len(results)} rows in {spent:.0f} s, {peak:.0f} MiB", flush=True)
 
 
 def scanned(batch: Path, out: Path, env: Mapping[str, str]) -> tuple[float, float, str]:
@@ -290,14 +316,31 @@ def _times(batches: list[Path], env: Mapping[str, str]) -> dict[str, float]:
 
 
 def times(folder: Path) -> dict[str, float]:
-    """Name -> processor seconds of what a file states, for every file of a folder."""
-    found, limits = {}, ReadLimits()
+    """Name -> processor seconds of what a file states and its traces, for every file of a folder."""
+    found, limits = {}, ReadLimits(crops="center")
     for path in sorted(folder.iterdir()):
-        data = path.read_bytes()
-        began = time.process_time()
-        read_provenance(data, limits)
-        found[path.name] = time.process_time() - began
+        data, step = path.read_bytes(), Timed()
+        for _ in decode_item(
+            Item(str(path)), data, info_from_bytes(data), limits, partial(step, data, limits)
+        ):
+            pass
+        found[path.name] = step.seconds
     return found
+
+
+class Timed:
+    """The last step of reading an image, and how long it took, seconds of processor time."""
+
+    seconds = 0.0
+
+    def __call__(
+        self, data: bytes, limits: ReadLimits, read: DecodedImage | Failure, image: OpenedImage | None
+    ) -> DecodedImage | Failure:
+        """Read what the file states, and its traces."""
+        began = time.process_time()
+        described = with_provenance_and_traces(read, image, data, limits)
+        self.seconds = time.process_time() - began
+        return described
 
 
 if __name__ == "__main__":
