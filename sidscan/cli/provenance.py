@@ -57,8 +57,8 @@ def command(files: tuple[str, ...], output_format: str, **limits: Any) -> ExitCo
 
     \b
     Exit codes:
-      0  done                                3  a file, or a part of it, can't be read
-      2  wrong usage                       130  interrupted
+      0  done, also if metadata are unreadable    3  a file can't be read, or its pixels can't
+      2  wrong usage                            130  interrupted
     """
     from sidscan.isolation.reader import IsolatedReader  # here: `--help` needs none of it
     from sidscan.provenance.signatures import check_trust
@@ -95,14 +95,20 @@ def _read(name: str, reader: IsolatedReader) -> DecodedImage | Failure:
 
 
 def _message(read: DecodedImage | Failure) -> str:
-    """Why the file, or a part of it, can't be read; empty if all of it was."""
+    """Why the file, or its pixels, can't be read; empty if they were."""
     if isinstance(read, Failure):
-        return read.message
+        return read.message if read.facts.provenance is None else _pixels_message(read)
     if read.facts.provenance is not None:
         return ""
     if "metadata_timeout" in read.facts.flags:
         return "its metadata were not read in time; raise the limit with --item-timeout"
     return "the process that read its metadata ended"
+
+
+def _pixels_message(read: Failure) -> str:
+    if read.error == "Truncated":
+        return "the file ends within its pixels, or before them"
+    return f"its pixels can't be decoded; the decoder says: {read.message}"
 
 
 def _json_line(name: str, read: DecodedImage | Failure) -> str:
@@ -128,7 +134,7 @@ def _text_lines(name: str, read: DecodedImage | Failure) -> Iterator[str]:
     for line in provenance_lines(provenance):
         yield f"  {line}"
     if message:
-        yield f"  no traces were looked for, since the image can't be read: {message}"
+        yield f"  no traces were looked for: {message}"
     elif traces is None:
         yield "  no traces were looked for"
     else:

@@ -8,9 +8,21 @@ from textwrap import wrap
 
 from sidscan.cli.console import plural
 from sidscan.records import EVIDENCE_WORDS, Marker, Provenance, ScanResult, SignatureCheck, Trace
-from sidscan.reports.provenance_words import ANSWERS, CREDITS, LABELS, STRENGTHS, verdict_text
+from sidscan.reports.provenance_words import (
+    ANSWERS,
+    CREDITS,
+    LABELS,
+    LISTED_ANSWERS,
+    NO_VERIFIER,
+    NOT_LISTED,
+    STRENGTHS,
+    UNHARMED,
+    verdict_text,
+)
 
 _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
+_LESS = "a graph of ComfyUI or a label 'may be generated'"
+_SAY_LESS = {"comfyui-graph", "tc260-possible"}  # markers that claim less than their verdict
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
 _TRACES = "traces of how the file was saved and handled; observations, none of which says that AI was used:"
@@ -24,8 +36,11 @@ def provenance_lines(provenance: Provenance) -> Iterator[str]:
         yield from wrap(STRENGTHS[provenance.strength], _WIDTH)
     if provenance.signature:
         yield from _signature_lines(provenance.signature, provenance.checked)
+    elif provenance.has_unchecked_signature:
+        yield NO_VERIFIER
     if provenance.says:
-        yield f"{LABELS['says']}: {'; '.join(provenance.says)}"
+        named = "program" if provenance.verdict == "no_ai_claim" else "says"
+        yield f"{LABELS[named]}: {'; '.join(provenance.says)}"
     for marker in provenance.markers:
         yield from _marker_lines(marker)
     for name in CREDITS:
@@ -52,12 +67,17 @@ def _signature_lines(signature: SignatureCheck, checked: str) -> Iterator[str]:
     if signature.error:
         yield f"  {LABELS['error']}: {_shortened(signature.error)}"
         return
-    for name in ("bytes_unchanged", "signature_good", "signer_listed"):
+    for name in ("bytes_unchanged", "signature_good"):
         yield f"  {LABELS[name]}: {ANSWERS[getattr(signature, name)]}"
+    yield f"  {LABELS['signer_listed']}: {LISTED_ANSWERS[signature.signer_listed]}"
     if signature.signed_at:
         yield f"  {LABELS['signed_at']}: {signature.signed_at}"
     if signature.codes:
         yield f"  {LABELS['codes']}: {', '.join(signature.codes)}"
+        if signature.is_unharmed:
+            yield f"  {UNHARMED}"
+        if signature.is_unharmed and signature.signer_listed is False:
+            yield f"  {NOT_LISTED}"
 
 
 def _marker_lines(marker: Marker) -> Iterator[str]:
@@ -79,7 +99,7 @@ class ProvenanceCount:
 
     def __init__(self) -> None:
         self._verdicts = Counter[str]()
-        self._weak = self._without = 0
+        self._weak = self._without = self._less = self._unchecked = self._failed_checks = 0
 
     def add(self, result: ScanResult) -> None:
         """Count one result."""
@@ -88,6 +108,9 @@ class ProvenanceCount:
             self._without += strongest is not None and result.share_scored is not None
             return
         self._verdicts[provenance.verdict] += 1
+        self._unchecked += provenance.has_unchecked_signature
+        self._failed_checks += bool(provenance.signature and provenance.signature.error)
+        self._less += provenance.verdict == "ai_generated" and {*provenance.by_decisive} <= _SAY_LESS
         if provenance.verdict in _AI_WORDS[:2] and strongest is not None:
             self._weak += strongest.evidence in EVIDENCE_WORDS[EVIDENCE_WORDS.index("weak") :]
 
@@ -102,14 +125,22 @@ class ProvenanceCount:
                 f"provenance: {plural(made, 'file')} {verb} that AI made the image{of_parts}; "
                 f"{self._weak} of these {has} weak or inconclusive evidence"
             )
+        if self._less:
+            holds = "holds" if self._less == 1 else "hold"
+            yield f"  ({self._less} of these {holds} only {_LESS}, which say less)"
         others = {
             "ai_hint": "a weak trace of AI",
             "held_elsewhere": "a history that is kept elsewhere",
             "unreadable": "metadata that can't be read",
+            "format_not_read": "a format whose metadata sidscan does not read",
         }
         for word, what in others.items():
             if count := self._verdicts[word]:
                 yield f"provenance: {plural(count, 'file')} with {what} ({word})"
+        if self._unchecked:
+            yield f"{plural(self._unchecked, 'signature')} not checked (`pip install 'sidscan[c2pa]'`)"
+        if self._failed_checks:
+            yield f"{plural(self._failed_checks, 'signature')} could not be checked (JSON reports say why)"
         if self._without:
             made_by = "result was" if self._without == 1 else "results were"
             yield f"{self._without} {made_by} kept from a sidscan that did not read provenance"

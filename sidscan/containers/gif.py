@@ -33,6 +33,19 @@ def block_content(data: bytes, start: int, end: int) -> bytes:
     return b"".join(parts)
 
 
+def cut_block(data: bytes) -> Extension | None:
+    """The extension or image within which a file ends, as far as it is there; None where none is cut.
+
+    The label of an image is 0.
+    """
+    at = max((end for _, _, end in _blocks(data)), default=_first_block(data))
+    if at >= len(data) or data[at] not in (EXTENSION, IMAGE):
+        return None
+    if data[at] == IMAGE:
+        return Extension(0, at, len(data))
+    return Extension(data[at + 1] if at + 1 < len(data) else -1, at + 2, len(data))
+
+
 def colour_bytes(flags: int) -> int:
     """Bytes of the table of colours that a header's flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
@@ -55,7 +68,7 @@ def end_of_gif(data: bytes) -> int | None:
 
 def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Where each extension and image begins, and where its blocks begin and end."""
-    at = 13 + colour_bytes(data[10]) if len(data) > 10 else 0
+    at = _first_block(data)
     while at + 10 < len(data) and data[at] in (EXTENSION, IMAGE):
         body = at + 2 if data[at] == EXTENSION else at + 11 + colour_bytes(data[at + 9])
         end = end_of_blocks(data, body)
@@ -63,3 +76,7 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         yield at, body, end
         at = end
+
+
+def _first_block(data: bytes) -> int:
+    return 13 + colour_bytes(data[10]) if len(data) > 10 else len(data)

@@ -43,6 +43,18 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
         start = stop
 
 
+def cut_box(data: bytes) -> Box | None:
+    """The box at the top within which a file ends, with the end that it states; None where none is cut."""
+    start = max((box.end for box in boxes(data)), default=0)
+    if len(data) - start < 8:
+        return None
+    size, kind = struct.unpack_from(">I4s", data, start)
+    body = start + 8
+    if size == 1:
+        size, body = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
+    return Box(kind, start, body, start + size) if start + size > len(data) else None
+
+
 def find_box(data: bytes, *path: bytes) -> Box | None:
     """The first box with this path of kinds."""
     box, start, end = None, 0, len(data)

@@ -20,17 +20,32 @@ class PngChunk(NamedTuple):
     end: int
 
 
-def png_chunks(data: bytes) -> Iterator[PngChunk]:
-    """Chunks up to IEND, or as far as they can be followed."""
+def png_chunks(data: bytes, with_cut: bool = False) -> Iterator[PngChunk]:
+    """Chunks up to IEND, or as far as they can be followed.
+
+    Args:
+        with_cut: whether the chunk follows within which the file ends; its kind is empty if even that is cut.
+    """
     at = len(SIGNATURE)
     while at + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         body, at = at + 8, at + 12 + size
         if at > len(data):
+            if with_cut:
+                yield PngChunk(kind, body, body + size)
             return
         yield PngChunk(kind, body, body + size)
         if kind == b"IEND":
             return
+    if with_cut:
+        yield _cut_head(data, at)
+
+
+def _cut_head(data: bytes, at: int) -> PngChunk:
+    """A chunk of which less than length, kind and checksum are there."""
+    kind = data[at + 4 : at + 8]
+    size = int.from_bytes(data[at : at + 4], "big")
+    return PngChunk(kind if len(kind) == 4 else b"", min(at + 8, len(data)), at + 8 + size)
 
 
 def profile_content(text: bytes) -> bytes | None:

@@ -68,6 +68,13 @@ class Page:
         start = self.file.offset_of(entry)
         return (start, start + size) if start + size <= len(self.file.data) else None
 
+    def is_cut(self, tag: int) -> bool:
+        """Whether the bytes of a tag lie behind the end of the file, or some of them."""
+        entry = self.directory.entries.get(tag)
+        if entry is None or (size := entry.count * FIELD_BYTES.get(entry.type, 0)) <= len(entry.value):
+            return False
+        return self.file.offset_of(entry) + size > len(self.file.data)
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, pixels; 0 where they are missing."""

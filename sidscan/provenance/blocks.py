@@ -17,6 +17,13 @@ class BlockKind(Enum):
     TEXT = "text"  # a keyword and a text
     SAMSUNG = "Samsung"  # a field of the trailer that Samsung's phones write
     PIXELS = "pixels"  # a text in the lowest bits of pixels; its key names the scheme
+    END = "end"  # nothing: the place from which on a file can't be read, for the block's problem
+
+
+CUT = "the file ends within it"
+CUT_BEFORE = "the file ends before parts of it that hold metadata"
+NOT_FOLLOWED = "no part of the format follows there; metadata behind that place are not read"
+ENDS_EARLY = "the file ends early; metadata behind that place are lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,8 @@ class Block:
         container: where it stands, as a report names it, e.g. ``JPEG APP11``.
         offset: of its first byte from the start of the file; of one in parts, of the first part.
         key: the keyword of a text; else empty.
-        problem: why its bytes can't be had; empty if ``data`` holds them.
+        problem: why its bytes can't be had; empty if ``data`` holds them all. Of a block that is `CUT`,
+            it holds what there is.
     """
 
     kind: BlockKind
@@ -36,6 +44,11 @@ class Block:
     data: bytes
     key: str = ""
     problem: str = ""
+
+
+def end(container: str, offset: int, problem: str) -> Block:
+    """The place from which on a file can't be read, and why."""
+    return Block(BlockKind.END, container, offset, b"", problem=problem)
 
 
 class MetadataLimit(Exception):

@@ -11,7 +11,7 @@ from sidscan.containers.user_comment import decode_user_comment
 from sidscan.provenance.blocks import Block
 from sidscan.provenance.fields import Field, Source, decode_text
 
-_TAGS = {
+TAGS = {
     270: "ImageDescription",
     271: "Make",
     272: "Model",
@@ -19,7 +19,7 @@ _TAGS = {
     315: "Artist",
     33432: "Copyright",
 }
-_EXIF_TAGS = {37500: "MakerNote", 37510: "UserComment"}
+EXIF_TAGS = {37500: "MakerNote", 37510: "UserComment"}
 _LONGEST_MAKER_NOTE = 64  # bytes; those of cameras are longer, and hold no text
 _LONGEST = 1 << 20  # bytes of one value
 _BYTES = (1, 2, 7, 129)  # BYTE, ASCII, UNDEFINED, and UTF-8 of EXIF 3.0
@@ -32,9 +32,9 @@ def read_exif_fields(block: Block) -> Iterator[Field]:
         page = Page(file, file.directory(file.first))
     except (struct.error, ValueError):
         return
-    yield from _fields(page, _TAGS, block)
+    yield from _fields(page, TAGS, block)
     if child := read_child(page, EXIF_IFD):
-        yield from _fields(child, _EXIF_TAGS, block)
+        yield from _fields(child, EXIF_TAGS, block)
 
 
 def _fields(page: Page, tags: dict[int, str], block: Block) -> Iterator[Field]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sidscan.provenance.blocks import Block, BlockKind
 from sidscan.provenance.fields import Field, Source, decode_text
+from sidscan.provenance.image_resources import image_resources
 
 _DATASETS = {
     40: "SpecialInstructions",
@@ -17,7 +18,7 @@ _DATASETS = {
     120: "Caption-Abstract",
 }
 _RESOURCE = 0x0404
-_MOST_RECORDS, _MOST_RESOURCES = 4096, 4096
+_MOST_RECORDS = 4096
 
 
 def read_iptc_fields(block: Block) -> Iterator[Field]:
@@ -28,20 +29,6 @@ def read_iptc_fields(block: Block) -> Iterator[Field]:
     for number, start, content in image_resources(block.data):
         if number == _RESOURCE:
             yield from _records(block, start, content)
-
-
-def image_resources(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Number, start and content of Photoshop's image resources (Photoshop File Formats)."""
-    at = 0
-    for _ in range(_MOST_RESOURCES):
-        if data[at : at + 4] != b"8BIM" or at + 12 > len(data):
-            return
-        number = int.from_bytes(data[at + 4 : at + 6], "big")
-        name_end = at + 7 + data[at + 6]
-        size_at = name_end + (name_end - at) % 2
-        size, start = int.from_bytes(data[size_at : size_at + 4], "big"), size_at + 4
-        yield number, start, data[start : start + size]
-        at = start + size + size % 2
 
 
 def _records(block: Block, start: int, data: bytes) -> Iterator[Field]:

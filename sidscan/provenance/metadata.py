@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.blocks import CUT, ENDS_EARLY, NOT_FOLLOWED, Block, BlockKind, Budget, MetadataLimit
 from sidscan.provenance.exif import read_exif_fields
 from sidscan.provenance.fields import Field, Source, decode_text
 from sidscan.provenance.iptc import read_iptc_fields
 from sidscan.provenance.manifests import ManifestError, ManifestStore, read_store
-from sidscan.provenance.places import read_blocks
+from sidscan.provenance.places import has_reader, read_blocks
 from sidscan.provenance.xmp import XmpError, read_xmp_fields
+from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, identify
 
 _MOST_FIELDS = 10_000
 _SOURCES = {
@@ -30,6 +31,7 @@ class Unread:
         kind: None for all that lies beyond the limit.
         may_hide: whether it may say something of origin.
         is_packed: whether its bytes can't even be had.
+        is_cut: whether the file ends within it, or before it.
     """
 
     kind: BlockKind | None
@@ -38,6 +40,7 @@ class Unread:
     reason: str
     may_hide: bool = True
     is_packed: bool = False
+    is_cut: bool = False
 
 
 class Metadata:
@@ -47,6 +50,7 @@ class Metadata:
         stores: C2PA manifest stores, mostly one or none.
         with_images: blocks of EXIF and Photoshop, which may hold small images.
         failed: class of the error that ended reading; empty if it ended well.
+        format_not_read: what the file is, e.g. ``BMP files``, if nothing here reads its metadata; else empty.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -55,6 +59,7 @@ class Metadata:
         self.with_images: list[Block] = []
         self.unread: list[Unread] = []
         self.failed = ""
+        self.format_not_read = ""
         self._fields: dict[tuple[Source, str], list[Field]] = {}
         self._num_fields = 0
 
@@ -63,6 +68,9 @@ class Metadata:
         """Read what a file states, within a limit of bytes of metadata. Nothing in a file makes this fail."""
         budget = Budget(most_bytes)
         metadata = cls(budget)
+        if not has_reader(data):
+            known = identify(data[:SIGNATURE_BYTES], data[-TAIL_BYTES:])
+            metadata.format_not_read = f"{known.name} files" if known else "files of this format"
         try:
             for block in read_blocks(data, budget):
                 metadata.add(block)
@@ -75,8 +83,7 @@ class Metadata:
     def add(self, block: Block) -> None:
         """Read a block, unless it is empty; what can't be read is noted."""
         if block.problem:
-            problem = Unread(block.kind, block.container, block.offset, block.problem, is_packed=True)
-            self.unread.append(problem)
+            self.unread.append(_of_problem(block))
         if block.kind is not BlockKind.PIXELS and not block.data.strip(b" \t\r\n\x00"):
             return
         if block.kind in (BlockKind.EXIF, BlockKind.PHOTOSHOP):
@@ -88,6 +95,8 @@ class Metadata:
                 for field in _fields(block):
                     self.add_field(field)
         except (ManifestError, XmpError) as error:
+            if block.problem:
+                return  # which says why
             may_hide = not isinstance(error, XmpError) or error.may_hide
             self.unread.append(Unread(block.kind, block.container, block.offset, str(error), may_hide))
 
@@ -122,6 +131,20 @@ class Metadata:
         for field in self.get(Source.XMP, *(name.casefold() for name in names)):
             if field.namespace == namespace:
                 yield field
+
+
+def _of_problem(block: Block) -> Unread:
+    is_cut = block.problem == CUT or block.kind is BlockKind.END
+    may_hide = block.problem not in (ENDS_EARLY, NOT_FOLLOWED)
+    return Unread(
+        block.kind,
+        block.container,
+        block.offset,
+        block.problem,
+        may_hide,
+        is_packed=not is_cut,
+        is_cut=is_cut,
+    )
 
 
 def json_object(text: str) -> dict[str, object]:

@@ -92,6 +92,11 @@ def check_trust(folder: str | None) -> None:
             "signatures can't be checked: c2pa-python is not installed",
             "`pip install 'sidscan[c2pa]'`, or leave out --trust.",
         )
+    if reason := _import_error():
+        raise UsageError(
+            f"signatures can't be checked: {reason}",
+            "`pip install --force-reinstall c2pa-python`, or leave out --trust.",
+        )
 
 
 def verifier_words(folder: str | None) -> str:
@@ -109,6 +114,8 @@ def check_signature(data: bytes, folder: str | None) -> SignatureCheck:
     Args:
         folder: of other trust lists than the bundled ones.
     """
+    if reason := _import_error():
+        return SignatureCheck(error=reason)
     import c2pa  # here: it takes 0.1 seconds, and most files have no manifest
 
     try:
@@ -119,6 +126,16 @@ def check_signature(data: bytes, folder: str | None) -> SignatureCheck:
             return _of_report(json.loads(reader.json()))
     except Exception as error:  # its errors have classes of their own; whatever it is, nothing was verified
         return SignatureCheck(error=" ".join(str(error).split())[:200] or type(error).__name__)
+
+
+@cache
+def _import_error() -> str:
+    """Why the verifier can't be loaded, although it is installed; empty if it can."""
+    try:
+        import c2pa  # noqa: F401
+    except Exception as error:  # a library of the system is missing, or another package has its name
+        return f"c2pa-python can't be loaded: {' '.join(str(error).split())[:200] or type(error).__name__}"
+    return ""
 
 
 @cache

@@ -41,7 +41,8 @@ class Exif:
 
 
 PROVENANCE_WORDS = (
-    *("ai_generated", "ai_edited", "ai_hint", "held_elsewhere", "unreadable", "no_ai_claim", "none"),
+    *("ai_generated", "ai_edited", "ai_hint", "held_elsewhere", "unreadable", "no_ai_claim"),
+    *("format_not_read", "none"),
 )
 """What a file says of its own origin, in one word; of several markers, the first of these counts."""
 
@@ -107,6 +108,12 @@ class SignatureCheck:
         listed = self.signer_listed and self.bytes_unchanged
         return "signed_trusted" if listed else "signed_untrusted"
 
+    @property
+    def is_unharmed(self) -> bool:
+        """Whether nothing that failed says that somebody changed the file, or the claim."""
+        changed = self.bytes_unchanged is False or self.signature_good is False
+        return not changed and not any("mismatch" in code for code in self.codes)
+
     @classmethod
     def from_dict(cls, raw: JsonObject) -> SignatureCheck:
         """The inverse of `dataclasses.asdict`, after JSON."""
@@ -148,8 +155,18 @@ class Provenance:
         return tuple(dict.fromkeys(marker.id for marker in (*self.decisive, *self.markers)))
 
     @property
+    def by_decisive(self) -> tuple[str, ...]:
+        """Ids of the markers that the verdict rests on."""
+        return tuple(dict.fromkeys(marker.id for marker in self.decisive))
+
+    @property
+    def has_unchecked_signature(self) -> bool:
+        """Whether a signed manifest was read, and nothing here verifies signatures."""
+        return not self.checked and any(marker.strength == "not_checked" for marker in self.markers)
+
+    @property
     def says(self) -> tuple[str, ...]:
-        """Who is named as the maker by the markers that the verdict rests on."""
+        """Who is named by the markers that the verdict rests on: the maker, or what wrote the manifest."""
         return tuple(dict.fromkeys(marker.says for marker in self.decisive if marker.says))
 
     @classmethod

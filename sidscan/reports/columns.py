@@ -234,7 +234,7 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "provenance",
         "what the file says of its own origin: `ai_generated`, `ai_edited`, `ai_hint`, `held_elsewhere`, "
-        "`unreadable`, `no_ai_claim` or `none`; empty where nobody looked",
+        "`unreadable`, `no_ai_claim`, `format_not_read` or `none`; empty where nobody looked",
         lambda r: r.facts.provenance.verdict if r.facts.provenance else None,
     ),
     _Column(

@@ -16,6 +16,8 @@ VERDICTS = {
     "unreadable": "The file has metadata that can't be read. They may say anything.",
     "no_ai_claim": "The file has Content Credentials, which do not mention AI. They need not be complete, "
     "and are no proof that a camera took it.",
+    "format_not_read": "sidscan does not read metadata in files of this format. What they may say is not "
+    "known.",
     "none": "The file says nothing of AI in the places that sidscan reads. That is the commonest answer, "
     "also for images made by AI: most programs and websites remove such statements. It is no proof that a "
     "camera took it.",
@@ -24,6 +26,13 @@ VERDICTS = {
 MARKERS = {
     "comfyui-graph": "The file holds a graph of ComfyUI, a program for AI images. Such a graph may only "
     "scale or cut an image.",
+    "tc260-possible": "The file has a label of China's rules which says that AI may have made this image.",
+    "tc260-suspected": "The file has a label of China's rules which says that a platform suspects AI.",
+    "c2pa-capture": "The file has Content Credentials which say that a camera took it. Anybody can sign "
+    "that: it is no proof.",
+    "metadata-limit": "The file has more metadata than --max-metadata allows. What is behind that limit was "
+    "not read.",
+    "cut-off": "The file ends early, and its metadata are not whole. What is lost may say anything.",
 }
 """By id of a marker that says something else than its verdict; it stands instead if no other marker does."""
 STRENGTHS = {
@@ -39,6 +48,7 @@ STRENGTHS = {
 """By `PROVENANCE_STRENGTHS`."""
 LABELS = {
     "says": "named as the maker",
+    "program": "program named",
     "checked": "checked by",
     "bytes_unchanged": "bytes unchanged since signing",
     "signature_good": "signature fits",
@@ -54,7 +64,12 @@ LABELS = {
     "copyright": "IPTC copyright",
 }
 """By fields of the records `Provenance`, `SignatureCheck` and `Marker`."""
+UNHARMED = "None of these codes says that anybody changed the file after it was signed."
+"""Stands behind codes that failed, if it is so (`SignatureCheck.is_unharmed`)."""
+NOT_LISTED = "Adobe, Microsoft, OpenAI and Samsung are not on the bundled trust list."
+NO_VERIFIER = "Its signature was not checked: `pip install 'sidscan[c2pa]'` brings what checks it."
 ANSWERS = {True: "yes", False: "no", None: "not known"}
+LISTED_ANSWERS = {**ANSWERS, False: "no, or not valid when it signed"}
 CREDITS = ("byline", "credit", "source", "caption", "copyright")
 
 

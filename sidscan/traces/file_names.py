@@ -123,6 +123,13 @@ PATTERNS = (
         "readers of such exports, e.g. bagaswh/message-backup-parser",
     ),
     _pattern(
+        WHATSAPP,
+        rf"PHOTO-{_DATE}-\d\d-\d\d-\d\d",
+        "WhatsApp on iOS",
+        "PHOTO-2024-01-02-10-11-12.jpg",
+        _UNCHECKED,
+    ),
+    _pattern(
         TELEGRAM,
         rf"photo_{_DATE}_\d\d-\d\d-\d\d",
         "Telegram Desktop",

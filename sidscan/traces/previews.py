@@ -9,7 +9,7 @@ from sidscan.containers.jpeg import jpeg_segments
 from sidscan.containers.multi_picture import indexed_images
 from sidscan.containers.tiff_directories import read_pages
 from sidscan.provenance.blocks import Block, BlockKind
-from sidscan.provenance.iptc import image_resources
+from sidscan.provenance.image_resources import image_resources
 from sidscan.provenance.metadata import Metadata
 
 _JPEG_OFFSET, _JPEG_LENGTH = 513, 514  # TIFF 6.0, section 22; EXIF 2.3 uses them for the thumbnail

@@ -7,12 +7,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pytest
 from sample_images import encoded, photo
-from sample_provenance import GENERATED, PARTLY, png_chunk, xmp
+from sample_provenance import GENERATED, PARTLY, action, manifest, png_chunk, store, xmp
 from sample_results import rows
+
+from sidscan.reports.provenance_words import MARKERS, NO_VERIFIER, VERDICTS
 
 Run = Callable[..., Any]
 NONE = """\
@@ -133,8 +136,110 @@ def test_a_file_whose_pixels_are_cut_has_its_statements_and_no_traces(sidscan: R
     ended = sidscan("provenance", "cut.png", "images/plain.png")
     assert ended.code == 3
     assert ended.out.startswith("cut.png: ai_generated\n")
-    assert "  no traces were looked for, since the image can't be read: " in ended.out
+    assert "  no traces were looked for: the file ends within its pixels, or before them\n" in ended.out
     assert ended.out.endswith(f"\nimages/plain.png: none\n{NONE}{NO_TRACES}")
+
+
+GRAPH = b'prompt\x00{"1": {"class_type": "ImageScale", "inputs": {}}}'
+CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "lines"),
+    [
+        pytest.param(
+            png_chunk(b"tEXt", GRAPH),
+            [MARKERS["comfyui-graph"]],
+            id="a graph",
+        ),
+        pytest.param(
+            png_chunk(b"tEXt", b'AIGC\x00{"Label": "2", "ContentProducer": "a"}'),
+            [MARKERS["tc260-possible"]],
+            id="a label of what may be",
+        ),
+        pytest.param(
+            png_chunk(b"caBX", store(manifest("a", action(source=CAPTURE), generator="Camera/1"))),
+            [
+                MARKERS["c2pa-capture"],
+                "program named: Camera/1",
+            ],
+            id="a camera",
+        ),
+        pytest.param(
+            png_chunk(b"tEXt", GRAPH) + png_chunk(b"tEXt", b'AIGC\x00{"Label": "1", "ContentProducer": "a"}'),
+            [VERDICTS["ai_generated"]],
+            id="a graph and a label",
+        ),
+    ],
+)
+def test_the_sentence_is_no_stronger_than_the_marker(
+    sidscan: Run, files: Path, chunk: bytes, lines: list[str]
+) -> None:
+    plain = Path("images/plain.png").read_bytes()
+    Path("a.png").write_bytes(plain[:33] + chunk + plain[33:])
+    shown = sidscan("provenance", "a.png").out.splitlines()
+    assert shown[1] == f"  {wrap(lines[0], 96)[0]}"
+    assert {f"  {part}" for line in lines for part in wrap(line, 96)} <= set(shown)
+
+
+def test_a_limit_is_called_a_limit(sidscan: Run, files: Path) -> None:
+    ended = sidscan("provenance", "images/made.png", "--max-metadata", "100")
+    assert ended.code == 0, "what was not read is a result"
+    assert ended.out.splitlines()[:3] == [
+        "images/made.png: unreadable",
+        "  The file has more metadata than --max-metadata allows. What is behind that limit was not",
+        "  read.",
+    ]
+
+
+def test_without_a_verifier_the_extra_is_named(
+    sidscan: Run, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = files / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(
+        "from importlib import metadata\n"
+        "version = metadata.version\n"
+        "def without(name):\n"
+        "    if name == 'c2pa-python':\n"
+        "        raise metadata.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "metadata.version = without\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(hooks))
+    plain = Path("images/plain.png").read_bytes()
+    chunk = png_chunk(b"caBX", store(manifest("a", action(source=GENERATED))))
+    Path("images/made.png").write_bytes(plain[:33] + chunk + plain[33:])
+    out = sidscan("provenance", "images/made.png").out
+    assert f"  {NO_VERIFIER}\n" in out
+    lines = scan(sidscan).err.splitlines()
+    assert "1 signature not checked (`pip install 'sidscan[c2pa]'`)" in lines
+
+
+def test_a_verifier_that_cannot_be_loaded_costs_no_verdict(
+    sidscan: Run, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("c2pa", reason="the test needs c2pa-python")
+    hooks = files / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'c2pa':\n"
+        "            raise RuntimeError('no c2pa_c')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(hooks))
+    plain = Path("images/plain.png").read_bytes()
+    chunk = png_chunk(b"caBX", store(manifest("a", action(source=GENERATED))))
+    Path("images/made.png").write_bytes(plain[:33] + chunk + plain[33:])
+    lines = scan(sidscan).err.splitlines()
+    assert "1 signature could not be checked (JSON reports say why)" in lines
+    made, _ = json.loads(Path("r.json").read_text(encoding="utf-8"))["findings"]
+    found = made["facts"]["provenance"]
+    assert (found["verdict"], found["strength"]) == ("ai_generated", "not_checked")
+    assert found["signature"]["error"] == "c2pa-python can't be loaded: no c2pa_c"
 
 
 @pytest.mark.parametrize(

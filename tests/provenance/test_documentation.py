@@ -33,6 +33,8 @@ def test_markers_are_described() -> None:
     for kind in marker_kinds():
         assert kind.verdict in PROVENANCE_WORDS
         assert kind.strength in ("", *PROVENANCE_STRENGTHS)
-        assert (kind.strength == "") == (kind.verdict in ("none", "unreadable", "held_elsewhere"))
+        assert (kind.strength == "") == (
+            kind.verdict in ("none", "unreadable", "held_elsewhere", "format_not_read")
+        )
         assert kind.source in ("seen", "code", "doc")
         assert all((kind.who, kind.place, kind.example))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+import numpy as np
 import pytest
+from sample_images import encoded, photo
 from sample_provenance import (
     GENERATED,
     PARTLY,
@@ -27,6 +29,7 @@ from sample_provenance import (
     xmp_jpeg,
 )
 from sample_provenance import exif as exif_block
+from sample_psds import psd, resource
 
 from sidscan.config import ReadLimits
 from sidscan.containers.isobmff import find_box
@@ -34,6 +37,7 @@ from sidscan.provenance.blocks import Budget, MetadataLimit
 from sidscan.provenance.places import has_reader, read_blocks
 from sidscan.provenance.read import read_provenance
 
+PIXELS = np.zeros((3, 4, 4), np.uint8)
 LIMIT = 1 << 22
 LIMITS = ReadLimits(max_metadata=LIMIT)
 STORE = store(manifest("a", action(source=GENERATED)))
@@ -174,6 +178,24 @@ def profile(kind: str, content: bytes) -> bytes:
             id="JPEG XL XMP",
         ),
         pytest.param(
+            psd(PIXELS, resources=resource(1000, b"x") + resource(0x0424, PACKET)),
+            "XMP in PSD resource 0x0424",
+            "iptc-generated",
+            id="PSD XMP",
+        ),
+        pytest.param(
+            psd(PIXELS, resources=resource(0x0422, EXIF), version=2),
+            "EXIF in PSD resource 0x0422",
+            "ideogram-make",
+            id="PSB EXIF",
+        ),
+        pytest.param(
+            psd(PIXELS, colours=bytes(768), resources=resource(0x0404, CREDIT)),
+            "IPTC in PSD resource 0x0404",
+            "google-made",
+            id="PSD IPTC",
+        ),
+        pytest.param(
             gif(b"\xff\x0bC2PA_GIF\x01\x00\x00" + blocks(STORE)),
             "GIF C2PA_GIF",
             "c2pa-created",
@@ -203,9 +225,15 @@ def test_the_offset_is_that_of_the_block() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"BM", b"%PDF-1.7", b"GIF", b"RIFF1234WAVE", b"plain text"], ids=repr)
-def test_other_files_have_no_reader_and_no_markers(data: bytes) -> None:
+def test_other_files_have_no_reader_and_say_so(data: bytes) -> None:
     assert not has_reader(data)
-    assert read_provenance(data, LIMITS).markers == ()
+    found = read_provenance(data, LIMITS)
+    assert (found.verdict, found.by) == ("format_not_read", ("format-not-read",))
+
+
+def test_the_format_that_is_not_read_is_named() -> None:
+    (marker,) = read_provenance(encoded(photo(8, 8), "BMP"), LIMITS).markers
+    assert marker.value == "sidscan reads no such metadata in BMP files"
 
 
 def test_items_are_read_once_however_many_boxes_list_them() -> None:

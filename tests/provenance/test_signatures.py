@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -84,6 +85,51 @@ def test_without_a_verifier_lists_are_refused_and_signatures_not_checked(
         check_trust(str(tmp_path))
     found = read_provenance(c2pa_png(manifest("a", action(source=GENERATED))))
     assert (found.strength, found.checked, found.signature) == ("not_checked", "", None)
+
+
+class _Broken:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == "c2pa":
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("a\nb"), ModuleNotFoundError("a b"), OSError("a b"), RuntimeError("a b")], ids=repr
+)
+def test_a_verifier_that_cannot_be_loaded_costs_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    (tmp_path / "a.pem").write_text(PEM)
+    monkeypatch.setattr(signatures, "version", lambda _name: "0.1")
+    monkeypatch.delitem(sys.modules, "c2pa", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Broken(error), *sys.meta_path])
+    signatures._import_error.cache_clear()
+    try:
+        found = read_provenance(c2pa_png(manifest("a", action(source=GENERATED))))
+        assert (found.verdict, found.strength) == ("ai_generated", "not_checked")
+        assert found.signature == SignatureCheck(error="c2pa-python can't be loaded: a b")
+        with pytest.raises(UsageError, match="signatures can't be checked: c2pa-python can't be loaded: a b"):
+            check_trust(str(tmp_path))
+    finally:
+        signatures._import_error.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("check", "unharmed"),
+    [
+        (SignatureCheck("Invalid", True, True, False, None, ("signingCredential.expired",)), True),
+        (SignatureCheck("Invalid", None, True, False, None, ("assertion.action.malformed",)), True),
+        (SignatureCheck("Invalid", True, True, True, None, ("assertion.hashedURI.mismatch",)), False),
+        (SignatureCheck("Invalid", False, True, True, None, ("assertion.dataHash.mismatch",)), False),
+        (SignatureCheck("Invalid", True, False, True, None, ("claimSignature.mismatch",)), False),
+    ],
+    ids=lambda value: value.codes[0] if isinstance(value, SignatureCheck) else "",
+)
+def test_only_a_mismatch_says_that_somebody_changed_it(check: SignatureCheck, unharmed: bool) -> None:
+    assert check.is_unharmed == unharmed
 
 
 def _missing(name: str) -> str:

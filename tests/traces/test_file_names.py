@@ -44,6 +44,8 @@ NAMES = {
         "WhatsApp Image 2023-11-03 at 1.15.53 PM.jpeg",
         "WhatsApp Image 2025-07-12 à 16.06.43_fee671c9.jpg",
         "00000012-PHOTO-2021-03-04-05-06-07.jpg",
+        "PHOTO-2024-01-02-10-11-12.jpg",
+        "PHOTO-2024-01-02-10-11-12 (1).jpg",
     ],
     "telegram_name": [
         "photo_2021-03-04_05-06-07.jpg",
@@ -66,6 +68,8 @@ NAMES = {
         "IMG_20210304_050607.jpg",
         "IMG-20210922-WA01.jpg",
         "IMG-20219922-WA0001.jpg",
+        "PHOTO-2024-01-02.jpg",
+        "PHOTO-2024-01-02-10-11-12-2.jpg",
         "my IMG-20210922-WA0001.jpg",
         "IMG-20210922-WA0001-edited.jpg",
         "WhatsApp.jpg",

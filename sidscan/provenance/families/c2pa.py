@@ -190,4 +190,15 @@ def _marker(
     kind: MarkerKind, store: ManifestStore, manifest: Manifest, key: str, value: str, agent: str = ""
 ) -> Marker:
     says = ", ".join(dict.fromkeys(filter(None, (agent, manifest.generator))))
-    return kind.marker(store.container, key, value, store.offset, says, manifest.signer)
+    return kind.marker(
+        f"{_whose(store, manifest)}{store.container}", key, value, store.offset, says, manifest.signer
+    )
+
+
+def _whose(store: ManifestStore, manifest: Manifest) -> str:
+    """Whose manifest it is, if it is not about the file itself."""
+    if not store.has_active:
+        return "another manifest in "
+    if manifest is store.manifests[-1]:
+        return ""
+    return "a parent's manifest in " if manifest in store.lineage else "a component's manifest in "

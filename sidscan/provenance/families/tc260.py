@@ -22,8 +22,17 @@ LABEL = MarkerKind(
     "ai_generated",
     "plain",
     "services in China: Doubao, Jimeng, Tencent Hunyuan, Baidu, PicWish; since 2025-09",
-    _PLACE.format("1 (is) or 2 (may be generated)"),
+    _PLACE.format("1 (is generated)"),
     '{"Label": "1", "ContentProducer": "00191110102MACQD9K64010000"}',
+    "seen",
+)
+POSSIBLE = MarkerKind(
+    "tc260-possible",
+    "ai_generated",
+    "plain",
+    "services in China that are not sure, e.g. PicWish",
+    _PLACE.format("2 (may be generated)"),
+    '{"Label": "2", "ContentProducer": "picwish"}',
     "seen",
 )
 SUSPECTED = MarkerKind(
@@ -35,12 +44,12 @@ SUSPECTED = MarkerKind(
     '{"Label": "3", "ContentPropagator": "00191110102MACQD9K64010000"}',
     "doc",
 )
-_KINDS = {"1": LABEL, "2": LABEL, "3": SUSPECTED, "AIGC": LABEL}
+_KINDS = {"1": LABEL, "2": POSSIBLE, "3": SUSPECTED, "AIGC": LABEL}
 _TEXTS = ("AIGC", "comment", "Comment", "Description", "UserComment")
 _LEVELS = 3  # of a text in a text
 
 
-@family(LABEL, SUSPECTED)
+@family(LABEL, POSSIBLE, SUSPECTED)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """Labels, wherever they may stand."""
     for part in (

@@ -45,6 +45,35 @@ PACKED = MarkerKind(
     "compressed with Brotli",
     "code",
 )
+CUT_OFF = MarkerKind(
+    "cut-off",
+    "unreadable",
+    "",
+    "files that were not copied to their end; damaged files",
+    "metadata within which, or before which, the file ends; of WebP also any part that it states behind "
+    "its end",
+    "the file ends within it",
+    "seen",
+)
+PART = MarkerKind(
+    "part-not-read",
+    "none",
+    "",
+    "files that were not copied to their end; damaged files",
+    "the file ends within its pixels or its headers, or can't be followed to its end, and metadata may have "
+    "been behind that place",
+    "the file ends early; metadata behind that place are lost",
+    "seen",
+)
+FORMAT = MarkerKind(
+    "format-not-read",
+    "format_not_read",
+    "",
+    "files of BMP, ICO, TGA, PNM and other formats that sidscan has no reader for",
+    "the whole file, apart from Samsung's trailer",
+    "sidscan reads no such metadata in BMP files",
+    "code",
+)
 FAILED = MarkerKind(
     "not-read",
     "unreadable",
@@ -61,11 +90,13 @@ def unread_file(reason: str) -> Provenance:
     return Provenance("unreadable", None, "", (FAILED.marker("", "", reason, 0),))
 
 
-@family(LIMIT, XMP, XMP_DAMAGED, PACKED, FAILED)
+@family(LIMIT, XMP, XMP_DAMAGED, PACKED, CUT_OFF, PART, FORMAT, FAILED)
 def find(metadata: Metadata) -> Iterator[Marker]:
     """What was not read, and why. Manifests are told with the others."""
     if metadata.failed:
         yield FAILED.marker("", "", metadata.failed, 0)
+    if metadata.format_not_read:
+        yield FORMAT.marker("", "", f"sidscan reads no such metadata in {metadata.format_not_read}", 0)
     for each in metadata.unread:
         if each.kind is not BlockKind.C2PA:
             yield _kind(each).marker(each.container, "", each.reason, each.offset)
@@ -74,6 +105,8 @@ def find(metadata: Metadata) -> Iterator[Marker]:
 def _kind(unread: Unread) -> MarkerKind:
     if unread.kind is None:
         return LIMIT
+    if unread.is_cut:
+        return CUT_OFF if unread.may_hide else PART
     if unread.is_packed:
         return PACKED
     return XMP if unread.may_hide else XMP_DAMAGED

@@ -6,14 +6,28 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sidscan.containers.isobmff import C2PA_UUID, XMP_UUID, Box, boxes, find_box
-from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.containers.isobmff import C2PA_UUID, XMP_UUID, Box, boxes, cut_box, find_box
+from sidscan.provenance.blocks import (
+    CUT,
+    CUT_BEFORE,
+    ENDS_EARLY,
+    Block,
+    BlockKind,
+    Budget,
+    MetadataLimit,
+    end,
+)
 from sidscan.provenance.brotli_data import BrotliError, unpack
 from sidscan.provenance.places import place
 
 _JP2_EXIF = b"JpgTiffExif->JP2"
 _MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 4096, 1 << 14, 4096  # extents of all items
 _FILE, _IDAT = 0, 1  # where the extents of an item lie
+_UUIDS = (C2PA_UUID, XMP_UUID, _JP2_EXIF)
+_OF_METADATA = (b"Exif", b"xml ", b"jumb", b"brob", b"meta")
+_OF_PIXELS = (b"ftyp", b"mdat", b"moov", b"jp2h", b"jp2c", b"jxlc", b"jxlp")
+_WITH_META = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")  # images, which always have a box meta
+_NO_ITEMS = "its list of items can't be followed"
 _JXL_KINDS = {b"Exif": BlockKind.EXIF, b"xml ": BlockKind.XMP, b"jumb": BlockKind.C2PA}
 
 
@@ -22,6 +36,12 @@ class _Location(NamedTuple):
 
     construction: int
     extents: list[tuple[int, int]]
+
+
+@place(rb"\xff\x0a")
+def read_codestream(_data: bytes, _budget: Budget) -> Iterator[Block]:
+    """Nothing: JPEG XL without boxes has no place for metadata."""
+    yield from ()
 
 
 @place(rb"....ftyp|\x00\x00\x00\x0c(jP  |JXL )")
@@ -39,7 +59,21 @@ def read_boxes(data: bytes, budget: Budget) -> Iterator[Block]:
             yield from _packed_jxl(data, box, kind, budget)
         elif box.kind == b"meta" and not has_items:  # a file has one of them (ISO/IEC 14496-12, 8.11.1)
             has_items = True
-            yield from _items(data, budget)
+            yield from _items(data, box, budget)
+    if cut := cut_box(data):
+        yield from _lost(data, cut)
+    if data[4:12] in _WITH_META and not has_items and (cut is None or cut.kind != b"meta"):
+        yield end("meta box", len(data), CUT_BEFORE)
+
+
+def _lost(data: bytes, cut: Box) -> Iterator[Block]:
+    """That the file ends within a box; bytes behind the last box that are no box are passed over."""
+    uuid = data[cut.body : cut.body + 16]
+    is_ours = cut.kind == b"uuid" and (len(uuid) < 16 or uuid in _UUIDS)
+    if is_ours or cut.kind in _OF_METADATA:
+        yield end(f"{cut.kind.decode().strip()} box", cut.start, CUT)
+    elif cut.kind == b"uuid" or cut.kind in _OF_PIXELS:
+        yield end(f"{cut.kind.decode()} box", len(data), ENDS_EARLY)
 
 
 def _uuid(data: bytes, box: Box, budget: Budget) -> Iterator[Block]:
@@ -83,21 +117,25 @@ def _after_exif_offset(block: bytes) -> bytes:
     return block[4 + int.from_bytes(block[:4], "big") :]
 
 
-def _items(data: bytes, budget: Budget) -> Iterator[Block]:
+def _items(data: bytes, meta: Box, budget: Budget) -> Iterator[Block]:
     try:
         wanted = dict(_metadata_items(data))
         located = _locations(data, set(wanted)) if wanted else {}
     except (struct.error, IndexError):
+        yield end("meta box", meta.start, _NO_ITEMS)
         return
     idat = find_box(data, b"meta", b"idat")
     for item, kind in wanted.items():
         construction, extents = located.get(item, _Location(_FILE, []))
         if not extents or construction not in (_FILE, _IDAT) or (construction == _IDAT and idat is None):
+            yield Block(kind, f"HEIF item {item}", meta.start, b"", problem=_NO_ITEMS)
             continue
         base = idat.body if construction == _IDAT and idat else 0
+        is_cut = any(base + start + size > len(data) for start, size in extents)
         block = b"".join(budget.cut(data, base + start, base + start + size) for start, size in extents)
         block = _after_exif_offset(block) if kind is BlockKind.EXIF else block
-        yield Block(kind, f"HEIF item {item}", base + extents[0][0], block)
+        problem = CUT if is_cut else ""
+        yield Block(kind, f"HEIF item {item}", base + extents[0][0], block, problem=problem)
 
 
 def _metadata_items(data: bytes) -> Iterator[tuple[int, BlockKind]]:

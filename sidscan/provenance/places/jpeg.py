@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidscan.containers.jpeg import COM, MOST_SEGMENTS, Segment, jpeg_segments
-from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.containers.jpeg import COM, MOST_SEGMENTS, SOS, Segment, jpeg_segments
+from sidscan.provenance.blocks import (
+    CUT,
+    ENDS_EARLY,
+    NOT_FOLLOWED,
+    Block,
+    BlockKind,
+    Budget,
+    MetadataLimit,
+    end,
+)
 from sidscan.provenance.places import place
 
 _APP1, _APP11, _APP13 = 0xE1, 0xEB, 0xED
+_NAMES = {_APP1: "APP1", _APP11: "APP11", _APP13: "APP13", COM: "COM"}
 _EXIF, _PHOTOSHOP = b"Exif\x00\x00", b"Photoshop 3.0\x00"
 _XMP, _EXTENDED_XMP = b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
 _GUID_BYTES = 32
@@ -19,7 +29,9 @@ _MOST_PARTS = 4096  # of one block; 64 KiB each
 @place(rb"\xff\xd8\xff")
 def read_jpeg(data: bytes, budget: Budget) -> Iterator[Block]:
     """Blocks of all segments before the first scan."""
-    segments, _ = jpeg_segments(data)
+    segments, leads_on = jpeg_segments(data)
+    if not leads_on:
+        yield _place_of_end(data, segments)
     app1 = [segment for segment in segments if segment.marker == _APP1]
     yield from _exif(data, app1, budget)
     for segment in app1:
@@ -35,6 +47,15 @@ def read_jpeg(data: bytes, budget: Budget) -> Iterator[Block]:
             yield Block(BlockKind.TEXT, "JPEG COM", segment.body, text, "comment")
     if len(segments) == MOST_SEGMENTS:
         raise MetadataLimit
+
+
+def _place_of_end(data: bytes, segments: list[Segment]) -> Block:
+    """Where and why segments don't lead to a scan."""
+    last = segments[-1] if segments else Segment(0, 0, 2, 2)
+    if last.end > len(data) and last.marker in _NAMES:
+        return end(f"JPEG {_NAMES[last.marker]}", last.start, CUT)
+    is_cut = last.end + 4 > len(data) or last.marker == SOS
+    return end("JPEG", min(last.end, len(data)), ENDS_EARLY if is_cut else NOT_FOLLOWED)
 
 
 def _exif(data: bytes, segments: list[Segment], budget: Budget) -> Iterator[Block]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sidscan.containers.png import PngChunk, png_chunks, profile_content
-from sidscan.provenance.blocks import Block, BlockKind, Budget, MetadataLimit
+from sidscan.provenance.blocks import CUT, ENDS_EARLY, Block, BlockKind, Budget, MetadataLimit, end
 from sidscan.provenance.pixel_bits import read_png_bits
 from sidscan.provenance.places import place
 
@@ -20,22 +21,43 @@ _PROFILES = {
 }
 _APP1_XMP, _EXIF = b"http://ns.adobe.com/xap/1.0/\x00", b"Exif\x00\x00"
 _MOST_CHUNKS = 1 << 17
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_CHECKSUM = 4  # bytes
 
 
 @place(rb"\x89PNG\r\n\x1a\n")
 def read_png(data: bytes, budget: Budget) -> Iterator[Block]:
     """Blocks of all chunks, those behind the pixels included."""
-    for count, chunk in enumerate(png_chunks(data)):
+    for count, chunk in enumerate(png_chunks(data, with_cut=True)):
         if count == _MOST_CHUNKS:
             raise MetadataLimit
-        if chunk.kind == b"caBX":
-            yield Block(BlockKind.C2PA, "PNG caBX", chunk.body, budget.cut(data, chunk.body, chunk.end))
-        elif chunk.kind == b"eXIf":
-            body = budget.cut(data, chunk.body, chunk.end).removeprefix(_EXIF)
-            yield Block(BlockKind.EXIF, "PNG eXIf", chunk.end - len(body), body)
-        elif chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
-            yield from _text(data, chunk, budget)
+        if chunk.end + _CHECKSUM > len(data):
+            yield from _cut(data, chunk, budget)
+        else:
+            yield from _whole(data, chunk, budget)
     yield from read_png_bits(data, budget)
+
+
+def _whole(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:
+    if chunk.kind == b"caBX":
+        yield Block(BlockKind.C2PA, "PNG caBX", chunk.body, budget.cut(data, chunk.body, chunk.end))
+    elif chunk.kind == b"eXIf":
+        body = budget.cut(data, chunk.body, chunk.end).removeprefix(_EXIF)
+        yield Block(BlockKind.EXIF, "PNG eXIf", min(chunk.end, len(data)) - len(body), body)
+    elif chunk.kind in _TEXTS:
+        yield from _text(data, chunk, budget)
+
+
+def _cut(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:
+    """What there is of the last chunk, and that the file ends there."""
+    blocks = list(_whole(data, chunk, budget))
+    if chunk.end > len(data) and (blocks or chunk.kind in _TEXTS):
+        name = f"PNG {chunk.kind.decode()}"
+        blocks = blocks or [Block(BlockKind.TEXT, name, chunk.body, b"")]
+        yield from (replace(block, problem=CUT) for block in blocks)
+    else:
+        yield from blocks
+        yield end("PNG", len(data), ENDS_EARLY)
 
 
 def _text(data: bytes, chunk: PngChunk, budget: Budget) -> Iterator[Block]:

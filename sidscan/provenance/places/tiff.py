@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidscan.containers import tiff_directories as tiff
-from sidscan.containers.tiff_directories import Page, read_pages
-from sidscan.provenance.blocks import Block, BlockKind, Budget
+from sidscan.containers.tiff_directories import EXIF_IFD, Page, read_child, read_pages
+from sidscan.provenance.blocks import CUT, CUT_BEFORE, ENDS_EARLY, Block, BlockKind, Budget, end
+from sidscan.provenance.exif import EXIF_TAGS, TAGS
 from sidscan.provenance.places import place
 
 _TAGS = {
@@ -22,10 +23,27 @@ def read_tiff(data: bytes, budget: Budget) -> Iterator[Block]:
     """Blocks of the tags of all pages; the file itself is its EXIF block."""
     yield Block(BlockKind.EXIF, "TIFF", 0, data)
     seen = set[int]()
-    for page in read_pages(data, children=False):
+    pages = read_pages(data, children=False)
+    if not pages:
+        yield end("TIFF", len(data), CUT_BEFORE)
+        return
+    for page in pages:
         for tag, (container, kind) in _TAGS.items():
+            if page.is_cut(tag):
+                yield Block(kind, container, page.directory.offset, b"", problem=CUT)
             for offset, value in _value(page, tag, budget, seen):
                 yield Block(kind, container, offset, value)
+        yield from _cut_exif(page)
+    if pages[-1].directory.next_offset >= len(data):
+        yield end("TIFF", len(data), ENDS_EARLY)
+
+
+def _cut_exif(page: Page) -> Iterator[Block]:
+    """That a text of EXIF lies behind the end of the file, or the directory that holds others."""
+    child = read_child(page, EXIF_IFD)
+    is_cut = any(map(page.is_cut, TAGS)) or (EXIF_IFD in page and child is None)
+    if is_cut or (child is not None and any(map(child.is_cut, EXIF_TAGS))):
+        yield Block(BlockKind.EXIF, "TIFF", page.directory.offset, b"", problem=CUT)
 
 
 def _value(page: Page, tag: int, budget: Budget, seen: set[int]) -> Iterator[tuple[int, bytes]]:

@@ -26,6 +26,10 @@ def page_strings() -> dict[str, Any]:
         "strengthTexts": provenance_words.STRENGTHS,
         "provenanceLabels": provenance_words.LABELS,
         "answers": {str(said).lower(): word for said, word in provenance_words.ANSWERS.items()},
+        "listedAnswers": {str(said).lower(): word for said, word in provenance_words.LISTED_ANSWERS.items()},
+        "unharmed": provenance_words.UNHARMED,
+        "notListed": provenance_words.NOT_LISTED,
+        "noVerifier": provenance_words.NO_VERIFIER,
         "creditNames": provenance_words.CREDITS,
     }
     return {**json.loads(page_part("strings.json")), **shared}

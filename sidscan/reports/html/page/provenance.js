@@ -40,8 +40,17 @@ function signatureFacts(signature) {
   if (!signature) return [];
   const said = (name) => [S.provenanceLabels[name], signature[name]];
   if (signature.error) return [said("error")];
-  const answers = ["bytes_unchanged", "signature_good", "signer_listed"].map((name) => [S.provenanceLabels[name], S.answers[signature[name]]]);
+  const answers = ["bytes_unchanged", "signature_good"].map((name) => [S.provenanceLabels[name], S.answers[signature[name]]]);
+  answers.push([S.provenanceLabels.signer_listed, S.listedAnswers[signature.signer_listed]]);
   return [...answers, said("signed_at"), [S.provenanceLabels.codes, element("span", {}, ...signature.codes.map((code) => element("div", { class: "code" }, safe(code))))]];
+}
+
+/** What failed checks do not mean, as `is_unharmed` in records/images.py; or that nothing was checked. */
+function signatureRemark(found) {
+  const signature = found.signature;
+  if (!signature) return !found.checked && found.markers.some((each) => each.strength === "not_checked") ? text("noVerifier") : "";
+  const changed = signature.bytes_unchanged === false || signature.signature_good === false || signature.codes.some((code) => code.includes("mismatch"));
+  return changed || !signature.codes.length ? "" : text("unharmed") + (signature.signer_listed === false ? ` ${text("notListed")}` : "");
 }
 
 /** What the file says, in a sentence or two, as `verdict_text` in provenance_words.py. */
@@ -61,8 +70,10 @@ function provenanceOf(result, row) {
   const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
   return block("provenance", element("p", {}, element(claims, {}, verdictText(found, decisive))),
     found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null, copySays,
-    facts([[S.provenanceLabels.says, decisive.length ? orLeftOut(named.join("; ")) : ""], [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
+    facts([[S.provenanceLabels[found.verdict === "no_ai_claim" ? "program" : "says"], decisive.length ? orLeftOut(named.join("; ")) : ""],
+      [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
       ...(index.run.private ? [[S.credits, orLeftOut("")]] : S.creditNames.map((name) => [S.provenanceLabels[name], found[name]]))]),
+    signatureRemark(found) ? element("p", { class: "dim" }, signatureRemark(found)) : null,
     found.markers.length ? element("details", { class: "markers" }, element("summary", {}, text("markerCount", { count: found.markers.length })),
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }
