@@ -158,7 +158,7 @@ def _licence(facts: Mapping[str, Any]) -> tuple[str, bool]:
 
 def _homepage(facts: Mapping[str, Any]) -> str:
     """Of the package's own addresses the first that names its home or its source."""
-    stated = [line.partition(", ") for line in facts.get("project_url", ())]
+    stated = [str(line).partition(", ") for line in facts.get("project_url", ())]
     named = {label.strip().lower(): address.strip() for label, _, address in stated}
     for label in ("homepage", "home", "source", "repository", "source code"):
         if label in named:
