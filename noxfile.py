@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -263,6 +264,46 @@ def cpu_torch(session: nox.Session) -> None:
     run("sidscan", "doctor", "--model", "mini")
     run("sidscan", "scan", "examples/images", "--model", "mini", "--runtime", "pytorch", "--out=mini.csv")
     check_scored(session, folder / "mini.csv")
+
+
+@nox.session
+def one_file(session: nox.Session) -> None:
+    """Build dist/sidscan.pex, all of sidscan but PyTorch in one file, and scan with it."""
+    session.install("pex>=2.30")
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    program = ROOT / "dist" / "sidscan.pex"
+    program.parent.mkdir(exist_ok=True)
+    left_out = [f"--exclude={name}" for name in ("torch", "open_clip_torch", "onnxruntime-gpu")]
+    requirements = ("-r", str(ROOT / "requirements" / "no-torch.txt"), str(ROOT))
+    # A virtual environment of its own on the first run: workers are started with its Python.
+    session.run("pex", "--venv=prepend", *requirements, *left_out, "-c", "sidscan", "-o", str(program))
+    folder = Path(session.create_tmp()).resolve() / "one-file"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    with session.chdir(folder):
+        arguments = ("scan", "examples/images", "--model", "mini", "--out=mini.csv")
+        session.run(str(program), *arguments, env={"PEX_ROOT": str(folder / "root")}, external=True)
+    check_scored(session, folder / "mini.csv")
+    session.log(f"{program}: {program.stat().st_size / 1e6:.0f} MB")
+
+
+@nox.session
+def docker(session: nox.Session) -> None:
+    """Build the image of deploy/Dockerfile, and scan in it without network, root or a writable system."""
+    program = shutil.which("docker")
+    if program is None or subprocess.run([program, "info"], capture_output=True, check=False).returncode:
+        session.skip("docker is not here, or does not run")
+    dockerfile = str(ROOT / "deploy" / "Dockerfile")
+    session.run(program, "build", "-f", dockerfile, "-t", "sidscan", str(ROOT), external=True)
+    reports = Path(session.create_tmp()).resolve() / "reports"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    reports.chmod(0o777)  # the image's user has another number
+    mounts = ("-v", f"{ROOT / 'examples' / 'images'}:/images:ro", "-v", f"{reports}:/reports")
+    limits = ("--network=none", "--read-only", "--tmpfs=/tmp", "--shm-size=1m", "--cap-drop=ALL")
+    scan = ("scan", "/images", "--model", "mini", "--out=mini.csv")
+    session.run(program, "run", "--rm", *limits, *mounts, "sidscan", *scan, external=True)
+    check_scored(session, reports / "mini.csv")
 
 
 def fresh_environment(session: nox.Session, name: str) -> tuple[Path, Callable[..., object]]:

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from sidscan import __version__
+
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"torch", "open_clip_torch", "onnxruntime-gpu"}
 
@@ -42,3 +44,13 @@ def test_all_is_there_but_torch() -> None:
 def test_uv_leaves_out_the_same() -> None:
     needed = [plain(each) for each in dependencies() if name_of(each) in LEFT_OUT]
     assert lines("no-torch-overrides.txt") == [f"{each}; sys_platform == 'never'" for each in sorted(needed)]
+
+
+def test_the_conda_recipe_has_the_same_dependencies_and_version() -> None:
+    recipe = (ROOT / "deploy" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    run = re.findall(r"^    - (\S+) (>=\S+)$", recipe.partition("  run:\n")[2], re.M)
+    names = {"open-clip-torch": "open_clip_torch", "pytorch": "torch"}
+    found = {names.get(name, name) + bound for name, bound in run if name != "python"}
+    expected = {plain(each).partition(";")[0] for each in dependencies()}
+    assert found == {each for each in expected if name_of(each) != "onnxruntime-gpu"}
+    assert f'version: "{__version__}"' in recipe
