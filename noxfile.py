@@ -296,7 +296,7 @@ def docker(session: nox.Session) -> None:
     if program is None or "Server Version" not in str(asked):
         session.skip("docker is not here, or does not run")
     dockerfile = str(ROOT / "deploy" / "Dockerfile")
-    session.run(program, "build", "-f", dockerfile, "-t", "sidscan", str(ROOT), external=True)
+    session.run(program, "build", "-f", dockerfile, "--tag", "sidscan-cpu", str(ROOT), external=True)
     reports = Path(session.create_tmp()).resolve() / "reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir()
@@ -304,7 +304,7 @@ def docker(session: nox.Session) -> None:
     mounts = ("-v", f"{ROOT / 'examples' / 'images'}:/images:ro", "-v", f"{reports}:/reports")
     limits = ("--network=none", "--read-only", "--tmpfs=/tmp", "--shm-size=1m", "--cap-drop=ALL")
     scan = ("scan", "/images", "--model", "mini", "--out=mini.csv")
-    session.run(program, "run", "--rm", *limits, *mounts, "sidscan", *scan, external=True)
+    session.run(program, "run", "--rm", *limits, *mounts, "sidscan-cpu", *scan, external=True)
     check_scored(session, reports / "mini.csv")
 
 

@@ -44,7 +44,7 @@ PIP_OPTIONS = {
     *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),
     *("--find-links", "--wheel-dir", "--dest", "--overrides", "--with"),  # the last two are uv's
 }
-DOCKER_OPTIONS = {"--network", "--read-only", "--rm", "--tmpfs"}
+DOCKER_OPTIONS = {"--network", "--read-only", "--rm", "--tag", "--tmpfs"}
 # What the architecture page calls, and where it is defined.
 CALLED = {
     "choose_models": "sidscan.models.refs:choose_models",
