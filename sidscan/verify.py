@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from sidscan.config import ReadLimits, ScanConfig
 from sidscan.errors import UsageError
-from sidscan.journal import SQLITE_SIGNATURE
+from sidscan.journal.file import SQLITE_SIGNATURE
 from sidscan.records import Failure
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv import check_columns

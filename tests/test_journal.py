@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from sample_results import old_journal
 
 from sidscan.errors import NothingToScan, OutputError
-from sidscan.journal import Journal, dump_result, load_result
+from sidscan.journal import Journal
 from sidscan.journal.identity import identity_of
 from sidscan.journal.keys import Readers, ReuseKeys, reader_in_words
 from sidscan.journal.matching import Registered
+from sidscan.journal.stored_results import dump_result, load_result
 from sidscan.records import (
     Counts,
     Exif,

@@ -15,7 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError, UsageError
-from sidscan.journal import COMPANIONS, SQLITE_SIGNATURE, Journal, add_functions, is_damage, outputs, tables
+from sidscan.journal import Journal, outputs, tables
+from sidscan.journal.file import COMPANIONS, SQLITE_SIGNATURE, is_damage
+from sidscan.journal.functions import add_functions
 from sidscan.records import JOURNAL_FORMAT, JsonObject
 from sidscan.util.files import open_file, real_path
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidscan.errors import UsageError
-from sidscan.journal import SQLITE_SIGNATURE
+from sidscan.journal.file import SQLITE_SIGNATURE
 from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, output_files, reader
 from sidscan.reports.csv import check_columns

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_results import full_header, is_formula, journal_of, rendered, rows, strict
 
-from sidscan.journal import Journal, dump_result, load_result
+from sidscan.journal import Journal
+from sidscan.journal.stored_results import dump_result, load_result
 from sidscan.records import (
     Exif,
     ImageInfo,

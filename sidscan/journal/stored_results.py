@@ -1,0 +1,22 @@
+"""Results as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from sidscan.records import ScanResult
+
+
+def dump_result(result: ScanResult) -> str:
+    """A result as one line of JSON.
+
+    Raises:
+        ValueError: it holds NaN or an infinity, which JSON cannot express.
+    """
+    return json.dumps(dataclasses.asdict(result), allow_nan=False, separators=(",", ":"))
+
+
+def load_result(text: str) -> ScanResult:
+    """The result that `dump_result` wrote, maybe in an earlier version of sidscan."""
+    return ScanResult.from_dict(json.loads(text))
