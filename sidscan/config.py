@@ -327,7 +327,8 @@ class ScanConfig(ReadLimits, FetchOptions):
         "auto",
         section="Advanced",
         help="What computes: 'auto' is ONNX Runtime for mini and rine-b16 on a CPU and for a FILE.onnx, else "
-        "PyTorch. 'onnx' prefers a graph that `sidscan export-onnx` made.",
+        "PyTorch; also for rine-b16 where the CPU multiplies bf16 itself, since PyTorch is faster there. "
+        "'onnx' prefers a graph that `sidscan export-onnx` made.",
     )
     device: Device = option(
         "auto",
@@ -338,7 +339,7 @@ class ScanConfig(ReadLimits, FetchOptions):
     precision: Precision = option(
         "auto",
         section="Advanced",
-        help="Of a CLIP encoder. 'auto' is fp16 on CUDA and fp32 on a CPU; PyTorch takes bf16 where the CPU "
+        help="Of a CLIP encoder. 'auto' is fp16 on CUDA and fp32 on a CPU; bf16 by PyTorch where the CPU "
         "multiplies bf16 itself and a trial shows that scores stay within 0.01. bf16 always takes PyTorch. "
         "'mini' is always fp32.",
     )

@@ -38,7 +38,7 @@ _MAX_FAILURES_SHOWN = 8
 )
 @options.sectioned_option(
     "--archive",
-    "archives",
+    "archive_sizes",
     section="Calibration",
     type=WholeNumber(min=1, max=10**9),
     multiple=True,
@@ -64,7 +64,7 @@ _MAX_FAILURES_SHOWN = 8
 )
 def command(
     fpr: float,
-    archives: tuple[int, ...],
+    archive_sizes: tuple[int, ...],
     out: Path | None,
     overwrite: bool,
     journal: Path | None,
@@ -102,9 +102,11 @@ def command(
 
     saved = calibrate_models(config, fpr, out, _run_scan, overwrite, console.open_run)
     if as_json:
-        click.echo(json.dumps([calibration_dict(calibration, archives) for calibration in saved], indent=2))
+        click.echo(
+            json.dumps([calibration_dict(calibration, archive_sizes) for calibration in saved], indent=2)
+        )
     else:
-        texts = [calibration_text(calibration, archives) for calibration in saved]
+        texts = [calibration_text(calibration, archive_sizes) for calibration in saved]
         click.echo(safe_text("\n\n".join([*texts, assumptions_text()])))
     return ExitCode.DONE_WITH_FAILURES if saved[0].calibration.unreadable else ExitCode.DONE
 

@@ -29,7 +29,7 @@ def scan(probes: Probes) -> Iterator[CheckResult]:
     names = " and ".join(facts["models"])
     if encoders := [name for name in facts["files"] if name not in facts["models"]]:
         names += f" with {' and '.join(encoders)}"
-    used = f"{facts['runtime']}, {facts['device']}, {facts['precision']}"
+    used = f"{facts['runtime']}, {facts['device']}, {facts['precision']} ({facts['runtime_choice']})"
     text = f"would use {names} ({facts['model_choice']}) by {used}; opened in {facts['seconds']:.1f} s"
     if not facts["finite"]:
         remedy = "Try `--precision fp32` or `--device cpu`."

@@ -58,6 +58,7 @@ def _opened(options: Mapping[str, Any]) -> dict[str, object]:
     from sidscan.models.refs import choose_models
     from sidscan.records import CropSet
     from sidscan.runtimes import open_runtime
+    from sidscan.runtimes.choice import choose_runtime
 
     encoder = options.get("encoder")
     config = ScanConfig(
@@ -74,6 +75,7 @@ def _opened(options: Mapping[str, Any]) -> dict[str, object]:
         "is_fallback": choice.is_fallback,
         "remedy": choice.remedy,
         "runtime": runtime.info.runtime,
+        "runtime_choice": choose_runtime(config, choice.models).why,
         "device": runtime.info.device,
         "precision": runtime.info.precision,
         "precision_choice": runtime.info.precision_choice,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from sidscan.config import Device, ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
-from sidscan.libraries import is_there, require
+from sidscan.libraries import require
 from sidscan.models import detectors
 from sidscan.models.detector_info import DetectorInfo
-from sidscan.models.graph_templates import has_graph, load_graphs
+from sidscan.models.graph_templates import load_graphs
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.records import CropRef, CropSet
-from sidscan.runtimes import accelerators
+from sidscan.runtimes.choice import choose_runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,7 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
         RuntimeUnavailable: the device or precision asked for can't be used here.
     """
     graphs = [model for model in models if model.kind is ModelKind.GRAPH]
-    if not graphs and _runs_bundled_graphs(config, models):
+    if choose_runtime(config, models).bundled_graphs:
         from sidscan.runtimes.onnx_cpu import OnnxCpuRuntime  # here: it loads onnxruntime
 
         return OnnxCpuRuntime(load_graphs(models))
@@ -130,22 +130,6 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
     if not graphs:
         _check_same_weights(path, runtime.detectors, models)
     return runtime
-
-
-def _runs_bundled_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> bool:
-    """Whether these models are computed on a CPU by the graphs that come with sidscan.
-
-    ``--runtime onnx`` prefers a graph that somebody exported.
-    """
-    if config.precision not in ("auto", "fp32") or config.encoder is not None:
-        return False
-    if config.runtime == "pytorch" or not all(map(has_graph, models)):
-        return False
-    if config.runtime == "onnx" and graph_path([model.name for model in models], "fp32").exists():
-        return False
-    if config.device == "auto":
-        return not is_there("torch") or not accelerators.may_be_there()
-    return config.device == "cpu"
 
 
 def _installed_graph(config: ScanConfig, models: Sequence[ModelRef]) -> Path:

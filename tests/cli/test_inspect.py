@@ -270,7 +270,7 @@ def test_graphs_and_checkpoints_of_other_kinds_give_the_same_maps(
     assert len(maps) == len(of_graph) == 2
     for one, other in zip(maps, of_graph, strict=True):
         assert np.abs(np.subtract(one["scores"], other["scores"])).max() <= 1e-4
-        assert one["made_by"].startswith("onnxruntime ")
+        assert one["made_by"].startswith("pytorch ")
         assert other["made_by"].startswith("onnxruntime ")
     with Image.open("torch.png") as two, Image.open("onnx.png") as same:
         assert two.size == same.size

@@ -120,6 +120,21 @@ def test_another_version_of_sidscan_keeps_scores_and_rows_name_theirs(desk: Path
     assert "9.9.9" not in {row["sidscan_version"] for row in rows(desk).values()}
 
 
+@pytest.mark.parametrize("first", ["pytorch", "auto"])
+def test_another_runtime_is_named_and_scores_again(desk: Path, sidscan: Run, first: str) -> None:
+    """A record that PyTorch made is continued by the bundled graph, and the other way round."""
+    second = {"pytorch": "auto", "auto": "pytorch"}[first]
+    runs = [
+        sidscan("scan", desk / "images", *MINI, "--device", "cpu", "--runtime", name, "-o", desk / "two.csv")
+        for name in (first, second, second)
+    ]
+    before, now = (run.err.partition("runtime: ")[2].partition(",")[0] for run in runs[:2])
+    assert {before.split()[0], now.split()[0]} == {"pytorch", "onnxruntime"}
+    assert f"3 earlier results not used:\n  3 made with runtime {before} (now {now}): " in runs[1].err
+    assert "3 results kept from an earlier run" in runs[2].err
+    assert [run.code for run in runs] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("keep_old", [False, True])
 def test_another_pillow_is_named(desk: Path, keep_old: bool) -> None:
     decoder = next(iter(rows(desk).values()))["decoder"]

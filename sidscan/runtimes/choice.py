@@ -1,0 +1,73 @@
+"""PyTorch, or the graphs that come with sidscan? And why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sidscan.config import ScanConfig
+from sidscan.libraries import is_there
+from sidscan.models.graph_templates import has_graph
+from sidscan.models.onnx_graph import graph_path
+from sidscan.models.refs import ModelKind, ModelRef
+from sidscan.runtimes import accelerators
+
+_ASKED = "asked for"
+
+
+class RuntimeChoice(NamedTuple):
+    """Whether the graphs that come with sidscan compute a scan's models, and why, in words."""
+
+    bundled_graphs: bool
+    why: str
+
+
+def choose_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> RuntimeChoice:
+    """What computes these models, without loading torch or onnxruntime.
+
+    On a CPU that multiplies bfloat16 itself, a CLIP encoder is faster by PyTorch in bf16 than by its graph.
+    ``--runtime onnx`` prefers a graph that somebody exported.
+    """
+    if reason := _against_graphs(config, models):
+        return RuntimeChoice(False, reason)
+    if config.runtime == "onnx":
+        return RuntimeChoice(True, _ASKED)
+    if config.precision == "auto" and _bf16_is_faster(models):
+        return RuntimeChoice(False, "PyTorch, since this CPU multiplies bf16 itself")
+    whose = "its graph comes" if len(models) == 1 else "their graphs come"
+    return RuntimeChoice(True, f"{whose} with sidscan")
+
+
+def _against_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
+    """Why bundled graphs can't be used; empty where they can."""
+    if any(model.kind is ModelKind.GRAPH for model in models):
+        return "an exported graph"
+    if config.runtime == "pytorch":
+        return _ASKED
+    if without := [str(model) for model in models if not has_graph(model)]:
+        return f"no graph of {', '.join(without)} comes with sidscan"
+    if config.encoder is not None:
+        return "graphs take no --encoder"
+    if config.precision not in ("auto", "fp32"):
+        return f"--precision {config.precision}"
+    if config.runtime == "onnx" and graph_path([model.name for model in models], "fp32").exists():
+        return "an exported graph is in the models folder"
+    if config.device not in ("auto", "cpu"):
+        return f"--device {config.device}"
+    if config.device == "auto" and is_there("torch") and accelerators.may_be_there():
+        return "PyTorch, since there may be a GPU"
+    return ""
+
+
+def _bf16_is_faster(models: Sequence[ModelRef]) -> bool:
+    """Whether PyTorch, which is installed, would try one of the encoders in bf16 (`PyTorchRuntime`)."""
+    from sidscan.models.families import detector_family
+    from sidscan.models.store import Store
+    from sidscan.runtimes import precision_check  # here: it loads NumPy and Pillow
+
+    families = [detector_family(Store().catalog[model.name].family) for model in models]
+    return (
+        any(family.fp16_safe for family in families)
+        and precision_check.has_fast_bf16()
+        and all(map(is_there, ("torch", "open_clip")))
+    )

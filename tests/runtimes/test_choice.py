@@ -1,0 +1,66 @@
+"""What computes a scan's models, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidscan.config import ScanConfig
+from sidscan.models.refs import ModelRef
+from sidscan.runtimes import accelerators, choice, precision_check
+from sidscan.runtimes.choice import choose_runtime
+
+ITS, THEIRS = "its graph comes with sidscan", "their graphs come with sidscan"
+BF16 = "PyTorch, since this CPU multiplies bf16 itself"
+GPU = "PyTorch, since there may be a GPU"
+MINI, RINE, BOTH = ("mini",), ("rine-b16",), ("mini", "rine-b16")
+# Models, options, what the machine has, and whether graphs are taken, and why.
+CHOICES: list[tuple[tuple[str, ...], dict[str, Any], str, bool, str]] = [
+    (MINI, {}, "torch", True, ITS),
+    (MINI, {}, "torch bf16", True, ITS),
+    (MINI, {}, "torch bf16 gpu", False, GPU),
+    (MINI, {}, "bf16 gpu", True, ITS),
+    (MINI, {"device": "cpu"}, "torch gpu", True, ITS),
+    (MINI, {"device": "cuda"}, "torch", False, "--device cuda"),
+    (RINE, {}, "torch", True, ITS),
+    (RINE, {}, "torch bf16", False, BF16),
+    (RINE, {"device": "cpu"}, "torch bf16", False, BF16),
+    (RINE, {}, "bf16", True, ITS),
+    (RINE, {}, "torch-alone bf16", True, ITS),
+    (RINE, {"precision": "fp32"}, "torch bf16", True, ITS),
+    (RINE, {"precision": "bf16"}, "torch", False, "--precision bf16"),
+    (RINE, {"runtime": "onnx"}, "torch bf16", True, "asked for"),
+    (RINE, {"runtime": "onnx"}, "torch bf16 gpu", False, GPU),
+    (RINE, {"runtime": "onnx", "device": "cpu"}, "torch bf16 gpu", True, "asked for"),
+    (RINE, {"runtime": "pytorch"}, "torch", False, "asked for"),
+    (RINE, {"encoder": Path("encoder.pt")}, "torch", False, "graphs take no --encoder"),
+    (BOTH, {}, "torch", True, THEIRS),
+    (BOTH, {}, "torch bf16", False, BF16),
+    (BOTH, {"runtime": "onnx"}, "torch bf16", True, "asked for"),
+    (("rine",), {}, "torch", False, "no graph of rine comes with sidscan"),
+    (("scores.onnx",), {}, "torch", False, "an exported graph"),
+]
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "there", "graphs", "why"),
+    CHOICES,
+    ids=[f"{'+'.join(m)} {' '.join(f'{k}={v}' for k, v in o.items())} on {t}" for m, o, t, *_ in CHOICES],
+)
+def test_choice(
+    models: tuple[str, ...],
+    options: dict[str, Any],
+    there: str,
+    graphs: bool,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has = there.split()
+    modules = {"torch", "open_clip"} if "torch" in has else {"torch"} if "torch-alone" in has else set()
+    monkeypatch.setattr(choice, "is_there", modules.__contains__)
+    monkeypatch.setattr(accelerators, "may_be_there", lambda: "gpu" in has)
+    monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: "bf16" in has)
+    config = ScanConfig(inputs=("-",), models=models, **options)
+    assert choose_runtime(config, list(map(ModelRef.parse, models))) == (graphs, why)
