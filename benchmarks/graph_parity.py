@@ -1,6 +1,6 @@
 """Rows of PyTorch in fp32 and of the graphs that come with sidscan: how far apart are they, on real images?
 
-    python benchmarks/graph_parity.py FOLDER [--model mini] [--images 5000] [--results FILE.json]
+    python benchmarks/graph_parity.py FOLDER [--model mini] [--images 5000] [--out FILE]
 
 Both scan the same files, found by name below FOLDER, with the efforts that a scan has by default.
 """
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--results", type=Path)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found = sorted(str(path) for path in options.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     names = sorted(random.Random(0).sample(found, min(options.images, len(found))))
@@ -65,7 +65,7 @@ def main() -> None:
         "runtimes": [by_pytorch, by_graph],
         **compare(before, after),
     }
-    publish(result, options.results)
+    publish(result, options.out)
 
 
 if __name__ == "__main__":

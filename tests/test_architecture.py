@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import sidscan
 
@@ -177,8 +178,18 @@ def test_every_layer_has_a_level() -> None:
         ),
     ],
 )
-def test_light_commands_do_not_load_torch(code: str) -> None:
-    heavy = ["sidscan.training", "torch", "numpy", "pandas", "PIL", "httpx", "open_clip"]
+def test_light_commands_load_no_heavy_library(code: str) -> None:
+    heavy = [
+        "sidscan.training",
+        "torch",
+        "numpy",
+        "pandas",
+        "PIL",
+        "httpx",
+        "open_clip",
+        "onnx",
+        "onnxruntime",
+    ]
     check = (
         f"{code}\nimport sys; loaded = [m for m in {heavy} if m in sys.modules]; assert not loaded, loaded"
     )
@@ -194,4 +205,57 @@ def test_workers_load_neither_torch_nor_the_model_store(worker: str) -> None:
         "assert not loaded, loaded"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# What `sidscan --help` loads of sidscan, besides packages above these.
+FOR_HELP = (
+    *(
+        "_version",
+        "cli",
+        "cli.console",
+        "cli.help_sections",
+        "cli.time_left",
+        "config",
+        "errors",
+        "libraries",
+    ),
+    *("records", "records.from_json", "records.images", "records.inputs", "records.results", "records.runs"),
+    "records.score_map",
+    *("util.clock", "util.files", "util.option_specs", "util.progress", "util.terminal", "util.threads"),
+    *("util.urls", "util"),
+)
+
+
+def test_help_loads_little() -> None:
+    code = (
+        "import sys\nbefore = set(sys.modules)\n"
+        "from sidscan.cli import cli\ncli(['--help'], standalone_mode=False)\n"
+        "new = {name for name in set(sys.modules) - before if not name.startswith('_')}\n"
+        "print(*sorted(new), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stderr.split()
+    ours = {name.removeprefix("sidscan.") for name in loaded if name.startswith("sidscan.")}
+    assert ours <= set(FOR_HELP)
+    others = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
+    assert others - {"colorama"} == {"click", "sidscan"}  # on Windows, click writes through colorama
+
+
+NOT_FOR_MINI = ("torch", "open_clip", "torchvision", "onnx", "onnxscript", "pandas", "sklearn", "matplotlib")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "html"])
+def test_a_scan_of_mini_on_a_cpu_loads_no_torch(tmp_path: Path, suffix: str) -> None:
+    Image.new("RGB", (300, 300), "teal").save(tmp_path / "image.png")
+    code = (
+        "import sys\nfrom sidscan.cli import cli\n"
+        "scan = 'scan image.png -m mini --device cpu -o r.'\n"
+        f"cli((scan + '{suffix}').split(), standalone_mode=False)\n"
+        f"loaded = [m for m in {NOT_FOR_MINI} if m in sys.modules]\nassert not loaded, loaded\n"
+        "assert 'onnxruntime' in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -16,11 +16,7 @@ from click.core import ParameterSource
 from sidscan.cli.time_left import TIME_LEFT_LAYOUT, TimeLeft
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
-from sidscan.journal.keys import reader_has_decoder, reader_in_words
 from sidscan.records import ScanResult
-from sidscan.reports.base import JpegMaker
-from sidscan.reports.output_files import STDOUT, ReportOutput
-from sidscan.reports.private import WORDS
 from sidscan.util.clock import Clock
 from sidscan.util.files import open_file, real_path
 from sidscan.util.progress import progress
@@ -30,6 +26,8 @@ from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
+    from sidscan.reports.base import JpegMaker
+    from sidscan.reports.output_files import ReportOutput
 
 
 _EXAMPLES = 3  # names in a line
@@ -156,6 +154,8 @@ def announce(run: Scan, echo: Echo) -> None:
     if not run.config.isolation:
         echo("no isolation: time and memory have no limits; an image that crashes the decoder ends the scan")
     if run.config.private:
+        from sidscan.reports.private import WORDS  # here: --help shall load no reports
+
         echo(WORDS)
     for name, calibration in run.journal.header().calibrations.items():
         images = plural(calibration.pictures, "image")
@@ -197,6 +197,8 @@ def record_interruption(run: Scan, missing: str) -> None:
 
 
 def _announce_earlier(run: Scan, echo: Echo) -> None:
+    from sidscan.journal.keys import reader_in_words  # here: --help shall load no journal
+
     earlier = run.earlier
     if earlier.repeated:
         echo(f"{plural(earlier.repeated, 'input')} named more than once; each is scanned once")
@@ -214,6 +216,8 @@ def _announce_earlier(run: Scan, echo: Echo) -> None:
 
 def _announce_dropped(run: Scan, echo: Echo) -> None:
     """How many results of the earlier run are not used, why, and the first of each kind by name."""
+    from sidscan.journal.keys import reader_has_decoder
+
     earlier = run.earlier
     changes = ", ".join(run.changes) or "other models or options"
     reasons = {
@@ -257,6 +261,8 @@ def check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: bool
     Raises:
         UsageError: one would.
     """
+    from sidscan.reports import STDOUT  # here: --help shall load no reports
+
     to_stdout = outs.count(STDOUT)
     if hashed and to_stdout == len(outs):  # or there is no report at all
         raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")

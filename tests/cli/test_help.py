@@ -51,6 +51,12 @@ def test_options_are_in_sections(sidscan: Run, path: tuple[str, ...], command: c
 
 
 @pytest.mark.parametrize(("path", "command"), SECTIONED, ids=IDS)
+def test_no_option_takes_the_name_of_another(path: tuple[str, ...], command: click.Command) -> None:
+    names = [parameter.name for parameter in command.params]
+    assert sorted(names) == sorted(set(names)), path
+
+
+@pytest.mark.parametrize(("path", "command"), SECTIONED, ids=IDS)
 def test_short_names_are_the_same_everywhere(path: tuple[str, ...], command: click.Command) -> None:
     short_names = {"--out": "-o", "--model": "-m", "--quiet": "-q"}
     for parameter in command.params:
@@ -132,6 +138,7 @@ def test_fields_without_a_section_are_not_options() -> None:
         "outputs",
         "command",
         "origins",
+        "in_order",
         "thumbnails",
         "pixels",
     }

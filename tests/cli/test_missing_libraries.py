@@ -25,6 +25,9 @@ sys.meta_path.insert(0, Blocked())
 """
 
 
+BY_PYTORCH = ("--model", "mini", "--runtime", "pytorch")
+
+
 def without_torch(folder_of_hook: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command in a process in which ``import torch`` fails."""
     (folder_of_hook / "sitecustomize.py").write_text(BLOCKED)
@@ -36,9 +39,13 @@ def without_torch(folder_of_hook: Path, *arguments: str) -> subprocess.Completed
 @pytest.mark.parametrize(
     ("arguments", "purpose"),
     [
-        pytest.param(["scan", "images", "--model", "mini", "--out", "r.csv"], "this command", id="scan"),
         pytest.param(
-            ["calibrate", "images", "--model", "mini", "--out", "c.json"], "this command", id="calibrate"
+            ["scan", "images", *BY_PYTORCH, "--out", "r.csv"], "computing mini by PyTorch", id="scan"
+        ),
+        pytest.param(
+            ["calibrate", "images", *BY_PYTORCH, "--out", "c.json"],
+            "computing mini by PyTorch",
+            id="calibrate",
         ),
         pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], "this command", id="evaluate"),
         pytest.param(["export-onnx", "--model", "mini", "--out", "m.onnx"], "exporting", id="export-onnx"),

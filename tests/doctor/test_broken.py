@@ -155,7 +155,7 @@ def test_a_model_with_wrong_bytes(tmp_path: Path, quick: Path) -> None:
         "origin": "imported",
     }
     (folder / "record.json").write_text(json.dumps(record))
-    found = doctor(modules=[quick], SIDSCAN_MODELS=str(tmp_path))
+    found = doctor("--runtime", "onnx", modules=[quick], SIDSCAN_MODELS=str(tmp_path))
     assert found.code == 4
     assert found.problems() == ["model clip-vit-b16", "scan"]
     assert "has changed since it was installed" in found["model clip-vit-b16"]["text"]
