@@ -16,11 +16,12 @@ import numpy as np
 from record import publish, stamp
 
 from sidscan import ScanConfig, ScanResult, Status, scan
+from sidscan.config import RuntimeName
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 
 
-def results_of(names: Sequence[str], model: str, runtime: str) -> tuple[dict[str, ScanResult], str]:
+def results_of(names: Sequence[str], model: str, runtime: RuntimeName) -> tuple[dict[str, ScanResult], str]:
     """Results by name, and what computed them."""
     config = ScanConfig(inputs=tuple(names), models=(model,), runtime=runtime, device="cpu", precision="fp32")
     run = scan(config)
