@@ -284,6 +284,7 @@ def check_named(config: ScanConfig) -> None:
         RuntimeUnavailable: the device runs exported graphs only, and no graph is named.
         UsageError: an input or a list does not exist.
     """
+    _check_inputs(config)  # before what takes longer to load
     from sidscan.models.refs import ModelKind, choose_models
     from sidscan.runtimes import check_torch_device
     from sidscan.scoring import calibration
@@ -292,7 +293,6 @@ def check_named(config: ScanConfig) -> None:
     for path in config.calibrations:
         check_regular(path)
         calibration.load_calibration(path)
-    _check_inputs(config)
     choice = choose_models(config.models)
     if config.runtime != "onnx" and not any(model.kind is ModelKind.GRAPH for model in choice.models):
         check_torch_device(config.device)

@@ -50,13 +50,20 @@ def _against_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
         return "graphs take no --encoder"
     if config.precision not in ("auto", "fp32"):
         return f"--precision {config.precision}"
-    if config.runtime == "onnx" and graph_path([model.name for model in models], "fp32").exists():
+    if config.runtime == "onnx" and _has_exported_graph(config, models):
         return "an exported graph is in the models folder"
     if config.device not in ("auto", "cpu"):
         return f"--device {config.device}"
     if config.device == "auto" and is_there("torch") and accelerators.may_be_there():
         return "PyTorch, since there may be a GPU"
     return ""
+
+
+def _has_exported_graph(config: ScanConfig, models: Sequence[ModelRef]) -> bool:
+    """Whether the models folder has a graph of these models, in a precision that is asked for."""
+    names = [model.name for model in models]
+    precisions = ("fp32", "fp16") if config.precision == "auto" else ("fp32",)
+    return any(graph_path(names, precision).exists() for precision in precisions)
 
 
 def _bf16_is_faster(models: Sequence[ModelRef]) -> bool:

@@ -186,7 +186,8 @@ def test_two_detectors_keep_their_columns(sidscan: Run, archive: Archive, tmp_pa
     out, alone = tmp_path / "both.csv", tmp_path / "mini.csv"
     ended = sidscan(*archive.scan(archive.cautious), "--model", "mini", "--out", out)
     assert ended.code == 0, ended.err
-    ended = sidscan("scan", archive.images, "--model", "mini", "--device", "cpu", "--out", alone)
+    by_pytorch = ("--device", "cpu", "--runtime", "pytorch")  # as a checkpoint is
+    ended = sidscan("scan", archive.images, "--model", "mini", *by_pytorch, "--out", alone)
     assert ended.code == 0, ended.err
     told = cautions_of(rows_of(out))
     assert {name: "drawn" in words.split() for name, words in told.items()} == archive.drawn

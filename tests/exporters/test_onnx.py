@@ -409,7 +409,9 @@ def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Pat
     assert "graph as optimised: " in ended.err
     # onnxruntime 1.20 and its CUDA provider have few kernels for bytes: no maximum, no comparison.
     assert _readers_of_bytes(graph_path(["mini"], "fp16")) <= {"Cast", "Transpose", "Shape"}
-    ended = sidscan("scan", images, "--model", "mini", "--out", tmp_path / "torch.csv")
+    ended = sidscan(
+        "scan", images, "--model", "mini", "--runtime", "pytorch", "--out", tmp_path / "torch.csv"
+    )
     assert ended.code == 0, ended.err
     ended = sidscan("scan", images, "--model", "mini", "--runtime", "onnx", "--out", tmp_path / "onnx.csv")
     assert ended.code == 0, ended.err
@@ -603,12 +605,13 @@ def test_a_graph_is_used_alone(sidscan: Run, graphs: ExportedGraphs, tmp_path: P
 
 
 def test_without_an_export_the_error_names_the_command(sidscan: Run, tmp_path: Path) -> None:
-    ended = sidscan("scan", folder(tmp_path / "i"), "--model", "mini", "--runtime", "onnx")
+    asked = ("--model", "mini", "--runtime", "onnx", "--precision", "fp16")  # its own graph is in fp32
+    ended = sidscan("scan", folder(tmp_path / "i"), *asked)
     assert (ended.code, ended.err) == (
         4,
         (
-            "sidscan: no exported graph of mini in fp32 is in the models folder\n"
-            "`sidscan export-onnx --model mini --precision fp32` makes it.\n"
+            "sidscan: no exported graph of mini in fp16 is in the models folder\n"
+            "`sidscan export-onnx --model mini --precision fp16` makes it.\n"
         ),
     )
 

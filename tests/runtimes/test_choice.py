@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sidscan.config import ScanConfig
+from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelRef
 from sidscan.runtimes import accelerators, choice, precision_check
 from sidscan.runtimes.choice import choose_runtime
@@ -64,3 +65,22 @@ def test_choice(
     monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: "bf16" in has)
     config = ScanConfig(inputs=("-",), models=models, **options)
     assert choose_runtime(config, list(map(ModelRef.parse, models))) == (graphs, why)
+
+
+@pytest.mark.parametrize(
+    ("exported", "precision", "graphs"),
+    [
+        ("fp32", "auto", False),
+        ("fp16", "auto", False),
+        ("fp16", "fp32", True),
+        ("fp32", "fp32", False),
+        ("", "auto", True),
+    ],
+)
+def test_an_exported_graph_goes_before_the_bundled_one(exported: str, precision: Any, graphs: bool) -> None:
+    if exported:
+        path = graph_path(["mini"], exported)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    config = ScanConfig(inputs=("-",), models=MINI, runtime="onnx", device="cpu", precision=precision)
+    assert choose_runtime(config, [ModelRef.parse("mini")]).bundled_graphs is graphs
