@@ -23,6 +23,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save, save_file
 from sample_images import folder
+from sample_images import encoded, photo
 from sample_wheels import MEMBER, SHAPE, WHEEL, Int8Encoder, int8_encoder, make_wheel, wheel_entry
 from servers import Server, answer
 from tiny_networks import random_clip, random_head
@@ -762,8 +763,9 @@ def test_the_default_is_content_with_a_stand_in(world: World) -> None:
 
 
 def test_a_scan_says_what_is_missing(world: World, tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    run = world.sidscan("scan", tmp_path / "images", "--model", "head")
+    image = tmp_path / "image.png"
+    image.write_bytes(encoded(photo(64, 64), "PNG"))
+    run = world.sidscan("scan", image, "--model", "head")
     assert run.code == 4
     assert run.err.startswith(
         "sidscan: own, which head reads, is not installed\n`sidscan models pull head` fetches it"
