@@ -22,8 +22,7 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import save, save_file
-from sample_images import folder
-from sample_images import encoded, photo
+from sample_images import encoded, folder, photo
 from sample_wheels import MEMBER, SHAPE, WHEEL, Int8Encoder, int8_encoder, make_wheel, wheel_entry
 from servers import Server, answer
 from tiny_networks import random_clip, random_head
