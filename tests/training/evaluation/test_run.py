@@ -197,7 +197,7 @@ def test_scores_are_those_of_a_scan(sidscan: Run, tests20: Path, tmp_path: Path)
     assert "AVG over 3 of 20 sets, without ProGAN, StyleGAN" in ended.out
     score_rows = rows(tmp_path / "scores.csv")
     assert len(score_rows) == 6 + 4 + 4
-    config = ScanConfig(inputs=(str(tests20),), models=("mini",), crops="center")
+    config = ScanConfig(inputs=(str(tests20),), models=("mini",), crops="center", runtime="pytorch")
     expected = {
         Path(result.name).relative_to(tests20).as_posix(): result.scores[0] for result in scan(config)
     }
@@ -222,7 +222,9 @@ def test_scores_equal_those_of_a_scan_of_the_same_folders_to_the_bit(sidscan: Ru
         write_image(synthetic, f"{index}.png", index, synthetic=True)
     sidscan("evaluate", "run", "--real", real, "--synthetic", synthetic, "--model", "mini",
             "--out", tmp_path / "o", *FAST)  # fmt: skip
-    config = ScanConfig(inputs=(str(real), str(synthetic)), models=("mini",), crops="center")
+    config = ScanConfig(
+        inputs=(str(real), str(synthetic)), models=("mini",), crops="center", runtime="pytorch"
+    )
     logits = [float(row["logit"]) for row in rows(tmp_path / "o/scores.csv")]
     assert logits == [result.scores[0].logit for result in scan(config)]
 
