@@ -11,7 +11,15 @@ from contextlib import closing
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
-from sidscan.archives.entries import ArchiveError, Entry, NoSuchMember, Packing, Problem, Span, archive_stamp
+from sidscan.archives.entries import (
+    ArchiveEntry,
+    ArchiveError,
+    NoSuchMember,
+    Packing,
+    Problem,
+    Span,
+    archive_stamp,
+)
 from sidscan.archives.tar_headers import read_headers
 from sidscan.archives.unpack import (
     CHUNK,
@@ -54,7 +62,7 @@ class Member(NamedTuple):
         return read_member(self.archive, self.span, self.stamp)
 
 
-def list_entries(path: str, wants_head: WantsHead = lambda _: False) -> Iterator[Entry]:
+def list_entries(path: str, wants_head: WantsHead = lambda _: False) -> Iterator[ArchiveEntry]:
     """All members of an archive, each with a name of its own.
 
     What is to say of the archive as a whole comes last, in an entry without a name.
@@ -68,10 +76,10 @@ def list_entries(path: str, wants_head: WantsHead = lambda _: False) -> Iterator
             for entry in _entries(file, wants_head):
                 yield replace(entry, name=_own_name(entry.name, taken))
         except ArchiveError as error:
-            yield Entry("", problem=str(error))
+            yield ArchiveEntry("", problem=str(error))
 
 
-def find_entry(path: str, inner: str) -> Entry:
+def find_entry(path: str, inner: str) -> ArchiveEntry:
     """The member with a name that `list_entries` gives; lists the archive, once for many members.
 
     Raises:
@@ -85,7 +93,7 @@ def find_entry(path: str, inner: str) -> Entry:
     entry = _local.entries.get(inner)
     if entry is None:
         raise NoSuchMember("the archive has no such member")
-    assert isinstance(entry, Entry)
+    assert isinstance(entry, ArchiveEntry)
     return entry
 
 
@@ -154,7 +162,7 @@ def _own_name(name: str, taken: set[str]) -> str:
     return own
 
 
-def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[Entry]:
+def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[ArchiveEntry]:
     start = file.read(_START)
     file.seek(0)
     if is_compressed(start):
@@ -167,7 +175,7 @@ def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[Entry]:
         yield from read_headers(file, Packing.TAR, wants_head)
 
 
-def _zip_entries(file: BinaryIO) -> Iterator[Entry]:
+def _zip_entries(file: BinaryIO) -> Iterator[ArchiveEntry]:
     """Of a zip; from the headers of its members where the directory is missing or damaged at its start."""
     count = 0
     try:
@@ -183,7 +191,7 @@ def _zip_entries(file: BinaryIO) -> Iterator[Entry]:
         raise ArchiveError(f"{error}; {count} whole members were found without it") from error
 
 
-def _with_head(file: BinaryIO, entry: Entry) -> Entry:
+def _with_head(file: BinaryIO, entry: ArchiveEntry) -> ArchiveEntry:
     if entry.span is None:
         return entry
     try:

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from sidscan.archives.entries import ArchiveError, Entry, Packing, Problem, Span, utc
+from sidscan.archives.entries import ArchiveEntry, ArchiveError, Packing, Problem, Span, utc
 from sidscan.archives.unpack import DAMAGE, Readable, is_of_system
 from sidscan.util.magic import SIGNATURE_BYTES
 
@@ -33,7 +33,9 @@ class _Header(tarfile.TarInfo):
             raise
 
 
-def read_headers(file: Readable, packing: Packing, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
+def read_headers(
+    file: Readable, packing: Packing, wants_head: Callable[[str], bool]
+) -> Iterator[ArchiveEntry]:
     """All members, in their order.
 
     Args:
@@ -71,14 +73,14 @@ def _words(error: BaseException | None, count: int) -> str:
     return f"it is damaged or cut off after {count} members ({error})"
 
 
-def _entry(tar: tarfile.TarFile, member: tarfile.TarInfo, packing: Packing, with_head: bool) -> Entry:
+def _entry(tar: tarfile.TarFile, member: tarfile.TarInfo, packing: Packing, with_head: bool) -> ArchiveEntry:
     if problem := _problem_of(member):
-        return Entry(member.name, problem=problem.value)
+        return ArchiveEntry(member.name, problem=problem.value)
     span = Span(packing, member.offset_data, member.size, modified_at=utc(member.mtime))
     head = b""
     if with_head and (content := tar.extractfile(member)) is not None:
         head = content.read(SIGNATURE_BYTES)
-    return Entry(member.name, span, head=head)
+    return ArchiveEntry(member.name, span, head=head)
 
 
 def _problem_of(member: tarfile.TarInfo) -> Problem | None:

@@ -12,7 +12,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from sidscan.archives.entries import MAX_UNPACKED_RATIO, ArchiveError, Entry, Packing, Problem, Span, utc
+from sidscan.archives.entries import (
+    MAX_UNPACKED_RATIO,
+    ArchiveEntry,
+    ArchiveError,
+    Packing,
+    Problem,
+    Span,
+    utc,
+)
 
 LOCAL = struct.Struct("<4s5H3I2H")  # 4.3.7: signature ... crc, packed, size, length of name, of extra
 LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -34,7 +42,7 @@ _OFFSET_BITS = 64
 _SMALL = 1 << 20  # bytes: a member this small is no bomb, whatever its ratio
 
 
-class Header(NamedTuple):
+class ZipHeader(NamedTuple):
     """What the directory, or a local header, says of a member."""
 
     name: str
@@ -65,7 +73,7 @@ class _Place(NamedTuple):
     stated: int  # entries
 
 
-def read_directory(file: BinaryIO) -> Iterator[Entry]:
+def read_directory(file: BinaryIO) -> Iterator[ArchiveEntry]:
     """All members, in the order of the directory.
 
     Raises:
@@ -89,7 +97,7 @@ def read_directory(file: BinaryIO) -> Iterator[Entry]:
         raise ArchiveError(f"its directory names {place.stated} entries, and holds {count}")
 
 
-def parse_local(file: BinaryIO, offset: int) -> tuple[Header, int]:
+def parse_local(file: BinaryIO, offset: int) -> tuple[ZipHeader, int]:
     """A member's own header, and where its content begins.
 
     Raises:
@@ -103,13 +111,13 @@ def parse_local(file: BinaryIO, offset: int) -> tuple[Header, int]:
     name, extra = file.read(name_length), file.read(extra_length)
     fields = _fields(extra)
     size, packed, _ = _zip64(fields, size, packed, 0)
-    header = Header(
+    header = ZipHeader(
         _name(name, flags, fields), flags, method, crc, packed, size, offset, _modified(fields), 0
     )
     return header, offset + LOCAL.size + name_length + extra_length
 
 
-def problem_of(header: Header) -> Problem | None:
+def problem_of(header: ZipHeader) -> Problem | None:
     """Why a member is not read, as far as its header says."""
     kind = header.mode & _TYPE
     if kind == _LINK:
@@ -123,7 +131,7 @@ def problem_of(header: Header) -> Problem | None:
     return None
 
 
-def _entry(header: Header, spans: list[int], overlapping: set[int], place: _Place) -> Entry:
+def _entry(header: ZipHeader, spans: list[int], overlapping: set[int], place: _Place) -> ArchiveEntry:
     index = bisect_right(spans, (header.offset + 1) << _OFFSET_BITS)
     after = spans[index] >> _OFFSET_BITS if index < len(spans) else place.start
     problem = problem_of(header)
@@ -131,14 +139,16 @@ def _entry(header: Header, spans: list[int], overlapping: set[int], place: _Plac
         problem = Problem.OUTSIDE
     elif header.offset in overlapping:
         problem = Problem.OVERLAPPING
-    return Entry(header.name, None if problem else span_of(header, after), problem.value if problem else "")
+    return ArchiveEntry(
+        header.name, None if problem else span_of(header, after), problem.value if problem else ""
+    )
 
 
-def _is_inside(header: Header, place: _Place) -> bool:
+def _is_inside(header: ZipHeader, place: _Place) -> bool:
     return header.offset >= 0 and header.least_end <= place.start
 
 
-def span_of(header: Header, bound: int) -> Span:
+def span_of(header: ZipHeader, bound: int) -> Span:
     """Where a member lies; something else begins at ``bound``."""
     return Span(
         Packing.ZIP,
@@ -206,7 +216,7 @@ def _zip64_end(file: BinaryIO, end: int) -> tuple[int, int, int, int, int] | Non
     return None
 
 
-def _headers(file: BinaryIO, place: _Place) -> Iterator[Header | None]:
+def _headers(file: BinaryIO, place: _Place) -> Iterator[ZipHeader | None]:
     """The directory's entries; None, once, where it is damaged."""
     at, end = place.start, place.start + place.size
     while at < end:
@@ -222,7 +232,7 @@ def _headers(file: BinaryIO, place: _Place) -> Iterator[Header | None]:
         fields = _fields(extra)
         size, packed, offset = _zip64(fields, size, packed, offset)
         mode = attributes >> 16 if made_by >> 8 == _UNIX else 0
-        yield Header(
+        yield ZipHeader(
             _name(name, flags, fields),
             flags,
             method,

@@ -6,14 +6,14 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sidscan.archives.entries import ArchiveError, Entry, Problem
+from sidscan.archives.entries import ArchiveEntry, ArchiveError, Problem
 from sidscan.archives.unpack import DAMAGE, unpacked, zip_unpacker
 from sidscan.archives.zip_directory import (
     DESCRIPTOR,
     ENCRYPTED,
     LOCAL_SIGNATURE,
     METHODS,
-    Header,
+    ZipHeader,
     parse_local,
     problem_of,
     span_of,
@@ -22,7 +22,7 @@ from sidscan.archives.zip_directory import (
 _DESCRIPTOR_BYTES = 24  # at most (APPNOTE 4.3.9)
 
 
-def recover(file: BinaryIO) -> Iterator[Entry]:
+def recover(file: BinaryIO) -> Iterator[ArchiveEntry]:
     """All members from the start on, until one is cut off or its end can't be found."""
     length, at = file.seek(0, 2), 0
     while True:
@@ -33,22 +33,22 @@ def recover(file: BinaryIO) -> Iterator[Entry]:
         if header.flags & DESCRIPTOR and not header.packed and not header.name.endswith("/"):
             measured = _measured(file, header, length - start)
             if measured is None:
-                yield Entry(header.name, problem=Problem.OUTSIDE.value)
+                yield ArchiveEntry(header.name, problem=Problem.OUTSIDE.value)
                 return
             header = measured
         end = start + header.packed
         if end > length:
-            yield Entry(header.name, problem=Problem.OUTSIDE.value)
+            yield ArchiveEntry(header.name, problem=Problem.OUTSIDE.value)
             return
         if not header.is_folder:
             problem = problem_of(header)
-            yield Entry(
+            yield ArchiveEntry(
                 header.name, None if problem else span_of(header, end), problem.value if problem else ""
             )
         at = _next_header(file, end)
 
 
-def _measured(file: BinaryIO, header: Header, left: int) -> Header | None:
+def _measured(file: BinaryIO, header: ZipHeader, left: int) -> ZipHeader | None:
     """A header with what was not known when it was written; None if the content has no end here."""
     unpacker = zip_unpacker(header.method) if header.method in METHODS else None
     if unpacker is None or header.flags & ENCRYPTED:

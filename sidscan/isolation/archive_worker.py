@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sidscan.archives.entries import ArchiveError, Entry
+from sidscan.archives.entries import ArchiveEntry, ArchiveError
 from sidscan.archives.reading import list_entries, open_member
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
@@ -66,7 +66,7 @@ def _wants_head(name: str) -> bool:
 
 def _list(path: str, most: int) -> Iterator[Frame]:
     """The entries, at most ``most``; how many more there are is said in one for the archive."""
-    batch: list[Entry] = []
+    batch: list[ArchiveEntry] = []
     count, characters = 0, 0
     for entry in list_entries(path, _wants_head):
         count += bool(entry.name)
@@ -79,12 +79,12 @@ def _list(path: str, most: int) -> Iterator[Frame]:
             batch, characters = [], 0
     if count > most:
         words = f"{count - most:,} of its {count:,} members were not read; raise the limit with --max-members"
-        batch.append(Entry("", problem=words))
+        batch.append(ArchiveEntry("", problem=words))
     yield _entries_frame(batch)
     yield Frame({"listed": count})
 
 
-def _entries_frame(entries: Sequence[Entry]) -> Frame:
+def _entries_frame(entries: Sequence[ArchiveEntry]) -> Frame:
     rows = [
         [each.name, str(each.span) if each.span else "", each.problem, len(each.head)] for each in entries
     ]

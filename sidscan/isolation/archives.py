@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sidscan.archives.entries import Entry, Span, is_read_in_order
+from sidscan.archives.entries import ArchiveEntry, Span, is_read_in_order
 from sidscan.archives.unpack import CHUNK
 from sidscan.config import ScanConfig
 from sidscan.images.items import info_from_bytes
@@ -59,7 +59,7 @@ class ArchiveReader:
         self._announced: dict[Item, Future[Given]] = {}
         self._lost: Counter[str] = Counter()
 
-    def list_entries(self, path: str) -> Iterator[Entry]:
+    def list_entries(self, path: str) -> Iterator[ArchiveEntry]:
         """All members of an archive; what is to say of it as a whole comes in an entry without a name."""
         task = {"do": "list", "name": path, "most": self._max_members}
         seconds = self._seconds(path)
@@ -75,9 +75,9 @@ class ArchiveReader:
             words = f"not listed after {seconds:g} s; raise the limit with --item-timeout"
             if not lost.timed_out:
                 words = f"the process that listed it {describe_exit(lost.code)}"
-            yield Entry("", problem=words)
+            yield ArchiveEntry("", problem=words)
         except (ProtocolError, ProcessNotStarted) as error:
-            yield Entry("", problem=_NONSENSE if isinstance(error, ProtocolError) else str(error))
+            yield ArchiveEntry("", problem=_NONSENSE if isinstance(error, ProtocolError) else str(error))
 
     def announced(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items; those whose bytes come in order are read in this order, from now on."""
@@ -176,11 +176,11 @@ def _text(value: object) -> str:
     return value
 
 
-def _entries(frame: Frame) -> Iterator[Entry]:
+def _entries(frame: Frame) -> Iterator[ArchiveEntry]:
     """The entries of a part of a list, checked."""
     head: Any = frame.head
     if "error" in head:
-        yield Entry("", problem=_plain_text(_text(head.get("message"))))
+        yield ArchiveEntry("", problem=_plain_text(_text(head.get("message"))))
         return
     if frame.last:
         return
@@ -193,7 +193,7 @@ def _entries(frame: Frame) -> Iterator[Entry]:
             raise ProtocolError("entry")
         name, span, problem = map(_text, row[:3])
         head = frame.payload[at : at + row[3]]
-        yield Entry(_name(name), _span(span) if span else None, _plain_text(problem), head)
+        yield ArchiveEntry(_name(name), _span(span) if span else None, _plain_text(problem), head)
         at += row[3]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from sidscan.archives.entries import Entry, Problem, fingerprint_of
+from sidscan.archives.entries import ArchiveEntry, Problem, fingerprint_of
 from sidscan.archives.tar_headers import NOT_A_TAR
 from sidscan.records import Item, Kind
 from sidscan.sources import strays
@@ -25,7 +25,7 @@ _MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ"})
 _TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _SKIPPED = frozenset({Problem.LINK.value, Problem.HARD_LINK.value, Problem.SPECIAL.value})
 
-ListEntries = Callable[[str], Iterator[Entry]]
+ListEntries = Callable[[str], Iterator[ArchiveEntry]]
 """Lists an archive (`isolation.archives.ArchiveReader.list_entries`)."""
 
 
@@ -82,7 +82,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") and part.strip(".") for part in parts)
 
 
-def _why_not_image(entry: Entry) -> str:
+def _why_not_image(entry: ArchiveEntry) -> str:
     """Why a member is not read; empty if its first bytes or its name say that it is an image."""
     if entry.problem in _SKIPPED:
         return entry.problem

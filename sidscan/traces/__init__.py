@@ -17,11 +17,11 @@ from functools import cache
 
 from sidscan.config import ReadLimits
 from sidscan.images.items import OpenedImage
+from sidscan.provenance.families import cut
 from sidscan.provenance.metadata import Metadata
 from sidscan.records import ImageInfo, Trace
 
 _LONGEST, _LONGEST_NAME = 500, 200  # characters
-_CUT = " ..."
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,9 @@ class TraceKind:
             offset: bytes from the start of the file.
             value: what stands there, as stated; private reports leave it out.
         """
-        return Trace(self.id, _cut(detail), _cut(container, _LONGEST_NAME), offset, _cut(value))
-
-
-def _cut(text: str, longest: int = _LONGEST) -> str:
-    """A text of bounded length, without surrogates, which no report can hold."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= longest else text[:longest] + _CUT
+        return Trace(
+            self.id, cut(detail, _LONGEST), cut(container, _LONGEST_NAME), offset, cut(value, _LONGEST)
+        )
 
 
 @dataclass(frozen=True)
