@@ -39,6 +39,7 @@ TRAINING: dict[str, set[str]] = {
     "windows": {"common"},
     "rine": {"common"},
     "evaluation": {"common"},
+    "localization": {"common"},
     "mini": {"common", "windows"},
     "rine_b16": {"common", "windows", "mini"},
 }

@@ -1,0 +1,1 @@
+"""Localizers: models that say where an image is synthetic. Data with masks, metrics, training, evaluation."""

@@ -1,0 +1,66 @@
+"""When the learning rate falls, and when training ends: DeCLIP's early stopping.
+
+The validation score must rise by 0.001 over the best one, or an epoch counts as idle. After five idle epochs
+the rate is divided by ten, counter and best start afresh, and the score must from then on rise by 0.002.
+Training goes on from the current weights, not the best ones. It ends when the rate would fall below 1e-6.
+(DeCLIP @ 09d4293: earlystop.py, train.py:37,109,125-132, trainer.py:57-62.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TypedDict
+
+PATIENCE = 5  # epochs
+_MIN_RISE, _MIN_RISE_AFTER_DROP = 0.001, 0.002  # of the score, which is in percent
+_DIVISOR = 10
+_MIN_LR = 1e-6
+
+
+class PlateauState(TypedDict):
+    """A schedule's state; files of unfinished runs store these keys."""
+
+    lr: float
+    best: float
+    idle: int
+    drops: int
+    ended: bool
+
+
+@dataclass
+class Plateaus:
+    """The learning rate, as the scores of past epochs have it.
+
+    Attributes:
+        best: the best score at this rate; -inf before the first.
+        idle: epochs since then.
+        drops: how often the rate fell.
+        ended: whether it fell below the lowest one, so that training is over.
+    """
+
+    lr: float = 1e-3
+    best: float = -math.inf
+    idle: int = 0
+    drops: int = 0
+    ended: bool = False
+
+    def add(self, score: float) -> None:
+        """Take the score of one more epoch; a score that is not a number counts as idle."""
+        rise = _MIN_RISE_AFTER_DROP if self.drops else _MIN_RISE
+        if self.best == -math.inf or score >= self.best + rise:
+            self.best, self.idle = score, 0
+            return
+        self.idle += 1
+        if self.idle >= PATIENCE:
+            self._drop()
+
+    def _drop(self) -> None:
+        self.lr /= _DIVISOR  # three divisions of 1e-3 give a little more than 1e-6, which is kept
+        self.drops += 1
+        self.best, self.idle = -math.inf, 0
+        self.ended = self.lr < _MIN_LR
+
+    def state(self) -> PlateauState:
+        """For a file."""
+        return PlateauState(**asdict(self))
