@@ -63,7 +63,8 @@ def squashed(pixels: Pixels, side: int = READ_SIDE) -> Pixels:
 def soft_target(mask: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """A mask (height, width) in the map's size, 0 to 1; its edges stay soft (as published)."""
     resized = np.asarray(Image.fromarray(mask).resize((side, side), _BILINEAR))
-    return resized.astype(np.float32) / _WHITE
+    target: NDArray[np.float32] = resized.astype(np.float32) / np.float32(_WHITE)
+    return target
 
 
 def synthetic_region(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ Training goes on from the current weights, not the best ones. It ends when the r
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TypedDict
 
 PATIENCE = 5  # epochs
@@ -63,4 +63,10 @@ class Plateaus:
 
     def state(self) -> PlateauState:
         """For a file."""
-        return PlateauState(**asdict(self))
+        return {
+            "lr": self.lr,
+            "best": self.best,
+            "idle": self.idle,
+            "drops": self.drops,
+            "ended": self.ended,
+        }

@@ -8,7 +8,7 @@ import pytest
 from masked_sets import dolos_like
 
 from sidscan.errors import UsageError
-from sidscan.training.localization.examples import list_digest, split_images
+from sidscan.training.localization.examples import SPLITS, list_digest, split_images
 from sidscan.training.localization.layouts import LAYOUTS, choose_images, list_data_set
 from sidscan.training.localization.layouts.dolos import BLACK_IS_SYNTHETIC
 
@@ -155,7 +155,7 @@ def test_validation_is_held_out_only_where_the_data_set_has_none(tmp_path: Path)
     train, drawn = split_images(stated, "train", held_out=0.5)
     assert (len(train), drawn) == (8, False)
     loose = list_data_set(dolos_like(tmp_path / "loose", {"train": 4}, real=False))
-    parts = {split: split_images(loose, split, held_out=0.3) for split in ("train", "valid")}  # type: ignore[arg-type]
+    parts = {split: split_images(loose, split, held_out=0.3) for split in SPLITS[:2]}
     names = {split: {image.name for image in images} for split, (images, _) in parts.items()}
     assert all(drawn for _, drawn in parts.values())
     assert {split: len(found) for split, found in names.items()} == {"train": 2, "valid": 2}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from sidscan.training.localization.plateau import PATIENCE, Plateaus
 
 
-def trace(scores: list[float]) -> list[float]:
+def trace(scores: Sequence[float]) -> list[float]:
     """The learning rate after each epoch, until the end."""
     plateaus, rates = Plateaus(), []
     for score in scores:

@@ -92,12 +92,12 @@ def test_masks_become_one_where_the_image_is_synthetic(tmp_path: Path) -> None:
 
 
 def test_targets_keep_soft_edges_and_regions_are_strict() -> None:
-    mask = np.repeat(np.uint8([[0, 0, 255, 255]]), 4, axis=0)
+    mask = np.array([[0, 0, 255, 255]], np.uint8).repeat(4, axis=0)
     target = soft_target(mask, 8)
     assert target.dtype == np.float32
     assert ((target > 0) & (target < 1)).any()
     assert (target.min(), target.max()) == (0, 1)
-    assert synthetic_region(np.uint8([[127, 128]])).tolist() == [[False, True]]
+    assert synthetic_region(np.array([[127, 128]], np.uint8)).tolist() == [[False, True]]
 
 
 def test_squashing_equals_torchvisions_resize() -> None:
