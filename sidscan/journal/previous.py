@@ -35,12 +35,14 @@ class ChangedInput:
     """An input whose result of the last complete run is not kept as it was. Names are those of this run.
 
     Attributes:
-        old, new: the results; None where that run, or this one, does not have the input.
+        old, new: the results; None where that run, or this one, does not have the input, or no result of it.
+        pending: whether this run has the input, but no result yet.
     """
 
     name: str
     old: JsonObject | None
     new: JsonObject | None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,9 @@ def changed_inputs(database: sqlite3.Connection) -> Iterator[ChangedInput]:
     """The inputs that may differ from that run, those of this one in their order."""
     rows = database.execute(
         """SELECT p.name, p.finding, items.name, items.finding FROM previous AS p LEFT JOIN items USING (path)
-        WHERE p.finding IS NOT NULL OR items.finding IS NOT NULL ORDER BY items.position, p.rowid"""
+        WHERE p.finding IS NOT NULL OR items.name IS NOT NULL ORDER BY items.position, p.rowid"""
     )
     for before, old, now, new in rows:
         name = os.fsdecode(before if now is None else now)
-        yield ChangedInput(name, old and json.loads(old), new and json.loads(new))
+        is_pending = now is not None and new is None
+        yield ChangedInput(name, old and json.loads(old), new and json.loads(new), is_pending)

@@ -174,6 +174,7 @@ def _stated(row: Mapping[str, str], decimal: str) -> StatedResult:
             **{name: unescape_cell(row.get(name, "")) or None for name in _STATED_RUN_COLUMNS},
             crops=int(row["views"]) if row["views"] else None,
             decoder=decoder_in(unescape_cell(row["decoder"]), row["format"]),
+            part=unescape_cell(row.get("sample", "")) or None,
         ),
         mark=StatedMark(*mark) if any(mark) else None,
         marks_known="mark" in row,

@@ -28,7 +28,7 @@ from sidscan.reports.reader import (
     check_format_number,
     checked_row,
 )
-from sidscan.reports.stated import StatedResult, stated_result
+from sidscan.reports.stated import StatedResult, part_of, stated_result
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -85,12 +85,13 @@ class JsonReport(ReportFormat):
 
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
-        return (stated_result(_name_of(raw), raw, run) for raw, run in self._objects(lines, compared=True))
+        for raw, head in self._objects(lines, compared=True):
+            yield stated_result(_name_of(raw), raw, head["run"], part_of(head["run"], _pending(head)))
 
     def _objects(
         self, lines: Iterator[str], compared: bool = False
     ) -> Iterator[tuple[JsonObject, JsonObject]]:
-        """Each result and the facts about the run."""
+        """Each result and the head of the report."""
         head = json.loads(next(lines) + "]}")
         check_format_number(head.get("format", 1))
         if compared:
@@ -99,7 +100,7 @@ class JsonReport(ReportFormat):
         for line in lines:
             if line.rstrip() == "]}":
                 break
-            yield json.loads(line.rstrip().removesuffix(",")), head["run"]
+            yield json.loads(line.rstrip().removesuffix(",")), head
             number += 1
         else:
             raise DamagedReport("it ends early")
@@ -174,7 +175,7 @@ class JsonLinesReport(ReportFormat):
         """The same with all that two runs may differ in."""
         for raw in self._objects(lines):
             check_comparable(None, columns_missing="facts" not in raw)
-            yield stated_result(_name_of(raw), raw, raw["run"])
+            yield stated_result(_name_of(raw), raw, raw["run"], part_of(raw["run"]))
 
     def _objects(self, lines: Iterator[str]) -> Iterator[JsonObject]:
         for line in lines:
@@ -194,6 +195,12 @@ class JsonLinesReport(ReportFormat):
             run = private_header(RunHeader.from_dict(raw["run"]))
             self.row_writer(run, file)(private_result(_result_of(raw)))
         return []
+
+
+def _pending(head: JsonObject) -> int:
+    """Inputs without a result, by the head of a report."""
+    counts = head["counts"]
+    return int(counts["enumerated"] - counts["scored"] - counts["failed"] - counts["skipped"])
 
 
 def _result_of(raw: JsonObject) -> ScanResult:

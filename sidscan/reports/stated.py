@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidscan.records import JsonObject
+from sidscan.records import JsonObject, SampleRecord
 
 PENDING = "no result yet"
-"""In place of a status: an input of a scan that did not end."""
+"""In place of a status: an input that a sample, or a scan that did not end, has not looked at."""
+UNFINISHED = "a scan that did not end"
 _LIBRARIES = {"HEIF": "pillow-heif", "JXL": "imagecodecs"}  # format -> its decoder; Pillow has the others
 
 
@@ -42,6 +43,8 @@ class MadeBy:
     Attributes:
         models: all that the row names, in their order, also where it has no score.
         crops: number of crops averaged.
+        part: of a report that lacks inputs since its run did not look at them: what it shows, e.g. ``a sample
+            of 500 of 102331 images, seed 0, by folder``.
     """
 
     models: tuple[StatedModel, ...] = ()
@@ -52,6 +55,7 @@ class MadeBy:
     crops: int | None = None
     decoder: str | None = None
     sidscan_version: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,25 @@ class StatedResult:
     marks_known: bool = False
 
 
-def stated_result(name: str, raw: JsonObject, run: JsonObject) -> StatedResult:
+def part_of(run: JsonObject, pending: int = 0) -> str | None:
+    """What of its inputs a run looked at, in words; None for all, as far as a report states.
+
+    Args:
+        run: the facts about the run.
+        pending: inputs without a result; 0 where that is not stated.
+    """
+    if sample := run.get("sample"):
+        return str(SampleRecord.from_dict(sample))
+    return UNFINISHED if pending else None
+
+
+def stated_result(name: str, raw: JsonObject, run: JsonObject, part: str | None = None) -> StatedResult:
     """A result of a JSON report or of a record.
 
     Args:
         raw: the result's object; versions of sidscan differ in their keys.
         run: the facts about the run; JSON Lines have few of them.
+        part: as in `MadeBy`; a record names all inputs, so it has none.
     """
     facts = raw["facts"]
     return StatedResult(
@@ -109,6 +126,7 @@ def stated_result(name: str, raw: JsonObject, run: JsonObject) -> StatedResult:
             crops=raw.get("views"),
             decoder=decoder_in(raw.get("decoder") or run.get("decoder") or "", facts["format"]),
             sidscan_version=raw.get("sidscan_version") or run.get("sidscan_version"),
+            part=part,
         ),
         mark=_mark(raw.get("mark")),
         marks_known="mark" in raw,
@@ -121,12 +139,14 @@ def made_by(
     crops: int | None,
     decoder: str | None,
     sidscan_version: str | None,
+    part: str | None,
 ) -> MadeBy:
     """What a row was made by, from what it states itself and from the facts about its run."""
     runtime, device, precision, effort = (
         run.get(name) or None for name in ("runtime", "device", "precision", "effort")
     )
-    return MadeBy(models, runtime, device, precision, effort, crops or None, decoder, sidscan_version or None)
+    version = sidscan_version or None
+    return MadeBy(models, runtime, device, precision, effort, crops or None, decoder, version, part)
 
 
 def _text(value: object) -> str:

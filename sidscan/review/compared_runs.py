@@ -13,7 +13,7 @@ from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, output_files, reader
 from sidscan.reports.csv import check_columns
 from sidscan.reports.private import private_text
-from sidscan.reports.stated import PENDING, StatedModel, StatedResult, stated_result
+from sidscan.reports.stated import PENDING, StatedModel, StatedResult, part_of, stated_result
 from sidscan.review.joined_marks import load_marks, marks_paths, with_mark
 from sidscan.util.files import open_file
 
@@ -33,6 +33,7 @@ class ComparedRun:
         versions: of sidscan, that made its rows.
         marks_known: whether it says which images are marked; True if it has no rows.
         marks_withheld: whether some of its marks lack who made them, as in a private report.
+        part: what of its inputs the run looked at, in words, as `stated.part_of` gives it; empty for all.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class ComparedRun:
     versions: dict[str, None] = field(default_factory=dict)
     marks_known: bool = True
     marks_withheld: bool = False
+    part: str = ""
 
     def __iter__(self) -> Iterator[StatedResult]:
         for result in self._results:
@@ -54,6 +56,7 @@ class ComparedRun:
         self.inputs += 1
         self.pending += result.status == PENDING
         made_by = result.made_by
+        self.part = self.part or made_by.part or ""
         for model in made_by.models:
             self.models[StatedModel(model.name, model.digest)] = None
         if made_by.sidscan_version:
@@ -83,7 +86,8 @@ def open_compared(path: Path, as_it_was: bool = False, private: bool = False) ->
         head = file.read(output_files.HEAD_BYTES)
         if head.startswith(SQLITE_SIGNATURE):
             with closing(StoredRecord(path)) as record:
-                yield _run(path, RECORD, _results_of(record, as_it_was), private)
+                part = part_of(record.stored_run()) or ""
+                yield replace(_run(path, RECORD, _results_of(record, as_it_was), private), part=part)
             return
         kind = reader.format_of(head)
         if kind is None:

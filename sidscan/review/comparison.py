@@ -1,7 +1,8 @@
 """Which input of OLD is which of NEW, and the differences in order; in a temporary file, for a million rows.
 
 Inputs are matched by their paths first. If no file of OLD has a path of NEW, but most files with equal bytes
-lie at the same place below another folder, that folder stands for OLD's. What is left is matched by sha256.
+lie at the same place below another folder, that folder stands for OLD's. What is left is matched by sha256,
+unless one of the two shows a part of its run: whether a file moved or was copied is not known then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from sidscan.errors import OutputError
 from sidscan.journal.identity import identity_of
 from sidscan.records import Kind
-from sidscan.reports.stated import MadeBy, StatedMark, StatedResult, StatedScore
+from sidscan.reports.stated import PENDING, MadeBy, StatedMark, StatedResult, StatedScore
 from sidscan.review.differences import TOLERANCE, Change, Difference, MatchedBy, compare
 from sidscan.util.member_names import SEPARATOR, split_member_name
 
@@ -44,6 +45,7 @@ class Comparison:
         also: per class, inputs that belong to another class, but of which this one is true, too.
         matched_by: inputs that both have, by how they were matched.
         folders: of OLD and NEW, below which paths are the same; None where no such pair was used.
+        not_looked_at: inputs that are not compared, by who did not look at them: ``OLD``, ``NEW``, ``both``.
         whys: of the classes whose bytes are the same, how often each reason for another score was found.
     """
 
@@ -52,6 +54,7 @@ class Comparison:
     also: Counter[Change] = field(default_factory=Counter)
     matched_by: Counter[MatchedBy] = field(default_factory=Counter)
     folders: tuple[str, str] | None = None
+    not_looked_at: Counter[str] = field(default_factory=Counter)
     whys: Mapping[Change, Counter[str]] = field(
         default_factory=lambda: {
             change: Counter() for change in (Change.SCORE, Change.EVIDENCE, Change.WITHIN_TOLERANCE)
@@ -90,15 +93,30 @@ class _Rows:
         self.database.executescript(_TABLES)
         self._numbers: dict[MadeBy, int] = {}  # few: many rows share one
         self._made_by: list[MadeBy] = []
+        self.parts = {"old": False, "new": False}  # whether each shows a part of its run
 
     def insert(self, table: str, results: Iterable[StatedResult]) -> None:
         """Add the rows of one run."""
-        values = (
-            (*_keys(result), result.sha256, _bytes_of(result.name), self._dumped(result))
-            for result in results
-        )
+
+        def values() -> Iterator[tuple[object, ...]]:
+            for result in results:
+                self.parts[table] |= result.made_by.part is not None
+                yield *_keys(result), result.sha256, _bytes_of(result.name), self._dumped(result)
+
         query = f"INSERT INTO {table} (key, base, sha256, name, data) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
-        self.database.executemany(query, values)
+        self.database.executemany(query, values())
+
+    def compared(
+        self,
+        old: StatedResult | None,
+        new: StatedResult | None,
+        matched_by: MatchedBy | None,
+        tolerance: float,
+        same_bytes: str | None = None,
+    ) -> Difference:
+        """What differs between two rows; one that is missing may only not have been looked at."""
+        is_part = (old is None and self.parts["old"]) or (new is None and self.parts["new"])
+        return compare(old, new, matched_by, tolerance, same_bytes, is_part)
 
     def difference(
         self, old: int | None, new: int | None, matched_by: str | None, tolerance: float
@@ -110,7 +128,8 @@ class _Rows:
             same_bytes = self._name_by_sha256("old", after.sha256)
         elif before is not None and (after is None or after.sha256 != before.sha256):
             same_bytes = self._name_by_sha256("new", before.sha256)
-        return compare(before, after, MatchedBy(matched_by) if matched_by else None, tolerance, same_bytes)
+        how = MatchedBy(matched_by) if matched_by else None
+        return self.compared(before, after, how, tolerance, same_bytes)
 
     def _row(self, table: str, number: int | None) -> StatedResult | None:
         if number is None:
@@ -171,7 +190,7 @@ def compared(
             rows.insert("old", old)
             rows.insert("new", new)
             rows.database.executescript(_INDEXES)
-            comparison.folders = _match(rows.database, other_folders)
+            comparison.folders = _match(rows.database, other_folders, is_part=any(rows.parts.values()))
             _classify(comparison, rows)
         yield comparison
 
@@ -203,7 +222,7 @@ def _text_of(name: bytes) -> str:
     return name.decode("utf-8", "surrogatepass")
 
 
-def _match(database: sqlite3.Connection, other_folders: bool) -> tuple[str, str] | None:
+def _match(database: sqlite3.Connection, other_folders: bool, is_part: bool) -> tuple[str, str] | None:
     """Fill the table of pairs; returns the folders below which paths are the same, if they were needed."""
     _pair(database, MatchedBy.PATH, "key")
     folders = None
@@ -213,8 +232,9 @@ def _match(database: sqlite3.Connection, other_folders: bool) -> tuple[str, str]
         database.create_function("moved", 1, lambda key: _moved(key, *folders), deterministic=True)
         database.execute("UPDATE old SET key = moved(key) WHERE n NOT IN (SELECT old FROM pairs)")
         _pair(database, MatchedBy.FOLDER, "key")
-    _pair(database, MatchedBy.SHA256, "sha256", "base")
-    _pair(database, MatchedBy.SHA256, "sha256")
+    if not is_part:
+        _pair(database, MatchedBy.SHA256, "sha256", "base")
+        _pair(database, MatchedBy.SHA256, "sha256")
     return (_shown(folders[0]), _shown(folders[1])) if folders else None
 
 
@@ -284,11 +304,19 @@ def _classified(
     """One row of the table of differences; counts it."""
     before, after = (rows.loaded(*side) if side[2] else None for side in (data[:3], data[3:]))
     matched_by = MatchedBy(how) if how else None
-    difference = compare(before, after, matched_by, comparison.tolerance)
+    difference = rows.compared(before, after, matched_by, comparison.tolerance)
     comparison.counts[difference.change] += 1
     comparison.also.update(difference.changes[1:])
     if matched_by:
         comparison.matched_by[matched_by] += 1
+    if difference.change is Change.NOT_COMPARED:
+        comparison.not_looked_at[_who_did_not_look(before, after)] += 1
     if difference.change in comparison.whys:
         comparison.whys[difference.change][difference.why] += 1
     return old, new, how, _CHANGES.index(difference.change), difference.strength
+
+
+def _who_did_not_look(old: StatedResult | None, new: StatedResult | None) -> str:
+    """At an input that is not compared."""
+    unseen = [result is None or result.status == PENDING for result in (old, new)]
+    return "both" if all(unseen) else "OLD" if unseen[0] else "NEW"

@@ -108,6 +108,7 @@ def _run_object(run: ComparedRun) -> dict[str, object]:
         "kind": run.kind,
         "inputs": run.inputs,
         "pending": run.pending,
+        "part": run.part or None,
         "models": [{"name": model.name, "digest": model.digest} for model in run.models],
         "sidscan_versions": list(run.versions),
         "marks_known": run.marks_known,

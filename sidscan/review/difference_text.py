@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sidscan.reports.stated import StatedResult, StatedScore
+from sidscan.reports.stated import UNFINISHED, StatedResult, StatedScore
 from sidscan.review.compared_runs import ComparedRun
 from sidscan.review.comparison import Comparison
 from sidscan.review.differences import Change, Difference, MatchedBy
@@ -43,8 +43,9 @@ def _run_line(side: str, run: ComparedRun) -> str:
 def _gaps(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
     """What the two do not state, so that it can't be compared."""
     for side, run in (("OLD", old), ("NEW", new)):
-        if run.pending:
-            yield f"  {side} is of a scan that did not end; inputs without a result: {run.pending}"
+        if run.pending or run.part:
+            pending = f"; inputs without a result: {run.pending}" if run.pending else ""
+            yield f"  {side} is of {_shown(run.part) or UNFINISHED}{pending}"
     if not new.marks_known:
         yield "  NEW does not say which images are marked, so marks are not compared"
     elif not old.marks_known:
@@ -75,9 +76,21 @@ def count_remarks(old: ComparedRun, new: ComparedRun, comparison: Comparison) ->
     yield f"OLD has {old.inputs} of these, NEW {new.inputs}"
     if comparison.counts[Change.WITHIN_TOLERANCE]:
         yield f"within tolerance: the score differs by at most {comparison.tolerance:g}"
+    if comparison.counts[Change.NOT_COMPARED]:
+        yield f"not compared: {_not_looked_at(comparison)}"
     yield from _also_lines(comparison)
     if _may_be_a_part(new, comparison):
         yield "NEW lacks inputs and adds none: is it a report of chosen rows (--only, --top)? It does not say"
+
+
+def _not_looked_at(comparison: Comparison) -> str:
+    """Who did not look at what is not compared."""
+    who = comparison.not_looked_at
+    return ", ".join(
+        f"{who[side]} that {words} did not look at, as far as it states"
+        for side, words in (("OLD", "OLD"), ("NEW", "NEW"), ("both", "neither"))
+        if who[side]
+    )
 
 
 def _also_lines(comparison: Comparison) -> Iterator[str]:
@@ -200,7 +213,8 @@ def rescan_lines(rescan: Rescan) -> list[str]:
     if also := "; ".join(_also_lines(rescan.comparison)):
         parts += f" ({also})"
     if not kinds:
-        return [f"nothing changed {since}: {parts}"]
+        compared = " of what was compared" if counts[Change.NOT_COMPARED] else ""
+        return [f"nothing changed{compared} {since}: {parts}"]
     if len(kinds) >= _RESCAN_LINES:  # the title is one, too
         kinds[_RESCAN_LINES - 2 :] = ["; ".join(kinds[_RESCAN_LINES - 2 :])]
     return [f"{since}: {parts}", *(f"  {words}" for words in kinds)]

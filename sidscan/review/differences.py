@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidscan.records import strength
-from sidscan.reports.stated import MadeBy, StatedModel, StatedResult, StatedScore
+from sidscan.reports.stated import PENDING, MadeBy, StatedModel, StatedResult, StatedScore
 
 TOLERANCE = 1e-4
 """Scores that differ by no more are counted apart: other threads and devices change the last digits."""
@@ -35,13 +35,14 @@ class Change(str, Enum):
     MARKED = "newly marked"
     MARK = "changed mark"
     MOVED = "moved"
+    NOT_COMPARED = "not compared"
     WITHIN_TOLERANCE = "within tolerance"
     UNCHANGED = "unchanged"
 
     @property
     def differs(self) -> bool:
         """Whether it is listed; the others are only counted unless asked for."""
-        return self not in (Change.WITHIN_TOLERANCE, Change.UNCHANGED)
+        return self not in (Change.NOT_COMPARED, Change.WITHIN_TOLERANCE, Change.UNCHANGED)
 
 
 class MatchedBy(str, Enum):
@@ -115,11 +116,18 @@ def compare(
     matched_by: MatchedBy | None = None,
     tolerance: float = TOLERANCE,
     same_bytes: str | None = None,
+    is_part: bool = False,
 ) -> Difference:
-    """What differs; one of the two may be None."""
+    """What differs; one of the two may be None.
+
+    Args:
+        is_part: whether the one that is None may be missing only because its run did not look at it.
+    """
     if old is None or new is None:
-        change = Change.NEW if old is None else Change.GONE
+        change = Change.NOT_COMPARED if is_part else Change.NEW if old is None else Change.GONE
         return Difference((change,), old, new, None, _first(old), _first(new), same_bytes=same_bytes)
+    if PENDING in (old.status, new.status):
+        return Difference((Change.NOT_COMPARED,), old, new, matched_by, _first(old), _first(new))
     pairs = paired_scores(old, new)
     changes = tuple(_changes(old, new, pairs, matched_by, tolerance)) or (Change.UNCHANGED,)
     if not pairs:

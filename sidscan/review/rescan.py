@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sidscan.journal import Journal
 from sidscan.records import JsonObject
-from sidscan.reports.stated import StatedResult, stated_result
+from sidscan.reports.stated import PENDING, StatedResult, stated_result
 from sidscan.review.comparison import Comparison, compared
 from sidscan.review.differences import Change
 from sidscan.review.joined_marks import load_marks, with_mark
@@ -67,6 +67,8 @@ def _results(journal: Journal, run: JsonObject, marks: Marks, old: bool) -> Iter
         raw = changed.old if old else changed.new
         if raw is not None:
             yield _stated(changed.name, raw, run, marks)
+        elif changed.pending and not old:
+            yield StatedResult(changed.name, None, PENDING)
 
 
 def _marked(

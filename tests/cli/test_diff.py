@@ -364,8 +364,10 @@ def test_inputs_of_a_scan_that_did_not_end_are_not_gone(sidscan: Run) -> None:
         database.execute("UPDATE items SET finding = NULL, status = NULL WHERE position = 2")
     out = sidscan("diff", "r.csv", "r.csv.journal").out
     assert "NEW is of a scan that did not end; inputs without a result: 1" in out
-    assert "2 inputs = 1 changed status + 1 unchanged" in out
-    assert re.search(r"-> no result yet  images/photo-0.jpg$", out, re.MULTILINE)
+    assert "2 inputs = 1 not compared + 1 unchanged" in out
+    assert "  not compared: 1 that NEW did not look at, as far as it states\n" in out
+    listed = sidscan("diff", "r.csv", "r.csv.journal", "--all").out
+    assert re.search(r"-> no result yet  images/photo-0.jpg$", listed, re.MULTILINE)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "html"])

@@ -236,6 +236,7 @@ def _write_index(
         "indexed": REPEATING_COLUMNS,
         "chunk_rows": CHUNK_ROWS,
         "rows_stated": num_rows(record),
+        "pending": record.counts().pending,
         "crops": MOST_CROPS,
         "images": images,
         "run": header.to_dict(),

@@ -23,6 +23,7 @@ from sidscan.reports.stated import (
     StatedResult,
     StatedScore,
     made_by,
+    part_of,
     stated_models,
 )
 
@@ -56,7 +57,7 @@ def stated_results(lines: Iterator[str]) -> Iterator[StatedResult]:
     for cells in [[row.get(name) for name in _STATED] for row in rows]:  # without those that take most memory
         row: dict[str, Any] = dict(zip(_STATED, cells, strict=True))
         words = {name: texts[row[name]] for name in start["indexed"] if row.get(name) is not None}
-        yield _stated({**row, **words}, start["run"], models)
+        yield _stated({**row, **words}, start, models)
 
 
 def _index_rows(lines: Iterator[str], texts: list[str]) -> Iterator[JsonObject]:
@@ -85,8 +86,9 @@ def _name_of(row: JsonObject) -> str:
     return exact_name(row["path"], row["path_bytes"])
 
 
-def _stated(row: dict[str, Any], run: JsonObject, models: dict[str, StatedModel]) -> StatedResult:
+def _stated(row: dict[str, Any], start: JsonObject, models: dict[str, StatedModel]) -> StatedResult:
     """A row with its texts."""
+    run = start["run"]
     mark = Mark.of_decisions(tuple(Decision(*each) for each in row["decisions"] or ()))
     score = StatedScore(row["model"], row["score"], row["evidence"]) if row["evidence"] else None
     return StatedResult(
@@ -101,6 +103,7 @@ def _stated(row: dict[str, Any], run: JsonObject, models: dict[str, StatedModel]
             row["views"],
             row["decoder"],
             row["sidscan_version"],
+            part_of(run, start.get("pending", 0)),
         ),
         mark=StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None,
         marks_known=True,
