@@ -283,8 +283,10 @@ def open_scan(
         check_gone = accept_gone if config.allow_empty else check_not_vanished
         options = WorkerOptions.from_config(config)
         with closing(ArchiveReader(options, config.max_members)) as archives:
+            made_by = f"{__version__} {config.max_members}"
+            lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
             registered = journal.register_inputs(
-                _counting(open_sources(config, archives.list_entries), listed),
+                _counting(open_sources(config, lists.list_entries), listed),
                 keys,
                 config.retry_failed,
                 config.keep_old,
@@ -292,6 +294,7 @@ def open_scan(
                 config.private,
                 config.sample_plan,
             )
+            lists.purge()
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
         header = replace(_header(config, runtime, choice, calibrations), sample=registered.sample)

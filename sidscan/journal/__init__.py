@@ -20,6 +20,7 @@ from sidscan.journal import closer_looks, outputs, previous, thumbnails, turns
 from sidscan.journal.file import UPGRADED, RecordFile, is_damage
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
+from sidscan.journal.listings import KeptListings, ListEntries
 from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
 from sidscan.journal.stored_results import dump_result, load_result
 from sidscan.journal.tables import SHA256
@@ -59,6 +60,16 @@ class Journal(RecordFile):
         """What `set_header` recorded, maybe in an earlier version of sidscan."""
         rows = self._read("SELECT key, value FROM header")
         return RunHeader.from_dict({key: json.loads(value) for key, value in rows})
+
+    def keeping_lists(self, list_entries: ListEntries, made_by: str, private: bool = False) -> KeptListings:
+        """What lists archives, and keeps what takes long to list.
+
+        Args:
+            list_entries: lists an archive.
+            made_by: on what a list depends besides the archive.
+            private: record nothing of the current folder.
+        """
+        return KeptListings(self._db, None if private else current_folder(), list_entries, made_by)
 
     def register_inputs(
         self,

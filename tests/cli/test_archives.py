@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from sample_archives import (
     write_zip,
 )
 from sample_images import encoded, photo
+
+from sidscan.archives.entries import ArchiveEntry
+from sidscan.isolation.archives import ArchiveReader
 
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
@@ -176,13 +179,24 @@ def test_members_are_excluded_by_their_names(sidscan: Run, desk: Path) -> None:
 
 
 @pytest.mark.parametrize("compression", ["zip", "", "gz"])
-def test_the_same_command_again_reads_nothing_again(sidscan: Run, desk: Path, compression: str) -> None:
+def test_the_same_command_again_reads_nothing_again(
+    sidscan: Run, desk: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    list_entries = ArchiveReader.list_entries
+
+    def counted(reader: ArchiveReader, path: str) -> Iterator[ArchiveEntry]:
+        listed.append(path)
+        return list_entries(reader, path)
+
+    monkeypatch.setattr(ArchiveReader, "list_entries", counted)
     path = Path("a.bin")
     make = partial(write_archive, path, compression)
     make(IMAGES)
     sidscan("scan", "a.bin", *MINI, "-o", "r.csv")
     again = sidscan("scan", "a.bin", *MINI, "-o", "r.csv")
     assert "4 results kept from an earlier run" in again.err
+    assert len(listed) == (1 if compression == "gz" else 2), "a compressed tar is listed once"
     make([*IMAGES[:3], ("dir/3.png", IMAGES[0][1])])
     changed = sidscan("scan", "a.bin", *MINI, "-o", "r.csv")
     assert "not kept" in changed.err or "changed" in changed.err

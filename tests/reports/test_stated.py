@@ -24,7 +24,9 @@ from sidscan.reports.stated import (
 from sidscan.review.wrapped import WrappedRecord
 
 MADE_BY = MadeBy(
-    (StatedModel("mini", "abc", 0.6, "b" * 16),), "pytorch 2", "cpu", "fp32", "full", 10, "Pillow 13", "0.1.0"
+    (StatedModel("mini", "abc", 0.6, "b" * 16),),
+    *("pytorch 2", "cpu", "fp32", "full", 10, "Pillow 13", "0.1.0"),
+    part="a sample of 500 of 102331 images, seed 0, by folder",
 )
 SCORED_BY = replace(SCORED, decoder="Pillow 13", sidscan_version="0.1.0")
 
