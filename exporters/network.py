@@ -44,7 +44,8 @@ class ExportNetwork(nn.Module):
         super().__init__()
         encoders = list({id(d.encoder): d.encoder for d in detectors}.values())
         read = [
-            sorted({d.head.feature for d in detectors if d.encoder is encoder}) for encoder in encoders
+            sorted({d.head.feature for d in detectors if d.encoder is encoder}, key=str)
+            for encoder in encoders
         ]  # of every encoder
         self.encoders = nn.ModuleList(FeatureReader(*both) for both in zip(encoders, read, strict=True))
         self.heads = nn.ModuleList(detector.head for detector in detectors)

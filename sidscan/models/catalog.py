@@ -93,7 +93,54 @@ class EncoderShape:
         )
 
 
-Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape
+@dataclass(frozen=True, slots=True)
+class ResNetShape:
+    """Shape of CLIP's residual network: blocks of its four stages, and widths."""
+
+    layers: tuple[int, int, int, int]
+    width: int  # of the stem
+    output_dim: int  # width of the embedding
+
+    def __str__(self) -> str:
+        return f"stages of {self.layers} blocks, width {self.width}, embedding {self.output_dim}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclipShape:
+    """Which decoder of DeCLIP reads what.
+
+    Attributes:
+        arch: the encoders, as the published code names them.
+        layer: block of the vision transformer, from 0; stage of a residual network alone, from 1.
+        decoder: ``conv-4``, ``conv-12``, ``conv-20``, ``linear`` or ``attention``.
+        channels: of the features that it reads.
+    """
+
+    arch: str
+    layer: int
+    decoder: str
+    channels: int
+
+    def __str__(self) -> str:
+        return f"{self.arch}, layer{self.layer}, {self.decoder} on {self.channels} channels"
+
+
+Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape | ResNetShape | DeclipShape
+
+
+@dataclass(frozen=True, slots=True)
+class TileSpec:
+    """How a localizer reads an image in tiles of native pixels.
+
+    Attributes:
+        side: of a tile, and of its map, native pixels.
+        read: side to which a tile is resized before the encoder reads it; ``side`` means never.
+        stride: from tile to tile.
+    """
+
+    side: int
+    read: int
+    stride: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +344,9 @@ class CatalogEntry:
 
     Attributes:
         family: name of the family that reads its weights; `families.register` sets it.
-        encoder: name of the encoder entry a detector needs; None for encoders and self-contained detectors.
+        encoder: name of the encoder entry that a detector or localizer needs; None for encoders and
+            self-contained detectors.
+        second_encoder: the other one, where it reads two.
         origin: where the bytes come from and what is stated of them.
         provenance: repository, commit, paper.
         shape: of the weights; None where the weights describe themselves (bundled).
@@ -309,7 +358,7 @@ class CatalogEntry:
     """
 
     name: str
-    kind: Literal["detector", "encoder"]
+    kind: Literal["detector", "encoder", "localizer"]
     summary: str
     licence: str
     provenance: str
@@ -317,12 +366,18 @@ class CatalogEntry:
     size: int
     family: str = ""
     encoder: str | None = None
+    second_encoder: str | None = None
     preprocess: Preprocess | None = None
     shape: Shape | None = None
     xi: float | None = None
     epochs: int | None = None
     stand_in: str | None = None
     notice: str | None = None
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the encoders that it reads, in its order."""
+        return tuple(name for name in (self.encoder, self.second_encoder) if name)
 
     @property
     def url(self) -> str | None:

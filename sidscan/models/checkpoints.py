@@ -104,6 +104,7 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         threshold = float(stated["threshold"])
         if not 0 < threshold < 1:
             raise ValueError("threshold")
+        _refuse_localizer(path, stated)
         if own_encoder:
             rule = (
                 Abstention.from_dict(json.loads(metadata["abstention"]))
@@ -132,6 +133,15 @@ def _checked(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
         raise ModelError(
             f"{path} is not a checkpoint: it does not say what head it is, on which encoder", _WRITTEN_BY
         ) from error
+
+
+def _refuse_localizer(path: Path, stated: Mapping[str, Any]) -> None:
+    """A localizer's file (`localizer_checkpoints`) has the same suffix and another use."""
+    if str(stated.get("format", "")).startswith("sidscan localizer"):
+        raise ModelError(
+            f"{path} is a localizer, which makes maps and gives no scores",
+            f"`sidscan localize --model {path}` makes maps with it.",
+        )
 
 
 def _is_head(name: object) -> bool:

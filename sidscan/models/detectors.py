@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sidscan.models.backbones.clip import ClipEncoder
     from sidscan.models.heads.base import Head
 
-_BY_THE_USER = "file given by the user"
+BY_THE_USER = "file given by the user"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Encoders:
         """
         if self.file is not None:
             sha256 = hash_file(self.file, "sha256")["sha256"]
-            return OpenedEncoder(self._from_file(sha256), self.file.name, sha256, _BY_THE_USER)
+            return OpenedEncoder(self._from_file(sha256), self.file.name, sha256, BY_THE_USER)
         installed = self.store.require(name)
         return OpenedEncoder(self.of(installed), name, installed.sha256, installed.verified_by)
 
@@ -135,7 +135,7 @@ class Encoders:
                     f"sha256 {given}, expected {sha256}",
                     "Name the weights that it was trained on, whole and unchanged.",
                 )
-            return OpenedEncoder(self._from_file(sha256), name, sha256, _BY_THE_USER)
+            return OpenedEncoder(self._from_file(sha256), name, sha256, BY_THE_USER)
         if name in self.store.catalog and self.store.installed(name):
             opened = self.open(name)
             if opened.sha256 == sha256:
@@ -196,7 +196,7 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
 
     checkpoint, sha256 = read_checkpoint(path)
     family = detector_family(checkpoint.head or BUNDLED_MODEL)
-    digest, files, provenance = sha256[:16], {path.name: sha256}, {path.name: _BY_THE_USER}
+    digest, files, provenance = sha256[:16], {path.name: sha256}, {path.name: BY_THE_USER}
     encoder = None
     if checkpoint.head is not None:
         opened = encoders.trained_on(checkpoint.encoder, checkpoint.encoder_sha256)

@@ -175,7 +175,7 @@ class Store:
             UnknownModel: the catalog has no such model.
         """
         entries = [find_entry(name, self.catalog) for name in names]
-        encoders = [find_entry(entry.encoder, self.catalog) for entry in entries if entry.encoder]
+        encoders = [find_entry(name, self.catalog) for entry in entries for name in entry.encoders]
         return list({entry.name: entry for entry in (*entries, *encoders)}.values())
 
     def pull(

@@ -36,15 +36,15 @@ class CpuPool:
 
     def __init__(self) -> None:
         keep_memory()
-        self._cores = available_cores()
-        self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="sidscan-scorer")
+        self.cores = available_cores()
+        self._pool = ThreadPoolExecutor(self.cores, thread_name_prefix="sidscan-scorer")
         self._submitted: set[Future[_Logits]] = set()
         self._lock = threading.Lock()
 
     def compute(self, compute: Callable[[Sequence[CropRef]], _Logits], refs: Sequence[CropRef]) -> _Logits:
         """Logits (crops, columns) of all crops, which ``compute`` gets in parts; called from any thread."""
         with self._lock:
-            parts = [self._pool.submit(compute, part) for part in _parts(refs, self._cores)]
+            parts = [self._pool.submit(compute, part) for part in _parts(refs, self.cores)]
             self._submitted.update(parts)
         try:
             return np.concatenate([part.result() for part in parts])

@@ -64,7 +64,7 @@ class PyTorchRuntime:
             used |= chosen
         on_cuda = self._device.type == "cuda"
         name = f"pytorch {torch.__version__}" + (_MODES[cuda_mode] if on_cuda else "")
-        self.info = RuntimeInfo(name, _device_name(self._device), _in_words(used), choice)
+        self.info = RuntimeInfo(name, device_name(self._device), _in_words(used), choice)
         self._groups = forward.group_by_mirroring(detectors)
         self._cpu_pool: cpu.CpuPool | None = None
         self._cuda_pool: CudaPool | None = None
@@ -180,5 +180,5 @@ def _in_words(used: dict[str, str]) -> str:
     return ", ".join(f"{name} {precision}" for name, precision in used.items())
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"

@@ -131,7 +131,7 @@ def test_parts_that_wait_for_a_core_can_be_abandoned() -> None:
         go.set()
         with pytest.raises(CancelledError):
             call.result(20)
-    assert len(done) <= 2 * spread._cores, "only parts that had started"
+    assert len(done) <= 2 * spread.cores, "only parts that had started"
     assert spread.compute(lambda part: np.ones((len(part), 1), np.float32), [(0, False)]) == 1
 
 

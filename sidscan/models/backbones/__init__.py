@@ -1,13 +1,43 @@
-"""Frozen encoders: uint8 crops (b, 3, 224, 224) -> the features that heads ask for."""
+"""Frozen encoders: uint8 crops (b, 3, 224, 224) -> the features that heads and decoders ask for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Feature: TypeAlias = Literal["blocks", "embedding", "maps"]
-"""What a head reads of an encoder.
 
-``blocks``     (b, n, d), one feature vector per block
-``embedding``  (b, e), the encoder's own image embedding
-``maps``       (b, n, d, g, g), the features of every block's patches, laid out as the patches lie
+@dataclass(frozen=True, slots=True)
+class PatchTokens:
+    """The residual stream of a vision transformer after a block, without normalisation.
+
+    (b, d, g, g), laid out as the patches lie, without the class token; with it, tokens (b, 1 + g * g, d), the
+    class token first.
+
+    Args:
+        block: from 0.
+    """
+
+    block: int
+    with_class_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageMap:
+    """The output of a residual network's stage, (b, c, g, g).
+
+    Args:
+        stage: from 1, as its layers are called.
+    """
+
+    stage: int
+
+
+Feature: TypeAlias = Literal["blocks", "embedding", "maps"] | PatchTokens | StageMap
+"""What is read of an encoder.
+
+``blocks``      (b, n, d), one feature vector per block
+``embedding``   (b, e), the encoder's own image embedding
+``maps``        (b, n, d, g, g), the features of every block's patches, laid out as the patches lie
+`PatchTokens`   what one block of a transformer passes on
+`StageMap`      what one stage of a residual network passes on
 """

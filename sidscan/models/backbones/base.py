@@ -23,3 +23,7 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32, and nothing computed besides."""
+
+    def width_of(self, feature: Feature) -> int | None:  # noqa: ARG002
+        """Channels of a feature that has places in the image; None where the encoder has no such feature."""
+        return None

@@ -1,4 +1,4 @@
-"""CLIP's image encoder, as RINE (the CLS token after every block's ``ln_2``) and other heads read it."""
+"""CLIP's image encoder, as RINE (the CLS token after every block's ``ln_2``), DeCLIP and others read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTrans
 from torch import Tensor
 from torch.nn import functional
 
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import Feature, PatchTokens
 from sidscan.models.backbones.base import Encoder
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 
@@ -63,19 +63,27 @@ class ClipEncoder(Encoder):
         """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32.
 
         ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
-        CLIP's own, CLS after the last block, ``ln_post`` and the projection.
+        CLIP's own, CLS after the last block, ``ln_post`` and the projection. `PatchTokens` are the stream
+        that leaves a block: alone, they need no block above theirs.
         """
-        tokens_read = None if "maps" in features else 1  # all, or CLS alone
-        stream, normed = self._embed(crops), []
-        for block in self._resblocks()[:-1]:
+        taps = {feature for feature in features if isinstance(feature, PatchTokens)}
+        if taps == features:
+            return self._read_taps(crops, taps)
+        last_number = self.num_blocks - 1
+        patches_too = "maps" in features or any(tap.block == last_number for tap in taps)
+        tokens_read = None if patches_too else 1  # all, or CLS alone
+        stream, normed, outputs = self._embed(crops), [], dict[Feature, Tensor]()
+        for number, block in enumerate(self._resblocks()[:-1]):
             stream = stream + _attend(block, stream)
             both = block.ln_2(stream)
             normed.append(both[:, :tokens_read])
             stream = stream + block.mlp(both)
+            outputs |= _tapped(stream, taps, number)
         last = self._resblocks()[-1]
         ending = stream[:, :tokens_read] + _attend(last, stream, queries=tokens_read)
         normed.append(last.ln_2(ending))
-        outputs: dict[Feature, Tensor] = {}
+        if any(tap.block == last_number for tap in taps):
+            outputs |= _tapped(ending + last.mlp(normed[-1]), taps, last_number)
         if "blocks" in features:
             outputs["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
         if "maps" in features:
@@ -83,6 +91,21 @@ class ClipEncoder(Encoder):
         if "embedding" in features:
             cls = ending[:, 0] + last.mlp(normed[-1][:, :1])[:, 0]
             outputs["embedding"] = (self.visual.ln_post(cls) @ self.visual.proj).float()
+        return outputs
+
+    def width_of(self, feature: Feature) -> int | None:
+        """Channels of the patch tokens after a block that it has."""
+        has = isinstance(feature, PatchTokens) and 0 <= feature.block < self.num_blocks
+        return self.embed_dim if has else None
+
+    def _read_taps(self, crops: Tensor, taps: Set[PatchTokens]) -> dict[Feature, Tensor]:
+        """The stream after some blocks, and nothing computed above the highest of them."""
+        stream, outputs = self._embed(crops), dict[Feature, Tensor]()
+        for number in range(max(tap.block for tap in taps) + 1):
+            block = self._resblocks()[number]
+            stream = stream + _attend(block, stream)
+            stream = stream + block.mlp(block.ln_2(stream))
+            outputs |= _tapped(stream, taps, number)
         return outputs
 
     def _embed(self, crops: Tensor) -> Tensor:
@@ -136,6 +159,15 @@ def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None =
     q, k, v = (tokens.reshape(*tokens.shape[:2], *each).transpose(1, 2) for tokens in (q, k, v))
     mixed = functional.scaled_dot_product_attention(q, k, v)
     return cast(Tensor, attention.out_proj(mixed.transpose(1, 2).reshape(b, -1, width)))
+
+
+def _tapped(stream: Tensor, taps: Set[PatchTokens], number: int) -> dict[Feature, Tensor]:
+    """What is asked for of the stream that leaves a block."""
+    return {
+        tap: (stream if tap.with_class_token else _as_map(stream[:, 1:])).float()
+        for tap in taps
+        if tap.block == number
+    }
 
 
 def _as_map(patches: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """One file per kind of detector, and the registry in which each enters its family.
 
 A family says how weights of its kind are laid out, which network they belong to, and which models of the kind
-are known. Adding a detector takes one file: a subclass of `HeadFamily` (a head on a CLIP encoder) or
-`DetectorFamily` (a network of its own), decorated with `register`. Files in this folder are found by
-themselves; other packages name theirs under the entry-point group ``sidscan.detectors``
-(examples/third_party_detector). timm's model registry is the pattern.
+are known. Adding a detector takes one file: a subclass of `HeadFamily` (a head on a CLIP encoder),
+`DetectorFamily` (a network of its own) or `LocalizerFamily` (maps, not scores), decorated with `register`.
+Files in this folder are found by themselves; other packages name theirs under the entry-point group
+``sidscan.detectors`` (examples/third_party_detector). timm's model registry is the pattern.
 
 Importing a family loads no torch, so that ``sidscan models list`` and the message about a wrong model name
 take no seconds. Networks are therefore imported inside methods, from `sidscan.models.heads` and
@@ -19,14 +19,14 @@ import os
 import pkgutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, Shape
+from sidscan.models.catalog import CatalogEntry, Shape, TileSpec
 from sidscan.util.files import real_path
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.heads.base import Head
+    from sidscan.models.heads.decoder import Decoder, LocalizerNetwork
 
 ENTRY_POINTS = "sidscan.detectors"
 _FIRST = (
@@ -42,6 +43,8 @@ _FIRST = (
     "rine",
     "ufd",
     "feature_pyramid",
+    "token_decoder",
+    "declip",
 )  # in lists of models; the others follow by name
 _REGISTERED: dict[str, Family] = {}
 _log = logging.getLogger("sidscan.models")
@@ -128,6 +131,52 @@ class HeadFamily(DetectorFamily):
         return encoder, head
 
 
+class LocalizerFamily(Family):
+    """A kind of localizer: a decoder that turns patch features of encoders into a map.
+
+    Attributes:
+        fp16_safe: whether maps stay what they are when encoders compute in half precision.
+        tile: how much of an image it reads at a time, and how tiles overlap.
+    """
+
+    fp16_safe: ClassVar[bool] = True
+    tile: ClassVar[TileSpec]
+
+    @abstractmethod
+    def untrained(self, config: Mapping[str, Any]) -> Decoder:
+        """The decoder that ``config`` describes, as its checkpoint states it.
+
+        Raises:
+            ModelError: it describes none.
+        """
+
+    def fits(self, decoder: Decoder, encoders: Sequence[Encoder]) -> bool:
+        """Whether these encoders have the features that the decoder reads, together as wide as it takes."""
+        if len(encoders) != len(decoder.reads):
+            return False
+        pairs = zip(encoders, decoder.reads, strict=True)
+        widths = [encoder.width_of(feature) for encoder, features in pairs for feature in features]
+        return None not in widths and sum(filter(None, widths)) == decoder.channels
+
+    def networks(
+        self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], encoders: Sequence[Encoder]
+    ) -> LocalizerNetwork:
+        """Encoders and decoder as one network, frozen and ready to compute.
+
+        Raises:
+            ModelError: ``config``, tensors and encoders don't fit together.
+        """
+        from sidscan.models.heads.decoder import LocalizerNetwork, with_weights
+
+        try:
+            decoder = with_weights(self.untrained(config), tensors)
+        except RuntimeError as error:
+            raise ModelError(f"these tensors are not those of a {self.name} decoder: {error}") from error
+        if not self.fits(decoder, encoders):
+            raise ModelError(f"this {self.name} decoder does not fit the encoders that are named with it")
+        return LocalizerNetwork(tuple(encoders), decoder)
+
+
 def register(family: type[Family]) -> type[Family]:
     """Register a family, and its models in the catalog; a class decorator.
 
@@ -208,5 +257,18 @@ def detector_family(name: str) -> DetectorFamily:
     """
     family = find_family(name)
     if not isinstance(family, DetectorFamily):
-        raise ModelError(f"{name} is a kind of encoder, not of detector")
+        kind = "localizer" if isinstance(family, LocalizerFamily) else "encoder"
+        raise ModelError(f"{name} is a kind of {kind}, not of detector")
+    return family
+
+
+def localizer_family(name: str) -> LocalizerFamily:
+    """The same, of a kind that makes maps.
+
+    Raises:
+        ModelError: none is called so, or it is another kind.
+    """
+    family = find_family(name)
+    if not isinstance(family, LocalizerFamily):
+        raise ModelError(f"{name} is not a kind of localizer")
     return family

@@ -1,0 +1,178 @@
+"""DeCLIP's decoders (Smeu, Oneata and Oneata, WACV 2025, arXiv 2409.08849).
+
+Tensors have the names of the published files, so that those load strictly. Three kinds of decoder read CLIP's
+features: ``conv-4``, ``conv-12`` and ``conv-20`` upsample them between convolutions, ``linear`` judges each
+patch alone, ``attention`` after two more blocks of a transformer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sidscan.models.backbones import Feature, PatchTokens, StageMap
+from sidscan.models.heads.decoder import Decoder
+
+SIDE = 256  # pixels of a map
+GRID = 16  # patches of a side, of CLIP ViT-L/14 at 224 px
+WIDTHS = (512, 256, 128, 64)  # of the four blocks of convolutions
+_KERNEL = 5
+_FUSED_STAGE = 3  # of the residual network, beside a vision transformer
+_HEAD_WIDTH = 64  # features per attention head
+
+
+class ConvDecoder(Decoder):
+    """Four blocks of convolutions, each doubling the side, and a last convolution to one logit per pixel.
+
+    Args:
+        channels: of the features.
+        convs: of all blocks together: 4, 12 or 20.
+        reads: one feature, or two of two encoders: a vision transformer's, then a residual network's.
+    """
+
+    def __init__(self, channels: int, convs: int, reads: tuple[tuple[Feature, ...], ...]) -> None:
+        super().__init__()
+        self.reads, self.channels, self.side = reads, channels, SIDE
+        self.fc = nn.Sequential(*_conv_layers(channels, convs // len(WIDTHS), upsamplings(reads)))
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Maps of features (b, c, g, g) -> logits (b, 256, 256)."""
+        first, *others = features
+        if others:
+            size = first.shape[-2:]
+            resized = [
+                functional.interpolate(other, size=size, mode="bilinear", align_corners=False)
+                for other in others
+            ]
+            first = torch.cat([first, *resized], dim=1)
+        return cast(Tensor, self.fc(first)).squeeze(1)
+
+
+class LinearDecoder(Decoder):
+    """A linear probe of every patch token, its 16 x 16 logits enlarged (bicubic)."""
+
+    def __init__(self, channels: int, block: int) -> None:
+        super().__init__()
+        self.reads, self.channels, self.side = ((PatchTokens(block),),), channels, SIDE
+        self.fc = nn.Sequential(nn.Linear(channels, 1))
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Patch tokens (b, d, g, g) -> logits (b, 256, 256)."""
+        (tokens,) = features
+        return _enlarged(self.fc(tokens.permute(0, 2, 3, 1)).squeeze(3))
+
+
+class AttentionDecoder(Decoder):
+    """Two blocks of a transformer over all tokens, then a linear probe of every patch.
+
+    As published, attention is causal: a patch sees the class token and the patches before it, row by row.
+    """
+
+    def __init__(self, channels: int, block: int) -> None:
+        super().__init__()
+        self.reads = ((PatchTokens(block, with_class_token=True),),)
+        self.channels, self.side = channels, SIDE
+        self.att1, self.att2 = _CausalBlock(channels), _CausalBlock(channels)
+        self.fc = nn.Sequential(nn.Linear(channels, 1))
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Tokens (b, 1 + g * g, d), the class token first -> logits (b, 256, 256)."""
+        (tokens,) = features
+        logits = self.fc(self.att2(self.att1(tokens)))[:, 1:, 0]
+        side = round(logits.shape[1] ** 0.5)
+        return _enlarged(logits.reshape(-1, side, side))
+
+
+class _QuickGELU(nn.Module):
+    """CLIP's activation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class _CausalBlock(nn.Module):
+    """A residual block of CLIP's transformer, with a causal mask."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, max(width // _HEAD_WIDTH, 1), batch_first=True)
+        self.ln_1 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(OrderedDict(
+            c_fc=nn.Linear(width, 4 * width), gelu=_QuickGELU(), c_proj=nn.Linear(4 * width, width)
+        ))  # fmt: skip
+        self.ln_2 = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed, attention = self.ln_1(tokens), self.attn
+        b, count, width = normed.shape
+        each = (b, count, attention.num_heads, width // attention.num_heads)
+        products = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
+        q, k, v = (product.reshape(each).transpose(1, 2) for product in products)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        tokens = tokens + attention.out_proj(mixed.transpose(1, 2).reshape(b, count, width))
+        return cast(Tensor, tokens + self.mlp(self.ln_2(tokens)))
+
+
+def make_decoder(kind: str, arch: str, layer: int, channels: int) -> Decoder:
+    """An untrained decoder, as the published code calls its parts.
+
+    Args:
+        kind: ``conv-4``, ``conv-12``, ``conv-20``, ``linear`` or ``attention``.
+        arch: which encoders, by `sidscan.models.families.declip.ARCHS`.
+        layer: block of the vision transformer, from 0; stage of a residual network alone, from 1.
+        channels: of the features.
+    """
+    if kind == "linear":
+        return LinearDecoder(channels, layer)
+    if kind == "attention":
+        return AttentionDecoder(channels, layer)
+    reads: dict[str, tuple[tuple[Feature, ...], ...]] = {
+        "CLIP:ViT-L/14": ((PatchTokens(layer),),),
+        "CLIP:RN50": ((StageMap(layer),),),
+        "CLIP:ViT-L/14,RN50": ((PatchTokens(layer),), (StageMap(_FUSED_STAGE),)),
+    }
+    return ConvDecoder(channels, int(kind.removeprefix("conv-")), reads[arch])
+
+
+def upsamplings(reads: tuple[tuple[Feature, ...], ...]) -> tuple[bool, ...]:
+    """Which of the four blocks double the side; and, last, whether a fixed upsampling to 256 x 256 follows.
+
+    Maps of a residual network's first stages are large already: one or two doublings are left out. The fixed
+    one follows with a residual network, alone or beside a transformer.
+    """
+    (first,) = reads[0]
+    if isinstance(first, StageMap):
+        skipped = max(3 - first.stage, 0)
+        return (*(number >= skipped for number in range(4)), True)
+    if len(reads) == 1:
+        return (True, True, True, True, False)
+    # The published code asks for the name of the layer, so that a transformer's blocks 1 and 2 count, too.
+    skipped = {1: 2, 2: 1}.get(first.block, 0) if isinstance(first, PatchTokens) else 0
+    return (*(number >= skipped for number in range(4)), True)
+
+
+def _conv_layers(channels: int, depth: int, doubled: tuple[bool, ...]) -> list[nn.Module]:
+    """The layers of ``fc``; their numbers are those of the published files."""
+    layers: list[nn.Module] = []
+    for width, doubles in zip(WIDTHS, doubled[:4], strict=True):
+        for inputs in (channels, *[width] * (depth - 1)):
+            layers += [
+                nn.Conv2d(inputs, width, _KERNEL, padding=_KERNEL // 2),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
+        channels = width
+        if doubles:
+            layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+    if doubled[4]:
+        layers.append(nn.Upsample(size=(SIDE, SIDE), mode="bilinear"))
+    return [*layers, nn.Conv2d(channels, 1, _KERNEL, padding=_KERNEL // 2)]
+
+
+def _enlarged(logits: Tensor) -> Tensor:
+    """Logits (b, g, g) -> (b, 256, 256)."""
+    return functional.interpolate(logits[:, None], size=(SIDE, SIDE), mode="bicubic").squeeze(1)

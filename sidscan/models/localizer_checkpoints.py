@@ -1,0 +1,121 @@
+"""Checkpoints of localizers: files that training writes and ``sidscan localize --model FILE`` reads.
+
+A checkpoint is a safetensors file. Its tensors are a decoder's, under the names that its family gives them.
+Its metadata says which decoder, which encoders it was trained on, and how it reads an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor
+
+from sidscan.errors import ModelError
+from sidscan.models.catalog import TileSpec
+from sidscan.models.families import LocalizerFamily, all_families
+from sidscan.util.files import open_file
+
+FORMAT = "sidscan localizer 1"
+KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
+_WRITTEN_BY = "Training a localizer writes such files; `sidscan models import` makes them of published ones."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizerCheckpoint:
+    """A checkpoint's content.
+
+    Attributes:
+        family: name of a family of localizers (`sidscan.models.families`).
+        config: which of its decoders, as `LocalizerFamily.untrained` takes it.
+        encoders: sha256 of each encoder's file by name, in the order in which the decoder reads them.
+        tile: how it reads an image; its side is that of the maps.
+        threshold: probability from which on a pixel counts as marked.
+        alarm_area: share of pixels above it that 1 % of whole photographs exceed; None: not measured.
+        licence: of these weights; empty where nobody states one.
+        facts: everything else that training recorded: configuration, data, metrics.
+    """
+
+    tensors: dict[str, Tensor]
+    family: str
+    config: Mapping[str, Any]
+    encoders: Mapping[str, str]
+    tile: TileSpec
+    threshold: float = 0.5
+    alarm_area: float | None = None
+    licence: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The file; the same bytes for the same content."""
+        stated = {
+            "format": FORMAT,
+            "family": self.family,
+            "config": self.config,
+            "encoders": self.encoders,
+            "tile": asdict(self.tile),
+            "threshold": self.threshold,
+            "alarm_area": self.alarm_area,
+            "licence": self.licence,
+            "facts": self.facts,
+        }
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        return save_bytes(tensors, {KEY: json.dumps(stated)})
+
+
+def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
+    """The checkpoint in a file, and the file's sha256 (hex): both of the same bytes.
+
+    Raises:
+        ModelError: the file can't be read or is not such a checkpoint.
+    """
+    try:
+        with open_file(path) as file:  # a pipe would hold the program up
+            data = file.read()
+        tensors = load_bytes(data)
+        stated = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][KEY])
+        checkpoint = _checked(tensors, stated)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}", "Check the path.") from error
+    except (
+        SafetensorError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelError(f"{path} is not a localizer's checkpoint, or not all of it", _WRITTEN_BY) from error
+    return checkpoint, hashlib.sha256(data).hexdigest()
+
+
+def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> LocalizerCheckpoint:
+    """KeyError, TypeError or ValueError where the metadata is not what `to_bytes` writes."""
+    family, alarm = stated["family"], stated["alarm_area"]
+    if stated["format"] != FORMAT or not isinstance(all_families().get(family), LocalizerFamily):
+        raise ValueError("format")
+    tile = TileSpec(**stated["tile"])
+    if not 0 < tile.read <= tile.side or not 0 < tile.stride <= tile.side:
+        raise ValueError("tile")
+    threshold = float(stated["threshold"])
+    if not 0 < threshold < 1 or not (alarm is None or 0 <= float(alarm) <= 1):
+        raise ValueError("threshold")
+    return LocalizerCheckpoint(
+        tensors=tensors,
+        family=family,
+        config=dict(stated["config"]),
+        encoders={str(name): str(sha256) for name, sha256 in stated["encoders"].items()},
+        tile=tile,
+        threshold=threshold,
+        alarm_area=None if alarm is None else float(alarm),
+        licence=str(stated["licence"]),
+        facts=dict(stated["facts"]),
+    )

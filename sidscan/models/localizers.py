@@ -1,0 +1,181 @@
+"""Localizers: models that say where an image was edited. Their weights, verified, and what is known of them.
+
+`sidscan.runtimes.localizers.open_localizer` computes maps with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sidscan.errors import ModelError
+from sidscan.models.catalog import CatalogEntry, TileSpec
+from sidscan.models.detectors import BY_THE_USER, Encoders
+from sidscan.models.families import localizer_family
+from sidscan.models.installed import Installed
+from sidscan.models.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sidscan.models.backbones.base import Encoder
+    from sidscan.models.heads.decoder import LocalizerNetwork
+    from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
+
+__all__ = ["LoadedLocalizer", "Localizer", "LocalizerInfo", "TileSpec", "load_localizer"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizerInfo:
+    """What a report says of a localizer.
+
+    Attributes:
+        digest: first 16 hex digits of the sha256 of each weights file, decoder before encoders, joined by
+            ``+``.
+        files: full sha256 per weights file, by catalog name.
+        provenance: how each file was verified, by catalog name.
+        licence: of the decoder's weights; empty where its file states none.
+        tile: how it reads an image.
+        threshold: probability from which on a pixel counts as marked.
+        alarm_area: share of an image's pixels above ``threshold`` that 1 % of whole photographs exceed; None
+            where nobody measured it.
+        card: what else its checkpoint or its card states.
+    """
+
+    name: str
+    digest: str
+    files: Mapping[str, str]
+    provenance: Mapping[str, str]
+    licence: str
+    tile: TileSpec
+    threshold: float
+    alarm_area: float | None
+    card: Mapping[str, Any]
+
+
+class Localizer(Protocol):
+    """Makes maps."""
+
+    info: LocalizerInfo
+
+    def maps(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """RGB (b, h, w, 3) -> probabilities (b, side, side) that a pixel was made or changed by a generator.
+
+        What is not of the size that the encoder reads is resized to it, as published (PIL, bilinear,
+        antialiased), other shapes than squares, too. Tiles of ``info.tile.side`` get a map that lies pixel on
+        pixel on them; for a whole image of another size (protocol ``global``) it covers the whole image.
+        """
+        ...
+
+
+class LoadedLocalizer(NamedTuple):
+    """A localizer's networks, on the CPU in float32."""
+
+    info: LocalizerInfo
+    network: LocalizerNetwork
+    fp16_safe: bool
+
+
+def load_localizer(
+    ref: str | Path,
+    store: Store | None = None,
+    encoder: Path | None = None,
+    encoders: Encoders | None = None,
+) -> LoadedLocalizer:
+    """A localizer with its weights, verified byte for byte.
+
+    Args:
+        ref: a name of the catalog, or a checkpoint (`sidscan.models.localizer_checkpoints`).
+        encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
+        encoders: those that are loaded already, so that a detector and a localizer share one.
+
+    Raises:
+        UnknownModel: no such name and no such file.
+        ModelNotInstalled: known, but not on this machine.
+        DigestMismatch: a file is no longer what was installed, or not what a checkpoint was trained on.
+        ModelError: a file is damaged, or the model is no localizer.
+    """
+    encoders = encoders or Encoders(store or Store(), encoder)
+    name = str(ref)
+    if name in encoders.store.catalog or not (Path(name).suffix or Path(name).exists()):
+        return _from_store(encoders.store.require(name), encoders)
+    return _from_file(Path(name), encoders)
+
+
+def _from_store(installed: Installed, encoders: Encoders) -> LoadedLocalizer:
+    from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
+
+    entry = installed.entry
+    if entry.kind != "localizer":
+        raise ModelError(
+            f"{entry.name} is a {entry.kind}: it makes no maps",
+            f"Name a localizer: {', '.join(_localizers(encoders.store.catalog))}.",
+        )
+    checkpoint, _ = read_localizer_checkpoint(installed.path)
+    found = [encoders.store.require_or_stand_in(name) for name in entry.encoders]
+    return _loaded(
+        checkpoint,
+        [encoders.of(each) for each in found],
+        name=entry.name,
+        files={each.entry.name: each.sha256 for each in (installed, *found)},
+        provenance={each.entry.name: each.verified_by for each in (installed, *found)},
+        licence=entry.licence,
+    )
+
+
+def _from_file(path: Path, encoders: Encoders) -> LoadedLocalizer:
+    """The localizer in a checkpoint; reports call it by the file's name."""
+    from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
+
+    checkpoint, sha256 = read_localizer_checkpoint(path)
+    opened = [encoders.trained_on(name, digest) for name, digest in checkpoint.encoders.items()]
+    try:
+        return _loaded(
+            checkpoint,
+            [each.encoder for each in opened],
+            name=path.name,
+            files={path.name: sha256, **{each.name: each.sha256 for each in opened}},
+            provenance={path.name: BY_THE_USER, **{each.name: each.provenance for each in opened}},
+            licence=checkpoint.licence,
+        )
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _loaded(
+    checkpoint: LocalizerCheckpoint,
+    encoders: Sequence[Encoder],
+    *,
+    name: str,
+    files: Mapping[str, str],
+    provenance: Mapping[str, str],
+    licence: str,
+) -> LoadedLocalizer:
+    family = localizer_family(checkpoint.family)
+    network = family.networks(checkpoint.config, checkpoint.tensors, encoders)
+    if network.decoder.side != checkpoint.tile.side:
+        raise ModelError(
+            f"its maps are of {network.decoder.side} px, its tiles of {checkpoint.tile.side} px", _MADE_BY
+        )
+    info = LocalizerInfo(
+        name=name,
+        digest="+".join(sha256[:16] for sha256 in files.values()),
+        files=files,
+        provenance=provenance,
+        licence=licence,
+        tile=checkpoint.tile,
+        threshold=checkpoint.threshold,
+        alarm_area=checkpoint.alarm_area,
+        card=checkpoint.facts,
+    )
+    return LoadedLocalizer(info, network.eval(), family.fp16_safe)
+
+
+_MADE_BY = "`sidscan train --localizer` and `sidscan models import` make such files."
+
+
+def _localizers(catalog: Mapping[str, CatalogEntry]) -> list[str]:
+    return [entry.name for entry in catalog.values() if entry.kind == "localizer"]

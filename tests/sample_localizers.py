@@ -1,0 +1,50 @@
+"""Localizers with random weights: a small CLIP encoder, and a decoder that reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from tiny_networks import random_clip
+
+from sidscan.models.families import localizer_family
+from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
+
+# 16 x 16 patches, as CLIP ViT-L/14 has them
+CLIP = {"width": 64, "blocks": 2, "patch": 14, "side": 224, "embedding": 8}
+CONFIG = {"arch": "CLIP:ViT-L/14", "layer": 1, "decoder": "linear", "channels": 64}
+
+
+class SampleLocalizer(NamedTuple):
+    """A checkpoint, and the encoder that it reads (``--encoder FILE``)."""
+
+    model: Path
+    encoder: Path
+
+
+def write_localizer(folder: Path, alarm_area: float | None = 0.02) -> SampleLocalizer:
+    """Both files, as training would leave them; the weights are seeded, the maps not uniform."""
+    encoder = folder / "clip.safetensors"
+    save_file({f"visual.{name}": tensor for name, tensor in random_clip(**CLIP).items()}, encoder)
+    model = folder / "localizer.safetensors"
+    model.write_bytes(random_checkpoint(encoder, alarm_area).to_bytes())
+    return SampleLocalizer(model, encoder)
+
+
+def random_checkpoint(encoder: Path, alarm_area: float | None = 0.02) -> LocalizerCheckpoint:
+    """A decoder that reads the encoder in a file."""
+    family = localizer_family("declip")
+    torch.manual_seed(7)
+    return LocalizerCheckpoint(
+        tensors=family.untrained(CONFIG).state_dict(),
+        family="declip",
+        config=CONFIG,
+        encoders={encoder.name: hashlib.sha256(encoder.read_bytes()).hexdigest()},
+        tile=family.tile,
+        alarm_area=alarm_area,
+        licence="Apache-2.0",
+        facts={"seed": 7},
+    )
