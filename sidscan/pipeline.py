@@ -147,7 +147,9 @@ class Scan:
                 results = scorer.end(job)
                 if self.config.private:
                     results = list(map(private_result, results))
-                self.journal.append(results, keys, _thumbnails(job), crops.of(job.batch, results))
+                second = {} if self.config.private else _small_images(job, "second_image")
+                thumbnails = _small_images(job, "thumbnail")
+                self.journal.append(results, keys, thumbnails, crops.of(job.batch, results), second)
                 self.num_results += len(results)
                 self.pace.done(results)
                 yield from results
@@ -400,10 +402,10 @@ def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
     return read(item)
 
 
-def _thumbnails(job: ScoringJob) -> dict[str, bytes]:
-    """The thumbnails of a batch, by the sha256 of the images' bytes."""
+def _small_images(job: ScoringJob, name: Literal["thumbnail", "second_image"]) -> dict[str, bytes]:
+    """Those that images of a batch have, by the sha256 of the images' bytes."""
     images = (entry for entry in job.batch if isinstance(entry, DecodedImage))
-    return {str(image.facts.sha256): image.thumbnail for image in images if image.thumbnail}
+    return {str(image.facts.sha256): small for image in images if (small := getattr(image, name))}
 
 
 def _crops_to_read(entry: DecodedImage | Failure) -> int:

@@ -41,7 +41,7 @@ from sidscan.util.urls import mask_credentials
 
 # By evidence: what says something before what is inconclusive, then failures, then what was skipped.
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
-_NO_THUMBNAILS: Mapping[str, bytes] = {}
+_NO_IMAGES: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
 
 
@@ -222,14 +222,16 @@ class Journal(RecordFile):
         self,
         results: Iterable[ScanResult],
         keys: ReuseKeys,
-        small: Mapping[str, bytes] = _NO_THUMBNAILS,
+        small: Mapping[str, bytes] = _NO_IMAGES,
         crops: thumbnails.Crops = _NO_CROPS,
+        second_images: Mapping[str, bytes] = _NO_IMAGES,
     ) -> None:
         """Record results durably: they are on disk when this returns.
 
         Args:
             small: thumbnails (WebP) of these results' images, by the sha256 of their bytes.
             crops: of some of them, the crop with the highest score.
+            second_images: of some of them, a preview (WebP) in the file that shows another image.
         """
         with self._writing():
             rows = [
@@ -247,11 +249,16 @@ class Journal(RecordFile):
                 tries = iif(?, tries + 1, 0) WHERE path = ?"""
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
-            thumbnails.keep(self._db, small, crops)
+            thumbnails.keep(self._db, small, crops, second_images)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The thumbnail of an image's bytes; None if there is none."""
         row = self._read("SELECT webp FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def second_image(self, sha256: str) -> bytes | None:
+        """The preview (WebP) in an image's bytes that shows another image; None if there is none."""
+        row = self._read("SELECT webp FROM second_images WHERE sha256 = ?", (sha256,)).fetchone()
         return bytes(row[0]) if row else None
 
     def crop(self, sha256: str, view: str) -> bytes | None:
@@ -274,7 +281,7 @@ class Journal(RecordFile):
     def add(self, additions: thumbnails.Additions) -> None:
         """Record what was made of images whose results are kept."""
         with self._writing():
-            thumbnails.keep(self._db, additions.thumbnails, additions.crops)
+            thumbnails.keep(self._db, additions.thumbnails, additions.crops, additions.second_images)
             thumbnails.add_hashes(self._db, additions.hashes)
 
     def forget_result(self, position: int) -> None:
@@ -305,12 +312,16 @@ class Journal(RecordFile):
             raise self._output_error(error) from error
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
-        """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""
+        """Change all results, also those that no longer hold; the file keeps nothing of the old ones.
+
+        It also forgets all second images: they were made of what the old results said.
+        """
         with self._writing():
             self._db.execute("PRAGMA secure_delete=ON")
             self._db.create_function("changed", 1, lambda text: dump_result(change(load_result(text))))
             for table in ("items", "retired", "previous"):
                 self._db.execute(f"UPDATE {table} SET finding = changed(finding) WHERE finding IS NOT NULL")  # noqa: S608
+            self._db.execute("DELETE FROM second_images")
         with self._writing():
             self._db.execute("VACUUM")  # pages that were freed earlier may hold results, too
 

@@ -287,6 +287,10 @@ class RunRecord(Protocol):
         """The thumbnail (WebP) of an image's bytes; None if there is none."""
         ...
 
+    def second_image(self, sha256: str) -> bytes | None:
+        """The preview (WebP) in an image's bytes that shows another image; None if there is none."""
+        ...
+
     def closer_look(self, sha256: str) -> CloserLook | None:
         """All windows of an image with these bytes, scored; None if nobody looked closer."""
         ...

@@ -43,6 +43,10 @@ class WrappedRecord(RunRecord):
         """As the other record has it."""
         return self._record.crop(sha256, view)
 
+    def second_image(self, sha256: str) -> bytes | None:
+        """As the other record has it."""
+        return self._record.second_image(sha256)
+
     def closer_look(self, sha256: str) -> CloserLook | None:
         """As the other record has it."""
         return self._record.closer_look(sha256)

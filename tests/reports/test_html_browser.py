@@ -205,6 +205,32 @@ def test_thumbnails_come_from_files_beside_the_page(open_page: Opener, with_thum
         assert page.locator("#detail svg image").count() == 1
 
 
+def test_a_second_image_stands_beside_the_image_at_its_trace(open_page: Opener, tmp_path: Path) -> None:
+    trace = Trace("second_image", "the thumbnail shows something else", "thumbnail of EXIF", 68)
+    results, small = [scored(index) for index in range(2)], []
+    results = [replace(each, facts=replace(each.facts, traces=(trace, trace))) for each in results]
+    for colour in ("teal", "orange"):
+        file = io.BytesIO()
+        Image.new("RGB", (160, 100), colour).save(file, "WEBP")
+        small.append(file.getvalue())
+    journal, first = journal_of(*results), f"{0:064x}"
+    journal.append(
+        results, ReuseKeys("score", "limits", "urls"), {first: small[0]}, second_images={first: small[1]}
+    )
+    rendered(tmp_path / "r.html", journal)
+    with open_page(tmp_path / "r.html") as page:
+        page.keyboard.press("Enter")
+        shown = page.locator("#detail li img")
+        assert [shown.nth(place).get_attribute("alt") for place in range(shown.count())] == [
+            "The image itself",
+            "The preview in the file, as it is stored: perhaps not upright",
+        ], "once, though two traces are of that kind"
+        assert shown.evaluate_all("images => images.map(image => image.naturalWidth)") == [160, 160]
+        page.get_by_role("button", name="Next").click()
+        assert page.get_by_text("preview shows another image").count() >= 1
+        assert page.locator("#detail li img").count() == 0
+
+
 def test_a_page_without_its_folder_says_so(browser: Browser, with_thumbnails: Path) -> None:
     shutil.rmtree(with_thumbnails.with_name("r_files"))
     context = browser.new_context(offline=True)

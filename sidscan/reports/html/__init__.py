@@ -276,7 +276,7 @@ def _chunk_text(results: list[ScanResult], record: RunRecord, images: bool) -> s
 
 
 def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, bytes]]:
-    """The thumbnail, and the crop with the highest score, of what has them."""
+    """The thumbnail, the crop with the highest score, and a preview of another image, of what has them."""
     score, sha256 = result.strongest, result.facts.sha256
     if score is None or sha256 is None:
         return
@@ -284,6 +284,8 @@ def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, 
         yield "thumbnail", small
     if score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
         yield "crop", crop
+    if second := record.second_image(sha256):
+        yield "second", second
 
 
 def _map_object(look: CloserLook, images: bool) -> JsonObject:

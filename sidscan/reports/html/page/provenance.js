@@ -78,17 +78,25 @@ function provenanceOf(result, row) {
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }
 
-function traceNode(trace) {
+/** What a preview in the file shows, beside the image itself. */
+function secondImage(entry) {
+  const figure = (name, image) => image && element("figure", {}, element("img", { src: `data:image/webp;base64,${image}`, alt: text(name) }), element("figcaption", {}, text(name)));
+  return element("div", { class: "figures" }, figure("secondBeside", entry.thumbnail), figure("secondShown", entry.second));
+}
+
+function traceNode(trace, entry, first) {
   const place = trace.container && trace.container !== "name" ? text(trace.offset ? "tracePlace" : "traceIn", { container: safe(trace.container), offset: trace.offset.toLocaleString("en") }) : "";
   return element("li", {}, element("strong", {}, S.traceWords[trace.id] || safe(trace.id)), " ", element("span", { class: "dim" }, place),
     element("div", {}, safe(trace.detail), trace.value ? ": " : "", trace.value ? element("bdi", {}, safe(trace.value)) : null),
+    trace === first ? secondImage(entry) : null,
     element("div", { class: "dim" }, S.traceLimits[trace.id] || text("traceUnknown")));
 }
 
 /** Traces of how the file was handled, each with what it does not mean. */
-function tracesOf(result) {
+function tracesOf(result, entry) {
   const traces = result.facts.traces;
   if (!traces) return block("traces", element("p", {}, text("tracesMissing")));
   if (!traces.length) return block("traces", element("p", {}, text("noTraces")));
-  return block("traces", element("p", { class: "dim" }, text("tracesAre")), element("ul", { class: "markers" }, ...traces.map(traceNode)));
+  const first = entry.second && traces.find(({ id }) => id === "second_image"); // of which the small image is
+  return block("traces", element("p", { class: "dim" }, text("tracesAre")), element("ul", { class: "markers" }, ...traces.map((trace) => traceNode(trace, entry, first))));
 }
