@@ -788,6 +788,63 @@ def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance
         assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
 
 
+GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)
+CAPTURE = Marker(
+    "c2pa-capture", "no_ai_claim", "not_checked", "JPEG APP11", "c2pa.created", "digitalCapture", 20
+)
+PART = Marker("c2pa-part", "ai_edited", "not_checked", "JPEG APP11", "c2pa.edited", "trained", 20)
+
+
+@pytest.fixture
+def markers_page(tmp_path: Path) -> Path:
+    """A graph, which says less than its verdict; a camera's claim alone, and one beside an edit by AI."""
+    results = (
+        saying("ai_generated", "plain", "graph.png", GRAPH),
+        saying("no_ai_claim", "not_checked", "camera.jpg", CAPTURE),
+        saying("ai_edited", "not_checked", "edited.jpg", CAPTURE, PART),
+        saying("none", None, "plain.png"),
+    )
+    rendered(tmp_path / "r.html", journal_of(*results))
+    return tmp_path / "r.html"
+
+
+def test_the_sign_says_what_the_sentence_says(open_page: Opener, markers_page: Path) -> None:
+    with open_page(markers_page) as page:
+        assert page.locator(".cell .says-ai").all_inner_texts() == ["ComfyUI graph", "says AI parts"]
+        assert "a graph of ComfyUI (1)" in page.locator("header").inner_text()
+        page.get_by_label("credentials that claim a camera").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["camera.jpg"]
+    with open_page(markers_page, "#view=table&sort=provenance") as page:
+        assert page.locator(".c-path").all_inner_texts()[1:3] == ["edited.jpg", "graph.png"], (
+            "by what they say"
+        )
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("marker:c2pa-capture", ["camera.jpg", "edited.jpg"]),
+        ("marker:c2pa", ["camera.jpg", "edited.jpg"]),
+        ("comfyui-graph", ["graph.png"]),
+        ("marker:none", []),
+    ],
+)
+def test_markers_can_be_searched(
+    open_page: Opener, markers_page: Path, search: str, expected: list[str]
+) -> None:
+    with open_page(markers_page, f"#q={search}") as page:
+        assert page.locator(".cell .name").all_inner_texts() == expected
+
+
+def test_markers_have_a_filter_of_their_own(open_page: Opener, markers_page: Path) -> None:
+    with open_page(markers_page) as page:
+        facet = page.locator("fieldset", has_text="Markers of origin")
+        labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
+        assert labels == {"c2pa-capture": "2", "comfyui-graph": "1", "c2pa-part": "1"}
+        page.get_by_label("c2pa-capture").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["camera.jpg", "edited.jpg"]
+
+
 def claiming_copies(out: Path, *answers: CopyAnswer) -> Path:
     """A page of a copy of a website, which scores higher, and the file with the label that it lost."""
     website, label = saying("none", None, "web.png"), saying("ai_generated", "plain", "label.png")
