@@ -299,7 +299,8 @@ def open_scan(
             lists.purge()
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
-        header = replace(_header(config, runtime, choice, calibrations), sample=registered.sample)
+        header = _header(config, runtime, choice, calibrations)
+        header = replace(header, sample=registered.sample, localizer=earlier.localizer)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
         # One report shows all sessions and results, so a private run redacts the earlier ones, too.
         header = replace(header, sessions=(*earlier.sessions, session))

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.journal import closer_looks, outputs, previous, thumbnails, turns
+from sidscan.journal import closer_looks, localizations, outputs, previous, thumbnails, turns
 from sidscan.journal.file import UPGRADED, RecordFile, is_damage
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
@@ -35,6 +35,7 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook
 from sidscan.util.files import real_path
 from sidscan.util.urls import mask_credentials
@@ -159,6 +160,7 @@ class Journal(RecordFile):
             self._db.execute("UPDATE retired SET age = age + 1")
             thumbnails.purge(self._db)
             closer_looks.purge(self._db)
+            localizations.purge(self._db)
 
     def pending(self, mixed: bool = False) -> Iterator[Item]:
         """Inputs without a result that this run is to look at; safe to call `append` meanwhile.
@@ -310,6 +312,35 @@ class Journal(RecordFile):
             return closer_looks.find(self._db, sha256)
         except sqlite3.Error as error:
             raise self._output_error(error) from error
+
+    def keep_localization(self, sha256: str, kept: KeptLocalization) -> None:
+        """Record durably what a localizer made of an image's bytes."""
+        with self._writing():
+            localizations.keep(self._db, sha256, kept)
+
+    def localization(self, sha256: str) -> KeptLocalization | None:
+        """What a localizer made of an image with these bytes; None if nobody asked one."""
+        try:
+            return localizations.find(self._db, sha256)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+
+    def map_file_digests(self, path: Path) -> Collection[str]:
+        """The sha256 of what this run last wrote to the file of a map, hex."""
+        try:
+            return localizations.file_digests(self._db, self.path, path)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+
+    def expect_map_file(self, path: Path, sha256: str) -> None:
+        """Note, right before it happens, that the file of a map gets bytes with this sha256."""
+        with self._writing():
+            localizations.expect_file(self._db, self.path, path, sha256)
+
+    def confirm_map_file(self, path: Path, sha256: str) -> None:
+        """Note that it has them."""
+        with self._writing():
+            localizations.confirm_file(self._db, self.path, path, sha256)
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
         """Change all results, also those that no longer hold; the file keeps nothing of the old ones.
