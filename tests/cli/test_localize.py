@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from sample_images import encoded, exif_block
 from red_localizer import RedLocalizer
+from sample_images import encoded, exif_block
 
 from sidscan.cli import localizing
 

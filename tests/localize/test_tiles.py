@@ -15,7 +15,8 @@ SIDE, STRIDE = 32, 16
 
 def red(tiles: Pixels) -> Map:
     """A localizer that says what the red channel says."""
-    return tiles[..., 0].astype(np.float32) / 255
+    red_values: Map = tiles[..., 0].astype(np.float32) / np.float32(255)
+    return red_values
 
 
 def no_progress(_: int) -> None:
