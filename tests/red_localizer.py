@@ -17,9 +17,9 @@ from sidscan.runtimes import RuntimeInfo
 class RedLocalizer:
     """Probabilities are red / 255; what is not a tile is squashed into one."""
 
-    side: int = 64
-    read: int = 64
-    stride: int = 32
+    side: int = 128
+    read: int = 128
+    stride: int = 64
     threshold: float = 0.5
     alarm_area: float | None = None
     name: str = "red"

@@ -151,7 +151,7 @@ def command(
     map (grey, 0 to 1, as large as the image), a mask of what lies above the threshold, and an overlay. Images
     are scored first, as `sidscan scan` does; with a REPORT or record of a scan, the maps join that record.
 
-    A region is one to look at, and no verdict. That there is none proves nothing: a localizer sees partial
+    A region is one to look at, not a verdict. Its absence proves nothing: a localizer sees partial
     edits of kinds that it was trained on, and is no detector of images that are synthetic as a whole.
 
     \b

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidscan.runtimes import OpenLocalizer
 
 DEFAULT = "localizer-b16"
-MEANING = "a region is one to look at, and no verdict; that there is none proves nothing"
+MEANING = "a region is one to look at, not a verdict; its absence proves nothing"
 _MOST_LINES = 10
 
 

@@ -194,7 +194,7 @@ def test_a_map_that_is_not_finite_is_a_failure_of_its_image(
     sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        RedLocalizer, "maps", lambda self, tiles: np.full((len(tiles), 64, 64), np.nan, np.float32)
+        RedLocalizer, "maps", lambda self, tiles: np.full((len(tiles), 128, 128), np.nan, np.float32)
     )
     ended = sidscan("localize", "images/region.png", "--detector", "mini")
     assert ended.code == 3
