@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 # "distributed" is planned: nothing is there yet.
 LEVELS = (
     ("cli",),
-    ("calibrate", "doctor", "localize", "review", "distributed"),
+    ("calibrate", "doctor", "review", "distributed"),
     ("pipeline", "verify"),
     ("scoring", "isolation"),
     ("traces",),
@@ -135,7 +135,8 @@ SHARED_BY_COMMANDS = tuple(
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
         *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
-        *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
+        *("provenance_text", "sample_text", "time_left"),
+        "evaluate_localization",  # a command of `evaluate`
     )
 )
 
@@ -222,7 +223,7 @@ FOR_HELP = (
         "libraries",
     ),
     *("records", "records.from_json", "records.images", "records.inputs", "records.results", "records.runs"),
-    *("records.localization", "records.score_map"),
+    "records.score_map",
     *("util.clock", "util.files", "util.option_specs", "util.progress", "util.terminal", "util.threads"),
     *("util.urls", "util"),
 )

@@ -30,9 +30,8 @@ _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
     "doctor": ("sidscan.cli.doctor", "Say what is installed, what works, and what a scan would use."),
-    "evaluate": ("sidscan.cli.evaluate", "Measure detectors on labelled test sets."),
+    "evaluate": ("sidscan.cli.evaluate", "Measure detectors and localizers on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
-    "localize": ("sidscan.cli.localize", "Show where in images a localizer points: regions to look at."),
     "licences": ("sidscan.cli.licences", "List what is installed, and under which licences."),
     "inspect": ("sidscan.cli.inspect", "Look closely at single images: score all their windows."),
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),
@@ -43,6 +42,10 @@ _COMMANDS = {
     "scan": ("sidscan.cli.scan", "Score images and write reports."),
     "study": ("sidscan.cli.study", "Train many heads from one pass of the encoder."),
     "train": ("sidscan.cli.train", "Train RINE's head."),
+    "train-localizer": (
+        "sidscan.cli.train_localizer",
+        "Train a localizer, which says where images are synthetic.",
+    ),
     "verify": ("sidscan.cli.verify", "Hash the files of a report again and list what changed."),
 }
 

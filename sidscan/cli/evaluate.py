@@ -1,4 +1,4 @@
-"""``sidscan evaluate run`` and ``sidscan evaluate report``."""
+"""``sidscan evaluate run`` and ``sidscan evaluate report``; ``localization`` has a file of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import console, evaluate_localization, options
 from sidscan.cli.help_sections import Command, Group
 from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
@@ -198,16 +198,20 @@ _run_options = options.stack(
 
 @click.group("evaluate", cls=Group)
 def command() -> None:
-    """Measure detectors on labelled test sets.
+    """Measure detectors and localizers on labelled test sets.
 
     `run` scores images and writes scores, tables and plots. `report` writes tables and plots again, from the
-    scores of an earlier run.
+    scores of an earlier run. `localization` compares the maps of localizers with masks.
 
     \b
     Examples:
       sidscan evaluate run ./test --model rine-4class --out results --compare
       sidscan evaluate report results/scores.csv --out again --fpr 0.01
+      sidscan evaluate localization ./celebahq --model ldm.safetensors --out maps
     """
+
+
+command.add_command(evaluate_localization.command)
 
 
 @command.command("run", cls=Command)

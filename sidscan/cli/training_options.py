@@ -27,6 +27,7 @@ _PRESETS = (
     "ufd-4class",
     "fpn-4class",
 )
+MASKED_LAYOUTS = ("auto", "dolos", "autosplice", "white-masks", "manifest")
 _UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
 
@@ -74,6 +75,49 @@ def training_set() -> Decorator:
             "--fresh", section="Output", is_flag=True, help="Start over, and replace existing results."
         ),
     )
+
+
+def masked_data() -> Decorator:
+    """Images with masks, in one of the layouts of `sidscan.training.localization.layouts`."""
+    option = partial(sectioned_option, section="Input")
+    return stack(
+        option(
+            "--layout",
+            type=click.Choice(MASKED_LAYOUTS),
+            default="auto",
+            show_default=True,
+            help="How DATA is laid out.",
+        ),
+        option("--sets", multiple=True, metavar="A,B", help="Use only these sets of DATA. Repeatable."),
+        option(
+            "--synthetic-is",
+            type=click.Choice(["auto", "white", "black"]),
+            default="auto",
+            show_default=True,
+            help="What marks the synthetic region in masks. 'auto': black in Dolos's own sets, else white.",
+        ),
+        option(
+            "--resize-masks",
+            is_flag=True,
+            help="Accept masks of another size than their image. Without it, the first one is an error.",
+        ),
+        option(
+            "--skip-unreadable",
+            is_flag=True,
+            help="Leave out images that can't be used, and list them. Without it, the first one is an error.",
+        ),
+    )
+
+
+def comma_separated(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``("a,b", "c")`` -> ``("a", "b", "c")``, each once."""
+    names = (name.strip() for value in values for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def black_is_synthetic(synthetic_is: str) -> bool | None:
+    """What ``--synthetic-is`` says; None leaves it to the layout."""
+    return None if synthetic_is == "auto" else synthetic_is == "black"
 
 
 def recipe_options() -> Decorator:

@@ -63,5 +63,4 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
         yield from encode_pixels(result.pixels)
     described = next(results)
     assert isinstance(described, DecodedImage)
-    small = {"thumbnail": described.thumbnail, "second_image": described.second_image}
-    yield encode_answer(described.facts, last=True, **small)
+    yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from PIL import Image
 
 from sidscan._version import __version__
 from sidscan.config import CROPS_PER_IMAGE, Crops, Device, Precision
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import UsageError
 from sidscan.images import crops, decode
 from sidscan.models import detectors
 from sidscan.models.detectors import Detector
@@ -25,15 +24,16 @@ from sidscan.models.refs import ModelChoice, ModelKind, ModelRef, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
 from sidscan.runtimes import Runtime
 from sidscan.scoring.scorer import Scorer, ScoringJob
+from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.common.extras import import_extra
-from sidscan.training.common.files import make_folder, write_json
+from sidscan.training.common.files import make_folder
+from sidscan.training.common.run_settings import check_settings
 from sidscan.util import threads
 
 from . import perturbations, published, scores
-from .scores import ScoreFile, ScoreRow, escape_line_breaks
+from .scores import ScoreFile, ScoreRow
 from .testsets import TestImage, TestSet, TestSetCollection
 
-_SETTINGS_FILE = "evaluation.json"
 _SCORES_FILE = "scores.csv"
 
 
@@ -312,38 +312,11 @@ def open_score_file(folder: Path, settings: Mapping[str, str], fresh: bool) -> S
     make_folder(folder)
     file = ScoreFile(folder / _SCORES_FILE, fresh)
     try:
-        _check_settings(folder, settings, file.started)
+        check_settings(folder, settings, file.started)
     except BaseException:
         file.close()
         raise
     return file
-
-
-def _check_settings(folder: Path, settings: Mapping[str, str], started: bool) -> None:
-    """Save the settings. If the folder holds scores already, they must have been made with the same ones."""
-    try:
-        saved = _saved_settings(folder / _SETTINGS_FILE) if started else settings
-    except OSError as error:
-        raise OutputError(f"can't use {folder}: {error.strerror}", "Choose another --out.") from error
-    differences = [
-        f"{name}: {saved.get(name)}, now {value}"
-        for name, value in settings.items()
-        if saved.get(name) != value
-    ]
-    if differences:
-        raise OutputError(
-            f"{folder} holds an evaluation with other settings ({'; '.join(differences)})",
-            "Choose another --out, or start over with --fresh.",
-        )
-    write_json(folder / _SETTINGS_FILE, settings)
-
-
-def _saved_settings(path: Path) -> dict[str, str]:
-    try:
-        settings: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return settings
 
 
 def read_test_image(image: TestImage, test_set: str, config: EvaluationConfig) -> DecodedImage | Failure:

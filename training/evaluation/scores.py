@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import UsageError
+from sidscan.training.common.durable_file import DurableFile
 from sidscan.util.files import open_file
 
 ScoreKey = tuple[str, str, str, str]
@@ -25,7 +22,6 @@ ScoreKey = tuple[str, str, str, str]
 
 _LABELS = ("real", "synthetic")
 _REQUIRED_COLUMNS = ("set", "label", "score")  # of a file that another program wrote
-_LINE_BREAKS = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,49 +77,18 @@ _TEXT_COLUMNS = tuple(name for name in _COLUMNS if name not in ("logit", "score"
 _HEADER = (",".join(_COLUMNS) + "\n").encode()
 
 
-class ScoreFile:
+class ScoreFile(DurableFile):
     """A scores file that is being written. Rows survive once `append` has returned.
-
-    If an interruption cut the last line short, opening the file drops that line.
 
     Args:
         fresh: empty the file first, as soon as no other process is writing it.
-
-    Attributes:
-        started: whether the file held rows when it was opened.
 
     Raises:
         OutputError: the file can't be opened or written, or belongs to another program or evaluation.
     """
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
-        self.path = path
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-        with ExitStack() as undo, _as_output_error(path):
-            self._lock.acquire(timeout=0)
-            undo.callback(self._lock.release)
-            self._file = undo.enter_context(path.open("a+b", buffering=0))
-            if fresh:
-                self._file.truncate(0)
-            self._drop_unfinished_line()
-            size = os.fstat(self._file.fileno()).st_size
-            if size == 0:
-                self._write(_HEADER)
-            self.started = size > len(_HEADER)
-            undo.pop_all()
-
-    def __enter__(self) -> ScoreFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let other processes write the file."""
-        self._file.close()
-        self._lock.release()
+        super().__init__(path, _HEADER, fresh)
 
     def append(self, rows: Iterable[ScoreRow]) -> None:
         """Add rows durably.
@@ -131,27 +96,7 @@ class ScoreFile:
         Raises:
             OutputError: there is no room. The rows that the file held before are complete.
         """
-        with _as_output_error(self.path):
-            self._write("".join(row.to_csv_line() for row in rows).encode())
-
-    def _write(self, data: bytes) -> None:
-        """Write everything or nothing: a full disk leaves no half line behind."""
-        end = os.fstat(self._file.fileno()).st_size
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), end)
-            raise
-
-    def _drop_unfinished_line(self) -> None:
-        self._file.seek(0)
-        data = self._file.read()
-        if data[: len(_HEADER)] != _HEADER[: len(data)]:
-            raise OutputError(f"{self.path} is not a scores file of this version", "Choose another --out.")
-        self._file.truncate(data.rfind(b"\n") + 1)
+        self.append_text("".join(row.to_csv_line() for row in rows))
 
 
 def latest_rows(path: Path) -> dict[ScoreKey, ScoreRow]:
@@ -194,11 +139,6 @@ def read_scores(path: Path) -> pd.DataFrame:
     return _with_checked_values(rows, path)
 
 
-def escape_line_breaks(text: str) -> str:
-    """Text on one line: line breaks, and characters that UTF-8 can't encode, become escapes."""
-    return text.translate(_LINE_BREAKS).encode("utf-8", "backslashreplace").decode()
-
-
 def _with_checked_values(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The rows with numbers for texts. Rows with an error keep NaN."""
     unknown = sorted(set(rows["label"]) - set(_LABELS))
@@ -210,18 +150,3 @@ def _with_checked_values(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     if not rows.loc[scored, "score"].between(0, 1).all():
         raise UsageError(f"{path}: a score is missing or outside of 0..1", "Rows without one need an error.")
     return rows
-
-
-@contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Timeout as error:
-        raise OutputError(
-            f"{path} is being written by another evaluation", "Wait for it, or choose another --out."
-        ) from error
-    except OSError as error:
-        raise OutputError(
-            f"can't write {path}: {error.strerror}",
-            "The scores so far are kept; free some space and run the same command again.",
-        ) from error

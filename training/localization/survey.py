@@ -88,6 +88,23 @@ def survey(
     return Survey(tuple(kept), left_out)
 
 
+def check_masks(images: Sequence[MaskedImage], workers: int | None = None) -> None:
+    """Refuse a set whose masks seem to be inverted; it reads masks alone, and not those that are damaged.
+
+    Raises:
+        UsageError: so it is for one of the sets.
+    """
+
+    def look(image: MaskedImage) -> SurveyedImage | None:
+        try:
+            return SurveyedImage(image, "", float(np.mean(read_mask(image))) / 255)
+        except SidscanError:  # its row says so
+            return None
+
+    masked = [image for image in images if not image.is_real]
+    check_polarity([seen for seen in threads.map_ordered(look, masked, workers) if seen is not None])
+
+
 def check_polarity(images: Sequence[SurveyedImage]) -> None:
     """Refuse masks that are probably read the wrong way round: most of most images would be synthetic.
 

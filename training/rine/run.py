@@ -17,6 +17,7 @@ from torch import Tensor
 from sidscan._version import __version__
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.models.checkpoints import Checkpoint
+from sidscan.training.common.interrupts import deferred_interrupts
 from sidscan.util.files import atomic_write
 from sidscan.util.progress import Bar, progress
 from sidscan.util.terminal import Echo
@@ -24,7 +25,6 @@ from sidscan.util.terminal import Echo
 from .crop_dataset import CropDataset
 from .features import FrozenEncoder
 from .fit import FeatureSource, FitPosition, FitStep, StackState, build_stacks, epoch_batches, fit_heads
-from .interrupts import deferred_interrupts
 from .recipe import Recipe
 from .validation import ValidationMetrics, ValidationSet
 

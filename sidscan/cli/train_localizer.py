@@ -1,0 +1,180 @@
+"""``sidscan train-localizer``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidscan.cli import console
+from sidscan.cli import training_options as options
+from sidscan.cli.help_sections import Command
+from sidscan.cli.options import Decorator, sectioned_option, stack
+from sidscan.cli.options import quiet as quiet_option
+from sidscan.cli.param_types import Number, WholeNumber
+from sidscan.errors import ExitCode
+from sidscan.libraries import require
+
+# sidscan.models.families.declip and sidscan.training.localization.config define these names; tests compare.
+_DECODERS = ("linear", "attention", "conv-4", "conv-12", "conv-20")
+_INITS = ("default", "published")
+_AUGMENTATIONS = ("none", "blur", "color_jitter", "jpeg", "all")
+_TARGETS = ("pixels", "images")
+
+
+def _recipe_options() -> Decorator:
+    option = partial(sectioned_option, section="Recipe", show_default=True)
+    return stack(
+        option("--decoder", type=click.Choice(_DECODERS), default="conv-20", help="As DeCLIP calls it."),
+        option(
+            "--layer",
+            type=WholeNumber(min=0),
+            show_default="the published one, or one as deep",
+            help="Block of the vision transformer that is read, from 0; stage of a residual network alone, "
+            "from 1.",
+        ),
+        option(
+            "--init",
+            type=click.Choice(_INITS),
+            default="default",
+            help="First weights. 'published' draws all of them from N(0, 0.02), factors of batch "
+            "normalisation too, trains only what DeCLIP trains, and in fp32.",
+        ),
+        option(
+            "--augment",
+            type=click.Choice(_AUGMENTATIONS),
+            default="none",
+            help="Change every training image: DeCLIP's augmentations.",
+        ),
+        option(
+            "--target",
+            type=click.Choice(_TARGETS),
+            default="pixels",
+            help="What is learnt: masks, or only which images have a synthetic part.",
+        ),
+        option("--epochs", type=WholeNumber(min=1), default=400, help="At most; plateaus end most runs."),
+        option("--batch-size", "batch", type=WholeNumber(min=1), default=64, help="Images per step."),
+        option("--lr", type=Number(min=0, min_open=True), default=1e-3, help="First learning rate of AdamW."),
+        option(
+            "--seed",
+            type=WholeNumber(min=0),
+            default=0,
+            help="Seed of first weights, augmentation and order of the images.",
+        ),
+    )
+
+
+def _output_options() -> Decorator:
+    option = partial(sectioned_option, section="Output")
+    return stack(
+        option(
+            "--out",
+            required=True,
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Checkpoint to write; `sidscan localize --model FILE` accepts it. With the suffix .pth it "
+            "has DeCLIP's format.",
+        ),
+        option(
+            "--cache",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for the encoder's features: encode every image once. "
+            "[default: encode in every epoch, as published]",
+        ),
+        option("--fresh", is_flag=True, help="Start over, and replace existing results."),
+    )
+
+
+@click.command("train-localizer", cls=Command)
+@click.argument("data", type=click.Path(path_type=Path))
+@options.masked_data()
+@sectioned_option(
+    "--encoder",
+    "encoders",
+    section="Models",
+    multiple=True,
+    default=("clip-vit-l14",),
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Frozen image encoder: an installed one of the catalog, or the weights file of a CLIP. Name two, a "
+    "vision transformer and a residual network, to read both.",
+)
+@sectioned_option(
+    "--validation-fraction",
+    "held_out",
+    section="Input",
+    type=Number(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the training images to validate with, where the data set has no such part.",
+)
+@_output_options()
+@_recipe_options()
+@sectioned_option(
+    "--mixed-precision/--no-mixed-precision",
+    section="Advanced",
+    default=None,
+    show_default="on, but with --init published",
+    help="Whether CUDA multiplies the decoder's numbers in bfloat16.",
+)
+@options.runtime_options()
+@quiet_option()
+def command(
+    data: Path,
+    out: Path,
+    fresh: bool,
+    quiet: bool,
+    sets: tuple[str, ...],
+    encoders: tuple[str, ...],
+    synthetic_is: str,
+    skip_unreadable: bool,
+    resize_masks: bool,
+    workers: int | None,
+    **choices: Any,
+) -> ExitCode:
+    """Train a localizer, which says where an image is synthetic, on images with masks.
+
+    DATA is a folder in the layout of Dolos (fake/NAME/images/train, fake/NAME/masks/train) or AutoSplice, a
+    folder with images/ and masks/, or a CSV file with the columns path and mask. The method is DeCLIP's: a
+    decoder on patch features of a frozen CLIP. If you interrupt a run, it is saved beside FILE; the same
+    command continues it.
+
+    \b
+    Examples:
+      sidscan train-localizer ./celebahq --sets ldm --cache features --out ldm.safetensors
+      sidscan train-localizer ./mine --decoder linear --encoder clip-vit-b16-q8 --out mine.safetensors
+      sidscan localize photo.jpg --model ldm.safetensors --out maps
+
+    \b
+    Exit codes:
+      0  done                                4  encoder unknown, missing, altered
+      2  wrong usage, layout, or an image    6  device or precision not available
+         or mask that can't be read          7  the checkpoint can't be written
+      3  done; images were left out          130  interrupted; run again to continue
+    """
+    for encoder in encoders:
+        console.check_encoder(encoder)
+    options.need_training_extra()
+    require("training", "torch", "open_clip")
+    from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
+    from sidscan.training.localization.survey import SurveyOptions
+    from sidscan.training.localization.train import train  # here, because it loads torch
+
+    recipe_keys = ("decoder", "init", "augment", "target", "lr", "batch", "epochs", "seed")
+    recipe = LocalizerRecipe(**{key: choices.pop(key) for key in recipe_keys})
+    config = LocalizerConfig(
+        data=data,
+        recipe=recipe,
+        sets=options.comma_separated(sets),
+        encoders=encoders,
+        black_is_synthetic=options.black_is_synthetic(synthetic_is),
+        survey=SurveyOptions(skip_unreadable, resize_masks, synthetic_is != "auto", workers),
+        bars=not quiet,
+        **choices,
+    )
+    echo = console.reporter(quiet)
+    left_out = train(config, out, echo, fresh)
+    echo(f"checkpoint: {out}")
+    return options.exit_code(left_out, echo)

@@ -1,0 +1,1 @@
+"""How well localizers find synthetic regions: maps of labelled images -> scores.csv -> tables."""

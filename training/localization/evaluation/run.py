@@ -1,0 +1,248 @@
+"""Labelled images -> rows of scores.csv, by one localizer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan._version import __version__
+from sidscan.config import Device, Precision
+from sidscan.errors import SidscanError, UsageError
+from sidscan.images import decode
+from sidscan.models.localizers import LocalizerInfo
+from sidscan.runtimes.localizers import PyTorchLocalizer
+from sidscan.training.common.durable_file import escape_line_breaks
+from sidscan.training.common.files import make_folder
+from sidscan.training.common.pixels import Pixels
+from sidscan.training.common.run_settings import check_settings
+from sidscan.util import threads
+
+from ..examples import MaskedImage, list_digest
+from ..metrics import Map, Region, map_metrics, resized_map
+from ..pixels import read_image, read_mask, squashed, synthetic_region
+from .conditions import Condition
+from .rows import MapRow, MapRowFile, RowKey, latest_rows
+
+_SCORES_FILE = "scores.csv"
+Protocol = Literal["global"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapEvaluationConfig:
+    """Everything that rows depend on besides images and localizers.
+
+    Attributes:
+        conditions: the first is the unchanged image.
+        skip_unreadable: record an image that can't be used as a row with an error, instead of stopping.
+        resize_masks: accept a mask of another size than its image.
+    """
+
+    protocol: Protocol = "global"
+    conditions: tuple[Condition, ...] = (Condition(),)
+    device: Device = "auto"
+    precision: Precision = "auto"
+    workers: int | None = None
+    skip_unreadable: bool = False
+    resize_masks: bool = False
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An image under one condition, with its mask."""
+
+    image: MaskedImage
+    condition: Condition
+    pixels: Pixels
+    region: Region | None
+
+
+class MapEvaluation:
+    """An evaluation that is ready to run. Iterating over it yields the number of maps finished each time.
+
+    Rows are durable before their number is yielded.
+
+    Attributes:
+        num_maps, num_reused: of all images, localizers and conditions; of those an earlier run has measured.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[MaskedImage],
+        localizers: Sequence[PyTorchLocalizer],
+        config: MapEvaluationConfig,
+        file: MapRowFile,
+    ) -> None:
+        self.images, self.localizers, self.config, self.file = images, localizers, config, file
+        self._rows = latest_rows(file.path)
+        self.num_maps = len(images) * len(localizers) * len(config.conditions)
+        self.num_reused = sum(
+            self._is_done(image, localizer.info, condition)
+            for localizer in localizers
+            for image in images
+            for condition in config.conditions
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        for localizer in self.localizers:
+            tasks = [
+                (image, condition)
+                for image in self.images
+                for condition in self.config.conditions
+                if not self._is_done(image, localizer.info, condition)
+            ]
+            for start in range(0, len(tasks), localizer.batch):
+                some = tasks[start : start + localizer.batch]
+                self._measure(localizer, some)
+                yield len(some)
+
+    def rows(self) -> list[MapRow]:
+        """The rows of these images, localizers and conditions."""
+        wanted = {
+            _key(image, localizer.info.name, condition)
+            for localizer in self.localizers
+            for image in self.images
+            for condition in self.config.conditions
+        }
+        return [row for key, row in self._rows.items() if key in wanted]
+
+    def _measure(self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[MaskedImage, Condition]]) -> None:
+        """Measure some maps and record their rows; unless unreadable images are skipped, up to the first."""
+        loaded = list(threads.map_ordered(self._load, tasks, self.config.workers))
+        usable = [each for each in loaded if isinstance(each, _Loaded)]
+        info = localizer.info
+        maps = self._maps(localizer, [each.pixels for each in usable])
+        measured = iter(
+            threads.map_ordered(
+                lambda pair: _row_of(pair[0], pair[1], info, self.config.protocol),
+                list(zip(usable, maps, strict=True)),
+                self.config.workers,
+            )
+        )
+        rows: list[MapRow] = []
+        for (image, condition), each in zip(tasks, loaded, strict=True):
+            if isinstance(each, _Loaded):
+                rows.append(next(measured))
+            elif self.config.skip_unreadable:
+                blank = _blank_row(image, condition, info, self.config.protocol)
+                rows.append(replace(blank, error=escape_line_breaks(each.message)))
+            else:
+                self._append(rows)
+                raise each
+        self._append(rows)
+
+    def _maps(self, localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[Map]:
+        """A map of each image, in the localizer's own size."""
+        if not images:
+            return []
+        read = localizer.info.tile.read
+        return list(localizer.maps(np.stack([squashed(pixels, read) for pixels in images])))
+
+    def _load(self, task: tuple[MaskedImage, Condition]) -> _Loaded | SidscanError:
+        image, condition = task
+        try:
+            pixels = read_image(image.path.read_bytes(), image.path)
+            region = None if image.is_real else self._region(image, pixels)
+        except OSError as error:
+            return UsageError(
+                f"{image.path} can't be read: {error.strerror or error}", "Check its permissions."
+            )
+        except SidscanError as error:
+            return error
+        return _Loaded(image, condition, condition.apply(pixels), region)
+
+    def _region(self, image: MaskedImage, pixels: Pixels) -> NDArray[np.bool_]:
+        region = synthetic_region(read_mask(image))
+        if region.shape != pixels.shape[:2] and not self.config.resize_masks:
+            raise UsageError(
+                f"{image.mask} has another size than its image",
+                "Masks have the size of their images. Add --resize-masks, if they show the same view.",
+            )
+        return region
+
+    def _append(self, rows: Sequence[MapRow]) -> None:
+        self.file.append(rows)
+        self._rows.update({row.key: row for row in rows})
+
+    def _is_done(self, image: MaskedImage, info: LocalizerInfo, condition: Condition) -> bool:
+        row = self._rows.get(_key(image, info.name, condition))
+        return row is not None and not row.error
+
+
+def open_rows(
+    folder: Path,
+    images: Sequence[MaskedImage],
+    localizers: Sequence[PyTorchLocalizer],
+    config: MapEvaluationConfig,
+    fresh: bool,
+) -> MapRowFile:
+    """The folder's file of rows, open for these settings; an earlier evaluation with the same goes on.
+
+    Raises:
+        OutputError: the folder holds an evaluation with other settings, or can't be written.
+    """
+    make_folder(folder)
+    file = MapRowFile(folder / _SCORES_FILE, fresh)
+    runtime = localizers[0].runtime
+    settings = {
+        "sidscan": __version__,
+        "images": list_digest(images),
+        "localizers": ", ".join(f"{each.info.name} {each.info.digest}" for each in localizers),
+        "protocol": config.protocol,
+        "conditions": ", ".join(condition.name for condition in config.conditions),
+        "decoder": decode.decoder_name(),
+        "runtime": f"{runtime.runtime}, {runtime.device}, {runtime.precision}",
+    }
+    try:
+        check_settings(folder, settings, file.started)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _row_of(loaded: _Loaded, made: Map, info: LocalizerInfo, protocol: Protocol) -> MapRow:
+    blank = _blank_row(loaded.image, loaded.condition, info, protocol)
+    common = replace(
+        blank, area=float(np.mean(made > info.threshold)), mean=float(made.mean()), max=float(made.max())
+    )
+    if loaded.region is None:
+        return common
+    metrics = map_metrics(resized_map(made, *loaded.region.shape), loaded.region)
+    return replace(
+        common,
+        iou=metrics.iou,
+        ap=metrics.ap,
+        f1_fixed=metrics.f1_fixed,
+        f1_best=metrics.f1_best,
+        region=float(loaded.region.mean()),
+    )
+
+
+def _blank_row(image: MaskedImage, condition: Condition, info: LocalizerInfo, protocol: Protocol) -> MapRow:
+    return MapRow(
+        set=escape_line_breaks(image.set),
+        path=escape_line_breaks(image.name),
+        label="real" if image.is_real else "synthetic",
+        generator=escape_line_breaks(image.generator),
+        model=info.name,
+        digest=info.digest,
+        trained_on=_trained_on(info),
+        protocol=protocol,
+        condition=condition.name,
+    )
+
+
+def _trained_on(info: LocalizerInfo) -> str:
+    """The sets that a checkpoint states; empty where it states none."""
+    data = info.card.get("data")
+    sets = data.get("sets") if isinstance(data, dict) else None
+    return escape_line_breaks(" ".join(map(str, sets))) if isinstance(sets, list) else ""
+
+
+def _key(image: MaskedImage, model: str, condition: Condition) -> RowKey:
+    return escape_line_breaks(image.set), escape_line_breaks(image.name), model, condition.name

@@ -1,0 +1,190 @@
+"""`sidscan train-localizer`: a decoder on frozen encoders, to a checkpoint for `sidscan localize`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidscan._version import __version__
+from sidscan.errors import OutputError, UsageError
+from sidscan.models.heads.decoder import Decoder
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
+
+from .checkpoint import write_checkpoint
+from .config import LocalizerConfig, LocalizerRecipe
+from .encoders import decoder_shape, default_layer, freeze, open_encoder
+from .examples import MaskedImage, Split, list_digest
+from .fit import DecoderFit, build_decoder
+from .layouts import choose_images, list_data_set
+from .run import LocalizerRun, UnfinishedLocalizer, run_key
+from .survey import Survey, survey
+from .tokens import PREPROCESSING, CachedTokens, FreshTokens, FrozenEncoders, TokenSource
+from .validation import ValidationPart
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Everything that a run needs.
+
+    Attributes:
+        shape: which decoder, as `LocalizerFamily.untrained` takes it.
+        mixed: whether the decoder's products are bfloat16.
+    """
+
+    config: LocalizerConfig
+    recipe: LocalizerRecipe
+    train: Survey
+    valid: Survey
+    held_out: bool
+    encoders: FrozenEncoders
+    shape: Mapping[str, Any]
+    decoder: Decoder
+    mixed: bool
+
+    def facts(self) -> dict[str, object]:
+        """What checkpoints state of a run's start; they store these keys."""
+        images = [seen.image for seen in self.train.images]
+        return {
+            "recipe": asdict(self.recipe),
+            "data": {
+                "sets": sorted({image.set for image in images if image.set}),
+                "generators": sorted({image.generator for image in images if image.generator}),
+                "train": _digest_and_counts(images),
+                "valid": _digest_and_counts([seen.image for seen in self.valid.images]),
+                "validation_held_out": self.config.held_out if self.held_out else None,
+            },
+            "left_out": {"train": list(self.train.left_out), "valid": list(self.valid.left_out)},
+            "features": "cached in fp16" if self.config.cache else "fresh in every epoch",
+            "preprocessing": PREPROCESSING,
+            "encoder_provenance": {part.name: part.provenance for part in self.encoders.parts},
+            "device": self.encoders.device.type,
+            "precision": self.encoders.precision,
+            "mixed_precision": self.mixed and self.encoders.device.type == "cuda",
+            "sidscan": __version__,
+            "torch": torch.__version__,
+        }
+
+
+def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -> int:
+    """Train one decoder and write its checkpoint to ``out``; returns the number of images left out.
+
+    An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
+    same weights.
+
+    Raises:
+        UsageError: ``out`` exists, the unfinished run beside it is another one, or the data can't be used.
+        ModelError: an encoder is not available, or DeCLIP has no such decoder.
+        OutputError: something can't be written.
+        Diverged: the loss is infinite or NaN.
+        KeyboardInterrupt: the user asked to stop; what was done is saved.
+    """
+    check_output(out, fresh)
+    setup = _prepare(config, echo)
+    facts = setup.facts()
+    run = _new_run(setup, facts)
+    unfinished = UnfinishedLocalizer(out.with_name(f"{out.name}.unfinished"))
+    if fresh:
+        unfinished.remove()
+    run.train(unfinished, echo)
+    assert run.best is not None, "a recipe has at least one epoch"
+    echo(f"best: epoch {run.best_epoch} of {run.epoch}")
+    facts |= {"epochs": run.history, "best_epoch": run.best_epoch, "run": run.key}
+    steps = run.best_epoch * -(-run.count // run.recipe.batch)
+    write_checkpoint(out, run.best, setup.shape, setup.encoders, facts, steps)
+    unfinished.remove()
+    return len(setup.train.left_out) + len(setup.valid.left_out)
+
+
+def check_output(out: Path, fresh: bool) -> None:
+    """Check before the work that its result can be written.
+
+    Raises:
+        UsageError: the file exists, and ``fresh`` is not set.
+        OutputError: its folder is missing or read-only.
+    """
+    if out.exists() and not fresh:
+        raise UsageError(f"{out} exists", "Choose another --out, or replace it with --fresh.")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise OutputError(
+            f"the folder {out.parent} does not exist or is not writable", "Choose another --out."
+        )
+
+
+def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
+    opened = [open_encoder(name) for name in config.encoders]
+    networks = [each.encoder for each in opened]
+    layer = default_layer(networks) if config.layer is None else config.layer
+    recipe = replace(config.recipe, layer=layer)
+    shape = decoder_shape(recipe.decoder, layer, networks)
+    train, _ = _survey(config, "train", echo)
+    valid, held_out = _survey(config, "valid", echo)
+    decoder = build_decoder(shape, recipe)
+    encoders = freeze(opened, decoder, config.device, config.precision)
+    names = ", ".join(part.name for part in encoders.parts)
+    echo(f"encoder: {names}, {encoders.device.type}, {encoders.precision}")
+    weights = sum(parameter.numel() for parameter in decoder.parameters())
+    echo(f"decoder: {recipe.decoder} on layer {layer}, {weights:,} weights, init {recipe.init}")
+    mixed = config.mixed_precision
+    if mixed is None:
+        mixed = recipe.init != "published"
+    return _Setup(config, recipe, train, valid, held_out, encoders, shape, decoder, mixed)
+
+
+def _new_run(setup: _Setup, facts: Mapping[str, object]) -> LocalizerRun:
+    recipe = setup.recipe
+    fit = DecoderFit(setup.decoder, recipe, setup.encoders.device, setup.mixed)
+    validation = ValidationPart(
+        setup.valid.images, _source(setup, setup.valid, "none"), recipe.target == "images"
+    )
+    depends = {**facts, "shape": dict(setup.shape), "encoders": setup.encoders.facts()}
+    depends["recipe"] = recipe.key()  # without the number of epochs, so that a run may end sooner or later
+    key, count = run_key(depends), len(setup.train.images)
+    source = _source(setup, setup.train, recipe.augment)
+    return LocalizerRun(fit, source, count, validation, key, setup.config.bars)
+
+
+def _source(setup: _Setup, part: Survey, augment: str) -> TokenSource:
+    """Features of one part: from the cache, which is filled first, or computed in every epoch."""
+    config, side, workers = setup.config, setup.decoder.side, setup.config.survey.workers
+    if config.cache is None:
+        return FreshTokens(part.images, setup.encoders, side, augment, setup.recipe.seed, workers)
+    source = CachedTokens(config.cache, part.images, setup.encoders, side, workers)
+    with progress(len(part.images), "image", quiet=not config.bars, title="encode", transient=True) as bar:
+        source.build(bar.update)
+    return source
+
+
+def _survey(config: LocalizerConfig, split: Split, echo: Echo) -> tuple[Survey, bool]:
+    """One part of the data set, and whether it was drawn from the training part."""
+    by_image = config.recipe.target == "images"
+    images, drawn = choose_images(
+        list_data_set(config.data, config.layout, config.sets),
+        split,
+        real=by_image,
+        black_is_synthetic=config.black_is_synthetic,
+        held_out=config.held_out,
+    )
+    if by_image and not any(image.is_real for image in images):
+        raise UsageError(
+            f"the data set has no real image for the part {split!r}, and --target images needs some",
+            "Add real images, or train on masks.",
+        )
+    with progress(len(images), "image", quiet=not config.bars, title="look", transient=True) as bar:
+        seen = survey(images, config.survey, bar.update)
+    real = sum(one.image.is_real for one in seen.images)
+    sets = ", ".join(sorted({one.image.set for one in seen.images if one.image.set}))
+    counts = f"{len(seen.images) - real} images with masks" + (f" and {real} real ones" if by_image else "")
+    source = ", held out from those for training" if drawn and split == "valid" else ""
+    echo(f"{split}: {counts} ({sets}){source}")
+    return seen, drawn
+
+
+def _digest_and_counts(images: list[MaskedImage]) -> dict[str, object]:
+    real = sum(image.is_real for image in images)
+    return {"digest": list_digest(images), "synthetic": len(images) - real, "real": real}
