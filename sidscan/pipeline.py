@@ -22,8 +22,9 @@ from sidscan.fetch.client import Fetcher
 from sidscan.images import decode
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
+from sidscan.isolation.processes import WorkerProcess
 from sidscan.isolation.protocol import WorkerOptions
-from sidscan.isolation.reader import IsolatedReader, LocalReader
+from sidscan.isolation.reader import IsolatedReader, LocalReader, launch_worker
 from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import Readers
 from sidscan.journal.matching import Registered
@@ -118,10 +119,19 @@ class Scan:
     def __post_init__(self) -> None:
         self.pace = Pace(self.config.workers or available_cores(), self.runtime.at_once)
         self.kept_images = KeptImages(self.journal, self.config)
-        self._reading_kept = self._read_kept()
+        self._reading_kept: Iterator[None] | None = None  # made later, lest a scan hold itself
+        self._launched: WorkerProcess | None = None
+
+    def keep_for_first_item(self, launched: WorkerProcess | None) -> None:
+        """Take a worker that started while models were loaded; it ends with this object at the latest."""
+        self._launched = launched
+        if launched is not None:
+            weakref.finalize(self, launched.close)
 
     def complete_kept(self) -> Iterator[None]:
         """Read the `kept_images` again, once; yields after each image."""
+        if self._reading_kept is None:
+            self._reading_kept = self._read_kept()
         yield from self._reading_kept
 
     def _read_kept(self) -> Iterator[None]:
@@ -177,8 +187,9 @@ class Scan:
         runtime, workers = self.runtime, self.config.workers
         cascade = self.effort == "normal"
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
+        launched, self._launched = self._launched, None
         with (
-            open_reader(self.config) as read,
+            open_reader(self.config, launched) as read,
             closing(
                 threads.OrderedMap(partial(self._read, read=read), read.announced(self._pending()), workers)
             ) as images,
@@ -272,6 +283,24 @@ def open_scan(
         config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
+    launched = launch_worker(config) if config.isolation else None
+    try:
+        opened = _opened(config, choice, listed, clock, places)
+    except BaseException:
+        if launched is not None:
+            launched.close()
+        raise
+    opened.keep_for_first_item(launched)
+    return opened
+
+
+def _opened(
+    config: ScanConfig,
+    choice: ModelChoice,
+    listed: Callable[[], object] | None,
+    clock: Clock,
+    places: list[SlowPlace],
+) -> Scan:
     runtime = open_runtime(config, choice.models)
     calibrations = calibration.choose_calibrations(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
@@ -381,13 +410,17 @@ def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
 
 
 @contextmanager
-def open_reader(config: ScanConfig) -> Iterator[ItemReader]:
-    """What reads an item: processes of their own, or this one."""
+def open_reader(config: ScanConfig, launched: WorkerProcess | None = None) -> Iterator[ItemReader]:
+    """What reads an item: processes of their own, or this one.
+
+    Args:
+        launched: the first of these processes, which it closes.
+    """
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:
             yield LocalReader(config, fetcher)
             return
-        with closing(IsolatedReader(config, fetcher)) as isolated:
+        with closing(IsolatedReader(config, fetcher, launched)) as isolated:
             yield isolated
 
 

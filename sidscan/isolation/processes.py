@@ -86,7 +86,21 @@ class WorkerProcess:
         self._command, self._max_payload = tuple(command), max_payload
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._closed = False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Program and arguments."""
+        return self._command
+
+    def launch(self) -> None:
+        """Start the process without waiting until it is ready; `start` does that.
+
+        Raises:
+            ProcessNotStarted, PoolClosed: as `start`.
+        """
+        self._open()
 
     def start(self) -> None:
         """Start the process and wait until it is ready, unless it runs already.
@@ -95,10 +109,12 @@ class WorkerProcess:
             ProcessNotStarted: the system can't start one, or it ended at once.
             PoolClosed: `close` was called.
         """
-        if self._running is not None and self._running.poll() is None:
+        process = self._running
+        if process is None or process.poll() is not None:
+            self.stop()
+            process = self._open()
+        elif self._is_ready:
             return
-        self.stop()
-        process = self._open()
         deadline = self._set_deadline(process, _START_SECONDS)
         try:
             if read_frame(cast(BinaryIO, process.stdout), 0) != READY:
@@ -110,6 +126,7 @@ class WorkerProcess:
                 "it was not ready in time" if timed_out else "it ended at once"
             ) from error
         deadline.cancel()
+        self._is_ready = True
 
     def request(self, task: Frame, seconds: float) -> Iterator[Frame]:
         """The frames of the answer, as they arrive; `start` must have been called.
@@ -160,6 +177,7 @@ class WorkerProcess:
         with self._lock:
             if self._closed:
                 raise PoolClosed
+            self._is_ready = False
             try:
                 process = self._running = subprocess.Popen(  # noqa: S603
                     self._command,
@@ -212,13 +230,17 @@ class WorkerPool:
         module: its ``main`` answers tasks; it is imported from where this process imports.
         arguments: what follows in its ``sys.argv``.
         max_payload: bytes of an answer's payload.
+        launched: a process for the thread that asks first; the pool closes it.
     """
 
-    def __init__(self, module: str, *arguments: str, max_payload: int) -> None:
+    def __init__(
+        self, module: str, *arguments: str, max_payload: int, launched: WorkerProcess | None = None
+    ) -> None:
         self._command = (sys.executable, "-c", _START_CODE.format(module), "\n".join(sys.path), *arguments)
         self._max_payload = max_payload
         self._of_thread = threading.local()
-        self._processes: list[WorkerProcess] = []
+        self._processes: list[WorkerProcess] = [] if launched is None else [launched]
+        self._launched = launched
         self._closed = False
         self._lock = threading.Lock()
 
@@ -228,8 +250,7 @@ class WorkerPool:
             if self._closed:
                 raise PoolClosed
             if not hasattr(self._of_thread, "process"):
-                self._of_thread.process = WorkerProcess(self._command, self._max_payload)
-                self._processes.append(self._of_thread.process)
+                self._of_thread.process = self._next_process()
         self._current().start()
 
     def request(self, task: Frame, seconds: float) -> Iterator[Frame]:
@@ -246,6 +267,24 @@ class WorkerPool:
             self._closed = True
         for process in self._processes:
             process.close()
+
+    def launch(self) -> WorkerProcess:
+        """A process that gets ready in the meantime, for a pool of the same arguments.
+
+        Raises:
+            ProcessNotStarted: the system can't start one.
+        """
+        process = WorkerProcess(self._command, self._max_payload)
+        process.launch()
+        return process
+
+    def _next_process(self) -> WorkerProcess:
+        launched, self._launched = self._launched, None
+        if launched is not None and launched.command == self._command:
+            return launched
+        process = WorkerProcess(self._command, self._max_payload)
+        self._processes.append(process)
+        return process
 
     def _current(self) -> WorkerProcess:
         return cast(WorkerProcess, self._of_thread.process)

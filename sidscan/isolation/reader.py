@@ -30,6 +30,7 @@ from sidscan.isolation.processes import (
     ProcessLost,
     ProcessNotStarted,
     WorkerPool,
+    WorkerProcess,
     describe_exit,
 )
 from sidscan.isolation.protocol import (
@@ -109,22 +110,37 @@ class LocalReader:
         return iter(each)
 
 
+def launch_worker(config: ScanConfig) -> WorkerProcess | None:
+    """A worker that gets ready while something else is done; None if the system can't start one now."""
+    try:
+        return _worker_pool(config).launch()
+    except ProcessNotStarted:  # whoever needs it tries again, and says so
+        return None
+
+
+def _worker_pool(config: ScanConfig, launched: WorkerProcess | None = None) -> WorkerPool:
+    max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
+    if config.pixels:
+        max_payload = max(max_payload, max_payload_of_rows(config))
+    options = WorkerOptions.from_config(config).to_json()
+    return WorkerPool(_WORKER_MODULE, options, max_payload=max_payload, launched=launched)
+
+
 class IsolatedReader:
     """Reads items in worker processes; called from any number of threads.
 
     Args:
         fetcher: the scan's, if there may be URLs.
+        launched: the first of its workers (`launch_worker`).
     """
 
-    def __init__(self, config: ScanConfig, fetcher: Fetcher | None = None) -> None:
+    def __init__(
+        self, config: ScanConfig, fetcher: Fetcher | None = None, launched: WorkerProcess | None = None
+    ) -> None:
         self._config, self._fetcher = config, fetcher
-        options = WorkerOptions.from_config(config)
-        max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
-        if config.pixels:
-            max_payload = max(max_payload, max_payload_of_rows(config))
         self._has_read = False  # a file's bytes; a disk that slept is awake then
-        self._workers = WorkerPool(_WORKER_MODULE, options.to_json(), max_payload=max_payload)
-        self._archives = ArchiveReader(options)
+        self._workers = _worker_pool(config, launched)
+        self._archives = ArchiveReader(WorkerOptions.from_config(config))
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
         if item.kind is Kind.URL:

@@ -25,13 +25,13 @@ import pytest
 from PIL import Image
 from sample_images import encoded, exif_block, folder, photo
 
-from sidscan import ScanConfig, scan
+from sidscan import ScanConfig, pipeline, scan
 from sidscan.config import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.fetch.client import Fetcher
 from sidscan.isolation.processes import ProcessLost, ProcessNotStarted, WorkerPool, WorkerProcess
 from sidscan.isolation.protocol import Frame, WorkerOptions, encode_answer, encode_task
-from sidscan.isolation.reader import IsolatedReader, read_item
+from sidscan.isolation.reader import IsolatedReader, launch_worker, read_item
 from sidscan.pipeline import open_reader
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
 
@@ -151,6 +151,57 @@ def test_closed_processes_are_gone_and_give_no_answer() -> None:
         processes.start()
     with pytest.raises(ProcessLost):
         list(processes.request(task, 1))
+
+
+@linux
+def test_a_launched_process_serves_the_first_thread() -> None:
+    launched = launch_worker(ScanConfig(inputs=("-",)))
+    assert launched is not None
+    assert launched._running is not None
+    with closing(IsolatedReader(ScanConfig(inputs=("-",)), launched=launched)) as reader:
+        assert isinstance(reader(Item("/none.jpg")), Failure)
+        assert pids(reader._workers) == [launched._running.pid]
+    assert pids(reader._workers) == []
+
+
+@linux
+def test_a_launched_process_with_other_options_is_only_closed() -> None:
+    launched = launch_worker(ScanConfig(inputs=("-",), item_timeout=7))
+    assert launched is not None
+    assert launched._running is not None
+    other = launched._running.pid
+    with closing(IsolatedReader(ScanConfig(inputs=("-",)), launched=launched)) as reader:
+        assert isinstance(reader(Item("/none.jpg")), Failure)
+        assert pids(reader._workers)[0] == other
+        assert len(pids(reader._workers)) == 2
+    assert not alive(other)
+
+
+@linux
+@pytest.mark.parametrize("fails", [False, True], ids=["not iterated", "not opened"])
+def test_a_scan_leaves_no_launched_process(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[int] = []
+
+    def noted(config: ScanConfig) -> Any:
+        process = launch_worker(config)
+        launched.append(process._running.pid)  # type: ignore[union-attr]
+        return process
+
+    monkeypatch.setattr(pipeline, "launch_worker", noted)
+    folder(tmp_path / "images")
+    inputs = tmp_path / ("missing" if fails else "images")
+    config = ScanConfig(inputs=(str(inputs),), models=("mini",), device="cpu")
+    if fails:
+        with pytest.raises(UsageError):
+            pipeline.open_scan(config)
+    else:
+        opened = pipeline.open_scan(config)
+        assert alive(launched[0])
+        opened.journal.close()
+        del opened
+    assert not alive(launched[0])
 
 
 def test_the_rest_of_an_answer_is_not_the_next_one() -> None:
