@@ -16,7 +16,7 @@ from sidscan.models.graph_templates import load_graphs
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.records import CropRef, CropSet
-from sidscan.runtimes.choice import choose_runtime
+from sidscan.runtimes.choice import choose_runtime, options_for_graphs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +111,7 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
 
         return OnnxCpuRuntime(load_graphs(models))
     if not graphs and config.runtime != "onnx":
-        require(f"computing {', '.join(map(str, models))} by PyTorch", "torch")
+        _require_torch(config, models)
         from sidscan.runtimes.pytorch import PyTorchRuntime  # here: it loads torch
 
         loaded = detectors.load_detectors(models, encoder=config.encoder)
@@ -130,6 +130,16 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
     if not graphs:
         _check_same_weights(path, runtime.detectors, models)
     return runtime
+
+
+def _require_torch(config: ScanConfig, models: Sequence[ModelRef]) -> None:
+    """Load torch; where that fails, say what computes these models without it."""
+    try:
+        require(f"computing {', '.join(map(str, models))} by PyTorch", "torch")
+    except RuntimeUnavailable as error:
+        options = options_for_graphs(config, models)
+        without = f" Or scan without PyTorch: `{options}`." if options else ""
+        raise RuntimeUnavailable(error.message, error.remedy + without) from error
 
 
 def _installed_graph(config: ScanConfig, models: Sequence[ModelRef]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sidscan.config import ScanConfig
@@ -36,6 +37,16 @@ def choose_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> RuntimeCho
         return RuntimeChoice(False, "PyTorch, since this CPU multiplies bf16 itself")
     whose = "its graph comes" if len(models) == 1 else "their graphs come"
     return RuntimeChoice(True, f"{whose} with sidscan")
+
+
+def options_for_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
+    """Options with which the graphs that come with sidscan would compute a scan; empty where none do."""
+    onnx = replace(config, runtime="onnx")
+    if choose_runtime(onnx, models).bundled_graphs:
+        return "--runtime onnx"
+    if config.device == "auto" and choose_runtime(replace(onnx, device="cpu"), models).bundled_graphs:
+        return "--runtime onnx --device cpu"
+    return ""
 
 
 def _against_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
@@ -74,7 +85,5 @@ def _bf16_is_faster(models: Sequence[ModelRef]) -> bool:
 
     families = [detector_family(Store().catalog[model.name].family) for model in models]
     return (
-        any(family.fp16_safe for family in families)
-        and precision_check.has_fast_bf16()
-        and all(map(is_there, ("torch", "open_clip")))
+        any(family.fp16_safe for family in families) and precision_check.has_fast_bf16() and is_there("torch")
     )

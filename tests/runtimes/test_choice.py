@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidscan.config import ScanConfig
+from sidscan.errors import RuntimeUnavailable
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelRef
-from sidscan.runtimes import accelerators, choice, precision_check
-from sidscan.runtimes.choice import choose_runtime
+from sidscan.runtimes import accelerators, choice, open_runtime, precision_check
+from sidscan.runtimes.choice import choose_runtime, options_for_graphs
 
 ITS, THEIRS = "its graph comes with sidscan", "their graphs come with sidscan"
 BF16 = "PyTorch, since this CPU multiplies bf16 itself"
@@ -29,7 +31,6 @@ CHOICES: list[tuple[tuple[str, ...], dict[str, Any], str, bool, str]] = [
     (RINE, {}, "torch bf16", False, BF16),
     (RINE, {"device": "cpu"}, "torch bf16", False, BF16),
     (RINE, {}, "bf16", True, ITS),
-    (RINE, {}, "torch-alone bf16", True, ITS),
     (RINE, {"precision": "fp32"}, "torch bf16", True, ITS),
     (RINE, {"precision": "bf16"}, "torch", False, "--precision bf16"),
     (RINE, {"runtime": "onnx"}, "torch bf16", True, "asked for"),
@@ -59,12 +60,45 @@ def test_choice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     has = there.split()
-    modules = {"torch", "open_clip"} if "torch" in has else {"torch"} if "torch-alone" in has else set()
+    modules = {"torch"} & set(has)
     monkeypatch.setattr(choice, "is_there", modules.__contains__)
     monkeypatch.setattr(accelerators, "may_be_there", lambda: "gpu" in has)
     monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: "bf16" in has)
     config = ScanConfig(inputs=("-",), models=models, **options)
     assert choose_runtime(config, list(map(ModelRef.parse, models))) == (graphs, why)
+
+
+@pytest.mark.parametrize(
+    ("options", "gpu", "expected"),
+    [
+        ({}, False, "--runtime onnx"),
+        ({"device": "cpu"}, True, "--runtime onnx"),
+        ({}, True, "--runtime onnx --device cpu"),
+        ({"runtime": "pytorch"}, False, "--runtime onnx"),
+        ({"device": "cuda"}, True, ""),
+        ({"precision": "bf16"}, False, ""),
+    ],
+)
+def test_options_for_graphs(
+    options: dict[str, Any], gpu: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerators, "may_be_there", lambda: gpu)
+    config = ScanConfig(inputs=("-",), models=RINE, **options)
+    assert options_for_graphs(config, [ModelRef.parse("rine-b16")]) == expected
+
+
+def test_a_broken_torch_is_no_reason_to_give_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: file too short')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(accelerators, "may_be_there", lambda: False)
+    with pytest.raises(RuntimeUnavailable) as raised:
+        open_runtime(ScanConfig(inputs=("-",), models=RINE), [ModelRef.parse("rine-b16")])
+    assert raised.value.message == (
+        "computing rine-b16 by PyTorch needs torch, which can't be loaded: libtorch.so: file too short"
+    )
+    assert raised.value.remedy.endswith("Or scan without PyTorch: `--runtime onnx`.")
 
 
 @pytest.mark.parametrize(
