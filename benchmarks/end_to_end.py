@@ -40,13 +40,25 @@ BATCH = 4  # images
 Json = dict[str, Any]
 
 
+def open_clip_encoder(state: dict[str, torch.Tensor]) -> Any:
+    """open_clip's own vision transformer with these weights."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    width, _, patch, _ = state["conv1.weight"].shape
+    blocks = sum(name.endswith("ln_2.weight") for name in state)
+    sizes = (224, patch, width, blocks, width // 64, 4.0)
+    visual = VisionTransformer(*sizes, output_dim=state["proj"].shape[1], act_layer=QuickGELU)
+    visual.load_state_dict(state, strict=True)
+    return visual.eval().requires_grad_(False)
+
+
 class Published(torch.nn.Module):
     """Encoder with hooks and head, as the published code builds them."""
 
     def __init__(self, head: Path, encoder: Path, device: str) -> None:
         super().__init__()
         (loaded,) = detectors.load_detectors([str(head)], encoder=encoder)
-        visual: Any = loaded.encoder.visual  # open_clip's own module
+        visual = open_clip_encoder(loaded.encoder.visual.state_dict())
         self.head = loaded.head
         self.dtype = torch.float16 if device == "cuda" else torch.float32
         self.visual = visual.to(device, self.dtype)

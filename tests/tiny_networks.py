@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from sidscan.models.heads.rine import RineHead
@@ -40,6 +43,25 @@ def random_clip(
             state[f"{prefix}{name}weight"] = normal(rows, columns, scale=columns**-0.5)
             state[f"{prefix}{name}bias"] = normal(rows, scale=0.1)
     return state
+
+
+def open_clip_visual(state: Mapping[str, torch.Tensor]) -> Any:
+    """open_clip's own vision transformer, ready to compute, with weights as `random_clip` names them."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    width, _, patch, _ = state["conv1.weight"].shape
+    visual = VisionTransformer(
+        image_size=round((len(state["positional_embedding"]) - 1) ** 0.5) * patch,
+        patch_size=patch,
+        width=width,
+        layers=sum(name.endswith("ln_2.weight") for name in state),
+        heads=width // 64,
+        mlp_ratio=4.0,
+        output_dim=state["proj"].shape[1],
+        act_layer=QuickGELU,
+    )
+    visual.load_state_dict(state, strict=True)
+    return visual.eval().requires_grad_(False)
 
 
 def random_head(blocks: int, width: int, projected: int, layers: int) -> RineHead:

@@ -68,7 +68,7 @@ def command(
 
     require_packages()
     console.check_models(models, encoder)
-    require("exporting", "torch", "open_clip")
+    require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch
 
     echo = console.reporter(quiet)

@@ -81,7 +81,7 @@ def command(
     config = options.training_config(data, preset, classes, choices)
     options.check_training_inputs(config)
     options.need_training_extra()
-    require("training", "torch", "open_clip")
+    require("training", "torch")
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
     echo = console.reporter(quiet)

@@ -62,7 +62,7 @@ def command(
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
     options.check_training_inputs(config)
     options.need_training_extra()
-    require("training", "torch", "open_clip")
+    require("training", "torch")
     from sidscan.training.rine.train import train  # here, because it loads torch
 
     echo = console.reporter(quiet)

@@ -62,7 +62,7 @@ def torch(probes: Probes) -> Iterator[CheckResult]:
             "torch",
             "note",
             f"not installed; needed only for {_TORCH_SERVES}",
-            f"`{install_command('torch', 'open_clip_torch')}` brings it.",
+            f"`{install_command('torch')}` brings it.",
             facts={"version": None},
         )
         return
@@ -73,7 +73,8 @@ def torch(probes: Probes) -> Iterator[CheckResult]:
             "torch",
             "problem",
             f"{version or 'of unknown version'} can't be loaded: {error}",
-            f"{_again(error, ('torch',), 'torch')} It is needed only for {_TORCH_SERVES}.",
+            f"{_again(error, ('torch',), 'torch')} It is needed only for {_TORCH_SERVES}; "
+            "until then, `--runtime onnx --device cpu` computes mini and rine-b16.",
             facts={"version": version, "error": str(error)},
         )
         return
@@ -89,14 +90,6 @@ def torch(probes: Probes) -> Iterator[CheckResult]:
             f"`{uninstall_command('torch', 'torchvision')} && {install_command('torch', 'torchvision')}` "
             "installs both again; docs/install.md has the index for CPUs.",
             facts={"error": loaded["torchvision"]},
-        )
-    if version_of("open_clip_torch") is None:
-        yield CheckResult(
-            "open_clip",
-            "note",
-            "not installed; PyTorch needs it for detectors that read CLIP",
-            f"`{install_command('open_clip_torch')}` brings it.",
-            facts={"version": None},
         )
 
 

@@ -259,7 +259,7 @@ def entry_info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
 
 
 def _clip(tensors: dict[str, Tensor]) -> ClipEncoder:
-    from sidscan.models.backbones.clip import ClipEncoder  # here: it loads open_clip
+    from sidscan.models.backbones.clip import ClipEncoder  # here: it loads torch
 
     encoder = ClipEncoder.from_state(tensors)
     if encoder.side != SIDE:

@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Set
 from typing import cast
 
 import torch
-from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
 from torch import Tensor
 from torch.nn import functional
 
 from sidscan.models.backbones import Feature, PatchTokens
 from sidscan.models.backbones.base import Encoder
+from sidscan.models.backbones.clip_layers import ResidualAttentionBlock, VisionTransformer
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
-
-_HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
 
 
 class ClipEncoder(Encoder):
@@ -27,7 +25,7 @@ class ClipEncoder(Encoder):
     neither its MLP nor ``ln_post`` nor the projection.
 
     Args:
-        visual: open_clip's vision transformer with QuickGELU, as OpenAI's weights need.
+        visual: the vision transformer, with its weights.
     """
 
     def __init__(self, visual: VisionTransformer) -> None:
@@ -36,7 +34,7 @@ class ClipEncoder(Encoder):
         self.num_blocks = len(visual.transformer.resblocks)
         self.embed_dim: int = visual.conv1.out_channels
         self.output_dim: int = visual.proj.shape[1]
-        self.side: int = visual.image_size[0]  # pixels
+        self.side: int = visual.image_size  # pixels
         self._place_statistics()
 
     @classmethod
@@ -49,7 +47,7 @@ class ClipEncoder(Encoder):
             RuntimeError: names or shapes are not those of a CLIP vision transformer.
         """
         with torch.device("meta"):
-            visual = _empty_like(state)
+            visual = VisionTransformer(state)
         visual.load_state_dict(
             {name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True
         )
@@ -134,7 +132,7 @@ class ClipEncoder(Encoder):
         )
 
     def _resblocks(self) -> list[ResidualAttentionBlock]:
-        return list(self.visual.transformer.resblocks)
+        return cast(list[ResidualAttentionBlock], list(self.visual.transformer.resblocks))
 
 
 def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None = None) -> Tensor:
@@ -174,18 +172,3 @@ def _as_map(patches: Tensor) -> Tensor:
     """Patch tokens (b, g * g, d) -> (b, d, g, g)."""
     side = round(patches.shape[1] ** 0.5)
     return patches.transpose(1, 2).reshape(patches.shape[0], -1, side, side)
-
-
-def _empty_like(state: Mapping[str, Tensor]) -> VisionTransformer:
-    width, _, patch, _ = state["conv1.weight"].shape
-    tokens = state["positional_embedding"].shape[0]
-    return VisionTransformer(
-        image_size=round((tokens - 1) ** 0.5) * patch,
-        patch_size=patch,
-        width=width,
-        layers=sum(1 for name in state if name.endswith("ln_2.weight")),
-        heads=max(width // _HEAD_WIDTH, 1),
-        mlp_ratio=state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width,
-        output_dim=state["proj"].shape[1],
-        act_layer=QuickGELU,
-    )

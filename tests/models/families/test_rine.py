@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_networks import random_clip, random_head
+from tiny_networks import open_clip_visual, random_clip, random_head
 
 from sidscan.models import state_dicts
 from sidscan.models.backbones.clip import ClipEncoder
@@ -136,17 +136,17 @@ def test_logits_equal_the_equations(shape: dict[str, int], projected: int, layer
 
 def test_features_equal_hooks_on_open_clips_forward() -> None:
     """The published code uses forward hooks on ``ln_2``; skipping work must not change their values."""
-    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    state = random_clip(**SMALL)
+    encoder, published = ClipEncoder.from_state(state), open_clip_visual(state)
     seen: list[torch.Tensor] = []
-    for block in encoder.visual.transformer.resblocks:
+    for block in published.transformer.resblocks:
         block.ln_2.register_forward_hook(lambda *call: seen.append(call[2]))
     crops = torch.randint(
         0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
     )
     with torch.inference_mode():
-        encoder.visual((crops / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1))
+        published((crops / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1))
         hooked = torch.stack([output[:, 0] for output in seen], dim=1)
-        seen.clear()
         assert torch.allclose(encoder(crops), hooked, atol=1e-5)
 
 
@@ -171,12 +171,13 @@ def test_computes_no_more_than_the_head_needs() -> None:
 
 def test_the_embedding_equals_open_clips() -> None:
     """UFD's probe uses the embedding. Requesting it with the blocks needs no second pass."""
-    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    state = random_clip(**SMALL)
+    encoder = ClipEncoder.from_state(state)
     crops = torch.randint(
         0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
     )
     with torch.inference_mode():
-        expected = encoder.visual(
+        expected = open_clip_visual(state)(
             (crops / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         )
         read = encoder.read(crops, {"blocks", "embedding", "maps"})
@@ -189,8 +190,8 @@ def test_maps_have_the_layout_of_the_patches() -> None:
     """After the first block, changing the pixels of one patch changes the features of that patch most."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
     crops = torch.full((2, 3, 64, 64), 128, dtype=torch.uint8)
-    side = encoder.visual.grid_size[0]
-    patch = 64 // side
+    patch = SMALL["patch"]
+    side = 64 // patch
     row, column = 1, side - 1
     crops[1, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = 255
     with torch.inference_mode():

@@ -1,0 +1,80 @@
+"""The layers of CLIP's vision transformer, under the names that open_clip gives their weights.
+
+They hold weights; `sidscan.models.backbones.clip` computes. open_clip's own classes compute the same, which a
+test compares, but take longer to import than PyTorch: they bring timm, torchvision and a model hub's client.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+_HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), as OpenAI trained CLIP."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+class ResidualAttentionBlock(nn.Module):
+    """Attention and MLP of one block, each with the normalisation before it.
+
+    Args:
+        width: d, features of a token.
+        mlp_width: features between the two layers of the MLP.
+    """
+
+    def __init__(self, width: int, mlp_width: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, max(width // _HEAD_WIDTH, 1), batch_first=True)
+        self.ln_2 = nn.LayerNorm(width)
+        layers = (
+            ("c_fc", nn.Linear(width, mlp_width)),
+            ("gelu", QuickGELU()),
+            ("c_proj", nn.Linear(mlp_width, width)),
+        )
+        self.mlp = nn.Sequential(OrderedDict[str, nn.Module](layers))
+
+
+class Transformer(nn.Module):
+    """The blocks."""
+
+    def __init__(self, width: int, mlp_width: int, blocks: int) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(ResidualAttentionBlock(width, mlp_width) for _ in range(blocks))
+
+
+class VisionTransformer(nn.Module):
+    """CLIP's image encoder, of the shape that the weights have.
+
+    Args:
+        state: weights under open_clip's names, without ``visual.``; only their names and shapes are read.
+
+    Attributes:
+        image_size: pixels, the side of the images that it reads.
+
+    Raises:
+        KeyError, ValueError: they are not of a CLIP vision transformer.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        width, _, patch, _ = state["conv1.weight"].shape
+        tokens = state["positional_embedding"].shape[0]
+        mlp_width = state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0]
+        self.image_size: int = round((tokens - 1) ** 0.5) * patch
+        self.conv1 = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.positional_embedding = nn.Parameter(torch.empty(tokens, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(width, mlp_width, sum(name.endswith("ln_2.weight") for name in state))
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.empty(width, state["proj"].shape[1]))
