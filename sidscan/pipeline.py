@@ -157,7 +157,9 @@ class Scan:
                 results = scorer.end(job)
                 if self.config.private:
                     results = list(map(private_result, results))
-                self.journal.append(results, keys, _thumbnails(job), crops.of(job.batch, results))
+                second = {} if self.config.private else _small_images(job, "second_image")
+                thumbnails = _small_images(job, "thumbnail")
+                self.journal.append(results, keys, thumbnails, crops.of(job.batch, results), second)
                 self.num_results += len(results)
                 self.pace.done(results)
                 yield from results
@@ -326,7 +328,8 @@ def _opened(
             lists.purge()
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
-        header = replace(_header(config, runtime, choice, calibrations), sample=registered.sample)
+        header = _header(config, runtime, choice, calibrations)
+        header = replace(header, sample=registered.sample, localizer=earlier.localizer)
         session = custody.begin_session(config, _now(), _resources(config, runtime))
         # One report shows all sessions and results, so a private run redacts the earlier ones, too.
         header = replace(header, sessions=(*earlier.sessions, session))
@@ -433,10 +436,10 @@ def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
     return read(item)
 
 
-def _thumbnails(job: ScoringJob) -> dict[str, bytes]:
-    """The thumbnails of a batch, by the sha256 of the images' bytes."""
+def _small_images(job: ScoringJob, name: Literal["thumbnail", "second_image"]) -> dict[str, bytes]:
+    """Those that images of a batch have, by the sha256 of the images' bytes."""
     images = (entry for entry in job.batch if isinstance(entry, DecodedImage))
-    return {str(image.facts.sha256): image.thumbnail for image in images if image.thumbnail}
+    return {str(image.facts.sha256): small for image in images if (small := getattr(image, name))}
 
 
 def _crops_to_read(entry: DecodedImage | Failure) -> int:

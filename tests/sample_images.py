@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
 def with_segment(data: bytes, marker: int, body: bytes) -> bytes:
     """A JPEG with one more segment at its start."""
     return data[:2] + bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+def exif_with(thumbnail: bytes, orientation: int = 1) -> bytes:
+    """EXIF with an orientation and a thumbnail, behind its header."""
+    first = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
+    second = struct.pack(">HHHIIHHIII", 2, 513, 4, 1, 56, 514, 4, 1, len(thumbnail), 0)
+    return b"MM\x00*\x00\x00\x00\x08" + first + second + thumbnail
+
+
+def with_thumbnail(main: Image.Image, thumbnail: Image.Image | bytes, orientation: int = 1) -> bytes:
+    """A JPEG with EXIF that holds a thumbnail."""
+    stored = thumbnail if isinstance(thumbnail, bytes) else encoded(thumbnail, "JPEG", quality=70)
+    return with_segment(
+        encoded(main, "JPEG", quality=90), 0xE1, b"Exif\x00\x00" + exif_with(stored, orientation)
+    )
 
 
 def exif_block() -> bytes:

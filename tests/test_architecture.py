@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 # "distributed" is planned: nothing is there yet.
 LEVELS = (
     ("cli",),
-    ("calibrate", "doctor", "review", "distributed"),
+    ("calibrate", "doctor", "localize", "review", "distributed"),
     ("pipeline", "verify"),
     ("scoring", "isolation"),
     ("traces",),
@@ -135,7 +135,7 @@ SHARED_BY_COMMANDS = tuple(
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
         *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
-        *("provenance_text", "sample_text", "time_left"),
+        *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
         "evaluate_localization",  # a command of `evaluate`
     )
 )
@@ -223,7 +223,7 @@ FOR_HELP = (
         "libraries",
     ),
     *("records", "records.from_json", "records.images", "records.inputs", "records.results", "records.runs"),
-    "records.score_map",
+    *("records.localization", "records.score_map"),
     *("util.clock", "util.files", "util.option_specs", "util.progress", "util.terminal", "util.threads"),
     *("util.urls", "util"),
 )

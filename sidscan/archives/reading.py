@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from sidscan.archives.entries import (
     Span,
     archive_stamp,
 )
-from sidscan.archives.tar_headers import read_headers
+from sidscan.archives.tar_headers import NOT_A_TAR, read_headers
 from sidscan.archives.unpack import (
     CHUNK,
     DAMAGE,
@@ -30,7 +31,7 @@ from sidscan.archives.unpack import (
     unpacked,
     zip_unpacker,
 )
-from sidscan.archives.zip_directory import parse_local, read_directory
+from sidscan.archives.zip_directory import SPLIT, ends_with_directory, parse_local, read_directory
 from sidscan.archives.zip_recovery import recover
 from sidscan.util.files import open_file
 from sidscan.util.magic import SIGNATURE_BYTES
@@ -38,7 +39,13 @@ from sidscan.util.member_names import find_archive, split_member_name
 
 CHANGED = "the archive was changed after it was listed; scan it again"
 DAMAGED = "the archive is damaged or cut off there: "
-_START = 8  # bytes that tell kinds of archives apart
+EMPTY_FILE = "the file is empty"
+NO_ARCHIVE = "its content is neither a zip nor a tar archive, or damaged at its start"
+WEB_PAGE = "it is a web page, as a failed download leaves it; download it again"
+_START = 512  # bytes that tell kinds of archives apart
+_FIRST_PART = b"PK\x07\x08"
+_TAR = re.compile(rb".{257}ustar", re.DOTALL)
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _MOST_CHARACTERS = 4096  # of a name: as many as a path of Linux has bytes
 _local = threading.local()
 
@@ -168,14 +175,26 @@ def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[ArchiveEntry]:
     if is_compressed(start):
         with closing(SolidStream(file)) as stream:
             yield from read_headers(stream, Packing.SOLID, wants_head)
-    elif start.startswith(b"PK"):
-        for entry in _zip_entries(file):
+    elif start.startswith(b"PK") or (not _TAR.match(start) and ends_with_directory(file)):
+        for entry in _zip_entries(file, start):
             yield _with_head(file, entry) if wants_head(entry.name) else entry
     else:
+        yield from _tar_entries(file, start, wants_head)
+
+
+def _tar_entries(file: BinaryIO, start: bytes, wants_head: WantsHead) -> Iterator[ArchiveEntry]:
+    """Of a tar, or of what only has the name of an archive."""
+    file.seek(0)
+    try:
         yield from read_headers(file, Packing.TAR, wants_head)
+    except ArchiveError as error:
+        if str(error) != NOT_A_TAR:
+            raise
+        words = WEB_PAGE if _HTML.match(start) else NO_ARCHIVE if start else EMPTY_FILE
+        raise ArchiveError(words) from error
 
 
-def _zip_entries(file: BinaryIO) -> Iterator[ArchiveEntry]:
+def _zip_entries(file: BinaryIO, start: bytes) -> Iterator[ArchiveEntry]:
     """Of a zip; from the headers of its members where the directory is missing or damaged at its start."""
     count = 0
     try:
@@ -183,12 +202,15 @@ def _zip_entries(file: BinaryIO) -> Iterator[ArchiveEntry]:
             count += 1
             yield entry
     except ArchiveError as error:
-        if count:
+        if count or str(error) == SPLIT:
             raise
+        if start.startswith(_FIRST_PART):
+            raise ArchiveError(SPLIT) from error
         for entry in recover(file):
             count += entry.span is not None
             yield entry
-        raise ArchiveError(f"{error}; {count} whole members were found without it") from error
+        found = "1 whole member was" if count == 1 else f"{count} whole members were"
+        raise ArchiveError(f"{error}; {found} found without it") from error
 
 
 def _with_head(file: BinaryIO, entry: ArchiveEntry) -> ArchiveEntry:

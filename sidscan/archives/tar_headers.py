@@ -68,9 +68,10 @@ def read_headers(
 def _words(error: BaseException | None, count: int) -> str:
     if count == 0:
         return NOT_A_TAR
+    members = "1 member" if count == 1 else f"{count} members"
     if type(error).__name__ == _NOTHING:
-        return f"its end mark is missing after {count} members; it may be cut off"
-    return f"it is damaged or cut off after {count} members ({error})"
+        return f"its end mark is missing after {members}; it may be cut off"
+    return f"it is damaged or cut off after {members} ({error})"
 
 
 def _entry(tar: tarfile.TarFile, member: tarfile.TarInfo, packing: Packing, with_head: bool) -> ArchiveEntry:

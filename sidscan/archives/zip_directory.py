@@ -29,6 +29,8 @@ DESCRIPTOR = 0x08  # flag: sizes and CRC follow the content
 ENCRYPTED = 0x2041  # flags: encrypted, strong encryption, masked header
 UTF_8 = 0x800
 
+SPLIT = "it is one part of a zip in several files; join them first: zip -s 0 NAME.zip --out WHOLE.zip"
+
 _CENTRAL = struct.Struct("<4s6H3I5H2I")  # 4.3.12
 _CENTRAL_SIGNATURE = b"PK\x01\x02"
 _END = struct.Struct("<4s4H2IH")  # 4.3.16
@@ -181,22 +183,45 @@ def _find(file: BinaryIO) -> _Place:
     Raises:
         ArchiveError: there is none.
     """
-    length = file.seek(0, 2)
-    file.seek(max(length - _MAX_COMMENT - _END.size, 0))
-    tail = file.read()
-    at = tail.rfind(_END_SIGNATURE)
+    length, tail = _tail(file)
+    at = _end_in(tail)
+    if at < 0:
+        at = tail.rfind(_END_SIGNATURE)  # something follows the archive
     if at < 0 or len(tail) - at < _END.size:
-        raise ArchiveError("its directory is missing: the file is cut off, or it is one part of several")
+        raise ArchiveError(
+            "its directory is missing: the file is cut off, or one part of several, to be joined first"
+        )
     end = length - len(tail) + at
     _, disk, *_, count, size, offset, _ = _END.unpack_from(tail, at)
     if _MAX_32 in (size, offset) or count == _MAX_16:
         end, disk, count, size, offset = _zip64_end(file, end) or (end, disk, count, size, offset)
     if disk:
-        raise ArchiveError("it is one part of several")
+        raise ArchiveError(SPLIT)
     start = end - size
     if start < 0:
         raise ArchiveError("its directory lies outside of it: the file is damaged")
     return _Place(start, size, start - offset, count)
+
+
+def ends_with_directory(file: BinaryIO) -> bool:
+    """Whether a file that starts otherwise ends as a zip: it unpacks itself, or is a last part."""
+    return _end_in(_tail(file)[1]) >= 0
+
+
+def _tail(file: BinaryIO) -> tuple[int, bytes]:
+    """The length of a file, and its end."""
+    length = file.seek(0, 2)
+    file.seek(max(length - _MAX_COMMENT - _END.size, 0))
+    return length, file.read()
+
+
+def _end_in(tail: bytes) -> int:
+    """Where the record at the end of a zip begins, whose comment must reach to its end; -1 if nowhere."""
+    at = len(tail)
+    while (at := tail.rfind(_END_SIGNATURE, 0, at)) >= 0:
+        if len(tail) - at >= _END.size and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+            return at
+    return -1
 
 
 def _zip64_end(file: BinaryIO, end: int) -> tuple[int, int, int, int, int] | None:

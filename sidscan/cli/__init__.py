@@ -32,6 +32,7 @@ _COMMANDS = {
     "doctor": ("sidscan.cli.doctor", "Say what is installed, what works, and what a scan would use."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors and localizers on labelled test sets."),
     "export-onnx": ("sidscan.cli.export_onnx", "Write detectors as one ONNX file."),
+    "localize": ("sidscan.cli.localize", "Show where in images a localizer points: regions to look at."),
     "licences": ("sidscan.cli.licences", "List what is installed, and under which licences."),
     "inspect": ("sidscan.cli.inspect", "Look closely at single images: score all their windows."),
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import closer_look, console, options
+from sidscan.cli import closer_look, console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
@@ -21,6 +21,7 @@ from sidscan.sources.lists import is_url
 from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
+    from sidscan.localize.run import Localized
     from sidscan.pipeline import Scan
     from sidscan.review.closer_look import Looked
 
@@ -60,6 +61,20 @@ _SCAN_INSTEAD = "`sidscan scan {name} --look-closer 10 --out report.html` looks 
     is_flag=True,
     help="Leave the image itself out of maps and pages, even small and grey.",
 )
+@options.sectioned_option(
+    "--localize",
+    section="Models",
+    is_flag=True,
+    help="Also show where a localizer points, on the page and in words (`sidscan localize` writes files).",
+)
+@options.sectioned_option(
+    "--localizer",
+    section="Models",
+    metavar="NAME|FILE",
+    default=localizing.DEFAULT,
+    show_default=True,
+    help="Localizer of --localize: name, checkpoint, or exported graph.",
+)
 @options.setting("windows")
 @options.setting("private")
 @options.quiet()
@@ -71,6 +86,8 @@ def command(
     stdout_format: str,
     overwrite: bool,
     no_image: bool,
+    localize: bool,
+    localizer: str,
     quiet: bool,
     **choices: Any,
 ) -> ExitCode:
@@ -110,7 +127,8 @@ def command(
     console.check_named(config)
     for out in outs:
         _check_out(out, overwrite)
-    return _inspect(config, outs, overwrite, stdout_format, not no_image, quiet)
+    named = localizer if localize else None
+    return _inspect(config, outs, overwrite, stdout_format, not no_image, named, quiet)
 
 
 def _inspect(
@@ -119,22 +137,29 @@ def _inspect(
     overwrite: bool,
     stdout_format: str,
     with_images: bool,
+    localizer: str | None,
     quiet: bool,
 ) -> ExitCode:
-    """Scan the images, look closer at those that have a score, and write what came of it."""
+    """Scan the images, look closer at those that have a score, and write what came of it.
+
+    Args:
+        localizer: what makes maps of them, too; None makes none.
+    """
     echo = console.reporter(quiet)
+    made_by = None if localizer is None else localizing.open_named(localizer, config)
     with closing((run := console.open_run(config, quiet)).journal):
         console.announce(run, echo)
         console.consume(run, quiet=True)
         looks = _looks(run, with_images, quiet)
+        maps = localizing.maps_of_run(run, made_by, with_images, quiet) if made_by else []
         try:
             for out in outs:
-                _write(out, overwrite, run, looks, with_images)
+                _write(out, overwrite, run, looks, maps, with_images)
                 echo(f"written: {out}")
         finally:
             with suppress(BrokenPipeError):  # nobody reads on, as after `| head`
-                _print(run, looks, stdout_format)
-        return _exit_code(looks)
+                _print(run, looks, maps, stdout_format)
+        return ExitCode.DONE_WITH_FAILURES if localizing.failed(maps) else _exit_code(looks)
 
 
 def _looks(run: Scan, with_images: bool, quiet: bool) -> list[Looked]:
@@ -150,14 +175,15 @@ def _looks(run: Scan, with_images: bool, quiet: bool) -> list[Looked]:
     return [next(looks) if result.scores else Looked(result, None, str(result.message)) for result in results]
 
 
-def _print(run: Scan, looks: Sequence[Looked], stdout_format: str) -> None:
+def _print(run: Scan, looks: Sequence[Looked], maps: Sequence[Localized], stdout_format: str) -> None:
     from sidscan.reports.output_files import printing
 
     with printing() as stream:
         if stdout_format == "json":
-            stream.write(_document(run, looks))
-        else:
-            stream.writelines(f"{line}\n" for line in _lines(looks))
+            stream.write(_document(run, looks, maps))
+            return
+        stream.writelines(f"{line}\n" for line in _lines(looks))
+        stream.writelines(f"{line}\n" for line in localizing.lines(maps) if maps)
 
 
 def _lines(looks: Sequence[Looked]) -> Iterator[str]:
@@ -177,13 +203,16 @@ def _lines(looks: Sequence[Looked]) -> Iterator[str]:
         yield closer_look.NOT_THE_IMAGE
 
 
-def _document(run: Scan, looks: Sequence[Looked]) -> str:
+def _document(run: Scan, looks: Sequence[Looked], maps: Sequence[Localized]) -> str:
     """All scores as JSON; docs/howto/inspect.md describes it."""
     from sidscan.reports.json import ijson_text, result_object
 
+    made = {each.result.facts.sha256: each.facts for each in maps}
     images = [
         {
-            "result": result_object(looked.result),
+            "result": result_object(
+                replace(looked.result, localization=made.get(looked.result.facts.sha256))
+            ),
             "maps": [asdict(each) for each in looked.look.maps] if looked.look else [],
             "message": looked.message or None,
         }
@@ -192,7 +221,14 @@ def _document(run: Scan, looks: Sequence[Looked]) -> str:
     return ijson_text({"inspection": 1, "run": run.journal.header().to_dict(), "images": images}) + "\n"
 
 
-def _write(out: Path, overwrite: bool, run: Scan, looks: Sequence[Looked], with_images: bool) -> None:
+def _write(
+    out: Path,
+    overwrite: bool,
+    run: Scan,
+    looks: Sequence[Looked],
+    localized: Sequence[Localized],
+    with_images: bool,
+) -> None:
     """Write one of the outputs, whole or not at all.
 
     Raises:
@@ -216,7 +252,7 @@ def _write(out: Path, overwrite: bool, run: Scan, looks: Sequence[Looked], with_
             if suffix == ".png":
                 partial.write_bytes(maps[0])
             elif suffix == ".json":
-                partial.write_text(_document(run, looks), encoding="utf-8", newline="")
+                partial.write_text(_document(run, looks, localized), encoding="utf-8", newline="")
             else:
                 record = annotated(run.journal, load_marks(marks_paths([out])))
                 page.write(record, partial, real_path(out))

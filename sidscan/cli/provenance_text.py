@@ -17,12 +17,12 @@ from sidscan.reports.provenance_words import (
     NOT_LISTED,
     STRENGTHS,
     UNHARMED,
+    said,
     verdict_text,
 )
 
 _AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _LESS = "a graph of ComfyUI or a label 'may be generated'"
-_SAY_LESS = {"comfyui-graph", "tc260-possible"}  # markers that claim less than their verdict
 _LONGEST = 300  # characters of a value
 _WIDTH = 96  # characters
 _TRACES = "traces of how the file was saved and handled; observations, none of which says that AI was used:"
@@ -110,7 +110,7 @@ class ProvenanceCount:
         self._verdicts[provenance.verdict] += 1
         self._unchecked += provenance.has_unchecked_signature
         self._failed_checks += bool(provenance.signature and provenance.signature.error)
-        self._less += provenance.verdict == "ai_generated" and {*provenance.by_decisive} <= _SAY_LESS
+        self._less += provenance.verdict == "ai_generated" and said(provenance) != provenance.verdict
         if provenance.verdict in _AI_WORDS[:2] and strongest is not None:
             self._weak += strongest.evidence in EVIDENCE_WORDS[EVIDENCE_WORDS.index("weak") :]
 

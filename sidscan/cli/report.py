@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,21 @@ from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranked, Ranking, print_table
+from sidscan.cli.record_names import record_path
 from sidscan.cli.sample_text import sample_lines
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
-from sidscan.errors import ExitCode, UsageError
-from sidscan.journal.reading import StoredRecord, find_records, is_database
+from sidscan.errors import ExitCode
+from sidscan.journal.reading import StoredRecord
 from sidscan.records import RunRecord, num_rows
-from sidscan.reports import FormatOptions, ReportOutput, reader
-from sidscan.reports.output_files import HEAD_BYTES
+from sidscan.reports import FormatOptions, ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.private_record import PrivateRecord
-from sidscan.util.files import open_file
 from sidscan.util.terminal import Echo
 
 _TABLE_ROWS = 10  # on a terminal
-_SUFFIX = ".journal"
 
 
 @click.command("report", cls=Command)
@@ -83,7 +81,7 @@ def command(
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     outs = () if to_terminal else outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
-    path = _record_path(named)
+    path = record_path(named)
     shown = Shown.pop_from(choices)
     formats = FormatOptions(
         csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
@@ -107,44 +105,6 @@ def command(
         if files and not stored.writable:
             console.echo(f"warning: {path} can't be written, so no scan will know these reports as its own")
     return ExitCode.DONE
-
-
-def _record_path(named: Path) -> Path:
-    """The record that is named, or that lies beside a report that is named.
-
-    Raises:
-        UsageError: there is none.
-    """
-    with suppress(OSError, ValueError):  # opening it says what is wrong
-        if named.exists() and is_database(named):
-            return named
-        beside = Path(f"{named}{_SUFFIX}")
-        if beside.exists():
-            return beside
-        if named.exists() and (named.suffix.lower() == ".xlsx" or reader.format_of(_head(named))):
-            return _record_of(named)
-    return named
-
-
-def _record_of(report: Path) -> Path:
-    """The only record that knows a report.
-
-    Raises:
-        UsageError: there is none, or several do.
-    """
-    records = find_records(report)
-    if len(records) == 1:
-        return records[0]
-    why = "several records name it" if records else "its record is not there"
-    raise UsageError(
-        f"{report} is a report, and {why}",
-        f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}.",
-    )
-
-
-def _head(path: Path) -> bytes:
-    with open_file(path) as file:
-        return file.read(HEAD_BYTES)
 
 
 def _write(

@@ -10,13 +10,14 @@ from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import UsageError
 from sidscan.records import ModelRecord, RunHeader, RunRecord
+from sidscan.records.localization import LocalizerRecord
 from sidscan.reports import ReportOutput
 from sidscan.reports.columns import choose_columns
 from sidscan.reports.private import URL_COLUMNS, WITHHELD_COLUMNS
 from sidscan.review.conditions import parse_condition
 from sidscan.review.selection import Choice, SelectedRecord
 
-_ANY_MODEL = RunHeader(models=(ModelRecord("", ""),))
+_ANY_MODEL = RunHeader(models=(ModelRecord("", ""),), localizer=LocalizerRecord(""))
 
 
 def selection() -> Decorator:

@@ -6,7 +6,7 @@ taken over can lie, in this answer and in later ones, but it can't run anything 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
 3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with all pixels, a
-   few rows at a time (`encode_pixels`), then with its EXIF, provenance, traces and perhaps a thumbnail; or a
+   few rows at a time (`encode_pixels`), then with its EXIF, provenance, traces and perhaps small images; or a
    failure instead of the rest (`encode_answer`, `decode_answer`).
 
 `_INFO_FIELDS` and `_EXIF_FIELDS` describe what an answer says of an image. The encoder sends these fields.
@@ -183,16 +183,19 @@ def decode_task(frame: Frame) -> tuple[Item, bytes | None]:
     return item, frame.payload if task["given"] else None
 
 
-def encode_answer(answer: Answer, last: bool = False, thumbnail: bytes = b"") -> Frame:
+def encode_answer(
+    answer: Answer, last: bool = False, thumbnail: bytes = b"", second_image: bytes = b""
+) -> Frame:
     """A part of a worker's answer; the response of a URL is left out, since only the scan knows it.
 
     Args:
         last: whether the answer ends with it.
         thumbnail: goes with the last facts; one that is too large is left out.
+        second_image: likewise.
     """
     if isinstance(answer, ImageInfo):
-        small = thumbnail if len(thumbnail) <= _MAX_THUMBNAIL else b""
-        return Frame({"info": _encode_info(answer)}, small, last)
+        small = [image if len(image) <= _MAX_THUMBNAIL else b"" for image in (thumbnail, second_image)]
+        return Frame({"info": _encode_info(answer), "thumbnail": len(small[0])}, b"".join(small), last)
     head: dict[str, object] = {"info": _encode_info(answer.facts)}
     if isinstance(answer, DecodedImage):
         head["order"] = answer.crop_set.order
@@ -240,18 +243,25 @@ def decode_answer(frame: Frame, item: Item, num_crops: int) -> Answer:
         return _decode_failure(head["failure"], item, info)
     if head.keys() == {"info", "order"}:
         return DecodedImage(item, info, _decode_crops(head["order"], frame.payload, num_crops))
-    if head.keys() != {"info"}:
+    if head.keys() != {"info", "thumbnail"}:
         raise ProtocolError("neither facts nor crops nor a failure")
-    _check_thumbnail(frame)
+    decode_small_images(frame)
     return info
 
 
-def _check_thumbnail(frame: Frame) -> None:
-    """What may go with facts: nothing, or with the last ones a small WebP file (RFC 9649, section 2)."""
-    payload = frame.payload
-    is_webp = payload[:4] == b"RIFF" and payload[8:12] == b"WEBP" and len(payload) <= _MAX_THUMBNAIL
-    if payload and not (frame.last and is_webp):
-        raise ProtocolError("thumbnail")
+def decode_small_images(frame: Frame) -> tuple[bytes, bytes]:
+    """The thumbnail and the second image that go with the last facts; one that is missing is empty.
+
+    Raises:
+        ProtocolError: they are anything but small WebP files (RFC 9649, section 2).
+    """
+    end = _check_count(frame.head["thumbnail"])
+    small = frame.payload[:end], frame.payload[end:]
+    for image in filter(None, small):
+        is_webp = image[:4] == b"RIFF" and image[8:12] == b"WEBP" and len(image) <= _MAX_THUMBNAIL
+        if not (frame.last and is_webp):
+            raise ProtocolError("thumbnail")
+    return small
 
 
 class AnswerParser:
@@ -304,8 +314,8 @@ class AnswerParser:
         elif isinstance(answer, DecodedImage):
             self.decoded = answer
         if self.decoded is not None:
-            small = frame.payload if isinstance(answer, ImageInfo) else b""
-            self.decoded = replace(self.decoded, facts=info, thumbnail=small)
+            thumbnail, second = decode_small_images(frame) if isinstance(answer, ImageInfo) else (b"", b"")
+            self.decoded = replace(self.decoded, facts=info, thumbnail=thumbnail, second_image=second)
         if isinstance(answer, Failure):
             self._failure = replace(answer, facts=info)
 

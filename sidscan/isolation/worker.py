@@ -63,4 +63,5 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
         yield from encode_pixels(result.pixels)
     described = next(results)
     assert isinstance(described, DecodedImage)
-    yield encode_answer(described.facts, last=True, thumbnail=described.thumbnail)
+    small = {"thumbnail": described.thumbnail, "second_image": described.second_image}
+    yield encode_answer(described.facts, last=True, **small)

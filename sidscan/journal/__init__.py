@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.journal import closer_looks, outputs, previous, thumbnails, turns
+from sidscan.journal import closer_looks, localizations, outputs, previous, thumbnails, turns
 from sidscan.journal.file import UPGRADED, RecordFile, is_damage
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
@@ -35,13 +35,14 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook
 from sidscan.util.files import real_path
 from sidscan.util.urls import mask_credentials
 
 # By evidence: what says something before what is inconclusive, then failures, then what was skipped.
 _RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
-_NO_THUMBNAILS: Mapping[str, bytes] = {}
+_NO_IMAGES: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
 
 
@@ -159,6 +160,7 @@ class Journal(RecordFile):
             self._db.execute("UPDATE retired SET age = age + 1")
             thumbnails.purge(self._db)
             closer_looks.purge(self._db)
+            localizations.purge(self._db)
 
     def pending(self, mixed: bool = False) -> Iterator[Item]:
         """Inputs without a result that this run is to look at; safe to call `append` meanwhile.
@@ -222,14 +224,16 @@ class Journal(RecordFile):
         self,
         results: Iterable[ScanResult],
         keys: ReuseKeys,
-        small: Mapping[str, bytes] = _NO_THUMBNAILS,
+        small: Mapping[str, bytes] = _NO_IMAGES,
         crops: thumbnails.Crops = _NO_CROPS,
+        second_images: Mapping[str, bytes] = _NO_IMAGES,
     ) -> None:
         """Record results durably: they are on disk when this returns.
 
         Args:
             small: thumbnails (WebP) of these results' images, by the sha256 of their bytes.
             crops: of some of them, the crop with the highest score.
+            second_images: of some of them, a preview (WebP) in the file that shows another image.
         """
         with self._writing():
             rows = [
@@ -247,11 +251,16 @@ class Journal(RecordFile):
                 tries = iif(?, tries + 1, 0) WHERE path = ?"""
             if self._db.executemany(query, rows).rowcount != len(rows):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
-            thumbnails.keep(self._db, small, crops)
+            thumbnails.keep(self._db, small, crops, second_images)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The thumbnail of an image's bytes; None if there is none."""
         row = self._read("SELECT webp FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def second_image(self, sha256: str) -> bytes | None:
+        """The preview (WebP) in an image's bytes that shows another image; None if there is none."""
+        row = self._read("SELECT webp FROM second_images WHERE sha256 = ?", (sha256,)).fetchone()
         return bytes(row[0]) if row else None
 
     def crop(self, sha256: str, view: str) -> bytes | None:
@@ -274,7 +283,7 @@ class Journal(RecordFile):
     def add(self, additions: thumbnails.Additions) -> None:
         """Record what was made of images whose results are kept."""
         with self._writing():
-            thumbnails.keep(self._db, additions.thumbnails, additions.crops)
+            thumbnails.keep(self._db, additions.thumbnails, additions.crops, additions.second_images)
             thumbnails.add_hashes(self._db, additions.hashes)
 
     def forget_result(self, position: int) -> None:
@@ -304,13 +313,46 @@ class Journal(RecordFile):
         except sqlite3.Error as error:
             raise self._output_error(error) from error
 
+    def keep_localization(self, sha256: str, kept: KeptLocalization) -> None:
+        """Record durably what a localizer made of an image's bytes."""
+        with self._writing():
+            localizations.keep(self._db, sha256, kept)
+
+    def localization(self, sha256: str) -> KeptLocalization | None:
+        """What a localizer made of an image with these bytes; None if nobody asked one."""
+        try:
+            return localizations.find(self._db, sha256)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+
+    def map_file_digests(self, path: Path) -> Collection[str]:
+        """The sha256 of what this run last wrote to the file of a map, hex."""
+        try:
+            return localizations.file_digests(self._db, self.path, path)
+        except sqlite3.Error as error:
+            raise self._output_error(error) from error
+
+    def expect_map_file(self, path: Path, sha256: str) -> None:
+        """Note, right before it happens, that the file of a map gets bytes with this sha256."""
+        with self._writing():
+            localizations.expect_file(self._db, self.path, path, sha256)
+
+    def confirm_map_file(self, path: Path, sha256: str) -> None:
+        """Note that it has them."""
+        with self._writing():
+            localizations.confirm_file(self._db, self.path, path, sha256)
+
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
-        """Change all results, also those that no longer hold; the file keeps nothing of the old ones."""
+        """Change all results, also those that no longer hold; the file keeps nothing of the old ones.
+
+        It also forgets all second images: they were made of what the old results said.
+        """
         with self._writing():
             self._db.execute("PRAGMA secure_delete=ON")
             self._db.create_function("changed", 1, lambda text: dump_result(change(load_result(text))))
             for table in ("items", "retired", "previous"):
                 self._db.execute(f"UPDATE {table} SET finding = changed(finding) WHERE finding IS NOT NULL")  # noqa: S608
+            self._db.execute("DELETE FROM second_images")
         with self._writing():
             self._db.execute("VACUUM")  # pages that were freed earlier may hold results, too
 

@@ -10,14 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sidscan.errors import OutputError, SidscanError
-from sidscan.journal import closer_looks, listings, outputs, previous, tables, thumbnails, turns
+from sidscan.journal import (
+    closer_looks,
+    listings,
+    localizations,
+    outputs,
+    previous,
+    tables,
+    thumbnails,
+    turns,
+)
 from sidscan.journal.functions import add_functions
 from sidscan.journal.identity import current_folder
 from sidscan.journal.tables import ITEMS_START, TABLES
 from sidscan.records import JOURNAL_FORMAT
 from sidscan.util.files import can_lock, real_path
 
-COMPANIONS = thumbnails.CREATE + closer_looks.CREATE + previous.CREATE + turns.CREATE + listings.CREATE
+COMPANIONS = thumbnails.CREATE + closer_looks.CREATE + localizations.CREATE
+COMPANIONS += previous.CREATE + turns.CREATE + listings.CREATE
 """Tables of what reports show besides the results; records of earlier versions lack them."""
 SQLITE_SIGNATURE = b"SQLite format 3\0"
 _SCHEMA_BYTES = 4096  # SQLite keeps the text of the tables' definitions in the first page
@@ -85,7 +95,8 @@ class RecordFile:
             self._db.executescript(
                 "DELETE FROM items; DELETE FROM retired; DELETE FROM header; DELETE FROM closer_looks;"
             )
-            self._db.executescript(thumbnails.EMPTY + previous.EMPTY + turns.EMPTY + listings.EMPTY)
+            empty = thumbnails.EMPTY + localizations.EMPTY + previous.EMPTY + turns.EMPTY + listings.EMPTY
+            self._db.executescript(empty)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("the emptied file is malformed")
         if self._format() is None:

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS outputs (  -- two hashes while a file is being replac
 
 def digests(database: sqlite3.Connection, journal: Path | None, out: Path) -> Collection[str]:
     """The sha256 of what was written to ``out`` last, hex; two if the scan was killed while it wrote."""
-    rows = database.execute("SELECT sha256 FROM outputs WHERE path = ?", (_key(journal, out),))
+    rows = database.execute("SELECT sha256 FROM outputs WHERE path = ?", (key_of(journal, out),))
     return frozenset(sha256 for (sha256,) in rows)
 
 
@@ -33,15 +33,16 @@ def paths(database: sqlite3.Connection, journal: Path | None) -> list[Path]:
 
 def expect(database: sqlite3.Connection, journal: Path | None, out: Path, sha256: str) -> None:
     """Note what is about to be written to ``out``, beside what is there."""
-    database.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (_key(journal, out), sha256))
+    database.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (key_of(journal, out), sha256))
 
 
 def confirm(database: sqlite3.Connection, journal: Path | None, out: Path, sha256: str) -> None:
     """Note that ``out`` was written."""
-    database.execute("DELETE FROM outputs WHERE path = ? AND sha256 != ?", (_key(journal, out), sha256))
+    database.execute("DELETE FROM outputs WHERE path = ? AND sha256 != ?", (key_of(journal, out), sha256))
 
 
-def _key(journal: Path | None, out: Path) -> bytes:
+def key_of(journal: Path | None, out: Path) -> bytes:
+    """A file as a record names it: from the record's folder."""
     path = real_path(out)
     try:
         return os.fsencode(path if journal is None else os.path.relpath(path, real_path(journal).parent))

@@ -1,4 +1,4 @@
-"""Thumbnails and crops in the record of a run (WebP), for reports that show images. Equal bytes have one."""
+"""Small images in the record of a run (WebP), for reports that show images. Equal bytes have one of each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ CREATE = """CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY, webp
 CREATE TABLE IF NOT EXISTS crops (
     sha256 TEXT PRIMARY KEY, view TEXT NOT NULL, webp BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS second_images (sha256 TEXT PRIMARY KEY, webp BLOB NOT NULL) WITHOUT ROWID;
 """
-EMPTY = "DELETE FROM thumbnails; DELETE FROM crops;"
+EMPTY = "DELETE FROM thumbnails; DELETE FROM crops; DELETE FROM second_images;"
 STRENGTH = "strength(json_extract(finding, '$.scores'))"
 """Orders results (`records.strength`); a function that `Journal` gives SQLite."""
 _STRONGEST = f"""SELECT max({STRENGTH}) AS strength, {SHA256} AS sha256 FROM items
@@ -58,6 +59,7 @@ class Additions:
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     crops: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    second_images: dict[str, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return max(len(self.thumbnails), len(self.hashes))
@@ -95,9 +97,15 @@ def add_hashes(database: sqlite3.Connection, hashes: Mapping[str, str]) -> None:
     database.executemany(query, ((value, sha256) for sha256, value in hashes.items()))
 
 
-def keep(database: sqlite3.Connection, thumbnails: Mapping[str, bytes], crops: Crops) -> None:
-    """Record thumbnails, by the sha256 of the images' bytes, and crops."""
+def keep(
+    database: sqlite3.Connection,
+    thumbnails: Mapping[str, bytes],
+    crops: Crops,
+    second_images: Mapping[str, bytes],
+) -> None:
+    """Record thumbnails and second images, by the sha256 of the images' bytes, and crops."""
     database.executemany("INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", thumbnails.items())
+    database.executemany("INSERT OR REPLACE INTO second_images VALUES (?, ?)", second_images.items())
     rows = ((sha256, *crop) for sha256, crop in crops.items())
     database.executemany("INSERT OR REPLACE INTO crops VALUES (?, ?, ?)", rows)
 
@@ -108,9 +116,10 @@ def strongest(database: sqlite3.Connection) -> list[tuple[float, str]]:
 
 
 def purge(database: sqlite3.Connection) -> None:
-    """Delete thumbnails of images that have no score any more, and crops of those that fell behind."""
+    """Delete small images of what has no score any more, and crops of images that fell behind."""
     current = f"SELECT {SHA256} FROM items WHERE status = 'scored'"  # noqa: S608
-    database.execute(f"DELETE FROM thumbnails WHERE sha256 NOT IN ({current})")  # noqa: S608
+    for table in ("thumbnails", "second_images"):
+        database.execute(f"DELETE FROM {table} WHERE sha256 NOT IN ({current})")  # noqa: S608
     if database.execute("SELECT EXISTS (SELECT 1 FROM crops)").fetchone()[0]:
         kept = f"SELECT sha256 FROM ({_STRONGEST})"  # noqa: S608
         database.execute(f"DELETE FROM crops WHERE sha256 NOT IN ({kept})", (MOST_CROPS,))  # noqa: S608

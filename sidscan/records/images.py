@@ -324,6 +324,7 @@ class DecodedImage:
     crop_set: CropSet
     thumbnail: bytes = b""  # WebP (images.thumbnails); empty unless asked for
     pixels: NDArray[np.uint8] | None = None  # (height, width, 3) RGB, all of them; None unless asked for
+    second_image: bytes = b""  # WebP of a preview that shows another image; goes with the thumbnail
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sidscan.records.from_json import JsonObject, known
 from sidscan.records.images import Failure, ImageInfo
 from sidscan.records.inputs import Kind, Stage, Status
+from sidscan.records.localization import Localization
 
 if TYPE_CHECKING:
     from sidscan.records.score_map import CloserLook
@@ -213,8 +214,8 @@ class ScanResult:
         share_scored: share of the image's pixels that lie in one of these views; None unless scored.
         decoder: the library that decodes images of this format, with its version; None if there is none.
         sidscan_version: of the sidscan that made the row; a later one may have kept it.
-        mark, copies: joined when a report is written (`sidscan.review.annotated`); a journal never holds
-            them.
+        mark, copies, localization: joined when a report is written (`sidscan.review.annotated`); a journal
+            never holds them here.
     """
 
     name: str
@@ -232,6 +233,7 @@ class ScanResult:
     sidscan_version: str | None = None
     mark: Mark | None = None
     copies: Copies | None = None
+    localization: Localization | None = None
 
     def agrees_with(self, look: CloserLook) -> bool:
         """Whether a closer look has the models and thresholds of the scores."""
@@ -258,6 +260,7 @@ class ScanResult:
             "scores": tuple(Score.from_dict(known(Score, score)) for score in raw["scores"]),
             "mark": Mark.from_dict(mark) if (mark := raw.get("mark")) else None,
             "copies": Copies.from_dict(copies) if (copies := raw.get("copies")) else None,
+            "localization": Localization.from_dict(made) if (made := raw.get("localization")) else None,
         }
         return cls(**{**known(cls, raw), **values})
 

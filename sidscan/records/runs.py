@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sidscan.records.from_json import JsonObject, known
+from sidscan.records.localization import KeptLocalization, LocalizerRecord
 from sidscan.records.results import Counts, ScanResult
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class RunHeader:
         reliability: by model name, what its card says of how often it is right (`models.reliability`).
         private: whether what `reports.private` names is left out; once set, it stays set.
         sample: which part of the images the run looks at; None for all.
+        localizer: what made maps of some of its images; None where nobody asked for maps.
         sessions: every start of the run, the latest last.
     """
 
@@ -198,6 +200,7 @@ class RunHeader:
     reliability: Mapping[str, JsonObject] = field(default_factory=dict)
     private: bool = False
     sample: SampleRecord | None = None
+    localizer: LocalizerRecord | None = None
     finished: str | None = None
     sessions: tuple[SessionRecord, ...] = ()
 
@@ -215,6 +218,7 @@ class RunHeader:
                 for name, calibration in raw.get("calibrations", {}).items()
             },
             "sample": SampleRecord.from_dict(sample) if (sample := raw.get("sample")) else None,
+            "localizer": LocalizerRecord.from_dict(made) if (made := raw.get("localizer")) else None,
             "sessions": tuple(SessionRecord.from_dict(session) for session in raw.get("sessions", ())),
         }
         names = {name: tuple(raw.get(name, ())) for name in ("inputs", "lists")}
@@ -287,8 +291,16 @@ class RunRecord(Protocol):
         """The thumbnail (WebP) of an image's bytes; None if there is none."""
         ...
 
+    def second_image(self, sha256: str) -> bytes | None:
+        """The preview (WebP) in an image's bytes that shows another image; None if there is none."""
+        ...
+
     def closer_look(self, sha256: str) -> CloserLook | None:
         """All windows of an image with these bytes, scored; None if nobody looked closer."""
+        ...
+
+    def localization(self, sha256: str) -> KeptLocalization | None:
+        """What a localizer made of an image with these bytes; None if nobody asked one."""
         ...
 
     def selection(self) -> Selection | None:

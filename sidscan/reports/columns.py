@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from sidscan.errors import UsageError
 from sidscan.records import Copies, Mark, Response, RunHeader, ScanResult, Score
+from sidscan.records.localization import Localization
 from sidscan.reports.base import REPORT_FORMAT_NUMBER
 from sidscan.reports.exif_names import is_name, shortened
 
@@ -303,6 +304,53 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude, "number"),
     _Column("exif_orientation", "EXIF orientation, 1 to 8", lambda r: r.facts.exif.orientation, "number"),
 )
+_MAP_COLUMNS: tuple[_Column[Localization], ...] = (
+    _Column(
+        "map_model", "localizer that made a map of the image; empty where nobody asked", lambda m: m.localizer
+    ),
+    _Column(
+        "map_digest", "first 16 hex digits of each of its files' sha256, joined by `+`", lambda m: m.digest
+    ),
+    _Column(
+        "map_finding",
+        "`region to look at` or `no region to look at`; empty where there is no map",
+        lambda m: m.finding,
+    ),
+    _Column(
+        "map_area", "share, 0 to 1, of the image's pixels above `map_threshold`", lambda m: m.area, "number"
+    ),
+    _Column(
+        "map_alarm_area",
+        "share that 1 % of whole photographs exceed; empty where nobody measured it",
+        lambda m: m.alarm_area,
+        "number",
+    ),
+    _Column(
+        "map_region",
+        "left, top, right and bottom of the largest region above the threshold, pixels as stored",
+        lambda m: " ".join(map(str, m.region)) if m.region else None,
+    ),
+    _Column("map_region_area", "share of the image that it has", lambda m: m.region_area, "number"),
+    _Column("map_maximum", "highest probability of a pixel", lambda m: m.maximum, "number"),
+    _Column("map_p99", "probability that 99 % of the pixels do not exceed", lambda m: m.p99, "number"),
+    _Column(
+        "map_agreement",
+        "of what `global` or `tiles` has above the threshold, the share that both have; empty where one was "
+        "run, or neither has any",
+        lambda m: m.agreement,
+        "number",
+    ),
+    _Column("map_protocol", "`tiles` or `global`", lambda m: m.protocol),
+    _Column(
+        "map_scale",
+        "pixels, across and down, that one pixel of a tile stood for; 1 is native; empty for `global`",
+        lambda m: m.scale,
+        "number",
+    ),
+    _Column("map_tiles", "squares that were read for the map", lambda m: m.tiles or None, "number"),
+    _Column("map_threshold", "probability above which a pixel counts", lambda m: m.threshold, "number"),
+    _Column("map_message", "why there is no map", lambda m: m.message),
+)
 _RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (
     _Column(
         "model_choice",
@@ -365,13 +413,17 @@ _DERIVED_COLUMNS: tuple[_Column[ScanResult], ...] = (
         lambda r: _YES_NO[r.status.failed],
     ),
 )
+MAP_COLUMNS = _described(_MAP_COLUMNS)
+"""Columns of reports on runs with a localizer, with their descriptions; they stand before `model_choice`."""
 DERIVED_COLUMNS = _described(_DERIVED_COLUMNS)
 """Columns of no report, with their descriptions; ``--only``, ``--sort`` and ``--columns`` take them."""
 JOINED_COLUMNS = frozenset(
-    name for name in CSV_COLUMNS if name.startswith(("copy_", "mark")) or name in ("same_as", "note")
+    name
+    for name in (*CSV_COLUMNS, *MAP_COLUMNS)
+    if name.startswith(("copy_", "mark", "map_")) or name in ("same_as", "note")
 )
 """Columns that are known when a report is written, and not before (`sidscan.review.annotated`)."""
-KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *DERIVED_COLUMNS})
+KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *MAP_COLUMNS, *DERIVED_COLUMNS})
 """All names; those of further models have the model's name and a point in front."""
 
 
@@ -429,6 +481,7 @@ def report_columns(header: RunHeader) -> list[ReportColumn]:
         *map(_of_result, _ERROR_COLUMNS),
         *(column for index in range(len(header.models)) for column in _model_columns(header, index)),
         *map(_of_result, _IMAGE_COLUMNS),
+        *(map(_of_map, _MAP_COLUMNS) if header.localizer else ()),
         *(ReportColumn(column.name, partial(_same, column.cell(header))) for column in _RUN_COLUMNS),
         ReportColumn("decoder", lambda result: result.decoder or header.decoder),
         ReportColumn("sidscan_version", lambda result: result.sidscan_version or header.sidscan_version),
@@ -438,6 +491,12 @@ def report_columns(header: RunHeader) -> list[ReportColumn]:
 
 def _of_result(column: _Column[ScanResult]) -> ReportColumn:
     return ReportColumn(column.name, column.cell, column.kind)
+
+
+def _of_map(column: _Column[Localization]) -> ReportColumn:
+    return ReportColumn(
+        column.name, lambda r: column.cell(r.localization) if r.localization else None, column.kind
+    )
 
 
 def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:

@@ -29,6 +29,7 @@ from sidscan.records import (
     SignatureCheck,
     Trace,
 )
+from sidscan.records.localization import Localization
 from sidscan.reports.columns import KNOWN_COLUMNS
 from sidscan.reports.exif_names import is_name
 from sidscan.util.urls import MASK
@@ -50,7 +51,7 @@ PEOPLE_COLUMNS = (
 )
 WITHHELD_COLUMNS = (*PLACE_COLUMNS, *PEOPLE_COLUMNS)
 """Columns that are empty then."""
-URL_COLUMNS = ("error_message", "final_url", "redirects")
+URL_COLUMNS = ("error_message", "final_url", "redirects", "map_message")
 """Columns that may hold URLs, which lose their queries then."""
 FLAG = "exif_withheld"
 """The flag of a row some of whose EXIF is left out."""
@@ -195,6 +196,11 @@ def private_copies(copies: Copies | None) -> Copies | None:
     return None if copies is None else _decided(copies)
 
 
+def private_localization(made: Localization | None) -> Localization | None:
+    """A localization without addresses in its message."""
+    return None if made is None else _decided(made)
+
+
 def _provenance(provenance: Provenance | None) -> Provenance | None:
     return None if provenance is None else _decided(provenance)
 
@@ -214,7 +220,21 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
             *("name", "kind", "status", "scanned_at", "stage", "error", "scores", "views", "share_scored"),
             *("decoder", "sidscan_version"),
         ),
-        changed={"facts": _info, "message": private_text, "mark": private_mark, "copies": private_copies},
+        changed={
+            "facts": _info,
+            "message": private_text,
+            "mark": private_mark,
+            "copies": private_copies,
+            "localization": private_localization,
+        },
+    ),
+    Localization: FieldPolicy(
+        kept=(
+            *("localizer", "digest", "protocol", "scale", "tiles", "side", "stride", "width", "height"),
+            *("threshold", "alarm_area", "area", "region", "region_area", "maximum", "p99", "agreement"),
+            *("orientation", "made_by"),
+        ),
+        changed={"message": lambda message: private_text(message) or ""},
     ),
     Mark: FieldPolicy(
         kept=("mark", "at"),
@@ -291,7 +311,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
                 "runtime",
             ),
             *("device", "precision", "precision_choice", "graph", "decoder", "crops", "effort", "inputs"),
-            *("calibrations", "reliability", "sample", "finished"),
+            *("calibrations", "reliability", "sample", "localizer", "finished"),
         ),
         changed={
             "lists": lambda lists: tuple(map(os.path.basename, lists)),

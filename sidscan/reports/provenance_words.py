@@ -5,6 +5,8 @@ The page gets it among its other texts (`html.parts.page_strings`).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sidscan.records import Provenance
 
 VERDICTS = {
@@ -35,6 +37,71 @@ MARKERS = {
     "cut-off": "The file ends early, and its metadata are not whole. What is lost may say anything.",
 }
 """By id of a marker that says something else than its verdict; it stands instead if no other marker does."""
+
+
+class ShortWords(NamedTuple):
+    """What a file says, where there is no room for the sentence; it never says more than that does.
+
+    Attributes:
+        word: in the filter.
+        count: in the head of the page, before a number.
+        sign: in the list, of what claims AI; empty otherwise.
+        copy_sign: the same of a copy of the image.
+        copy_claim: of a copy, behind its path.
+    """
+
+    word: str
+    count: str
+    sign: str = ""
+    copy_sign: str = ""
+    copy_claim: str = ""
+
+
+SHORT = {
+    "ai_generated": ShortWords(
+        "says that AI made it", "AI made it", "says AI", "a copy says AI", "says that AI made this image"
+    ),
+    "ai_edited": ShortWords(
+        "says that AI made parts",
+        "AI made parts",
+        "says AI parts",
+        "a copy says AI parts",
+        "says that AI made parts of it",
+    ),
+    "tc260-possible": ShortWords(
+        "says that AI may have made it",
+        "AI may have made it",
+        "says maybe AI",
+        "a copy says maybe AI",
+        "says that AI may have made this image",
+    ),
+    "comfyui-graph": ShortWords(
+        "holds a graph of ComfyUI",
+        "a graph of ComfyUI",
+        "ComfyUI graph",
+        "a copy: ComfyUI graph",
+        "holds a graph of ComfyUI",
+    ),
+    "tc260-suspected": ShortWords(
+        "says that a platform suspects AI",
+        "a platform suspects AI",
+        "AI suspected",
+        "a copy: AI suspected",
+        "says that a platform suspects AI",
+    ),
+    "ai_hint": ShortWords(
+        "a weak trace of AI", "a weak trace of AI", "AI trace", "a copy: AI trace", "has a weak trace of AI"
+    ),
+    "held_elsewhere": ShortWords("history kept elsewhere", "history kept elsewhere"),
+    "unreadable": ShortWords("can't be read", "can't be read"),
+    "metadata-limit": ShortWords("more than --max-metadata", "more than --max-metadata"),
+    "cut-off": ShortWords("metadata cut off", "metadata cut off"),
+    "no_ai_claim": ShortWords("credentials that don't mention AI", "credentials that don't mention AI"),
+    "c2pa-capture": ShortWords("credentials that claim a camera", "credentials that claim a camera"),
+    "format_not_read": ShortWords("format not read", "format not read"),
+    "none": ShortWords("says nothing of AI", "nothing of AI"),
+}
+"""By `said`; what claims most AI stands first, and the page sorts by that."""
 STRENGTHS = {
     "signed_trusted": "Backed by a signature that fits, of a signer on a trust list.",
     "signed_untrusted": "Backed by a signature that fits, of a signer who is on no trust list, or was not "
@@ -73,8 +140,13 @@ LISTED_ANSWERS = {**ANSWERS, False: "no, or not valid when it signed"}
 CREDITS = ("byline", "credit", "source", "caption", "copyright")
 
 
-def verdict_text(provenance: Provenance) -> str:
-    """What the file says, in a sentence or two. `verdictText` in provenance.js does the same."""
-    decisive = [marker.id for marker in provenance.decisive]
+def said(provenance: Provenance) -> str:
+    """The word for what the file says, or the id of a marker that says something else than it (`MARKERS`)."""
+    decisive = provenance.by_decisive
     special = decisive and all(marker_id in MARKERS for marker_id in decisive)
-    return MARKERS[decisive[0]] if special else VERDICTS[provenance.verdict]
+    return decisive[0] if special else provenance.verdict
+
+
+def verdict_text(provenance: Provenance) -> str:
+    """What the file says, in a sentence or two."""
+    return {**VERDICTS, **MARKERS}[said(provenance)]

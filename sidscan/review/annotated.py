@@ -1,4 +1,4 @@
-"""A run's record whose results carry what no single scan of an image can know: marks, and copies."""
+"""A run's record whose results carry what no scan of an image gives: marks, copies, and maps in figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from sidscan.records import Copies, CopyAnswer, RunRecord, ScanResult
-from sidscan.reports.private import private_copies, private_mark
+from sidscan.records.localization import Localization
+from sidscan.reports.private import private_copies, private_localization, private_mark
 from sidscan.review.copies import find_copies
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import EntryKind
@@ -25,7 +26,8 @@ class AnnotatedRecord(WrappedRecord):
         super().__init__(record)
         self._marks, self._copies = marks, copies
         self._answers = _answers(record.results(), marks, copies) if copies and any(marks.answers()) else {}
-        self._private = record.header().private
+        header = record.header()
+        self._private, self._localizer = header.private, header.localizer
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
@@ -36,13 +38,24 @@ class AnnotatedRecord(WrappedRecord):
         return map(self.annotated, super().ranked())
 
     def annotated(self, result: ScanResult) -> ScanResult:
-        """A result with its mark and copies."""
+        """A result with its mark, its copies, and what a localizer made of it."""
         mark, copies = self._marks.mark_of(result), self._copies.get(result.name)
         if copies and (answers := self._answers.get(result.facts.sha256 or "")):
             copies = replace(copies, answers=tuple(answers))
         if self._private:
             mark, copies = private_mark(mark), private_copies(copies)
-        return replace(result, mark=mark, copies=copies) if mark or copies else result
+        made = self._localization(result)
+        if self._private:
+            made = private_localization(made)
+        joined = mark or copies or made
+        return replace(result, mark=mark, copies=copies, localization=made) if joined else result
+
+    def _localization(self, result: ScanResult) -> Localization | None:
+        """What the run's localizer made of the image, in figures."""
+        if self._localizer is None or not result.scores or result.facts.sha256 is None:
+            return None
+        kept = self._record.localization(result.facts.sha256)
+        return kept.facts if kept and kept.facts.digest == self._localizer.digest else None
 
 
 def _answers(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sidscan.errors import ImageError
 from sidscan.images.decode import decoder_name
 from sidscan.images.windows import window_grid
+from sidscan.isolation.read_again import read_again
 from sidscan.pipeline import Scan, open_reader
-from sidscan.records import Copies, DecodedImage, Failure, Item, ItemReader, Kind, ScanResult
+from sidscan.records import Copies, DecodedImage, ScanResult
 from sidscan.records.score_map import CloserLook
 from sidscan.review.score_map_image import draw_score_maps
 from sidscan.scoring.window_scores import score_windows
@@ -83,31 +83,12 @@ def look_closer(
                 yield Looked(result, look)
                 continue
             try:
-                look = _look(run, result, _read(result, read), with_image, made_by, done)
+                look = _look(run, result, read_again(result, read), with_image, made_by, done)
             except ImageError as error:
                 yield Looked(result, None, error.message)
                 continue
             run.journal.keep_closer_look(sha256, look)
             yield Looked(result, look)
-
-
-def _read(result: ScanResult, read: ItemReader) -> DecodedImage:
-    """The image with all its pixels, by the bytes that have the score.
-
-    Raises:
-        ImageError: it can't be read, or has other bytes now.
-    """
-    saved = result.facts.response.saved_as if result.facts.response else None
-    is_saved = saved is not None and Path(saved).is_file()
-    item = Item(str(saved)) if is_saved else Item(result.name, result.kind)
-    answer = read(item)
-    if answer.facts.sha256 not in (None, result.facts.sha256):
-        of_file = "it has other bytes than the scan scored"
-        of_url = "its server sends other bytes than the scan scored"
-        raise ImageError(of_url if item.kind is Kind.URL else of_file, "Changed", "failed")
-    if isinstance(answer, Failure):
-        raise ImageError(answer.message, answer.error, answer.status.value)
-    return answer
 
 
 def _look(

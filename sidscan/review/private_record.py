@@ -23,3 +23,6 @@ class PrivateRecord(WrappedRecord):
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
         return map(private_result, super().ranked())
+
+    def second_image(self, sha256: str) -> None:
+        """Nothing: somebody may have cropped or replaced what it shows, and not know that it is there."""

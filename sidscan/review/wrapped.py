@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, Selection
+from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook
 
 
@@ -43,9 +44,17 @@ class WrappedRecord(RunRecord):
         """As the other record has it."""
         return self._record.crop(sha256, view)
 
+    def second_image(self, sha256: str) -> bytes | None:
+        """As the other record has it."""
+        return self._record.second_image(sha256)
+
     def closer_look(self, sha256: str) -> CloserLook | None:
         """As the other record has it."""
         return self._record.closer_look(sha256)
+
+    def localization(self, sha256: str) -> KeptLocalization | None:
+        """As the other record has it."""
+        return self._record.localization(sha256)
 
     def output_digests(self, out: Path) -> Collection[str] | None:
         """As the other record has them."""

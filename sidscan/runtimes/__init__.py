@@ -13,6 +13,7 @@ from sidscan.libraries import require
 from sidscan.models import detectors
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.graph_templates import load_graphs
+from sidscan.models.localizers import Localizer
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.records import CropRef, CropSet
@@ -37,6 +38,18 @@ class RuntimeInfo:
     precision: str
     precision_choice: str = ""
     graph: str = ""
+
+
+class OpenLocalizer(Localizer, Protocol):
+    """A localizer that is ready to make maps.
+
+    Attributes:
+        runtime: what computes.
+        batch: tiles that it is best given at once.
+    """
+
+    runtime: RuntimeInfo
+    batch: int
 
 
 class Runtime(Protocol):

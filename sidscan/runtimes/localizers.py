@@ -12,9 +12,9 @@ from PIL import Image
 
 from sidscan.config import Device, Precision
 from sidscan.models.heads.decoder import LocalizerNetwork
-from sidscan.models.localizers import LoadedLocalizer, Localizer, load_localizer
+from sidscan.models.localizers import LoadedLocalizer, load_localizer
 from sidscan.models.store import Store
-from sidscan.runtimes import RuntimeInfo, cpu, precision_check
+from sidscan.runtimes import OpenLocalizer, RuntimeInfo, cpu, precision_check
 from sidscan.runtimes.pytorch import DTYPES, device_name, encoder_precision, open_device
 
 _AT_ONCE = {"cpu": 2, "cuda": 32}  # tiles of a pass; convolutions at full size take 17 MB each per layer
@@ -29,7 +29,7 @@ def open_localizer(
     device: Device = "auto",
     precision: Precision = "auto",
     encoder: Path | None = None,
-) -> Localizer:
+) -> OpenLocalizer:
     """A localizer that is ready to make maps.
 
     Args:

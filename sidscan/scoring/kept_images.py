@@ -70,6 +70,8 @@ class KeptImages:
         else:
             if entry.thumbnail:
                 pending.thumbnails[sha256] = entry.thumbnail
+            if entry.second_image and not self._config.private:
+                pending.second_images[sha256] = entry.second_image
             if entry.facts.perceptual_hash is not None:
                 pending.hashes[sha256] = entry.facts.perceptual_hash
             result = self._journal.find_by_sha256(sha256) if sha256 in strongest else None

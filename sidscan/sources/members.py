@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 
 from sidscan.archives.entries import ArchiveEntry, Problem, fingerprint_of
@@ -19,10 +20,12 @@ MEMBER_PREFIX = "the archive holds this image, but it can't be read: "
 NOT_AN_IMAGE = "not an image: neither its name nor its first bytes say so"
 EMPTY = "the archive holds no files; hidden ones need --hidden"
 NESTED = "archives in archives are not read; unpack the outer one and scan the folder"
+PART = "it is one part of an archive in several files; join them first, and scan the whole"
 UNSURE = "not an image by its name, and its first bytes can't be read: "
 _READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ"})
 _MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ"})
 _TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_PART = re.compile(r".+\.(?:z\d\d|(?:zip|tar|t?gz|t?bz2|t?xz|t?zst|7z)\.\d{3})", re.IGNORECASE | re.DOTALL)
 _SKIPPED = frozenset({Problem.LINK.value, Problem.HARD_LINK.value, Problem.SPECIAL.value})
 
 ListEntries = Callable[[str], Iterator[ArchiveEntry]]
@@ -46,6 +49,10 @@ class Archives:
             return False
         is_document = known.kind is FileKind.DOCUMENT and known.within == "ZIP"
         return known.name in _READ or (named and is_document)
+
+    def why_part(self, name: str) -> str:
+        """Why a file is not read whose name says that it is one part of an archive; empty for any other."""
+        return ARCHIVE_PREFIX + PART if self._list_entries and _PART.fullmatch(name) else ""
 
     def items(self, path: str, fingerprint: str, known: FileFormat) -> Iterator[Item]:
         """An item for each member, and one for the archive if not all of it can be read, or nothing is in it.

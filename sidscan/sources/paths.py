@@ -70,7 +70,7 @@ def file_items(name: str, archives: Archives) -> Iterator[Item]:
     if known is not None and archives.reads(known, named=True):
         yield from archives.items(name, fingerprint, known)
     else:
-        yield Item(name, fingerprint=fingerprint, skip=skip)
+        yield Item(name, fingerprint=fingerprint, skip=skip or archives.why_part(name))
 
 
 def member_item(name: str, archive: str) -> Item:
@@ -108,7 +108,7 @@ def _entry_items(entry: os.DirEntry[str], outputs: OutputFilter, archives: Archi
     fingerprint, known = _fingerprint(status), None
     if outputs.is_saved_download(entry):
         skip = SKIP_SAVED
-    elif not (skip := strays.stray_file(name, status)):
+    elif not (skip := strays.stray_file(name, status) or archives.why_part(entry.name)):
         known, skip = _identified(name)
     if known is not None and archives.reads(known):
         yield from archives.items(name, fingerprint, known)

@@ -13,6 +13,7 @@ from sidscan.provenance.read import with_provenance
 from sidscan.records import DecodedImage, Failure, Trace
 from sidscan.traces import TracedImage, finders
 from sidscan.traces.not_looked_for import NOT_LOOKED_FOR
+from sidscan.traces.second_image import SECOND_IMAGE, stored_image
 
 _MOST_TRACES = 20  # of one kind of finder
 
@@ -32,7 +33,18 @@ def with_provenance_and_traces(
     if image is None or isinstance(described, Failure):
         return described
     traced = TracedImage(data, described.item.name, image, described.facts, metadata, limits)
-    return replace(described, facts=replace(described.facts, traces=tuple(find_traces(traced))))
+    traces = tuple(find_traces(traced))
+    second = _second_image(traces, traced) if limits.thumbnails else b""
+    return replace(described, facts=replace(described.facts, traces=traces), second_image=second)
+
+
+def _second_image(traces: tuple[Trace, ...], image: TracedImage) -> bytes:
+    """The first preview that shows another image, in small; empty where there is none, or memory is short."""
+    found = next((trace for trace in traces if trace.id == SECOND_IMAGE.id), None)
+    try:
+        return stored_image(found, image.data, image.metadata) if found else b""
+    except Exception:
+        return b""
 
 
 def find_traces(image: TracedImage) -> Iterator[Trace]:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from sidscan.images.decode import SourceImage
 from sidscan.images.perceptual_hash import perceptual_hash, without_border
-from sidscan.images.thumbnails import TURNS
+from sidscan.images.thumbnails import TURNS, thumbnail
+from sidscan.provenance.metadata import Metadata
 from sidscan.records import Trace
 from sidscan.traces import TracedImage, TraceKind, trace
 from sidscan.traces.previews import Preview, previews
@@ -50,8 +51,23 @@ def find(image: TracedImage) -> Iterator[Trace]:
         distance = least_distance(image.image.small, small, image.image.orientation)
         if distance is not None and distance > THRESHOLD:
             bits = f"{distance} of 256 bits differ, and more than {THRESHOLD} count"
-            detail = f"the {preview.name} shows something else: {bits}"
+            detail = f"the {preview.name}, {_size(preview)} pixels, shows something else: {bits}"
             yield SECOND_IMAGE.found(detail, preview.name, preview.offset)
+
+
+def stored_image(found: Trace, data: bytes, metadata: Metadata) -> bytes:
+    """What a trace was found of, in small, as it is stored (WebP); empty if it can't be made again."""
+    for preview in previews(data, metadata):
+        if (preview.name, preview.offset) == (found.container, found.offset):
+            small = decoded(preview)
+            return thumbnail(small) if small else b""
+    return b""
+
+
+def _size(preview: Preview) -> str:
+    """Width and height, as they are stored."""
+    width, height = Image.open(io.BytesIO(preview.data)).size
+    return f"{width} x {height}"
 
 
 def decoded(preview: Preview) -> Image.Image | None:

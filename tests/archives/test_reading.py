@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -23,8 +24,10 @@ from sample_archives import (
     write_zip,
 )
 
+from sidscan.archives import reading
 from sidscan.archives.entries import ArchiveError, NoSuchMember, Packing, Problem, Span, archive_stamp
 from sidscan.archives.reading import CHANGED, find_entry, list_entries, open_member, read_member
+from sidscan.archives.zip_directory import SPLIT
 from sidscan.util.member_names import member_name
 
 MEMBERS = [
@@ -228,9 +231,69 @@ def test_a_zip_that_is_cut_off(tmp_path: Path, method: int, streamed: bool) -> N
         assert found == dict(members[:4])
     last = list(list_entries(str(path)))[-1]
     assert last.problem == (
-        "its directory is missing: the file is cut off, or it is one part of several; "
+        "its directory is missing: the file is cut off, or one part of several, to be joined first; "
         f"{len(found)} whole members were found without it"
     )
+
+
+def whole_zip(tmp_path: Path, comment: bytes = b"") -> bytes:
+    """A zip of two members, as bytes."""
+    path = write_zip(tmp_path / "whole.zip", [("a.png", b"1"), ("b.png", b"22")])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = comment
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("before", "comment", "after"),
+    [
+        (b"MZ" + bytes(3000), b"", b""),
+        (b"", b"sold by PK\5\6 and Sons, 22 Long Street, London", b""),
+        (b"#!/bin/sh\n", b"PK\5\6" * 9, b""),
+        (b"", b"", b"\0" * 100),
+    ],
+    ids=["unpacks itself", "signature in the comment", "both", "padded"],
+)
+def test_a_zip_is_found_by_its_end(tmp_path: Path, before: bytes, comment: bytes, after: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(before + whole_zip(tmp_path, comment) + after)
+    assert contents(path) == {"a.png": b"1", "b.png": b"22"}
+    assert [entry.problem for entry in list_entries(str(path))] == ["", ""]
+
+
+def test_a_tar_that_ends_as_a_zip_is_a_tar(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", [("in.zip", whole_zip(tmp_path))])
+    path.write_bytes(path.read_bytes().rstrip(b"\0"))
+    assert next(list_entries(str(path))).name == "in.zip"
+
+
+def split(data: bytes) -> bytes:
+    """The last part of a zip in three files."""
+    last = bytearray(data[20:])
+    struct.pack_into("<2H", last, last.rfind(b"PK\5\6") + 4, 2, 2)
+    return bytes(last)
+
+
+NO_ARCHIVES = {
+    "empty": (b"", reading.EMPTY_FILE),
+    "text": (b"some text", reading.NO_ARCHIVE),
+    "web page": (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<p>This link has expired", reading.WEB_PAGE),
+    "web page, shorter": (b"<HTML><body>", reading.WEB_PAGE),
+    "first part of a zip": (b"PK\7\10PK\3\4" + bytes(100), SPLIT),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), NO_ARCHIVES.values(), ids=NO_ARCHIVES)
+def test_what_only_has_the_name_of_an_archive(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(content)
+    assert [(entry.name, entry.problem) for entry in list_entries(str(path))] == [("", problem)]
+
+
+def test_the_last_part_of_a_zip_in_several_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(split(whole_zip(tmp_path)))
+    assert [(entry.name, entry.problem) for entry in list_entries(str(path))] == [("", SPLIT)]
 
 
 def test_a_large_zip_needs_its_extra_fields(tmp_path: Path) -> None:

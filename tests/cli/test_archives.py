@@ -138,7 +138,7 @@ def test_hostile_members_have_rows(sidscan: Run, desk: Path) -> None:
         "in/cut.zip!/dir/0.png": "scored",
         "in/cut.zip!/dir/1.png": f"{image}it lies outside of its archive, which is damaged or cut off",
         "in/cut.zip": "not all of the archive can be read: its directory is missing: the file is cut off, "
-        "or it is one part of several; 1 whole members were found without it",
+        "or one part of several, to be joined first; 1 whole member was found without it",
         "in/empty.zip": "the archive holds no files; hidden ones need --hidden",
         "in/links.tar!/sym.png": "a symbolic link, not followed",
         "in/links.tar!/hard.png": "a hard link to another member, not followed",
@@ -151,6 +151,22 @@ def test_hostile_members_have_rows(sidscan: Run, desk: Path) -> None:
     }
     classes = {row["error_class"] for row in rows().values() if row["status"] == "failed"}
     assert classes == {"MemberNotRead", "ArchiveNotRead"}
+
+
+def test_parts_of_archives_have_failed_rows(sidscan: Run, desk: Path) -> None:
+    for name in ("a.z01", "b.zip.001", "c.TAR.GZ.002", "d.zip.1"):
+        Path("in", name).write_bytes(b"PK\3\4 or any bytes")
+    Path("in/photo.png").write_bytes(IMAGES[0][1])
+    assert sidscan("scan", "in", *MINI, "-o", "r.csv").code == 3
+    why = (
+        "not all of the archive can be read: it is one part of an archive in several files; join them first, "
+    )
+    part = f"{why}and scan the whole"
+    found = endings()
+    assert [found[f"in/{name}"] for name in ("a.z01", "b.zip.001", "c.TAR.GZ.002")] == [part] * 3
+    assert found["in/photo.png"] == "scored"
+    assert sidscan("scan", "in", *MINI, "--no-archives", "-o", "n.csv").code == 0
+    assert part not in Path("n.csv").read_text()
 
 
 def test_more_members_than_allowed(sidscan: Run, desk: Path) -> None:

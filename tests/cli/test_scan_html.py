@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sample_images import encoded, exif_block, folder, photo
+from sample_images import encoded, exif_block, folder, photo, scene, with_thumbnail
 from sample_results import rows
 
 from sidscan import pipeline
@@ -87,6 +87,33 @@ def test_a_second_scan_keeps_the_thumbnails(sidscan: Run, images: Path) -> None:
     assert "3 results kept" in sidscan("scan", images, "--model", "mini", "--out", "r.html").err
     entries = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
     assert [name for name, entry in sorted(entries.items()) if "thumbnail" in entry] == sorted(entries)
+
+
+def test_a_preview_of_another_image_is_shown_beside_it_but_not_in_private(sidscan: Run, images: Path) -> None:
+    other = scene(2).resize((160, 120))
+    (images / "second.jpg").write_bytes(with_thumbnail(scene(1), other))
+    scan = ("scan", images, "--model", "mini", "--out")
+
+    def second(report: str) -> list[str]:
+        entries = chunk_entries(Path(report).read_text(encoding="utf-8"))
+        return [name for name, entry in entries.items() if "second" in entry]
+
+    assert sidscan(*scan, "r.csv").code == 0
+    assert sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html").code == 0
+    assert second("r.html") == ["second.jpg"], "also of kept results, which are read again"
+    entry = chunk_entries(Path("r.html").read_text(encoding="utf-8"))["second.jpg"]
+    assert Image.open(io.BytesIO(base64.b64decode(entry["second"]))).size == (160, 120)
+    sidscan(*scan, "none.html", "--html-thumbs", "none")
+    assert second("none.html") == []
+    sidscan("report", "r.csv", "--private", "--out", "private.html")
+    assert second("private.html") == []
+    sidscan(*scan, "from-the-start.html", "--private")
+    assert second("from-the-start.html") == []
+    journal, start = Path("r.csv.journal"), base64.b64decode(entry["second"])[:40]
+    assert start in journal.read_bytes()
+    sidscan("scan", images, "--model", "mini", "--out", "r.csv", "--out", "r.html", "--private")
+    assert second("r.html") == []
+    assert start not in journal.read_bytes()
 
 
 @pytest.mark.parametrize("isolation", [[], ["--no-isolation"]], ids=["isolated", "in this process"])

@@ -22,6 +22,7 @@ from sidscan.isolation.protocol import (
     ProtocolError,
     WorkerOptions,
     decode_answer,
+    decode_small_images,
     decode_task,
     encode_answer,
     encode_pixels,
@@ -323,8 +324,26 @@ def test_a_thumbnail_arrives_with_the_last_facts() -> None:
     assert (result.thumbnail, result.facts.width) == (WEBP, 5)
 
 
-def test_a_thumbnail_that_is_too_large_is_not_sent() -> None:
-    assert encode_answer(ImageInfo(), last=True, thumbnail=WEBP + bytes(1 << 16)).payload == b""
+@pytest.mark.parametrize(
+    ("thumbnail", "second"), [(WEBP + b"a", WEBP + b"b"), (b"", WEBP)], ids=["both", "second alone"]
+)
+def test_a_second_image_arrives_with_the_thumbnail(thumbnail: bytes, second: bytes) -> None:
+    frame = encode_answer(ImageInfo(), last=True, thumbnail=thumbnail, second_image=second)
+    assert decode_small_images(frame) == (thumbnail, second)
+
+
+def test_a_small_image_that_is_too_large_is_not_sent() -> None:
+    large = WEBP + bytes(1 << 16)
+    assert encode_answer(ImageInfo(), last=True, thumbnail=large).payload == b""
+    frame = encode_answer(ImageInfo(), last=True, thumbnail=WEBP, second_image=large)
+    assert decode_small_images(frame) == (WEBP, b"")
+
+
+@pytest.mark.parametrize("length", [-1, True, None, "12", 13, 1 << 70], ids=repr)
+def test_an_impossible_length_of_a_thumbnail_is_refused(length: object) -> None:
+    frame = Frame({**encode_answer(ImageInfo()).head, "thumbnail": length}, WEBP + WEBP, last=True)
+    with pytest.raises(ProtocolError):
+        decode_answer(frame, Item("a"), 1)
 
 
 @pytest.mark.parametrize(

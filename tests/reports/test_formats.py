@@ -128,9 +128,12 @@ def to_format_1(text: str, suffix: str) -> str:
         text.replace(', "crop_scores": []', "")
         .replace(', "reliability": {}', "")
         .replace(', "sample": null', "")
+        .replace(', "localizer": null', "")
     )
     text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)
-    text = text.replace(', "mark": null, "copies": null', "").replace(', "cautions": []', "")
+    text = text.replace(', "mark": null, "copies": null, "localization": null', "").replace(
+        ', "cautions": []', ""
+    )
     return text.replace('{"format": 2, ', "{")
 
 

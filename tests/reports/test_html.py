@@ -30,7 +30,7 @@ from sample_results import (
 from sidscan.cli.ranking import Ranking
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
-from sidscan.records import Counts, Exif, Mark, Provenance, ScanResult
+from sidscan.records import Counts, Exif, Mark, Marker, Provenance, ScanResult
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import FormatOptions, html, output_for
 from sidscan.reports.html.head import SaidCount, head
@@ -376,6 +376,9 @@ def test_the_head_states_counts_models_and_sessions(tmp_path: Path) -> None:
     assert "no end recorded" in head
 
 
+GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)
+
+
 @pytest.mark.parametrize(
     ("said", "sentence", "checked"),
     [
@@ -386,6 +389,12 @@ def test_the_head_states_counts_models_and_sessions(tmp_path: Path) -> None:
             "Origin, as files state it: AI made it (1), nothing of AI (2).",
             "c2pa-python 1, trust lists 0f",
             id="claims",
+        ),
+        pytest.param(
+            [Provenance("ai_generated", markers=(GRAPH,)), Provenance("ai_generated")],
+            "Origin, as files state it: AI made it (1), a graph of ComfyUI (1).",
+            "nobody",
+            id="a claim and what says less",
         ),
     ],
 )

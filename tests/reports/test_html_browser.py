@@ -205,6 +205,32 @@ def test_thumbnails_come_from_files_beside_the_page(open_page: Opener, with_thum
         assert page.locator("#detail svg image").count() == 1
 
 
+def test_a_second_image_stands_beside_the_image_at_its_trace(open_page: Opener, tmp_path: Path) -> None:
+    trace = Trace("second_image", "the thumbnail shows something else", "thumbnail of EXIF", 68)
+    results, small = [scored(index) for index in range(2)], []
+    results = [replace(each, facts=replace(each.facts, traces=(trace, trace))) for each in results]
+    for colour in ("teal", "orange"):
+        file = io.BytesIO()
+        Image.new("RGB", (160, 100), colour).save(file, "WEBP")
+        small.append(file.getvalue())
+    journal, first = journal_of(*results), f"{0:064x}"
+    journal.append(
+        results, ReuseKeys("score", "limits", "urls"), {first: small[0]}, second_images={first: small[1]}
+    )
+    rendered(tmp_path / "r.html", journal)
+    with open_page(tmp_path / "r.html") as page:
+        page.keyboard.press("Enter")
+        shown = page.locator("#detail li img")
+        assert [shown.nth(place).get_attribute("alt") for place in range(shown.count())] == [
+            "The image itself",
+            "The preview in the file, as it is stored: perhaps not upright",
+        ], "once, though two traces are of that kind"
+        assert shown.evaluate_all("images => images.map(image => image.naturalWidth)") == [160, 160]
+        page.get_by_role("button", name="Next").click()
+        assert page.get_by_text("preview shows another image").count() >= 1
+        assert page.locator("#detail li img").count() == 0
+
+
 def test_a_page_without_its_folder_says_so(browser: Browser, with_thumbnails: Path) -> None:
     shutil.rmtree(with_thumbnails.with_name("r_files"))
     context = browser.new_context(offline=True)
@@ -760,6 +786,63 @@ def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance
         assert page.locator(".cell .name").all_inner_texts() == ["parts.png"]
     with open_page(provenance_page, "#f.provenance=not+read&view=table") as page:
         assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
+
+
+GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)
+CAPTURE = Marker(
+    "c2pa-capture", "no_ai_claim", "not_checked", "JPEG APP11", "c2pa.created", "digitalCapture", 20
+)
+PART = Marker("c2pa-part", "ai_edited", "not_checked", "JPEG APP11", "c2pa.edited", "trained", 20)
+
+
+@pytest.fixture
+def markers_page(tmp_path: Path) -> Path:
+    """A graph, which says less than its verdict; a camera's claim alone, and one beside an edit by AI."""
+    results = (
+        saying("ai_generated", "plain", "graph.png", GRAPH),
+        saying("no_ai_claim", "not_checked", "camera.jpg", CAPTURE),
+        saying("ai_edited", "not_checked", "edited.jpg", CAPTURE, PART),
+        saying("none", None, "plain.png"),
+    )
+    rendered(tmp_path / "r.html", journal_of(*results))
+    return tmp_path / "r.html"
+
+
+def test_the_sign_says_what_the_sentence_says(open_page: Opener, markers_page: Path) -> None:
+    with open_page(markers_page) as page:
+        assert page.locator(".cell .says-ai").all_inner_texts() == ["ComfyUI graph", "says AI parts"]
+        assert "a graph of ComfyUI (1)" in page.locator("header").inner_text()
+        page.get_by_label("credentials that claim a camera").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["camera.jpg"]
+    with open_page(markers_page, "#view=table&sort=provenance") as page:
+        assert page.locator(".c-path").all_inner_texts()[1:3] == ["edited.jpg", "graph.png"], (
+            "by what they say"
+        )
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("marker:c2pa-capture", ["camera.jpg", "edited.jpg"]),
+        ("marker:c2pa", ["camera.jpg", "edited.jpg"]),
+        ("comfyui-graph", ["graph.png"]),
+        ("marker:none", []),
+    ],
+)
+def test_markers_can_be_searched(
+    open_page: Opener, markers_page: Path, search: str, expected: list[str]
+) -> None:
+    with open_page(markers_page, f"#q={search}") as page:
+        assert page.locator(".cell .name").all_inner_texts() == expected
+
+
+def test_markers_have_a_filter_of_their_own(open_page: Opener, markers_page: Path) -> None:
+    with open_page(markers_page) as page:
+        facet = page.locator("fieldset", has_text="Markers of origin")
+        labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
+        assert labels == {"c2pa-capture": "2", "comfyui-graph": "1", "c2pa-part": "1"}
+        page.get_by_label("c2pa-capture").check()
+        assert page.locator(".cell .name").all_inner_texts() == ["camera.jpg", "edited.jpg"]
 
 
 def claiming_copies(out: Path, *answers: CopyAnswer) -> Path:

@@ -34,6 +34,7 @@ from sidscan.records import (
     Status,
     Trace,
 )
+from sidscan.records.localization import Localization, LocalizerRecord
 from sidscan.reports.base import REPORT_FORMATS, ReportFormat
 from sidscan.reports.columns import report_columns
 from sidscan.reports.private import (
@@ -69,6 +70,8 @@ STAYS = {
         "Exif.original_date_iso",
         "Exif.software",
     ),
+    *("Localization.localizer", "Localization.digest", "Localization.protocol", "Localization.region"),
+    *("Localization.made_by", "Localization.message"),
     *("Response.final_url", "Response.redirects", "Response.fetched_at", "Response.saved_as"),
     *(
         f"Score.{name}"
@@ -144,7 +147,11 @@ def filled_result() -> ScanResult:
     info = filled(ImageInfo, exif=exif, response=response, provenance=provenance, traces=(filled(Trace),))
     scores = (filled(Score, score=0.5, logit=0.5),)
     copies = filled(Copies, answers=(filled(CopyAnswer),))
-    joined = {"mark": filled(Mark, decisions=(filled(Decision),)), "copies": copies}
+    joined = {
+        "mark": filled(Mark, decisions=(filled(Decision),)),
+        "copies": copies,
+        "localization": filled(Localization),
+    }
     result = filled(ScanResult, kind=Kind.URL, status=Status.SCORED, facts=info, scores=scores, **joined)
     return replace(result, stage=None)  # type: ignore[no-any-return]
 
@@ -156,6 +163,7 @@ def filled_header() -> RunHeader:
         calibrations={},
         private=False,
         sample=SampleRecord(size=5, seed=0, images=9, folders=2),
+        localizer=LocalizerRecord(marked("RunHeader.localizer")),
         sessions=(filled(SessionRecord),),
     )
 
@@ -208,6 +216,7 @@ def test_every_record_of_a_result_is_decided_on() -> None:
     assert {*record_types(filled_result()), *record_types(filled_header())} - FIELD_POLICIES.keys() == {
         Score,
         ModelRecord,
+        LocalizerRecord,
         SampleRecord,
     }
 

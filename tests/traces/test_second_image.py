@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
-from sample_images import encoded, scene, with_segment
+from PIL import Image, ImageChops, ImageOps, ImageStat
+from sample_images import encoded, scene, with_segment, with_thumbnail
 
 from sidscan.config import ScanConfig
 from sidscan.isolation.reader import read_item
 from sidscan.provenance.metadata import Metadata
-from sidscan.records import Item, Trace
+from sidscan.records import DecodedImage, Item, Trace
 from sidscan.traces.previews import previews
 
 CONFIG = ScanConfig(inputs=("a",))
 MAIN, OTHER = scene(1, 480, 320), scene(2, 480, 320)
 EXIF_NAME = "thumbnail of EXIF in JPEG APP1"
-
-
-def exif_with(thumbnail: bytes, orientation: int = 1) -> bytes:
-    """EXIF with an orientation and a thumbnail, behind its header."""
-    first = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
-    second = struct.pack(">HHHIIHHIII", 2, 513, 4, 1, 56, 514, 4, 1, len(thumbnail), 0)
-    return b"MM\x00*\x00\x00\x00\x08" + first + second + thumbnail
-
-
-def with_thumbnail(main: Image.Image, thumbnail: Image.Image | bytes, orientation: int = 1) -> bytes:
-    """A JPEG with EXIF that holds a thumbnail."""
-    stored = thumbnail if isinstance(thumbnail, bytes) else encoded(thumbnail, "JPEG", quality=70)
-    return with_segment(
-        encoded(main, "JPEG", quality=90), 0xE1, b"Exif\x00\x00" + exif_with(stored, orientation)
-    )
 
 
 def test_previews_come_from_metadata_that_were_read() -> None:
@@ -58,7 +45,38 @@ def test_a_foreign_thumbnail_is_told(tmp_path: Path) -> None:
     bits, rest = trace.detail.partition("else: ")[2].split(" ", 1)
     assert 94 < int(bits) < 160
     assert rest == "of 256 bits differ, and more than 94 count"
-    assert trace.detail.startswith(f"the {EXIF_NAME} shows something else: ")
+    assert trace.detail.startswith(f"the {EXIF_NAME}, 160 x 107 pixels, shows something else: ")
+
+
+def second_image(tmp_path: Path, data: bytes, thumbnails: bool = True) -> bytes:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    read = read_item(Item(str(path)), replace(CONFIG, thumbnails=thumbnails))
+    assert isinstance(read, DecodedImage)
+    return read.second_image
+
+
+def test_what_it_shows_goes_with_the_thumbnails_and_with_no_other_trace(tmp_path: Path) -> None:
+    foreign = OTHER.resize((160, 107))
+    data = with_thumbnail(MAIN, foreign)
+    shown = Image.open(io.BytesIO(second_image(tmp_path, data)))
+    assert (shown.format, shown.size) == ("WEBP", (160, 107))
+    difference = ImageStat.Stat(ImageChops.difference(shown.convert("RGB"), foreign)).mean
+    assert max(difference) < 15, "as it is stored"
+    assert second_image(tmp_path, data, thumbnails=False) == b"", "no report shows it"
+    assert second_image(tmp_path, with_thumbnail(MAIN, SMALL)) == b"", "it shows the same"
+
+
+def test_a_second_image_that_cannot_be_made_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("sidscan.traces.second_image.thumbnail", fail)
+    data = with_thumbnail(MAIN, OTHER.resize((160, 107)))
+    assert second_image(tmp_path, data) == b""
+    assert [trace.id for trace in traces(tmp_path, data)] == ["second_image"]
 
 
 def test_an_old_thumbnail_of_a_cropped_image_is_told(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ CHUNK_ROWS = 100
 _STATIC_ROWS = 200  # of the table for browsers without scripts
 _SCRIPTS = (
     *("data.js", "provenance.js", "copies.js", "marks.js", "marks_csv.js", "filters.js", "list.js"),
-    *("place.js", "maps.js", "decided.js", "detail.js", "main.js"),
+    *("place.js", "maps.js", "regions.js", "decided.js", "detail.js", "main.js"),
 )
 _START = re.compile(
     rb'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -271,12 +271,14 @@ def _chunk_text(results: list[ScanResult], record: RunRecord, images: bool) -> s
         look = record.closer_look(str(result.facts.sha256)) if result.scores else None
         if look is not None and result.agrees_with(look):
             entry += f', "map": {ijson_text(_map_object(look, images))}'
+        if result.localization is not None:
+            entry += f', "regions": {ijson_text(_regions_object(result, record, images))}'
         entries.append(entry + "}")
     return f"[{', '.join(entries)}]"
 
 
 def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, bytes]]:
-    """The thumbnail, and the crop with the highest score, of what has them."""
+    """The thumbnail, the crop with the highest score, and a preview of another image, of what has them."""
     score, sha256 = result.strongest, result.facts.sha256
     if score is None or sha256 is None:
         return
@@ -284,6 +286,8 @@ def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, 
         yield "thumbnail", small
     if score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
         yield "crop", crop
+    if second := record.second_image(sha256):
+        yield "second", second
 
 
 def _map_object(look: CloserLook, images: bool) -> JsonObject:
@@ -308,6 +312,21 @@ def _map_object(look: CloserLook, images: bool) -> JsonObject:
     ]
     shown = images or not look.has_image
     return {"png": base64.b64encode(look.png).decode() if shown else None, "figures": figures}
+
+
+def _regions_object(result: ScanResult, record: RunRecord, images: bool) -> JsonObject:
+    """What a localizer made of an image as the evidence page shows it: words, and drawings if images show."""
+    made = result.localization
+    assert made is not None
+    kept = record.localization(str(result.facts.sha256)) if images else None
+    drawings = (kept.image, kept.drawing) if kept else ()
+    return {
+        "finding": made.in_words(),
+        "how": f"{made.localizer} ({made.digest}): {made.how_in_words()}. {made.made_by}"
+        if made.made_by
+        else "",
+        "drawings": [base64.b64encode(drawing).decode() for drawing in drawings if drawing],
+    }
 
 
 class _TooLarge(Exception):

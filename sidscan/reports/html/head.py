@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import cast
 
 from sidscan.records import Counts, RunHeader, ScanResult, Selection
+from sidscan.reports.provenance_words import SHORT, said
 from sidscan.util.terminal import safe_line
 
-_AI_WORDS = ("ai_generated", "ai_edited", "ai_hint")
 _WORDS = ("very strong", "strong", "moderate", "weak", "inconclusive")
 
 
@@ -20,7 +20,8 @@ class SaidCount:
     """Counts what files say of their own origin.
 
     Attributes:
-        verdicts: number of files per word; those whose metadata nobody read are not among them.
+        verdicts: number of files per `provenance_words.said`; those whose metadata nobody read are not among
+            them.
         checked: what verified signatures.
     """
 
@@ -30,12 +31,12 @@ class SaidCount:
     def add(self, result: ScanResult) -> None:
         """Count one result."""
         if provenance := result.facts.provenance:
-            self.verdicts[provenance.verdict] += 1
+            self.verdicts[said(provenance)] += 1
             self.checked |= {provenance.checked} - {""}
 
     def sentence(self, strings: Mapping[str, str | Mapping[str, str]]) -> str:
         """How many files claim AI, and how little that proves."""
-        if not any(self.verdicts[word] for word in _AI_WORDS):
+        if not any(self.verdicts[word] for word, short in SHORT.items() if short.sign):
             return str(strings["filesSayNothing"])
         names = cast(Mapping[str, str], strings["filesSayWords"])
         counts = ((self.verdicts[word], names[word]) for word in names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sidscan.records import ScanResult
 from sidscan.reports.columns import camera
 from sidscan.reports.json import undecodable_bytes
+from sidscan.reports.provenance_words import said
 
 Cell = str | int | float | None | list[list[str | bool | None]]
 _EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d)( .*)?")  # EXIF 2.3, DateTimeOriginal
@@ -66,6 +67,12 @@ def _compared(result: ScanResult) -> int:
     return 0 if perceptual_hash is None else 1 if perceptual_hash else 2
 
 
+def _markers(result: ScanResult) -> str | None:
+    """Ids of all markers of origin, those that the verdict rests on first."""
+    provenance = result.facts.provenance
+    return (" ".join(provenance.by) or None) if provenance else None
+
+
 _COLUMNS = (
     _Column("path", lambda r: r.name),
     _Column("status", lambda r: r.status.value, repeats=True),
@@ -89,7 +96,8 @@ _COLUMNS = (
     _Column("copy_count", lambda r: r.copies.count if r.copies else None),
     _Column("copy_answers", _answers),
     _Column("compared", _compared),
-    _Column("provenance", lambda r: r.facts.provenance.verdict if r.facts.provenance else None, repeats=True),
+    _Column("said", lambda r: said(r.facts.provenance) if r.facts.provenance else None, repeats=True),
+    _Column("markers", _markers, repeats=True),
     _Column("traces", lambda r: r.facts.trace_ids, repeats=True),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
     _Column("decisions", _decisions),

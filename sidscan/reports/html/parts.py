@@ -20,9 +20,14 @@ def page_part(name: str) -> str:
 
 def page_strings() -> dict[str, Any]:
     """The texts of the report's page: its own, and those that the terminal shows, too."""
+    short = provenance_words.SHORT.items()
     shared = {
-        "provenanceTexts": provenance_words.VERDICTS,
-        "markerTexts": provenance_words.MARKERS,
+        "provenanceTexts": {**provenance_words.VERDICTS, **provenance_words.MARKERS},
+        "provenanceWords": {said: words.word for said, words in short},
+        "filesSayWords": {said: words.count for said, words in short},
+        "provenanceSigns": {said: words.sign for said, words in short if words.sign},
+        "copySigns": {said: words.copy_sign for said, words in short if words.sign},
+        "copyClaims": {said: words.copy_claim for said, words in short if words.sign},
         "strengthTexts": provenance_words.STRENGTHS,
         "provenanceLabels": provenance_words.LABELS,
         "answers": {str(said).lower(): word for said, word in provenance_words.ANSWERS.items()},

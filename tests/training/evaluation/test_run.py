@@ -34,6 +34,7 @@ from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.runtimes import pytorch
+from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.evaluation import (
     embeddings,
     perturbations,
@@ -423,7 +424,7 @@ def test_two_evaluations_do_not_write_the_same_file(tmp_path: Path) -> None:
 
 
 def test_strange_names_are_one_line_each(tmp_path: Path) -> None:
-    name = scores.escape_line_breaks('a\nb,"c"\\\udcff.png')
+    name = escape_line_breaks('a\nb,"c"\\\udcff.png')
     with ScoreFile(tmp_path / "scores.csv") as file:
         file.append([row(0, path=name)])
     assert (tmp_path / "scores.csv").read_bytes().count(b"\n") == 2

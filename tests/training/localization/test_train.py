@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -141,6 +142,29 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert whole.facts == again.facts
     for name, tensor in whole.tensors.items():
         assert torch.equal(tensor, again.tensors[name]), name
+
+
+def test_ctrl_c_stops_between_two_steps_and_saves(
+    data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(data, encoder, tmp_path / "whole.safetensors")
+    step = DecoderFit.step
+
+    def interrupted(self: DecoderFit, *arguments: Any) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(DecoderFit, "step", interrupted)
+    lines: list[str] = []
+    out = tmp_path / "stopped.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(data, encoder, epochs=2), out, lines.append)
+    assert lines[-1].startswith("stopped after epoch 0, batch 1; saved in")
+    monkeypatch.setattr(DecoderFit, "step", step)
+    train(settings(data, encoder, epochs=2), out, lines.append)
+    assert "going on after epoch 0, batch 1 of an unfinished run" in lines
+    again = read_localizer_checkpoint(out)[0]
+    assert torch.equal(whole.tensors["fc.0.weight"], again.tensors["fc.0.weight"])
 
 
 def test_a_run_may_end_sooner_than_it_was_begun_for(data: Path, encoder: Path, tmp_path: Path) -> None:

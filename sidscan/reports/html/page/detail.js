@@ -210,8 +210,8 @@ function showImage() {
   const result = entry?.result;
   const content = !result ? [element("p", {}, missingFile ? text("missing", { file: missingFile }) : S.loading)] : [
     element("div", { class: "lines" }, line("lineDetector", measured(result), looked(result, entry, row)),
-      line("lineFile", provenanceOf(result, row), tracesOf(result), says(result, row), custody(result), copiesOf(row)), line("linePeople", decided(row))),
-    closerLook(entry),
+      line("lineFile", provenanceOf(result, row), tracesOf(result, entry), says(result, row), custody(result), copiesOf(row)), line("linePeople", decided(row))),
+    closerLook(entry), regions(entry),
     element("details", { class: "everything" }, element("summary", {}, S.everything), element("pre", { tabindex: 0 }, JSON.stringify(result, null, 1).split("\n").map(safe).join("\n"))),
   ];
   detailNode.replaceChildren(navigation, title, ...content.filter(Boolean));

@@ -9,6 +9,7 @@ const FACETS = [
   ["status", (row) => value(row, "status")],
   ["mark", (row) => markOf(row).mark || text(markOf(row).note ? "withNote" : "unmarked")],
   ["provenance", provenanceWord],
+  ["markers", (row) => value(row, "markers") || "", true],
   ["traces", (row) => value(row, "traces") || "", true],
   ["flags", (row) => value(row, "flags") || "", true],
   ["cautions", (row) => value(row, "cautions") || "", true],
@@ -38,7 +39,8 @@ let haystack = null; // what the search looks into, in lower case
 
 function searchable(row) {
   haystack ??= Array.from({ length: total }, (_, at) =>
-    ["path", "camera", "why", "flags", "sha256"].map((name) => value(at, name) || "").join("\n").toLowerCase());
+    [...["path", "camera", "why", "flags", "sha256"].map((name) => value(at, name) || ""),
+      (value(at, "markers") || "").replace(/\S+/g, "marker:$&")].join("\n").toLowerCase());
   return haystack[row];
 }
 
@@ -47,7 +49,7 @@ const SORTS = {
   path: (row) => value(row, "path"),
   score: (row) => value(row, "score"),
   date: (row) => value(row, "date"),
-  provenance: (row) => (value(row, "provenance") === null ? null : -claimRank(row)),
+  provenance: (row) => (value(row, "said") === null ? null : -claimRank(row)),
   camera: (row) => value(row, "camera"),
   size: (row) => (value(row, "width") || 0) * (value(row, "height") || 0) || null,
   bytes: (row) => value(row, "bytes"),

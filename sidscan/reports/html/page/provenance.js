@@ -1,16 +1,16 @@
 // What the file says of its own origin: a word in the list, a facet, and a block of the evidence page. Traces: a facet, a block.
 
 /** The word of a row in short; rows of an earlier sidscan, and inputs that could not be read, have none. */
-const provenanceWord = (row) => S.provenanceWords[value(row, "provenance")] || text("provenanceUnread");
+const provenanceWord = (row) => S.provenanceWords[value(row, "said")] || text("provenanceUnread");
 
 /** In the list only what claims AI stands out. */
 function provenanceSign(row) {
-  const sign = S.provenanceSigns[value(row, "provenance")];
+  const sign = S.provenanceSigns[value(row, "said")];
   return sign ? element("span", { class: "says-ai", title: provenanceWord(row) }, sign) : "";
 }
 
 const CLAIMS = Object.keys(S.provenanceSigns); // what claims most AI first
-const claimRank = (row) => (CLAIMS.indexOf(value(row, "provenance")) + 1 || CLAIMS.length + 1);
+const claimRank = (row) => (CLAIMS.indexOf(value(row, "said")) + 1 || CLAIMS.length + 1);
 
 /** The file that shows the same image and claims most AI, if that is more than this one does; else undefined. */
 function claimingCopy(row) {
@@ -21,7 +21,7 @@ function claimingCopy(row) {
 /** The sign of a row, and of a copy that claims more: the strongest copy often is one that lost its metadata. */
 function listSigns(row) {
   const copy = claimingCopy(row);
-  const sign = copy === undefined ? "" : element("span", { class: "says-ai", title: safe(value(copy, "path")) }, S.copySigns[value(copy, "provenance")]);
+  const sign = copy === undefined ? "" : element("span", { class: "says-ai", title: safe(value(copy, "path")) }, S.copySigns[value(copy, "said")]);
   return element("span", { class: "signs" }, provenanceSign(row), sign);
 }
 
@@ -53,22 +53,16 @@ function signatureRemark(found) {
   return changed || !signature.codes.length ? "" : text("unharmed") + (signature.signer_listed === false ? ` ${text("notListed")}` : "");
 }
 
-/** What the file says, in a sentence or two, as `verdict_text` in provenance_words.py. */
-function verdictText(found, decisive) {
-  const special = decisive.length && decisive.every(({ id }) => S.markerTexts[id]);
-  return special ? S.markerTexts[decisive[0].id] : S.provenanceTexts[found.verdict];
-}
-
 /** The block of the evidence page: the claim, what backs it, what it does not mean, and every marker. */
 function provenanceOf(result, row) {
   const found = result.facts.provenance, copy = claimingCopy(row);
   const copySays = copy === undefined ? null : element("p", {}, element("strong", {},
-    text("copySays", { path: safe(value(copy, "path")), what: S.copyClaims[value(copy, "provenance")] })));
+    text("copySays", { path: safe(value(copy, "path")), what: S.copyClaims[value(copy, "said")] })));
   if (!found) return block("provenance", element("p", {}, text("provenanceMissing")), copySays);
   const decisive = found.markers.filter((each) => each.verdict === found.verdict);
   const named = [...new Set(decisive.map((each) => each.says).filter(Boolean))];
-  const claims = S.provenanceSigns[found.verdict] ? "strong" : "span";
-  return block("provenance", element("p", {}, element(claims, {}, verdictText(found, decisive))),
+  const claims = provenanceSign(row) ? "strong" : "span";
+  return block("provenance", element("p", {}, element(claims, {}, S.provenanceTexts[value(row, "said")])),
     found.strength ? element("p", { class: "dim" }, S.strengthTexts[found.strength]) : null, copySays,
     facts([[S.provenanceLabels[found.verdict === "no_ai_claim" ? "program" : "says"], decisive.length ? orLeftOut(named.join("; ")) : ""],
       [S.provenanceLabels.checked, found.checked], ...signatureFacts(found.signature),
@@ -78,17 +72,25 @@ function provenanceOf(result, row) {
       element("ul", {}, ...found.markers.map(markerNode))) : null);
 }
 
-function traceNode(trace) {
+/** What a preview in the file shows, beside the image itself. */
+function secondImage(entry) {
+  const figure = (name, image) => image && element("figure", {}, element("img", { src: `data:image/webp;base64,${image}`, alt: text(name) }), element("figcaption", {}, text(name)));
+  return element("div", { class: "figures" }, figure("secondBeside", entry.thumbnail), figure("secondShown", entry.second));
+}
+
+function traceNode(trace, entry, first) {
   const place = trace.container && trace.container !== "name" ? text(trace.offset ? "tracePlace" : "traceIn", { container: safe(trace.container), offset: trace.offset.toLocaleString("en") }) : "";
   return element("li", {}, element("strong", {}, S.traceWords[trace.id] || safe(trace.id)), " ", element("span", { class: "dim" }, place),
     element("div", {}, safe(trace.detail), trace.value ? ": " : "", trace.value ? element("bdi", {}, safe(trace.value)) : null),
+    trace === first ? secondImage(entry) : null,
     element("div", { class: "dim" }, S.traceLimits[trace.id] || text("traceUnknown")));
 }
 
 /** Traces of how the file was handled, each with what it does not mean. */
-function tracesOf(result) {
+function tracesOf(result, entry) {
   const traces = result.facts.traces;
   if (!traces) return block("traces", element("p", {}, text("tracesMissing")));
   if (!traces.length) return block("traces", element("p", {}, text("noTraces")));
-  return block("traces", element("p", { class: "dim" }, text("tracesAre")), element("ul", { class: "markers" }, ...traces.map(traceNode)));
+  const first = entry.second && traces.find(({ id }) => id === "second_image"); // of which the small image is
+  return block("traces", element("p", { class: "dim" }, text("tracesAre")), element("ul", { class: "markers" }, ...traces.map((trace) => traceNode(trace, entry, first))));
 }

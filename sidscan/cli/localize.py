@@ -1,0 +1,323 @@
+"""``sidscan localize``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sidscan import reports
+from sidscan.cli import console, localizing, options
+from sidscan.cli.help_sections import Command
+from sidscan.cli.kept_results import with_record
+from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.record_names import names_record, record_path
+from sidscan.config import ScanConfig
+from sidscan.errors import ExitCode, NothingToScan, UsageError
+from sidscan.journal import Journal, recorded_outputs
+from sidscan.records import RunRecord, ScanResult
+from sidscan.reports import FormatOptions, ReportOutput
+from sidscan.review.annotated import annotated
+from sidscan.review.conditions import parse_condition
+from sidscan.review.joined_marks import load_marks, marks_paths
+from sidscan.review.selection import BY_EVIDENCE, Choice, SelectedRecord
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    from sidscan.localize.run import Localized
+    from sidscan.runtimes import OpenLocalizer
+
+_WORDS = ("weak", "moderate", "strong", "very strong")
+_MARKS = ("suspicious", "cleared", "later")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line asks for, besides how images are read.
+
+    Attributes:
+        choice: which images get a map.
+    """
+
+    model: str
+    encoder: Path | None
+    protocol: Any
+    max_tiles: int | None
+    out_dir: Path
+    overwrite: bool
+    choice: Choice
+    with_images: bool
+
+
+@click.command("localize", cls=Command)
+@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL|REPORT]...")
+@options.sectioned_option(
+    "--min-evidence",
+    section="Input",
+    type=click.Choice(_WORDS),
+    metavar="WORD",
+    show_default="all images",
+    help="Only images whose evidence is at least: weak, moderate, strong or 'very strong'.",
+)
+@options.sectioned_option(
+    "--top",
+    section="Input",
+    type=WholeNumber(1),
+    metavar="N",
+    help="Only the N images of the strongest evidence.",
+)
+@options.sectioned_option(
+    "--marked",
+    section="Input",
+    type=click.Choice(_MARKS),
+    help="Only images that people marked so, beside the report that is named or written.",
+)
+@options.setting("lists")
+@options.setting("hidden")
+@options.setting("archives")
+@options.setting("exclude", multiple=True)
+@options.sectioned_option(
+    "--model",
+    "localizer",
+    section="Models",
+    metavar="NAME|FILE",
+    default=localizing.DEFAULT,
+    show_default=True,
+    help="Localizer: name, checkpoint, or exported graph.",
+)
+@localizing.reading()
+@options.sectioned_option(
+    "--detector",
+    "models",
+    section="Models",
+    metavar="NAME|FILE",
+    multiple=True,
+    show_default="as in sidscan scan",
+    help="Detector that scores whole images before; --min-evidence and --top go by its evidence. Repeatable.",
+)
+@options.setting("effort")
+@options.setting("encoder", help="Weights of the encoder that a localizer's checkpoint was trained on.")
+@options.setting("device")
+@options.setting("precision")
+@options.setting("batch", show_default="what suits the device", help="Tiles, and crops, per pass.")
+@options.setting("workers")
+@options.sectioned_option(
+    "--out-dir",
+    section="Output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    default="maps",
+    show_default=True,
+    help="Where each image's map, mask and overlay go, named by the sha256 of its bytes.",
+)
+@options.report_files()
+@options.setting("journal")
+@options.setting("fresh")
+@options.setting("retry_failed")
+@options.setting("private")
+@options.quiet()
+@options.fetching()
+@options.limits()
+@options.isolation()
+def command(
+    inputs: tuple[str, ...],
+    min_evidence: str | None,
+    top: int | None,
+    marked: str | None,
+    localizer: str,
+    protocol: str,
+    max_tiles: int | None,
+    out_dir: Path,
+    outs: tuple[str, ...],
+    stdout_format: str | None,
+    csv_dialect: str,
+    html_thumbs: str | None,
+    html_rows: int,
+    xlsx_thumbnails: bool,
+    overwrite: bool,
+    hashed: bool,
+    journal: Path | None,
+    quiet: bool,
+    **choices: Any,
+) -> ExitCode:
+    """Show where in images a localizer points: regions to look at.
+
+    A localizer gives each pixel a probability that it was made or changed by a generator. Each image gets a
+    map (grey, 0 to 1, as large as the image), a mask of what lies above the threshold, and an overlay. Images
+    are scored first, as `sidscan scan` does; with a REPORT or record of a scan, the maps join that record.
+
+    A region is one to look at, not a verdict. Its absence proves nothing: a localizer sees partial
+    edits of kinds that it was trained on, and is no detector of images that are synthetic as a whole.
+
+    \b
+    Examples:
+      sidscan localize photo.jpg
+      sidscan localize ./images --min-evidence moderate --out regions.html
+      sidscan localize report.csv --top 20 --out regions.html --out-dir maps
+      sidscan localize report.csv --marked suspicious --out regions.csv
+
+    \b
+    Exit codes:
+      0  done                             5  no image to localize
+      2  wrong usage                      6  device or precision not available
+      3  done; some images without a map  7  a map or report can't be written
+      4  model unknown, missing, altered  130  interrupted; run again to continue
+    """
+    outs, to_terminal = _outs(outs, stdout_format)
+    console.check_outputs(outs, stdout_format, hashed)
+    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, (), console.converter(xlsx_thumbnails))
+    writers = [
+        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
+        for out in outs
+    ]
+    with_images = html_thumbs != "none"
+    asked = _Asked(
+        localizer,
+        choices.pop("encoder"),
+        protocol,
+        max_tiles,
+        out_dir,
+        overwrite,
+        _choice(min_evidence, top, marked),
+        with_images,
+    )
+    config = _config(inputs, writers, journal, out_dir, choices)
+    with _opened(config, asked, writers, console.reporter(quiet), quiet) as (record, config, made_by):
+        return _localize(record, config, made_by, asked, writers, to_terminal, quiet)
+
+
+def _outs(outs: tuple[str, ...], stdout_format: str | None) -> tuple[tuple[str, ...], bool]:
+    """Where reports go, and whether a person reads lines instead."""
+    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
+    return (() if to_terminal else outs or (reports.STDOUT,)), to_terminal
+
+
+def _choice(min_evidence: str | None, top: int | None, marked: str | None) -> Choice:
+    conditions = [
+        *([f"evidence>={min_evidence}"] if min_evidence else []),
+        *([f"mark={marked}"] if marked else []),
+    ]
+    return Choice(tuple(map(parse_condition, conditions)), BY_EVIDENCE, top)
+
+
+def _config(
+    inputs: tuple[str, ...],
+    writers: Sequence[ReportOutput],
+    journal: Path | None,
+    out_dir: Path,
+    choices: dict[str, Any],
+) -> ScanConfig:
+    """How images are listed, read and scored; the record lies beside the first report in a file."""
+    named = [writer.out for writer in writers if writer.out != reports.STDOUT]
+    journal = journal or (Path(f"{named[0]}.journal") if named else None)
+    written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
+    console.check_distinct((*written, out_dir), (*inputs, *choices["lists"]))
+    thumbnails = any(writer.shows_thumbnails for writer in writers)
+    return ScanConfig(
+        inputs=inputs,
+        thumbnails=thumbnails,
+        find_copies=thumbnails,
+        journal=journal,
+        outputs=(*written, out_dir, *marks_paths(map(Path, named))),
+        command=("sidscan", *sys.argv[1:]),
+        **choices,
+    )
+
+
+@contextmanager
+def _opened(
+    config: ScanConfig, asked: _Asked, writers: Sequence[ReportOutput], echo: Echo, quiet: bool
+) -> Iterator[tuple[Journal, ScanConfig, OpenLocalizer]]:
+    """The record of scanned images, how they are read, and the localizer; nobody else writes the outputs.
+
+    Raises:
+        UsageError: a record is named beside other inputs, or there are none.
+    """
+    records = [name for name in config.inputs if names_record(name)]
+    if records and (len(config.inputs) > 1 or config.lists):
+        raise UsageError(
+            f"{records[0]} is a report or a record, and other inputs are named beside it",
+            "Name one report, or images and folders.",
+        )
+    files = [file for writer in writers for file in writer.written]
+    if not records:
+        console.check_named(config)
+        made_by = localizing.open_named(asked.model, config, asked.encoder)
+        localizing.announce(made_by, echo)
+        recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
+        with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
+            run = console.open_run(config, quiet)
+            with closing(run.journal):
+                console.announce(run, echo)
+                console.consume(run, quiet)
+                yield run.journal, run.config, made_by
+        return
+    made_by = localizing.open_named(asked.model, config, asked.encoder)
+    localizing.announce(made_by, echo)
+    path = record_path(Path(records[0]))
+    with closing(Journal(path)) as journal, reports.reserve_all(writers, journal.output_digests):
+        yield journal, replace(config, journal=path), made_by
+
+
+def _localize(
+    journal: Journal,
+    config: ScanConfig,
+    made_by: OpenLocalizer,
+    asked: _Asked,
+    writers: Sequence[ReportOutput],
+    to_terminal: bool,
+    quiet: bool,
+) -> ExitCode:
+    """Make the maps of what is chosen, and write the reports."""
+    from sidscan.localize.map_files import MapFiles
+    from sidscan.localize.run import Localizing, Request
+
+    named = (Path(writer.out) for writer in writers if writer.written)
+    marks = load_marks(marks_paths((*named, *journal.output_paths())))
+    results = _chosen(annotated(journal, marks), asked.choice)
+    files = MapFiles(asked.out_dir, journal, asked.overwrite)
+    work = Localizing(
+        journal, config, made_by, Request(asked.protocol, asked.max_tiles, files, asked.with_images)
+    )
+    work.check(results)
+    work.note_localizer()
+    try:
+        made = localizing.make_maps(work, results, quiet)
+    except KeyboardInterrupt:
+        kept = (
+            f"maps are kept in {journal.path}, and the same command continues"
+            if journal.path
+            else "no map is kept"
+        )
+        console.echo(f"interrupted; {kept}")
+        raise
+    reports.write_all(writers, annotated(journal, marks))
+    _say(made, asked.out_dir, writers, to_terminal, quiet)
+    counts = journal.counts()
+    if counts.scored + counts.failed == 0:
+        raise NothingToScan("no image was found", "Check the paths; hidden files and folders need --hidden.")
+    return ExitCode.DONE_WITH_FAILURES if counts.failed or localizing.failed(made) else ExitCode.DONE
+
+
+def _chosen(record: RunRecord, choice: Choice) -> list[ScanResult]:
+    return [result for result in SelectedRecord(record, choice).results() if result.scores]
+
+
+def _say(
+    made: Sequence[Localized], out_dir: Path, writers: Sequence[ReportOutput], to_terminal: bool, quiet: bool
+) -> None:
+    """The closing lines; on a terminal without --out they are the command's output."""
+    if to_terminal:
+        with suppress(BrokenPipeError):
+            sys.stdout.writelines(f"{line}\n" for line in localizing.lines(made))
+    echo = console.reporter(quiet)
+    for line in () if to_terminal else localizing.lines(made):
+        echo(line)
+    if made:
+        echo(f"maps, masks and overlays: {out_dir}, named by each image's sha256")
+    console.echo_written(writers, echo)

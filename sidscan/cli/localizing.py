@@ -1,0 +1,115 @@
+"""What commands share that make maps: options, progress, and what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidscan.cli import console
+from sidscan.cli.closer_look import name_of
+from sidscan.cli.options import Decorator, sectioned_option, stack
+from sidscan.cli.param_types import WholeNumber
+from sidscan.records import ScanResult
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    from sidscan.config import ScanConfig
+    from sidscan.localize.run import Localized, Localizing
+    from sidscan.pipeline import Scan
+    from sidscan.runtimes import OpenLocalizer
+
+DEFAULT = "localizer-b16"
+MEANING = "a region is one to look at, not a verdict; its absence proves nothing"
+_MOST_LINES = 10
+
+
+def reading() -> Decorator:
+    """How a localizer reads an image."""
+    return stack(
+        sectioned_option(
+            "--protocol",
+            section="Models",
+            type=click.Choice(("auto", "tiles", "global")),
+            default="auto",
+            show_default=True,
+            help="'tiles' reads native pixels in overlapping squares, 'global' the whole image squashed into "
+            "one square, as DeCLIP is published. 'auto' takes tiles where the image is large, or the "
+            "localizer was trained on native pixels.",
+        ),
+        sectioned_option(
+            "--max-tiles",
+            section="Models",
+            type=WholeNumber(1),
+            metavar="N",
+            show_default="64 on a CPU, 512 on a GPU",
+            help="Most tiles of one image; a larger one is halved until they cover it, and its row says so.",
+        ),
+    )
+
+
+def open_named(name: str, config: ScanConfig, encoder: Path | None = None) -> OpenLocalizer:
+    """The localizer that a person named, ready.
+
+    Raises:
+        ModelError: it is unknown, not installed, damaged, or makes no maps.
+        RuntimeUnavailable: the device or precision asked for can't be used here.
+    """
+    from sidscan.runtimes.localizers import open_localizer  # here: it loads torch
+
+    return open_localizer(name, device=config.device, precision=config.precision, encoder=encoder)
+
+
+def announce(localizer: OpenLocalizer, echo: Echo) -> None:
+    """Say what makes the maps."""
+    runtime, info = localizer.runtime, localizer.info
+    echo(f"localizer: {info.name} ({info.licence or 'no licence stated'})")
+    echo(f"  {runtime.runtime}, {runtime.device}, {runtime.precision}")
+    if info.alarm_area is None:
+        echo("  nobody measured on whole photographs how much of them it marks: any region is shown")
+
+
+def make_maps(work: Localizing, results: Sequence[ScanResult], quiet: bool) -> list[Localized]:
+    """Make maps with a progress bar; failures are printed, even with --quiet."""
+    made: list[Localized] = []
+    with progress(work.count(results), "tile", quiet=quiet, title="localizing") as bar:
+        for localized in work.run(results, bar.update):
+            made.append(localized)
+            if localized.facts.message:
+                bar.clear()
+                console.echo(f"no map of {name_of(localized.result)}: {localized.facts.message}")
+    return made
+
+
+def maps_of_run(run: Scan, localizer: OpenLocalizer, with_images: bool, quiet: bool) -> list[Localized]:
+    """Make maps of all images of a run that have a score; they are in its record alone."""
+    from sidscan.localize.run import Localizing, Request  # here: it loads numpy
+
+    work = Localizing(run.journal, run.config, localizer, Request(with_images=with_images))
+    work.note_localizer()
+    return make_maps(work, [result for result in run.journal.results() if result.scores], quiet)
+
+
+def lines(made: Sequence[Localized]) -> Iterator[str]:
+    """What a person reads of some images: those with a region first."""
+    regions = [each for each in made if each.facts.alarm]
+    without = sum(each.facts.alarm is False for each in made)
+    failed = len(made) - len(regions) - without
+    found = f"a region to look at in {len(regions)}, none in {without}"
+    yield f"maps of {console.plural(len(made), 'image')}: {found}" + (
+        f", no map of {failed}" if failed else ""
+    )
+    regions.sort(key=lambda each: -(each.facts.area or 0.0))
+    for each in regions[:_MOST_LINES]:
+        yield f"  {name_of(each.result)}: {each.facts.in_words()}"
+    if len(regions) > _MOST_LINES:
+        yield f"  and {len(regions) - _MOST_LINES} more"
+    yield f"  ({MEANING})"
+
+
+def failed(made: Sequence[Localized]) -> bool:
+    """Whether an image has no map."""
+    return any(each.facts.message for each in made)

@@ -1,0 +1,68 @@
+"""The record that a person names, by itself or by a report of its run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from sidscan.errors import UsageError
+from sidscan.journal.reading import find_records, is_database
+from sidscan.reports import reader
+from sidscan.reports.output_files import HEAD_BYTES
+from sidscan.util.files import open_file
+
+_SUFFIX = ".journal"
+
+
+def record_path(named: Path) -> Path:
+    """The record that is named, or that lies beside a report that is named.
+
+    Raises:
+        UsageError: there is none.
+    """
+    with suppress(OSError, ValueError):  # opening it says what is wrong
+        if named.exists() and is_database(named):
+            return named
+        beside = Path(f"{named}{_SUFFIX}")
+        if beside.exists():
+            return beside
+        if is_report(named):
+            return _record_of(named)
+    return named
+
+
+def is_report(named: Path) -> bool:
+    """Whether a file is a report of sidscan, as far as its name or its first bytes tell.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return named.is_file() and (named.suffix.lower() == ".xlsx" or reader.format_of(_head(named)) is not None)
+
+
+def names_record(name: str) -> bool:
+    """Whether an input is a record or a report, and not an image, a folder or a URL."""
+    with suppress(OSError, ValueError):
+        return Path(name).is_file() and (is_database(Path(name)) or is_report(Path(name)))
+    return False
+
+
+def _record_of(report: Path) -> Path:
+    """The only record that knows a report.
+
+    Raises:
+        UsageError: there is none, or several do.
+    """
+    records = find_records(report)
+    if len(records) == 1:
+        return records[0]
+    why = "several records name it" if records else "its record is not there"
+    raise UsageError(
+        f"{report} is a report, and {why}",
+        f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}.",
+    )
+
+
+def _head(path: Path) -> bytes:
+    with open_file(path) as file:
+        return file.read(HEAD_BYTES)

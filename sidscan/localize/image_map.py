@@ -1,0 +1,138 @@
+"""One image -> the map of a localizer, by one protocol or by both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidscan.errors import ImageError
+from sidscan.localize.regions import Measured, measure
+from sidscan.localize.tiles import Done, Map, Pixels, TileGrid, map_of_tiles, map_of_whole, tile_grid
+from sidscan.models.catalog import TileSpec
+from sidscan.records import Status
+from sidscan.records.localization import Localization
+from sidscan.runtimes import OpenLocalizer
+
+Protocol = Literal["auto", "global", "tiles"]
+LARGE = 512
+"""Pixels of an image's shorter side above which a localizer that resizes its tiles reads tiles by itself."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read of an image.
+
+    Attributes:
+        by_tiles: whether the map is made of tiles.
+        grid: of the tiles, for the map or to compare it with; None where no tiles are read.
+        whole: whether the squashed image is read, too.
+    """
+
+    by_tiles: bool
+    grid: TileGrid | None
+    whole: bool
+
+    @property
+    def reads(self) -> int:
+        """How many squares the localizer reads."""
+        return (len(self.grid) if self.grid else 0) + self.whole
+
+
+def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: int) -> Plan:
+    """What is read of an image of that size.
+
+    ``auto`` takes tiles where the image is large, or where the localizer reads native pixels. An image that
+    is narrower than a tile is always read as a whole. The other protocol is read to compare with, except
+    with ``global`` alone, and where the image is one tile.
+
+    Args:
+        most: tiles of an image.
+    """
+    shorter = min(width, height)
+    fits = shorter >= tile.side
+    grid = tile_grid(width, height, tile.side, tile.stride, most) if fits and protocol != "global" else None
+    if grid is None:
+        return Plan(by_tiles=False, grid=None, whole=True)
+    if (grid.width, grid.height) == (tile.side, tile.side):
+        return Plan(by_tiles=True, grid=grid, whole=False)
+    by_tiles = protocol == "tiles" or shorter > LARGE or tile.side == tile.read
+    return Plan(by_tiles=by_tiles, grid=grid, whole=True)
+
+
+def make_map(
+    pixels: Pixels,
+    localizer: OpenLocalizer,
+    plan: Plan,
+    batch: int,
+    done: Done,
+    orientation: int | None = None,
+    made_by: str = "",
+) -> tuple[Localization, Measured]:
+    """The map of an image and its figures.
+
+    Args:
+        pixels: (height, width, 3), RGB, as stored.
+        batch: tiles that are read at once.
+        done: called with the number of squares that were read since the last call.
+        orientation: as EXIF states it.
+        made_by: what computes, in words.
+
+    Raises:
+        ImageError: the localizer gave a value that is not finite.
+    """
+    height, width, _ = pixels.shape
+    info = localizer.info
+
+    def maps_of(tiles: Pixels) -> Map:
+        return _finite(localizer.maps(tiles))
+
+    tiled = map_of_tiles(pixels, plan.grid, maps_of, batch, done) if plan.grid else None
+    whole = map_of_whole(pixels, maps_of, done) if plan.whole else None
+    main, other = (tiled, whole) if plan.by_tiles else (whole, tiled)
+    assert main is not None
+    measured = measure(main, width, height, info.threshold, other)
+    facts = Localization(
+        localizer=info.name,
+        digest=info.digest,
+        width=width,
+        height=height,
+        threshold=info.threshold,
+        alarm_area=info.alarm_area,
+        area=_rounded(measured.area),
+        maximum=_rounded(measured.maximum),
+        p99=_rounded(measured.p99),
+        agreement=None if measured.agreement is None else _rounded(measured.agreement),
+        orientation=orientation,
+        made_by=made_by,
+    )
+    if measured.region is not None:
+        share = _rounded(measured.region.pixels / (width * height))
+        facts = replace(facts, region=measured.region.box, region_area=share)
+    return _with_protocol(facts, plan, info.tile), measured
+
+
+def _with_protocol(facts: Localization, plan: Plan, tile: TileSpec) -> Localization:
+    if not plan.by_tiles or plan.grid is None:
+        return replace(facts, protocol="global", tiles=1)
+    grid = plan.grid
+    return replace(
+        facts, protocol="tiles", scale=grid.scale, tiles=len(grid), side=tile.side, stride=tile.stride
+    )
+
+
+def _rounded(share: float) -> float:
+    """To six decimals: a single pixel of most images still counts."""
+    return round(share, 6)
+
+
+def _finite(maps: NDArray[np.float32]) -> Map:
+    if not np.isfinite(maps).all():
+        raise ImageError(
+            "the model gave a value that is not a finite number; no map is shown",
+            "NonFiniteScore",
+            Status.FAILED.value,
+        )
+    return maps

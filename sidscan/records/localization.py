@@ -1,0 +1,149 @@
+"""Where in an image a localizer points, in figures: a region to look at, or none.
+
+A map is not a verdict. It says nothing of an image without a region, and nothing of who changed what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sidscan.records.from_json import JsonObject, known
+
+REGION = "region to look at"
+NO_REGION = "no region to look at"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizerRecord:
+    """A localizer as reports state it.
+
+    Attributes:
+        digest: first 16 hex digits of each file's sha256, joined by ``+``.
+        files: sha256 of each file, hex.
+        side, stride: of tiles, pixels.
+        threshold: probability above which a pixel counts.
+        alarm_area: share of the image above the threshold that 1 % of whole photographs exceed; None where
+            nobody measured it.
+    """
+
+    name: str
+    digest: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    side: int = 0
+    stride: int = 0
+    threshold: float = 0.5
+    alarm_area: float | None = None
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> LocalizerRecord:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return cls(**known(cls, raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """One localizer's map of one image, in figures. Boxes are in pixels as stored: EXIF is not applied.
+
+    Attributes:
+        localizer, digest, threshold, alarm_area: as in `LocalizerRecord`.
+        protocol: ``global`` (the whole image squashed into one square) or ``tiles``.
+        scale: pixels of the image, across and down, that one pixel of a tile stood for; 1 is native. Of
+            ``global`` None.
+        tiles: how many squares were read for the map.
+        side, stride: of tiles, pixels; of ``global`` 0.
+        width, height: of the map, those of the decoded pixels.
+        area: share of the image above the threshold.
+        region: left, top, right and bottom of the largest region above it; None where there is none.
+        region_area: share of the image that this region has.
+        maximum, p99: highest probability, and the one that 99 % of the pixels do not exceed.
+        agreement: of what either protocol has above the threshold, the share that both have; None where one
+            alone was run, or neither has any.
+        orientation: as EXIF states it; pages turn drawings by it, files are never turned.
+        made_by: what computed and decoded, in words.
+        message: why there is no map; the figures are empty then.
+    """
+
+    localizer: str
+    digest: str = ""
+    protocol: str = ""
+    scale: int | None = None
+    tiles: int = 0
+    side: int = 0
+    stride: int = 0
+    width: int = 0
+    height: int = 0
+    threshold: float = 0.5
+    alarm_area: float | None = None
+    area: float | None = None
+    region: tuple[int, int, int, int] | None = None
+    region_area: float | None = None
+    maximum: float | None = None
+    p99: float | None = None
+    agreement: float | None = None
+    orientation: int | None = None
+    made_by: str = ""
+    message: str = ""
+
+    @property
+    def alarm(self) -> bool | None:
+        """Whether there is a region to look at; None where there is no map."""
+        if self.area is None:
+            return None
+        return self.area > (self.alarm_area or 0.0)
+
+    @property
+    def finding(self) -> str:
+        """That in words; empty where there is no map."""
+        return "" if self.alarm is None else REGION if self.alarm else NO_REGION
+
+    def how_in_words(self) -> str:
+        """The protocol, what was read and the threshold."""
+        if self.protocol == "global":
+            read = "whole image in one square"
+        else:
+            size = "at native size" if self.scale == 1 else f"of the image at 1/{self.scale}"
+            read = f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'} of {self.side} px {size}"
+        return f"{self.protocol}, {read}; threshold {self.threshold:g}"
+
+    def in_words(self) -> str:
+        """The finding with its figures."""
+        if self.area is None:
+            return f"no map: {self.message}"
+        above = f"{_percent(self.area)} above {self.threshold:g}"
+        if self.region is None:
+            return f"{NO_REGION}: nothing above {self.threshold:g}; highest {self.maximum:.2f}"
+        left, top, right, bottom = self.region
+        box = f"largest at x {left}-{right}, y {top}-{bottom}"
+        both = "" if self.agreement is None else f"; both protocols share {_percent(self.agreement)} of it"
+        limit = ""
+        if self.alarm_area is not None:
+            limit = f" (1 % of whole photographs have more than {_percent(self.alarm_area)})"
+        return f"{self.finding}: {above}{limit}, {box}; highest {self.maximum:.2f}{both}"
+
+    @classmethod
+    def from_dict(cls, raw: JsonObject) -> Localization:
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        region = raw.get("region")
+        made = cls(**known(cls, raw))
+        return made if region is None else replace(made, region=tuple(region))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLocalization:
+    """What a record keeps of an image that was localized.
+
+    Attributes:
+        drawing: the image in grey with the map over it (WebP), turned as it is shown; empty if none was made.
+        image: the image alone in grey, at the same size and turned alike; empty where images are left out.
+    """
+
+    facts: Localization
+    drawing: bytes = b""
+    image: bytes = b""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -1,0 +1,224 @@
+"""``sidscan localize``, with a localizer that says what the red channel says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from red_localizer import RedLocalizer
+from sample_images import encoded, exif_block
+
+from sidscan.cli import localizing
+
+Run = Callable[..., Any]
+BOX = (200, 60, 330, 190)
+
+
+def image_with_region(
+    box: tuple[int, int, int, int] = BOX, size: tuple[int, int] = (480, 320)
+) -> Image.Image:
+    """A noisy green image with a red region; right and bottom lie outside of it."""
+    noise = np.random.default_rng(4).integers(60, 180, (size[1], size[0], 3), np.uint8)
+    noise[..., 0] = 0
+    image = Image.fromarray(noise)
+    image.paste((255, 80, 80), box)
+    return image
+
+
+@pytest.fixture
+def red(monkeypatch: pytest.MonkeyPatch) -> RedLocalizer:
+    localizer = RedLocalizer()
+    monkeypatch.setattr(localizing, "open_named", lambda *_: localizer)
+    return localizer
+
+
+@pytest.fixture(autouse=True)
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "region.png").write_bytes(encoded(image_with_region(), "PNG"))
+    (folder / "nothing.png").write_bytes(encoded(image_with_region((0, 0, 0, 0)), "PNG"))
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+def rows_of(text: str) -> dict[str, dict[str, str]]:
+    return {Path(row["path"]).name: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def files_of(image: Path, folder: str = "maps") -> dict[str, Path]:
+    name = sha256(image.read_bytes()).hexdigest()
+    return {kind: Path(folder) / f"{name}.{kind}.png" for kind in ("map", "mask", "overlay")}
+
+
+def test_each_input_has_one_row_and_each_image_three_files(
+    sidscan: Run, images: Path, red: RedLocalizer
+) -> None:
+    ended = sidscan("localize", "images", "--detector", "mini")
+    rows = rows_of(ended.out)
+    assert ended.code == 3  # one is unreadable
+    assert set(rows) == {"region.png", "nothing.png", "broken.jpg"}
+    assert (rows["broken.jpg"]["status"], rows["broken.jpg"]["map_model"]) == ("failed", "")
+    region, nothing = rows["region.png"], rows["nothing.png"]
+    assert (region["status"], region["map_finding"]) == ("scored", "region to look at")
+    assert (region["map_model"], region["map_digest"]) == ("red", "ab" * 8)
+    assert (region["map_protocol"], region["map_scale"], region["map_threshold"]) == ("tiles", "1", "0.5")
+    assert region["map_region"] == " ".join(map(str, BOX))
+    assert float(region["map_area"]) == pytest.approx(130 * 130 / (480 * 320), abs=1e-6)
+    assert float(region["map_maximum"]) == 1
+    assert 0.8 < float(region["map_agreement"]) < 1
+    assert (nothing["map_finding"], nothing["map_region"]) == ("no region to look at", "")
+    assert (nothing["map_area"], nothing["map_agreement"]) == ("0.0", "")
+    assert "a region to look at in 1, none in 1" in ended.err
+    assert localizing.MEANING in ended.err
+    for image in ("region.png", "nothing.png"):
+        assert all(path.is_file() for path in files_of(images / image).values())
+    assert len(list(Path("maps").iterdir())) == 6
+
+
+def test_maps_have_the_size_and_values_of_the_stored_image(
+    sidscan: Run, images: Path, red: RedLocalizer
+) -> None:
+    (images / "turned.jpg").write_bytes(
+        encoded(image_with_region(), "JPEG", quality=100, subsampling=0, exif=exif_block())
+    )
+    sidscan("localize", "images/turned.jpg", "--detector", "mini", "--out", "r.json")
+    files = files_of(images / "turned.jpg")
+    grey, mask = np.asarray(Image.open(files["map"])), np.asarray(Image.open(files["mask"]))
+    assert grey.shape == mask.shape == (320, 480)  # as stored, not as shown
+    expected = np.zeros((320, 480), bool)
+    expected[60:190, 200:330] = True
+    np.testing.assert_array_equal(mask == 255, expected)
+    assert set(np.unique(mask)) == {0, 255}
+    np.testing.assert_array_equal(grey > 127, expected)
+    with Image.open(files["overlay"]) as overlay:
+        assert overlay.width >= 480
+        assert overlay.height > 320  # the scale stands below
+    (finding,) = json.loads(Path("r.json").read_text())["findings"]
+    made = finding["localization"]
+    assert (made["region"], made["orientation"]) == (list(BOX), 6)
+
+
+def test_a_second_run_reads_no_tile(sidscan: Run, images: Path, red: RedLocalizer) -> None:
+    command = ("localize", "images/region.png", "--detector", "mini", "--out", "r.csv")
+    assert sidscan(*command).code == 0
+    first, red.tiles_read = red.tiles_read, 0
+    report = Path("r.csv").read_bytes()
+    assert first > 0
+    assert sidscan(*command).code == 0
+    assert red.tiles_read == 0
+    assert Path("r.csv").read_bytes() == report
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [("--protocol", "global"), ("--max-tiles", "4"), ("--out-dir", "other")],
+    ids=["protocol", "tiles", "folder"],
+)
+def test_another_request_makes_maps_again(sidscan: Run, red: RedLocalizer, changed: tuple[str, ...]) -> None:
+    command = ("localize", "images/region.png", "--detector", "mini", "--out", "r.csv")
+    sidscan(*command)
+    red.tiles_read = 0
+    assert sidscan(*command, *changed).code == 0
+    assert red.tiles_read > 0
+
+
+def test_a_file_that_somebody_changed_is_left_alone(sidscan: Run, images: Path, red: RedLocalizer) -> None:
+    command = ("localize", "images/region.png", "--detector", "mini", "--out", "r.csv")
+    mine = files_of(images / "region.png")["overlay"]
+    mine.parent.mkdir()
+    mine.write_bytes(b"somebody's work")
+    ended = sidscan(*command)
+    assert ended.code == 7
+    assert "is there, and this run did not write it as it is; it is left alone" in ended.err
+    assert mine.read_bytes() == b"somebody's work"
+    assert red.tiles_read == 0
+    assert sidscan(*command, "--overwrite").code == 0
+    assert mine.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_record_gets_maps_of_its_strongest(sidscan: Run, red: RedLocalizer) -> None:
+    sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
+    before = rows_of(Path("report.csv").read_text(encoding="utf-8"))
+    ended = sidscan("localize", "report.csv", "--top", "1", "--out", "page.html", "--out", "maps.csv")
+    assert ended.code == 3  # as its scan ended
+    rows = rows_of(Path("maps.csv").read_text(encoding="utf-8"))
+    assert set(rows) == set(before)
+    assert sum(bool(row["map_model"]) for row in rows.values()) == 1
+    assert {name: row["score"] for name, row in rows.items()} == {
+        name: row["score"] for name, row in before.items()
+    }
+    assert '"regions": {"finding": ' in Path("page.html").read_text(encoding="utf-8")
+    again = sidscan(
+        "report", "report.csv", "--out", "again.html", "--columns", "path,map_area", "--out", "again.csv"
+    )
+    assert again.code == 0
+    assert '"regions": {"finding": ' in Path("again.html").read_text(encoding="utf-8")
+    assert Path("again.csv").read_text(encoding="utf-8").startswith("path,map_area")
+
+
+def test_marked_images_alone(sidscan: Run, red: RedLocalizer) -> None:
+    sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
+    name = sha256(Path("images/region.png").read_bytes()).hexdigest()
+    row = f"{name},images/region.png,suspicious,,Anna,2026-01-01T10:00:00Z,0123456789abcdef"
+    Path("marks.csv").write_text(f"sha256,path,mark,note,mark_by,mark_at,report_id\n{row}\n")
+    assert sidscan("marks", "import", "marks.csv", "report.csv").code == 0
+    rows = rows_of(sidscan("localize", "report.csv", "--marked", "suspicious", "--format", "csv").out)
+    assert [name for name, row in rows.items() if row["map_model"]] == ["region.png"]
+
+
+def test_a_report_beside_other_inputs_is_refused(sidscan: Run, red: RedLocalizer) -> None:
+    sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
+    ended = sidscan("localize", "report.csv", "images")
+    assert ended.code == 2
+    assert "report.csv is a report or a record, and other inputs are named beside it" in ended.err
+
+
+def test_below_the_alarm_there_is_no_region_to_look_at(sidscan: Run, red: RedLocalizer) -> None:
+    red.alarm_area = 0.2
+    row = rows_of(sidscan("localize", "images/region.png", "--detector", "mini").out)["region.png"]
+    assert row["map_finding"] == "no region to look at"
+    assert (row["map_region"], row["map_alarm_area"]) == (" ".join(map(str, BOX)), "0.2")
+
+
+def test_a_map_that_is_not_finite_is_a_failure_of_its_image(
+    sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        RedLocalizer, "maps", lambda self, tiles: np.full((len(tiles), 128, 128), np.nan, np.float32)
+    )
+    ended = sidscan("localize", "images/region.png", "--detector", "mini")
+    assert ended.code == 3
+    row = rows_of(ended.out)["region.png"]
+    assert (row["status"], row["map_finding"]) == ("scored", "")
+    assert row["map_message"] == "the model gave a value that is not a finite number; no map is shown"
+
+
+def test_inspect_shows_the_map_on_its_page(sidscan: Run, red: RedLocalizer) -> None:
+    ended = sidscan(
+        *("inspect", "images/region.png", "--model", "mini", "--localize"),
+        *("--out", "r.html", "--out", "r.json"),
+    )
+    assert ended.code == 0
+    assert (
+        "  images/region.png: region to look at: 11 % above 0.5, largest at x 200-330, y 60-190" in ended.out
+    )
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert '"regions": {"finding": "region to look at: 11 % above 0.5' in page
+    (image,) = json.loads(Path("r.json").read_text(encoding="utf-8"))["images"]
+    assert image["result"]["localization"]["region"] == list(BOX)
+
+
+def test_no_image_is_an_error(sidscan: Run, red: RedLocalizer, tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("no image")
+    assert sidscan("localize", "text", "--detector", "mini").code == 5
