@@ -3,9 +3,10 @@
     python benchmarks/provenance_agreement.py FOLDER... --out FILE
 
 Every file below the folders is given to both. Of every manifest in a store, that of the file and those of
-what it was made from, they must have the same actions and source types, software agents, parents (parentOf)
-and signer, and the same manifest must be the active one. Prints each difference. It needs c2pa-python, and no
-network: remote manifests, revocation lists and identities are switched off.
+what it was made from, they must have the same actions and source types, software agents, ingredients
+(parentOf, componentOf, inputTo, and which manifest each has) and signer, and the same manifest must be the
+active one. Prints each difference. It needs c2pa-python, and no network: remote manifests, revocation lists
+and identities are switched off.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def compare(data: bytes, context: Any, manifests: Counter[str]) -> Outcome:
     differences = list(_differences(of_own(own), theirs))
     manifests["manifests"] += len(theirs["manifests"])
     manifests["actions"] += sum(len(each["actions"]) for each in theirs["manifests"].values())
-    manifests["parents"] += sum(len(each["parents"]) for each in theirs["manifests"].values())
+    for each in theirs["manifests"].values():
+        manifests.update(relationship for relationship, _ in each["ingredients"])
     if not differences:
         return Outcome("same", [])
     only_blanks = not list(_differences(_stripped(of_own(own)), _stripped(theirs)))
@@ -158,7 +160,7 @@ def of_own(store: ManifestStore) -> Said:
     manifests = {
         manifest.label: {
             "actions": sorted((each.name, each.source_type, each.agent) for each in manifest.actions),
-            "parents": sorted(set(manifest.parents)),
+            "ingredients": sorted((each.relationship, each.manifest) for each in manifest.ingredients),
             "signer": manifest.signer,
         }
         for manifest in store.manifests
@@ -179,16 +181,14 @@ def reference_store(data: bytes, context: Any) -> Said | None:
 
 def _of_reference(manifest: Mapping[str, Any]) -> Said:
     signature = manifest.get("signature_info") or {}
-    ingredients = manifest.get("ingredients") or ()
-    parents = {
-        each["active_manifest"]
-        for each in ingredients
-        if each.get("relationship") == "parentOf" and each.get("active_manifest")
-    }
+    ingredients = [
+        (each.get("relationship") or "", each.get("active_manifest") or "")
+        for each in manifest.get("ingredients") or ()
+    ]
     names = (signature.get("issuer"), signature.get("common_name"))
     return {
         "actions": sorted(_reference_actions(manifest)),
-        "parents": sorted(parents),
+        "ingredients": sorted(ingredients),
         "signer": ", ".join(dict.fromkeys(filter(None, names))),
     }
 

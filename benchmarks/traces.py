@@ -30,7 +30,21 @@ from sidscan.traces import TracedImage, second_image, trailing_data
 from sidscan.traces.previews import previews
 
 LIMITS = ReadLimits()
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".heic", ".avif")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".tif",
+    ".tiff",
+    ".psd",
+    ".dng",
+    ".nef",
+)
 Compared = tuple[str, int, Image.Image, Image.Image, int | None]
 
 

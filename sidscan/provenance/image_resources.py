@@ -8,6 +8,15 @@ _MOST_RESOURCES = 4096
 _SIGNATURES = (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR")  # the others are of old versions and plug-ins
 
 
+_PSD_HEAD = 26  # bytes; then sections follow, each behind its length: palette, resources ...
+
+
+def section_of_psd(data: bytes) -> tuple[int, int]:
+    """Where the resources of a PSD or PSB begin and end; both may lie behind the end of the file."""
+    start = _PSD_HEAD + 4 + int.from_bytes(data[_PSD_HEAD : _PSD_HEAD + 4], "big") + 4
+    return start, start + int.from_bytes(data[start - 4 : start], "big")
+
+
 def resource_spans(data: bytes, at: int = 0, stop: int | None = None) -> Iterator[tuple[int, int, int]]:
     """Number of each resource, and where its content begins and ends, which may be behind ``stop``."""
     stop = len(data) if stop is None else stop

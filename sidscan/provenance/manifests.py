@@ -47,12 +47,24 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Ingredient:
+    """What an image was made from.
+
+    Attributes:
+        relationship: as stated: ``parentOf``, ``componentOf`` or ``inputTo``.
+        manifest: label of its manifest; empty if it has none.
+    """
+
+    relationship: str
+    manifest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One claim about an image.
 
     Attributes:
         generator: the software that made the claim.
-        parents: labels of the manifests of what the image was made from by editing (parentOf).
         signer: organisation and name in the certificate, unchecked; empty if there is none.
         statements: what other assertions say of generation; their labels stand for the actions' names.
         problems: why some of its assertions can't be read.
@@ -61,10 +73,17 @@ class Manifest:
     label: str
     generator: str = ""
     actions: tuple[Action, ...] = ()
-    parents: tuple[str, ...] = ()
+    ingredients: tuple[Ingredient, ...] = ()
     signer: str = ""
     statements: tuple[Action, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Labels of the manifests of what the image was made from by editing (parentOf)."""
+        return tuple(
+            each.manifest for each in self.ingredients if each.relationship == "parentOf" and each.manifest
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +172,14 @@ class _StoreReader:
         if claim is None:
             raise ManifestError("a manifest without a claim")
         generator = _generator(self._content(claim))
-        actions, parents = list[Action](), list[str]()
+        actions, ingredients = list[Action](), list[Ingredient]()
         statements, problems = list[Action](), list[str]()
         for label, content in self._assertions(parts.get("c2pa.assertions")):
             try:
                 if label == "c2pa.actions":
                     actions.extend(_actions(self._content(content)))
                 elif label == "c2pa.ingredient":
-                    parents.extend(_parent(self._content(content)))
+                    ingredients.extend(_ingredient(self._content(content)))
                 elif read := _STATEMENTS.get(label):
                     statements.extend(read(label, self._content(content)))
             except ManifestError as error:
@@ -171,7 +190,7 @@ class _StoreReader:
             box.label,
             generator,
             tuple(actions[:_MOST_ACTIONS]),
-            tuple(parents),
+            tuple(ingredients),
             self._signer(parts.get("c2pa.signature")),
             tuple(statements[:_MOST_ACTIONS]),
             tuple(problems),
@@ -281,21 +300,19 @@ _STATEMENTS: dict[str, Callable[[str, object], Iterator[Action]]] = {
 }
 
 
-def _parent(assertion: object) -> Iterator[str]:
-    """The label of a parent's manifest, from a URI such as ``self#jumbf=/c2pa/urn:uuid:...``."""
-    if not isinstance(assertion, Mapping) or assertion.get("relationship") != "parentOf":
-        return
-    for key in ("activeManifest", "c2pa_manifest"):
-        reference = assertion.get(key)
-        if isinstance(reference, Mapping | str):
-            path = (
-                _text(reference if isinstance(reference, str) else reference.get("url"))
-                .partition("jumbf=")[2]
-                .strip("/")
-                .split("/")
-            )
-            if len(path) >= 2 and path[0] == "c2pa":
-                yield path[1]
+def _ingredient(assertion: object) -> Iterator[Ingredient]:
+    """What an assertion names; nothing where it does not say how the image was made from it."""
+    relationship = _text(assertion.get("relationship")) if isinstance(assertion, Mapping) else ""
+    if isinstance(assertion, Mapping) and relationship:
+        labels = (_manifest_label(assertion.get(key)) for key in ("activeManifest", "c2pa_manifest"))
+        yield Ingredient(relationship, next(filter(None, labels), ""))
+
+
+def _manifest_label(reference: object) -> str:
+    """The label in a URI such as ``self#jumbf=/c2pa/urn:uuid:...``; empty where there is none."""
+    uri = _text(reference.get("url") if isinstance(reference, Mapping) else reference)
+    path = uri.partition("jumbf=")[2].strip("/").split("/")
+    return path[1] if len(path) >= 2 and path[0] == "c2pa" else ""
 
 
 def _maps(values: object) -> Iterable[Mapping[object, object]]:

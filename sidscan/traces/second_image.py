@@ -21,8 +21,9 @@ SECOND_IMAGE = TraceKind(
     id="second_image",
     observed="a thumbnail or preview inside the file that shows another image than the file itself, or "
     "another part of it, by perceptual distance",
-    place="thumbnails of EXIF, Photoshop and JFXX, and previews that JPEG's index (MPF) names; previews of "
-    "TIFF, PSD, HEIC and raw files are not compared",
+    place="thumbnails of EXIF, Photoshop (also in TIFF and PSD), JFXX and HEIC, previews that JPEG's index "
+    "(MPF) names, and JPEGs up to 1 MiB beside the image of TIFF and of raw files like TIFF; not copies in TIFF "
+    "that are no JPEG, nor previews of AVIF, CR3 and other raw files",
     who="editors that crop or change an image and leave the old thumbnail, programs that copy metadata from "
     "one file to another, cameras whose thumbnail shows more than the image",
     limits="It does not say which of both came first, or that somebody meant to mislead: crops and collages "
@@ -56,11 +57,18 @@ def find(image: TracedImage) -> Iterator[Trace]:
 
 
 def stored_image(found: Trace, data: bytes, metadata: Metadata) -> bytes:
-    """What a trace was found of, in small, as it is stored (WebP); empty if it can't be made again."""
+    """What a trace was found of, in small, as it is stored (WebP); empty if it is not found again.
+
+    Raises:
+        Exception: whatever Pillow raises.
+    """
     for preview in previews(data, metadata):
         if (preview.name, preview.offset) == (found.container, found.offset):
-            small = decoded(preview)
-            return thumbnail(small) if small else b""
+            image = Image.open(io.BytesIO(preview.data))
+            image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
+            small = image.convert("RGB")
+            small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+            return thumbnail(small)
     return b""
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 from sample_images import encoded, scene, with_segment, with_thumbnail
+from sample_psds import psd, resource
+from sample_raws import Tags, TiffFile, image_tags
 
 from sidscan.config import ScanConfig
 from sidscan.isolation.reader import read_item
@@ -141,8 +143,88 @@ def test_a_huge_thumbnail_is_not_decoded(tmp_path: Path) -> None:
     assert traces(tmp_path, with_thumbnail(MAIN, bytes(data))) == ()
 
 
-def resource(number: int, content: bytes) -> bytes:
-    return b"8BIM" + struct.pack(">HHI", number, 0, len(content)) + content + bytes(len(content) % 2)
+def tiff_with(preview: bytes, reduced: int = 1, where: str = "child") -> bytes:
+    """A TIFF of MAIN with a JPEG in a SubIFD, or as its second page."""
+    file, pixels = TiffFile(), MAIN.tobytes()
+    jpeg = {254: reduced, 256: 400, 257: 267, 273: file.add(preview), 279: len(preview), 259: 7}
+    second = file.directory(jpeg)
+    first = image_tags(MAIN.size, 2, file.add(pixels), len(pixels), t277=3, t258=8)
+    if where == "child":
+        return file.finish(file.directory(first | {330: second}))
+    return file.finish(file.directory(first, next_offset=second))
+
+
+def psd_with(preview: bytes) -> bytes:
+    return psd(np.asarray(MAIN).transpose(2, 0, 1), resources=resource(1036, bytes(28) + preview))
+
+
+def raw_with(preview: bytes) -> bytes:
+    """A raw file whose large JPEG shows MAIN, and whose second directory has a thumbnail."""
+    file, large = TiffFile(), encoded(MAIN.resize((960, 640)), "JPEG", quality=90)
+    second = file.directory({513: file.add(preview), 514: len(preview)})
+    child = file.directory({254: 1, 513: file.add(large), 514: len(large)})
+    first: Tags = {254: 1, 256: 80, 257: 60, 271: "ACME", 330: child, 50706: 0x00000401}
+    return file.finish(file.directory(first, next_offset=second))
+
+
+WITH_PREVIEW: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "SubIFD of a TIFF": (tiff_with, "preview in TIFF"),
+    "second page of a TIFF": (partial(tiff_with, where="next"), "preview in TIFF"),
+    "raw": (raw_with, "preview in TIFF"),
+    "PSD": (psd_with, "Photoshop's thumbnail in PSD"),
+}
+
+
+@pytest.mark.parametrize(("build", "name"), WITH_PREVIEW.values(), ids=WITH_PREVIEW)
+def test_previews_of_other_formats_are_compared(
+    tmp_path: Path, build: Callable[[bytes], bytes], name: str
+) -> None:
+    same, foreign = (encoded(image.resize((240, 160)), "JPEG", quality=80) for image in (MAIN, OTHER))
+    data = build(foreign)
+    (trace,) = [trace for trace in traces(tmp_path, data) if trace.id == "second_image"]
+    assert (trace.container, data[trace.offset :].startswith(foreign)) == (name, True)
+    assert "240 x 160 pixels" in trace.detail
+    assert "second_image" not in [trace.id for trace in traces(tmp_path, build(same))]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(tiff_with(encoded(OTHER, "JPEG"), reduced=0, where="next"), id="a page of its own"),
+        pytest.param(tiff_with(encoded(OTHER, "JPEG") + bytes(1 << 20)), id="more than 1 MiB"),
+        pytest.param(tiff_with(b"\xff\xd8\xff"), id="a broken preview"),
+        pytest.param(psd_with(b""), id="an empty resource"),
+        pytest.param(psd_with(b"RGB of 1995"), id="an old thumbnail, which is no JPEG"),
+    ],
+)
+def test_what_is_no_preview_is_quiet(tmp_path: Path, data: bytes) -> None:
+    assert "second_image" not in [trace.id for trace in traces(tmp_path, data)]
+
+
+def heic(image: Image.Image) -> bytes:
+    heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    heif.from_pillow(image).save(file, quality=60, thumbnails=[240])
+    return file.getvalue()
+
+
+def test_the_thumbnail_of_a_heic_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = heic(MAIN)
+    (found,) = previews(data, Metadata.of_file(data, len(data)))
+    shown = Image.open(io.BytesIO(found.data))
+    assert (found.name, found.offset, max(shown.size)) == ("thumbnail in HEIC", 0, 240)
+    assert traces(tmp_path, data) == ()
+    (other,) = previews(heic(OTHER), Metadata.of_file(b"", 0))
+    monkeypatch.setattr("sidscan.traces.second_image.previews", lambda *_: [other])
+    (trace,) = traces(tmp_path, data)
+    assert trace.detail.startswith("the thumbnail in HEIC, 240 x 160 pixels, shows something else: ")
+
+
+def test_a_heic_without_a_thumbnail_or_end_has_none(tmp_path: Path) -> None:
+    data = heic(MAIN)
+    plain = encoded(MAIN, "HEIF", quality=60)
+    for each in (data[: len(data) // 2], plain):
+        assert [preview.name for preview in previews(each, Metadata.of_file(b"", 0))] == []
 
 
 def test_thumbnails_of_photoshop_and_jfxx_are_compared(tmp_path: Path) -> None:

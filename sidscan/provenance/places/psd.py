@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidscan.provenance.blocks import CUT, CUT_BEFORE, NOT_FOLLOWED, Block, BlockKind, Budget, end
-from sidscan.provenance.image_resources import resource_spans
+from sidscan.provenance.image_resources import resource_spans, section_of_psd
 from sidscan.provenance.places import place
 
 _KINDS = {0x0404: BlockKind.IPTC, 0x0422: BlockKind.EXIF, 0x0424: BlockKind.XMP}
-_HEAD = 26  # bytes; then sections follow, each behind its length: palette, resources ...
 
 
 @place(rb"8BPS\x00[\x01\x02]")
 def read_psd(data: bytes, budget: Budget) -> Iterator[Block]:
     """Blocks of the image resources."""
-    start = _HEAD + 4 + int.from_bytes(data[_HEAD : _HEAD + 4], "big") + 4
-    stop = start + int.from_bytes(data[start - 4 : start], "big")
+    start, stop = section_of_psd(data)
     if start > len(data):
         yield end("PSD", len(data), CUT_BEFORE)
         return
