@@ -22,8 +22,8 @@ SECOND_IMAGE = TraceKind(
     observed="a thumbnail or preview inside the file that shows another image than the file itself, or "
     "another part of it, by perceptual distance",
     place="thumbnails of EXIF, Photoshop (also in TIFF and PSD), JFXX and HEIC, previews that JPEG's index "
-    "(MPF) names, and JPEGs up to 1 MiB beside the image of TIFF and of raw files like TIFF; not copies in TIFF "
-    "that are no JPEG, nor previews of AVIF, CR3 and other raw files",
+    "(MPF) names, and JPEGs up to 1 MiB beside the image of TIFF and of raw files like TIFF; not copies in "
+    "TIFF that are no JPEG, nor previews of AVIF, CR3 and other raw files",
     who="editors that crop or change an image and leave the old thumbnail, programs that copy metadata from "
     "one file to another, cameras whose thumbnail shows more than the image",
     limits="It does not say which of both came first, or that somebody meant to mislead: crops and collages "
