@@ -44,14 +44,14 @@ class ShortWords(NamedTuple):
 
     Attributes:
         word: in the filter.
-        count: in the head of the page, before a number.
+        head: in the head of the page, before a number.
         sign: in the list, of what claims AI; empty otherwise.
         copy_sign: the same of a copy of the image.
         copy_claim: of a copy, behind its path.
     """
 
     word: str
-    count: str
+    head: str
     sign: str = ""
     copy_sign: str = ""
     copy_claim: str = ""

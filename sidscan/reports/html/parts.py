@@ -24,7 +24,7 @@ def page_strings() -> dict[str, Any]:
     shared = {
         "provenanceTexts": {**provenance_words.VERDICTS, **provenance_words.MARKERS},
         "provenanceWords": {said: words.word for said, words in short},
-        "filesSayWords": {said: words.count for said, words in short},
+        "filesSayWords": {said: words.head for said, words in short},
         "provenanceSigns": {said: words.sign for said, words in short if words.sign},
         "copySigns": {said: words.copy_sign for said, words in short if words.sign},
         "copyClaims": {said: words.copy_claim for said, words in short if words.sign},
