@@ -2,7 +2,7 @@
 
 A template (`sidscan.models.graph_templates`) is traced from PyTorch's network with weights as inputs, so that
 nothing that follows from them can be computed in advance and stay in it. ONNX Runtime's optimiser works on it
-here, once, and not at the start of every scan.
+here, once, and not at the start of every scan, and slices of slices become one, which it leaves.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from . import require_packages
 from .network import ExportNetwork, Weightless
 from .onnx import ParityError, forget_sources, trace
 from .parity import Parity, measure_parity
+from .slices import merge_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +60,7 @@ def make_template(entry: CatalogEntry) -> bytes:
     _make_initialisers(model, weights)
     forget_sources(model)
     _shorten_names(model, weights)
+    merge_slices(model)
     _keep_domains(model)
     stated = model.metadata_props.add()
     stated.key, stated.value = MIRROR_KEY, str(int(detector.encoder.mirror_invariant))
