@@ -10,6 +10,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
 from sidscan.util.progress import progress
@@ -36,6 +37,24 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Localizer: name, or checkpoint of `sidscan train-localizer`. Repeatable.",
 )
 @options.encoder()
+@options.sectioned_option(
+    "--protocol",
+    section="Models",
+    type=click.Choice(["global", "tiles"]),
+    default="global",
+    show_default=True,
+    help="'global' squashes each image into one square, as DeCLIP was published; 'tiles' reads native pixels "
+    "in overlapping squares, images that are smaller than one as a whole.",
+)
+@options.sectioned_option(
+    "--max-tiles",
+    section="Models",
+    type=WholeNumber(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Most tiles of one image; a larger one is halved until they cover it.",
+)
 @options.setting("device", **options.DEVICES_OF_TORCH)
 @options.setting("precision")
 @options.setting("workers")
@@ -85,11 +104,11 @@ def command(
 ) -> ExitCode:
     """Measure localizers on images with masks.
 
-    DATA is laid out as for `sidscan train-localizer`. Each image is squashed into one square, as DeCLIP was
-    published, and its map is compared with the mask: IoU as DeCLIP's authors compute it, average precision,
-    and F1 at 0.5 and at the best threshold. Where DATA has real images, too, sidscan says how well the marked
-    area tells the two apart. It writes CSV, JSON and Markdown to --out, and the Markdown also to standard
-    output; the same command continues an interrupted run.
+    DATA is laid out as for `sidscan train-localizer`. The map of each image is compared with its mask: IoU
+    as DeCLIP's authors compute it, average precision, and F1 at 0.5 and at the best threshold. Where DATA has
+    real images, too, sidscan says how well the marked area tells the two apart. It writes CSV, JSON and
+    Markdown to --out, and the Markdown also to standard output; the same command continues an interrupted
+    run.
 
     \b
     Examples:
@@ -104,7 +123,7 @@ def command(
       3  done; images were left out         130  interrupted; run again to continue
     """
     training.need_training_extra()
-    require("evaluation", "torch", "open_clip")
+    require("evaluation", "torch")
     from sidscan.training.common import files  # here: these load NumPy and torch
     from sidscan.training.localization.evaluation import results, tables
 
@@ -163,6 +182,8 @@ def _measure(
 
     changes = training.comma_separated(choices["perturbations"])
     config = MapEvaluationConfig(
+        protocol=choices["protocol"],
+        max_tiles=choices["max_tiles"],
         conditions=(Condition(), *map(parse_condition, changes)),
         workers=choices["workers"],
         skip_unreadable=choices["skip_unreadable"],

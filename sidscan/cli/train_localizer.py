@@ -145,7 +145,7 @@ def command(
     Examples:
       sidscan train-localizer ./celebahq --sets ldm --cache features --out ldm.safetensors
       sidscan train-localizer ./mine --decoder linear --encoder clip-vit-b16-q8 --out mine.safetensors
-      sidscan localize photo.jpg --model ldm.safetensors --out maps
+      sidscan localize ./images --model ldm.safetensors --out regions.html
 
     \b
     Exit codes:
@@ -157,7 +157,7 @@ def command(
     for encoder in encoders:
         console.check_encoder(encoder)
     options.need_training_extra()
-    require("training", "torch", "open_clip")
+    require("training", "torch")
     from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
     from sidscan.training.localization.survey import SurveyOptions
     from sidscan.training.localization.train import train  # here, because it loads torch

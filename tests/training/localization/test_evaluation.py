@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from masked_sets import dolos_like, save_mask
+from PIL import Image
 from sample_localizers import SampleLocalizer, write_localizer
 
 from sidscan.cli import cli
@@ -71,6 +72,31 @@ def test_every_image_gets_a_row_and_every_set_its_figures(
     assert text in result.output
     assert "| ldm | 51.1 | 27.4 | 21.6 | 4.9 |" in text  # the published table stands beside it
     assert "| jpeg-75 |" in text
+
+
+def test_tiles_cover_images_that_hold_one_and_read_smaller_ones_whole(
+    localizer: SampleLocalizer, tmp_path: Path
+) -> None:
+    data, rng = tmp_path / "mine", np.random.default_rng(0)
+    for name, side in (("small", 200), ("large", 300)):
+        region = np.zeros((side, side), bool)
+        region[:80, :80] = True
+        save_mask(region, data / "masks" / f"{name}.png")
+        (data / "images").mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(data / "images" / f"{name}.png")
+    found = {}
+    for protocol in ("global", "tiles"):
+        result = invoke(data, localizer, tmp_path / protocol, "--protocol", protocol, "--max-tiles", "9")
+        assert result.return_value == ExitCode.DONE
+        rows = read(tmp_path / protocol / "scores.csv")
+        assert {row["protocol"] for row in rows} == {protocol}
+        found[protocol] = {row["path"]: float(row["mean"]) for row in rows}
+    small, large = "images/small.png", "images/large.png"
+    assert found["global"][small] == pytest.approx(found["tiles"][small], abs=1e-4)
+    assert found["global"][large] != pytest.approx(found["tiles"][large], abs=1e-4)
+    settings = json.loads((tmp_path / "tiles/evaluation.json").read_text(encoding="utf-8"))
+    assert settings["protocol"] == "tiles, 9 at most"
 
 
 def test_an_interrupted_evaluation_goes_on(

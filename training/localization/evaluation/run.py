@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sidscan._version import __version__
 from sidscan.config import Device, Precision
-from sidscan.errors import SidscanError, UsageError
+from sidscan.errors import RuntimeUnavailable, SidscanError, UsageError
 from sidscan.images import decode
+from sidscan.localize.tiles import map_of_tiles, map_of_whole, tile_grid
 from sidscan.models.localizers import LocalizerInfo
 from sidscan.runtimes.localizers import PyTorchLocalizer
 from sidscan.training.common.durable_file import escape_line_breaks
@@ -29,7 +30,7 @@ from .conditions import Condition
 from .rows import MapRow, MapRowFile, RowKey, latest_rows
 
 _SCORES_FILE = "scores.csv"
-Protocol = Literal["global"]
+Protocol = Literal["global", "tiles"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,16 @@ class MapEvaluationConfig:
     """Everything that rows depend on besides images and localizers.
 
     Attributes:
+        protocol: ``global`` squashes each image into one square, as DeCLIP was published; ``tiles`` reads
+            native pixels as `sidscan localize` does, but images that are smaller than a tile as a whole.
+        max_tiles: most tiles of an image; a larger one is halved until they cover it.
         conditions: the first is the unchanged image.
         skip_unreadable: record an image that can't be used as a row with an error, instead of stopping.
         resize_masks: accept a mask of another size than its image.
     """
 
     protocol: Protocol = "global"
+    max_tiles: int = 64
     conditions: tuple[Condition, ...] = (Condition(),)
     device: Device = "auto"
     precision: Precision = "auto"
@@ -136,11 +141,34 @@ class MapEvaluation:
         self._append(rows)
 
     def _maps(self, localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[Map]:
-        """A map of each image, in the localizer's own size."""
+        """A map of each image: of ``tiles`` in the image's size, else in the localizer's own.
+
+        Raises:
+            RuntimeUnavailable: a map is not finite.
+        """
         if not images:
             return []
-        read = localizer.info.tile.read
-        return list(localizer.maps(np.stack([squashed(pixels, read) for pixels in images])))
+        if self.config.protocol == "tiles":
+            maps = [self._map_of_tiles(localizer, pixels) for pixels in images]
+        else:
+            read = localizer.info.tile.read
+            maps = list(localizer.maps(np.stack([squashed(pixels, read) for pixels in images])))
+        if not all(np.isfinite(each).all() for each in maps):
+            raise RuntimeUnavailable(
+                f"maps of {localizer.info.name} in {localizer.runtime.precision} are not finite",
+                "Choose --precision fp32.",
+            )
+        return maps
+
+    def _map_of_tiles(self, localizer: PyTorchLocalizer, pixels: Pixels) -> Map:
+        height, width, _ = pixels.shape
+        tile = localizer.info.tile
+        if min(height, width) < tile.side:
+            made = map_of_whole(pixels, localizer.maps, lambda _: None)
+        else:
+            grid = tile_grid(width, height, tile.side, tile.stride, self.config.max_tiles)
+            made = map_of_tiles(pixels, grid, localizer.maps, localizer.batch, lambda _: None)
+        return made.rows(0, height, width, height)
 
     def _load(self, task: tuple[MaskedImage, Condition]) -> _Loaded | SidscanError:
         image, condition = task
@@ -192,7 +220,7 @@ def open_rows(
         "sidscan": __version__,
         "images": list_digest(images),
         "localizers": ", ".join(f"{each.info.name} {each.info.digest}" for each in localizers),
-        "protocol": config.protocol,
+        "protocol": config.protocol + (f", {config.max_tiles} at most" if config.protocol == "tiles" else ""),
         "conditions": ", ".join(condition.name for condition in config.conditions),
         "decoder": decode.decoder_name(),
         "runtime": f"{runtime.runtime}, {runtime.device}, {runtime.precision}",
