@@ -24,6 +24,7 @@ LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.15  # share of the steps
 OVERLAP = 0.5  # weight of 1 - soft IoU beside the cross-entropy, where anything is synthetic
+CELLS = 56  # of a side: what the decoder judges, before it is enlarged
 _SEED = 0
 
 

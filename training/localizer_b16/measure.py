@@ -1,7 +1,4 @@
-"""Composites of several tiles and whole photographs, and what maps of them are worth.
-
-Tokens of all tiles are computed once and kept; any decoder then makes its maps of them.
-"""
+"""Images of several tiles to measure on, their tiles, and the maps of these as one."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.training.common.pixels import Pixels, recoded
 from sidscan.training.windows.conditions import resized
-from sidscan.training.windows.corpus import FOLDS, Window, decode_window
+from sidscan.training.windows.corpus import FOLDS
 
 from .composites import measured_composite
 from .material import Material
@@ -124,30 +121,6 @@ def blended(maps: NDArray[np.float32], grid: TileGrid) -> Mask:
 
 def _nothing(_: int) -> None:
     """Nobody waits for progress."""
-
-
-@dataclass(frozen=True)
-class CompositeTiles:
-    """Index of a job -> the tiles of its image."""
-
-    materials: Sequence[Material]
-    jobs: Sequence[Job]
-
-    def __call__(self, index: int) -> list[Pixels]:
-        pixels, _, _ = measured_image(self.materials, self.jobs[index])
-        return tiles_of(pixels, grid_of(pixels, MOST_TILES))
-
-
-@dataclass(frozen=True)
-class PhotographTiles:
-    """Index of a photograph -> its tiles."""
-
-    photographs: Sequence[Window]
-    stride: int
-
-    def __call__(self, index: int) -> list[Pixels]:
-        pixels = decode_window(self.photographs[index])
-        return tiles_of(pixels, photograph_grid(pixels, self.stride))
 
 
 def photograph_grid(pixels: Pixels, stride: int) -> TileGrid:

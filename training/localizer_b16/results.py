@@ -1,0 +1,119 @@
+"""What decoders and everything that people have without them find in composites, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.heads.rine_ensemble import RineEnsemble
+from sidscan.models.heads.token_decoder import TokenDecoder
+from sidscan.training.common.pixels import Pixels
+from sidscan.training.rine_b16.features import open_encoder
+
+from .agreement import Agreement, agreement
+from .baselines import Scores, error_level_map, inspected_map
+from .material import Material
+from .measure import (
+    MOST_TILES,
+    Job,
+    blended,
+    decoded_maps,
+    grid_of,
+    measured_image,
+    overlapping_maps,
+    tiles_of,
+)
+from .tokens import TokenScale, read_tiles
+
+OURS, OVERLAPPING, INSPECTED, MINI, ERRORS = (
+    "localizer-b16",
+    "rine-b16, overlapping windows",
+    "rine-b16, inspect",
+    "mini, inspect",
+    "error-level analysis",
+)
+
+
+class Result(TypedDict):
+    """One image."""
+
+    kind: str
+    area: float | None
+    number: int
+    condition: str
+    fold: int
+    repos: list[str]
+    synthetic: float  # share of pixels
+    maps: dict[str, Agreement]
+
+
+@dataclass
+class CompositeResults:
+    """(index, job) -> `Result`, by what was not fitted on the repositories that the image is made of.
+
+    Args:
+        decoders, heads: one per fold.
+        mini: its scores, or None; it was fitted on all repositories.
+    """
+
+    materials: Sequence[Material]
+    decoders: Sequence[TokenDecoder]
+    heads: Sequence[RineEnsemble]
+    blocks: tuple[int, ...]
+    scale: TokenScale
+    mini: Scores | None = None
+
+    def __post_init__(self) -> None:
+        self._encoder: ClipEncoder | None = None  # opened in each process: it is large
+
+    def __call__(self, numbered: tuple[int, Job]) -> Result:
+        job = numbered[1]
+        pixels, synthetic, repos = measured_image(self.materials, job)
+        maps = self._tile_maps(pixels, job.fold) | {ERRORS: error_level_map(pixels)}
+        if job.inspected:
+            maps[INSPECTED] = inspected_map(pixels, lambda windows: self._scores(windows, job.fold))
+            if self.mini:
+                maps[MINI] = inspected_map(pixels, self.mini)
+        stated = asdict(job)
+        del stated["inspected"]
+        return {
+            **stated,
+            "fold": job.fold,
+            "repos": list(repos),
+            "synthetic": float(synthetic.mean()),
+            "maps": {name: agreement(values, synthetic) for name, values in maps.items()},
+        }
+
+    def _tile_maps(self, pixels: Pixels, fold: int) -> dict[str, NDArray[np.float32]]:
+        """Both maps that are made of the same tiles."""
+        grid = grid_of(pixels, MOST_TILES)
+        tiles, ours, scores = tiles_of(pixels, grid), [], []
+        for start in range(0, len(tiles), 8):
+            tokens, cls = read_tiles(self.encoder, tiles[start : start + 8], self.blocks, with_cls=True)
+            ours.append(decoded_maps(self.decoders[fold], self.scale.packed(tokens)))
+            scores.append(overlapping_maps(self.heads[fold], cls))
+        return {
+            OURS: blended(np.concatenate(ours), grid),
+            OVERLAPPING: blended(np.concatenate(scores), grid),
+        }
+
+    @property
+    def encoder(self) -> ClipEncoder:
+        """Opened when it is first needed."""
+        self._encoder = self._encoder or open_encoder()
+        return self._encoder
+
+    def _scores(self, windows: Pixels, fold: int) -> NDArray[np.float32]:
+        """Scores of rine-b16's head, (n,)."""
+        parts = []
+        for start in range(0, len(windows), 8):
+            _, cls = read_tiles(self.encoder, list(windows[start : start + 8]), self.blocks[:1], with_cls=True)
+            with torch.inference_mode():
+                parts.append(self.heads[fold](torch.from_numpy(cls).float()).sigmoid())
+        return torch.cat(parts).numpy()
