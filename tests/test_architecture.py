@@ -42,6 +42,7 @@ TRAINING: dict[str, set[str]] = {
     "localization": {"common"},
     "mini": {"common", "windows"},
     "rine_b16": {"common", "windows", "mini"},
+    "localizer_b16": {"common", "windows", "mini", "rine_b16"},
 }
 HTTP_CLIENTS = ("httpx", "httpcore")
 MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")

@@ -19,8 +19,8 @@ _SAMPLED = 4  # every fourth row and column suffice for average precision
 class Agreement(TypedDict):
     """One map of one image.
 
-    ``marked`` and ``iou`` have a value per threshold; ``iou`` and ``ap`` are fractions, and None where the mask
-    has nothing synthetic (``ap`` also where it has nothing else).
+    ``marked`` and ``iou`` have a value per threshold; ``iou`` and ``ap`` are fractions, and None where the
+    mask has nothing synthetic (``ap`` also where it has nothing else).
     """
 
     marked: list[float]

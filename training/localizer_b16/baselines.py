@@ -57,7 +57,9 @@ def mini_scores(weights: Path) -> Scores:
     def scores(windows: Pixels) -> NDArray[np.float32]:
         crops = torch.from_numpy(windows).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
-            parts: list[Tensor] = [head(encoder(crops[i : i + 16])).sigmoid() for i in range(0, len(crops), 16)]
+            parts: list[Tensor] = [
+                head(encoder(crops[i : i + 16])).sigmoid() for i in range(0, len(crops), 16)
+            ]
         return torch.cat(parts).float().numpy()
 
     return scores

@@ -58,4 +58,8 @@ def _poisson(host: Pixels, donor: Pixels, region: Mask) -> Pixels | None:
     if not rows.size or min(rows.min(), columns.min()) < 2 or max(rows.max(), columns.max()) > side - 3:
         return None
     centre = (int(columns.min() + columns.max()) // 2, int(rows.min() + rows.max()) // 2)
-    return np.asarray(cv2.seamlessClone(np.ascontiguousarray(donor), np.ascontiguousarray(host), mask, centre, cv2.NORMAL_CLONE))
+    return np.asarray(
+        cv2.seamlessClone(
+            np.ascontiguousarray(donor), np.ascontiguousarray(host), mask, centre, cv2.NORMAL_CLONE
+        )
+    )

@@ -1,4 +1,4 @@
-"""Composites: real images with synthetic regions and the other way round, and all that must not be taken for it.
+"""Composites: real images with synthetic regions, the other way round, and what must not be taken for them.
 
 Nobody's inpainting tool is used. Seams, colours, and compression histories say nothing about the label:
 real pixels spliced into real images go through the same procedure, and every image is saved again afterwards.
@@ -83,7 +83,9 @@ def measured_composite(
         kind: one of KINDS.
         area: share of the region; drawn if None.
     """
-    return replace(_MAKERS[kind](material, _Canvas(side, True, 1), area, _generator(seed)), kind=kind)
+    return replace(
+        _MAKERS[kind](material, _Canvas(side, True, 1, own_size=True), area, _generator(seed)), kind=kind
+    )
 
 
 def _generator(seed: tuple[str, int]) -> np.random.Generator:
@@ -92,11 +94,12 @@ def _generator(seed: tuple[str, int]) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """What a composite is made on: larger than the tile, if it is resized later, or read at a smaller scale."""
+    """What a composite is made on: larger than the tile, if it is resized or reduced later."""
 
     side: int
     whole: bool  # cut from whole images
     reduced: int  # times smaller that it is read
+    own_size: bool = False  # nothing is resized before
 
 
 def _canvas(side: int, rng: np.random.Generator) -> _Canvas:
@@ -129,7 +132,8 @@ def _mixed(host_synthetic: bool, donor_synthetic: bool) -> _Maker:
 
     def make(material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator) -> Composite:
         hosts, donors = (
-            material.synthetic if synthetic else material.real for synthetic in (host_synthetic, donor_synthetic)
+            material.synthetic if synthetic else material.real
+            for synthetic in (host_synthetic, donor_synthetic)
         )
         host = _host(hosts, canvas, rng)
         below = _drawn_pixels(host, canvas, rng)
@@ -147,7 +151,9 @@ def _host(pool: Pool, canvas: _Canvas, rng: np.random.Generator) -> Window:
     return _large_enough(lambda: pool.windows[pool.draw(rng)], canvas)
 
 
-def _matching_donor(donors: Pool, below: Pixels, host: Window, canvas: _Canvas, rng: np.random.Generator) -> Window:
+def _matching_donor(
+    donors: Pool, below: Pixels, host: Window, canvas: _Canvas, rng: np.random.Generator
+) -> Window:
     colours = colour_descriptor(below)
     return _large_enough(lambda: donors.windows[donors.draw_like(colours, host.repo, rng)], canvas)
 
@@ -161,7 +167,9 @@ def _large_enough(draw: Callable[[], Window], canvas: _Canvas) -> Window:
     return window
 
 
-def _copy_move(material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator) -> Composite:
+def _copy_move(
+    material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator
+) -> Composite:
     window = _host(material.real, canvas, rng)
     pixels = _drawn_pixels(window, canvas, rng)
     shift = [int(s) for s in rng.integers(canvas.side // 5, canvas.side * 4 // 5, 2)]
@@ -170,7 +178,9 @@ def _copy_move(material: Material, canvas: _Canvas, area: float | None, rng: np.
     return _composite(pasted(pixels, moved, region), np.zeros_like(region), region, window)
 
 
-def _classical(material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator) -> Composite:
+def _classical(
+    material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator
+) -> Composite:
     window = _host(material.real, canvas, rng)
     pixels = _drawn_pixels(window, canvas, rng)
     region = random_region(canvas.side, area or random_area(rng, (0.005, 0.06)), rng)
@@ -180,7 +190,9 @@ def _classical(material: Material, canvas: _Canvas, area: float | None, rng: np.
     return _composite(filled, np.zeros_like(region), region, window)
 
 
-def _retouched(material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator) -> Composite:
+def _retouched(
+    material: Material, canvas: _Canvas, area: float | None, rng: np.random.Generator
+) -> Composite:
     window = _host(material.real, canvas, rng)
     pixels = _drawn_pixels(window, canvas, rng)
     region = random_region(canvas.side, area or random_area(rng), rng)
@@ -219,7 +231,9 @@ def _resampled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Smaller and back again."""
     image = Image.fromarray(pixels)
     factor = rng.uniform(0.4, 0.9)
-    small = image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
+    small = image.resize(
+        (round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC
+    )
     return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
@@ -245,7 +259,7 @@ def _composite(pixels: Pixels, synthetic: Mask, region: Mask | None, *windows: W
 def _drawn_pixels(window: Window, canvas: _Canvas, rng: np.random.Generator) -> Pixels:
     """A square of the canvas's side, with a history of its own: resized, saved, or neither."""
     scale = 1.0
-    if rng.random() < EARLIER_RESIZE:
+    if not canvas.own_size and rng.random() < EARLIER_RESIZE:
         scale = float(np.exp(rng.uniform(*np.log(WHOLE_SCALES if canvas.whole else EARLIER_SCALES))))
     pixels = random_square(window, int(np.ceil(canvas.side / scale)) + 8, canvas.whole, rng)
     if scale != 1:

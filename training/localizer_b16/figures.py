@@ -1,4 +1,7 @@
-"""From results image by image to the figures of the card. Nothing is chosen on the images it is reported of."""
+"""From results, image by image, to the figures of the card.
+
+Nothing is chosen on the images that it is reported of.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,9 @@ def _photographs(
     }
 
 
-def composite_figures(results: Sequence[Result], alarms: Sequence[float], ours: str) -> list[CompositeFigures]:
+def composite_figures(
+    results: Sequence[Result], alarms: Sequence[float], ours: str
+) -> list[CompositeFigures]:
     """One entry per kind, size of region and condition."""
     tuned = {name: tuned_thresholds(results, name) for name in _names(results)}
     entries = []
@@ -135,7 +140,7 @@ def method_figures(results: Sequence[Result], name: str, tuned: Sequence[int]) -
 
 
 def tuned_thresholds(results: Iterable[Result], name: str) -> list[int]:
-    """For each fold, the index of the threshold with the highest mean IoU on composites of the other folds."""
+    """For each fold, the index of the threshold with the highest mean IoU on the other folds' composites."""
     seen = [
         (r["fold"], r["maps"][name]["iou"])
         for r in results

@@ -17,14 +17,14 @@ from sidscan.util.progress import track
 from .tokens import STEPS
 
 WIDTH = 64
-DROPOUT = 0.1  # share of the tokens' channels
-EPOCHS = 8
+DROPOUT = 0.15  # share of the tokens' channels
+EPOCHS = 4
 BATCH = 32
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.15  # share of the steps
 OVERLAP = 0.5  # weight of 1 - soft IoU beside the cross-entropy, where anything is synthetic
-CELLS = 56  # of a side: what the decoder judges, before it is enlarged
+CELLS = 28  # of a side: what the decoder judges, before it is enlarged
 _SEED = 0
 
 
@@ -33,8 +33,8 @@ class TileTokens:
     """Tokens and targets of composites.
 
     Attributes:
-        tokens: (n, taps, d, g, g), standardised, in steps of 1/STEPS; may lie on disk.
-        targets: (n, 4 * g, 4 * g) uint8, share of synthetic content, of 255.
+        tokens: (n, g, g, channels), standardised, in steps of 1/STEPS; may lie on disk.
+        targets: (n, 2 * g, 2 * g) uint8, share of synthetic content, of 255.
         folds: (n,).
         kinds: of the composites.
     """
@@ -45,10 +45,15 @@ class TileTokens:
     kinds: tuple[str, ...]
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Standardised tokens (b, taps * d, g, g) and targets (b, 1, 4 * g, 4 * g), 0..1."""
-        tokens = torch.from_numpy(self.tokens[indices]).flatten(1, 2)
-        standardised = tokens.contiguous(memory_format=torch.channels_last).float() / STEPS
-        return standardised, torch.from_numpy(self.targets[indices])[:, None].float() / 255
+        """Standardised tokens (b, channels, g, g) and targets (b, 1, 2 * g, 2 * g), 0..1."""
+        return standardised(self.tokens[indices]), torch.from_numpy(self.targets[indices])[
+            :, None
+        ].float() / 255
+
+
+def standardised(tokens: NDArray[np.int8]) -> Tensor:
+    """Tokens as they are kept, (b, g, g, channels) -> (b, channels, g, g) float32."""
+    return torch.from_numpy(np.ascontiguousarray(tokens)).permute(0, 3, 1, 2).float().div_(STEPS)
 
 
 def fit_decoder(
@@ -57,7 +62,7 @@ def fit_decoder(
     """A decoder fitted to some of the tiles; the same tiles give the same decoder on the same machine."""
     torch.manual_seed(_SEED)
     rng = np.random.default_rng(_SEED)
-    decoder = TokenDecoder(blocks, tiles.tokens.shape[2], WIDTH, DROPOUT)
+    decoder = TokenDecoder(blocks, tiles.tokens.shape[3] // len(blocks), WIDTH, DROPOUT)
     decoder = decoder.to(memory_format=torch.channels_last).train()
     trained = [parameter for parameter in decoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -95,7 +100,7 @@ def mirrored(tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def coarse_maps(decoder: TokenDecoder, tiles: TileTokens, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Probabilities of some tiles, (n, 4 * g, 4 * g)."""
+    """Probabilities of some tiles, (n, 2 * g, 2 * g)."""
     with torch.inference_mode():
         parts = [
             decoder.coarse_logits(tiles.batch(indices[start : start + BATCH])[0])[:, 0].sigmoid()

@@ -1,4 +1,4 @@
-"""What composites are made of: labelled windows by fold, drawn evenly over repositories, matched by colour."""
+"""What composites are made of: labelled windows by fold, spread over repositories, matched by colour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.images.formats import supported_formats
-
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.windows.corpus import Window, decode_original, decode_window
 from sidscan.training.windows.parallel import map_windows
@@ -74,9 +73,7 @@ def materials(
     """Material of every fold."""
 
     def pool(fold: int, synthetic: bool) -> Pool:
-        indices = [
-            i for i, w in enumerate(windows) if w.synthetic is synthetic and fold_of[w.repo] == fold
-        ]
+        indices = [i for i, w in enumerate(windows) if w.synthetic is synthetic and fold_of[w.repo] == fold]
         chosen = [windows[i] for i in indices]
         weights = sampling_weights([synthetic] * len(chosen), [w.repo for w in chosen], REPOSITORY_POWER)
         exact = weights.double().numpy()
@@ -86,7 +83,7 @@ def materials(
 
 
 def random_square(window: Window, side: int, whole: bool, rng: np.random.Generator) -> Pixels:
-    """A random square of a window, or of its whole image if wanted and at hand; smaller where there is less."""
+    """A random square of a window, or of its whole image if wanted and at hand; all of a smaller one."""
     pixels = decode_original(window) if whole and window.original else decode_window(window)
     height, width = pixels.shape[:2]
     side = min(side, height, width)
@@ -104,3 +101,14 @@ def _smaller_side(path: Path) -> int:
     supported_formats()  # makes Pillow read HEIC where pillow-heif is installed
     with Image.open(path) as image:
         return min(image.size)
+
+
+def whole_images_of(material: Material, side: int) -> Material:
+    """Only windows whose whole image is at hand and has at least that side, pixels."""
+    return Material(_large(material.real, side), _large(material.synthetic, side))
+
+
+def _large(pool: Pool, side: int) -> Pool:
+    kept = [index for index, window in enumerate(pool.windows) if smaller_side(window) >= side]
+    weights = pool.weights[kept]
+    return Pool(tuple(pool.windows[index] for index in kept), weights / weights.sum(), pool.colours[kept])

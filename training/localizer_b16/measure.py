@@ -20,9 +20,10 @@ from sidscan.training.windows.conditions import resized
 from sidscan.training.windows.corpus import FOLDS
 
 from .composites import measured_composite
+from .fit import standardised
 from .material import Material
 from .regions import Mask
-from .tokens import STEPS, TILE
+from .tokens import TILE
 
 SIDE = 560  # px a side of a composite: 16 tiles
 STRIDE = 112
@@ -63,7 +64,7 @@ class Job:
 
 
 def jobs(each: int, inspected: int, fewer: int) -> list[Job]:
-    """``each`` composites of every kind as JPEG 95, and ``fewer`` of those with synthetic regions otherwise."""
+    """``each`` composites of every kind as JPEG 95; ``fewer`` of those with synthetic regions otherwise."""
     listed = [
         Job(kind, area, number, "JPEG 95", number < inspected and kind in WITH_REGIONS)
         for kind, area in COMPOSITES
@@ -81,7 +82,9 @@ def jobs(each: int, inspected: int, fewer: int) -> list[Job]:
 WITH_REGIONS = ("inserted", "pasted back")
 
 
-def measured_image(materials: Sequence[Material], job: Job) -> tuple[Pixels, NDArray[np.bool_], tuple[str, ...]]:
+def measured_image(
+    materials: Sequence[Material], job: Job
+) -> tuple[Pixels, NDArray[np.bool_], tuple[str, ...]]:
     """The image, where it is synthetic, and the repositories that it is made of."""
     made = measured_composite(
         materials[job.fold], (f"measured {job.kind} {job.area}", job.number), SIDE, job.kind, job.area
@@ -131,10 +134,9 @@ def photograph_grid(pixels: Pixels, stride: int) -> TileGrid:
 
 
 def decoded_maps(decoder: TokenDecoder, tokens: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Tokens as they are kept, (tiles, taps, d, g, g) -> probabilities (tiles, 224, 224)."""
-    standardised = torch.from_numpy(np.ascontiguousarray(tokens)).flatten(1, 2).float() / STEPS
+    """Tokens as they are kept, (tiles, g, g, channels) -> probabilities (tiles, 224, 224)."""
     with torch.inference_mode():
-        logits = decoder.coarse_logits(standardised.contiguous(memory_format=torch.channels_last))
+        logits = decoder.coarse_logits(standardised(tokens))
         enlarged = functional.interpolate(logits, size=(TILE, TILE), mode="bilinear", align_corners=False)
     return enlarged[:, 0].sigmoid().numpy()
 

@@ -32,7 +32,7 @@ PHOTOGRAPHS = 520
 
 @dataclass
 class MarkedShares:
-    """(index, photograph) -> share of it above each of THRESHOLDS, by the decoder of its fold, (thresholds,)."""
+    """(index, photograph) -> share of it above each of THRESHOLDS, by the decoder of its fold, (n,)."""
 
     decoders: Sequence[TokenDecoder]
     blocks: tuple[int, ...]
@@ -66,7 +66,9 @@ def alarm_area(shares: NDArray[np.float64], photographs: Sequence[Window]) -> fl
 
     A repository of n photographs weighs n ** REPOSITORY_POWER.
     """
-    weights = sampling_weights([False] * len(photographs), [each.repo for each in photographs], REPOSITORY_POWER)
+    weights = sampling_weights(
+        [False] * len(photographs), [each.repo for each in photographs], REPOSITORY_POWER
+    )
     order = np.argsort(-shares, kind="stable")
     above = torch.cumsum(weights[torch.from_numpy(order)], dim=0)
     first_below = int((above <= ALARM_RATE * above[-1]).sum())

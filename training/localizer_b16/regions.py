@@ -36,7 +36,12 @@ def _ellipse(side: int, area: float, rng: np.random.Generator) -> Mask:
     aspect = float(np.exp(rng.uniform(-0.7, 0.7)))
     radius = side * (area / np.pi) ** 0.5
     axes = (max(round(radius * aspect**0.5), 2), max(round(radius / aspect**0.5), 2))
-    return _drawn(side, lambda canvas: cv2.ellipse(canvas, _centre(side, area, rng), axes, rng.uniform(0, 180), 0, 360, 1.0, -1))
+    return _drawn(
+        side,
+        lambda canvas: cv2.ellipse(
+            canvas, _centre(side, area, rng), axes, rng.uniform(0, 180), 0, 360, 1.0, -1
+        ),
+    )
 
 
 def _rectangle(side: int, area: float, rng: np.random.Generator) -> Mask:
@@ -60,7 +65,9 @@ def _strokes(side: int, area: float, rng: np.random.Generator) -> Mask:
     width = max(round(side * area**0.5 * rng.uniform(0.35, 0.6)), 4)
     spread = side * area**0.5
     points = np.array(_centre(side, area, rng)) + rng.normal(0, spread * 0.5, (int(rng.integers(3, 7)), 2))
-    return _drawn(side, lambda canvas: cv2.polylines(canvas, [points.round().astype(np.int32)], False, 1.0, width))
+    return _drawn(
+        side, lambda canvas: cv2.polylines(canvas, [points.round().astype(np.int32)], False, 1.0, width)
+    )
 
 
 def _blob(side: int, area: float, rng: np.random.Generator) -> Mask:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TypedDict
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from sidscan.training.common.pixels import Pixels
 from sidscan.training.rine_b16.features import open_encoder
 
 from .agreement import Agreement, agreement
-from .baselines import Scores, error_level_map, inspected_map
+from .baselines import error_level_map, inspected_map, mini_scores
 from .material import Material
 from .measure import (
     MOST_TILES,
@@ -38,6 +40,7 @@ OURS, OVERLAPPING, INSPECTED, MINI, ERRORS = (
     "mini, inspect",
     "error-level analysis",
 )
+METHODS = (OURS, OVERLAPPING, INSPECTED, MINI, ERRORS)
 
 
 class Result(TypedDict):
@@ -59,7 +62,7 @@ class CompositeResults:
 
     Args:
         decoders, heads: one per fold.
-        mini: its scores, or None; it was fitted on all repositories.
+        mini: file of mini's weights, which were fitted on all repositories.
     """
 
     materials: Sequence[Material]
@@ -67,7 +70,7 @@ class CompositeResults:
     heads: Sequence[RineEnsemble]
     blocks: tuple[int, ...]
     scale: TokenScale
-    mini: Scores | None = None
+    mini: Path
 
     def __post_init__(self) -> None:
         self._encoder: ClipEncoder | None = None  # opened in each process: it is large
@@ -78,8 +81,7 @@ class CompositeResults:
         maps = self._tile_maps(pixels, job.fold) | {ERRORS: error_level_map(pixels)}
         if job.inspected:
             maps[INSPECTED] = inspected_map(pixels, lambda windows: self._scores(windows, job.fold))
-            if self.mini:
-                maps[MINI] = inspected_map(pixels, self.mini)
+            maps[MINI] = inspected_map(pixels, mini_scores(self.mini))
         stated = asdict(job)
         del stated["inspected"]
         return {
@@ -106,14 +108,18 @@ class CompositeResults:
     @property
     def encoder(self) -> ClipEncoder:
         """Opened when it is first needed."""
-        self._encoder = self._encoder or open_encoder()
+        if self._encoder is None:
+            cv2.setNumThreads(1)  # the processes share the cores
+            self._encoder = open_encoder()
         return self._encoder
 
     def _scores(self, windows: Pixels, fold: int) -> NDArray[np.float32]:
         """Scores of rine-b16's head, (n,)."""
         parts = []
         for start in range(0, len(windows), 8):
-            _, cls = read_tiles(self.encoder, list(windows[start : start + 8]), self.blocks[:1], with_cls=True)
+            _, cls = read_tiles(
+                self.encoder, list(windows[start : start + 8]), self.blocks[:1], with_cls=True
+            )
             with torch.inference_mode():
                 parts.append(self.heads[fold](torch.from_numpy(cls).float()).sigmoid())
         return torch.cat(parts).numpy()

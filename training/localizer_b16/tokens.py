@@ -31,7 +31,7 @@ TileSource: TypeAlias = Callable[[int], Sequence[Pixels]]
 class Encoded(NamedTuple):
     """What is kept of the tiles of one index."""
 
-    tokens: NDArray[np.int8]  # (tiles, taps, d, g, g)
+    tokens: NDArray[np.int8]  # (tiles, g, g, taps * d)
     cls: NDArray[np.float16]  # (tiles, blocks, d), of every block's ln_2, as RINE reads it; or (tiles, 0, 0)
 
 
@@ -43,10 +43,11 @@ class TokenScale:
     deviation: NDArray[np.float32]
 
     def packed(self, tokens: NDArray[np.float32]) -> NDArray[np.int8]:
-        """Tokens (b, taps, d, g, g) -> bytes."""
+        """Tokens (b, taps, d, g, g) -> bytes (b, g, g, taps * d)."""
         shape = (1, *self.mean.shape, 1, 1)
         normal = (tokens - self.mean.reshape(shape)) / self.deviation.reshape(shape)
-        return np.clip(np.rint(normal * STEPS), -127, 127).astype(np.int8)
+        steps = np.clip(np.rint(normal * STEPS), -127, 127).astype(np.int8)
+        return np.ascontiguousarray(steps.reshape(len(steps), -1, *steps.shape[3:]).transpose(0, 2, 3, 1))
 
 
 def measured_scale(tokens: NDArray[np.float32]) -> TokenScale:

@@ -3,9 +3,9 @@
     python -m sidscan.training.localizer_b16.train --corpus DIR --corpus DIR2 --corpus MORE --corpus MORE2 \\
         --whole WHOLE --out sidscan/weights --folds FOLDS --cache CACHE
 
-There are five folds of repositories, those of rine-b16; a composite is made within one fold. Decoders fitted on
-four folds judge the fifth: the alarm and every figure of the model card (``training/localizer_b16/card.py``)
-rest on those. The shipped decoder is fitted on all five folds. WHOLE holds whole images, as
+There are five folds of repositories, those of rine-b16; a composite is made within one fold. Decoders fitted
+on four folds judge the fifth: the alarm and every figure of the model card rest on those. The
+shipped decoder is fitted on all five folds. WHOLE holds whole images, as
 `sidscan.training.windows.whole_images` copies them. The encoder must be installed:
 ``sidscan models pull clip-vit-b16-q8``. CACHE takes 0.6 MB for each tile.
 """
@@ -28,12 +28,12 @@ from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint, read_localizer_checkpoint
 from sidscan.models.store import Store
 from sidscan.training.common.files import make_folder, write_json, writing_result
+from sidscan.training.rine_b16.features import ENCODER
 from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo, read_corpora, sample_windows
 from sidscan.training.windows.options import corpora_option, reserved_option
 from sidscan.training.windows.reserved import check_not_reserved
 from sidscan.training.windows.weights_file import FOLD_FILE
 from sidscan.training.windows.whole_images import as_windows, read_image_list
-from sidscan.training.rine_b16.features import ENCODER
 
 from .agreement import AT_HALF
 from .fit import WIDTH, fit_decoder
@@ -148,7 +148,7 @@ def train_command(
     reserved: Path | None,
     workers: int,
 ) -> None:
-    """Train decoders on composites of all CORPORA: weights for OUT, and those of five folds in a work folder."""
+    """Train decoders on composites of all CORPORA: weights for OUT, those of five folds for a work folder."""
     windows, fold_of = training_windows(corpora)
     if reserved:
         check_not_reserved(fold_of, reserved)
@@ -161,7 +161,10 @@ def train_command(
     ]
     shipped = fit_decoder(tiles, BLOCKS, everything, "all folds")
     shares = marked_shares(MarkedShares(folds, BLOCKS, scale, fold_of), photographs, workers)
-    write_json(work / PHOTOGRAPHS_FILE, {each.file: row.tolist() for each, row in zip(photographs, shares, strict=True)})
+    write_json(
+        work / PHOTOGRAPHS_FILE,
+        {each.file: row.tolist() for each, row in zip(photographs, shares, strict=True)},
+    )
     alarm = round(alarm_area(shares[:, AT_HALF], photographs), 4)
     facts = {"name": "localizer-b16", "version": VERSION, "tiles": count}
     for fold, decoder in enumerate(folds):

@@ -12,6 +12,7 @@ from sidscan.util.progress import track
 
 from .corpus import Window
 
+Item = TypeVar("Item")
 TaskResult = TypeVar("TaskResult")
 WindowTask: TypeAlias = Callable[[tuple[int, Window]], TaskResult]
 """(index, window) -> result."""
@@ -23,9 +24,9 @@ def _use_one_thread() -> None:
 
 
 def map_windows(
-    task: WindowTask[TaskResult], windows: Sequence[Window], workers: int, title: str
+    task: Callable[[tuple[int, Item]], TaskResult], windows: Sequence[Item], workers: int, title: str
 ) -> list[TaskResult]:
-    """``task((index, window))`` for every window, in order, with a progress bar."""
+    """``task((index, window))`` for every window, or whatever there is, in order, with a progress bar."""
     with multiprocessing.get_context("spawn").Pool(workers, initializer=_use_one_thread) as pool:
         results = pool.imap(task, enumerate(windows), chunksize=8)
         return list(track(results, len(windows), "window", title=title))

@@ -1,11 +1,11 @@
 """The decoder of localizer-b16: patch tokens of several blocks of CLIP -> a map of logits.
 
-docs/background/localizer_b16.md says how it was chosen.
+docs/log/localizer_b16.md says how it was chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -16,13 +16,15 @@ from sidscan.models.backbones import PatchTokens
 from sidscan.models.heads.decoder import Decoder
 
 SIDE = 224  # pixels of a tile, and of a map
-CLIPPED = 7.9  # deviations: what the tokens of the training were clipped at (training/localizer_b16/tokens.py)
+CLIPPED = (
+    7.9  # deviations: what the tokens of the training were clipped at (training/localizer_b16/tokens.py)
+)
 
 
 class TokenDecoder(Decoder):
-    """Standardised tokens, projected; convolutions; twice upsampled, and once more to the tile's side.
+    """Standardised tokens, projected; a convolution; another at twice the grid; then the tile's side.
 
-    Parameter names: ``mean``, ``scale`` (c,); ``project``; ``mix``, ``upper``, ``top`` (3 x 3); ``out``.
+    Parameter names: ``mean``, ``scale`` (c,); ``project``; ``mix`` and ``upper`` (3 x 3); ``out``.
 
     Args:
         blocks: whose tokens are read, from 0.
@@ -41,8 +43,7 @@ class TokenDecoder(Decoder):
         self.project = nn.Conv2d(self.channels, width, 1)
         self.mix = nn.Conv2d(width, width, 3, padding=1)
         self.upper = nn.Conv2d(width, width // 2, 3, padding=1)
-        self.top = nn.Conv2d(width // 2, width // 4, 3, padding=1)
-        self.out = nn.Conv2d(width // 4, 1, 1)
+        self.out = nn.Conv2d(width // 2, 1, 1)
 
     def forward(self, *features: Tensor) -> Tensor:
         """Tokens (b, d, g, g) of each block -> logits (b, 224, 224)."""
@@ -53,16 +54,8 @@ class TokenDecoder(Decoder):
         return enlarged[:, 0]
 
     def coarse_logits(self, standardised: Tensor) -> Tensor:
-        """Standardised tokens (b, c, g, g) -> logits (b, 1, 4 * g, 4 * g)."""
+        """Standardised tokens (b, c, g, g) -> logits (b, 1, 2 * g, 2 * g)."""
         x = functional.gelu(self.project(self.dropout(standardised)))
         x = x + functional.gelu(self.mix(x))
-        for convolution in (self.upper, self.top):
-            x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = functional.gelu(convolution(x))
-        return cast(Tensor, self.out(x))
-
-
-def shape_of(state: Mapping[str, Tensor], embed_dim: int) -> tuple[int, int]:
-    """Number of blocks that weights read, and the width after the projection."""
-    width, channels = state["project.weight"].shape[:2]
-    return channels // embed_dim, width
+        x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return cast(Tensor, self.out(functional.gelu(self.upper(x))))

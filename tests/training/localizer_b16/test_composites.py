@@ -64,7 +64,7 @@ def test_whole_images_are_one_thing(material: list[Material], kind: str, synthet
 def test_edits_without_a_generator_are_not_synthetic(material: list[Material], kind: str) -> None:
     made = measured_composite(material[0], ("test", 2), SIDE, kind, 0.05)
     assert not made.synthetic.any()
-    assert made.edited.max() == 1
+    assert made.edited.max() > 0.4
 
 
 def test_composites_to_fit_on_are_tiles_of_every_kind(material: list[Material]) -> None:
