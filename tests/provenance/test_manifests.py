@@ -21,7 +21,7 @@ from sidscan.config import ReadLimits
 from sidscan.provenance.blocks import Block, BlockKind, Budget
 from sidscan.provenance.cbor import CborError, CborReader
 from sidscan.provenance.certificates import subject_of
-from sidscan.provenance.manifests import ManifestStore, read_store
+from sidscan.provenance.manifests import Ingredient, ManifestStore, read_store
 from sidscan.provenance.read import read_provenance
 
 LIMIT = 1 << 20
@@ -188,3 +188,34 @@ def test_cbor(data: bytes, value: object) -> None:
 def test_damaged_cbor_is_refused(data: bytes) -> None:
     with pytest.raises(CborError):
         CborReader(100).read(data)
+
+
+@pytest.mark.parametrize(
+    ("assertion", "expected"),
+    [
+        pytest.param({"relationship": "componentOf"}, Ingredient("componentOf"), id="without a manifest"),
+        pytest.param(
+            {"relationship": "inputTo", "activeManifest": {"url": "self#jumbf=/c2pa/made"}},
+            Ingredient("inputTo", "made"),
+            id="version 3",
+        ),
+        pytest.param(
+            {"relationship": "parentOf", "c2pa_manifest": {"url": "self#jumbf=/c2pa/made/c2pa.claim"}},
+            Ingredient("parentOf", "made"),
+            id="version 1",
+        ),
+        pytest.param(
+            {"relationship": "parentOf", "activeManifest": {"url": 3}},
+            Ingredient("parentOf"),
+            id="a wrong URI",
+        ),
+        pytest.param({"activeManifest": {"url": "self#jumbf=/c2pa/made"}}, None, id="no relationship"),
+        pytest.param({"relationship": 7}, None, id="a relationship that is no text"),
+        pytest.param(["parentOf"], None, id="no map"),
+    ],
+)
+def test_ingredients_are_read_with_their_relationship(assertion: object, expected: Ingredient | None) -> None:
+    found = read(store(MADE, manifest("b", extra={"c2pa.ingredient.v3": assertion}))).manifests[-1]
+    assert found.ingredients == ((expected,) if expected else ())
+    is_parent = expected is not None and expected.relationship == "parentOf" and expected.manifest
+    assert found.parents == (("made",) if is_parent else ())
