@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import save_file
 from tiny_networks import random_clip
 
+from sidscan.models.catalog import DeclipShape
 from sidscan.models.families import localizer_family
+from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
 
 # 16 x 16 patches, as CLIP ViT-L/14 has them
@@ -48,3 +50,27 @@ def random_checkpoint(encoder: Path, alarm_area: float | None = 0.02) -> Localiz
         licence="Apache-2.0",
         facts={"seed": 7},
     )
+
+
+def published_file(path: Path, shape: DeclipShape, seed: int = 0, **other: object) -> Path:
+    """A file as DeCLIP's training saves it: decoder, state of AdamW, and what the run was told.
+
+    Args:
+        other: further entries, or other values of these.
+    """
+    torch.manual_seed(seed)
+    decoder = make_decoder(shape.decoder, shape.arch, shape.layer, shape.channels)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0)
+    for parameter in decoder.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    content = {
+        "model": decoder.state_dict(),
+        "optimizer": optimiser.state_dict(),
+        "total_steps": 7,
+        "feature_layer": f"layer{shape.layer}",
+        "decoder_type": shape.decoder,
+        **other,
+    }
+    torch.save(content, path)
+    return path

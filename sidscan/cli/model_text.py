@@ -33,12 +33,14 @@ def read_record(store: Store, name: str) -> Installed | None:
 
 
 def missing_encoder(store: Store, entry: CatalogEntry) -> str | None:
-    """The encoder without which a detector can't score, if neither it nor its stand-in is installed."""
-    if entry.encoder is None:
-        return None
-    stand_in = find_entry(entry.encoder, store.catalog).stand_in
-    there = has_record(store, entry.encoder) or (stand_in is not None and has_record(store, stand_in))
-    return None if there else entry.encoder
+    """The first encoder without which a model can't work, if neither it nor its stand-in is installed."""
+    return next((name for name in entry.encoders if not _serves(store, name)), None)
+
+
+def _serves(store: Store, encoder: str) -> bool:
+    """Whether an encoder or its stand-in is installed."""
+    stand_in = find_entry(encoder, store.catalog).stand_in
+    return has_record(store, encoder) or (stand_in is not None and has_record(store, stand_in))
 
 
 def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None:
@@ -48,7 +50,8 @@ def _metrics(entry: CatalogEntry, installed: Installed | None) -> Metrics | None
 
 def notices(entries: Sequence[CatalogEntry], store: Store) -> list[str]:
     """What the authors of these models, or of their encoders, say about use, each once."""
-    read = [*entries, *(find_entry(entry.encoder, store.catalog) for entry in entries if entry.encoder)]
+    encoders = (name for entry in entries for name in entry.encoders)
+    read = [*entries, *(find_entry(name, store.catalog) for name in encoders)]
     return [notice for notice in dict.fromkeys(entry.notice for entry in read) if notice]
 
 
@@ -65,6 +68,7 @@ def as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> d
         "sha256": installed.sha256 if installed else None,
         "bytes": installed.size if installed else entry.size,
         "encoder": entry.encoder,
+        "second_encoder": entry.second_encoder,
         "needs": missing_encoder(store, entry),
         "licence": entry.licence,
         "provenance": entry.provenance,
@@ -73,7 +77,9 @@ def as_dict(store: Store, entry: CatalogEntry, installed: Installed | None) -> d
         "wheel": asdict(entry.origin) if isinstance(entry.origin, IndexedWheel) else None,
         "stand_in": entry.stand_in,
         "notice": next(iter(notices([entry], store)), None),
-        "pin": asdict(entry.pin),
+        "terms": entry.terms,
+        "pin": asdict(entry.pin) if entry.is_pinned else None,
+        "published_sha256": (installed.source_sha256 or None) if installed else None,
         "preprocess": asdict(entry.preprocess) if entry.preprocess else None,
         "shape": asdict(entry.shape) if entry.shape else None,
         "xi": entry.xi,
@@ -90,10 +96,15 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
     yield "kind", entry.kind
     yield "installed", f"{installed.path}, verified by {installed.verified_by}" if installed else "no"
     yield "size", byte_size(installed.size) if installed else f"about {byte_size(entry.size)}"
-    yield "licence", entry.licence
+    yield "licence", f"{entry.licence}: {entry.terms}" if entry.terms else entry.licence
     yield "source", entry.origin.source
     yield "provenance", entry.provenance
-    yield "pin", f"{entry.pin.label} {entry.pin.digest}"
+    if entry.is_pinned:
+        yield "pin", f"{entry.pin.label} {entry.pin.digest}"
+    elif installed:
+        yield "pin", f"sha256 {installed.source_sha256} of the first file installed; none is published"
+    else:
+        yield "pin", "none is published: the first file that is installed will be pinned"
     if isinstance(entry.origin, IndexedWheel):
         yield (
             "wheel",
@@ -103,7 +114,7 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
     if entry.stand_in:
         yield "stand-in", f"{entry.stand_in}, where it can't be had"
     if entry.encoder:
-        yield "encoder", entry.encoder
+        yield "encoder", " and ".join(entry.encoders)
     if entry.shape:
         yield "shape", str(entry.shape)
     if entry.preprocess:

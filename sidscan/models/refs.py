@@ -101,7 +101,7 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
     A folder stands for the checkpoints in it.
 
     Raises:
-        ModelError: a folder holds no checkpoint, or a name is an encoder's.
+        ModelError: a folder holds no checkpoint, or a name is an encoder's or a localizer's.
     """
     store = store or Store()
     if requested:
@@ -133,9 +133,15 @@ def _checkpoints_in(asked: str, store: Store) -> list[str]:
 
 
 def _check_detectors(names: Sequence[str], catalog: Mapping[str, CatalogEntry]) -> None:
-    """Refuse encoders: they give features, and no scores."""
+    """Refuse encoders and localizers: they give features and maps, and no scores."""
     detectors = [entry.name for entry in catalog.values() if entry.kind == "detector"]
     for name in names:
+        if name in catalog and catalog[name].kind == "localizer":
+            raise ModelError(
+                f"{name} is a localizer, which makes maps and gives no scores",
+                f"`sidscan localize --model {name}` makes maps with it; a scan needs a detector: "
+                f"{', '.join(detectors)}.",
+            )
         if name in catalog and name not in detectors:
             raise ModelError(
                 f"{name} is an encoder, which detectors read; it gives no scores",

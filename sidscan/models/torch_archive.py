@@ -18,6 +18,7 @@ import reprlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,12 +92,44 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         MalformedError: says what is wrong.
         OSError: the file can't be read.
     """
+    with _opened(path) as (content, storages):
+        return {name: storages.tensor(name, ref) for name, ref in _tensors(content)}
+
+
+class TrainingState(NamedTuple):
+    """What a training run saved: the tensors of a network, and what else it noted as text or number."""
+
+    tensors: dict[str, NDArray[Any]]
+    stated: dict[str, str | int | float]
+
+
+def read_training_state(path: Path) -> TrainingState:
+    """A dictionary with the network's state under ``model``; the optimiser's is passed over, unread.
+
+    Raises:
+        MalformedError: says what is wrong.
+        OSError: the file can't be read.
+    """
+    with _opened(path) as (content, storages):
+        if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+            raise MalformedError("it holds no state of a network under the name 'model'")
+        tensors = {name: storages.tensor(name, ref) for name, ref in _state_dict(content["model"])}
+        stated = {
+            key: value
+            for key, value in content.items()
+            if isinstance(key, str) and isinstance(value, str | int | float)
+        }
+        return TrainingState(tensors, stated)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[object, _Storages]]:
+    """What an archive's pickle describes, and its storages; errors of reading them are `MalformedError`."""
     try:
         with zipfile.ZipFile(path) as archive:
             root = _check_members(archive, path.stat().st_size)
             content = unpickle(_member(archive, f"{root}/data.pkl", MAX_PICKLE))
-            storages = _Storages(archive, root)
-            return {name: storages.tensor(name, ref) for name, ref in _tensors(content)}
+            yield content, _Storages(archive, root)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise MalformedError(f"the zip archive is damaged: {error}") from error
     except (

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sidscan._version import __version__
 from sidscan.config import SIDE, Device, Precision
-from sidscan.errors import OutputError, RuntimeUnavailable, UsageError
+from sidscan.errors import ModelError, OutputError, RuntimeUnavailable, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
@@ -77,8 +77,11 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
     torch_device = open_device(device)
     precision_used = encoder_precision(precision, torch_device, fp16_safe=True, name=name)
     opened = Encoders(Store(), None if name in Store().catalog else Path(name)).open(name)
-    opened.encoder.to(torch_device, DTYPES[precision_used])
-    return FrozenEncoder(*opened, torch_device, precision_used)
+    encoder = opened.encoder
+    if not isinstance(encoder, ClipEncoder):
+        raise ModelError(f"{name} is a residual network; heads are trained on CLIP's vision transformers")
+    encoder.to(torch_device, DTYPES[precision_used])
+    return FrozenEncoder(encoder, *opened[1:], torch_device, precision_used)
 
 
 class FreshFeatures:

@@ -86,7 +86,9 @@ def open_encoder() -> ClipEncoder:
         ModelNotInstalled: it is not on this machine; the remedy says how to get it.
     """
     dtype = torch.bfloat16 if has_fast_bf16() else torch.float32
-    return Encoders(Store()).open(ENCODER).encoder.to(dtype)
+    encoder = Encoders(Store()).open(ENCODER).encoder.to(dtype)
+    assert isinstance(encoder, ClipEncoder), "the catalog has a vision transformer of that name"
+    return encoder
 
 
 def compute_features(

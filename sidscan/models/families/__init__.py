@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.heads.base import Head
     from sidscan.models.heads.decoder import Decoder, LocalizerNetwork
+    from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
 
 ENTRY_POINTS = "sidscan.detectors"
 _FIRST = (
@@ -79,6 +81,21 @@ class Family(ABC):
             ModelError: names, shapes, types or values are not those of this kind.
         """
         return dict(tensors)
+
+
+class EncoderFamily(Family):
+    """A kind of encoder."""
+
+    @abstractmethod
+    def network(self, tensors: Mapping[str, Tensor]) -> Encoder:
+        """The encoder with its weights, frozen, in float32.
+
+        Args:
+            tensors: as `normalise` returns them.
+
+        Raises:
+            ModelError: it reads crops of another size than a scan's.
+        """
 
 
 class DetectorFamily(Family):
@@ -149,6 +166,22 @@ class LocalizerFamily(Family):
         Raises:
             ModelError: it describes none.
         """
+
+    def from_published(self, path: Path, entry: CatalogEntry) -> LocalizerCheckpoint:
+        """The checkpoint that sidscan makes of a published file, which it reads without torch.
+
+        Raises:
+            ModelError: the file is not the model that ``entry`` describes.
+        """
+        raise ModelError(f"{path.name} can't be {entry.name}, which is not made of a published file")
+
+    def from_checkpoint(self, path: Path, entry: CatalogEntry) -> LocalizerCheckpoint:
+        """A checkpoint that `from_published` made, on another machine perhaps.
+
+        Raises:
+            ModelError: it does not hold the decoder that ``entry`` describes.
+        """
+        raise ModelError(f"{path.name} is not a checkpoint of {entry.name}")
 
     def fits(self, decoder: Decoder, encoders: Sequence[Encoder]) -> bool:
         """Whether these encoders have the features that the decoder reads, together as wide as it takes."""
@@ -259,6 +292,18 @@ def detector_family(name: str) -> DetectorFamily:
     if not isinstance(family, DetectorFamily):
         kind = "localizer" if isinstance(family, LocalizerFamily) else "encoder"
         raise ModelError(f"{name} is a kind of {kind}, not of detector")
+    return family
+
+
+def encoder_family(name: str) -> EncoderFamily:
+    """The same, of a kind that heads and decoders read.
+
+    Raises:
+        ModelError: none is called so, or it is another kind.
+    """
+    family = find_family(name)
+    if not isinstance(family, EncoderFamily):
+        raise ModelError(f"{name} is not a kind of encoder")
     return family
 
 

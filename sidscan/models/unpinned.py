@@ -1,0 +1,87 @@
+"""Weights whose publisher states no digest, and whose terms must be accepted.
+
+The first file that is installed is pinned: its digest is recorded beside the checkpoint that sidscan makes of
+it, and another file is refused unless somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sidscan.errors import DigestMismatch, ModelError, UsageError
+from sidscan.models.catalog import CatalogEntry
+from sidscan.models.installed import Installed
+
+Accepts = Callable[[CatalogEntry], bool]
+"""Whether the user accepts the terms of a model."""
+
+
+def refuse_terms(entry: CatalogEntry) -> bool:  # noqa: ARG001
+    """Nobody was asked."""
+    return False
+
+
+def check_terms(entry: CatalogEntry, accepts: Accepts) -> None:
+    """Refuse a model whose terms nobody accepted.
+
+    Raises:
+        UsageError: says where they are.
+    """
+    if entry.terms and not accepts(entry):
+        raise UsageError(
+            f"{entry.name} comes under {entry.licence}, which nobody accepted",
+            f"Read {entry.terms}. If your use is within it, repeat the command with --accept-licence.",
+        )
+
+
+def checkpoint_of(path: Path, entry: CatalogEntry) -> tuple[bytes, str]:
+    """The checkpoint that is made of a published file, or that was made of it elsewhere.
+
+    Returns:
+        its bytes, and the sha256 (hex) of the published file.
+
+    Raises:
+        ModelError: the file is not the model that ``entry`` describes.
+    """
+    from sidscan.models.families import localizer_family
+
+    family = localizer_family(entry.family)
+    make = family.from_checkpoint if model_stated(path) == entry.name else family.from_published
+    checkpoint = make(path, entry)
+    return checkpoint.to_bytes(), str(checkpoint.facts["published_sha256"])
+
+
+def model_stated(path: Path) -> str | None:
+    """The model of the catalog that sidscan made a file of, if the file says so."""
+    from sidscan.models.localizer_checkpoints import read_facts
+
+    model = read_facts(path).get("model")
+    return model if isinstance(model, str) else None
+
+
+def kind_of(path: Path) -> str:
+    """What a training run's file holds, in words; empty for another file."""
+    from sidscan.models.state_dicts import read_training_state
+    from sidscan.models.torch_archive import shown
+
+    try:
+        stated = read_training_state(path).stated
+    except ModelError:
+        return ""
+    decoder, layer = (shown(str(stated.get(name))) for name in ("decoder_type", "feature_layer"))
+    return f"a {decoder} decoder of DeCLIP on {layer}"
+
+
+def names(catalog: Mapping[str, CatalogEntry]) -> str:
+    """The models without a published digest."""
+    return ", ".join(entry.name for entry in catalog.values() if not entry.is_pinned)
+
+
+def another_file(path: Path, first: Installed, digest: str) -> DigestMismatch:
+    """The error for a file that is not the one that was installed first."""
+    return DigestMismatch(
+        f"{path.name} is not the {first.entry.name} that was installed first: sha256 {digest}, expected "
+        f"{first.source_sha256}",
+        "If its authors replaced it, and you trust this file, repeat the command with --replace.",
+    )
