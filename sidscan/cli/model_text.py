@@ -96,7 +96,9 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
     yield "kind", entry.kind
     yield "installed", f"{installed.path}, verified by {installed.verified_by}" if installed else "no"
     yield "size", byte_size(installed.size) if installed else f"about {byte_size(entry.size)}"
-    yield "licence", f"{entry.licence}: {entry.terms}" if entry.terms else entry.licence
+    yield "licence", entry.licence
+    if entry.terms:
+        yield "terms", f"{entry.terms}, to be accepted"
     yield "source", entry.origin.source
     yield "provenance", entry.provenance
     if entry.is_pinned:
