@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sample_localizers import published_file
-from tiny_networks import random_clip
+from tiny_networks import open_clip_visual, random_clip
 from torch.nn import functional
 
 from sidscan.errors import ModelError
@@ -162,18 +162,19 @@ def test_the_numbers_that_the_reference_lists() -> None:
 
 def test_patch_tokens_are_the_stream_that_leaves_a_block() -> None:
     """Equal to a hook on the block and to open_clip's own reading; unlike ``ln_2``, which RINE reads."""
-    encoder = ClipEncoder.from_state(random_clip(**SMALL))
+    state = random_clip(**SMALL)
+    encoder, visual = ClipEncoder.from_state(state), open_clip_visual(state)
     seen: dict[str, torch.Tensor] = {}
-    block = encoder.visual.transformer.resblocks[1]
+    block = visual.transformer.resblocks[1]
     block.register_forward_hook(lambda *call: seen.update(block=call[2]))
     block.ln_2.register_forward_hook(lambda *call: seen.update(ln_2=call[2]))
     crops = _crops(2)
     with torch.inference_mode():
         normalised = (crops / 255 - MEAN) / STD
-        encoder.visual(normalised)
+        visual(normalised)
         hooked = {name: tokens[:, 1:].transpose(1, 2).reshape(2, 64, 16, 16) for name, tokens in seen.items()}
         whole = seen["block"]
-        (theirs,) = encoder.visual.forward_intermediates(
+        (theirs,) = visual.forward_intermediates(
             normalised, indices=[1], normalize_intermediates=False, output_fmt="NCHW"
         )["image_intermediates"]
         read = encoder.read(crops, {PatchTokens(1), PatchTokens(1, with_class_token=True)})
