@@ -111,8 +111,7 @@ class _Asked:
     section="Output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    default="maps",
-    show_default=True,
+    show_default="the first --out + _maps, else maps",
     help="Where each image's map, mask and overlay go, named by the sha256 of its bytes.",
 )
 @options.report_files()
@@ -132,7 +131,7 @@ def command(
     localizer: str,
     protocol: str,
     max_tiles: int | None,
-    out_dir: Path,
+    out_dir: Path | None,
     outs: tuple[str, ...],
     stdout_format: str | None,
     csv_dialect: str,
@@ -175,7 +174,7 @@ def command(
         reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
         for out in outs
     ]
-    with_images = html_thumbs != "none"
+    with_images, out_dir = html_thumbs != "none", out_dir or _beside(outs)
     asked = _Asked(
         localizer,
         choices.pop("encoder"),
@@ -195,6 +194,12 @@ def _outs(outs: tuple[str, ...], stdout_format: str | None) -> tuple[tuple[str, 
     """Where reports go, and whether a person reads lines instead."""
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
     return (() if to_terminal else outs or (reports.STDOUT,)), to_terminal
+
+
+def _beside(outs: Sequence[str]) -> Path:
+    """The folder of maps beside the first report in a file."""
+    named = [Path(out) for out in outs if out != reports.STDOUT]
+    return named[0].with_name(f"{named[0].stem}_maps") if named else Path("maps")
 
 
 def _choice(min_evidence: str | None, top: int | None, marked: str | None) -> Choice:

@@ -95,6 +95,9 @@ def maps_of_run(run: Scan, localizer: OpenLocalizer, with_images: bool, quiet: b
 
 def lines(made: Sequence[Localized]) -> Iterator[str]:
     """What a person reads of some images: those with a region first."""
+    if not made:
+        yield "no map was made: no image was chosen"
+        return
     regions = [each for each in made if each.facts.alarm]
     without = sum(each.facts.alarm is False for each in made)
     failed = len(made) - len(regions) - without

@@ -14,6 +14,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from sidscan.images.thumbnails import TURNS
 from sidscan.localize.regions import Measured
@@ -35,36 +36,41 @@ _COLOURS = np.array(
     np.float32,
 )
 _INK, _DIM, _PAPER = (20, 24, 28), (84, 91, 99), (255, 255, 255)
-_BAR = 92  # pixels of the scale's strip, for an overlay of 640 pixels
-_LEAST_WIDTH = 480  # pixels, for the words beside the scale
+# Pixels of the strip below an overlay of 640 pixels: its height with the scale alone and with words, and its
+# least width likewise.
+_BAR, _BAR_WITH_WORDS = 44, 92
+_LEAST_WIDTH, _LEAST_WITH_WORDS = 280, 480
 _QUALITY = 82  # of WebP
 
-Grey = NDArray[np.uint8]
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def map_png(measured: Measured) -> bytes:
+def map_png(measured: Measured, facts: Localization) -> bytes:
     """The map: 8-bit grey, 0 to 255, as large as the image and turned as it is stored."""
-    return _png(Image.fromarray(measured.levels))
+    return _png(Image.fromarray(measured.levels), facts)
 
 
-def mask_png(measured: Measured) -> bytes:
+def mask_png(measured: Measured, facts: Localization) -> bytes:
     """What lies above the threshold: 255, else 0."""
-    return _png(Image.fromarray(measured.mask.astype(np.uint8) * 255))
+    return _png(Image.fromarray(measured.mask.astype(np.uint8) * 255), facts)
 
 
 def overlay_png(pixels: NDArray[np.uint8], measured: Measured, facts: Localization) -> bytes:
     """The image in grey with the map over it and a scale below; turned as the image is stored."""
     drawn, _ = _panels(pixels, measured, facts.threshold, OVERLAY_SIDE)
-    return _png(_with_scale(drawn, facts))
+    return _png(_with_scale(drawn, facts, words=True), facts)
 
 
 def page_drawings(pixels: NDArray[np.uint8], measured: Measured, facts: Localization) -> tuple[bytes, bytes]:
-    """For reports (WebP): the map over the image in grey, and the image alone; both turned as it is shown."""
+    """For reports (WebP): the map over the image in grey, and the image alone, turned as it is shown.
+
+    Reports have the words that stand below an overlay beside it.
+    """
     turn = TURNS.get(facts.orientation or 1)
     drawn, grey = _panels(pixels, measured, facts.threshold, PAGE_SIDE)
     if turn is not None:
         drawn, grey = drawn.transpose(turn), grey.transpose(turn)
-    return _webp(_with_scale(drawn, facts)), _webp(grey)
+    return _webp(_with_scale(drawn, facts, words=False)), _webp(grey)
 
 
 def colour(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,7 +99,7 @@ def _panels(
     return Image.fromarray(drawn), Image.fromarray(grey).convert("RGB")
 
 
-def _reduced_grey(pixels: NDArray[np.uint8], factor: int) -> Grey:
+def _reduced_grey(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     rows = 256 * factor
     bands = [pixels[top : top + rows] for top in range(0, len(pixels), rows)]
     return np.concatenate([np.asarray(Image.fromarray(band).convert("L").reduce(factor)) for band in bands])
@@ -123,31 +129,43 @@ def _grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     return np.asarray(image.filter(ImageFilter.MaxFilter(2 * size + 1))) > 0
 
 
-def _with_scale(drawn: Image.Image, facts: Localization) -> Image.Image:
-    """The drawing with the scale, the threshold, model and protocol below it."""
+def _with_scale(drawn: Image.Image, facts: Localization, words: bool) -> Image.Image:
+    """The drawing with the scale and the threshold below it; with words, also model, protocol and finding."""
     zoom = max(max(drawn.size) / PAGE_SIDE, 0.75)
-    width, bar = max(drawn.width, round(_LEAST_WIDTH * zoom)), round(_BAR * zoom)
+    width = max(drawn.width, round((_LEAST_WITH_WORDS if words else _LEAST_WIDTH) * zoom))
+    bar = round((_BAR_WITH_WORDS if words else _BAR) * zoom)
     canvas = Image.new("RGB", (width, drawn.height + bar), _PAPER)
     canvas.paste(drawn, (0, 0))
     draw, font = ImageDraw.Draw(canvas), _font(round(12 * zoom))
     left, top, high = round(8 * zoom), drawn.height + round(24 * zoom), round(12 * zoom)
-    across = round(260 * zoom)
-    canvas.paste(_scale(across, high, facts.threshold), (left, top))
-    draw.rectangle((left - 1, top - 1, left + across, top + high), outline=_DIM)
-    mark = left + round(facts.threshold * (across - 1))
-    draw.line((mark, top - round(5 * zoom), mark, top + high), fill=(0, 0, 0), width=max(3, round(3 * zoom)))
-    draw.line((mark, top - round(4 * zoom), mark, top + high), fill=(255, 255, 255), width=1)
-    draw.text((left, top - round(18 * zoom)), "0", fill=_DIM, font=font)
-    draw.text((left + across, top - round(18 * zoom)), "1", fill=_DIM, font=font, anchor="ra")
-    words = f"threshold {facts.threshold:g}"
-    draw.text((mark, top - round(18 * zoom)), words, fill=_INK, font=font, anchor="ma")
-    lines = (safe_line(f"{facts.localizer}, {facts.how_in_words()}"), facts.finding)
+    _draw_scale(canvas, (left, top, round(260 * zoom), high), facts.threshold, font)
+    lines = (safe_line(f"{facts.localizer}, {facts.how_in_words()}"), facts.finding) if words else ()
     for number, line in enumerate(lines, 1):
         place = left, top + high + round((18 * number - 12) * zoom)
-        draw.text(
-            place, _shortened(line, width - 2 * left, font), fill=_DIM if number == 1 else _INK, font=font
-        )
+        shown = _shortened(line, width - 2 * left, font)
+        draw.text(place, shown, fill=_DIM if number == 1 else _INK, font=font)
     return canvas
+
+
+def _draw_scale(canvas: Image.Image, box: tuple[int, int, int, int], threshold: float, font: _Font) -> None:
+    """The colours from 0 to 1, and where the threshold lies.
+
+    Args:
+        box: left, top, width and height, pixels.
+    """
+    left, top, across, high = box
+    draw, above = ImageDraw.Draw(canvas), top - high // 3
+    canvas.paste(_scale(across, high, threshold), (left, top))
+    draw.rectangle((left - 1, top - 1, left + across, top + high), outline=_DIM)
+    mark = left + round(threshold * (across - 1))
+    for fill, width in ((0, 0, 0), max(3, high // 4)), ((255, 255, 255), 1):
+        draw.line((mark, above, mark, top + high), fill=fill, width=width)
+    for x, words, anchor in (
+        (left, "0", "ls"),
+        (mark, f"threshold {threshold:g}", "ms"),
+        (left + across, "1", "rs"),
+    ):
+        draw.text((x, above - 2), words, fill=_INK if anchor == "ms" else _DIM, font=font, anchor=anchor)
 
 
 def _scale(width: int, height: int, threshold: float) -> Image.Image:
@@ -159,20 +177,24 @@ def _scale(width: int, height: int, threshold: float) -> Image.Image:
     return Image.fromarray(np.repeat(row[None], height, axis=0))
 
 
-def _shortened(line: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shortened(line: str, width: int, font: _Font) -> str:
     while font.getlength(line) > width and len(line) > 1:
         line = line[:-2] + "\u2026"
     return line
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> _Font:
     return ImageFont.load_default(size)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, facts: Localization) -> bytes:
+    """A PNG that says what made it, whatever becomes of its name."""
+    texts = PngInfo()
+    texts.add_text("Software", "sidscan")
+    texts.add_text("Comment", safe_line(f"{facts.localizer} ({facts.digest}): {facts.how_in_words()}"))
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=4)
+    image.save(file, "PNG", compress_level=4, pnginfo=texts)
     return file.getvalue()
 
 

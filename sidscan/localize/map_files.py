@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from sidscan.errors import OutputError
-from sidscan.util.files import atomic_write, content_sha256
+from sidscan.util.files import atomic_write, content_sha256, open_file
 
 SUFFIXES = (".map.png", ".mask.png", ".overlay.png")
+_SOFTWARE = b"tEXtSoftware\0sidscan"
+_HEAD_BYTES = 256
 
 
 class FilesRecord(Protocol):
@@ -68,12 +70,15 @@ class MapFiles:
     def check(self, sha256: str) -> None:
         """Refuse, before an image is read, what could not be written in the end.
 
+        The map of another run may turn out to be the same, byte for byte.
+
         Raises:
             OutputError: somebody else's file is there.
         """
         for path in () if self._overwrite else self.paths(sha256):
             content = self._content(path)
-            if content is not None and content not in self._record.map_file_digests(path):
+            known = self._record.map_file_digests(path)
+            if content is not None and content not in known and (known or not _is_map(path)):
                 raise _foreign(path)
 
     def write(self, sha256: str, contents: Mapping[str, bytes]) -> None:
@@ -108,6 +113,12 @@ class MapFiles:
             return content_sha256(path)
         except OSError as error:
             raise OutputError(f"can't read {path}: {error.strerror}", "Choose another --out-dir.") from error
+
+
+def _is_map(path: Path) -> bool:
+    """Whether a file says that sidscan made it."""
+    with open_file(path) as file:
+        return _SOFTWARE in file.read(_HEAD_BYTES)
 
 
 def _foreign(path: Path) -> OutputError:

@@ -172,7 +172,7 @@ class Localizing:
 
 def _contents(image: DecodedImage, measured: Measured, facts: Localization) -> dict[str, bytes]:
     assert image.pixels is not None
-    drawn = map_png(measured), mask_png(measured), overlay_png(image.pixels, measured, facts)
+    drawn = map_png(measured, facts), mask_png(measured, facts), overlay_png(image.pixels, measured, facts)
     return dict(zip(SUFFIXES, drawn, strict=True))
 
 

@@ -55,7 +55,7 @@ def rows_of(text: str) -> dict[str, dict[str, str]]:
     return {Path(row["path"]).name: row for row in csv.DictReader(io.StringIO(text))}
 
 
-def files_of(image: Path, folder: str = "maps") -> dict[str, Path]:
+def files_of(image: Path, folder: str = "r_maps") -> dict[str, Path]:
     name = sha256(image.read_bytes()).hexdigest()
     return {kind: Path(folder) / f"{name}.{kind}.png" for kind in ("map", "mask", "overlay")}
 
@@ -81,7 +81,7 @@ def test_each_input_has_one_row_and_each_image_three_files(
     assert "a region to look at in 1, none in 1" in ended.err
     assert localizing.MEANING in ended.err
     for image in ("region.png", "nothing.png"):
-        assert all(path.is_file() for path in files_of(images / image).values())
+        assert all(path.is_file() for path in files_of(images / image, "maps").values())
     assert len(list(Path("maps").iterdir())) == 6
 
 
@@ -144,6 +144,16 @@ def test_a_file_that_somebody_changed_is_left_alone(sidscan: Run, images: Path, 
     assert red.tiles_read == 0
     assert sidscan(*command, "--overwrite").code == 0
     assert mine.read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_run_may_meet_its_own_maps(sidscan: Run, red: RedLocalizer) -> None:
+    """The same bytes are no conflict; a map by another protocol is."""
+    command = ("localize", "images/region.png", "--detector", "mini", "--out-dir", "maps")
+    assert sidscan(*command, "--out", "a.csv").code == 0
+    assert sidscan(*command, "--out", "b.csv").code == 0
+    ended = sidscan(*command, "--out", "c.csv", "--protocol", "global")
+    assert ended.code == 7
+    assert "this run did not write it as it is; it is left alone" in ended.err
 
 
 def test_a_record_gets_maps_of_its_strongest(sidscan: Run, red: RedLocalizer) -> None:
