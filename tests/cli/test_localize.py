@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from red_localizer import RedLocalizer
 from sample_images import encoded, exif_block
@@ -144,6 +145,38 @@ def test_a_file_that_somebody_changed_is_left_alone(sidscan: Run, images: Path, 
     assert red.tiles_read == 0
     assert sidscan(*command, "--overwrite").code == 0
     assert mine.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupted_run_goes_on_with_the_next_image(
+    sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("localize", "images/region.png", "images/nothing.png", "--detector", "mini", "--out", "r.csv")
+    maps, of_one = RedLocalizer.maps, 28 + 1  # tiles, and the whole
+
+    def interrupted(self: RedLocalizer, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self.tiles_read >= of_one:
+            raise KeyboardInterrupt
+        return maps(self, tiles)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedLocalizer, "maps", interrupted)
+        ended = sidscan(*command)
+    assert ended.code == 130
+    assert "interrupted; maps are kept in r.csv.journal, and the same command continues" in ended.err
+    red.tiles_read = 0
+    assert sidscan(*command).code == 0
+    assert red.tiles_read == of_one
+
+
+def test_names_of_strangers_are_shown_as_text(sidscan: Run, red: RedLocalizer) -> None:
+    red.name = "</script><b>\u202e\udc80\0"
+    ended = sidscan(
+        "localize", "images/region.png", "--detector", "mini", "--out", "r.html", "--out", "r.csv"
+    )
+    assert ended.code == 0
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert "</script><b>" not in page
+    assert "\u202e" not in page
 
 
 def test_another_run_may_meet_its_own_maps(sidscan: Run, red: RedLocalizer) -> None:
