@@ -154,8 +154,13 @@ def command(
          or mask that can't be read          7  the checkpoint can't be written
       3  done; images were left out          130  interrupted; run again to continue
     """
+    from sidscan.training.localization.layouts import list_data_set
+
     for encoder in encoders:
         console.check_encoder(encoder)
+    list_data_set(
+        data, choices["layout"], options.comma_separated(sets)
+    )  # at once: torch takes seconds to load
     options.need_training_extra()
     require("training", "torch")
     from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -68,6 +69,11 @@ class DecoderFit:
     def state(self) -> FitState:
         """All that a later `restore` needs."""
         return {"decoder": self.weights(), "optimiser": self.optimiser.state_dict()}
+
+    def snapshot(self, with_optimiser: bool) -> FitState:
+        """The weights as they are now, which later steps leave alone; perhaps with the optimiser's state."""
+        optimiser = copy.deepcopy(self.optimiser.state_dict()) if with_optimiser else {}
+        return {"decoder": self.weights(), "optimiser": optimiser}
 
     def restore(self, state: FitState) -> None:
         """Take over the state of an equal fit."""

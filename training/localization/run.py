@@ -66,9 +66,10 @@ class LocalizerRun:
     Args:
         key: digest of everything that the weights depend on.
         count: number of training images.
+        keep_optimiser: whether ``best`` has the optimiser's state, which is twice as large as the weights.
 
     Attributes:
-        best: weights and optimiser after the epoch with the best validation score.
+        best: weights after the epoch with the best validation score, and perhaps the optimiser.
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class LocalizerRun:
         validation: ValidationPart,
         key: str,
         show_progress: bool = True,
+        keep_optimiser: bool = False,
     ) -> None:
         self.fit, self.source, self.count, self.validation = fit, source, count, validation
-        self.key, self._show_progress = key, show_progress
+        self.key, self._show_progress, self._keep_optimiser = key, show_progress, keep_optimiser
         self.recipe: LocalizerRecipe = fit.recipe
         self.plateaus = Plateaus(lr=fit.recipe.lr)
         self.epoch, self.batch = 0, 0  # what comes next
@@ -172,7 +174,7 @@ class LocalizerRun:
         self.history.append(facts)
         self._loss, self._seen = 0.0, 0
         if is_best:
-            self.best_epoch, self.best = self.epoch, self.fit.state()
+            self.best_epoch, self.best = self.epoch, self.fit.snapshot(self._keep_optimiser)
         name = "average precision" if self.validation.by_image else "IoU"
         echo(
             f"epoch {self.epoch}: loss {facts['loss']:.4f}, validation {name} {score:.2f}"

@@ -16,7 +16,7 @@ from sidscan.models.heads.decoder import Decoder
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
-from .checkpoint import write_checkpoint
+from .checkpoint import PUBLISHED_SUFFIX, write_checkpoint
 from .config import LocalizerConfig, LocalizerRecipe
 from .encoders import decoder_shape, default_layer, freeze, open_encoder
 from .examples import MaskedImage, Split, list_digest
@@ -87,7 +87,7 @@ def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -
     check_output(out, fresh)
     setup = _prepare(config, echo)
     facts = setup.facts()
-    run = _new_run(setup, facts)
+    run = _new_run(setup, facts, keep_optimiser=out.suffix == PUBLISHED_SUFFIX)
     unfinished = UnfinishedLocalizer(out.with_name(f"{out.name}.unfinished"))
     if fresh:
         unfinished.remove()
@@ -125,7 +125,10 @@ def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
     train, _ = _survey(config, "train", echo)
     valid, held_out = _survey(config, "valid", echo)
     decoder = build_decoder(shape, recipe)
-    encoders = freeze(opened, decoder, config.device, config.precision)
+    precision = config.precision
+    if recipe.init == "published" and precision == "auto":
+        precision = "fp32"  # DeCLIP casts CLIP's fp16 weights to float32, and uses no mixed precision
+    encoders = freeze(opened, decoder, config.device, precision)
     names = ", ".join(part.name for part in encoders.parts)
     echo(f"encoder: {names}, {encoders.device.type}, {encoders.precision}")
     weights = sum(parameter.numel() for parameter in decoder.parameters())
@@ -136,7 +139,7 @@ def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
     return _Setup(config, recipe, train, valid, held_out, encoders, shape, decoder, mixed)
 
 
-def _new_run(setup: _Setup, facts: Mapping[str, object]) -> LocalizerRun:
+def _new_run(setup: _Setup, facts: Mapping[str, object], keep_optimiser: bool) -> LocalizerRun:
     recipe = setup.recipe
     fit = DecoderFit(setup.decoder, recipe, setup.encoders.device, setup.mixed)
     validation = ValidationPart(
@@ -146,7 +149,7 @@ def _new_run(setup: _Setup, facts: Mapping[str, object]) -> LocalizerRun:
     depends["recipe"] = recipe.key()  # without the number of epochs, so that a run may end sooner or later
     key, count = run_key(depends), len(setup.train.images)
     source = _source(setup, setup.train, recipe.augment)
-    return LocalizerRun(fit, source, count, validation, key, setup.config.bars)
+    return LocalizerRun(fit, source, count, validation, key, setup.config.bars, keep_optimiser)
 
 
 def _source(setup: _Setup, part: Survey, augment: str) -> TokenSource:

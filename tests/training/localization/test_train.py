@@ -215,6 +215,8 @@ def test_a_file_in_declips_format_has_its_keys(data: Path, encoder: Path, tmp_pa
     assert (stored["feature_layer"], stored["decoder_type"]) == ("layer1", "linear")
     assert stored["total_steps"] in (3, 6)
     assert len(stored["optimizer"]["state"]) == 2
+    steps = {int(state["step"]) for state in stored["optimizer"]["state"].values()}
+    assert steps == {stored["total_steps"]}  # the optimiser is that of the best epoch, not of the last
 
 
 @pytest.mark.parametrize(
