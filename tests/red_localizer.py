@@ -27,10 +27,8 @@ class RedLocalizer:
     batch: int = 4
     tiles_read: int = 0
 
-    @property
-    def info(self) -> Any:
-        """What reports say of it."""
-        return SimpleNamespace(
+    def __post_init__(self) -> None:
+        self.info: Any = SimpleNamespace(  # what reports say of it
             name=self.name,
             digest="ab" * 8,
             files={self.name: "ab" * 32},

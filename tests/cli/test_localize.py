@@ -169,7 +169,7 @@ def test_an_interrupted_run_goes_on_with_the_next_image(
 
 
 def test_names_of_strangers_are_shown_as_text(sidscan: Run, red: RedLocalizer) -> None:
-    red.name = "</script><b>\u202e\udc80\0"
+    red.info.name = "</script><b>\u202e\udc80\0"
     ended = sidscan(
         "localize", "images/region.png", "--detector", "mini", "--out", "r.html", "--out", "r.csv"
     )
@@ -227,7 +227,7 @@ def test_a_report_beside_other_inputs_is_refused(sidscan: Run, red: RedLocalizer
 
 
 def test_below_the_alarm_there_is_no_region_to_look_at(sidscan: Run, red: RedLocalizer) -> None:
-    red.alarm_area = 0.2
+    red.info.alarm_area = 0.2
     row = rows_of(sidscan("localize", "images/region.png", "--detector", "mini").out)["region.png"]
     assert row["map_finding"] == "no region to look at"
     assert (row["map_region"], row["map_alarm_area"]) == (" ".join(map(str, BOX)), "0.2")
