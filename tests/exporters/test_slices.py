@@ -27,7 +27,8 @@ CHAINS: dict[str, list[tuple[list[int], list[int], list[int], list[int]]]] = {
 
 
 def model(chain: list[tuple[list[int], list[int], list[int], list[int]]]) -> Any:
-    constants, nodes = [], []
+    constants: list[Any] = []
+    nodes: list[Any] = []
     names = ["crops", *map(str, range(len(chain) - 1)), "sliced"]
     for number, (each, (source, target)) in enumerate(zip(chain, itertools.pairwise(names), strict=True)):
         arguments = [f"{number} {what}" for what in ("starts", "ends", "axes", "steps")]

@@ -146,10 +146,10 @@ def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None =
     if queries is None:
         q, k, v = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
     else:
-        parts = (width, 2 * width)
+        parts = [width, 2 * width]
         (to_q, to_kv), (of_q, of_kv) = (
-            attention.in_proj_weight.split(parts),
-            attention.in_proj_bias.split(parts),
+            torch.split(attention.in_proj_weight, parts),
+            torch.split(attention.in_proj_bias, parts),
         )
         q = functional.linear(normed[:, :queries].contiguous(), to_q, of_q)
         k, v = functional.linear(normed, to_kv, of_kv).chunk(2, dim=2)

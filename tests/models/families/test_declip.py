@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,7 +214,8 @@ def test_one_pass_serves_heads_and_decoders(block: int, beside: set[Feature]) ->
 )
 def test_nothing_is_computed_above_the_block(features: set[Feature], ran: list[str]) -> None:
     encoder, calls = ClipEncoder.from_state(random_clip(**SMALL)), list[str]()
-    for number, block in enumerate(encoder.visual.transformer.resblocks):
+    blocks: Any = encoder.visual.transformer.resblocks
+    for number, block in enumerate(blocks):
         block.mlp.register_forward_hook(lambda *_, number=number: calls.append(f"mlp {number}"))
     encoder.visual.ln_post.register_forward_hook(lambda *_: calls.append("ln_post"))
     with torch.inference_mode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,7 +154,8 @@ def test_features_equal_hooks_on_open_clips_forward() -> None:
 def test_computes_no_more_than_the_head_needs() -> None:
     """K depends neither on the last block's MLP nor on ln_post, and needs only its attention's CLS query."""
     encoder = ClipEncoder.from_state(random_clip(**SMALL))
-    first, last = encoder.visual.transformer.resblocks
+    blocks: Any = encoder.visual.transformer.resblocks
+    first, last = blocks
     ran: list[str] = []
     for name, module in {
         "last mlp": last.mlp,
