@@ -85,6 +85,7 @@ class SourceImage:
         image: Pillow's image; where there are ``decoded_rows``, it is not loaded yet.
         format: Pillow's name of it.
         decoded_rows: the rows that were decoded, if not all were.
+        end: where the JPEG of the ``decoded_rows`` ends, behind EOI; None where libjpeg did not say it.
         original_size: width and height of the photograph that ``image`` is a preview of; 0 where unknown.
     """
 
@@ -92,6 +93,7 @@ class SourceImage:
     format: str
     flags: tuple[str, ...]
     decoded_rows: tuple[DecodedRows, ...] = ()
+    end: int | None = None
     original_size: tuple[int, int] | None = None
 
     @property
@@ -129,8 +131,9 @@ class SourceImage:
     def region(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
         """A rectangle within the image, in its own mode."""
         if rows := self._rows_holding(top, bottom):
-            pixels = rows.pixels[top - rows.rows.start : bottom - rows.rows.start, left:right]
-            return Image.fromarray(pixels if self.image.mode == "RGB" else pixels[..., 0])
+            part = rows.pixels[top - rows.rows.start : bottom - rows.rows.start, left:right]
+            pixels = np.ascontiguousarray(part if self.image.mode == "RGB" else part[..., 0])
+            return Image.fromarray(pixels)  # which copies others several times
         return self.image.crop((left, top, right, bottom))  # decodes all of it if no decoded rows hold it
 
     def _rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
@@ -183,7 +186,8 @@ def _decode_raw(raw_file: RawFile, data: bytes, limits: ReadLimits, rows: Rows |
     else:
         source = by_jpeg
     flags = (*(flag for flag in source.flags if flag not in ("first_frame", "reduced_page")), "preview")
-    return replace(source, format=raw_file.format, flags=flags, original_size=raw_file.size or (0, 0))
+    size = raw_file.size or (0, 0)
+    return replace(source, format=raw_file.format, flags=flags, end=None, original_size=size)
 
 
 def _decode_pixels(data: bytes, limits: ReadLimits, rows: Rows | None = None, name: str = "") -> SourceImage:
@@ -217,7 +221,8 @@ def _decode_reduced(reduced: PixelsOnly, limits: ReadLimits, rows: Rows | None, 
     """The image of a file without metadata, with flags and EXIF of the file as it was."""
     source = _decode_whole(reduced.data, limits, rows, name)
     source.image.info.update(reduced.info)
-    return replace(source, flags=tuple(dict.fromkeys((*source.flags, *reduced.flags))))
+    flags = tuple(dict.fromkeys((*source.flags, *reduced.flags)))
+    return replace(source, flags=flags, end=None)  # which would be that of the bytes without metadata
 
 
 def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str) -> SourceImage:
@@ -229,11 +234,13 @@ def _decode_whole(data: bytes, limits: ReadLimits, rows: Rows | None, name: str)
     bits = _bits_per_sample(image, data)  # before load(), which forgets how samples were stored
     if limits.thumbnails and partial_jpeg.whole_is_quicker(image):
         rows = None  # a thumbnail needs all of them
-    decoded_rows, complete = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
-    if decoded_rows is None:
+    parts, complete = partial_jpeg.decode_rows(image, data, rows(image.height)) if rows else None, True
+    if parts is None:
         image, complete = _load_pixels(image, data, limits)
     _drop_misleading_text(image)
-    source = SourceImage(image, image_format, (), decoded_rows or ())
+    source = SourceImage(
+        image, image_format, (), parts.rows if parts else (), end=parts.end if parts else None
+    )
     flags = _flags(source, data, frames, bits) + (() if complete else ("truncated",))
     samples.check_samples(image)
     return replace(source, image=samples.to_8_bit_grey(image, bits), flags=flags)

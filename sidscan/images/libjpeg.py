@@ -82,6 +82,12 @@ class _ErrorManager(ctypes.Structure):
     )
 
 
+class _SourceManager(ctypes.Structure):
+    """The start of jpeg_source_mgr."""
+
+    _fields_ = (("next_input_byte", c_void_p), ("bytes_in_buffer", c_size_t))
+
+
 class LibJpeg:
     """The functions of a loaded libjpeg-turbo.
 
@@ -109,8 +115,8 @@ class LibJpeg:
 
     def decode_rows(
         self, data: bytes, shape: tuple[int, int, int], ranges: Sequence[range], warnings: range = NO_WARNINGS
-    ) -> list[NDArray[np.uint8]] | None:
-        """Rows of an image as grey or RGB, (rows, width, channels) for each of the ranges.
+    ) -> tuple[list[NDArray[np.uint8]], int] | None:
+        """Rows of an image as grey or RGB, (rows, width, channels) for each of the ranges, and where it ends.
 
         Args:
             shape: (height, width, channels), which the image must have.
@@ -135,7 +141,7 @@ class LibJpeg:
         except RuntimeError:  # the system has no thread to give
             return None
         task.done.wait()
-        return task.parts if task.succeeded else None
+        return (task.parts, task.end) if task.succeeded else None
 
 
 class _DecodeTask:
@@ -152,6 +158,7 @@ class _DecodeTask:
         self.done = threading.Event()
         self.succeeded = False
         self.parts: list[NDArray[np.uint8]] = []
+        self.end = 0  # behind the image's EOI
         self._data, self._shape, self._ranges, self._warnings = data, shape, ranges, warnings
         self._library, self._state, self._errors = library, _DecompressState(), _ErrorManager()
 
@@ -196,7 +203,9 @@ class _DecodeTask:
                 library.skip_scanlines(byref(state), rows.start - state.output_scanline)
             if not self._read_rows(rows) or errors.num_warnings >= self._warnings.stop:
                 return False
-        library.finish_decompress(byref(state))
+        library.finish_decompress(byref(state))  # which reads up to EOI
+        source = ctypes.cast(c_void_p(state.src), ctypes.POINTER(_SourceManager)).contents
+        self.end = len(self._data) - source.bytes_in_buffer
         return errors.num_warnings in self._warnings
 
     def _read_rows(self, rows: range) -> bool:

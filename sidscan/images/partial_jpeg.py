@@ -55,7 +55,19 @@ class DecodedRows:
     pixels: NDArray[np.uint8]
 
 
-def decode_rows(image: Image.Image, data: bytes, rows: Sequence[range]) -> tuple[DecodedRows, ...] | None:
+@dataclass(frozen=True)
+class DecodedParts:
+    """The rows of an image that were decoded.
+
+    Attributes:
+        end: where the image ends in its file, behind EOI.
+    """
+
+    rows: tuple[DecodedRows, ...]
+    end: int
+
+
+def decode_rows(image: Image.Image, data: bytes, rows: Sequence[range]) -> DecodedParts | None:
     """Decode the requested rows and those of the last block.
 
     Args:
@@ -174,18 +186,22 @@ def _parse_frame(body: bytes) -> _Header | None:
 
 def _decode_ranges(
     library: libjpeg.LibJpeg, data: bytes, header: _Header, ranges: Sequence[range]
-) -> tuple[DecodedRows, ...] | None:
-    data, warnings = (
-        _drop_unneeded_data(data, header, ranges) if header.restart_interval else (data, libjpeg.NO_WARNINGS)
+) -> DecodedParts | None:
+    data, warnings, left_out = (
+        _drop_unneeded_data(data, header, ranges)
+        if header.restart_interval
+        else (data, libjpeg.NO_WARNINGS, 0)
     )
-    pixels = library.decode_rows(data, (header.height, header.width, header.channels), ranges, warnings)
-    if pixels is None:
+    decoded = library.decode_rows(data, (header.height, header.width, header.channels), ranges, warnings)
+    if decoded is None:
         return None
-    return tuple(DecodedRows(rows, part) for rows, part in zip(ranges, pixels, strict=True))
+    pixels, end = decoded
+    parts = tuple(DecodedRows(rows, part) for rows, part in zip(ranges, pixels, strict=True))
+    return DecodedParts(parts, end + left_out)
 
 
-def _drop_unneeded_data(data: bytes, header: _Header, ranges: Sequence[range]) -> tuple[bytes, range]:
-    """The file without the coded data of other rows, and how many warnings libjpeg then gives.
+def _drop_unneeded_data(data: bytes, header: _Header, ranges: Sequence[range]) -> tuple[bytes, range, int]:
+    """The file without the coded data of other rows, the warnings libjpeg then gives, bytes left out.
 
     Decoders start anew at each restart marker, so that a segment's pixels depend on its own data alone. The
     markers stay: libjpeg warns of each empty segment and goes on behind it. After a run of them it may warn
@@ -202,7 +218,7 @@ def _drop_unneeded_data(data: bytes, header: _Header, ranges: Sequence[range]) -
     kinds = coded[ends + 1]
     expected = np.append(_RST0 + np.arange(count - 1) % 8, _EOI)
     if not np.array_equal(kinds, expected):
-        return data, libjpeg.NO_WARNINGS
+        return data, libjpeg.NO_WARNINGS, 0
     needed = np.zeros(count, bool)
     for rows in ranges:
         first = max(rows.start // header.mcu_height - 1, 0) * mcu_columns
@@ -218,7 +234,9 @@ def _drop_unneeded_data(data: bytes, header: _Header, ranges: Sequence[range]) -
         else:
             pieces.append(markers[2 * first : 2 * last])
             empty, runs = empty + int(last - first), runs + 1
-    return b"".join(pieces), range(empty, empty + runs + 1)
+    shortened = b"".join(pieces)
+    left_out = header.scan_offset + int(ends[-1]) + 2 - len(shortened)
+    return shortened, range(empty, empty + runs + 1), left_out
 
 
 @cache
@@ -238,9 +256,13 @@ def _matches_pillow(library: libjpeg.LibJpeg, data: bytes) -> bool:
     ranges = header.align([range(40, 50), range(header.height - 1, header.height)])
     decoded = _decode_ranges(library, data, header, ranges)
     shape = (-1, header.width, header.channels)
-    return decoded is not None and all(
-        np.array_equal(part.pixels, expected[part.rows.start : part.rows.stop].reshape(shape))
-        for part in decoded
+    return (
+        decoded is not None
+        and decoded.end == len(data)
+        and all(
+            np.array_equal(part.pixels, expected[part.rows.start : part.rows.stop].reshape(shape))
+            for part in decoded.rows
+        )
     )
 
 

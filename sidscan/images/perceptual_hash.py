@@ -77,7 +77,7 @@ def _uniform_rows(pixels: NDArray[np.int16]) -> int:
 
     Without one, as in a dark sky, other copies of the image would lose other rows.
     """
-    if len(pixels) < 3:
+    if len(pixels) < 3 or np.ptp(pixels[0]) > 2 * _UNIFORM:  # so one lies too far from any median
         return 0
     differences = np.abs(pixels - np.median(pixels[0]))
     count = int((differences > _UNIFORM).any(axis=1).argmax())

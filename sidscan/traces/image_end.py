@@ -22,11 +22,15 @@ class ImageEnd(NamedTuple):
     mark: str
 
 
-def image_end(data: bytes) -> ImageEnd | None:
-    """The end of the image that a file begins with; None where its format states none, or it is damaged."""
+def image_end(data: bytes, jpeg_end: int | None = None) -> ImageEnd | None:
+    """The end of the image that a file begins with; None where its format states none, or it is damaged.
+
+    Args:
+        jpeg_end: where a JPEG ends, if its decoder said that.
+    """
     at, mark = None, ""
     if data.startswith(b"\xff\xd8\xff"):
-        at, mark = end_of_jpeg(data), "behind JPEG EOI"
+        at, mark = jpeg_end or end_of_jpeg(data), "behind JPEG EOI"
     elif data.startswith(SIGNATURE):
         at, mark = _end_of_png(data), "behind PNG IEND"
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":

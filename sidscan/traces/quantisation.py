@@ -98,32 +98,32 @@ def find_earlier_steps(
     Returns:
         None if too few coefficients are not zero, as in flat images.
     """
-    observed = _coefficients(luma, *grid)
-    shifted = _coefficients(luma, (grid[0] + HALF) % SIDE, (grid[1] + HALF) % SIDE)
-    expected = _move(_smooth_histograms(shifted))
-    usable = dict[int, _Comparison]()
-    for step in {step for step in steps if step <= COARSEST_STEP}:
-        indices = [index for index, each in enumerate(steps) if each == step]
-        usable |= _compare(observed[:, indices], expected[..., indices], step, noise, indices)
-    if len(usable) < _COUNTED_FREQUENCIES:
+    fine = [index for index, step in enumerate(steps) if step <= COARSEST_STEP]
+    if len(fine) < _COUNTED_FREQUENCIES:
         return None
-    return _summary(dict(sorted(usable.items())))
+    shifted = _coefficients(luma, (grid[0] + HALF) % SIDE, (grid[1] + HALF) % SIDE)
+    usable = _compare(
+        _coefficients(luma, *grid)[fine], _expected(shifted[fine]), [steps[index] for index in fine], noise
+    )
+    kept = np.flatnonzero(usable.counts >= _MIN_COEFFICIENTS)
+    if len(kept) < _COUNTED_FREQUENCIES:
+        return None
+    indices = np.array(fine)[kept]
+    return _summary(indices, _Comparison(usable.gains[kept], usable.unexplained[kept], usable.counts[kept]))
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """One frequency: the gain of each earlier step, what there is to explain, and number of coefficients."""
+    """Of each frequency: the gain of each earlier step, what there is to explain, number of coefficients."""
 
     gains: NDArray[np.float64]
-    unexplained: float
-    count: int
+    unexplained: NDArray[np.float64]
+    counts: NDArray[np.float64]
 
 
-def _summary(by_frequency: dict[int, _Comparison]) -> EarlierSteps:
-    indices, comparisons = list(by_frequency), list(by_frequency.values())
-    gains = np.array([each.gains for each in comparisons])
-    unexplained = np.array([each.unexplained for each in comparisons])
-    weights = np.array([min(each.count, _WEIGHT) for each in comparisons], float)
+def _summary(indices: NDArray[np.intp], comparison: _Comparison) -> EarlierSteps:
+    gains, unexplained = comparison.gains, comparison.unexplained
+    weights = np.minimum(comparison.counts, _WEIGHT)
     best = gains.max(1)
     tables = _quality_steps()[:, indices]
     by_quality = np.take_along_axis(gains.T, tables - 1, axis=0) @ weights
@@ -140,75 +140,74 @@ def _summary(by_frequency: dict[int, _Comparison]) -> EarlierSteps:
     )
 
 
-def _compare(
-    observed: Floats, expected: Floats, step: int, noise: float, indices: Sequence[int]
-) -> dict[int, _Comparison]:
-    """How likely histograms without zeros are under each earlier step, of the frequencies of one last step.
+def _compare(observed: Floats, expected: Floats, steps: Sequence[int], noise: float) -> _Comparison:
+    """How likely histograms without zeros are under each earlier step, of each frequency.
 
     Args:
-        observed: coefficients (blocks, frequencies).
-        expected: histograms after each earlier rounding, as of `_move`.
-        indices: of these frequencies, which are left out where too few coefficients are not zero.
+        observed: coefficients (frequencies, blocks).
+        expected: histograms after each earlier rounding, as of `_expected`.
+        steps: of the last saving.
     """
-    bins = _LARGEST // step
-    levels = np.minimum(np.rint(np.abs(observed) * np.float32(1 / step)), bins + 1)
-    histograms = _histograms(levels, bins + 2)[1 : bins + 1].astype(np.float64)
-    counts = histograms.sum(0)
-    predicted = (_chances(step, noise) @ expected.reshape(_REACH, -1)).reshape(
-        bins, *expected.shape[1:]
-    ) + 0.5
-    predicted /= predicted.sum(0, keepdims=True)
-    likelihoods = np.einsum("bef,bf->ef", np.log(predicted), histograms) / np.maximum(counts, 1)
-    gains = likelihoods[1:] - likelihoods[0]
-    gains[step - 1] = 0  # the same step again leaves no trace
-    shares = histograms / np.maximum(counts, 1)
-    unexplained = (shares * np.log(np.where(shares, shares, 1))).sum(0) - likelihoods[0]
-    return {
-        index: _Comparison(gains[:, column], float(unexplained[column]), int(counts[column]))
-        for column, index in enumerate(indices)
-        if counts[column] >= _MIN_COEFFICIENTS
-    }
+    numbers = np.arange(len(steps))
+    bins = _LARGEST // np.array(steps, np.float32)[:, np.newaxis]
+    most = _LARGEST // min(steps)
+    levels = np.rint(np.abs(observed) * (1 / np.array(steps, np.float32))[:, np.newaxis])
+    histograms = _histograms(np.minimum(levels, bins + 1), most + 2)[:, 1:-1] * (np.arange(most) < bins)
+    counts = histograms.sum(1)
+    predicted = np.full((len(steps), most, expected.shape[2]), 0.5, np.float32)
+    for number, step in enumerate(steps):
+        predicted[number, : _LARGEST // step] += _chances(step, noise) @ expected[number]
+    totals = predicted.sum(1) - (most - bins) / 2  # without what lies beyond the last bin
+    shares = histograms / np.maximum(counts, 1)[:, np.newaxis]
+    likelihoods = (shares[:, np.newaxis] @ np.log(predicted))[:, 0] - np.log(totals) * (counts > 0)[
+        :, np.newaxis
+    ]
+    gains = likelihoods[:, 1:] - likelihoods[:, :1]
+    gains[numbers, np.array(steps, np.intp) - 1] = 0  # the same step again leaves no trace
+    unexplained = (shares * np.log(np.where(shares, shares, 1))).sum(1) - likelihoods[:, 0]
+    return _Comparison(gains, unexplained, counts)
 
 
-def _histograms(levels: Floats, size: int) -> NDArray[np.intp]:
-    """How many of each column have each level (size, columns), of levels (any number, columns)."""
-    columns = levels.shape[1]
-    cells = levels.astype(np.intp) * columns + np.arange(columns)
-    return np.bincount(cells.ravel(), minlength=size * columns).reshape(size, columns)
+def _histograms(levels: Floats, size: int) -> NDArray[np.float64]:
+    """How many of each row have each level (rows, size), of levels (rows, any number)."""
+    rows = len(levels)
+    cells = levels + (size * np.arange(rows, dtype=np.float32))[:, np.newaxis]
+    return np.bincount(cells.astype(np.intp).ravel(), minlength=size * rows).reshape(rows, size).astype(float)
 
 
-def _smooth_histograms(coefficients: Floats) -> Floats:
-    """Of sizes in half units up to `_LARGEST` (sizes, frequencies)."""
-    counts = _histograms(np.minimum(np.rint(np.abs(coefficients) * 2), 2 * _LARGEST), _SIZES)
-    margin = len(_SMOOTHING) // 2
-    padded = np.concatenate([counts[margin:0:-1], counts, np.zeros((margin, counts.shape[1]))])
-    smooth = sum(weight * padded[shift : shift + _SIZES] for shift, weight in enumerate(_SMOOTHING))
-    return np.asarray(smooth, np.float32)
-
-
-def _move(expected: Floats) -> Floats:
-    """Histograms after each earlier rounding: (sizes in half units, 1 + earlier steps, frequencies).
+def _expected(coefficients: Floats) -> Floats:
+    """Histograms after each earlier rounding: (frequencies, sizes in half units, 1 + earlier steps).
 
     The first is without one. A step moves neighbouring sizes to one, so sums are differences of running sums.
     """
-    running = np.concatenate([np.zeros((1, expected.shape[1])), np.cumsum(expected, 0)])
-    starts, stops, numbers, targets = _movements()
-    moved = np.zeros((_REACH, 1 + len(_EARLIER_STEPS), expected.shape[1]), np.float32)
-    moved[targets, numbers] = running[stops] - running[starts]
-    return moved
+    counts = _histograms(np.minimum(np.rint(np.abs(coefficients) * 2), 2 * _LARGEST), _SIZES)
+    running = counts @ _smooth_running_sums()
+    starts, stops, cells = _movements()
+    moved = np.zeros((len(counts), _REACH * (1 + len(_EARLIER_STEPS))), np.float32)
+    moved[:, cells] = running[:, stops] - running[:, starts]
+    return moved.reshape(len(counts), _REACH, -1)
 
 
 @lru_cache(maxsize=1)
-def _movements() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Runs of sizes that an earlier rounding moves to one: start, stop, number of the step, that size."""
+def _smooth_running_sums() -> NDArray[np.float64]:
+    """What makes running sums of a smooth histogram of a histogram: (sizes, 1 + sizes)."""
+    counts, margin = np.eye(_SIZES), len(_SMOOTHING) // 2
+    padded = np.concatenate([counts[margin:0:-1], counts, np.zeros((margin, _SIZES))])
+    smooth = sum(weight * padded[shift : shift + _SIZES] for shift, weight in enumerate(_SMOOTHING))
+    return np.ascontiguousarray(np.concatenate([np.zeros((1, _SIZES)), np.cumsum(smooth, 0)]).T)
+
+
+@lru_cache(maxsize=1)
+def _movements() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Runs of sizes that an earlier rounding moves to one: start, stop, cell of that size and step."""
     sizes, runs = np.arange(_SIZES), []
     for number, step in enumerate([0.5, *_EARLIER_STEPS]):  # half a unit moves none
         targets = (2 * step * np.rint(sizes / 2 / step)).astype(np.intp)
         starts = np.flatnonzero(np.diff(targets, prepend=-1))
         stops = np.append(starts[1:], _SIZES)
-        runs.append(np.stack([starts, stops, np.full_like(starts, number), targets[starts]]))
-    starts, stops, numbers, targets = np.concatenate(runs, 1)
-    return starts, stops, numbers, targets
+        runs.append(np.stack([starts, stops, targets[starts] * (1 + len(_EARLIER_STEPS)) + number]))
+    starts, stops, cells = np.concatenate(runs, 1)
+    return starts, stops, cells
 
 
 @lru_cache(maxsize=64)
@@ -250,10 +249,10 @@ def _lowest_cosines() -> Floats:
 
 
 def _coefficients(luma: Floats, top: int, left: int) -> Floats:
-    """DCT coefficients (blocks, frequencies) on the grid that begins there."""
+    """DCT coefficients (frequencies, blocks) on the grid that begins there."""
     part = luma[top:, left:]
     rows, columns = part.shape[0] // SIDE, part.shape[1] // SIDE
     table = _lowest_cosines()
     down = table @ part[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns * SIDE)
     both = down.reshape(rows, len(table), columns, SIDE) @ table.T
-    return np.stack([both[:, row, :, column].ravel() for row, column in FREQUENCIES], 1)
+    return np.stack([both[:, row, :, column].ravel() for row, column in FREQUENCIES])

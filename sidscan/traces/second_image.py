@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +81,13 @@ def _size(preview: Preview) -> str:
 
 
 def decoded(preview: Preview) -> Image.Image | None:
-    """A preview in small; None where it can't be decoded, is huge or tiny."""
+    """A preview in small, grey; None where it can't be decoded, is huge or tiny."""
     try:
         image = Image.open(io.BytesIO(preview.data), formats=("JPEG", "MPO"))
         if image.width * image.height > _MOST_PIXELS or min(image.size) < _LEAST_SIDE:
             return None
-        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
-        small = image.convert("RGB")
+        image.draft("L", (_SIDE, _SIDE))
+        small = image.convert("L")
         small.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     except Exception:  # Pillow raises almost anything on malformed files
         return None
@@ -104,45 +106,55 @@ def rows_match(source: SourceImage, preview: Image.Image) -> bool:
     ours = _own_rows(source)
     return any(
         _correlation(ours, _rows_of(shape, source)) > least
-        for shape, least in _shapes(preview.convert("L"), source.width / source.height)
+        for shape, least in _shapes(preview, source.width / source.height)
     )
 
 
 def _shapes(grey: Image.Image, shape: float) -> Iterator[tuple[Image.Image, float]]:
     """A preview cut to the image's shape and without bars, as it is and turned; how alike it must be."""
+    within = None
     for turn in (None, *TURNS.values()):
-        turned = grey if turn is None else grey.transpose(turn)
         least = _SAME_ROWS if turn is None else _SAME_ROWS_TURNED
-        yield middle(turned, shape), least
-        within = without_border(turned)
-        if within is not turned:
-            yield within, least
+        yield middle(_transposed(grey, turn), shape), least
+        within = within or without_border(grey)  # bars are the same ones, however an image is turned
+        if within is not grey:
+            yield _transposed(within, turn), least
 
 
-def _own_rows(source: SourceImage) -> NDArray[np.float64]:
+def _transposed(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return image if turn is None else image.transpose(turn)
+
+
+def _own_rows(source: SourceImage) -> NDArray[np.float32]:
     """The decoded rows in small (rows, columns), grey."""
     step = max(1, source.width // (4 * _COLUMNS))
     if source.decoded_rows:
-        bands = [Image.fromarray(each.pixels[::step, ::step].squeeze()) for each in source.decoded_rows]
+        bands = [each.pixels[::step, ::step] for each in source.decoded_rows]
+        grey = Image.fromarray(np.concatenate(bands).squeeze()).convert("L")
+        heights = [len(band) for band in bands]
     else:
         size = (-(-source.width // step), -(-source.height // step))
-        bands = [source.image.resize(size, Image.Resampling.NEAREST)]
-    return np.concatenate(
-        [
-            np.asarray(band.convert("L").resize(_small(rows, source), Image.Resampling.BOX), float)
-            for band, rows in zip(bands, _ranges(source), strict=True)
-        ]
-    )
+        grey = source.image.resize(size, Image.Resampling.NEAREST).convert("L")
+        heights = [grey.height]
+    return _joined(grey, pairwise(accumulate(heights, initial=0)), source)
 
 
-def _rows_of(shape: Image.Image, source: SourceImage) -> NDArray[np.float64]:
+def _rows_of(shape: Image.Image, source: SourceImage) -> NDArray[np.float32]:
     """The same rows of a preview."""
     scale = shape.height / source.height
-    bands = []
-    for rows in _ranges(source):
-        box = (0, rows.start * scale, shape.width, min(rows.stop * scale, shape.height))
-        bands.append(np.asarray(shape.resize(_small(rows, source), Image.Resampling.BOX, box), float))
-    return np.concatenate(bands)
+    spans = ((rows.start * scale, min(rows.stop * scale, shape.height)) for rows in _ranges(source))
+    return _joined(shape, spans, source)
+
+
+def _joined(
+    grey: Image.Image, spans: Iterable[tuple[float, float]], source: SourceImage
+) -> NDArray[np.float32]:
+    """Parts of an image from top to bottom (rows, columns), each as small as a range of rows becomes."""
+    bands = [
+        np.asarray(grey.resize(_small(rows, source), Image.Resampling.BOX, (0, top, grey.width, bottom)))
+        for rows, (top, bottom) in zip(_ranges(source), spans, strict=True)
+    ]
+    return np.concatenate(bands).astype(np.float32)
 
 
 def _ranges(source: SourceImage) -> list[range]:
@@ -153,11 +165,13 @@ def _small(rows: range, source: SourceImage) -> tuple[int, int]:
     return _COLUMNS, max(1, round(len(rows) / source.width * _COLUMNS))
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """Pearson's; 0 where there is hardly any contrast."""
-    if min(one.std(), other.std()) < _LEAST_CONTRAST:
+    ours, theirs = (one - one.mean()).ravel(), (other - other.mean()).ravel()
+    squares = float(ours @ ours), float(theirs @ theirs)
+    if min(squares) < _LEAST_CONTRAST**2 * one.size:
         return 0.0
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    return float(ours @ theirs) / math.sqrt(squares[0] * squares[1])
 
 
 def least_distance(main: Image.Image, preview: Image.Image, orientation: int | None) -> int | None:

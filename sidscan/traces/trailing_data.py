@@ -71,7 +71,7 @@ class Part(NamedTuple):
 @trace(TRAILING_DATA)
 def find(image: TracedImage) -> Iterator[Trace]:
     """One trace for all that lies behind the image."""
-    end = image_end(image.data)
+    end = image_end(image.data, image.image.source.end)
     if end is None or end.at == len(image.data):
         return
     parts = list(_parts(image.data, end.at, image.metadata))

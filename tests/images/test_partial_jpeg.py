@@ -20,6 +20,7 @@ from PIL import Image, ImageFile
 from sample_images import encoded, exif_block, photo
 
 from sidscan.config import Crops, ReadLimits
+from sidscan.containers.jpeg import end_of_jpeg
 from sidscan.images import crops as image_crops
 from sidscan.images import decode, exif, items, libjpeg, partial_jpeg
 from sidscan.records import DecodedImage, ImageInfo, Item, Kind
@@ -130,9 +131,9 @@ def test_any_rows_of_any_size(subsampling: str, coding: str) -> None:
         parts = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data, rows)
         if parts is None:  # these rows equal those of the whole image
             continue
-        assert parts[-1].rows.stop == len(whole)
+        assert (parts.rows[-1].rows.stop, parts.end) == (len(whole), len(data))
         for row in (*rows[0], *rows[1], len(whole) - 1):
-            (part,) = (part for part in parts if row in part.rows)
+            (part,) = (part for part in parts.rows if row in part.rows)
             assert np.array_equal(part.pixels[row - part.rows.start].squeeze(), whole[row].squeeze())
 
 
@@ -142,11 +143,9 @@ def test_narrow_images_have_pillows_pixels(width: int) -> None:
     data = jpeg("4:2:0", width, 169)
     whole = np.asarray(Image.open(io.BytesIO(data)))
     for start in range(17, 150, 3):
-        opened = Image.open(io.BytesIO(data))
-        for part in (
-            partial_jpeg.decode_rows(opened, data, [range(start - 10, start), range(start + 2, start + 9)])
-            or ()
-        ):
+        opened, rows = Image.open(io.BytesIO(data)), [range(start - 10, start), range(start + 2, start + 9)]
+        parts = partial_jpeg.decode_rows(opened, data, rows)
+        for part in parts.rows if parts else ():
             assert np.array_equal(part.pixels, whole[part.rows.start : part.rows.stop])
 
 
@@ -176,9 +175,28 @@ def test_coded_data_between_restart_markers_is_skipped(restarts: dict[str, int])
     header = partial_jpeg._parse_header(data)
     assert header is not None
     ranges = header.align([range(900, 1100), range(1999, 2000)])
-    shortened, warnings = partial_jpeg._drop_unneeded_data(data, header, ranges)
+    shortened, warnings, left_out = partial_jpeg._drop_unneeded_data(data, header, ranges)
     assert len(shortened) < 0.25 * len(data)
     assert warnings.start > 50
+    assert len(shortened) + left_out == len(data)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("appended", [b"", b"\xff\xd9", bytes(70_001)], ids=["nothing", "EOI", "zeros"])
+def test_libjpeg_says_where_the_image_ends(coding: str, appended: bytes) -> None:
+    data = jpeg("4:2:0", 300, 900, **CODINGS[coding])
+    parts = partial_jpeg.decode_rows(Image.open(io.BytesIO(data)), data + appended, [range(300, 400)])
+    assert parts is not None
+    assert parts.end == end_of_jpeg(data + appended) == len(data)
+
+
+def test_the_end_is_that_of_the_file_itself() -> None:
+    rows = partial(image_crops.needed_rows, crops="ten")
+    data = encoded(photo(1500, 1800), "JPEG")
+    damaged = data[:2] + b"\xff\xe1\xff\xf0broken" + data[2:]  # it is decoded without its metadata
+    assert decode.decode(data + b"more", rows=rows).end == len(data)
+    source = decode.decode(damaged, rows=rows)
+    assert (bool(source.decoded_rows), source.end) == (True, None)
 
 
 def test_metadata_is_that_of_the_whole_image() -> None:
@@ -346,10 +364,10 @@ def test_a_library_that_decodes_other_pixels_is_not_used(monkeypatch: pytest.Mon
     decode_rows = libjpeg.LibJpeg.decode_rows
 
     def off_by_one(self: libjpeg.LibJpeg, *arguments: Any) -> Any:
-        parts = decode_rows(self, *arguments)
-        if parts is not None:
-            parts[0][3, 4, 0] ^= 1
-        return parts
+        decoded = decode_rows(self, *arguments)
+        if decoded is not None:
+            decoded[0][0][3, 4, 0] ^= 1
+        return decoded
 
     monkeypatch.setattr(libjpeg.LibJpeg, "decode_rows", off_by_one)
     assert not partial_jpeg.is_available()

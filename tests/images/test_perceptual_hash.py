@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 from sample_images import scene
 
 from sidscan.config import ReadLimits
 from sidscan.images import items
 from sidscan.images.decode import source_from_pillow
-from sidscan.images.perceptual_hash import SIDE, bit_order, perceptual_hash
+from sidscan.images.perceptual_hash import SIDE, bit_order, perceptual_hash, without_border
 from sidscan.images.thumbnails import small_image
 from sidscan.records import DecodedImage, ImageInfo, Item
 
@@ -50,6 +52,14 @@ def saved_as_jpeg(image: Image.Image, quality: int) -> Image.Image:
 )
 def test_copies_have_nearly_the_same_hash(copy, most) -> None:  # type: ignore[no-untyped-def]
     assert distance(hash_of(scene(1)), hash_of(copy(scene(1)))) <= most
+
+
+@given(st.integers(0, 3), st.tuples(*[st.integers(0, 30)] * 4), st.sampled_from(list(Image.Transpose)))
+def test_a_border_is_the_same_however_an_image_is_turned(
+    noise: int, widths: tuple[int, int, int, int], turn: Image.Transpose
+) -> None:
+    image = ImageOps.expand(scene(noise, 90, 60), widths, fill="white").convert("L")
+    assert without_border(image.transpose(turn)).tobytes() == without_border(image).transpose(turn).tobytes()
 
 
 def test_the_hash_is_the_same_on_every_machine() -> None:

@@ -186,6 +186,14 @@ def test_jpeg_ends_at_the_first_of_several_eoi(count: int) -> None:
         assert end_of_jpeg(image + b"x" * count + b"\xff\xd9") == len(image)
 
 
+@pytest.mark.parametrize("coding", [{}, {"restart_marker_blocks": 9}], ids=["plain", "with restarts"])
+def test_the_end_of_a_large_jpeg(tmp_path: Path, coding: dict[str, int]) -> None:
+    large = encoded(photo(1500, 1800), "JPEG", **coding)
+    assert found(tmp_path, large) == ()
+    (trace,) = found(tmp_path, large + b"PK\x03\x04 more")
+    assert (trace.id, trace.offset) == ("trailing_data", len(large))
+
+
 def with_comment(data: bytes, text: bytes) -> bytes:
     """A JPEG with a comment behind SOI."""
     return data[:2] + b"\xff\xfe" + (2 + len(text)).to_bytes(2, "big") + text + data[2:]
