@@ -235,7 +235,7 @@ def _bytes_never_came(answer: DecodedImage | Failure) -> TypeGuard[Failure]:
 
 def _waking_up(timeout: float) -> str:
     return (
-        f"not read after twice {timeout:g} s; the disk may be waking up, or does not answer; scan again, or "
+        f"not read after twice {timeout:g} s; the disk may be waking up, or does not answer; try again, or "
         "raise the limit with --item-timeout"
     )
 

@@ -159,9 +159,8 @@ def _compare(observed: Floats, expected: Floats, steps: Sequence[int], noise: fl
         predicted[number, : _LARGEST // step] += _chances(step, noise) @ expected[number]
     totals = predicted.sum(1) - (most - bins) / 2  # without what lies beyond the last bin
     shares = histograms / np.maximum(counts, 1)[:, np.newaxis]
-    likelihoods = (shares[:, np.newaxis] @ np.log(predicted))[:, 0] - np.log(totals) * (counts > 0)[
-        :, np.newaxis
-    ]
+    likelihoods = (shares[:, np.newaxis] @ np.log(predicted))[:, 0]
+    likelihoods -= shares.sum(1, keepdims=True) * np.log(totals)
     gains = likelihoods[:, 1:] - likelihoods[:, :1]
     gains[numbers, np.array(steps, np.intp) - 1] = 0  # the same step again leaves no trace
     unexplained = (shares * np.log(np.where(shares, shares, 1))).sum(1) - likelihoods[:, 0]

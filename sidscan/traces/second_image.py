@@ -39,6 +39,7 @@ _MOST_PREVIEWS, _MOST_PIXELS = 6, 16_000_000
 _SIDE = 160  # pixels
 _COLUMNS, _LEAST_CONTRAST = 64, 6.0  # pixels; grey levels
 _SAME_ROWS, _SAME_ROWS_TURNED = 0.85, 0.95  # correlation; there are more ways to be alike by chance if turned
+_SAME_ROWS_MOVED, _FARTHEST = 0.9, 4  # correlation; columns and rows of the small image
 _LEAST_SIDE = 32  # of a thumbnail, without which it shows too little
 
 
@@ -104,9 +105,26 @@ def rows_match(source: SourceImage, preview: Image.Image) -> bool:
     if source.image.mode not in ("L", "RGB"):
         return False
     ours = _own_rows(source)
-    return any(
+    is_same = any(
         _correlation(ours, _rows_of(shape, source)) > least
         for shape, least in _shapes(preview, source.width / source.height)
+    )
+    return is_same or (bool(source.decoded_rows) and _moved_rows_match(ours, source, preview))
+
+
+def _moved_rows_match(ours: NDArray[np.float32], source: SourceImage, preview: Image.Image) -> bool:
+    """Whether they look like rows of a preview from a moment before, when a phone was held a little aside."""
+    scale = _COLUMNS / source.width
+    size = (_COLUMNS, max(1, round(source.height * scale)))
+    small = middle(preview, source.width / source.height).resize(size, Image.Resampling.BOX)
+    moved = np.pad(np.asarray(small, np.float32), ((_FARTHEST, _FARTHEST), (0, 0)), mode="edge")
+    rows = [round(each.start * scale) + np.arange(_small(each, source)[1]) for each in _ranges(source)]
+    index, columns = np.minimum(np.concatenate(rows), size[1] - 1), _COLUMNS - 2 * _FARTHEST
+    inner = ours[:, _FARTHEST:-_FARTHEST]
+    return any(
+        _correlation(inner, moved[index + down, right : right + columns]) > _SAME_ROWS_MOVED
+        for down in range(2 * _FARTHEST + 1)
+        for right in range(2 * _FARTHEST + 1)
     )
 
 

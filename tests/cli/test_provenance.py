@@ -246,7 +246,7 @@ def test_a_verifier_that_cannot_be_loaded_costs_no_verdict(
         pytest.param("os._exit(9)", "the process that read it ended with exit status 9", id="dies"),
         pytest.param(
             "time.sleep(60)",
-            "not read after twice 2 s; the disk may be waking up, or does not answer; scan again, or raise "
+            "not read after twice 2 s; the disk may be waking up, or does not answer; try again, or raise "
             "the limit with --item-timeout",
             id="hangs",
         ),

@@ -64,7 +64,7 @@ def test_a_disk_that_does_not_wake_up_has_a_row_that_says_so(tmp_path: Path) -> 
     rows = scan_asleep(tmp_path, tries=2)
     assert rows["photo-1.jpg"]["status"] == "timeout"
     assert rows["photo-1.jpg"]["error_message"] == (
-        "not read after twice 2 s; the disk may be waking up, or does not answer; scan again, or raise the "
+        "not read after twice 2 s; the disk may be waking up, or does not answer; try again, or raise the "
         "limit with --item-timeout"
     )
     assert rows["photo-0.jpg"]["status"] == "scored"

@@ -16,10 +16,13 @@ from sample_psds import psd, resource
 from sample_raws import Tags, TiffFile, image_tags
 
 from sidscan.config import ScanConfig
+from sidscan.images.crops import needed_rows
+from sidscan.images.decode import decode
 from sidscan.isolation.reader import read_item
 from sidscan.provenance.metadata import Metadata
 from sidscan.records import DecodedImage, Item, Trace
 from sidscan.traces.previews import previews
+from sidscan.traces.second_image import rows_match
 
 CONFIG = ScanConfig(inputs=("a",))
 MAIN, OTHER = scene(1, 480, 320), scene(2, 480, 320)
@@ -280,3 +283,11 @@ def test_what_the_decoded_rows_show_need_not_be_decoded_again(
     monkeypatch.delattr("sidscan.images.items.small_image")
     image = scene(1, *size)
     assert traces(tmp_path, with_thumbnail(image, preview(image))) == ()
+
+
+@pytest.mark.parametrize(("moved", "is_seen"), [((75, 75), True), ((-110, 40), True), ((600, 0), False)])
+def test_a_preview_from_a_moment_before_is_no_second_image(moved: tuple[int, int], is_seen: bool) -> None:
+    rows = partial(needed_rows, crops="ten")
+    source = decode(encoded(LARGE, "JPEG"), rows=rows)
+    preview = ImageChops.offset(LARGE, *moved).resize((160, 120)).convert("L")
+    assert rows_match(source, preview) is (is_seen and bool(source.decoded_rows))
