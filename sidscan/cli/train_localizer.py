@@ -75,7 +75,7 @@ def _output_options() -> Decorator:
             metavar="FILE",
             type=click.Path(dir_okay=False, path_type=Path),
             help="Checkpoint to write; `sidscan localize --model FILE` accepts it. With the suffix .pth it "
-            "has DeCLIP's format.",
+            "has DeCLIP's format instead, for the authors' code: it states no encoder.",
         ),
         option(
             "--cache",
@@ -158,9 +158,8 @@ def command(
 
     for encoder in encoders:
         console.check_encoder(encoder)
-    list_data_set(
-        data, choices["layout"], options.comma_separated(sets)
-    )  # at once: torch takes seconds to load
+    names = options.comma_separated(sets)
+    list_data_set(data, choices["layout"], names)  # at once: torch takes seconds to load
     options.need_training_extra()
     require("training", "torch")
     from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
@@ -172,7 +171,7 @@ def command(
     config = LocalizerConfig(
         data=data,
         recipe=recipe,
-        sets=options.comma_separated(sets),
+        sets=names,
         encoders=encoders,
         black_is_synthetic=options.black_is_synthetic(synthetic_is),
         survey=SurveyOptions(skip_unreadable, resize_masks, synthetic_is != "auto", workers),

@@ -19,12 +19,15 @@ from torch.nn import functional
 from sidscan.cli import cli
 from sidscan.cli import train_localizer as command
 from sidscan.errors import UsageError
+from sidscan.models.catalog import ResNetShape
+from sidscan.models.families.clip_resnet import resnet_sizes
 from sidscan.models.families.declip import DECODERS
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint, read_localizer_checkpoint
 from sidscan.training.localization import config, run
 from sidscan.training.localization.augmentation import AUGMENTATIONS
 from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
+from sidscan.training.localization.encoders import decoder_shape, default_layer, freeze, open_encoder
 from sidscan.training.localization.fit import (
     DecoderFit,
     build_decoder,
@@ -241,6 +244,33 @@ def test_a_decoder_that_does_not_fit_the_patches_is_refused(data: Path, tmp_path
     coarse = patch_clip(tmp_path / "coarse.safetensors", patch=28)
     result = invoke(data, coarse, tmp_path / "a.safetensors", "--decoder", "conv-4")
     assert "makes maps of 128 px instead of 256" in str(result.exception)
+
+
+def small_resnet(path: Path) -> Path:
+    """Random weights of CLIP's residual network, named as OpenAI names them."""
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        name: torch.rand(size, generator=generator) * 0.1
+        for name, size in resnet_sizes(ResNetShape((1, 1, 1, 1), 8, 16), 7).items()
+    }
+    save_file({f"visual.{name}": tensor for name, tensor in state.items()}, path)
+    return path
+
+
+def test_a_residual_network_is_read_alone_or_beside_a_transformer(encoder: Path, tmp_path: Path) -> None:
+    opened = [open_encoder(str(path)) for path in (encoder, small_resnet(tmp_path / "resnet.safetensors"))]
+    networks = [each.encoder for each in opened]
+    assert default_layer(networks[1:]) == 3
+    alone = decoder_shape("conv-4", 3, networks[1:])
+    both = decoder_shape("conv-4", 1, networks)
+    assert (alone["arch"], alone["layer"], alone["channels"]) == ("CLIP:RN50", 3, 128)
+    assert (both["arch"], both["layer"], both["channels"]) == ("CLIP:ViT-L/14,RN50", 1, 64 + 128)
+    decoder = build_decoder(both, LocalizerRecipe(decoder="conv-4"))
+    frozen = freeze(opened, decoder, "cpu", "fp32")  # checks that maps have 256 px
+    shapes = [tuple(part.shape) for part in frozen.encode([np.zeros((224, 224, 3), np.uint8)])]
+    assert shapes == [(1, 64, 16, 16), (1, 128, 14, 14)]
+    with pytest.raises(UsageError, match="these encoders don't go together"):
+        decoder_shape("conv-4", 1, networks[::-1])
 
 
 def test_nothing_is_replaced_without_fresh(data: Path, encoder: Path, tmp_path: Path) -> None:
