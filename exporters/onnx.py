@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 import torch
+from torch import nn
 
 from sidscan._version import __version__
 from sidscan.config import SIDE
@@ -37,7 +38,7 @@ from sidscan.util.terminal import Echo
 
 from . import require_packages
 from .half import encoder_in_half, weights_in_half
-from .network import ExportNetwork, Weightless
+from .network import ExportNetwork
 from .parity import Parity, measure_parity
 
 OPSET = 20  # LayerNormalization is a node of its own since 17; torch's exporter needs 20
@@ -48,6 +49,18 @@ _COUNTED = (
     *("MatMul", "FusedMatMul", "Gemm", "QuickGelu", "Sigmoid"),
 )
 _BATCH = 2  # crops in the example that is traced; 1 would be taken for a constant
+
+
+class Exportable(Protocol):
+    """A network with parts of which one may be halved."""
+
+    encoders: nn.ModuleList
+    heads: nn.ModuleList
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """Of the graph."""
+        ...
 
 
 class ParityError(ModelError):
@@ -86,12 +99,12 @@ def export(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
     path = out or graph_path([model.name for model in models], precision)
-    check = partial(_check_out, replace_it=fresh or out is None)
+    check = partial(check_out, replace_it=fresh or out is None)
     check(path)
     loaded = load_detectors(models, encoder=encoder)
     echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
     network = ExportNetwork(loaded).eval()
-    _check_size(network, precision)
+    check_size(network, precision)
     model = trace(network)
     if precision == "fp16":
         model = _halved(model, loaded)
@@ -101,7 +114,7 @@ def export(
     for stage, counted in nodes.items():
         echo(f"graph as {stage}: " + ", ".join(f"{count} {kind}" for kind, count in counted.items()))
     echo(_in_words(parity))
-    data = _finished(model, GraphInfo(
+    info = GraphInfo(
         detectors=tuple(_exported(detector) for detector in loaded),
         precision=precision,
         computes=_computes(precision, loaded),
@@ -112,12 +125,12 @@ def export(
         sidscan=__version__,
         torch=torch.__version__,
         mirror_invariant=all(detector.encoder.mirror_invariant for detector in loaded),
-    ))  # fmt: skip
-    _write(path, data, lambda _: check(path))  # again: minutes have passed
+    )
+    write_graph(path, sealed(model, info.to_json()), lambda _: check(path))  # again: minutes have passed
     return path
 
 
-def trace(network: ExportNetwork | Weightless, weights: Mapping[str, torch.Tensor] | None = None) -> Any:
+def trace(network: nn.Module, weights: Mapping[str, torch.Tensor] | None = None) -> Any:
     """The network as an `onnx.ModelProto` with a dynamic number of crops.
 
     Args:
@@ -137,7 +150,7 @@ def trace(network: ExportNetwork | Weightless, weights: Mapping[str, torch.Tenso
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=[INPUT_NAME, *others],
-            output_names=network.output_names,
+            output_names=list(cast("Exportable", network).output_names),
             opset_version=OPSET,
             verbose=False,
         )
@@ -154,6 +167,19 @@ def check_graph(model: Any, network: ExportNetwork, precision: str) -> tuple[Par
     Raises:
         ParityError: logits differ by more than the bound.
     """
+    session, optimised = checked_session(model)
+    parity = measure_parity(network, session, precision)
+    if not parity.holds:
+        raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
+    return parity, optimised
+
+
+def checked_session(model: Any) -> tuple[Any, Any]:
+    """A session of a graph that onnx.checker finds well-formed, on the CPU.
+
+    Returns:
+        it, and the `onnx.ModelProto` that ONNX Runtime's optimiser made of the graph.
+    """
     import onnx
     import onnxruntime as ort
 
@@ -163,11 +189,7 @@ def check_graph(model: Any, network: ExportNetwork, precision: str) -> tuple[Par
         options.log_severity_level = 4
         options.optimized_model_filepath = str(Path(scratch) / f"optimised{SUFFIX}")
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        optimised = onnx.load(options.optimized_model_filepath)
-    parity = measure_parity(network, session, precision)
-    if not parity.holds:
-        raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
-    return parity, optimised
+        return session, onnx.load(options.optimized_model_filepath)
 
 
 def census(model: Any) -> dict[str, int]:
@@ -212,15 +234,20 @@ def _exported(detector: Detector) -> DetectorInfo:
     return replace(detector.info, provenance=vouched)
 
 
-def _finished(model: Any, info: GraphInfo) -> bytes:
+def sealed(model: Any, stated: str) -> bytes:
+    """The file, with what it states of itself."""
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, info.to_json()
+    entry.key, entry.value = KEY, stated
     model.producer_name, model.producer_version = "sidscan", __version__
     return seal(model.SerializeToString())
 
 
-def _check_size(network: ExportNetwork, precision: str) -> None:
-    """Before anything is serialised: protocol buffers fail beyond their limit with an unclear message."""
+def check_size(network: Exportable, precision: str) -> None:
+    """Before anything is serialised: protocol buffers fail beyond their limit with an unclear message.
+
+    Raises:
+        ModelError: the weights are too large for one file.
+    """
     encoders, heads = (
         sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
         for part in (network.encoders, network.heads)
@@ -234,7 +261,13 @@ def _check_size(network: ExportNetwork, precision: str) -> None:
         )
 
 
-def _check_out(path: Path, replace_it: bool) -> None:
+def check_out(path: Path, replace_it: bool) -> None:
+    """Refuse a file that can't be written, or must not.
+
+    Raises:
+        UsageError: it is not called ``.onnx``, or exists.
+        OutputError: its folder is not writable.
+    """
     if path.suffix != SUFFIX:
         raise UsageError(f"{path} is not called {SUFFIX}", f"Name a file that ends in {SUFFIX}.")
     if path.exists() and not replace_it:
@@ -247,7 +280,12 @@ def _check_out(path: Path, replace_it: bool) -> None:
         raise OutputError(f"the folder {path.parent} is not writable", "Choose another --out.")
 
 
-def _write(path: Path, data: bytes, check: Callable[[Path], None]) -> None:
+def write_graph(path: Path, data: bytes, check: Callable[[Path], None]) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        OutputError: it can't be written.
+    """
     try:
         with atomic_write(path, check) as partial:
             partial.write_bytes(data)

@@ -17,7 +17,7 @@ from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
-    from sidscan.runtimes.localizers import PyTorchLocalizer
+    from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
     from sidscan.training.localization.evaluation.rows import MapRow
     from sidscan.training.localization.evaluation.run import MapEvaluation
     from sidscan.training.localization.examples import MaskedImage
@@ -159,7 +159,7 @@ def _images(data: Path, choices: dict[str, Any], echo: Echo) -> list[MaskedImage
 
 def _open(model: str, encoder: Path | None, choices: dict[str, Any], echo: Echo) -> PyTorchLocalizer:
     from sidscan.models.localizers import load_localizer
-    from sidscan.runtimes.localizers import PyTorchLocalizer
+    from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 
     loaded = load_localizer(model, encoder=encoder)
     localizer = PyTorchLocalizer(loaded, choices["device"], choices["precision"])

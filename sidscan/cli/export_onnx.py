@@ -45,18 +45,22 @@ def command(
     fresh: bool,
     quiet: bool,
 ) -> ExitCode:
-    """Write detectors as one ONNX file.
+    """Write detectors, or a localizer, as one ONNX file.
 
     The file holds encoder and heads, takes uint8 RGB crops (N, 224, 224, 3) as they are, and has one output
     of logits per head, named after the detector, and one for each probe behind a caution, e.g.
     `rine-b16:drawn`. The file is kept only if its logits equal PyTorch's within a stated bound, on seeded
     crops at several batch sizes.
 
+    A localizer goes into a file of its own, which has one output: the map, a probability for each pixel. It
+    takes tiles as the encoder reads them; DeCLIP's have to be resized from 256 to 224 pixels before.
+
     \b
     Examples:
       sidscan export-onnx -o mini.onnx
       sidscan export-onnx -m rine-4class -m rine-ldm --precision fp16 -o rine.onnx
       sidscan scan ./images -m rine.onnx -o report.csv
+      sidscan export-onnx -m declip-ldm -o declip-ldm.onnx
 
     \b
     Exit codes:
@@ -65,13 +69,22 @@ def command(
       6  a library is missing             7  FILE can't be written
     """
     from sidscan.exporters import require_packages
+    from sidscan.models.localizers import is_localizer
+    from sidscan.models.store import Store
 
     require_packages()
+    echo = console.reporter(quiet)
+    if any(is_localizer(name, Store()) for name in models):
+        require("exporting", "torch")
+        from sidscan.exporters.localizers import export_localizer  # here: it loads torch
+
+        path = export_localizer(models, out, precision, encoder, fresh, echo)
+        echo(f"graph: {path}, {path.stat().st_size:,} bytes")
+        return ExitCode.DONE
     console.check_models(models, encoder)
     require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    echo = console.reporter(quiet)
     path = export(models, out=out, precision=precision, encoder=encoder, fresh=fresh, echo=echo)
     echo(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

@@ -102,6 +102,7 @@ class _Asked:
 )
 @options.setting("effort")
 @options.setting("encoder", help="Weights of the encoder that a localizer's checkpoint was trained on.")
+@options.setting("runtime")
 @options.setting("device")
 @options.setting("precision")
 @options.setting("batch", show_default="what suits the device", help="Tiles, and crops, per pass.")

@@ -58,9 +58,15 @@ def open_named(name: str, config: ScanConfig, encoder: Path | None = None) -> Op
         ModelError: it is unknown, not installed, damaged, or makes no maps.
         RuntimeUnavailable: the device or precision asked for can't be used here.
     """
-    from sidscan.runtimes.localizers import open_localizer  # here: it loads torch
+    from sidscan.runtimes.localizers import open_localizer
 
-    return open_localizer(name, device=config.device, precision=config.precision, encoder=encoder)
+    return open_localizer(
+        name,
+        device=config.device,
+        precision=config.precision,
+        encoder=encoder,
+        runtime=config.runtime,
+    )
 
 
 def announce(localizer: OpenLocalizer, echo: Echo) -> None:

@@ -70,12 +70,21 @@ def load_detectors(
         ModelError: a file is damaged, or two files have one name.
     """
     encoders = Encoders(store or Store(), encoder)
-    detectors = [_load(_as_ref(model, encoders.store), encoders) for model in models]
+    detectors = [load_detector(model, encoders) for model in models]
     names = [detector.info.name for detector in detectors]
     for name in names:
         if names.count(name) > 1:
             raise ModelError(f"two models are called {name}", "Rename a file: reports tell models by name.")
     return detectors
+
+
+def load_detector(model: ModelRef | str, encoders: Encoders) -> Detector:
+    """One of them, on an encoder that others may share.
+
+    Raises:
+        UnknownModel, ModelNotInstalled, DigestMismatch, ModelError: as `load_detectors`.
+    """
+    return _load(_as_ref(model, encoders.store), encoders)
 
 
 def installed_detectors(models: Sequence[ModelRef | str], store: Store | None = None) -> list[DetectorInfo]:

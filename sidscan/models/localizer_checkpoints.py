@@ -18,7 +18,6 @@ from safetensors import SafetensorError
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import TileSpec
-from sidscan.models.families import LocalizerFamily, all_families
 from sidscan.util.files import open_file
 
 if TYPE_CHECKING:
@@ -113,18 +112,31 @@ def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
 
 def read_facts(path: Path) -> Mapping[str, Any]:
     """What a checkpoint states in ``facts``, without its tensors; nothing where a file is something else."""
+    facts = _stated(path).get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
+def states_localizer(path: Path) -> bool:
+    """Whether a file says that it is such a checkpoint."""
+    return bool(_stated(path))
+
+
+def _stated(path: Path) -> Mapping[str, Any]:
+    """The metadata; empty where a file is something else."""
     try:
         with open_file(path) as file:
             length = int.from_bytes(file.read(8), "little")
             header = file.read(length) if length <= _LONGEST_HEADER else b""
         stated = json.loads(json.loads(header)["__metadata__"][KEY])
-        return dict(stated["facts"]) if stated["format"] == FORMAT else {}
+        return dict(stated) if stated["format"] == FORMAT else {}
     except (OSError, KeyError, RecursionError, TypeError, ValueError):
         return {}
 
 
 def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> LocalizerCheckpoint:
     """KeyError, TypeError or ValueError where the metadata is not what `to_bytes` writes."""
+    from sidscan.models.families import LocalizerFamily, all_families
+
     family, alarm = stated["family"], stated["alarm_area"]
     if stated["format"] != FORMAT or not isinstance(all_families().get(family), LocalizerFamily):
         raise ValueError("format")

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from sidscan.config import SIDE
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, TileSpec
 from sidscan.models.detectors import BY_THE_USER, Encoders
 from sidscan.models.families import localizer_family
 from sidscan.models.installed import Installed
+from sidscan.models.localizer_checkpoints import states_localizer
 from sidscan.models.store import Store
 
 if TYPE_CHECKING:
@@ -162,6 +164,10 @@ def _loaded(
         raise ModelError(
             f"its maps are of {network.decoder.side} px, its tiles of {checkpoint.tile.side} px", _MADE_BY
         )
+    if checkpoint.tile.read != SIDE:
+        raise ModelError(
+            f"its tiles are resized to {checkpoint.tile.read} px, and encoders read {SIDE} px", _MADE_BY
+        )
     info = LocalizerInfo(
         name=name,
         digest="+".join(sha256[:16] for sha256 in files.values()),
@@ -181,3 +187,21 @@ _MADE_BY = "`sidscan train --localizer` and `sidscan models import` make such fi
 
 def _localizers(catalog: Mapping[str, CatalogEntry]) -> list[str]:
     return [entry.name for entry in catalog.values() if entry.kind == "localizer"]
+
+
+def is_localizer(ref: str, store: Store) -> bool:
+    """Whether a name or file leads to a localizer, as far as it says so itself."""
+    if ref in store.catalog:
+        return store.catalog[ref].kind == "localizer"
+    return states_localizer(Path(ref))
+
+
+def installed_files(name: str, store: Store) -> dict[str, str]:
+    """sha256 by name of an installed localizer and the encoders that serve it; their bytes are hashed.
+
+    Raises:
+        UnknownModel, ModelNotInstalled, DigestMismatch: as `load_localizer`.
+    """
+    decoder = store.require(name)
+    found = [decoder, *(store.require_or_stand_in(encoder) for encoder in decoder.entry.encoders)]
+    return {each.entry.name: each.sha256 for each in found}

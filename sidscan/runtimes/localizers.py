@@ -1,25 +1,22 @@
-"""Maps by PyTorch: on a CPU a few tiles per core, on CUDA in batches."""
+"""Localizers ready to make maps, by whichever runtime was asked for."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-
-from sidscan.config import Device, Precision
-from sidscan.models.heads.decoder import LocalizerNetwork
-from sidscan.models.localizers import LoadedLocalizer, load_localizer
+from sidscan.config import Device, Precision, RuntimeName
+from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
+from sidscan.libraries import require
+from sidscan.models.localizers import installed_files, load_localizer
+from sidscan.models.onnx_graph import graph_path, is_graph
 from sidscan.models.store import Store
-from sidscan.runtimes import OpenLocalizer, RuntimeInfo, cpu, precision_check
-from sidscan.runtimes.pytorch import DTYPES, device_name, encoder_precision, open_device
 
-_AT_ONCE = {"cpu": 2, "cuda": 32}  # tiles of a pass; convolutions at full size take 17 MB each per layer
+if TYPE_CHECKING:
+    from sidscan.runtimes.onnx_localizer import OnnxLocalizer
+    from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 
-Maps = NDArray[np.float32]
+OpenLocalizer: TypeAlias = "PyTorchLocalizer | OnnxLocalizer"
 
 
 def open_localizer(
@@ -29,93 +26,56 @@ def open_localizer(
     device: Device = "auto",
     precision: Precision = "auto",
     encoder: Path | None = None,
+    runtime: RuntimeName = "auto",
 ) -> OpenLocalizer:
     """A localizer that is ready to make maps.
 
     Args:
-        ref: a name of the catalog, or a checkpoint.
+        ref: a name of the catalog, a checkpoint, or an exported graph.
         encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
+        runtime: ``onnx`` looks for the exported graph of a model of the catalog; ``auto`` runs a graph where
+            one is named, else PyTorch.
 
     Raises:
         UnknownModel, ModelNotInstalled, DigestMismatch, ModelError: as `load_localizer`.
-        RuntimeUnavailable: the device or precision asked for can't be used here.
+        UsageError: the model can't be run so.
+        RuntimeUnavailable: the device or precision asked for can't be used here, or PyTorch is missing.
     """
-    return PyTorchLocalizer(load_localizer(ref, store, encoder), device, precision)
+    name, store = str(ref), store or Store()
+    is_exported = name not in store.catalog and is_graph(name)
+    if not is_exported and runtime != "onnx":
+        require(f"computing {name} by PyTorch", "torch")
+        from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer  # here: it loads torch
+
+        return PyTorchLocalizer(load_localizer(ref, store, encoder), device, precision)
+    if is_exported and runtime == "pytorch":
+        raise UsageError(f"PyTorch can't run the exported graph {name}", "Leave --runtime out.")
+    if encoder is not None:
+        raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
+    path = Path(name) if is_exported else _installed_graph(name, store, precision)
+    from sidscan.runtimes.onnx_localizer import OnnxLocalizer  # here: it loads onnxruntime
+
+    opened = OnnxLocalizer(path, device, precision)
+    if not is_exported and opened.info.files != installed_files(name, store):
+        raise DigestMismatch(
+            f"{path} was exported from other weights than those that are installed",
+            "Export again with `sidscan export-onnx`.",
+        )
+    return opened
 
 
-class PyTorchLocalizer:
-    """A localizer on a CPU or on a CUDA device. Its decoder computes in float32, its encoders as a scan's.
-
-    On a CPU, torch's own threads are switched off process-wide: each core takes some of the tiles.
-
-    Attributes:
-        runtime: what computes, as reports state it.
-        batch: tiles that `maps` is best given at once.
-    """
-
-    def __init__(
-        self, loaded: LoadedLocalizer, device: Device = "auto", precision: Precision = "auto"
-    ) -> None:
-        self.info = loaded.info
-        self._device = open_device(device)
-        used = encoder_precision(precision, self._device, loaded.fp16_safe, loaded.info.name)
-        self._network = loaded.network
-        self._network.encoders.to(self._device, DTYPES[used])
-        self._network.decoder.to(self._device)
-        self._cpu_pool: cpu.CpuPool | None = None
-        self._at_once, choice = _AT_ONCE[self._device.type], ""
-        if self._device.type == "cpu":
-            torch.set_num_threads(1)
-            self._cpu_pool = cpu.CpuPool()
-            if precision == "auto" and loaded.fp16_safe and precision_check.has_fast_bf16():
-                used, choice = self._try_bf16()
-        self.batch = self._at_once if self._cpu_pool is None else self._at_once * self._cpu_pool.cores
-        self.runtime = RuntimeInfo(f"pytorch {torch.__version__}", device_name(self._device), used, choice)
-
-    def maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`."""
-        crops = torch.from_numpy(resized(tiles, self.info.tile.read))
-        if self._cpu_pool is None:
-            return self._compute(crops)
-        refs = [(number, False) for number in range(len(crops))]
-        return self._cpu_pool.compute(lambda part: self._compute(crops[[number for number, _ in part]]), refs)
-
-    def abandon(self) -> None:
-        """Give up what waits for a core."""
-        if self._cpu_pool is not None:
-            self._cpu_pool.abandon()
-
-    @torch.inference_mode()
-    def _compute(self, crops: torch.Tensor) -> Maps:
-        """Crops (b, read, read, 3) -> probabilities (b, side, side), some at a time."""
-        parts = [
-            self._network(part.to(self._device).permute(0, 3, 1, 2)).sigmoid().cpu()
-            for part in torch.split(crops, self._at_once)
-        ]
-        result: Maps = torch.cat(parts).numpy()
-        return result
-
-    def _try_bf16(self) -> tuple[str, str]:
-        """Encoders in bfloat16, where that keeps the probabilities of trial tiles.
-
-        Returns:
-            the precision, and why.
-        """
-        crops = torch.from_numpy(precision_check.natural_crops(precision_check.CROPS))
-        before, in_fp32 = self._network, self._compute(crops)
-        encoders = copy.deepcopy(before.encoders).to(torch.bfloat16)
-        self._network = LocalizerNetwork(tuple(encoders), before.decoder)  # type: ignore[arg-type]
-        largest = float(np.nan_to_num(np.abs(self._compute(crops) - in_fp32), nan=1).max())
-        measured = f"probabilities of {len(crops)} trial tiles differ from fp32's by up to {largest:.2g}"
-        if largest <= precision_check.BOUND:
-            return "bf16", f"bf16: {measured}"
-        self._network = before
-        return "fp32", f"fp32: in bf16 {measured}, more than {precision_check.BOUND}"
-
-
-def resized(tiles: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """RGB (b, h, w, 3) -> (b, side, side, 3), as torchvision resizes PIL images: bilinear, antialiased."""
-    if tiles.shape[1:3] == (side, side):
-        return np.require(tiles, requirements=["C", "W"])  # torch wants memory it may write to
-    scaled = [Image.fromarray(tile).resize((side, side), Image.Resampling.BILINEAR) for tile in tiles]
-    return np.stack([np.asarray(image) for image in scaled])
+def _installed_graph(name: str, store: Store, precision: Precision) -> Path:
+    """The graph of a model in the models folder."""
+    if name not in store.catalog:
+        raise UsageError(
+            "--runtime onnx looks for models of the catalog",
+            "Name the exported FILE.onnx itself with --model.",
+        )
+    asked = ("fp32", "fp16") if precision == "auto" else (precision,)
+    for each in asked:
+        if (path := graph_path([name], each)).exists():
+            return path
+    raise ModelNotInstalled(
+        f"no exported graph of {name} in {' or '.join(asked)} is in the models folder",
+        f"`sidscan export-onnx --model {name}` makes it.",
+    )

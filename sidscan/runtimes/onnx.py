@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.localizer_graph import states_localizer
+from sidscan.models.localizers import LocalizerInfo
 from sidscan.models.onnx_graph import INPUT_NAME, KEY, GraphInfo, check_seal, output_names
 from sidscan.records import CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, crop_pixels, onnx_providers, unique_crops
@@ -55,7 +57,7 @@ class OnnxRuntime:
                 f"{path.name} was exported in {self.graph.precision}, not {precision}",
                 f"Leave --precision out, or export with --precision {precision}.",
             )
-        by_name = {detector.name: _vouched(detector, path) for detector in self.graph.detectors}
+        by_name = {detector.name: vouched(detector, path) for detector in self.graph.detectors}
         names = order if set(order) == set(by_name) else by_name
         self.detectors = tuple(by_name[name] for name in names)
         self._outputs = output_names(self.detectors)
@@ -115,8 +117,14 @@ def _computes_in_half(path: Path, sha256: str) -> bool:
 
 
 def _info(path: Path, session: Any) -> GraphInfo:
+    stated = session.get_modelmeta().custom_metadata_map
+    if states_localizer(stated.get(KEY, "")):
+        raise ModelError(
+            f"{path} is a localizer, which makes maps and gives no scores",
+            f"`sidscan localize --model {path}` makes maps with it.",
+        )
     try:
-        info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
+        info = GraphInfo.from_json(stated[KEY])
         _check_ends(session, output_names(info.detectors))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
@@ -135,7 +143,10 @@ def _check_ends(session: Any, names: list[str]) -> None:
         raise ValueError("outputs")
 
 
-def _vouched(detector: DetectorInfo, path: Path) -> DetectorInfo:
+_Info = TypeVar("_Info", DetectorInfo, LocalizerInfo)
+
+
+def vouched(info: _Info, path: Path) -> _Info:
     """What a graph says of where its weights come from is a claim, and is recorded as one."""
-    said = {name: f"stated by {path.name}: {how}" for name, how in detector.provenance.items()}
-    return replace(detector, provenance=said)
+    said = {name: f"stated by {path.name}: {how}" for name, how in info.provenance.items()}
+    return replace(info, provenance=said)

@@ -131,6 +131,9 @@ def test_maps_are_of_the_size_of_tiles(tmp_path: Path) -> None:
     model.write_bytes(replace(random_checkpoint(encoder), tile=TileSpec(224, 224, 112)).to_bytes())
     with pytest.raises(ModelError, match="its maps are of 256 px, its tiles of 224 px"):
         load_localizer(model, encoder=encoder)
+    model.write_bytes(replace(random_checkpoint(encoder), tile=TileSpec(256, 200, 128)).to_bytes())
+    with pytest.raises(ModelError, match="its tiles are resized to 200 px, and encoders read 224 px"):
+        load_localizer(model, encoder=encoder)
 
 
 def test_unknown_names_and_other_kinds_are_refused() -> None:

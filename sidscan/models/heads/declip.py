@@ -7,12 +7,15 @@ patch alone, ``attention`` after two more blocks of a transformer.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
+from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sidscan.models.backbones import Feature, PatchTokens, StageMap
 from sidscan.models.families.declip import BOTH, KERNEL, RESNET, SIDE, VIT, WIDTHS, Upsampling, upsampling
@@ -50,6 +53,16 @@ class ConvDecoder(Decoder):
             ]
             first = torch.cat([first, *resized], dim=1)
         return cast(Tensor, self.fc(first)).squeeze(1)
+
+    def folded(self) -> ConvDecoder:
+        """The same decoder, its batch normalisation as part of the convolutions before it."""
+        other = copy.deepcopy(self).eval()
+        layers = list(other.fc)
+        for number, (layer, following) in enumerate(pairwise(layers)):
+            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                layers[number], layers[number + 1] = fuse_conv_bn_eval(layer, following), nn.Identity()
+        other.fc = nn.Sequential(*layers)
+        return other.requires_grad_(False)
 
 
 class LinearDecoder(Decoder):

@@ -25,6 +25,10 @@ class Decoder(nn.Module, ABC):
     channels: int
     side: int
 
+    def folded(self) -> Decoder:
+        """A decoder that computes the same in fewer steps, for use after training; itself by default."""
+        return self
+
     @abstractmethod
     def forward(self, *features: Tensor) -> Tensor:
         """Features, float32, in the order of ``reads`` -> logits (b, side, side), row by row."""
@@ -42,6 +46,11 @@ class LocalizerNetwork(nn.Module):
         self.encoders = nn.ModuleList(encoders)
         self.decoder = decoder
 
+    @property
+    def encoder_list(self) -> tuple[Encoder, ...]:
+        """The encoders, in the order in which the decoder reads them."""
+        return tuple(encoder for encoder in self.encoders if isinstance(encoder, Encoder))
+
     def forward(self, crops: Tensor) -> Tensor:
         """uint8 RGB crops (b, 3, h, w) -> logits (b, side, side), float32."""
         logits: Tensor = self.decoder(*self.read(crops))
@@ -50,8 +59,7 @@ class LocalizerNetwork(nn.Module):
     def read(self, crops: Tensor) -> list[Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> the features that the decoder takes."""
         features = []
-        for encoder, names in zip(self.encoders, self.decoder.reads, strict=True):
-            assert isinstance(encoder, Encoder)
+        for encoder, names in zip(self.encoder_list, self.decoder.reads, strict=True):
             found = encoder.read(crops, set(names))
             features += [found[name] for name in names]
         return features

@@ -395,6 +395,20 @@ def test_a_map_does_not_depend_on_its_batch(kind: str) -> None:
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "arch", "layer", "side"), [("conv-4", VIT, 20, 16), ("conv-12", RESNET, 1, 56)]
+)
+def test_a_folded_decoder_computes_the_same(kind: str, arch: str, layer: int, side: int) -> None:
+    decoder, tokens = _random(kind, arch, layer, 6), torch.randn(1, 6, side, side)
+    folded = decoder.folded()
+    with torch.inference_mode():
+        expected, logits = decoder(tokens), folded(tokens)
+    assert expected.abs().max() > 0.1
+    assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
+    assert not [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert [module for module in decoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
 # ---- what is refused
 
 

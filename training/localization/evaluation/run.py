@@ -16,7 +16,7 @@ from sidscan.errors import RuntimeUnavailable, SidscanError, UsageError
 from sidscan.images import decode
 from sidscan.localize.tiles import map_of_tiles, map_of_whole, tile_grid
 from sidscan.models.localizers import LocalizerInfo
-from sidscan.runtimes.localizers import PyTorchLocalizer
+from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.common.files import make_folder
 from sidscan.training.common.pixels import Pixels

@@ -14,7 +14,9 @@ from torchvision.transforms import functional
 
 from sidscan.models.localizers import load_localizer
 from sidscan.runtimes import precision_check
-from sidscan.runtimes.localizers import PyTorchLocalizer, open_localizer, resized
+from sidscan.runtimes.localizers import open_localizer
+from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
+from sidscan.runtimes.tiles import resized
 
 
 def _tiles(count: int, height: int = 256, width: int = 256) -> NDArray[np.uint8]:

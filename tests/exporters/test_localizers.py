@@ -1,0 +1,149 @@
+"""Exported localizers: the same maps as PyTorch's, and files that are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from sample_graphs import ExportedGraphs
+from sample_images import folder
+from sample_localizers import SampleLocalizer, write_localizer
+
+from sidscan.errors import DigestMismatch, ModelError, RuntimeUnavailable, UsageError
+from sidscan.exporters import localizers as exporting
+from sidscan.models.localizers import TileSpec
+from sidscan.runtimes.localizers import open_localizer
+from sidscan.runtimes.onnx import OnnxRuntime
+from sidscan.runtimes.onnx_localizer import OnnxLocalizer
+
+Run = Callable[..., Any]
+
+
+class Exported(NamedTuple):
+    """A localizer's files, and its graph."""
+
+    sample: SampleLocalizer
+    graph: Path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    place = tmp_path_factory.mktemp("localizer")
+    sample = write_localizer(place)
+    graph = exporting.export_localizer([str(sample.model)], place / "map.onnx", encoder=sample.encoder)
+    return Exported(sample, graph)
+
+
+def _tiles(count: int) -> Any:
+    return np.random.default_rng(1).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8)
+
+
+def test_maps_equal_pytorchs(exported: Exported) -> None:
+    model, encoder = exported.sample
+    theirs = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    ours = open_localizer(exported.graph, device="cpu")
+    tiles = _tiles(7)
+    expected, maps = theirs.maps(tiles), ours.maps(tiles)
+    assert maps.shape == (7, 256, 256)
+    assert maps.dtype == np.float32
+    assert expected.std() > 0.01
+    assert np.abs(maps - expected).max() <= 1e-5
+    whole = _tiles(1)[:, :200, :120]
+    assert np.abs(ours.maps(whole) - theirs.maps(whole)).max() <= 1e-5
+
+
+def test_the_file_describes_itself(exported: Exported) -> None:
+    import onnx
+
+    model, encoder = exported.sample
+    sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (model, encoder)}
+    info = OnnxLocalizer(exported.graph, "cpu").info
+    assert info.files == sha256
+    assert info.provenance == dict.fromkeys(sha256, "stated by map.onnx: file given by the user, exported")
+    assert (info.name, info.licence) == ("localizer.safetensors", "Apache-2.0")
+    assert (info.tile, info.threshold, info.alarm_area) == (TileSpec(256, 224, 128), 0.5, 0.02)
+    graph = onnx.load(exported.graph)
+    assert [output.name for output in graph.graph.output] == ["map"]
+    stated = json.loads({entry.key: entry.value for entry in graph.metadata_props}["sidscan"])
+    assert stated["parity"]["worst"]["map"] <= 1e-5
+    assert stated["precision"] == "fp32"
+
+
+def test_half_precision_is_gated_too(exported: Exported, tmp_path: Path) -> None:
+    model, encoder = exported.sample
+    path = exporting.export_localizer([str(model)], tmp_path / "half.onnx", "fp16", encoder)
+    assert path.stat().st_size < 0.7 * exported.graph.stat().st_size
+    localizer, tiles = OnnxLocalizer(path, "cpu"), _tiles(2)
+    assert localizer.runtime.precision == "fp16"
+    difference = float(np.abs(localizer.maps(tiles) - OnnxLocalizer(exported.graph, "cpu").maps(tiles)).max())
+    assert 0 < difference <= 5e-2
+
+
+def test_a_graph_that_is_not_the_model_is_not_kept(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, encoder = exported.sample
+    monkeypatch.setitem(exporting.BOUNDS, "fp32", 0.0)
+    with pytest.raises(ModelError, match="the graph is not the model: largest difference of probabilities"):
+        exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoder=encoder)
+    assert not (tmp_path / "map.onnx").exists()
+
+
+def test_the_command_exports_a_localizer(sidscan: Run, exported: Exported, tmp_path: Path) -> None:
+    model, encoder = exported.sample
+    out = tmp_path / "map.onnx"
+    command = ("export-onnx", "--model", model, "--encoder", encoder, "--out", out)
+    ended = sidscan(*command)
+    assert ended.code == 0, ended.err
+    assert "largest difference of probabilities over 14 crops: " in ended.err
+    assert f"graph: {out}, {out.stat().st_size:,} bytes\n" in ended.err
+    ended = sidscan(*command)
+    assert (ended.code, ended.err.splitlines()[0]) == (2, f"sidscan: {out} exists")
+    ended = sidscan("export-onnx", "--model", model, "--model", "mini", "--out", tmp_path / "both.onnx")
+    assert (ended.code, ended.err) == (2, "sidscan: a localizer is exported alone\nName one model.\n")
+
+
+def test_a_scan_refuses_it(sidscan: Run, exported: Exported, tmp_path: Path) -> None:
+    ended = sidscan("scan", folder(tmp_path / "images"), "--model", exported.graph)
+    assert ended.code == 4
+    assert f"sidscan: {exported.graph} is a localizer, which makes maps and gives no scores\n" in ended.err
+    with pytest.raises(ModelError, match="is a localizer, which makes maps"):
+        OnnxRuntime(exported.graph, "cpu")
+
+
+def test_other_graphs_are_refused(exported: Exported, graphs: ExportedGraphs, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is not an exported localizer"):
+        open_localizer(graphs.fp32, device="cpu")
+    changed = tmp_path / "changed.onnx"
+    data = bytearray(exported.graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    changed.write_bytes(data)
+    with pytest.raises(DigestMismatch, match="was changed after its export"):
+        open_localizer(changed, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"runtime": "pytorch"}, UsageError, "PyTorch can't run the exported graph"),
+        ({"encoder": Path("clip.safetensors")}, UsageError, "an exported graph holds its encoder"),
+        ({"precision": "fp16"}, RuntimeUnavailable, "map.onnx was exported in fp32, not fp16"),
+    ],
+)
+def test_wrong_requests(
+    exported: Exported, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        open_localizer(exported.graph, **{"device": "cpu", **options})
+
+
+def test_a_runtime_looks_for_graphs_of_the_catalog(exported: Exported) -> None:
+    with pytest.raises(UsageError, match="--runtime onnx looks for models of the catalog"):
+        open_localizer(exported.sample.model, runtime="onnx")
+    with pytest.raises(ModelError, match="no exported graph of declip-ldm in fp32 or fp16 is in the models"):
+        open_localizer("declip-ldm", runtime="onnx")
