@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, Protocol
 
+from sidscan.archives import zstandard
 from sidscan.archives.entries import MAX_UNPACKED_RATIO, ArchiveError
 
 CHUNK = 1 << 20  # bytes
@@ -19,6 +20,7 @@ _COMPRESSED: Mapping[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
+    zstandard.SIGNATURE: zstandard.ZstdStream,
 }
 _SPARE = 16 << 20  # bytes that any compressed tar may have
 
@@ -103,7 +105,7 @@ class _Inflater:
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file starts as gzip, bzip2 or xz do."""
+    """Whether a file starts as gzip, bzip2, xz or Zstandard do."""
     return any(head.startswith(start) for start in _COMPRESSED)
 
 

@@ -22,6 +22,7 @@ _EXTRAS = {
     "jxl": "JPEG XL images",
     "raw": "developed camera raw files",
     "xlsx": "reports as workbooks",
+    "zstd": "tars that Zstandard compressed",
     "c2pa": "verified signatures of Content Credentials",
     "train": "training and evaluation",
     "export": "sidscan export-onnx",
@@ -145,7 +146,10 @@ def onnx(_: Probes) -> Iterator[CheckResult]:
 def extras(_: Probes) -> Iterator[CheckResult]:
     """One result for each extra. Remedies name packages: `sidscan[heic]` would bring PyTorch, too."""
     for extra, purpose in _EXTRAS.items():
-        yield _extra(extra, purpose, requirements(extra))
+        if extra == "zstd" and is_there("compression.zstd"):
+            yield CheckResult("extra zstd", "ok", f"{purpose}: Python has it", facts={"versions": {}})
+        else:
+            yield _extra(extra, purpose, requirements(extra))
 
 
 def _extra(extra: str, purpose: str, packages: list[Requirement]) -> CheckResult:

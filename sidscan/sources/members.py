@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from sidscan.archives.entries import ArchiveEntry, Problem, fingerprint_of
 from sidscan.archives.tar_headers import NOT_A_TAR
+from sidscan.archives.zstandard import NEEDS_PACKAGE
 from sidscan.records import Item, Kind
 from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
@@ -22,9 +23,10 @@ EMPTY = "the archive holds no files; hidden ones need --hidden"
 NESTED = "archives in archives are not read; unpack the outer one and scan the folder"
 PART = "it is one part of an archive in several files; join them first, and scan the whole"
 UNSURE = "not an image by its name, and its first bytes can't be read: "
-_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ"})
-_MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ"})
-_TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ", "ZSTD"})
+_MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ", "ZSTD"})
+_TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_NO_TAR = ([NOT_A_TAR], [NEEDS_PACKAGE])  # the second: nobody knows, and most are none
 _PART = re.compile(r".+\.(?:z\d\d|(?:zip|tar|t?gz|t?bz2|t?xz|t?zst|7z)\.\d{3})", re.IGNORECASE | re.DOTALL)
 _SKIPPED = frozenset({Problem.LINK.value, Problem.HARD_LINK.value, Problem.SPECIAL.value})
 
@@ -76,7 +78,7 @@ class Archives:
             skip = excluded(f"{base}{SEPARATOR}{entry.name}") or _why_not_image(entry)
             name = member_name(path, entry.name)
             yield Item(name, Kind.MEMBER, fingerprint_of(fingerprint, entry.span), skip)
-        if problems == [NOT_A_TAR] and known.name in _MAY_BE_NO_TAR and not path.lower().endswith(_TAR_ENDS):
+        if problems in _NO_TAR and known.name in _MAY_BE_NO_TAR and not path.lower().endswith(_TAR_ENDS):
             yield Item(path, fingerprint=fingerprint, skip=known.not_opened)
         elif problems:
             yield Item(path, fingerprint=fingerprint, skip=ARCHIVE_PREFIX + "; ".join(problems))
