@@ -268,12 +268,15 @@ class Bundled:
         folder: None is the package's own ``sidscan/weights``.
         graph: name in ``folder`` of the graph that computes it on a CPU (`sidscan.models.graph_templates`);
             empty where there is none, and PyTorch computes it.
+        scores: whether it scores whole images; the card of a localizer has neither ``metrics`` of those nor
+            ``abstention``.
     """
 
     file: str
     card: str
     folder: Path | None = None
     graph: str = ""
+    scores: bool = True
 
     @property
     def source(self) -> str:
@@ -346,8 +349,10 @@ class Bundled:
             ) from error
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> Metrics | None:
         """Accuracy at the threshold and average precision on held-out images, as the card states them."""
+        if not self.scores:
+            return None
         stated = self.facts()["metrics"]
         return Metrics(float(stated["accuracy"]), float(stated["average_precision"]), str(stated["about"]))
 
@@ -360,7 +365,8 @@ class Bundled:
         path = self._beside(self.card)
         try:
             facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            missing = {"sha256", "threshold", "metrics", "abstention"} - facts.keys()
+            about_scores = {"metrics", "abstention"} if self.scores else set()
+            missing = {"sha256", "threshold", *about_scores} - facts.keys()
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(f"the card of the bundled model can't be read: {path}", REINSTALL) from error
         if missing:
@@ -458,13 +464,15 @@ class CatalogEntry:
 
     @property
     def metrics(self) -> Metrics | None:
-        """Published or measured; None for an encoder."""
+        """Published or measured, of scores of whole images; None for an encoder or a localizer."""
         return None if isinstance(self.origin, IndexedWheel) else self.origin.metrics
 
     @property
     def abstention(self) -> Abstention:
         """Which images a detector's evidence has no word for; of published weights nobody measured that."""
-        return self.origin.abstention if isinstance(self.origin, Bundled) else EVERY_IMAGE
+        if isinstance(self.origin, Bundled) and self.origin.scores:
+            return self.origin.abstention
+        return EVERY_IMAGE
 
     def recognises(self, hashes: Mapping[Algorithm, str]) -> bool:
         """Whether a file with these digests is this model, or one that it is made of; never if bundled."""

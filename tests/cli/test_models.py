@@ -26,6 +26,11 @@ NOTICE = str(CATALOG["clip-vit-b16"].notice)
             "rine_b16.md",
             f"rine-b16 needs clip-vit-b16: `sidscan models pull rine-b16` installs it\n{NOTICE}\n",
         ),
+        (
+            "localizer-b16",
+            "localizer_b16.md",
+            f"localizer-b16 needs clip-vit-b16: `sidscan models pull localizer-b16` installs it\n{NOTICE}\n",
+        ),
     ],
 )
 def test_the_card_of_a_bundled_model_is_its_text(sidscan: Run, name: str, file: str, said: str) -> None:
@@ -51,10 +56,11 @@ def test_the_list_names_the_encoder_that_a_bundled_head_lacks(sidscan: Run) -> N
     assert rows["rine-4class"]["needs"] == "clip-vit-l14"
 
 
-def test_verify_hashes_both_bundled_models(sidscan: Run) -> None:
+def test_verify_hashes_all_bundled_models(sidscan: Run) -> None:
     ended = sidscan("models", "verify")
     assert ended.code == 0
-    assert [line.split()[:2] for line in ended.out.splitlines()[1:]] == [["mini", "ok"], ["rine-b16", "ok"]]
+    checked = [line.split()[:2] for line in ended.out.splitlines()[1:]]
+    assert checked == [["mini", "ok"], ["rine-b16", "ok"], ["localizer-b16", "ok"]]
 
 
 def test_on_a_terminal_the_card_is_shown_page_by_page(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:

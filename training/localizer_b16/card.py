@@ -48,7 +48,7 @@ from .train import (
     workers_option,
 )
 
-EACH, INSPECTED, FEWER = 25, 8, 12  # composites of a kind and size: JPEG 95; by all grids; other conditions
+EACH, INSPECTED, FEWER = 20, 6, 10  # composites of a kind and size: JPEG 95; by all grids; other conditions
 RESULTS_FILE = "composites.json"  # in the work folder
 CARD_COMMAND = (
     "python -m sidscan.training.localizer_b16.card --corpus DIR --corpus DIR2 --corpus MORE --corpus MORE2 "

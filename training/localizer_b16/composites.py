@@ -186,7 +186,7 @@ def _classical(
     region = random_region(canvas.side, area or random_area(rng, (0.005, 0.06)), rng)
     method = cv2.INPAINT_TELEA if rng.random() < 0.5 else cv2.INPAINT_NS
     mask = (region > 0.5).astype(np.uint8)
-    filled = np.asarray(cv2.inpaint(np.ascontiguousarray(pixels), mask, 4, method))
+    filled = np.asarray(cv2.inpaint(np.ascontiguousarray(pixels), mask, 4, method), np.uint8)
     return _composite(filled, np.zeros_like(region), region, window)
 
 
@@ -288,22 +288,29 @@ def _filter(rng: np.random.Generator) -> Image.Resampling:
 
 def _saved_again(made: Composite, side: int, reduced: int, rng: np.random.Generator) -> Composite:
     """Resized as drawn, saved as JPEG, WebP or losslessly, then a random tile of it."""
-    height = made.pixels.shape[0]
     wanted = (side + 16) * reduced
-    pixels, masks = made.pixels, np.stack([made.synthetic, made.edited], axis=2)
-    if wanted < height:
+    pixels, masks = made.pixels, [made.synthetic, made.edited]
+    if wanted < len(pixels):
         pixels = np.asarray(Image.fromarray(pixels).resize((wanted, wanted), _filter(rng)))
-        masks = cv2.resize(masks, (wanted, wanted), interpolation=cv2.INTER_AREA)
+        masks = [_shrunk(mask, wanted) for mask in masks]
     pixels = _recompressed(pixels, rng)
     if reduced > 1:
         pixels = np.asarray(Image.fromarray(pixels).reduce(reduced))
-        masks = cv2.resize(masks, pixels.shape[:2], interpolation=cv2.INTER_AREA)
-    top, left = (int(offset) for offset in rng.integers(0, pixels.shape[0] - side + 1, 2))
-    pixels, masks = (array[top : top + side, left : left + side] for array in (pixels, masks))
-    if rng.random() < MIRRORED:
-        pixels, masks = pixels[:, ::-1], masks[:, ::-1]
-    synthetic, edited = (np.ascontiguousarray(masks[:, :, channel]) for channel in (0, 1))
-    return replace(made, pixels=np.ascontiguousarray(pixels), synthetic=synthetic, edited=edited)
+        masks = [_shrunk(mask, len(pixels)) for mask in masks]
+    top, left = (int(offset) for offset in rng.integers(0, len(pixels) - side + 1, 2))
+    step = -1 if rng.random() < MIRRORED else 1
+    pixels = pixels[top : top + side, left : left + side][:, ::step]
+    synthetic, edited = (mask[top : top + side, left : left + side][:, ::step] for mask in masks)
+    return replace(
+        made,
+        pixels=np.ascontiguousarray(pixels),
+        synthetic=np.ascontiguousarray(synthetic),
+        edited=np.ascontiguousarray(edited),
+    )
+
+
+def _shrunk(mask: Mask, side: int) -> Mask:
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _recompressed(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -76,7 +76,7 @@ def fit_decoder(
             batch = np.sort(shuffled[step * BATCH : (step + 1) * BATCH])
             loss = map_loss(decoder, *mirrored(*tiles.batch(batch)))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             schedule.step()

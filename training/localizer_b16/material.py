@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ def _colours(numbered: tuple[int, Window]) -> NDArray[np.float16]:
 
 
 def materials(
-    windows: Sequence[Window], colours: NDArray[np.float16], fold_of: dict[str, int], folds: int
+    windows: Sequence[Window], colours: NDArray[np.float16], fold_of: Mapping[str, int], folds: int
 ) -> list[Material]:
     """Material of every fold."""
 
@@ -100,7 +100,7 @@ def smaller_side(window: Window) -> int:
 def _smaller_side(path: Path) -> int:
     supported_formats()  # makes Pillow read HEIC where pillow-heif is installed
     with Image.open(path) as image:
-        return min(image.size)
+        return int(min(image.size))
 
 
 def whole_images_of(material: Material, side: int) -> Material:

@@ -92,7 +92,7 @@ def measured_image(
     pixels = np.ascontiguousarray(CONDITIONS[job.condition](np.ascontiguousarray(made.pixels)))
     mask = made.synthetic
     if mask.shape != pixels.shape[:2]:
-        mask = cv2.resize(mask, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
+        mask = np.asarray(cv2.resize(mask, pixels.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     return pixels, mask > 0.5, made.repos
 
 

@@ -72,8 +72,10 @@ def _strokes(side: int, area: float, rng: np.random.Generator) -> Mask:
 
 def _blob(side: int, area: float, rng: np.random.Generator) -> Mask:
     """What smooth noise, raised towards a centre, leaves above a level: winding outlines."""
-    noise = cv2.GaussianBlur(rng.normal(size=(side, side)), (0, 0), side * area**0.5 * rng.uniform(0.15, 0.4))
-    noise /= noise.std() + 1e-6
+    blurred = cv2.GaussianBlur(
+        rng.normal(size=(side, side)), (0, 0), side * area**0.5 * rng.uniform(0.15, 0.4)
+    )
+    noise = np.asarray(blurred, np.float32) / (float(blurred.std()) + 1e-6)
     x, y = _centre(side, area, rng)
     rows, columns = np.ogrid[:side, :side]
     distance = np.hypot(rows - y, columns - x) / (side * (area / np.pi) ** 0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
@@ -82,10 +82,11 @@ class CompositeResults:
         if job.inspected:
             maps[INSPECTED] = inspected_map(pixels, lambda windows: self._scores(windows, job.fold))
             maps[MINI] = inspected_map(pixels, mini_scores(self.mini))
-        stated = asdict(job)
-        del stated["inspected"]
         return {
-            **stated,
+            "kind": job.kind,
+            "area": job.area,
+            "number": job.number,
+            "condition": job.condition,
             "fold": job.fold,
             "repos": list(repos),
             "synthetic": float(synthetic.mean()),

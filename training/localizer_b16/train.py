@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sidscan.errors import UsageError
 from sidscan.images.formats import supported_formats
+from sidscan.models.backbones import PatchTokens
 from sidscan.models.families.token_decoder import TokenDecoderFamily
 from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint, read_localizer_checkpoint
@@ -70,7 +71,7 @@ def training_windows(corpora: Sequence[Path]) -> tuple[list[Window], dict[str, i
 def _side(window: Window) -> int:
     supported_formats()  # makes Pillow read HEIC where pillow-heif is installed
     with Image.open(window.corpus / window.file) as image:
-        return min(image.size)
+        return int(min(image.size))
 
 
 def fold_materials(windows: Sequence[Window], fold_of: Mapping[str, int], workers: int) -> list[Material]:
@@ -105,7 +106,7 @@ def with_scale(decoder: TokenDecoder, scale: TokenScale) -> TokenDecoder:
 def write_checkpoint(path: Path, decoder: TokenDecoder, alarm: float, facts: Mapping[str, object]) -> None:
     """What `sidscan localize --model FILE` reads."""
     tensors: dict[str, Tensor] = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
-    blocks = [feature.block for feature in decoder.reads[0] if hasattr(feature, "block")]
+    blocks = [feature.block for feature in decoder.reads[0] if isinstance(feature, PatchTokens)]
     checkpoint = LocalizerCheckpoint(
         tensors=tensors,
         family=TokenDecoderFamily.name,

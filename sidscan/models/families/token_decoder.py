@@ -1,6 +1,7 @@
 """Decoders of ours: patch tokens of several blocks of CLIP, decoded into a map of synthetic content.
 
-The network is `sidscan.models.heads.token_decoder.TokenDecoder`; training/localizer_b16 fits it.
+The network is `sidscan.models.heads.token_decoder.TokenDecoder`; training/localizer_b16 fits it;
+sidscan/weights/localizer_b16.md is the model card.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import TileSpec
+from sidscan.models.catalog import Bundled, CatalogEntry, TileSpec
 from sidscan.models.families import LocalizerFamily, register
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ class TokenDecoderFamily(LocalizerFamily):
     name = "token_decoder"
     # Fitted on tiles of the encoder's own size: nothing is resized.
     tile = TileSpec(side=224, read=224, stride=112)
+    entries = (
+        CatalogEntry(
+            name="localizer-b16",
+            kind="localizer",
+            summary="bundled localizer on CLIP ViT-B/16: maps of synthetic regions; read its card",
+            licence="Apache-2.0",
+            provenance="trained by this project (training/localizer_b16); see its card",
+            origin=Bundled(file="localizer_b16.safetensors", card="localizer_b16.json", scores=False),
+            size=1_100_000,
+            encoder="clip-vit-b16",
+        ),
+    )
 
     def untrained(self, config: Mapping[str, Any]) -> Decoder:
         """The decoder of ``blocks``, ``embed_dim`` and ``width``."""
