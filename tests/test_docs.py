@@ -37,6 +37,7 @@ CLICK_OPTIONS = {"--help", "--version"}  # click adds these options itself
 SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 # Options of `python -m sidscan.training.mini....` and of benchmarks/, which are not commands of sidscan.
 DEVELOPERS_OPTIONS = {
+    "--rine-folds",
     *("--corpus", "--folds", "--weights", "--reserved", "--whole", "--cache", "--originals"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
 }
