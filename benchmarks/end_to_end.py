@@ -58,8 +58,8 @@ class Published(torch.nn.Module):
     def __init__(self, head: Path, encoder: Path, device: str) -> None:
         super().__init__()
         (loaded,) = detectors.load_detectors([str(head)], encoder=encoder)
-        encoder: Any = loaded.encoder
-        visual = open_clip_encoder(encoder.visual.state_dict())
+        ours: Any = loaded.encoder
+        visual = open_clip_encoder(ours.visual.state_dict())
         self.head = loaded.head
         self.dtype = torch.float16 if device == "cuda" else torch.float32
         self.visual = visual.to(device, self.dtype)

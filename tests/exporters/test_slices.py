@@ -35,7 +35,7 @@ def model(chain: list[tuple[list[int], list[int], list[int], list[int]]]) -> Any
         for name, values in zip(arguments, each, strict=True):
             constants.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
         nodes.append(helper.make_node("Slice", [source, *arguments], [target]))
-    values = [
+    values: list[Any] = [
         helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["b", *SIDES]),
         helper.make_tensor_value_info("sliced", TensorProto.FLOAT, ["c", "h", "w"]),
     ]
