@@ -67,8 +67,8 @@ shows a person where to look. A region that it marks proves nothing, and neither
 Nobody's inpainting tool was at hand. How it does on images that people edited with such tools is not known.
 
 - **Weights**: `localizer_b16.safetensors` ({card["parameters"]:,} numbers), sha256 `{card["sha256"]}`
-- **Encoder**: `{card["encoder"]}`, tokens after blocks {_list(card["blocks"])} (counted from 0), computed
-  in bfloat16 where the processor multiplies it itself.
+- **Encoder**: `{card["encoder"]}`, tokens after blocks {_list(card["blocks"])} (counted from 0). All
+  figures here are of bfloat16; nobody has measured how much float32 changes.
 - **Licences**: the decoder is {card["licence"]} and trained by this project, which redistributes no image.
   CLIP's weights are MIT; OpenAI's model card calls any deployed use of CLIP out of scope.
 - **Reads**: tiles of 224 native pixels, 112 px apart, never resized; of large images, a half, a quarter ...
