@@ -35,11 +35,11 @@ def model(chain: list[tuple[list[int], list[int], list[int], list[int]]]) -> Any
         for name, values in zip(arguments, each, strict=True):
             constants.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
         nodes.append(helper.make_node("Slice", [source, *arguments], [target]))
-    values: list[Any] = [
+    ends: list[Any] = [
         helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["b", *SIDES]),
         helper.make_tensor_value_info("sliced", TensorProto.FLOAT, ["c", "h", "w"]),
     ]
-    graph = helper.make_graph(nodes, "slices", values[:1], values[1:], constants)
+    graph = helper.make_graph(nodes, "slices", ends[:1], ends[1:], constants)
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
 
 
