@@ -162,6 +162,7 @@ def train_command(
     ]
     shipped = fit_decoder(tiles, BLOCKS, everything, "all folds")
     shares = marked_shares(MarkedShares(folds, BLOCKS, scale, fold_of), photographs, workers)
+    make_folder(work)
     write_json(
         work / PHOTOGRAPHS_FILE,
         {each.file: row.tolist() for each, row in zip(photographs, shares, strict=True)},
