@@ -42,6 +42,10 @@ from sidscan.errors import (
 )
 from sidscan.records import Counts, Exif, ImageInfo, Kind, Response, ScanResult, Score, Stage, Status
 
+# ONNX Runtime, from 1.29 on, keeps an identifier of the machine and reports to its makers what it runs.
+# It reads this once, when it is loaded, so it must be set before; nothing imported above loads it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 if TYPE_CHECKING:
     from sidscan.pipeline import Progress, ScanRun
     from sidscan.scoring.model import Model

@@ -18,6 +18,9 @@ from sidscan.models.onnx_graph import INPUT_NAME, output_names
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, crop_pixels, unique_crops
 
+# What `sidscan/__init__.py` sets is not read on Windows, nor where a program loaded onnxruntime before.
+ort.disable_telemetry_events()
+
 
 class OnnxCpuRuntime:
     """Detectors that have a graph, each in a session of its own.

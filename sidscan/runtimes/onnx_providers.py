@@ -17,6 +17,9 @@ from sidscan.config import SIDE, Device
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models.onnx_graph import BATCH_DIMENSION, INPUT_NAME
 
+# What `sidscan/__init__.py` sets is not read on Windows, nor where a program loaded onnxruntime before.
+ort.disable_telemetry_events()
+
 FIXED_BATCH = 40  # crops; accelerators plan anew for every other number
 NVIDIA = ("cuda", "tensorrt")  # they know every kind of node that is exported
 _ENGINE_CACHE = "tensorrt-engines"

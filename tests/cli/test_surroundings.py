@@ -42,6 +42,17 @@ def _homeless(*arguments: str | Path, **variables: str) -> subprocess.CompletedP
     )
 
 
+def test_onnxruntime_reports_nothing_to_its_makers(tmp_path: Path) -> None:
+    """It would keep an identifier and a queue of events in the user's cache; not where CI is set."""
+    images, home = folder(tmp_path / "images", count=1), tmp_path / "home"
+    home.mkdir()
+    ended = _homeless("scan", images, "--out", tmp_path / "r.csv", "--model", "mini", HOME=str(home))
+    assert ended.returncode == 0, ended.stderr
+    assert "runtime: onnxruntime" in ended.stderr
+    written = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert not {name for name in written if "onnxruntime" in name or "Microsoft" in name}
+
+
 @pytest.mark.parametrize("options", [("--model", "mini"), ()], ids=["named", "fallback"])
 def test_the_bundled_detector_needs_no_home(tmp_path: Path, options: tuple[str, ...]) -> None:
     images = folder(tmp_path / "images", count=1)
