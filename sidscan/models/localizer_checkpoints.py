@@ -21,7 +21,6 @@ from sidscan.models.catalog import TileSpec
 from sidscan.util.files import open_file
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
 FORMAT = "sidscan localizer 1"
@@ -35,7 +34,7 @@ class LocalizerCheckpoint:
     """A checkpoint's content.
 
     Attributes:
-        tensors: of torch, or all of them numpy's.
+        tensors: torch's, or all of them numpy's.
         family: name of a family of localizers (`sidscan.models.families`).
         config: which of its decoders, as `LocalizerFamily.untrained` takes it.
         encoders: sha256 of each encoder's file by name, in the order in which the decoder reads them.
@@ -46,7 +45,7 @@ class LocalizerCheckpoint:
         facts: everything else that training recorded: configuration, data, metrics.
     """
 
-    tensors: Mapping[str, Tensor | NDArray[Any]]
+    tensors: Mapping[str, Any]
     family: str
     config: Mapping[str, Any]
     encoders: Mapping[str, str]

@@ -16,7 +16,6 @@ from sidscan.models.catalog import CatalogEntry, TileSpec
 from sidscan.models.detectors import BY_THE_USER, Encoders
 from sidscan.models.families import localizer_family
 from sidscan.models.installed import Installed
-from sidscan.models.localizer_checkpoints import states_localizer
 from sidscan.models.store import Store
 
 if TYPE_CHECKING:
@@ -193,6 +192,8 @@ def is_localizer(ref: str, store: Store) -> bool:
     """Whether a name or file leads to a localizer, as far as it says so itself."""
     if ref in store.catalog:
         return store.catalog[ref].kind == "localizer"
+    from sidscan.models.localizer_checkpoints import states_localizer  # here: it loads safetensors
+
     return states_localizer(Path(ref))
 
 

@@ -372,13 +372,13 @@ def test_models_too_large_for_an_onnx_file_are_refused(
     network = ExportNetwork(
         detectors.load_detectors([str(model) for model in graphs.models], encoder=graphs.encoder)
     )
-    exporter._check_size(network, precision)
+    exporter.check_size(network, precision)
     monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
     if not remedy:
-        exporter._check_size(network, precision)
+        exporter.check_size(network, precision)
         return
     with pytest.raises(ModelError, match=rf"bytes in {precision}; an ONNX file holds ") as refused:
-        exporter._check_size(network, precision)
+        exporter.check_size(network, precision)
     assert refused.value.remedy == remedy
 
 

@@ -46,7 +46,7 @@ def _resaved(checkpoint: LocalizerCheckpoint, **stated: Any) -> bytes:
     data = checkpoint.to_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     before = json.loads(header["__metadata__"]["sidscan"])
-    return save(checkpoint.tensors, {"sidscan": json.dumps({**before, **stated})})
+    return save(dict(checkpoint.tensors), {"sidscan": json.dumps({**before, **stated})})
 
 
 @pytest.mark.parametrize(

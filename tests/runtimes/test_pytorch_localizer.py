@@ -27,7 +27,7 @@ def _tiles(count: int, height: int = 256, width: int = 256) -> NDArray[np.uint8]
 def test_resizing_is_torchvisions(height: int, width: int) -> None:
     """The published code resizes PIL images to 224 x 224, whatever their shape, and then scales to 0..1."""
     (tile,) = _tiles(1, height, width)
-    expected = functional.to_tensor(functional.resize(Image.fromarray(tile), [224, 224]))  # type: ignore[arg-type]
+    expected = functional.to_tensor(functional.resize(Image.fromarray(tile), [224, 224]))
     ours = torch.from_numpy(resized(tile[None], 224)[0]).permute(2, 0, 1) / 255
     assert torch.equal(ours, expected)
 

@@ -477,7 +477,7 @@ def test_the_published_layout_loads_strictly(tmp_path: Path) -> None:
     installed.write_bytes(checkpoint.to_bytes())
     assert installed.stat().st_size == pytest.approx(entry.size, rel=1e-3)
     read, _ = read_localizer_checkpoint(installed)
-    decoder = with_weights(localizer_family("declip").untrained(read.config), read.tensors)  # type: ignore[arg-type]
+    decoder = with_weights(localizer_family("declip").untrained(read.config), read.tensors)
     loaded = decoder.state_dict()
     assert loaded.keys() == written.keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in written.items())
@@ -542,7 +542,7 @@ ENTRY = replace(CATALOG["declip-ldm"], shape=LINEAR)
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
 )
-def test_other_published_files_are_refused(tmp_path: Path, other: dict[str, object], message: str) -> None:
+def test_other_published_files_are_refused(tmp_path: Path, other: dict[str, Any], message: str) -> None:
     path = published_file(tmp_path / "a.pth", LINEAR, **other)
     with pytest.raises(ModelError) as refused:
         localizer_family("declip").from_published(path, ENTRY)
@@ -587,7 +587,8 @@ def test_the_nine_published_files_are_in_the_catalog() -> None:
         assert entry.licence == "CC BY-NC-SA 4.0"
         assert entry.terms
         assert not entry.is_pinned
-        parameters = sum(math.prod(size) for size in decoder_sizes(entry.shape).values())  # type: ignore[arg-type]
+        assert isinstance(entry.shape, DeclipShape)
+        parameters = sum(math.prod(size) for size in decoder_sizes(entry.shape).values())
         assert entry.size == pytest.approx(4 * parameters, rel=1e-2)
         assert entry.download_size == pytest.approx(3 * entry.size, rel=1e-2), "with the state of Adam"
         assert entry.encoders == (
