@@ -20,6 +20,10 @@ _DISTRIBUTIONS = {
 }
 
 
+ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+"""Distributions that bring the module ``onnxruntime``: any of them serves, and only one may be installed."""
+
+
 def require(purpose: str, *modules: str) -> None:
     """Load libraries before anything is begun that needs them.
 

@@ -10,6 +10,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sidscan.libraries import ONNX_RUNTIMES
+
 _NAME = "sidscan"
 _NOT_FOR_USERS = ("dev", "docs", "test")  # extras
 _LONGEST = 100  # characters; some packages put the whole text of a licence where its name belongs
@@ -135,13 +137,16 @@ def _extras(package: metadata.Distribution) -> list[str]:
 
 
 def _needs(name: str, extras: set[str]) -> Iterator[tuple[str, set[str]]]:
-    """Installed packages that a package with some extras asks for here, and their extras."""
+    """Installed packages that a package with some extras needs here, or that serve instead; their extras."""
     for line in metadata.distribution(name).requires or ():
         wanted = Requirement(line)
         here = wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in extras)
         needed = canonicalize_name(wanted.name)
-        if here and needed != _NAME and _is_installed(needed):
-            yield needed, wanted.extras
+        if not here or needed == _NAME:
+            continue
+        for each in ONNX_RUNTIMES if needed in ONNX_RUNTIMES else (needed,):
+            if _is_installed(each):
+                yield each, wanted.extras
 
 
 def _licence(facts: Mapping[str, Any]) -> tuple[str, bool]:

@@ -89,6 +89,21 @@ def test_what_is_needed_and_installed(site: Path) -> None:
     assert (found[1].needs, found[1].homepage) == (("quick",), "https://b.example")
 
 
+@pytest.mark.parametrize(
+    "there",
+    [["onnxruntime"], ["onnxruntime-gpu"], ["onnxruntime", "onnxruntime-gpu"]],
+    ids=["without PyTorch", "as stated", "both, which doctor reports"],
+)
+def test_the_onnxruntime_that_is_installed_counts(site: Path, there: list[str]) -> None:
+    install(site, "sidscan", "Requires-Dist: onnxruntime-gpu")
+    for name in there:
+        install(site, name, "Requires-Dist: flatbuffers")
+    install(site, "flatbuffers")
+    found = installed_components()
+    assert [each.name for each in found] == ["sidscan", "flatbuffers", *there]
+    assert found[0].needs == tuple(there)
+
+
 def test_bill_of_materials_names_each_component_once() -> None:
     found = installed_components()
     bill = cyclonedx(found)

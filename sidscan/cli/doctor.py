@@ -76,7 +76,7 @@ def _as_json(choices: dict[str, Any]) -> dict[str, object]:
 
 
 def _line(result: CheckResult) -> str:
-    return f"{result.level:<9}{result.name:<17}{result.text}"
+    return f"{result.level:<9}{result.name:<16} {result.text}"
 
 
 def _print_problems(results: Sequence[CheckResult], code: ExitCode) -> None:

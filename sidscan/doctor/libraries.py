@@ -11,10 +11,9 @@ from sidscan.doctor.probes import ProbeFailed, ProbeNotStarted, Probes
 from sidscan.doctor.requirements import is_too_old, requirements, version_of
 from sidscan.doctor.resource_limits import RAISE_LIMITS, low_limits
 from sidscan.errors import ExitCode
-from sidscan.libraries import install_command, is_there, uninstall_command
+from sidscan.libraries import ONNX_RUNTIMES, install_command, is_there, uninstall_command
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
-_CHECKED_BELOW = (*RUNTIMES, "torch", "open_clip_torch", "onnx")
+_CHECKED_BELOW = (*ONNX_RUNTIMES, "torch", "open_clip_torch", "onnx")
 _TORCH_SERVES = "CUDA, checkpoints, training and --runtime pytorch"
 # What each extra is for; its packages are in the metadata.
 _EXTRAS = {
@@ -97,7 +96,7 @@ def torch(probes: Probes) -> Iterator[CheckResult]:
 @check("onnxruntime")
 def onnxruntime(probes: Probes) -> Iterator[CheckResult]:
     """ONNX Runtime: which distribution, whether it loads, and whether two overwrote one another."""
-    there = {name: version for name in RUNTIMES if (version := version_of(name))}
+    there = {name: version for name in ONNX_RUNTIMES if (version := version_of(name))}
     facts: dict[str, object] = {"distributions": there}
     kept = _distribution_to_keep(list(there))
     if not there:

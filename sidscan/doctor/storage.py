@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sidscan.doctor import CheckResult, check
@@ -30,7 +31,14 @@ def models_folder(probes: Probes) -> Iterator[CheckResult]:
         yield CheckResult("models folder", "problem", error.message, error.remedy, facts={"folder": None})
         return
     moved = "SIDSCAN_MODELS names another folder for models."
-    yield from _folder("models folder", folder, _SPACE_FOR_ENCODER, moved)
+    for result in _folder("models folder", folder, _SPACE_FOR_ENCODER, moved):
+        if result.level == "ok" and os.environ.get("SIDSCAN_MODELS") and not result.facts["exists"]:
+            text = f"SIDSCAN_MODELS names {result.text}"
+            remedy = (
+                "If models are elsewhere, mend SIDSCAN_MODELS; else `sidscan models pull` makes the folder."
+            )
+            result = replace(result, level="note", text=text, remedy=remedy)
+        yield result
 
 
 @check("kept results")

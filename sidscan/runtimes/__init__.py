@@ -11,6 +11,7 @@ from sidscan.config import Device, ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
 from sidscan.libraries import require
 from sidscan.models import detectors
+from sidscan.models.catalog import find_entry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.graph_templates import load_graphs
 from sidscan.models.localizers import Localizer
@@ -146,7 +147,10 @@ def open_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> Runtime:
 
 
 def _require_torch(config: ScanConfig, models: Sequence[ModelRef]) -> None:
-    """Load torch; where that fails, say what computes these models without it."""
+    """Load torch; where that fails, say what computes these models without it. Unknown names come first."""
+    for model in models:
+        if model.kind is ModelKind.CATALOG:
+            find_entry(model.name)
     try:
         require(f"computing {', '.join(map(str, models))} by PyTorch", "torch")
     except RuntimeUnavailable as error:
