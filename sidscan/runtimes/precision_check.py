@@ -15,7 +15,7 @@ from sidscan.config import SIDE
 
 CROPS = 4
 BOUND = 0.01  # largest |difference of scores| from fp32's at which a faster precision is chosen unasked
-_CPU_FACTS = Path("/proc/cpuinfo")
+CPU_FACTS = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -26,7 +26,7 @@ def has_fast_bf16() -> bool:
     Linux names the features of x86 processors; False on all other systems.
     """
     try:
-        return not _BF16_FLAGS.isdisjoint(_CPU_FACTS.read_text(encoding="utf-8").split())
+        return not _BF16_FLAGS.isdisjoint(CPU_FACTS.read_text(encoding="utf-8").split())
     except OSError:
         return False
 

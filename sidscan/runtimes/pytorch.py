@@ -16,6 +16,7 @@ from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, check_torch_device, cpu, forward, precision_check
 from sidscan.runtimes.cuda import CUDA_BATCH, CudaPool
+from sidscan.runtimes.kept_trials import keep_trial, read_trial, trial_file
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MODES: dict[CudaMode, str] = {"eager": "", "graphs": ", CUDA graphs", "compiled": ", compiled"}
@@ -60,7 +61,7 @@ class PyTorchRuntime:
             detector.head.to(self._device)  # heads stay in float32, as published
         choice = ""
         if precision == "auto" and self._device.type == "cpu" and precision_check.has_fast_bf16():
-            detectors, chosen, choice = _tried_in_bf16(detectors)
+            chosen, choice = _to_bf16_if_close(detectors)
             used |= chosen
         on_cuda = self._device.type == "cuda"
         name = f"pytorch {torch.__version__}" + (_MODES[cuda_mode] if on_cuda else "")
@@ -101,32 +102,42 @@ def _on_cpu(detectors: Sequence[Detector], crops: torch.Tensor, refs: Sequence[C
     return result
 
 
-def _tried_in_bf16(
-    detectors: Sequence[Detector],
-) -> tuple[Sequence[Detector], dict[str, str], str]:
-    """Detectors on the CPU, with encoders in bfloat16 where that keeps the scores.
+def _to_bf16_if_close(detectors: Sequence[Detector]) -> tuple[dict[str, str], str]:
+    """Convert the encoders of detectors on the CPU to bfloat16 where that keeps the scores.
 
     Returns:
-        the detectors; the precision of those that changed, by name; why, in words.
+        the precision of those that changed, by name; why, in words.
     """
+    safe = [detector for detector in detectors if detector.fp16_safe]
+    if not safe:
+        return {}, ""
+    file = trial_file([d.info.digest for d in detectors], [f"torch {torch.__version__}"])
+    kept = read_trial(file)
+    differences = kept.differences if kept else _bf16_differences(detectors)
+    if kept is None:
+        keep_trial(file, differences)
+    measured = (
+        f"logits of {precision_check.CROPS} trial crops differ from fp32's by up to {differences.logit:.2g}, "
+        f"scores by up to {differences.score:.2g}" + (f" (tried on {kept.tried})" if kept else "")
+    )
+    if differences.score > precision_check.BOUND:
+        return {}, f"fp32: in bf16 {measured}, more than {precision_check.BOUND}"
+    for detector in safe:
+        detector.encoder.to(torch.bfloat16)
+    return {detector.info.name: "bf16" for detector in safe}, f"bf16: {measured}"
+
+
+def _bf16_differences(detectors: Sequence[Detector]) -> precision_check.Differences:
+    """How far off the scores of trial crops are with encoders in bfloat16."""
     trial = CropSet.plain(precision_check.natural_crops(precision_check.CROPS))
     crops = torch.from_numpy(trial.crops)
     copies = {
         id(d.encoder): copy.deepcopy(d.encoder).to(torch.bfloat16) for d in detectors if d.fp16_safe
     }  # one per encoder, whatever the number of heads
-    if not copies:
-        return detectors, {}, ""
     halved = [replace(d, encoder=copies[id(d.encoder)]) if d.fp16_safe else d for d in detectors]
     scores = slice(len(detectors))  # what probes of cautions say has no part in the choice
     logits = [_on_cpu(variant, crops, trial.order)[:, scores] for variant in (detectors, halved)]
-    difference = precision_check.largest_differences(*logits)
-    measured = (
-        f"logits of {precision_check.CROPS} trial crops differ from fp32's by up to {difference.logit:.2g}, "
-        f"scores by up to {difference.score:.2g}"
-    )
-    if difference.score > precision_check.BOUND:
-        return detectors, {}, f"fp32: in bf16 {measured}, more than {precision_check.BOUND}"
-    return halved, {d.info.name: "bf16" for d in detectors if d.fp16_safe}, f"bf16: {measured}"
+    return precision_check.largest_differences(*logits)
 
 
 def open_device(asked: Device) -> torch.device:

@@ -279,6 +279,10 @@ def test_a_cpu_computes_in_bf16_if_a_trial_shows_close_scores(
     auto = sidscan("scan", images, *asked, "--out", tmp_path / "auto.csv")
     assert auto.code == 0
     assert said in auto.err
+    again = sidscan("scan", images, *asked, "--fresh", "--overwrite", "--out", tmp_path / "auto.csv")
+    assert again.code == 0
+    assert said in again.err
+    assert "(tried on 20" in again.err, "the trial is not repeated"
     named = "fp32" if bound == 0 else "bf16"
     full = sidscan(
         "scan", images, *asked[:2], *asked[4:], "--precision", named, "--out", tmp_path / "named.csv"
@@ -294,10 +298,10 @@ def test_fast_bf16_follows_the_processor_flags(tmp_path: Path, monkeypatch: pyte
     monkeypatch.undo()
     for flags, fast in (("fpu avx512f", False), ("fpu avx512_bf16 sse", True), ("amx_bf16", True)):
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-        monkeypatch.setattr(precision_check, "_CPU_FACTS", tmp_path / "cpuinfo")
+        monkeypatch.setattr(precision_check, "CPU_FACTS", tmp_path / "cpuinfo")
         precision_check.has_fast_bf16.cache_clear()
         assert precision_check.has_fast_bf16() is fast
-    monkeypatch.setattr(precision_check, "_CPU_FACTS", tmp_path / "none")
+    monkeypatch.setattr(precision_check, "CPU_FACTS", tmp_path / "none")
     precision_check.has_fast_bf16.cache_clear()
     assert not precision_check.has_fast_bf16()
     precision_check.has_fast_bf16.cache_clear()
