@@ -138,7 +138,7 @@ class ProvenanceCount:
             if count := self._verdicts[word]:
                 yield f"provenance: {plural(count, 'file')} with {what} ({word})"
         if self._unchecked:
-            yield f"{plural(self._unchecked, 'signature')} not checked (`pip install 'sidscan[c2pa]'`)"
+            yield f"{plural(self._unchecked, 'signature')} not checked (`pip install c2pa-python`)"
         if self._failed_checks:
             yield f"{plural(self._failed_checks, 'signature')} could not be checked (JSON reports say why)"
         if self._without:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidscan.provenance.blocks import Budget
 
-_NO_LIBRARY = "compressed with Brotli; `pip install 'sidscan[c2pa]'` brings what reads it"
+_NO_LIBRARY = "compressed with Brotli; `pip install brotli` brings what reads it"
 
 
 class BrotliError(ValueError):

@@ -90,7 +90,7 @@ def check_trust(folder: str | None) -> None:
     if not verifier_words(folder):
         raise UsageError(
             "signatures can't be checked: c2pa-python is not installed",
-            "`pip install 'sidscan[c2pa]'`, or leave out --trust.",
+            "`pip install c2pa-python`, or leave out --trust.",
         )
     if reason := _import_error():
         raise UsageError(

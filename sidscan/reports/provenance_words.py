@@ -134,7 +134,7 @@ LABELS = {
 UNHARMED = "None of these codes says that anybody changed the file after it was signed."
 """Stands behind codes that failed, if it is so (`SignatureCheck.is_unharmed`)."""
 NOT_LISTED = "Adobe, Microsoft, OpenAI and Samsung are not on the bundled trust list."
-NO_VERIFIER = "Its signature was not checked: `pip install 'sidscan[c2pa]'` brings what checks it."
+NO_VERIFIER = "Its signature was not checked: `pip install c2pa-python` brings what checks it."
 ANSWERS = {True: "yes", False: "no", None: "not known"}
 LISTED_ANSWERS = {**ANSWERS, False: "no, or not valid when it signed"}
 CREDITS = ("byline", "credit", "source", "caption", "copyright")

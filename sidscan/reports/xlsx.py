@@ -78,7 +78,7 @@ class XlsxOutput(ReportOutput):
         if find_spec("xlsxwriter") is None:
             raise UsageError(
                 "a report in .xlsx needs the extra xlsx",
-                "`pip install 'sidscan[xlsx]'` brings it; or end the name in .csv.",
+                "`pip install XlsxWriter` brings it; or end the name in .csv.",
             )
         super().__init__(out, REPORT_FORMATS["csv"], hashed, overwrite)
         self._columns, self._open_converter = options.columns, options.xlsx_thumbnails

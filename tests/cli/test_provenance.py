@@ -211,7 +211,7 @@ def test_without_a_verifier_the_extra_is_named(
     out = sidscan("provenance", "images/made.png").out
     assert f"  {NO_VERIFIER}\n" in out
     lines = scan(sidscan).err.splitlines()
-    assert "1 signature not checked (`pip install 'sidscan[c2pa]'`)" in lines
+    assert "1 signature not checked (`pip install c2pa-python`)" in lines
 
 
 def test_a_verifier_that_cannot_be_loaded_costs_no_verdict(

@@ -90,7 +90,7 @@ def test_without_brotli_it_is_unreadable_and_says_what_to_install(
         assert found.verdict == "unreadable"
         (marker,) = found.markers
         assert marker.id in ("c2pa-unreadable", "packed-unreadable")
-        assert marker.value == "compressed with Brotli; `pip install 'sidscan[c2pa]'` brings what reads it"
+        assert marker.value == "compressed with Brotli; `pip install brotli` brings what reads it"
 
 
 class _OldDecompressor:
