@@ -45,7 +45,7 @@ def reading() -> Decorator:
             section="Models",
             type=WholeNumber(1),
             metavar="N",
-            show_default="64 on a CPU, 512 on a GPU",
+            show_default="120 on a CPU, 512 on a GPU",
             help="Most tiles of one image; a larger one is halved until they cover it, and its row says so.",
         ),
     )

@@ -27,7 +27,7 @@ from .tokens import TILE
 
 SIDE = 560  # px a side of a composite: 16 tiles
 STRIDE = 112
-MOST_TILES = 64  # as `sidscan localize` takes on a CPU by default
+MOST_TILES = 64  # with more, larger photographs are read at their own size
 COMPOSITES: tuple[tuple[str, float | None], ...] = (
     *(("inserted", area) for area in (0.01, 0.05, 0.2)),
     ("pasted back", 0.2),
