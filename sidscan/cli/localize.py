@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sidscan import reports
 from sidscan.cli import console, localizing, options
@@ -22,9 +23,11 @@ from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.journal import Journal, recorded_outputs
 from sidscan.records import RunRecord, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput
+from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.joined_marks import load_marks, marks_paths
+from sidscan.review.private_record import PrivateRecord
 from sidscan.review.selection import BY_EVIDENCE, Choice, SelectedRecord
 from sidscan.util.terminal import Echo
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 _WORDS = ("weak", "moderate", "strong", "very strong")
 _MARKS = ("suspicious", "cleared", "later")
+_OF_A_SCAN = ("hidden", "exclude", "models", "effort", "journal", "fresh", "retry_failed")
+"""Parameters that say how images are found and scored; with a REPORT, that is done."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,7 @@ def _opened(
     """The record of scanned images, how they are read, and the localizer; nobody else writes the outputs.
 
     Raises:
-        UsageError: a record is named beside other inputs, or there are none.
+        UsageError: a record is named beside other inputs or options of a scan, or there are no inputs.
     """
     records = [name for name in config.inputs if names_record(name)]
     if records and (len(config.inputs) > 1 or config.lists):
@@ -263,11 +268,28 @@ def _opened(
                 console.consume(run, quiet)
                 yield run.journal, run.config, made_by
         return
+    _refuse_options_of_a_scan(records[0])
     made_by = localizing.open_named(asked.model, config, asked.encoder)
     localizing.announce(made_by, echo)
     path = record_path(Path(records[0]))
     with closing(Journal(path)) as journal, reports.reserve_all(writers, journal.output_digests):
         yield journal, replace(config, journal=path), made_by
+
+
+def _refuse_options_of_a_scan(report: str) -> None:
+    """Refuse what would have no effect; settings of a file or a variable may be there for scans.
+
+    Raises:
+        UsageError: the command line has such an option.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        asked = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if asked and option.name in _OF_A_SCAN:
+            raise UsageError(
+                f"{report} has scores already, so {option.opts[0]} would have no effect",
+                "Leave it out, or name the images instead of the report.",
+            )
 
 
 def _localize(
@@ -302,7 +324,11 @@ def _localize(
         )
         console.echo(f"interrupted; {kept}")
         raise
-    reports.write_all(writers, annotated(journal, marks))
+    record = annotated(journal, marks)
+    if config.private and not record.header().private:  # of a report that was named
+        record = PrivateRecord(record)
+        console.reporter(quiet)(WORDS)
+    reports.write_all(writers, record)
     _say(made, asked.out_dir, writers, to_terminal, quiet)
     counts = journal.counts()
     if counts.scored + counts.failed == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from sidscan.cli.closer_look import name_of
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.param_types import WholeNumber
 from sidscan.records import ScanResult
+from sidscan.records.localization import COMMON_REGION, NO_REGION, REGION
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
@@ -104,19 +106,30 @@ def lines(made: Sequence[Localized]) -> Iterator[str]:
     if not made:
         yield "no map was made: no image was chosen"
         return
-    regions = [each for each in made if each.facts.alarm]
-    without = sum(each.facts.alarm is False for each in made)
-    failed = len(made) - len(regions) - without
-    found = f"a region to look at in {len(regions)}, none in {without}"
-    yield f"maps of {console.plural(len(made), 'image')}: {found}" + (
-        f", no map of {failed}" if failed else ""
-    )
-    regions.sort(key=lambda each: -(each.facts.area or 0.0))
+    yield f"maps of {console.plural(len(made), 'image')}: {_counted(made)}"
+    regions = [each for each in made if each.facts.region is not None]
+    regions.sort(key=lambda each: (each.facts.finding != REGION, -(each.facts.area or 0.0)))
     for each in regions[:_MOST_LINES]:
-        yield f"  {name_of(each.result)}: {each.facts.in_words()}"
+        yield f"  {name_of(each.result)}: {each.facts.in_words()}{_detector_says(each.result)}"
     if len(regions) > _MOST_LINES:
         yield f"  and {len(regions) - _MOST_LINES} more"
     yield f"  ({MEANING})"
+
+
+def _counted(made: Sequence[Localized]) -> str:
+    """How many have which finding; all kinds add up to the maps that were asked for."""
+    counts = Counter(each.facts.finding for each in made)
+    kinds = [f"a {REGION} in {counts[REGION]}"]
+    if any(each.facts.alarm_area is not None for each in made):
+        kinds.append(f"one as whole photographs may have in {counts[COMMON_REGION]}")
+    kinds.append(f"none in {counts[NO_REGION]}")
+    return ", ".join([*kinds, *([f"no map of {counts['']}"] if counts[""] else [])])
+
+
+def _detector_says(result: ScanResult) -> str:
+    """The score of the whole image: a map does not stand alone."""
+    best = result.strongest
+    return f"; whole image: score {best.score:.3f}, {best.evidence}" if best else ""
 
 
 def failed(made: Sequence[Localized]) -> bool:

@@ -40,6 +40,11 @@ class Plan:
         """How many squares the localizer reads."""
         return (len(self.grid) if self.grid else 0) + self.whole
 
+    @property
+    def compares(self) -> bool:
+        """Whether both protocols are read."""
+        return self.grid is not None and self.whole
+
 
 def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: int) -> Plan:
     """What is read of an image of that size.
@@ -124,8 +129,8 @@ def _with_protocol(facts: Localization, plan: Plan, tile: TileSpec) -> Localizat
 
 
 def _rounded(share: float) -> float:
-    """To six decimals: a single pixel of most images still counts."""
-    return round(share, 6)
+    """To nine decimals: a single pixel of the largest images still counts."""
+    return round(share, 9)
 
 
 def _finite(maps: NDArray[np.float32]) -> Map:

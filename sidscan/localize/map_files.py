@@ -16,7 +16,7 @@ from sidscan.util.files import atomic_write, content_sha256, open_file
 
 SUFFIXES = (".map.png", ".mask.png", ".overlay.png")
 _SOFTWARE = b"tEXtSoftware\0sidscan"
-_HEAD_BYTES = 256
+_HEAD_BYTES = 1024  # hold what `drawings` writes before the pixels
 
 
 class FilesRecord(Protocol):
@@ -67,10 +67,13 @@ class MapFiles:
         """Whether the run wrote all files of an image, and nobody changed them since."""
         return all(self._content(path) in self._record.map_file_digests(path) for path in self.paths(sha256))
 
-    def check(self, sha256: str) -> None:
+    def check(self, sha256: str, localizer: str) -> None:
         """Refuse, before an image is read, what could not be written in the end.
 
-        The map of another run may turn out to be the same, byte for byte.
+        The map that another run made with the same localizer may turn out to be the same, byte for byte.
+
+        Args:
+            localizer: its digest.
 
         Raises:
             OutputError: somebody else's file is there.
@@ -78,7 +81,7 @@ class MapFiles:
         for path in () if self._overwrite else self.paths(sha256):
             content = self._content(path)
             known = self._record.map_file_digests(path)
-            if content is not None and content not in known and (known or not _is_map(path)):
+            if content is not None and content not in known and (known or not _is_map(path, localizer)):
                 raise _foreign(path)
 
     def write(self, sha256: str, contents: Mapping[str, bytes]) -> None:
@@ -115,10 +118,11 @@ class MapFiles:
             raise OutputError(f"can't read {path}: {error.strerror}", "Choose another --out-dir.") from error
 
 
-def _is_map(path: Path) -> bool:
-    """Whether a file says that sidscan made it."""
+def _is_map(path: Path, localizer: str) -> bool:
+    """Whether a file says that sidscan made it with this localizer."""
     with open_file(path) as file:
-        return _SOFTWARE in file.read(_HEAD_BYTES)
+        head = file.read(_HEAD_BYTES)
+    return _SOFTWARE in head and f"({localizer})".encode() in head
 
 
 def _foreign(path: Path) -> OutputError:

@@ -99,7 +99,7 @@ class Localizing:
         if files is not None:
             files.prepare()
             for result in _distinct(results):
-                files.check(str(result.facts.sha256))
+                files.check(str(result.facts.sha256), self._localizer.info.digest)
 
     def run(self, results: Iterable[ScanResult], done: Done = lambda _: None) -> Iterator[Localized]:
         """What a localizer makes of each image; images with equal bytes are read once.
@@ -162,6 +162,8 @@ class Localizing:
         if plan is None or bool(kept.drawing) != self._request.with_images:
             return False
         grid = plan.grid if plan.by_tiles else None
+        if plan.compares and facts.area and facts.agreement is None:
+            return False  # nobody asked for the other protocol then
         same = (
             (facts.digest, facts.threshold, facts.alarm_area, facts.made_by)
             == (info.digest, info.threshold, info.alarm_area, self._made_by)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from sidscan.records.from_json import JsonObject, known
 
 REGION = "region to look at"
+COMMON_REGION = "region, as whole photographs may have"
 NO_REGION = "no region to look at"
 
 
@@ -88,16 +89,13 @@ class Localization:
     message: str = ""
 
     @property
-    def alarm(self) -> bool | None:
-        """Whether there is a region to look at; None where there is no map."""
-        if self.area is None:
-            return None
-        return self.area > (self.alarm_area or 0.0)
-
-    @property
     def finding(self) -> str:
-        """That in words; empty where there is no map."""
-        return "" if self.alarm is None else REGION if self.alarm else NO_REGION
+        """Whether there is a region, and more of it than whole photographs have; empty without a map."""
+        if self.area is None:
+            return ""
+        if self.region is None:
+            return NO_REGION
+        return REGION if self.area > (self.alarm_area or 0.0) else COMMON_REGION
 
     def how_in_words(self) -> str:
         """The protocol, what was read and the threshold."""
@@ -114,10 +112,13 @@ class Localization:
             return f"no map: {self.message}"
         above = f"{_percent(self.area)} above {self.threshold:g}"
         if self.region is None:
-            return f"{NO_REGION}: nothing above {self.threshold:g}; highest {self.maximum:.2f}"
+            other = "" if self.agreement is None else "; the other protocol marks something"
+            return f"{NO_REGION}: nothing above {self.threshold:g}; highest {self.maximum:.2f}{other}"
         left, top, right, bottom = self.region
         box = f"largest at x {left}-{right}, y {top}-{bottom}"
-        both = "" if self.agreement is None else f"; both protocols share {_percent(self.agreement)} of it"
+        both = ""
+        if self.agreement is not None:
+            both = f"; of what either protocol marks, both mark {_percent(self.agreement)}"
         limit = ""
         if self.alarm_area is not None:
             limit = f" (1 % of whole photographs have more than {_percent(self.alarm_area)})"

@@ -313,7 +313,8 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
     ),
     _Column(
         "map_finding",
-        "`region to look at` or `no region to look at`; empty where there is no map",
+        "`region to look at`, `region, as whole photographs may have` or `no region to look at`; empty where "
+        "there is no map",
         lambda m: m.finding,
     ),
     _Column(

@@ -226,11 +226,76 @@ def test_a_report_beside_other_inputs_is_refused(sidscan: Run, red: RedLocalizer
     assert "report.csv is a report or a record, and other inputs are named beside it" in ended.err
 
 
-def test_below_the_alarm_there_is_no_region_to_look_at(sidscan: Run, red: RedLocalizer) -> None:
+@pytest.mark.parametrize(
+    "option", [("--detector", "mini"), ("--fresh",), ("--hidden",), ("--journal", "j")], ids=lambda o: o[0]
+)
+def test_an_option_that_a_report_can_not_obey_is_refused(
+    sidscan: Run, red: RedLocalizer, option: tuple[str, ...]
+) -> None:
+    sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
+    ended = sidscan("localize", "report.csv", *option, "--out", "new.csv")
+    assert ended.code == 2
+    assert f"report.csv has scores already, so {option[0]} would have no effect" in ended.err
+    assert (red.tiles_read, Path("new.csv").exists()) == (0, False)
+
+
+def test_a_report_can_get_a_private_one_beside_it(sidscan: Run, images: Path, red: RedLocalizer) -> None:
+    (images / "named.jpg").write_bytes(encoded(image_with_region(), "JPEG", exif=exif_block()))
+    sidscan("scan", "images/named.jpg", "--model", "mini", "--out", "report.json")
+    ended = sidscan("localize", "report.json", "--private", "--out", "public.json")
+    assert ended.code == 0
+    assert "private: host, folder, command line" in ended.err
+    public, full = (json.loads(Path(name).read_text()) for name in ("public.json", "report.json"))
+    assert (full["run"]["private"], public["run"]["private"]) == (False, True)
+    assert full["run"]["sessions"][0]["command"]
+    assert not public["run"]["sessions"][0]["command"]
+    assert public["findings"][0]["localization"]["region"] == list(BOX)
+
+
+def test_a_map_of_another_localizer_is_refused_before_the_work(sidscan: Run, red: RedLocalizer) -> None:
+    command = ("localize", "images", "--detector", "mini", "--out-dir", "maps")
+    sidscan(*command, "--out", "a.csv")
+    red.info.digest, red.tiles_read = "cd" * 8, 0
+    ended = sidscan(*command, "--out", "b.csv")
+    assert ended.code == 7
+    assert "it is left alone" in ended.err
+    assert red.tiles_read == 0
+
+
+def test_lines_have_the_score_of_the_whole_image(sidscan: Run, red: RedLocalizer) -> None:
+    ended = sidscan("localize", "images/region.png", "--detector", "mini")
+    row = rows_of(ended.out)["region.png"]
+    assert f"; whole image: score {float(row['score']):.3f}, {row['evidence']}\n" in ended.err
+
+
+def test_a_comparison_that_is_missing_is_made(sidscan: Run, red: RedLocalizer) -> None:
+    """``global`` reads one square; ``auto`` takes it for this image as well, and compares."""
+    red.info.tile.read = 64  # so that the protocol of small images is global
+    command = ("localize", "images/region.png", "--detector", "mini", "--out", "r.csv")
+    agreements = []
+    for protocol in ("global", "auto", "auto"):
+        red.tiles_read = 0
+        sidscan(*command, "--protocol", protocol)
+        row = rows_of(Path("r.csv").read_text())["region.png"]
+        agreements.append((row["map_protocol"], bool(row["map_agreement"]), red.tiles_read > 0))
+    assert agreements == [("global", False, True), ("global", True, True), ("global", True, False)]
+
+
+def test_below_the_alarm_area_a_region_is_one_as_photographs_may_have(
+    sidscan: Run, red: RedLocalizer
+) -> None:
     red.info.alarm_area = 0.2
-    row = rows_of(sidscan("localize", "images/region.png", "--detector", "mini").out)["region.png"]
-    assert row["map_finding"] == "no region to look at"
-    assert (row["map_region"], row["map_alarm_area"]) == (" ".join(map(str, BOX)), "0.2")
+    ended = sidscan("localize", "images/region.png", "images/nothing.png", "--detector", "mini")
+    rows = rows_of(ended.out)
+    region, nothing = rows["region.png"], rows["nothing.png"]
+    assert region["map_finding"] == "region, as whole photographs may have"
+    assert (region["map_region"], region["map_alarm_area"]) == (" ".join(map(str, BOX)), "0.2")
+    assert nothing["map_finding"] == "no region to look at"
+    assert (
+        "maps of 2 images: a region to look at in 0, one as whole photographs may have in 1, none in 1\n"
+        in ended.err
+    )
+    assert "region.png: region, as whole photographs may have: 11 % above 0.5" in ended.err
 
 
 def test_a_map_that_is_not_finite_is_a_failure_of_its_image(
