@@ -11,7 +11,7 @@ from sidscan.cli import console, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import WholeNumber
-from sidscan.errors import ExitCode
+from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
@@ -131,7 +131,8 @@ def command(
         files.check_unedited(out, tables.RESULT_FILES)
     echo = console.reporter(quiet)
     images = _images(data, choices, echo)
-    localizers = [_open(model, encoder, choices, echo) for model in models]
+    localizers = [_open(model, encoder, choices, echo) for model in dict.fromkeys(models)]
+    _require_distinct_names([localizer.info.name for localizer in localizers])
     rows = _measure(images, localizers, out, fresh, choices, quiet, echo)
     if not overwrite:
         files.check_unedited(out, tables.RESULT_FILES)  # again: hours may have passed
@@ -149,12 +150,29 @@ def _images(data: Path, choices: dict[str, Any], echo: Echo) -> list[MaskedImage
     listed = list_data_set(data, choices["layout"], training.comma_separated(choices["sets"]))
     black = training.black_is_synthetic(choices["synthetic_is"])
     images, _ = choose_images(listed, choices["part"], real=True, black_is_synthetic=black)
+    if choices["part"] == "test" and not any(image.split == "test" for image in images):
+        echo(
+            "warning: the data set has no part for tests, so all of its images are measured; a localizer "
+            "that was trained on some of them looks better than it is"
+        )
     if choices["synthetic_is"] == "auto":
         check_masks(images, choices["workers"])
     real = sum(image.is_real for image in images)
     sets = ", ".join(sorted({image.set for image in images if image.set}))
     echo(f"data: {len(images) - real} images with masks and {real} real ones ({sets})")
     return images
+
+
+def _require_distinct_names(names: list[str]) -> None:
+    """Refuse localizers that the tables could not tell apart: those in files are called by the file's name.
+
+    Raises:
+        UsageError: two have one name.
+    """
+    if equal := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"several localizers are called {', '.join(equal)}", "Rename a file, or measure them one by one."
+        )
 
 
 def _open(model: str, encoder: Path | None, choices: dict[str, Any], echo: Echo) -> PyTorchLocalizer:
@@ -184,7 +202,7 @@ def _measure(
     config = MapEvaluationConfig(
         protocol=choices["protocol"],
         max_tiles=choices["max_tiles"],
-        conditions=(Condition(), *map(parse_condition, changes)),
+        conditions=tuple(dict.fromkeys((Condition(), *map(parse_condition, changes)))),
         workers=choices["workers"],
         skip_unreadable=choices["skip_unreadable"],
         resize_masks=choices["resize_masks"],

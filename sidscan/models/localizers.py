@@ -181,7 +181,7 @@ def _loaded(
     return LoadedLocalizer(info, network.eval(), family.fp16_safe)
 
 
-_MADE_BY = "`sidscan train --localizer` and `sidscan models import` make such files."
+_MADE_BY = "`sidscan train-localizer` and `sidscan models import` make such files."
 
 
 def _localizers(catalog: Mapping[str, CatalogEntry]) -> list[str]:

@@ -17,6 +17,7 @@ from .examples import MaskedImage
 READ_SIDE = 224  # pixels that an encoder reads
 _BILINEAR = Image.Resampling.BILINEAR
 _WHITE = 255
+_MOST_CLASSES = 15  # masks with no higher value hold numbers of classes, and would read as black all over
 
 
 class UnreadableFile(SidscanError):
@@ -41,7 +42,7 @@ def read_mask(image: MaskedImage) -> NDArray[np.uint8]:
     """The mask (height, width); 255 is synthetic, whatever the file has.
 
     Raises:
-        UnreadableFile: it can't be read.
+        UnreadableFile: it can't be read, or holds numbers of classes instead of black and white.
     """
     assert image.mask is not None, "a real image has no mask"
     try:
@@ -49,6 +50,11 @@ def read_mask(image: MaskedImage) -> NDArray[np.uint8]:
         grey = np.asarray(decoded.image.convert("L"))
     except Exception as error:
         raise _unreadable(image.mask, str(error)) from error
+    if 0 < grey.max() <= _MOST_CLASSES:
+        raise UnreadableFile(
+            f"{image.mask} has no value above {grey.max()}: it is nearly black",
+            "Masks are black and white, 0 and 255. Multiply masks of 0 and 1 by 255.",
+        )
     return _WHITE - grey if image.black_is_synthetic else grey
 
 

@@ -220,3 +220,27 @@ def test_the_published_table_has_the_published_means() -> None:
     others = [value for (test, train), value in PUBLISHED_IOU.items() if test != train]
     assert np.mean(own) == pytest.approx(73.85, abs=0.05)
     assert np.mean(others) == pytest.approx(34.72, abs=0.05)
+
+
+def test_two_localizers_of_one_name_are_refused(
+    data: Path, localizer: SampleLocalizer, tmp_path: Path
+) -> None:
+    """Rows go by name: the second would be shown with the figures of the first."""
+    other = tmp_path / localizer.model.name
+    shutil.copy(localizer.model, other)
+    result = invoke(data, localizer, tmp_path / "out", "--model", str(other))
+    assert f"several localizers are called {localizer.model.name}" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_without_parts_is_measured_with_a_warning(
+    data: Path, localizer: SampleLocalizer, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "images").mkdir(parents=True)
+    image = next((data / "fake/ldm/images/test").iterdir())
+    shutil.copy(image, mine / "images")
+    (mine / "masks").mkdir()
+    save_mask(np.eye(240, dtype=bool), mine / "masks" / image.name, black_is_synthetic=False)
+    result = invoke(mine, localizer, tmp_path / "out")
+    assert "warning: the data set has no part for tests, so all of its images are measured" in result.output

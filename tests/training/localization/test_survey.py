@@ -75,6 +75,16 @@ def test_a_mask_of_another_size_is_refused_unless_it_is_accepted(data: Path) -> 
     assert len(survey(images_of(data), SurveyOptions(resize_masks=True)).images) == 6
 
 
+def test_a_mask_of_zeros_and_ones_is_refused_and_an_empty_one_is_not(data: Path) -> None:
+    image = images_of(data)[0]
+    assert image.mask is not None
+    Image.fromarray(np.eye(240, dtype=np.uint8)).save(image.mask)
+    with pytest.raises(UnreadableFile, match="has no value above 1: it is nearly black"):
+        read_mask(image)
+    Image.fromarray(np.zeros((240, 240), np.uint8)).save(image.mask)
+    assert (read_mask(image) == 255).all()  # of Dolos: black is synthetic
+
+
 def test_a_set_of_which_nothing_can_be_read_is_refused(data: Path) -> None:
     for path in (data / "fake/ldm/masks/test").iterdir():
         path.write_bytes(b"no image")
