@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from .figures import CompositeFigures, PhotographFigures
-from .measure import SIDE, WITH_REGIONS
+from .measure import MOST_TILES, SIDE, WITH_REGIONS
 from .results import METHODS, OURS
 
 Figure: TypeAlias = Literal["iou", "iou_tuned", "ap"]
@@ -76,9 +76,16 @@ Nobody's inpainting tool was at hand. How it does on images that people edited w
 - **In short**: {_in_short(card)}
 - **Threshold**: a pixel is marked above {card["threshold"]:g}.
 - **Alarm**: 1 % of whole photographs have more than {alarm} of their area marked (a repository of n weighing
-  as the square root of n). `sidscan localize` speaks of a region from there on. Some art and some photographs
-  are marked nearly all over, so a small synthetic region does not set off an alarm that is wrong so seldom:
-  whoever doubts an image has to look at its map. The table below says how often the alarm goes off."""
+  as the square root of n); on average {_marked(card)} of a photograph is marked. Above the alarm,
+  `sidscan localize` speaks of a `region to look at`; below, of a `region, as whole photographs may have`.
+  **This alarm does not work for partial edits**: some art and some photographs are marked nearly all over,
+  and a synthetic region of 1 to 20 % hardly ever exceeds that. Look at the overlay. The table below says how
+  often the alarm goes off. It was measured with at most {MOST_TILES} tiles of an image. With more, as
+  `sidscan localize` takes by default, larger images are read at their own size; nobody has measured that."""
+
+
+def _marked(card: LocalizerCard) -> str:
+    return f"{100 * card['photographs'][-1]['marked']:.1f} %"
 
 
 def _in_short(card: LocalizerCard) -> str:
