@@ -81,7 +81,8 @@ Nobody's inpainting tool was at hand. How it does on images that people edited w
   **This alarm does not work for partial edits**: some art and some photographs are marked nearly all over,
   and a synthetic region of 1 to 20 % hardly ever exceeds that. Look at the overlay. The table below says how
   often the alarm goes off. It was measured with at most {MOST_TILES} tiles of an image. With more, as
-  `sidscan localize` takes by default, larger images are read at their own size; the log of localizer-b16 has a trial."""
+  `sidscan localize` takes by default, larger images are read at their own size; the log of localizer-b16
+  has a trial."""
 
 
 def _marked(card: LocalizerCard) -> str:
