@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_during_a_scan(
     _, full, _, more = on_small_disk(
         images,
         tmp_path,
-        "fill 150K",
+        "fill 190K",
         'scan --out "$DISK/r.csv"; code=$?; ls -A "$DISK" >"$DISK/../after"; (exit $code)',
         'rm "$DISK/ballast"',
         'scan --out "$DISK/r.csv"',

@@ -36,23 +36,32 @@ def without_torch(folder_of_hook: Path, *arguments: str) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+_WITHOUT = " Or scan without PyTorch: `--runtime onnx`."
+
+
 @pytest.mark.parametrize(
-    ("arguments", "purpose"),
+    ("arguments", "purpose", "otherwise"),
     [
         pytest.param(
-            ["scan", "images", *BY_PYTORCH, "--out", "r.csv"], "computing mini by PyTorch", id="scan"
+            ["scan", "images", *BY_PYTORCH, "--out", "r.csv"],
+            "computing mini by PyTorch",
+            _WITHOUT,
+            id="scan",
         ),
         pytest.param(
             ["calibrate", "images", *BY_PYTORCH, "--out", "c.json"],
             "computing mini by PyTorch",
+            _WITHOUT,
             id="calibrate",
         ),
-        pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], "this command", id="evaluate"),
-        pytest.param(["export-onnx", "--model", "mini", "--out", "m.onnx"], "exporting", id="export-onnx"),
+        pytest.param([*EVALUATE, "--model", "mini", "--out", "results"], "this command", "", id="evaluate"),
+        pytest.param(
+            ["export-onnx", "--model", "mini", "--out", "m.onnx"], "exporting", "", id="export-onnx"
+        ),
     ],
 )
 def test_a_command_that_needs_torch_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], purpose: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], purpose: str, otherwise: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder(Path("images/0_real"), count=1)
@@ -61,7 +70,8 @@ def test_a_command_that_needs_torch_says_so(
     hook.mkdir()
     ended = without_torch(hook, *arguments)
     assert ended.stderr.endswith(
-        f"sidscan: {purpose} needs torch, which is not installed\n`{install_command('torch')}` brings it.\n"
+        f"sidscan: {purpose} needs torch, which is not installed\n`{install_command('torch')}` brings it."
+        f"{otherwise}\n"
     )
     assert "Traceback" not in ended.stderr
     assert (ended.returncode, ended.stdout) == (6, "")
