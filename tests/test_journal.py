@@ -279,7 +279,7 @@ def test_other_files_are_not_taken_over(tmp_path: Path) -> None:
     [
         pytest.param("run.journal", 0, 10_000, id="cut off"),
         pytest.param("kept", 0, 10_000, id="cut off, with another name"),
-        pytest.param("run.journal", 0, 600, id="cut off before the tables' definitions"),
+        pytest.param("run.journal", 0, 200, id="cut off before the tables' definitions"),
         pytest.param("run.journal", 4096, 20_480, id="pages overwritten"),
     ],
 )

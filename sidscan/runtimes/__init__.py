@@ -17,6 +17,7 @@ from sidscan.models.graph_templates import load_graphs
 from sidscan.models.localizers import Localizer
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
+from sidscan.models.store import Store
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes.choice import choose_runtime, options_for_graphs
 
@@ -150,7 +151,7 @@ def _require_torch(config: ScanConfig, models: Sequence[ModelRef]) -> None:
     """Load torch; where that fails, say what computes these models without it. Unknown names come first."""
     for model in models:
         if model.kind is ModelKind.CATALOG:
-            find_entry(model.name)
+            find_entry(model.name, Store().catalog)
     try:
         require(f"computing {', '.join(map(str, models))} by PyTorch", "torch")
     except RuntimeUnavailable as error:

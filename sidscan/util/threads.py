@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, Generic, TypeVar
@@ -71,8 +71,11 @@ def map_ordered(
     tasks: Iterable[_Task],
     workers: int | None = None,
     ahead: int = TASKS_AHEAD,
-) -> Iterator[_Result]:
-    """Results in the order of the tasks; at most ``ahead * workers`` are in flight or wait to be taken."""
+) -> Generator[_Result, None, None]:
+    """Results in the order of the tasks; at most ``ahead * workers`` are in flight or wait to be taken.
+
+    Who may stop before the last one closes it, else its threads stay until it is collected.
+    """
     with closing(OrderedMap(function, tasks, workers, ahead)) as results:
         while results.peek() is not None:
             yield results.pop()

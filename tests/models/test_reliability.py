@@ -15,7 +15,9 @@ from sidscan.models.catalog import CATALOG, Bundled
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.reliability import CONDITIONS, Reliability, describe, stated_reliability
 
-BUNDLED = [name for name, entry in CATALOG.items() if isinstance(entry.origin, Bundled)]
+BUNDLED = [
+    name for name, entry in CATALOG.items() if entry.kind == "detector" and isinstance(entry.origin, Bundled)
+]
 FIGURES = Reliability(
     "images",
     None,

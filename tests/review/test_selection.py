@@ -20,6 +20,7 @@ from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, result
 from sidscan.errors import UsageError
 from sidscan.journal import Journal
 from sidscan.records import EVIDENCE_WORDS, Copies, Mark, ModelRecord, ScanResult, Selection, Status, num_rows
+from sidscan.records.localization import Localization, LocalizerRecord
 from sidscan.reports import REPORT_FORMATS, FormatOptions, output_for
 from sidscan.reports.columns import JOINED_COLUMNS, report_columns
 from sidscan.reports.reader import read_results
@@ -333,8 +334,13 @@ def test_columns_that_are_joined_at_the_end_are_known() -> None:
     copies = Copies(
         **{each.name: values.get(str(each.type).partition(" ")[0], ()) for each in fields(Copies)}
     )
-    joined = replace(SCORED, mark=Mark("later", "ana", "2026-01-01T00:00:00+00:00", "x"), copies=copies)
-    columns = report_columns(RUN)
+    localization = Localization(
+        "model", "d", "tiles", 1, 9, 224, 112, 640, 480, area=0.1, region=(0, 0, 9, 9), region_area=0.1,
+        maximum=0.9, p99=0.8, agreement=0.5, alarm_area=0.2, message="none",
+    )  # fmt: skip
+    mark = Mark("later", "ana", "2026-01-01T00:00:00+00:00", "x")
+    joined = replace(SCORED, mark=mark, copies=copies, localization=localization)
+    columns = report_columns(replace(RUN, localizer=LocalizerRecord("model")))
     assert {each.name for each in columns if each.cell(joined) != each.cell(SCORED)} == JOINED_COLUMNS
     assert not choice("copy_count>1").streams
     assert choice("score>0.5").streams

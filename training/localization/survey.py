@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,14 +74,15 @@ def survey(
     def look(image: MaskedImage) -> SurveyedImage | SidscanError:
         return _look(image, options.resize_masks)
 
-    for image, seen in zip(images, threads.map_ordered(look, images, options.workers), strict=True):
-        if isinstance(seen, SurveyedImage):
-            kept.append(seen)
-        elif options.skip_unreadable:
-            left_out[image.name] = seen.message
-        else:
-            raise seen
-        progress(1)
+    with closing(threads.map_ordered(look, images, options.workers)) as survey:
+        for image, seen in zip(images, survey, strict=True):
+            if isinstance(seen, SurveyedImage):
+                kept.append(seen)
+            elif options.skip_unreadable:
+                left_out[image.name] = seen.message
+            else:
+                raise seen
+            progress(1)
     if not any(seen.area is not None for seen in kept):
         raise UsageError("no image with a mask can be read", "Repair or remove the files.")
     if not options.polarity_stated:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -121,10 +122,11 @@ class FreshTokens:
         def load(index: int) -> tuple[Pixels, NDArray[np.float32]]:
             return self._pixels(epoch, index), target_of(self.images[index], self.side)
 
-        loaded = threads.map_ordered(load, [n for batch in order for n in batch], self.workers, _AHEAD)
-        for batch in order:
-            pixels, targets = zip(*(next(loaded) for _ in batch), strict=True)
-            yield Batch(self.encoders.encode(pixels), torch.from_numpy(np.stack(targets)))
+        numbers = [number for batch in order for number in batch]
+        with closing(threads.map_ordered(load, numbers, self.workers, _AHEAD)) as loaded:
+            for batch in order:
+                pixels, targets = zip(*(next(loaded) for _ in batch), strict=True)
+                yield Batch(self.encoders.encode(pixels), torch.from_numpy(np.stack(targets)))
 
     def _pixels(self, epoch: int, index: int) -> Pixels:
         path = self.images[index].image.path
@@ -187,14 +189,15 @@ class CachedTokens:
         def load(index: int) -> tuple[list[NDArray[np.float16]], NDArray[np.float32]]:
             return self._load(self.images[index]), target_of(self.images[index], self.side)
 
-        loaded = threads.map_ordered(load, [n for batch in order for n in batch], self.workers, _AHEAD)
-        for batch in order:
-            rows, targets = zip(*(next(loaded) for _ in batch), strict=True)
-            features = [
-                torch.from_numpy(np.stack(tap)).to(self.encoders.device).float()
-                for tap in zip(*rows, strict=True)
-            ]
-            yield Batch(features, torch.from_numpy(np.stack(targets)))
+        numbers = [number for batch in order for number in batch]
+        with closing(threads.map_ordered(load, numbers, self.workers, _AHEAD)) as loaded:
+            for batch in order:
+                rows, targets = zip(*(next(loaded) for _ in batch), strict=True)
+                features = [
+                    torch.from_numpy(np.stack(tap)).to(self.encoders.device).float()
+                    for tap in zip(*rows, strict=True)
+                ]
+                yield Batch(features, torch.from_numpy(np.stack(targets)))
 
     def _save(self, images: Sequence[SurveyedImage], features: Sequence[Tensor]) -> None:
         for number, tap in enumerate(features):

@@ -70,7 +70,8 @@ class ClipEncoder(Encoder):
         last_number = self.num_blocks - 1
         patches_too = "maps" in features or any(tap.block == last_number for tap in taps)
         tokens_read = None if patches_too else 1  # all, or CLS alone
-        stream, normed, outputs = self._embed(crops), [], dict[Feature, Tensor]()
+        stream, normed = self._embed(crops), []
+        outputs: dict[Feature, Tensor] = {}  # a call of the type can not be compiled
         for number, block in enumerate(self._resblocks()[:-1]):
             stream = stream + _attend(block, stream)
             both = block.ln_2(stream)

@@ -121,13 +121,11 @@ class MapEvaluation:
         usable = [each for each in loaded if isinstance(each, _Loaded)]
         info = localizer.info
         maps = self._maps(localizer, [each.pixels for each in usable])
-        measured = iter(
-            threads.map_ordered(
-                lambda pair: _row_of(pair[0], pair[1], info, self.config.protocol),
-                list(zip(usable, maps, strict=True)),
-                self.config.workers,
-            )
+        pairs = list(zip(usable, maps, strict=True))
+        row_of = threads.map_ordered(
+            lambda pair: _row_of(pair[0], pair[1], info, self.config.protocol), pairs, self.config.workers
         )
+        measured = iter(list(row_of))
         rows: list[MapRow] = []
         for (image, condition), each in zip(tasks, loaded, strict=True):
             if isinstance(each, _Loaded):
