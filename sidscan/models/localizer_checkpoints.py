@@ -39,7 +39,7 @@ class LocalizerCheckpoint:
         config: which of its decoders, as `LocalizerFamily.untrained` takes it.
         encoders: sha256 of each encoder's file by name, in the order in which the decoder reads them.
         tile: how it reads an image; its side is that of the maps.
-        threshold: probability from which on a pixel counts as marked.
+        threshold: probability above which a pixel counts as marked.
         alarm_area: share of pixels above it that 1 % of whole photographs exceed; None: not measured.
         licence: of these weights; empty where nobody states one.
         facts: everything else that training recorded: configuration, data, metrics.

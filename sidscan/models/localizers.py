@@ -41,7 +41,7 @@ class LocalizerInfo:
         provenance: how each file was verified, by catalog name.
         licence: of the decoder's weights; empty where its file states none.
         tile: how it reads an image.
-        threshold: probability from which on a pixel counts as marked.
+        threshold: probability above which a pixel counts as marked.
         alarm_area: share of an image's pixels above ``threshold`` that 1 % of whole photographs exceed; None
             where nobody measured it.
         card: what else its checkpoint or its card states.

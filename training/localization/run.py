@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 
-from sidscan.errors import OutputError, SidscanError, UsageError
+from sidscan.errors import UsageError
 from sidscan.training.common.interrupts import deferred_interrupts
-from sidscan.util.files import atomic_write
+from sidscan.training.common.unfinished import Diverged, read_unfinished, save_unfinished
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
@@ -48,12 +47,6 @@ class RunState(TypedDict):
     fit: FitState
     best_epoch: int
     best: FitState | None
-
-
-class Diverged(SidscanError):
-    """The loss is infinite or NaN; the weights are useless."""
-
-    exit_code = UsageError.exit_code
 
 
 class _Stopped(Exception):
@@ -218,13 +211,7 @@ class UnfinishedLocalizer:
         Raises:
             OutputError: the file can't be written (a full disk, say); what was saved before stays.
         """
-        try:
-            with atomic_write(self.path) as partial:
-                torch.save({"format": UNFINISHED_FORMAT, "key": run.key, **run.state()}, partial)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
-            raise OutputError(
-                f"can't write {self.path}: {error}", "Make room; the same command goes on from the last save."
-            ) from error
+        save_unfinished(self.path, {"format": UNFINISHED_FORMAT, "key": run.key, **run.state()})
 
     def restore(self, run: LocalizerRun) -> bool:
         """Bring ``run`` to where it was; return False if nothing was saved.
@@ -232,22 +219,15 @@ class UnfinishedLocalizer:
         Raises:
             UsageError: the file is damaged, has another format, or belongs to another run.
         """
-        if not self.path.exists():
+        state = read_unfinished(self.path)
+        if state is None:
             return False
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            written_format, key = state.get("format"), state["key"]
-        except (
-            *(OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError),
-            pickle.UnpicklingError,
-        ) as error:
-            raise UsageError(f"{self.path} can't be read: {error}", "Start over with --fresh.") from error
-        if (written_format, key) != (UNFINISHED_FORMAT, run.key):
+        if (state["format"], state["key"]) != (UNFINISHED_FORMAT, run.key):
             raise UsageError(
                 f"{self.path} belongs to a run with other data, encoder, settings or versions",
                 "Choose another --out, or start over with --fresh.",
             )
-        run.restore(state)
+        run.restore(cast(RunState, state))
         return True
 
     def remove(self) -> None:

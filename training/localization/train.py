@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 import torch
 
 from sidscan._version import __version__
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import UsageError
 from sidscan.models.heads.decoder import Decoder
+from sidscan.training.common.unfinished import check_output
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
@@ -99,21 +99,6 @@ def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -
     write_checkpoint(out, run.best, setup.shape, setup.encoders, facts, steps)
     unfinished.remove()
     return len(setup.train.left_out) + len(setup.valid.left_out)
-
-
-def check_output(out: Path, fresh: bool) -> None:
-    """Check before the work that its result can be written.
-
-    Raises:
-        UsageError: the file exists, and ``fresh`` is not set.
-        OutputError: its folder is missing or read-only.
-    """
-    if out.exists() and not fresh:
-        raise UsageError(f"{out} exists", "Choose another --out, or replace it with --fresh.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError(
-            f"the folder {out.parent} does not exist or is not writable", "Choose another --out."
-        )
 
 
 def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor
 
 from sidscan._version import __version__
-from sidscan.errors import OutputError, SidscanError, UsageError
+from sidscan.errors import SidscanError, UsageError
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.interrupts import deferred_interrupts
-from sidscan.util.files import atomic_write
+from sidscan.training.common.unfinished import Diverged, read_unfinished, save_unfinished
 from sidscan.util.progress import Bar, progress
 from sidscan.util.terminal import Echo
 
@@ -58,12 +57,6 @@ class RunState(_RequiredState, total=False):
     """All that a run needs to go on as if never stopped. Files of unfinished runs store these keys."""
 
     cuda_random: Tensor
-
-
-class Diverged(SidscanError):
-    """The loss is infinite or NaN; the weights are useless."""
-
-    exit_code = UsageError.exit_code
 
 
 class _Stopped(Exception):
@@ -282,13 +275,7 @@ class UnfinishedRun:
         Raises:
             OutputError: the file can't be written (a full disk, say); what was saved before stays.
         """
-        try:
-            with atomic_write(self.path) as partial:
-                torch.save({"format": UNFINISHED_FORMAT, "key": run.key(), **run.state()}, partial)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
-            raise OutputError(
-                f"can't write {self.path}: {error}", "Make room; the same command goes on from the last save."
-            ) from error
+        save_unfinished(self.path, {"format": UNFINISHED_FORMAT, "key": run.key(), **run.state()})
 
     def restore(self, run: TrainingRun) -> bool:
         """Bring ``run`` to where it was; return False if nothing was saved.
@@ -296,27 +283,20 @@ class UnfinishedRun:
         Raises:
             UsageError: the file is damaged, has another format, or belongs to another run.
         """
-        if not self.path.exists():
+        state = read_unfinished(self.path)
+        if state is None:
             return False
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            written_format, key = state.get("format"), state["key"]
-        except (
-            *(OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError),
-            pickle.UnpicklingError,
-        ) as error:
-            raise UsageError(f"{self.path} can't be read: {error}", "Start over with --fresh.") from error
-        if written_format != UNFINISHED_FORMAT:
+        if state["format"] != UNFINISHED_FORMAT:
             raise UsageError(
                 f"{self.path} was saved by another version of sidscan",
                 "Finish the run with that version, or start over with --fresh.",
             )
-        if key != run.key():
+        if state["key"] != run.key():
             raise UsageError(
                 f"{self.path} belongs to a run with other data, encoder or settings",
                 "Choose another --out, or start over with --fresh.",
             )
-        run.restore(state)
+        run.restore(cast(RunState, state))
         return True
 
     def remove(self) -> None:

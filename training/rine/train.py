@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidscan.errors import OutputError, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import writing_result
+from sidscan.training.common.unfinished import check_output
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
@@ -136,21 +135,6 @@ def new_run(setup: TrainingSetup, recipes: Sequence[Recipe]) -> TrainingRun:
     return TrainingRun(
         setup.source, setup.validation, encoder, recipes, facts, crops, config.data, config.bars
     )
-
-
-def check_output(out: Path, fresh: bool) -> None:
-    """Check before the work that its result can be written.
-
-    Raises:
-        UsageError: the file exists, and ``fresh`` is not set.
-        OutputError: its folder is missing or read-only.
-    """
-    if out.exists() and not fresh:
-        raise UsageError(f"{out} exists", "Choose another --out, or replace it with --fresh.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError(
-            f"the folder {out.parent} does not exist or is not writable", "Choose another --out."
-        )
 
 
 def write_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
