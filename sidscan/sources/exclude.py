@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidscan.errors import UsageError
 from sidscan.records import EXCLUDED_PREFIX
 from sidscan.util.files import real_path
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _SPECIAL = re.compile(r"[*?\[\]!#\\ ]")  # characters that mean something in a pattern
 _REMEDY = "Write, for example, --exclude thumbnails, --exclude '*.gif' or --exclude images/private."
@@ -70,6 +71,8 @@ class _Patterns(NamedTuple):
 def _compile(patterns: list[tuple[str, str]]) -> _Patterns | None:
     if not patterns:
         return None
+    from pathspec import GitIgnoreSpec  # here: most scans exclude nothing, and an error shall come at once
+
     for text, pattern in patterns:
         try:
             means_something = all(

@@ -6,7 +6,6 @@ import os
 import re
 import unicodedata
 from urllib.parse import unquote_to_bytes
-from urllib.request import url2pathname
 
 NOT_FOUND = "no such file or directory: "
 """How the reason starts where a name leads to nothing and something can be said of it."""
@@ -41,7 +40,11 @@ def local_path(name: str) -> str:
     if not match:
         return name
     path = name[match.end() :]
-    return url2pathname(path) if os.name == "nt" else os.fsdecode(unquote_to_bytes(path))
+    if os.name == "nt":
+        from urllib.request import url2pathname  # here: it loads the HTTP client
+
+        return url2pathname(path)
+    return os.fsdecode(unquote_to_bytes(path))
 
 
 def hint_for_missing(name: str) -> str:
