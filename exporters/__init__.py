@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidscan.libraries import require
+from sidscan.libraries import check_installed, require
 
 
 def require_packages() -> None:
@@ -11,4 +11,5 @@ def require_packages() -> None:
     Raises:
         RuntimeUnavailable: one is missing.
     """
+    check_installed("exporting", "torch", "onnx", "onnxscript")
     require("exporting", "onnx", "onnxscript")

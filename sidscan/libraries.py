@@ -31,13 +31,28 @@ def require(purpose: str, *modules: str) -> None:
         purpose: the start of the sentence ``... needs torch``.
 
     Raises:
-        RuntimeUnavailable: one is not installed, or can't be loaded; the remedy is the command that mends it.
+        RuntimeUnavailable: some are not installed, or one can't be loaded; the remedy is the command that
+            mends it.
     """
+    check_installed(purpose, *modules)
     for module in modules:
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken library may raise anything, such as OSError for a lost .so
             raise library_error(purpose, module, error) from error
+
+
+def check_installed(purpose: str, *modules: str) -> None:
+    """Refuse to begin where libraries are missing; none is loaded, which takes seconds for some.
+
+    Args:
+        purpose: as for `require`.
+
+    Raises:
+        RuntimeUnavailable: some are not installed; the remedy is the command that brings them all.
+    """
+    if missing := [module for module in modules if not is_there(module)]:
+        raise _not_installed(purpose, *missing)
 
 
 def library_error(purpose: str, module: str, error: Exception) -> RuntimeUnavailable:
@@ -49,14 +64,23 @@ def library_error(purpose: str, module: str, error: Exception) -> RuntimeUnavail
     if isinstance(error, ModuleNotFoundError):
         missing = (error.name or module).partition(".")[0]
         if not is_there(missing):
-            return RuntimeUnavailable(
-                f"{purpose} needs {missing}, which is not installed",
-                f"`{install_command(distribution(missing))}` brings it.",
-            )
+            return _not_installed(purpose, missing)
     return RuntimeUnavailable(
         f"{purpose} needs {module}, which can't be loaded: {first_line(error)}",
         f"`{install_command('--force-reinstall', distribution(module))}` installs it again; "
         "`sidscan doctor` says more.",
+    )
+
+
+def _not_installed(purpose: str, *modules: str) -> RuntimeUnavailable:
+    command = install_command(*map(distribution, modules))
+    if len(modules) == 1:
+        return RuntimeUnavailable(
+            f"{purpose} needs {modules[0]}, which is not installed", f"`{command}` brings it."
+        )
+    names = f"{', '.join(modules[:-1])} and {modules[-1]}"
+    return RuntimeUnavailable(
+        f"{purpose} needs {names}, which are not installed", f"`{command}` brings them."
     )
 
 

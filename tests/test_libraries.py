@@ -31,6 +31,16 @@ def test_a_library_that_is_not_installed() -> None:
     assert raised.value.exit_code is ExitCode.RUNTIME
 
 
+def test_all_that_are_missing_come_by_one_command() -> None:
+    with pytest.raises(RuntimeUnavailable) as raised:
+        require("training", "sidscan_lacks_this", "json", "sidscan_lacks_that")
+    assert raised.value.message == (
+        "training needs sidscan_lacks_this and sidscan_lacks_that, which are not installed"
+    )
+    command = install_command("sidscan_lacks_this", "sidscan_lacks_that")
+    assert raised.value.remedy == f"`{command}` brings them."
+
+
 def test_what_a_library_itself_imports_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(tmp_path, "half_installed", "import sidscan_lacks_this.inside", monkeypatch)
     with pytest.raises(RuntimeUnavailable, match="needs sidscan_lacks_this, which is not installed"):

@@ -392,6 +392,16 @@ def test_a_missing_package_is_reported_before_weights_are_read(
     assert (ended.code, ended.err) == (6, f"{needed}`{install_command(package)}` brings it.\n")
 
 
+def test_all_missing_packages_are_named_at_once(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    ended = sidscan("export-onnx", "--model", "mini", "--out", tmp_path / "x.onnx")
+    needed = "sidscan: exporting needs onnx and onnxscript, which are not installed\n"
+    assert (ended.code, ended.err) == (6, f"{needed}`{install_command('onnx', 'onnxscript')}` brings them.\n")
+
+
 def test_fresh_replaces_a_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     out.write_bytes(b"old")
