@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -260,13 +260,19 @@ class Scan:
 
 
 def open_scan(
-    config: ScanConfig, listed: Callable[[], object] | None = None, clock: Clock | None = None
+    config: ScanConfig,
+    listed: Callable[[], object] | None = None,
+    clock: Clock | None = None,
+    items: Iterable[Item] | None = None,
+    runtime: Runtime | None = None,
 ) -> Scan:
     """Load the models, enumerate the inputs, and find out which of them are still to be done.
 
     Args:
         listed: called for each input that is found.
         clock: of the config's limits of time, if it runs already.
+        items: the inputs, where they were listed before; nothing is listed then.
+        runtime: what `open_runtime` gave for the same models and options, if it is open already.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -287,7 +293,8 @@ def open_scan(
     config = replace(config, models=choice.names if config.models else ())
     launched = launch_worker(config) if config.isolation else None
     try:
-        opened = _opened(config, choice, listed, clock, places)
+        runtime = runtime or open_runtime(config, choice.models)
+        opened = _opened(config, choice, runtime, listed, clock, places, items)
     except BaseException:
         if launched is not None:
             launched.close()
@@ -299,11 +306,12 @@ def open_scan(
 def _opened(
     config: ScanConfig,
     choice: ModelChoice,
+    runtime: Runtime,
     listed: Callable[[], object] | None,
     clock: Clock,
     places: list[SlowPlace],
+    items: Iterable[Item] | None,
 ) -> Scan:
-    runtime = open_runtime(config, choice.models)
     calibrations = calibration.choose_calibrations(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
     try:
@@ -311,13 +319,13 @@ def _opened(
         if earlier.private:  # once set, it holds for the whole journal
             config = replace(config, private=True)
         keys = reuse_keys(config, runtime, calibrations, earlier)
-        check_gone = accept_gone if config.allow_empty else check_not_vanished
+        check_gone = accept_gone if config.allow_empty or items is not None else check_not_vanished
         options = WorkerOptions.from_config(config)
         with closing(ArchiveReader(options, config.max_members)) as archives:
             made_by = f"{__version__} {config.max_members}"
             lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
             registered = journal.register_inputs(
-                _counting(open_sources(config, lists.list_entries), listed),
+                _counting(open_sources(config, lists.list_entries) if items is None else items, listed),
                 keys,
                 config.retry_failed,
                 config.keep_old,
@@ -347,7 +355,7 @@ def _opened(
     )
 
 
-def _counting(items: Iterator[Item], listed: Callable[[], object] | None) -> Iterator[Item]:
+def _counting(items: Iterable[Item], listed: Callable[[], object] | None) -> Iterator[Item]:
     for item in items:
         if listed is not None:
             listed()

@@ -16,6 +16,8 @@ from sample_images import encoded, folder, photo
 
 import sidscan
 from sidscan import ImageError, OutputError, ScanConfig, SidscanError, Status, UnknownModel, UsageError
+from sidscan.pipeline import open_scan
+from sidscan.records import Item
 from sidscan.scoring.model import ImageInput, Model
 
 
@@ -227,3 +229,18 @@ def test_a_run_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         list(sidscan.scan(folder(tmp_path / "images", count=1), models=["mini"]))
     assert any(record.getMessage().startswith("model: mini (asked for)") for record in caplog.records)
     assert all(record.name.startswith("sidscan.") for record in caplog.records)
+
+
+def test_a_scan_of_items_that_were_listed_before_lists_nothing(tmp_path: Path) -> None:
+    folder(tmp_path)
+    items = [Item(str(tmp_path / "photo-1.jpg")), Item("gone.png", skip="left out")]
+    opened = open_scan(ScanConfig(inputs=("elsewhere",), models=("mini",)), items=items)
+    assert [(result.name, result.status) for result in opened] == [
+        (items[0].name, Status.SCORED),
+        ("gone.png", Status.SKIPPED),
+    ]
+    again = open_scan(
+        ScanConfig(inputs=("elsewhere",), models=("mini",)), items=items[:1], runtime=opened.runtime
+    )
+    assert again.runtime is opened.runtime
+    assert [result.status for result in again] == [Status.SCORED]
