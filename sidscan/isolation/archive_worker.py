@@ -14,6 +14,7 @@ from sidscan.archives.reading import list_entries, open_member
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
 from sidscan.util.magic import identify_name
+from sidscan.util.own_maps import is_map_name
 
 _MOST_ENTRIES = 256  # in one frame
 _MOST_CHARACTERS = 1 << 16  # of names in one frame, unless one name has more
@@ -61,7 +62,7 @@ def _wants_head(name: str) -> bool:
     """Whether a member's name leaves open what it is, as for the files of a folder."""
     known = identify_name(name)
     is_image = known is not None and not known.kind.may_hold_images
-    return not is_image or any(part in name for part in _METADATA)
+    return not is_image or is_map_name(name) or any(part in name for part in _METADATA)
 
 
 def _list(path: str, most: int) -> Iterator[Frame]:

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from sidscan.images.thumbnails import TURNS
 from sidscan.localize.regions import Measured
 from sidscan.records.localization import Localization
+from sidscan.util.own_maps import SOFTWARE
 from sidscan.util.terminal import safe_line
 
 OVERLAY_SIDE = 2048
@@ -191,7 +192,7 @@ def _font(size: int) -> _Font:
 def _png(image: Image.Image, facts: Localization) -> bytes:
     """A PNG that says what made it, whatever becomes of its name."""
     texts = PngInfo()
-    texts.add_text("Software", "sidscan")
+    texts.add_text("Software", SOFTWARE)
     texts.add_text("Comment", safe_line(f"{facts.localizer} ({facts.digest}): {facts.how_in_words()}"))
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=4, pnginfo=texts)

@@ -13,9 +13,8 @@ from typing import Protocol
 
 from sidscan.errors import OutputError
 from sidscan.util.files import atomic_write, content_sha256, open_file
+from sidscan.util.own_maps import SUFFIXES, states_sidscan
 
-SUFFIXES = (".map.png", ".mask.png", ".overlay.png")
-_SOFTWARE = b"tEXtSoftware\0sidscan"
 _HEAD_BYTES = 1024  # hold what `drawings` writes before the pixels
 
 
@@ -122,7 +121,7 @@ def _is_map(path: Path, localizer: str) -> bool:
     """Whether a file says that sidscan made it with this localizer."""
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
-    return _SOFTWARE in head and f"({localizer})".encode() in head
+    return states_sidscan(head) and f"({localizer})".encode() in head
 
 
 def _foreign(path: Path) -> OutputError:

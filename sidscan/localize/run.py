@@ -16,12 +16,13 @@ from sidscan.isolation.read_again import read_again
 from sidscan.journal import Journal
 from sidscan.localize.drawings import map_png, mask_png, overlay_png, page_drawings
 from sidscan.localize.image_map import Plan, Protocol, make_map, plan_of
-from sidscan.localize.map_files import SUFFIXES, MapFiles
+from sidscan.localize.map_files import MapFiles
 from sidscan.localize.regions import Measured
 from sidscan.pipeline import open_reader
 from sidscan.records import DecodedImage, ItemReader, ScanResult
 from sidscan.records.localization import KeptLocalization, Localization, LocalizerRecord
 from sidscan.runtimes import OpenLocalizer
+from sidscan.util.own_maps import SUFFIXES
 
 MOST_TILES = {"cpu": 120, "cuda": 512}
 """Of an image, if nobody says otherwise. 120 hold what generators make, 1536 x 1024 px, at its own size."""

@@ -13,9 +13,11 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from sidscan.images.thumbnails import TURNS
 from sidscan.records.score_map import ScoreMap
+from sidscan.util.own_maps import SOFTWARE
 from sidscan.util.terminal import safe_line
 
 # Nine colours from score 0 to score 1, after cividis: its lightness only rises, and people with colour
@@ -58,8 +60,10 @@ def draw_score_maps(maps: Sequence[ScoreMap], sha256: str, pixels: NDArray[np.ui
         for place, panel in enumerate(panels):
             canvas.paste(panel, (_MARGIN + place * (wide + _GAP), top + 3 * _LINE - 8))
     _draw_legend(draw, _MARGIN + len(rows) * row_height + labels * _LINE, maps, legend)
+    texts = PngInfo()
+    texts.add_text("Software", SOFTWARE)
     file = io.BytesIO()
-    canvas.save(file, "PNG", optimize=True)
+    canvas.save(file, "PNG", optimize=True, pnginfo=texts)
     return file.getvalue()
 
 

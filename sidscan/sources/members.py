@@ -12,6 +12,7 @@ from sidscan.archives.zstandard import NEEDS_PACKAGE
 from sidscan.records import Item, Kind
 from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
+from sidscan.sources.output_filter import SKIP_MAP, is_map_member
 from sidscan.util.magic import FileFormat, FileKind, identify_file, identify_name
 from sidscan.util.member_names import SEPARATOR, member_name
 
@@ -100,6 +101,8 @@ def _why_not_image(entry: ArchiveEntry) -> str:
         return UNSURE + entry.problem
     if stray := strays.stray_member(entry.name, entry.head):
         return stray
+    if is_map_member(entry.name, entry.head):
+        return SKIP_MAP
     known = identify_file(entry.name, entry.head) if entry.head else by_name
     if by_name is not None and not by_name.kind.may_hold_images:
         return MEMBER_PREFIX + entry.problem if entry.problem else ""

@@ -1,4 +1,4 @@
-"""Keep the files that a scan writes out of its inputs."""
+"""Keep the files that sidscan writes out of the inputs of scans."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 
 from sidscan.config import ScanConfig
-from sidscan.util.files import real_path
+from sidscan.util.files import open_file, real_path
+from sidscan.util.magic import SIGNATURE_BYTES
+from sidscan.util.own_maps import is_map_name, states_sidscan
 
 SKIP_OUTPUT = "a file that this scan writes itself"
 SKIP_SAVED = "an original in --save-dir; name the file to scan it"
+SKIP_MAP = "a map of another image, by its name and its own words; name the file to scan it"
 # Saved originals are named by their sha256 (fetch.saved). An image that somebody else put there is scanned.
 _SAVED_NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]+)?|\.sidscan-.*")
 
@@ -40,3 +43,19 @@ class OutputFilter:
         if self._save_dir is None or not _SAVED_NAME.fullmatch(entry.name):
             return False
         return real_path(os.path.dirname(entry.path)) == self._save_dir  # noqa: PTH120
+
+
+def is_map_file(path: str) -> bool:
+    """Whether a file of a walk is a map that some run drew of an image; only those so named are opened."""
+    if not is_map_name(path):
+        return False
+    try:
+        with open_file(path) as file:
+            return states_sidscan(file.read(SIGNATURE_BYTES))
+    except OSError:
+        return False  # reading it will fail, and its row will say why
+
+
+def is_map_member(name: str, head: bytes) -> bool:
+    """The same of a member of an archive, by its first bytes."""
+    return is_map_name(name) and states_sidscan(head)

@@ -11,7 +11,7 @@ from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
 from sidscan.sources.members import NOT_AN_IMAGE, Archives
 from sidscan.sources.names import hint_for_missing
-from sidscan.sources.output_filter import SKIP_SAVED, OutputFilter
+from sidscan.sources.output_filter import SKIP_MAP, SKIP_SAVED, OutputFilter, is_map_file
 from sidscan.util.files import open_file
 from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, FileFormat, identify_file, identify_name
 
@@ -108,6 +108,8 @@ def _entry_items(entry: os.DirEntry[str], outputs: OutputFilter, archives: Archi
     fingerprint, known = _fingerprint(status), None
     if outputs.is_saved_download(entry):
         skip = SKIP_SAVED
+    elif is_map_file(name):
+        skip = SKIP_MAP
     elif not (skip := strays.stray_file(name, status) or archives.why_part(entry.name)):
         known, skip = _identified(name)
     if known is not None and archives.reads(known):

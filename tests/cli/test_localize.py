@@ -326,6 +326,17 @@ def test_inspect_shows_the_map_on_its_page(sidscan: Run, red: RedLocalizer) -> N
     assert image["result"]["localization"]["region"] == list(BOX)
 
 
+def test_a_later_scan_does_not_take_maps_for_images(sidscan: Run, red: RedLocalizer) -> None:
+    sidscan("localize", "images", "--detector", "mini", "--out", "images/r.html")
+    sidscan("inspect", "images/region.png", "--model", "mini", "--out", "images/region-map.png")
+    ended = sidscan("scan", ".", "--model", "mini", "--out", "later.csv")
+    rows = rows_of(Path("later.csv").read_text(encoding="utf-8"))
+    assert {name for name, row in rows.items() if row["status"] == "scored"} == {"region.png", "nothing.png"}
+    maps = [row for row in rows.values() if row["error_message"].startswith("a map of another image")]
+    assert (len(maps), {row["status"] for row in maps}) == (7, {"skipped"})
+    assert "7 skipped: a map of another image, by its name and its own words" in ended.err
+
+
 def test_no_image_is_an_error(sidscan: Run, red: RedLocalizer, tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
