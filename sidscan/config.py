@@ -18,6 +18,7 @@ from typing import Literal, get_args
 
 from sidscan.errors import UsageError
 from sidscan.records import SamplePlan
+from sidscan.util.object_urls import is_object_url, parse_object_url
 from sidscan.util.option_specs import documented, option, option_specs
 
 Crops = Literal["ten", "center"]
@@ -213,7 +214,9 @@ class FetchOptions:
 class ScanConfig(ReadLimits, FetchOptions):
     """All options of a scan."""
 
-    inputs: tuple[str, ...] = option((), help="Files, folders and http(s) URLs.")
+    inputs: tuple[str, ...] = option(
+        (), help="Files, folders, http(s) URLs, and s3://, gs:// and az:// objects or prefixes."
+    )
     lists: tuple[str, ...] = option(
         (),
         section="Input",
@@ -222,6 +225,14 @@ class ScanConfig(ReadLimits, FetchOptions):
         help="Read paths or URLs from FILE, one per line; '-' is standard input. '#' starts a comment. "
         "Repeatable.",
         details="A comment is a whole line.",
+    )
+    buckets: tuple[str, ...] = option(
+        (),
+        section="Input",
+        flag="--bucket",
+        metavar="URL",
+        help="Read objects of this bucket that lists name, e.g. s3://photos. Repeatable. Without it, such a "
+        "line is a refused row: a list is somebody else's text, and would be read with your keys.",
     )
     null: bool = option(
         False,
@@ -450,6 +461,11 @@ class ScanConfig(ReadLimits, FetchOptions):
         return min((self.max_bytes, "--max-bytes"), (self.max_download, "--max-download"))
 
     @property
+    def uses_object_stores(self) -> bool:
+        """Whether anything is read from s3://, gs:// or az://."""
+        return bool(self.buckets) or any(map(is_object_url, self.inputs))
+
+    @property
     def has_time_limit(self) -> bool:
         """Whether the scan may stop before all inputs have a result."""
         return self.budget is not None or self.until is not None
@@ -505,6 +521,8 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 "inputs, lists, models and calibrations are tuples of names", 'Write inputs=("./images",).'
             )
+        for bucket in self.buckets:
+            check_bucket(bucket)
         for field_name in ("inputs", "lists", "models", "calibrations"):
             names = getattr(self, field_name)
             if not all(isinstance(name, (str, Path)) for name in names):
@@ -554,3 +572,19 @@ class ScanConfig(ReadLimits, FetchOptions):
                     f"{spec.bounds()} {spec.unit}".rstrip() if math.isfinite(value) else "a finite number"
                 )
                 raise UsageError(f"{name} must be {bounds}, not {value}", f"Change {spec.flag_of(name)}.")
+
+
+def check_bucket(name: str) -> None:
+    """Refuse what is not the URL of a bucket.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        is_bucket = not parse_object_url(name).key
+    except (ValueError, TypeError):
+        is_bucket = False
+    if not is_bucket:
+        raise UsageError(
+            "--bucket takes the URL of a bucket alone", "Write, for example, --bucket s3://photos."
+        )

@@ -19,6 +19,7 @@ from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
 from sidscan.errors import OutputError, UsageError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
+from sidscan.fetch.object_stores import ObjectStores, require_obstore
 from sidscan.images import decode
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
@@ -58,6 +59,7 @@ from sidscan.sources import open_sources
 from sidscan.sources.members import ARCHIVE_PREFIX, MEMBER_PREFIX
 from sidscan.sources.mounts import SlowPlace, slow_places
 from sidscan.sources.names import NOT_FOUND
+from sidscan.sources.objects import BUCKET_PREFIX, NO_BUCKET
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.sources.strays import NOT_HERE
 from sidscan.sources.vanished import check_not_vanished
@@ -75,7 +77,10 @@ _FAILED_AT_LISTING = {
     NOT_FOUND: "FileNotFoundError",
     ARCHIVE_PREFIX: "ArchiveNotRead",
     MEMBER_PREFIX: "MemberNotRead",
+    BUCKET_PREFIX: "BucketRefused",
+    NO_BUCKET: "BucketRefused",
 }
+_REFUSED = (BUCKET_PREFIX, NO_BUCKET)
 
 _FIRST = 2 * FIRST  # images that are read before all others, so that an estimate has warmed up
 _FEWEST_TO_SPREAD = 1000
@@ -285,6 +290,8 @@ def open_scan(
         saved.prepare_folder(config.save_dir)
     clock = clock or Clock(config.budget, config.until)
     check_trust(config.trust)
+    if config.uses_object_stores:
+        require_obstore()
     places = slow_places(config.inputs)
     if places:
         one = any(place.one_at_a_time for place in places)
@@ -325,7 +332,12 @@ def _opened(
             made_by = f"{__version__} {config.max_members}"
             lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
             registered = journal.register_inputs(
-                _counting(open_sources(config, lists.list_entries) if items is None else items, listed),
+                _counting(
+                    open_sources(config, lists.list_entries, ObjectStores(config).look_up)
+                    if items is None
+                    else items,
+                    listed,
+                ),
                 keys,
                 config.retry_failed,
                 config.keep_old,
@@ -438,7 +450,8 @@ def open_reader(config: ScanConfig, launched: WorkerProcess | None = None) -> It
 def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
     for prefix, error_class in _FAILED_AT_LISTING.items():
         if item.skip.startswith(prefix):
-            return Failure(item, Stage.LIST, error_class, item.skip)
+            status = Status.REFUSED if prefix in _REFUSED else Status.FAILED
+            return Failure(item, Stage.LIST, error_class, item.skip, status=status)
     if item.skip:
         return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
     return read(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ from sidscan.sources.lists import is_url
 from sidscan.util import threads
 from sidscan.util.files import NotAFile, open_file, sha256_of
 from sidscan.util.member_names import find_archive
+from sidscan.util.object_urls import is_object_url, parse_object_url
 
 if TYPE_CHECKING:
     from sidscan.isolation.archives import ArchiveReader
@@ -38,6 +39,7 @@ class RowStatus(str, Enum):
     UNREADABLE = "unreadable"
     NOT_RECORDED = "not recorded"
     URL = "url"
+    OBJECT = "object"  # of a store that nobody named, so it is not read
 
 
 ALARMING = (RowStatus.CHANGED, RowStatus.MISSING, RowStatus.UNREADABLE)
@@ -76,18 +78,22 @@ class OpenReport:
     sha256: str
     _file: BinaryIO
 
-    def check(self, root: Path | None = None, workers: int | None = None) -> Iterator[CheckedRow]:
+    def check(
+        self, root: Path | None = None, workers: int | None = None, buckets: Sequence[str] = ()
+    ) -> Iterator[CheckedRow]:
         """Yield every row in order, with the result of hashing its file again.
 
         Args:
             root: folder that relative paths start from; None is the current folder.
             workers: threads that hash; None is one per core.
+            buckets: object stores that may be read, as ``s3://BUCKET``: a report is somebody else's text.
 
         Raises:
             UsageError: the report was changed meanwhile.
         """
+        objects = _Objects(buckets)
         with closing(_Archives()) as archives:
-            rows = (_task(row, root, archives) for row in self.read())
+            rows = (_task(row, root, archives, objects) for row in self.read())
             yield from threads.map_ordered(_checked, rows, workers)
 
     def read(self) -> Iterator[ReportRow]:
@@ -204,6 +210,41 @@ class _Archives:
             self._reader.close()
 
 
+class _Objects:
+    """Hashes objects of the buckets that somebody named.
+
+    Raises:
+        RuntimeUnavailable: what reads them is not installed.
+    """
+
+    def __init__(self, buckets: Sequence[str]) -> None:
+        self._allowed = {parse_object_url(bucket).store for bucket in buckets}
+        if self._allowed:
+            from sidscan.fetch.object_stores import ObjectStores, require_obstore
+
+            require_obstore()
+            self._stores = ObjectStores(ScanConfig(lists=("-",)))
+
+    def may_read(self, name: str) -> bool:
+        """Whether a name is one of an object in these buckets."""
+        return bool(self._allowed) and is_object_url(name) and parse_object_url(name).store in self._allowed
+
+    def checked(self, row: ReportRow) -> CheckedRow:
+        """The result for an object."""
+        from sidscan.fetch.errors import FetchError, NoSuchObject
+
+        try:
+            sha256 = self._stores.sha256(row.name)
+        except FetchError as error:
+            missing = isinstance(error, NoSuchObject)
+            return CheckedRow(row, RowStatus.MISSING if missing else RowStatus.UNREADABLE, note=str(error))
+        return CheckedRow(row, RowStatus.UNCHANGED if sha256 == row.sha256 else RowStatus.CHANGED, sha256)
+
+
+def _is_remote(name: str) -> bool:
+    return is_url(name) or is_object_url(name)
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A row to check.
@@ -211,15 +252,19 @@ class _Task:
     Attributes:
         path: of the file with the recorded bytes; None if there is none.
         sha256: of a member of an archive, read in the order of the rows.
+        objects: what reads the row's object.
     """
 
     row: ReportRow
     path: str | None = None
     sha256: Future[str | Failure] | None = None
+    objects: _Objects | None = None
 
 
-def _task(row: ReportRow, root: Path | None, archives: _Archives) -> _Task:
-    name = row.saved_as if is_url(row.name) else row.name
+def _task(row: ReportRow, root: Path | None, archives: _Archives, objects: _Objects) -> _Task:
+    if row.sha256 is not None and objects.may_read(row.name):
+        return _Task(row, row.name, objects=objects)
+    name = row.saved_as if _is_remote(row.name) else row.name
     if name is None or row.sha256 is None:
         return _Task(row, name)
     path = os.path.join(root, name) if root else name  # noqa: PTH118  (Path would change some names)
@@ -229,13 +274,15 @@ def _task(row: ReportRow, root: Path | None, archives: _Archives) -> _Task:
 def _checked(task: _Task) -> CheckedRow:
     row = task.row
     if task.path is None:
-        return CheckedRow(row, RowStatus.URL)
+        return CheckedRow(row, RowStatus.URL if is_url(row.name) else RowStatus.OBJECT)
     if row.sha256 is None:
         return CheckedRow(row, RowStatus.NOT_RECORDED)
+    if task.objects is not None:
+        return task.objects.checked(row)
     if task.sha256 is not None:
         return _member_checked(row, task.sha256.result())
     checked = _hashed(row, row.sha256, task.path)
-    if not is_url(row.name):
+    if not _is_remote(row.name):
         return checked
     return replace(checked, note="; ".join(filter(None, (f"saved as {row.saved_as}", checked.note))))
 

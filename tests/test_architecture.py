@@ -44,7 +44,7 @@ TRAINING: dict[str, set[str]] = {
     "rine_b16": {"common", "windows", "mini"},
     "localizer_b16": {"common", "windows", "mini", "rine_b16"},
 }
-HTTP_CLIENTS = ("httpx", "httpcore")
+HTTP_CLIENTS = ("httpx", "httpcore", "obstore")
 MAY_CONNECT = ("sidscan.fetch", "sidscan.models.download")
 # A worker must not load weights, which it does not need, or code that could reach them or the network.
 NOT_IN_WORKERS = (
@@ -225,7 +225,15 @@ FOR_HELP = (
     ),
     *("records", "records.from_json", "records.images", "records.inputs", "records.results", "records.runs"),
     *("records.localization", "records.score_map"),
-    *("util.clock", "util.files", "util.option_specs", "util.progress", "util.terminal", "util.threads"),
+    *(
+        "util.clock",
+        "util.files",
+        "util.object_urls",
+        "util.option_specs",
+        "util.progress",
+        "util.terminal",
+        "util.threads",
+    ),
     *("util.urls", "util"),
 )
 

@@ -18,6 +18,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.records import Status
 from sidscan.sources.lists import is_url
+from sidscan.util.object_urls import is_object_url
 from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def _check_files(names: Sequence[str]) -> None:
     for name in names:
         if name == "-":
             raise UsageError("'-' is not an image", "Name image files; inspect reads no list of names.")
-        if is_url(name):
+        if is_url(name) or is_object_url(name):
             raise UsageError(
                 f"{name} is a URL, and inspect reads files only", _SCAN_INSTEAD.format(name=name)
             )

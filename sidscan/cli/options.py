@@ -114,7 +114,10 @@ def inputs() -> Decorator:
     """What is scanned."""
     return stack(
         click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|URL]..."),
-        *map(setting, ("lists", "list_column", "null", "archives", "max_members", "hidden", "allow_empty")),
+        *map(
+            setting,
+            ("lists", "list_column", "buckets", "null", "archives", "max_members", "hidden", "allow_empty"),
+        ),
         setting("exclude", multiple=True),
     )
 

@@ -83,9 +83,10 @@ def _read(name: str, reader: IsolatedReader) -> DecodedImage | Failure:
     from sidscan.images.items import failure_from_error, named_item  # here: `--help` needs none of it
     from sidscan.records import ImageInfo, Stage
     from sidscan.sources.lists import is_url
+    from sidscan.util.object_urls import is_object_url
 
     error = ""
-    if is_url(name):
+    if is_url(name) or is_object_url(name):
         error = "URLs are fetched by `sidscan scan` alone; save the file first"
     elif Path(name).is_dir():
         error = "it is a folder; `sidscan scan` reads all of its images"

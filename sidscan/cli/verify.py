@@ -12,6 +12,7 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
+from sidscan.config import check_bucket
 from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.util.progress import progress
 from sidscan.util.terminal import safe_line
@@ -40,6 +41,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default="REPORT.sha256, if it exists",
     help="File that states the sha256 of REPORT itself.",
 )
+@options.setting(
+    "buckets",
+    help="Read objects of this bucket again, e.g. s3://photos. Repeatable. Without it, nothing is fetched.",
+)
 @options.sectioned_option(
     "--out",
     section="Output",
@@ -59,18 +64,21 @@ def command(
     out: Path | None,
     overwrite: bool,
     workers: int | None,
+    buckets: tuple[str, ...],
     quiet: bool,
 ) -> ExitCode:
     """Hash the files of a report again and list what changed.
 
     REPORT is a report of `sidscan scan`, in any of its formats. Every file for which it states a sha256 is
     hashed again; files that are changed, missing or unreadable now are listed on standard output. URLs are
-    not fetched, devices and pipes are not opened, no model is loaded.
+    not fetched, nor are objects of s3://, gs:// and az:// unless you name their --bucket; devices and pipes
+    are not opened, no model is loaded.
 
     \b
     Examples:
       sidscan verify report.csv
       sidscan verify report.json --root /media/copy -o verified.csv
+      sidscan verify report.csv --bucket s3://photos
       sidscan verify report.csv --hash-file /media/usb/report.csv.sha256
 
     \b
@@ -81,12 +89,14 @@ def command(
     """
     from sidscan import verify  # here: `--help` needs none of it
 
+    for bucket in buckets:
+        check_bucket(bucket)
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
     echo = console.reporter(quiet)
     with verify.open_report(report) as opened:
         echo(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
         matches = _check_report(opened, hash_file, quiet)
-        counts = _check_rows(opened, root, workers, out, overwrite, quiet)
+        counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
     echo(_summary(counts))
     alarming = sum(counts[status] for status in verify.ALARMING)
     read = counts[verify.RowStatus.UNCHANGED] + counts[verify.RowStatus.CHANGED]
@@ -118,7 +128,13 @@ def _check_report(opened: OpenReport, hash_file: Path | None, quiet: bool) -> bo
 
 
 def _check_rows(
-    opened: OpenReport, root: Path | None, workers: int | None, out: Path | None, overwrite: bool, quiet: bool
+    opened: OpenReport,
+    root: Path | None,
+    workers: int | None,
+    buckets: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> Counter[RowStatus]:
     """Check all rows and count the results; they go to the table, or alarming ones to standard output."""
     from sidscan import verify
@@ -127,7 +143,7 @@ def _check_rows(
     with ExitStack() as stack:
         write_row = stack.enter_context(verify.csv_table(out, overwrite)) if out else None
         bar = stack.enter_context(progress(opened.rows, "file", quiet=quiet))
-        for checked in opened.check(root, workers):
+        for checked in opened.check(root, workers, buckets):
             counts[checked.status] += 1
             if write_row:
                 write_row(checked)
@@ -159,6 +175,9 @@ def _summary(counts: Counter[RowStatus]) -> str:
     for status in RowStatus:
         if status is RowStatus.URL:
             parts.append(f"{console.plural(counts[status], 'URL')} (not fetched again)")
+        elif status is RowStatus.OBJECT:
+            if counts[status]:
+                parts.append(f"{console.plural(counts[status], 'object')} (not fetched; name their --bucket)")
         else:
             parts.append(f"{counts[status]} {status.value}")
     return f"{console.plural(counts.total(), 'row')} = {' + '.join(parts)}"

@@ -21,6 +21,7 @@ _EXTRAS = {
     "jxl": "JPEG XL images",
     "raw": "developed camera raw files",
     "xlsx": "reports as workbooks",
+    "cloud": "images in s3://, gs:// and az://",
     "zstd": "tars that Zstandard compressed",
     "c2pa": "verified signatures of Content Credentials",
     "train": "training and evaluation",

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import httpcore
     import httpx
 
+    from sidscan.fetch.object_stores import ObjectStores
     from sidscan.fetch.transport import Resolve, TimeBudget, Transport
 
 RECORDED_HEADERS = (
@@ -144,6 +146,13 @@ class Fetcher:
         except FetchError as error:
             error.response = trace.to_record()
             raise
+
+    @cached_property
+    def objects(self) -> ObjectStores:
+        """What reads object stores."""
+        from sidscan.fetch.object_stores import ObjectStores  # here: it needs this module
+
+        return ObjectStores(self._config)
 
     def close(self) -> None:
         """End all requests and waits, in whatever thread."""

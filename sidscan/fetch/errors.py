@@ -13,7 +13,11 @@ FetchError              failed
 |   `-- Untrusted       failed     the certificate is not the host's
 |-- BadAnswer           failed     the response breaks HTTP, or has a coding that was not asked for
 |   `-- Incomplete      failed     the body did not arrive whole
-`-- NotSaved            failed     the original can't be written to --save-dir
+|-- NotSaved            failed     the original can't be written to --save-dir
+`-- StoreError          failed     an object store (s3://, gs://, az://) answers with an error
+    |-- NoSuchObject    failed
+    |-- ObjectChanged   failed     it was changed after it was listed
+    `-- AccessDenied    refused    the credentials of this machine do not allow it, or there are none
 """
 
 from __future__ import annotations
@@ -114,3 +118,21 @@ class Incomplete(BadAnswer):
 
 class NotSaved(FetchError):
     """The original can't be written to --save-dir."""
+
+
+class StoreError(FetchError):
+    """An object store answers with an error. The message has no part of its answer but a code."""
+
+
+class NoSuchObject(StoreError):
+    """The store has no such object, or no such bucket."""
+
+
+class ObjectChanged(StoreError):
+    """The object is not the one that was listed."""
+
+
+class AccessDenied(StoreError):
+    """The store refuses the credentials, or there are none."""
+
+    status = Status.REFUSED

@@ -41,8 +41,14 @@ from sidscan.isolation.protocol import (
     max_payload_of_rows,
 )
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
+from sidscan.sources.members import NOT_AN_IMAGE
 from sidscan.traces.read import with_provenance_and_traces
+from sidscan.util.magic import SIGNATURE_BYTES, TAIL_BYTES, FileKind, identify_file, identify_name
+from sidscan.util.object_urls import parse_stamp
 
+FETCHED = (Kind.URL, Kind.OBJECT)
+"""Kinds of items whose bytes the scan itself fetches."""
+ARCHIVE_IN_STORE = "archives in object stores are not read; copy it to a disk and scan it there"
 MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
 _WORKER_MODULE = "sidscan.isolation.worker"
 _CROP_BYTES = SIDE * SIDE * 3
@@ -72,12 +78,14 @@ def read_item(item: Item, config: ScanConfig, fetcher: Fetcher | None = None) ->
 def fetch_or_load(
     item: Item, config: ScanConfig, fetcher: Fetcher | None = None
 ) -> tuple[bytes, ImageInfo] | Failure:
-    """The original bytes with their hash; for a URL also how the server answered."""
-    if item.kind is not Kind.URL:
+    """The original bytes with their hash; for a URL or an object also how the server answered."""
+    if item.kind not in FETCHED:
         return items.load_item(item, config.max_bytes)
     info = ImageInfo()
     try:
-        download = _fetch(item.name, config, fetcher)
+        if item.kind is Kind.OBJECT and (reason := _why_not_image(item, config, fetcher)):
+            return Failure(item, Stage.LIST, "Skipped", reason, status=Status.SKIPPED)
+        download = _fetch(item, config, fetcher)
         info = replace(items.info_from_bytes(download.data), response=download.response)
         if config.save_dir is not None:
             path = save_download(download.data, str(info.sha256), config.save_dir)
@@ -86,14 +94,42 @@ def fetch_or_load(
         if isinstance(error, FetchError):
             info = replace(info, response=error.response or info.response)
         return items.failure_from_error(item, Stage.FETCH, error, info)
+    modified = parse_stamp(item.fingerprint) if item.kind is Kind.OBJECT else None
+    if modified:
+        info = replace(info, modified_at=modified[2].isoformat(timespec="seconds"))
     return download.data, info
 
 
-def _fetch(url: str, config: ScanConfig, fetcher: Fetcher | None) -> Download:
+def _fetch(item: Item, config: ScanConfig, fetcher: Fetcher | None) -> Download:
     if fetcher is None:
         with closing(Fetcher(config)) as temporary:
-            return temporary.get(url)
-    return fetcher.get(url)
+            return _fetch(item, config, temporary)
+    if item.kind is Kind.OBJECT:
+        return fetcher.objects.get(item.name, item.fingerprint)
+    return fetcher.get(item.name)
+
+
+def _why_not_image(item: Item, config: ScanConfig, fetcher: Fetcher | None) -> str:
+    """Why a listed object is not fetched, as for the files of a folder; empty for what may be an image.
+
+    An object that a list names is always fetched.
+    """
+    by_name = identify_name(item.name)
+    if not item.fingerprint or (by_name is not None and not by_name.kind.may_hold_images):
+        return ""
+    if fetcher is None:
+        with closing(Fetcher(config)) as temporary:
+            return _why_not_image(item, config, temporary)
+    head = fetcher.objects.read_part(item.name, 0, min(SIGNATURE_BYTES, item.size))
+    known = identify_file(item.name, head, head)
+    if known is None and item.size > len(head):
+        tail = fetcher.objects.read_part(item.name, max(len(head), item.size - TAIL_BYTES), item.size)
+        known = identify_file(item.name, head, head + tail)
+    if known is None:
+        return NOT_AN_IMAGE
+    if known.kind is FileKind.ARCHIVE:
+        return f"{known.noun}: {ARCHIVE_IN_STORE}"
+    return known.not_opened if known.kind.may_hold_images else ""
 
 
 class LocalReader:
@@ -143,7 +179,7 @@ class IsolatedReader:
         self._archives = ArchiveReader(WorkerOptions.from_config(config))
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
-        if item.kind is Kind.URL:
+        if item.kind in FETCHED:
             given = fetch_or_load(item, self._config, self._fetcher)
         elif item.kind is Kind.MEMBER and is_read_in_order(item.fingerprint):
             given = self._archives.read(item)

@@ -129,7 +129,7 @@ def _draw(seed: int, name: bytes) -> float:
 
 
 def _folder_of(name: bytes, kind: str) -> bytes:
-    """What an input is grouped by: the folder of a file, the host of a URL."""
+    """What an input is grouped by: the folder of a file or an object, the host of a URL."""
     if kind == Kind.URL.value:
         return b"/".join(name.split(b"/", 3)[:3]).lower()
     return os.path.dirname(name)  # noqa: PTH120

@@ -20,6 +20,7 @@ class Kind(str, Enum):
     FILE = "file"
     URL = "url"
     MEMBER = "member"  # of an archive
+    OBJECT = "object"  # in a cloud store
 
 
 class Status(str, Enum):
@@ -56,13 +57,13 @@ class Stage(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input: a file, a URL or a member of an archive.
+    """One input: a file, a URL, a member of an archive or an object in a cloud store.
 
     Attributes:
         name: the path or URL, as given or as the walk found it; undecodable bytes as surrogate escapes. Of a
             member ``ARCHIVE!/inner/name``.
         fingerprint: size and modification time of a file when it was listed; shows later whether it changed.
-            Of a member those of its archive, and where it lies.
+            Of a member those of its archive, and where it lies; of an object `util.object_urls.object_stamp`.
         skip: why the input is not read; empty for an image.
     """
 

@@ -21,6 +21,7 @@ from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.scorer import score
 from sidscan.sources.lists import is_url
 from sidscan.traces.read import with_provenance_and_traces
+from sidscan.util.object_urls import is_object_url
 
 ImageInput: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]"
@@ -82,7 +83,7 @@ class Model:
                 "Give a path, the bytes of a file, a Pillow image or an array of pixels.",
             )
         path = os.fspath(image)
-        if is_url(path):
+        if is_url(path) or is_object_url(path):
             raise UsageError("one image is never fetched", "Give sidscan.scan the URL.")
         loaded = items.load_item(items.named_item(path), self._limits.max_bytes)
         if isinstance(loaded, Failure):

@@ -8,20 +8,25 @@ from collections.abc import Iterator
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
-from sidscan.sources import lists, names, paths
+from sidscan.sources import lists, names, objects, paths
 from sidscan.sources.exclude import Exclusions
 from sidscan.sources.members import Archives, ListEntries
+from sidscan.sources.objects import ListObjects
 from sidscan.sources.output_filter import SKIP_OUTPUT, OutputFilter
 from sidscan.sources.vanished import empty_folder_error
 from sidscan.util.member_names import find_archive
+from sidscan.util.object_urls import is_object_url
 from sidscan.util.urls import mask_credentials
 
 
-def open_sources(config: ScanConfig, list_entries: ListEntries | None = None) -> Iterator[Item]:
+def open_sources(
+    config: ScanConfig, list_entries: ListEntries | None = None, list_objects: ListObjects | None = None
+) -> Iterator[Item]:
     """All inputs of a scan, in a stable order.
 
     Args:
         list_entries: lists the archives among them; None leaves each archive one input.
+        list_objects: lists what is in object stores; None leaves each name one input.
 
     Raises:
         UsageError: an input or a list does not exist, a list is not one, a pattern to exclude means nothing,
@@ -29,7 +34,7 @@ def open_sources(config: ScanConfig, list_entries: ListEntries | None = None) ->
         NothingToScan: a folder holds no file.
     """
     lists.check_stdin_named_once(config.lists)
-    find = Finder(config, list_entries)
+    find = Finder(config, list_entries, list_objects)
     for name in config.inputs:
         if name == "-":
             raise UsageError("'-' is not an image", "To read names from standard input, use --list -")
@@ -44,23 +49,29 @@ class Finder:
     """Finds what a name stands for.
 
     Args:
-        list_entries: as for `open_sources`.
+        list_entries, list_objects: as for `open_sources`.
     """
 
-    def __init__(self, config: ScanConfig, list_entries: ListEntries | None) -> None:
+    def __init__(
+        self, config: ScanConfig, list_entries: ListEntries | None, list_objects: ListObjects | None = None
+    ) -> None:
         self._config, self._outputs = config, OutputFilter(config)
         self._exclusions = Exclusions(config.exclude)
         looks_inside = list_entries if config.archives else None
         self._archives = Archives(looks_inside, config.hidden, self._exclusions)
+        self._objects = objects.Objects(config, list_objects, self._exclusions)
 
     def items(self, name: str, *, required: bool) -> Iterator[Item]:
-        """A URL, a file, a member of an archive, or all files below a folder or in an archive.
+        """A URL, an object, a file, a member of an archive, or all that a folder, bucket or archive holds.
 
         Args:
             required: whether a missing file is an error, as on a command line; in a list it is a failed row.
         """
         if lists.is_url(name):
             yield lists.url_item(name)
+            return
+        if is_object_url(name):
+            yield from self._objects.items(name, required)
             return
         name = names.local_path(name)
         if lists.is_unsupported_url(name):

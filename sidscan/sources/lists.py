@@ -18,6 +18,7 @@ from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import tables
 from sidscan.util.magic import identify
+from sidscan.util.object_urls import is_object_url
 from sidscan.util.urls import mask_credentials
 
 _MAX_NAME_BYTES = 1 << 16
@@ -91,7 +92,8 @@ def is_url(name: str) -> bool:
 
 def is_unsupported_url(name: str) -> bool:
     """Whether a name is a URL that sidscan does not fetch, e.g. ``ftp://host/a.jpg``."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None and not is_url(name)
+    is_other = not is_url(name) and not is_object_url(name)
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None and is_other
 
 
 def url_item(name: str) -> Item:

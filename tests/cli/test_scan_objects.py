@@ -1,0 +1,320 @@
+"""`sidscan scan` of object stores: equal to a scan of the same files, and silent about keys."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from object_stores import KEY_ID, S3, SECRET, s3_server
+from sample_images import encoded, folder, photo
+
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+
+Run = Callable[..., Any]
+# What names, times and who was asked decide.
+OTHERWISE = ("path", "scanned_at", "modified_at", "final_url", "fetched_at", "content_type", "last_modified")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.requests.clear()
+    return server
+
+
+@pytest.fixture
+def scan(sidscan: Run, tmp_path: Path) -> Run:
+    """Scan with the bundled model; return how the scan ended, and its rows in order."""
+
+    def run(*arguments: str | Path, out: str = "r.csv") -> tuple[Any, list[dict[str, str]]]:
+        path = tmp_path / out
+        ended = sidscan("scan", *arguments, "--model", "mini", "--crops", "center", "--out", path)
+        if not path.exists():
+            return ended, []
+        with path.open(encoding="utf-8", newline="") as file:
+            return ended, list(csv.DictReader(file))
+
+    return run
+
+
+def archive(root: Path) -> Path:
+    """Images, and what lies beside them."""
+    folder(root)
+    (root / "notes.txt").write_text("no image")
+    (root / "clip.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(600))
+    (root / "cut.jpg").write_bytes((root / "photo-0.jpg").read_bytes()[:3000])
+    (root / "empty.jpg").write_bytes(b"")
+    (root / "nameless").write_bytes(encoded(photo(256, 256, 9), "PNG"))
+    (root / "nested/a b#ü%20.png").write_bytes(encoded(photo(256, 256, 8), "PNG"))
+    (root / ".hidden.jpg").write_bytes(b"never seen")
+    return root
+
+
+def comparable(rows: list[dict[str, str]], root: str) -> list[dict[str, str]]:
+    return sorted(
+        (
+            {name: cell for name, cell in row.items() if name not in OTHERWISE}
+            | {"name": row["path"].removeprefix(root)}
+            for row in rows
+        ),
+        key=lambda row: row["name"],
+    )
+
+
+def test_a_scan_of_a_bucket_equals_that_of_the_same_files(scan: Run, s3: S3, tmp_path: Path) -> None:
+    root = archive(tmp_path / "images")
+    s3.upload("photos", root, "2024/")
+    s3.bucket("photos").put("2024/nested/", b"")
+    ended, rows = scan("s3://photos/2024/")
+    local_ended, local_rows = scan(root, out="local.csv")
+    assert (ended.code, len(rows)) == (local_ended.code, len(local_rows)) == (3, 9)
+    assert comparable(rows, "s3://photos/2024/") == comparable(local_rows, f"{root}/")
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    assert rows[0]["path"] == "s3://photos/2024/clip.mp4"
+
+
+def test_unchanged_objects_are_not_read_again(scan: Run, s3: S3, tmp_path: Path) -> None:
+    root = archive(tmp_path / "images")
+    s3.upload("again", root)
+    _, before = scan("s3://again")
+    s3.requests.clear()
+    _, after = scan("s3://again")
+    assert after == before
+    assert [each for each in s3.requests if "list-type=2" not in each] == []
+    changed = encoded(photo(256, 256, 77), "JPEG")
+    s3.bucket("again").put("photo-1.jpg", changed)
+    s3.requests.clear()
+    ended, after = scan("s3://again")
+    assert [each for each in s3.requests if "list-type=2" not in each] == ["GET /again/photo-1.jpg"]
+    assert "1 changed" in ended.err or "changed" in ended.err
+    assert [a["path"] for a, b in zip(after, before, strict=True) if a["sha256"] != b["sha256"]] == [
+        "s3://again/photo-1.jpg"
+    ]
+
+
+def test_what_json_says_of_an_object(scan: Run, s3: S3, tmp_path: Path) -> None:
+    data = encoded(photo(256, 256), "JPEG")
+    etag = s3.bucket("one").put("a.jpg", data, attributes={"Content-Type": "image/jpeg"})["e_tag"]
+    ended = scan("s3://one/a.jpg", "--out", tmp_path / "r.json", "--save-dir", tmp_path / "saved")[0]
+    assert ended.code == 0, ended.err
+    (row,) = json.loads((tmp_path / "r.json").read_text())["findings"]
+    response = row["facts"]["response"]
+    assert (row["kind"], row["path"]) == ("object", "s3://one/a.jpg")
+    assert (response["headers"]["etag"], response["headers"]["content-type"]) == (etag, "image/jpeg")
+    assert Path(response["saved_as"]).read_bytes() == data
+    assert response["final_url"] == "s3://one/a.jpg"
+
+
+def test_a_list_reads_only_buckets_that_are_named(scan: Run, s3: S3, tmp_path: Path) -> None:
+    data = encoded(photo(256, 256), "JPEG")
+    for bucket in ("public", "private"):
+        s3.bucket(bucket).put("a.jpg", data)
+    names = tmp_path / "names.txt"
+    names.write_text("s3://public/a.jpg\ns3://private/a.jpg\ns3:///a.jpg\ns3://public/none.jpg\n")
+    s3.requests.clear()
+    ended, (public, private, nowhere, missing) = scan("--list", names, "--bucket", "s3://public")
+    assert ended.code == 3
+    assert public["status"] == "scored"
+    assert [
+        (row["status"], row["error_class"], row["error_message"]) for row in (private, nowhere, missing)
+    ] == [
+        (
+            "refused",
+            "BucketRefused",
+            "its bucket is not named on the command line, so it is not read; permit it with --bucket s3://private",
+        ),
+        ("refused", "BucketRefused", "it names no bucket; write s3://BUCKET/KEY"),
+        ("failed", "NoSuchObject", "the store has no such object"),
+    ]
+    assert not [each for each in s3.requests if "private" in each]
+    s3.requests.clear()
+    _, rows = scan("s3://private/", "--list", names, out="other.csv")  # an input allows its own names alone
+    assert [row["status"] for row in rows] == ["scored", "refused", "refused", "refused"]
+    assert "GET /public/a.jpg" not in s3.requests
+
+
+def test_a_list_may_name_a_prefix(scan: Run, s3: S3, tmp_path: Path) -> None:
+    s3.upload("prefixes", folder(tmp_path / "images"))
+    names = tmp_path / "names.txt"
+    names.write_text("s3://prefixes/nested/\n")
+    _, rows = scan("--list", names, "--bucket", "s3://prefixes")
+    assert [row["path"] for row in rows] == ["s3://prefixes/nested/photo-2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("s3://nonesuch", "can't list s3://nonesuch/: there is no such bucket", id="bucket"),
+        pytest.param("s3://photos2/none", "there are no objects below s3://photos2/none", id="prefix"),
+        pytest.param("s3:///a", "s3:///a names no bucket", id="no bucket"),
+        pytest.param("s3://me:secret@photos2/a", "s3://***@photos2/a names no bucket", id="credentials"),
+    ],
+)
+def test_what_is_not_there_is_an_error(scan: Run, s3: S3, name: str, words: str) -> None:
+    s3.bucket("photos2").put("x.jpg", b"x")
+    ended, _ = scan(name)
+    assert (ended.code, words in ended.err) == (5 if "no objects" in words else 2, True), ended.err
+    assert "secret" not in ended.err
+
+
+def test_limits_hold_before_anything_is_fetched(scan: Run, s3: S3) -> None:
+    s3.bucket("large").put("a.jpg", bytes(5000))
+    _, (row,) = scan("s3://large", "--max-bytes", "4000")
+    assert (row["status"], row["error_message"]) == (
+        "too_large",
+        "larger than 4000 bytes; raise the limit with --max-bytes",
+    )
+    assert "GET /large/a.jpg" not in s3.requests
+
+
+def test_an_archive_in_a_bucket_is_a_row_that_says_so(scan: Run, s3: S3) -> None:
+    s3.bucket("packed").put("a.zip", b"PK\x03\x04" + bytes(900))
+    ended, (row,) = scan("s3://packed")
+    assert row["error_message"] == (
+        "a ZIP archive: archives in object stores are not read; copy it to a disk and scan it there"
+    )
+    assert ended.code == 5
+
+
+def test_a_key_that_nobody_can_ask_for_ends_the_list_with_a_row(scan: Run, s3: S3) -> None:
+    import httpx
+
+    s3.bucket("odd").put("a.jpg", encoded(photo(256, 256), "JPEG"))
+    assert httpx.put(f"{s3.endpoint}/odd/b//c.jpg", content=b"x").status_code == 200
+    ended, rows = scan("s3://odd")
+    words = "the list breaks off at a key that can't be asked for"
+    assert ended.code in (2, 3)
+    assert words in (rows[-1]["error_message"] if rows else ended.err)
+
+
+def test_keys_and_their_traces_are_in_nothing_that_is_written(
+    scan: Run, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.upload("quiet", archive(tmp_path / "images"))
+    out = tmp_path / "out"
+    out.mkdir()
+    options = [option for suffix in ("json", "html") for option in ("--out", out / f"r.{suffix}")]
+    ended, _ = scan("s3://quiet", *options)
+    texts = [ended.out, ended.err]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"{s3.endpoint}")
+    ended, _ = scan("s3://not-there", out="denied.csv")
+    texts += [ended.out, ended.err]
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and "images" not in path.parts]
+    assert len(written) >= 4
+    for text in [*texts, *(path.read_bytes().decode("latin-1") for path in written)]:
+        for secret in (KEY_ID, SECRET, "AWS4-HMAC", "X-Amz"):
+            assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        pytest.param(
+            403,
+            f"<Error><Code>InvalidAccessKeyId</Code><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>",
+            "the store refuses access (HTTP 403, InvalidAccessKeyId)",
+            id="access denied",
+        ),
+        pytest.param(
+            403,
+            f"<Error><Code>SignatureDoesNotMatch</Code><StringToSign>AWS4 {SECRET}</StringToSign></Error>",
+            "the store refuses access (HTTP 403, SignatureDoesNotMatch)",
+            id="signature",
+        ),
+        pytest.param(
+            400,
+            f"<Error><Code>Bad</Code><Message>{KEY_ID}</Message></Error>",
+            "the store answers with an error (HTTP 400, Bad)",
+            id="another error",
+        ),
+    ],
+)
+def test_errors_of_a_store_repeat_no_key(
+    scan: Run, monkeypatch: pytest.MonkeyPatch, s3: S3, tmp_path: Path, status: int, body: str, words: str
+) -> None:
+    from servers import Server, answer
+
+    server = Server()
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        server.answers["/bbb/a.jpg"] = answer(
+            body.encode(), f"{status} Error", Content_Type="application/xml"
+        )
+        names = tmp_path / "names.txt"
+        names.write_text("s3://bbb/a.jpg\n")
+        ended, (row,) = scan("--list", names, "--bucket", "s3://bbb", "--retries", "0")
+    finally:
+        server.close()
+    assert row["error_message"] == words
+    for text in (
+        ended.err,
+        ended.out,
+        *(path.read_bytes().decode("latin-1") for path in tmp_path.glob("r.*")),
+    ):
+        assert KEY_ID not in text
+        assert SECRET not in text
+
+
+def test_without_obstore_the_command_that_brings_it_is_named(
+    scan: Run, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    ended, rows = scan("s3://photos")
+    assert (ended.code, rows) == (6, [])
+    assert "reading s3://, gs:// and az:// needs obstore" in ended.err
+
+
+def test_verify_reads_objects_of_named_buckets_again(sidscan: Run, scan: Run, s3: S3, tmp_path: Path) -> None:
+    s3.upload("evidence", folder(tmp_path / "images"))
+    scan("s3://evidence")
+    report = tmp_path / "r.csv"
+    s3.requests.clear()
+    ended = sidscan("verify", report)
+    assert ended.code == 5
+    assert "+ 3 objects (not fetched; name their --bucket)" in ended.err
+    assert s3.requests == []
+    ended = sidscan("verify", report, "--bucket", "s3://evidence")
+    assert (ended.code, "3 rows = 3 unchanged + " in ended.err) == (0, True), ended.err
+    s3.bucket("evidence").put("photo-0.jpg", b"other")
+    s3.bucket("evidence").delete("photo-1.jpg")
+    ended = sidscan("verify", report, "--bucket", "s3://evidence")
+    assert ended.code == 8
+    assert ended.out.splitlines() == [
+        "changed: s3://evidence/photo-0.jpg",
+        "missing: s3://evidence/photo-1.jpg (the store has no such object)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["photos", "s3://photos/a", "s3://", "http://photos"])
+def test_a_bucket_is_named_by_its_url(scan: Run, tmp_path: Path, name: str) -> None:
+    ended, _ = scan(tmp_path, "--bucket", name)
+    assert (ended.code, "--bucket takes the URL of a bucket alone" in ended.err) == (2, True)
+
+
+def test_a_scan_of_files_loads_no_obstore(tmp_path: Path) -> None:
+    folder(tmp_path / "images")
+    code = (
+        "import sys\nfrom sidscan.cli import cli\n"
+        "cli('scan images -m mini -o r.csv'.split(), standalone_mode=False)\n"
+        "assert 'obstore' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,87 @@
+"""An S3 server on loopback (moto), for tests that read object stores."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+KEY_ID, SECRET = "AKIDEXAMPLEKEYID0001", "secretExampleKey/NotInAnyOutput+0001"
+"""What must never appear in anything that sidscan writes."""
+
+
+@dataclass
+class S3:
+    """The server.
+
+    Attributes:
+        requests: what it was asked, ``GET /bucket/key``, as long as it runs.
+    """
+
+    endpoint: str
+    requests: list[str]
+
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which obstore finds it."""
+        return {
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+    def bucket(self, name: str) -> Any:
+        """obstore's object for a bucket, which exists then."""
+        import httpx
+        from obstore.store import S3Store
+
+        httpx.put(f"{self.endpoint}/{name}")
+        return S3Store(
+            name,
+            endpoint=self.endpoint,
+            access_key_id=KEY_ID,
+            secret_access_key=SECRET,
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+
+    def upload(self, bucket: str, folder: Path, prefix: str = "") -> None:
+        """Put all files below a folder into a bucket."""
+        store = self.bucket(bucket)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                store.put(prefix + path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+@contextmanager
+def s3_server() -> Iterator[S3]:
+    """A server that runs in a thread."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    logger = logging.getLogger("werkzeug")
+    requests: list[str] = []
+
+    class Noted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = re.sub("\\x1b\\[[0-9;]*m", "", record.getMessage())  # it is in colours
+            requests.append(line.partition('"')[2].partition(" HTTP")[0])
+
+    handler, level, propagate = Noted(), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield S3(f"http://{host}:{port}", requests)
+    finally:
+        server.stop()
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
