@@ -13,10 +13,11 @@
     |-- ImageError          3   one image can't be scored (`sidscan.load(...).score`; in a scan it is a row)
     |-- NothingToScan       5   no input is an image
     |-- RuntimeUnavailable  6   the device or precision asked for can't be used here
-    `-- OutputError         7   a report or the run's record can't be written
+    |-- OutputError         7   a report or the run's record can't be written
+    `-- RunIncomplete       9   shards of a run have no results yet
 
 Other endings have codes of their own: 0 done, 3 done but some inputs could not be read, 8 `sidscan verify`
-found evidence changed or missing, 9 the time of --budget or --until was up, 130 interrupted.
+found evidence changed or missing, 9 also where the time of --budget or --until was up, 130 interrupted.
 
 In a scan, an image that can't be read raises nothing: it becomes a row (`records.Failure`).
 """
@@ -130,6 +131,12 @@ class RuntimeUnavailable(SidscanError):
     """The device or precision asked for can't be used here."""
 
     exit_code = ExitCode.RUNTIME
+
+
+class RunIncomplete(SidscanError):
+    """Shards of a run have no results yet, so a report would lack inputs."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class OutputError(SidscanError):

@@ -17,7 +17,6 @@ import sidscan
 ROOT = Path(sidscan.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 # Top to bottom. A module imports only from layers below its own, or from its own layer.
-# "distributed" is planned: nothing is there yet.
 LEVELS = (
     ("cli",),
     ("calibrate", "doctor", "localize", "review", "distributed"),
@@ -137,6 +136,7 @@ SHARED_BY_COMMANDS = tuple(
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
         *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
         *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
+        *("shard_options", "sharded_scan", "collecting"),
         "evaluate_localization",  # a command of `evaluate`
     )
 )

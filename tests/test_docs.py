@@ -45,6 +45,7 @@ PIP_OPTIONS = {
     *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),
     *("--find-links", "--wheel-dir", "--dest", "--overrides", "--with"),  # the last two are uv's
 }
+SCHEDULER_OPTIONS = {"--array", "--cpus-per-task", "--gres", "--job-name", "--requeue"}
 DOCKER_OPTIONS = {"--network", "--read-only", "--rm", "--tag", "--tmpfs"}
 # What the architecture page calls, and where it is defined.
 CALLED = {
@@ -235,7 +236,7 @@ def test_every_command_is_mentioned() -> None:
 @pytest.mark.parametrize("page", PROSE, ids=relative)
 def test_every_option_exists(page: Path) -> None:
     known = {option for command in all_commands() for option in command.options}
-    known |= CLICK_OPTIONS | DEVELOPERS_OPTIONS | PIP_OPTIONS | DOCKER_OPTIONS
+    known |= CLICK_OPTIONS | DEVELOPERS_OPTIONS | PIP_OPTIONS | DOCKER_OPTIONS | SCHEDULER_OPTIONS
     named = set(re.findall(r"(?<![\w<-])--[a-z][a-z0-9-]*", page.read_text(encoding="utf-8")))
     assert sorted(named - known) == []
 

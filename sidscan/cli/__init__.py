@@ -28,6 +28,7 @@ from sidscan.util.threads import READER_THREAD_PREFIX
 # its command is asked for, so that `sidscan --help` stays quick.
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
+    "collect": ("sidscan.cli.collect", "Write reports of a run of shards."),
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
     "doctor": ("sidscan.cli.doctor", "Say what is installed, what works, and what a scan would use."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors and localizers on labelled test sets."),

@@ -17,6 +17,8 @@ from sidscan.cli.kept_results import with_record
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import highest_lines, print_table
 from sidscan.cli.selection import Shown, selection
+from sidscan.cli.shard_options import ShardOptions, shards
+from sidscan.cli.sharded_scan import scan_in_shards
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError
@@ -46,6 +48,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 @options.calibration()
 @options.output()
 @selection()
+@shards()
 @options.fetching()
 @options.limits()
 @options.isolation()
@@ -77,6 +80,7 @@ def command(
       find . -name '*.jpg' | sidscan scan --list - --format jsonl
       sidscan scan ./images -m rine-4class -m rine-ldm -o report.csv
       sidscan scan ./images -o report.csv -o report.json --hash-file --private
+      sidscan scan ./images --run RUN --plan | xargs -n 1 -P 4 sidscan scan --run RUN --shard
 
     Every option can also come from the environment (SIDSCAN_MAX_BYTES=10MB) or from the file sidscan.toml in
     the current folder (max-bytes = "10MB"). The command line goes first, then the environment, then the file.
@@ -89,8 +93,9 @@ def command(
       4  model unknown, missing, altered    9  stopped by --budget or --until; run again to go on
                                           130  interrupted; run again to continue
     """
+    sharded = ShardOptions.pop_from(choices)
     to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
-    outs = () if to_terminal else outs or (reports.STDOUT,)
+    outs = () if to_terminal else outs or (() if sharded.run else (reports.STDOUT,))
     console.check_outputs(outs, stdout_format, hashed)
     shown = Shown.pop_from(choices)
     formats = FormatOptions(
@@ -103,6 +108,8 @@ def command(
         for out in outs
     ]
     shown.check_outputs(writers)
+    if sharded.run:
+        return scan_in_shards(sharded, writers, shown, {**choices, "journal": journal}, quiet)
     config = _config(writers, journal, choices)
     console.check_named(config)
     files = [file for writer in writers for file in writer.written]

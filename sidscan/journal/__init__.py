@@ -392,15 +392,15 @@ class Journal(RecordFile):
 
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
-        return self._results("position")
+        return self._results("TRUE ORDER BY position")
 
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
-        return self._results(_RANK)
+        return self._results(f"TRUE ORDER BY {_RANK}")
 
-    def _results(self, order: str) -> Iterator[ScanResult]:
-        query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL ORDER BY {order}"  # noqa: S608
-        for name, text, tries in self._read(query):
+    def _results(self, which: str, values: tuple[object, ...] = ()) -> Iterator[ScanResult]:
+        query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL AND {which}"  # noqa: S608
+        for name, text, tries in self._read(query, values):
             result = ScanResult.from_dict(
                 {**json.loads(text), "name": os.fsdecode(name)}
             )  # as this run names it

@@ -55,7 +55,7 @@ def atomic_write(path: Path, check: Callable[[Path], None] | None = None) -> Ite
         if check is not None:
             check(partial)
         partial.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -176,7 +176,7 @@ def _check_regular(status: os.stat_result, path: str | Path) -> None:
         raise NotAFile(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name durable. Some file systems, and Windows, can't."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeVar, get_args
 
-Section = Literal["Models", "Output", "Input", "URLs", "Limits", "Advanced"]
+Section = Literal["Models", "Output", "Input", "Shards", "URLs", "Limits", "Advanced"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 """Sections of --help, in their order."""
 Unit = Literal["", "bytes", "MiB", "seconds"]

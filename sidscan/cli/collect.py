@@ -1,0 +1,95 @@
+"""``sidscan collect``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidscan import reports
+from sidscan.cli import console, options
+from sidscan.cli.collecting import collect
+from sidscan.cli.help_sections import Command
+from sidscan.cli.selection import Shown, selection
+from sidscan.errors import ExitCode
+from sidscan.reports import FormatOptions
+
+
+@click.command("collect", cls=Command)
+@click.argument("run_folder", type=click.Path(path_type=Path), metavar="RUN")
+@options.report_files()
+@selection()
+@options.sectioned_option(
+    "--partial",
+    section="Output",
+    is_flag=True,
+    help="Accept that shards have no results, and write reports of the others; exit code 9 says so.",
+)
+@options.sectioned_option(
+    "--private",
+    section="Output",
+    is_flag=True,
+    help="Leave out of these reports what may identify a person, a device or a place: host, command line, "
+    "folder, positions, serial numbers, names, comments, ids, maker notes. The run keeps it.",
+)
+@options.quiet()
+def command(
+    run_folder: Path,
+    outs: tuple[str, ...],
+    stdout_format: str | None,
+    csv_dialect: str,
+    html_thumbs: str | None,
+    html_rows: int,
+    xlsx_thumbnails: bool,
+    overwrite: bool,
+    hashed: bool,
+    partial: bool,
+    private: bool,
+    quiet: bool,
+    **choices: Any,
+) -> ExitCode:
+    """Write reports of a run of shards.
+
+    RUN is the folder that `sidscan scan --run` made. The results of each shard are checked against the plan:
+    every input has one row, in the order of the inputs, and all are computed in the same way. No image is
+    read and no model is loaded.
+
+    \b
+    Examples:
+      sidscan collect RUN --out report.csv
+      sidscan collect RUN --only 'evidence>=moderate' --sort evidence --out first.xlsx
+      sidscan collect RUN --partial --format jsonl
+
+    \b
+    Exit codes:
+      0  done                              7  a report can't be written, or results are not accepted
+      2  wrong usage, or not a run         9  shards have no results; scan them to go on
+      3  done; some inputs unreadable      130  interrupted
+      5  nothing was to be scanned
+    """
+    from sidscan.distributed.ledger import Ledger  # here: `--help` needs none of it
+    from sidscan.distributed.run_folder import RunFolder
+
+    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
+    outs = () if to_terminal else outs or (reports.STDOUT,)
+    console.check_outputs(outs, stdout_format, hashed)
+    shown = Shown.pop_from(choices)
+    formats = FormatOptions(
+        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
+    )
+    writers = [
+        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
+        for out in outs
+    ]
+    shown.check_outputs(writers)
+    console.check_distinct(tuple(file for writer in writers for file in writer.files), ())
+    run = RunFolder(run_folder)
+    plan = run.current_plan()
+    with closing(Ledger(run, plan)) as ledger, reports.reserve_all(writers, ledger.output_digests):
+        ledger.accept_published()
+        return collect(
+            run, plan, ledger, writers, shown, console.reporter(quiet), partial=partial, private=private
+        )

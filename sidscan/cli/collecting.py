@@ -1,0 +1,113 @@
+"""Reports of a run of shards: what `sidscan collect` and `sidscan scan --run` write, and say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidscan import reports
+from sidscan.cli import console
+from sidscan.cli.console import plural
+from sidscan.cli.marks_text import marks_lines
+from sidscan.cli.ranking import Ranking, highest_lines
+from sidscan.cli.selection import Shown
+from sidscan.cli.summary import counts_line
+from sidscan.errors import ExitCode, NothingToScan, RunIncomplete
+from sidscan.records import Counts, RunRecord, num_rows
+from sidscan.reports import ReportOutput
+from sidscan.reports.private import WORDS
+from sidscan.review.annotated import annotated
+from sidscan.review.joined_marks import joined, load_marks, marks_paths
+from sidscan.review.private_record import PrivateRecord
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.run_folder import Plan, RunFolder
+
+_HIGHEST = 5  # images named in the closing lines
+_NUMBERS = 20  # shards named in messages
+
+
+def collect(
+    run: RunFolder,
+    plan: Plan,
+    ledger: Ledger,
+    writers: Sequence[ReportOutput],
+    shown: Shown,
+    echo: Echo,
+    *,
+    partial: bool,
+    private: bool = False,
+) -> ExitCode:
+    """Write reports of all shards, and say what came of the run.
+
+    Args:
+        partial: accept that shards have no results.
+        private: leave out of reports what may identify somebody, though the run keeps it.
+
+    Raises:
+        RunIncomplete: some shards have no results.
+    """
+    from sidscan.distributed.record import ShardedRecord
+
+    missing = ledger.missing()
+    if missing and not partial:
+        raise RunIncomplete(
+            f"{_words(missing, plan)} of {run.path} have no results",
+            f"Scan them: sidscan scan --run {run.path}; or write a report of the others with --partial.",
+        )
+    with closing(ShardedRecord(run, plan, ledger)) as sharded:
+        beside = marks_paths((*(Path(w.out) for w in writers if w.written), *ledger.output_paths()))
+        marks = load_marks(beside)
+        record: RunRecord = annotated(sharded, marks)
+        record = PrivateRecord(record) if private else record
+        header = record.header()
+        if header.private:
+            echo(WORDS)
+        shown.check(header)
+        chosen = shown.of(record)
+        for writer in writers:
+            writer.check_size(num_rows(chosen))
+        reports.write_all(writers, chosen)
+        models = ", ".join(model.name for model in header.models)
+        echo(
+            f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
+        )
+        for line in (counts_line(record.counts()), *_highest(record)):
+            echo(line)
+        for line in marks_lines(joined(sharded, marks), beside) if marks else ():
+            echo(line)
+        if selected := chosen.selection():
+            echo(f"reports show {selected}")
+    if missing:
+        echo(f"{_words(missing, plan)} have no results; they have no row")
+    console.echo_written(writers, echo)
+    if any(writer.shows_thumbnails for writer in writers) and not run.options["thumbnails"]:
+        echo("this run has no thumbnails: its plan named no report that shows them")
+    if not writers:
+        echo(f"for reports: sidscan collect {run.path} --out report.csv")
+    return ExitCode.STOPPED if missing else _exit_code(record.counts())
+
+
+def _words(missing: Sequence[int], plan: Plan) -> str:
+    names = ", ".join(map(str, missing[:_NUMBERS]))
+    more = f" and {len(missing) - _NUMBERS} more" if len(missing) > _NUMBERS else ""
+    return f"{len(missing)} of {plural(len(plan.slices), 'shard')} ({names}{more})"
+
+
+def _highest(record: RunRecord) -> list[str]:
+    ranking = Ranking(_HIGHEST)
+    for result in record.results():
+        ranking.add(result)
+    return highest_lines(ranking.highest())
+
+
+def _exit_code(counts: Counts) -> ExitCode:
+    if counts.scored + counts.failed == 0:
+        raise NothingToScan(
+            "no image was found", "Check the paths and lists; hidden files and folders need --hidden."
+        )
+    return ExitCode.DONE_WITH_FAILURES if counts.failed else ExitCode.DONE

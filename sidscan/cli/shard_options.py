@@ -1,0 +1,134 @@
+"""Options of `sidscan scan` that make it a run of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from sidscan.cli.options import Decorator, sectioned_option, stack
+from sidscan.cli.param_types import WholeNumber
+from sidscan.errors import UsageError
+
+SIZE_ON_CPU, SIZE_ON_GPU = 2_000, 50_000  # inputs of a shard: two to five minutes
+_OF_EVERY_MACHINE = frozenset(
+    ("inputs", "run_folder", "scratch", "workers", "batch", "quiet", "options_file")
+)
+_OF_REPORTS = frozenset(
+    (
+        *("outs", "stdout_format", "csv_dialect", "html_thumbs", "html_rows", "xlsx_thumbnails", "overwrite"),
+        *("hashed", "only", "sort", "top", "columns"),
+    )
+)
+
+
+def shards() -> Decorator:
+    """How a scan becomes a run of shards."""
+    return stack(
+        sectioned_option(
+            "--run",
+            "run_folder",
+            section="Shards",
+            type=click.Path(path_type=Path),
+            metavar="RUN",
+            help="Scan in shards, whose plan and results lie in the folder RUN, so that several machines can "
+            "share the work. Without inputs: those that RUN has a plan of, with its options.",
+        ),
+        sectioned_option(
+            "--plan",
+            "plan_only",
+            section="Shards",
+            is_flag=True,
+            help="Plan alone, and print the numbers of the shards without results, one per line.",
+        ),
+        sectioned_option(
+            "--shard",
+            section="Shards",
+            type=WholeNumber(0),
+            metavar="N",
+            help="Scan shard N of RUN alone, and publish its results; all options are RUN's.",
+        ),
+        sectioned_option(
+            "--shard-size",
+            section="Shards",
+            type=WholeNumber(1),
+            metavar="N",
+            show_default=f"{SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
+            help="Inputs of a shard, about; at most twice as many.",
+        ),
+        sectioned_option(
+            "--scratch",
+            section="Shards",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            show_default="a folder among the system's temporary files",
+            help="Where results of shards under way are kept: a folder on a local disk, never on a share.",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class ShardOptions:
+    """What the options of `shards` say.
+
+    Attributes:
+        run: the folder; None for a scan that is no run of shards.
+    """
+
+    run: Path | None
+    plan_only: bool
+    shard: int | None
+    size: int | None
+    scratch: Path | None
+
+    @classmethod
+    def pop_from(cls, options: dict[str, Any]) -> ShardOptions:
+        """What the options say; they are removed.
+
+        Raises:
+            UsageError: one of them needs another one, or contradicts it.
+        """
+        names = ("run_folder", "plan_only", "shard", "shard_size", "scratch")
+        made = cls(*(options.pop(name) for name in names))
+        others = {
+            "--plan": made.plan_only,
+            "--shard": made.shard is not None,
+            "--shard-size": made.size is not None,
+            "--scratch": made.scratch is not None,
+        }
+        if made.run is None and (given := [flag for flag, is_given in others.items() if is_given]):
+            raise UsageError(f"{given[0]} needs --run", "Name the folder of the run with --run RUN.")
+        if made.plan_only and made.shard is not None:
+            raise UsageError("--plan scans nothing, and --shard scans a shard", "Leave one of the two out.")
+        return made
+
+    def check_given(self, has_inputs: bool) -> None:
+        """Refuse options that would have no effect, since those of the run hold.
+
+        Raises:
+            UsageError: one is on the command line.
+        """
+        if has_inputs and self.shard is not None:
+            raise UsageError("--shard scans inputs that RUN has planned", "Leave the inputs out.")
+        if has_inputs:
+            return
+        allowed = _OF_EVERY_MACHINE | ({"shard"} if self.shard is not None else {"plan_only"} | _OF_REPORTS)
+        if given := _given_except(allowed):
+            raise UsageError(
+                f"{given} has no effect here: the options of the run hold",
+                "Leave it out, or name the inputs to plan the run again.",
+            )
+
+
+def _given_except(allowed: Collection[str]) -> str:
+    """The first option on the command line that is not allowed; empty if there is none."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name not in allowed and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            return max(parameter.opts, key=len)
+    return ""

@@ -1,0 +1,148 @@
+"""What `sidscan scan --run` does: plan, scan shards, collect."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidscan.cli import console
+from sidscan.cli.collecting import collect
+from sidscan.cli.console import plural
+from sidscan.cli.selection import Shown
+from sidscan.cli.shard_options import SIZE_ON_CPU, SIZE_ON_GPU, ShardOptions
+from sidscan.cli.summary import counts_line
+from sidscan.config import ScanConfig
+from sidscan.errors import ExitCode
+from sidscan.reports import ReportOutput, reserve_all
+from sidscan.reports.output_files import printing
+from sidscan.review.joined_marks import marks_paths
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    from sidscan.distributed.run_folder import Plan, RunFolder
+
+
+def scan_in_shards(
+    asked: ShardOptions,
+    writers: Sequence[ReportOutput],
+    shown: Shown,
+    choices: dict[str, Any],
+    quiet: bool,
+) -> ExitCode:
+    """Do what the options of a run of shards ask for.
+
+    Raises:
+        SidscanError: something of it can't be done; what shards have published stays.
+    """
+    from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.run_folder import RunFolder
+
+    assert asked.run is not None
+    has_inputs = bool(choices["inputs"] or choices["lists"])
+    asked.check_given(has_inputs)
+    echo = console.reporter(quiet)
+    if asked.shard is not None:
+        return _scan_one(RunFolder(asked.run), asked, choices, echo, quiet)
+    run = _planned(asked, asked.run, writers, choices, echo) if has_inputs else RunFolder(asked.run)
+    plan = run.current_plan()
+    with closing(Ledger(run, plan)) as ledger, reserve_all(writers, ledger.output_digests):
+        ledger.accept_published()
+        open_shards = ledger.missing()
+        inputs, number = plural(plan.inputs, "input"), plural(len(plan.slices), "shard")
+        echo(f"plan: {inputs} in {number}, {len(plan.slices) - len(open_shards)} finished")
+        if asked.plan_only:
+            _print_numbers(open_shards)
+            return ExitCode.DONE
+        _scan_all(run, plan, open_shards, asked, choices, quiet)
+        ledger.accept_published()
+        return collect(run, plan, ledger, writers, shown, echo, partial=False)
+
+
+def _planned(
+    asked: ShardOptions, path: Path, writers: Sequence[ReportOutput], choices: dict[str, Any], echo: Echo
+) -> RunFolder:
+    from sidscan.distributed.plan import plan_run
+    from sidscan.distributed.run_folder import RunFolder
+    from sidscan.distributed.settings import check_options, kept_options
+
+    config = _config(path, writers, choices)
+    check_options(config)
+    console.check_named(config)
+    run = RunFolder.create(path, kept_options(config))
+    size = asked.size or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
+    echo("listing the inputs")
+    plan_run(run, config, size)
+    return run
+
+
+def _config(path: Path, writers: Sequence[ReportOutput], choices: dict[str, Any]) -> ScanConfig:
+    """The configuration of this command; the folder of the run is no input."""
+    named = [Path(writer.out) for writer in writers if writer.written]
+    written = tuple(file for writer in writers for file in writer.files)
+    console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    console.check_crops(choices["effort"], choices["crops"])
+    thumbnails = any(writer.shows_thumbnails for writer in writers)
+    choices["find_copies"] |= thumbnails
+    return ScanConfig(
+        thumbnails=thumbnails,
+        outputs=(path, *written, *marks_paths(named)),
+        command=("sidscan", *sys.argv[1:]),
+        **choices,
+    )
+
+
+def _print_numbers(shards: Sequence[int]) -> None:
+    with printing() as stream:
+        stream.writelines(f"{number}\n" for number in shards)
+
+
+def _scan_one(
+    run: RunFolder, asked: ShardOptions, choices: dict[str, Any], echo: Echo, quiet: bool
+) -> ExitCode:
+    """Scan one shard; its rows say how its inputs ended, and the exit code only that they are there."""
+    from sidscan.distributed.shard import ShardScanner
+
+    assert asked.shard is not None
+    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
+    with progress(None, "image", quiet=quiet) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        published = scanner.scan(asked.shard, show)
+    name = f"shard {asked.shard} of {len(scanner.plan.slices)}"
+    if published.counts is None:
+        echo(f"{name}: it has results already")
+    else:
+        beaten = "" if published.first else "; another process published it first"
+        echo(f"{name}: {counts_line(published.counts)}{beaten}")
+    return ExitCode.DONE
+
+
+def _scan_all(
+    run: RunFolder,
+    plan: Plan,
+    shards: Sequence[int],
+    asked: ShardOptions,
+    choices: dict[str, Any],
+    quiet: bool,
+) -> None:
+    """Scan the shards that have no results, one after the other."""
+    from sidscan.distributed.shard import ShardScanner
+
+    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
+    finished = plan.inputs - sum(plan.slices[number].inputs for number in shards)
+    with progress(plan.inputs, "image", done=finished, quiet=quiet) as bar:
+        for number in shards:
+            before = bar.n
+
+            def show(done: int, _: int, before: float = before) -> None:
+                bar.update(before + done - bar.n)
+
+            scanner.scan(number, show)
+            bar.update(before + plan.slices[number].inputs - bar.n)

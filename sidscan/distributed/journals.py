@@ -1,0 +1,96 @@
+"""Journals of shards: what makes one acceptable, and how a published one is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from sidscan.distributed.settings import Scoring
+from sidscan.distributed.slices import Slice, digest_of
+from sidscan.errors import OutputError, UsageError
+from sidscan.journal.functions import add_functions
+from sidscan.journal.reading import StoredRecord
+from sidscan.journal.thumbnails import STRENGTH
+from sidscan.records import JOURNAL_FORMAT, Counts, Item, Kind, ScanResult
+from sidscan.util.files import real_path
+
+RankKey = tuple[int, int, float, int]
+"""Where a result stands by its evidence: smaller keys come first. The last number is its position."""
+
+
+class PublishedJournal(StoredRecord):
+    """The journal of a shard that was published, which nobody changes: it is read without locks."""
+
+    def _open_file(self, path: Path) -> None:
+        self.writable = False
+        self._file = sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro&immutable=1", uri=True)
+        self._db = self._file
+        add_functions(self._file)
+        try:
+            self._format_number = self._checked_format()
+            if self._format_number == JOURNAL_FORMAT:
+                self._add_companions()
+            else:
+                self._db = self._upgraded_copy()
+        except BaseException:
+            self.close()
+            raise
+
+    def inputs(self) -> Iterator[Item]:
+        """The inputs, in their order."""
+        for name, kind, fingerprint, skip in self._read(
+            "SELECT name, kind, stamp, skip FROM items ORDER BY position"
+        ):
+            yield Item(os.fsdecode(name), Kind(kind), fingerprint, skip)
+
+    def computed_otherwise(self, scoring: Scoring) -> int:
+        """How many results were made in another way."""
+        query = """SELECT count(*) FROM items WHERE finding IS NOT NULL
+            AND (settings NOT IN (SELECT value FROM json_each(?))
+            OR reader NOT IN (SELECT value FROM json_each(?)))"""
+        values = json.dumps(scoring.keys), json.dumps(scoring.readers)
+        return int(self._read(query, values).fetchone()[0])
+
+    def rank_keys(self) -> Iterator[tuple[RankKey, str | None]]:
+        """Where each result stands, and the sha256 of its image if it was scored."""
+        query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position,
+            iif(status = 'scored', json_extract(finding, '$.facts.sha256'), NULL)
+            FROM items WHERE finding IS NOT NULL ORDER BY position"""  # noqa: S608
+        for no_score, skipped, strength, position, sha256 in self._read(query):
+            yield (no_score, skipped, -(strength or 0.0), position), sha256
+
+    def result_at(self, position: int) -> ScanResult:
+        """The result of one input."""
+        (result,) = self._results("position = ?", (position,))
+        return result
+
+
+def check_journal(path: Path, planned: Slice, scoring: Scoring) -> Counts:
+    """Whether a journal holds the results of a slice: one of each input, all computed as the run's are.
+
+    Raises:
+        OutputError: it does not.
+    """
+    try:
+        with closing(PublishedJournal(path)) as journal:
+            counts = journal.counts()
+            if counts.enumerated != planned.inputs or counts.pending:
+                done = counts.enumerated - counts.pending
+                raise _refused(path, f"it has results of {done} inputs, and its shard has {planned.inputs}")
+            if digest_of(journal.inputs()) != planned.digest:
+                raise _refused(path, "its inputs are not those of its shard")
+            if others := journal.computed_otherwise(scoring):
+                raise _refused(path, f"{others} of its results were computed otherwise than those of the run")
+            return counts
+    except (UsageError, sqlite3.Error) as error:
+        raise _refused(path, str(error).splitlines()[0]) from error
+
+
+def _refused(path: Path, why: str) -> OutputError:
+    return OutputError(
+        f"the results in {path} are not accepted: {why}", "Remove that file, and scan the shard again."
+    )

@@ -1,0 +1,183 @@
+"""All shards of a run as one record, from which every kind of report is written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sidscan.config import MOST_CROPS
+from sidscan.distributed.journals import PublishedJournal
+from sidscan.distributed.ledger import Ledger
+from sidscan.distributed.run_folder import Plan, RunFolder
+from sidscan.errors import UsageError
+from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, SessionRecord
+from sidscan.records.localization import KeptLocalization
+from sidscan.records.score_map import CloserLook
+
+_OPEN = 100  # journals at a time
+_RANKS = """CREATE TABLE ranks (no_score INTEGER, skipped INTEGER, weakness REAL, shard INTEGER,
+    position INTEGER, sha256 TEXT);"""
+
+
+class ShardedRecord(RunRecord):
+    """The record of a run, made of the journals that its ledger names.
+
+    Raises:
+        UsageError: it names none.
+    """
+
+    def __init__(self, run: RunFolder, plan: Plan, ledger: Ledger) -> None:
+        self._run, self._plan, self._ledger = run, plan, ledger
+        self._journals = {each.number: each.journal for each in ledger.accepted()}
+        if not self._journals:
+            raise UsageError(f"no shard of {run.path} has results yet", "Scan it: sidscan scan --run RUN.")
+        self._scratch = TemporaryDirectory(prefix="sidscan-collect-")
+        self._opened: OrderedDict[int, PublishedJournal] = OrderedDict()
+
+    def close(self) -> None:
+        """Release the journals."""
+        for journal in self._opened.values():
+            journal.close()
+        self._opened.clear()
+        self._scratch.cleanup()
+        if "_ranks" in self.__dict__:
+            self._ranks.close()
+
+    def _journal(self, number: int) -> PublishedJournal:
+        """The journal of a shard; those that were used last stay open."""
+        if number not in self._opened:
+            self._opened[number] = self._open(number)
+            if len(self._opened) > _OPEN:
+                self._opened.popitem(last=False)[1].close()
+        self._opened.move_to_end(number)
+        return self._opened[number]
+
+    def _open(self, number: int) -> PublishedJournal:
+        return PublishedJournal(self._run.store.get(self._journals[number], Path(self._scratch.name)))
+
+    @cached_property
+    def _header(self) -> RunHeader:
+        headers = []
+        for number in self._journals:
+            with closing(self._open(number)) as journal:
+                headers.append(journal.header())
+        facts = self._plan.facts
+        complete = len(headers) == len(self._plan.slices)
+        return replace(
+            headers[0],
+            inputs=tuple(facts["inputs"]),
+            lists=tuple(facts["lists"]),
+            started=min(header.started or "" for header in headers),
+            finished=max(header.finished or "" for header in headers) if complete else None,
+            sessions=tuple(_merged(session for header in headers for session in header.sessions)),
+        )
+
+    def header(self) -> RunHeader:
+        """The facts about the run; sessions that differ in their times alone are one."""
+        return self._header
+
+    def counts(self) -> Counts:
+        """How many inputs there are, and how they ended."""
+        return self._ledger.counts()
+
+    def results(self) -> Iterator[ScanResult]:
+        """All results, in the order of the inputs."""
+        for number in self._journals:
+            with closing(self._open(number)) as journal:
+                yield from journal.results()
+
+    @cached_property
+    def _ranks(self) -> sqlite3.Connection:
+        """Where each result stands, in a temporary file that SQLite removes."""
+        ranks = sqlite3.connect("")
+        ranks.execute(_RANKS)
+        for number in self._journals:
+            with closing(self._open(number)) as journal:
+                rows = (
+                    (no_score, skipped, weakness, number, position, sha256)
+                    for (no_score, skipped, weakness, position), sha256 in journal.rank_keys()
+                )
+                ranks.executemany("INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?)", rows)
+        ranks.execute("CREATE INDEX by_bytes ON ranks (sha256)")
+        return ranks
+
+    def ranked(self) -> Iterator[ScanResult]:
+        """All results, the strongest evidence first, inputs without a score last."""
+        query = "SELECT shard, position FROM ranks ORDER BY no_score, skipped, weakness, shard, position"
+        for shard, position in self._ranks.execute(query):
+            yield self._journal(shard).result_at(position)
+
+    def _with_bytes(self, sha256: str) -> Iterator[PublishedJournal]:
+        """The journals that have results of these bytes."""
+        query = "SELECT DISTINCT shard FROM ranks WHERE sha256 = ? ORDER BY shard"
+        for (shard,) in self._ranks.execute(query, (sha256,)).fetchall():
+            yield self._journal(shard)
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The thumbnail of an image's bytes; None if there is none."""
+        return next((small for each in self._with_bytes(sha256) if (small := each.thumbnail(sha256))), None)
+
+    def second_image(self, sha256: str) -> bytes | None:
+        """The preview in an image's bytes that shows another image; None if there is none."""
+        return next(
+            (small for each in self._with_bytes(sha256) if (small := each.second_image(sha256))), None
+        )
+
+    @cached_property
+    def _strongest(self) -> frozenset[str]:
+        """The images whose crops a report shows: as many as of a run that is one scan."""
+        query = """SELECT sha256 FROM ranks WHERE sha256 IS NOT NULL GROUP BY sha256
+            ORDER BY min(weakness), sha256 LIMIT ?"""
+        return frozenset(sha256 for (sha256,) in self._ranks.execute(query, (MOST_CROPS,)))
+
+    def crop(self, sha256: str, view: str) -> bytes | None:
+        """A view of an image at full size, as it lies in the image; None if it was not kept."""
+        if sha256 not in self._strongest:
+            return None
+        return next((crop for each in self._with_bytes(sha256) if (crop := each.crop(sha256, view))), None)
+
+    def closer_look(self, sha256: str) -> CloserLook | None:
+        """All windows of an image with these bytes, scored; None if nobody looked closer."""
+        return next((look for each in self._with_bytes(sha256) if (look := each.closer_look(sha256))), None)
+
+    def localization(self, sha256: str) -> KeptLocalization | None:
+        """What a localizer made of an image with these bytes; None if nobody asked one."""
+        return next((made for each in self._with_bytes(sha256) if (made := each.localization(sha256))), None)
+
+    def selection(self) -> None:
+        """None: it holds all results of its run."""
+
+    def output_digests(self, out: Path) -> Collection[str]:
+        """The sha256 of what this run last wrote to ``out``, hex."""
+        return self._ledger.output_digests(out)
+
+    def expect_output(self, out: Path, sha256: str) -> None:
+        """Note it in the ledger."""
+        self._ledger.expect_output(out, sha256)
+
+    def confirm_output(self, out: Path, sha256: str) -> None:
+        """Note it in the ledger."""
+        self._ledger.confirm_output(out, sha256)
+
+
+def _merged(sessions: Iterable[SessionRecord]) -> Iterator[SessionRecord]:
+    """Sessions of equal machines, software and endings, each with all their time and results."""
+    found: dict[str, list[SessionRecord]] = {}
+    for session in sessions:
+        alike = {**asdict(session), "started": None, "ended": None, "findings": None}
+        found.setdefault(json.dumps(alike, sort_keys=True), []).append(session)
+    for like in found.values():
+        ends = [session.ended for session in like if session.ended]
+        yield replace(
+            like[0],
+            started=min(session.started or "" for session in like),
+            ended=max(ends) if ends else None,
+            findings=sum(session.findings or 0 for session in like),
+        )

@@ -1,0 +1,244 @@
+"""The folder of a run: its options, its plans, and the journals of its shards."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sidscan._version import __version__
+from sidscan.distributed.settings import Scoring, differing_options
+from sidscan.distributed.slices import Slice, digest_of, read_slice, write_slice
+from sidscan.distributed.store import PROBE, FolderStore, Store, check_writes_once, get_text, put_text
+from sidscan.errors import OutputError, UsageError
+from sidscan.records import Item, JsonObject
+
+FORMAT = 1
+"""Number of the layout of a run's folder."""
+LEDGER = "run.db"
+_RUN, _SCORING, _PLANS, _SLICES, _SHARDS = "run.json", "scoring.json", "plans/", "slices/", "shards/"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The inputs of a run, as they were listed at one time.
+
+    Attributes:
+        number: of the plan, from 1.
+        facts: how they were named and listed: ``inputs``, ``lists``, ``folder``, ``command``, ``planned``.
+        slices: shard N scans the Nth, from 0.
+    """
+
+    number: int
+    facts: JsonObject
+    slices: tuple[Slice, ...]
+
+    @property
+    def inputs(self) -> int:
+        """How many there are."""
+        return sum(each.inputs for each in self.slices)
+
+
+class RunFolder:
+    """A run that exists.
+
+    Raises:
+        UsageError: there is none, or a newer sidscan made it.
+    """
+
+    def __init__(self, path: Path, store: Store | None = None) -> None:
+        self.path = path
+        self.store: Store = store or FolderStore(path)
+        if self.store.head(_RUN) is None:
+            raise UsageError(
+                f"{path} is not a run of shards",
+                "Plan one: sidscan scan FOLDER --run RUN --plan.",
+            )
+        self.facts = _facts(self.store)
+
+    @classmethod
+    def create(cls, path: Path, options: JsonObject, store: Store | None = None) -> RunFolder:
+        """The run at ``path``, begun now if there is none.
+
+        Args:
+            options: what decides how inputs are read and scored (`settings.kept_options`).
+
+        Raises:
+            UsageError: it has other options.
+            OutputError: it can't be written, or files there may be replaced.
+        """
+        store = store or FolderStore(path)
+        if store.head(_RUN) is None:
+            _check_empty(path)
+            facts = {
+                "format": FORMAT,
+                "id": secrets.token_hex(8),
+                "sidscan_version": __version__,
+                "options": options,
+            }
+            check_writes_once(store)
+            put_text(store, _RUN, json.dumps(facts, indent=1) + "\n")
+        run = cls(path, store)
+        if differences := list(differing_options(run.options, options)):
+            raise UsageError(
+                f"{path} is a run with other options: {', '.join(differences)}",
+                "Give the same options as before, or name another folder with --run.",
+            )
+        return run
+
+    @property
+    def options(self) -> JsonObject:
+        """What decides how inputs are read and scored."""
+        options: JsonObject = self.facts["options"]
+        return options
+
+    @property
+    def id(self) -> str:
+        """A name for it that no other run has."""
+        return str(self.facts["id"])
+
+    def plan(self) -> Plan | None:
+        """The latest plan; None before there is one."""
+        names = sorted(self.store.list(_PLANS))
+        if not names:
+            return None
+        first, *lines = get_text(self.store, names[-1]).splitlines()
+        slices = tuple(Slice(**{**raw, "starts": tuple(raw["starts"])}) for raw in map(json.loads, lines))
+        return Plan(int(names[-1].removeprefix(_PLANS).partition(".")[0]), json.loads(first), slices)
+
+    def current_plan(self) -> Plan:
+        """The latest plan.
+
+        Raises:
+            UsageError: there is none.
+        """
+        plan = self.plan()
+        if plan is None:
+            raise UsageError(f"{self.path} has no plan", "Name its inputs: sidscan scan FOLDER --run RUN.")
+        return plan
+
+    def add_plan(self, earlier: Plan | None, facts: Mapping[str, Any], slices: Sequence[Slice]) -> Plan:
+        """Make a plan the latest one.
+
+        Raises:
+            OutputError: somebody else plans the run at the same time.
+        """
+        plan = Plan(earlier.number + 1 if earlier else 1, facts, tuple(slices))
+        lines = [facts, *({"digest": s.digest, "inputs": s.inputs, "starts": s.starts} for s in slices)]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        if not put_text(self.store, f"{_PLANS}{plan.number:06d}.jsonl", text):
+            raise OutputError(f"somebody else plans {self.path}", "Wait for it to end, and run it again.")
+        return plan
+
+    def add_slice(self, items: Sequence[Item]) -> Slice:
+        """Keep the inputs of a slice."""
+        made = Slice(digest_of(items), len(items))
+        name = _slice_name(made.digest)
+        if self.store.head(name) is None:
+            with tempfile.TemporaryDirectory(prefix="sidscan-plan-") as scratch:
+                path = Path(scratch) / "slice"
+                write_slice(items, path)
+                self.store.put_if_absent(name, path)
+        return made
+
+    def items(self, digest: str) -> Iterator[Item]:
+        """The inputs of a slice, in their order.
+
+        Raises:
+            OutputError: they are missing or damaged.
+        """
+        with tempfile.TemporaryDirectory(prefix="sidscan-slice-") as scratch:
+            path = self.store.get(_slice_name(digest), Path(scratch))
+            try:
+                yield from read_slice(path)
+            except (OSError, EOFError, ValueError) as error:
+                raise OutputError(
+                    f"the slice {digest} of {self.path} is damaged: {error}",
+                    "Plan the run again, in a new folder.",
+                ) from error
+
+    def scoring(self) -> Scoring | None:
+        """What computes the scores; None before a shard was ready."""
+        if self.store.head(_SCORING) is None:
+            return None
+        try:
+            return Scoring.from_json(get_text(self.store, _SCORING))
+        except (ValueError, LookupError, TypeError) as error:
+            raise OutputError(f"{self.path}/{_SCORING} is damaged", "Copy it back from a backup.") from error
+
+    def agree_on(self, scoring: Scoring) -> None:
+        """State what computes the scores, or compare it with what another shard stated.
+
+        Raises:
+            UsageError: the run's scores are computed in another way.
+        """
+        if put_text(self.store, _SCORING, scoring.to_json()):
+            return
+        stated = self.scoring()
+        assert stated is not None
+        if stated.digest != scoring.digest:
+            raise UsageError(
+                f"scores would be computed otherwise here than in {self.path}: {stated.differences(scoring)}",
+                "Use machines with the same device and software for one run, or name another --run.",
+            )
+
+    def journal_name(self, digest: str, scoring: Scoring) -> str:
+        """The file of a slice's results."""
+        return f"{_SHARDS}{digest}-{scoring.digest}.journal"
+
+    def published(self) -> frozenset[str]:
+        """The slices that have results; earlier plans' too."""
+        return frozenset(self._published_names)
+
+    @property
+    def _published_names(self) -> Iterable[str]:
+        for name in self.store.list(_SHARDS):
+            yield name.removeprefix(_SHARDS).partition("-")[0]
+
+    def open_shards(self, plan: Plan) -> list[int]:
+        """The shards of a plan that have no results yet."""
+        published = self.published()
+        return [number for number, each in enumerate(plan.slices) if each.digest not in published]
+
+    @cached_property
+    def ledger_path(self) -> Path:
+        """The file in which whoever collects the shards notes what was accepted."""
+        return self.path / LEDGER
+
+
+def _slice_name(digest: str) -> str:
+    return f"{_SLICES}{digest}.jsonl.gz"
+
+
+def _facts(store: Store) -> JsonObject:
+    try:
+        facts: JsonObject = json.loads(get_text(store, _RUN))
+        number = facts["format"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"{store.location}/{_RUN} is damaged", "Copy it back from a backup.") from error
+    if number != FORMAT:
+        raise UsageError(
+            f"{store.location} was made by a newer sidscan: its format is {number}, "
+            f"this version reads {FORMAT}",
+            "Install the current sidscan: `pip install --upgrade sidscan`.",
+        )
+    return facts
+
+
+def _check_empty(path: Path) -> None:
+    """Refuse a folder that holds something else: a run is never begun among somebody's files.
+
+    Raises:
+        UsageError: it does, or it is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file", "Name a new folder with --run.")
+    if path.is_dir() and {each.name for each in path.iterdir()} - {PROBE}:
+        raise UsageError(
+            f"{path} holds other files, and is not a run of shards", "Name a new folder with --run."
+        )

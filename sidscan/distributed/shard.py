@@ -1,0 +1,208 @@
+"""Scan one shard of a run, and publish its results once."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sidscan.distributed.journals import check_journal
+from sidscan.distributed.run_folder import Plan, RunFolder
+from sidscan.distributed.settings import Scoring, config_of
+from sidscan.distributed.slices import Slice
+from sidscan.errors import NothingToScan, OutputError, UsageError
+from sidscan.journal.start import start_from
+from sidscan.pipeline import Scan, open_scan
+from sidscan.records import Counts, Item, Kind
+from sidscan.runtimes import Runtime
+from sidscan.util.files import real_path
+from sidscan.util.member_names import split_member_name
+
+_LOOKED_FOR = 10  # files of a shard, before it is begun
+
+Progress = Callable[[int, int], object]
+"""Called with the number of a shard's inputs that are done, and of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A shard that has its results in the run.
+
+    Attributes:
+        counts: how its inputs ended; None if it had them before and nothing was scanned.
+        first: whether these results were published, and not those of another process that was faster.
+    """
+
+    number: int
+    counts: Counts | None
+    first: bool
+
+
+def scan_shard(run: RunFolder, number: int, progress: Progress | None = None) -> Published:
+    """Scan one shard of a run's latest plan, unless it has results.
+
+    Raises:
+        SidscanError: it can't be scanned here, or its results can't be published.
+    """
+    return ShardScanner(run).scan(number, progress)
+
+
+class ShardScanner:
+    """Scans shards of a run one after the other; the model stays loaded in between.
+
+    Args:
+        scratch: folder on a local disk for the journals of shards under way; None is the user's temporary
+            folder.
+        workers, batch: as `ScanConfig` has them, for this machine.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        scratch: Path | None = None,
+        workers: int | None = None,
+        batch: int | None = None,
+    ) -> None:
+        self._run, self._plan = run, run.current_plan()
+        self._scratch, self._workers, self._batch = scratch, workers, batch
+        self._runtime: Runtime | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan whose shards it scans."""
+        return self._plan
+
+    def scan(self, number: int, progress: Progress | None = None) -> Published:
+        """Scan one shard, unless it has results.
+
+        Raises:
+            UsageError: there is no such shard, or scores would be computed otherwise than the run's.
+            NothingToScan: none of its files is there.
+            OutputError: its results can't be kept or published.
+        """
+        planned = self._slice(number)
+        if planned.digest in self._run.published():
+            return Published(number, None, first=False)
+        _check_files_are_there(self._run.items(planned.digest), number)
+        journal = self._local_journal(planned)
+        scoring = self._scan_into(journal, planned, progress)
+        counts = check_journal(journal, planned, scoring)
+        name = self._run.journal_name(planned.digest, scoring)
+        first = self._run.store.put_if_absent(name, journal)
+        with suppress(OSError):
+            journal.unlink()
+        return Published(number, counts, first)
+
+    def _slice(self, number: int) -> Slice:
+        shards = len(self._plan.slices)
+        if not 0 <= number < shards:
+            raise UsageError(
+                f"there is no shard {number}: {self._run.path} has {shards}",
+                f"Shards are numbered from 0 to {shards - 1}.",
+            )
+        return self._plan.slices[number]
+
+    def _scan_into(self, journal: Path, planned: Slice, progress: Progress | None) -> Scoring:
+        if not journal.exists():
+            self._start_from_earlier(journal, planned)
+        scan = self._opened(journal, planned)
+        with closing(scan.journal):
+            scoring = Scoring.of(scan)
+            self._run.agree_on(scoring)
+            done = planned.inputs - scan.journal.num_pending()
+            try:
+                for done, _ in enumerate(scan, done + 1):  # noqa: B020  (counts on)
+                    if progress is not None:
+                        progress(done, planned.inputs)
+            except KeyboardInterrupt:
+                with suppress(OutputError):  # only a note in the record; the interruption matters more
+                    scan.end("interrupted")
+                raise
+        return scoring
+
+    def _opened(self, journal: Path, planned: Slice) -> Scan:
+        facts = self._plan.facts
+        config = config_of(
+            self._run.options,
+            tuple(facts["inputs"]),
+            tuple(facts["lists"]),
+            journal=journal,
+            command=tuple(facts["command"] or ()),
+            workers=self._workers,
+            batch=self._batch,
+        )
+        scan = open_scan(config, items=self._run.items(planned.digest), runtime=self._runtime)
+        self._runtime = scan.runtime
+        return scan
+
+    def _start_from_earlier(self, journal: Path, planned: Slice) -> None:
+        """Begin with results of earlier plans' slices that share inputs with this one."""
+        scoring = self._run.scoring()
+        if scoring is None or not planned.starts:
+            return
+        names = [self._run.journal_name(digest, scoring) for digest in planned.starts]
+        with tempfile.TemporaryDirectory(prefix="sidscan-start-") as scratch:
+            sources = [
+                self._run.store.get(name, Path(scratch))
+                for name in names
+                if self._run.store.head(name) is not None
+            ]
+            if sources:
+                with suppress(OSError, sqlite3.Error):  # without them, the images are scored again
+                    start_from(journal, sources)
+
+    def _local_journal(self, planned: Slice) -> Path:
+        folder = (self._scratch or _own_temporary_folder()) / self._run.id
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"can't keep journals of shards in {folder}: {error.strerror}",
+                "Name a folder on a local disk with --scratch.",
+            ) from error
+        return folder / f"{planned.digest}.journal"
+
+
+def _own_temporary_folder() -> Path:
+    """A folder for this user alone, among those that everybody may write.
+
+    Raises:
+        OutputError: somebody else made it.
+    """
+    user = getattr(os, "getuid", lambda: "user")()
+    folder = Path(tempfile.gettempdir()) / f"sidscan-{user}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or user not in (status.st_uid, "user"):
+        raise OutputError(
+            f"{folder} belongs to somebody else", "Name a folder on a local disk with --scratch."
+        )
+    return folder
+
+
+def _check_files_are_there(items: Iterator[Item], number: int) -> None:
+    """Refuse a shard whose disk is not mounted here: each of its inputs would fail, for good.
+
+    Raises:
+        NothingToScan: none of its first files is there.
+    """
+    files = (item for item in items if not item.skip and "://" not in item.name)
+    paths = [_file_of(item) for item in islice(files, _LOOKED_FOR)]
+    if paths and not any(map(os.path.lexists, paths)):
+        relative = "" if os.path.isabs(paths[0]) else f" from the folder {real_path('.')}"  # noqa: PTH117
+        raise NothingToScan(
+            f"no file of shard {number} was found here{relative}, for example {paths[0]}",
+            "Is the disk mounted? Relative names start from the current folder; plan with full paths.",
+        )
+
+
+def _file_of(item: Item) -> str:
+    parts = split_member_name(item.name) if item.kind is Kind.MEMBER else None
+    return parts[0] if parts else item.name

@@ -1,0 +1,155 @@
+"""Where the files of a run lie: each is written once, whole, by whoever comes first, and never replaced."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from sidscan.errors import OutputError
+from sidscan.util.files import NOT_SUPPORTED, flush_to_disk, remove_old_leftovers, sync_folder
+
+PROBE = "probe"
+"""The file by which a store shows that it never replaces one."""
+_OTHER_FOLDER = "Choose a folder on a local disk, or on a share that has hard links, such as NFS."
+
+
+class Store(Protocol):
+    """Files by their names, such as ``shards/0f.journal``."""
+
+    location: str
+    """Where it is, for messages."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The names that begin so, in any order."""
+        ...
+
+    def head(self, name: str) -> int | None:
+        """The bytes that a file has; None if there is none."""
+        ...
+
+    def get(self, name: str, scratch: Path) -> Path:
+        """A local file with its bytes: the file itself, or a copy in the folder ``scratch``.
+
+        Raises:
+            OutputError: it is not there, or can't be read.
+        """
+        ...
+
+    def put_if_absent(self, name: str, path: Path) -> bool:
+        """Write a file whole, unless there is one of that name; returns whether it was written.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        ...
+
+
+class FolderStore:
+    """A folder of a local disk or of a share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.location = root, str(root)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The names that begin so; those of one folder."""
+        folder, _, start = prefix.rpartition("/")
+        with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(start) and not entry.name.startswith(".sidscan-"):
+                    yield f"{folder}/{entry.name}" if folder else entry.name
+
+    def head(self, name: str) -> int | None:
+        """The bytes that a file has; None if there is none."""
+        try:
+            return (self.root / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def get(self, name: str, scratch: Path) -> Path:  # noqa: ARG002  (nothing is copied)
+        """The file itself."""
+        path = self.root / name
+        if not path.is_file():
+            raise OutputError(f"{path} is missing", "Was it moved or removed? Copy it back, or plan again.")
+        return path
+
+    def put_if_absent(self, name: str, path: Path) -> bool:
+        """Copy a file beside its place, make it durable, and link it there: a link replaces nothing."""
+        final = self.root / name
+        if final.exists():
+            return False
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            remove_old_leftovers(final.parent)
+            return _link(path, final)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                message = (
+                    f"{self.location} has no hard links, so nothing keeps one shard from replacing another"
+                )
+                raise OutputError(message, _OTHER_FOLDER) from error
+            raise OutputError(
+                f"can't write {final}: {error.strerror}",
+                "Make room or allow writing there, and run it again.",
+            ) from error
+
+
+_NO_LINKS = (*NOT_SUPPORTED, errno.EPERM)  # the latter is what Linux says of FAT
+
+
+def _link(path: Path, final: Path) -> bool:
+    partial = final.with_name(f".sidscan-{secrets.token_hex(6)}-{secrets.token_hex(6)}")  # as `atomic_write`
+    try:
+        shutil.copyfile(path, partial)
+        with partial.open("rb") as file:
+            flush_to_disk(file.fileno())
+        try:
+            os.link(partial, final)
+        except FileExistsError:
+            return False
+        sync_folder(final.parent)
+        return True
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def put_text(store: Store, name: str, text: str) -> bool:
+    """`Store.put_if_absent` of a short text."""
+    with tempfile.TemporaryDirectory(prefix="sidscan-put-") as scratch:
+        path = Path(scratch) / "text"
+        path.write_text(text, encoding="utf-8")
+        return store.put_if_absent(name, path)
+
+
+def get_text(store: Store, name: str) -> str:
+    """The text of a file.
+
+    Raises:
+        OutputError: it is not there, or can't be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="sidscan-get-") as scratch:
+        try:
+            return store.get(name, Path(scratch)).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise OutputError(f"can't read {store.location}/{name}: {error}", "Is it damaged?") from error
+
+
+def check_writes_once(store: Store) -> None:
+    """Refuse a store that would replace a file.
+
+    Raises:
+        OutputError: it does, or can't be written.
+    """
+    put_text(store, PROBE, secrets.token_hex(16))
+    second = secrets.token_hex(16)
+    if put_text(store, PROBE, second) or get_text(store, PROBE) == second:
+        raise OutputError(
+            f"{store.location} replaces files that are there, so one machine could replace what another made",
+            "Choose another place for --run: a folder, or a bucket that honours conditional writes.",
+        )
