@@ -10,7 +10,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.localizing import reading
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 from sidscan.util.progress import progress
@@ -37,24 +37,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Localizer: name, or checkpoint of `sidscan train-localizer`. Repeatable.",
 )
 @options.encoder()
-@options.sectioned_option(
-    "--protocol",
-    section="Models",
-    type=click.Choice(["global", "tiles"]),
-    default="global",
-    show_default=True,
-    help="'global' squashes each image into one square, as DeCLIP was published; 'tiles' reads native pixels "
-    "in overlapping squares, images that are smaller than one as a whole.",
-)
-@options.sectioned_option(
-    "--max-tiles",
-    section="Models",
-    type=WholeNumber(min=1),
-    default=64,
-    show_default=True,
-    metavar="N",
-    help="Most tiles of one image; a larger one is halved until they cover it.",
-)
+@reading()
 @options.setting("device", **options.DEVICES_OF_TORCH)
 @options.setting("precision")
 @options.setting("workers")
@@ -195,14 +178,14 @@ def _measure(
     quiet: bool,
     echo: Echo,
 ) -> list[MapRow]:
-    from sidscan.training.localization.evaluation.conditions import Condition, parse_condition
+    from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
     from sidscan.training.localization.evaluation.run import MapEvaluation, MapEvaluationConfig, open_rows
 
     changes = training.comma_separated(choices["perturbations"])
     config = MapEvaluationConfig(
         protocol=choices["protocol"],
         max_tiles=choices["max_tiles"],
-        conditions=tuple(dict.fromkeys((Condition(), *map(parse_condition, changes)))),
+        perturbations=tuple(dict.fromkeys((Perturbation(), *map(parse_perturbation, changes)))),
         workers=choices["workers"],
         skip_unreadable=choices["skip_unreadable"],
         resize_masks=choices["resize_masks"],

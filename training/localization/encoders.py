@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from sidscan.config import Device, Precision
@@ -19,7 +18,6 @@ from sidscan.models.heads.decoder import Decoder
 from sidscan.models.store import Store
 from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
 
-from .pixels import READ_SIDE
 from .tokens import FrozenEncoder, FrozenEncoders
 
 FAMILY = "declip"
@@ -78,7 +76,6 @@ def freeze(
 
     Raises:
         RuntimeUnavailable: this machine does not offer the device or precision.
-        UsageError: maps don't come out in the size that the decoder states.
     """
     torch_device = open_device(device)
     used = encoder_precision(precision, torch_device, fp16_safe=True, name=opened[0].name)
@@ -86,18 +83,4 @@ def freeze(
     for each, reads in zip(opened, decoder.reads, strict=True):
         each.encoder.to(torch_device, DTYPES[used])
         parts.append(FrozenEncoder(each.encoder, each.name, each.sha256, each.provenance, reads))
-    frozen = FrozenEncoders(tuple(parts), torch_device, used)
-    _check_side(decoder.to(torch_device), frozen)
-    return frozen
-
-
-@torch.no_grad()
-def _check_side(decoder: Decoder, encoders: FrozenEncoders) -> None:
-    features = encoders.encode([np.zeros((READ_SIDE, READ_SIDE, 3), np.uint8)])
-    side = decoder.eval()(*features).shape[-1]
-    if side != decoder.side:
-        raise UsageError(
-            f"on this encoder the decoder makes maps of {side} px instead of {decoder.side}: its patches are "
-            "not 16 x 16",
-            "Choose --decoder linear, or an encoder of 16 x 16 patches.",
-        )
+    return FrozenEncoders(tuple(parts), torch_device, used)

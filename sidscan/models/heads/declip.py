@@ -52,7 +52,10 @@ class ConvDecoder(Decoder):
                 for other in others
             ]
             first = torch.cat([first, *resized], dim=1)
-        return cast(Tensor, self.fc(first)).squeeze(1)
+        maps = self.fc[:-1](first)
+        if maps.shape[-1] != SIDE:  # patches that are not 16 x 16: as published for residual networks
+            maps = functional.interpolate(maps, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+        return cast(Tensor, self.fc[-1](maps)).squeeze(1)
 
     def folded(self) -> ConvDecoder:
         """The same decoder, its batch normalisation as part of the convolutions before it."""

@@ -17,7 +17,11 @@ from sample_localizers import SampleLocalizer, write_localizer
 
 from sidscan.cli import cli
 from sidscan.errors import ExitCode, OutputError, UsageError
-from sidscan.training.localization.evaluation.conditions import Condition, parse_condition
+from sidscan.localize.image_map import make_map, plan_of
+from sidscan.localize.run import MOST_TILES
+from sidscan.models.localizers import load_localizer
+from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
+from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
 from sidscan.training.localization.evaluation.published import AUTHORS_SETS, PUBLISHED_IOU
 from sidscan.training.localization.evaluation.results import figures
 from sidscan.training.localization.evaluation.rows import MapRow
@@ -53,17 +57,17 @@ def test_every_image_gets_a_row_and_every_set_its_figures(
     assert result.return_value == ExitCode.DONE
     rows = read(tmp_path / "out/scores.csv")
     assert len(rows) == 3 * (4 + 2)
-    assert {row["condition"] for row in rows} == {"none", "jpeg-75", "resize-0.5"}
+    assert {row["perturbation"] for row in rows} == {"none", "jpeg-75", "resize-0.5"}
     real = [row for row in rows if row["label"] == "real"]
     assert {(row["set"], row["iou"]) for row in real} == {("", "")}
     table = read(tmp_path / "out/results.csv")
-    assert [(row["condition"], row["set"]) for row in table[:4]] == [
+    assert [(row["perturbation"], row["set"]) for row in table[:4]] == [
         ("none", "lama"),
         ("none", "ldm"),
         ("none", "mean"),
         ("jpeg-75", "lama"),
     ]
-    ldm = [float(row["iou"]) for row in rows if (row["set"], row["condition"]) == ("ldm", "none")]
+    ldm = [float(row["iou"]) for row in rows if (row["set"], row["perturbation"]) == ("ldm", "none")]
     assert float(table[1]["iou"]) == pytest.approx(np.mean(ldm), abs=1e-5)
     assert (table[2]["synthetic"], table[2]["real"]) == ("4", "2")
     stored = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
@@ -85,18 +89,61 @@ def test_tiles_cover_images_that_hold_one_and_read_smaller_ones_whole(
         (data / "images").mkdir(exist_ok=True)
         pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(data / "images" / f"{name}.png")
-    found = {}
+    found, read_by = {}, {}
     for protocol in ("global", "tiles"):
         result = invoke(data, localizer, tmp_path / protocol, "--protocol", protocol, "--max-tiles", "9")
         assert result.return_value == ExitCode.DONE
         rows = read(tmp_path / protocol / "scores.csv")
-        assert {row["protocol"] for row in rows} == {protocol}
+        read_by[protocol] = {row["path"]: (row["protocol"], row["scale"]) for row in rows}
         found[protocol] = {row["path"]: float(row["mean"]) for row in rows}
     small, large = "images/small.png", "images/large.png"
+    assert read_by["global"] == {small: ("global", ""), large: ("global", "")}
+    assert read_by["tiles"] == {small: ("global", ""), large: ("tiles", "1.0")}
     assert found["global"][small] == pytest.approx(found["tiles"][small], abs=1e-4)
     assert found["global"][large] != pytest.approx(found["tiles"][large], abs=1e-4)
     settings = json.loads((tmp_path / "tiles/evaluation.json").read_text(encoding="utf-8"))
-    assert settings["protocol"] == "tiles, 9 at most"
+    assert settings["protocol"] == "tiles, 9 tiles at most"
+    table = read(tmp_path / "tiles/results.csv")
+    assert {row["protocol"] for row in table} == {"global and tiles"}
+
+
+def test_images_are_read_as_localize_reads_them_unless_the_published_way_is_asked_for(
+    localizer: SampleLocalizer, tmp_path: Path
+) -> None:
+    """`auto` of both commands, on what DeCLIP reads as a whole and on what is larger."""
+    data, rng = tmp_path / "mine", np.random.default_rng(0)
+    (data / "images").mkdir(parents=True)
+    sides = {"small": 300, "large": 520}
+    for name, side in sides.items():
+        save_mask(np.eye(side, dtype=bool), data / "masks" / f"{name}.png")
+        pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(data / "images" / f"{name}.png")
+    assert invoke(data, localizer, tmp_path / "out").return_value == ExitCode.DONE
+    rows = {Path(row["path"]).stem: row for row in read(tmp_path / "out/scores.csv")}
+    settings = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
+    assert settings["protocol"] == "auto, 120 tiles at most"
+    loaded = load_localizer(str(localizer.model), encoder=localizer.encoder)
+    network = PyTorchLocalizer(loaded, "cpu")
+    for name, side in sides.items():
+        pixels = np.asarray(Image.open(data / "images" / f"{name}.png"))
+        plan = plan_of(side, side, network.info.tile, "auto", MOST_TILES["cpu"])
+        facts, _ = make_map(pixels, network, plan, network.batch, lambda _: None)
+        assert (rows[name]["protocol"], facts.protocol) == 2 * ({"small": "global", "large": "tiles"}[name],)
+        assert float(rows[name]["max"]) == pytest.approx(facts.maximum, abs=1e-3)
+        assert float(rows[name]["area"]) == pytest.approx(facts.area, abs=0.01)
+
+
+def test_figures_beside_the_published_ones_say_which_protocol_those_are_of(
+    localizer: SampleLocalizer, tmp_path: Path
+) -> None:
+    data, said = dolos_like(tmp_path / "celebahq", {"test": 1}, real=False), {}
+    for protocol in ("global", "auto"):
+        assert invoke(data, localizer, tmp_path / protocol, "--protocol", protocol).exit_code == 0
+        text = (tmp_path / protocol / "results.md").read_text(encoding="utf-8")
+        said[protocol] = "compare them with an evaluation with --protocol global" in text
+    assert said == {"global": False, "auto": False}  # images of 240 px are read as a whole by both
+    rows = [row(set="ldm", path="1", iou=20.0, protocol="tiles")]
+    assert "compare them with an evaluation with --protocol global" in results_markdown(figures(rows))
 
 
 def test_an_interrupted_evaluation_goes_on(
@@ -175,23 +222,23 @@ def test_inverted_masks_are_refused_before_any_work(localizer: SampleLocalizer, 
 @pytest.mark.parametrize("text", ["jpeg", "jpeg-0", "jpeg-101", "jpeg-7.5", "resize-0", "blur-x", "noise-1"])
 def test_a_perturbation_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a perturbation"):
-        parse_condition(text)
+        parse_perturbation(text)
 
 
-def test_conditions_change_pixels_and_only_resizing_the_size() -> None:
+def test_perturbations_change_pixels_and_only_resizing_the_size() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    assert Condition().apply(pixels) is pixels
-    assert parse_condition("resize-0.5").apply(pixels).shape == (20, 30, 3)
+    assert Perturbation().apply(pixels) is pixels
+    assert parse_perturbation("resize-0.5").apply(pixels).shape == (20, 30, 3)
     for text in ("jpeg-75", "blur-1.5"):
-        changed = parse_condition(text).apply(pixels)
+        changed = parse_perturbation(text).apply(pixels)
         assert changed.shape == pixels.shape
         assert (changed != pixels).any()
-        assert parse_condition(text).name == text
+        assert parse_perturbation(text).name == text
 
 
 def row(**values: Any) -> MapRow:
     texts = dict.fromkeys(("set", "path", "generator", "digest", "trained_on"), "")
-    given = {"label": "synthetic", "model": "m", "protocol": "global", "condition": "none"}
+    given = {"label": "synthetic", "model": "m", "protocol": "global", "perturbation": "none"}
     return MapRow(**{**texts, **given, **values})
 
 

@@ -9,6 +9,10 @@ SOURCE = (
     "Published by DeCLIP's authors in plots.ipynb of github.com/bit-ml/DeCLIP @ 09d4293. The means equal "
     "the paper's for CLIP ViT-L/14 with RN50 and conv-20, so it is taken to be that model."
 )
+PUBLISHED_BY = (
+    "These figures are of the protocol global, which squashes each image into one square; compare them with "
+    "an evaluation with --protocol global."
+)
 AUTHORS_SETS = ("ldm", "repaint-p2-9k", "lama", "pluralistic")
 _ROWS = {  # test set: trained on each of AUTHORS_SETS
     "ldm": (51.1, 27.4, 21.6, 4.9),

@@ -1,4 +1,4 @@
-"""Rows -> figures for each set, localizer and condition, and their means over the sets."""
+"""Rows -> figures for each set, localizer and perturbation, and their means over the sets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class MapFigures:
     """Means over images. IoU is in percent, the others are fractions; None where there is nothing to average.
 
     Attributes:
+        protocol: how images were read: ``global``, ``tiles``, or ``global and tiles``.
         synthetic, real: images measured; those without a synthetic part count for the AUROC alone.
         without_f1: images whose region is too small for F1, which ignores its border (`metrics`).
         constant_iou: of a map that marks every pixel.
@@ -32,7 +33,7 @@ class MapFigures:
     digest: str
     trained_on: str
     protocol: str
-    condition: str
+    perturbation: str
     synthetic: int
     real: int
     unreadable: int
@@ -47,10 +48,10 @@ class MapFigures:
 
 
 def figures(rows: Sequence[MapRow]) -> list[MapFigures]:
-    """Figures in the order of models, conditions and sets; each model and condition ends with its mean."""
+    """Figures in the order of models, perturbations and sets; each perturbation ends with its mean."""
     result = []
-    for model, condition in dict.fromkeys((row.model, row.condition) for row in rows):
-        own = [row for row in rows if (row.model, row.condition) == (model, condition)]
+    for model, perturbation in dict.fromkeys((row.model, row.perturbation) for row in rows):
+        own = [row for row in rows if (row.model, row.perturbation) == (model, perturbation)]
         sets = sorted({row.set for row in own if row.set})
         shared = [row for row in own if not row.set]
         of_sets = [_of_set(name, [row for row in own if row.set == name] + shared) for name in sets]
@@ -64,7 +65,7 @@ def _of_set(name: str, rows: Sequence[MapRow]) -> MapFigures:
     real = [row for row in measured if row.label == "real"]
     return MapFigures(
         set=name,
-        **_identity(rows[0]),
+        **_identity(rows),
         synthetic=len(synthetic),
         real=len(real),
         unreadable=len(rows) - len(measured),
@@ -84,7 +85,7 @@ def _mean(of_sets: Sequence[MapFigures], rows: Sequence[MapRow]) -> MapFigures:
     measured = [row for row in rows if not row.error]
     return MapFigures(
         set=MEAN_KEY,
-        **_identity(rows[0]),
+        **_identity(rows),
         synthetic=sum(row.label == "synthetic" for row in measured),
         real=sum(row.label == "real" for row in measured),
         unreadable=len(rows) - len(measured),
@@ -99,9 +100,10 @@ def _mean(of_sets: Sequence[MapFigures], rows: Sequence[MapRow]) -> MapFigures:
     )
 
 
-def _identity(row: MapRow) -> dict[str, str]:
-    names = ("model", "digest", "trained_on", "protocol", "condition")
-    return {name: str(getattr(row, name)) for name in names}
+def _identity(rows: Sequence[MapRow]) -> dict[str, str]:
+    names = ("model", "digest", "trained_on", "perturbation")
+    stated = {name: str(getattr(rows[0], name)) for name in names}
+    return {**stated, "protocol": " and ".join(sorted({row.protocol for row in rows if row.protocol}))}
 
 
 def _average(values: Sequence[float | None]) -> float | None:

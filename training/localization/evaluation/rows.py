@@ -1,4 +1,4 @@
-"""scores.csv: one row for each image, localizer and condition, each durable as soon as it is written."""
+"""scores.csv: one row for each image, localizer and perturbation, each durable as soon as it is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from sidscan.training.common.durable_file import DurableFile
 
 RowKey = tuple[str, str, str, str]
-"""Set, path, model, condition."""
+"""Set, path, model, perturbation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class MapRow:
         path: below the data set's folder.
         label: ``synthetic`` (a part of it) or ``real``.
         trained_on: sets that the localizer was trained on, as its checkpoint states them.
-        protocol: ``global`` or ``tiles``.
+        protocol: how the image was read, ``global`` or ``tiles``; empty where it could not be used.
+        scale: with ``tiles``, pixels of the image, across and down, that one pixel of a tile stands for.
         iou: in percent; None for a real image, as are AP, F1 and ``region``.
         region: share of the image that is synthetic, by its mask.
         area: share of the map above the localizer's threshold.
@@ -40,7 +41,8 @@ class MapRow:
     digest: str
     trained_on: str
     protocol: str
-    condition: str
+    perturbation: str
+    scale: float | None = None
     iou: float | None = None
     ap: float | None = None
     f1_fixed: float | None = None
@@ -54,7 +56,7 @@ class MapRow:
     @property
     def key(self) -> RowKey:
         """Identifies the row. A later row with the same key replaces an earlier one."""
-        return self.set, self.path, self.model, self.condition
+        return self.set, self.path, self.model, self.perturbation
 
     def to_csv_line(self) -> str:
         """The row as a line of CSV; numbers keep all their digits."""
@@ -72,7 +74,7 @@ class MapRow:
 
 
 COLUMNS = tuple(field.name for field in fields(MapRow))
-NUMBERS = ("iou", "ap", "f1_fixed", "f1_best", "region", "area", "mean", "max")
+NUMBERS = ("scale", "iou", "ap", "f1_fixed", "f1_best", "region", "area", "mean", "max")
 _HEADER = (",".join(COLUMNS) + "\n").encode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from sidscan._version import __version__
 from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable, SidscanError, UsageError
 from sidscan.images import decode
-from sidscan.localize.tiles import map_of_tiles, map_of_whole, tile_grid
+from sidscan.localize.image_map import Plan, Protocol, plan_of
+from sidscan.localize.run import MOST_TILES
+from sidscan.localize.tiles import map_of_tiles
 from sidscan.models.localizers import LocalizerInfo
 from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 from sidscan.training.common.durable_file import escape_line_breaks
@@ -26,11 +28,10 @@ from sidscan.util import threads
 from ..examples import MaskedImage, list_digest
 from ..metrics import Map, Region, map_metrics, resized_map
 from ..pixels import read_image, read_mask, squashed, synthetic_region
-from .conditions import Condition
+from .perturbations import Perturbation
 from .rows import MapRow, MapRowFile, RowKey, latest_rows
 
 _SCORES_FILE = "scores.csv"
-Protocol = Literal["global", "tiles"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +39,16 @@ class MapEvaluationConfig:
     """Everything that rows depend on besides images and localizers.
 
     Attributes:
-        protocol: ``global`` squashes each image into one square, as DeCLIP was published; ``tiles`` reads
-            native pixels as `sidscan localize` does, but images that are smaller than a tile as a whole.
-        max_tiles: most tiles of an image; a larger one is halved until they cover it.
-        conditions: the first is the unchanged image.
+        protocol: as `sidscan localize` has it; ``global`` is that of DeCLIP's published figures.
+        max_tiles: most tiles of an image, as there; None for what suits the device.
+        perturbations: the first is the unchanged image.
         skip_unreadable: record an image that can't be used as a row with an error, instead of stopping.
         resize_masks: accept a mask of another size than its image.
     """
 
-    protocol: Protocol = "global"
-    max_tiles: int = 64
-    conditions: tuple[Condition, ...] = (Condition(),)
+    protocol: Protocol = "auto"
+    max_tiles: int | None = None
+    perturbations: tuple[Perturbation, ...] = (Perturbation(),)
     device: Device = "auto"
     precision: Precision = "auto"
     workers: int | None = None
@@ -58,21 +58,29 @@ class MapEvaluationConfig:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """An image under one condition, with its mask."""
+    """An image as it is or changed, with its mask."""
 
     image: MaskedImage
-    condition: Condition
+    perturbation: Perturbation
     pixels: Pixels
     region: Region | None
 
 
+class _Made(NamedTuple):
+    """A map, and how the image was read: `MapRow.protocol` and `MapRow.scale`."""
+
+    values: Map
+    protocol: str
+    scale: float | None
+
+
 class MapEvaluation:
-    """An evaluation that is ready to run. Iterating over it yields the number of maps finished each time.
+    """An evaluation that is ready to run. Iterating over it yields numbers of finished maps.
 
     Rows are durable before their number is yielded.
 
     Attributes:
-        num_maps, num_reused: of all images, localizers and conditions; of those an earlier run has measured.
+        num_maps, num_reused: of all images, localizers and perturbations; of those an earlier run measured.
     """
 
     def __init__(
@@ -84,21 +92,21 @@ class MapEvaluation:
     ) -> None:
         self.images, self.localizers, self.config, self.file = images, localizers, config, file
         self._rows = latest_rows(file.path)
-        self.num_maps = len(images) * len(localizers) * len(config.conditions)
+        self.num_maps = len(images) * len(localizers) * len(config.perturbations)
         self.num_reused = sum(
-            self._is_done(image, localizer.info, condition)
+            self._is_done(image, localizer.info, perturbation)
             for localizer in localizers
             for image in images
-            for condition in config.conditions
+            for perturbation in config.perturbations
         )
 
     def __iter__(self) -> Iterator[int]:
         for localizer in self.localizers:
             tasks = [
-                (image, condition)
+                (image, perturbation)
                 for image in self.images
-                for condition in self.config.conditions
-                if not self._is_done(image, localizer.info, condition)
+                for perturbation in self.config.perturbations
+                if not self._is_done(image, localizer.info, perturbation)
             ]
             for start in range(0, len(tasks), localizer.batch):
                 some = tasks[start : start + localizer.batch]
@@ -106,70 +114,63 @@ class MapEvaluation:
                 yield len(some)
 
     def rows(self) -> list[MapRow]:
-        """The rows of these images, localizers and conditions."""
+        """The rows of these images, localizers and perturbations."""
         wanted = {
-            _key(image, localizer.info.name, condition)
+            _key(image, localizer.info.name, perturbation)
             for localizer in self.localizers
             for image in self.images
-            for condition in self.config.conditions
+            for perturbation in self.config.perturbations
         }
         return [row for key, row in self._rows.items() if key in wanted]
 
-    def _measure(self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[MaskedImage, Condition]]) -> None:
+    def _measure(
+        self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[MaskedImage, Perturbation]]
+    ) -> None:
         """Measure some maps and record their rows; unless unreadable images are skipped, up to the first."""
         loaded = list(threads.map_ordered(self._load, tasks, self.config.workers))
         usable = [each for each in loaded if isinstance(each, _Loaded)]
         info = localizer.info
         maps = self._maps(localizer, [each.pixels for each in usable])
         pairs = list(zip(usable, maps, strict=True))
-        row_of = threads.map_ordered(
-            lambda pair: _row_of(pair[0], pair[1], info, self.config.protocol), pairs, self.config.workers
-        )
+        row_of = threads.map_ordered(lambda pair: _row_of(pair[0], pair[1], info), pairs, self.config.workers)
         measured = iter(list(row_of))
         rows: list[MapRow] = []
-        for (image, condition), each in zip(tasks, loaded, strict=True):
+        for (image, perturbation), each in zip(tasks, loaded, strict=True):
             if isinstance(each, _Loaded):
                 rows.append(next(measured))
             elif self.config.skip_unreadable:
-                blank = _blank_row(image, condition, info, self.config.protocol)
+                blank = _blank_row(image, perturbation, info)
                 rows.append(replace(blank, error=escape_line_breaks(each.message)))
             else:
                 self._append(rows)
                 raise each
         self._append(rows)
 
-    def _maps(self, localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[Map]:
+    def _maps(self, localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[_Made]:
         """A map of each image: of ``tiles`` in the image's size, else in the localizer's own.
 
         Raises:
             RuntimeUnavailable: a map is not finite.
         """
-        if not images:
-            return []
-        if self.config.protocol == "tiles":
-            maps = [self._map_of_tiles(localizer, pixels) for pixels in images]
-        else:
-            read = localizer.info.tile.read
-            maps = list(localizer.maps(np.stack([squashed(pixels, read) for pixels in images])))
-        if not all(np.isfinite(each).all() for each in maps):
+        plans = [self._plan(localizer, pixels) for pixels in images]
+        pairs = list(zip(images, plans, strict=True))
+        whole = iter(_maps_of_whole(localizer, [pixels for pixels, plan in pairs if not plan.by_tiles]))
+        maps = [_made_of_tiles(localizer, *pair) if pair[1].by_tiles else next(whole) for pair in pairs]
+        if not all(np.isfinite(each.values).all() for each in maps):
             raise RuntimeUnavailable(
                 f"maps of {localizer.info.name} in {localizer.runtime.precision} are not finite",
                 "Choose --precision fp32.",
             )
         return maps
 
-    def _map_of_tiles(self, localizer: PyTorchLocalizer, pixels: Pixels) -> Map:
+    def _plan(self, localizer: PyTorchLocalizer, pixels: Pixels) -> Plan:
+        """How `sidscan localize` would read the image."""
         height, width, _ = pixels.shape
-        tile = localizer.info.tile
-        if min(height, width) < tile.side:
-            made = map_of_whole(pixels, localizer.maps, lambda _: None)
-        else:
-            grid = tile_grid(width, height, tile.side, tile.stride, self.config.max_tiles)
-            made = map_of_tiles(pixels, grid, localizer.maps, localizer.batch, lambda _: None)
-        return made.rows(0, height, width, height)
+        most = most_tiles(self.config, localizer)
+        return plan_of(width, height, localizer.info.tile, self.config.protocol, most)
 
-    def _load(self, task: tuple[MaskedImage, Condition]) -> _Loaded | SidscanError:
-        image, condition = task
+    def _load(self, task: tuple[MaskedImage, Perturbation]) -> _Loaded | SidscanError:
+        image, perturbation = task
         try:
             pixels = read_image(image.path.read_bytes(), image.path)
             region = None if image.is_real else self._region(image, pixels)
@@ -179,7 +180,7 @@ class MapEvaluation:
             )
         except SidscanError as error:
             return error
-        return _Loaded(image, condition, condition.apply(pixels), region)
+        return _Loaded(image, perturbation, perturbation.apply(pixels), region)
 
     def _region(self, image: MaskedImage, pixels: Pixels) -> NDArray[np.bool_]:
         region = synthetic_region(read_mask(image))
@@ -194,9 +195,14 @@ class MapEvaluation:
         self.file.append(rows)
         self._rows.update({row.key: row for row in rows})
 
-    def _is_done(self, image: MaskedImage, info: LocalizerInfo, condition: Condition) -> bool:
-        row = self._rows.get(_key(image, info.name, condition))
+    def _is_done(self, image: MaskedImage, info: LocalizerInfo, perturbation: Perturbation) -> bool:
+        row = self._rows.get(_key(image, info.name, perturbation))
         return row is not None and not row.error
+
+
+def most_tiles(config: MapEvaluationConfig, localizer: PyTorchLocalizer) -> int:
+    """Tiles of an image at most: what was asked for, or what `sidscan localize` takes on the device."""
+    return config.max_tiles or MOST_TILES["cpu" if localizer.runtime.device == "cpu" else "cuda"]
 
 
 def open_rows(
@@ -218,8 +224,9 @@ def open_rows(
         "sidscan": __version__,
         "images": list_digest(images),
         "localizers": ", ".join(f"{each.info.name} {each.info.digest}" for each in localizers),
-        "protocol": config.protocol + (f", {config.max_tiles} at most" if config.protocol == "tiles" else ""),
-        "conditions": ", ".join(condition.name for condition in config.conditions),
+        "protocol": config.protocol
+        + ("" if config.protocol == "global" else f", {most_tiles(config, localizers[0])} tiles at most"),
+        "perturbations": ", ".join(perturbation.name for perturbation in config.perturbations),
         "decoder": decode.decoder_name(),
         "runtime": f"{runtime.runtime}, {runtime.device}, {runtime.precision}",
     }
@@ -231,14 +238,35 @@ def open_rows(
     return file
 
 
-def _row_of(loaded: _Loaded, made: Map, info: LocalizerInfo, protocol: Protocol) -> MapRow:
-    blank = _blank_row(loaded.image, loaded.condition, info, protocol)
+def _maps_of_whole(localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[_Made]:
+    """Maps of squashed images, as DeCLIP was published."""
+    if not images:
+        return []
+    read = localizer.info.tile.read
+    maps = localizer.maps(np.stack([squashed(pixels, read) for pixels in images]))
+    return [_Made(values, "global", None) for values in maps]
+
+
+def _made_of_tiles(localizer: PyTorchLocalizer, pixels: Pixels, plan: Plan) -> _Made:
+    assert plan.grid is not None, "a plan by tiles has a grid"
+    height, width, _ = pixels.shape
+    made = map_of_tiles(pixels, plan.grid, localizer.maps, localizer.batch, lambda _: None)
+    return _Made(made.rows(0, height, width, height), "tiles", float(plan.grid.scale))
+
+
+def _row_of(loaded: _Loaded, made: _Made, info: LocalizerInfo) -> MapRow:
+    values = made.values
     common = replace(
-        blank, area=float(np.mean(made > info.threshold)), mean=float(made.mean()), max=float(made.max())
+        _blank_row(loaded.image, loaded.perturbation, info),
+        protocol=made.protocol,
+        scale=made.scale,
+        area=float(np.mean(values > info.threshold)),
+        mean=float(values.mean()),
+        max=float(values.max()),
     )
     if loaded.region is None:
         return common
-    metrics = map_metrics(resized_map(made, *loaded.region.shape), loaded.region)
+    metrics = map_metrics(resized_map(values, *loaded.region.shape), loaded.region)
     return replace(
         common,
         iou=metrics.iou,
@@ -249,7 +277,7 @@ def _row_of(loaded: _Loaded, made: Map, info: LocalizerInfo, protocol: Protocol)
     )
 
 
-def _blank_row(image: MaskedImage, condition: Condition, info: LocalizerInfo, protocol: Protocol) -> MapRow:
+def _blank_row(image: MaskedImage, perturbation: Perturbation, info: LocalizerInfo) -> MapRow:
     return MapRow(
         set=escape_line_breaks(image.set),
         path=escape_line_breaks(image.name),
@@ -258,8 +286,8 @@ def _blank_row(image: MaskedImage, condition: Condition, info: LocalizerInfo, pr
         model=info.name,
         digest=info.digest,
         trained_on=_trained_on(info),
-        protocol=protocol,
-        condition=condition.name,
+        protocol="",
+        perturbation=perturbation.name,
     )
 
 
@@ -270,5 +298,5 @@ def _trained_on(info: LocalizerInfo) -> str:
     return escape_line_breaks(" ".join(map(str, sets))) if isinstance(sets, list) else ""
 
 
-def _key(image: MaskedImage, model: str, condition: Condition) -> RowKey:
-    return escape_line_breaks(image.set), escape_line_breaks(image.name), model, condition.name
+def _key(image: MaskedImage, model: str, perturbation: Perturbation) -> RowKey:
+    return escape_line_breaks(image.set), escape_line_breaks(image.name), model, perturbation.name

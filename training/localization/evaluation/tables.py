@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sidscan.training.common.files import write_json, write_text
 
-from .conditions import UNCHANGED
-from .published import AUTHORS_SETS, PUBLISHED_IOU, SOURCE
+from .perturbations import UNCHANGED
+from .published import AUTHORS_SETS, PUBLISHED_BY, PUBLISHED_IOU, SOURCE
 from .results import MEAN_KEY, MapFigures
 
 RESULT_FILES = ("results.csv", "results.json", "results.md")
@@ -46,7 +46,7 @@ def write_results(folder: Path, results: Sequence[MapFigures]) -> str:
 
 
 def results_csv(results: Sequence[MapFigures]) -> str:
-    """One row for each set, localizer and condition, and one for each mean."""
+    """One row for each set, localizer and perturbation, and one for each mean."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -57,17 +57,17 @@ def results_csv(results: Sequence[MapFigures]) -> str:
 
 
 def results_markdown(results: Sequence[MapFigures]) -> str:
-    """IoU of every localizer on every set, beside the published table; then all figures; then conditions."""
-    plain = [each for each in results if each.condition == UNCHANGED]
+    """IoU of each localizer on each set, beside the published table; then all figures; then perturbations."""
+    plain = [each for each in results if each.perturbation == UNCHANGED]
     lines = ["# Evaluation of maps", "", "## IoU, test sets by localizers", "", *_iou_table(plain)]
     if {each.set for each in plain} & set(AUTHORS_SETS):
-        lines += ["", "## Published IoU, test sets by training sets", "", *_published_table()]
+        lines += ["", "## Published IoU, test sets by training sets", "", *_published_table(plain)]
     lines += ["", *(f"- {remark}" for remark in (_MEANING, _AUROC, _EVERYTHING, *_faults(results)))]
     for model in dict.fromkeys(each.model for each in plain):
         own = [each for each in plain if each.model == model]
         lines += ["", f"## {model}", "", *_details(own)]
     if len(plain) < len(results):
-        lines += ["", "## IoU under perturbations, mean over the sets", "", *_conditions_table(results)]
+        lines += ["", "## IoU under perturbations, mean over the sets", "", *_perturbations_table(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -85,11 +85,12 @@ def _iou_table(results: Sequence[MapFigures]) -> list[str]:
     return lines
 
 
-def _published_table() -> list[str]:
+def _published_table(results: Sequence[MapFigures]) -> list[str]:
     lines = [_row("test set", *AUTHORS_SETS), _row("---", *["---:"] * len(AUTHORS_SETS))]
     for test in AUTHORS_SETS:
         lines.append(_row(test, *(f"{PUBLISHED_IOU[test, train]:.1f}" for train in AUTHORS_SETS)))
-    return [*lines, "", SOURCE]
+    other = any(each.protocol != "global" for each in results)
+    return [*lines, "", f"{SOURCE} {PUBLISHED_BY}" if other else SOURCE]
 
 
 def _details(results: Sequence[MapFigures]) -> list[str]:
@@ -100,17 +101,17 @@ def _details(results: Sequence[MapFigures]) -> list[str]:
     for each in results:
         values = [_cell(getattr(each, name), factor) for _, name, factor in _METRICS]
         lines.append(_row(each.set, str(each.synthetic), str(each.real), *values))
-    first = results[0]
-    return [*lines, "", f"Protocol {first.protocol}; digest {first.digest}."]
+    mean = results[-1]
+    return [*lines, "", f"Protocol {mean.protocol or '-'}; digest {mean.digest}."]
 
 
-def _conditions_table(results: Sequence[MapFigures]) -> list[str]:
+def _perturbations_table(results: Sequence[MapFigures]) -> list[str]:
     means = [each for each in results if each.set == MEAN_KEY]
     models = list(dict.fromkeys(each.model for each in means))
-    cells = {(each.condition, each.model): each.iou for each in means}
-    lines = [_row("condition", *models), _row("---", *["---:"] * len(models))]
-    for condition in dict.fromkeys(each.condition for each in means):
-        lines.append(_row(condition, *(_cell(cells.get((condition, model)), 1) for model in models)))
+    cells = {(each.perturbation, each.model): each.iou for each in means}
+    lines = [_row("perturbation", *models), _row("---", *["---:"] * len(models))]
+    for perturbation in dict.fromkeys(each.perturbation for each in means):
+        lines.append(_row(perturbation, *(_cell(cells.get((perturbation, model)), 1) for model in models)))
     return lines
 
 
@@ -118,7 +119,7 @@ def _faults(results: Sequence[MapFigures]) -> list[str]:
     """What was left out, for each localizer: nobody may overlook it."""
     faults = []
     for each in results:
-        if each.set != MEAN_KEY or each.condition != UNCHANGED:
+        if each.set != MEAN_KEY or each.perturbation != UNCHANGED:
             continue
         if each.unreadable:
             faults.append(f"**{each.model}: images left out because they can't be used: {each.unreadable}.**")

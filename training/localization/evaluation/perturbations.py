@@ -16,7 +16,7 @@ UNCHANGED = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Perturbation:
     """One change.
 
     Attributes:
@@ -33,7 +33,7 @@ class Condition:
         return UNCHANGED if self.kind == UNCHANGED else f"{self.kind}-{self.value:g}"
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """The image under this condition; only resizing changes its size."""
+        """The image with this change; only resizing changes its size."""
         if self.kind == "jpeg":
             return recoded(pixels, quality=int(self.value))
         if self.kind == "resize":
@@ -46,8 +46,8 @@ class Condition:
         return pixels
 
 
-def parse_condition(text: str) -> Condition:
-    """``jpeg-75`` -> a condition.
+def parse_perturbation(text: str) -> Perturbation:
+    """``jpeg-75`` -> a perturbation.
 
     Raises:
         UsageError: there is no such kind, or the value is out of range.
@@ -63,4 +63,4 @@ def parse_condition(text: str) -> Condition:
             f"{text!r} is not a perturbation",
             "Write jpeg-QUALITY (1 to 100), resize-FACTOR (up to 4) or blur-SIGMA (up to 20), e.g. jpeg-75.",
         )
-    return Condition(kind, value)
+    return Perturbation(kind, value)
