@@ -48,7 +48,8 @@ def reading() -> Decorator:
             type=WholeNumber(1),
             metavar="N",
             show_default="120 on a CPU, 512 on a GPU",
-            help="Most tiles of one image; a larger one is halved until they cover it, and its row says so.",
+            help="Most tiles of one image; a larger one is halved until they cover it, and its row says so. A "
+            "long and narrow image may take more: it is never halved to less than a tile.",
         ),
     )
 
@@ -83,12 +84,17 @@ def announce(localizer: OpenLocalizer, echo: Echo) -> None:
 def make_maps(work: Localizing, results: Sequence[ScanResult], quiet: bool) -> list[Localized]:
     """Make maps with a progress bar; failures are printed, even with --quiet."""
     made: list[Localized] = []
+    batch = work.batch
     with progress(work.count(results), "tile", quiet=quiet, title="localizing") as bar:
         for localized in work.run(results, bar.update):
             made.append(localized)
             if localized.facts.message:
                 bar.clear()
                 console.echo(f"no map of {name_of(localized.result)}: {localized.facts.message}")
+            if work.batch < batch:
+                batch = work.batch
+                bar.clear()
+                console.echo(f"memory is short: {console.plural(batch, 'tile')} at once from now on")
     return made
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sidscan.errors import ImageError
 from sidscan.localize.regions import Measured, measure
-from sidscan.localize.tiles import Done, Map, Pixels, TileGrid, map_of_tiles, map_of_whole, tile_grid
+from sidscan.localize.tile_reader import TileReader
+from sidscan.localize.tiles import Done, Pixels, TileGrid, map_of_tiles, map_of_whole, tile_grid
 from sidscan.models.catalog import TileSpec
-from sidscan.records import Status
 from sidscan.records.localization import Localization
-from sidscan.runtimes import OpenLocalizer
 
 Protocol = Literal["auto", "global", "tiles"]
 LARGE = 512
@@ -29,11 +24,13 @@ class Plan:
         by_tiles: whether the map is made of tiles.
         grid: of the tiles, for the map or to compare it with; None where no tiles are read.
         whole: whether the squashed image is read, too.
+        flags: what a reader of the map should know, of `records.localization.FLAGS`.
     """
 
     by_tiles: bool
     grid: TileGrid | None
     whole: bool
+    flags: tuple[str, ...] = ()
 
     @property
     def reads(self) -> int:
@@ -60,18 +57,25 @@ def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: i
     fits = shorter >= tile.side
     grid = tile_grid(width, height, tile.side, tile.stride, most) if fits and protocol != "global" else None
     if grid is None:
-        return Plan(by_tiles=False, grid=None, whole=True)
+        return Plan(by_tiles=False, grid=None, whole=True, flags=_flags(width, height, tile))
+    flags = ("more_than_max_tiles",) if len(grid) > most else ()
     if (grid.width, grid.height) == (tile.side, tile.side):
-        return Plan(by_tiles=True, grid=grid, whole=False)
+        return Plan(by_tiles=True, grid=grid, whole=False, flags=flags)
     by_tiles = protocol == "tiles" or shorter > LARGE or tile.side == tile.read
-    return Plan(by_tiles=by_tiles, grid=grid, whole=True)
+    return Plan(by_tiles=by_tiles, grid=grid, whole=True, flags=flags)
+
+
+def _flags(width: int, height: int, tile: TileSpec) -> tuple[str, ...]:
+    """Of an image that is read as a whole: whether it is too small for a tile."""
+    if min(width, height) >= tile.side:
+        return ()
+    return ("narrower_than_tile",) if max(width, height) > tile.side else ("smaller_than_tile",)
 
 
 def make_map(
     pixels: Pixels,
-    localizer: OpenLocalizer,
+    tiles: TileReader,
     plan: Plan,
-    batch: int,
     done: Done,
     orientation: int | None = None,
     made_by: str = "",
@@ -80,22 +84,18 @@ def make_map(
 
     Args:
         pixels: (height, width, 3), RGB, as stored.
-        batch: tiles that are read at once.
+        tiles: the localizer.
         done: called with the number of squares that were read since the last call.
         orientation: as EXIF states it.
         made_by: what computes, in words.
 
     Raises:
-        ImageError: the localizer gave a value that is not finite.
+        ImageError: the localizer gave a value that is not finite, or memory does not hold a single tile.
     """
     height, width, _ = pixels.shape
-    info = localizer.info
-
-    def maps_of(tiles: Pixels) -> Map:
-        return _finite(localizer.maps(tiles))
-
-    tiled = map_of_tiles(pixels, plan.grid, maps_of, batch, done) if plan.grid else None
-    whole = map_of_whole(pixels, maps_of, done) if plan.whole else None
+    info = tiles.info
+    tiled = map_of_tiles(pixels, plan.grid, tiles.maps, tiles.batch, done) if plan.grid else None
+    whole = map_of_whole(pixels, tiles.maps, done) if plan.whole else None
     main, other = (tiled, whole) if plan.by_tiles else (whole, tiled)
     assert main is not None
     measured = measure(main, width, height, info.threshold, other)
@@ -112,6 +112,7 @@ def make_map(
         agreement=None if measured.agreement is None else _rounded(measured.agreement),
         orientation=orientation,
         made_by=made_by,
+        flags=plan.flags,
     )
     if measured.region is not None:
         share = _rounded(measured.region.pixels / (width * height))
@@ -131,13 +132,3 @@ def _with_protocol(facts: Localization, plan: Plan, tile: TileSpec) -> Localizat
 def _rounded(share: float) -> float:
     """To nine decimals: a single pixel of the largest images still counts."""
     return round(share, 9)
-
-
-def _finite(maps: NDArray[np.float32]) -> Map:
-    if not np.isfinite(maps).all():
-        raise ImageError(
-            "the model gave a value that is not a finite number; no map is shown",
-            "NonFiniteScore",
-            Status.FAILED.value,
-        )
-    return maps

@@ -13,6 +13,12 @@ from sidscan.records.from_json import JsonObject, known
 REGION = "region to look at"
 COMMON_REGION = "region, as whole photographs may have"
 NO_REGION = "no region to look at"
+FLAGS = {
+    "smaller_than_tile": "smaller than a tile and enlarged, which nobody measured",
+    "narrower_than_tile": "narrower than a tile and squashed, which nobody measured",
+    "more_than_max_tiles": "long and narrow, so it took more than --max-tiles",
+}
+"""What a map's reader should know of how the image was read, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Localization:
             alone was run, or neither has any.
         orientation: as EXIF states it; pages turn drawings by it, files are never turned.
         made_by: what computed and decoded, in words.
+        flags: remarks on how the image was read, of `FLAGS`.
         message: why there is no map; the figures are empty then.
     """
 
@@ -86,6 +93,7 @@ class Localization:
     agreement: float | None = None
     orientation: int | None = None
     made_by: str = ""
+    flags: tuple[str, ...] = ()
     message: str = ""
 
     @property
@@ -113,22 +121,29 @@ class Localization:
         above = f"{_percent(self.area)} above {self.threshold:g}"
         if self.region is None:
             other = "" if self.agreement is None else "; the other protocol marks something"
-            return f"{NO_REGION}: nothing above {self.threshold:g}; highest {self.maximum:.2f}{other}"
+            highest = f"highest {self.maximum:.2f}{self._remarks()}{other}"
+            return f"{NO_REGION}: nothing above {self.threshold:g}; {highest}"
         left, top, right, bottom = self.region
         box = f"largest at x {left}-{right}, y {top}-{bottom}"
-        both = ""
+        both = self._remarks()
         if self.agreement is not None:
-            both = f"; of what either protocol marks, both mark {_percent(self.agreement)}"
+            both += f"; of what either protocol marks, both mark {_percent(self.agreement)}"
         limit = ""
         if self.alarm_area is not None:
             limit = f" (1 % of whole photographs have more than {_percent(self.alarm_area)})"
+            if self.protocol != "tiles":
+                limit = " (read so, nobody measured how much of whole photographs it marks)"
         return f"{self.finding}: {above}{limit}, {box}; highest {self.maximum:.2f}{both}"
+
+    def _remarks(self) -> str:
+        return "".join(f"; {FLAGS.get(flag, flag)}" for flag in self.flags)
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Localization:
         """The inverse of `dataclasses.asdict`, after JSON."""
         region = raw.get("region")
         made = cls(**known(cls, raw))
+        made = replace(made, flags=tuple(made.flags))
         return made if region is None else replace(made, region=tuple(region))
 
 

@@ -350,6 +350,9 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
     ),
     _Column("map_tiles", "squares that were read for the map", lambda m: m.tiles or None, "number"),
     _Column("map_threshold", "probability above which a pixel counts", lambda m: m.threshold, "number"),
+    _Column(
+        "map_flags", "remarks on how the image was read, separated by spaces", lambda m: " ".join(m.flags)
+    ),
     _Column("map_message", "why there is no map", lambda m: m.message),
 )
 _RUN_COLUMNS: tuple[_Column[RunHeader], ...] = (

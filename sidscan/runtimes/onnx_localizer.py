@@ -17,6 +17,7 @@ from sidscan.models.localizers import LocalizerInfo
 from sidscan.models.onnx_graph import INPUT_NAME, KEY, check_seal
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers
 from sidscan.runtimes.onnx import vouched
+from sidscan.runtimes.short_memory import or_memory_error
 from sidscan.runtimes.tiles import Maps, resized
 
 _PASS = 2  # tiles of a pass on a CPU: convolutions at full size take 17 MB each per layer
@@ -54,7 +55,14 @@ class OnnxLocalizer:
         self.batch = self._cpu_pool.cores * _PASS if self._cpu_pool else onnx_providers.FIXED_BATCH
 
     def maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`."""
+        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`.
+
+        Raises:
+            MemoryError: memory, of the machine or of the device, does not hold so many tiles.
+        """
+        return or_memory_error(self._maps, tiles)
+
+    def _maps(self, tiles: NDArray[np.uint8]) -> Maps:
         crops = resized(tiles, self.info.tile.read)
         if self._cpu_pool is None:
             size = onnx_providers.FIXED_BATCH

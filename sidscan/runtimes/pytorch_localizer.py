@@ -13,6 +13,7 @@ from sidscan.models.heads.decoder import LocalizerNetwork
 from sidscan.models.localizers import LoadedLocalizer
 from sidscan.runtimes import RuntimeInfo, cpu, precision_check
 from sidscan.runtimes.pytorch import DTYPES, device_name, encoder_precision, open_device
+from sidscan.runtimes.short_memory import or_memory_error
 from sidscan.runtimes.tiles import Maps, resized
 
 _AT_ONCE = {"cpu": 2, "cuda": 32}  # tiles of a pass; convolutions at full size take 17 MB each per layer
@@ -48,7 +49,14 @@ class PyTorchLocalizer:
         self.runtime = RuntimeInfo(f"pytorch {torch.__version__}", device_name(self._device), used, choice)
 
     def maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`."""
+        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`.
+
+        Raises:
+            MemoryError: memory, of the machine or of the device, does not hold so many tiles.
+        """
+        return or_memory_error(self._maps, tiles)
+
+    def _maps(self, tiles: NDArray[np.uint8]) -> Maps:
         crops = torch.from_numpy(resized(tiles, self.info.tile.read))
         if self._cpu_pool is None:
             return self._compute(crops)

@@ -311,6 +311,102 @@ def test_a_map_that_is_not_finite_is_a_failure_of_its_image(
     assert row["map_message"] == "the model gave a value that is not a finite number; no map is shown"
 
 
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """A localizer for which memory holds so many tiles at once."""
+    maps = RedLocalizer.maps
+
+    def with_limit(self: RedLocalizer, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(tiles) > most:
+            raise MemoryError
+        return maps(self, tiles)
+
+    monkeypatch.setattr(RedLocalizer, "maps", with_limit)
+
+
+def test_short_memory_takes_fewer_tiles_at_once(
+    sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = rows_of(sidscan("localize", "images/region.png", "--detector", "mini").out)
+    short_of_memory(monkeypatch, 1)
+    ended = sidscan("localize", "images/region.png", "--detector", "mini", "--out-dir", "b")
+    assert ended.code == 0
+    assert "memory is short: 1 tile at once from now on\n" in ended.err
+    changing = ("scanned_at",)
+    row, before = rows_of(ended.out)["region.png"], expected["region.png"]
+    assert {**row, **dict.fromkeys(changing)} == {**before, **dict.fromkeys(changing)}
+
+
+def test_memory_that_holds_no_tile_is_a_failure_of_its_image(
+    sidscan: Run, images: Path, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_of_memory(monkeypatch, 0)
+    command = ("localize", "images/region.png", "--detector", "mini", "--out", "r.csv")
+    ended = sidscan(*command)
+    assert ended.code == 3
+    said = "making its map takes more memory than there is; close other programs, or lower --max-tiles"
+    assert f"no map of images/region.png: {said}" in ended.err
+    assert rows_of(Path("r.csv").read_text())["region.png"]["map_message"].startswith(said)
+    monkeypatch.undo()
+    monkeypatch.setattr(localizing, "open_named", lambda *_: red)
+    monkeypatch.chdir(images.parent)
+    assert sidscan(*command).code == 0  # the next run tries again
+
+
+@pytest.mark.parametrize("stage", ["read_again", "make_map", "page_drawings"])
+def test_memory_that_is_short_anywhere_costs_one_map(
+    sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    from sidscan.localize import run
+
+    original, calls = getattr(run, stage), list[int]()
+
+    def once(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return original(*args, **options)
+
+    monkeypatch.setattr(run, stage, once)
+    ended = sidscan("localize", "images/nothing.png", "images/region.png", "--detector", "mini")
+    failed, made = sorted(rows_of(ended.out).values(), key=lambda row: row["map_finding"])
+    assert ended.code == 3
+    assert "more memory than there is" in failed["map_message"]
+    assert (failed["map_finding"], made["map_message"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("size", "flags", "words"),
+    [
+        ((60, 40), "smaller_than_tile", "smaller than a tile and enlarged, which nobody measured"),
+        ((400, 40), "narrower_than_tile", "narrower than a tile and squashed, which nobody measured"),
+        (
+            (1280, 130),
+            "more_than_max_tiles",
+            "long and narrow, so it took more than --max-tiles",
+        ),
+    ],
+    ids=["smaller than a tile", "narrower than a tile", "more than --max-tiles"],
+)
+def test_rows_and_words_say_how_an_image_was_read(
+    sidscan: Run, images: Path, red: RedLocalizer, size: tuple[int, int], flags: str, words: str
+) -> None:
+    (images / "odd.png").write_bytes(encoded(image_with_region((10, 10, 30, 30), size), "PNG"))
+    ended = sidscan("localize", "images/odd.png", "--detector", "mini", "--max-tiles", "8")
+    assert rows_of(ended.out)["odd.png"]["map_flags"] == flags
+    assert words in ended.err
+
+
+def test_an_alarm_area_of_tiles_is_not_stated_of_the_whole(
+    sidscan: Run, images: Path, red: RedLocalizer
+) -> None:
+    red.info.alarm_area = 0.2
+    command = ("localize", "images/region.png", "--detector", "mini", "--overwrite", "--protocol")
+    assert "(1 % of whole photographs have more than 20 %)" in sidscan(*command, "tiles").err
+    assert (
+        "(read so, nobody measured how much of whole photographs it marks)" in sidscan(*command, "global").err
+    )
+
+
 def test_inspect_shows_the_map_on_its_page(sidscan: Run, red: RedLocalizer) -> None:
     ended = sidscan(
         *("inspect", "images/region.png", "--model", "mini", "--localize"),

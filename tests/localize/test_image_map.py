@@ -10,6 +10,7 @@ from red_localizer import RedLocalizer
 
 from sidscan.errors import ImageError
 from sidscan.localize.image_map import Protocol, make_map, plan_of
+from sidscan.localize.tile_reader import TileReader
 from sidscan.models.catalog import TileSpec
 
 DECLIP, NATIVE = TileSpec(256, 224, 128), TileSpec(224, 224, 112)
@@ -39,7 +40,7 @@ def test_what_is_read(
 def test_progress_counts_what_the_plan_says() -> None:
     localizer, seen = RedLocalizer(), list[int]()
     plan = plan_of(700, 600, localizer.info.tile, "auto", 64)
-    make_map(np.zeros((600, 700, 3), np.uint8), localizer, plan, 4, seen.append)
+    make_map(np.zeros((600, 700, 3), np.uint8), TileReader(localizer, 4), plan, seen.append)
     assert sum(seen) == plan.reads == localizer.tiles_read
 
 
@@ -49,7 +50,7 @@ def test_a_map_that_is_not_finite_is_an_error(protocol: Protocol) -> None:
     localizer.maps = lambda tiles: np.full((len(tiles), 128, 128), np.inf, np.float32)  # type: ignore[method-assign]
     plan = plan_of(300, 300, localizer.info.tile, protocol, 64)
     with pytest.raises(ImageError, match="not a finite number"):
-        make_map(np.zeros((300, 300, 3), np.uint8), localizer, plan, 4, lambda _: None)
+        make_map(np.zeros((300, 300, 3), np.uint8), TileReader(localizer, 4), plan, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_24_megapixels_keep_regions_in_their_place_and_memory_in_bounds(
     plan = plan_of(6000, 4000, localizer.info.tile, "tiles", most)
     tracemalloc.start()
     try:
-        facts, measured = make_map(pixels, localizer, plan, 8, lambda _: None)
+        facts, measured = make_map(pixels, TileReader(localizer, 8), plan, lambda _: None)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -17,6 +17,7 @@ from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.localize.drawings import map_png, mask_png, overlay_png
 from sidscan.localize.image_map import make_map, plan_of
+from sidscan.localize.tile_reader import TileReader
 from sidscan.records.score_map import ScoreMap
 from sidscan.review.score_map_image import draw_score_maps
 from sidscan.sources import open_sources
@@ -29,7 +30,7 @@ def drawings() -> dict[str, bytes]:
     """What `sidscan localize` writes of an image of 200 x 160 pixels."""
     localizer, pixels = RedLocalizer(), np.full((160, 200, 3), 200, np.uint8)
     plan = plan_of(200, 160, localizer.info.tile, "auto", 64)
-    facts, measured = make_map(pixels, localizer, plan, 4, lambda _: None)
+    facts, measured = make_map(pixels, TileReader(localizer, 4), plan, lambda _: None)
     return {
         f"{SHA256}.map.png": map_png(measured, facts),
         f"{SHA256}.mask.png": mask_png(measured, facts),
