@@ -48,8 +48,8 @@ def reading() -> Decorator:
             type=WholeNumber(1),
             metavar="N",
             show_default="120 on a CPU, 512 on a GPU",
-            help="Most tiles of one image; a larger one is halved until they cover it, and its row says so. A "
-            "long and narrow image may take more: it is never halved to less than a tile.",
+            help="Most tiles of one image; a larger one is halved until they cover it, and its row says so. "
+            "A long and narrow image may take more: it is never halved to less than a tile.",
         ),
     )
 
