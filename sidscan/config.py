@@ -249,8 +249,8 @@ class ScanConfig(ReadLimits, FetchOptions):
     archives: bool = option(
         True,
         section="Input",
-        help="Read images in zip and tar archives, each member as an input of its own. --no-archives skips "
-        "archives, one row each.",
+        help="Read images in zip, tar and WARC files, each member as an input of its own. --no-archives "
+        "skips archives, one row each.",
         details="Nothing is unpacked to disk.",
     )
     hidden: bool = option(False, section="Input", help="Include hidden files and folders.")

@@ -25,6 +25,7 @@ class Packing(str, Enum):
     ZIP = "zip"
     TAR = "tar"
     SOLID = "solid"  # in a compressed tar: only after all bytes before it
+    WARC = "warc"
 
 
 class Problem(str, Enum):
@@ -39,6 +40,9 @@ class Problem(str, Enum):
     HARD_LINK = "a hard link to another member, not followed"
     LINK = "a symbolic link, not followed"
     SPECIAL = "not a regular file"
+    REVISIT = "a revisit record: the crawler got the same bytes before, and another record has them"
+    SEGMENT = "it is one part of a payload in several records, which are not joined"
+    CODING = "its body has a coding that is not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Span:
     """Where the bytes of a member lie.
 
     Attributes:
-        offset: of a zip's local header, or of a tar's content in the tar itself, uncompressed.
+        offset: of a zip's local header, of a WARC's record, or of a tar's content in the tar itself,
+            uncompressed.
         size: bytes of the content.
         packed: bytes that it takes in the archive.
         bound: in a zip, where something else begins.
@@ -110,7 +115,7 @@ def fingerprint_of(stamp: str, span: Span | None) -> str:
 def is_read_in_order(fingerprint: str) -> bool:
     """Whether a member's bytes come only after those before it, or nobody knows yet where they are."""
     packing = fingerprint.partition("|")[2].partition(":")[0]
-    return packing not in (Packing.ZIP.value, Packing.TAR.value)
+    return packing not in (Packing.ZIP.value, Packing.TAR.value, Packing.WARC.value)
 
 
 def utc(seconds: float) -> str:

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
+from sidscan.archives import warc
 from sidscan.archives.entries import (
     ArchiveEntry,
     ArchiveError,
@@ -67,6 +68,17 @@ class Member(NamedTuple):
     def read(self) -> Iterator[bytes]:
         """As `read_member`."""
         return read_member(self.archive, self.span, self.stamp)
+
+    def capture(self) -> warc.Capture | None:
+        """Where and when a crawler got it; None in other archives.
+
+        Raises:
+            Exception: as `read`.
+        """
+        if self.span.packing is not Packing.WARC:
+            return None
+        with open_file(self.archive) as file:
+            return warc.read_capture(file, self.span.offset)
 
 
 def list_entries(path: str, wants_head: WantsHead = lambda _: False) -> Iterator[ArchiveEntry]:
@@ -172,7 +184,9 @@ def _own_name(name: str, taken: set[str]) -> str:
 def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[ArchiveEntry]:
     start = file.read(_START)
     file.seek(0)
-    if is_compressed(start):
+    if warc.is_warc(start):
+        yield from warc.read_records(file)
+    elif is_compressed(start):
         with closing(SolidStream(file)) as stream:
             yield from read_headers(stream, Packing.SOLID, wants_head)
     elif start.startswith(b"PK") or (not _TAR.match(start) and ends_with_directory(file)):
@@ -244,6 +258,8 @@ def _parts(path: str, span: Span, stamp: str | None) -> Iterator[bytes]:
         _check_unchanged(file, stamp)
         if span.packing is Packing.ZIP:
             yield from _zip_content(file, span)
+        elif span.packing is Packing.WARC:
+            yield from warc.read_payload(file, span.offset)
         else:
             file.seek(span.offset)
             yield from unpacked(file, span.size, None)

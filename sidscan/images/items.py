@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from PIL import Image
 
 from sidscan.archives.reading import open_member
+from sidscan.archives.warc import Capture
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode
 from sidscan.images.decode import SourceImage
@@ -23,7 +24,7 @@ from sidscan.images.limits import TooLarge
 from sidscan.images.lossless import is_lossless
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import small_image, thumbnail
-from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
+from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Response, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
 from sidscan.util.member_names import find_archive
@@ -48,9 +49,18 @@ def load_member(item: Item, max_bytes: int) -> tuple[bytes, ImageInfo] | Failure
         buffer = io.BytesIO()  # whose bytes are taken without a copy
         buffer.writelines(member.read())
         data = buffer.getvalue()
+        response = _response(member.capture())
     except Exception as error:
         return failure_from_error(item, Stage.READ, error, ImageInfo())
-    return data, replace(info_from_bytes(data), modified_at=member.span.modified_at or None)
+    modified_at = member.span.modified_at or None
+    return data, replace(info_from_bytes(data), modified_at=modified_at, response=response)
+
+
+def _response(capture: Capture | None) -> Response | None:
+    """What a web archive says of a member, as of a URL that was fetched then."""
+    if capture is None:
+        return None
+    return Response(capture.url, (), capture.http_status, None, capture.date or None, capture.headers)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from sidscan.records import (
     Kind,
     Marker,
     Provenance,
+    Response,
     SignatureCheck,
     Stage,
     Status,
@@ -186,7 +187,7 @@ def decode_task(frame: Frame) -> tuple[Item, bytes | None]:
 def encode_answer(
     answer: Answer, last: bool = False, thumbnail: bytes = b"", second_image: bytes = b""
 ) -> Frame:
-    """A part of a worker's answer; the response of a URL is left out, since only the scan knows it.
+    """A part of a worker's answer.
 
     Args:
         last: whether the answer ends with it.
@@ -306,6 +307,8 @@ class AnswerParser:
                 response=known.response,
                 modified_at=known.modified_at,
             )
+        elif self.item.kind is not Kind.MEMBER and info.response is not None:
+            raise ProtocolError("response")
         elif self.info.sha256 not in (None, info.sha256):
             raise ProtocolError("another hash than before")
         self.info = info
@@ -387,8 +390,25 @@ def _decode_crop_ref(raw: object) -> CropRef:
 def _encode_info(info: ImageInfo) -> dict[str, object]:
     encoded: dict[str, object] = {name: getattr(info, name) for name in _INFO_FIELDS}
     encoded["provenance"] = asdict(info.provenance) if info.provenance else None
+    encoded["response"] = _encode_response(info.response)
     encoded["traces"] = None if info.traces is None else [asdict(trace) for trace in info.traces]
     return encoded | {"exif": {name: getattr(info.exif, name) for name in _EXIF_FIELDS}}
+
+
+def _encode_response(response: Response | None) -> dict[str, object] | None:
+    """What a web archive says of a member; how a server answered a URL, only the scan knows."""
+    if response is None:
+        return None
+    return {name: getattr(response, name) for name in _RESPONSE_FIELDS}
+
+
+def _decode_response(raw: object) -> Response | None:
+    return None if raw is None else Response(**_checked(raw, _RESPONSE_FIELDS))
+
+
+def _check_headers(raw: object) -> Mapping[str, str]:
+    headers = _mapping(raw)
+    return {_check_words(name): _check_words(value) for name, value in headers.items()}
 
 
 def _decode_provenance(raw: object) -> Provenance | None:
@@ -559,6 +579,13 @@ _INFO_FIELDS: Mapping[str, _Check] = {
     "exif": _decode_exif,
     "provenance": _decode_provenance,
     "traces": _decode_traces,
+    "response": _decode_response,
+}
+_RESPONSE_FIELDS: Mapping[str, _Check] = {
+    "final_url": _check_words,
+    "http_status": _check_number,
+    "fetched_at": check_date,
+    "headers": _check_headers,
 }
 _PROVENANCE_FIELDS: Mapping[str, _Check] = {
     "verdict": _check_words,

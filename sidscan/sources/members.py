@@ -24,12 +24,14 @@ EMPTY = "the archive holds no files; hidden ones need --hidden"
 NESTED = "archives in archives are not read; unpack the outer one and scan the folder"
 PART = "it is one part of an archive in several files; join them first, and scan the whole"
 UNSURE = "not an image by its name, and its first bytes can't be read: "
-_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ", "ZSTD"})
+_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ", "ZSTD", "WARC"})
 _MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ", "ZSTD"})
 _TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _NO_TAR = ([NOT_A_TAR], [NEEDS_PACKAGE])  # the second: nobody knows, and most are none
 _PART = re.compile(r".+\.(?:z\d\d|(?:zip|tar|t?gz|t?bz2|t?xz|t?zst|7z)\.\d{3})", re.IGNORECASE | re.DOTALL)
-_SKIPPED = frozenset({Problem.LINK.value, Problem.HARD_LINK.value, Problem.SPECIAL.value})
+_SKIPPED = frozenset(
+    each.value for each in (Problem.LINK, Problem.HARD_LINK, Problem.SPECIAL, Problem.REVISIT)
+)
 
 ListEntries = Callable[[str], Iterator[ArchiveEntry]]
 """Lists an archive (`isolation.archives.ArchiveReader.list_entries`)."""
@@ -97,7 +99,7 @@ def _why_not_image(entry: ArchiveEntry) -> str:
     if entry.problem in _SKIPPED:
         return entry.problem
     by_name = identify_name(entry.name)
-    if entry.problem and by_name is None:
+    if entry.problem and by_name is None and not entry.head:
         return UNSURE + entry.problem
     if stray := strays.stray_member(entry.name, entry.head):
         return stray
@@ -109,5 +111,5 @@ def _why_not_image(entry: ArchiveEntry) -> str:
     if known is None:
         return NOT_AN_IMAGE
     if not known.kind.may_hold_images:
-        return ""
+        return MEMBER_PREFIX + entry.problem if entry.problem else ""
     return f"{known.noun}: {NESTED}" if known.name in _READ else known.not_opened
