@@ -138,11 +138,12 @@ def _images(data: Path, choices: dict[str, Any], echo: Echo) -> list[MaskedImage
             "warning: the data set has no part for tests, so all of its images are measured; a localizer "
             "that was trained on some of them looks better than it is"
         )
-    if choices["synthetic_is"] == "auto":
-        check_masks(images, choices["workers"])
+    empty = check_masks(images, choices["synthetic_is"] != "auto", choices["workers"])
     real = sum(image.is_real for image in images)
     sets = ", ".join(sorted({image.set for image in images if image.set}))
     echo(f"data: {len(images) - real} images with masks and {real} real ones ({sets})")
+    if empty:
+        echo(f"  {empty} of the masks mark nothing: IoU is 100 there if a map marks nothing, else 0")
     return images
 
 

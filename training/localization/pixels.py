@@ -1,23 +1,18 @@
-"""Files -> what a localizer is trained on: squashed images, and soft masks."""
+"""Image files -> the squashed pixels that an encoder reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.errors import SidscanError, UsageError
 from sidscan.images import decode
 from sidscan.training.common.pixels import Pixels
 
-from .examples import MaskedImage
-
 READ_SIDE = 224  # pixels that an encoder reads
-_BILINEAR = Image.Resampling.BILINEAR
-_WHITE = 255
-_MOST_CLASSES = 15  # masks with no higher value hold numbers of classes, and would read as black all over
+BILINEAR = Image.Resampling.BILINEAR
 
 
 class UnreadableFile(SidscanError):
@@ -35,27 +30,7 @@ def read_image(data: bytes, path: Path) -> Pixels:
     try:
         return decode.decode(data).pixels()
     except Exception as error:  # codecs raise errors of any class
-        raise _unreadable(path, str(error)) from error
-
-
-def read_mask(image: MaskedImage) -> NDArray[np.uint8]:
-    """The mask (height, width); 255 is synthetic, whatever the file has.
-
-    Raises:
-        UnreadableFile: it can't be read, or holds numbers of classes instead of black and white.
-    """
-    assert image.mask is not None, "a real image has no mask"
-    try:
-        decoded = decode.decode(image.mask.read_bytes())
-        grey = np.asarray(decoded.image.convert("L"))
-    except Exception as error:
-        raise _unreadable(image.mask, str(error)) from error
-    if 0 < grey.max() <= _MOST_CLASSES:
-        raise UnreadableFile(
-            f"{image.mask} has no value above {grey.max()}: it is nearly black",
-            "Masks are black and white, 0 and 255. Multiply masks of 0 and 1 by 255.",
-        )
-    return _WHITE - grey if image.black_is_synthetic else grey
+        raise unreadable(path, str(error)) from error
 
 
 def squashed(pixels: Pixels, side: int = READ_SIDE) -> Pixels:
@@ -63,23 +38,11 @@ def squashed(pixels: Pixels, side: int = READ_SIDE) -> Pixels:
 
     Bilinear on Pillow's image, which averages where it shrinks, as torchvision's Resize does by default.
     """
-    return np.asarray(Image.fromarray(pixels).resize((side, side), _BILINEAR))
+    return np.asarray(Image.fromarray(pixels).resize((side, side), BILINEAR))
 
 
-def soft_target(mask: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """A mask (height, width) in the map's size, 0 to 1; its edges stay soft (as published)."""
-    resized = np.asarray(Image.fromarray(mask).resize((side, side), _BILINEAR))
-    target: NDArray[np.float32] = resized.astype(np.float32) / np.float32(_WHITE)
-    return target
-
-
-def synthetic_region(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether each pixel is synthetic, for metrics: the mask in its own size, above one half."""
-    region: NDArray[np.bool_] = mask.astype(np.float32) / _WHITE > 0.5
-    return region
-
-
-def _unreadable(path: Path, why: str) -> UnreadableFile:
+def unreadable(path: Path, why: str) -> UnreadableFile:
+    """The error for a file that can't be decoded."""
     return UnreadableFile(
         f"{path} can't be read: {why}",
         "Repair or remove the file, or leave such images out with --skip-unreadable.",

@@ -14,7 +14,8 @@ from sidscan.images import decode
 from sidscan.util import threads
 
 from .examples import MaskedImage
-from .pixels import UnreadableFile, read_image, read_mask
+from .masks import read_mask
+from .pixels import UnreadableFile, read_image
 
 _MOSTLY = 0.5  # of a mask, and of the masks of a set
 
@@ -56,6 +57,11 @@ class Survey:
     images: tuple[SurveyedImage, ...]
     left_out: dict[str, str]
 
+    @property
+    def empty(self) -> int:
+        """How many masks mark nothing."""
+        return sum(seen.area == 0 for seen in self.images)
+
 
 def survey(
     images: Sequence[MaskedImage],
@@ -66,7 +72,7 @@ def survey(
 
     Raises:
         UnreadableFile: one can't be used, and none may be left out.
-        UsageError: the masks of a set seem to be inverted, or nothing is left.
+        UsageError: the masks of a set seem to be inverted or all mark nothing, or nothing is left.
     """
     kept: list[SurveyedImage] = []
     left_out: dict[str, str] = {}
@@ -85,16 +91,15 @@ def survey(
             progress(1)
     if not any(seen.area is not None for seen in kept):
         raise UsageError("no image with a mask can be read", "Repair or remove the files.")
-    if not options.polarity_stated:
-        check_polarity(kept)
+    check_areas(kept, options.polarity_stated)
     return Survey(tuple(kept), left_out)
 
 
-def check_masks(images: Sequence[MaskedImage], workers: int | None = None) -> None:
-    """Refuse a set whose masks seem to be inverted; it reads masks alone, and not those that are damaged.
+def check_masks(images: Sequence[MaskedImage], polarity_stated: bool, workers: int | None = None) -> int:
+    """Look at the masks alone, and pass over those that are damaged; returns how many mark nothing.
 
     Raises:
-        UsageError: so it is for one of the sets.
+        UsageError: those of a set seem to be inverted, or all mark nothing.
     """
 
     def look(image: MaskedImage) -> SurveyedImage | None:
@@ -104,28 +109,39 @@ def check_masks(images: Sequence[MaskedImage], workers: int | None = None) -> No
             return None
 
     masked = [image for image in images if not image.is_real]
-    check_polarity([seen for seen in threads.map_ordered(look, masked, workers) if seen is not None])
+    seen = [each for each in threads.map_ordered(look, masked, workers) if each is not None]
+    check_areas(seen, polarity_stated)
+    return sum(each.area == 0 for each in seen)
 
 
-def check_polarity(images: Sequence[SurveyedImage]) -> None:
-    """Refuse masks that are probably read the wrong way round: most of most images would be synthetic.
+def check_areas(images: Sequence[SurveyedImage], polarity_stated: bool) -> None:
+    """Refuse sets whose masks mark nothing, or are probably read the wrong way round.
 
     Raises:
         UsageError: so it is for one of the sets.
     """
-    areas: dict[str, list[float]] = {}
+    areas: dict[tuple[str, bool], list[float]] = {}
     for seen in images:
         if seen.area is not None:
-            areas.setdefault(seen.image.set, []).append(seen.area)
-    for name, of_set in areas.items():
-        large = sum(area > _MOSTLY for area in of_set)
-        if large <= _MOSTLY * len(of_set):
-            continue
-        black = next(seen.image.black_is_synthetic for seen in images if seen.image.set == name)
+            areas.setdefault((seen.image.set, seen.image.black_is_synthetic), []).append(seen.area)
+    for (name, black), of_set in areas.items():
         read, other = ("black", "white") if black else ("white", "black")
+        if not any(of_set):
+            raise UsageError(
+                f"the masks of {name} mark nothing: {read} counts as synthetic, and all of them are {other}",
+                f"Look at some. If {other} is synthetic, add --synthetic-is {other}.",
+            )
+        if not polarity_stated:
+            _check_polarity(name, of_set, read, other)
+
+
+def _check_polarity(name: str, areas: Sequence[float], read: str, other: str) -> None:
+    """Most of most images would be synthetic: that is hardly meant."""
+    large = sum(area > _MOSTLY for area in areas)
+    if large > _MOSTLY * len(areas):
         raise UsageError(
             f"the masks of {name} are probably read the wrong way round: {read} counts as synthetic, and in "
-            f"{large} of {len(of_set)} masks it covers more than half of the image",
+            f"{large} of {len(areas)} masks it covers more than half of the image",
             f"Look at some. Add --synthetic-is {other}; or --synthetic-is {read}, if regions are that large.",
         )
 

@@ -24,7 +24,8 @@ from sidscan.training.common.pixels import Pixels
 from sidscan.util import threads
 
 from .augmentation import AUGMENTATIONS
-from .pixels import READ_SIDE, read_image, read_mask, soft_target, squashed
+from .masks import read_mask, soft_target
+from .pixels import READ_SIDE, read_image, squashed
 from .survey import SurveyedImage, decoder
 
 CACHE_FORMAT = 1

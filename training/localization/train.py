@@ -169,7 +169,8 @@ def _survey(config: LocalizerConfig, split: Split, echo: Echo) -> tuple[Survey, 
     sets = ", ".join(sorted({one.image.set for one in seen.images if one.image.set}))
     counts = f"{len(seen.images) - real} images with masks" + (f" and {real} real ones" if by_image else "")
     source = ", held out from those for training" if drawn and split == "valid" else ""
-    echo(f"{split}: {counts} ({sets}){source}")
+    empty = f"; {seen.empty} of the masks mark nothing" if seen.empty else ""
+    echo(f"{split}: {counts} ({sets}){source}{empty}")
     return seen, drawn
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from .fit import DecoderFit
+from .masks import read_mask, synthetic_region
 from .metrics import THRESHOLD, iou, resized_map
-from .pixels import read_mask, synthetic_region
 from .survey import SurveyedImage
 from .tokens import TokenSource
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from masked_sets import dolos_like, save_mask
+from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.errors import UsageError
 from sidscan.training.localization.examples import MaskedImage
 from sidscan.training.localization.layouts import choose_images, list_data_set
-from sidscan.training.localization.pixels import (
-    UnreadableFile,
-    read_mask,
-    soft_target,
-    squashed,
-    synthetic_region,
-)
-from sidscan.training.localization.survey import SurveyOptions, survey
+from sidscan.training.localization.masks import read_mask, soft_target, synthetic_region
+from sidscan.training.localization.pixels import UnreadableFile, squashed
+from sidscan.training.localization.survey import SurveyOptions, check_masks, survey
 
 
 def images_of(data: Path, black_is_synthetic: bool | None = None) -> list[MaskedImage]:
@@ -75,14 +72,99 @@ def test_a_mask_of_another_size_is_refused_unless_it_is_accepted(data: Path) -> 
     assert len(survey(images_of(data), SurveyOptions(resize_masks=True)).images) == 6
 
 
-def test_a_mask_of_zeros_and_ones_is_refused_and_an_empty_one_is_not(data: Path) -> None:
-    image = images_of(data)[0]
-    assert image.mask is not None
-    Image.fromarray(np.eye(240, dtype=np.uint8)).save(image.mask)
-    with pytest.raises(UnreadableFile, match="has no value above 1: it is nearly black"):
+SOFT = np.array([[0, 64, 128, 255]], np.uint8).repeat(4, axis=0)
+BINARY = np.where(SOFT > 127, np.uint8(255), np.uint8(0))
+
+
+def with_palette(colours: list[int], indices: NDArray[np.uint8] = BINARY // 255) -> Image.Image:
+    image = Image.fromarray(indices).convert("P")
+    image.putpalette(colours)
+    image.putdata(indices.ravel().tolist())
+    return image
+
+
+def rgba(alpha: NDArray[np.uint8], grey: NDArray[np.uint8] = SOFT) -> Image.Image:
+    return Image.fromarray(np.dstack([grey, grey, grey, alpha]))
+
+
+OPAQUE = np.full_like(SOFT, 255)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        pytest.param(Image.fromarray(SOFT), SOFT, id="8 bits"),
+        pytest.param(Image.fromarray(SOFT.astype(np.uint16) * 257), SOFT, id="16 bits, soft"),
+        pytest.param(Image.fromarray(BINARY > 0), BINARY, id="1 bit"),
+        pytest.param(with_palette([0, 0, 0, 255, 255, 255]), BINARY, id="palette"),
+        pytest.param(with_palette([255, 255, 255, 0, 0, 0]), 255 - BINARY, id="palette, white first"),
+        pytest.param(Image.fromarray(SOFT).convert("RGB"), SOFT, id="RGB"),
+        pytest.param(Image.merge("LA", (Image.fromarray(SOFT), Image.fromarray(OPAQUE))), SOFT, id="LA"),
+        pytest.param(rgba(OPAQUE), SOFT, id="opaque RGBA"),
+        pytest.param(Image.fromarray(np.zeros_like(SOFT)), np.zeros_like(SOFT), id="black"),
+    ],
+)
+def test_plain_masks_are_read_as_they_look(
+    tmp_path: Path, stored: Image.Image, expected: NDArray[np.uint8]
+) -> None:
+    stored.save(tmp_path / "mask.png")
+    image = MaskedImage(tmp_path, "a", tmp_path / "mask.png", "s")
+    np.testing.assert_array_equal(read_mask(image), expected)
+    np.testing.assert_array_equal(read_mask(replace(image, black_is_synthetic=True)), 255 - expected)
+
+
+def test_soft_16_bit_masks_are_read_from_tiff_too(tmp_path: Path) -> None:
+    Image.fromarray(SOFT.astype(np.uint16) * 257).save(tmp_path / "mask.tif")
+    image = MaskedImage(tmp_path, "a", tmp_path / "mask.tif", "s")
+    np.testing.assert_array_equal(read_mask(image), SOFT)
+
+
+@pytest.mark.parametrize(
+    ("stored", "black", "message"),
+    [
+        pytest.param(Image.fromarray(BINARY // 255), False, "no value above 1: it is dark", id="classes"),
+        pytest.param(Image.fromarray(BINARY // 2), True, "no value above 127: it is dark", id="half"),
+        pytest.param(
+            Image.fromarray(254 + BINARY // 255), True, "no value below 254: it is light", id="light"
+        ),
+        pytest.param(
+            Image.fromarray(BINARY.astype(np.uint16)), False, "no value that shows", id="8 of 16 bits"
+        ),
+        pytest.param(with_palette([0, 0, 0, 128, 0, 0]), False, "is in colour", id="palette of classes"),
+        pytest.param(Image.fromarray(np.dstack([SOFT, OPAQUE, SOFT])), False, "is in colour", id="RGB"),
+        pytest.param(rgba(255 - BINARY), False, "has transparent pixels", id="RGBA"),
+        pytest.param(rgba(SOFT, 0 * SOFT), False, "has transparent pixels", id="mask in the alpha channel"),
+    ],
+)
+def test_masks_that_may_mean_several_things_are_refused(
+    tmp_path: Path, stored: Image.Image, black: bool, message: str
+) -> None:
+    stored.save(tmp_path / "mask.png")
+    image = MaskedImage(tmp_path, "a", tmp_path / "mask.png", "s", black_is_synthetic=black)
+    with pytest.raises(UnreadableFile, match=message) as caught:
         read_mask(image)
-    Image.fromarray(np.zeros((240, 240), np.uint8)).save(image.mask)
-    assert (read_mask(image) == 255).all()  # of Dolos: black is synthetic
+    assert str(tmp_path / "mask.png") in caught.value.message
+
+
+def test_grey_masks_in_jpeg_are_not_taken_for_coloured_ones(tmp_path: Path) -> None:
+    Image.fromarray(SOFT).convert("RGB").resize((64, 64)).save(tmp_path / "mask.jpg", quality=60)
+    read = read_mask(MaskedImage(tmp_path, "a", tmp_path / "mask.jpg", "s"))
+    assert read[:, -8:].min() > 200
+
+
+def test_masks_that_mark_nothing_are_counted_and_a_set_of_them_is_refused(data: Path) -> None:
+    masks = sorted((data / "fake/ldm/masks/test").iterdir())
+    empty = Image.fromarray(np.full((240, 240), 255, np.uint8))
+    empty.save(masks[0])
+    assert survey(images_of(data), SurveyOptions()).empty == 1
+    for path in masks:
+        empty.save(path)
+    message = "the masks of ldm mark nothing: black counts as synthetic, and all of them are white"
+    for stated in (False, True):
+        with pytest.raises(UsageError, match=message):
+            survey(images_of(data), SurveyOptions(polarity_stated=stated))
+        with pytest.raises(UsageError, match=message):
+            check_masks(images_of(data), stated)
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused(data: Path) -> None:

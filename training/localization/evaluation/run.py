@@ -26,8 +26,9 @@ from sidscan.training.common.run_settings import check_settings
 from sidscan.util import threads
 
 from ..examples import MaskedImage, list_digest
+from ..masks import read_mask, synthetic_region
 from ..metrics import Map, Region, map_metrics, resized_map
-from ..pixels import read_image, read_mask, squashed, synthetic_region
+from ..pixels import read_image, squashed
 from .perturbations import Perturbation
 from .rows import MapRow, MapRowFile, RowKey, latest_rows
 
