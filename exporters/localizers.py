@@ -66,6 +66,7 @@ def export_localizer(
     precision: Literal["fp32", "fp16"] = "fp32",
     encoder: Path | None = None,
     fresh: bool = False,
+    overwrite: bool = False,
     echo: Echo = lambda _: None,
 ) -> Path:
     """Write a localizer as one ONNX file, if its maps are PyTorch's within `BOUNDS`.
@@ -74,7 +75,8 @@ def export_localizer(
         names: one, of the catalog or a checkpoint.
         out: file to write; None keeps it in the models folder, where ``localize --runtime onnx`` looks.
         encoder: weights of the encoder that a checkpoint was trained on.
-        fresh: replace ``out``.
+        fresh: replace ``out`` if sidscan exported it.
+        overwrite: replace it, whatever it is.
 
     Returns:
         the file.
@@ -94,7 +96,7 @@ def export_localizer(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
     path = out or graph_path([name], precision)
-    check = partial(check_out, replace_it=fresh or out is None)
+    check = partial(check_out, fresh=fresh, overwrite=overwrite or out is None)
     check(path)
     info, localizer, _ = load_localizer(name, encoder=encoder)
     echo(f"exporting {name} in {precision}; this may take some minutes")

@@ -32,6 +32,7 @@ from sidscan.models.onnx_graph import (
     graph_path,
     seal,
 )
+from sidscan.models.own_files import check_replaceable, is_exported
 from sidscan.models.refs import ModelKind, choose_models
 from sidscan.util.files import atomic_write
 from sidscan.util.terminal import Echo
@@ -73,6 +74,7 @@ def export(
     precision: Literal["fp32", "fp16"] = "fp32",
     encoder: Path | None = None,
     fresh: bool = False,
+    overwrite: bool = False,
     echo: Echo = lambda _: None,
 ) -> Path:
     """Write detectors as one ONNX file, if its logits are PyTorch's within `parity.BOUNDS`.
@@ -81,7 +83,8 @@ def export(
         names: as for a scan: of the catalog, or checkpoints; none means the scan's default.
         out: file to write; None keeps it in the models folder, where ``scan --runtime onnx`` looks.
         encoder: weights of the encoder that checkpoints were trained on.
-        fresh: replace ``out``.
+        fresh: replace ``out`` if sidscan exported it.
+        overwrite: replace it, whatever it is.
 
     Returns:
         the file.
@@ -99,7 +102,7 @@ def export(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
     path = out or graph_path([model.name for model in models], precision)
-    check = partial(check_out, replace_it=fresh or out is None)
+    check = partial(check_out, fresh=fresh, overwrite=overwrite or out is None)
     check(path)
     loaded = load_detectors(models, encoder=encoder)
     echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
@@ -261,17 +264,16 @@ def check_size(network: Exportable, precision: str) -> None:
         )
 
 
-def check_out(path: Path, replace_it: bool) -> None:
-    """Refuse a file that can't be written, or must not.
+def check_out(path: Path, fresh: bool, overwrite: bool) -> None:
+    """Refuse a file that can't be written, or must not (`check_replaceable`).
 
     Raises:
         UsageError: it is not called ``.onnx``, or exists.
-        OutputError: its folder is not writable.
+        OutputError: its folder is not writable, or it is not a graph as sidscan exported it.
     """
     if path.suffix != SUFFIX:
         raise UsageError(f"{path} is not called {SUFFIX}", f"Name a file that ends in {SUFFIX}.")
-    if path.exists() and not replace_it:
-        raise UsageError(f"{path} exists", "Choose another --out, or replace it with --fresh.")
+    check_replaceable(path, fresh, overwrite, is_exported)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # now, not after minutes of work

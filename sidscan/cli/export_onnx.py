@@ -35,7 +35,10 @@ from sidscan.libraries import require
     show_default="in the models folder, where `scan --runtime onnx` looks",
     help="File to write.",
 )
-@options.sectioned_option("--fresh", section="Output", is_flag=True, help="Replace FILE.")
+@options.sectioned_option(
+    "--fresh", section="Output", is_flag=True, help="Replace FILE if sidscan exported it."
+)
+@options.sectioned_option("--overwrite", section="Output", is_flag=True, help="Replace FILE, whatever it is.")
 @options.quiet()
 def command(
     models: tuple[str, ...],
@@ -43,6 +46,7 @@ def command(
     precision: Literal["fp32", "fp16"],
     out: Path | None,
     fresh: bool,
+    overwrite: bool,
     quiet: bool,
 ) -> ExitCode:
     """Write detectors, or a localizer, as one ONNX file.
@@ -78,13 +82,21 @@ def command(
         require("exporting", "torch")
         from sidscan.exporters.localizers import export_localizer  # here: it loads torch
 
-        path = export_localizer(models, out, precision, encoder, fresh, echo)
+        path = export_localizer(models, out, precision, encoder, fresh, overwrite, echo)
         echo(f"graph: {path}, {path.stat().st_size:,} bytes")
         return ExitCode.DONE
     console.check_models(models, encoder)
     require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch
 
-    path = export(models, out=out, precision=precision, encoder=encoder, fresh=fresh, echo=echo)
+    path = export(
+        models,
+        out=out,
+        precision=precision,
+        encoder=encoder,
+        fresh=fresh,
+        overwrite=overwrite,
+        echo=echo,
+    )
     echo(f"graph: {path}, {path.stat().st_size:,} bytes")
     return ExitCode.DONE

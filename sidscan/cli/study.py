@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of seeds to train every head from; all use the crops of the first seed.",
 )
+@options.overwrite()
 @options.recipe_options()
 @options.runtime_options()
 @quiet_option()
@@ -57,6 +58,7 @@ def command(
     cache: Path | None,
     seeds: int,
     fresh: bool,
+    overwrite: bool,
     quiet: bool,
     **choices: Any,
 ) -> ExitCode:
@@ -86,6 +88,6 @@ def command(
 
     echo = console.reporter(quiet)
     recipes = study_recipes(kind, config.recipe, seeds, config.layout)
-    table, left_out = run_study(config, recipes, out, echo, fresh)
+    table, left_out = run_study(config, recipes, out, echo, fresh, overwrite)
     echo(f"table: {table}")
     return options.exit_code(left_out, echo)

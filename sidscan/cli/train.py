@@ -33,11 +33,19 @@ from sidscan.libraries import require
     help="Folder for the encoder's features: encode every crop once and fit from there. "
     "[default: new crops in every epoch, as published]",
 )
+@options.overwrite()
 @options.recipe_options()
 @options.runtime_options()
 @quiet_option()
 def command(
-    data: Path, preset: str, classes: str | None, out: Path, fresh: bool, quiet: bool, **choices: Any
+    data: Path,
+    preset: str,
+    classes: str | None,
+    out: Path,
+    fresh: bool,
+    overwrite: bool,
+    quiet: bool,
+    **choices: Any,
 ) -> ExitCode:
     """Train RINE's head on a folder of real and synthetic images.
 
@@ -66,6 +74,6 @@ def command(
     from sidscan.training.rine.train import train  # here, because it loads torch
 
     echo = console.reporter(quiet)
-    left_out = train(config, out, echo, fresh)
+    left_out = train(config, out, echo, fresh, overwrite)
     echo(f"checkpoint: {out}")
     return options.exit_code(left_out, echo)

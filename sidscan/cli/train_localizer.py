@@ -83,7 +83,10 @@ def _output_options() -> Decorator:
             help="Folder for the encoder's features: encode every image once. "
             "[default: encode in every epoch, as published]",
         ),
-        option("--fresh", is_flag=True, help="Start over, and replace existing results."),
+        option(
+            "--fresh", is_flag=True, help="Start over, and replace FILE if it is a checkpoint of sidscan."
+        ),
+        options.overwrite(),
     )
 
 
@@ -125,6 +128,7 @@ def command(
     data: Path,
     out: Path,
     fresh: bool,
+    overwrite: bool,
     quiet: bool,
     sets: tuple[str, ...],
     encoders: tuple[str, ...],
@@ -179,6 +183,6 @@ def command(
         **choices,
     )
     echo = console.reporter(quiet)
-    left_out = train(config, out, echo, fresh)
+    left_out = train(config, out, echo, fresh, overwrite)
     echo(f"checkpoint: {out}")
     return options.exit_code(left_out, echo)

@@ -72,8 +72,18 @@ def training_set() -> Decorator:
             help="Leave out images that can't be decoded, and list them in the checkpoint.",
         ),
         sectioned_option(
-            "--fresh", section="Output", is_flag=True, help="Start over, and replace existing results."
+            "--fresh",
+            section="Output",
+            is_flag=True,
+            help="Start over, and replace checkpoints of sidscan at --out.",
         ),
+    )
+
+
+def overwrite() -> Decorator:
+    """For results that sidscan did not write."""
+    return sectioned_option(
+        "--overwrite", section="Output", is_flag=True, help="Replace --out, whatever it holds."
     )
 
 

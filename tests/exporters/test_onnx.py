@@ -402,14 +402,25 @@ def test_all_missing_packages_are_named_at_once(
     assert (ended.code, ended.err) == (6, f"{needed}`{install_command('onnx', 'onnxscript')}` brings them.\n")
 
 
-def test_fresh_replaces_a_file(sidscan: Run, graphs: ExportedGraphs, tmp_path: Path) -> None:
+def test_fresh_replaces_a_graph_and_overwrite_anything(
+    sidscan: Run, graphs: ExportedGraphs, tmp_path: Path
+) -> None:
     out = tmp_path / "x.onnx"
     out.write_bytes(b"old")
-    ended = sidscan(
-        "export-onnx", "--model", graphs.models[1], "--encoder", graphs.encoder, "--out", out, "--fresh"
+    command = ("export-onnx", "--model", graphs.models[1], "--encoder", graphs.encoder, "--out", out)
+    ended = sidscan(*command, "--fresh")
+    assert (ended.code, ended.err) == (
+        7,
+        (
+            f"sidscan: {out} does not say that sidscan wrote it; it is left alone\n"
+            "Choose another --out, or replace it with --overwrite.\n"
+        ),
     )
-    assert ended.code == 0, ended.err
-    check_seal(out)
+    assert out.read_bytes() == b"old"
+    for flag in ("--overwrite", "--fresh"):
+        ended = sidscan(*command, flag)
+        assert ended.code == 0, ended.err
+        check_seal(out)
 
 
 def test_the_bundled_detector_from_the_models_folder(sidscan: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sidscan.errors import OutputError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_COLUMNS_OF_ALL = 2  # columns that every version of a scores file begins with
 _LINE_BREAKS = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
 
@@ -26,7 +27,7 @@ class DurableFile:
 
     Args:
         header: the first line of every such file.
-        fresh: empty the file first, as soon as no other process is writing it.
+        fresh: empty the file first, as soon as no other process is writing it; one of another version, too.
 
     Attributes:
         started: whether the file held lines when it was opened.
@@ -43,6 +44,7 @@ class DurableFile:
             undo.callback(self._lock.release)
             self._file = undo.enter_context(path.open("a+b", buffering=0))
             if fresh:
+                self._check_own()
                 self._file.truncate(0)
             self._drop_unfinished_line()
             size = os.fstat(self._file.fileno()).st_size
@@ -84,6 +86,16 @@ class DurableFile:
         except OSError:
             os.ftruncate(self._file.fileno(), end)
             raise
+
+    def _check_own(self) -> None:
+        """Refuse to empty what never was a scores file: its first columns say so, in every version."""
+        self._file.seek(0)
+        head = self._file.read(len(self._header))
+        first, expected = (line.split(b",")[:_COLUMNS_OF_ALL] for line in (head, self._header))
+        if first != expected and not self._header.startswith(head):
+            raise OutputError(
+                f"{self.path} does not say that sidscan wrote it; it is left alone", "Choose another --out."
+            )
 
     def _drop_unfinished_line(self) -> None:
         self._file.seek(0)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sidscan.errors import OutputError, SidscanError, UsageError
+from sidscan.models.own_files import check_replaceable, is_checkpoint
 from sidscan.util.files import atomic_write
 
 
@@ -20,15 +21,15 @@ class Diverged(SidscanError):
     exit_code = UsageError.exit_code
 
 
-def check_output(out: Path, fresh: bool) -> None:
-    """Check before the work that its result can be written.
+def check_output(out: Path, fresh: bool, overwrite: bool) -> None:
+    """Check before the work that its result can be written, and before it is that it may be.
 
     Raises:
-        UsageError: the file exists, and ``fresh`` is not set.
-        OutputError: its folder is missing or read-only.
+        UsageError: the file exists, and neither flag is set.
+        OutputError: ``fresh`` alone is set, and it is no checkpoint of sidscan; or its folder is missing or
+            read-only.
     """
-    if out.exists() and not fresh:
-        raise UsageError(f"{out} exists", "Choose another --out, or replace it with --fresh.")
+    check_replaceable(out, fresh, overwrite, is_checkpoint)
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise OutputError(
             f"the folder {out.parent} does not exist or is not writable", "Choose another --out."

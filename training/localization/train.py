@@ -71,11 +71,17 @@ class _Setup:
         }
 
 
-def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -> int:
+def train(
+    config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False, overwrite: bool = False
+) -> int:
     """Train one decoder and write its checkpoint to ``out``; returns the number of images left out.
 
     An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
     same weights.
+
+    Args:
+        fresh: start over, and replace ``out`` if it is a checkpoint of sidscan.
+        overwrite: replace ``out``, whatever it is.
 
     Raises:
         UsageError: ``out`` exists, the unfinished run beside it is another one, or the data can't be used.
@@ -84,7 +90,7 @@ def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -
         Diverged: the loss is infinite or NaN.
         KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
-    check_output(out, fresh)
+    check_output(out, fresh, overwrite)
     setup = _prepare(config, echo)
     facts = setup.facts()
     run = _new_run(setup, facts, keep_optimiser=out.suffix == PUBLISHED_SUFFIX)
@@ -96,6 +102,7 @@ def train(config: LocalizerConfig, out: Path, echo: Echo, fresh: bool = False) -
     echo(f"best: epoch {run.best_epoch} of {run.epoch}")
     facts |= {"epochs": run.history, "best_epoch": run.best_epoch, "run": run.key}
     steps = run.best_epoch * -(-run.count // run.recipe.batch)
+    check_output(out, fresh, overwrite)  # again: hours may have passed
     write_checkpoint(out, run.best, setup.shape, setup.encoders, facts, steps)
     unfinished.remove()
     return len(setup.train.left_out) + len(setup.valid.left_out)

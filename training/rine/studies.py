@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,8 @@ import torch
 from sidscan.errors import UsageError
 from sidscan.models import checkpoints
 from sidscan.models.checkpoints import Checkpoint
-from sidscan.training.common.files import make_folder, writing_result
+from sidscan.models.own_files import check_replaceable, is_checkpoint
+from sidscan.training.common.files import check_unedited, make_folder, note_written, writing_result
 from sidscan.util.terminal import Echo
 
 from . import recipe as recipes
@@ -30,6 +32,7 @@ from .run import TrainingRun, UnfinishedRun
 from .train import TrainingSetup, new_run, prepare_training, write_checkpoint
 
 StudyKind = Literal["grid", "ablations", "epochs", "set-sizes", "seeds"]
+HEADS_TABLE = "heads.csv"
 BYTES_PER_WEIGHT = 16  # weight, gradient and Adam's two means, in fp32
 
 
@@ -52,7 +55,12 @@ def study_recipes(
 
 
 def run_study(
-    config: TrainConfig, wanted: Sequence[Recipe], out: Path, echo: Echo, fresh: bool = False
+    config: TrainConfig,
+    wanted: Sequence[Recipe],
+    out: Path,
+    echo: Echo,
+    fresh: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Path, int]:
     """Fit all recipes on the features of ``config`` and write their checkpoints into the folder ``out``.
 
@@ -65,18 +73,34 @@ def run_study(
 
     Raises:
         UsageError: ``out`` holds heads of other data or settings; or two recipes have one name.
-        OutputError: something can't be written.
+        OutputError: something can't be written, or is not what sidscan wrote.
         KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
     if len({recipe.label for recipe in wanted}) < len(wanted):
         raise UsageError("two heads of the study have the same name")
     make_folder(out)
+    check = partial(_check_may_replace, out, wanted, fresh, overwrite)
+    check()
     setup = prepare_training(config, echo)
     left_out = 0
     for group in schedule_groups(wanted, setup.encoder.dims, memory_budget(setup.encoder.device)):
         run = _fit_group(setup, group, out, echo, fresh)
         left_out = max(left_out, run.left_out)
+    check()  # again: hours may have passed
     return write_heads_table(out, wanted), left_out
+
+
+def _check_may_replace(out: Path, wanted: Sequence[Recipe], fresh: bool, overwrite: bool) -> None:
+    """Refuse to replace what sidscan did not write: heads when starting over, and the table.
+
+    Raises:
+        OutputError: there is such a file.
+    """
+    if overwrite:
+        return
+    check_unedited(out, [HEADS_TABLE])
+    for recipe in wanted if fresh else ():
+        check_replaceable(_checkpoint_path(out, recipe), fresh, overwrite, is_checkpoint)
 
 
 def _fit_group(
@@ -165,11 +189,12 @@ def write_heads_table(out: Path, wanted: Sequence[Recipe]) -> Path:
     """
     paths = [_checkpoint_path(out, recipe) for recipe in wanted]
     rows = [_table_row(path.name, checkpoints.read_checkpoint(path)[0]) for path in paths]
-    table = out / "heads.csv"
+    table = out / HEADS_TABLE
     with writing_result(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    note_written(out, [HEADS_TABLE])
     return table
 
 

@@ -78,14 +78,15 @@ def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> 
     return ValidationSet(crops, encoder, feature_of(config.recipe))
 
 
-def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False) -> int:
+def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False, overwrite: bool = False) -> int:
     """Fit one head and write its checkpoint to ``out``.
 
     An interrupted run is saved beside it, in ``<out>.unfinished``. The same call goes on from there to the
     same weights.
 
     Args:
-        fresh: start over, and replace ``out``.
+        fresh: start over, and replace ``out`` if it is a checkpoint of sidscan.
+        overwrite: replace ``out``, whatever it is.
 
     Returns:
         how many images were left out because they could not be read.
@@ -96,13 +97,14 @@ def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False) -> in
         Diverged: the loss is infinite or NaN.
         KeyboardInterrupt: the user asked to stop; what was done is saved.
     """
-    check_output(out, fresh)
+    check_output(out, fresh, overwrite)
     run = new_run(prepare_training(config, echo), [config.recipe])
     unfinished = UnfinishedRun(out.with_name(f"{out.name}.unfinished"))
     if fresh:
         unfinished.remove()
     run.fit(unfinished, echo)
     (checkpoint,) = run.checkpoints()
+    check_output(out, fresh, overwrite)  # again: hours may have passed
     write_checkpoint(out, checkpoint)
     unfinished.remove()
     return run.left_out

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from sidscan.cli import cli
 from sidscan.cli import train_localizer as command
-from sidscan.errors import UsageError
+from sidscan.errors import OutputError, UsageError
 from sidscan.models.catalog import ResNetShape
 from sidscan.models.families import localizer_family
 from sidscan.models.families.clip_resnet import resnet_sizes
@@ -277,12 +277,43 @@ def test_a_residual_network_is_read_alone_or_beside_a_transformer(encoder: Path,
         decoder_shape("conv-4", 1, networks[::-1])
 
 
-def test_nothing_is_replaced_without_fresh(data: Path, encoder: Path, tmp_path: Path) -> None:
+FOREIGN = "does not say that sidscan wrote it; it is left alone"
+
+
+def test_fresh_replaces_checkpoints_and_overwrite_anything(data: Path, encoder: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.safetensors"
     out.write_bytes(b"mine")
     assert "exists" in str(invoke(data, encoder, out).exception)
+    refused = invoke(data, encoder, out, "--fresh").exception
+    assert isinstance(refused, OutputError)
+    assert FOREIGN in refused.message
     assert out.read_bytes() == b"mine"
-    assert trained(data, encoder, out, "--fresh").family == "declip"
+    assert trained(data, encoder, out, "--overwrite").family == "declip"
+    assert "exists" in str(invoke(data, encoder, out).exception)
+    assert trained(data, encoder, out, "--fresh", "--seed", "1").family == "declip"
+
+
+def test_a_file_that_appeared_during_the_training_stays(data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.safetensors"
+
+    def put(line: str) -> None:
+        if line.startswith("epoch 3"):
+            out.write_bytes(b"mine")
+
+    with pytest.raises(UsageError, match="exists"):
+        train(settings(data, encoder), out, put)
+    assert out.read_bytes() == b"mine"
+    out.rename(tmp_path / "elsewhere")
+    lines: list[str] = []
+    train(settings(data, encoder), out, lines.append)  # nothing of the training was lost
+    assert "going on after epoch 3, batch 0 of an unfinished run" in lines
+    assert read_localizer_checkpoint(out)
+
+
+def test_a_published_file_is_not_taken_for_one_of_sidscan(data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.pth"
+    assert invoke(data, encoder, out).exit_code == 0
+    assert FOREIGN in str(invoke(data, encoder, out, "--fresh").exception)
 
 
 def test_an_unfinished_run_of_other_settings_is_refused(data: Path, encoder: Path, tmp_path: Path) -> None:

@@ -233,7 +233,17 @@ def test_existing_files_are_not_replaced_silently(train: Run, tmp_path: Path) ->
     assert (ended.code, ended.err) == (
         2, f"sidscan: {out} exists\nChoose another --out, or replace it with --fresh.\n"
     )  # fmt: skip
+    ended = train(out, "--fresh")
+    assert (ended.code, ended.err) == (
+        7,
+        (
+            f"sidscan: {out} does not say that sidscan wrote it; it is left alone\n"
+            "Choose another --out, or replace it with --overwrite.\n"
+        ),
+    )
     assert out.read_bytes() == b"mine"
+    assert train(out, "--overwrite").code == 0
+    assert train(out, "--fresh").code == 0
     ended = train(tmp_path / "nowhere" / "out")
     assert (ended.code, ended.err.splitlines()[0]) == (
         7, f"sidscan: the folder {tmp_path / 'nowhere'} does not exist or is not writable"
@@ -427,6 +437,14 @@ def test_ablations(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
     other = sidscan(*arguments, *KNOBS, "--precision", "bf16", "--cache", tmp_path / "bf16")
     assert other.code == 2
     assert " belongs to a run with other data, encoder, versions or settings\n" in other.err
+    for name in ("heads.csv", rows["tie"]["file"]):
+        before = (out / name).read_bytes()
+        (out / name).write_bytes(b"mine")
+        refused = sidscan(*arguments, *KNOBS, "--fresh")
+        assert refused.code == 7, refused.err
+        assert f"{out / name} " in refused.err
+        assert (out / name).read_bytes() == b"mine"
+        (out / name).write_bytes(before)
 
 
 def test_set_sizes_and_seeds(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
