@@ -244,13 +244,14 @@ class ScanConfig(ReadLimits, FetchOptions):
         None,
         section="Advanced",
         metavar="NAME",
-        help="Lists are tables (CSV or TSV) whose first row names their columns: read the column NAME.",
+        help="Lists are tables (Parquet, or CSV or TSV whose first row names their columns): read the column "
+        "NAME. In a Parquet file it may hold the images themselves.",
     )
     archives: bool = option(
         True,
         section="Input",
-        help="Read images in zip, tar and WARC files, each member as an input of its own. --no-archives "
-        "skips archives, one row each.",
+        help="Read images in zip, tar, WARC and Parquet files, each member as an input of its own. "
+        "--no-archives skips archives, one row each.",
         details="Nothing is unpacked to disk.",
     )
     hidden: bool = option(False, section="Input", help="Include hidden files and folders.")

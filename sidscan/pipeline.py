@@ -333,7 +333,7 @@ def _opened(
             lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
             registered = journal.register_inputs(
                 _counting(
-                    open_sources(config, lists.list_entries, ObjectStores(config).look_up)
+                    open_sources(config, lists.list_entries, ObjectStores(config).look_up, archives)
                     if items is None
                     else items,
                     listed,

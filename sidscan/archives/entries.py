@@ -26,6 +26,7 @@ class Packing(str, Enum):
     TAR = "tar"
     SOLID = "solid"  # in a compressed tar: only after all bytes before it
     WARC = "warc"
+    PARQUET = "parquet"  # a cell: fast only after those before it
 
 
 class Problem(str, Enum):
@@ -42,6 +43,7 @@ class Problem(str, Enum):
     SPECIAL = "not a regular file"
     REVISIT = "a revisit record: the crawler got the same bytes before, and another record has them"
     SEGMENT = "it is one part of a payload in several records, which are not joined"
+    NO_BYTES = "this row has no bytes"
     CODING = "its body has a coding that is not read"
 
 
@@ -51,10 +53,10 @@ class Span:
 
     Attributes:
         offset: of a zip's local header, of a WARC's record, or of a tar's content in the tar itself,
-            uncompressed.
+            uncompressed; of a Parquet file the row.
         size: bytes of the content.
         packed: bytes that it takes in the archive.
-        bound: in a zip, where something else begins.
+        bound: in a zip, where something else begins; in a Parquet file the column's index.
         method: of a zip's compression.
         crc: CRC-32 of the content; -1 where the archive states none.
         modified_at: ISO 8601, UTC; empty where the archive does not state it with its zone.

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
-from sidscan.archives import warc
+from sidscan.archives import parquet, warc
 from sidscan.archives.entries import (
     ArchiveEntry,
     ArchiveError,
@@ -184,7 +184,9 @@ def _own_name(name: str, taken: set[str]) -> str:
 def _entries(file: BinaryIO, wants_head: WantsHead) -> Iterator[ArchiveEntry]:
     start = file.read(_START)
     file.seek(0)
-    if warc.is_warc(start):
+    if start.startswith(parquet.SIGNATURE):
+        yield from parquet.read_cells(file)
+    elif warc.is_warc(start):
         yield from warc.read_records(file)
     elif is_compressed(start):
         with closing(SolidStream(file)) as stream:
@@ -254,6 +256,9 @@ def _parts(path: str, span: Span, stamp: str | None) -> Iterator[bytes]:
         stream.skip_to(span.offset)
         yield from unpacked(stream, span.size, None)
         return
+    if span.packing is Packing.PARQUET:
+        yield from _cell_stream(path, span, stamp).read(span.offset)
+        return
     with open_file(path) as file:
         _check_unchanged(file, stamp)
         if span.packing is Packing.ZIP:
@@ -277,6 +282,21 @@ def _solid_stream(path: str, offset: int, stamp: str | None) -> SolidStream:
     _local.stream, _local.path = SolidStream(file), path
     _check_unchanged(file, stamp)
     return _local.stream  # type: ignore[no-any-return]
+
+
+def _cell_stream(path: str, span: Span, stamp: str | None) -> parquet.CellStream:
+    """The cells that this thread read last, if they go on from there; else new ones."""
+    stream: parquet.CellStream | None = getattr(_local, "cells", None)
+    if stream and _local.cells_of == path and stream.index == span.bound and stream.row <= span.offset:
+        _check_unchanged(stream.file, stamp)
+        return stream
+    if stream:
+        stream.close()
+        _local.cells = None
+    file = open_file(path)
+    _check_unchanged(file, stamp)
+    _local.cells, _local.cells_of = parquet.CellStream(file, span.bound, span.offset), path
+    return _local.cells  # type: ignore[no-any-return]
 
 
 def _check_unchanged(file: BinaryIO, stamp: str | None) -> None:

@@ -380,7 +380,9 @@ def _check_inputs(config: ScanConfig) -> None:
             next(open_sources(replace(config, inputs=(name,), lists=())), None)
     lists.check_stdin_named_once(config.lists)
     for source in config.lists:
-        if source != "-" and not _can_be_read_once_only(source):
+        if lists.is_parquet(source):
+            lists.parquet_column(source, config.list_column)
+        elif source != "-" and not _can_be_read_once_only(source):
             next(lists.read_names(source, config.null, config.list_column), None)
 
 

@@ -16,6 +16,7 @@ from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.slices import Slice, cut
 from sidscan.distributed.unique import unique
 from sidscan.errors import NothingToScan, OutputError
+from sidscan.fetch.object_stores import ObjectStores
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.journal.identity import current_folder
@@ -53,7 +54,7 @@ def plan_run(run: RunFolder, config: ScanConfig, size: int) -> Plan:
 
 def _listed(config: ScanConfig) -> Iterator[Item]:
     with closing(ArchiveReader(WorkerOptions.from_config(config), config.max_members)) as archives:
-        items = open_sources(config, archives.list_entries)
+        items = open_sources(config, archives.list_entries, ObjectStores(config).look_up, archives)
         # One walk names nothing twice.
         yield from items if len(config.inputs) == 1 and not config.lists else unique(items, current_folder())
 

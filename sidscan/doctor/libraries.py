@@ -21,6 +21,7 @@ _EXTRAS = {
     "jxl": "JPEG XL images",
     "raw": "developed camera raw files",
     "xlsx": "reports as workbooks",
+    "parquet": "Parquet files, read and written",
     "cloud": "images in s3://, gs:// and az://",
     "zstd": "tars that Zstandard compressed",
     "c2pa": "verified signatures of Content Credentials",

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from sidscan.archives import parquet
 from sidscan.archives.entries import ArchiveEntry, ArchiveError
 from sidscan.archives.reading import list_entries, open_member
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
+from sidscan.util.files import open_file
 from sidscan.util.magic import identify_name
 from sidscan.util.own_maps import is_map_name
 
@@ -41,6 +43,10 @@ def _answer(task: Any, max_bytes: int) -> Iterator[Frame]:
     try:
         if task["do"] == "list":
             yield from _list(task["name"], task["most"])
+        elif task["do"] == "column":
+            yield _column(task["name"], task["column"])
+        elif task["do"] == "texts":
+            yield from _texts(task["name"], task["column"])
         elif task["do"] == "hash":
             yield from _hash(task["name"])
         else:
@@ -83,6 +89,32 @@ def _list(path: str, most: int) -> Iterator[Frame]:
         batch.append(ArchiveEntry("", problem=words))
     yield _entries_frame(batch)
     yield Frame({"listed": count})
+
+
+def _column(path: str, name: str) -> Frame:
+    """The exact name of a column of a Parquet file, and whether it holds bytes."""
+    with open_file(path) as file:
+        table = parquet.Table(file)
+        column = table.find_column(name)
+        index = table.columns.index(column)
+        if not (table.holds_bytes(index) or table.holds_text(index)):
+            raise ArchiveError(f"has neither text nor bytes in the column {column!r}")
+        return Frame({"column": column, "bytes": table.holds_bytes(index)})
+
+
+def _texts(path: str, column: str) -> Iterator[Frame]:
+    """The texts of a column of a Parquet file."""
+    with open_file(path) as file:
+        table = parquet.Table(file)
+        batch: list[str] = []
+        characters = 0
+        for text in table.texts(table.columns.index(column)):
+            batch.append(text[:_MOST_CHARACTERS])
+            characters += len(batch[-1])
+            if len(batch) == _MOST_ENTRIES or characters > _MOST_CHARACTERS:
+                yield Frame({"texts": batch}, last=False)
+                batch, characters = [], 0
+        yield Frame({"texts": batch})
 
 
 def _entries_frame(entries: Sequence[ArchiveEntry]) -> Frame:

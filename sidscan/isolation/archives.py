@@ -19,6 +19,7 @@ from typing import Any
 from sidscan.archives.entries import ArchiveEntry, Span, is_read_in_order
 from sidscan.archives.unpack import CHUNK
 from sidscan.config import ScanConfig
+from sidscan.errors import UsageError
 from sidscan.images.items import info_from_bytes
 from sidscan.isolation.processes import (
     PoolClosed,
@@ -37,6 +38,7 @@ _MAX_PAYLOAD = 256 * SIGNATURE_BYTES + CHUNK
 _MAX_TEXT = 1 << 16  # characters
 _BYTES_PER_TIMEOUT = 16 << 20  # of an archive, for each of which one item's time is allowed
 _MOST_LOST = 2  # processes that an archive may cost, after which its members are not tried any more
+_SAVE_AS_CSV = "Save the names as CSV, and use that."
 _NONSENSE = "the process that read the archive gave an answer that makes no sense"
 
 Given = tuple[bytes, ImageInfo] | Failure
@@ -78,6 +80,51 @@ class ArchiveReader:
             yield ArchiveEntry("", problem=words)
         except (ProtocolError, ProcessNotStarted) as error:
             yield ArchiveEntry("", problem=_NONSENSE if isinstance(error, ProtocolError) else str(error))
+
+    def find_column(self, path: str, name: str) -> tuple[str, bool]:
+        """The exact name of a column of a Parquet file, and whether it holds bytes and not text.
+
+        Raises:
+            UsageError: there is no such column, or the file can't be read.
+        """
+        (frame,) = self._table_frames({"do": "column", "name": path, "column": name})
+        is_bytes = frame.head.get("bytes")
+        if type(is_bytes) is not bool:
+            raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
+        return _text(frame.head.get("column")), is_bytes
+
+    def read_texts(self, path: str, column: str) -> Iterator[str]:
+        """The texts of a column of a Parquet file, without empty ones.
+
+        Raises:
+            UsageError: they can't be read, or no further.
+        """
+        for frame in self._table_frames({"do": "texts", "name": path, "column": column}):
+            texts = frame.head.get("texts")
+            if not isinstance(texts, list):
+                raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
+            yield from map(_plain_text, map(_text, texts))
+
+    def _table_frames(self, task: dict[str, object]) -> Iterator[Frame]:
+        path = str(task["name"])
+        seconds = self._seconds(path)
+        try:
+            for frame in self._request(task, seconds):
+                if "error" in frame.head:
+                    message = _plain_text(_text(frame.head.get("message")))
+                    raise UsageError(
+                        f"the list {path} {message.removeprefix('it ')}",
+                        "Name one of its columns with paths, URLs or bytes: --list-column NAME.",
+                    )
+                yield frame
+        except ProcessLost as lost:
+            words = (
+                f"was not read after {seconds:g} s" if lost.timed_out else "ended the process that read it"
+            )
+            raise UsageError(f"the list {path} {words}", _SAVE_AS_CSV) from lost
+        except (ProtocolError, ProcessNotStarted) as error:
+            words = _NONSENSE if isinstance(error, ProtocolError) else str(error)
+            raise UsageError(f"the list {path} can't be read: {words}", _SAVE_AS_CSV) from error
 
     def announced(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items; those whose bytes come in order are read in this order, from now on."""

@@ -1,4 +1,4 @@
-"""What compressed tars held when they were listed: an unchanged one is not unpacked again only for that."""
+"""What archives held that take long to list: an unchanged one is not unpacked again only for that."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ CREATE = """CREATE TABLE IF NOT EXISTS listings (
 """
 EMPTY = "DELETE FROM listings;"
 _ENTRIES = 1000  # in a part
+_SLOW = (Packing.SOLID, Packing.PARQUET)  # to list
 
 ListEntries = Callable[[str], Iterator[ArchiveEntry]]
 
 
 class KeptListings:
-    """Lists archives, compressed tars from the record if it has what they hold today.
+    """Lists archives, those that take long from the record if it has what they hold today.
 
     Kept are whole lists only: what could not be read may be read the next time.
 
@@ -82,7 +83,7 @@ class KeptListings:
         batch: list[ArchiveEntry] = []
         part, worth_it = 0, True
         for entry in self._list_now(path):
-            is_of_other_kind = entry.span is not None and entry.span.packing is not Packing.SOLID
+            is_of_other_kind = entry.span is not None and entry.span.packing not in _SLOW
             worth_it = worth_it and bool(entry.name) and not is_of_other_kind
             if worth_it:
                 batch.append(entry)

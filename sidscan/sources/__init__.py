@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Protocol
 
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
@@ -20,13 +21,17 @@ from sidscan.util.urls import mask_credentials
 
 
 def open_sources(
-    config: ScanConfig, list_entries: ListEntries | None = None, list_objects: ListObjects | None = None
+    config: ScanConfig,
+    list_entries: ListEntries | None = None,
+    list_objects: ListObjects | None = None,
+    tables: Tables | None = None,
 ) -> Iterator[Item]:
     """All inputs of a scan, in a stable order.
 
     Args:
         list_entries: lists the archives among them; None leaves each archive one input.
         list_objects: lists what is in object stores; None leaves each name one input.
+        tables: reads lists that are Parquet files; None leaves them out.
 
     Raises:
         UsageError: an input or a list does not exist, a list is not one, a pattern to exclude means nothing,
@@ -40,9 +45,22 @@ def open_sources(
             raise UsageError("'-' is not an image", "To read names from standard input, use --list -")
         yield from find.items(name, required=True)
     for source in config.lists:
+        if lists.is_parquet(source):
+            yield from find.parquet_items(source, tables)
+            continue
         for line in lists.read_names(source, config.null, config.list_column):
             name = line if config.null else names.name_in_list(line)
             yield from find.items(name, required=False)
+
+
+class Tables(Protocol):
+    """Reads columns of Parquet files (`isolation.archives.ArchiveReader`)."""
+
+    def find_column(self, path: str, name: str) -> tuple[str, bool]:
+        """The exact name of a column, and whether it holds bytes and not text."""
+
+    def read_texts(self, path: str, column: str) -> Iterator[str]:
+        """The texts of a column."""
 
 
 class Finder:
@@ -59,6 +77,7 @@ class Finder:
         self._exclusions = Exclusions(config.exclude)
         looks_inside = list_entries if config.archives else None
         self._archives = Archives(looks_inside, config.hidden, self._exclusions)
+        self._cells = Archives(list_entries, True, self._exclusions)  # somebody named the column
         self._objects = objects.Objects(config, list_objects, self._exclusions)
 
     def items(self, name: str, *, required: bool) -> Iterator[Item]:
@@ -94,6 +113,22 @@ class Finder:
             )
         else:
             yield from paths.file_items(name, self._archives)
+
+    def parquet_items(self, source: str, tables: Tables | None) -> Iterator[Item]:
+        """What the cells of a column name, or hold.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        name = lists.parquet_column(source, self._config.list_column)
+        if tables is None:
+            return
+        column, is_bytes = tables.find_column(source, name)
+        if is_bytes:
+            yield from paths.cell_items(source, self._cells, column)
+            return
+        for text in tables.read_texts(source, column):
+            yield from self.items(names.name_in_list(text), required=False)
 
     def _folder_items(self, name: str) -> Iterator[Item]:
         """All files below a folder.

@@ -17,7 +17,8 @@ from typing import cast
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import tables
-from sidscan.util.magic import identify
+from sidscan.util.files import open_file
+from sidscan.util.magic import FILE_FORMATS, identify
 from sidscan.util.object_urls import is_object_url
 from sidscan.util.urls import mask_credentials
 
@@ -31,6 +32,7 @@ _BYTE_ORDER_MARKS = (  # UTF-32's first, since it starts as UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 _MAY_BE_SPREADSHEETS = ("ZIP", "OLE")  # xlsx, ods and numbers; xls
+PARQUET = next(known for known in FILE_FORMATS if known.name == "PARQUET")
 _MARKUP = (b"<?xml", b"<!DOCTYPE", b"<!doctype", b"<html")
 
 
@@ -60,6 +62,29 @@ def read_names(source: str, null: bool = False, column: str | None = None) -> It
         raise UsageError(
             f"can't read the list {source}: {error.strerror}", "Check the path after --list."
         ) from error
+
+
+def is_parquet(source: str) -> bool:
+    """Whether a list is a Parquet file, by its first bytes; pipes are never one."""
+    try:
+        with open_file(source) as file:
+            return identify(file.read(8)) is PARQUET
+    except (OSError, ValueError):
+        return False  # reading it says what is wrong
+
+
+def parquet_column(source: str, column: str | None) -> str:
+    """The column of a Parquet file that was named.
+
+    Raises:
+        UsageError: none was.
+    """
+    if column is None:
+        raise UsageError(
+            f"the list {source} is a Parquet file",
+            "Name its column with paths, URLs or bytes: --list-column NAME.",
+        )
+    return column
 
 
 @contextmanager

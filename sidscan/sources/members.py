@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from sidscan.archives.entries import ArchiveEntry, Problem, fingerprint_of
+from sidscan.archives.parquet import NO_BYTES_COLUMN
 from sidscan.archives.tar_headers import NOT_A_TAR
 from sidscan.archives.zstandard import NEEDS_PACKAGE
 from sidscan.records import Item, Kind
@@ -24,13 +25,14 @@ EMPTY = "the archive holds no files; hidden ones need --hidden"
 NESTED = "archives in archives are not read; unpack the outer one and scan the folder"
 PART = "it is one part of an archive in several files; join them first, and scan the whole"
 UNSURE = "not an image by its name, and its first bytes can't be read: "
-_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ", "ZSTD", "WARC"})
+_READ = frozenset({"ZIP", "COMIC", "TAR", "GZIP", "BZIP2", "XZ", "ZSTD", "WARC", "PARQUET"})
 _MAY_BE_NO_TAR = frozenset({"GZIP", "BZIP2", "XZ", "ZSTD"})
 _TAR_ENDS = (".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _NO_TAR = ([NOT_A_TAR], [NEEDS_PACKAGE])  # the second: nobody knows, and most are none
 _PART = re.compile(r".+\.(?:z\d\d|(?:zip|tar|t?gz|t?bz2|t?xz|t?zst|7z)\.\d{3})", re.IGNORECASE | re.DOTALL)
 _SKIPPED = frozenset(
-    each.value for each in (Problem.LINK, Problem.HARD_LINK, Problem.SPECIAL, Problem.REVISIT)
+    each.value
+    for each in (Problem.LINK, Problem.HARD_LINK, Problem.SPECIAL, Problem.REVISIT, Problem.NO_BYTES)
 )
 
 ListEntries = Callable[[str], Iterator[ArchiveEntry]]
@@ -59,12 +61,15 @@ class Archives:
         """Why a file is not read whose name says that it is one part of an archive; empty for any other."""
         return ARCHIVE_PREFIX + PART if self._list_entries and _PART.fullmatch(name) else ""
 
-    def items(self, path: str, fingerprint: str, known: FileFormat) -> Iterator[Item]:
+    def items(
+        self, path: str, fingerprint: str, known: FileFormat, folder_inside: str = ""
+    ) -> Iterator[Item]:
         """An item for each member, and one for the archive if not all of it can be read, or nothing is in it.
 
         Args:
             fingerprint: of the archive's file.
             known: what it is.
+            folder_inside: only members whose names start so; those of a Parquet file start with their column.
         """
         assert self._list_entries is not None
         folder, base = os.path.split(path)
@@ -75,13 +80,15 @@ class Archives:
             if not entry.name:
                 problems.append(entry.problem)
                 continue
-            if not self._hidden and _is_hidden(entry.name):
+            if not entry.name.startswith(folder_inside) or (not self._hidden and _is_hidden(entry.name)):
                 continue
             is_empty = False
             skip = excluded(f"{base}{SEPARATOR}{entry.name}") or _why_not_image(entry)
             name = member_name(path, entry.name)
             yield Item(name, Kind.MEMBER, fingerprint_of(fingerprint, entry.span), skip)
-        if problems in _NO_TAR and known.name in _MAY_BE_NO_TAR and not path.lower().endswith(_TAR_ENDS):
+        if problems == [NO_BYTES_COLUMN]:
+            yield Item(path, fingerprint=fingerprint, skip=f"{known.noun}: {NO_BYTES_COLUMN}")
+        elif problems in _NO_TAR and known.name in _MAY_BE_NO_TAR and not path.lower().endswith(_TAR_ENDS):
             yield Item(path, fingerprint=fingerprint, skip=known.not_opened)
         elif problems:
             yield Item(path, fingerprint=fingerprint, skip=ARCHIVE_PREFIX + "; ".join(problems))

@@ -73,6 +73,16 @@ def file_items(name: str, archives: Archives) -> Iterator[Item]:
         yield Item(name, fingerprint=fingerprint, skip=skip or archives.why_part(name))
 
 
+def cell_items(name: str, archives: Archives, column: str) -> Iterator[Item]:
+    """The items of the cells in one column of a Parquet file."""
+    fingerprint = _fingerprint(os.stat(name))  # noqa: PTH116  (Path would normalise the name)
+    known = _identified(name)[0]
+    if known is not None and archives.reads(known):
+        yield from archives.items(name, fingerprint, known, f"{column}/")
+    else:
+        yield Item(name, fingerprint=fingerprint)
+
+
 def member_item(name: str, archive: str) -> Item:
     """The item of a single member of an archive, which is listed when it is read."""
     return Item(name, Kind.MEMBER, _fingerprint(os.stat(archive)))  # noqa: PTH116  (Path would normalise)

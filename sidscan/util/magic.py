@@ -222,6 +222,7 @@ _ARCHIVES = _table(
         ".iso .dmg .vhd .vmdk .vhdx .e01 .dd",
         rb"EVF\x09\r\n\xff|KDMV|conectix|vhdxfile",
     ),
+    ("PARQUET", "a Parquet file", ".parquet .parq", rb"PAR1"),
     ("WARC", "a web archive", ".warc .wacz", rb"WARC/[01]\."),
 )
 _COMICS = _table(FileKind.ARCHIVE, ("COMIC", "a comic book archive", ".cbz", None), within="ZIP")
