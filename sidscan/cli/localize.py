@@ -181,6 +181,9 @@ def command(
         for out in outs
     ]
     with_images, out_dir = html_thumbs != "none", out_dir or _beside(outs)
+    from sidscan.localize.map_files import check_folder
+
+    check_folder(out_dir)
     asked = _Asked(
         localizer,
         choices.pop("encoder"),
@@ -265,7 +268,11 @@ def _opened(
             run = console.open_run(config, quiet)
             with closing(run.journal):
                 console.announce(run, echo)
-                console.consume(run, quiet)
+                try:
+                    console.consume(run, quiet)
+                except KeyboardInterrupt:
+                    console.record_interruption(run, missing="no --out FILE")
+                    raise
                 yield run.journal, run.config, made_by
         return
     _refuse_options_of_a_scan(records[0])
@@ -329,6 +336,8 @@ def _localize(
         record = PrivateRecord(record)
         console.reporter(quiet)(WORDS)
     reports.write_all(writers, record)
+    for line in localizing.unscored_lines(journal):
+        console.reporter(quiet)(line)
     _say(made, asked.out_dir, writers, to_terminal, quiet)
     counts = journal.counts()
     if counts.scored + counts.failed == 0:

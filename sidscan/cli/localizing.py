@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sidscan.cli import console
 from sidscan.cli.closer_look import name_of
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.summary import counts_line
 from sidscan.records import ScanResult
 from sidscan.records.localization import COMMON_REGION, NO_REGION, REGION
 from sidscan.util.progress import progress
@@ -20,6 +22,7 @@ from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     from sidscan.config import ScanConfig
+    from sidscan.journal import Journal
     from sidscan.localize.run import Localized, Localizing
     from sidscan.pipeline import Scan
     from sidscan.runtimes import OpenLocalizer
@@ -105,6 +108,17 @@ def maps_of_run(run: Scan, localizer: OpenLocalizer, with_images: bool, quiet: b
     work = Localizing(run.journal, run.config, localizer, Request(with_images=with_images))
     work.note_localizer()
     return make_maps(work, [result for result in run.journal.results() if result.scores], quiet)
+
+
+def unscored_lines(record: Journal) -> Iterator[str]:
+    """How the inputs of a run ended, and why images have no score, and so no map."""
+    counts = record.counts()
+    yield counts_line(counts)
+    failed = (result for result in record.results() if result.status.failed)
+    for result in islice(failed, _MOST_LINES):
+        yield f"  no score: {name_of(result)}: {result.message}"
+    if counts.failed > _MOST_LINES:
+        yield f"  and {counts.failed - _MOST_LINES} more, whose rows say why"
 
 
 def lines(made: Sequence[Localized]) -> Iterator[str]:

@@ -7,6 +7,7 @@ replaced only if its run wrote it, byte for byte.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,17 @@ class FilesRecord(Protocol):
     def confirm_map_file(self, path: Path, sha256: str) -> None:
         """Note that it was."""
         ...
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before hours of work, a folder in which nobody can write; nothing is made yet.
+
+    Raises:
+        OutputError: neither can files be written there, nor can it be made.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise OutputError(f"can't write files in the folder {folder}", "Choose another --out-dir.")
 
 
 class MapFiles:

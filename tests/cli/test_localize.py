@@ -79,6 +79,9 @@ def test_each_input_has_one_row_and_each_image_three_files(
     assert 0.8 < float(region["map_agreement"]) < 1
     assert (nothing["map_finding"], nothing["map_region"]) == ("no region to look at", "")
     assert (nothing["map_area"], nothing["map_agreement"]) == ("0.0", "")
+    assert (
+        "3 inputs = 2 scored + 1 failed + 0 skipped\n  no score: images/broken.jpg: not an image" in ended.err
+    )
     assert "a region to look at in 1, none in 1" in ended.err
     assert localizing.MEANING in ended.err
     for image in ("region.png", "nothing.png"):
@@ -145,6 +148,34 @@ def test_a_file_that_somebody_changed_is_left_alone(sidscan: Run, images: Path, 
     assert red.tiles_read == 0
     assert sidscan(*command, "--overwrite").code == 0
     assert mine.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_that_can_not_be_written_is_refused_before_the_scan(
+    sidscan: Run, images: Path, red: RedLocalizer
+) -> None:
+    ended = sidscan(
+        "localize", "images", "--detector", "mini", "--out", "r.csv", "--out-dir", "images/region.png/maps"
+    )
+    assert ended.code == 7
+    assert "can't write files in the folder images/region.png/maps\nChoose another --out-dir." in ended.err
+    assert not Path("r.csv.journal").exists()
+
+
+def test_an_interrupted_scan_says_what_is_kept(
+    sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sidscan.pipeline import Scan
+
+    ends = Scan.__iter__
+
+    def interrupted(self: Scan) -> Any:
+        yield next(iter(ends(self)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scan, "__iter__", interrupted)
+    ended = sidscan("localize", "images", "--detector", "mini", "--out", "r.csv")
+    assert ended.code == 130
+    assert "of 3 inputs; results are kept in r.csv.journal, and the same command continues" in ended.err
 
 
 def test_an_interrupted_run_goes_on_with_the_next_image(
