@@ -19,6 +19,7 @@ from sidscan.cli import cli
 from sidscan.errors import ExitCode, OutputError, UsageError
 from sidscan.localize.image_map import make_map, plan_of
 from sidscan.localize.run import MOST_TILES
+from sidscan.localize.tile_reader import TileReader
 from sidscan.models.localizers import load_localizer
 from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
@@ -113,7 +114,7 @@ def test_images_are_read_as_localize_reads_them_unless_the_published_way_is_aske
     """`auto` of both commands, on what DeCLIP reads as a whole and on what is larger."""
     data, rng = tmp_path / "mine", np.random.default_rng(0)
     (data / "images").mkdir(parents=True)
-    sides = {"small": 300, "large": 520}
+    sides = {"small": 300, "large": 520, "tile": 256}
     for name, side in sides.items():
         save_mask(np.eye(side, dtype=bool), data / "masks" / f"{name}.png")
         pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -127,8 +128,9 @@ def test_images_are_read_as_localize_reads_them_unless_the_published_way_is_aske
     for name, side in sides.items():
         pixels = np.asarray(Image.open(data / "images" / f"{name}.png"))
         plan = plan_of(side, side, network.info.tile, "auto", MOST_TILES["cpu"])
-        facts, _ = make_map(pixels, network, plan, network.batch, lambda _: None)
-        assert (rows[name]["protocol"], facts.protocol) == 2 * ({"small": "global", "large": "tiles"}[name],)
+        facts, _ = make_map(pixels, TileReader(network, network.batch), plan, lambda _: None)
+        assert rows[name]["protocol"] == {"small": "global", "large": "tiles", "tile": "global"}[name]
+        assert facts.protocol == {"small": "global", "large": "tiles", "tile": "tiles"}[name]
         assert float(rows[name]["max"]) == pytest.approx(facts.maximum, abs=1e-3)
         assert float(rows[name]["area"]) == pytest.approx(facts.area, abs=0.01)
 

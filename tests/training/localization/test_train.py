@@ -32,6 +32,7 @@ from sidscan.training.localization.encoders import decoder_shape, default_layer,
 from sidscan.training.localization.fit import (
     DecoderFit,
     build_decoder,
+    epoch_batches,
     localization_loss,
     trained_parameters,
 )
@@ -89,7 +90,11 @@ def test_an_epoch_learns_and_the_checkpoint_says_how(data: Path, encoder: Path, 
     scores = [epoch["validation"] for epoch in facts["epochs"]]
     assert max(scores) > scores[0]
     assert max(scores) > 40  # percent; a constant map reaches the share of the regions, about 25
-    assert scores[facts["best_epoch"] - 1] == max(scores)
+    best = facts["best_epoch"]
+    assert scores[best - 1] == max(scores)
+    train(settings(data, encoder, epochs=best, lr=0.03), tmp_path / "best.safetensors", lines.append)
+    shorter, _ = read_localizer_checkpoint(tmp_path / "best.safetensors")
+    assert torch.equal(shorter.tensors["fc.0.weight"], checkpoint.tensors["fc.0.weight"])
     assert facts["data"]["sets"] == ["ldm"]
     assert facts["data"]["train"]["synthetic"] == 10
     assert facts["left_out"] == {"train": [], "valid": []}
@@ -101,7 +106,7 @@ def test_an_epoch_learns_and_the_checkpoint_says_how(data: Path, encoder: Path, 
     }
     assert str(tmp_path) not in json.dumps(facts)
     assert lines[0] == "train: 10 images with masks (ldm)"
-    assert lines[-1] == f"best: epoch {facts['best_epoch']} of 8"
+    assert f"best: epoch {best} of 8" in lines
     assert not list(tmp_path.glob("*.unfinished"))
 
 
@@ -351,6 +356,27 @@ def test_published_first_weights_are_drawn_for_all_of_fc() -> None:
     default = build_decoder(shape, LocalizerRecipe(decoder="conv-4"))
     factors = [value for name, value in default.named_parameters() if name == "fc.1.weight"]
     assert bool((factors[0] == 1).all())
+
+
+@pytest.mark.parametrize("init", get_args(config.Init))
+def test_the_optimiser_is_the_published_one(init: config.Init) -> None:
+    shape = {"arch": "CLIP:ViT-L/14", "layer": 1, "decoder": "linear", "channels": 8}
+    recipe = LocalizerRecipe(init=init)
+    fit = DecoderFit(build_decoder(shape, recipe), recipe, torch.device("cpu"))
+    (group,) = fit.optimiser.param_groups
+    assert isinstance(fit.optimiser, torch.optim.AdamW)
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-3, (0.9, 0.999), 0)
+    assert (recipe.decoder, recipe.layer, recipe.batch, recipe.epochs) == ("conv-20", 20, 64, 400)
+    assert recipe.augment == "none"
+
+
+def test_batches_are_shuffled_anew_in_every_epoch_and_hold_each_image_once() -> None:
+    recipe = LocalizerRecipe(batch=4)
+    first, second = epoch_batches(10, recipe, 0), epoch_batches(10, recipe, 1)
+    for batches in (first, second):
+        assert [len(batch) for batch in batches] == [4, 4, 2]  # the last one is not left out
+        assert sorted(number for batch in batches for number in batch) == list(range(10))
+    assert first != second
 
 
 def test_as_published_only_fc_is_trained() -> None:

@@ -24,7 +24,8 @@ class MapRow:
         path: below the data set's folder.
         label: ``synthetic`` (a part of it) or ``real``.
         trained_on: sets that the localizer was trained on, as its checkpoint states them.
-        protocol: how the image was read, ``global`` or ``tiles``; empty where it could not be used.
+        protocol: how the image was read, ``global`` or ``tiles``; one that is a single tile counts as
+            ``global``, which is the same. Empty where it could not be used.
         scale: with ``tiles``, pixels of the image, across and down, that one pixel of a tile stands for.
         iou: in percent; None for a real image, as are AP, F1 and ``region``.
         region: share of the image that is synthetic, by its mask.

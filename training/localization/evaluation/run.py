@@ -155,8 +155,8 @@ class MapEvaluation:
         """
         plans = [self._plan(localizer, pixels) for pixels in images]
         pairs = list(zip(images, plans, strict=True))
-        whole = iter(_maps_of_whole(localizer, [pixels for pixels, plan in pairs if not plan.by_tiles]))
-        maps = [_made_of_tiles(localizer, *pair) if pair[1].by_tiles else next(whole) for pair in pairs]
+        whole = iter(_maps_of_whole(localizer, [pixels for pixels, plan in pairs if not _by_tiles(plan)]))
+        maps = [_made_of_tiles(localizer, *pair) if _by_tiles(pair[1]) else next(whole) for pair in pairs]
         if not all(np.isfinite(each.values).all() for each in maps):
             raise RuntimeUnavailable(
                 f"maps of {localizer.info.name} in {localizer.runtime.precision} are not finite",
@@ -237,6 +237,12 @@ def open_rows(
         file.close()
         raise
     return file
+
+
+def _by_tiles(plan: Plan) -> bool:
+    """Whether tiles are read; an image that is one tile is read the same way by both protocols."""
+    is_one_tile = plan.grid is not None and plan.grid.scale == len(plan.grid) == 1 and not plan.whole
+    return plan.by_tiles and not is_one_tile
 
 
 def _maps_of_whole(localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> list[_Made]:
