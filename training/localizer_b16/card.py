@@ -23,7 +23,7 @@ from sidscan.training.rine_b16.features import ENCODER
 from sidscan.training.rine_b16.train import load_weights as load_head
 from sidscan.training.windows.corpus import Window
 from sidscan.training.windows.data_sources import data_sources, fold_weights
-from sidscan.training.windows.options import corpora_option
+from sidscan.training.windows.options import corpora_option, whole_option, workers_option
 from sidscan.training.windows.parallel import map_windows
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
@@ -44,8 +44,6 @@ from .train import (
     load_decoder,
     photographs_of,
     training_windows,
-    whole_option,
-    workers_option,
 )
 
 EACH, INSPECTED, FEWER = 20, 6, 10  # composites of a kind and size: JPEG 95; by all grids; other conditions

@@ -31,10 +31,10 @@ from sidscan.models.store import Store
 from sidscan.training.common.files import make_folder, write_json, writing_result
 from sidscan.training.rine_b16.features import ENCODER
 from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo, read_corpora, sample_windows
-from sidscan.training.windows.options import corpora_option, reserved_option
+from sidscan.training.windows.options import corpora_option, reserved_option, whole_option, workers_option
 from sidscan.training.windows.reserved import check_not_reserved
 from sidscan.training.windows.weights_file import FOLD_FILE
-from sidscan.training.windows.whole_images import as_windows, read_image_list
+from sidscan.training.windows.whole_images import present_images
 
 from .agreement import AT_HALF
 from .fit import WIDTH, fit_decoder
@@ -53,13 +53,6 @@ TRAIN_COMMAND = (
     "python -m sidscan.training.localizer_b16.train --corpus DIR --corpus DIR2 --corpus MORE --corpus MORE2 "
     "--whole WHOLE --out sidscan/weights --folds FOLDS --cache CACHE"
 )
-whole_option = click.option(
-    "--whole",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of whole images (sidscan.training.windows.whole_images).",
-)
-workers_option = click.option("--workers", default=2, show_default=True, help="Processes that read images.")
 
 
 def training_windows(corpora: Sequence[Path]) -> tuple[list[Window], dict[str, int]]:
@@ -85,9 +78,8 @@ def photographs_of(whole: Path, fold_of: Mapping[str, int]) -> list[Window]:
     Raises:
         UsageError: none is there.
     """
-    listed = [image for image in as_windows(read_image_list(), whole) if not image.synthetic]
-    there = [image for image in listed if image.repo in fold_of and (whole / image.file).is_file()]
-    there = [image for image in there if _side(image) >= TILE]
+    photographs = [image for image in present_images(whole, fold_of) if not image.synthetic]
+    there = [image for image in photographs if _side(image) >= TILE]
     if not there:
         raise UsageError(
             f"{whole} has no whole photographs",
@@ -150,6 +142,8 @@ def train_command(
     workers: int,
 ) -> None:
     """Train decoders on composites of all CORPORA: weights for OUT, those of five folds for a work folder."""
+    for folder in (work, out):  # now, not after hours of work
+        make_folder(folder)
     windows, fold_of = training_windows(corpora)
     if reserved:
         check_not_reserved(fold_of, reserved)
@@ -162,7 +156,6 @@ def train_command(
     ]
     shipped = fit_decoder(tiles, BLOCKS, everything, "all folds")
     shares = marked_shares(MarkedShares(folds, BLOCKS, scale, fold_of), photographs, workers)
-    make_folder(work)
     write_json(
         work / PHOTOGRAPHS_FILE,
         {each.file: row.tolist() for each, row in zip(photographs, shares, strict=True)},

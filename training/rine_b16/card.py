@@ -46,7 +46,7 @@ from sidscan.training.windows.figures import (
     rounded,
     scores_of_logits,
 )
-from sidscan.training.windows.options import cache_option, corpora_option
+from sidscan.training.windows.options import cache_option, corpora_option, whole_option, workers_option
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
 from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
@@ -70,9 +70,7 @@ from .train import (
     fitted_views_of_training,
     load_weights,
     whole_images,
-    whole_option,
     window_tokens,
-    workers_option,
 )
 
 HARD_SAMPLE = 150  # windows of each label under the hard conditions: fewer than for `mini`, they cost more

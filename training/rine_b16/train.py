@@ -31,12 +31,18 @@ from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.scoring.evidence import logit_of
 from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo, read_corpora, synthetic_mask
-from sidscan.training.windows.options import cache_option, corpora_option, reserved_option
+from sidscan.training.windows.options import (
+    cache_option,
+    corpora_option,
+    reserved_option,
+    whole_option,
+    workers_option,
+)
 from sidscan.training.windows.reserved import check_not_reserved
 from sidscan.training.windows.sampling_weights import repository_weights
 from sidscan.training.windows.threshold import weighted_threshold
 from sidscan.training.windows.weights_file import FOLD_FILE, training_summary, write_weights
-from sidscan.training.windows.whole_images import as_windows, read_image_list
+from sidscan.training.windows.whole_images import present_images
 from sidscan.util.progress import track
 
 from .cascade import choose_cascade
@@ -59,13 +65,6 @@ TRAIN_COMMAND = (
     "python -m sidscan.training.rine_b16.train --corpus DIR --corpus MORE --corpus MORE2 --whole WHOLE "
     "--out sidscan/weights --folds FOLDS --cache CACHE"
 )
-whole_option = click.option(
-    "--whole",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of whole images (sidscan.training.windows.whole_images).",
-)
-workers_option = click.option("--workers", default=2, show_default=True, help="Processes that read images.")
 
 
 def fitted_views_of_training() -> dict[str, View]:
@@ -203,14 +202,12 @@ def train_command(
 
 
 def whole_images(folder: Path, fold_of: Mapping[str, int]) -> list[Window]:
-    """The whole images that are in the folder and whose repository has a fold; says how many are not.
+    """The whole images of both labels that are there.
 
     Raises:
         UsageError: none of a label is there.
     """
-    listed = as_windows(read_image_list(), folder)
-    images = [image for image in listed if image.repo in fold_of and (folder / image.file).is_file()]
-    click.echo(f"{len(images)} of {len(listed)} listed whole images", err=True)
+    images = present_images(folder, fold_of)
     if len({image.synthetic for image in images}) < 2:
         raise UsageError(
             f"{folder} needs whole images of both labels",

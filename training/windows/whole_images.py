@@ -12,7 +12,7 @@ could not be copied are listed at the end; run the command again to try only tho
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,14 @@ def read_image_list(path: Path = IMAGE_LIST) -> list[WholeImage]:
 def as_windows(images: Sequence[WholeImage], folder: Path) -> list[Window]:
     """The images in a folder, as windows that show all of an image."""
     return [Window(i.file, i.synthetic, i.category, i.repo, i.licence, folder) for i in images]
+
+
+def present_images(folder: Path, fold_of: Mapping[str, int]) -> list[Window]:
+    """The listed images that are in the folder and whose repository has a fold; says how many are not."""
+    listed = as_windows(read_image_list(), folder)
+    present = [image for image in listed if image.repo in fold_of and (folder / image.file).is_file()]
+    click.echo(f"{len(present)} of {len(listed)} listed whole images", err=True)
+    return present
 
 
 def gather_images(images: Sequence[WholeImage], out: Path, clones: Path, host: str = HOST) -> Iterator[str]:

@@ -82,7 +82,7 @@ def in_this_process(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures_module, "_RESAMPLES", 5)  # of some hundred intervals
     monkeypatch.setattr(comparison_module, "fit_mini", lambda *_: [mini] * 5)
     images = whole_images_module.read_image_list(corpus / "whole.csv")
-    monkeypatch.setattr(train_module, "read_image_list", lambda: images)
+    monkeypatch.setattr(whole_images_module, "read_image_list", lambda: images)
 
 
 @pytest.mark.usefixtures("in_this_process")
