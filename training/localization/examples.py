@@ -94,6 +94,22 @@ def require_masks(images: Sequence[MaskedImage]) -> None:
     )
 
 
+def require_distinct_masks(images: Sequence[MaskedImage]) -> None:
+    """Check that no two images are told apart by their suffixes alone: they would share a mask.
+
+    Raises:
+        UsageError: there are such.
+    """
+    seen: dict[tuple[Path, Path | None], MaskedImage] = {}
+    for image in images:
+        first = seen.setdefault((image.path.with_suffix(""), image.mask), image)
+        if first is not image and image.mask is not None:
+            raise UsageError(
+                f"{first.name} and {image.name} have one mask: {image.mask}",
+                "Rename one of the images, and its mask.",
+            )
+
+
 def list_digest(images: Iterable[MaskedImage]) -> str:
     """sha256 (hex) over names, labels and sizes of files, in order. It reads no pixels."""
     digest = hashlib.sha256()

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from sidscan.errors import UsageError
 
-from ..examples import MaskedImage, Split, require_masks, split_images, subfolders, with_polarity
+from ..examples import (
+    MaskedImage,
+    Split,
+    require_distinct_masks,
+    require_masks,
+    split_images,
+    subfolders,
+    with_polarity,
+)
 from . import autosplice, dolos, manifest, white_masks
 from .base import Layout
 
@@ -48,7 +56,7 @@ def choose_images(
         black_is_synthetic: what the user says of masks; None leaves it to the layout.
 
     Raises:
-        UsageError: the part has no image with a mask, or masks are missing.
+        UsageError: the part has no image with a mask, masks are missing, or two images would share one.
     """
     part, drawn = split_images(images, split, held_out)
     chosen = [with_polarity(image, black_is_synthetic) for image in part if real or not image.is_real]
@@ -58,6 +66,7 @@ def choose_images(
             "Name another folder, set or layout.",
         )
     require_masks(chosen)
+    require_distinct_masks(chosen)
     return chosen, drawn
 
 
