@@ -22,6 +22,7 @@ class RedLocalizer:
     stride: int = 64
     threshold: float = 0.5
     alarm_area: float | None = None
+    alarm_contrast: float | None = None
     name: str = "red"
     runtime: RuntimeInfo = field(default_factory=lambda: RuntimeInfo("a test", "cpu", "fp32", ""))
     batch: int = 4
@@ -37,6 +38,7 @@ class RedLocalizer:
             tile=SimpleNamespace(side=self.side, read=self.read, stride=self.stride),
             threshold=self.threshold,
             alarm_area=self.alarm_area,
+            alarm_contrast=self.alarm_contrast,
             card={},
         )
 

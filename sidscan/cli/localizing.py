@@ -80,7 +80,7 @@ def announce(localizer: OpenLocalizer, echo: Echo) -> None:
     runtime, info = localizer.runtime, localizer.info
     echo(f"localizer: {info.name} ({info.licence or 'no licence stated'})")
     echo(f"  {runtime.runtime}, {runtime.device}, {runtime.precision}")
-    if info.alarm_area is None:
+    if info.alarm_area is None and info.alarm_contrast is None:
         echo("  nobody measured on whole photographs how much of them it marks: any region is shown")
 
 
@@ -128,7 +128,7 @@ def lines(made: Sequence[Localized]) -> Iterator[str]:
         return
     yield f"maps of {console.plural(len(made), 'image')}: {_counted(made)}"
     regions = [each for each in made if each.facts.region is not None]
-    regions.sort(key=lambda each: (each.facts.finding != REGION, -(each.facts.area or 0.0)))
+    regions.sort(key=_rank)
     for each in regions[:_MOST_LINES]:
         yield f"  {name_of(each.result)}: {each.facts.in_words()}{_detector_says(each.result)}"
     if len(regions) > _MOST_LINES:
@@ -136,11 +136,17 @@ def lines(made: Sequence[Localized]) -> Iterator[str]:
     yield f"  ({MEANING})"
 
 
+def _rank(made: Localized) -> tuple[bool, float, float]:
+    """Regions to look at first, then what stands out most, then what is marked most."""
+    facts = made.facts
+    return facts.finding != REGION, -(facts.contrast or 0.0), -(facts.area or 0.0)
+
+
 def _counted(made: Sequence[Localized]) -> str:
     """How many have which finding; all kinds add up to the maps that were asked for."""
     counts = Counter(each.facts.finding for each in made)
     kinds = [f"a {REGION} in {counts[REGION]}"]
-    if any(each.facts.alarm_area is not None for each in made):
+    if any(each.facts.alarm_is_known for each in made):
         kinds.append(f"one as whole photographs may have in {counts[COMMON_REGION]}")
     kinds.append(f"none in {counts[NO_REGION]}")
     return ", ".join([*kinds, *([f"no map of {counts['']}"] if counts[""] else [])])

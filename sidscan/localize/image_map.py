@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from sidscan.localize.contrast import contrast
 from sidscan.localize.regions import Measured, measure
 from sidscan.localize.tile_reader import TileReader
 from sidscan.localize.tiles import Done, Pixels, TileGrid, map_of_tiles, map_of_whole, tile_grid
@@ -106,10 +107,12 @@ def make_map(
         height=height,
         threshold=info.threshold,
         alarm_area=info.alarm_area,
+        alarm_contrast=info.alarm_contrast,
         area=_rounded(measured.area),
         maximum=_rounded(measured.maximum),
         p99=_rounded(measured.p99),
         agreement=None if measured.agreement is None else _rounded(measured.agreement),
+        contrast=_rounded(contrast(main)) if plan.by_tiles else None,
         orientation=orientation,
         made_by=made_by,
         flags=plan.flags,

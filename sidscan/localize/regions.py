@@ -83,16 +83,34 @@ def largest_region(mask: NDArray[np.bool_]) -> Region | None:
     Args:
         mask: (height, width).
     """
-    rows, starts, ends = _runs(mask)
+    rows, starts, ends, labels = _labelled_runs(mask)
     if not len(rows):
         return None
-    labels = _joined(len(rows), *_touching(rows, starts, ends, mask.shape[1]))
     pixels = np.bincount(labels, weights=ends - starts)
     largest = int(np.argmax(pixels))
     of = labels == largest
     box = starts[of].min(), rows[of].min(), ends[of].max(), rows[of].max() + 1
     left, top, right, bottom = map(int, box)
     return Region((left, top, right, bottom), int(pixels[largest]))
+
+
+def labelled(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """0 where nothing is set, elsewhere the number of the region, from 1, topmost first; (height, width)."""
+    rows, starts, ends, labels = _labelled_runs(mask)
+    numbers = np.zeros(mask.shape, np.int64)
+    for row, start, end, number in zip(
+        rows, starts, ends, np.unique(labels, return_inverse=True)[1], strict=True
+    ):
+        numbers[row, start:end] = number + 1
+    return numbers
+
+
+def _labelled_runs(mask: NDArray[np.bool_]) -> tuple[_Runs, _Runs, _Runs, _Runs]:
+    """Row, start and end of each run of set pixels, and the lowest number of a run in its region."""
+    rows, starts, ends = _runs(mask)
+    if not len(rows):
+        return rows, starts, ends, rows
+    return rows, starts, ends, _joined(len(rows), *_touching(rows, starts, ends, mask.shape[1]))
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[_Runs, _Runs, _Runs]:

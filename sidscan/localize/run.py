@@ -129,6 +129,7 @@ class Localizing:
             stride=info.tile.stride,
             threshold=info.threshold,
             alarm_area=info.alarm_area,
+            alarm_contrast=info.alarm_contrast,
         )
         self._record.set_header(replace(self._record.header(), localizer=made))
 
@@ -261,8 +262,9 @@ class Localizing:
         if plan.compares and facts.area and facts.agreement is None:
             return False  # nobody asked for the other protocol then
         same = (
-            (facts.digest, facts.threshold, facts.alarm_area, facts.made_by, facts.flags)
-            == (info.digest, info.threshold, info.alarm_area, self._made_by, plan.flags)
+            (facts.digest, facts.made_by, facts.flags) == (info.digest, self._made_by, plan.flags)
+            and (facts.threshold, facts.alarm_area, facts.alarm_contrast)
+            == (info.threshold, info.alarm_area, info.alarm_contrast)
             and facts.protocol == ("tiles" if plan.by_tiles else "global")
             and (facts.scale, facts.tiles) == ((grid.scale, len(grid)) if grid else (None, 1))
         )

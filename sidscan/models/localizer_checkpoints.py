@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class LocalizerCheckpoint:
         tile: how it reads an image; its side is that of the maps.
         threshold: probability above which a pixel counts as marked.
         alarm_area: share of pixels above it that 1 % of whole photographs exceed; None: not measured.
+        alarm_contrast: contrast of the map (`sidscan.localize.contrast`) that they exceed, likewise.
         licence: of these weights; empty where nobody states one.
         facts: everything else that training recorded: configuration, data, metrics.
     """
@@ -52,6 +54,7 @@ class LocalizerCheckpoint:
     tile: TileSpec
     threshold: float = 0.5
     alarm_area: float | None = None
+    alarm_contrast: float | None = None
     licence: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,6 +68,7 @@ class LocalizerCheckpoint:
             "tile": asdict(self.tile),
             "threshold": self.threshold,
             "alarm_area": self.alarm_area,
+            "alarm_contrast": self.alarm_contrast,
             "licence": self.licence,
             "facts": self.facts,
         }
@@ -136,7 +140,7 @@ def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> Localizer
     """KeyError, TypeError or ValueError where the metadata is not what `to_bytes` writes."""
     from sidscan.models.families import LocalizerFamily, all_families
 
-    family, alarm = stated["family"], stated["alarm_area"]
+    family, alarm, contrast = stated["family"], stated["alarm_area"], stated.get("alarm_contrast")
     if stated["format"] != FORMAT or not isinstance(all_families().get(family), LocalizerFamily):
         raise ValueError("format")
     tile = TileSpec(**stated["tile"])
@@ -145,6 +149,8 @@ def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> Localizer
     threshold = float(stated["threshold"])
     if not 0 < threshold < 1 or not (alarm is None or 0 <= float(alarm) <= 1):
         raise ValueError("threshold")
+    if not (contrast is None or 0 <= float(contrast) < math.inf):
+        raise ValueError("contrast")
     return LocalizerCheckpoint(
         tensors=tensors,
         family=family,
@@ -153,6 +159,7 @@ def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> Localizer
         tile=tile,
         threshold=threshold,
         alarm_area=None if alarm is None else float(alarm),
+        alarm_contrast=None if contrast is None else float(contrast),
         licence=str(stated["licence"]),
         facts=dict(stated["facts"]),
     )

@@ -8,6 +8,7 @@ nor onnxruntime.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -75,7 +76,9 @@ def _localizer(raw: dict[str, Any]) -> LocalizerInfo:
     numbers = (info.tile.side, info.tile.read, info.tile.stride)
     if not all(isinstance(text, str) for text in texts) or not all(type(n) is int and n > 0 for n in numbers):
         raise ValueError("localizer")
-    alarm = info.alarm_area
+    alarm, contrast = info.alarm_area, info.alarm_contrast
     if not 0 < info.threshold < 1 or not (alarm is None or 0 <= alarm <= 1):
         raise ValueError("threshold")
+    if not (contrast is None or 0 <= contrast < math.inf):
+        raise ValueError("contrast")
     return info

@@ -45,6 +45,8 @@ class LocalizerInfo:
         alarm_area: share of an image's pixels above ``threshold`` that 1 % of whole photographs exceed; None
             where nobody measured it.
         card: what else its checkpoint or its card states.
+        alarm_contrast: contrast of a map (`sidscan.localize.contrast`) that 1 % of whole photographs exceed;
+            None where nobody measured it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class LocalizerInfo:
     threshold: float
     alarm_area: float | None
     card: Mapping[str, Any]
+    alarm_contrast: float | None = None
 
 
 class Localizer(Protocol):
@@ -177,6 +180,7 @@ def _loaded(
         threshold=checkpoint.threshold,
         alarm_area=checkpoint.alarm_area,
         card=checkpoint.facts,
+        alarm_contrast=checkpoint.alarm_contrast,
     )
     return LoadedLocalizer(info, network.eval(), family.fp16_safe)
 

@@ -32,6 +32,7 @@ class LocalizerRecord:
         threshold: probability above which a pixel counts.
         alarm_area: share of the image above the threshold that 1 % of whole photographs exceed; None where
             nobody measured it.
+        alarm_contrast: contrast that 1 % of whole photographs exceed, likewise.
     """
 
     name: str
@@ -43,6 +44,7 @@ class LocalizerRecord:
     stride: int = 0
     threshold: float = 0.5
     alarm_area: float | None = None
+    alarm_contrast: float | None = None
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> LocalizerRecord:
@@ -55,7 +57,7 @@ class Localization:
     """One localizer's map of one image, in figures. Boxes are in pixels as stored: EXIF is not applied.
 
     Attributes:
-        localizer, digest, threshold, alarm_area: as in `LocalizerRecord`.
+        localizer, digest, threshold, alarm_area, alarm_contrast: as in `LocalizerRecord`.
         protocol: ``global`` (the whole image squashed into one square) or ``tiles``.
         scale: pixels of the image, across and down, that one pixel of a tile stood for; 1 is native. Of
             ``global`` None.
@@ -68,6 +70,8 @@ class Localization:
         maximum, p99: highest probability, and the one that 99 % of the pixels do not exceed.
         agreement: of what either protocol has above the threshold, the share that both have; None where one
             alone was run, or neither has any.
+        contrast: how clearly one part of the map stands out (`sidscan.localize.contrast`), from 0; None
+            of ``global``, and in records of versions that did not measure it.
         orientation: as EXIF states it; pages turn drawings by it, files are never turned.
         made_by: what computed and decoded, in words.
         flags: remarks on how the image was read, of `FLAGS`.
@@ -91,6 +95,8 @@ class Localization:
     maximum: float | None = None
     p99: float | None = None
     agreement: float | None = None
+    contrast: float | None = None
+    alarm_contrast: float | None = None
     orientation: int | None = None
     made_by: str = ""
     flags: tuple[str, ...] = ()
@@ -103,7 +109,18 @@ class Localization:
             return ""
         if self.region is None:
             return NO_REGION
-        return REGION if self.area > (self.alarm_area or 0.0) else COMMON_REGION
+        return REGION if self._alarms(self.area) else COMMON_REGION
+
+    @property
+    def alarm_is_known(self) -> bool:
+        """Whether somebody measured what whole photographs have."""
+        return self.alarm_area is not None or self.alarm_contrast is not None
+
+    def _alarms(self, area: float) -> bool:
+        """Whether the map is as few whole photographs' maps are; of unmeasured localizers, any is."""
+        if self.contrast is not None and self.alarm_contrast is not None:
+            return self.contrast > self.alarm_contrast
+        return area > (self.alarm_area or 0.0)
 
     def how_in_words(self) -> str:
         """The protocol, what was read and the threshold."""
@@ -118,7 +135,7 @@ class Localization:
         """The finding with its figures."""
         if self.area is None:
             return f"no map: {self.message}"
-        above = f"{_percent(self.area)} above {self.threshold:g}"
+        above = f"{_percent(self.area)} above {self.threshold:g}{self._limit()}"
         if self.region is None:
             other = "" if self.agreement is None else "; the other protocol marks something"
             highest = f"highest {self.maximum:.2f}{self._remarks()}{other}"
@@ -128,12 +145,20 @@ class Localization:
         both = self._remarks()
         if self.agreement is not None:
             both += f"; of what either protocol marks, both mark {_percent(self.agreement)}"
-        limit = ""
+        return f"{self.finding}: {above}, {box}; highest {self.maximum:.2f}{both}"
+
+    def _limit(self) -> str:
+        """What 1 % of whole photographs exceed."""
+        if self.alarm_is_known and self.protocol != "tiles":
+            return " (read so, nobody measured how much of whole photographs it marks)"
+        if self.contrast is not None and self.alarm_contrast is not None:
+            return (
+                f", contrast {self.contrast:.2f} (1 % of whole photographs have more than "
+                f"{self.alarm_contrast:.2f})"
+            )
         if self.alarm_area is not None:
-            limit = f" (1 % of whole photographs have more than {_percent(self.alarm_area)})"
-            if self.protocol != "tiles":
-                limit = " (read so, nobody measured how much of whole photographs it marks)"
-        return f"{self.finding}: {above}{limit}, {box}; highest {self.maximum:.2f}{both}"
+            return f" (1 % of whole photographs have more than {_percent(self.alarm_area)})"
+        return ""
 
     def _remarks(self) -> str:
         return "".join(f"; {FLAGS.get(flag, flag)}" for flag in self.flags)

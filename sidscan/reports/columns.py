@@ -327,6 +327,18 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
         "number",
     ),
     _Column(
+        "map_contrast",
+        "how clearly one part of the map stands out, from 0; empty for `global`",
+        lambda m: m.contrast,
+        "number",
+    ),
+    _Column(
+        "map_alarm_contrast",
+        "contrast that 1 % of whole photographs exceed; empty where nobody measured it",
+        lambda m: m.alarm_contrast,
+        "number",
+    ),
+    _Column(
         "map_region",
         "left, top, right and bottom of the largest region above the threshold, pixels as stored",
         lambda m: " ".join(map(str, m.region)) if m.region else None,

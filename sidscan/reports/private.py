@@ -232,7 +232,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
         kept=(
             *("localizer", "digest", "protocol", "scale", "tiles", "side", "stride", "width", "height"),
             *("threshold", "alarm_area", "area", "region", "region_area", "maximum", "p99", "agreement"),
-            *("orientation", "made_by", "flags"),
+            *("contrast", "alarm_contrast", "orientation", "made_by", "flags"),
         ),
         changed={"message": lambda message: private_text(message) or ""},
     ),

@@ -329,6 +329,31 @@ def test_below_the_alarm_area_a_region_is_one_as_photographs_may_have(
     assert "region.png: region, as whole photographs may have: 11 % above 0.5" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("alarm", "finding"),
+    [(8.0, "region to look at"), (9.0, "region, as whole photographs may have")],
+    ids=["exceeded", "not exceeded"],
+)
+def test_where_contrasts_of_photographs_are_known_the_finding_goes_by_them(
+    sidscan: Run, red: RedLocalizer, alarm: float, finding: str
+) -> None:
+    red.info.alarm_area, red.info.alarm_contrast = 0.2, alarm  # of the area 11 % are above
+    ended = sidscan("localize", "images/region.png", "images/nothing.png", "--detector", "mini")
+    rows = rows_of(ended.out)
+    region, nothing = rows["region.png"], rows["nothing.png"]
+    assert (region["map_finding"], region["map_alarm_contrast"]) == (finding, str(alarm))
+    assert 8 < float(region["map_contrast"]) < 9
+    assert (nothing["map_finding"], nothing["map_contrast"]) == ("no region to look at", "0.0")
+    says = f"{finding}: 11 % above 0.5, contrast {float(region['map_contrast']):.2f} "
+    assert f"{says}(1 % of whole photographs have more than {alarm:.2f}), largest at" in ended.err
+    command = ("localize", "images/region.png", "--detector", "mini", "--protocol", "global", "--overwrite")
+    squashed = rows_of(sidscan(*command).out)[
+        "region.png"
+    ]  # nobody measured contrasts of these: the area counts
+    assert squashed["map_finding"] == "region, as whole photographs may have"
+    assert squashed["map_contrast"] == ""
+
+
 def test_a_map_that_is_not_finite_is_a_failure_of_its_image(
     sidscan: Run, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

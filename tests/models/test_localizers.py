@@ -41,11 +41,12 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert random_checkpoint(encoder).to_bytes() == model.read_bytes()
 
 
-def _resaved(checkpoint: LocalizerCheckpoint, **stated: Any) -> bytes:
-    """The file with other metadata."""
+def _resaved(checkpoint: LocalizerCheckpoint, without: str = "", **stated: Any) -> bytes:
+    """The file with other metadata, or without some."""
     data = checkpoint.to_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     before = json.loads(header["__metadata__"]["sidscan"])
+    before.pop(without, None)
     return save(dict(checkpoint.tensors), {"sidscan": json.dumps({**before, **stated})})
 
 
@@ -58,6 +59,8 @@ def _resaved(checkpoint: LocalizerCheckpoint, **stated: Any) -> bytes:
         {"threshold": 1.0},
         {"threshold": "nan"},
         {"alarm_area": 1.5},
+        {"alarm_contrast": -0.1},
+        {"alarm_contrast": "inf"},
         {"tile": {"side": 256, "read": 224}},
         {"tile": {"side": 256, "read": 257, "stride": 128}},
         {"tile": {"side": 256, "read": 224, "stride": 0}},
@@ -73,6 +76,13 @@ def test_other_metadata_is_refused(tmp_path: Path, stated: dict[str, object]) ->
     path.write_bytes(_resaved(random_checkpoint(encoder), **stated))
     with pytest.raises(ModelError, match="is not a localizer's checkpoint, or not all of it"):
         load_localizer(path, encoder=encoder)
+
+
+def test_a_file_from_before_contrasts_were_measured_states_none(tmp_path: Path) -> None:
+    model, encoder = write_localizer(tmp_path)
+    model.write_bytes(_resaved(random_checkpoint(encoder), without="alarm_contrast"))
+    assert load_localizer(model, encoder=encoder).info.alarm_contrast is None
+    assert b"alarm_contrast" not in model.read_bytes()
 
 
 @pytest.mark.parametrize(

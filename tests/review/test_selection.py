@@ -336,7 +336,8 @@ def test_columns_that_are_joined_at_the_end_are_known() -> None:
     )
     localization = Localization(
         "model", "d", "tiles", 1, 9, 224, 112, 640, 480, area=0.1, region=(0, 0, 9, 9), region_area=0.1,
-        maximum=0.9, p99=0.8, agreement=0.5, alarm_area=0.2, message="none",
+        maximum=0.9, p99=0.8, agreement=0.5, alarm_area=0.2,
+        contrast=1.2, alarm_contrast=2.5, message="none",
     )  # fmt: skip
     mark = Mark("later", "ana", "2026-01-01T00:00:00+00:00", "x")
     joined = replace(SCORED, mark=mark, copies=copies, localization=localization)
