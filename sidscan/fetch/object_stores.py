@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.config import ScanConfig
+from sidscan.errors import SidscanError
 from sidscan.fetch.client import Download
 from sidscan.fetch.errors import (
     AccessDenied,
@@ -197,6 +198,7 @@ class ObjectStores:
             return self._stores[url.store]
 
     def _new(self, url: ObjectUrl) -> Any:
+        require_obstore()
         class_name, prefix = _CLASSES[url.scheme]
         make = getattr(importlib.import_module("obstore.store"), class_name)
         # Options given here replace those of the environment, so that it must be asked for this one.
@@ -222,11 +224,11 @@ class ObjectStores:
             raise _too_large(most, option)
         etag = known[1] if known else ""
         with _errors():
-            options = {"if_match": etag} if etag and not etag.startswith("W/") else {}
+            options = {"if_match": etag} if etag.startswith('"') else {}  # not a weak one
             fetched_at = datetime.now(timezone.utc)
             result = self.open(url).get(url.key, options=options)
             meta = result.meta
-            if known and _listed(url, meta).stamp != stamp:
+            if known and not _is_same(known, meta):
                 raise ObjectChanged(_CHANGED)
             if meta["size"] > most:
                 raise _too_large(most, option)
@@ -258,6 +260,20 @@ def _listed(url: ObjectUrl, meta: Any) -> ListedObject:
     return ListedObject(f"{url.store}/{meta['path']}", meta["size"], stamp)
 
 
+def _is_same(known: tuple[int, str, datetime], meta: Any) -> bool:
+    """Whether an answer is of the object that was listed; no answer has the parts of a second in a list."""
+    size, etag, modified = known
+    if size != meta["size"]:
+        return False
+    if etag and meta["e_tag"]:
+        return _bare(etag) == _bare(meta["e_tag"])
+    return int(modified.timestamp()) == int(meta["last_modified"].timestamp())
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
+
+
 def _parsed(name: str) -> ObjectUrl:
     try:
         return parse_object_url(name)
@@ -284,7 +300,7 @@ def _errors(listing: bool = False) -> Iterator[None]:
     """Turn obstore's errors into `FetchError`; none of their text stays."""
     try:
         yield
-    except FetchError:
+    except (FetchError, SidscanError):
         raise
     except Exception as error:
         raise _translated(error, listing) from None

@@ -318,3 +318,39 @@ def test_a_scan_of_files_loads_no_obstore(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+LISTING = """<?xml version="1.0"?><ListBucketResult><Name>bbb</Name><Prefix></Prefix><KeyCount>1</KeyCount>
+<IsTruncated>false</IsTruncated><Contents><Key>a.jpg</Key><LastModified>2026-01-01T00:00:00.123Z</LastModified>
+<ETag>{etag}</ETag><Size>{size}</Size></Contents></ListBucketResult>"""
+IMAGE = encoded(photo(256, 256), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("listed", "etag", "size", "expected"),
+    [
+        pytest.param('"1"', '"1"', len(IMAGE), "scored", id="parts of a second"),
+        pytest.param("", "", len(IMAGE), "scored", id="no ETag"),
+        pytest.param("1", '"1"', len(IMAGE), "scored", id="ETag without quotes"),
+        pytest.param('"1"', '"2"', len(IMAGE), "the object was changed", id="another ETag"),
+        pytest.param('"1"', '"1"', len(IMAGE) - 1, "the object was changed", id="another size"),
+        pytest.param('"1"', '"1"', 1 << 40, "larger than", id="a size that lies"),
+    ],
+)
+def test_an_object_is_the_one_that_was_listed(
+    scan: Run, s3: S3, monkeypatch: pytest.MonkeyPatch, listed: str, etag: str, size: int, expected: str
+) -> None:
+    from servers import Server, answer
+
+    server = Server()
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        text = LISTING.format(etag=listed.replace('"', "&quot;"), size=size)
+        server.answers["/bbb?list-type=2"] = answer(text.encode(), Content_Type="application/xml")
+        headers = {"ETag": etag} if etag else {}
+        date = "Thu, 01 Jan 2026 00:00:00 GMT"
+        server.answers["/bbb/a.jpg"] = answer(IMAGE, Last_Modified=date, **headers)
+        _, (row,) = scan("s3://bbb", "--retries", "0")
+    finally:
+        server.close()
+    assert expected in (row["error_message"] or row["status"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -49,16 +48,6 @@ def test_who_comes_first_stays(store: ObjectStore, tmp_path: Path) -> None:
     assert sorted(store.list("shards/")) == ["shards/a.journal", "shards/b.journal"]
     assert sorted(store.list("shards/b")) == ["shards/b.journal"]
     assert len(list(store.list(""))) == 3
-
-
-def test_of_many_at_once_one_is_first(store: ObjectStore, tmp_path: Path) -> None:
-    def put(number: int) -> bool:
-        return put_text(store, "race", str(number))
-
-    with ThreadPoolExecutor(8) as pool:
-        written = list(pool.map(put, range(24)))
-    assert written.count(True) == 1
-    assert get_text(store, "race") == str(written.index(True))
 
 
 def test_a_store_that_keeps_what_is_there_is_accepted(store: ObjectStore) -> None:
