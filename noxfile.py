@@ -44,6 +44,7 @@ IN_WHEEL = (
     "sidscan/training/windows/whole_images.csv",
     "sidscan/weights/localizer_b16.json",
     "sidscan/weights/localizer_b16.md",
+    "sidscan/weights/localizer_b16.onnx",
     "sidscan/weights/localizer_b16.safetensors",
     "sidscan/weights/mini.json",
     "sidscan/weights/mini.md",

@@ -6,25 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from sidscan._version import __version__
 from sidscan.errors import UsageError
-from sidscan.models.heads.decoder import LocalizerNetwork
-from sidscan.models.localizer_graph import OUTPUT_NAME, LocalizerGraph
+from sidscan.models.localizer_graph import LocalizerGraph
 from sidscan.models.localizers import LocalizerInfo, load_localizer
-from sidscan.models.onnx_graph import INPUT_NAME, graph_path
+from sidscan.models.onnx_graph import graph_path
 from sidscan.models.store import Store
-from sidscan.runtimes.precision_check import natural_crops
 from sidscan.util.terminal import Echo
 
 from . import require_packages
 from .half import encoder_in_half
-from .network import FeatureReader
+from .network import MapNetwork
 from .onnx import (
     ParityError,
     census,
@@ -36,28 +32,7 @@ from .onnx import (
     trace,
     write_graph,
 )
-from .parity import BATCHES, Parity
-
-BOUNDS = {"fp32": 1e-3, "fp16": 5e-2}  # largest |difference of probabilities|
-
-
-class MapNetwork(nn.Module):
-    """All that lies between resized tiles and probabilities, normalisation included."""
-
-    output_names = (OUTPUT_NAME,)
-
-    def __init__(self, network: LocalizerNetwork) -> None:
-        super().__init__()
-        pairs = zip(network.encoder_list, network.decoder.reads, strict=True)
-        self.encoders = nn.ModuleList(FeatureReader(*pair) for pair in pairs)
-        self.heads = nn.ModuleList([network.decoder])  # called so, as of detectors: it stays in fp32
-
-    def forward(self, crops: Tensor) -> tuple[Tensor]:
-        """Crops (b, read, read, 3) uint8 RGB -> probabilities (b, side, side), float32."""
-        pixels = crops.permute(0, 3, 1, 2)
-        features = [feature for encoder in self.encoders for feature in encoder(pixels)]
-        (decoder,) = self.heads
-        return (decoder(*features).float().sigmoid(),)
+from .parity import Parity, measure_map_parity
 
 
 def export_localizer(
@@ -69,7 +44,7 @@ def export_localizer(
     overwrite: bool = False,
     echo: Echo = lambda _: None,
 ) -> Path:
-    """Write a localizer as one ONNX file, if its maps are PyTorch's within `BOUNDS`.
+    """Write a localizer as one ONNX file, if its maps are PyTorch's within `parity.BOUNDS`.
 
     Args:
         names: one, of the catalog or a checkpoint.
@@ -121,20 +96,6 @@ def export_localizer(
     )
     write_graph(path, sealed(model, graph.to_json()), lambda _: check(path))  # again: minutes have passed
     return path
-
-
-@torch.inference_mode()
-def measure_map_parity(network: MapNetwork, session: Any, precision: str) -> Parity:
-    """Run both on the same crops; ``session`` is an `onnxruntime.InferenceSession` on the CPU."""
-    crops, start, worst = natural_crops(sum(BATCHES)), 0, 0.0
-    for size in BATCHES:
-        batch = crops[start : start + size]
-        start += size
-        (expected,) = network(torch.from_numpy(batch))
-        (measured,) = session.run([OUTPUT_NAME], {INPUT_NAME: batch})
-        difference = np.abs(measured - expected.numpy())
-        worst = max(worst, float(np.where(np.isfinite(difference), difference, np.inf).max()))
-    return Parity({OUTPUT_NAME: worst}, BOUNDS[precision], len(crops))
 
 
 def _exported(info: LocalizerInfo) -> LocalizerInfo:

@@ -1,4 +1,4 @@
-"""Detectors as one network: uint8 crops in, one output per head and probe; encoders run once."""
+"""Models as one network: uint8 crops in; a detector's logits out, or a localizer's map. Encoders run once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sidscan.models.backbones import Feature
 from sidscan.models.backbones.base import Encoder
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.base import Head
+from sidscan.models.heads.decoder import LocalizerNetwork
+from sidscan.models.localizer_graph import OUTPUT_NAME
 from sidscan.models.onnx_graph import output_names
 
 
@@ -38,6 +40,9 @@ class ExportNetwork(nn.Module):
 
     Args:
         detectors: those that share an encoder hold the same encoder object (`models.detectors`).
+
+    Attributes:
+        mirror_invariant: of all its encoders.
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -56,6 +61,7 @@ class ExportNetwork(nn.Module):
 
         self._probed = [detector.info.probed for detector in detectors]
         self.output_names = output_names([detector.info for detector in detectors])
+        self.mirror_invariant = all(detector.encoder.mirror_invariant for detector in detectors)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per output, float32."""
@@ -69,6 +75,29 @@ class ExportNetwork(nn.Module):
         return tuple(each.float() for each in logits)
 
 
+class MapNetwork(nn.Module):
+    """All that lies between resized tiles and probabilities, normalisation included.
+
+    Args:
+        network: of a localizer.
+    """
+
+    output_names: Sequence[str] = (OUTPUT_NAME,)
+
+    def __init__(self, network: LocalizerNetwork) -> None:
+        super().__init__()
+        pairs = zip(network.encoder_list, network.decoder.reads, strict=True)
+        self.encoders = nn.ModuleList(FeatureReader(*pair) for pair in pairs)
+        self.heads = nn.ModuleList([network.decoder])  # called so, as of detectors: it stays in fp32
+
+    def forward(self, crops: Tensor) -> tuple[Tensor]:
+        """Crops (b, read, read, 3) uint8 RGB -> probabilities (b, side, side), float32."""
+        pixels = crops.permute(0, 3, 1, 2)
+        features = [feature for encoder in self.encoders for feature in encoder(pixels)]
+        (decoder,) = self.heads
+        return (decoder(*features).float().sigmoid(),)
+
+
 class Weightless(nn.Module):
     """A network whose weights are inputs, so that exporters can't compute anything from them in advance.
 
@@ -76,14 +105,14 @@ class Weightless(nn.Module):
         names: of its tensors, in the order of the inputs.
     """
 
-    def __init__(self, network: ExportNetwork, names: Sequence[str]) -> None:
+    def __init__(self, network: ExportNetwork | MapNetwork, names: Sequence[str]) -> None:
         super().__init__()
         self._network = [network]  # in a list, lest its tensors count as weights of this module
         self._names = names
         self.output_names = network.output_names
 
     def forward(self, crops: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
-        """Crops (b, 224, 224, 3) uint8 RGB -> one (b,) of logits per output, float32."""
+        """Crops (b, 224, 224, 3) uint8 RGB -> what the network gives."""
         tensors = dict(zip(self._names, weights, strict=True))
         outputs: tuple[Tensor, ...] = torch.func.functional_call(self._network[0], tensors, (crops,))
         return outputs

@@ -127,7 +127,7 @@ def export(
         nodes=nodes,
         sidscan=__version__,
         torch=torch.__version__,
-        mirror_invariant=all(detector.encoder.mirror_invariant for detector in loaded),
+        mirror_invariant=network.mirror_invariant,
     )
     write_graph(path, sealed(model, info.to_json()), lambda _: check(path))  # again: minutes have passed
     return path

@@ -1,4 +1,4 @@
-"""Makes the graphs of bundled detectors: ``python -m sidscan.exporters.templates [NAME ...]``.
+"""Makes the graphs of bundled models: ``python -m sidscan.exporters.templates [NAME ...]``.
 
 A template (`sidscan.models.graph_templates`) is traced from PyTorch's network with weights as inputs, so that
 nothing that follows from them can be computed in advance and stay in it. ONNX Runtime's optimiser works on it
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,27 +18,31 @@ import numpy as np
 import torch
 
 from sidscan._version import __version__
+from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.catalog import CATALOG, Bundled, CatalogEntry, EncoderShape
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector
-from sidscan.models.families import detector_family
+from sidscan.models.families import detector_family, localizer_family
 from sidscan.models.families.clip import encoder_sizes
 from sidscan.models.graph_templates import MIRROR_KEY, named, template_of, with_weights
+from sidscan.models.localizer_checkpoints import read_localizer_arrays
 from sidscan.models.onnx_graph import seal
 from sidscan.models.state_dicts import normalise_arrays, read_arrays
 from sidscan.runtimes.onnx_cpu import open_graph
+from sidscan.runtimes.precision_check import natural_crops
 from sidscan.util.files import atomic_write
 
 from . import require_packages
-from .network import ExportNetwork, Weightless
+from .network import ExportNetwork, MapNetwork, Weightless
 from .onnx import ParityError, forget_sources, trace
-from .parity import Parity, measure_parity
+from .parity import Parity, measure_map_parity, measure_parity
 from .slices import merge_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sidscan.models.backbones.clip import ClipEncoder
+    from sidscan.models.backbones import Feature
+    from sidscan.models.backbones.base import Encoder
 
     Array = NDArray[Any]
 
@@ -46,13 +50,12 @@ _DOMAINS = ("", "com.microsoft")  # of the nodes that ONNX Runtime's optimiser l
 
 
 def make_template(entry: CatalogEntry) -> bytes:
-    """The graph of a bundled detector, without weights.
+    """The graph of a bundled detector or localizer, without weights.
 
     Raises:
         ParityError: with other weights than those it was traced with, it does not compute what PyTorch does.
     """
-    detector, weights = random_detector(entry, seed=0)
-    network = ExportNetwork([detector]).eval()
+    network, weights = random_network(entry, seed=0)
     tensors = network.state_dict()
     names = [_name_of(tensor.numpy(), weights) for tensor in tensors.values()]
     traced = trace(Weightless(network, list(tensors)), dict(zip(names, tensors.values(), strict=True)))
@@ -62,39 +65,85 @@ def make_template(entry: CatalogEntry) -> bytes:
     _shorten_names(model, weights)
     merge_slices(model)
     _keep_domains(model)
-    stated = model.metadata_props.add()
-    stated.key, stated.value = MIRROR_KEY, str(int(detector.encoder.mirror_invariant))
+    if isinstance(network, ExportNetwork):
+        stated = model.metadata_props.add()
+        stated.key, stated.value = MIRROR_KEY, str(int(network.mirror_invariant))
     model.producer_name, model.producer_version = "sidscan", __version__
     template = seal(model.SerializeToString())
-    parity = template_parity(template, *random_detector(entry, seed=1))
+    parity = template_parity(template, *random_network(entry, seed=1))
     if not parity.holds:
         raise ParityError(f"the template of {entry.name} is not the model: {asdict(parity)}")
     return template
 
 
-def template_parity(template: bytes, detector: Detector, weights: Mapping[str, Array]) -> Parity:
-    """How far the logits of a template with these weights are from PyTorch's."""
+def template_parity(
+    template: bytes, network: ExportNetwork | MapNetwork, weights: Mapping[str, Array]
+) -> Parity:
+    """How far what a template gives with these weights is from PyTorch's."""
     session = open_graph(with_weights(template, weights))
-    return measure_parity(ExportNetwork([detector]).eval(), session, "fp32")
+    if isinstance(network, MapNetwork):
+        return measure_map_parity(network, session, "fp32")
+    return measure_parity(network, session, "fp32")
 
 
-def random_detector(entry: CatalogEntry, seed: int) -> tuple[Detector, dict[str, Array]]:
-    """A detector of the shape of a bundled one, and its tensors by the names that templates have for them."""
-    assert isinstance(entry.origin, Bundled)
+def random_network(entry: CatalogEntry, seed: int) -> tuple[ExportNetwork | MapNetwork, dict[str, Array]]:
+    """A network of the shape of a bundled one, and its tensors by the names that templates have for them."""
     rng = np.random.default_rng(seed)
+    encoder = _random_encoder(entry.encoder, rng) if entry.encoder else {}
+    clip = ClipEncoder.from_state(_as_torch(encoder)) if encoder else None
+    network, head = (
+        _random_localizer(entry, rng, clip)
+        if entry.kind == "localizer"
+        else _random_detector(entry, rng, clip)
+    )
+    return network.eval(), named(head, encoder)
+
+
+def _random_encoder(name: str, rng: np.random.Generator) -> dict[str, Array]:
+    shape = CATALOG[name].shape
+    assert isinstance(shape, EncoderShape)
+    return {name: rng.normal(0, 0.05, size).astype(np.float32) for name, size in encoder_sizes(shape).items()}
+
+
+def _random_detector(
+    entry: CatalogEntry, rng: np.random.Generator, encoder: Encoder | None
+) -> tuple[ExportNetwork, dict[str, Array]]:
+    assert isinstance(entry.origin, Bundled)
     bundled = normalise_arrays(entry, read_arrays(entry.origin.path))
     head = {name: _like(tensor, rng) for name, tensor in bundled.items()}
-    encoder: dict[str, NDArray[np.float32]] = {}
-    if entry.encoder:
-        shape = CATALOG[entry.encoder].shape
-        assert isinstance(shape, EncoderShape)
-        encoder = {
-            name: rng.normal(0, 0.05, size).astype(np.float32) for name, size in encoder_sizes(shape).items()
-        }
     family = detector_family(entry.family)
-    networks = family.networks(_as_torch(head), _clip(_as_torch(encoder)) if encoder else None)
     info = DetectorInfo(entry.name, "", 0.5, {}, {}, cautions=entry.cautions)
-    return Detector(info, *networks, family.fp16_safe), named(head, encoder)
+    detector = Detector(info, *family.networks(_as_torch(head), encoder), family.fp16_safe)
+    return ExportNetwork([detector]), head
+
+
+def _random_localizer(
+    entry: CatalogEntry, rng: np.random.Generator, encoder: Encoder | None
+) -> tuple[MapNetwork, dict[str, Array]]:
+    assert isinstance(entry.origin, Bundled)
+    assert encoder is not None
+    checkpoint, _ = read_localizer_arrays(entry.origin.path)
+    family = localizer_family(checkpoint.family)
+    (features,) = family.untrained(checkpoint.config).reads
+    drawn = {name: _drawn(tensor.shape, rng) for name, tensor in checkpoint.tensors.items()}
+    decoder = {**drawn, **_statistics(encoder, features)}
+    return MapNetwork(family.networks(checkpoint.config, _as_torch(decoder), [encoder])), decoder
+
+
+@torch.inference_mode()
+def _statistics(encoder: Encoder, features: Sequence[Feature]) -> dict[str, Array]:
+    """Of this encoder's tokens, what a `TokenDecoder` standardises by: with others, maps would be uniform."""
+    crops = torch.from_numpy(natural_crops(4)).permute(0, 3, 1, 2)
+    outputs = encoder.read(crops, set(features))
+    tokens = torch.cat([outputs[feature] for feature in features], dim=1)
+    deviation, mean = torch.std_mean(tokens, dim=(0, 2, 3))
+    return {"mean": mean.numpy(), "scale": deviation.numpy()}
+
+
+def _drawn(size: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Weights that give logits of the order of one."""
+    deviation = 0.1 if len(size) == 1 else (2 / np.prod(size[1:])) ** 0.5
+    return rng.normal(0, deviation, size).astype(np.float32)
 
 
 def _like(tensor: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -105,12 +154,6 @@ def _like(tensor: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
 
 def _as_torch(tensors: Mapping[str, Array]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
-
-
-def _clip(tensors: Mapping[str, torch.Tensor]) -> ClipEncoder:
-    from sidscan.models.backbones.clip import ClipEncoder
-
-    return ClipEncoder.from_state(tensors)
 
 
 def _optimised(model: Any) -> Any:
@@ -179,7 +222,7 @@ def _keep_domains(model: Any) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Make the templates of these detectors, or of all that have one."""
+    """Make the templates of these models, or of all that have one."""
     require_packages()
     for entry in CATALOG.values():
         path = template_of(entry)

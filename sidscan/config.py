@@ -338,8 +338,9 @@ class ScanConfig(ReadLimits, FetchOptions):
     runtime: RuntimeName = option(
         "auto",
         section="Advanced",
-        help="What computes: 'auto' is ONNX Runtime for mini and rine-b16 on a CPU and for a FILE.onnx, else "
-        "PyTorch; also for rine-b16 where the CPU multiplies bf16 itself, since PyTorch is faster there. "
+        help="What computes: 'auto' is ONNX Runtime for mini, rine-b16 and localizer-b16 on a CPU and for a "
+        "FILE.onnx, else PyTorch; also for the last two models where the CPU multiplies bf16 itself, since "
+        "PyTorch is faster there. "
         "'onnx' prefers a graph that `sidscan export-onnx` made.",
     )
     device: Device = option(

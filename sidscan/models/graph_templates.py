@@ -1,7 +1,7 @@
-"""Graphs of bundled detectors, without weights: onnxruntime gets those from the files of weights.
+"""Graphs of bundled models, without weights: onnxruntime gets those from the files of weights.
 
 A template is an ONNX file like those of `sidscan export-onnx`, sealed like them, but large tensors have no
-data in it. Their names say what they are: ``head/NAME`` is a tensor of the detector's own file,
+data in it. Their names say what they are: ``head/NAME`` is a tensor of the model's own file,
 ``encoder/NAME`` one of its encoder's. So there is one copy of the weights, and PyTorch reads the same.
 `sidscan.exporters.templates` makes templates.
 
@@ -20,6 +20,7 @@ from sidscan.models.catalog import REINSTALL, Bundled, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import entry_info
 from sidscan.models.installed import Installed
+from sidscan.models.localizers import LocalizerInfo, installed_info, require_localizer
 from sidscan.models.onnx_graph import check_seal
 from sidscan.models.onnx_proto import initializer_names
 from sidscan.models.refs import ModelKind, ModelRef
@@ -55,8 +56,16 @@ class GraphDetector:
     graph: WeightedGraph
 
 
+@dataclass(frozen=True)
+class GraphLocalizer:
+    """A localizer that onnxruntime computes."""
+
+    info: LocalizerInfo
+    graph: WeightedGraph
+
+
 def template_of(entry: CatalogEntry) -> Path | None:
-    """The template of a detector; None where only PyTorch computes it."""
+    """The template of a model; None where only PyTorch computes it."""
     return entry.origin.graph_path if isinstance(entry.origin, Bundled) else None
 
 
@@ -80,21 +89,46 @@ def load_graphs(models: Sequence[ModelRef], store: Store | None = None) -> list[
     return [_load(model.name, store) for model in models]
 
 
+def load_localizer_graph(name: str, store: Store | None = None) -> GraphLocalizer:
+    """A localizer with its weights, verified byte for byte.
+
+    Args:
+        name: of one that `has_graph`.
+
+    Raises:
+        ModelNotInstalled, DigestMismatch, ModelError: as `load_graphs`.
+    """
+    from sidscan.models.localizer_checkpoints import read_localizer_arrays
+
+    store = store or Store()
+    decoder = require_localizer(name, store)
+    assert decoder.entry.encoder is not None, "templates of localizers hold one encoder"
+    encoder = store.require_or_stand_in(decoder.entry.encoder)
+    checkpoint, _ = read_localizer_arrays(decoder.path)
+    weights = named(checkpoint.tensors, _arrays(encoder))
+    return GraphLocalizer(installed_info(checkpoint, decoder, encoder), _weighted(decoder.entry, weights))
+
+
 def named(head: Mapping[str, Array], encoder: Mapping[str, Array]) -> dict[str, Array]:
-    """Tensors of a detector's and of its encoder's file, under the names that templates have for them."""
+    """Tensors of a model's and of its encoder's file, under the names that templates have for them."""
     both = (("head", head), ("encoder", encoder))
     return {f"{role}/{name}": tensor for role, tensors in both for name, tensor in tensors.items()}
 
 
 def _load(name: str, store: Store) -> GraphDetector:
     head = store.require(name)
-    path = template_of(head.entry)
-    assert path is not None
-    template, sha256 = _read_template(path)
     encoder = store.require_or_stand_in(head.entry.encoder) if head.entry.encoder else None
     info = entry_info(head.entry, head, *([encoder] if encoder else []))
     weights = named(_arrays(head), _arrays(encoder) if encoder else {})
-    return GraphDetector(info, with_weights(template, weights, sha256))
+    return GraphDetector(info, _weighted(head.entry, weights))
+
+
+def _weighted(entry: CatalogEntry, weights: Mapping[str, Array]) -> WeightedGraph:
+    """The template of a model with its weights."""
+    path = template_of(entry)
+    assert path is not None, "`has_graph`"
+    template, sha256 = _read_template(path)
+    return with_weights(template, weights, sha256)
 
 
 def with_weights(template: bytes, weights: Mapping[str, Array], sha256: str = "") -> WeightedGraph:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,9 +20,6 @@ from safetensors import SafetensorError
 from sidscan.errors import ModelError
 from sidscan.models.catalog import TileSpec
 from sidscan.util.files import open_file
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FORMAT = "sidscan localizer 1"
 KEY = "sidscan"  # of the metadata: one key, as safetensors writes several in any order
@@ -85,13 +82,28 @@ class LocalizerCheckpoint:
 
 
 def read_localizer_checkpoint(path: Path) -> tuple[LocalizerCheckpoint, str]:
-    """The checkpoint in a file, and the file's sha256 (hex): both of the same bytes.
+    """The checkpoint in a file, its tensors torch's, and the file's sha256 (hex): both of the same bytes.
 
     Raises:
         ModelError: the file can't be read or is not such a checkpoint.
     """
     from safetensors.torch import load
 
+    return _read(path, load)
+
+
+def read_localizer_arrays(path: Path) -> tuple[LocalizerCheckpoint, str]:
+    """As `read_localizer_checkpoint`, its tensors numpy's: this needs no torch.
+
+    Raises:
+        ModelError: as `read_localizer_checkpoint`.
+    """
+    from safetensors.numpy import load
+
+    return _read(path, load)
+
+
+def _read(path: Path, load: Callable[[bytes], dict[str, Any]]) -> tuple[LocalizerCheckpoint, str]:
     try:
         with open_file(path) as file:  # a pipe would hold the program up
             data = file.read()
@@ -136,7 +148,7 @@ def _stated(path: Path) -> Mapping[str, Any]:
         return {}
 
 
-def _checked(tensors: dict[str, Tensor], stated: Mapping[str, Any]) -> LocalizerCheckpoint:
+def _checked(tensors: dict[str, Any], stated: Mapping[str, Any]) -> LocalizerCheckpoint:
     """KeyError, TypeError or ValueError where the metadata is not what `to_bytes` writes."""
     from sidscan.models.families import LocalizerFamily, all_families
 

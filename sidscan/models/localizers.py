@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from sidscan.config import SIDE
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, TileSpec
+from sidscan.models.catalog import CatalogEntry, TileSpec, find_entry
 from sidscan.models.detectors import BY_THE_USER, Encoders
 from sidscan.models.families import localizer_family
 from sidscan.models.installed import Installed
@@ -106,28 +106,33 @@ def load_localizer(
     encoders = encoders or Encoders(store or Store(), encoder)
     name = str(ref)
     if name in encoders.store.catalog or not (Path(name).suffix or Path(name).exists()):
-        return _from_store(encoders.store.require(name), encoders)
+        return _from_store(require_localizer(name, encoders.store), encoders)
     return _from_file(Path(name), encoders)
+
+
+def require_localizer(name: str, store: Store) -> Installed:
+    """A localizer of the catalog, its bytes hashed again.
+
+    Raises:
+        ModelError: it is another kind of model.
+        UnknownModel, ModelNotInstalled, DigestMismatch: as `Store.require`.
+    """
+    entry = find_entry(name, store.catalog)
+    if entry.kind != "localizer":
+        raise ModelError(
+            f"{name} makes no maps: its kind is {entry.kind}",
+            f"Name a localizer: {', '.join(_localizers(store.catalog))}.",
+        )
+    return store.require(name)
 
 
 def _from_store(installed: Installed, encoders: Encoders) -> LoadedLocalizer:
     from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
 
-    entry = installed.entry
-    if entry.kind != "localizer":
-        raise ModelError(
-            f"{entry.name} is a {entry.kind}: it makes no maps",
-            f"Name a localizer: {', '.join(_localizers(encoders.store.catalog))}.",
-        )
     checkpoint, _ = read_localizer_checkpoint(installed.path)
-    found = [encoders.store.require_or_stand_in(name) for name in entry.encoders]
+    found = [encoders.store.require_or_stand_in(name) for name in installed.entry.encoders]
     return _loaded(
-        checkpoint,
-        [encoders.of(each) for each in found],
-        name=entry.name,
-        files={each.entry.name: each.sha256 for each in (installed, *found)},
-        provenance={each.entry.name: each.verified_by for each in (installed, *found)},
-        licence=entry.licence,
+        checkpoint, [encoders.of(each) for each in found], installed_info(checkpoint, installed, *found)
     )
 
 
@@ -137,27 +142,59 @@ def _from_file(path: Path, encoders: Encoders) -> LoadedLocalizer:
 
     checkpoint, sha256 = read_localizer_checkpoint(path)
     opened = [encoders.trained_on(name, digest) for name, digest in checkpoint.encoders.items()]
+    info = _info(
+        checkpoint,
+        name=path.name,
+        files={path.name: sha256, **{each.name: each.sha256 for each in opened}},
+        provenance={path.name: BY_THE_USER, **{each.name: each.provenance for each in opened}},
+        licence=checkpoint.licence,
+    )
     try:
-        return _loaded(
-            checkpoint,
-            [each.encoder for each in opened],
-            name=path.name,
-            files={path.name: sha256, **{each.name: each.sha256 for each in opened}},
-            provenance={path.name: BY_THE_USER, **{each.name: each.provenance for each in opened}},
-            licence=checkpoint.licence,
-        )
+        return _loaded(checkpoint, [each.encoder for each in opened], info)
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", error.remedy) from error
 
 
-def _loaded(
+def installed_info(checkpoint: LocalizerCheckpoint, *files: Installed) -> LocalizerInfo:
+    """What reports say of a localizer of the catalog.
+
+    Args:
+        files: its own, then those of its encoders.
+    """
+    entry = files[0].entry
+    return _info(
+        checkpoint,
+        name=entry.name,
+        files={each.entry.name: each.sha256 for each in files},
+        provenance={each.entry.name: each.verified_by for each in files},
+        licence=entry.licence,
+    )
+
+
+def _info(
     checkpoint: LocalizerCheckpoint,
-    encoders: Sequence[Encoder],
     *,
     name: str,
     files: Mapping[str, str],
     provenance: Mapping[str, str],
     licence: str,
+) -> LocalizerInfo:
+    return LocalizerInfo(
+        name=name,
+        digest="+".join(sha256[:16] for sha256 in files.values()),
+        files=files,
+        provenance=provenance,
+        licence=licence,
+        tile=checkpoint.tile,
+        threshold=checkpoint.threshold,
+        alarm_area=checkpoint.alarm_area,
+        card=checkpoint.facts,
+        alarm_contrast=checkpoint.alarm_contrast,
+    )
+
+
+def _loaded(
+    checkpoint: LocalizerCheckpoint, encoders: Sequence[Encoder], info: LocalizerInfo
 ) -> LoadedLocalizer:
     family = localizer_family(checkpoint.family)
     tensors = cast("Mapping[str, Tensor]", checkpoint.tensors)  # as they were read: torch's
@@ -170,18 +207,6 @@ def _loaded(
         raise ModelError(
             f"its tiles are resized to {checkpoint.tile.read} px, and encoders read {SIDE} px", _MADE_BY
         )
-    info = LocalizerInfo(
-        name=name,
-        digest="+".join(sha256[:16] for sha256 in files.values()),
-        files=files,
-        provenance=provenance,
-        licence=licence,
-        tile=checkpoint.tile,
-        threshold=checkpoint.threshold,
-        alarm_area=checkpoint.alarm_area,
-        card=checkpoint.facts,
-        alarm_contrast=checkpoint.alarm_contrast,
-    )
     return LoadedLocalizer(info, network.eval(), family.fp16_safe)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from sidscan.config import ScanConfig
+from sidscan.config import Device, Precision, RuntimeName, ScanConfig
 from sidscan.libraries import is_there
 from sidscan.models.graph_templates import has_graph
 from sidscan.models.onnx_graph import graph_path
@@ -16,14 +17,27 @@ from sidscan.runtimes import accelerators
 _ASKED = "asked for"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to compute, where no scan asks: as `ScanConfig`'s fields of these names."""
+
+    runtime: RuntimeName = "auto"
+    device: Device = "auto"
+    precision: Precision = "auto"
+    encoder: Path | None = None
+
+
+_Asking = TypeVar("_Asking", ScanConfig, Asked)
+
+
 class RuntimeChoice(NamedTuple):
-    """Whether the graphs that come with sidscan compute a scan's models, and why, in words."""
+    """Whether the graphs that come with sidscan compute some models, and why, in words."""
 
     bundled_graphs: bool
     why: str
 
 
-def choose_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> RuntimeChoice:
+def choose_runtime(config: ScanConfig | Asked, models: Sequence[ModelRef]) -> RuntimeChoice:
     """What computes these models, without loading torch or onnxruntime.
 
     On a CPU that multiplies bfloat16 itself, a CLIP encoder is faster by PyTorch in bf16 than by its graph.
@@ -39,8 +53,8 @@ def choose_runtime(config: ScanConfig, models: Sequence[ModelRef]) -> RuntimeCho
     return RuntimeChoice(True, f"{whose} with sidscan")
 
 
-def options_for_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
-    """Options with which the graphs that come with sidscan would compute a scan; empty where none do."""
+def options_for_graphs(config: _Asking, models: Sequence[ModelRef]) -> str:
+    """Options with which the graphs that come with sidscan would compute models; empty where none do."""
     onnx = replace(config, runtime="onnx")
     if choose_runtime(onnx, models).bundled_graphs:
         return "--runtime onnx"
@@ -49,7 +63,7 @@ def options_for_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
     return ""
 
 
-def _against_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
+def _against_graphs(config: ScanConfig | Asked, models: Sequence[ModelRef]) -> str:
     """Why bundled graphs can't be used; empty where they can."""
     if any(model.kind is ModelKind.GRAPH for model in models):
         return "an exported graph"
@@ -70,7 +84,7 @@ def _against_graphs(config: ScanConfig, models: Sequence[ModelRef]) -> str:
     return ""
 
 
-def _has_exported_graph(config: ScanConfig, models: Sequence[ModelRef]) -> bool:
+def _has_exported_graph(config: ScanConfig | Asked, models: Sequence[ModelRef]) -> bool:
     """Whether the models folder has a graph of these models, in a precision that is asked for."""
     names = [model.name for model in models]
     precisions = ("fp32", "fp16") if config.precision == "auto" else ("fp32",)
@@ -79,11 +93,12 @@ def _has_exported_graph(config: ScanConfig, models: Sequence[ModelRef]) -> bool:
 
 def _bf16_is_faster(models: Sequence[ModelRef]) -> bool:
     """Whether PyTorch, which is installed, would try one of the encoders in bf16 (`PyTorchRuntime`)."""
-    from sidscan.models.families import detector_family
+    from sidscan.models.families import DetectorFamily, LocalizerFamily, find_family
     from sidscan.models.store import Store
     from sidscan.runtimes import precision_check  # here: it loads NumPy and Pillow
 
-    families = [detector_family(Store().catalog[model.name].family) for model in models]
-    return (
-        any(family.fp16_safe for family in families) and precision_check.has_fast_bf16() and is_there("torch")
+    families = [find_family(Store().catalog[model.name].family) for model in models]
+    fp16_safe = any(
+        isinstance(family, DetectorFamily | LocalizerFamily) and family.fp16_safe for family in families
     )
+    return fp16_safe and precision_check.has_fast_bf16() and is_there("torch")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 from sidscan.config import Device, Precision, RuntimeName
-from sidscan.errors import DigestMismatch, ModelNotInstalled, UsageError
+from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
 from sidscan.libraries import require
+from sidscan.models.catalog import find_entry
+from sidscan.models.graph_templates import load_localizer_graph
 from sidscan.models.localizers import installed_files, load_localizer
-from sidscan.models.onnx_graph import graph_path, is_graph
+from sidscan.models.onnx_graph import graph_path
+from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import Store
-
-if TYPE_CHECKING:
-    from sidscan.runtimes.onnx_localizer import OnnxLocalizer
-    from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
-
-OpenLocalizer: TypeAlias = "PyTorchLocalizer | OnnxLocalizer"
+from sidscan.runtimes import OpenLocalizer
+from sidscan.runtimes.choice import Asked, choose_runtime, options_for_graphs
 
 
 def open_localizer(
@@ -33,30 +31,34 @@ def open_localizer(
     Args:
         ref: a name of the catalog, a checkpoint, or an exported graph.
         encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
-        runtime: ``onnx`` looks for the exported graph of a model of the catalog; ``auto`` runs a graph where
-            one is named, else PyTorch.
+        runtime: ``onnx`` looks for the exported graph of a model of the catalog, then for the one that comes
+            with sidscan; ``auto`` is as a scan's (`choose_runtime`).
 
     Raises:
         UnknownModel, ModelNotInstalled, DigestMismatch, ModelError: as `load_localizer`.
         UsageError: the model can't be run so.
         RuntimeUnavailable: the device or precision asked for can't be used here, or PyTorch is missing.
     """
-    name, store = str(ref), store or Store()
-    is_exported = name not in store.catalog and is_graph(name)
-    if not is_exported and runtime != "onnx":
-        require(f"computing {name} by PyTorch", "torch")
+    store = store or Store()
+    model, asked = ModelRef.parse(str(ref), store.catalog), Asked(runtime, device, precision, encoder)
+    if choose_runtime(asked, [model]).bundled_graphs:
+        from sidscan.runtimes.onnx_cpu_localizer import OnnxCpuLocalizer  # here: it loads onnxruntime
+
+        return OnnxCpuLocalizer(load_localizer_graph(model.name, store))
+    if model.kind is not ModelKind.GRAPH and runtime != "onnx":
+        _require_torch(asked, model, store)
         from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer  # here: it loads torch
 
         return PyTorchLocalizer(load_localizer(ref, store, encoder), device, precision)
-    if is_exported and runtime == "pytorch":
-        raise UsageError(f"PyTorch can't run the exported graph {name}", "Leave --runtime out.")
+    if model.kind is ModelKind.GRAPH and runtime == "pytorch":
+        raise UsageError(f"PyTorch can't run the exported graph {model}", "Leave --runtime out.")
     if encoder is not None:
         raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
-    path = Path(name) if is_exported else _installed_graph(name, store, precision)
+    path = model.path if model.kind is ModelKind.GRAPH else _installed_graph(model, store, precision)
     from sidscan.runtimes.onnx_localizer import OnnxLocalizer  # here: it loads onnxruntime
 
     opened = OnnxLocalizer(path, device, precision)
-    if not is_exported and opened.info.files != installed_files(name, store):
+    if model.kind is ModelKind.CATALOG and opened.info.files != installed_files(model.name, store):
         raise DigestMismatch(
             f"{path} was exported from other weights than those that are installed",
             "Export again with `sidscan export-onnx`.",
@@ -64,8 +66,21 @@ def open_localizer(
     return opened
 
 
-def _installed_graph(name: str, store: Store, precision: Precision) -> Path:
+def _require_torch(asked: Asked, model: ModelRef, store: Store) -> None:
+    """Load torch; where that fails, say what computes this localizer without it. Unknown names come first."""
+    if model.kind is ModelKind.CATALOG:
+        find_entry(model.name, store.catalog)
+    try:
+        require(f"computing {model} by PyTorch", "torch")
+    except RuntimeUnavailable as error:
+        options = options_for_graphs(asked, [model])
+        without = f" Or localize without PyTorch: `{options}`." if options else ""
+        raise RuntimeUnavailable(error.message, error.remedy + without) from error
+
+
+def _installed_graph(model: ModelRef, store: Store, precision: Precision) -> Path:
     """The graph of a model in the models folder."""
+    name = model.name
     if name not in store.catalog:
         raise UsageError(
             "--runtime onnx looks for models of the catalog",

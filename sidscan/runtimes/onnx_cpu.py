@@ -61,22 +61,30 @@ class _Session:
     """A detector, ready to compute."""
 
     def __init__(self, detector: GraphDetector) -> None:
-        try:
-            self._session = open_graph(detector.graph)
-            stated = self._session.get_modelmeta().custom_metadata_map
-            self.mirror_invariant = stated[MIRROR_KEY] == "1"
-        except Exception as error:  # onnxruntime's errors share no base class
-            raise ModelError(
-                f"onnxruntime {ort.__version__} can't load the graph of {detector.info.name}: "
-                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
-                f"{REINSTALL} Or scan --runtime pytorch.",
-            ) from error
+        self._session = open_model(detector.graph, detector.info.name)
+        self.mirror_invariant = self._session.get_modelmeta().custom_metadata_map.get(MIRROR_KEY) == "1"
         self._outputs = output_names([detector.info])
 
     def logits(self, crops: CropSet, part: Sequence[CropRef]) -> NDArray[np.float32]:
         """Some of the crops -> logits (crops, outputs)."""
         outputs = self._session.run(self._outputs, {INPUT_NAME: crop_pixels(crops, part)})
         return np.stack(outputs, axis=1)
+
+
+def open_model(graph: WeightedGraph, name: str) -> Any:
+    """`open_graph` of a model that comes with sidscan.
+
+    Raises:
+        ModelError: this onnxruntime can't load it.
+    """
+    try:
+        return open_graph(graph)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelError(
+            f"onnxruntime {ort.__version__} can't load the graph of {name}: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{REINSTALL} Or scan --runtime pytorch.",
+        ) from error
 
 
 def open_graph(graph: WeightedGraph) -> Any:

@@ -18,7 +18,7 @@ from sidscan.models.onnx_graph import INPUT_NAME, KEY, check_seal
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers
 from sidscan.runtimes.onnx import vouched
 from sidscan.runtimes.short_memory import or_memory_error
-from sidscan.runtimes.tiles import Maps, resized
+from sidscan.runtimes.tiles import Maps, on_cores, resized
 
 _PASS = 2  # tiles of a pass on a CPU: convolutions at full size take 17 MB each per layer
 
@@ -71,17 +71,12 @@ class OnnxLocalizer:
                     self._padded(crops[start : start + size], size) for start in range(0, len(crops), size)
                 ]
             return np.concatenate(parts)
-        refs = [(number, False) for number in range(len(crops))]
-        return self._cpu_pool.compute(lambda part: self._compute(crops[[n for n, _ in part]]), refs)
+        return on_cores(self._cpu_pool, self._run, crops, _PASS)
 
     def abandon(self) -> None:
         """Give up what waits for a core."""
         if self._cpu_pool is not None:
             self._cpu_pool.abandon()
-
-    def _compute(self, crops: NDArray[np.uint8]) -> Maps:
-        parts = [self._run(crops[start : start + _PASS]) for start in range(0, len(crops), _PASS)]
-        return np.concatenate(parts)
 
     def _padded(self, crops: NDArray[np.uint8], size: int) -> Maps:
         """Accelerators plan anew for every other number of crops."""

@@ -14,7 +14,7 @@ from sidscan.models.localizers import LoadedLocalizer
 from sidscan.runtimes import RuntimeInfo, cpu, precision_check
 from sidscan.runtimes.pytorch import DTYPES, device_name, encoder_precision, open_device
 from sidscan.runtimes.short_memory import or_memory_error
-from sidscan.runtimes.tiles import Maps, resized
+from sidscan.runtimes.tiles import Maps, on_cores, resized
 
 _AT_ONCE = {"cpu": 2, "cuda": 32}  # tiles of a pass; convolutions at full size take 17 MB each per layer
 
@@ -57,11 +57,10 @@ class PyTorchLocalizer:
         return or_memory_error(self._maps, tiles)
 
     def _maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        crops = torch.from_numpy(resized(tiles, self.info.tile.read))
+        crops = resized(tiles, self.info.tile.read)
         if self._cpu_pool is None:
             return self._compute(crops)
-        refs = [(number, False) for number in range(len(crops))]
-        return self._cpu_pool.compute(lambda part: self._compute(crops[[number for number, _ in part]]), refs)
+        return on_cores(self._cpu_pool, self._compute, crops, self._at_once)
 
     def abandon(self) -> None:
         """Give up what waits for a core."""
@@ -69,11 +68,11 @@ class PyTorchLocalizer:
             self._cpu_pool.abandon()
 
     @torch.inference_mode()
-    def _compute(self, crops: torch.Tensor) -> Maps:
+    def _compute(self, crops: NDArray[np.uint8]) -> Maps:
         """Crops (b, read, read, 3) -> probabilities (b, side, side), some at a time."""
         parts = [
             self._network(part.to(self._device).permute(0, 3, 1, 2)).sigmoid().cpu()
-            for part in torch.split(crops, self._at_once)
+            for part in torch.split(torch.from_numpy(crops), self._at_once)
         ]
         result: Maps = torch.cat(parts).numpy()
         return result
@@ -84,7 +83,7 @@ class PyTorchLocalizer:
         Returns:
             the precision, and why.
         """
-        crops = torch.from_numpy(precision_check.natural_crops(precision_check.CROPS))
+        crops = precision_check.natural_crops(precision_check.CROPS)
         before, in_fp32 = self._network, self._compute(crops)
         encoders = copy.deepcopy(before.encoders).to(torch.bfloat16)
         self._network = LocalizerNetwork(tuple(encoders), before.decoder)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from sample_localizers import SampleLocalizer, write_localizer
 
 from sidscan.errors import DigestMismatch, ModelError, RuntimeUnavailable, UsageError
 from sidscan.exporters import localizers as exporting
+from sidscan.exporters import parity
 from sidscan.models.localizers import TileSpec
 from sidscan.runtimes.localizers import open_localizer
 from sidscan.runtimes.onnx import OnnxRuntime
@@ -88,7 +89,7 @@ def test_a_graph_that_is_not_the_model_is_not_kept(
     exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, encoder = exported.sample
-    monkeypatch.setitem(exporting.BOUNDS, "fp32", 0.0)
+    monkeypatch.setitem(parity.BOUNDS, "fp32", 0.0)
     with pytest.raises(ModelError, match="the graph is not the model: largest difference of probabilities"):
         exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoder=encoder)
     assert not (tmp_path / "map.onnx").exists()

@@ -13,7 +13,7 @@ from sidscan.errors import RuntimeUnavailable
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelRef
 from sidscan.runtimes import accelerators, choice, open_runtime, precision_check
-from sidscan.runtimes.choice import choose_runtime, options_for_graphs
+from sidscan.runtimes.choice import Asked, choose_runtime, options_for_graphs
 
 ITS, THEIRS = "its graph comes with sidscan", "their graphs come with sidscan"
 BF16 = "PyTorch, since this CPU multiplies bf16 itself"
@@ -118,3 +118,23 @@ def test_an_exported_graph_goes_before_the_bundled_one(exported: str, precision:
         path.touch()
     config = ScanConfig(inputs=("-",), models=MINI, runtime="onnx", device="cpu", precision=precision)
     assert choose_runtime(config, [ModelRef.parse("mini")]).bundled_graphs is graphs
+
+
+@pytest.mark.parametrize(
+    ("options", "there", "graphs", "why"),
+    [
+        ({}, "torch", True, ITS),
+        ({}, "torch bf16", False, BF16),
+        ({}, "bf16", True, ITS),
+        ({"device": "cuda"}, "torch", False, "--device cuda"),
+        ({"runtime": "pytorch"}, "torch", False, "asked for"),
+    ],
+    ids=str,
+)
+def test_choice_for_a_localizer(
+    options: dict[str, Any], there: str, graphs: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "is_there", there.split().__contains__)
+    monkeypatch.setattr(accelerators, "may_be_there", lambda: False)
+    monkeypatch.setattr(precision_check, "has_fast_bf16", lambda: "bf16" in there)
+    assert choose_runtime(Asked(**options), [ModelRef.parse("localizer-b16")]) == (graphs, why)

@@ -1,4 +1,4 @@
-"""Bundled detectors on a CPU: their graphs compute what PyTorch computes, and no torch is loaded."""
+"""Bundled models on a CPU: their graphs compute what PyTorch computes, and no torch is loaded."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_mini_has_the_logits_of_pytorch() -> None:
 @pytest.mark.parametrize("entry", WITH_GRAPH, ids=lambda entry: entry.name)
 def test_graphs_compute_with_any_weights_what_pytorch_does(entry: Any) -> None:
     """Weights that follow from a seed: nothing of other weights is left in the graph."""
-    from sidscan.exporters.templates import random_detector, template_parity
+    from sidscan.exporters.templates import random_network, template_parity
 
     path = template_of(entry)
     assert path is not None
-    parity = template_parity(path.read_bytes(), *random_detector(entry, seed=5))
+    parity = template_parity(path.read_bytes(), *random_network(entry, seed=5))
     assert max(parity.worst.values()) < 1e-4
 
 

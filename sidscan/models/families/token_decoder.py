@@ -31,7 +31,12 @@ class TokenDecoderFamily(LocalizerFamily):
             summary="bundled localizer on CLIP ViT-B/16: maps of synthetic regions; read its card",
             licence="Apache-2.0",
             provenance="trained by this project (training/localizer_b16); see its card",
-            origin=Bundled(file="localizer_b16.safetensors", card="localizer_b16.json", scores=False),
+            origin=Bundled(
+                file="localizer_b16.safetensors",
+                card="localizer_b16.json",
+                graph="localizer_b16.onnx",
+                scores=False,
+            ),
             size=1_100_000,
             encoder="clip-vit-b16",
         ),
