@@ -1,0 +1,105 @@
+"""What runs on each node of a Ray cluster: a process that scans shards, with its model loaded once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from sidscan._version import __version__
+from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.shard import ShardScanner
+from sidscan.errors import ExitCode, SidscanError
+
+
+class Readiness(NamedTuple):
+    """What a worker says before it gets work.
+
+    Attributes:
+        asks_for_token: whether its node refuses whoever has no token.
+    """
+
+    host: str
+    process: int
+    sidscan_version: str
+    asks_for_token: bool
+
+
+class Outcome(NamedTuple):
+    """What came of a shard.
+
+    Attributes:
+        error: what is wrong; empty if the shard has results.
+        exit_code: of the error.
+        first: whether these results were published, and not those of a worker that was faster.
+    """
+
+    error: str = ""
+    remedy: str = ""
+    exit_code: int = 0
+    first: bool = False
+
+
+class ShardWorker:
+    """Scans one shard at a time; a second thread answers how far it is.
+
+    Args:
+        run: the folder of the run.
+        folder: the folder from which relative names start.
+        scratch: as for `ShardScanner`.
+        first_core, cores: which of the machine's processors it uses: Ray hands them out, but keeps nobody to
+            them.
+        batch: as `ScanConfig.batch`.
+    """
+
+    def __init__(
+        self, run: str, folder: str, scratch: str | None, first_core: int, cores: int, batch: int | None
+    ) -> None:
+        with suppress(OSError):  # names may all be absolute
+            os.chdir(folder)
+        self._cores = _cores_of_machine()[first_core : first_core + cores]
+        self._arguments = (Path(run), Path(scratch) if scratch else None, cores, batch)
+        self._scanner: ShardScanner | None = None
+        self._done: tuple[int, int] = (-1, 0)
+
+    def ready(self) -> Readiness:
+        """Answer as soon as the process runs."""
+        token = os.environ.get("RAY_AUTH_MODE") == "token"
+        return Readiness(socket.gethostname(), os.getpid(), __version__, token)
+
+    def scan(self, number: int) -> Outcome:
+        """Scan a shard and publish its results; what is wrong is part of the answer."""
+        if self._cores:  # of this thread, and of those and the processes that it starts
+            os.sched_setaffinity(0, self._cores)
+        self._done = (number, 0)
+        try:
+            published = self._opened().scan(number, lambda done, _: self._note(number, done))
+        except SidscanError as error:
+            return Outcome(error.message, error.remedy, int(error.exit_code))
+        except MemoryError:
+            return Outcome(
+                "there is not enough memory",
+                "Give each worker more of it, or use fewer --workers.",
+                int(ExitCode.RUNTIME),
+            )
+        return Outcome(first=published.first)
+
+    def _opened(self) -> ShardScanner:
+        if self._scanner is None:
+            run, scratch, workers, batch = self._arguments
+            self._scanner = ShardScanner(RunFolder(run), scratch, workers, batch)
+        return self._scanner
+
+    def _note(self, number: int, done: int) -> None:
+        self._done = (number, done)
+
+    def progress(self) -> tuple[int, int]:
+        """The shard under way (-1 before the first), and how many of its inputs are done."""
+        return self._done
+
+
+def _cores_of_machine() -> list[int]:
+    """The processors that this process may use; empty where the system can't keep it to some of them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []

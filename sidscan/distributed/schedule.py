@@ -1,0 +1,106 @@
+"""Which shard is scanned next, and which again: the rules of a run on a cluster, without the cluster."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+
+MAX_ATTEMPTS = 4
+"""Times that a shard is begun when each attempt before was lost; then the run goes on without it."""
+_SLOW = 2.0  # times the median: a shard that takes longer is begun a second time when nothing else is left
+_SOONEST = 60.0  # seconds
+
+
+class Schedule:
+    """The shards of a run that have no results yet, and who scans them.
+
+    Args:
+        shards: their numbers, in the order in which they are begun.
+        soonest: seconds that a shard may take before it counts as slow.
+    """
+
+    def __init__(self, shards: Iterable[int], soonest: float = _SOONEST) -> None:
+        self._waiting = list(shards)
+        self._soonest = soonest
+        self._begun: dict[tuple[int, Hashable], float] = {}  # shard and worker -> when
+        self._lost: Counter[int] = Counter()
+        self._refused: defaultdict[int, set[Hashable]] = defaultdict(set)  # shard -> hosts that can't scan it
+        self._seconds: list[float] = []
+        self.finished: set[int] = set()
+        self.given_up: set[int] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._waiting and not self._under_way()
+
+    def _under_way(self) -> set[int]:
+        return {shard for shard, _ in self._begun} - self.finished
+
+    def next_shard(self, host: Hashable, now: float) -> int | None:
+        """The shard that a worker on ``host`` should begin now; None if there is none for it.
+
+        Where all are begun, one that takes long is begun a second time: its worker may be a slow machine.
+        """
+        for shard in self._waiting:
+            if host not in self._refused[shard]:
+                return shard
+        return None if self._waiting else self._slow_shard(host, now)
+
+    def _slow_shard(self, host: Hashable, now: float) -> int | None:
+        typical = statistics.median(self._seconds) if self._seconds else 0.0
+        workers = Counter(shard for shard, _ in self._begun)
+        for (shard, _), begun in sorted(self._begun.items(), key=lambda entry: entry[1]):
+            is_slow = now - begun > max(_SLOW * typical, self._soonest)
+            if is_slow and workers[shard] == 1 and shard not in self.finished | self.given_up:
+                return None if host in self._refused[shard] else shard
+        return None
+
+    def begin(self, shard: int, worker: Hashable, now: float) -> None:
+        """Note that a worker scans a shard from now on."""
+        if shard in self._waiting:
+            self._waiting.remove(shard)
+        self._begun[shard, worker] = now
+
+    def end(self, shard: int, worker: Hashable, now: float) -> None:
+        """Note that a shard has results."""
+        self._seconds.append(now - self._begun.pop((shard, worker)))
+        self.finished.add(shard)
+        self.given_up.discard(shard)
+        if shard in self._waiting:
+            self._waiting.remove(shard)
+
+    def lose(self, shard: int, worker: Hashable) -> None:
+        """Note that a worker died or hung over a shard: it waits again, unless that happened too often."""
+        self._lost[shard] += 1
+        self._return(shard, worker)
+
+    def refuse(self, shard: int, worker: Hashable, host: Hashable) -> None:
+        """Note that a shard can't be scanned on a host: others may still try."""
+        self._refused[shard].add(host)
+        self.lose(shard, worker)
+
+    def put_back(self, shard: int, worker: Hashable) -> None:
+        """Note that a worker leaves for a reason that has nothing to do with the shard."""
+        self._return(shard, worker)
+
+    def _return(self, shard: int, worker: Hashable) -> None:
+        self._begun.pop((shard, worker), None)
+        if shard in self.finished or shard in {other for other, _ in self._begun}:
+            return
+        if self._lost[shard] >= MAX_ATTEMPTS:
+            self.given_up.add(shard)
+        else:
+            self._waiting.append(shard)
+
+    def attempt(self, shard: int) -> int:
+        """The number of the attempt at a shard that is next or under way, from 1."""
+        return self._lost[shard] + 1
+
+    def give_up_refused(self, hosts: set[Hashable]) -> None:
+        """Give up shards that none of the hosts can scan, where there are hosts."""
+        hopeless = [shard for shard in self._waiting if hosts and hosts <= self._refused[shard]]
+        for shard in hopeless:
+            self._waiting.remove(shard)
+            self.given_up.add(shard)
