@@ -61,6 +61,23 @@ def shards() -> Decorator:
             help="Inputs of a shard, about; at most twice as many.",
         ),
         sectioned_option(
+            "--ray",
+            section="Shards",
+            metavar="ADDRESS",
+            help="Scan the shards on a Ray cluster: its address, auto for that of this machine, or local for "
+            "one that starts and ends with the scan. It needs one package more: pip install 'sidscan[ray]'.",
+        ),
+        sectioned_option(
+            "--hang-timeout",
+            section="Shards",
+            type=click.FloatRange(min=1),
+            metavar="SECONDS",
+            default=600.0,
+            show_default=True,
+            help="With --ray: time without a new result after which a worker is ended, and another one takes "
+            "its shard.",
+        ),
+        sectioned_option(
             "--scratch",
             section="Shards",
             type=click.Path(file_okay=False, path_type=Path),
@@ -84,6 +101,8 @@ class ShardOptions:
     shard: int | None
     size: int | None
     scratch: Path | None
+    ray: str | None
+    hang_timeout: float
 
     @classmethod
     def pop_from(cls, options: dict[str, Any]) -> ShardOptions:
@@ -92,18 +111,21 @@ class ShardOptions:
         Raises:
             UsageError: one of them needs another one, or contradicts it.
         """
-        names = ("run_folder", "plan_only", "shard", "shard_size", "scratch")
+        names = ("run_folder", "plan_only", "shard", "shard_size", "scratch", "ray", "hang_timeout")
         made = cls(*(options.pop(name) for name in names))
         others = {
             "--plan": made.plan_only,
             "--shard": made.shard is not None,
             "--shard-size": made.size is not None,
             "--scratch": made.scratch is not None,
+            "--ray": made.ray is not None,
         }
         if made.run is None and (given := [flag for flag, is_given in others.items() if is_given]):
             raise UsageError(f"{given[0]} needs --run", "Name the folder of the run with --run RUN.")
         if made.plan_only and made.shard is not None:
             raise UsageError("--plan scans nothing, and --shard scans a shard", "Leave one of the two out.")
+        if made.ray is not None and (made.plan_only or made.shard is not None):
+            raise UsageError("--ray scans all shards", "Leave --plan and --shard out.")
         return made
 
     def check_given(self, has_inputs: bool) -> None:
@@ -116,7 +138,9 @@ class ShardOptions:
             raise UsageError("--shard scans inputs that RUN has planned", "Leave the inputs out.")
         if has_inputs:
             return
-        allowed = _OF_EVERY_MACHINE | ({"shard"} if self.shard is not None else {"plan_only"} | _OF_REPORTS)
+        allowed = _OF_EVERY_MACHINE | (
+            {"shard"} if self.shard is not None else {"plan_only", "ray", "hang_timeout"} | _OF_REPORTS
+        )
         if given := _given_except(allowed):
             raise UsageError(
                 f"{given} has no effect here: the options of the run hold",

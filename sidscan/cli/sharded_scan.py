@@ -38,7 +38,9 @@ def scan_in_shards(
     Raises:
         SidscanError: something of it can't be done; what shards have published stays.
     """
+    from sidscan.cli.ray_scan import scan_on_ray
     from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.ray_engine import check_cluster
     from sidscan.distributed.run_folder import RunFolder
 
     assert asked.run is not None
@@ -47,6 +49,8 @@ def scan_in_shards(
     echo = console.reporter(quiet)
     if asked.shard is not None:
         return _scan_one(RunFolder(asked.run), asked, choices, echo, quiet)
+    if asked.ray is not None:
+        check_cluster(asked.ray)
     run = _planned(asked, asked.run, writers, choices, echo) if has_inputs else RunFolder(asked.run)
     plan = run.current_plan()
     with closing(Ledger(run, plan)) as ledger, reserve_all(writers, ledger.output_digests):
@@ -57,7 +61,10 @@ def scan_in_shards(
         if asked.plan_only:
             _print_numbers(open_shards)
             return ExitCode.DONE
-        _scan_all(run, plan, open_shards, asked, choices, quiet)
+        if asked.ray is not None and open_shards:
+            scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
+        else:
+            _scan_all(run, plan, open_shards, asked, choices, quiet)
         ledger.accept_published()
         return collect(run, plan, ledger, writers, shown, echo, partial=False)
 

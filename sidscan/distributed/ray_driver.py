@@ -1,4 +1,4 @@
-"""The process that hands shards to the workers of a Ray cluster: ``python -m sidscan.distributed.ray_driver``.
+"""The process that hands shards to the workers of a Ray cluster (`ray_engine` starts it).
 
 It is a process of its own, since Ray ends the process that uses it when the head of the cluster is lost, and
 prints what it likes. It reads its task, one line of JSON, from standard input, and writes events, a line of
@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import ray
@@ -23,6 +23,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sidscan._version import __version__
+from sidscan.distributed.ray_task import LOCAL, RayTask
 from sidscan.distributed.ray_worker import Outcome, Readiness, ShardWorker
 from sidscan.distributed.schedule import MAX_ATTEMPTS, Schedule
 from sidscan.errors import ExitCode, RuntimeUnavailable, SidscanError
@@ -31,28 +32,6 @@ _TURN = 0.5  # seconds between looks at the workers
 _NODES = 3.0  # seconds between looks at the nodes
 _RESTARTS = 5  # workers of one node that may die one after the other before it gets no other one
 _NO_WORKER = 120.0  # seconds to wait for a node that can work, when none can
-
-
-@dataclass(frozen=True, kw_only=True)
-class RayTask:
-    """What the driver is asked to do.
-
-    Attributes:
-        address: of the cluster; ``local`` starts one on this machine.
-        run, folder, scratch, batch: as `ShardWorker` takes them.
-        shards: the numbers of the shards to scan.
-        uses_gpus: whether a worker takes a GPU where its node has some.
-        hang: seconds without a new result after which a worker counts as hung.
-    """
-
-    address: str
-    run: str
-    folder: str
-    shards: list[int]
-    scratch: str | None = None
-    batch: int | None = None
-    uses_gpus: bool = True
-    hang: float = 600.0
 
 
 @dataclass(eq=False)
@@ -148,12 +127,11 @@ class Driver:
         cores = max(1, node.cores // node.workers)
         position = sum(worker.node == node.name for worker in self.workers)
         actor = (
-            ray.remote(ShardWorker)
+            ray.remote(concurrency_groups={"heartbeat": 1})(ShardWorker)
             .options(
                 num_cpus=cores,
                 num_gpus=1 if node.gpus else 0,
                 max_restarts=0,  # the driver starts another one, and knows of it
-                concurrency_groups={"heartbeat": 1},
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
             )
             .remote(
@@ -254,7 +232,8 @@ class Driver:
             answered, _ = ray.wait([worker.heartbeat], timeout=0, fetch_local=False)
             if answered:
                 with suppress(RayError):  # `_take` finds out that it is dead
-                    self._note_progress(worker, *ray.get(worker.heartbeat), now)
+                    shard, done = ray.get(worker.heartbeat)
+                    self._note_progress(worker, shard, done, now)
                 worker.heartbeat = None
             if now - worker.alive_at > self.task.hang:
                 self._bury(worker, f"no new result for {self.task.hang:g} seconds")
@@ -327,13 +306,13 @@ def _watch(stream: TextIO, stopped: threading.Event) -> None:
 def main() -> int:
     """Do the task on standard input; returns 0 if what can be done is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it through the pipe
-    task = RayTask(**json.loads(sys.stdin.readline()))
+    task = RayTask.from_line(sys.stdin.readline())
     out, sys.stdout = sys.stdout, sys.stderr  # what Ray prints is no event
     driver = Driver(task, Schedule(task.shards), out)
     stopped = threading.Event()
     threading.Thread(target=_watch, args=(sys.stdin, stopped), daemon=True).start()
     try:
-        local = {"include_dashboard": False} if task.address == "local" else {}
+        local = {"include_dashboard": False} if task.address == LOCAL else {}
         ray.init(task.address, log_to_driver=False, logging_level="ERROR", **local)
         driver.run(stopped)
         driver._say("end")
@@ -353,12 +332,3 @@ def main() -> int:
         with suppress(Exception):  # the head may be gone
             ray.shutdown()
     return 0
-
-
-def dump(task: RayTask) -> str:
-    """A task as the driver reads it."""
-    return json.dumps(asdict(task)) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

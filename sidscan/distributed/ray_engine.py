@@ -12,12 +12,11 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import IO
 
+from sidscan.distributed.ray_task import LOCAL, RayTask
 from sidscan.errors import ExitCode, RunIncomplete, SidscanError, UsageError
 from sidscan.libraries import check_installed
 from sidscan.records import JsonObject
 
-LOCAL = "local"
-"""The address that stands for a cluster of this machine alone, which starts and ends with the scan."""
 # Nothing is imported from the current folder, which may hold a ray.py.
 _DRIVER = (
     "import sys; sys.path[:] = [each for each in sys.path if each]; "
@@ -49,11 +48,8 @@ def check_cluster(address: str) -> None:
         )
 
 
-def events(task: str, address: str) -> Generator[JsonObject, None, None]:
+def events(task: RayTask) -> Generator[JsonObject, None, None]:
     """Run the driver in a process of its own; closing the iterator ends it.
-
-    Args:
-        task: as `ray_driver.dump` writes it.
 
     Yields:
         What the driver says: each has ``event`` and what belongs to it.
@@ -63,19 +59,20 @@ def events(task: str, address: str) -> Generator[JsonObject, None, None]:
         RunIncomplete: the driver ended without a word, as it does when the head of the cluster is lost.
     """
     with tempfile.TemporaryFile("w+b") as said:
-        driver = subprocess.Popen(
+        driver = subprocess.Popen(  # noqa: S603  (no shell; the arguments are ours)
             [sys.executable, "-c", _DRIVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            env=_environment(address),
+            env=_environment(task.address),
             text=True,
             encoding="utf-8",
         )
-        assert driver.stdin is not None and driver.stdout is not None
+        assert driver.stdin is not None
+        assert driver.stdout is not None
         try:
             with suppress(BrokenPipeError):  # it ended; its last words say why
-                driver.stdin.write(task)
+                driver.stdin.write(task.to_line())
                 driver.stdin.flush()
             ended = yield from _read(driver.stdout)
             if not ended:
@@ -123,7 +120,8 @@ def _lost(code: int, said: str) -> SidscanError:
 
 def _end(driver: subprocess.Popen[str]) -> None:
     """Have the driver end its workers, and wait for it."""
-    assert driver.stdin is not None and driver.stdout is not None
+    assert driver.stdin is not None
+    assert driver.stdout is not None
     with suppress(BrokenPipeError):
         driver.stdin.close()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
+from collections.abc import Set as AbstractSet
 
 MAX_ATTEMPTS = 4
 """Times that a shard is begun when each attempt before was lost; then the run goes on without it."""
@@ -98,7 +99,7 @@ class Schedule:
         """The number of the attempt at a shard that is next or under way, from 1."""
         return self._lost[shard] + 1
 
-    def give_up_refused(self, hosts: set[Hashable]) -> None:
+    def give_up_refused(self, hosts: AbstractSet[Hashable]) -> None:
         """Give up shards that none of the hosts can scan, where there are hosts."""
         hopeless = [shard for shard in self._waiting if hosts and hosts <= self._refused[shard]]
         for shard in hopeless:

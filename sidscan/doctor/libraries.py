@@ -23,6 +23,7 @@ _EXTRAS = {
     "xlsx": "reports as workbooks",
     "parquet": "Parquet files, read and written",
     "cloud": "images in s3://, gs:// and az://",
+    "ray": "scans on a cluster (--ray)",
     "zstd": "tars that Zstandard compressed",
     "c2pa": "verified signatures of Content Credentials",
     "train": "training and evaluation",

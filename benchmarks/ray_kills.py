@@ -1,0 +1,213 @@
+"""Kill parts of a Ray cluster in the middle of a run of shards, go on, and compare with an undisturbed scan.
+
+    python benchmarks/ray_kills.py FOLDER [--shard-size 20] [--out FILE]
+
+Two nodes of one processor each run on this machine. In turn it kills a worker, a node (its raylet), the head
+(the GCS) and the driver with signal 9, and stops a worker with SIGSTOP; it also kills the raylet alone and
+leaves its worker alive, as a network does that falls apart. Each time every input must have one row, equal to
+that of a plain scan but for times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from record import publish, stamp
+
+_SIDSCAN = [sys.executable, "-P", "-m", "sidscan"]
+_TIMES = ("scanned_at",)
+_COMPUTED = ("score", "logit", "crop_min", "crop_max", "crop_std")
+_LAST_DIGITS = 1e-5
+_PORT = 6479
+
+
+@contextmanager
+def cluster(environment: dict[str, str], scratch: Path) -> Iterator[list[list[psutil.Process]]]:
+    """A head and another node, one processor each: the processes that `ray start` left behind, by node."""
+    nodes = []
+    try:
+        for node in ("--head", f"--address=127.0.0.1:{_PORT}"):
+            before = set(_ray_processes())
+            port = [f"--port={_PORT}"] if node == "--head" else []
+            command = [sys.executable, "-m", "ray.scripts.scripts", "start", node, *port, "--num-cpus=1"]
+            options = ["--include-dashboard=false", "--disable-usage-stats"] if node == "--head" else []
+            temporary = [f"--temp-dir={scratch}"] if node == "--head" else []
+            subprocess.run(
+                [*command, *options, *temporary], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+            nodes.append([each for each in _ray_processes() if each not in before])
+        yield nodes
+    finally:
+        stop = [sys.executable, "-m", "ray.scripts.scripts", "stop", "--force"]
+        subprocess.run(stop, env=environment, check=False, capture_output=True)
+
+
+def _ray_processes() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if any("ray" in word for word in process.info["cmdline"] or ()):
+            yield process
+
+
+def named(processes: list[psutil.Process], name: str) -> list[psutil.Process]:
+    """The processes of a node whose program is called so."""
+    return [each for each in processes if each.is_running() and each.name().startswith(name)]
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that scan shards."""
+    return [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if any("ShardWorker" in word for word in each.info["cmdline"] or ())
+    ]
+
+
+def drivers() -> list[psutil.Process]:
+    """The processes that hand out shards."""
+    return [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if any("sidscan.distributed.ray_driver" in word for word in each.info["cmdline"] or ())
+    ]
+
+
+def rows(report: Path) -> list[dict[str, str]]:
+    """The rows of a report without the times."""
+    with report.open(encoding="utf-8", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in _TIMES} for row in csv.DictReader(file)]
+
+
+def alike(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two rows are equal; digits of scores that depend on what shares a batch are not compared."""
+    return one.keys() == other.keys() and all(
+        abs(float(one[name]) - float(other[name])) < _LAST_DIGITS
+        if name in _COMPUTED and one[name] and other[name]
+        else one[name] == other[name]
+        for name in one
+    )
+
+
+def kill_worker(_: list[list[psutil.Process]]) -> None:
+    workers()[0].send_signal(signal.SIGKILL)
+
+
+def stop_worker(_: list[list[psutil.Process]]) -> None:
+    workers()[0].send_signal(signal.SIGSTOP)
+
+
+def kill_node(nodes: list[list[psutil.Process]]) -> None:
+    """With all its processes, as when the machine is switched off."""
+    for process in named(nodes[1], "raylet"):
+        for child in process.children(recursive=True):
+            child.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
+
+
+def cut_off_node(nodes: list[list[psutil.Process]]) -> None:
+    """The raylet alone: its worker goes on, and knows nothing."""
+    for process in named(nodes[1], "raylet"):
+        process.send_signal(signal.SIGKILL)
+
+
+def kill_head(nodes: list[list[psutil.Process]]) -> None:
+    for process in named(nodes[0], "gcs_server"):
+        process.send_signal(signal.SIGKILL)
+
+
+def kill_driver(_: list[list[psutil.Process]]) -> None:
+    drivers()[0].send_signal(signal.SIGKILL)
+
+
+DISTURBANCES: dict[str, Callable[[list[list[psutil.Process]]], None]] = {
+    "worker killed": kill_worker,
+    "node killed": kill_node,
+    "raylet killed, its worker alive": cut_off_node,
+    "head killed": kill_head,
+    "driver killed": kill_driver,
+    "worker stopped": stop_worker,
+}
+
+
+def disturbed(
+    folder: Path, size: int, disturb: Callable[[list[list[psutil.Process]]], None], scratch: Path
+) -> tuple[list[dict[str, str]], dict[str, object]]:
+    """The rows of a run that is disturbed when a third of its shards have results, and what was seen."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **token, "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(scratch)}
+    run, report, said = scratch / "run", scratch / "report.csv", scratch / "said"
+    scan = [*_SIDSCAN, "scan", str(folder), "--model", "mini", "--device", "cpu", "--run", str(run)]
+    scan += ["--shard-size", str(size), "--hang-timeout", "60", "--out", str(report)]
+    scan += ["--ray", f"127.0.0.1:{_PORT}"]
+    codes, lines = [], ""
+    began = time.monotonic()
+    while not codes or codes[-1] not in (0, 3):
+        with cluster(environment, scratch / "ray") as nodes, said.open("w+") as file:
+            process = subprocess.Popen(scan, env=environment, stderr=file)
+            if not codes:
+                _wait_for_shards(run, process)
+                disturb(nodes)
+                disturbed_at = len(list((run / "shards").iterdir()))
+            codes.append(process.wait())
+            file.seek(0)
+            lines += file.read()
+        if len(codes) > 3:
+            raise RuntimeError(f"it never ended: {codes}\n{lines}")
+    journals = [path for path in (run / "shards").iterdir() if path.name.endswith(".journal")]
+    return rows(report), {
+        "exit_codes": codes,
+        "shards": len(journals),
+        "published_before": disturbed_at,
+        "seconds": round(time.monotonic() - began, 1),
+        "said": [line for line in lines.splitlines() if re.search("lost|left|again", line)],
+    }
+
+
+def _wait_for_shards(run: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a third of the shards have results, and one is under way."""
+    while process.poll() is None:
+        shards, slices = run / "shards", run / "slices"
+        if shards.is_dir() and len(list(shards.iterdir())) * 3 >= len(list(slices.iterdir())):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"it ended before it was disturbed: {process.returncode}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shard-size", type=int, default=20)
+    parser.add_argument("--only", choices=DISTURBANCES, nargs="*", default=list(DISTURBANCES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="rk-") as scratch:
+        plain = Path(scratch) / "plain.csv"
+        command = [*_SIDSCAN, "scan", str(options.folder), "--model", "mini", "--device", "cpu"]
+        subprocess.run([*command, "--quiet", "--out", str(plain)], check=False)
+        expected = rows(plain)
+        for name in options.only:
+            with tempfile.TemporaryDirectory(prefix="rk-") as own:
+                found, facts = disturbed(options.folder, options.shard_size, DISTURBANCES[name], Path(own))
+                differing = sum(not alike(one, other) for one, other in zip(expected, found, strict=False))
+            results[name] = {**facts, "rows": len(found), "rows_that_differ": differing}
+            print(name, results[name], flush=True)
+    publish({**stamp("ray_kills", "ray"), "inputs": len(expected), "disturbances": results}, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Runs of shards on a Ray cluster of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from equal_reports import assert_equal_reports
+from sample_images import folder
+
+from sidscan.distributed import ray_engine
+from sidscan.distributed.ray_task import RayTask
+from sidscan.distributed.ray_worker import ShardWorker
+from sidscan.distributed.run_folder import RunFolder
+from sidscan.errors import ExitCode, RunIncomplete
+
+Run = Callable[..., Any]
+MINI = ("--model", "mini", "--crops", "center", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def planned(sidscan: Run, tmp_path: Path) -> Path:
+    """A run of 24 images in several shards."""
+    folder(tmp_path / "images", 24, side=230)
+    plan = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", 4, "--plan")
+    assert plan.code == 0, plan.err
+    return tmp_path / "run"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "sidscan", *arguments]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
+def test_a_lost_driver_and_then_the_rest(sidscan: Run, planned: Path) -> None:
+    """The driver is killed when some shards have results; the same command does the others, once each."""
+    pytest.importorskip("ray")
+    with Path("said").open("w+") as said:
+        first = subprocess.Popen(command("scan", "--run", "run", "--ray", "local"), stderr=said)
+        for _ in range(1200):
+            if first.poll() is not None or list((planned / "shards").glob("*.journal")):
+                break
+            time.sleep(0.1)
+        for driver in _drivers(first.pid):
+            os.kill(driver, signal.SIGKILL)
+        code = first.wait(60)
+        said.seek(0)
+        lines = said.read()
+    done = len(list((planned / "shards").glob("*.journal")))
+    assert (code, "the process that talks to the cluster ended by signal 9" in lines) == (9, True), lines
+    assert "run the same command again to go on" in lines
+    rest = subprocess.run(
+        command("scan", "--run", "run", "--ray", "local", "-o", "report.csv"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert rest.returncode == 0, rest.stderr
+    assert f", {done} finished" in rest.stderr
+    assert "1 worker ready: " in rest.stderr
+    plain = sidscan("scan", "images", *MINI, "-o", "plain.csv")
+    assert plain.code == 0
+    assert_equal_reports("plain.csv", "report.csv")
+
+
+def _drivers(parent: int) -> Iterator[int]:
+    children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False)
+    yield from map(int, children.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("address", "mode", "message"),
+    [
+        pytest.param("127.0.0.1:6379", None, "a cluster without a token lets in everybody", id="no token"),
+        pytest.param("auto", "disabled", "a cluster without a token lets in everybody", id="token off"),
+        pytest.param("ray://head:10001", "token", "Ray's client can't scan", id="client"),
+    ],
+)
+def test_clusters_that_are_refused(
+    sidscan: Run, planned: Path, monkeypatch: pytest.MonkeyPatch, address: str, mode: str | None, message: str
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    ended = sidscan("scan", "--run", planned, "--ray", address)
+    assert (ended.code, message in ended.err) == (2, True), ended.err
+
+
+def test_without_ray(sidscan: Run, planned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ended = sidscan("scan", "--run", planned, "--ray", "local")
+    assert ended.code == 6
+    assert ended.err.startswith("sidscan: scanning with --ray needs ray, which is not installed\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ray", "local"], "--ray needs --run"),
+        (["--run", "run", "--ray", "local", "--shard", "0"], "--ray scans all shards"),
+    ],
+)
+def test_options_that_contradict(sidscan: Run, planned: Path, arguments: list[str], message: str) -> None:
+    inputs = [] if "--run" in arguments else ["images"]
+    ended = sidscan("scan", *inputs, *arguments)
+    assert (ended.code, message in ended.err) == (2, True), ended.err
+
+
+def test_a_worker_scans_and_says_what_is_wrong(planned: Path, tmp_path: Path) -> None:
+    worker = ShardWorker(str(planned), str(tmp_path), str(tmp_path / "scratch"), 0, 1, None)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    try:
+        assert worker.ready().process == os.getpid()
+        assert worker.progress() == (-1, 0)
+        assert worker.scan(0) == ("", "", 0, True)
+        inputs = RunFolder(planned).current_plan().slices[0].inputs
+        assert worker.progress() == (0, inputs)
+        shutil.rmtree(tmp_path / "images")
+        outcome = worker.scan(1)
+    finally:
+        if cores:
+            os.sched_setaffinity(0, cores)
+    assert (outcome.exit_code, outcome.first) == (ExitCode.NOTHING_TO_SCAN, False)
+    assert outcome.error.startswith("no file of shard 1 was found here")
+
+
+DRIVER = "import sys, json; task = json.loads(sys.stdin.readline()); "
+TASK = RayTask(address="local", run="run", folder=".", shards=[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "events", "message"),
+    [
+        pytest.param("print(json.dumps({'event': 'end'}))", [], None, id="nothing to do"),
+        pytest.param(
+            "print(json.dumps({'event': 'finished', 'shard': 0})); print(json.dumps({'event': 'end'}))",
+            [{"event": "finished", "shard": 0}],
+            None,
+            id="all done",
+        ),
+        pytest.param(
+            "sys.exit('the head is gone')", [], "ended with exit code 1; .*the head is gone", id="exit"
+        ),
+        pytest.param("import os; os.kill(os.getpid(), 9)", [], "ended by signal 9", id="killed"),
+    ],
+)
+def test_what_the_driver_says(
+    monkeypatch: pytest.MonkeyPatch, code: str, events: list[dict[str, object]], message: str | None
+) -> None:
+    monkeypatch.setattr(ray_engine, "_DRIVER", DRIVER + code)
+    told = []
+    if message is None:
+        told += ray_engine.events(TASK)
+    else:
+        with pytest.raises(RunIncomplete, match=message):
+            told += ray_engine.events(TASK)
+    assert told == events
+
+
+def test_ray_sends_nothing_and_a_local_cluster_asks_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "somewhere")
+    monkeypatch.setattr(
+        ray_engine,
+        "_DRIVER",
+        DRIVER + "import os; names = [n for n in os.environ if n.startswith('RAY_')]; "
+        "print(json.dumps({'event': 'x', **{n: os.environ[n] for n in names}})); "
+        "print(json.dumps({'event': 'end'}))",
+    )
+    first, second = next(ray_engine.events(TASK)), next(ray_engine.events(TASK))
+    assert first["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert first["RAY_AUTH_MODE"] == "token"
+    assert "RAY_AUTH_TOKEN_PATH" not in first
+    assert len(first["RAY_AUTH_TOKEN"]) == 64
+    assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
