@@ -149,7 +149,7 @@ def disturbed(
     environment = {**os.environ, **token, "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(scratch)}
     run, report, said = scratch / "run", scratch / "report.csv", scratch / "said"
     scan = [*_SIDSCAN, "scan", str(folder), "--model", "mini", "--device", "cpu", "--run", str(run)]
-    scan += ["--shard-size", str(size), "--hang-timeout", "60", "--out", str(report)]
+    scan += ["--shard-size", str(size), "--hang-timeout", "1m", "--out", str(report)]
     scan += ["--ray", f"127.0.0.1:{_PORT}"]
     codes, lines = [], ""
     began = time.monotonic()

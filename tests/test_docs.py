@@ -45,7 +45,7 @@ PIP_OPTIONS = {
     *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),
     *("--find-links", "--wheel-dir", "--dest", "--overrides", "--with"),  # the last two are uv's
 }
-SCHEDULER_OPTIONS = {"--array", "--cpus-per-task", "--gres", "--job-name", "--requeue"}
+SCHEDULER_OPTIONS = {"--address", "--array", "--cpus-per-task", "--gres", "--head", "--job-name", "--requeue"}
 DOCKER_OPTIONS = {"--network", "--read-only", "--rm", "--tag", "--tmpfs"}
 # What the architecture page calls, and where it is defined.
 CALLED = {

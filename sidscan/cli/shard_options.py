@@ -11,8 +11,9 @@ import click
 from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.param_types import Duration, WholeNumber
 from sidscan.errors import UsageError
+from sidscan.util.option_specs import OptionSpec
 
 SIZE_ON_CPU, SIZE_ON_GPU = 2_000, 50_000  # inputs of a shard: two to five minutes
 _OF_EVERY_MACHINE = frozenset(
@@ -70,8 +71,8 @@ def shards() -> Decorator:
         sectioned_option(
             "--hang-timeout",
             section="Shards",
-            type=click.FloatRange(min=1),
-            metavar="SECONDS",
+            type=Duration(OptionSpec(help="", minimum=1)),
+            metavar="TIME",
             default=600.0,
             show_default=True,
             help="With --ray: time without a new result after which a worker is ended, and another one takes "

@@ -162,7 +162,7 @@ def test_what_the_driver_says(
     monkeypatch: pytest.MonkeyPatch, code: str, events: list[dict[str, object]], message: str | None
 ) -> None:
     monkeypatch.setattr(ray_engine, "_DRIVER", DRIVER + code)
-    told = []
+    told: list[object] = []
     if message is None:
         told += ray_engine.events(TASK)
     else:
