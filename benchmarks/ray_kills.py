@@ -31,6 +31,7 @@ _SIDSCAN = [sys.executable, "-P", "-m", "sidscan"]
 _TIMES = ("scanned_at",)
 _COMPUTED = ("score", "logit", "crop_min", "crop_max", "crop_std")
 _LAST_DIGITS = 1e-5
+_SHOWN = 110  # characters of a line
 _PORT = 6479
 
 
@@ -171,7 +172,7 @@ def disturbed(
         "shards": len(journals),
         "published_before": disturbed_at,
         "seconds": round(time.monotonic() - began, 1),
-        "said": [line for line in lines.splitlines() if re.search("lost|left|again", line)],
+        "said": [line[:_SHOWN] for line in lines.splitlines() if re.search("lost|again", line)],
     }
 
 
