@@ -44,7 +44,7 @@ def write_checkpoint(
             tensors=state["decoder"],
             family=FAMILY,
             config=dict(shape),
-            encoders={part.name: part.sha256 for part in encoders.parts},
+            encoders={part.opened.name: part.opened.sha256 for part in encoders.parts},
             tile=localizer_family(FAMILY).tile,
             facts=facts,
         )

@@ -18,7 +18,7 @@ from sidscan.models.heads.decoder import Decoder
 from sidscan.models.store import Store
 from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
 
-from .tokens import FrozenEncoder, FrozenEncoders
+from .tokens import EncoderPart, FrozenEncoders
 
 FAMILY = "declip"
 _PUBLISHED_DEPTH = (21, 24)  # blocks that DeCLIP computes of CLIP ViT-L/14's
@@ -82,5 +82,5 @@ def freeze(
     parts = []
     for each, reads in zip(opened, decoder.reads, strict=True):
         each.encoder.to(torch_device, DTYPES[used])
-        parts.append(FrozenEncoder(each.encoder, each.name, each.sha256, each.provenance, reads))
+        parts.append(EncoderPart(each, reads))
     return FrozenEncoders(tuple(parts), torch_device, used)

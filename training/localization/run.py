@@ -37,8 +37,11 @@ class EpochFacts(TypedDict):
     validation: float
 
 
-class RunState(TypedDict):
-    """All that a run needs to go on as if never stopped. Files of unfinished runs store these keys."""
+class LocalizerState(TypedDict):
+    """All that a run needs to go on as if never stopped. Files of unfinished runs store these keys.
+
+    The state of a training of heads has no field in common: several heads, and random numbers of dropout.
+    """
 
     position: list[int]
     history: str
@@ -174,7 +177,7 @@ class LocalizerRun:
             f"{' (best)' if is_best else ''}, learning rate {lr:.0e}"
         )
 
-    def state(self) -> RunState:
+    def state(self) -> LocalizerState:
         """All that `restore` needs."""
         return {
             "position": [self.epoch, self.batch],
@@ -186,7 +189,7 @@ class LocalizerRun:
             "best": self.best,
         }
 
-    def restore(self, state: RunState) -> None:
+    def restore(self, state: LocalizerState) -> None:
         """Take over the state of an equal run."""
         self.epoch, self.batch = state["position"]
         self.history = json.loads(state["history"])
@@ -227,7 +230,7 @@ class UnfinishedLocalizer:
                 f"{self.path} belongs to a run with other data, encoder, settings or versions",
                 "Choose another --out, or start over with --fresh.",
             )
-        run.restore(cast(RunState, state))
+        run.restore(cast(LocalizerState, state))
         return True
 
     def remove(self) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sidscan.errors import OutputError, RuntimeUnavailable
 from sidscan.models.backbones import Feature
-from sidscan.models.backbones.base import Encoder
+from sidscan.models.detectors import OpenedEncoder
 from sidscan.training.common.files import make_folder, write_json, writing_result
 from sidscan.training.common.pixels import Pixels
 from sidscan.util import threads
@@ -34,18 +34,10 @@ _AHEAD = 16  # images in flight per worker
 _ENCODER_BATCH = 32  # images per pass, when no batch of a fit sets it
 
 
-@dataclass(frozen=True)
-class FrozenEncoder:
-    """An encoder on a device, and the features that a decoder reads of it.
+class EncoderPart(NamedTuple):
+    """An encoder on its device, and the features that a decoder reads of it."""
 
-    Attributes:
-        sha256: of the weights file, hex.
-    """
-
-    encoder: Encoder
-    name: str
-    sha256: str
-    provenance: str
+    opened: OpenedEncoder
     reads: tuple[Feature, ...]
 
 
@@ -53,7 +45,7 @@ class FrozenEncoder:
 class FrozenEncoders:
     """All encoders that a decoder reads, in its order."""
 
-    parts: tuple[FrozenEncoder, ...]
+    parts: tuple[EncoderPart, ...]
     device: torch.device
     precision: str
 
@@ -63,14 +55,14 @@ class FrozenEncoders:
         pixels = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2)
         features = []
         for part in self.parts:
-            found = part.encoder.read(pixels, set(part.reads))
+            found = part.opened.encoder.read(pixels, set(part.reads))
             features += [found[name] for name in part.reads]
         return features
 
     def facts(self) -> dict[str, object]:
         """What features depend on, besides the image."""
         return {
-            "encoders": [[part.sha256, [str(name) for name in part.reads]] for part in self.parts],
+            "encoders": [[part.opened.sha256, [str(name) for name in part.reads]] for part in self.parts],
             "precision": self.precision,
             "preprocessing": PREPROCESSING,
             "decoder": decoder(),

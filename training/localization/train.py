@@ -62,7 +62,7 @@ class _Setup:
             "left_out": {"train": list(self.train.left_out), "valid": list(self.valid.left_out)},
             "features": "cached in fp16" if self.config.cache else "fresh in every epoch",
             "preprocessing": PREPROCESSING,
-            "encoder_provenance": {part.name: part.provenance for part in self.encoders.parts},
+            "encoder_provenance": {part.opened.name: part.opened.provenance for part in self.encoders.parts},
             "device": self.encoders.device.type,
             "precision": self.encoders.precision,
             "mixed_precision": self.mixed and self.encoders.device.type == "cuda",
@@ -121,7 +121,7 @@ def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
     if recipe.init == "published" and precision == "auto":
         precision = "fp32"  # DeCLIP casts CLIP's fp16 weights to float32, and uses no mixed precision
     encoders = freeze(opened, decoder, config.device, precision)
-    names = ", ".join(part.name for part in encoders.parts)
+    names = ", ".join(part.opened.name for part in encoders.parts)
     echo(f"encoder: {names}, {encoders.device.type}, {encoders.precision}")
     weights = sum(parameter.numel() for parameter in decoder.parameters())
     echo(f"decoder: {recipe.decoder} on layer {layer}, {weights:,} weights, init {recipe.init}")

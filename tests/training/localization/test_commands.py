@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from masked_sets import SIDE, dolos_like, masked_image, save_mask
+from numpy.typing import NDArray
 from PIL import Image
 from sample_localizers import SampleLocalizer, write_localizer
 from training_sets import noise_image
@@ -41,7 +42,7 @@ def evaluate(data: Path, model: Path, localizer: SampleLocalizer, out: Path, *op
     return CliRunner().invoke(cli, arguments, standalone_mode=False)
 
 
-def save(pixels: np.ndarray, path: Path) -> None:  # type: ignore[type-arg]
+def save(pixels: NDArray[np.uint8], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
