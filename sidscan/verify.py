@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sidscan.config import ReadLimits, ScanConfig
 from sidscan.errors import UsageError
@@ -19,6 +19,7 @@ from sidscan.records import Failure
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
 from sidscan.reports.csv import check_columns
 from sidscan.reports.csv_escape import escape_cell
+from sidscan.reports.jsonl_zst import check_unpackable
 from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
@@ -67,7 +68,7 @@ class OpenReport:
     """A report that was read to its end once and is not damaged.
 
     Attributes:
-        kind: ``csv``, ``json`` or ``jsonl``.
+        kind: its format, as `reader.format_of_file` gives it, e.g. ``csv``.
         rows: the number of rows.
         sha256: of the report itself, hex.
     """
@@ -104,7 +105,7 @@ class OpenReport:
         """
         return reader.read_rows(self._file, self.kind, self.path)
 
-    def redact(self, out: TextIO) -> list[str]:
+    def redact(self, out: BinaryIO) -> list[str]:
         """Write the report again without what `reports.private` withholds; returns the columns it emptied.
 
         Raises:
@@ -127,9 +128,10 @@ def open_report(path: Path) -> Iterator[OpenReport]:
             f"can't read {path}: {error.strerror}", "Name a report of `sidscan scan`."
         ) from error
     with file:
-        head = file.read(output_files.HEAD_BYTES)
-        kind = reader.format_of(head)
-        if head.startswith(SQLITE_SIGNATURE):
+        kind = reader.format_of_file(file)
+        file.seek(0)
+        head = file.read(reader.HEAD_BYTES)
+        if kind is None and head.startswith(SQLITE_SIGNATURE):
             raise UsageError(
                 f"{path} is the record of a scan, not a report", "Name a report that this scan wrote."
             )
@@ -140,6 +142,7 @@ def open_report(path: Path) -> Iterator[OpenReport]:
             )
         if kind is None:
             check_columns(head, path)
+            check_unpackable(head, path)
             raise UsageError(
                 f"{path} is not a report of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it.",

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, Moment, Number, Size, WholeNumber
+from sidscan.cli.param_types import Duration, Moment, Number, Size, StdoutFormat, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
 from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
@@ -207,7 +207,7 @@ def report_files() -> Decorator:
             "--format",
             "stdout_format",
             section="Output",
-            type=click.Choice(list(REPORT_FORMATS)),
+            type=StdoutFormat(list(REPORT_FORMATS)),
             show_default="csv",
             help="Format of the report on standard output. A scan writes 'jsonl' row by row as it runs, "
             "unless it is sorted.",

@@ -15,8 +15,10 @@ if TYPE_CHECKING:  # older versions of click have no type arguments here
     _IntType: TypeAlias = click.ParamType[int]
     _FloatType: TypeAlias = click.ParamType[float]
     _MomentType: TypeAlias = click.ParamType[datetime]
+    _ChoiceType: TypeAlias = click.Choice[str]
 else:
     _IntType = _FloatType = _MomentType = click.ParamType
+    _ChoiceType = click.Choice
 
 _DIGITS = "[0-9]+(?:_[0-9]+)*"  # 100_000, as Python writes it
 _DECIMAL = rf"\+?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})"
@@ -38,6 +40,16 @@ _UNIT_NAMES = {"b": "bytes", "mib": "MiB"}  # of plain numbers
 _BINARY = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 _TIMES = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONG_TIMES = (("h", 3600), ("m", 60))
+
+
+class StdoutFormat(_ChoiceType):
+    """A format for standard output. Formats that are not text pass: `output_for` says where they go."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The format's suffix."""
+        from sidscan.reports import BINARY_FORMATS
+
+        return value if value in (*BINARY_FORMATS, "xlsx") else str(super().convert(value, param, ctx))
 
 
 class WholeNumber(click.IntRange):

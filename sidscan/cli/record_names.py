@@ -8,7 +8,6 @@ from pathlib import Path
 from sidscan.errors import UsageError
 from sidscan.journal.reading import find_records, is_database
 from sidscan.reports import reader
-from sidscan.reports.output_files import HEAD_BYTES
 from sidscan.util.files import open_file
 
 _SUFFIX = ".journal"
@@ -21,7 +20,7 @@ def record_path(named: Path) -> Path:
         UsageError: there is none.
     """
     with suppress(OSError, ValueError):  # opening it says what is wrong
-        if named.exists() and is_database(named):
+        if named.exists() and is_database(named) and not is_report(named):
             return named
         beside = Path(f"{named}{_SUFFIX}")
         if beside.exists():
@@ -37,7 +36,10 @@ def is_report(named: Path) -> bool:
     Raises:
         OSError: it can't be read.
     """
-    return named.is_file() and (named.suffix.lower() == ".xlsx" or reader.format_of(_head(named)) is not None)
+    if not named.is_file() or named.suffix.lower() == ".xlsx":
+        return named.is_file()
+    with open_file(named) as file:
+        return reader.format_of_file(file) is not None
 
 
 def names_record(name: str) -> bool:
@@ -61,8 +63,3 @@ def _record_of(report: Path) -> Path:
         f"{report} is a report, and {why}",
         f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}.",
     )
-
-
-def _head(path: Path) -> bytes:
-    with open_file(path) as file:
-        return file.read(HEAD_BYTES)

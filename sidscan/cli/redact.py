@@ -44,18 +44,19 @@ def command(report: Path, out: Path, overwrite: bool, quiet: bool) -> ExitCode:
       7  NEW can't be written                130  interrupted
     """
     from sidscan import verify  # here: `--help` needs none of it
-    from sidscan.reports.output_files import new_file
+    from sidscan.reports.base import suffix_of
+    from sidscan.reports.output_files import new_binary_file
     from sidscan.reports.private import WORDS
 
     _check_another_file(report, out)
     echo = console.reporter(quiet)
     with verify.open_report(report) as opened:
-        if out.suffix.lower() != f".{opened.kind}":
+        if suffix_of(out.name) != opened.kind:
             raise UsageError(
                 f"{report} is a {opened.kind} report, and {out} is not named like one",
                 f"End the name in .{opened.kind}.",
             )
-        with new_file(out, overwrite) as file:
+        with new_binary_file(out, overwrite) as file:
             unknown = opened.redact(file)
         echo(f"report: {out}, {console.plural(opened.rows, 'row')}")
     if unknown:

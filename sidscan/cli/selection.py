@@ -52,7 +52,8 @@ def selection() -> Decorator:
             section="Output",
             metavar="NAMES",
             show_default="all",
-            help="Columns of .csv, .xlsx and .jsonl reports, in this order, e.g. path,score,evidence.",
+            help="Columns of .csv, .xlsx, .jsonl, .parquet and .db reports, in this order, e.g. "
+            "path,score,evidence.",
         ),
     )
 
@@ -129,7 +130,7 @@ class Shown:
             )
         if self.columns and not any(writer.format.has_columns for writer in writers):
             raise UsageError(
-                "--columns is for .csv, .xlsx and .jsonl reports",
+                "--columns is for .csv, .xlsx, .jsonl, .parquet and .db reports",
                 "JSON and HTML hold all that is known; leave --columns out, or add --out FILE.csv.",
             )
 

@@ -24,7 +24,7 @@ _EXTRAS = {
     "parquet": "Parquet files, read and written",
     "cloud": "images in s3://, gs:// and az://",
     "ray": "scans on a cluster (--ray)",
-    "zstd": "tars that Zstandard compressed",
+    "zstd": "tars and reports that Zstandard compressed",
     "c2pa": "verified signatures of Content Credentials",
     "train": "training and evaluation",
     "export": "sidscan export-onnx",

@@ -12,13 +12,21 @@ from pathlib import Path
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports import xlsx
-from sidscan.reports.base import DEFAULT_OPTIONS, REPORT_FORMATS, FormatOptions, listed_suffixes
+from sidscan.reports.base import (
+    BINARY_FORMATS,
+    DEFAULT_OPTIONS,
+    REPORT_FORMATS,
+    FormatOptions,
+    listed_suffixes,
+    suffix_of,
+)
 from sidscan.reports.csv import CSV_DIALECTS
 from sidscan.reports.output_files import STDOUT, ReportOutput, check_no_device
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
 from sidscan.reports.streaming import StreamedReport
 
 __all__ = [
+    "BINARY_FORMATS",
     "CSV_DIALECTS",
     "REPORT_FORMATS",
     "STDOUT",
@@ -59,11 +67,18 @@ def output_for(
     """
     if out != STDOUT:
         check_no_device(Path(out))
-    suffix = stdout_format if out == STDOUT else Path(out).suffix.lstrip(".").lower()
+    suffix = stdout_format if out == STDOUT else suffix_of(out)
+    if out == STDOUT and suffix in (*BINARY_FORMATS, xlsx.SUFFIX):
+        raise UsageError(
+            f"a .{suffix} report is not text, so it can't go to standard output",
+            f"Write it to a file: --out report.{suffix}.",
+        )
     if suffix == xlsx.SUFFIX:
         return xlsx.XlsxOutput(out, hashed, overwrite, options)
     if out != STDOUT and os.path.isdir(out):  # noqa: PTH112  (Path.is_dir raises on impossible names)
         raise OutputError(f"{out} is a folder", "Give --out the name of a file.")
+    if suffix in BINARY_FORMATS:
+        return ReportOutput(out, BINARY_FORMATS[suffix].configured(options), hashed, overwrite)
     if suffix not in REPORT_FORMATS:
         raise UsageError(
             f"unknown kind of report: {out}",

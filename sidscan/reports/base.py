@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from sidscan.errors import UsageError
 from sidscan.records import RunHeader, RunRecord, ScanResult
@@ -54,8 +54,8 @@ class FormatOptions:
 DEFAULT_OPTIONS = FormatOptions()
 
 
-class ReportFormat(ABC):
-    """How reports of one format are written, recognised and read back."""
+class FileFormat(ABC):
+    """What all formats of reports have in common. `ReportFormat` is text, `BinaryFormat` is not."""
 
     shows_thumbnails = False
     """Whether the scan makes a thumbnail of each image for it."""
@@ -71,6 +71,30 @@ class ReportFormat(ABC):
             OutputError: one can't be removed.
         """
 
+    has_columns = False
+    """Whether `FormatOptions.columns` changes what it writes."""
+
+    def refusal(self, rows: int) -> str:  # noqa: ARG002  (html has one)
+        """Why a report of so many rows is not written; empty if it is."""
+        return ""
+
+    def remark(self, rows: int) -> str:  # noqa: ARG002  (csv has one)
+        """What to say of a report of so many rows, once it is written; empty for nothing."""
+        return ""
+
+    @abstractmethod
+    def write(self, record: RunRecord, path: Path, final: Path) -> None:
+        """Write a whole report as a file. A million results must fit: hold only a few of them at a time.
+
+        Args:
+            path: the file to write.
+            final: the name that it will have; a format of several files writes the others beside that.
+        """
+
+
+class ReportFormat(FileFormat):
+    """How reports of one format are written, recognised and read back, as text."""
+
     @abstractmethod
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write a whole report as text. A million results must fit: hold only a few of them at a time."""
@@ -78,13 +102,6 @@ class ReportFormat(ABC):
     def configured(self, options: FormatOptions) -> ReportFormat:  # noqa: ARG002  (csv and html use them)
         """The format as options ask for it; itself, where none is about it."""
         return self
-
-    has_columns = False
-    """Whether `FormatOptions.columns` changes what it writes."""
-
-    def refusal(self, rows: int) -> str:  # noqa: ARG002  (html has one)
-        """Why a report of so many rows is not written; empty if it is."""
-        return ""
 
     def row_writer(self, header: RunHeader, file: TextIO) -> RowWriter | None:  # noqa: ARG002
         """What writes one result to ``file`` at each call; None for a format that has more than rows."""
@@ -96,12 +113,7 @@ class ReportFormat(ABC):
         return type(self).row_writer is not ReportFormat.row_writer
 
     def write(self, record: RunRecord, path: Path, final: Path) -> None:  # noqa: ARG002  (html needs it)
-        """Write a whole report as a file.
-
-        Args:
-            path: the file to write.
-            final: the name that it will have; a format of several files writes the others beside that.
-        """
+        """Write a whole report as a file, in UTF-8."""
         with path.open("w", encoding="utf-8", newline="") as file:
             self.render(record, file)
 
@@ -128,7 +140,7 @@ class ReportFormat(ABC):
             UsageError: the format has no such way.
             NewerReport, ValueError, LookupError, TypeError: as `rows`.
         """
-        raise UsageError("reports of this format can't be compared", "Compare .csv, .json, .jsonl or .html.")
+        raise UsageError("reports of this format can't be compared", f"Compare {listed_suffixes()}.")
 
     def redact(self, lines: Iterator[str], file: TextIO) -> list[str]:  # noqa: ARG002  (formats use them)
         """Write a report again without what `reports.private` withholds; returns the columns it emptied.
@@ -142,8 +154,53 @@ class ReportFormat(ABC):
         )
 
 
+class BinaryFormat(FileFormat):
+    """How reports of one format are written, recognised and read back, as files that are not text."""
+
+    extra = ""
+    """The extra that brings what it needs; empty if nothing is needed."""
+
+    @abstractmethod
+    def configured(self, options: FormatOptions) -> BinaryFormat:
+        """The format as options ask for it, ready to write.
+
+        Raises:
+            UsageError: what it needs is not installed.
+        """
+
+    @abstractmethod
+    def owns(self, head: bytes, file: BinaryIO) -> bool:
+        """Whether a file is such a report, of any format number; it may be anything.
+
+        Args:
+            head: its first bytes.
+            file: the whole of it, at any position.
+        """
+
+    @abstractmethod
+    def read_rows(self, file: BinaryIO, path: Path) -> Iterator[ReportRow]:
+        """The rows of a report, from an open file at its start, and its name; errors as `ReportFormat.rows`.
+
+        Raises:
+            UsageError: it can't be read, for another reason than damage.
+        """
+
+    @abstractmethod
+    def read_results(self, file: BinaryIO, path: Path) -> Iterator[StatedResult]:
+        """The same with all that two runs may differ in, for `sidscan diff`."""
+
+    def redact(self, file: BinaryIO, out: BinaryIO) -> list[str]:  # noqa: ARG002  (a format may use them)
+        """As `ReportFormat.redact`, from file to file."""
+        raise UsageError(
+            "reports of this format can't be redacted",
+            "Write it again without personal facts: `sidscan report RECORD --private --out NEW`.",
+        )
+
+
 REPORT_FORMATS: dict[str, ReportFormat] = {}
-"""Every format by its file suffix without the dot, e.g. ``csv``."""
+"""Every format of text by its file suffix without the dot, e.g. ``csv``."""
+BINARY_FORMATS: dict[str, BinaryFormat] = {}
+"""Every other format that can be read back, likewise."""
 
 
 def report_format(suffix: str) -> Callable[[type[ReportFormat]], type[ReportFormat]]:
@@ -156,7 +213,24 @@ def report_format(suffix: str) -> Callable[[type[ReportFormat]], type[ReportForm
     return register
 
 
+def binary_format(suffix: str) -> Callable[[type[BinaryFormat]], type[BinaryFormat]]:
+    """Class decorator: registers a format that is not text for files that end in ``.suffix``."""
+
+    def register(implementation: type[BinaryFormat]) -> type[BinaryFormat]:
+        BINARY_FORMATS[suffix] = implementation()
+        return implementation
+
+    return register
+
+
+def suffix_of(name: str) -> str:
+    """The suffix by which a file's name chooses a format, without the dot; the longest that is known."""
+    lower = Path(name).name.lower()
+    known = [suffix for suffix in (*REPORT_FORMATS, *BINARY_FORMATS) if lower.endswith(f".{suffix}")]
+    return max(known, key=len, default=Path(name).suffix.lstrip(".").lower())
+
+
 def listed_suffixes() -> str:
-    """The suffixes of all formats, for messages, e.g. ``.csv, .json or .jsonl``."""
-    *others, last = (f".{suffix}" for suffix in REPORT_FORMATS)
+    """The suffixes of all formats that can be read back, for messages, e.g. ``.csv, .json or .jsonl``."""
+    *others, last = (f".{suffix}" for suffix in (*REPORT_FORMATS, *BINARY_FORMATS))
     return f"{', '.join(others)} or {last}"

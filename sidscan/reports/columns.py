@@ -16,34 +16,61 @@ from sidscan.reports.exif_names import is_name, shortened
 
 _Source = TypeVar("_Source")
 Cell = str | int | float | None
+Value = Cell | tuple[str, ...] | tuple[int, ...]
+"""What a column says of a result, bool included; a list becomes one cell, bool becomes yes or no."""
 CellKind = Literal["text", "number", "date", "evidence"]
 """What the cells of a column are; dates are ISO 8601, evidence is one of `records.EVIDENCE_WORDS`."""
+ColumnType = Literal["text", "integer", "real", "boolean", "time", "texts", "integers"]
+"""What the values of a column are in formats with types; a time is ISO 8601 with an offset from UTC."""
+_TYPES: dict[CellKind, ColumnType] = {"text": "text", "number": "real", "date": "time", "evidence": "text"}
 NUMBER_COLUMN = "report_format"
 _MOST_NEAR = 3  # names that a message proposes
-_YES_NO = {True: "yes", False: "no", None: None}
 _NO_RESPONSE, _NO_MARK, _NO_COPIES = Response(final_url=""), Mark("", "", ""), Copies()
 
 
 @dataclass(frozen=True, slots=True)
 class _Column(Generic[_Source]):
-    """A column: its name, what it means, how to get its cells, and what these are."""
+    """A column: its name, what it means, how to get its values, and what these are.
+
+    Attributes:
+        type: None for that of the kind.
+        separator: between the entries of a list, in a cell.
+    """
 
     name: str
     description: str
-    cell: Callable[[_Source], Cell]
+    value: Callable[[_Source], Value]
     kind: CellKind = "text"
+    type: ColumnType | None = None
+    separator: str = " "
 
 
 @dataclass(frozen=True, slots=True)
 class ReportColumn:
-    """A column of one report."""
+    """A column of one report.
+
+    Attributes:
+        of: what a value is a fact about: an input, one model's score of it, a model, or the run.
+        model: name of the model of a score.
+    """
 
     name: str
-    cell: Callable[[ScanResult], Cell]
+    value: Callable[[ScanResult], Value]
     kind: CellKind = "text"
+    type: ColumnType = "text"
+    separator: str = " "
+    of: Literal["image", "score", "model", "run"] = "image"
+    model: str = ""
+
+    def cell(self, result: ScanResult) -> Cell:
+        """The value as one text or number."""
+        value = self.value(result)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return self.separator.join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def _credit_cell(name: str, result: ScanResult) -> Cell:
+def _credit_value(name: str, result: ScanResult) -> Value:
     value: str | None = getattr(result.facts.provenance, name, None)
     return value
 
@@ -75,12 +102,14 @@ _SCORE_COLUMNS: tuple[_Column[Score], ...] = (
     _Column(
         "inconclusive",
         "why the evidence is inconclusive, separated by spaces; else empty",
-        lambda s: " ".join(s.inconclusive),
+        lambda s: s.inconclusive,
+        type="texts",
     ),
     _Column(
         "cautions",
         "kinds with over 5 % false positives that the image looks like, separated by spaces",
-        lambda s: " ".join(s.cautions),
+        lambda s: s.cautions,
+        type="texts",
     ),
     _Column(
         "threshold", "score, 0 to 1, at which evidence stops being weak", lambda s: s.threshold, "number"
@@ -119,6 +148,7 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "number of crops averaged: 10, 5 or 1, as `effort` says; empty without a score",
         lambda r: r.views or None,
         "number",
+        "integer",
     ),
     _Column(
         "share_scored",
@@ -127,35 +157,49 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "number",
     ),
     _Column(
-        "flags", "remarks on how the image was read, separated by spaces", lambda r: " ".join(r.facts.flags)
+        "flags",
+        "remarks on how the image was read, separated by spaces",
+        lambda r: r.facts.flags,
+        type="texts",
     ),
-    _Column("width", "pixels, as stored: EXIF orientation is not applied", lambda r: r.facts.width, "number"),
-    _Column("height", "pixels, as stored", lambda r: r.facts.height, "number"),
+    _Column(
+        "width",
+        "pixels, as stored: EXIF orientation is not applied",
+        lambda r: r.facts.width,
+        "number",
+        "integer",
+    ),
+    _Column("height", "pixels, as stored", lambda r: r.facts.height, "number", "integer"),
     _Column("format", "image format, e.g. `JPEG`", lambda r: r.facts.format),
     _Column(
         "jpeg_quality",
         "libjpeg quality, 1 to 100, that quantises as coarsely as this JPEG file does",
         lambda r: r.facts.jpeg_quality,
         "number",
+        "integer",
     ),
     _Column(
         "preview_width",
         "pixels, of the preview that was scored instead of the image (flag `preview`)",
         lambda r: r.facts.preview_width,
         "number",
+        "integer",
     ),
-    _Column("preview_height", "pixels, of the preview", lambda r: r.facts.preview_height, "number"),
+    _Column(
+        "preview_height", "pixels, of the preview", lambda r: r.facts.preview_height, "number", "integer"
+    ),
     _Column(
         "lossless",
         "`yes` if the file keeps every pixel value as it was saved, else `no`; empty where that is not known",
-        lambda r: _YES_NO[r.facts.lossless],
+        lambda r: r.facts.lossless,
+        type="boolean",
     ),
     _Column(
         "perceptual_hash",
         "hash of what the image shows, 64 hex digits, by which copies are found; empty where none was made",
         lambda r: r.facts.perceptual_hash,
     ),
-    _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes, "number"),
+    _Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes, "number", "integer"),
     _Column(
         "modified_at",
         "when the file was last modified, ISO 8601, UTC; empty for URLs",
@@ -178,13 +222,20 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "bits in which its perceptual hash differs from that image's",
         lambda r: (r.copies or _NO_COPIES).distance,
         "number",
+        "integer",
     ),
     _Column(
         "copy_transform",
         "what was done to that image besides, e.g. `mirrored`; empty if nothing",
         lambda r: (r.copies or _NO_COPIES).transform,
     ),
-    _Column("copy_count", "inputs that show the same", lambda r: (r.copies or _NO_COPIES).count, "number"),
+    _Column(
+        "copy_count",
+        "inputs that show the same",
+        lambda r: (r.copies or _NO_COPIES).count,
+        "number",
+        "integer",
+    ),
     _Column(
         "copy_score_min",
         "lowest score of these inputs, by the first model",
@@ -211,10 +262,15 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "redirects",
         "URLs that led to `final_url`, separated by spaces",
-        lambda r: " ".join(_response(r).redirects),
+        lambda r: _response(r).redirects,
+        type="texts",
     ),
     _Column(
-        "http_status", "HTTP status code of the last answer", lambda r: _response(r).http_status, "number"
+        "http_status",
+        "HTTP status code of the last answer",
+        lambda r: _response(r).http_status,
+        "number",
+        "integer",
     ),
     _Column(
         "fetched_at", "time of the last request, ISO 8601, UTC", lambda r: _response(r).fetched_at, "date"
@@ -247,12 +303,15 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "provenance_by",
         "ids of the markers that were found, separated by spaces",
-        lambda r: " ".join(r.facts.provenance.by) if r.facts.provenance else None,
+        lambda r: tuple(r.facts.provenance.by) if r.facts.provenance else None,
+        type="texts",
     ),
     _Column(
         "provenance_says",
         "who is named as the maker, as stated, separated by `; `",
-        lambda r: "; ".join(r.facts.provenance.says) if r.facts.provenance else None,
+        lambda r: tuple(r.facts.provenance.says) if r.facts.provenance else None,
+        type="texts",
+        separator="; ",
     ),
     _Column(
         "provenance_checked",
@@ -263,10 +322,11 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "traces",
         "traces of how the file was saved and handled, separated by spaces, or `none`; empty where nobody "
         "looked",
-        lambda r: r.facts.trace_ids,
+        lambda r: None if r.facts.traces is None else tuple((r.facts.trace_ids or "").split()),
+        type="texts",
     ),
     *(
-        _Column(f"iptc_{name}", description, partial(_credit_cell, name))
+        _Column(f"iptc_{name}", description, partial(_credit_value, name))
         for name, description in (
             ("byline", "who made the image, as IPTC metadata (XMP, else IIM) state it"),
             ("credit", "credit line, likewise"),
@@ -288,6 +348,7 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "the same as ISO 8601, with an offset from UTC where EXIF states one; empty if it is not a date",
         lambda r: r.facts.exif.original_date_iso,
         "date",
+        "text",  # few have an offset, so it is no point in time
     ),
     _Column(
         "exif_gps_date_iso",
@@ -302,7 +363,13 @@ _IMAGE_COLUMNS: tuple[_Column[ScanResult], ...] = (
     ),
     _Column("exif_latitude", "degrees, north positive", lambda r: r.facts.exif.latitude, "number"),
     _Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude, "number"),
-    _Column("exif_orientation", "EXIF orientation, 1 to 8", lambda r: r.facts.exif.orientation, "number"),
+    _Column(
+        "exif_orientation",
+        "EXIF orientation, 1 to 8",
+        lambda r: r.facts.exif.orientation,
+        "number",
+        "integer",
+    ),
 )
 _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
     _Column(
@@ -341,7 +408,8 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
     _Column(
         "map_region",
         "left, top, right and bottom of the largest region above the threshold, pixels as stored",
-        lambda m: " ".join(map(str, m.region)) if m.region else None,
+        lambda m: m.region,
+        type="integers",
     ),
     _Column("map_region_area", "share of the image that it has", lambda m: m.region_area, "number"),
     _Column("map_maximum", "highest probability of a pixel", lambda m: m.maximum, "number"),
@@ -359,8 +427,11 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
         "pixels, across and down, that one pixel of a tile stood for; 1 is native; empty for `global`",
         lambda m: m.scale,
         "number",
+        "integer",
     ),
-    _Column("map_tiles", "squares that were read for the map", lambda m: m.tiles or None, "number"),
+    _Column(
+        "map_tiles", "squares that were read for the map", lambda m: m.tiles or None, "number", "integer"
+    ),
     _Column("map_threshold", "probability above which a pixel counts", lambda m: m.threshold, "number"),
     _Column(
         "map_flags", "remarks on how the image was read, separated by spaces", lambda m: " ".join(m.flags)
@@ -400,6 +471,7 @@ _LAST_COLUMNS: tuple[_Column[ScanResult], ...] = (
         "format number of the report: 2; reports of sidscan 0.1.0 lack the column",
         lambda _: REPORT_FORMAT_NUMBER,
         "number",
+        "integer",
     ),
 )
 
@@ -426,7 +498,8 @@ _DERIVED_COLUMNS: tuple[_Column[ScanResult], ...] = (
     _Column(
         "failed",
         "`yes` if the input should have a score and has none, else `no`",
-        lambda r: _YES_NO[r.status.failed],
+        lambda r: r.status.failed,
+        type="boolean",
     ),
 )
 MAP_COLUMNS = _described(_MAP_COLUMNS)
@@ -498,21 +571,26 @@ def report_columns(header: RunHeader) -> list[ReportColumn]:
         *(column for index in range(len(header.models)) for column in _model_columns(header, index)),
         *map(_of_result, _IMAGE_COLUMNS),
         *(map(_of_map, _MAP_COLUMNS) if header.localizer else ()),
-        *(ReportColumn(column.name, partial(_same, column.cell(header))) for column in _RUN_COLUMNS),
+        *(
+            ReportColumn(column.name, partial(_same, column.value(header)), of="run")
+            for column in _RUN_COLUMNS
+        ),
         ReportColumn("decoder", lambda result: result.decoder or header.decoder),
         ReportColumn("sidscan_version", lambda result: result.sidscan_version or header.sidscan_version),
         *map(_of_result, _LAST_COLUMNS),
     ]
 
 
+def _made(column: _Column[_Source], value: Callable[[ScanResult], Value]) -> ReportColumn:
+    return ReportColumn(column.name, value, column.kind, column.type or _TYPES[column.kind], column.separator)
+
+
 def _of_result(column: _Column[ScanResult]) -> ReportColumn:
-    return ReportColumn(column.name, column.cell, column.kind)
+    return _made(column, column.value)
 
 
 def _of_map(column: _Column[Localization]) -> ReportColumn:
-    return ReportColumn(
-        column.name, lambda r: column.cell(r.localization) if r.localization else None, column.kind
-    )
+    return _made(column, lambda r: column.value(r.localization) if r.localization else None)
 
 
 def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:
@@ -522,23 +600,23 @@ def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:
     stated = (model.name, model.digest, calibration.sha256[:16] if calibration else None)
     columns = [
         *(
-            ReportColumn(each.name, partial(_score_cell, model.name, each), each.kind)
+            replace(_made(each, partial(_score_value, model.name, each)), of="score", model=model.name)
             for each in _SCORE_COLUMNS
         ),
         *(
-            ReportColumn(name, partial(_same, cell))
-            for name, cell in zip(_MODEL_COLUMNS, stated, strict=True)
+            ReportColumn(name, partial(_same, value), of="model", model=model.name)
+            for name, value in zip(_MODEL_COLUMNS, stated, strict=True)
         ),
     ]
     return [replace(column, name=f"{model.name}.{column.name}") for column in columns] if index else columns
 
 
-def _same(cell: Cell, _: ScanResult) -> Cell:
-    return cell
+def _same(value: Value, _: ScanResult) -> Value:
+    return value
 
 
-def _score_cell(model: str, column: _Column[Score], result: ScanResult) -> Cell:
-    return next((column.cell(score) for score in result.scores if score.model == model), None)
+def _score_value(model: str, column: _Column[Score], result: ScanResult) -> Value:
+    return next((column.value(score) for score in result.scores if score.model == model), None)
 
 
 def _response(result: ScanResult) -> Response:

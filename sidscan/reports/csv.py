@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -31,7 +30,7 @@ from sidscan.reports.reader import (
     check_format_number,
     checked_row,
 )
-from sidscan.reports.stated import MadeBy, StatedMark, StatedModel, StatedResult, StatedScore, decoder_in
+from sidscan.reports.stated import COMPARED_COLUMNS, StatedResult, stated_row
 
 _FIRST_COLUMNS = ("path", "status", "error_stage", "error_class", "error_message", "")
 _BOM = "\ufeff"
@@ -52,10 +51,7 @@ class CsvDialect:
     bom: bool = False
 
 
-_COMPARED = {"path", "status", "error_message", "model", "model_digest", "score", "evidence", "threshold"} | {
-    *("calibration", "views", "format", "decoder")
-}
-_STATED_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
+_EXCEL_ROWS = 1_048_576  # of a sheet, the names of the columns included
 
 CSV_DIALECTS: dict[str, CsvDialect] = {
     "standard": CsvDialect(),
@@ -100,6 +96,15 @@ class CsvReport(ReportFormat):
     def _number(self, cell: Cell) -> Cell:
         return str(cell).replace(".", self._dialect.decimal) if isinstance(cell, float) else cell
 
+    def remark(self, rows: int) -> str:
+        """Where Excel opens a part of it only, and says nothing."""
+        if rows < _EXCEL_ROWS:
+            return ""
+        return (
+            f"warning: {rows:,} rows; Excel opens the first {_EXCEL_ROWS - 1:,} of a CSV file. A .parquet "
+            "report holds any number, in a quarter of the space: `sidscan report` writes one"
+        )
+
     def recognises(self, head: bytes) -> bool:
         """By its first columns, which all format numbers share; or by all, if --columns chose them."""
         return any(head.startswith(mark.join(_FIRST_COLUMNS).encode()) for mark in _DELIMITERS) or (
@@ -115,8 +120,8 @@ class CsvReport(ReportFormat):
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
         for row, decimal in self._cells(lines):
-            check_comparable(None, columns_missing=not _COMPARED.issubset(row))
-            yield _stated(row, decimal)
+            check_comparable(None, columns_missing=not COMPARED_COLUMNS.issubset(row))
+            yield stated_row(unescape_cell(row["path"]), _CsvRow(row, decimal))
 
     def _cells(self, lines: Iterator[str]) -> Iterator[tuple[dict[str, str], str]]:
         """Each row by the names of its columns, and what stands before the decimals of its numbers."""
@@ -151,50 +156,25 @@ class CsvReport(ReportFormat):
         return [unescape_cell(name) for name in unknown]
 
 
-def _stated(row: Mapping[str, str], decimal: str) -> StatedResult:
-    """A row with all that two runs may differ in; columns that an older report lacks are not known."""
-    prefixes = _prefixes(tuple(row))
-    mark = [unescape_cell(row.get(name, "")) for name in ("mark", "mark_by", "mark_at", "note")]
-    return StatedResult(
-        name=unescape_cell(row["path"]),
-        sha256=row["sha256"] or None,
-        status=row["status"],
-        message=unescape_cell(row["error_message"]),
-        scores=tuple(
-            StatedScore(
-                unescape_cell(row[f"{prefix}model"]),
-                float(row[f"{prefix}score"].replace(decimal, ".")),
-                row[f"{prefix}evidence"],
-            )
-            for prefix in prefixes
-            if row[f"{prefix}score"]
-        ),
-        made_by=MadeBy(
-            models=tuple(_stated_model(row, prefix, decimal) for prefix in prefixes),
-            **{name: unescape_cell(row.get(name, "")) or None for name in _STATED_RUN_COLUMNS},
-            crops=int(row["views"]) if row["views"] else None,
-            decoder=decoder_in(unescape_cell(row["decoder"]), row["format"]),
-            part=unescape_cell(row.get("sample", "")) or None,
-        ),
-        mark=StatedMark(*mark) if any(mark) else None,
-        marks_known="mark" in row,
-    )
+class _CsvRow(Mapping[str, object]):
+    """The cells of a row as `stated_row` takes them: texts as they were, numbers, None where empty."""
 
+    def __init__(self, row: Mapping[str, str], decimal: str) -> None:
+        self._row, self._decimal = row, decimal
 
-@cache
-def _prefixes(names: tuple[str, ...]) -> tuple[str, ...]:
-    """What stands before the columns of each model: nothing for the first, its name and a dot for others."""
-    return tuple(name.removesuffix("model_digest") for name in names if f".{name}".endswith(".model_digest"))
+    def __getitem__(self, name: str) -> object:
+        cell, bare = self._row[name], name.rpartition(".")[2]
+        if not cell:
+            return None
+        if bare in ("score", "threshold"):
+            return float(cell.replace(self._decimal, "."))
+        return int(cell) if bare == "views" else unescape_cell(cell)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
 
-def _stated_model(row: Mapping[str, str], prefix: str, decimal: str) -> StatedModel:
-    threshold = row[f"{prefix}threshold"].replace(decimal, ".")
-    return StatedModel(
-        unescape_cell(row[f"{prefix}model"]),
-        unescape_cell(row[f"{prefix}model_digest"]) or None,
-        float(threshold) if threshold else None,
-        row[f"{prefix}calibration"],
-    )
+    def __len__(self) -> int:
+        return len(self._row)
 
 
 def _delimiter(first: str) -> str:

@@ -63,14 +63,7 @@ class JsonReport(ReportFormat):
 
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the document, one result per line."""
-        head: dict[str, object] = {
-            "format": REPORT_FORMAT_NUMBER,
-            "run": record.header().to_dict(),
-            "counts": asdict(record.counts()),
-        }
-        if selection := record.selection():
-            head["selection"] = asdict(selection)
-        file.write(ijson_text(head)[:-1] + ', "findings": [')
+        file.write(ijson_text(head_object(record))[:-1] + ', "findings": [')
         for position, result in enumerate(record.results()):
             file.write((",\n" if position else "\n") + ijson_text(result_object(result)))
         file.write("\n]}\n")
@@ -86,7 +79,7 @@ class JsonReport(ReportFormat):
     def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
         for raw, head in self._objects(lines, compared=True):
-            yield stated_result(_name_of(raw), raw, head["run"], part_of(head["run"], _pending(head)))
+            yield stated_result(_name_of(raw), raw, head["run"], part_of(head["run"], pending_in(head)))
 
     def _objects(
         self, lines: Iterator[str], compared: bool = False
@@ -104,12 +97,7 @@ class JsonReport(ReportFormat):
             number += 1
         else:
             raise DamagedReport("it ends early")
-        counts, selection = head["counts"], head.get("selection")
-        stated = (
-            selection["shown"] if selection else sum(counts[name] for name in ("scored", "failed", "skipped"))
-        )
-        if number != stated:
-            raise DamagedReport(f"it has {number} results and states {stated}")
+        check_number(number, head)
         if next(lines, None) is not None:
             raise DamagedReport("something follows its end")
 
@@ -197,7 +185,32 @@ class JsonLinesReport(ReportFormat):
         return []
 
 
-def _pending(head: JsonObject) -> int:
+def head_object(record: RunRecord) -> dict[str, object]:
+    """What a report states of its run as a whole; JSON reports begin with it."""
+    head: dict[str, object] = {
+        "format": REPORT_FORMAT_NUMBER,
+        "run": record.header().to_dict(),
+        "counts": asdict(record.counts()),
+    }
+    selection = record.selection()
+    return {**head, "selection": asdict(selection)} if selection else head
+
+
+def check_number(number: int, head: JsonObject) -> None:
+    """Compare the number of results with what the head of their report states.
+
+    Raises:
+        DamagedReport: it is another number.
+    """
+    counts, selection = head["counts"], head.get("selection")
+    stated = (
+        selection["shown"] if selection else sum(counts[name] for name in ("scored", "failed", "skipped"))
+    )
+    if number != stated:
+        raise DamagedReport(f"it has {number} results and states {stated}")
+
+
+def pending_in(head: JsonObject) -> int:
     """Inputs without a result, by the head of a report."""
     counts = head["counts"]
     return int(counts["enumerated"] - counts["scored"] - counts["failed"] - counts["skipped"])
@@ -251,7 +264,7 @@ def result_object(result: ScanResult) -> dict[str, object]:
 
 def undecodable_bytes(name: str) -> str | None:
     """The bytes of a name, hex, if they are not UTF-8; else None."""
-    return None if _printable(name) == name else os.fsencode(name).hex()
+    return None if printable(name) == name else os.fsencode(name).hex()
 
 
 def exact_name(path: str, path_bytes: str | None) -> str:
@@ -303,7 +316,7 @@ def _field_names(record: type[DataclassInstance]) -> tuple[str, ...]:
 def _ijson(value: object, depth: int = 0) -> _JsonValue:
     """``value`` as any reader can hold it; what none could hold becomes text."""
     if isinstance(value, str):
-        return value if value.isascii() else _printable(value)
+        return value if value.isascii() else printable(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -316,19 +329,19 @@ def _ijson(value: object, depth: int = 0) -> _JsonValue:
         return _ijson_object(value, depth + 1)
     if depth < _DEEPEST and isinstance(value, Iterable):
         return [_ijson(entry, depth + 1) for entry in value]
-    return _printable(str(value))
+    return printable(str(value))
 
 
 def _ijson_object(value: Mapping[Any, object], depth: int) -> dict[str, _JsonValue]:
     entries: dict[str, _JsonValue] = {}
     for key, entry in value.items():
-        name = _printable(str(key))
+        name = printable(str(key))
         while name in entries:  # two keys may differ in undecodable bytes alone
             name += "'"
         entries[name] = _ijson(entry, depth)
     return entries
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that any UTF-8 file can hold: bytes of a name that are not UTF-8 become ``\\udcXX``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

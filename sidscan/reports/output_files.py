@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from sidscan.errors import OutputError
 from sidscan.records import RunRecord, num_rows
 from sidscan.reports import own_bytes, sha256sums
-from sidscan.reports.base import ReportFormat
+from sidscan.reports.base import FileFormat, ReportFormat
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
-from sidscan.reports.reader import format_of
+from sidscan.reports.reader import HEAD_BYTES, format_of_file, text_of
 from sidscan.util.files import (
     atomic_write,
     can_lock,
@@ -28,7 +28,6 @@ from sidscan.util.files import (
 from sidscan.util.terminal import SafeStream
 
 STDOUT = "-"
-HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 _OTHER_FORMATS = "Use --out report.csv, which takes any number of rows; no image is scored again."
 _ELSEWHERE = "Choose another --out."
 
@@ -46,12 +45,13 @@ class ReportOutput:
     """
 
     def __init__(
-        self, out: str, report_format: ReportFormat, hashed: bool = False, overwrite: bool = False
+        self, out: str, report_format: FileFormat, hashed: bool = False, overwrite: bool = False
     ) -> None:
         self.out = out
         self.format = report_format
         self.hashed = hashed
         self.overwrite = overwrite
+        self._rows = 0
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -75,7 +75,7 @@ class ReportOutput:
 
     def remarks(self) -> tuple[str, ...]:
         """Once it is written: lines about what it lacks."""
-        return ()
+        return tuple(filter(None, (self.format.remark(self._rows),)))
 
     def location(self) -> str:
         """Where the report and its hash file are, in words, once they are written."""
@@ -123,7 +123,8 @@ class ReportOutput:
         Raises:
             OutputError: the file can't be written, or was changed meanwhile; it is left as it is.
         """
-        if refusal := self.format.refusal(num_rows(record)):
+        self._rows = num_rows(record)
+        if refusal := self.format.refusal(self._rows):
             raise OutputError(f"{self.location()} is not written: {refusal}", _OTHER_FORMATS)
         if self.out == STDOUT:
             self._print(record)
@@ -146,6 +147,7 @@ class ReportOutput:
         return self.hashed or _has_hash_file(Path(self.out))
 
     def _print(self, record: RunRecord) -> None:
+        assert isinstance(self.format, ReportFormat)  # `output_for` prints nothing else
         try:
             with printing() as stream:
                 self.format.render(record, stream)
@@ -228,7 +230,14 @@ def check_absent(path: Path) -> None:
 
 @contextmanager
 def new_file(out: Path, overwrite: bool = False) -> Iterator[TextIO]:
-    """A text file that appears when the block ends without an error.
+    """A text file that appears when the block ends without an error; see `new_binary_file`."""
+    with new_binary_file(out, overwrite) as file, text_of(file) as text:
+        yield text
+
+
+@contextmanager
+def new_binary_file(out: Path, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears when the block ends without an error.
 
     Raises:
         OutputError: it can't be written, or something is there.
@@ -240,7 +249,7 @@ def new_file(out: Path, overwrite: bool = False) -> Iterator[TextIO]:
     try:
         with (
             atomic_write(real_path(out), check) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
+            partial.open("wb") as file,
         ):
             yield file
     except OSError as error:
@@ -346,8 +355,9 @@ def _check_folder(path: Path) -> None:
 
 def _is_recognised(path: Path) -> bool:
     with open_file(path) as file:
-        head = file.read(HEAD_BYTES)
-    return format_of(head) is not None or sha256sums.holds_one_sum(head)
+        known = format_of_file(file) is not None
+        file.seek(0)
+        return known or sha256sums.holds_one_sum(file.read(HEAD_BYTES))
 
 
 def _has_hash_file(path: Path) -> bool:

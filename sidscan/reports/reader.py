@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
-from sidscan.reports.base import REPORT_FORMAT_NUMBER, REPORT_FORMATS
+from sidscan.reports.base import BINARY_FORMATS, REPORT_FORMAT_NUMBER, REPORT_FORMATS
 from sidscan.reports.stated import StatedResult
 
+HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 LONGEST_LINE = 1 << 26  # bytes; a row is far shorter, even with all EXIF that a scan keeps
 _BOM = b"\xef\xbb\xbf"
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -52,6 +54,14 @@ def format_of(head: bytes) -> str | None:
     """The format, e.g. ``csv``, of a report that begins so; None if it is not a report of sidscan."""
     head = head.removeprefix(_BOM)
     return next((suffix for suffix, form in REPORT_FORMATS.items() if form.recognises(head)), None)
+
+
+def format_of_file(file: BinaryIO) -> str | None:
+    """As `format_of`, of an open file; also formats that the first bytes alone don't tell."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    owners = (suffix for suffix, form in BINARY_FORMATS.items() if form.owns(head, file))
+    return format_of(head) or next(owners, None)
 
 
 def checked_row(name: object, sha256: object, saved_as: object, perceptual_hash: object = None) -> ReportRow:
@@ -113,7 +123,8 @@ def read_rows(file: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
     file.seek(0)
     position = 0
     with _damage_as_usage_error(path, lambda: position):
-        for row in REPORT_FORMATS[suffix].rows(_lines(file)):
+        binary = BINARY_FORMATS.get(suffix)
+        for row in binary.read_rows(file, path) if binary else REPORT_FORMATS[suffix].rows(lines_of(file)):
             position += 1
             yield row
 
@@ -123,13 +134,15 @@ def read_results(file: BinaryIO, suffix: str, path: Path) -> Iterator[StatedResu
     file.seek(0)
     position = 0
     with _damage_as_usage_error(path, lambda: position):
-        for result in REPORT_FORMATS[suffix].results(_lines(file)):
+        binary = BINARY_FORMATS.get(suffix)
+        lines = lines_of(file)
+        for result in binary.read_results(file, path) if binary else REPORT_FORMATS[suffix].results(lines):
             checked_row(result.name, result.sha256, None)
             position += 1
             yield result
 
 
-def redact(file: BinaryIO, suffix: str, path: Path, out: TextIO) -> list[str]:
+def redact(file: BinaryIO, suffix: str, path: Path, out: BinaryIO) -> list[str]:
     """Write a report again without what `reports.private` withholds; returns the columns that are emptied.
 
     Args:
@@ -143,15 +156,29 @@ def redact(file: BinaryIO, suffix: str, path: Path, out: TextIO) -> list[str]:
 
     def counted() -> Iterator[str]:
         nonlocal position
-        for line in _lines(file):
+        for line in lines_of(file):
             yield line
             position += 1
 
-    if file.read(len(_BOM)) == _BOM:
-        out.write(_BOM.decode())
-    file.seek(0)
     with _damage_as_usage_error(path, lambda: position):
-        return REPORT_FORMATS[suffix].redact(counted(), out)
+        if suffix in BINARY_FORMATS:
+            return BINARY_FORMATS[suffix].redact(file, out)
+        if file.read(len(_BOM)) == _BOM:
+            out.write(_BOM)
+        file.seek(0)
+        with text_of(out) as text:
+            return REPORT_FORMATS[suffix].redact(counted(), text)
+
+
+@contextmanager
+def text_of(out: BinaryIO) -> Iterator[TextIO]:
+    """Write a file of bytes as text, in UTF-8; it stays open."""
+    text = TextIOWrapper(out, encoding="utf-8", newline="")
+    try:
+        yield text
+        text.flush()
+    finally:
+        text.detach()
 
 
 @contextmanager
@@ -178,7 +205,7 @@ def _damage_as_usage_error(path: Path, position: Callable[[], int]) -> Iterator[
         ) from error
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
+def lines_of(file: BinaryIO) -> Iterator[str]:
     """Lines of UTF-8 text. The last one, too, must end in a newline: otherwise the report was cut."""
     number = 0
     while line := file.readline(LONGEST_LINE):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from sidscan.records import JsonObject, SampleRecord
 
 PENDING = "no result yet"
 """In place of a status: an input that a sample, or a scan that did not end, has not looked at."""
 UNFINISHED = "a scan that did not end"
+COMPARED_COLUMNS = frozenset(
+    (
+        *("path", "status", "error_message", "model", "model_digest", "score", "evidence", "threshold"),
+        *("calibration", "views", "format", "decoder"),
+    )
+)
+"""Columns without which the rows of a report can't be compared."""
+_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
 _LIBRARIES = {"HEIF": "pillow-heif", "JXL": "imagecodecs"}  # format -> its decoder; Pillow has the others
 
 
@@ -130,6 +140,54 @@ def stated_result(name: str, raw: JsonObject, run: JsonObject, part: str | None 
         ),
         mark=_mark(raw.get("mark")),
         marks_known="mark" in raw,
+    )
+
+
+def stated_row(name: str, row: Mapping[str, Any], part: str | None = None) -> StatedResult:
+    """A row of a report with columns; those that an older report lacks are not known.
+
+    Args:
+        row: by the names of the columns, None where a cell is empty.
+        part: as in `MadeBy`; None for what the row states.
+    """
+    prefixes = _prefixes(tuple(row))
+    mark = [_text(row.get(column) or "") for column in ("mark", "mark_by", "mark_at", "note")]
+    return StatedResult(
+        name=name,
+        sha256=row["sha256"],
+        status=_text(row["status"] or ""),
+        message=_text(row["error_message"] or ""),
+        scores=tuple(
+            StatedScore(
+                _text(row[f"{prefix}model"]), float(row[f"{prefix}score"]), _text(row[f"{prefix}evidence"])
+            )
+            for prefix in prefixes
+            if row[f"{prefix}score"] is not None
+        ),
+        made_by=MadeBy(
+            models=tuple(_stated_model(row, prefix) for prefix in prefixes),
+            **{column: row.get(column) for column in _RUN_COLUMNS},
+            crops=row["views"],
+            decoder=decoder_in(row["decoder"] or "", row["format"]),
+            part=part or row.get("sample"),
+        ),
+        mark=StatedMark(*mark) if any(mark) else None,
+        marks_known="mark" in row,
+    )
+
+
+@cache
+def _prefixes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What stands before the columns of each model: nothing for the first, its name and a dot for others."""
+    return tuple(name.removesuffix("model_digest") for name in names if f".{name}".endswith(".model_digest"))
+
+
+def _stated_model(row: Mapping[str, Any], prefix: str) -> StatedModel:
+    return StatedModel(
+        _text(row[f"{prefix}model"] or ""),
+        row[f"{prefix}model_digest"],
+        row[f"{prefix}threshold"],
+        row[f"{prefix}calibration"] or "",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidscan.records import RunRecord, ScanResult
-from sidscan.reports.base import RowWriter
+from sidscan.reports.base import ReportFormat, RowWriter
 from sidscan.reports.output_files import ReportOutput, printing
 
 
@@ -30,6 +30,7 @@ class StreamedReport(ReportOutput):
             OutputError: standard output can't be written.
         """
         self._is_shown = is_shown
+        assert isinstance(self.format, ReportFormat)  # only text is streamed
         with printing() as stream:
             self._write_row = self.format.row_writer(record.header(), stream)
         for result in record.results():

@@ -10,8 +10,9 @@ from pathlib import Path
 from sidscan.errors import UsageError
 from sidscan.journal.file import SQLITE_SIGNATURE
 from sidscan.journal.reading import StoredRecord
-from sidscan.reports import listed_suffixes, output_files, reader
+from sidscan.reports import listed_suffixes, reader
 from sidscan.reports.csv import check_columns
+from sidscan.reports.jsonl_zst import check_unpackable
 from sidscan.reports.private import private_text
 from sidscan.reports.stated import PENDING, StatedModel, StatedResult, part_of, stated_result
 from sidscan.review.joined_marks import load_marks, marks_paths, with_mark
@@ -83,15 +84,17 @@ def open_compared(path: Path, as_it_was: bool = False, private: bool = False) ->
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"can't read {path}: {why}", _NAME_A_RUN) from error
     with file:
-        head = file.read(output_files.HEAD_BYTES)
-        if head.startswith(SQLITE_SIGNATURE):
+        kind = reader.format_of_file(file)
+        file.seek(0)
+        head = file.read(reader.HEAD_BYTES)
+        if kind is None and head.startswith(SQLITE_SIGNATURE):
             with closing(StoredRecord(path)) as record:
                 part = part_of(record.stored_run()) or ""
                 yield replace(_run(path, RECORD, _results_of(record, as_it_was), private), part=part)
             return
-        kind = reader.format_of(head)
         if kind is None:
             check_columns(head, path)
+            check_unpackable(head, path)
             raise UsageError(
                 f"{path} is neither a report nor a record of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",

@@ -25,7 +25,7 @@ MEMBERS = [("a.png", b"first" * 1000), ("dir/b.png", os.urandom(400_000)), ("c.p
 @pytest.fixture
 def zstd() -> Any:
     """The library; skips the test where it is not installed."""
-    return pytest.importorskip(zstandard._MODULE)
+    return pytest.importorskip(zstandard.MODULE)
 
 
 def packed(tmp_path: Path, zstd: Any) -> bytes:

@@ -16,7 +16,7 @@ from sample_images import encoded, exif_block, folder, photo
 from sample_results import old_journal, rows
 
 from sidscan.journal import Journal
-from sidscan.reports import REPORT_FORMATS
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS
 
 Run = Callable[..., Any]
 SCAN = ("scan", "images", "--model", "mini")
@@ -37,7 +37,7 @@ def here(sidscan: Run, scanned: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """The current folder: images, their reports and the record."""
     if not (scanned / "r.csv").exists():
         monkeypatch.chdir(scanned)
-        outs = [f"--out=r.{suffix}" for suffix in ("csv", *REPORT_FORMATS) if suffix != "csv"]
+        outs = [f"--out=r.{suffix}" for suffix in (*REPORT_FORMATS, *BINARY_FORMATS) if suffix != "csv"]
         assert sidscan(*SCAN, "--out=r.csv", *outs).code == 3
     root = tmp_path / "here"
     shutil.copytree(scanned, root)
@@ -55,7 +55,7 @@ def dump(path: str | Path) -> list[str]:
         return list(database.iterdump())
 
 
-@pytest.mark.parametrize("suffix", list(REPORT_FORMATS))
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, *BINARY_FORMATS])
 def test_the_reports_are_those_of_the_scan_without_reading_an_image(
     sidscan: Run, here: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
@@ -373,7 +373,7 @@ def test_columns_need_a_format_that_has_some(sidscan: Run, here: Path) -> None:
     ended = sidscan("report", "r.csv", "--columns", "path,score", "--out", "n.json")
     assert (ended.code, ended.err.splitlines()[0]) == (
         2,
-        "sidscan: --columns is for .csv, .xlsx and .jsonl reports",
+        "sidscan: --columns is for .csv, .xlsx, .jsonl, .parquet and .db reports",
     )
     ended = sidscan("report", "r.csv", "--columns", "path,score", "--out", "n.json", "--out", "n.csv")
     assert ended.code == 0

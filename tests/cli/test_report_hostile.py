@@ -16,7 +16,7 @@ from sample_results import FACTS, FAILED, RUN, SCORED, is_formula, old_journal, 
 from sidscan.journal import Journal
 from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Exif, Item, Kind, Response, ScanResult
-from sidscan.reports import REPORT_FORMATS
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS
 
 Run = Callable[..., Any]
 HOSTILE = {
@@ -82,7 +82,7 @@ OPTIONS: list[Any] = [
 def test_every_format_shows_it_safely(
     sidscan: Run, record: Callable[[str], Path], text: str, options: list[str], expected: int
 ) -> None:
-    outs = [f"--out=n.{suffix}" for suffix in (*REPORT_FORMATS, "xlsx")]
+    outs = [f"--out=n.{suffix}" for suffix in (*REPORT_FORMATS, *BINARY_FORMATS, "xlsx")]
     ended = sidscan("report", record(text), *outs, *options)
     assert ended.code == 0, ended.err
     table = rows(Path("n.csv").read_bytes().decode())
@@ -93,7 +93,7 @@ def test_every_format_shows_it_safely(
     page = Path("n.html").read_text(encoding="utf-8")
     assert len(re.findall(r"<script\b", page)) == len(re.findall(r"</script>", page))
     assert "<script>alert" not in page
-    for suffix in REPORT_FORMATS:
+    for suffix in (*REPORT_FORMATS, *BINARY_FORMATS):
         verified = sidscan("verify", f"n.{suffix}")
         assert "damaged" not in verified.err, verified.err
         assert f"{expected} row" in verified.out + verified.err
@@ -123,7 +123,7 @@ def test_a_hostile_condition_is_shown_safely(sidscan: Run, record: Callable[[str
     assert strict(Path("n.json").read_text())["selection"]["only"] == [f"path~{text}"]
 
 
-@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, "xlsx"])
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, *BINARY_FORMATS, "xlsx"])
 @pytest.mark.parametrize(("options", "shown"), [([], 7), (["--private"], 7), (["--top", "2"], 2)])
 def test_records_of_0_1_0_in_every_format(
     sidscan: Run, tmp_path: Path, suffix: str, options: list[str], shown: int

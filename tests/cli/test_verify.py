@@ -19,10 +19,11 @@ from sample_images import folder
 from sample_results import FACTS, FAILED, SCORED, journal_of
 
 from sidscan.records import Kind, Response, ScanResult
-from sidscan.reports import REPORT_FORMATS, output_for, write_all
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS, output_for, write_all
 from sidscan.verify import RowStatus, open_report
 
 Run = Callable[..., Any]
+ALL_FORMATS = (*REPORT_FORMATS, *BINARY_FORMATS)
 
 
 def result_of(name: str, data: bytes) -> ScanResult:
@@ -45,11 +46,11 @@ def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         replace(FAILED, name="a2.jpg", facts=results[0].facts),
     ]
     Path("a2.jpg").write_bytes(b"a.jpg")
-    write_all([output_for(f"r.{suffix}") for suffix in REPORT_FORMATS], journal_of(*results))
+    write_all([output_for(f"r.{suffix}") for suffix in ALL_FORMATS], journal_of(*results))
     return tmp_path
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     ended = sidscan("verify", f"r.{suffix}")
     assert ended.err == (
@@ -60,7 +61,7 @@ def test_unchanged_evidence(sidscan: Run, evidence: Path, suffix: str) -> None:
     assert (ended.code, ended.out) == (0, "")
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_changes_are_listed(sidscan: Run, evidence: Path, suffix: str) -> None:
     Path("a.jpg").write_bytes(b"A.jpg")  # the length has not changed
     Path("b.jpg").unlink()
@@ -100,7 +101,7 @@ def test_the_csv_result_has_every_row(sidscan: Run, evidence: Path) -> None:
     assert sidscan("verify", "r.csv", "--out", "checked.csv", "--overwrite").code == 8
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_a_url_is_verified_by_its_copy(sidscan: Run, evidence: Path, suffix: str) -> None:
     fetched = result_of("https://host/a.jpg", b"bytes")
     saved = Response(final_url="https://host/a.jpg", saved_as="=kept.jpg")  # CSV escapes this name
@@ -127,7 +128,7 @@ def test_a_moved_archive(sidscan: Run, evidence: Path, monkeypatch: pytest.Monke
     assert sidscan("verify", "../r.csv").code == 0
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 @pytest.mark.parametrize(
     "name",
     [

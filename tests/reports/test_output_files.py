@@ -21,10 +21,11 @@ from sample_results import FAILED, RUN, SCORED, journal_of, rendered
 
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
-from sidscan.reports import REPORT_FORMATS, output_for, reserve_all, write_all
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS, output_for, reserve_all, write_all
 from sidscan.reports.sha256sums import read_sums, sums_path
 
 Run = Callable[..., Any]
+ALL_FORMATS = (*REPORT_FORMATS, *BINARY_FORMATS)
 
 
 def begin(out: Path, journal: Journal | None = None, **options: Any) -> None:
@@ -34,7 +35,7 @@ def begin(out: Path, journal: Journal | None = None, **options: Any) -> None:
         pass
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_a_run_replaces_what_it_wrote_itself(tmp_path: Path, suffix: str) -> None:
     out, journal = tmp_path / f"r.{suffix}", journal_of(SCORED, FAILED)
     for _ in range(2):
@@ -43,14 +44,15 @@ def test_a_run_replaces_what_it_wrote_itself(tmp_path: Path, suffix: str) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.sha256"]
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_the_report_of_another_run_is_left_alone(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
-    text = rendered(out, journal_of(SCORED, FAILED))
+    write_all([output_for(str(out))], journal_of(SCORED, FAILED))
+    data = out.read_bytes()
     for hashed in (False, True):
         with pytest.raises(OutputError, match="belongs to another run; it is left alone"):
             begin(out, hashed=hashed)
-    assert out.read_bytes().decode() == text
+    assert out.read_bytes() == data
     begin(out, overwrite=True)
 
 
@@ -62,7 +64,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("when", ["before", "while it runs"])
 @pytest.mark.parametrize("name", ["r", "r.sha256"])
@@ -126,7 +128,7 @@ def test_record_and_report_may_move_together(tmp_path: Path) -> None:
         pytest.param("x" * 100_000, id="long"),
     ],
 )
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", ALL_FORMATS)
 def test_a_foreign_file_is_not_overwritten(tmp_path: Path, content: str, suffix: str) -> None:
     out = tmp_path / f"r.{suffix}"
     out.write_text(content)

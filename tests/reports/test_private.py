@@ -316,7 +316,7 @@ def test_redacted_later_is_as_private_from_the_start(tmp_path: Path, suffix: str
     private = journal_of(*map(private_result, results), run=private_header(full_header()))
     expected = rendered(tmp_path / f"private.{suffix}", private)
     new = tmp_path / "new"
-    with open_report(report) as opened, new.open("w", encoding="utf-8", newline="") as file:
+    with open_report(report) as opened, new.open("wb") as file:
         assert opened.redact(file) == []
     text = new.read_bytes().decode()
     if suffix == "csv":  # which does not have all tags, so it can't say that some are missing

@@ -10,9 +10,9 @@ from sample_results import FAILED, OLD_REPORTS, SCORE, SCORED, full_header, jour
 
 from sidscan.errors import UsageError
 from sidscan.records import Mark, ModelRecord, RunHeader, ScanResult
-from sidscan.reports import REPORT_FORMATS, output_for, write_all
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS, output_for, write_all
 from sidscan.reports.base import FormatOptions
-from sidscan.reports.reader import format_of, read_results
+from sidscan.reports.reader import format_of_file, read_results
 from sidscan.reports.stated import (
     MadeBy,
     StatedMark,
@@ -33,7 +33,7 @@ SCORED_BY = replace(SCORED, decoder="Pillow 13", sidscan_version="0.1.0")
 
 def read_back(path: Path) -> list[StatedResult]:
     with path.open("rb") as file:
-        kind = format_of(file.read(1 << 16))
+        kind = format_of_file(file)
         assert kind is not None
         return list(read_results(file, kind, path))
 
@@ -43,7 +43,7 @@ def written(out: Path, *results: ScanResult, run: RunHeader, dialect: str = "sta
     return out
 
 
-@pytest.mark.parametrize("suffix", REPORT_FORMATS)
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, *BINARY_FORMATS])
 def test_every_format_states_scores_and_what_made_them(tmp_path: Path, suffix: str) -> None:
     run = full_header()
     scored, failed = sorted(
@@ -63,7 +63,7 @@ def test_numbers_of_every_csv_dialect_are_read(tmp_path: Path, dialect: str) -> 
     assert result.made_by == MADE_BY
 
 
-@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", *BINARY_FORMATS])
 def test_all_models_are_stated(tmp_path: Path, suffix: str) -> None:
     other = replace(SCORE, model="x.score", digest="def", score=0.2, evidence="weak")
     run = replace(full_header(), models=(*full_header().models, ModelRecord("x.score", "def")))
@@ -73,7 +73,7 @@ def test_all_models_are_stated(tmp_path: Path, suffix: str) -> None:
     assert [model.digest for model in stated.made_by.models] == ["abc", "def"]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", *BINARY_FORMATS])
 def test_marks_are_stated(tmp_path: Path, suffix: str) -> None:
     marked = replace(SCORED, mark=Mark("suspicious", "ada", "2026-01-01T00:00:00+00:00", "=look\n"))
 

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_results import FACTS, FAILED, RUN, SCORE, SCORED, journal_of, results_of_every_status, strict
 
+from sidscan.archives import zstandard
 from sidscan.errors import UsageError
 from sidscan.journal import Journal
 from sidscan.records import EVIDENCE_WORDS, Copies, Mark, ModelRecord, ScanResult, Selection, Status, num_rows
 from sidscan.records.localization import Localization, LocalizerRecord
-from sidscan.reports import REPORT_FORMATS, FormatOptions, output_for
+from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS, FormatOptions, output_for
 from sidscan.reports.columns import JOINED_COLUMNS, report_columns
 from sidscan.reports.reader import read_results
 from sidscan.review import selection
@@ -166,7 +167,7 @@ def test_an_unknown_order_is_refused(journal: Journal, sort: str, message: str) 
         SelectedRecord(journal, choice(sort=sort))
 
 
-@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, "xlsx"])
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, *BINARY_FORMATS, "xlsx"])
 def test_every_format_shows_the_selection_alone(journal: Journal, tmp_path: Path, suffix: str) -> None:
     if suffix == "xlsx":
         pytest.importorskip("xlsxwriter")
@@ -196,27 +197,30 @@ def test_json_says_what_is_shown(journal: Journal, tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, "xlsx"])
+@pytest.mark.parametrize("suffix", [*REPORT_FORMATS, *BINARY_FORMATS, "xlsx"])
 def test_a_private_selection_names_nobody(journal: Journal, tmp_path: Path, suffix: str) -> None:
     out, condition = tmp_path / f"r.{suffix}", "mark_by=ANNA"
     record = SelectedRecord(PrivateRecord(journal), choice(condition, "score<1"))
     assert str(record.selection()) == "0 of 6 results: only mark_by *** and score<1; sorted by inputs"
     output_for(str(out)).write(record)
     data = out.read_bytes()
+    if suffix == "jsonl.zst":
+        with out.open("rb") as file, zstandard.unpacked(file) as stream:
+            data = stream.read()
     if suffix == "xlsx":
         data = b"".join(map(ZipFile(out).read, ZipFile(out).namelist()))
     assert b"ANNA" not in data
 
 
 def test_redacting_leaves_out_who_rows_were_chosen_by(journal: Journal, tmp_path: Path) -> None:
-    out, redacted = tmp_path / "r.json", io.StringIO()
+    out, redacted = tmp_path / "r.json", io.BytesIO()
     output_for(str(out)).write(SelectedRecord(journal, choice("mark_by!=ANNA", "note!~SECRET")))
     with open_report(out) as report:
         report.redact(redacted)
-    assert strict(redacted.getvalue())["selection"]["only"] == ["mark_by ***", "note ***"]
+    assert strict(redacted.getvalue().decode())["selection"]["only"] == ["mark_by ***", "note ***"]
     assert "ANNA" in out.read_text()
-    assert "ANNA" not in redacted.getvalue()
-    assert "SECRET" not in redacted.getvalue()
+    assert "ANNA" not in redacted.getvalue().decode()
+    assert "SECRET" not in redacted.getvalue().decode()
 
 
 def test_html_says_what_is_shown(journal: Journal, tmp_path: Path) -> None:
@@ -259,7 +263,7 @@ def test_csv_with_some_columns_can_be_verified(journal: Journal, tmp_path: Path,
     )
     with open_report(out) as report:
         assert (report.rows, next(report.check()).row.name) == (6, "weak.jpg")
-        assert report.redact(io.StringIO()) == []
+        assert report.redact(io.BytesIO()) == []
 
 
 def test_columns_of_jsonl_follow_what_verify_needs(journal: Journal, tmp_path: Path) -> None:
@@ -277,7 +281,7 @@ def test_columns_of_jsonl_follow_what_verify_needs(journal: Journal, tmp_path: P
     with open_report(out) as report:
         assert [row.row.name for row in report.check()] == [result.name for result in RESULTS]
         with pytest.raises(UsageError, match=r"a report with --columns can't be redacted as \.jsonl"):
-            report.redact(io.StringIO())
+            report.redact(io.BytesIO())
 
 
 def test_a_table_of_others_is_no_report() -> None:
