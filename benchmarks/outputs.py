@@ -103,7 +103,8 @@ def group_by(path: Path, suffix: str) -> float | None:
         with closing(sqlite3.connect(path)) as database:
             return best(lambda: database.execute(query.format("scores")).fetchall())
     if suffix in ("csv", "parquet"):
-        return best(lambda: duckdb.sql(query.format(f"'{path}'")).fetchall())
+        with closing(duckdb.connect()) as connection:
+            return best(lambda: connection.execute(query.format(f"'{path}'")).fetchall())
     return None
 
 

@@ -434,7 +434,10 @@ _MAP_COLUMNS: tuple[_Column[Localization], ...] = (
     ),
     _Column("map_threshold", "probability above which a pixel counts", lambda m: m.threshold, "number"),
     _Column(
-        "map_flags", "remarks on how the image was read, separated by spaces", lambda m: " ".join(m.flags)
+        "map_flags",
+        "remarks on how the image was read, separated by spaces",
+        lambda m: m.flags,
+        type="texts",
     ),
     _Column("map_message", "why there is no map", lambda m: m.message),
 )

@@ -113,7 +113,7 @@ class ParquetReport(BinaryFormat):
             names = table.schema_arrow.names
             check_whole(names, head)
             for row in _read(table, head, names):
-                yield typed_result(row, head)
+                yield typed_result({name: _time_as_text(value) for name, value in row.items()}, head)
 
 
 def _require_pyarrow() -> None:
@@ -235,6 +235,10 @@ def _footer(file: BinaryIO) -> bytes:
         return b""
     file.seek(size - 8 - length)
     return file.read(length)
+
+
+def _time_as_text(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 @contextmanager

@@ -71,7 +71,7 @@ STAYS = {
         "Exif.software",
     ),
     *("Localization.localizer", "Localization.digest", "Localization.protocol", "Localization.region"),
-    *("Localization.made_by", "Localization.message"),
+    *("Localization.made_by", "Localization.message", "Localization.flags"),
     *("Response.final_url", "Response.redirects", "Response.fetched_at", "Response.saved_as"),
     *(
         f"Score.{name}"
