@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ _NO_BREAK = "\u2011"  # a hyphen at which no line is broken
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
 
 
+def split_values(text: str) -> list[str]:
+    """The values that an environment variable has, separated as in ``PATH``; a colon of ``s3://`` is none."""
+    return re.split(f"{re.escape(os.pathsep)}(?!//)", text)
+
+
 class Option(click.Option):
     """An option that knows its section of --help."""
 
@@ -37,7 +43,7 @@ class Option(click.Option):
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """The value that a variable states; those of an option that may be repeated as PATH has them."""
         text = self.resolve_envvar_value(ctx)
-        return text.split(os.pathsep) if text and self.multiple else super().value_from_envvar(ctx)
+        return split_values(text) if text and self.multiple else super().value_from_envvar(ctx)
 
 
 class Sectioned(Base):

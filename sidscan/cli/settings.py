@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan.cli import console
-from sidscan.cli.help_sections import Command
+from sidscan.cli.help_sections import Command, split_values
 from sidscan.cli.options import Decorator, sectioned_option
 from sidscan.errors import UsageError
 from sidscan.util.files import open_file, real_path
@@ -142,7 +142,7 @@ def _values(ctx: click.Context, option: click.Option) -> tuple[str, ...]:
     """The values of an option as the environment or the file states them."""
     if ctx.get_parameter_source(str(option.name)) is ParameterSource.ENVIRONMENT:
         text = os.environ[variable(option)]
-        return tuple(text.split(os.pathsep)) if option.multiple else (text,)
+        return tuple(split_values(text)) if option.multiple else (text,)
     stated = (ctx.default_map or {})[str(option.name)]
     return stated if isinstance(stated, tuple) else (str(stated).lower() if option.is_flag else stated,)
 

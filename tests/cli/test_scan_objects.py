@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -354,3 +355,15 @@ def test_an_object_is_the_one_that_was_listed(
     finally:
         server.close()
     assert expected in (row["error_message"] or row["status"])
+
+
+def test_buckets_may_stand_in_the_environment(
+    scan: Run, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bucket in ("env-a", "env-b", "env-c"):
+        s3.bucket(bucket).put("a.jpg", IMAGE)
+    names = tmp_path / "names.txt"
+    names.write_text("s3://env-a/a.jpg\ns3://env-b/a.jpg\ns3://env-c/a.jpg\n")
+    monkeypatch.setenv("SIDSCAN_BUCKET", os.pathsep.join(("s3://env-a", "s3://env-b")))
+    _, rows = scan("--list", names)
+    assert [row["status"] for row in rows] == ["scored", "scored", "refused"]
