@@ -18,8 +18,8 @@ from sidscan.localize.tiles import SmallMap
 
 CELL = 8  # px of a tile, a side, of which the mean counts; localizer-b16's decoder judges such cells
 LEVEL = 0.7  # mean probability above which a cell belongs to a part
-LEAST = 0.006  # share of the map that a part has at least
-MOST = 3  # of the largest parts that are measured
+LEAST, MOST = 0.006, 0.5  # shares of the map that a part may have
+MEASURED = 3  # of the largest parts
 REST = 0.9  # share of the rest of the map that a part must exceed
 CLIPPED = 0.01  # probabilities nearer to 0 or 1 count as this far away
 _Cells = NDArray[np.float64]
@@ -28,18 +28,19 @@ _Cells = NDArray[np.float64]
 def contrast(small: SmallMap) -> float:
     """Of the part that stands out most, 0 where none does.
 
-    A part is made of cells above LEVEL that touch by their edges. Its contrast is the lower of two
-    differences of log-odds: from its mean to the mean of what is around it, and to the value that nine tenths
-    of the rest do not exceed. That is multiplied by how compact the part is (1 for an ellipse) and by its
-    share of all cells above LEVEL.
+    A part is made of cells above LEVEL that touch by their edges; it covers LEAST to MOST of the map. Its
+    contrast is the lower of two differences of log-odds: from its mean to the mean of what is around it, and
+    to the value that nine tenths of the rest do not exceed. That is multiplied by how compact the part is (1
+    for an ellipse) and by its share of all cells above LEVEL.
     """
     cells = np.asarray(Image.fromarray(small.values).reduce(CELL), np.float64)
     labels = labelled(cells > LEVEL)
     sizes = np.bincount(labels.ravel())[1:]
     clipped = np.clip(cells, CLIPPED, 1 - CLIPPED)
     odds = np.log(clipped / (1 - clipped))
-    largest = np.argsort(-sizes, kind="stable")[:MOST]
-    parts = [_Part(labels == 1 + index) for index in largest if sizes[index] >= LEAST * cells.size]
+    largest = np.argsort(-sizes, kind="stable")[:MEASURED]
+    shares = sizes / cells.size
+    parts = [_Part(labels == 1 + index) for index in largest if LEAST <= shares[index] <= MOST]
     found = [part.above(odds) * part.compactness() * part.size / sizes.sum() for part in parts]
     return float(max([0.0, *found]))
 
@@ -58,8 +59,6 @@ class _Part:
         """How far its mean lies above its surroundings, and above most of the rest, whichever is less."""
         mean = odds[self.inside].mean()
         around, rest = odds[self._around()], odds[~self.inside]
-        if not around.size or not rest.size:  # it covers the map
-            return 0.0
         return float(min(mean - around.mean(), mean - np.quantile(rest, REST)))
 
     def _around(self) -> NDArray[np.bool_]:

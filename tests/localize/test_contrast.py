@@ -34,6 +34,7 @@ CASES = {
     "a square that stands alone": (map_of(SQUARE), SQUARENESS * ODDS),
     "one in a corner": (map_of((0, 0, 10, 10)), SQUARENESS * ODDS),
     "a whole map as high": (map_of((0, 0, 40, 40)), 0.0),
+    "a part of more than half": (map_of((0, 0, 40, 21)), 0.0),
     "nothing above the level": (map_of(SQUARE, high=0.69), 0.0),
     "a part that is too small": (map_of((10, 10, 13, 13)), 0.0),
     "two alike: each has half of what is high": (map_of(SQUARE, (25, 25, 35, 35)), SQUARENESS * ODDS / 2),

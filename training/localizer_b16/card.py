@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 
 from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.training.common.files import write_json, write_text
@@ -32,8 +31,8 @@ from .card_text import LocalizerCard, render_card
 from .composites import KINDS
 from .figures import composite_figures, fold_alarms, photograph_figures, tuned_thresholds
 from .material import Material, whole_images_of
-from .measure import SIDE, jobs
-from .results import METHODS, OURS, CompositeResults, Result
+from .measure import LARGER, SIDE, jobs
+from .results import METHODS, CompositeResults, Result
 from .tokens import TokenScale
 from .train import (
     PHOTOGRAPHS_FILE,
@@ -46,7 +45,8 @@ from .train import (
     training_windows,
 )
 
-EACH, INSPECTED, FEWER = 20, 6, 10  # composites of a kind and size: JPEG 95; by all grids; other conditions
+EACH, INSPECTED, FEWER, LARGE = 60, 6, 10, 10
+"""Composites of a kind and size of region: JPEG 95; by all grids; other conditions; larger images."""
 RESULTS_FILE = "composites.json"  # in the work folder
 CARD_COMMAND = (
     "python -m sidscan.training.localizer_b16.card --corpus DIR --corpus DIR2 --corpus MORE --corpus MORE2 "
@@ -62,14 +62,17 @@ def measured_results(
     if not path.is_file():
         loaded = [load_decoder(file) for file in fold_files(folds)]
         task = CompositeResults(
-            materials=[whole_images_of(each, SIDE) for each in materials],
+            materials={
+                side: [whole_images_of(each, side, synthetic=SIDE) for each in materials]
+                for side in (SIDE, *LARGER)
+            },
             decoders=[decoder for decoder, _ in loaded],
             heads=[load_head(file)[0] for file in fold_files(rine_folds)],
             blocks=tuple(loaded[0][1].config["blocks"]),
             scale=_scale_of(loaded[0][0]),
             mini=weights / "mini.safetensors",
         )
-        listed = jobs(EACH, INSPECTED, FEWER)
+        listed = jobs(EACH, INSPECTED, FEWER, LARGE)
         write_json(path, map_windows(task, listed, workers, "composites"))
     results: list[Result] = json.loads(path.read_text(encoding="utf-8"))
     return results
@@ -94,9 +97,9 @@ def make_card(
     """Every figure of the card."""
     decoder, checkpoint = load_decoder(weights / WEIGHTS_FILE)
     stored = json.loads((folds / PHOTOGRAPHS_FILE).read_text(encoding="utf-8"))
-    shares = np.array([stored[each.file] for each in photographs])
+    of_photographs = [stored[each.file] for each in photographs]
     numbers = [fold_of[each.repo] for each in photographs]
-    alarms = fold_alarms(shares, photographs, numbers)
+    alarms = fold_alarms(photographs, of_photographs, numbers)
     return {
         "name": "localizer-b16",
         "version": VERSION,
@@ -109,14 +112,15 @@ def make_card(
         "blocks": list(checkpoint.config["blocks"]),
         "threshold": checkpoint.threshold,
         "alarm_area": checkpoint.alarm_area,
-        "fold_alarms": [round(each, 4) for each in alarms],
+        "alarm_contrast": checkpoint.alarm_contrast,
+        "fold_alarms": [round(each, 4) for each in alarms[0]],
         "tiles": int(checkpoint.facts["tiles"]),
         "kinds": dict(KINDS),
         "windows": len(windows),
         "repositories": len({window.repo for window in windows}),
         "tuned": {name: [THRESHOLDS[i] for i in tuned_thresholds(results, name)] for name in METHODS},
-        "composites": composite_figures(results, alarms, OURS),
-        "photographs": photograph_figures(shares, photographs, numbers, alarms),
+        "composites": composite_figures(results, alarms[0]),
+        "photographs": photograph_figures(photographs, of_photographs, numbers, alarms),
         "folds": fold_weights(fold_of, fold_files(folds)),
         "sources": data_sources(windows, fold_of),
     }

@@ -5,21 +5,22 @@ Nothing is chosen on the images that it is reported of.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sidscan.review.sample_estimate import wilson
 from sidscan.training.windows.corpus import FOLDS, Window
 
 from .agreement import AT_HALF, THRESHOLDS
-from .measure import COMPOSITES, CONDITIONS, WITH_REGIONS
-from .photographs import alarm_area
+from .measure import COMPOSITES, CONDITIONS, LARGER, SIDE, WITH_REGIONS
+from .photographs import PhotographResult, alarm_level, stand_for
 from .results import Result
 
-Shares = NDArray[np.float64]
-"""Of each photograph, the share above each of THRESHOLDS, (photographs, thresholds)."""
+LEAST_ALARMS = 3  # images of known contrast for which a share is stated
 
 
 class MethodFigures(TypedDict):
@@ -36,88 +37,132 @@ class MethodFigures(TypedDict):
 
 
 class CompositeFigures(TypedDict):
-    """Composites of one kind, size of region and condition."""
+    """Composites of one kind, size of image, size of region and condition."""
 
     kind: str
+    side: int
     area: float | None
     condition: str
-    alarms: float  # share of images of which localizer-b16 marks more than the alarm area
+    alarms: float | None  # share of images whose contrast exceeds the alarm; None: too few were measured
+    interval: list[float] | None  # of that share, Wilson, 95 %
     methods: dict[str, MethodFigures]
 
 
 class PhotographFigures(TypedDict):
-    """Whole photographs of one kind, at the alarm that the photographs of the other folds set."""
+    """Whole photographs of one kind, at the alarms that the photographs of the other folds set."""
 
     kind: str
     images: int
     repositories: int
-    alarms: float
-    marked: float  # mean share above the threshold
+    marked: float  # mean share above the threshold, tiles side by side
+    apart: float  # share of images that set off the alarm, tiles side by side
+    interval: list[float]  # of that share, Wilson, 95 %
+    again: int  # images that were read as `localize` reads them
+    again_alarms: int  # how many of these set off the alarm
+    alarms: float  # share of all that would, estimated from these
 
 
-def fold_alarms(shares: Shares, photographs: Sequence[Window], folds: Sequence[int]) -> list[float]:
-    """For each fold, the alarm area that the photographs of the other folds set."""
-    others = [[i for i, fold in enumerate(folds) if fold != number] for number in range(FOLDS)]
-    return [alarm_area(shares[kept, AT_HALF], [photographs[i] for i in kept]) for kept in others]
+Contrasts = NDArray[np.float64]
+
+
+def fold_alarms(
+    photographs: Sequence[Window], results: Sequence[PhotographResult], folds: Sequence[int]
+) -> tuple[list[float], list[float]]:
+    """For each fold, alarms that photographs of the others set: `localize`'s tiles, and side by side."""
+    overlapping, counts = overlapping_contrasts(results), stand_for(results)
+    apart = np.array([each["apart"]["contrast"] for each in results])
+    of_localize, side_by_side = [], []
+    for number in range(FOLDS):
+        kept = [i for i, fold in enumerate(folds) if fold != number]
+        others = [photographs[i] for i in kept]
+        of_localize.append(alarm_level(overlapping[kept], others, counts[kept]))
+        side_by_side.append(alarm_level(apart[kept], others))
+    return of_localize, side_by_side
+
+
+def overlapping_contrasts(results: Sequence[PhotographResult]) -> Contrasts:
+    """0 for photographs that were not read again: nothing stands for itself there."""
+    return np.array([each["overlapping"]["contrast"] if each["overlapping"] else 0.0 for each in results])
 
 
 def photograph_figures(
-    shares: Shares, photographs: Sequence[Window], folds: Sequence[int], alarms: Sequence[float]
+    photographs: Sequence[Window],
+    results: Sequence[PhotographResult],
+    folds: Sequence[int],
+    alarms: tuple[Sequence[float], Sequence[float]],
 ) -> list[PhotographFigures]:
-    """By kind, and of all together."""
+    """By kind, and of all together.
+
+    Args:
+        alarms: of each fold, as `fold_alarms`.
+    """
+    again, apart = (np.array([levels[fold] for fold in folds]) for levels in alarms)
+    table = {
+        "marked": np.array([each["apart"]["marked"][AT_HALF] for each in results]),
+        "apart": np.array([each["apart"]["contrast"] for each in results]) > apart,
+        "again": np.array([each["overlapping"] is not None for each in results]),
+        "alarms": overlapping_contrasts(results) > again,
+        "counts": stand_for(results),
+    }
     groups = sorted({photograph.category for photograph in photographs})
     return [
-        _photographs(kind, [i for i, each in enumerate(photographs) if kind in ("all", each.category)],
-                     shares, photographs, folds, alarms)
+        _photographs(kind, [p for p in photographs if kind in ("all", p.category)],
+                     {name: column[[kind in ("all", p.category) for p in photographs]]
+                      for name, column in table.items()})
         for kind in (*groups, "all")
     ]  # fmt: skip
 
 
 def _photographs(
-    kind: str,
-    members: Sequence[int],
-    shares: Shares,
-    photographs: Sequence[Window],
-    folds: Sequence[int],
-    alarms: Sequence[float],
+    kind: str, members: Sequence[Window], table: Mapping[str, NDArray[np.float64]]
 ) -> PhotographFigures:
-    marked = shares[members, AT_HALF]
-    above = marked > np.array([alarms[folds[i]] for i in members])
+    counts = table["counts"]
     return {
         "kind": kind,
         "images": len(members),
-        "repositories": len({photographs[i].repo for i in members}),
-        "alarms": round(float(above.mean()), 4),
-        "marked": round(float(marked.mean()), 4),
+        "repositories": len({each.repo for each in members}),
+        "marked": round(float(table["marked"].mean()), 4),
+        "apart": round(float(table["apart"].mean()), 4),
+        "interval": _interval(float(table["apart"].mean()), len(members)),
+        "again": int(table["again"].sum()),
+        "again_alarms": int(table["alarms"].sum()),
+        "alarms": round(float((counts * table["alarms"]).sum() / max(counts.sum(), 1.0)), 4),
     }
 
 
-def composite_figures(
-    results: Sequence[Result], alarms: Sequence[float], ours: str
-) -> list[CompositeFigures]:
+def _interval(share: float, images: int) -> list[float]:
+    return [round(bound, 4) for bound in wilson(share, images)]
+
+
+def composite_figures(results: Sequence[Result], alarms: Sequence[float]) -> list[CompositeFigures]:
     """One entry per kind, size of region and condition."""
     tuned = {name: tuned_thresholds(results, name) for name in _names(results)}
     entries = []
-    for condition in CONDITIONS:
-        for kind, area in COMPOSITES:
-            members = [
-                r for r in results if (r["kind"], r["area"], r["condition"]) == (kind, area, condition)
-            ]
+    for side, condition in itertools.product((SIDE, *LARGER), CONDITIONS):
+        for row in COMPOSITES:
+            members = [r for r in results if _row(r) == (side, condition, *row)]
             if members:
-                entries.append(_composites(members, tuned, alarms, ours))
+                entries.append(_composites(members, tuned, alarms))
     return entries
 
 
+def _row(result: Result) -> tuple[int, str, str, float | None]:
+    return result["side"], result["condition"], result["kind"], result["area"]
+
+
 def _composites(
-    members: Sequence[Result], tuned: Mapping[str, Sequence[int]], alarms: Sequence[float], ours: str
+    members: Sequence[Result], tuned: Mapping[str, Sequence[int]], alarms: Sequence[float]
 ) -> CompositeFigures:
-    above = [r["maps"][ours]["marked"][AT_HALF] > alarms[r["fold"]] for r in members]
+    above = [r["contrast"] > alarms[r["fold"]] for r in members if r["contrast"] is not None]
+    enough = len(above) >= LEAST_ALARMS
     first = members[0]
     return {
         "kind": first["kind"],
+        "side": first["side"],
         "area": first["area"],
         "condition": first["condition"],
-        "alarms": round(float(np.mean(above)), 4),
+        "alarms": round(float(np.mean(above)), 4) if enough else None,
+        "interval": _interval(float(np.mean(above)), len(above)) if enough else None,
         "methods": {name: method_figures(members, name, tuned[name]) for name in _names(members)},
     }
 
@@ -144,7 +189,8 @@ def tuned_thresholds(results: Iterable[Result], name: str) -> list[int]:
     seen = [
         (r["fold"], r["maps"][name]["iou"])
         for r in results
-        if name in r["maps"] and r["kind"] in WITH_REGIONS and r["maps"][name]["iou"] is not None
+        if name in r["maps"] and r["side"] == SIDE and r["kind"] in WITH_REGIONS
+        if r["maps"][name]["iou"] is not None
     ]
     chosen = []
     for number in range(FOLDS):

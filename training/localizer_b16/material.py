@@ -103,9 +103,13 @@ def _smaller_side(path: Path) -> int:
         return int(min(image.size))
 
 
-def whole_images_of(material: Material, side: int) -> Material:
-    """Only windows whose whole image is at hand and has at least that side, pixels."""
-    return Material(_large(material.real, side), _large(material.synthetic, side))
+def whole_images_of(material: Material, side: int, synthetic: int | None = None) -> Material:
+    """Only windows whose whole image is at hand and has at least that side, pixels.
+
+    Args:
+        synthetic: side of synthetic ones, if it is another; few are large, and donors are mirrored at edges.
+    """
+    return Material(_large(material.real, side), _large(material.synthetic, synthetic or side))
 
 
 def _large(pool: Pool, side: int) -> Pool:

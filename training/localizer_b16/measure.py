@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from sidscan.localize.tiles import TileGrid, map_of_tiles, tile_grid
+from sidscan.localize.tiles import SmallMap, TileGrid, map_of_tiles, tile_grid
 from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.training.common.pixels import Pixels, recoded
@@ -26,8 +26,9 @@ from .regions import Mask
 from .tokens import TILE
 
 SIDE = 560  # px a side of a composite: 16 tiles
+LARGER = (896, 1792)  # px: 49 tiles, the latter at half its size
 STRIDE = 112
-MOST_TILES = 64  # with more, larger photographs are read at their own size
+MOST_TILES = 120  # as `sidscan localize` takes on a CPU
 COMPOSITES: tuple[tuple[str, float | None], ...] = (
     *(("inserted", area) for area in (0.01, 0.05, 0.2)),
     ("pasted back", 0.2),
@@ -56,6 +57,7 @@ class Job:
     number: int  # the fold is number % FOLDS
     condition: str
     inspected: bool = False  # also by the grid of `sidscan inspect`
+    side: int = SIDE  # px
 
     @property
     def fold(self) -> int:
@@ -63,12 +65,23 @@ class Job:
         return self.number % FOLDS
 
 
-def jobs(each: int, inspected: int, fewer: int) -> list[Job]:
-    """``each`` composites of every kind as JPEG 95; ``fewer`` of those with synthetic regions otherwise."""
+def jobs(each: int, inspected: int, fewer: int, larger: int) -> list[Job]:
+    """``each`` composites of every kind as JPEG 95; ``fewer`` of those with synthetic regions otherwise.
+
+    Args:
+        inspected: of each kind, by the grid of `sidscan inspect`, too.
+        larger: composites of each of LARGER.
+    """
     listed = [
         Job(kind, area, number, "JPEG 95", number < inspected and kind in WITH_REGIONS)
         for kind, area in COMPOSITES
         for number in range(each)
+    ]
+    listed += [
+        Job("inserted", area, number, "JPEG 95", side=side)
+        for side in LARGER
+        for area in (0.01, 0.05, 0.2)
+        for number in range(larger)
     ]
     return listed + [
         Job(kind, area, number, condition)
@@ -83,12 +96,17 @@ WITH_REGIONS = ("inserted", "pasted back")
 
 
 def measured_image(
-    materials: Sequence[Material], job: Job
+    materials: Mapping[int, Sequence[Material]], job: Job
 ) -> tuple[Pixels, NDArray[np.bool_], tuple[str, ...]]:
-    """The image, where it is synthetic, and the repositories that it is made of."""
-    made = measured_composite(
-        materials[job.fold], (f"measured {job.kind} {job.area}", job.number), SIDE, job.kind, job.area
-    )
+    """The image, where it is synthetic, and the repositories that it is made of.
+
+    Larger ones of a number have the same host and donor, whatever the region's size.
+
+    Args:
+        materials: of each fold, for composites of a side.
+    """
+    name = f"measured {job.kind} {job.area}" if job.side == SIDE else f"measured {job.side}"
+    made = measured_composite(materials[job.side][job.fold], (name, job.number), job.side, job.kind, job.area)
     pixels = np.ascontiguousarray(CONDITIONS[job.condition](np.ascontiguousarray(made.pixels)))
     mask = made.synthetic
     if mask.shape != pixels.shape[:2]:
@@ -114,12 +132,18 @@ def tiles_of(pixels: Pixels, grid: TileGrid) -> list[Pixels]:
     return tiles
 
 
-def blended(maps: NDArray[np.float32], grid: TileGrid) -> Mask:
+def blended(maps: NDArray[np.float32], grid: TileGrid) -> SmallMap:
     """The maps of all tiles, (tiles, 224, 224), as one, at the size at which they were read."""
     following = iter(maps)
     blank = np.zeros((grid.height, grid.width, 3), np.uint8)
     of_batch = lambda batch: np.stack([next(following) for _ in batch])  # noqa: E731
-    return map_of_tiles(blank, replace(grid, scale=1), of_batch, 8, _nothing).values
+    return map_of_tiles(blank, replace(grid, scale=1), of_batch, 8, _nothing)
+
+
+def at_full_size(small: SmallMap, grid: TileGrid, pixels: Pixels) -> Mask:
+    """The map at the image's size."""
+    height, width = pixels.shape[:2]
+    return replace(small, width=width / grid.scale, height=height / grid.scale).rows(0, height, width, height)
 
 
 def _nothing(_: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sidscan.localize.contrast import contrast
+from sidscan.localize.tiles import SmallMap
 from sidscan.models.backbones.clip import ClipEncoder
 from sidscan.models.heads.rine_ensemble import RineEnsemble
 from sidscan.models.heads.token_decoder import TokenDecoder
@@ -23,7 +25,9 @@ from .baselines import error_level_map, inspected_map, mini_scores
 from .material import Material
 from .measure import (
     MOST_TILES,
+    SIDE,
     Job,
+    at_full_size,
     blended,
     decoded_maps,
     grid_of,
@@ -31,6 +35,7 @@ from .measure import (
     overlapping_maps,
     tiles_of,
 )
+from .regions import Mask
 from .tokens import TokenScale, read_tiles
 
 OURS, OVERLAPPING, INSPECTED, MINI, ERRORS = (
@@ -52,7 +57,9 @@ class Result(TypedDict):
     condition: str
     fold: int
     repos: list[str]
+    side: int  # px
     synthetic: float  # share of pixels
+    contrast: float | None  # of localizer-b16's map; None where it was not measured
     maps: dict[str, Agreement]
 
 
@@ -61,11 +68,12 @@ class CompositeResults:
     """(index, job) -> `Result`, by what was not fitted on the repositories that the image is made of.
 
     Args:
+        materials: of each fold, for composites of a side.
         decoders, heads: one per fold.
         mini: file of mini's weights, which were fitted on all repositories.
     """
 
-    materials: Sequence[Material]
+    materials: Mapping[int, Sequence[Material]]
     decoders: Sequence[TokenDecoder]
     heads: Sequence[RineEnsemble]
     blocks: tuple[int, ...]
@@ -78,7 +86,9 @@ class CompositeResults:
     def __call__(self, numbered: tuple[int, Job]) -> Result:
         job = numbered[1]
         pixels, synthetic, repos = measured_image(self.materials, job)
-        maps = self._tile_maps(pixels, job.fold) | {ERRORS: error_level_map(pixels)}
+        ours, maps = self._tile_maps(pixels, job)
+        if job.side == SIDE:
+            maps[ERRORS] = error_level_map(pixels)
         if job.inspected:
             maps[INSPECTED] = inspected_map(pixels, lambda windows: self._scores(windows, job.fold))
             maps[MINI] = inspected_map(pixels, mini_scores(self.mini))
@@ -89,22 +99,26 @@ class CompositeResults:
             "condition": job.condition,
             "fold": job.fold,
             "repos": list(repos),
+            "side": job.side,
             "synthetic": float(synthetic.mean()),
+            "contrast": round(contrast(ours), 4),
             "maps": {name: agreement(values, synthetic) for name, values in maps.items()},
         }
 
-    def _tile_maps(self, pixels: Pixels, fold: int) -> dict[str, NDArray[np.float32]]:
-        """Both maps that are made of the same tiles."""
+    def _tile_maps(self, pixels: Pixels, job: Job) -> tuple[SmallMap, dict[str, Mask]]:
+        """Our map as it is made, and all that are made of the same tiles, at the image's size."""
         grid = grid_of(pixels, MOST_TILES)
-        tiles, ours, scores = tiles_of(pixels, grid), [], []
+        tiles, ours, scores, with_cls = tiles_of(pixels, grid), [], [], job.side == SIDE
         for start in range(0, len(tiles), 8):
-            tokens, cls = read_tiles(self.encoder, tiles[start : start + 8], self.blocks, with_cls=True)
-            ours.append(decoded_maps(self.decoders[fold], self.scale.packed(tokens)))
-            scores.append(overlapping_maps(self.heads[fold], cls))
-        return {
-            OURS: blended(np.concatenate(ours), grid),
-            OVERLAPPING: blended(np.concatenate(scores), grid),
-        }
+            tokens, cls = read_tiles(self.encoder, tiles[start : start + 8], self.blocks, with_cls)
+            ours.append(decoded_maps(self.decoders[job.fold], self.scale.packed(tokens)))
+            if with_cls:
+                scores.append(overlapping_maps(self.heads[job.fold], cls))
+        small = blended(np.concatenate(ours), grid)
+        maps = {OURS: at_full_size(small, grid, pixels)}
+        if scores:
+            maps[OVERLAPPING] = blended(np.concatenate(scores), grid).values
+        return small, maps
 
     @property
     def encoder(self) -> ClipEncoder:

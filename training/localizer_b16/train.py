@@ -37,9 +37,18 @@ from sidscan.training.windows.weights_file import FOLD_FILE
 from sidscan.training.windows.whole_images import present_images
 
 from .agreement import AT_HALF
+from .figures import overlapping_contrasts
 from .fit import WIDTH, fit_decoder
 from .material import Material, materials, window_colours
-from .photographs import PER_REPOSITORY, PHOTOGRAPHS, MarkedShares, alarm_area, marked_shares
+from .photographs import (
+    PER_REPOSITORY,
+    PHOTOGRAPHS,
+    PhotographReadings,
+    PhotographResult,
+    alarm_level,
+    photograph_results,
+    stand_for,
+)
 from .tiles import fitted_tiles
 from .tokens import TILE, TokenScale
 
@@ -95,8 +104,17 @@ def with_scale(decoder: TokenDecoder, scale: TokenScale) -> TokenDecoder:
     return decoder
 
 
-def write_checkpoint(path: Path, decoder: TokenDecoder, alarm: float, facts: Mapping[str, object]) -> None:
-    """What `sidscan localize --model FILE` reads."""
+def shipped_alarms(photographs: Sequence[Window], results: Sequence[PhotographResult]) -> tuple[float, float]:
+    """Contrast, with `localize`'s tiles, and marked area, with tiles side by side, that 1 % exceed."""
+    marked = np.array([each["apart"]["marked"][AT_HALF] for each in results])
+    level = alarm_level(overlapping_contrasts(results), photographs, stand_for(results))
+    return round(level, 2), round(alarm_level(marked, photographs), 4)
+
+
+def write_checkpoint(
+    path: Path, decoder: TokenDecoder, alarms: tuple[float, float], facts: Mapping[str, object]
+) -> None:
+    """What `sidscan localize --model FILE` reads; alarms as `shipped_alarms`."""
     tensors: dict[str, Tensor] = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
     blocks = [feature.block for feature in decoder.reads[0] if isinstance(feature, PatchTokens)]
     checkpoint = LocalizerCheckpoint(
@@ -105,7 +123,8 @@ def write_checkpoint(path: Path, decoder: TokenDecoder, alarm: float, facts: Map
         config={"blocks": blocks, "embed_dim": decoder.channels // len(blocks), "width": WIDTH},
         encoders={ENCODER: Store().require(ENCODER).sha256},
         tile=TokenDecoderFamily.tile,
-        alarm_area=alarm,
+        alarm_area=alarms[1],
+        alarm_contrast=alarms[0],
         licence="Apache-2.0",
         facts=facts,
     )
@@ -155,16 +174,13 @@ def train_command(
         for fold in range(FOLDS)
     ]
     shipped = fit_decoder(tiles, BLOCKS, everything, "all folds")
-    shares = marked_shares(MarkedShares(folds, BLOCKS, scale, fold_of), photographs, workers)
-    write_json(
-        work / PHOTOGRAPHS_FILE,
-        {each.file: row.tolist() for each, row in zip(photographs, shares, strict=True)},
-    )
-    alarm = round(alarm_area(shares[:, AT_HALF], photographs), 4)
+    readings = photograph_results(PhotographReadings(folds, BLOCKS, scale, fold_of), photographs, workers)
+    write_json(work / PHOTOGRAPHS_FILE, readings)
+    alarms = shipped_alarms(photographs, list(readings.values()))
     facts = {"name": "localizer-b16", "version": VERSION, "tiles": count}
     for fold, decoder in enumerate(folds):
-        write_checkpoint(work / FOLD_FILE.format(fold), with_scale(decoder, scale), alarm, facts)
-    write_checkpoint(out / WEIGHTS_FILE, with_scale(shipped, scale), alarm, facts)
+        write_checkpoint(work / FOLD_FILE.format(fold), with_scale(decoder, scale), alarms, facts)
+    write_checkpoint(out / WEIGHTS_FILE, with_scale(shipped, scale), alarms, facts)
 
 
 if __name__ == "__main__":

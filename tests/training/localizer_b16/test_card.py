@@ -30,6 +30,7 @@ def test_the_card_is_of_the_shipped_file() -> None:
     _, checkpoint = load_decoder(path)
     assert card["blocks"] == checkpoint.config["blocks"]
     assert card["alarm_area"] == checkpoint.alarm_area
+    assert card["alarm_contrast"] == checkpoint.alarm_contrast
     assert card["threshold"] == checkpoint.threshold
 
 

@@ -62,4 +62,4 @@ def test_maps_of_tiles_become_one() -> None:
     assert len(tiles) == len(grid)
     assert np.array_equal(tiles[0], pixels[:224, :224])
     whole = blended(np.stack([tile[:, :, 0].astype(np.float32) / 255 for tile in tiles]), grid)
-    assert np.allclose(whole, pixels[:, :, 0] / 255, atol=1e-5)
+    assert np.allclose(whole.values, pixels[:, :, 0] / 255, atol=1e-5)
