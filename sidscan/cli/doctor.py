@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ class DoctorCommand(settings.ConfigurableCommand):
 @options.setting("cuda_mode")
 @settings.options_file()
 @options.sectioned_option(
+    "--ray",
+    section="Shards",
+    metavar="ADDRESS",
+    help="Ask each node of this Ray cluster, too, as `sidscan scan --ray` would use it.",
+)
+@options.sectioned_option(
     "--json", "as_json", section="Output", is_flag=True, help="Print all that is known, as JSON."
 )
-def command(as_json: bool, **choices: Any) -> ExitCode:
+def command(as_json: bool, ray: str | None, **choices: Any) -> ExitCode:
     """Say what is installed, what works, and what a scan would use here.
 
     One line for each check. What is wrong comes again at the end, with the command that mends it. Libraries
@@ -49,6 +56,7 @@ def command(as_json: bool, **choices: Any) -> ExitCode:
       sidscan doctor
       sidscan doctor --model rine-4class --device cuda
       sidscan doctor --json
+      sidscan doctor --ray auto
 
     \b
     Exit codes:
@@ -57,7 +65,7 @@ def command(as_json: bool, **choices: Any) -> ExitCode:
     """
     results = []
     with progress(None, "check", quiet=as_json, transient=True, layout="checking: {n_fmt} done") as bar:
-        for result in run_checks(_as_json(choices)):
+        for result in chain(run_checks(_as_json(choices)), _nodes(ray)):
             bar.update()
             results.append(result)
             if not as_json:
@@ -69,6 +77,13 @@ def command(as_json: bool, **choices: Any) -> ExitCode:
     else:
         _print_problems(results, code)
     return code
+
+
+def _nodes(address: str | None) -> Iterator[CheckResult]:
+    if address is not None:
+        from sidscan.cli.cluster_check import check_nodes  # here: most checks are of this machine alone
+
+        yield from check_nodes(address)
 
 
 def _as_json(choices: dict[str, Any]) -> dict[str, object]:

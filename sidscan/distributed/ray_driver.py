@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sidscan._version import __version__
 from sidscan.distributed.ray_task import LOCAL, RayTask
-from sidscan.distributed.ray_worker import Outcome, Readiness, ShardWorker
+from sidscan.distributed.ray_worker import Outcome, Readiness, ShardWorker, describe_node
 from sidscan.distributed.schedule import MAX_ATTEMPTS, Schedule
 from sidscan.errors import ExitCode, RuntimeUnavailable, SidscanError
 
@@ -104,7 +104,22 @@ class Driver:
         for worker in self.workers:
             ray.kill(worker.actor)
 
-    def _say(self, event: str, **facts: object) -> None:
+    def survey(self) -> None:
+        """Ask each node what it has; it need not have a free processor."""
+        asked = {}
+        for node in _nodes(self.task.uses_gpus):
+            where = NodeAffinitySchedulingStrategy(node.name, soft=False)
+            remote = ray.remote(describe_node).options(num_cpus=0, max_retries=0, scheduling_strategy=where)
+            asked[remote.remote()] = node
+        for answer, node in asked.items():
+            facts = {"address": node.address, "cores": node.cores, "gpus": node.gpus}
+            try:
+                self.say("node", **facts, **ray.get(answer, timeout=_NO_WORKER / 2)._asdict())
+            except RayError as error:
+                self.say("node", **facts, error=_first_line(error))
+
+    def say(self, event: str, **facts: object) -> None:
+        """Write an event."""
         self.out.write(json.dumps({"event": event, **facts}) + "\n")
         self.out.flush()
 
@@ -115,7 +130,7 @@ class Driver:
         self._looked_at = now
         alive = {node.name: node for node in _nodes(self.task.uses_gpus)}
         for name in [name for name in self.nodes if name not in alive]:
-            self._say("node lost", address=self.nodes.pop(name).address)
+            self.say("node lost", address=self.nodes.pop(name).address)
         for name, node in alive.items():
             self.nodes.setdefault(name, node)
         for node in self.nodes.values():
@@ -193,7 +208,7 @@ class Driver:
             self._refuse_node(worker, RuntimeUnavailable(message, "Install the same version on all nodes."))
             return
         worker.is_ready = True
-        self._say("workers", ready=sum(each.is_ready for each in self.workers), host=ready.host)
+        self.say("workers", ready=sum(each.is_ready for each in self.workers), host=ready.host)
 
     def _note(self, worker: Worker, outcome: Outcome) -> None:
         shard, worker.shard = worker.shard, None
@@ -202,24 +217,24 @@ class Driver:
             self.schedule.end(shard, worker, time.monotonic())
             if node := self.nodes.get(worker.node):
                 node.deaths = 0
-            self._say("finished", shard=shard, first=outcome.first)
+            self.say("finished", shard=shard, first=outcome.first)
             return
         error = SidscanError(outcome.error, outcome.remedy)
         error.exit_code = ExitCode(outcome.exit_code)
         if error.exit_code is ExitCode.OUTPUT:
             if shard not in self.schedule.finished:
-                self._say("lost", shard=shard, host=worker.host, why=error.message)
+                self.say("lost", shard=shard, host=worker.host, why=error.message)
             self.schedule.refuse(shard, worker, worker.host)
             self.last_refusal = error
         else:  # what this node lacks: weights, a device, the files
             self.schedule.put_back(shard, worker)
-            self._say("taken back", shard=shard)
+            self.say("taken back", shard=shard)
             self._refuse_node(worker, error)
 
     def _refuse_node(self, worker: Worker, error: SidscanError) -> None:
         """Give a node no more work; others may be able to do it."""
         self.last_refusal = error
-        self._say("node refused", host=worker.host, why=error.message)
+        self.say("node refused", host=worker.host, why=error.message)
         if node := self.nodes.get(worker.node):
             node.refused = error.message
         self._end(worker)
@@ -241,19 +256,19 @@ class Driver:
     def _note_progress(self, worker: Worker, shard: int, done: int, now: float) -> None:
         if shard == worker.shard and done > worker.done:
             worker.done, worker.alive_at = done, now
-            self._say("progress", shard=shard, done=done)
+            self.say("progress", shard=shard, done=done)
 
     def _bury(self, worker: Worker, why: str) -> None:
         """Give a dead worker's shard to another one."""
         shard = worker.shard
         if shard is None:
-            self._say("worker lost", host=worker.host, why=why)
+            self.say("worker lost", host=worker.host, why=why)
         else:
             self.schedule.lose(shard, worker)
             if shard not in self.schedule.finished:
-                self._say("lost", shard=shard, host=worker.host, why=why)
+                self.say("lost", shard=shard, host=worker.host, why=why)
             if shard in self.schedule.given_up:
-                self._say("given up", shard=shard, attempts=MAX_ATTEMPTS)
+                self.say("given up", shard=shard, attempts=MAX_ATTEMPTS)
         if node := self.nodes.get(worker.node):
             node.deaths += 1
         self._end(worker)
@@ -314,11 +329,14 @@ def main() -> int:
     try:
         local = {"include_dashboard": False} if task.address == LOCAL else {}
         ray.init(task.address, log_to_driver=False, logging_level="ERROR", **local)
-        driver.run(stopped)
-        driver._say("end")
+        if task.survey:
+            driver.survey()
+        else:
+            driver.run(stopped)
+        driver.say("end")
     except SidscanError as error:
         facts = {"message": error.message, "remedy": error.remedy, "exit_code": int(error.exit_code)}
-        driver._say("error", **facts)
+        driver.say("error", **facts)
         return 1
     except (RayError, ConnectionError, ValueError, RuntimeError) as error:
         facts = {
@@ -326,7 +344,7 @@ def main() -> int:
             "remedy": "`ray status` shows whether it runs; sidscan scan --ray local needs none.",
             "exit_code": int(ExitCode.RUNTIME),
         }
-        driver._say("error", **facts)
+        driver.say("error", **facts)
         return 1
     finally:
         with suppress(Exception):  # the head may be gone

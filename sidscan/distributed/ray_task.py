@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 LOCAL = "local"
 """The address that stands for a cluster of this machine alone, which starts and ends with the scan."""
@@ -18,17 +18,19 @@ class RayTask:
         run, folder, scratch, batch: as `ShardWorker` takes them.
         shards: the numbers of the shards to scan.
         uses_gpus: whether a worker takes a GPU where its node has some.
+        survey: only ask each node what it has.
         hang: seconds without a new result after which a worker counts as hung.
     """
 
     address: str
-    run: str
-    folder: str
-    shards: list[int]
+    run: str = ""
+    folder: str = ""
+    shards: list[int] = field(default_factory=list)
     scratch: str | None = None
     batch: int | None = None
     uses_gpus: bool = True
     hang: float = 600.0
+    survey: bool = False
 
     def to_line(self) -> str:
         """As the driver reads it."""

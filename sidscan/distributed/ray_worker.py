@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from sidscan._version import __version__
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
 from sidscan.errors import ExitCode, SidscanError
+from sidscan.models.catalog import Bundled
+from sidscan.models.store import Store
 
 
 class Readiness(NamedTuple):
@@ -25,6 +28,33 @@ class Readiness(NamedTuple):
     process: int
     sidscan_version: str
     asks_for_token: bool
+
+
+class NodeFacts(NamedTuple):
+    """What a node has for scans.
+
+    Attributes:
+        models: the models that are installed; those that come with sidscan are not among them.
+        asks_for_token: as `Readiness` has it.
+    """
+
+    host: str
+    sidscan_version: str
+    python: str
+    models: tuple[str, ...]
+    asks_for_token: bool
+
+
+def describe_node() -> NodeFacts:
+    """What the node has that this runs on."""
+    store = Store()
+    pulled = (name for name, entry in store.catalog.items() if not isinstance(entry.origin, Bundled))
+    models = tuple(name for name in pulled if store.is_there(name))
+    return NodeFacts(socket.gethostname(), __version__, platform.python_version(), models, _asks_for_token())
+
+
+def _asks_for_token() -> bool:
+    return os.environ.get("RAY_AUTH_MODE") == "token"
 
 
 class Outcome(NamedTuple):
@@ -66,8 +96,7 @@ class ShardWorker:
 
     def ready(self) -> Readiness:
         """Answer as soon as the process runs."""
-        token = os.environ.get("RAY_AUTH_MODE") == "token"
-        return Readiness(socket.gethostname(), os.getpid(), __version__, token)
+        return Readiness(socket.gethostname(), os.getpid(), __version__, _asks_for_token())
 
     def scan(self, number: int) -> Outcome:
         """Scan a shard and publish its results; what is wrong is part of the answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ import pytest
 from equal_reports import assert_equal_reports
 from sample_images import folder
 
+from sidscan._version import __version__
+from sidscan.cli.cluster_check import check_nodes
 from sidscan.distributed import ray_engine
 from sidscan.distributed.ray_task import RayTask
 from sidscan.distributed.ray_worker import ShardWorker
@@ -186,3 +189,70 @@ def test_ray_sends_nothing_and_a_local_cluster_asks_for_a_token(monkeypatch: pyt
     assert "RAY_AUTH_TOKEN_PATH" not in first
     assert len(first["RAY_AUTH_TOKEN"]) == 64
     assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
+def test_the_doctor_asks_each_node(sidscan: Run) -> None:
+    pytest.importorskip("ray")
+    ended = sidscan("doctor", "--ray", "local", "--json")
+    checks = {check["name"]: check for check in json.loads(ended.out)["checks"]}
+    node = checks["node 1"]
+    assert (node["level"], node["facts"]["sidscan_version"]) == ("ok", __version__)
+    assert "processor" in node["text"]
+
+
+@pytest.mark.parametrize(
+    ("node", "level", "text"),
+    [
+        pytest.param({}, "ok", "worker-1: sidscan {version}, Python 3.12, 8 processors, 2 GPUs", id="fine"),
+        pytest.param({"models": ["clip-vit-b16"]}, "ok", "; models pulled: clip-vit-b16", id="models"),
+        pytest.param({"asks_for_token": False}, "problem", "; it asks for no token", id="open to all"),
+        pytest.param({"sidscan_version": "0.0.1"}, "problem", "; here is {version}", id="another version"),
+        pytest.param({"error": "no module"}, "problem", "192.0.2.7: no module", id="error"),
+    ],
+)
+def test_lines_of_nodes(
+    monkeypatch: pytest.MonkeyPatch, node: dict[str, object], level: str, text: str
+) -> None:
+    pytest.importorskip("ray")
+    facts = {"event": "node", "address": "192.0.2.7", "cores": 8, "gpus": 2, "host": "worker-1"}
+    facts |= {"sidscan_version": __version__, "python": "3.12", "models": [], "asks_for_token": True}
+    said = json.dumps({**facts, **node})
+    monkeypatch.setattr(
+        ray_engine, "_DRIVER", f"{DRIVER}print({said!r}); print({json.dumps({'event': 'end'})!r})"
+    )
+    (result,) = check_nodes("local")
+    assert (result.name, result.level) == ("node 1", level)
+    assert text.format(version=__version__) in result.text
+
+
+def test_a_cluster_without_a_token_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    (result,) = check_nodes("auto")
+    assert (result.name, result.level, result.exit_code) == ("cluster", "problem", ExitCode.USAGE)
+    assert result.text.startswith("a cluster without a token lets in everybody")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
+def test_ctrl_c_ends_the_cluster(planned: Path) -> None:
+    pytest.importorskip("ray")
+    with Path("said").open("w+") as said:
+        scan = subprocess.Popen(
+            command("scan", "--run", "run", "--ray", "local"), stderr=said, start_new_session=True
+        )
+        for _ in range(1200):
+            said.seek(0)
+            if scan.poll() is not None or "worker ready" in said.read():
+                break
+            time.sleep(0.1)
+        drivers = list(_drivers(scan.pid))
+        os.killpg(scan.pid, signal.SIGINT)
+        code = scan.wait(60)
+        said.seek(0)
+        lines = said.read()
+    assert code == 130, lines
+    assert drivers
+    for driver in drivers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(driver, 0)
