@@ -47,6 +47,7 @@ class _Asked:
 
     Attributes:
         choice: which images get a map.
+        chosen_by: the options that say so.
     """
 
     model: str
@@ -56,6 +57,7 @@ class _Asked:
     out_dir: Path
     overwrite: bool
     choice: Choice
+    chosen_by: str
     with_images: bool
 
 
@@ -192,6 +194,7 @@ def command(
         out_dir,
         overwrite,
         _choice(min_evidence, top, marked),
+        _in_words(min_evidence, marked),
         with_images,
     )
     config = _config(inputs, writers, journal, out_dir, choices)
@@ -217,6 +220,11 @@ def _choice(min_evidence: str | None, top: int | None, marked: str | None) -> Ch
         *([f"mark={marked}"] if marked else []),
     ]
     return Choice(tuple(map(parse_condition, conditions)), BY_EVIDENCE, top)
+
+
+def _in_words(min_evidence: str | None, marked: str | None) -> str:
+    given = {"--min-evidence": min_evidence, "--marked": marked}
+    return ", ".join(f"{option} {value}" for option, value in given.items() if value)
 
 
 def _config(
@@ -338,7 +346,7 @@ def _localize(
     reports.write_all(writers, record)
     for line in localizing.unscored_lines(journal):
         console.reporter(quiet)(line)
-    _say(made, asked.out_dir, writers, to_terminal, quiet)
+    _say(made, asked, writers, to_terminal, quiet)
     counts = journal.counts()
     if counts.scored + counts.failed == 0:
         raise NothingToScan("no image was found", "Check the paths; hidden files and folders need --hidden.")
@@ -350,15 +358,20 @@ def _chosen(record: RunRecord, choice: Choice) -> list[ScanResult]:
 
 
 def _say(
-    made: Sequence[Localized], out_dir: Path, writers: Sequence[ReportOutput], to_terminal: bool, quiet: bool
+    made: Sequence[Localized],
+    asked: _Asked,
+    writers: Sequence[ReportOutput],
+    to_terminal: bool,
+    quiet: bool,
 ) -> None:
     """The closing lines; on a terminal without --out they are the command's output."""
+    lines = list(localizing.lines(made, asked.chosen_by))
     if to_terminal:
         with suppress(BrokenPipeError):
-            sys.stdout.writelines(f"{line}\n" for line in localizing.lines(made))
+            sys.stdout.writelines(f"{line}\n" for line in lines)
     echo = console.reporter(quiet)
-    for line in () if to_terminal else localizing.lines(made):
+    for line in () if to_terminal else lines:
         echo(line)
     if made:
-        echo(f"maps, masks and overlays: {out_dir}, named by each image's sha256")
+        echo(f"maps, masks and overlays: {asked.out_dir}, named by each image's sha256")
     console.echo_written(writers, echo)

@@ -121,10 +121,14 @@ def unscored_lines(record: Journal) -> Iterator[str]:
         yield f"  and {counts.failed - _MOST_LINES} more, whose rows say why"
 
 
-def lines(made: Sequence[Localized]) -> Iterator[str]:
-    """What a person reads of some images: those with a region first."""
+def lines(made: Sequence[Localized], chosen_by: str = "") -> Iterator[str]:
+    """What a person reads of some images: those with a region first.
+
+    Args:
+        chosen_by: the options that chose them.
+    """
     if not made:
-        yield "no map was made: no image was chosen"
+        yield f"no map was made: no image was chosen{f' by {chosen_by}' if chosen_by else ''}"
         return
     yield f"maps of {console.plural(len(made), 'image')}: {_counted(made)}"
     regions = [each for each in made if each.facts.region is not None]

@@ -145,8 +145,9 @@ class Localizing:
         """
         files = self._request.files
         if files is not None:
-            files.prepare()
-            for result in _distinct(results):
+            for number, result in enumerate(_distinct(results)):
+                if number == 0:
+                    files.prepare()
                 files.check(str(result.facts.sha256), self._tiles.info.digest)
 
     def run(self, results: Iterable[ScanResult], done: Done = lambda _: None) -> Iterator[Localized]:

@@ -489,6 +489,16 @@ def test_a_later_scan_does_not_take_maps_for_images(sidscan: Run, red: RedLocali
     assert "7 skipped: a map of another image, by its name and its own words" in ended.err
 
 
+def test_where_no_image_is_chosen_the_options_are_named(sidscan: Run, red: RedLocalizer) -> None:
+    ended = sidscan(
+        *("localize", "images/region.png", "--detector", "mini"),
+        *("--min-evidence", "very strong", "--marked", "suspicious"),
+    )
+    chosen = "no map was made: no image was chosen by --min-evidence very strong, --marked suspicious\n"
+    assert (ended.code, chosen in ended.err) == (0, True)
+    assert not Path("maps").exists()
+
+
 def test_no_image_is_an_error(sidscan: Run, red: RedLocalizer, tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
