@@ -2,8 +2,8 @@
 
     python benchmarks/localize_ahead.py FOLDER [--before TREE] --images 6 --rounds 3 --out FILE
 
-Makes maps of photographs in FOLDER with a stand-in for a localizer on a GPU: it waits for a second per image and
-takes no processor time. With --before, an earlier source tree of sidscan takes turns with the installed one.
+Makes maps of photographs in FOLDER with a stand-in for a localizer on a GPU: it waits for a second per image
+and takes no processor time. With --before, an earlier source tree takes turns with the installed one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from sidscan.runtimes import RuntimeInfo
 
 class Waiting:
     runtime, batch = RuntimeInfo("a stand-in", "gpu", "fp32"), 512
-    info = SimpleNamespace(name="a stand-in", digest="0" * 16, files={}, provenance={}, licence="", threshold=0.5,
-        tile=SimpleNamespace(side=224, read=224, stride=112), alarm_area=None, card={})
+    info = SimpleNamespace(
+        name="a stand-in", digest="0" * 16, files={}, provenance={}, licence="", threshold=0.5,
+        tile=SimpleNamespace(side=224, read=224, stride=112), alarm_area=None, card={},
+    )
 
     def maps(self, tiles):
         if len(tiles) > 1:
