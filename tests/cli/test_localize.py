@@ -489,6 +489,33 @@ def test_a_later_scan_does_not_take_maps_for_images(sidscan: Run, red: RedLocali
     assert "7 skipped: a map of another image, by its name and its own words" in ended.err
 
 
+def test_very_large_images_are_read_one_by_one(
+    sidscan: Run, images: Path, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sidscan.localize import run
+
+    held, most = list[str](), list[int]()
+    read_again, page_drawings = run.read_again, run.page_drawings
+
+    def reading(result: Any, read: Any) -> Any:
+        held.append(result.name)
+        most.append(len(held))
+        return read_again(result, read)
+
+    def drawing(*args: Any) -> Any:
+        drawn = page_drawings(*args)
+        held.pop()
+        return drawn
+
+    monkeypatch.setattr(run, "_LARGE", 0)
+    monkeypatch.setattr(run, "read_again", reading)
+    monkeypatch.setattr(run, "page_drawings", drawing)
+    (images / "third.png").write_bytes(encoded(image_with_region((9, 9, 50, 50)), "PNG"))
+    ended = sidscan("localize", "images", "--detector", "mini")
+    assert "maps of 3 images" in ended.err
+    assert most == [1, 1, 1]
+
+
 def test_where_no_image_is_chosen_the_options_are_named(sidscan: Run, red: RedLocalizer) -> None:
     ended = sidscan(
         *("localize", "images/region.png", "--detector", "mini"),
