@@ -117,6 +117,7 @@ HEADS: dict[str, list[bytes]] = {
     "CAB": [b"MSCF\x00\x00\x00\x00"],
     "LZH": [b"\x1e\x00-lh5-"],
     "ISO": [b"KDMV\x01\x00\x00\x00"],
+    "PARQUET": [b"PAR1\x15\x04"],
     "WARC": [b"WARC/1.0\r\n"],
     "PDF": [b"%PDF-1.7\n", b"\xef\xbb\xbf%PDF-1.4\n"],
     "OLE": [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"],
