@@ -27,23 +27,27 @@ class SampleLocalizer(NamedTuple):
     encoder: Path
 
 
-def write_localizer(folder: Path, alarm_area: float | None = 0.02) -> SampleLocalizer:
+def write_localizer(
+    folder: Path, alarm_area: float | None = 0.02, decoder: str = "linear"
+) -> SampleLocalizer:
     """Both files, as training would leave them; the weights are seeded, the maps not uniform."""
     encoder = folder / "clip.safetensors"
     save_file({f"visual.{name}": tensor for name, tensor in random_clip(**CLIP).items()}, encoder)
     model = folder / "localizer.safetensors"
-    model.write_bytes(random_checkpoint(encoder, alarm_area).to_bytes())
+    model.write_bytes(random_checkpoint(encoder, alarm_area, decoder).to_bytes())
     return SampleLocalizer(model, encoder)
 
 
-def random_checkpoint(encoder: Path, alarm_area: float | None = 0.02) -> LocalizerCheckpoint:
+def random_checkpoint(
+    encoder: Path, alarm_area: float | None = 0.02, decoder: str = "linear"
+) -> LocalizerCheckpoint:
     """A decoder that reads the encoder in a file."""
-    family = localizer_family("declip")
+    family, config = localizer_family("declip"), {**CONFIG, "decoder": decoder}
     torch.manual_seed(7)
     return LocalizerCheckpoint(
-        tensors=family.untrained(CONFIG).state_dict(),
+        tensors=family.untrained(config).state_dict(),
         family="declip",
-        config=CONFIG,
+        config=config,
         encoders={encoder.name: hashlib.sha256(encoder.read_bytes()).hexdigest()},
         tile=family.tile,
         alarm_area=alarm_area,

@@ -459,7 +459,10 @@ class CatalogEntry:
 
     @property
     def threshold(self) -> float | None:
-        """Scores from here on are called evidence of synthesis; None for an encoder."""
+        """Scores from here on are called evidence of synthesis; None for an encoder.
+
+        Of a localizer, a probability: pixels above it are marked.
+        """
         return None if isinstance(self.origin, IndexedWheel) else self.origin.threshold
 
     @property

@@ -76,6 +76,8 @@ def _localizer(raw: dict[str, Any]) -> LocalizerInfo:
     numbers = (info.tile.side, info.tile.read, info.tile.stride)
     if not all(isinstance(text, str) for text in texts) or not all(type(n) is int and n > 0 for n in numbers):
         raise ValueError("localizer")
+    if max(info.tile.read, info.tile.stride) > info.tile.side:
+        raise ValueError("tile")
     alarm, contrast = info.alarm_area, info.alarm_contrast
     if not 0 < info.threshold < 1 or not (alarm is None or 0 <= alarm <= 1):
         raise ValueError("threshold")

@@ -45,18 +45,13 @@ class OnnxRuntime:
         order: Sequence[str] = (),
     ) -> None:
         self.sha256 = check_seal(path)
-        _check_name(path)
+        check_name(path)
         used = onnx_providers.choose_provider(device)
-        if precision == "bf16":
-            raise RuntimeUnavailable("exported graphs are fp32 or fp16", "Leave --precision out.")
+        check_exportable(precision)
         half = used == "tensorrt" and _computes_in_half(path, self.sha256)
         session = onnx_providers.open_session(path, used, self.sha256, half)
         self.graph = _info(path, session)
-        if precision not in ("auto", self.graph.precision):
-            raise RuntimeUnavailable(
-                f"{path.name} was exported in {self.graph.precision}, not {precision}",
-                f"Leave --precision out, or export with --precision {precision}.",
-            )
+        check_precision(path, self.graph.precision, precision)
         by_name = {detector.name: vouched(detector, path) for detector in self.graph.detectors}
         names = order if set(order) == set(by_name) else by_name
         self.detectors = tuple(by_name[name] for name in names)
@@ -102,7 +97,35 @@ class OnnxRuntime:
         return np.stack([np.asarray(output, dtype=np.float32) for output in outputs], axis=1)
 
 
-def _check_name(path: Path) -> None:
+def check_exportable(precision: Precision) -> None:
+    """Refuse a precision that no exported graph has.
+
+    Raises:
+        RuntimeUnavailable: it is ``bf16``.
+    """
+    if precision == "bf16":
+        raise RuntimeUnavailable("exported graphs are fp32 or fp16", "Leave --precision out.")
+
+
+def check_precision(path: Path, exported: str, asked: Precision) -> None:
+    """Refuse another precision than the file's.
+
+    Raises:
+        RuntimeUnavailable: another one was asked for.
+    """
+    if asked not in ("auto", exported):
+        raise RuntimeUnavailable(
+            f"{path.name} was exported in {exported}, not {asked}",
+            f"Leave --precision out, or export with --precision {asked}.",
+        )
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file that onnxruntime could not open.
+
+    Raises:
+        ModelError: its name is not UTF-8.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

@@ -11,15 +11,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from sidscan.config import Device, Precision
-from sidscan.errors import ModelError, RuntimeUnavailable
+from sidscan.errors import ModelError
 from sidscan.models.localizer_graph import OUTPUT_NAME, LocalizerGraph
 from sidscan.models.localizers import LocalizerInfo
 from sidscan.models.onnx_graph import INPUT_NAME, KEY, check_seal
 from sidscan.runtimes import RuntimeInfo, cpu, onnx_providers
-from sidscan.runtimes.onnx import vouched
-from sidscan.runtimes.short_memory import or_memory_error
+from sidscan.runtimes.onnx import check_exportable, check_name, check_precision, vouched
+from sidscan.runtimes.short_memory import is_short, or_memory_error
 from sidscan.runtimes.tiles import Maps, on_cores, resized
 
+_MADE_BY = "`sidscan export-onnx --model NAME` makes such files of localizers."
 _PASS = 2  # tiles of a pass on a CPU: convolutions at full size take 17 MB each per layer
 
 
@@ -38,14 +39,12 @@ class OnnxLocalizer:
 
     def __init__(self, path: Path, device: Device = "auto", precision: Precision = "auto") -> None:
         sha256 = check_seal(path)
+        check_name(path)
+        check_exportable(precision)
         used = onnx_providers.choose_provider(device)
         self._session = onnx_providers.open_session(path, used, sha256)
         graph = _graph(path, self._session)
-        if precision not in ("auto", graph.precision):
-            raise RuntimeUnavailable(
-                f"{path.name} was exported in {graph.precision}, not {precision}",
-                "Leave --precision out, or export it again in the other precision.",
-            )
+        check_precision(path, graph.precision, precision)
         self.info: LocalizerInfo = vouched(graph.localizer, path)
         name = f"onnxruntime {ort.__version__}, graph {sha256[:16]}"
         device_name = onnx_providers.device_name(self._session, path, used)
@@ -84,7 +83,20 @@ class OnnxLocalizer:
         return self._run(np.concatenate([crops, filler]))[: len(crops)]
 
     def _run(self, crops: NDArray[np.uint8]) -> Maps:
-        (maps,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})
+        try:
+            (maps,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})
+        except Exception as error:  # onnxruntime's errors share no base class
+            if is_short(error):
+                raise
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(
+                f"onnxruntime can't compute the graph of {self.info.name}: {why}", _MADE_BY
+            ) from error
+        side = self.info.tile.side
+        if maps.shape != (len(crops), side, side):
+            raise ModelError(
+                f"the graph of {self.info.name} gives other maps than it states: {maps.shape}", _MADE_BY
+            )
         return np.asarray(maps, dtype=np.float32)
 
 
@@ -95,7 +107,7 @@ def _graph(path: Path, session: Any) -> LocalizerGraph:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} is not an exported localizer",
-            "`sidscan export-onnx --model NAME` makes such files of localizers.",
+            _MADE_BY,
         ) from error
     return graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 from sample_graphs import ExportedGraphs
 from sample_images import folder
 from sample_localizers import SampleLocalizer, write_localizer
@@ -18,6 +20,7 @@ from sidscan.errors import DigestMismatch, ModelError, RuntimeUnavailable, Usage
 from sidscan.exporters import localizers as exporting
 from sidscan.exporters import parity
 from sidscan.models.localizers import TileSpec
+from sidscan.models.onnx_graph import SEAL_BYTES, seal
 from sidscan.runtimes.localizers import open_localizer
 from sidscan.runtimes.onnx import OnnxRuntime
 from sidscan.runtimes.onnx_localizer import OnnxLocalizer
@@ -56,6 +59,97 @@ def test_maps_equal_pytorchs(exported: Exported) -> None:
     assert np.abs(maps - expected).max() <= 1e-5
     whole = _tiles(1)[:, :200, :120]
     assert np.abs(ours.maps(whole) - theirs.maps(whole)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("decoder", ["attention", "conv-4"])
+def test_every_decoder_is_exported(decoder: str, tmp_path: Path) -> None:
+    """`test_maps_equal_pytorchs` has the linear one; conv-12 and conv-20 are more of the same layers."""
+    model, encoder = write_localizer(tmp_path, decoder=decoder)
+    path = exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoder=encoder)
+    theirs = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    tiles = _tiles(2)
+    expected, maps = theirs.maps(tiles), open_localizer(path, device="cpu").maps(tiles)
+    assert expected.std() > 0.001
+    assert np.abs(maps - expected).max() <= 1e-5
+
+
+def test_localize_by_a_graph_gives_the_same_row(sidscan: Run, exported: Exported, tmp_path: Path) -> None:
+    """From the command line: the graph, and the checkpoint that it was made of."""
+    image, rows = tmp_path / "image.png", []
+    Image.fromarray(_tiles(1)[0]).resize((600, 520)).save(image)
+    model, encoder = exported.sample
+    for number, options in enumerate([(exported.graph,), (model, "--encoder", encoder)]):
+        report = tmp_path / f"{number}.csv"
+        ended = sidscan("localize", image, "--detector", "mini", "--out", report, "--model", *options)
+        assert ended.code == 0, ended.err
+        assert f"  {('onnxruntime', 'pytorch')[number]} " in ended.err
+        with report.open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+        rows.append(row)
+    for column in ("map_protocol", "map_tiles", "map_scale", "map_threshold"):
+        assert rows[0][column] == rows[1][column]
+    for column in ("map_maximum", "map_p99", "map_area"):
+        assert float(rows[0][column]) == pytest.approx(float(rows[1][column]), abs=1e-4)
+
+
+def _restated(graph: Path, path: Path, **stated: Any) -> Path:
+    """The same graph with other words of itself, and a seal that fits them."""
+    import onnx
+
+    model = onnx.load_model_from_string(graph.read_bytes()[:-SEAL_BYTES])
+    (entry,) = (each for each in model.metadata_props if each.key == "sidscan")
+    before = json.loads(entry.value)
+    localizer = {**before["localizer"], **stated.pop("localizer", {})}
+    entry.value = json.dumps({**before, "localizer": localizer, **stated})
+    path.write_bytes(seal(model.SerializeToString()))
+    return path
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"format": "sidscan localizer graph 9"},
+        {"precision": "bf16"},
+        {"surplus": 1},
+        {"localizer": {"name": 3}},
+        {"localizer": {"files": ["a"]}},
+        {"localizer": {"threshold": float("nan")}},
+        {"localizer": {"threshold": "0.5"}},
+        {"localizer": {"alarm_area": 1.5}},
+        {"localizer": {"alarm_contrast": float("inf")}},
+        {"localizer": {"tile": {"side": 256, "read": 200, "stride": 128}}},
+        {"localizer": {"tile": {"side": 224, "read": 224, "stride": 128}}},
+        {"localizer": {"tile": {"side": 256, "read": 224, "stride": 300}}},
+        {"localizer": {"tile": {"side": 256, "read": 224, "stride": 0}}},
+        {"localizer": {"tile": {"side": 256, "read": 224}}},
+    ],
+    ids=str,
+)
+def test_graphs_that_say_something_else_are_refused(
+    exported: Exported, tmp_path: Path, stated: dict[str, Any]
+) -> None:
+    path = _restated(exported.graph, tmp_path / "other.onnx", **stated)
+    with pytest.raises(ModelError, match="is not an exported localizer"):
+        OnnxLocalizer(path, "cpu")
+
+
+def test_a_graph_that_gives_other_maps_than_it_states(exported: Exported, tmp_path: Path) -> None:
+    """It declares a map for each tile, and gives one for all of them."""
+    import onnx
+    from onnx import helper
+
+    stated = onnx.load_model_from_string(exported.graph.read_bytes()[:-SEAL_BYTES])
+    nodes = [
+        helper.make_node("Constant", [], ["side"], value_ints=[1, 256, 256]),
+        helper.make_node("ConstantOfShape", ["side"], ["map"]),
+    ]
+    graph = helper.make_graph(nodes, "g", list(stated.graph.input), list(stated.graph.output))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    model.metadata_props.extend(each for each in stated.metadata_props if each.key == "sidscan")
+    path = tmp_path / "one.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    with pytest.raises(ModelError, match=r"gives other maps than it states: \(1, 256, 256\)"):
+        OnnxLocalizer(path, "cpu").maps(_tiles(4))
 
 
 def test_the_file_describes_itself(exported: Exported) -> None:
@@ -134,6 +228,7 @@ def test_other_graphs_are_refused(exported: Exported, graphs: ExportedGraphs, tm
         ({"runtime": "pytorch"}, UsageError, "PyTorch can't run the exported graph"),
         ({"encoder": Path("clip.safetensors")}, UsageError, "an exported graph holds its encoder"),
         ({"precision": "fp16"}, RuntimeUnavailable, "map.onnx was exported in fp32, not fp16"),
+        ({"precision": "bf16"}, RuntimeUnavailable, "exported graphs are fp32 or fp16"),
     ],
 )
 def test_wrong_requests(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sidscan.models.backbones import Feature, PatchTokens
-from sidscan.models.backbones.base import Encoder
 from sidscan.models.backbones.clip_layers import ResidualAttentionBlock, VisionTransformer
-from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
+from sidscan.models.backbones.clip_pixels import ClipPixels
 
 
-class ClipEncoder(Encoder):
+class ClipEncoder(ClipPixels):
     """A CLIP vision transformer, read at every depth.
 
     The published code hooks every block's ``ln_2``, i.e. K_l = LN2(x + attention)[CLS], before that
@@ -35,7 +33,7 @@ class ClipEncoder(Encoder):
         self.embed_dim: int = visual.conv1.out_channels
         self.output_dim: int = visual.proj.shape[1]
         self.side: int = visual.image_size  # pixels
-        self._place_statistics()
+        self.place_statistics()
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ClipEncoder:
@@ -73,13 +71,13 @@ class ClipEncoder(Encoder):
         stream, normed = self._embed(crops), []
         outputs: dict[Feature, Tensor] = {}  # a call of the type can not be compiled
         for number, block in enumerate(self._resblocks()[:-1]):
-            stream = stream + _attend(block, stream)
+            stream = stream + block.attend(stream)
             both = block.ln_2(stream)
             normed.append(both[:, :tokens_read])
             stream = stream + block.mlp(both)
             outputs |= _tapped(stream, taps, number)
         last = self._resblocks()[-1]
-        ending = stream[:, :tokens_read] + _attend(last, stream, queries=tokens_read)
+        ending = stream[:, :tokens_read] + last.attend(stream, queries=tokens_read)
         normed.append(last.ln_2(ending))
         if any(tap.block == last_number for tap in taps):
             outputs |= _tapped(ending + last.mlp(normed[-1]), taps, last_number)
@@ -102,7 +100,7 @@ class ClipEncoder(Encoder):
         stream, outputs = self._embed(crops), dict[Feature, Tensor]()
         for number in range(max(tap.block for tap in taps) + 1):
             block = self._resblocks()[number]
-            stream = stream + _attend(block, stream)
+            stream = stream + block.attend(stream)
             stream = stream + block.mlp(block.ln_2(stream))
             outputs |= _tapped(stream, taps, number)
         return outputs
@@ -110,54 +108,14 @@ class ClipEncoder(Encoder):
     def _embed(self, crops: Tensor) -> Tensor:
         """Pixels -> token stream (b, tokens, d): normalisation, patches, CLS, positions, ln_pre."""
         visual = self.visual
-        normalised = (crops.float() / 255 - self._mean) / self._std
-        patches = visual.conv1(normalised.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
+        pixels = self.normalised(crops).to(visual.conv1.weight.dtype)
+        patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
         cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         stream = torch.cat([cls, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
         return cast(Tensor, visual.ln_pre(stream))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClipEncoder:
-        """What moves or casts a module."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._place_statistics()
-        return self
-
-    def _place_statistics(self) -> None:
-        """Copy CLIP's mean and standard deviation to the weights' device: a CUDA graph can't record a copy.
-
-        They are not buffers, so they stay exact when the encoder is cast to half precision.
-        """
-        device = self.visual.conv1.weight.device
-        self._mean, self._std = (
-            torch.tensor(values, device=device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD)
-        )
-
     def _resblocks(self) -> list[ResidualAttentionBlock]:
         return cast(list[ResidualAttentionBlock], list(self.visual.transformer.resblocks))
-
-
-def _attend(block: ResidualAttentionBlock, stream: Tensor, queries: int | None = None) -> Tensor:
-    """A block's attention over the whole stream, for all tokens or for the first ``queries`` of them.
-
-    As `torch.nn.MultiheadAttention` computes it, but for its transposed tokens: products of those copy the
-    weights for every crop of the batch, which in bfloat16 takes twenty times as long as all the rest.
-    """
-    attention, (b, _, width) = block.attn, stream.shape
-    normed = block.ln_1(stream)
-    if queries is None:
-        q, k, v = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
-    else:
-        parts = [width, 2 * width]
-        (to_q, to_kv), (of_q, of_kv) = (
-            torch.split(attention.in_proj_weight, parts),
-            torch.split(attention.in_proj_bias, parts),
-        )
-        q = functional.linear(normed[:, :queries].contiguous(), to_q, of_q)
-        k, v = functional.linear(normed, to_kv, of_kv).chunk(2, dim=2)
-    each = (attention.num_heads, width // attention.num_heads)
-    q, k, v = (tokens.reshape(*tokens.shape[:2], *each).transpose(1, 2) for tokens in (q, k, v))
-    mixed = functional.scaled_dot_product_attention(q, k, v)
-    return cast(Tensor, attention.out_proj(mixed.transpose(1, 2).reshape(b, -1, width)))
 
 
 def _tapped(stream: Tensor, taps: Set[PatchTokens], number: int) -> dict[Feature, Tensor]:

@@ -1,16 +1,18 @@
 """The layers of CLIP's vision transformer, under the names that open_clip gives their weights.
 
-They hold weights; `sidscan.models.backbones.clip` computes. open_clip's own classes compute the same, which a
-test compares, but take longer to import than PyTorch: they bring timm, torchvision and a model hub's client.
+`sidscan.models.backbones.clip` says what is computed of them. open_clip's own classes compute the same, which
+a test compares, but take longer to import than PyTorch: they bring timm, torchvision and a hub's client.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _HEAD_WIDTH = 64  # features per attention head in all of OpenAI's ViTs
 
@@ -42,6 +44,33 @@ class ResidualAttentionBlock(nn.Module):
             ("c_proj", nn.Linear(mlp_width, width)),
         )
         self.mlp = nn.Sequential(OrderedDict[str, nn.Module](layers))
+
+    def attend(self, stream: Tensor, queries: int | None = None, causal: bool = False) -> Tensor:
+        """Attention over the whole stream (b, tokens, d), for all tokens or the first ``queries`` of them.
+
+        As `torch.nn.MultiheadAttention` computes it, but for its transposed tokens: products of those copy
+        the weights for every crop of the batch, which in bfloat16 takes twenty times as long as all the rest.
+
+        Args:
+            causal: a token sees itself and those before it.
+        """
+        attention, (b, _, width) = self.attn, stream.shape
+        normed = self.ln_1(stream)
+        if queries is None:
+            products = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias)
+            q, k, v = products.chunk(3, dim=2)
+        else:
+            parts = [width, 2 * width]
+            (to_q, to_kv), (of_q, of_kv) = (
+                torch.split(attention.in_proj_weight, parts),
+                torch.split(attention.in_proj_bias, parts),
+            )
+            q = functional.linear(normed[:, :queries].contiguous(), to_q, of_q)
+            k, v = functional.linear(normed, to_kv, of_kv).chunk(2, dim=2)
+        each = (attention.num_heads, width // attention.num_heads)
+        q, k, v = (tokens.reshape(*tokens.shape[:2], *each).transpose(1, 2) for tokens in (q, k, v))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return cast(Tensor, attention.out_proj(mixed.transpose(1, 2).reshape(b, -1, width)))
 
 
 class Transformer(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import cast
 
 import torch
@@ -10,14 +10,13 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
 from sidscan.models.backbones import Feature, StageMap
-from sidscan.models.backbones.base import Encoder
-from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
+from sidscan.models.backbones.clip_pixels import ClipPixels
 from sidscan.models.families.clip_resnet import EXPANSION, resnet_shape
 
 _HEADS = 1  # of the attention pooling, which is left out
 
 
-class ResNetEncoder(Encoder):
+class ResNetEncoder(ClipPixels):
     """OpenAI's ModifiedResNet without its attention pooling: maps after each stage's last ReLU.
 
     Args:
@@ -28,7 +27,7 @@ class ResNetEncoder(Encoder):
         super().__init__()
         visual.attnpool = None
         self.visual = visual
-        self._place_statistics()
+        self.place_statistics()
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ResNetEncoder:
@@ -55,8 +54,7 @@ class ResNetEncoder(Encoder):
         wanted = {feature for feature in features if isinstance(feature, StageMap)}
         if wanted != features:
             raise ValueError("a residual network has maps after its stages and nothing else")
-        normalised = (crops.float() / 255 - self._mean) / self._std
-        x = self.visual.stem(normalised.to(self.visual.conv1.weight.dtype))
+        x = self.visual.stem(self.normalised(crops).to(self.visual.conv1.weight.dtype))
         outputs: dict[Feature, Tensor] = {}
         for number in range(1, max(feature.stage for feature in wanted) + 1):
             x = cast(nn.Module, getattr(self.visual, f"layer{number}"))(x)
@@ -70,16 +68,3 @@ class ResNetEncoder(Encoder):
             return None
         width: int = self.visual.conv3.out_channels
         return width * EXPANSION << (feature.stage - 1)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ResNetEncoder:
-        """What moves or casts a module."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._place_statistics()
-        return self
-
-    def _place_statistics(self) -> None:
-        """Mean and standard deviation beside the weights, exact whatever these are cast to."""
-        device = self.visual.conv1.weight.device
-        self._mean, self._std = (
-            torch.tensor(values, device=device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD)
-        )

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, EncoderShape, IndexedWheel, Pin, Preprocess, Published
+from sidscan.models.catalog import (
+    CatalogEntry,
+    EncoderShape,
+    IndexedWheel,
+    Pin,
+    Preprocess,
+    Published,
+    ResNetShape,
+)
 from sidscan.models.families import EncoderFamily, TensorSize, register
 
 if TYPE_CHECKING:
@@ -24,9 +32,6 @@ CLIP_PREPROCESS = Preprocess(
     std=CLIP_STD,
     about="centre crop (as published) or ten crops of 224x224 original pixels; no resizing; CLIP mean/std",
 )
-_CLIP_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
-_CLIP_B32_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
-_CLIP_B16_SHA256 = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"
 CLIP_PROVENANCE = "github.com/openai/CLIP; Radford et al., ICML 2021, arXiv 2103.00020"
 _B16 = EncoderShape(12, 768, 16, 197, 512)
 CLIP_NOTICE = (
@@ -51,57 +56,68 @@ _BLOCK = {
 }
 
 
+def published_by_openai(
+    name: str,
+    summary: str,
+    file: str,
+    sha256: str,
+    size: int,
+    shape: EncoderShape | ResNetShape,
+    stand_in: str | None = None,
+) -> CatalogEntry:
+    """An encoder whose archive OpenAI publishes; its address states its digest.
+
+    Args:
+        file: name of the archive.
+        size: bytes, approximate.
+    """
+    return CatalogEntry(
+        name=name,
+        kind="encoder",
+        summary=summary,
+        licence="MIT",
+        provenance=CLIP_PROVENANCE,
+        origin=Published(
+            url=f"https://openaipublic.azureedge.net/clip/models/{sha256}/{file}", pin=Pin("sha256", sha256)
+        ),
+        size=size,
+        preprocess=CLIP_PREPROCESS,
+        shape=shape,
+        stand_in=stand_in,
+        notice=CLIP_NOTICE,
+    )
+
+
 @register
 class ClipEncoderFamily(EncoderFamily):
     """CLIP vision transformers, in any of the three layouts in which they are published."""
 
     name = "clip"
     entries = (
-        CatalogEntry(
-            name="clip-vit-l14",
-            kind="encoder",
-            summary="OpenAI's CLIP ViT-L/14, which every published head reads",
-            licence="MIT",
-            provenance=CLIP_PROVENANCE,
-            origin=Published(
-                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-L-14.pt",
-                pin=Pin("sha256", _CLIP_SHA256),
-            ),
-            size=930_000_000,
-            preprocess=CLIP_PREPROCESS,
-            shape=EncoderShape(24, 1024, 14, 257, 768),
-            notice=CLIP_NOTICE,
+        published_by_openai(
+            "clip-vit-l14",
+            "OpenAI's CLIP ViT-L/14, which every published head reads",
+            "ViT-L-14.pt",
+            "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
+            930_000_000,
+            EncoderShape(24, 1024, 14, 257, 768),
         ),
-        CatalogEntry(
-            name="clip-vit-b32",
-            kind="encoder",
-            summary="OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
-            licence="MIT",
-            provenance=CLIP_PROVENANCE,
-            origin=Published(
-                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B32_SHA256}/ViT-B-32.pt",
-                pin=Pin("sha256", _CLIP_B32_SHA256),
-            ),
-            size=354_000_000,
-            preprocess=CLIP_PREPROCESS,
-            shape=EncoderShape(12, 768, 32, 50, 512),
-            notice=CLIP_NOTICE,
+        published_by_openai(
+            "clip-vit-b32",
+            "OpenAI's CLIP ViT-B/32, for heads of your own (sidscan train)",
+            "ViT-B-32.pt",
+            "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+            354_000_000,
+            EncoderShape(12, 768, 32, 50, 512),
         ),
-        CatalogEntry(
-            name="clip-vit-b16",
-            kind="encoder",
-            summary="OpenAI's CLIP ViT-B/16, which rine-b16 reads",
-            licence="MIT",
-            provenance=CLIP_PROVENANCE,
-            origin=Published(
-                url=f"https://openaipublic.azureedge.net/clip/models/{_CLIP_B16_SHA256}/ViT-B-16.pt",
-                pin=Pin("sha256", _CLIP_B16_SHA256),
-            ),
-            size=351_000_000,
-            preprocess=CLIP_PREPROCESS,
-            shape=_B16,
+        published_by_openai(
+            "clip-vit-b16",
+            "OpenAI's CLIP ViT-B/16, which rine-b16 reads",
+            "ViT-B-16.pt",
+            "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+            351_000_000,
+            _B16,
             stand_in="clip-vit-b16-q8",
-            notice=CLIP_NOTICE,
         ),
         CatalogEntry(
             name="clip-vit-b16-q8",

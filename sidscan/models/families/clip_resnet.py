@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, Pin, Published, ResNetShape
+from sidscan.models.catalog import ResNetShape
 from sidscan.models.families import EncoderFamily, TensorSize, register
-from sidscan.models.families.clip import CLIP_NOTICE, CLIP_PREPROCESS, CLIP_PROVENANCE
+from sidscan.models.families.clip import published_by_openai
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sidscan.models.backbones.resnet import ResNetEncoder
 
 EXPANSION = 4  # widths of a stage's output and of its 3 x 3 convolutions
-_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 _WHAT = "CLIP residual network"
 _COUNTER = ".num_batches_tracked"  # of batch normalisation; nothing reads it
 
@@ -29,20 +28,13 @@ class ClipResNetFamily(EncoderFamily):
 
     name = "clip_resnet"
     entries = (
-        CatalogEntry(
-            name="clip-rn50",
-            kind="encoder",
-            summary="OpenAI's CLIP RN50, which some of DeCLIP's decoders read beside ViT-L/14",
-            licence="MIT",
-            provenance=CLIP_PROVENANCE,
-            origin=Published(
-                url=f"https://openaipublic.azureedge.net/clip/models/{_SHA256}/RN50.pt",
-                pin=Pin("sha256", _SHA256),
-            ),
-            size=256_000_000,
-            preprocess=CLIP_PREPROCESS,
-            shape=ResNetShape((3, 4, 6, 3), 64, 1024),
-            notice=CLIP_NOTICE,
+        published_by_openai(
+            "clip-rn50",
+            "OpenAI's CLIP RN50, which some of DeCLIP's decoders read beside ViT-L/14",
+            "RN50.pt",
+            "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+            256_000_000,
+            ResNetShape((3, 4, 6, 3), 64, 1024),
         ),
     )
 

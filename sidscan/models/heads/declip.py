@@ -8,7 +8,6 @@ patch alone, ``attention`` after two more blocks of a transformer.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from itertools import pairwise
 from typing import cast
 
@@ -18,11 +17,11 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sidscan.models.backbones import Feature, PatchTokens, StageMap
+from sidscan.models.backbones.clip_layers import ResidualAttentionBlock
 from sidscan.models.families.declip import BOTH, KERNEL, RESNET, SIDE, VIT, WIDTHS, Upsampling, upsampling
 from sidscan.models.heads.decoder import Decoder
 
 _FUSED_STAGE = 3  # of the residual network, beside a vision transformer
-_HEAD_WIDTH = 64  # features per attention head
 
 
 class ConvDecoder(Decoder):
@@ -103,33 +102,14 @@ class AttentionDecoder(Decoder):
         return _enlarged(logits.reshape(-1, side, side))
 
 
-class _QuickGELU(nn.Module):
-    """CLIP's activation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
-
-
-class _CausalBlock(nn.Module):
+class _CausalBlock(ResidualAttentionBlock):
     """A residual block of CLIP's transformer, with a causal mask."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        self.attn = nn.MultiheadAttention(width, max(width // _HEAD_WIDTH, 1), batch_first=True)
-        self.ln_1 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(OrderedDict(
-            c_fc=nn.Linear(width, 4 * width), gelu=_QuickGELU(), c_proj=nn.Linear(4 * width, width)
-        ))  # fmt: skip
-        self.ln_2 = nn.LayerNorm(width)
+        super().__init__(width, 4 * width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        normed, attention = self.ln_1(tokens), self.attn
-        b, count, width = normed.shape
-        each = (b, count, attention.num_heads, width // attention.num_heads)
-        products = functional.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
-        q, k, v = (product.reshape(each).transpose(1, 2) for product in products)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        tokens = tokens + attention.out_proj(mixed.transpose(1, 2).reshape(b, count, width))
+        tokens = tokens + self.attend(tokens, causal=True)
         return cast(Tensor, tokens + self.mlp(self.ln_2(tokens)))
 
 
