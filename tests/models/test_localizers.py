@@ -70,7 +70,7 @@ def _resaved(checkpoint: LocalizerCheckpoint, without: str = "", **stated: Any) 
     ],
     ids=str,
 )
-def test_other_metadata_is_refused(tmp_path: Path, stated: dict[str, object]) -> None:
+def test_other_metadata_is_refused(tmp_path: Path, stated: dict[str, Any]) -> None:
     _, encoder = write_localizer(tmp_path)
     path = tmp_path / "other.safetensors"
     path.write_bytes(_resaved(random_checkpoint(encoder), **stated))
