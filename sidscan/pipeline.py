@@ -27,7 +27,7 @@ from sidscan.isolation.processes import WorkerProcess
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.isolation.reader import IsolatedReader, LocalReader, launch_worker
 from sidscan.journal import Journal, accept_gone
-from sidscan.journal.keys import Readers
+from sidscan.journal.keys import Readers, ReuseKeys
 from sidscan.journal.matching import Registered
 from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
@@ -154,18 +154,11 @@ class Scan:
             pass
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
-        shown = self.config.thumbnails
-        crops = StrongestCrops(MOST_CROPS, self.journal.strongest()) if shown else StrongestCrops(0)
+        crops = self._strongest_crops()
         self.pace.expect(*self.journal.images_pending())
         with closing(self._jobs(scorer)) as jobs:
             for job in jobs:
-                results = scorer.end(job)
-                if self.config.private:
-                    results = list(map(private_result, results))
-                second = {} if self.config.private else _small_images(job, "second_image")
-                thumbnails = _small_images(job, "thumbnail")
-                self.journal.append(results, keys, thumbnails, crops.of(job.batch, results), second)
-                self.num_results += len(results)
+                results = self._record(job, scorer, keys, crops)
                 self.pace.done(results)
                 yield from results
                 # What is not read costs no time; so each run looks at some image.
@@ -173,6 +166,44 @@ class Scan:
                     self.stopped = True
                     break
         self._end_completely()
+
+    def _record(
+        self, job: ScoringJob, scorer: Scorer, keys: ReuseKeys, crops: StrongestCrops
+    ) -> list[ScanResult]:
+        """End a job that was scored, and make its results durable."""
+        results = scorer.end(job)
+        if self.config.private:
+            results = list(map(private_result, results))
+        second = {} if self.config.private else _small_images(job, "second_image")
+        thumbnails = _small_images(job, "thumbnail")
+        self.journal.append(results, keys, thumbnails, crops.of(job.batch, results), second)
+        self.num_results += len(results)
+        return results
+
+    def alone(self, items: Iterable[Item], give_up: Callable[[Item], str]) -> Iterator[ScanResult]:
+        """Read and score inputs one by one: nothing else is under way when one ends this process.
+
+        Args:
+            give_up: called before each is read; if it gives a message, the input is not read, and this is
+                why it has no score.
+        """
+        keys = reuse_keys(self.config, self.runtime, self.calibrations)
+        scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
+        crops = self._strongest_crops()
+        with open_reader(self.config) as read:
+            for item in items:
+                if message := give_up(item):
+                    entry: DecodedImage | Failure = Failure(
+                        item, Stage.DECODE, "Crashed", message, status=Status.CRASHED
+                    )
+                else:
+                    entry = _read(item, read)
+                yield from self._record(scorer.score(scorer.begin([entry], _now())), scorer, keys, crops)
+
+    def _strongest_crops(self) -> StrongestCrops:
+        if not self.config.thumbnails:
+            return StrongestCrops(0)
+        return StrongestCrops(MOST_CROPS, self.journal.strongest())
 
     def _end_completely(self) -> None:
         """Record the end of a session that did what it was asked for."""

@@ -66,6 +66,19 @@ class WholeNumber(click.IntRange):
         return int(super().convert(number, param, ctx))
 
 
+class ProcessCount(WholeNumber):
+    """A number of processes; 0 for ``auto``, as many as suit the machine."""
+
+    name = "processes"
+
+    def __init__(self) -> None:
+        super().__init__(1, 1024)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        return 0 if value == "auto" else super().convert(value, param, ctx)
+
+
 class Number(click.FloatRange):
     """A number, refused in plain words."""
 

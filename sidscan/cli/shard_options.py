@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import Duration, WholeNumber
+from sidscan.cli.param_types import Duration, ProcessCount, WholeNumber
 from sidscan.errors import UsageError
 from sidscan.util.option_specs import OptionSpec
 
@@ -52,6 +52,16 @@ def shards() -> Decorator:
             type=WholeNumber(0),
             metavar="N",
             help="Scan shard N of RUN alone, and publish its results; all options are RUN's.",
+        ),
+        sectioned_option(
+            "--processes",
+            section="Shards",
+            type=ProcessCount(),
+            metavar="N|auto",
+            default="1",
+            show_default=True,
+            help="Shards to scan at the same time, each in a process with its part of the cores and GPUs; "
+            "'auto' is one per GPU, or one where a CPU computes.",
         ),
         sectioned_option(
             "--shard-size",
@@ -95,6 +105,7 @@ class ShardOptions:
 
     Attributes:
         run: the folder; None for a scan that is no run of shards.
+        processes: 0 for as many as suit the machine.
     """
 
     run: Path | None
@@ -104,6 +115,7 @@ class ShardOptions:
     scratch: Path | None
     ray: str | None
     hang_timeout: float
+    processes: int
 
     @classmethod
     def pop_from(cls, options: dict[str, Any]) -> ShardOptions:
@@ -112,7 +124,8 @@ class ShardOptions:
         Raises:
             UsageError: one of them needs another one, or contradicts it.
         """
-        names = ("run_folder", "plan_only", "shard", "shard_size", "scratch", "ray", "hang_timeout")
+        of_plans = ("run_folder", "plan_only", "shard", "shard_size")
+        names = (*of_plans, "scratch", "ray", "hang_timeout", "processes")
         made = cls(*(options.pop(name) for name in names))
         others = {
             "--plan": made.plan_only,
@@ -120,13 +133,17 @@ class ShardOptions:
             "--shard-size": made.size is not None,
             "--scratch": made.scratch is not None,
             "--ray": made.ray is not None,
+            "--processes": made.processes != 1,
         }
         if made.run is None and (given := [flag for flag, is_given in others.items() if is_given]):
             raise UsageError(f"{given[0]} needs --run", "Name the folder of the run with --run RUN.")
         if made.plan_only and made.shard is not None:
             raise UsageError("--plan scans nothing, and --shard scans a shard", "Leave one of the two out.")
-        if made.ray is not None and (made.plan_only or made.shard is not None):
-            raise UsageError("--ray scans all shards", "Leave --plan and --shard out.")
+        alone = made.plan_only or made.shard is not None or made.processes != 1
+        if made.ray is not None and alone:
+            raise UsageError("--ray scans all shards", "Leave --plan, --shard and --processes out.")
+        if made.shard is not None and made.processes != 1:
+            raise UsageError("--shard scans one shard, in one process", "Leave --processes out.")
         return made
 
     def check_given(self, has_inputs: bool) -> None:
@@ -140,7 +157,9 @@ class ShardOptions:
         if has_inputs:
             return
         allowed = _OF_EVERY_MACHINE | (
-            {"shard"} if self.shard is not None else {"plan_only", "ray", "hang_timeout"} | _OF_REPORTS
+            {"shard"}
+            if self.shard is not None
+            else {"plan_only", "processes", "ray", "hang_timeout"} | _OF_REPORTS
         )
         if given := _given_except(allowed):
             raise UsageError(

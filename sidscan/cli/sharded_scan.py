@@ -61,10 +61,14 @@ def scan_in_shards(
         if asked.plan_only:
             _print_numbers(open_shards)
             return ExitCode.DONE
-        if asked.ray is not None and open_shards:
-            scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
-        else:
-            _scan_all(run, plan, open_shards, asked, choices, quiet)
+        try:
+            if asked.ray is not None and open_shards:
+                scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
+            else:
+                _scan_all(run, plan, open_shards, asked, choices, quiet)
+        except KeyboardInterrupt:
+            console.echo(f"results are kept in {run.path}, and the same command goes on")
+            raise
         ledger.accept_published()
         return collect(run, plan, ledger, writers, shown, echo, partial=False)
 
@@ -140,16 +144,22 @@ def _scan_all(
     quiet: bool,
 ) -> None:
     """Scan the shards that have no results, one after the other."""
+    from sidscan.distributed.processes import MachineOptions, processes_for, scan_in_processes
     from sidscan.distributed.shard import ShardScanner
 
-    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
+    count = min(asked.processes or processes_for(run), len(shards))
     finished = plan.inputs - sum(plan.slices[number].inputs for number in shards)
     with progress(plan.inputs, "image", done=finished, quiet=quiet) as bar:
+        done = dict.fromkeys(shards, 0)
+
+        def show(number: int, of_shard: int) -> None:
+            bar.update(of_shard - done[number])
+            done[number] = of_shard
+
+        if count > 1:
+            options = MachineOptions(asked.scratch, choices["workers"], choices["batch"])
+            scan_in_processes(run, shards, count, options, show)
+            return
+        scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
         for number in shards:
-            before = bar.n
-
-            def show(done: int, _: int, before: float = before) -> None:
-                bar.update(before + done - bar.n)
-
-            scanner.scan(number, show)
-            bar.update(before + plan.slices[number].inputs - bar.n)
+            scanner.scan(number, lambda of_shard, _, number=number: show(number, of_shard))  # type: ignore[misc]

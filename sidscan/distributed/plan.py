@@ -20,7 +20,7 @@ from sidscan.fetch.object_stores import ObjectStores
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.journal.identity import current_folder
-from sidscan.records import Item
+from sidscan.records import Item, Kind
 from sidscan.sources import open_sources
 from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
@@ -61,7 +61,8 @@ def _listed(config: ScanConfig) -> Iterator[Item]:
 
 def _noting_gone(items: Iterable[Item], gone: list[str]) -> Iterator[Item]:
     for item in items:
-        if item.skip.startswith((UNLISTABLE_PREFIX, NOT_FOUND)):
+        missing = item.kind is Kind.FILE and not item.fingerprint and not item.skip
+        if missing or item.skip.startswith((UNLISTABLE_PREFIX, NOT_FOUND)):
             gone.append(item.name)
         yield item
 

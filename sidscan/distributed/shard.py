@@ -9,21 +9,25 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from sidscan.distributed.attempts import Attempts
 from sidscan.distributed.journals import check_journal
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.settings import Scoring, config_of
 from sidscan.distributed.slices import Slice
-from sidscan.errors import NothingToScan, OutputError, UsageError
+from sidscan.errors import NothingToScan, OutputError, SidscanError, UsageError
 from sidscan.journal.start import start_from
 from sidscan.pipeline import Scan, open_scan
-from sidscan.records import Counts, Item, Kind
+from sidscan.records import Counts, Item, Kind, ScanResult
 from sidscan.runtimes import Runtime
 from sidscan.util.files import real_path
 from sidscan.util.member_names import split_member_name
+from sidscan.util.threads import TASKS_AHEAD, available_cores
 
+ENDED_THE_SCAN = "it ended the process of the scan twice, read alone; it is not tried again"
+"""Why an image has no score that ends whatever computes it."""
 _LOOKED_FOR = 10  # files of a shard, before it is begun
 
 Progress = Callable[[int, int], object]
@@ -111,19 +115,26 @@ class ShardScanner:
     def _scan_into(self, journal: Path, planned: Slice, progress: Progress | None) -> Scoring:
         if not journal.exists():
             self._start_from_earlier(journal, planned)
+        attempts = Attempts(journal.with_suffix(".attempts"))
         scan = self._opened(journal, planned)
         with closing(scan.journal):
             scoring = Scoring.of(scan)
             self._run.agree_on(scoring)
             done = planned.inputs - scan.journal.num_pending()
+            results = chain(_suspects(scan, attempts), scan) if attempts.begin() else iter(scan)
             try:
-                for done, _ in enumerate(scan, done + 1):  # noqa: B020  (counts on)
+                for done, _ in enumerate(results, done + 1):  # noqa: B020  (counts on)
                     if progress is not None:
                         progress(done, planned.inputs)
             except KeyboardInterrupt:
                 with suppress(OutputError):  # only a note in the record; the interruption matters more
                     scan.end("interrupted")
+                attempts.end()
                 raise
+            except SidscanError:
+                attempts.end()
+                raise
+        attempts.remove()
         return scoring
 
     def _opened(self, journal: Path, planned: Slice) -> Scan:
@@ -167,6 +178,20 @@ class ShardScanner:
                 "Name a folder on a local disk with --scratch.",
             ) from error
         return folder / f"{planned.digest}.journal"
+
+
+def _suspects(scan: Scan, attempts: Attempts) -> Iterator[ScanResult]:
+    """Results of the images that may have been under way when an attempt ended, each read alone."""
+    ahead = TASKS_AHEAD * (scan.config.workers or available_cores())
+    batches = (scan.runtime.at_once + 1) * (scan.config.batch or scan.runtime.batch)
+    suspects = list(islice(scan.journal.pending(), ahead + batches))
+
+    def give_up(item: Item) -> str:
+        return "" if attempts.try_alone(item.name) else ENDED_THE_SCAN
+
+    for item, result in zip(suspects, scan.alone(suspects, give_up), strict=True):
+        attempts.survived(item.name)
+        yield result
 
 
 def _own_temporary_folder() -> Path:

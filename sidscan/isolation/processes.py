@@ -41,6 +41,11 @@ _INHERITED_PREFIXES = (
 _START_CODE = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from {} import main; main()"
 
 
+def python_command(module: str, *arguments: str) -> tuple[str, ...]:
+    """What runs the ``main`` of a module in a process, with modules from where this process imports them."""
+    return (sys.executable, "-c", _START_CODE.format(module), "\n".join(sys.path), *arguments)
+
+
 class ProcessLost(Exception):
     """The process ended before its answer did.
 
@@ -236,7 +241,7 @@ class WorkerPool:
     def __init__(
         self, module: str, *arguments: str, max_payload: int, launched: WorkerProcess | None = None
     ) -> None:
-        self._command = (sys.executable, "-c", _START_CODE.format(module), "\n".join(sys.path), *arguments)
+        self._command = python_command(module, *arguments)
         self._max_payload = max_payload
         self._of_thread = threading.local()
         self._processes: list[WorkerProcess] = [] if launched is None else [launched]

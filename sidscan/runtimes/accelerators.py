@@ -12,10 +12,10 @@ _ROCM_DRIVER = Path("/dev/kfd")  # PyTorch calls AMD's devices cuda, too
 
 def may_be_there() -> bool:
     """Whether a driver knows a device; False is certain, and where it is True PyTorch has the last word."""
-    return _ROCM_DRIVER.exists() or _count_cuda_devices() > 0
+    return _ROCM_DRIVER.exists() or count_cuda_devices() > 0
 
 
-def _count_cuda_devices() -> int:
+def count_cuda_devices() -> int:
     """Devices that NVIDIA's driver knows; 0 where there is no driver."""
     try:
         driver = ctypes.CDLL(_CUDA_DRIVER)

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import json
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sample_images import folder
 
+from sidscan import pipeline
+from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
+from sidscan.records import Counts, DecodedImage, Failure, Item, ItemReader
+
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
+TWO = ("--processes", "2")
+IN_FOURS = ("--run", "run", "--shard-size", "4")
 TIMES = {"scanned_at"}
-COMPUTED = {"score", "logit", "crop_min", "crop_max", "crop_std"}  # batches differ, and so do last digits
+# Batches differ, and so do last digits.
+COMPUTED = {"score", "logit", "crop_min", "crop_max", "crop_std", "copy_score_min", "copy_score_max"}
 
 
 @pytest.fixture(autouse=True)
@@ -46,23 +67,33 @@ def shard_numbers(plan: str) -> list[str]:
     return plan.split()
 
 
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images and the report of one scan of them."""
+    desk = tmp_path_factory.mktemp("scanned")
+    folder(desk / "images", 12, side=230)
+    (desk / "images" / "notes.txt").write_text("not an image")
+    (desk / "images" / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 damaged")
+    (desk / "images" / "link.jpg").symlink_to("photo-1.jpg")
+    command = [sys.executable, "-P", "-m", "sidscan", "scan", "images", *MINI, "-o", "plain.csv"]
+    assert subprocess.run(command, cwd=desk, check=False).returncode == 3
+    return desk
+
+
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """24 images, one text, one damaged image, one link."""
-    folder(tmp_path / "images", 24, side=230)
-    (tmp_path / "images" / "notes.txt").write_text("not an image")
-    (tmp_path / "images" / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 damaged")
-    (tmp_path / "images" / "link.jpg").symlink_to("photo-1.jpg")
+def images(tmp_path: Path, scanned: Path) -> Path:
+    """Twelve images, one text, one damaged image and one link; ``plain.csv`` is the report of one scan."""
+    shutil.copytree(scanned / "images", tmp_path / "images", symlinks=True)
+    shutil.copy(scanned / "plain.csv", tmp_path)
     return tmp_path / "images"
 
 
 def test_plan_shards_and_collect_are_one_scan(sidscan: Run, images: Path) -> None:
-    plain = sidscan("scan", "images", *MINI, "-o", "plain.csv")
-    planned = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "6", "--plan")
+    planned = sidscan("scan", "images", *MINI, *IN_FOURS, "--plan")
     numbers = shard_numbers(planned.out)
     assert planned.code == 0
-    assert planned.err == f"listing the inputs\nplan: 27 inputs in {len(numbers)} shards, 0 finished\n"
-    assert 3 <= len(numbers) <= 12
+    assert planned.err == f"listing the inputs\nplan: 15 inputs in {len(numbers)} shards, 0 finished\n"
+    assert 3 <= len(numbers) <= 9
     early = sidscan("collect", "run", "-o", "early.csv")
     assert early.code == 9
     assert early.err == (
@@ -72,18 +103,14 @@ def test_plan_shards_and_collect_are_one_scan(sidscan: Run, images: Path) -> Non
     for number in reversed(numbers):
         assert sidscan("scan", "--run", "run", "--shard", number).code == 0
     collected = sidscan("collect", "run", "-o", "collected.csv")
-    assert collected.code == plain.code == 3
-    assert "27 inputs = 24 scored + 1 failed + 2 skipped\n" in collected.err
-    assert "27 inputs = 24 scored + 1 failed + 2 skipped\n" in plain.err
+    assert collected.code == 3
+    assert "15 inputs = 12 scored + 1 failed + 2 skipped\n" in collected.err
     assert_equal_reports("collected.csv", "plain.csv")
     assert sidscan("scan", "--run", "run", "--plan").out == ""
 
 
 def test_one_command_plans_scans_and_reports(sidscan: Run, images: Path) -> None:
-    sidscan("scan", "images", *MINI, "-o", "plain.csv")
-    done = sidscan(
-        "scan", "images", *MINI, "--run", "run", "--shard-size", "6", "-o", "run.csv", "-o", "run.json"
-    )
+    done = sidscan("scan", "images", *MINI, *IN_FOURS, "-o", "run.csv", "-o", "run.json")
     assert done.code == 3
     assert "highest evidence:" in done.err
     assert done.err.endswith("report: run.csv\nreport: run.json\n")
@@ -92,16 +119,14 @@ def test_one_command_plans_scans_and_reports(sidscan: Run, images: Path) -> None
     assert run["inputs"] == ["images"]
     assert run["finished"] is not None
     (session,) = run["sessions"]
-    assert session["findings"] == 27
+    assert session["findings"] == 15
     assert session["command"][:3] == ["sidscan", "scan", "images"]
-    again = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "6", "-o", "run.csv")
+    again = sidscan("scan", "images", *MINI, *IN_FOURS, "-o", "run.csv")
     assert again.code == 3
 
 
 def test_a_partial_report_says_what_is_missing(sidscan: Run, images: Path) -> None:
-    numbers = shard_numbers(
-        sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "6", "--plan").out
-    )
+    numbers = shard_numbers(sidscan("scan", "images", *MINI, *IN_FOURS, "--plan").out)
     nothing = sidscan("collect", "run", "--partial", "-o", "r.csv")
     assert nothing.code == 2
     assert nothing.err.startswith("sidscan: no shard of run has results yet\n")
@@ -111,13 +136,13 @@ def test_a_partial_report_says_what_is_missing(sidscan: Run, images: Path) -> No
     assert f"{len(numbers) - 1} of {len(numbers)} shards (1, " in partial.err
     assert "have no results; they have no row\n" in partial.err
     assert "not looked at" in partial.err
-    assert 0 < len(rows("r.csv")) < 27
+    assert 0 < len(rows("r.csv")) < 15
 
 
 def test_a_finished_shard_is_not_scanned_again(sidscan: Run, images: Path) -> None:
     sidscan("scan", "images", *MINI, "--run", "run", "--plan")
     first = sidscan("scan", "--run", "run", "--shard", "0")
-    assert first.err == "shard 0 of 1: 27 inputs = 24 scored + 1 failed + 2 skipped\n"
+    assert first.err == "shard 0 of 1: 15 inputs = 12 scored + 1 failed + 2 skipped\n"
     (journal,) = Path("run/shards").iterdir()
     content = journal.read_bytes()
     assert sidscan("scan", "--run", "run", "--shard", "0").err == "shard 0 of 1: it has results already\n"
@@ -159,7 +184,7 @@ def test_a_finished_shard_is_not_scanned_again(sidscan: Run, images: Path) -> No
         (
             ("elsewhere", *MINI, "--run", "run"),
             7,
-            "run is a run of other inputs: none of its 27 inputs is among",
+            "run is a run of other inputs: none of its 15 inputs is among",
         ),
         (("--run", "nowhere"), 2, "nowhere is not a run of shards"),
     ],
@@ -173,3 +198,312 @@ def test_what_has_no_meaning_is_refused(
     assert refused.code == code
     assert f"sidscan: {message}" in refused.err
     assert sidscan("scan", "--run", "run", "--plan").out == "0\n"
+
+
+def test_a_file_that_is_added_reopens_two_shards_at_most_and_is_the_only_one_read(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("scan", "images", *MINI, *IN_FOURS)
+    sidscan(*command)
+    read = names_read(monkeypatch)
+    folder(images.parent / "more", 21, side=230)
+    (images.parent / "more" / "photo-20.jpg").rename(images / "photo-110.jpg")
+    planned = sidscan(*command, "--plan")
+    assert 1 <= len(shard_numbers(planned.out)) <= 2
+    assert sidscan(*command, "-o", "run.csv").code == 3
+    assert read == ["images/photo-110.jpg"]
+    sidscan("scan", "images", *MINI, "-o", "now.csv")
+    assert_equal_reports("run.csv", "now.csv")
+
+
+def test_a_file_that_changed_is_read_again_and_one_that_is_gone_has_no_row(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("scan", "images", *MINI, *IN_FOURS, "-o", "run.csv")
+    sidscan(*command)
+    read = names_read(monkeypatch)
+    (images / "photo-3.jpg").write_bytes((images / "photo-4.jpg").read_bytes())
+    (images / "photo-7.jpg").unlink()
+    assert sidscan(*command).code == 3
+    assert read == ["images/photo-3.jpg"]
+    sidscan("scan", "images", *MINI, "-o", "now.csv")
+    assert_equal_reports("run.csv", "now.csv")
+
+
+def test_a_name_in_two_lists_and_two_shards_is_one_row(sidscan: Run, images: Path) -> None:
+    names = sorted(str(path.relative_to(images.parent)) for path in images.rglob("*.jpg"))
+    Path("first.txt").write_text("\n".join(names))
+    Path("second.txt").write_text("\n".join(f"./{name}" for name in reversed(names)))
+    done = sidscan("scan", "images", "--list", "first.txt", "--list", "second.txt", *MINI, "--run", "run",
+                   "--shard-size", "5", "-o", "run.csv")  # fmt: skip
+    assert done.code == 3
+    sidscan("scan", "images", "--list", "first.txt", "--list", "second.txt", *MINI, "-o", "now.csv")
+    assert len(rows("run.csv")) == 15
+    assert_equal_reports("run.csv", "now.csv")
+
+
+def test_members_of_archives_are_rows(sidscan: Run, images: Path) -> None:
+    with zipfile.ZipFile("images.zip", "w") as archive:
+        for path in sorted(images.rglob("*.jpg")):
+            archive.write(path, path.relative_to(images))
+    done = sidscan("scan", "images.zip", *MINI, "--run", "run", "--shard-size", "5", "-o", "run.csv")
+    assert done.code == 3
+    sidscan("scan", "images.zip", *MINI, "-o", "now.csv")
+    assert_equal_reports("run.csv", "now.csv")
+
+
+def test_the_same_shard_on_two_machines_is_published_once(sidscan: Run, images: Path, tmp_path: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    run = RunFolder(Path("run"))
+    zombie = ShardScanner(run, tmp_path / "zombie")
+
+    def while_it_scans(done: int, total: int) -> None:
+        if done == total:  # another machine is faster
+            assert ShardScanner(run, tmp_path / "other").scan(0).first
+            journals.append(next(Path("run/shards").iterdir()).read_bytes())
+
+    journals: list[bytes] = []
+    late = zombie.scan(0, while_it_scans)
+    assert (late.first, late.counts) == (False, Counts(15, 12, 1, 2))
+    (published,) = Path("run/shards").iterdir()
+    assert [published.read_bytes()] == journals
+    assert sidscan("collect", "run", "-o", "r.csv").code == 3
+    (ledger_row,) = sqlite3.connect("run/run.db").execute("SELECT sha256 FROM shards").fetchall()
+    assert ledger_row == (hashlib.sha256(journals[0]).hexdigest(),)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("DELETE FROM items WHERE position = 3", "it has results of 14 inputs, and its shard has 15"),
+        ("UPDATE items SET finding = NULL, status = NULL WHERE position = 3", "it has results of 14 inputs"),
+        ("UPDATE items SET name = 'other.jpg' WHERE position = 3", "its inputs are not those of its shard"),
+        ("UPDATE items SET stamp = '1:2' WHERE position = 3", "its inputs are not those of its shard"),
+        ("UPDATE items SET settings = 'x' WHERE position = 3", "1 of its results were computed otherwise"),
+        ("UPDATE items SET reader = 'x' WHERE position > 3", "of its results were computed otherwise"),
+        ("DROP TABLE items", "is not the record of a scan"),
+    ],
+)
+def test_results_that_are_not_those_of_the_shard_are_not_accepted(
+    sidscan: Run, images: Path, change: str, message: str
+) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    sidscan("scan", "--run", "run", "--shard", "0")
+    (journal,) = Path("run/shards").iterdir()
+    with closing(sqlite3.connect(journal)) as database:
+        database.executescript(change)
+    refused = sidscan("collect", "run", "-o", "r.csv")
+    assert refused.code == 7
+    assert f"sidscan: the results in {journal} are not accepted: " in refused.err
+    assert message in refused.err
+    assert not Path("r.csv").exists()
+    journal.unlink()
+    assert sidscan("scan", "--run", "run", "-o", "r.csv").code == 3
+
+
+def test_a_shard_whose_disk_is_not_mounted_is_refused(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    images.rename("unmounted")
+    refused = sidscan("scan", "--run", "run", "--shard", "0")
+    assert refused.code == 5
+    assert refused.err.startswith("sidscan: no file of shard 0 was found here from the folder ")
+    assert not list(Path("run").glob("shards/*"))
+
+
+def test_a_plan_that_would_lose_a_folder_is_refused(sidscan: Run, images: Path) -> None:
+    Path("list.txt").write_text("images/nested\nimages/photo-1.jpg\n")
+    command = ("scan", "--list", "list.txt", *MINI, "--run", "run", "--shard-size", "1", "--plan")
+    assert sidscan(*command).code == 0
+    (images / "nested").rename("elsewhere")
+    refused = sidscan(*command)
+    assert refused.code == 5
+    assert refused.err.splitlines()[1] == (
+        "sidscan: images/nested is gone or can't be listed, and an earlier plan has inputs below it"
+    )
+    assert sidscan(*command, "--allow-empty").code == 0
+
+
+def test_a_private_run_keeps_and_reports_nothing_of_the_machine(sidscan: Run, images: Path) -> None:
+    done = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "9", "--private", "-o", "r.json")
+    assert done.code == 3
+    host = platform.node().encode()
+    kept = [path for path in Path("run").rglob("*") if path.is_file()] + [Path("r.json")]
+    for path in kept:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        assert str(images.parent).encode() not in content, path
+        assert b'"host": "' + host not in content, path
+        assert b'"command": ["' not in content, path
+
+
+def test_a_page_of_a_run_is_that_of_one_scan(sidscan: Run, images: Path) -> None:
+    made = sidscan("scan", "images", *MINI, *IN_FOURS, "-o", "run.html")
+    assert made.code == 3
+    sidscan("scan", "images", *MINI, "-o", "plain.html")
+    run, plain = (Path(name).read_text(encoding="utf-8") for name in ("run.html", "plain.html"))
+    assert run.count("UklGR") == plain.count("UklGR") >= 12  # WebP, in base64
+    assert "this run has no thumbnails" not in made.err
+    sidscan("scan", "images", *MINI, "--run", "other")
+    without = sidscan("collect", "other", "-o", "other.html")
+    assert "this run has no thumbnails: its plan named no report that shows them\n" in without.err
+
+
+def names_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The inputs that scans in this process read from now on."""
+    names: list[str] = []
+    original = pipeline._read
+
+    def read(item: Item, read_item: ItemReader) -> DecodedImage | Failure:
+        names.append(item.name)
+        return original(item, read_item)
+
+    monkeypatch.setattr(pipeline, "_read", read)
+    return names
+
+
+SLOWLY = """
+import time
+from sidscan.images import items
+load = items.load_file
+def load_file(item, limit):
+    time.sleep(0.2)
+    return load(item, limit)
+items.load_file = load_file
+"""
+POISON = """
+import os
+from sidscan.scoring.scorer import DecodedImage, Scorer
+score = Scorer.score
+def deadly(self, job):
+    poison = {f"images/photo-{number}.jpg" for number in (3, 4, 9)}
+    if any(isinstance(entry, DecodedImage) and entry.item.name in poison for entry in job.batch):
+        os._exit(9)
+    return score(self, job)
+Scorer.score = deadly
+"""
+OTHER_PILLOW = "import PIL.Image\nPIL.__version__ = '12.9.9'\n"
+
+
+def environment(at_start: str) -> dict[str, str]:
+    Path("site").mkdir(exist_ok=True)
+    Path("site/sitecustomize.py").write_text(at_start)
+    return {**os.environ, "PYTHONPATH": str(Path("site").resolve()), "OMP_NUM_THREADS": "1"}
+
+
+def started(*arguments: str, at_start: str = "") -> subprocess.Popen[str]:
+    """``sidscan scan`` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "sidscan", "scan", *arguments],
+        env=environment(at_start),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+
+
+def test_scans_killed_anywhere_make_one_row_of_each_input(sidscan: Run, images: Path) -> None:
+    command = ("images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv")
+    for there in ("run/slices/*", "tmp/*/*/*.attempts", "run/shards/*", "run/shards/*"):
+        seen = set(Path().glob(there))
+        process = started(*command, at_start=SLOWLY)
+        while process.poll() is None and not set(Path().glob(there)) - seen:
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    assert sidscan("scan", *command).code == 3
+    assert_equal_reports("run.csv", "plain.csv")
+    assert not list(Path("tmp").rglob("*.journal"))
+
+
+@needs_proc
+def test_a_process_that_is_killed_is_replaced(sidscan: Run, images: Path) -> None:
+    process = started("images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv", at_start=SLOWLY)
+    while not list(Path("tmp").rglob("*.attempts")):
+        time.sleep(0.02)
+    before = children(process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    _, err = process.communicate()
+    assert (process.returncode, len(before)) == (3, 2), err
+    assert_equal_reports("run.csv", "plain.csv")
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_interrupted_run_goes_on(sidscan: Run, images: Path, processes: str) -> None:
+    command = (
+        "images",
+        *MINI,
+        "--run",
+        "run",
+        "--shard-size",
+        "6",
+        "--processes",
+        processes,
+        "-o",
+        "run.csv",
+    )
+    process = started(*command, at_start=SLOWLY)
+    while not list(Path("run").glob("shards/*.journal")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("sidscan: interrupted\n")
+    assert "results are kept in run, and the same command goes on\n" in err
+    assert sidscan("scan", *command).code == 3
+    assert len(rows("run.csv")) == 15
+
+
+def test_images_that_end_the_scan_get_their_row(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    attempts = 0
+    while True:
+        process = started("--run", "run", "--shard", "0", at_start=POISON)
+        process.communicate()
+        attempts += 1
+        if process.returncode == 0:
+            break
+        assert (process.returncode, attempts < 12) == (9, True)
+    assert attempts == 8  # two for each of the three, the first one of the shard, and the last one
+    sidscan("collect", "run", "-o", "run.csv")
+    poison = {f"images/photo-{number}.jpg" for number in (3, 4, 9)}
+    for row, plain in zip(rows("run.csv"), rows("plain.csv"), strict=True):
+        assert row["path"] == plain["path"]
+        if row["path"] in poison:
+            assert (row["status"], row["error_stage"], row["error_message"]) == (
+                "crashed",
+                "decode",
+                ENDED_THE_SCAN,
+            )
+        else:
+            assert row["status"] == plain["status"]
+    before = rows("run.csv")
+    assert sidscan("scan", "--run", "run", "-o", "run.csv").code == 3
+    assert rows("run.csv") == before
+
+
+def test_images_that_end_the_scan_do_not_end_a_run_of_processes(sidscan: Run, images: Path) -> None:
+    process = started("images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv", at_start=POISON)
+    _, err = process.communicate()
+    assert process.returncode == 3, err
+    statuses = Counter(row["status"] for row in rows("run.csv"))
+    assert statuses == {"scored": 9, "crashed": 3, "truncated": 1, "skipped": 2}
+
+
+def test_a_machine_that_would_compute_otherwise_is_refused(sidscan: Run, images: Path) -> None:
+    numbers = shard_numbers(sidscan("scan", "images", *MINI, *IN_FOURS, "--plan").out)
+    sidscan("scan", "--run", "run", "--shard", "0")
+    process = started("--run", "run", "--shard", "1", at_start=OTHER_PILLOW)
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert "scores would be computed otherwise here than in run: Pillow" in err
+    assert "(now Pillow 12.9.9" in err
+    assert len(shard_numbers(sidscan("scan", "--run", "run", "--plan").out)) == len(numbers) - 1
