@@ -52,6 +52,7 @@ def collect(
         RunIncomplete: some shards have no results.
     """
     from sidscan.distributed.record import ShardedRecord
+    from sidscan.distributed.sums import SUMS, write_sums
 
     missing = ledger.missing()
     if missing and not partial:
@@ -82,6 +83,8 @@ def collect(
             echo(line)
         if selected := chosen.selection():
             echo(f"reports show {selected}")
+    if not missing and not write_sums(run, plan, ledger):
+        console.echo(f"warning: {run.path / SUMS} was changed by somebody else; it is left alone")
     if missing:
         echo(f"{_words(missing, plan)} have no results; they have no row")
     console.echo_written(writers, echo)

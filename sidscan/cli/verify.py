@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +15,19 @@ from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
 from sidscan.config import check_bucket
 from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.reports.output_files import printing
 from sidscan.util.progress import progress
 from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
     from sidscan.verify import CheckedRow, OpenReport, RowStatus
 
+_REPORT = click.Path(path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("verify", cls=Command)
-@click.argument("report", type=_FILE, metavar="REPORT")
+@click.argument("report", type=_REPORT, metavar="REPORT|RUN")
 @options.sectioned_option(
     "--root",
     section="Input",
@@ -72,7 +75,8 @@ def command(
     REPORT is a report of `sidscan scan`, in any of its formats. Every file for which it states a sha256 is
     hashed again; files that are changed, missing or unreadable now are listed on standard output. URLs are
     not fetched, nor are objects of s3://, gs:// and az:// unless you name their --bucket; devices and pipes
-    are not opened, no model is loaded.
+    are not opened, no model is loaded. Of a run of shards, its own files are compared with its SHA256SUMS
+    first.
 
     \b
     Examples:
@@ -80,6 +84,7 @@ def command(
       sidscan verify report.json --root /media/copy -o verified.csv
       sidscan verify report.csv --bucket s3://photos
       sidscan verify report.csv --hash-file /media/usb/report.csv.sha256
+      sidscan verify RUN
 
     \b
     Exit codes:
@@ -93,8 +98,14 @@ def command(
         check_bucket(bucket)
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
     echo = console.reporter(quiet)
-    with verify.open_report(report) as opened:
+    from sidscan.distributed.verification import OpenRun, open_run
+
+    with open_run(report) if report.is_dir() else verify.open_report(report) as opened:
         echo(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
+        if isinstance(opened, OpenRun):
+            if opened.changed:
+                return _list_changed(opened.changed)
+            echo(f"all files of {report} are what its SHA256SUMS says")
         matches = _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
     echo(_summary(counts))
@@ -110,6 +121,14 @@ def command(
             "Files that a scan could not read, and URLs, can't be compared.",
         )
     return ExitCode.DONE
+
+
+def _list_changed(files: Sequence[str]) -> ExitCode:
+    """Say which files of a run were changed; its rows can't be trusted then."""
+    with printing() as stream:
+        stream.writelines(f"{line}\n" for line in files)
+    console.echo(f"{console.plural(len(files), 'file')} of the run changed, missing or not recorded")
+    return ExitCode.EVIDENCE_CHANGED
 
 
 def _check_report(opened: OpenReport, hash_file: Path | None, quiet: bool) -> bool:

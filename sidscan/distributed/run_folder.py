@@ -131,7 +131,7 @@ class RunFolder:
         plan = Plan(earlier.number + 1 if earlier else 1, facts, tuple(slices))
         lines = [facts, *({"digest": s.digest, "inputs": s.inputs, "starts": s.starts} for s in slices)]
         text = "".join(f"{json.dumps(line)}\n" for line in lines)
-        if not put_text(self.store, f"{_PLANS}{plan.number:06d}.jsonl", text):
+        if not put_text(self.store, _plan_name(plan.number), text):
             raise OutputError(f"somebody else plans {self.path}", "Wait for it to end, and run it again.")
         return plan
 
@@ -191,6 +191,15 @@ class RunFolder:
         """The file of a slice's results."""
         return f"{_SHARDS}{digest}-{scoring.digest}.journal"
 
+    def files(self, plan: Plan) -> list[str]:
+        """The files that a complete run consists of, with a plan's slices and their results."""
+        scoring = self.scoring()
+        names = [_RUN, _SCORING, _plan_name(plan.number)]
+        names += [_slice_name(each.digest) for each in plan.slices]
+        if scoring is not None:
+            names += [self.journal_name(each.digest, scoring) for each in plan.slices]
+        return names
+
     def published(self) -> frozenset[str]:
         """The slices that have results; earlier plans' too."""
         return frozenset(self._published_names)
@@ -209,6 +218,10 @@ class RunFolder:
     def ledger_path(self) -> Path:
         """The file in which whoever collects the shards notes what was accepted."""
         return self.path / LEDGER
+
+
+def _plan_name(number: int) -> str:
+    return f"{_PLANS}{number:06d}.jsonl"
 
 
 def _slice_name(digest: str) -> str:
