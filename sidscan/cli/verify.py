@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,13 +98,11 @@ def command(
         check_bucket(bucket)
     console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
     echo = console.reporter(quiet)
-    from sidscan.distributed.verification import OpenRun, open_run
-
-    with open_run(report) if report.is_dir() else verify.open_report(report) as opened:
+    with _opened(report) as opened:
         echo(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
-        if isinstance(opened, OpenRun):
-            if opened.changed:
-                return _list_changed(opened.changed)
+        if report.is_dir():
+            if changed := getattr(opened, "changed", ()):
+                return _list_changed(changed)
             echo(f"all files of {report} are what its SHA256SUMS says")
         matches = _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
@@ -121,6 +119,17 @@ def command(
             "Files that a scan could not read, and URLs, can't be compared.",
         )
     return ExitCode.DONE
+
+
+def _opened(report: Path) -> AbstractContextManager[OpenReport]:
+    """A report, or a run of shards."""
+    if report.is_dir():
+        from sidscan.distributed.verification import open_run  # here: it loads what scans
+
+        return open_run(report)
+    from sidscan import verify
+
+    return verify.open_report(report)
 
 
 def _list_changed(files: Sequence[str]) -> ExitCode:
