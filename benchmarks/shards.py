@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import resource
 import subprocess
@@ -36,19 +37,33 @@ def measured(*arguments: str) -> dict[str, float]:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a report, without times, with scores of six digits."""
+    """The rows of a report."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: _rounded(value) for name, value in row.items() if name not in _TIMES}
-            for row in csv.DictReader(file)
-        ]
+        return list(csv.DictReader(file))
 
 
-def _rounded(value: str) -> str:
+def largest_difference(first: list[dict[str, str]], second: list[dict[str, str]]) -> float:
+    """The largest difference of two values of a row; inf if rows differ in more than times and numbers."""
+    if len(first) != len(second):
+        return math.inf
+    return max(
+        (
+            _difference(row[name], other[name])
+            for row, other in zip(first, second, strict=True)
+            for name in row
+            if name not in _TIMES
+        ),
+        default=0.0,
+    )
+
+
+def _difference(first: str, second: str) -> float:
+    if first == second:
+        return 0.0
     try:
-        return f"{float(value):.6f}" if "." in value else value
+        return abs(float(first) - float(second))
     except ValueError:
-        return value
+        return math.inf
 
 
 def compare(folder: Path, shards: int, model: str, scratch: Path) -> dict[str, Any]:
@@ -70,7 +85,8 @@ def compare(folder: Path, shards: int, model: str, scratch: Path) -> dict[str, A
         name: round(sum(part[name] for part in parts), 2) for name in ("cpu_seconds", "seconds")
     }
     found["shards"] = len(numbers)
-    found["equal rows"] = rows(Path(plain)) == rows(Path(f"{run}.csv")) == rows(Path(f"{each}.csv"))
+    differences = (largest_difference(rows(Path(plain)), rows(Path(f"{path}.csv"))) for path in (run, each))
+    found["largest difference of a value"] = max(differences)
     return found
 
 
