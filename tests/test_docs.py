@@ -40,6 +40,7 @@ DEVELOPERS_OPTIONS = {
     "--rine-folds",
     *("--corpus", "--folds", "--weights", "--reserved", "--whole", "--cache", "--originals"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
+    "--shards",
 }
 PIP_OPTIONS = {
     *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),

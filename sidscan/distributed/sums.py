@@ -54,7 +54,7 @@ def changed_files(run: RunFolder) -> Iterator[str]:
         lines = (run.path / SUMS).read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{run.path} has no {SUMS} that can be read",
+            f"{run.path} has no SHA256SUMS that can be read",
             "A run gets one when all shards have results and are collected: sidscan collect RUN.",
         ) from error
     named = set()
