@@ -152,7 +152,8 @@ def disturbed(
     scan = [*_SIDSCAN, "scan", str(folder), "--model", "mini", "--device", "cpu", "--run", str(run)]
     scan += ["--shard-size", str(size), "--hang-timeout", "1m", "--out", str(report)]
     scan += ["--ray", f"127.0.0.1:{_PORT}"]
-    codes, lines = [], ""
+    codes: list[int] = []
+    lines = ""
     began = time.monotonic()
     while not codes or codes[-1] not in (0, 3):
         with cluster(environment, scratch / "ray") as nodes, said.open("w+") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -492,8 +493,7 @@ def test_a_later_scan_does_not_take_maps_for_images(sidscan: Run, red: RedLocali
 def test_very_large_images_are_read_one_by_one(
     sidscan: Run, images: Path, red: RedLocalizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sidscan.localize import run
-
+    run: Any = importlib.import_module("sidscan.localize.run")
     held, most = list[str](), list[int]()
     read_again, page_drawings = run.read_again, run.page_drawings
 

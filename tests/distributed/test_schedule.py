@@ -75,13 +75,12 @@ def test_hosts_that_refuse_a_shard_get_others() -> None:
     assert schedule.next_shard("host b", 0.0) == 1
     schedule.begin(1, "a", 0.0)
     schedule.end(1, "a", 1.0)
-    schedule.give_up_refused({"host a", "host b"})
-    assert not schedule.is_over  # b may still try
-    schedule.give_up_refused(set())
-    assert not schedule.is_over  # who comes later may
+    schedule.give_up_refused({"host a", "host b"})  # b may still try
+    schedule.give_up_refused(set())  # who comes later may
+    assert schedule.given_up == set()
     schedule.give_up_refused({"host a"})
-    assert schedule.is_over
     assert schedule.given_up == {0}
+    assert schedule.next_shard("host b", 2.0) is None
 
 
 @given(
