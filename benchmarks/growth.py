@@ -86,7 +86,9 @@ def _score(number: int, model: tuple[str, str]) -> Score:
     value = 1 / (1 + 2.718281828459045**-logit)
     word = "weak" if logit < 0 else "moderate" if logit < 3 else "strong"
     limits = (value / 2, value, 0.1)
-    return Score(*model, 0.5, value, logit, word, *limits, highest_crop="top left", crop_scores=(0.1234,) * 10)
+    return Score(
+        *model, 0.5, value, logit, word, *limits, highest_crop="top left", crop_scores=(0.1234,) * 10
+    )
 
 
 def opened(folder: Path, rows: int) -> Scan:
@@ -121,7 +123,9 @@ def _append(folder: Path, rows: int) -> dict[str, Any]:
         detector = run.runtime.detectors[0]
         pending, rates = results(rows, (detector.name, detector.digest)), {}
         for size in BATCHES:
-            batches = [list(islice(pending, size)) for _ in range(_TRIED // size)]  # making them is not measured
+            batches = [
+                list(islice(pending, size)) for _ in range(_TRIED // size)
+            ]  # making them is not measured
             meter = _Meter()
             for batch in batches:
                 run.journal.append(batch, keys)
@@ -210,7 +214,9 @@ def main() -> None:
         measured[name] = _in_process(STEPS[name], choices.folder, rows)
         print(name, measured[name], flush=True)
     journal = choices.folder / "run.journal"
-    measured["record_bytes_per_row"] = round(journal.stat().st_size / choices.rows) if journal.exists() else None
+    measured["record_bytes_per_row"] = (
+        round(journal.stat().st_size / choices.rows) if journal.exists() else None
+    )
     if not choices.keep:
         shutil.rmtree(choices.folder)
     publish({**stamp("growth"), **measured}, choices.out)

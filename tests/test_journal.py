@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from sidscan.errors import NothingToScan, OutputError
 from sidscan.journal import Journal
 from sidscan.journal.identity import identity_of
 from sidscan.journal.keys import Readers, ReuseKeys, reader_in_words
+from sidscan.journal.listed import ListedInputs
 from sidscan.journal.matching import Registered
 from sidscan.journal.stored_results import dump_result, load_result
 from sidscan.records import (
@@ -30,6 +32,7 @@ from sidscan.records import (
     ImageInfo,
     Item,
     Kind,
+    RunHeader,
     ScanResult,
     Score,
     Stage,
@@ -52,7 +55,9 @@ def result(name: str, status: Status = Status.SCORED) -> ScanResult:
     facts = ImageInfo(
         10, "f" * 64, "JPEG", 300, 200, ("padded",), Exif(make="Acme", tags={"Image Make": "Acme"})
     )
-    return ScanResult(name, Kind.FILE, status, facts, "2026-01-01T00:00:00+00:00", scores=(SCORE,), views=10)
+    stage = Stage.READ if status is Status.CRASHED else None
+    at = "2026-01-01T00:00:00+00:00"
+    return ScanResult(name, Kind.FILE, status, facts, at, stage, scores=(SCORE,), views=10)
 
 
 def items(*names: str, fingerprint: str = "1:1") -> list[Item]:
@@ -540,3 +545,78 @@ def test_a_private_record_holds_nothing_of_the_current_folder(
         assert journal.register_inputs(items(*names), KEYS, private=True).kept == 3
         journal._db.execute("VACUUM")
     assert b"somebodys-home" not in (tmp_path / "run.journal").read_bytes()
+
+
+_FINGERPRINTS = st.sampled_from(["1:1", "1:1", "1:1", "2:2", ""])
+_LISTINGS = st.lists(
+    st.builds(
+        lambda name, stamp, skip: Item(name, fingerprint=stamp, skip=skip),
+        st.sampled_from([*"abcdef", "./a", "x/../b"]),
+        _FINGERPRINTS,
+        st.sampled_from(["", "", "", "a link"]),
+    ),
+    max_size=8,
+)
+_STATUSES = st.sampled_from([Status.SCORED, Status.SCORED, Status.FAILED, Status.CRASHED])
+_RUNS = st.lists(
+    st.tuples(
+        st.booleans(),  # whether the listing is that of the run before
+        _LISTINGS,
+        st.lists(_STATUSES, max_size=8),  # of the results that are made
+        st.sampled_from([KEYS, KEYS, OTHER_MODEL, OTHER_LIMITS]),
+        st.booleans(),  # whether failed ones are tried again
+        st.booleans(),  # whether the run is recorded as complete
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+def _rewritten(inputs: ListedInputs) -> Iterator[None]:
+    """In place of `ListedInputs._rows`: no row stays where it is."""
+    inputs._move_from(0)
+    return iter(())
+
+
+def _after(runs: list[Any]) -> list[object]:
+    """What a record says after each of some runs, and all that it holds in the end."""
+    journal, listing, said = Journal(None), [], []
+    for same, listed, statuses, keys, retry, complete in runs:
+        listing = listing if same else listed
+        try:
+            registered = journal.register_inputs(listing, keys, retry)
+        except OutputError as error:
+            said.append(error.message)
+            continue
+        done = list(zip(list(journal.pending()), statuses, strict=False))
+        journal.append([result(item.name, status) for item, status in done], keys)
+        if complete and not journal.num_pending():
+            journal.set_header(RunHeader(finished="2026-01-01T00:00:00+00:00"))
+            journal.purge_stale()
+        said += [registered, registered.examples, registered.kept_old, journal.counts()]
+    columns = "name, path, kind, stamp, skip, status, settings, finding, reader, tries, age"
+    for table in ("items", "retired", "previous"):
+        order = "position, path, settings, finding" if table != "previous" else "path"
+        names = columns if table != "previous" else "*"
+        said.append(journal._db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").fetchall())
+    return said
+
+
+@given(_RUNS)
+def test_rows_that_stay_where_they_are_say_what_rows_written_anew_say(runs: list[Any]) -> None:
+    in_place = _after(runs)
+    with patch.object(ListedInputs, "_rows", _rewritten):
+        assert in_place == _after(runs)
+
+
+def test_results_of_unchanged_inputs_are_not_written_again(path: Path) -> None:
+    journal = Journal(path)
+    changes: list[tuple[Any, ...]] = []
+    journal._db.create_function("changed", 1, lambda name: changes.append((name,)))
+    for event in ("INSERT", "UPDATE", "DELETE"):
+        row = "OLD" if event == "DELETE" else "NEW"
+        journal._db.execute(
+            f"CREATE TEMP TRIGGER on_{event} AFTER {event} ON items BEGIN SELECT changed({row}.name); END"
+        )
+    assert journal.register_inputs(items("a", "b", "c", "d"), KEYS).kept == 2
+    assert changes == [(b"d",)]

@@ -101,18 +101,18 @@ class Journal(RecordFile):
             self._db.execute("BEGIN")  # so that a failure removes the temporary table, too
             self._folder = None if private else current_folder()
             matching = Matching(self._db, keys, self._folder, retry_failed=retry_failed, keep_old=keep_old)
-            matching.set_aside()
-            named = matching.insert(items)
+            listed = matching.take(items)
             matching.find_moved()
             if private:
                 matching.forget_folders()
             kept = matching.keep()
             matching.check_gone(check_gone)
-            self._check_same_run()
+            if not listed.kept:
+                self._check_same_run()
             previous.note(self._db)
             if private:
                 previous.forget_folders(self._db)
-            registered = matching.registered(named, kept)
+            registered = matching.registered(listed, kept)
             matching.retire_unused()
             return replace(registered, sample=turns.choose(self._db, plan))
 

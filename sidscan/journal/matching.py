@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sidscan.journal.identity import identity_of
 from sidscan.journal.keys import ReuseKeys
+from sidscan.journal.listed import ListedInputs
 from sidscan.journal.tables import COLUMNS
 from sidscan.records import EXCLUDED_PREFIX, Item, SampleRecord, Stage, Status
 
@@ -86,6 +86,7 @@ class Matching:
         keep_old: bool,
     ) -> None:
         self._db, self._keys, self._folder = database, keys, folder
+        self._valid_readers = frozenset(keys.readers.valid_keys())
         stages = [Stage.LIST] if retry_failed else [Stage.LIST, Stage.DECODE, Stage.SCORE]
         # Values of the queries below, by name.
         self._values: dict[str, object] = {
@@ -112,29 +113,14 @@ class Matching:
         OR (e.status = :scored AND (:keep_old OR json_extract(e.finding, '$.facts.format')
         IN (SELECT value FROM json_each(:unreadable)))))"""
 
-    def set_aside(self) -> None:
-        """Move the results of the latest run, and those set aside before, out of the way of the inputs."""
-        self._db.execute(
-            f"""CREATE TEMP TABLE earlier AS SELECT {COLUMNS}, TRUE AS latest FROM items
-            WHERE finding IS NOT NULL UNION ALL SELECT {COLUMNS}, FALSE FROM retired"""  # noqa: S608
-        )
+    def take(self, items: Iterable[Item]) -> ListedInputs:
+        """Bring the inputs to ``items``; results that do not stay where they are move out of the way."""
+        holds = f"({self._SAME_KEYS} AND {self._SAME_READER} AND {self._FINAL})"
+        listed = ListedInputs(self._db, self._folder, holds, self._values)
+        listed.take(items)
         for former, key in self._keys.former.items():
             self._db.execute("UPDATE earlier SET settings = ? WHERE settings = ?", (key, former))
-        self._db.execute("DELETE FROM items")
-
-    def insert(self, items: Iterable[Item]) -> int:
-        """Add a row for each input that has none; returns how many inputs were named."""
-        named = 0
-        for item in items:
-            path = os.fsencode(identity_of(item.name, item.kind, self._folder))
-            # An input that a walk skipped (a link, for example) is read if it is also named.
-            self._db.execute(
-                """INSERT INTO items (name, path, kind, stamp, skip) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path)
-                DO UPDATE SET stamp = excluded.stamp, skip = '' WHERE excluded.skip = ''""",
-                (os.fsencode(item.name), path, item.kind.value, item.fingerprint, item.skip),
-            )
-            named += 1
-        return named
+        return listed
 
     def find_moved(self) -> None:
         """Give results another path whose folder moved: the same name leads to the same file elsewhere."""
@@ -156,7 +142,7 @@ class Matching:
         self._db.execute("UPDATE earlier SET path = name WHERE path NOT IN (SELECT path FROM items)")
 
     def keep(self) -> int:
-        """Copy the results that hold to their inputs; returns their number."""
+        """Copy the other results that hold to their inputs; returns their number."""
         kept = 0
         for latest in (True, False):  # of the latest run first: both may hold with `keep_old`
             kept += self._db.execute(
@@ -209,8 +195,12 @@ class Matching:
                 self._db.execute("UPDATE unused SET reason = 'left_out' WHERE rowid = ?", (row,))
         return found
 
-    def registered(self, named: int, kept: int) -> Registered:
-        """What became of the earlier results."""
+    def registered(self, listed: ListedInputs, kept: int) -> Registered:
+        """What became of the earlier results.
+
+        Args:
+            kept: results that did not stay where they are, and hold.
+        """
         self._db.execute(
             f"""CREATE TEMP TABLE unused AS SELECT e.name, e.path, e.position, e.reader, CASE
             WHEN items.path IS NULL OR (items.stamp = '' AND items.skip = '' AND e.stamp != '') THEN 'gone'
@@ -226,17 +216,18 @@ class Matching:
             self._db.execute("SELECT reason, count(*) FROM unused GROUP BY reason").fetchall()
         )
         read_by = "SELECT reader, count(*) FROM unused WHERE reason = 'other_reader' GROUP BY reader"
-        kept_old = f"""SELECT e.reader, count(*) FROM items AS e WHERE e.finding IS NOT NULL
-            AND e.reader NOT IN (SELECT value FROM json_each(:readers)) GROUP BY e.reader"""  # noqa: F541
+        kept_by = """SELECT reader, count(*) FROM unmatched JOIN items USING (position)
+            WHERE finding IS NOT NULL AND reader IS NOT NULL GROUP BY reader"""
+        readers = listed.kept_by + Counter(dict(self._db.execute(kept_by).fetchall()))
         inputs = self._db.execute("SELECT count(*) FROM items").fetchone()[0]
         registered = Registered(
-            kept,
-            named - inputs,
+            listed.kept + kept,
+            listed.named - inputs,
             **counts,
             examples={reason: self._first(reason) for reason in counts},
             left_out_by=left_out_by,
             read_by=dict(self._db.execute(read_by).fetchall()),
-            kept_old=dict(self._db.execute(kept_old, self._values).fetchall()),
+            kept_old={reader: readers[reader] for reader in sorted(readers.keys() - self._valid_readers)},
             sample=None,
         )
         self._db.execute("DROP TABLE unused")
@@ -255,3 +246,4 @@ class Matching:
             WHERE items.finding IS NULL OR e.settings != items.settings OR e.reader != items.reader"""  # noqa: S608
         )
         self._db.execute("DROP TABLE earlier")
+        self._db.execute("DROP TABLE unmatched")

@@ -60,7 +60,7 @@ class KeptInput:
 
 
 def note(database: sqlite3.Connection) -> None:
-    """Note what the inputs of a run were before, while the table of earlier results is there."""
+    """Note what the inputs of a run were before, while the tables of earlier results are there."""
     facts = dict(database.execute("SELECT key, value FROM header"))
     if json.loads(facts.get("finished", "null")):
         kept = {key: json.loads(facts[key]) for key in _FACTS if key in facts}
@@ -73,7 +73,7 @@ def note(database: sqlite3.Connection) -> None:
         FROM earlier AS e LEFT JOIN items USING (path) WHERE e.latest AND items.finding IS NOT e.finding"""  # noqa: S608
     )
     database.execute(
-        """INSERT OR IGNORE INTO previous SELECT path, NULL, NULL FROM items
+        """INSERT OR IGNORE INTO previous SELECT path, NULL, NULL FROM unmatched JOIN items USING (position)
         WHERE path NOT IN (SELECT path FROM earlier WHERE latest)"""
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 from sidscan.records import ScanResult
+from sidscan.records.from_json import members
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=members)
 
 
 def dump_result(result: ScanResult) -> str:
@@ -14,7 +16,7 @@ def dump_result(result: ScanResult) -> str:
     Raises:
         ValueError: it holds NaN or an infinity, which JSON cannot express.
     """
-    return json.dumps(dataclasses.asdict(result), allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(result)
 
 
 def load_result(text: str) -> ScanResult:

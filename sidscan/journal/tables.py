@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 {_ITEMS}
 CREATE TABLE IF NOT EXISTS retired AS SELECT * FROM items WHERE FALSE;
 CREATE INDEX IF NOT EXISTS pending ON items (position) WHERE finding IS NULL;
+CREATE INDEX IF NOT EXISTS ended ON items (status);
 CREATE INDEX IF NOT EXISTS bytes ON items ({SHA256}) WHERE status = 'scored';
 """  # noqa: S608
 _OLD_COLUMNS = "position, name, kind, stamp, skip, status, settings, finding"
@@ -54,7 +55,7 @@ def upgrade_from_1(database: sqlite3.Connection, header: Mapping[str, Any]) -> N
         folder = (sessions[-1].get("folder") if sessions else None) or current_folder()
     database.execute("ALTER TABLE items RENAME TO items_1")
     database.execute("ALTER TABLE retired RENAME TO retired_1")
-    for index in ("pending", "bytes"):
+    for index in ("pending", "ended", "bytes"):
         database.execute(f"DROP INDEX IF EXISTS {index}")
     for statement in TABLES.split(";"):  # executescript would commit
         database.execute(statement)

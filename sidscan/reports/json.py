@@ -11,13 +11,13 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
-from functools import cache
+from dataclasses import asdict, is_dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TextIO, Union
+from typing import Any, TextIO, Union
 
 from sidscan.errors import UsageError
 from sidscan.records import Counts, JsonObject, RunHeader, RunRecord, ScanResult
+from sidscan.records.from_json import members
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, FormatOptions, ReportFormat, RowWriter, report_format
 from sidscan.reports.columns import ReportColumn, choose_columns
 from sidscan.reports.private import private_condition, private_header, private_result
@@ -29,9 +29,6 @@ from sidscan.reports.reader import (
     checked_row,
 )
 from sidscan.reports.stated import StatedResult, part_of, stated_result
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _JsonValue = Union[str, int, float, None, list["_JsonValue"], dict[str, "_JsonValue"]]  # noqa: UP007  (it recurs)
 _LARGEST_INTEGER = 2**53 - 1  # that every reader holds exactly (RFC 7493, section 2.2)
@@ -296,21 +293,7 @@ def _is_doubtful(text: str) -> bool:
     return text.count("[") + text.count("{") >= _DEEPEST
 
 
-def members(record: DataclassInstance) -> dict[str, object]:
-    """The fields of a dataclass by their names; those that are records themselves stay so.
-
-    Raises:
-        TypeError: it is no dataclass.
-    """
-    return {name: getattr(record, name) for name in _field_names(type(record))}
-
-
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, default=members)  # it escapes DEL, too
-
-
-@cache
-def _field_names(record: type[DataclassInstance]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(record))
 
 
 def _ijson(value: object, depth: int = 0) -> _JsonValue:
