@@ -64,7 +64,7 @@ def items(rows: int) -> Iterator[Item]:
 
 def results(rows: int, model: tuple[str, str]) -> Iterator[ScanResult]:
     """Their results: of a hundred inputs one fails, and one has the bytes of another."""
-    read_by = {"decoder": decoders()[""], "sidscan_version": __version__}
+    decoder = decoders()[""]
     for number, item in enumerate(items(rows)):
         digest = f"{number - (number % 100 == 1):064x}"
         facts = ImageInfo(
@@ -75,10 +75,13 @@ def results(rows: int, model: tuple[str, str]) -> Iterator[ScanResult]:
         )
         if number % 100 == 7:
             failure = Failure(item, Stage.DECODE, "DecodeError", "the data end early", facts)
-            yield replace(ScanResult.of_failure(failure, _AT), **read_by)
+            result = ScanResult.of_failure(failure, _AT)
         else:
-            made = {"scores": (_score(number, model),), "views": 10, "share_scored": 0.9}
-            yield ScanResult(item.name, item.kind, Status.SCORED, facts, _AT, **made, **read_by)
+            scores = (_score(number, model),)
+            result = ScanResult(
+                item.name, item.kind, Status.SCORED, facts, _AT, None, None, None, scores, 10, 0.9
+            )
+        yield replace(result, decoder=decoder, sidscan_version=__version__)
 
 
 def _score(number: int, model: tuple[str, str]) -> Score:
@@ -141,7 +144,7 @@ def _close(folder: Path, rows: int) -> dict[str, float]:
     run = opened(folder, rows)
     with closing(run.journal):
         meter = _Meter()
-        copies = find_copies(run.journal.results())
+        copies = find_copies(run.journal.possible_copies())
         summary = Summary(run, AnnotatedRecord(run.journal, Marks(()), copies), 5)
         lines = [*summary.lines(), *highest_lines(summary.ranking.highest())]
         with rescanned(run.journal, Marks(()), ()) as rescan:

@@ -580,7 +580,8 @@ def _rewritten(inputs: ListedInputs) -> Iterator[None]:
 
 def _after(runs: list[Any]) -> list[object]:
     """What a record says after each of some runs, and all that it holds in the end."""
-    journal, listing, said = Journal(None), [], []
+    journal, said = Journal(None), list[object]()
+    listing: list[Item] = []
     for same, listed, statuses, keys, retry, complete in runs:
         listing = listing if same else listed
         try:

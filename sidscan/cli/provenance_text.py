@@ -114,6 +114,17 @@ class ProvenanceCount:
         if provenance.verdict in _AI_WORDS[:2] and strongest is not None:
             self._weak += strongest.evidence in EVIDENCE_WORDS[EVIDENCE_WORDS.index("weak") :]
 
+    def add_verdicts(self, verdict: str | None, number: int, complete: bool) -> None:
+        """Count scored images whose files say no more than a verdict; None where nobody looked.
+
+        Args:
+            complete: whether a version that fills all columns made their results.
+        """
+        if verdict is None:
+            self._without += number * complete
+        else:
+            self._verdicts[verdict] += number
+
     def lines(self) -> Iterator[str]:
         """How many files claim what; nothing where none does."""
         made, parts = self._verdicts["ai_generated"], self._verdicts["ai_edited"]

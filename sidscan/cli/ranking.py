@@ -58,6 +58,10 @@ class Ranking:
         else:
             heapq.heappushpop(self._heap, entry)
 
+    def is_full(self) -> bool:
+        """Whether a weaker image would not be kept any more."""
+        return len(self._heap) >= self._size
+
     def highest(self) -> list[Ranked]:
         """The images that it keeps, the strongest evidence first."""
         return [ranked for *_, ranked in sorted(self._heap, reverse=True)]

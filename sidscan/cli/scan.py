@@ -23,7 +23,7 @@ from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.journal import recorded_outputs
-from sidscan.records import Counts, RunRecord, ScanResult
+from sidscan.records import Counts, ScanResult
 from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
 from sidscan.review.annotated import AnnotatedRecord
 from sidscan.review.copies import find_copies
@@ -157,7 +157,7 @@ def _scan(
             console.complete_kept(run, quiet)
             if not _make_results(run, writers, marks, shown, quiet):
                 return ExitCode.INTERRUPTED
-            copies = find_copies(run.journal.results())
+            copies = find_copies(run.journal.possible_copies())
             looks = closer_look.look_at_strongest(run, copies, with_images, quiet)
             marks = load_marks(beside)  # again: people go on while a long scan runs
             record = AnnotatedRecord(run.journal, marks, copies)
@@ -232,7 +232,7 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: S
     return True
 
 
-def _show_table(run: Scan, record: RunRecord, echo: Echo) -> None:
+def _show_table(run: Scan, record: AnnotatedRecord, echo: Echo) -> None:
     """The closing lines, and on standard output a table of the images with the strongest evidence."""
     summary = Summary(run, record, _TABLE_ROWS)
     for line in summary.lines():

@@ -11,7 +11,8 @@ from sidscan.cli.console import plural
 from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking
 from sidscan.cli.sample_text import sample_lines
-from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, ScanResult, Status
+from sidscan.records import EVIDENCE_WORDS, Counts, ScanResult, Status
+from sidscan.review.annotated import AnnotatedRecord
 from sidscan.sources.exclude import excluded_by
 from sidscan.util.urls import mask_credentials
 
@@ -27,23 +28,40 @@ _ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]  # the threshold
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
+class FirstSeen(Counter[str]):
+    """Counts words. Of those that are as frequent, the one that was seen first comes first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, int] = {}
+
+    def add(self, word: str, number: int, first: int) -> None:
+        """Count a word; ``first`` is the position of the input that had it first."""
+        self[word] += number
+        self._first[word] = min(first, self._first.get(word, first))
+
+    def by_number(self) -> list[tuple[str, int]]:
+        """The words and their numbers, the most frequent first."""
+        return sorted(self.items(), key=lambda entry: (-entry[1], self._first[entry[0]]))
+
+
 class Summary:
-    """What the closing lines say, gathered in one pass over all results of a run.
+    """What the closing lines say. The record counts; results are read back where they say more than that.
 
     Args:
-        record: its results, with their copies.
+        record: results with their copies.
         ranked: how many images `ranking` keeps.
 
     Attributes:
         ranking: the images with the strongest evidence.
     """
 
-    def __init__(self, run: Scan, record: RunRecord, ranked: int) -> None:
+    def __init__(self, run: Scan, record: AnnotatedRecord, ranked: int) -> None:
         self.ranking = Ranking(ranked)
         self._run = run
-        self._evidence, self._reasons, self._flags = Counter[str](), Counter[str](), Counter[str]()
+        self._evidence, self._reasons, self._flags = Counter[str](), FirstSeen(), FirstSeen()
         self._views = Counter[int]()
-        self._cautions, self._cautioned = Counter[str](), 0  # of the first model; how many are above
+        self._cautions, self._cautioned = FirstSeen(), 0  # of the first model; how many are above
         self._flagged = Counter[str]()  # images at or above the threshold, by model
         self._examples: dict[str, str] = {}  # the first input of every reason
         self._messages: dict[str, str] = {}  # of that input
@@ -52,33 +70,57 @@ class Summary:
         self._differ: set[str] = set()  # reasons whose inputs have several messages
         self._unhashed = 0
         self._groups: dict[str, list[bool]] = {}  # of copies: which distinct images are above the threshold
-        for result in record.results():
-            self._add(result)
+        self._add_scored()
+        self._add_others()
+        self._add_copies(record)
+        for result in record.ranked():
+            if self.ranking.is_full() or not result.scores:
+                break
+            self.ranking.add(result)
 
-    def _add(self, result: ScanResult) -> None:
-        self._flags.update(result.facts.flags)
-        self._provenance.add(result)
-        if (strongest := result.strongest) is None:
-            self._add_reason(result)
-            return
-        self.ranking.add(result)
-        self._evidence[strongest.evidence] += 1
-        self._views[result.views] += 1
-        self._older += result.share_scored is None
-        self._unhashed += result.facts.perceptual_hash is None
-        if result.copies and result.copies.same_as is None:
-            self._groups.setdefault(str(result.copies.group), []).append(strongest.evidence in _ABOVE)
-        self._cautions.update(result.scores[0].cautions)
-        self._cautioned += bool(result.scores[0].cautions) and result.scores[0].evidence in _ABOVE
-        for score in result.scores:
-            calibration = self._run.calibrations.get(score.model)
-            self._flagged[score.model] += (
-                calibration is not None and score.logit >= calibration.threshold_logit
+    def _add_scored(self) -> None:
+        names = [detector.name for detector in self._run.runtime.detectors]
+        known = {name: each.threshold_logit for name, each in self._run.calibrations.items()}
+        some_state_more = False
+        for group in self._run.journal.scored_groups([known.get(name) for name in names]):
+            number = group.number
+            for flag in group.flags:
+                self._flags.add(flag, number, group.first)
+            self._evidence[min(group.evidence, key=EVIDENCE_WORDS.index)] += number
+            self._views[group.views] += number
+            self._older += number * (not group.complete)
+            self._unhashed += number * (not group.hashed)
+            for kind in group.cautions:
+                self._cautions.add(kind, number, group.first)
+            self._cautioned += number * (bool(group.cautions) and group.evidence[0] in _ABOVE)
+            self._flagged.update(
+                {name: number for name, reaches in zip(names, group.reaches, strict=True) if reaches}
             )
+            some_state_more |= group.states
+            if not group.states:
+                self._provenance.add_verdicts(group.verdict, number, group.complete)
+        for result in self._run.journal.with_statements() if some_state_more else ():
+            self._provenance.add(result)
 
-    def _add_reason(self, result: ScanResult) -> None:
+    def _add_others(self) -> None:
+        for message, number, first in self._run.journal.listing_reasons():
+            self._reasons.add(f"{Status.SKIPPED.value}: {message}", number, first)
+        for position, result in self._run.journal.other_results():
+            for flag in result.facts.flags:
+                self._flags.add(flag, 1, position)
+            self._provenance.add(result)
+            self._add_reason(result, position)
+
+    def _add_copies(self, record: AnnotatedRecord) -> None:
+        if record.has_copies:
+            for result in map(record.annotated, self._run.journal.possible_copies()):
+                if result.strongest and result.copies and result.copies.same_as is None:
+                    above = result.strongest.evidence in _ABOVE
+                    self._groups.setdefault(str(result.copies.group), []).append(above)
+
+    def _add_reason(self, result: ScanResult, position: int) -> None:
         reason = _reason(result)
-        self._reasons[reason] += 1
+        self._reasons.add(reason, 1, position)
         if result.status is Status.SKIPPED:
             return
         self._examples.setdefault(reason, mask_credentials(result.name))
@@ -119,7 +161,7 @@ class Summary:
         """How many images look like what the first model calls synthetic too often, and how often that is."""
         if not self._cautions:
             return
-        counts = ", ".join(f"{count} {kind}" for kind, count in self._cautions.most_common())
+        counts = ", ".join(f"{count} {kind}" for kind, count in self._cautions.by_number())
         detector = self._run.runtime.detectors[0]
         rates = " and ".join(
             f"{100 * caution.false_positive_rate:.1f} % of real {caution.kind} images"
@@ -130,12 +172,13 @@ class Summary:
         yield f"  by the card of {detector.name}, {rates} are above it"
 
     def _reason_lines(self) -> Iterator[str]:
-        for reason, count in self._reasons.most_common(_MOST_REASONS):
+        reasons = self._reasons.by_number()
+        for reason, count in reasons[:_MOST_REASONS]:
             title, example = self._in_words(reason, count)
             yield f"  {count} {title}"
             if example:
                 yield f"    {'first: ' if count > 1 else ''}{example}"
-        if rest := self._reasons.most_common()[_MOST_REASONS:]:
+        if rest := reasons[_MOST_REASONS:]:
             others = sum(count for _, count in rest)
             yield f"  {others} for {plural(len(rest), 'other reason')}, which their rows have"
 
@@ -161,7 +204,7 @@ class Summary:
 
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:
-            yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.most_common())
+            yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.by_number())
         if self._older:
             made = "result was" if self._older == 1 else "results were"
             yield f"{self._older} {made} kept from a sidscan without score_percentile and other new columns"

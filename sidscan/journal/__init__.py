@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.journal import closer_looks, localizations, outputs, previous, thumbnails, turns
+from sidscan.journal import closer_looks, localizations, outputs, previous, tallies, thumbnails, turns
 from sidscan.journal.file import UPGRADED, RecordFile, is_damage
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
@@ -396,7 +396,32 @@ class Journal(RecordFile):
 
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
-        return self._results(f"TRUE ORDER BY {_RANK}")
+        query = f"SELECT position FROM items WHERE finding IS NOT NULL ORDER BY {_RANK}"  # noqa: S608
+        for (position,) in self._read(query):  # few are read back where only the strongest are asked for
+            yield from self._results("position = ?", (position,))
+
+    def possible_copies(self) -> Iterator[ScanResult]:
+        """Those results that `review.copies.find_copies` needs, in the order of the inputs."""
+        return self._results(f"{tallies.POSSIBLE_COPIES} ORDER BY position")
+
+    def scored_groups(self, thresholds: Sequence[float | None]) -> Iterator[tallies.ScoredGroup]:
+        """All scored images, in groups that closing lines count alike (`tallies.scored_groups`)."""
+        return tallies.scored_groups(self._db, thresholds)
+
+    def listing_reasons(self) -> Iterator[tuple[str, int, int]]:
+        """Why inputs are not read: the reason, their number, and the position of the first."""
+        return tallies.listing_reasons(self._db)
+
+    def other_results(self) -> Iterator[tuple[int, ScanResult]]:
+        """Position and result of the inputs that have neither a score nor such a reason."""
+        query = f"SELECT position FROM items WHERE finding IS NOT NULL AND {tallies.OTHERS} ORDER BY position"  # noqa: S608
+        for (position,) in self._read(query):
+            for result in self._results("position = ?", (position,)):
+                yield position, result
+
+    def with_statements(self) -> Iterator[ScanResult]:
+        """Results of scored images whose files state more of their origin than a verdict."""
+        return self._results(f"{tallies.WITH_STATEMENTS} ORDER BY position")
 
     def _results(self, which: str, values: tuple[object, ...] = ()) -> Iterator[ScanResult]:
         query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL AND {which}"  # noqa: S608

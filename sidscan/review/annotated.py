@@ -29,6 +29,11 @@ class AnnotatedRecord(WrappedRecord):
         header = record.header()
         self._private, self._localizer = header.private, header.localizer
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether any input has copies."""
+        return bool(self._copies)
+
     def results(self) -> Iterator[ScanResult]:
         """All results, in the order of the inputs."""
         return map(self.annotated, super().results())

@@ -44,7 +44,7 @@ def strongest(run: Scan, count: int, copies: Mapping[str, Copies]) -> list[ScanR
         copies: of the run's results, by name.
     """
     chosen: dict[str, ScanResult] = {}
-    for result in run.journal.ranked():
+    for result in run.journal.ranked() if count else ():
         if len(chosen) >= count or not result.scores:
             break
         group = copies.get(result.name)
