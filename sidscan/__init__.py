@@ -47,7 +47,7 @@ from sidscan.records import Counts, Exif, ImageInfo, Kind, Response, ScanResult,
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from sidscan.pipeline import Progress, ScanRun
+    from sidscan.scan_run import Progress, ScanRun
     from sidscan.scoring.model import Model
 
 __all__ = [
@@ -123,7 +123,8 @@ def scan(
     Raises:
         SidscanError: the scan can't start.
     """
-    from sidscan.pipeline import ScanRun, open_scan
+    from sidscan.pipeline import open_scan
+    from sidscan.scan_run import ScanRun
 
     models = (models,) if isinstance(models, str) else tuple(models)
     if not isinstance(inputs, ScanConfig):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from itertools import chain
 from typing import Literal
 
 from sidscan import custody
 from sidscan._version import __version__
 from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
-from sidscan.errors import OutputError, UsageError
+from sidscan.errors import OutputError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
 from sidscan.fetch.object_stores import ObjectStores, require_obstore
-from sidscan.images import decode
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import WorkerProcess
@@ -29,19 +26,14 @@ from sidscan.isolation.reader import IsolatedReader, LocalReader, launch_worker
 from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import Readers, ReuseKeys
 from sidscan.journal.matching import Registered
-from sidscan.models import reliability
 from sidscan.models.refs import ModelChoice, choose_models
 from sidscan.provenance.signatures import check_trust
 from sidscan.records import (
-    CalibrationRecord,
     Counts,
     DecodedImage,
     Failure,
     Item,
     ItemReader,
-    ModelRecord,
-    RunHeader,
-    RunRecord,
     ScanResult,
     Stage,
     Status,
@@ -53,6 +45,7 @@ from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.kept_images import KeptImages
 from sidscan.scoring.pace import FIRST, Pace
 from sidscan.scoring.reuse import changes_between, reuse_keys
+from sidscan.scoring.run_header import run_header, session_resources
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
 from sidscan.sources import open_sources
@@ -66,7 +59,6 @@ from sidscan.sources.vanished import check_not_vanished
 from sidscan.util import threads
 from sidscan.util.clock import Clock
 from sidscan.util.threads import available_cores
-from sidscan.util.urls import mask_credentials
 
 _log = logging.getLogger("sidscan.scan")
 
@@ -379,9 +371,9 @@ def _opened(
             lists.purge()
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
-        header = _header(config, runtime, choice, calibrations)
+        header = run_header(config, runtime, choice, calibrations, _now())
         header = replace(header, sample=registered.sample, localizer=earlier.localizer)
-        session = custody.begin_session(config, _now(), _resources(config, runtime))
+        session = custody.begin_session(config, _now(), session_resources(config, runtime))
         # One report shows all sessions and results, so a private run redacts the earlier ones, too.
         header = replace(header, sessions=(*earlier.sessions, session))
         header = private_header(header) if config.private else header
@@ -403,64 +395,6 @@ def _counting(items: Iterable[Item], listed: Callable[[], object] | None) -> Ite
         if listed is not None:
             listed()
         yield item
-
-
-def _header(
-    config: ScanConfig, runtime: Runtime, choice: ModelChoice, calibrations: Calibrations
-) -> RunHeader:
-    """The facts about a run that starts now, its sessions excepted."""
-    effort = effort_used(config, runtime.detectors)
-    provenance = {name: how for detector in runtime.detectors for name, how in detector.provenance.items()}
-    return RunHeader(
-        sidscan_version=__version__,
-        started=_now(),
-        models=tuple(ModelRecord(**asdict(detector)) for detector in runtime.detectors),
-        model_choice=str(choice),
-        model_provenance="; ".join(f"{name}: {how}" for name, how in provenance.items()),
-        **asdict(runtime.info),
-        decoder=decode.decoder_name(),
-        crops=config.crops,
-        effort=effort,
-        inputs=tuple(mask_credentials(name) for name in config.inputs),
-        lists=config.lists,
-        calibrations=_calibration_records(config, calibrations, runtime),
-        reliability={
-            detector.name: reliability.describe(detector, effort, detector.name in calibrations)
-            for detector in runtime.detectors
-        },
-        private=config.private,
-    )
-
-
-def _calibration_records(
-    config: ScanConfig, calibrations: Calibrations, runtime: Runtime
-) -> dict[str, CalibrationRecord]:
-    """Per model: its calibration, and how its logits were computed otherwise than in this run."""
-    now = {
-        **asdict(runtime.info),
-        "effort": effort_used(config, runtime.detectors),
-        "decoder": decode.decoder_name(),
-        "sidscan_version": __version__,
-    }
-    return {
-        name: CalibrationRecord(
-            **{**calibration.metadata(), "effort": calibration.effort_used},
-            sha256=calibration.digest,
-            differences=tuple(calibration.differences(now)),
-        )
-        for name, calibration in calibrations.items()
-    }
-
-
-def _resources(config: ScanConfig, runtime: Runtime) -> dict[str, int]:
-    """The threads, batches and devices that the config or the machine chose."""
-    return {
-        "cores": available_cores(),
-        "workers": config.workers or available_cores(),
-        "batch": config.batch or runtime.batch,
-        "batches_at_once": runtime.at_once,
-        "devices": runtime.devices,
-    }
 
 
 @contextmanager
@@ -505,89 +439,3 @@ def _one(_: DecodedImage | Failure) -> int:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-Progress = Callable[[int, int], object]
-"""Called with the number of inputs that are done and the number of all inputs."""
-
-
-class ScanRun:
-    """A scan for programs: all results, those of an earlier run that still hold included (`sidscan.scan`).
-
-    Iterating again, once an iteration has ended, gives the results again. The run's record stays open, and
-    locked against other runs, until `close` or the end of this object.
-    """
-
-    def __init__(self, opened: Scan, progress: Progress | None = None) -> None:
-        self._scan, self._progress = opened, progress
-        self._ended = False
-        # Weak, or an iteration that nobody holds any more would not end.
-        self._iteration: weakref.ref[Generator[ScanResult, None, None]] | None = None
-        self._finalizer = weakref.finalize(self, opened.journal.close)
-
-    @property
-    def record(self) -> RunRecord:
-        """What reports are made of."""
-        return self._scan.journal
-
-    @property
-    def choice(self) -> ModelChoice:
-        """The models, and why these."""
-        return self._scan.choice
-
-    def counts(self) -> Counts:
-        """How the inputs ended so far; ``enumerated`` is how many there are."""
-        return self._scan.counts()
-
-    def __len__(self) -> int:
-        return self.counts().enumerated
-
-    def __iter__(self) -> Iterator[ScanResult]:
-        """All results.
-
-        Raises:
-            UsageError: an earlier iteration has not ended: both would score the same inputs.
-        """
-        if self._live_iteration():
-            raise UsageError(
-                "this run is being iterated over already",
-                "End that loop first, or keep its results in a list.",
-            )
-        results = self._results()
-        self._iteration = weakref.ref(results)
-        return results
-
-    def _results(self) -> Generator[ScanResult, None, None]:
-        total = len(self)
-        for done, result in enumerate(chain(self.record.results(), self._new_results()), 1):
-            if self._progress:
-                self._progress(done, total)
-            yield result
-
-    def finish(self) -> None:
-        """Make the results that are still missing, and record the end of the run.
-
-        Raises:
-            UsageError: an iteration has not ended.
-        """
-        if not self._ended:
-            for _ in self:
-                pass
-
-    def close(self) -> None:
-        """End what is being read or scored, and release the record; a run in memory is gone then."""
-        if results := self._live_iteration():
-            results.close()
-        self._finalizer()
-
-    def _live_iteration(self) -> Generator[ScanResult, None, None] | None:
-        """The iteration that somebody holds and that has not ended."""
-        results = self._iteration() if self._iteration else None
-        live = results is not None and inspect.getgeneratorstate(results) != inspect.GEN_CLOSED
-        return results if live else None
-
-    def _new_results(self) -> Iterator[ScanResult]:
-        """Of the inputs that had none; at the end the record says that the run is finished, once."""
-        if not self._ended:
-            yield from self._scan
-            self._ended = True

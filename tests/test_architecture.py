@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[1]
 # Top to bottom. A module imports only from layers below its own, or from its own layer.
 LEVELS = (
     ("cli",),
-    ("calibrate", "doctor", "localize", "review", "distributed"),
+    ("calibrate", "doctor", "localize", "review", "distributed", "scan_run"),
     ("pipeline", "verify"),
     ("scoring", "isolation"),
     ("traces",),
