@@ -207,7 +207,7 @@ def test_a_file_that_is_added_reopens_two_shards_at_most_and_is_the_only_one_rea
     sidscan(*command)
     read = names_read(monkeypatch)
     folder(images.parent / "more", 21, side=230)
-    (images.parent / "more" / "photo-20.jpg").rename(images / "photo-110.jpg")
+    (images.parent / "more" / "photo-19.jpg").rename(images / "photo-110.jpg")
     planned = sidscan(*command, "--plan")
     assert 1 <= len(shard_numbers(planned.out)) <= 2
     assert sidscan(*command, "-o", "run.csv").code == 3
