@@ -88,14 +88,12 @@ def load_localizer(
     ref: str | Path,
     store: Store | None = None,
     encoder: Path | None = None,
-    encoders: Encoders | None = None,
 ) -> LoadedLocalizer:
     """A localizer with its weights, verified byte for byte.
 
     Args:
         ref: a name of the catalog, or a checkpoint (`sidscan.models.localizer_checkpoints`).
         encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
-        encoders: those that are loaded already, so that a detector and a localizer share one.
 
     Raises:
         UnknownModel: no such name and no such file.
@@ -103,7 +101,7 @@ def load_localizer(
         DigestMismatch: a file is no longer what was installed, or not what a checkpoint was trained on.
         ModelError: a file is damaged, or the model is no localizer.
     """
-    encoders = encoders or Encoders(store or Store(), encoder)
+    encoders = Encoders(store or Store(), encoder)
     name = str(ref)
     if name in encoders.store.catalog or not (Path(name).suffix or Path(name).exists()):
         return _from_store(require_localizer(name, encoders.store), encoders)
