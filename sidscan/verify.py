@@ -230,7 +230,12 @@ class _Objects:
 
     def may_read(self, name: str) -> bool:
         """Whether a name is one of an object in these buckets."""
-        return bool(self._allowed) and is_object_url(name) and parse_object_url(name).store in self._allowed
+        if not self._allowed or not is_object_url(name):
+            return False
+        try:
+            return parse_object_url(name).store in self._allowed
+        except ValueError:  # a report is somebody else's text
+            return False
 
     def checked(self, row: ReportRow) -> CheckedRow:
         """The result for an object."""

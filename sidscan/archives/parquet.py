@@ -108,6 +108,8 @@ class Table:
                     batch = next(batches, None)
                     if batch is None:
                         break
+                    if batch.num_columns != 1:  # which of them is meant, nobody can say
+                        raise ArchiveError(f"it has several columns {leaf!r}")
                     column = batch.column(0)
                     values = list(column.field(0) if is_struct else column)
                 for value in values:

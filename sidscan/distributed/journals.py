@@ -50,8 +50,8 @@ class PublishedJournal(StoredRecord):
     def computed_otherwise(self, scoring: Scoring) -> int:
         """How many results were made in another way."""
         query = """SELECT count(*) FROM items WHERE finding IS NOT NULL
-            AND (settings NOT IN (SELECT value FROM json_each(?))
-            OR reader NOT IN (SELECT value FROM json_each(?)))"""
+            AND (settings IN (SELECT value FROM json_each(?))
+            AND reader IN (SELECT value FROM json_each(?))) IS NOT TRUE"""
         values = json.dumps(scoring.keys), json.dumps(scoring.readers)
         return int(self._read(query, values).fetchone()[0])
 

@@ -71,18 +71,26 @@ class Ledger:
     def accept_published(self) -> int:
         """Check what shards have published, and note it; returns how many are new.
 
+        Results that somebody removed, so that their shard is scanned again, are no longer noted.
+
         Raises:
             OutputError: a journal does not hold the results of its shard.
         """
         scoring, published = self._run.scoring(), self._run.published()
         if scoring is None:
             return 0
+        self._forget_removed(published)
         new = [
             each for each in self._plan.slices if each.digest in published and self._row(each.digest) is None
         ]
         for each in new:
             self._accept(each, scoring)
         return len(new)
+
+    def _forget_removed(self, published: Collection[str]) -> None:
+        gone = [(each.digest,) for each in self._plan.slices if each.digest not in published]
+        with self._errors(), self._db:
+            self._db.executemany("DELETE FROM shards WHERE slice = ?", gone)
 
     def _accept(self, planned: Slice, scoring: Scoring) -> None:
         name = self._run.journal_name(planned.digest, scoring)

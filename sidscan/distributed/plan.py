@@ -26,8 +26,6 @@ from sidscan.sources.names import NOT_FOUND
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.util.urls import mask_credentials
 
-_BATCH = 10_000
-
 
 def plan_run(run: RunFolder, config: ScanConfig, size: int) -> Plan:
     """List the inputs of a run and cut them into slices; those that did not change stay what they were.

@@ -14,12 +14,13 @@ from tempfile import TemporaryDirectory
 
 from sidscan.config import MOST_CROPS
 from sidscan.distributed.journals import PublishedJournal
-from sidscan.distributed.ledger import Ledger
+from sidscan.distributed.ledger import Accepted, Ledger
 from sidscan.distributed.run_folder import Plan, RunFolder
-from sidscan.errors import UsageError
+from sidscan.errors import OutputError, UsageError
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, SessionRecord
 from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook
+from sidscan.util.files import content_sha256
 
 _OPEN = 100  # journals at a time
 _RANKS = """CREATE TABLE ranks (no_score INTEGER, skipped INTEGER, weakness REAL, shard INTEGER,
@@ -31,11 +32,13 @@ class ShardedRecord(RunRecord):
 
     Raises:
         UsageError: it names none.
+        OutputError: of any method that reads a journal: it is not the one that was accepted.
     """
 
     def __init__(self, run: RunFolder, plan: Plan, ledger: Ledger) -> None:
         self._run, self._plan, self._ledger = run, plan, ledger
-        self._journals = {each.number: each.journal for each in ledger.accepted()}
+        self._journals = {each.number: each for each in ledger.accepted()}
+        self._unchanged = set[int]()
         if not self._journals:
             raise UsageError(f"no shard of {run.path} has results yet", "Scan it: sidscan scan --run RUN.")
         self._scratch = TemporaryDirectory(prefix="sidscan-collect-")
@@ -60,7 +63,12 @@ class ShardedRecord(RunRecord):
         return self._opened[number]
 
     def _open(self, number: int) -> PublishedJournal:
-        return PublishedJournal(self._run.store.get(self._journals[number], Path(self._scratch.name)))
+        accepted = self._journals[number]
+        path = self._run.store.get(accepted.journal, Path(self._scratch.name))
+        if number not in self._unchanged:
+            _check_unchanged(path, accepted)
+            self._unchanged.add(number)
+        return PublishedJournal(path)
 
     @cached_property
     def _header(self) -> RunHeader:
@@ -165,6 +173,19 @@ class ShardedRecord(RunRecord):
     def confirm_output(self, out: Path, sha256: str) -> None:
         """Note it in the ledger."""
         self._ledger.confirm_output(out, sha256)
+
+
+def _check_unchanged(path: Path, accepted: Accepted) -> None:
+    """Refuse results that were replaced after they were checked.
+
+    Raises:
+        OutputError: they were.
+    """
+    if content_sha256(path) != accepted.sha256:
+        raise OutputError(
+            f"the results in {path} were changed after they were accepted",
+            "Copy that file back from a backup; or remove it, and scan its shard again with --run.",
+        )
 
 
 def _merged(sessions: Iterable[SessionRecord]) -> Iterator[SessionRecord]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ FORMAT = 1
 """Number of the layout of a run's folder."""
 LEDGER = "run.db"
 _RUN, _SCORING, _PLANS, _SLICES, _SHARDS = "run.json", "scoring.json", "plans/", "slices/", "shards/"
+_PLAN_NAME = re.compile(rf"{_PLANS}(\d{{6,}})\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,23 @@ class RunFolder:
         return str(self.facts["id"])
 
     def plan(self) -> Plan | None:
-        """The latest plan; None before there is one."""
-        names = sorted(self.store.list(_PLANS))
-        if not names:
+        """The latest plan; None before there is one.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        numbers = [int(match[1]) for match in map(_PLAN_NAME.fullmatch, self.store.list(_PLANS)) if match]
+        if not numbers:
             return None
-        first, *lines = get_text(self.store, names[-1]).splitlines()
-        slices = tuple(Slice(**{**raw, "starts": tuple(raw["starts"])}) for raw in map(json.loads, lines))
-        return Plan(int(names[-1].removeprefix(_PLANS).partition(".")[0]), json.loads(first), slices)
+        number = max(numbers)
+        try:
+            first, *lines = get_text(self.store, _plan_name(number)).splitlines()
+            slices = tuple(Slice(**{**raw, "starts": tuple(raw["starts"])}) for raw in map(json.loads, lines))
+            return Plan(number, json.loads(first), slices)
+        except (ValueError, LookupError, TypeError) as error:
+            raise UsageError(
+                f"{self.path}/{_plan_name(number)} is damaged", "Copy it back from a backup."
+            ) from error
 
     def current_plan(self) -> Plan:
         """The latest plan.
@@ -202,12 +214,17 @@ class RunFolder:
 
     def published(self) -> frozenset[str]:
         """The slices that have results; earlier plans' too."""
-        return frozenset(self._published_names)
+        scoring = self.scoring()
+        if scoring is None:
+            return frozenset()
+        ending = self.journal_name("", scoring).removeprefix(_SHARDS)
+        names = (name.removeprefix(_SHARDS) for name in self.store.list(_SHARDS) if name.endswith(ending))
+        return frozenset(name.removesuffix(ending) for name in names)
 
-    @property
-    def _published_names(self) -> Iterable[str]:
-        for name in self.store.list(_SHARDS):
-            yield name.removeprefix(_SHARDS).partition("-")[0]
+    def is_published(self, digest: str) -> bool:
+        """Whether a slice has results; of many shards, none lists all."""
+        scoring = self.scoring()
+        return scoring is not None and self.store.head(self.journal_name(digest, scoring)) is not None
 
     def open_shards(self, plan: Plan) -> list[int]:
         """The shards of a plan that have no results yet."""
@@ -232,6 +249,8 @@ def _facts(store: Store) -> JsonObject:
     try:
         facts: JsonObject = json.loads(get_text(store, _RUN))
         number = facts["format"]
+        if number == FORMAT and not str(facts["id"]).isalnum():  # it names a folder
+            raise ValueError(facts["id"])
     except (ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{store.location}/{_RUN} is damaged", "Copy it back from a backup.") from error
     if number != FORMAT:
@@ -251,7 +270,8 @@ def _check_empty(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file", "Name a new folder with --run.")
-    if path.is_dir() and {each.name for each in path.iterdir()} - {PROBE}:
+    others = {each.name for each in path.iterdir()} - {PROBE} if path.is_dir() else set()
+    if any(not name.startswith(".sidscan-") for name in others):  # those are left by a killed process
         raise UsageError(
             f"{path} holds other files, and is not a run of shards", "Name a new folder with --run."
         )

@@ -91,7 +91,7 @@ class ShardScanner:
             OutputError: its results can't be kept or published.
         """
         planned = self._slice(number)
-        if planned.digest in self._run.published():
+        if self._run.is_published(planned.digest):
             return Published(number, None, first=False)
         _check_files_are_there(self._run.items(planned.digest), number)
         journal = self._local_journal(planned)
@@ -177,6 +177,7 @@ class ShardScanner:
                 f"can't keep journals of shards in {folder}: {error.strerror}",
                 "Name a folder on a local disk with --scratch.",
             ) from error
+        _check_own(folder)
         return folder / f"{planned.digest}.journal"
 
 
@@ -200,25 +201,40 @@ def _own_temporary_folder() -> Path:
     Raises:
         OutputError: somebody else made it.
     """
-    user = getattr(os, "getuid", lambda: "user")()
-    folder = Path(tempfile.gettempdir()) / f"sidscan-{user}"
+    folder = Path(tempfile.gettempdir()) / f"sidscan-{_user()}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+    _check_own(folder)
+    return folder
+
+
+def _user() -> int | str:
+    user: int | str = getattr(os, "getuid", lambda: "user")()
+    return user
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder whose owner could put results there that a shard would go on with.
+
+    Raises:
+        OutputError: somebody else made it.
+    """
     status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or user not in (status.st_uid, "user"):
+    if not stat.S_ISDIR(status.st_mode) or _user() not in (status.st_uid, "user"):
         raise OutputError(
             f"{folder} belongs to somebody else", "Name a folder on a local disk with --scratch."
         )
-    return folder
 
 
 def _check_files_are_there(items: Iterator[Item], number: int) -> None:
     """Refuse a shard whose disk is not mounted here: each of its inputs would fail, for good.
 
+    A file that was missing when the run was planned has no fingerprint, and its row says that it is missing.
+
     Raises:
         NothingToScan: none of its first files is there.
     """
-    files = (item for item in items if not item.skip and "://" not in item.name)
+    files = (item for item in items if item.fingerprint and not item.skip and "://" not in item.name)
     paths = [_file_of(item) for item in islice(files, _LOOKED_FOR)]
     if paths and not any(map(os.path.lexists, paths)):
         relative = "" if os.path.isabs(paths[0]) else f" from the folder {real_path('.')}"  # noqa: PTH117

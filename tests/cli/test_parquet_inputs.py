@@ -185,3 +185,17 @@ def test_a_bomb_costs_its_own_file_alone(sidscan: Run, desk: Path) -> None:
     bomb, good = rows()
     assert (bomb["path"], bomb["status"], good["status"]) == ("in/bomb.parquet", "failed", "scored")
     assert "memory" in bomb["error_message"] or "process" in bomb["error_message"]
+
+
+def test_columns_of_one_name_are_refused_and_not_mixed_up(desk: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = ["image", "other", "image"]
+    parquet.write_table(
+        pa.Table.from_arrays([pa.array([b"a"]), pa.array([b"b"]), pa.array([b"c"])], names), "x.parquet"
+    )
+    assert [entry.problem for entry in list_entries("x.parquet")] == ["it has several columns 'image'"]
+    one = pa.table({"image": pa.array([{"bytes": b"a"}]), "image.bytes": pa.array([b"b"])})
+    parquet.write_table(one, "y.parquet")
+    assert [entry.problem for entry in list_entries("y.parquet")] == ["it has several columns 'image.bytes'"]

@@ -281,6 +281,8 @@ def test_the_same_shard_on_two_machines_is_published_once(sidscan: Run, images: 
         ("UPDATE items SET stamp = '1:2' WHERE position = 3", "its inputs are not those of its shard"),
         ("UPDATE items SET settings = 'x' WHERE position = 3", "1 of its results were computed otherwise"),
         ("UPDATE items SET reader = 'x' WHERE position > 3", "of its results were computed otherwise"),
+        ("UPDATE items SET settings = NULL WHERE position = 3", "1 of its results were computed otherwise"),
+        ("UPDATE items SET reader = NULL WHERE position = 3", "1 of its results were computed otherwise"),
         ("DROP TABLE items", "is not the record of a scan"),
     ],
 )
@@ -299,6 +301,72 @@ def test_results_that_are_not_those_of_the_shard_are_not_accepted(
     assert not Path("r.csv").exists()
     journal.unlink()
     assert sidscan("scan", "--run", "run", "-o", "r.csv").code == 3
+
+
+def test_results_that_change_after_they_were_accepted_are_not_reported(sidscan: Run, images: Path) -> None:
+    assert sidscan("scan", "images", *MINI, "--run", "run", "-o", "before.csv").code == 3
+    (journal,) = Path("run/shards").iterdir()
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE items SET finding = replace(finding, 'strong', 'weak')")
+    refused = sidscan("collect", "run", "-o", "r.csv")
+    assert refused.code == 7
+    assert refused.err.startswith(
+        f"sidscan: the results in {journal} were changed after they were accepted\n"
+    )
+    assert not Path("r.csv").exists()
+    journal.unlink()
+    assert sidscan("collect", "run", "-o", "r.csv").code == 9
+    assert sidscan("scan", "--run", "run", "-o", "r.csv").code == 3
+    assert_equal_reports("r.csv", "before.csv")
+
+
+def test_files_that_are_no_results_are_not_taken_for_them(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    (digest,) = (path.name.partition(".")[0] for path in Path("run/slices").iterdir())
+    Path("run/shards").mkdir()
+    Path(f"run/shards/{digest}-{'0' * 32}.journal").write_bytes(b"")
+    assert "it has results already" not in sidscan("scan", "--run", "run", "--shard", "0").err
+    assert sidscan("collect", "run", "-o", "r.csv").code == 3
+
+
+def test_a_shard_of_files_that_were_missing_before_gets_its_rows(sidscan: Run, images: Path) -> None:
+    Path("list.txt").write_text("".join(f"gone/{number}.jpg\n" for number in range(12)))
+    assert sidscan("scan", "--list", "list.txt", *MINI, "--run", "run", "-o", "r.csv").code == 3
+    assert [row["status"] for row in rows("r.csv")] == ["failed"] * 12
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("run.json", '{"format": 1, "options": {}, "id": "../../other"}'),
+        ("plans/000001.jsonl", '{"inputs": []}\n{"digest": '),
+        ("plans/000002.jsonl", ""),
+    ],
+)
+def test_a_damaged_run_is_named(sidscan: Run, images: Path, file: str, content: str) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    Path("run/plans/000001.jsonl~").write_text("what an editor leaves")
+    assert sidscan("scan", "--run", "run", "--plan").out == "0\n"
+    Path("run", file).write_text(content)
+    refused = sidscan("scan", "--run", "run", "--plan")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, f"sidscan: run/{file} is damaged")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives folders away")
+def test_a_folder_for_journals_that_somebody_else_made_is_refused(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    planted = Path("scratch") / RunFolder(Path("run")).id
+    planted.mkdir(parents=True)
+    os.chown(planted, 65534, 65534)
+    refused = sidscan("scan", "--run", "run", "--shard", "0", "--scratch", "scratch")
+    assert refused.code == 7
+    assert refused.err.startswith(f"sidscan: {planted} belongs to somebody else\n")
+
+
+def test_a_run_begins_where_an_earlier_command_was_killed(sidscan: Run, images: Path) -> None:
+    Path("run").mkdir()
+    Path("run/.sidscan-0123456789ab-0123456789ab").write_bytes(b"half")
+    assert sidscan("scan", "images", *MINI, "--run", "run", "--plan").code == 0
 
 
 def test_a_shard_whose_disk_is_not_mounted_is_refused(sidscan: Run, images: Path) -> None:
