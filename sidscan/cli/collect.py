@@ -23,6 +23,14 @@ from sidscan.reports import FormatOptions
 @options.report_files()
 @selection()
 @options.sectioned_option(
+    "--parquet-folder",
+    section="Output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write a .parquet file for each shard into FOLDER, too, and SHA256SUMS: all rows, whatever --only "
+    "says. It needs one package more: pip install pyarrow.",
+)
+@options.sectioned_option(
     "--partial",
     section="Output",
     is_flag=True,
@@ -46,6 +54,7 @@ def command(
     xlsx_thumbnails: bool,
     overwrite: bool,
     hashed: bool,
+    parquet_folder: Path | None,
     partial: bool,
     private: bool,
     quiet: bool,
@@ -62,6 +71,7 @@ def command(
       sidscan collect RUN --out report.csv
       sidscan collect RUN --only 'evidence>=moderate' --sort evidence --out first.xlsx
       sidscan collect RUN --partial --format jsonl
+      sidscan collect RUN --parquet-folder rows
 
     \b
     Exit codes:
@@ -73,8 +83,9 @@ def command(
     from sidscan.distributed.ledger import Ledger  # here: `--help` needs none of it
     from sidscan.distributed.run_folder import RunFolder
 
-    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
-    outs = () if to_terminal else outs or (reports.STDOUT,)
+    none_named = not outs and stdout_format is None
+    if not (none_named and (parquet_folder is not None or console.is_terminal(sys.stdout))):
+        outs = outs or (reports.STDOUT,)
     console.check_outputs(outs, stdout_format, hashed)
     shown = Shown.pop_from(choices)
     formats = FormatOptions(
@@ -91,5 +102,14 @@ def command(
     with closing(Ledger(run, plan)) as ledger, reports.reserve_all(writers, ledger.output_digests):
         ledger.accept_published()
         return collect(
-            run, plan, ledger, writers, shown, console.reporter(quiet), partial=partial, private=private
+            run,
+            plan,
+            ledger,
+            writers,
+            shown,
+            console.reporter(quiet),
+            partial=partial,
+            private=private,
+            parquet_folder=parquet_folder,
+            overwrite=overwrite,
         )

@@ -20,11 +20,13 @@ from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
+from sidscan.review.marks import Marks
 from sidscan.review.private_record import PrivateRecord
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.record import ShardedRecord
     from sidscan.distributed.run_folder import Plan, RunFolder
 
 _HIGHEST = 5  # images named in the closing lines
@@ -41,12 +43,16 @@ def collect(
     *,
     partial: bool,
     private: bool = False,
+    parquet_folder: Path | None = None,
+    overwrite: bool = False,
 ) -> ExitCode:
     """Write reports of all shards, and say what came of the run.
 
     Args:
         partial: accept that shards have no results.
         private: leave out of reports what may identify somebody, though the run keeps it.
+        parquet_folder: where to write a file of Parquet for each shard, too.
+        overwrite: whether that may replace files that sidscan did not write.
 
     Raises:
         RunIncomplete: some shards have no results.
@@ -73,6 +79,8 @@ def collect(
         for writer in writers:
             writer.check_size(num_rows(chosen))
         reports.write_all(writers, chosen)
+        if parquet_folder is not None:
+            _write_parquet(sharded, marks, parquet_folder, private=private, overwrite=overwrite)
         models = ", ".join(model.name for model in header.models)
         echo(
             f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
@@ -87,12 +95,33 @@ def collect(
         console.echo(f"warning: {run.path / SUMS} was changed by somebody else; it is left alone")
     if missing:
         echo(f"{_words(missing, plan)} have no results; they have no row")
+    _echo_written(run, writers, parquet_folder, echo)
+    return ExitCode.STOPPED if missing else _exit_code(record.counts())
+
+
+def _echo_written(
+    run: RunFolder, writers: Sequence[ReportOutput], parquet_folder: Path | None, echo: Echo
+) -> None:
     console.echo_written(writers, echo)
+    if parquet_folder is not None:
+        echo(f"report: {parquet_folder}, a file for each shard, and their sha256")
     if any(writer.shows_thumbnails for writer in writers) and not run.options["thumbnails"]:
         echo("this run has no thumbnails: its plan named no report that shows them")
-    if not writers:
+    if not writers and parquet_folder is None:
         echo(f"for reports: sidscan collect {run.path} --out report.csv")
-    return ExitCode.STOPPED if missing else _exit_code(record.counts())
+
+
+def _write_parquet(
+    sharded: ShardedRecord, marks: Marks, folder: Path, *, private: bool, overwrite: bool
+) -> None:
+    from sidscan.reports.parquet_folder import write_parquet_folder
+
+    def shown(record: RunRecord) -> RunRecord:
+        record = annotated(record, marks)
+        return PrivateRecord(record) if private else record
+
+    records = ((number, shown(record)) for number, record in sharded.shards())
+    write_parquet_folder(records, folder, overwrite=overwrite)
 
 
 def _words(missing: Sequence[int], plan: Plan) -> str:

@@ -101,6 +101,12 @@ class ShardedRecord(RunRecord):
             with closing(self._open(number)) as journal:
                 yield from journal.results()
 
+    def shards(self) -> Iterator[tuple[int, RunRecord]]:
+        """The record of each shard by itself, with its number; it is open until the next one is asked for."""
+        for number in self._journals:
+            with closing(self._open(number)) as journal:
+                yield number, journal
+
     @cached_property
     def _ranks(self) -> sqlite3.Connection:
         """Where each result stands, in a temporary file that SQLite removes."""

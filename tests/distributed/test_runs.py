@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from equal_reports import assert_equal_reports, rows
 from sample_images import folder
 
 from sidscan import pipeline
@@ -33,9 +33,6 @@ Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
 TWO = ("--processes", "2")
 IN_FOURS = ("--run", "run", "--shard-size", "4")
-TIMES = {"scanned_at"}
-# Batches differ, and so do last digits.
-COMPUTED = {"score", "logit", "crop_min", "crop_max", "crop_std", "copy_score_min", "copy_score_max"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,23 +41,6 @@ def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
-
-
-def rows(path: str) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def assert_equal_reports(first: str, second: str) -> None:
-    """All rows agree but for their times, and in the last digits of scores."""
-    left, right = rows(first), rows(second)
-    assert [row["path"] for row in left] == [row["path"] for row in right]
-    for one, other in zip(left, right, strict=True):
-        for name, value in one.items():
-            if name in COMPUTED and value:
-                assert float(value) == pytest.approx(float(other[name]), abs=1e-5)
-            elif name not in TIMES:
-                assert value == other[name], (one["path"], name)
 
 
 def shard_numbers(plan: str) -> list[str]:
@@ -575,3 +555,33 @@ def test_a_machine_that_would_compute_otherwise_is_refused(sidscan: Run, images:
     assert "scores would be computed otherwise here than in run: Pillow" in err
     assert "(now Pillow 12.9.9" in err
     assert len(shard_numbers(sidscan("scan", "--run", "run", "--plan").out)) == len(numbers) - 1
+
+
+def test_a_file_of_parquet_for_each_shard(sidscan: Run, images: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", 6, "-o", "r.csv").code == 3
+    ended = sidscan("collect", "run", "--parquet-folder", "rows")
+    assert (ended.code, ended.out) == (3, ""), ended.err
+    assert "report: rows, a file for each shard, and their sha256" in ended.err
+    files = sorted(Path("rows").glob("shard-*.parquet"))
+    paths = [path for file in files for path in parquet.read_table(file)["path"].to_pylist()]
+    assert len(files) > 1
+    assert paths == [row["path"] for row in rows("r.csv")]
+    for line in Path("rows/SHA256SUMS").read_text().splitlines():
+        sha256, name = line.split("  ", 1)
+        assert hashlib.sha256(Path("rows", name).read_bytes()).hexdigest() == sha256
+    again = sidscan("collect", "run", "--parquet-folder", "rows")
+    assert again.code == 3, again.err
+    files[0].write_bytes(b"somebody's")
+    refused = sidscan("collect", "run", "--parquet-folder", "rows")
+    assert (refused.code, files[0].read_bytes()) == (7, b"somebody's")
+    assert sidscan("collect", "run", "--parquet-folder", "rows", "--overwrite").code == 3
+
+
+def test_parquet_of_a_private_run_names_nobody(sidscan: Run, images: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert sidscan("scan", "images", *MINI, "--run", "run", "-o", "r.csv").code == 3
+    assert sidscan("collect", "run", "--private", "--parquet-folder", "rows").code == 3
+    facts = parquet.read_metadata(next(iter(Path("rows").glob("shard-*.parquet")))).metadata[b"sidscan.run"]
+    assert '"private": true' in json.dumps(json.loads(facts))
+    assert platform.node() not in facts.decode()
