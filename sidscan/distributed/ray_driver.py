@@ -8,6 +8,7 @@ JSON each, to standard output. It stops when standard input ends.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -168,7 +169,7 @@ class Driver:
             if worker.answer is not None:
                 continue
             if (shard := self.schedule.next_shard(worker.host, now)) is not None:
-                self.schedule.begin(shard, worker, now)
+                self.schedule.begin(shard, worker, now, worker.host)
                 worker.shard, worker.done, worker.alive_at = shard, 0, now
                 worker.answer = worker.actor.scan.remote(shard)
 
@@ -322,7 +323,9 @@ def main() -> int:
     """Do the task on standard input; returns 0 if what can be done is done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it through the pipe
     task = RayTask.from_line(sys.stdin.readline())
-    out, sys.stdout = sys.stdout, sys.stderr  # what Ray prints is no event
+    # What Ray prints, in Python or below it, is no event.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     driver = Driver(task, Schedule(task.shards), out)
     stopped = threading.Event()
     threading.Thread(target=_watch, args=(sys.stdin, stopped), daemon=True).start()

@@ -25,6 +25,7 @@ class Schedule:
         self._waiting = list(shards)
         self._soonest = soonest
         self._begun: dict[tuple[int, Hashable], float] = {}  # shard and worker -> when
+        self._hosts: dict[tuple[int, Hashable], Hashable] = {}  # shard and worker -> where
         self._lost: Counter[int] = Counter()
         self._refused: defaultdict[int, set[Hashable]] = defaultdict(set)  # shard -> hosts that can't scan it
         self._seconds: list[float] = []
@@ -42,7 +43,8 @@ class Schedule:
     def next_shard(self, host: Hashable, now: float) -> int | None:
         """The shard that a worker on ``host`` should begin now; None if there is none for it.
 
-        Where all are begun, one that takes long is begun a second time: its worker may be a slow machine.
+        Where all are begun, one that takes long is begun a second time, elsewhere: its worker may be a slow
+        machine. On the same one, both would write the same file.
         """
         for shard in self._waiting:
             if host not in self._refused[shard]:
@@ -55,14 +57,15 @@ class Schedule:
         for (shard, _), begun in sorted(self._begun.items(), key=lambda entry: entry[1]):
             is_slow = now - begun > max(_SLOW * typical, self._soonest)
             if is_slow and workers[shard] == 1 and shard not in self.finished | self.given_up:
-                return None if host in self._refused[shard] else shard
+                there = {self._hosts[each] for each in self._begun if each[0] == shard}
+                return None if host in self._refused[shard] | there else shard
         return None
 
-    def begin(self, shard: int, worker: Hashable, now: float) -> None:
-        """Note that a worker scans a shard from now on."""
+    def begin(self, shard: int, worker: Hashable, now: float, host: Hashable = None) -> None:
+        """Note that a worker on ``host`` scans a shard from now on."""
         if shard in self._waiting:
             self._waiting.remove(shard)
-        self._begun[shard, worker] = now
+        self._begun[shard, worker], self._hosts[shard, worker] = now, host
 
     def end(self, shard: int, worker: Hashable, now: float) -> None:
         """Note that a shard has results."""

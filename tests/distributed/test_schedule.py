@@ -59,6 +59,13 @@ def test_a_slow_shard_is_begun_a_second_time_and_the_first_results_count() -> No
     assert schedule.given_up == set()
 
 
+def test_a_slow_shard_is_begun_a_second_time_on_another_host_only() -> None:
+    schedule = Schedule([0], soonest=5.0)
+    schedule.begin(0, "slow", 0.0, "host a")
+    assert schedule.next_shard("host a", 10.0) is None
+    assert schedule.next_shard("host b", 10.0) == 0
+
+
 def test_no_second_attempt_while_others_wait() -> None:
     schedule = Schedule([0, 1, 2], soonest=0.0)
     schedule.begin(0, "slow", 0.0)
