@@ -6,7 +6,10 @@ and replaces only what was written here before: a file whose bytes are those tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from sidscan.errors import OutputError
@@ -14,7 +17,7 @@ from sidscan.records import RunRecord
 from sidscan.reports import sha256sums
 from sidscan.reports.base import DEFAULT_OPTIONS, FormatOptions
 from sidscan.reports.parquet import ParquetReport
-from sidscan.util.files import atomic_write, content_sha256, open_file, sha256_of
+from sidscan.util.files import atomic_write, content_sha256, flush_to_disk, open_file, sha256_of
 
 SUMS_NAME = "SHA256SUMS"
 _REMEDY = "Rename it to keep it, or choose another --out."
@@ -49,11 +52,11 @@ def write_parquet_folder(
         known = _known(folder)
         if not overwrite:
             _check_folder(folder, known)
-        sums = {
-            shard_name(number): write_parquet_shard(record, folder / shard_name(number), writer)
-            for number, record in records
-        }
-        for name in known.keys() - sums.keys():
+        sums = {}
+        for number, record in records:
+            path = folder / shard_name(number)
+            sums[path.name] = write_parquet_shard(record, path, writer, partial(_expect, path))
+        for name in filter(_is_shard, known.keys() - sums.keys()):
             (folder / name).unlink(missing_ok=True)
         write_sums(folder, sums)
     except OSError as error:
@@ -61,16 +64,22 @@ def write_parquet_folder(
     return sums
 
 
-def write_parquet_shard(record: RunRecord, path: Path, writer: ParquetReport) -> str:
+def write_parquet_shard(
+    record: RunRecord, path: Path, writer: ParquetReport, expect: Callable[[str], object] = lambda _: None
+) -> str:
     """Write the file of one shard, whole or not at all; returns its sha256, hex.
+
+    Args:
+        expect: called with that, right before the file is there.
 
     Raises:
         OSError: it can't be written.
     """
-    with atomic_write(path) as partial:
-        writer.write(record, partial, path)
-        with partial.open("rb") as file:
+    with atomic_write(path) as temporary:
+        writer.write(record, temporary, path)
+        with temporary.open("rb") as file:
             sha256 = sha256_of(file)
+        expect(sha256)
     return sha256
 
 
@@ -80,37 +89,49 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     Args:
         sums: sha256, hex, by the names of files.
     """
-    with atomic_write(folder / SUMS_NAME) as partial:
-        partial.write_bytes(
+    with atomic_write(folder / SUMS_NAME) as temporary:
+        temporary.write_bytes(
             b"".join(sha256sums.sums_line(Path(name), sha256) for name, sha256 in sorted(sums.items()))
         )
 
 
-def _known(folder: Path) -> dict[str, str]:
-    """What ``SHA256SUMS`` states, of files that are shards."""
+def _expect(path: Path, sha256: str) -> None:
+    """State what a file is about to hold beside what it holds, so that whoever is killed can go on."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(path.parent / SUMS_NAME, flags, 0o666), "ab") as file:  # noqa: PTH123  (no link is followed)
+        file.write(b"\n" + sha256sums.sums_line(Path(path.name), sha256))  # the line before may be cut off
+        file.flush()
+        flush_to_disk(file.fileno())
+
+
+def _known(folder: Path) -> dict[str, set[str]]:
+    """What ``SHA256SUMS`` states; of a file that is being replaced both hashes."""
     try:
         with open_file(folder / SUMS_NAME) as file:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return {}
     stated = (line.split("  ", 1) for line in lines if "  " in line)
-    return {
-        name: sha256
-        for sha256, name in stated
-        if name.startswith("shard-") and name.endswith(".parquet") and "/" not in name and "\\" not in name
-    }
+    known: dict[str, set[str]] = {}
+    for sha256, name in stated:
+        known.setdefault(name, set()).add(sha256)
+    return known
 
 
-def _check_folder(folder: Path, known: Mapping[str, str]) -> None:
+def _is_shard(name: str) -> bool:
+    return re.fullmatch(r"shard-\d{6,}\.parquet", name, re.ASCII) is not None
+
+
+def _check_folder(folder: Path, known: Mapping[str, Collection[str]]) -> None:
     """Refuse to mix with, or to replace, what somebody else put there.
 
     Raises:
         OutputError: there is such a file.
     """
     for path in sorted(folder.iterdir()):
-        if path.name == SUMS_NAME or path.name.startswith(".sidscan-"):
+        if path.name.startswith(".sidscan-") or (path.name == SUMS_NAME and all(map(_is_shard, known))):
             continue
-        if path.name not in known or not path.is_file():
+        if not (_is_shard(path.name) and path.name in known and path.is_file()):
             raise OutputError(f"{path} is there and was not written by sidscan; it is left alone", _REMEDY)
-        if content_sha256(path) != known[path.name]:
+        if content_sha256(path) not in known[path.name]:
             raise OutputError(f"{path} was changed after sidscan wrote it; it is left alone", _REMEDY)

@@ -103,7 +103,7 @@ def test_unchanged_objects_are_not_read_again(scan: Run, s3: S3, tmp_path: Path)
     s3.requests.clear()
     ended, after = scan("s3://again")
     assert [each for each in s3.requests if "list-type=2" not in each] == ["GET /again/photo-1.jpg"]
-    assert "1 changed" in ended.err or "changed" in ended.err
+    assert "changed" in ended.err
     assert [a["path"] for a, b in zip(after, before, strict=True) if a["sha256"] != b["sha256"]] == [
         "s3://again/photo-1.jpg"
     ]

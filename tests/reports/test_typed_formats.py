@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -426,6 +426,32 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     write_parquet_folder(shards()[:1], folder)
     assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "shard-000000.parquet"]
+
+
+def test_a_folder_whose_writer_was_killed_is_written_again(tmp_path: Path) -> None:
+    folder, after = tmp_path / "report.parquet", tmp_path / "after"
+    write_parquet_folder(shards(), after)
+
+    def killed_at(shards: list[Any], number: int) -> Iterator[Any]:
+        yield from shards[:number]
+        raise KeyboardInterrupt
+
+    for number in (1, 2):  # first nothing was there, then what an earlier run wrote
+        with pytest.raises(KeyboardInterrupt):
+            write_parquet_folder(killed_at([(17, shards()[0][1]), *shards()], number), folder)
+    with (folder / "SHA256SUMS").open("ab") as sums:
+        sums.write(b"0123")  # cut off
+    write_parquet_folder(shards(), folder)
+    for path in (*after.iterdir(), *folder.iterdir()):
+        assert (folder / path.name).read_bytes() == (after / path.name).read_bytes()
+
+
+def test_hashes_of_other_files_are_left_alone(tmp_path: Path) -> None:
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text(f"{'0' * 64}  mine.iso\n")
+    with pytest.raises(OutputError, match="SHA256SUMS is there and was not written by sidscan"):
+        write_parquet_folder(shards(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["SHA256SUMS"]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "shard-000003.parquet", "shard-000017.parquet"])
