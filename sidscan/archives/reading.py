@@ -78,6 +78,7 @@ class Member(NamedTuple):
         if self.span.packing is not Packing.WARC:
             return None
         with open_file(self.archive) as file:
+            _check_unchanged(file, self.stamp)
             return warc.read_capture(file, self.span.offset)
 
 

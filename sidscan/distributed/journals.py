@@ -55,6 +55,13 @@ class PublishedJournal(StoredRecord):
         values = json.dumps(scoring.keys), json.dumps(scoring.readers)
         return int(self._read(query, values).fetchone()[0])
 
+    def contradictory(self) -> int:
+        """How many results say something else than their rows, by which they are counted."""
+        query = """SELECT count(*) FROM items WHERE finding IS NOT NULL AND (
+            json_extract(finding, '$.status') = status
+            AND json_extract(finding, '$.kind') = kind) IS NOT TRUE"""
+        return int(self._read(query).fetchone()[0])
+
     def rank_keys(self) -> Iterator[tuple[RankKey, str | None]]:
         """Where each result stands, and the sha256 of its image if it was scored."""
         query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position,
@@ -85,8 +92,10 @@ def check_journal(path: Path, planned: Slice, scoring: Scoring) -> Counts:
                 raise _refused(path, "its inputs are not those of its shard")
             if others := journal.computed_otherwise(scoring):
                 raise _refused(path, f"{others} of its results were computed otherwise than those of the run")
+            if others := journal.contradictory():
+                raise _refused(path, f"{others} of its results say something else than their rows")
             return counts
-    except (UsageError, sqlite3.Error) as error:
+    except (UsageError, sqlite3.Error, ValueError, TypeError) as error:
         raise _refused(path, str(error).splitlines()[0]) from error
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,7 +169,7 @@ class RunFolder:
             path = self.store.get(_slice_name(digest), Path(scratch))
             try:
                 yield from read_slice(path)
-            except (OSError, EOFError, ValueError) as error:
+            except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
                 raise OutputError(
                     f"the slice {digest} of {self.path} is damaged: {error}",
                     "Plan the run again, in a new folder.",

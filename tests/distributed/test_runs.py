@@ -263,6 +263,13 @@ def test_the_same_shard_on_two_machines_is_published_once(sidscan: Run, images: 
         ("UPDATE items SET reader = 'x' WHERE position > 3", "of its results were computed otherwise"),
         ("UPDATE items SET settings = NULL WHERE position = 3", "1 of its results were computed otherwise"),
         ("UPDATE items SET reader = NULL WHERE position = 3", "1 of its results were computed otherwise"),
+        ("UPDATE items SET kind = 'x' WHERE position = 3", "'x' is not a valid Kind"),
+        (
+            "UPDATE items SET name = 7 WHERE position = 3",
+            "expected str, bytes or os.PathLike object, not int",
+        ),
+        ("UPDATE items SET finding = '{}' WHERE position = 3", "1 of its results say something else than"),
+        ("UPDATE items SET status = 'failed' WHERE position = 3", "1 of its results say something else than"),
         ("DROP TABLE items", "is not the record of a scan"),
     ],
 )
@@ -330,6 +337,18 @@ def test_a_damaged_run_is_named(sidscan: Run, images: Path, file: str, content: 
     Path("run", file).write_text(content)
     refused = sidscan("scan", "--run", "run", "--plan")
     assert (refused.code, refused.err.splitlines()[0]) == (2, f"sidscan: run/{file} is damaged")
+
+
+def test_a_damaged_slice_is_named(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    (path,) = Path("run/slices").iterdir()
+    content = bytearray(path.read_bytes())
+    content[20:40] = bytes(20)
+    path.write_bytes(content)
+    refused = sidscan("scan", "--run", "run", "--shard", "0")
+    assert (refused.code, f"the slice {path.name[:32]} of run is damaged" in refused.err) == (7, True), (
+        refused.err
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives folders away")
