@@ -132,7 +132,9 @@ def _words(missing: Sequence[int], plan: Plan) -> str:
 
 def _highest(record: RunRecord) -> list[str]:
     ranking = Ranking(_HIGHEST)
-    for result in record.results():
+    for result in record.ranked():  # few are read back
+        if ranking.is_full() or not result.scores:
+            break
         ranking.add(result)
     return highest_lines(ranking.highest())
 

@@ -43,6 +43,7 @@ class Worker:
         answer: what it was asked last: whether it is ready, or a shard.
         shard: which one it scans; None while it starts or waits.
         alive_at: when it last made progress.
+        has_finished: whether it finished a shard, so that the files are there.
     """
 
     node: str
@@ -52,6 +53,7 @@ class Worker:
     shard: int | None = None
     host: str = ""
     is_ready: bool = False
+    has_finished: bool = False
     done: int = 0
     heartbeat: Any = None
 
@@ -215,6 +217,7 @@ class Driver:
         shard, worker.shard = worker.shard, None
         assert shard is not None
         if not outcome.error:
+            worker.has_finished = True
             self.schedule.end(shard, worker, time.monotonic())
             if node := self.nodes.get(worker.node):
                 node.deaths = 0
@@ -222,7 +225,8 @@ class Driver:
             return
         error = SidscanError(outcome.error, outcome.remedy)
         error.exit_code = ExitCode(outcome.exit_code)
-        if error.exit_code is ExitCode.OUTPUT:
+        lacks_files = error.exit_code is ExitCode.NOTHING_TO_SCAN
+        if error.exit_code is ExitCode.OUTPUT or (lacks_files and worker.has_finished):
             if shard not in self.schedule.finished:
                 self.say("lost", shard=shard, host=worker.host, why=error.message)
             self.schedule.refuse(shard, worker, worker.host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -21,8 +22,9 @@ from sidscan._version import __version__
 from sidscan.cli.cluster_check import check_nodes
 from sidscan.distributed import ray_engine
 from sidscan.distributed.ray_task import RayTask
-from sidscan.distributed.ray_worker import ShardWorker
+from sidscan.distributed.ray_worker import Outcome, ShardWorker
 from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.schedule import Schedule
 from sidscan.errors import ExitCode, RunIncomplete
 
 Run = Callable[..., Any]
@@ -189,6 +191,25 @@ def test_ray_sends_nothing_and_a_local_cluster_asks_for_a_token(monkeypatch: pyt
     assert "RAY_AUTH_TOKEN_PATH" not in first
     assert len(first["RAY_AUTH_TOKEN"]) == 64
     assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
+
+
+def test_a_shard_whose_files_are_gone_costs_no_node_that_has_others() -> None:
+    pytest.importorskip("ray")
+    from sidscan.distributed.ray_driver import Driver, Worker
+
+    out = io.StringIO()
+    driver = Driver(TASK, Schedule([0, 1, 2]), out)
+    worker = Worker("node", None, None, 0.0, host="host", is_ready=True)
+    driver.workers.append(worker)
+    gone = Outcome("no file of shard 1 was found here", "", int(ExitCode.NOTHING_TO_SCAN))
+    for shard, outcome in enumerate([Outcome(first=True), gone]):
+        driver.schedule.begin(shard, worker, 0.0, "host")
+        worker.shard = shard
+        driver._note(worker, outcome)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(each["event"], each["shard"]) for each in events] == [("finished", 0), ("lost", 1)]
+    assert driver.workers == [worker]
+    assert driver.schedule.next_shard("host", 1.0) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
