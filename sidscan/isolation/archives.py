@@ -87,11 +87,11 @@ class ArchiveReader:
         Raises:
             UsageError: there is no such column, or the file can't be read.
         """
-        (frame,) = self._table_frames({"do": "column", "name": path, "column": name})
-        is_bytes = frame.head.get("bytes")
-        if type(is_bytes) is not bool:
+        frame, *others = self._table_frames({"do": "column", "name": path, "column": name})
+        column, is_bytes = frame.head.get("column"), frame.head.get("bytes")
+        if others or not isinstance(column, str) or type(is_bytes) is not bool:
             raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
-        return _text(frame.head.get("column")), is_bytes
+        return column, is_bytes
 
     def read_texts(self, path: str, column: str) -> Iterator[str]:
         """The texts of a column of a Parquet file, without empty ones.

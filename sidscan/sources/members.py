@@ -69,7 +69,7 @@ class Archives:
         Args:
             fingerprint: of the archive's file.
             known: what it is.
-            folder_inside: only members whose names start so; those of a Parquet file start with their column.
+            folder_inside: only members that lie directly in it; those of a Parquet file lie in their column.
         """
         assert self._list_entries is not None
         folder, base = os.path.split(path)
@@ -80,7 +80,9 @@ class Archives:
             if not entry.name:
                 problems.append(entry.problem)
                 continue
-            if not entry.name.startswith(folder_inside) or (not self._hidden and _is_hidden(entry.name)):
+            if folder_inside and f"{entry.name.rpartition('/')[0]}/" != folder_inside:
+                continue
+            if not self._hidden and _is_hidden(entry.name):
                 continue
             is_empty = False
             skip = excluded(f"{base}{SEPARATOR}{entry.name}") or _why_not_image(entry)

@@ -199,3 +199,11 @@ def test_columns_of_one_name_are_refused_and_not_mixed_up(desk: Path) -> None:
     one = pa.table({"image": pa.array([{"bytes": b"a"}]), "image.bytes": pa.array([b"b"])})
     parquet.write_table(one, "y.parquet")
     assert [entry.problem for entry in list_entries("y.parquet")] == ["it has several columns 'image.bytes'"]
+
+
+def test_a_column_whose_name_begins_another_one_is_read_alone(sidscan: Run, desk: Path) -> None:
+    write("x.parquet", {"a": IMAGES[:2], "a/b": IMAGES[2:4]})
+    assert sidscan("scan", "--list", "x.parquet", "--list-column", "a", *MINI, "-o", "r.csv").code == 0
+    assert [row["path"] for row in rows()] == ["x.parquet!/a/0", "x.parquet!/a/1"]
+    assert sidscan("scan", "--list", "x.parquet", "--list-column", "a/b", *MINI, "-o", "s.csv").code == 0
+    assert [row["path"] for row in rows("s.csv")] == ["x.parquet!/a/b/0", "x.parquet!/a/b/1"]
