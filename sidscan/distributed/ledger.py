@@ -162,5 +162,5 @@ class Ledger:
                 ) from error
             raise OutputError(
                 f"can't keep the ledger {self._path}: {error}",
-                "It can be removed; what shards published is read again.",
+                "It can be removed; what shards published is read again, and reports need --overwrite then.",
             ) from error

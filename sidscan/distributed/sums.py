@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,12 +30,14 @@ def write_sums(run: RunFolder, plan: Plan, ledger: Ledger) -> bool:
     path = run.path / SUMS
     journals = {each.journal: each.sha256 for each in ledger.accepted()}
     lines = [f"{journals.get(name) or _sha256(run, name)}  {name}\n" for name in run.files(plan)]
+    content = "".join(lines).encode("ascii")
+    sha256 = hashlib.sha256(content).hexdigest()
     try:
-        if (there := content_sha256(path)) is not None and there not in ledger.output_digests(path):
+        there = content_sha256(path)
+        if there not in (None, sha256, *ledger.output_digests(path)):
             return False
         with atomic_write(path) as partial:
-            partial.write_text("".join(lines), encoding="ascii")
-            sha256 = content_sha256(partial) or ""
+            partial.write_bytes(content)
             ledger.expect_output(path, sha256)
     except OSError as error:
         raise OutputError(

@@ -339,6 +339,19 @@ def test_a_damaged_run_is_named(sidscan: Run, images: Path, file: str, content: 
     assert (refused.code, refused.err.splitlines()[0]) == (2, f"sidscan: run/{file} is damaged")
 
 
+def test_a_ledger_that_is_lost_is_made_again(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, "--run", "run", "-o", "r.csv")
+    sums = Path("run/SHA256SUMS").read_bytes()
+    Path("run/run.db").unlink()
+    assert sidscan("collect", "run", "-o", "r.csv").code == 7  # nobody knows any more who wrote it
+    again = sidscan("collect", "run", "-o", "r.csv", "--overwrite")
+    assert (again.code, "is left alone" in again.err) == (3, False)
+    assert Path("run/SHA256SUMS").read_bytes() == sums
+    Path("run/SHA256SUMS").write_bytes(sums + b"mine\n")
+    assert "SHA256SUMS was changed by somebody else; it is left alone" in sidscan("collect", "run").err
+    assert Path("run/SHA256SUMS").read_bytes() == sums + b"mine\n"
+
+
 def test_a_damaged_slice_is_named(sidscan: Run, images: Path) -> None:
     sidscan("scan", "images", *MINI, "--run", "run", "--plan")
     (path,) = Path("run/slices").iterdir()
