@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from sidscan.cli import console
 from sidscan.cli.console import plural
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranking, highest_lines
+from sidscan.cli.reasons import FirstSeen, Reasons
 from sidscan.cli.selection import Shown
-from sidscan.cli.summary import counts_line
+from sidscan.cli.summary import counts_line, evidence_line, flags_line
 from sidscan.errors import ExitCode, NothingToScan, RunIncomplete
-from sidscan.records import Counts, RunRecord, num_rows
+from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, num_rows
 from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
@@ -85,7 +87,7 @@ def collect(
         echo(
             f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
         )
-        for line in (counts_line(record.counts()), *_highest(record)):
+        for line in _closing_lines(sharded, record):
             echo(line)
         for line in marks_lines(joined(sharded, marks), beside) if marks else ():
             echo(line)
@@ -128,6 +130,37 @@ def _words(missing: Sequence[int], plan: Plan) -> str:
     names = ", ".join(map(str, missing[:_NUMBERS]))
     more = f" and {len(missing) - _NUMBERS} more" if len(missing) > _NUMBERS else ""
     return f"{len(missing)} of {plural(len(plan.slices), 'shard')} ({names}{more})"
+
+
+def _closing_lines(sharded: ShardedRecord, record: RunRecord) -> Iterator[str]:
+    """What came of the inputs, how often the models are right, and the strongest evidence.
+
+    The records of the shards count; few results are read back.
+    """
+    header = sharded.header()
+    evidence, reasons, flags = Counter[str](), Reasons(), FirstSeen()
+    before = 0  # inputs of earlier shards
+    for _, journal in sharded.shards():
+        for group in journal.scored_groups([None] * len(header.models)):
+            evidence[min(group.evidence, key=EVIDENCE_WORDS.index)] += group.number
+            for flag in group.flags:
+                flags.add(flag, group.number, before + group.first)
+        for message, number, first in journal.listing_reasons():
+            reasons.add_skipped(message, number, before + first)
+        for position, result in journal.other_results():
+            reasons.add(result, before + position)
+            for flag in result.facts.flags:
+                flags.add(flag, 1, before + position)
+        before += journal.counts().enumerated
+    yield counts_line(record.counts())
+    if evidence:
+        yield evidence_line(evidence, len(header.models))
+    yield from reasons.lines()
+    if flags:
+        yield flags_line(flags)
+    if evidence:
+        yield from (str(stated["sentence"]) for stated in header.reliability.values())
+    yield from _highest(record)
 
 
 def _highest(record: RunRecord) -> list[str]:

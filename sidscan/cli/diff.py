@@ -11,7 +11,7 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import Number, WholeNumber
+from sidscan.cli.param_types import LocalPath, Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.files import real_path
 from sidscan.util.progress import Bar, progress
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Differences = tuple[ComparedRun, ComparedRun, Comparison]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = LocalPath(dir_okay=False, path_type=Path)
 _LAYOUT = "comparing: {n_fmt} rows read"
 _FORMATS = ("csv", "json", "html")
 

@@ -16,7 +16,7 @@ from sidscan import reports
 from sidscan.cli import console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
-from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.param_types import LocalPath, WholeNumber
 from sidscan.cli.record_names import names_record, record_path
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
@@ -117,7 +117,7 @@ class _Asked:
 @options.sectioned_option(
     "--out-dir",
     section="Output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False, path_type=Path),
     metavar="FOLDER",
     show_default="the first --out + _maps, else maps",
     help="Where each image's map, mask and overlay go, named by the sha256 of its bytes.",

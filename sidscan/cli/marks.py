@@ -13,6 +13,7 @@ import click
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Group
 from sidscan.cli.marks_text import copies_line, decision_lines, named, question_lines
+from sidscan.cli.param_types import LocalPath
 from sidscan.errors import ExitCode, UsageError
 from sidscan.reports.output_files import printing
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sidscan.review.marks import Marks
     from sidscan.review.marks_import import Imported
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = LocalPath(dir_okay=False, path_type=Path)
 _MOST_CONFLICTS = 20
 
 

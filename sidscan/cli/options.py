@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, Moment, Number, Size, StdoutFormat, WholeNumber
+from sidscan.cli.param_types import Duration, LocalPath, Moment, Number, Size, StdoutFormat, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
 from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
@@ -89,7 +89,7 @@ def _parameter(spec: OptionSpec, kind: object) -> dict[str, Any]:
         return {"type": click.Choice(get_args(kind))}
     if kind is Path:
         is_folder = spec.path_kind == "folder"
-        path = click.Path(
+        path = LocalPath(
             exists=spec.path_kind == "existing file",
             file_okay=not is_folder,
             dir_okay=is_folder,
@@ -199,6 +199,7 @@ def report_files() -> Decorator:
             "outs",
             section="Output",
             multiple=True,
+            type=LocalPath(),
             metavar="FILE",
             show_default="-, or on a terminal a short table",
             help=f"Report to write: {listed_suffixes()}, or .xlsx; '-' is standard output. Repeatable.",

@@ -1,15 +1,18 @@
-"""Numbers as options take them: plain ones, sizes like ``10MB``, and durations like ``30s``."""
+"""Paths and numbers as options take them: plain ones, sizes like ``10MB``, durations like ``30s``."""
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from sidscan.util.option_specs import OptionSpec
+from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:  # older versions of click have no type arguments here
     _IntType: TypeAlias = click.ParamType[int]
@@ -20,6 +23,7 @@ else:
     _IntType = _FloatType = _MomentType = click.ParamType
     _ChoiceType = click.Choice
 
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 _DIGITS = "[0-9]+(?:_[0-9]+)*"  # 100_000, as Python writes it
 _DECIMAL = rf"\+?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})"
 _SIZE = re.compile(rf"({_DECIMAL})\s*([A-Za-z]*)")
@@ -50,6 +54,23 @@ class StdoutFormat(_ChoiceType):
         from sidscan.reports import BINARY_FORMATS
 
         return value if value in (*BINARY_FORMATS, "xlsx") else str(super().convert(value, param, ctx))
+
+
+class LocalPath(click.Path):
+    """A path on this machine. Of a URL, the file system would make folders, and nothing would be sent."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path.
+
+        Raises:
+            click.BadParameter: it is a URL; or a run of shards where a file is expected.
+        """
+        if not self.dir_okay and (Path(os.fsdecode(value)) / "run.json").is_file():
+            report = f"`sidscan collect {value} --out report.csv`"
+            self.fail(f"{value} is a run of shards. Name a report of it, which {report} writes.", param, ctx)
+        if _URL.match(os.fsdecode(value)):
+            self.fail(f"{mask_credentials(value)} is a URL. Name a path on a disk here.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class WholeNumber(click.IntRange):

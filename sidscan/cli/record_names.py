@@ -19,6 +19,10 @@ def record_path(named: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
+    if (named / "run.json").is_file():
+        raise UsageError(
+            f"{named} is a run of shards", f"Write its reports: sidscan collect {named} --out report.csv."
+        )
     with suppress(OSError, ValueError):  # opening it says what is wrong
         if named.exists() and is_database(named) and not is_report(named):
             return named
@@ -61,5 +65,6 @@ def _record_of(report: Path) -> Path:
     why = "several records name it" if records else "its record is not there"
     raise UsageError(
         f"{report} is a report, and {why}",
-        f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}.",
+        f"Name the record: it lies beside the first --out of the scan, and ends in {_SUFFIX}. Of a run of "
+        "shards: sidscan collect RUN.",
     )

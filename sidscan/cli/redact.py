@@ -8,9 +8,10 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import LocalPath
 from sidscan.errors import ExitCode, UsageError
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = LocalPath(dir_okay=False, path_type=Path)
 
 
 @click.command("redact", cls=Command)

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import Duration, ProcessCount, WholeNumber
+from sidscan.cli.param_types import Duration, LocalPath, ProcessCount, WholeNumber
 from sidscan.errors import UsageError
 from sidscan.util.option_specs import OptionSpec
 
@@ -34,7 +34,7 @@ def shards() -> Decorator:
             "--run",
             "run_folder",
             section="Shards",
-            type=click.Path(path_type=Path),
+            type=LocalPath(path_type=Path),
             metavar="RUN",
             help="Scan in shards, whose plan and results lie in the folder RUN, so that several machines can "
             "share the work. Without inputs: those that RUN has a plan of, with its options.",
@@ -68,7 +68,7 @@ def shards() -> Decorator:
             section="Shards",
             type=WholeNumber(1),
             metavar="N",
-            show_default=f"{SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
+            show_default=f"as RUN was planned before; {SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
             help="Inputs of a shard, about; at most twice as many.",
         ),
         sectioned_option(
@@ -91,7 +91,7 @@ def shards() -> Decorator:
         sectioned_option(
             "--scratch",
             section="Shards",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=LocalPath(file_okay=False, path_type=Path),
             metavar="FOLDER",
             show_default="a folder among the system's temporary files",
             help="Where results of shards under way are kept: a folder on a local disk, never on a share.",

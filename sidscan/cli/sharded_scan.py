@@ -84,7 +84,7 @@ def _planned(
     check_options(config)
     console.check_named(config)
     run = RunFolder.create(path, kept_options(config))
-    size = asked.size or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
+    size = asked.size or run.slice_size() or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
     echo("listing the inputs")
     plan_run(run, config, size)
     return run

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
 from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking
+from sidscan.cli.reasons import FirstSeen, Reasons
 from sidscan.cli.sample_text import sample_lines
-from sidscan.records import EVIDENCE_WORDS, Counts, ScanResult, Status
+from sidscan.records import EVIDENCE_WORDS, Counts, Status
 from sidscan.review.annotated import AnnotatedRecord
 from sidscan.sources.exclude import excluded_by
-from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
-_LONGEST_MESSAGE = 200  # characters
-_LONGEST_TITLE = 100
-_MOST_REASONS = 8
-# Error classes whose message says what the file is, and nothing that only this file has.
-_NAMED_BY_MESSAGE = ("FormatNotRead", "ContentMissing")
 _ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]  # the threshold
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
-
-
-class FirstSeen(Counter[str]):
-    """Counts words. Of those that are as frequent, the one that was seen first comes first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._first: dict[str, int] = {}
-
-    def add(self, word: str, number: int, first: int) -> None:
-        """Count a word; ``first`` is the position of the input that had it first."""
-        self[word] += number
-        self._first[word] = min(first, self._first.get(word, first))
-
-    def by_number(self) -> list[tuple[str, int]]:
-        """The words and their numbers, the most frequent first."""
-        return sorted(self.items(), key=lambda entry: (-entry[1], self._first[entry[0]]))
 
 
 class Summary:
@@ -59,15 +37,12 @@ class Summary:
     def __init__(self, run: Scan, record: AnnotatedRecord, ranked: int) -> None:
         self.ranking = Ranking(ranked)
         self._run = run
-        self._evidence, self._reasons, self._flags = Counter[str](), FirstSeen(), FirstSeen()
+        self._evidence, self._reasons, self._flags = Counter[str](), Reasons(), FirstSeen()
         self._views = Counter[int]()
         self._cautions, self._cautioned = FirstSeen(), 0  # of the first model; how many are above
         self._flagged = Counter[str]()  # images at or above the threshold, by model
-        self._examples: dict[str, str] = {}  # the first input of every reason
-        self._messages: dict[str, str] = {}  # of that input
         self._older = 0  # results of 0.2.0 and before, which lack what later versions add
         self._provenance = ProvenanceCount()
-        self._differ: set[str] = set()  # reasons whose inputs have several messages
         self._unhashed = 0
         self._groups: dict[str, list[bool]] = {}  # of copies: which distinct images are above the threshold
         self._add_scored()
@@ -104,12 +79,12 @@ class Summary:
 
     def _add_others(self) -> None:
         for message, number, first in self._run.journal.listing_reasons():
-            self._reasons.add(f"{Status.SKIPPED.value}: {message}", number, first)
+            self._reasons.add_skipped(message, number, first)
         for position, result in self._run.journal.other_results():
             for flag in result.facts.flags:
                 self._flags.add(flag, 1, position)
             self._provenance.add(result)
-            self._add_reason(result, position)
+            self._reasons.add(result, position)
 
     def _add_copies(self, record: AnnotatedRecord) -> None:
         if record.has_copies:
@@ -118,16 +93,6 @@ class Summary:
                     above = result.strongest.evidence in _ABOVE
                     self._groups.setdefault(str(result.copies.group), []).append(above)
 
-    def _add_reason(self, result: ScanResult, position: int) -> None:
-        reason = _reason(result)
-        self._reasons.add(reason, 1, position)
-        if result.status is Status.SKIPPED:
-            return
-        self._examples.setdefault(reason, mask_credentials(result.name))
-        message = result.message or ""
-        if self._messages.setdefault(reason, message) != message:
-            self._differ.add(reason)
-
     def lines(self) -> list[str]:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
         return [
@@ -135,7 +100,7 @@ class Summary:
             *sample_lines(self._run.journal),
             *self._caution_lines(),
             *self._provenance.lines(),
-            *self._reason_lines(),
+            *self._reasons.lines(),
             *self._exclude_lines(),
             *self._remark_lines(),
             *self._calibration_lines(),
@@ -146,16 +111,11 @@ class Summary:
         counts = self._run.counts()
         yield counts_line(counts)
         if self._evidence:
-            words = ", ".join(f"{self._evidence[word]} {word}" for word in EVIDENCE_WORDS)
-            yield f"evidence: {words}{self._of_several()}"
+            yield evidence_line(self._evidence, len(self._run.runtime.detectors))
         if self._views and self._run.effort == "normal":
             first, *others = _STAGES
             numbers = ", ".join(f"{self._views[count]} by {count}" for count in others)
             yield f"crops: {plural(self._views[first], 'image')} by {first}, {numbers}"
-
-    def _of_several(self) -> str:
-        models = self._run.runtime.detectors
-        return f" (the strongest of {len(models)} models for each image)" if len(models) > 1 else ""
 
     def _caution_lines(self) -> Iterator[str]:
         """How many images look like what the first model calls synthetic too often, and how often that is."""
@@ -171,29 +131,6 @@ class Summary:
         yield f"cautions: {counts}; {self._cautioned} of these above the threshold"
         yield f"  by the card of {detector.name}, {rates} are above it"
 
-    def _reason_lines(self) -> Iterator[str]:
-        reasons = self._reasons.by_number()
-        for reason, count in reasons[:_MOST_REASONS]:
-            title, example = self._in_words(reason, count)
-            yield f"  {count} {title}"
-            if example:
-                yield f"    {'first: ' if count > 1 else ''}{example}"
-        if rest := reasons[_MOST_REASONS:]:
-            others = sum(count for _, count in rest)
-            yield f"  {others} for {plural(len(rest), 'other reason')}, which their rows have"
-
-    def _in_words(self, reason: str, count: int) -> tuple[str, str]:
-        """A reason and its first input; a message that several inputs share replaces the error's class."""
-        if reason not in self._examples:
-            return reason, ""
-        example, message = self._examples[reason], self._messages[reason]
-        status = reason.partition(": ")[0]
-        if reason == f"{status}: {message}":
-            return reason, example
-        if count > 1 and reason not in self._differ and message and len(message) <= _LONGEST_TITLE:
-            return f"{status}: {message}", example
-        return reason, f"{example}: {_shortened(message)}"
-
     def _exclude_lines(self) -> Iterator[str]:
         """Patterns that left out nothing, as a misspelled one does; those that take back have no rows."""
         patterns = self._run.config.exclude
@@ -204,7 +141,7 @@ class Summary:
 
     def _remark_lines(self) -> Iterator[str]:
         if self._flags:
-            yield "flags: " + ", ".join(f"{count} {flag}" for flag, count in self._flags.by_number())
+            yield flags_line(self._flags)
         if self._older:
             made = "result was" if self._older == 1 else "results were"
             yield f"{self._older} {made} kept from a sidscan without score_percentile and other new columns"
@@ -248,19 +185,20 @@ class Summary:
                 yield str(stated["sentence"])
 
 
+def evidence_line(evidence: Mapping[str, int], num_models: int) -> str:
+    """How many images have which evidence; of several models, the strongest counts."""
+    words = ", ".join(f"{evidence.get(word, 0)} {word}" for word in EVIDENCE_WORDS)
+    several = f" (the strongest of {num_models} models for each image)" if num_models > 1 else ""
+    return f"evidence: {words}{several}"
+
+
+def flags_line(flags: FirstSeen) -> str:
+    """How many images have which flag."""
+    return "flags: " + ", ".join(f"{count} {flag}" for flag, count in flags.by_number())
+
+
 def counts_line(counts: Counts) -> str:
     """How many inputs there are, and how they ended; the numbers add up."""
     parts = f"{counts.scored} scored + {counts.failed} failed + {counts.skipped} skipped"
     pending = f" + {counts.pending} not looked at" if counts.pending else ""
     return f"{plural(counts.enumerated, 'input')} = {parts}{pending}"
-
-
-def _reason(result: ScanResult) -> str:
-    """Why an input has no score, without what is particular to this one."""
-    says_it = result.status is Status.SKIPPED or result.error in _NAMED_BY_MESSAGE
-    return f"{result.status.value}: {result.message if says_it else result.error}"
-
-
-def _shortened(message: str) -> str:
-    """As much of a message as a terminal has room for; rows have all of it."""
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} ..."

@@ -13,6 +13,7 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import LocalPath
 from sidscan.config import check_bucket
 from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.reports.output_files import printing
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sidscan.verify import CheckedRow, OpenReport, RowStatus
 
 _REPORT = click.Path(path_type=Path)
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = LocalPath(dir_okay=False, path_type=Path)
 
 
 @click.command("verify", cls=Command)

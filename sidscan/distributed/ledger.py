@@ -158,7 +158,8 @@ class Ledger:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise OutputError(
-                    f"{self._path} is in use: somebody else collects this run", "Wait for it to end."
+                    f"{self._path} is in use: another process scans or collects this run",
+                    "Wait for it to end.",
                 ) from error
             raise OutputError(
                 f"can't keep the ledger {self._path}: {error}",

@@ -47,7 +47,7 @@ def plan_run(run: RunFolder, config: ScanConfig, size: int) -> Plan:
         slices = _with_starts(run, earlier, slices, gone, config.allow_empty)
         if [s.digest for s in slices] == [s.digest for s in earlier.slices]:
             return earlier
-    return run.add_plan(earlier, _facts(config), slices)
+    return run.add_plan(earlier, _facts(config, size), slices)
 
 
 def _listed(config: ScanConfig) -> Iterator[Item]:
@@ -65,11 +65,12 @@ def _noting_gone(items: Iterable[Item], gone: list[str]) -> Iterator[Item]:
         yield item
 
 
-def _facts(config: ScanConfig) -> dict[str, Any]:
+def _facts(config: ScanConfig, size: int) -> dict[str, Any]:
     return {
         "planned": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "inputs": [mask_credentials(name) for name in config.inputs],
         "lists": list(config.lists),
+        "slice_size": size,
         "folder": None if config.private else current_folder(),
         "command": None if config.private else [mask_credentials(word) for word in config.command],
     }

@@ -101,7 +101,7 @@ class ShardedRecord(RunRecord):
             with closing(self._open(number)) as journal:
                 yield from journal.results()
 
-    def shards(self) -> Iterator[tuple[int, RunRecord]]:
+    def shards(self) -> Iterator[tuple[int, PublishedJournal]]:
         """The record of each shard by itself, with its number; it is open until the next one is asked for."""
         for number in self._journals:
             with closing(self._open(number)) as journal:

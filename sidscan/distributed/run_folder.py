@@ -33,7 +33,8 @@ class Plan:
 
     Attributes:
         number: of the plan, from 1.
-        facts: how they were named and listed: ``inputs``, ``lists``, ``folder``, ``command``, ``planned``.
+        facts: how they were named and listed: ``inputs``, ``lists``, ``slice_size``, ``folder``, ``command``,
+            ``planned``.
         slices: shard N scans the Nth, from 0.
     """
 
@@ -123,6 +124,11 @@ class RunFolder:
             raise UsageError(
                 f"{self.path}/{_plan_name(number)} is damaged", "Copy it back from a backup."
             ) from error
+
+    def slice_size(self) -> int | None:
+        """What the latest plan was asked for; None if there is none, or it does not say."""
+        plan = self.plan()
+        return plan.facts.get("slice_size") if plan else None
 
     def current_plan(self) -> Plan:
         """The latest plan.

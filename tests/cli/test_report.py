@@ -253,6 +253,10 @@ def other_database(path: Path) -> None:
         database.execute("CREATE TABLE addresses (name TEXT)")
 
 
+def a_run(path: Path) -> None:
+    (path / "run.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("named", "change", "message"),
     [
@@ -270,6 +274,7 @@ def other_database(path: Path) -> None:
             id="newer",
         ),
         pytest.param("x.csv", None, "x.csv is a report, and its record is not there", id="report"),
+        pytest.param("elsewhere", a_run, "elsewhere is a run of shards", id="run"),
     ],
 )
 def test_what_is_no_record_is_refused_in_words(

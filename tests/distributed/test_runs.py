@@ -17,6 +17,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from sample_images import folder
 from sidscan import pipeline
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
-from sidscan.records import Counts, DecodedImage, Failure, Item, ItemReader
+from sidscan.records import EVIDENCE_WORDS, Counts, DecodedImage, Failure, Item, ItemReader
 
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
@@ -41,6 +42,12 @@ def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def evidence_of(report: str) -> str:
+    """The closing line that the rows of a report add up to."""
+    counts = Counter(row["evidence"] for row in rows(report))
+    return "evidence: " + ", ".join(f"{counts[word]} {word}" for word in EVIDENCE_WORDS)
 
 
 def shard_numbers(plan: str) -> list[str]:
@@ -84,7 +91,13 @@ def test_plan_shards_and_collect_are_one_scan(sidscan: Run, images: Path) -> Non
         assert sidscan("scan", "--run", "run", "--shard", number).code == 0
     collected = sidscan("collect", "run", "-o", "collected.csv")
     assert collected.code == 3
-    assert "15 inputs = 12 scored + 1 failed + 2 skipped\n" in collected.err
+    told = collected.err.splitlines()
+    assert "15 inputs = 12 scored + 1 failed + 2 skipped" in told
+    assert "  1 truncated: Truncated" in told
+    assert "    images/damaged.jpg: Truncated File Read" in told
+    assert "  1 skipped: symbolic link, not followed" in told
+    assert [line for line in told if line.startswith("evidence: ")] == [evidence_of("collected.csv")]
+    assert sum(line.startswith("mini, in the test of its card: ") for line in told) == 1
     assert_equal_reports("collected.csv", "plain.csv")
     assert sidscan("scan", "--run", "run", "--plan").out == ""
 
@@ -403,6 +416,39 @@ def test_a_plan_that_would_lose_a_folder_is_refused(sidscan: Run, images: Path) 
     assert sidscan(*command, "--allow-empty").code == 0
 
 
+def test_a_run_that_is_planned_again_keeps_the_size_of_its_shards(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, *IN_FOURS, "--plan")
+    folder(images / "more", 1, side=230)
+    again = sidscan("scan", "images", *MINI, "--run", "run", "--plan")
+    assert len(shard_numbers(again.out)) >= 3
+    larger = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "100", "--plan")
+    assert len(shard_numbers(larger.out)) <= 2
+
+
+@pytest.mark.parametrize("option", ["--run", "--out", "--journal", "--scratch", "--save-dir"])
+def test_what_is_written_is_written_to_a_disk(sidscan: Run, images: Path, option: str) -> None:
+    before = sorted(Path().iterdir())
+    run = () if option == "--run" else ("--run", "run")
+    ended = sidscan("scan", "images", *MINI, *run, option, "s3://key:secret@photos/new.csv")
+    assert ended.code == 2
+    assert ended.err.endswith(" s3://***@photos/new.csv is a URL. Name a path on a disk here.\n")
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "command", [("diff", "run", "plain.csv"), ("marks", "list", "run"), ("redact", "run", "--out", "new.csv")]
+)
+def test_where_a_report_is_expected_a_run_is_refused_in_words(
+    sidscan: Run, images: Path, command: tuple[str, ...]
+) -> None:
+    sidscan("scan", "images", *MINI, *IN_FOURS, "--plan")
+    ended = sidscan(*command)
+    assert ended.code == 2
+    assert ended.err.endswith(
+        "run is a run of shards. Name a report of it, which `sidscan collect run --out report.csv` writes.\n"
+    )
+
+
 def test_a_private_run_keeps_and_reports_nothing_of_the_machine(sidscan: Run, images: Path) -> None:
     done = sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", "9", "--private", "-o", "r.json")
     assert done.code == 3
@@ -507,7 +553,8 @@ def test_scans_killed_anywhere_make_one_row_of_each_input(sidscan: Run, images: 
 @needs_proc
 def test_a_process_that_is_killed_is_replaced(sidscan: Run, images: Path) -> None:
     process = started("images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv", at_start=SLOWLY)
-    while not list(Path("tmp").rglob("*.attempts")):
+    # `Path.rglob` fails where a folder goes away meanwhile.
+    while not glob("tmp/**/*.attempts", recursive=True):  # noqa: PTH207
         time.sleep(0.02)
     before = children(process.pid)
     os.kill(before[0], signal.SIGKILL)
