@@ -94,7 +94,8 @@ def is_there(module: str) -> bool:
 
 def distribution(module: str) -> str:
     """What pip calls a library."""
-    return _DISTRIBUTIONS.get(module, module)
+    package = module.partition(".")[0]
+    return _DISTRIBUTIONS.get(package, package)
 
 
 def first_line(error: BaseException) -> str:

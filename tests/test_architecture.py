@@ -134,7 +134,16 @@ SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in (
         *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
-        *("summary", "ranking", "kept_results", "settings", "marks_text", "closer_look", "selection"),
+        *(
+            "summary",
+            "reasons",
+            "ranking",
+            "kept_results",
+            "settings",
+            "marks_text",
+            "closer_look",
+            "selection",
+        ),
         *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
         *("shard_options", "sharded_scan", "ray_scan", "cluster_check", "collecting"),
         "evaluate_localization",  # a command of `evaluate`

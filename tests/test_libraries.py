@@ -68,7 +68,10 @@ def test_a_library_that_is_broken(
     monkeypatch.delitem(sys.modules, "broken_library", raising=False)
 
 
-@pytest.mark.parametrize(("module", "name"), [("sklearn", "scikit-learn"), ("open_clip", "open_clip_torch")])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("sklearn", "scikit-learn"), ("open_clip", "open_clip_torch"), ("pyarrow.parquet", "pyarrow")],
+)
 def test_pips_names(module: str, name: str) -> None:
     error = ModuleNotFoundError("gone", name=f"sidscan_lacks_{module}")
     assert libraries.distribution(module) == name

@@ -13,19 +13,20 @@ from sidscan import reports
 from sidscan.cli import console, options
 from sidscan.cli.collecting import collect
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import LocalPath
 from sidscan.cli.selection import Shown, selection
 from sidscan.errors import ExitCode
 from sidscan.reports import FormatOptions
 
 
 @click.command("collect", cls=Command)
-@click.argument("run_folder", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run_folder", type=LocalPath(path_type=Path), metavar="RUN")
 @options.report_files()
 @selection()
 @options.sectioned_option(
     "--parquet-folder",
     section="Output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Write a .parquet file for each shard into FOLDER, too, and SHA256SUMS: all rows, whatever --only "
     "says. It needs one package more: pip install pyarrow.",

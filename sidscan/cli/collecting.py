@@ -65,8 +65,9 @@ def collect(
     missing = ledger.missing()
     if missing and not partial:
         raise RunIncomplete(
-            f"{_words(missing, plan)} of {run.path} have no results",
-            f"Scan them: sidscan scan --run {run.path}; or write a report of the others with --partial.",
+            f"{_words(missing, plan, f' of {run.path}')} no results",
+            f"Scan what is left: sidscan scan --run {run.path}; or write a report of the others with "
+            "--partial.",
         )
     with closing(ShardedRecord(run, plan, ledger)) as sharded:
         beside = marks_paths((*(Path(w.out) for w in writers if w.written), *ledger.output_paths()))
@@ -96,7 +97,7 @@ def collect(
     if not missing and not write_sums(run, plan, ledger):
         console.echo(f"warning: {run.path / SUMS} was changed by somebody else; it is left alone")
     if missing:
-        echo(f"{_words(missing, plan)} have no results; they have no row")
+        echo(f"{_words(missing, plan)} no results; their inputs have no row")
     _echo_written(run, writers, parquet_folder, echo)
     return ExitCode.STOPPED if missing else _exit_code(record.counts())
 
@@ -126,10 +127,12 @@ def _write_parquet(
     write_parquet_folder(records, folder, overwrite=overwrite)
 
 
-def _words(missing: Sequence[int], plan: Plan) -> str:
+def _words(missing: Sequence[int], plan: Plan, of_run: str = "") -> str:
+    """The start of the sentence ``2 of 9 shards (3, 5) have no results``."""
     names = ", ".join(map(str, missing[:_NUMBERS]))
     more = f" and {len(missing) - _NUMBERS} more" if len(missing) > _NUMBERS else ""
-    return f"{len(missing)} of {plural(len(plan.slices), 'shard')} ({names}{more})"
+    verb = "has" if len(missing) == 1 else "have"
+    return f"{len(missing)} of {plural(len(plan.slices), 'shard')} ({names}{more}){of_run} {verb}"
 
 
 def _closing_lines(sharded: ShardedRecord, record: RunRecord) -> Iterator[str]:

@@ -117,7 +117,7 @@ def command(
     if not counts[verify.RowStatus.UNCHANGED]:
         raise NothingToScan(
             "nothing could be verified: no row has the sha256 of a file",
-            "Files that a scan could not read, and URLs, can't be compared.",
+            "Files that a scan could not read, and URLs, can't be compared; objects can with --bucket.",
         )
     return ExitCode.DONE
 

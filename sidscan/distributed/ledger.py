@@ -163,5 +163,6 @@ class Ledger:
                 ) from error
             raise OutputError(
                 f"can't keep the ledger {self._path}: {error}",
-                "It can be removed; what shards published is read again, and reports need --overwrite then.",
+                "Is the folder read-only, or the disk full? A damaged ledger can be removed; what shards "
+                "published is read again, and reports need --overwrite then.",
             ) from error

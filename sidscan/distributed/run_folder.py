@@ -23,7 +23,8 @@ from sidscan.records import Item, JsonObject
 FORMAT = 1
 """Number of the layout of a run's folder."""
 LEDGER = "run.db"
-_RUN, _SCORING, _PLANS, _SLICES, _SHARDS = "run.json", "scoring.json", "plans/", "slices/", "shards/"
+RUN = "run.json"
+_SCORING, _PLANS, _SLICES, _SHARDS = "scoring.json", "plans/", "slices/", "shards/"
 _PLAN_NAME = re.compile(rf"{_PLANS}(\d{{6,}})\.jsonl")
 
 
@@ -58,7 +59,7 @@ class RunFolder:
     def __init__(self, path: Path, store: Store | None = None) -> None:
         self.path = path
         self.store: Store = store or FolderStore(path)
-        if self.store.head(_RUN) is None:
+        if self.store.head(RUN) is None:
             raise UsageError(
                 f"{path} is not a run of shards",
                 "Plan one: sidscan scan FOLDER --run RUN --plan.",
@@ -77,7 +78,7 @@ class RunFolder:
             OutputError: it can't be written, or files there may be replaced.
         """
         store = store or FolderStore(path)
-        if store.head(_RUN) is None:
+        if store.head(RUN) is None:
             _check_empty(path)
             facts = {
                 "format": FORMAT,
@@ -86,7 +87,7 @@ class RunFolder:
                 "options": options,
             }
             check_writes_once(store)
-            put_text(store, _RUN, json.dumps(facts, indent=1) + "\n")
+            put_text(store, RUN, json.dumps(facts, indent=1) + "\n")
         run = cls(path, store)
         if differences := list(differing_options(run.options, options)):
             raise UsageError(
@@ -213,7 +214,7 @@ class RunFolder:
     def files(self, plan: Plan) -> list[str]:
         """The files that a complete run consists of, with a plan's slices and their results."""
         scoring = self.scoring()
-        names = [_RUN, _SCORING, _plan_name(plan.number)]
+        names = [RUN, _SCORING, _plan_name(plan.number)]
         names += [_slice_name(each.digest) for each in plan.slices]
         if scoring is not None:
             names += [self.journal_name(each.digest, scoring) for each in plan.slices]
@@ -254,12 +255,12 @@ def _slice_name(digest: str) -> str:
 
 def _facts(store: Store) -> JsonObject:
     try:
-        facts: JsonObject = json.loads(get_text(store, _RUN))
+        facts: JsonObject = json.loads(get_text(store, RUN))
         number = facts["format"]
         if number == FORMAT and not str(facts["id"]).isalnum():  # it names a folder
             raise ValueError(facts["id"])
     except (ValueError, LookupError, TypeError) as error:
-        raise UsageError(f"{store.location}/{_RUN} is damaged", "Copy it back from a backup.") from error
+        raise UsageError(f"{store.location}/{RUN} is damaged", "Copy it back from a backup.") from error
     if number != FORMAT:
         raise UsageError(
             f"{store.location} was made by a newer sidscan: its format is {number}, "

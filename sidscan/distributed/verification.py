@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sidscan.distributed.journals import PublishedJournal
-from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.run_folder import RUN, RunFolder
 from sidscan.distributed.sums import changed_files
+from sidscan.errors import UsageError
 from sidscan.reports.reader import ReportRow
 from sidscan.verify import OpenReport
 
@@ -50,6 +51,8 @@ def open_run(path: Path) -> Iterator[OpenRun]:
     Raises:
         UsageError: it is not a run, or has no hashes.
     """
+    if not (path / RUN).is_file():
+        raise UsageError(f"{path} is a folder, and not a run of shards", "Name a report in it.")
     run = RunFolder(path)
     changed = tuple(changed_files(run))
     yield OpenRun(path, "run of shards", run.current_plan().inputs, "", io.BytesIO(), run, changed)

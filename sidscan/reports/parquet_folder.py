@@ -20,7 +20,7 @@ from sidscan.reports.parquet import ParquetReport
 from sidscan.util.files import atomic_write, content_sha256, flush_to_disk, open_file, sha256_of
 
 SUMS_NAME = "SHA256SUMS"
-_REMEDY = "Rename it to keep it, or choose another --out."
+_REMEDY = "Rename it to keep it, or choose another folder."
 
 
 def shard_name(number: int) -> str:

@@ -94,7 +94,7 @@ class Finder:
             return
         name = names.local_path(name)
         if lists.is_unsupported_url(name):
-            yield Item(mask_credentials(name), skip="only http and https addresses are fetched")
+            yield Item(mask_credentials(name), skip="only http, https, s3, gs and az addresses are read")
         elif skip := self._exclusions.of_name(name, _part_to_exclude(name, required)):
             yield Item(name, skip=skip)
         elif os.path.isdir(name):  # noqa: PTH112  (Path.is_dir raises on names that no file can have)

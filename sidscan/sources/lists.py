@@ -59,9 +59,13 @@ def read_names(source: str, null: bool = False, column: str | None = None) -> It
             "Save it as UTF-8.",
         ) from error
     except OSError as error:
-        raise UsageError(
-            f"can't read the list {source}: {error.strerror}", "Check the path after --list."
-        ) from error
+        raise UsageError(f"can't read the list {source}: {error.strerror}", _check_path(source)) from error
+
+
+def _check_path(source: str) -> str:
+    if is_url(source) or is_object_url(source):
+        return "Lists are read from a disk: copy it, and name the copy with --list."
+    return "Check the path after --list."
 
 
 def is_parquet(source: str) -> bool:

@@ -78,7 +78,8 @@ class Objects:
         except Exception as error:
             if required and not count:
                 raise UsageError(
-                    f"can't list {url}: {error}", "Check the name, and the credentials in the environment."
+                    f"can't list {url}: {error}",
+                    "Check the name, and the credentials and the endpoint in the environment.",
                 ) from None
             yield Item(str(url), Kind.OBJECT, skip=f"{UNLISTABLE_PREFIX}{error}")
             return

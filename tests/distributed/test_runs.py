@@ -85,7 +85,7 @@ def test_plan_shards_and_collect_are_one_scan(sidscan: Run, images: Path) -> Non
     assert early.code == 9
     assert early.err == (
         f"sidscan: {len(numbers)} of {len(numbers)} shards ({', '.join(numbers)}) of run have no results\n"
-        "Scan them: sidscan scan --run run; or write a report of the others with --partial.\n"
+        "Scan what is left: sidscan scan --run run; or write a report of the others with --partial.\n"
     )
     for number in reversed(numbers):
         assert sidscan("scan", "--run", "run", "--shard", number).code == 0
@@ -127,7 +127,7 @@ def test_a_partial_report_says_what_is_missing(sidscan: Run, images: Path) -> No
     partial = sidscan("collect", "run", "--partial", "-o", "r.csv")
     assert partial.code == 9
     assert f"{len(numbers) - 1} of {len(numbers)} shards (1, " in partial.err
-    assert "have no results; they have no row\n" in partial.err
+    assert " no results; their inputs have no row\n" in partial.err
     assert "not looked at" in partial.err
     assert 0 < len(rows("r.csv")) < 15
 
@@ -433,6 +433,30 @@ def test_what_is_written_is_written_to_a_disk(sidscan: Run, images: Path, option
     assert ended.code == 2
     assert ended.err.endswith(" s3://***@photos/new.csv is a URL. Name a path on a disk here.\n")
     assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("option", [(), ("--parquet-folder", "s3://photos/rows")])
+def test_a_bucket_is_no_place_for_rows(sidscan: Run, images: Path, option: tuple[str, ...]) -> None:
+    ended = sidscan("collect", *option, "s3://photos/run")
+    assert ended.code == 2
+    assert ended.err.endswith(" is a URL. Name a path on a disk here.\n")
+    assert not Path("s3:").exists()
+
+
+def test_a_run_whose_ledger_was_removed_is_collected_again(sidscan: Run, images: Path) -> None:
+    sidscan("scan", "images", *MINI, *IN_FOURS)
+    Path("run/run.db").unlink()
+    again = sidscan("collect", "run", "-o", "r.csv")
+    assert (again.code, "warning" in again.err) == (3, False)
+    Path("run/SHA256SUMS").write_text("of somebody else\n")
+    warned = sidscan("collect", "run", "-o", "r.csv").err
+    assert warned.count("warning: run/SHA256SUMS was changed by somebody else; it is left alone\n") == 1
+
+
+def test_a_folder_to_verify_is_a_run(sidscan: Run, images: Path) -> None:
+    assert sidscan("verify", "images").err == (
+        "sidscan: images is a folder, and not a run of shards\nName a report in it.\n"
+    )
 
 
 @pytest.mark.parametrize(

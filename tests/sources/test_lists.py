@@ -148,7 +148,7 @@ def test_file_addresses_are_paths(start: str) -> None:
 
 def test_a_file_address_of_another_machine_is_skipped() -> None:
     (item,) = open_sources(ScanConfig(inputs=("file://server/a.jpg",)))
-    assert item.skip == "only http and https addresses are fetched"
+    assert item.skip == "only http, https, s3, gs and az addresses are read"
 
 
 HINTS = [

@@ -136,7 +136,7 @@ def test_an_image_is_not_a_list(tmp_path: Path, image_format: str) -> None:
 
 def test_urls_with_unsupported_schemes_are_skipped() -> None:
     (item,) = _items("ftp://example.org/a.jpg")
-    assert item.skip == "only http and https addresses are fetched"
+    assert item.skip == "only http, https, s3, gs and az addresses are read"
 
 
 def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
