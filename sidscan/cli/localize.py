@@ -85,6 +85,7 @@ class _Asked:
     help="Only images that people marked so, beside the report that is named or written.",
 )
 @options.setting("lists")
+@options.setting("buckets")
 @options.setting("hidden")
 @options.setting("archives")
 @options.setting("exclude", multiple=True)

@@ -24,9 +24,10 @@ from sidscan.localize.regions import Measured
 from sidscan.localize.tile_reader import TileReader, no_memory
 from sidscan.localize.tiles import Pixels
 from sidscan.pipeline import open_reader
-from sidscan.records import DecodedImage, ItemReader, ScanResult
+from sidscan.records import DecodedImage, ItemReader, Kind, ScanResult, Status
 from sidscan.records.localization import KeptLocalization, Localization, LocalizerRecord
 from sidscan.runtimes import OpenLocalizer
+from sidscan.sources.objects import why_refused
 from sidscan.util.own_maps import SUFFIXES
 from sidscan.util.threads import OrderedMap
 
@@ -165,7 +166,7 @@ class Localizing:
         config = replace(self._config, pixels=True, thumbnails=False, find_copies=False)
         with (
             open_reader(config) as read,
-            closing(OrderedMap(partial(_read, read=read), self._begun(results), 1, ahead=1)) as images,
+            closing(OrderedMap(partial(self._read, read=read), self._begun(results), 1, ahead=1)) as images,
             closing(self._mapped(images, done)) as mapped,
             closing(OrderedMap(self._drawn, mapped, 1)) as drawn,
         ):
@@ -183,6 +184,19 @@ class Localizing:
             kept = self._record.localization(str(result.facts.sha256))
             holds = kept is not None and self._still_holds(kept, result)
             yield _Work(result, kept if holds else None, is_kept=holds)
+
+    def _read(self, work: _Work, read: ItemReader) -> _Work:
+        """With the image's pixels, if no map of it holds."""
+        if work.kept is not None:
+            return work
+        result = work.result
+        # A record is somebody's text, and would be read with the keys of this machine.
+        if result.kind is Kind.OBJECT and (why := why_refused(result.name, self._config)):
+            return work.failed(ImageError(why, "BucketRefused", Status.REFUSED.value))
+        try:
+            return replace(work, image=read_again(result, read))
+        except (ImageError, MemoryError) as error:
+            return work.failed(error)
 
     def _mapped(self, images: OrderedMap[_Work, _Work], done: Done) -> Generator[_Work, None, None]:
         """Images with their maps. No other image is held in memory beside one that is very large."""
@@ -270,16 +284,6 @@ class Localizing:
             and (facts.scale, facts.tiles) == ((grid.scale, len(grid)) if grid else (None, 1))
         )
         return same and (files is None or files.are_there(str(result.facts.sha256)))
-
-
-def _read(work: _Work, read: ItemReader) -> _Work:
-    """With the image's pixels, if no map of it holds."""
-    if work.kept is not None:
-        return work
-    try:
-        return replace(work, image=read_again(work.result, read))
-    except (ImageError, MemoryError) as error:
-        return work.failed(error)
 
 
 def _contents(pixels: Pixels, measured: Measured, facts: Localization) -> dict[str, bytes]:

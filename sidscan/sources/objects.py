@@ -10,7 +10,7 @@ from sidscan.records import Item, Kind
 from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
 from sidscan.sources.paths import UNLISTABLE_PREFIX
-from sidscan.util.object_urls import ListedObject, ObjectUrl, parse_object_url
+from sidscan.util.object_urls import ListedObject, ObjectUrl, is_object_url, parse_object_url
 from sidscan.util.urls import mask_credentials
 
 BUCKET_PREFIX = "its bucket is not named on the command line, so it is not read; permit it with --bucket "
@@ -22,6 +22,16 @@ ListObjects = Callable[[ObjectUrl], Iterator[ListedObject]]
 
 It raises an exception, whose text says why, where that fails.
 """
+
+
+def why_refused(name: str, config: ScanConfig) -> str:
+    """Why an object is not read that a list or a record names; empty if the command line names its bucket."""
+    named = (*config.buckets, *filter(is_object_url, config.inputs))
+    try:
+        store = parse_object_url(name).store
+    except ValueError:
+        return NO_BUCKET
+    return "" if store in {parse_object_url(each).store for each in named} else f"{BUCKET_PREFIX}{store}"
 
 
 class Objects:

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 from object_stores import KEY_ID, S3, SECRET, s3_server
+from red_localizer import RedLocalizer
 from sample_images import encoded, folder, photo
+
+from sidscan.cli import localizing
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -367,3 +370,23 @@ def test_buckets_may_stand_in_the_environment(
     monkeypatch.setenv("SIDSCAN_BUCKET", os.pathsep.join(("s3://env-a", "s3://env-b")))
     _, rows = scan("--list", names)
     assert [row["status"] for row in rows] == ["scored", "scored", "refused"]
+
+
+def test_a_record_names_no_bucket_for_localize(
+    scan: Run, s3: S3, sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's record would be read with this machine's keys, as a stranger's list would."""
+    monkeypatch.setattr(localizing, "open_named", lambda *_: RedLocalizer())
+    folder(tmp_path / "images", 2)
+    s3.upload("localized", tmp_path / "images")
+    ended, _ = scan("s3://localized/")
+    assert ended.code == 0
+    s3.requests.clear()
+    asked = ("localize", tmp_path / "r.csv", "--out-dir", tmp_path / "maps", "--top", 1, "--out")
+    refused = sidscan(*asked, tmp_path / "refused.csv")
+    assert refused.code == 3, refused.err
+    assert "its bucket is not named on the command line" in refused.err
+    assert s3.requests == []
+    named = sidscan(*asked, tmp_path / "named.csv", "--bucket", "s3://localized")
+    assert named.code == 0, named.err
+    assert len(list((tmp_path / "maps").glob("*.map.png"))) == 1
