@@ -14,7 +14,7 @@ from sidscan.util.object_urls import ObjectUrl
 
 
 class ObjectStore:
-    """A prefix of a bucket, as `distributed.store.Store`.
+    """A prefix of a bucket, as `distributed.store.RunStore`.
 
     Whoever uses it calls `check_writes_once` first: some servers accept a conditional write and overwrite.
 

@@ -59,7 +59,7 @@ class Worker:
 
 
 @dataclass
-class Node:
+class ClusterNode:
     """A node of the cluster that may work.
 
     Attributes:
@@ -84,7 +84,7 @@ class Driver:
     task: RayTask
     schedule: Schedule
     out: TextIO
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, ClusterNode] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
     last_refusal: SidscanError | None = None
     _looked_at: float = -_NODES
@@ -141,7 +141,7 @@ class Driver:
             for _ in range(missing if not node.refused and node.deaths < _RESTARTS else 0):
                 self.workers.append(self._started(node, now))
 
-    def _started(self, node: Node, now: float) -> Worker:
+    def _started(self, node: ClusterNode, now: float) -> Worker:
         cores = max(1, node.cores // node.workers)
         position = sum(worker.node == node.name for worker in self.workers)
         actor = (
@@ -300,7 +300,7 @@ class Driver:
         )
 
 
-def _nodes(uses_gpus: bool) -> Iterator[Node]:
+def _nodes(uses_gpus: bool) -> Iterator[ClusterNode]:
     """The nodes that have processors; those of one machine get different ones."""
     taken: Counter[str] = Counter()
     for node in ray.nodes():
@@ -308,7 +308,7 @@ def _nodes(uses_gpus: bool) -> Iterator[Node]:
         cores = int(resources.get("CPU", 0))
         if node["Alive"] and cores:
             gpus = int(resources.get("GPU", 0)) if uses_gpus else 0
-            yield Node(node["NodeID"], address, max(1, gpus), cores, gpus, taken[address])
+            yield ClusterNode(node["NodeID"], address, max(1, gpus), cores, gpus, taken[address])
             taken[address] += cores
 
 

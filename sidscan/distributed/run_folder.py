@@ -16,7 +16,7 @@ from typing import Any
 from sidscan._version import __version__
 from sidscan.distributed.settings import Scoring, differing_options
 from sidscan.distributed.slices import Slice, digest_of, read_slice, write_slice
-from sidscan.distributed.store import PROBE, FolderStore, Store, check_writes_once, get_text, put_text
+from sidscan.distributed.store import PROBE, FolderStore, RunStore, check_writes_once, get_text, put_text
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Item, JsonObject
 
@@ -56,9 +56,9 @@ class RunFolder:
         UsageError: there is none, or a newer sidscan made it.
     """
 
-    def __init__(self, path: Path, store: Store | None = None) -> None:
+    def __init__(self, path: Path, store: RunStore | None = None) -> None:
         self.path = path
-        self.store: Store = store or FolderStore(path)
+        self.store: RunStore = store or FolderStore(path)
         if self.store.head(RUN) is None:
             raise UsageError(
                 f"{path} is not a run of shards",
@@ -67,7 +67,7 @@ class RunFolder:
         self.facts = _facts(self.store)
 
     @classmethod
-    def create(cls, path: Path, options: JsonObject, store: Store | None = None) -> RunFolder:
+    def create(cls, path: Path, options: JsonObject, store: RunStore | None = None) -> RunFolder:
         """The run at ``path``, begun now if there is none.
 
         Args:
@@ -253,7 +253,7 @@ def _slice_name(digest: str) -> str:
     return f"{_SLICES}{digest}.jsonl.gz"
 
 
-def _facts(store: Store) -> JsonObject:
+def _facts(store: RunStore) -> JsonObject:
     try:
         facts: JsonObject = json.loads(get_text(store, RUN))
         number = facts["format"]

@@ -35,7 +35,7 @@ Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedShard:
     """A shard that has its results in the run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Published:
     first: bool
 
 
-def scan_shard(run: RunFolder, number: int, progress: Progress | None = None) -> Published:
+def scan_shard(run: RunFolder, number: int, progress: Progress | None = None) -> PublishedShard:
     """Scan one shard of a run's latest plan, unless it has results.
 
     Raises:
@@ -82,7 +82,7 @@ class ShardScanner:
         """The plan whose shards it scans."""
         return self._plan
 
-    def scan(self, number: int, progress: Progress | None = None) -> Published:
+    def scan(self, number: int, progress: Progress | None = None) -> PublishedShard:
         """Scan one shard, unless it has results.
 
         Raises:
@@ -92,7 +92,7 @@ class ShardScanner:
         """
         planned = self._slice(number)
         if self._run.is_published(planned.digest):
-            return Published(number, None, first=False)
+            return PublishedShard(number, None, first=False)
         _check_files_are_there(self._run.items(planned.digest), number)
         journal = self._local_journal(planned)
         scoring = self._scan_into(journal, planned, progress)
@@ -101,7 +101,7 @@ class ShardScanner:
         first = self._run.store.put_if_absent(name, journal)
         with suppress(OSError):
             journal.unlink()
-        return Published(number, counts, first)
+        return PublishedShard(number, counts, first)
 
     def _slice(self, number: int) -> Slice:
         shards = len(self._plan.slices)

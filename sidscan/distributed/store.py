@@ -20,7 +20,7 @@ PROBE = "probe"
 _OTHER_FOLDER = "Choose a folder on a local disk, or on a share that has hard links, such as NFS."
 
 
-class Store(Protocol):
+class RunStore(Protocol):
     """Files by their names, such as ``shards/0f.journal``."""
 
     location: str
@@ -119,15 +119,15 @@ def _link(path: Path, final: Path) -> bool:
         partial.unlink(missing_ok=True)
 
 
-def put_text(store: Store, name: str, text: str) -> bool:
-    """`Store.put_if_absent` of a short text."""
+def put_text(store: RunStore, name: str, text: str) -> bool:
+    """`RunStore.put_if_absent` of a short text."""
     with tempfile.TemporaryDirectory(prefix="sidscan-put-") as scratch:
         path = Path(scratch) / "text"
         path.write_text(text, encoding="utf-8")
         return store.put_if_absent(name, path)
 
 
-def get_text(store: Store, name: str) -> str:
+def get_text(store: RunStore, name: str) -> str:
     """The text of a file.
 
     Raises:
@@ -140,7 +140,7 @@ def get_text(store: Store, name: str) -> str:
             raise OutputError(f"can't read {store.location}/{name}: {error}", "Is it damaged?") from error
 
 
-def check_writes_once(store: Store) -> None:
+def check_writes_once(store: RunStore) -> None:
     """Refuse a store that would replace a file.
 
     Raises:

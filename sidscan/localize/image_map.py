@@ -18,7 +18,7 @@ LARGE = 512
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReadPlan:
     """What is read of an image.
 
     Attributes:
@@ -44,7 +44,7 @@ class Plan:
         return self.grid is not None and self.whole
 
 
-def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: int) -> Plan:
+def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: int) -> ReadPlan:
     """What is read of an image of that size.
 
     ``auto`` takes tiles where the image is large, or where the localizer reads native pixels. An image that
@@ -58,12 +58,12 @@ def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: i
     fits = shorter >= tile.side
     grid = tile_grid(width, height, tile.side, tile.stride, most) if fits and protocol != "global" else None
     if grid is None:
-        return Plan(by_tiles=False, grid=None, whole=True, flags=_flags(width, height, tile))
+        return ReadPlan(by_tiles=False, grid=None, whole=True, flags=_flags(width, height, tile))
     flags = ("more_than_max_tiles",) if len(grid) > most else ()
     if (grid.width, grid.height) == (tile.side, tile.side):
-        return Plan(by_tiles=True, grid=grid, whole=False, flags=flags)
+        return ReadPlan(by_tiles=True, grid=grid, whole=False, flags=flags)
     by_tiles = protocol == "tiles" or shorter > LARGE or tile.side == tile.read
-    return Plan(by_tiles=by_tiles, grid=grid, whole=True, flags=flags)
+    return ReadPlan(by_tiles=by_tiles, grid=grid, whole=True, flags=flags)
 
 
 def _flags(width: int, height: int, tile: TileSpec) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _flags(width: int, height: int, tile: TileSpec) -> tuple[str, ...]:
 def make_map(
     pixels: Pixels,
     tiles: TileReader,
-    plan: Plan,
+    plan: ReadPlan,
     done: Done,
     orientation: int | None = None,
     made_by: str = "",
@@ -123,7 +123,7 @@ def make_map(
     return _with_protocol(facts, plan, info.tile), measured
 
 
-def _with_protocol(facts: Localization, plan: Plan, tile: TileSpec) -> Localization:
+def _with_protocol(facts: Localization, plan: ReadPlan, tile: TileSpec) -> Localization:
     if not plan.by_tiles or plan.grid is None:
         return replace(facts, protocol="global", tiles=1)
     grid = plan.grid

@@ -18,7 +18,7 @@ from sidscan.images.decode import decoder_name
 from sidscan.isolation.read_again import read_again
 from sidscan.journal import Journal
 from sidscan.localize.drawings import map_png, mask_png, overlay_png, page_drawings
-from sidscan.localize.image_map import Plan, Protocol, make_map, plan_of
+from sidscan.localize.image_map import Protocol, ReadPlan, make_map, plan_of
 from sidscan.localize.map_files import MapFiles
 from sidscan.localize.regions import Measured
 from sidscan.localize.tile_reader import TileReader, no_memory
@@ -260,10 +260,10 @@ class Localizing:
             self._record.keep_localization(sha256, kept)
         return Localized(work.result, kept.facts)
 
-    def _plan(self, width: int, height: int) -> Plan:
+    def _plan(self, width: int, height: int) -> ReadPlan:
         return plan_of(width, height, self._tiles.info.tile, self._request.protocol, self._most)
 
-    def _plan_of(self, result: ScanResult) -> Plan | None:
+    def _plan_of(self, result: ScanResult) -> ReadPlan | None:
         width, height = result.facts.scored_size
         return self._plan(width, height) if width and height else None
 

@@ -54,7 +54,7 @@ class FormatOptions:
 DEFAULT_OPTIONS = FormatOptions()
 
 
-class FileFormat(ABC):
+class OutputFormat(ABC):
     """What all formats of reports have in common. `ReportFormat` is text, `BinaryFormat` is not."""
 
     shows_thumbnails = False
@@ -92,7 +92,7 @@ class FileFormat(ABC):
         """
 
 
-class ReportFormat(FileFormat):
+class ReportFormat(OutputFormat):
     """How reports of one format are written, recognised and read back, as text."""
 
     @abstractmethod
@@ -154,7 +154,7 @@ class ReportFormat(FileFormat):
         )
 
 
-class BinaryFormat(FileFormat):
+class BinaryFormat(OutputFormat):
     """How reports of one format are written, recognised and read back, as files that are not text."""
 
     extra = ""

@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO, cast
 from sidscan.errors import OutputError
 from sidscan.records import RunRecord, num_rows
 from sidscan.reports import own_bytes, sha256sums
-from sidscan.reports.base import FileFormat, ReportFormat
+from sidscan.reports.base import OutputFormat, ReportFormat
 from sidscan.reports.own_bytes import Recorded, nothing_recorded
 from sidscan.reports.reader import HEAD_BYTES, format_of_file, text_of
 from sidscan.util.files import (
@@ -45,7 +45,7 @@ class ReportOutput:
     """
 
     def __init__(
-        self, out: str, report_format: FileFormat, hashed: bool = False, overwrite: bool = False
+        self, out: str, report_format: OutputFormat, hashed: bool = False, overwrite: bool = False
     ) -> None:
         self.out = out
         self.format = report_format

@@ -14,7 +14,7 @@ from sidscan._version import __version__
 from sidscan.config import Device, Precision
 from sidscan.errors import RuntimeUnavailable, SidscanError, UsageError
 from sidscan.images import decode
-from sidscan.localize.image_map import Plan, Protocol, plan_of
+from sidscan.localize.image_map import Protocol, ReadPlan, plan_of
 from sidscan.localize.run import MOST_TILES
 from sidscan.localize.tiles import map_of_tiles
 from sidscan.models.localizers import LocalizerInfo
@@ -164,7 +164,7 @@ class MapEvaluation:
             )
         return maps
 
-    def _plan(self, localizer: PyTorchLocalizer, pixels: Pixels) -> Plan:
+    def _plan(self, localizer: PyTorchLocalizer, pixels: Pixels) -> ReadPlan:
         """How `sidscan localize` would read the image."""
         height, width, _ = pixels.shape
         most = most_tiles(self.config, localizer)
@@ -239,7 +239,7 @@ def open_rows(
     return file
 
 
-def _by_tiles(plan: Plan) -> bool:
+def _by_tiles(plan: ReadPlan) -> bool:
     """Whether tiles are read; an image that is one tile is read the same way by both protocols."""
     is_one_tile = plan.grid is not None and plan.grid.scale == len(plan.grid) == 1 and not plan.whole
     return plan.by_tiles and not is_one_tile
@@ -254,7 +254,7 @@ def _maps_of_whole(localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> lis
     return [_Made(values, "global", None) for values in maps]
 
 
-def _made_of_tiles(localizer: PyTorchLocalizer, pixels: Pixels, plan: Plan) -> _Made:
+def _made_of_tiles(localizer: PyTorchLocalizer, pixels: Pixels, plan: ReadPlan) -> _Made:
     assert plan.grid is not None, "a plan by tiles has a grid"
     height, width, _ = pixels.shape
     made = map_of_tiles(pixels, plan.grid, localizer.maps, localizer.batch, lambda _: None)
