@@ -188,7 +188,7 @@ def test_a_hash_file_verifies_the_report(sidscan: Run, evidence: Path) -> None:
     ("arguments", "code", "message"),
     [
         pytest.param(["none.csv"], 2, "can't read none.csv: No such file or directory", id="no report"),
-        pytest.param(["."], 2, "is not a run of shards", id="folder"),
+        pytest.param(["."], 2, "is a folder, and not a run of shards", id="folder"),
         pytest.param(["pipe"], 2, "can't read pipe: not a regular file", id="pipe"),
         pytest.param(["a.jpg"], 2, "a.jpg is not a report of sidscan", id="image"),
         pytest.param(["book.xlsx"], 2, "book.xlsx is a workbook, which can't be read back", id="workbook"),
