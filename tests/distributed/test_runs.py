@@ -453,12 +453,6 @@ def test_a_run_whose_ledger_was_removed_is_collected_again(sidscan: Run, images:
     assert warned.count("warning: run/SHA256SUMS was changed by somebody else; it is left alone\n") == 1
 
 
-def test_a_folder_to_verify_is_a_run(sidscan: Run, images: Path) -> None:
-    assert sidscan("verify", "images").err == (
-        "sidscan: images is a folder, and not a run of shards\nName a report in it.\n"
-    )
-
-
 @pytest.mark.parametrize(
     "command", [("diff", "run", "plain.csv"), ("marks", "list", "run"), ("redact", "run", "--out", "new.csv")]
 )

@@ -125,4 +125,6 @@ def test_hashes_that_somebody_wrote_are_left_alone(sidscan: Run, run: Path) -> N
 
 
 def test_what_is_no_run_is_refused(sidscan: Run, run: Path) -> None:
-    assert sidscan("verify", "images").err.startswith("sidscan: images is not a run of shards\n")
+    assert sidscan("verify", "images").err.startswith(
+        "sidscan: images is a folder, and not a run of shards\n"
+    )
