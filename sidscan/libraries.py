@@ -14,6 +14,7 @@ from sidscan.errors import RuntimeUnavailable
 # What pip calls a library that Python imports by another name.
 _DISTRIBUTIONS = {
     "PIL": "pillow",
+    "backports": "backports.zstd",  # a namespace, of which sidscan needs this alone
     "cv2": "opencv-python-headless",
     "open_clip": "open_clip_torch",
     "sklearn": "scikit-learn",
