@@ -12,10 +12,9 @@ from pathlib import Path
 from sidscan.distributed.settings import Scoring
 from sidscan.distributed.slices import Slice, digest_of
 from sidscan.errors import OutputError, UsageError
-from sidscan.journal.functions import add_functions
 from sidscan.journal.reading import StoredRecord
 from sidscan.journal.thumbnails import STRENGTH
-from sidscan.records import JOURNAL_FORMAT, Counts, Item, Kind, ScanResult
+from sidscan.records import Counts, Item, Kind, ScanResult
 from sidscan.util.files import real_path
 
 RankKey = tuple[int, int, float, int]
@@ -25,20 +24,12 @@ RankKey = tuple[int, int, float, int]
 class PublishedJournal(StoredRecord):
     """The journal of a shard that was published, which nobody changes: it is read without locks."""
 
-    def _open_file(self, path: Path) -> None:
+    def _connect(self, path: Path) -> sqlite3.Connection:
         self.writable = False
-        self._file = sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro&immutable=1", uri=True)
-        self._db = self._file
-        add_functions(self._file)
-        try:
-            self._format_number = self._checked_format()
-            if self._format_number == JOURNAL_FORMAT:
-                self._add_companions()
-            else:
-                self._db = self._upgraded_copy()
-        except BaseException:
-            self.close()
-            raise
+        return sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro&immutable=1", uri=True)
+
+    def _lock(self) -> None:
+        """Nobody writes it."""
 
     def inputs(self) -> Iterator[Item]:
         """The inputs, in their order."""

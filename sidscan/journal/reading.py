@@ -81,11 +81,13 @@ class StoredRecord(Journal):
                 f"can't read {path}: {error.strerror or error}", "Name the record of a scan, FILE.journal."
             ) from error
 
-    def _open_file(self, path: Path) -> None:
+    def _connect(self, path: Path) -> sqlite3.Connection:
         self.writable = _can_write(path)
         mode = "rw" if self.writable else "ro"
-        self._file = sqlite3.connect(f"{real_path(path).as_uri()}?mode={mode}", uri=True, timeout=1.0)
-        self._db = self._file
+        return sqlite3.connect(f"{real_path(path).as_uri()}?mode={mode}", uri=True, timeout=1.0)
+
+    def _open_file(self, path: Path) -> None:
+        self._db = self._file = self._connect(path)
         add_functions(self._file)
         try:
             self._lock()

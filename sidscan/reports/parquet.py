@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
-from sidscan.errors import UsageError
 from sidscan.libraries import check_installed, require
 from sidscan.records import JsonObject, RunRecord, ScanResult
 from sidscan.reports.base import BinaryFormat, FormatOptions, binary_format
@@ -25,6 +24,7 @@ from sidscan.reports.typed_rows import (
     PATH_BYTES,
     VERIFIED_COLUMNS,
     as_text,
+    check_verifiable,
     check_whole,
     head_text,
     path_bytes,
@@ -98,11 +98,7 @@ class ParquetReport(BinaryFormat):
         _require_pyarrow()
         with _opened(file) as (table, head):
             names = table.schema_arrow.names
-            if not {"path", "sha256"} <= set(names):
-                raise UsageError(
-                    "this report lacks column path or sha256, so nothing can be verified with it",
-                    "Write one with `sidscan report RECORD --columns path,sha256,...`.",
-                )
+            check_verifiable(names)
             for row in _read(table, head, [name for name in VERIFIED_COLUMNS if name in names]):
                 yield report_row(row)
 

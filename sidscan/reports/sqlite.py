@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sidscan.errors import UsageError
 from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult, SessionRecord
 from sidscan.reports.base import REPORT_FORMAT_NUMBER, BinaryFormat, FormatOptions, binary_format
 from sidscan.reports.columns import NUMBER_COLUMN, ColumnType, ReportColumn, Value, choose_columns
@@ -26,6 +25,7 @@ from sidscan.reports.stated import StatedResult
 from sidscan.reports.typed_rows import (
     PATH_BYTES,
     VERIFIED_COLUMNS,
+    check_verifiable,
     check_whole,
     head_text,
     path_bytes,
@@ -104,11 +104,7 @@ class SqliteReport(BinaryFormat):
         """Row by row; their number must be what the facts about the run state."""
         with _opened(path) as (database, head):
             names = _columns_of(database, "images")
-            if not {"path", "sha256"} <= set(names):
-                raise UsageError(
-                    "this report lacks column path or sha256, so nothing can be verified with it",
-                    "Write one with `sidscan report RECORD --columns path,sha256,...`.",
-                )
+            check_verifiable(names)
             for row in _images(database, head, [name for name in VERIFIED_COLUMNS if name in names]):
                 yield report_row(row)
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
+from sidscan.errors import UsageError
 from sidscan.records import JsonObject, RunRecord
 from sidscan.reports.columns import Value
 from sidscan.reports.json import head_object, ijson_text, pending_in, printable, undecodable_bytes
@@ -80,6 +81,19 @@ def exact_path(row: Mapping[str, Any]) -> str:
 def report_row(row: Mapping[str, Any]) -> ReportRow:
     """For `sidscan verify`."""
     return checked_row(exact_path(row), row["sha256"], row.get("saved_as"), row.get("perceptual_hash"))
+
+
+def check_verifiable(columns: Collection[str]) -> None:
+    """Refuse a report by which no file can be hashed again.
+
+    Raises:
+        UsageError: it lacks a column for that.
+    """
+    if not {"path", "sha256"} <= set(columns):
+        raise UsageError(
+            "this report lacks column path or sha256, so nothing can be verified with it",
+            "Write one with `sidscan report RECORD --columns path,sha256,...`.",
+        )
 
 
 def check_whole(columns: Collection[str], head: JsonObject) -> None:
