@@ -5,7 +5,8 @@
 Two nodes of one processor each run on this machine. In turn it kills a worker, a node (its raylet), the head
 (the GCS) and the driver with signal 9, and stops a worker with SIGSTOP; it also kills the raylet alone and
 leaves its worker alive, as a network does that falls apart. Each time every input must have one row, equal to
-that of a plain scan but for times.
+that of a plain scan but for times. At last, three images of one shard, two of them adjacent, end each worker
+that scores them: these three must have a row `crashed`, which stays when the run goes on.
 """
 
 from __future__ import annotations
@@ -27,12 +28,30 @@ from pathlib import Path
 import psutil
 from record import publish, stamp
 
+from sidscan.distributed.run_folder import RunFolder
+
 _SIDSCAN = [sys.executable, "-P", "-m", "sidscan"]
 _TIMES = ("scanned_at",)
 _COMPUTED = ("score", "logit", "crop_min", "crop_max", "crop_std")
 _LAST_DIGITS = 1e-5
 _SHOWN = 110  # characters of a line
 _PORT = 6479
+_ON_CLUSTER = ("--hang-timeout", "1m", "--ray", f"127.0.0.1:{_PORT}")
+_POISON = "three images end their worker"
+# In each Python process; only those in which Ray's workers run have something to do.
+_AT_START = """
+import sys
+if any("default_worker" in word for word in sys.orig_argv):
+    import os
+    from sidscan.scoring.scorer import DecodedImage, Scorer
+    score = Scorer.score
+    def deadly(self, job):
+        names = {names!r}
+        if any(isinstance(entry, DecodedImage) and entry.item.name in names for entry in job.batch):
+            os._exit(9)
+        return score(self, job)
+    Scorer.score = deadly
+"""
 
 
 @contextmanager
@@ -146,12 +165,9 @@ def disturbed(
     folder: Path, size: int, disturb: Callable[[list[list[psutil.Process]]], None], scratch: Path
 ) -> tuple[list[dict[str, str]], dict[str, object]]:
     """The rows of a run that is disturbed when a third of its shards have results, and what was seen."""
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {**os.environ, **token, "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(scratch)}
+    environment = _environment(scratch)
     run, report, said = scratch / "run", scratch / "report.csv", scratch / "said"
-    scan = [*_SIDSCAN, "scan", str(folder), "--model", "mini", "--device", "cpu", "--run", str(run)]
-    scan += ["--shard-size", str(size), "--hang-timeout", "1m", "--out", str(report)]
-    scan += ["--ray", f"127.0.0.1:{_PORT}"]
+    scan = [*_scan(folder, size, run), "--out", str(report), *_ON_CLUSTER]
     codes: list[int] = []
     lines = ""
     began = time.monotonic()
@@ -177,6 +193,51 @@ def disturbed(
     }
 
 
+def poisoned(
+    folder: Path, size: int, scratch: Path, expected: list[dict[str, str]]
+) -> tuple[list[dict[str, str]], dict[str, object]]:
+    """The rows of a run in which three images end the process that scores them, but for these; what was seen."""
+    environment = _environment(scratch)
+    run, report = scratch / "run", scratch / "report.csv"
+    scan = _scan(folder, size, run)
+    subprocess.run([*scan, "--plan"], env=environment, check=True, capture_output=True)
+    plan, scored = RunFolder(run).current_plan(), {row["path"] for row in expected if row["score"]}
+    names = [item.name for item in RunFolder(run).items(plan.slices[1].digest) if item.name in scored]
+    poison = {names[2], names[3], names[-2]}
+    site = scratch / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_AT_START.format(names=poison), encoding="utf-8")
+    environment["PYTHONPATH"] = str(site)
+    began = time.monotonic()
+    with cluster(environment, scratch / "ray"):
+        ended = subprocess.run(
+            [*scan, "--out", str(report), *_ON_CLUSTER], env=environment, check=False, stderr=subprocess.PIPE
+        )
+        seconds = round(time.monotonic() - began, 1)
+        first = rows(report)
+        again = subprocess.run([*scan, "--out", str(report), *_ON_CLUSTER], env=environment, check=False)
+    crashed = [row for row in first if row["status"] == "crashed"]
+    return [row for row in first if row["path"] not in poison], {
+        "exit_codes": [ended.returncode, again.returncode],
+        "seconds": seconds,
+        "workers_lost": ended.stderr.decode().count("was lost"),
+        "crashed": len(crashed),
+        "crashed_are_these_three": {row["path"] for row in crashed} == poison,
+        "kept_on_resume": rows(report) == first,
+    }
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {**os.environ, **token, "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(scratch)}
+
+
+def _scan(folder: Path, size: int, run: Path) -> list[str]:
+    """The command that plans a run, or goes on with it."""
+    scan = [*_SIDSCAN, "scan", str(folder), "--model", "mini", "--device", "cpu", "--run", str(run)]
+    return [*scan, "--shard-size", str(size)]
+
+
 def _wait_for_shards(run: Path, process: subprocess.Popen[bytes]) -> None:
     """Until a third of the shards have results, and one is under way."""
     while process.poll() is None:
@@ -193,7 +254,8 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shard-size", type=int, default=20)
-    parser.add_argument("--only", choices=DISTURBANCES, nargs="*", default=list(DISTURBANCES))
+    every = [*DISTURBANCES, _POISON]
+    parser.add_argument("--only", choices=every, nargs="*", default=every)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     results = {}
@@ -204,8 +266,14 @@ def main() -> None:
         expected = rows(plain)
         for name in options.only:
             with tempfile.TemporaryDirectory(prefix="rk-") as own:
-                found, facts = disturbed(options.folder, options.shard_size, DISTURBANCES[name], Path(own))
-                differing = sum(not alike(one, other) for one, other in zip(expected, found, strict=False))
+                size, paths = options.shard_size, None
+                if name == _POISON:
+                    found, facts = poisoned(options.folder, size, Path(own), expected)
+                    paths = {row["path"] for row in found}
+                else:
+                    found, facts = disturbed(options.folder, size, DISTURBANCES[name], Path(own))
+                others = [row for row in expected if paths is None or row["path"] in paths]
+                differing = sum(not alike(one, other) for one, other in zip(others, found, strict=False))
             results[name] = {**facts, "rows": len(found), "rows_that_differ": differing}
             print(name, results[name], flush=True)
     publish({**stamp("ray_kills", "ray"), "inputs": len(expected), "disturbances": results}, options.out)

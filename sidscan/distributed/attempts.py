@@ -21,14 +21,24 @@ class Attempts:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._begun, self._alone = 0, dict[str, int]()
+        self._begun, self._alone, self._done = 0, dict[str, int](), 0
         with suppress(OSError, ValueError, LookupError, TypeError):  # missing, or half written
             kept = json.loads(path.read_text(encoding="utf-8"))
             self._begun, self._alone = int(kept["begun"]), dict(kept["alone"])
+            self._done = int(kept["done"])
 
-    def begin(self) -> bool:
-        """Note that an attempt begins; returns whether an earlier one ended without a word."""
-        self._begun += 1
+    @property
+    def done(self) -> int:
+        """How many inputs had results when something was noted last."""
+        return self._done
+
+    def begin(self, done: int) -> bool:
+        """Note that an attempt begins; returns whether an earlier one ended without a word.
+
+        Args:
+            done: how many inputs have results.
+        """
+        self._begun, self._done = self._begun + 1, done
         self._write()
         return self._begun > 1
 
@@ -49,6 +59,7 @@ class Attempts:
     def survived(self, name: str) -> None:
         """Forget an image that has its row."""
         self._alone.pop(name, None)
+        self._done += 1
 
     def remove(self) -> None:
         """Remove the file."""
@@ -57,4 +68,5 @@ class Attempts:
 
     def _write(self) -> None:
         with atomic_write(self._path) as partial:
-            partial.write_text(json.dumps({"begun": self._begun, "alone": self._alone}), encoding="utf-8")
+            noted = {"begun": self._begun, "alone": self._alone, "done": self._done}
+            partial.write_text(json.dumps(noted), encoding="utf-8")

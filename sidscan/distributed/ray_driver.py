@@ -43,6 +43,7 @@ class Worker:
         answer: what it was asked last: whether it is ready, or a shard.
         shard: which one it scans; None while it starts or waits.
         alive_at: when it last made progress.
+        found: how many results of its shard an earlier attempt left on its host, as soon as it says so.
         has_finished: whether it finished a shard, so that the files are there.
     """
 
@@ -55,6 +56,7 @@ class Worker:
     is_ready: bool = False
     has_finished: bool = False
     done: int = 0
+    found: Any = None
     heartbeat: Any = None
 
 
@@ -64,7 +66,8 @@ class ClusterNode:
 
     Attributes:
         first_core: the first of its machine's processors that its workers use.
-        deaths: workers that it lost since one of them finished a shard.
+        host: its machine's name, as soon as a worker said so.
+        deaths: workers that it lost since one of them made a new result.
     """
 
     name: str
@@ -73,8 +76,14 @@ class ClusterNode:
     cores: int
     gpus: int
     first_core: int
+    host: str = ""
     deaths: int = 0
     refused: str = ""
+
+    @property
+    def can_work(self) -> bool:
+        """Whether it gets workers."""
+        return not self.refused and self.deaths < _RESTARTS
 
 
 @dataclass
@@ -138,7 +147,7 @@ class Driver:
             self.nodes.setdefault(name, node)
         for node in self.nodes.values():
             missing = node.workers - sum(worker.node == node.name for worker in self.workers)
-            for _ in range(missing if not node.refused and node.deaths < _RESTARTS else 0):
+            for _ in range(missing if node.can_work else 0):
                 self.workers.append(self._started(node, now))
 
     def _started(self, node: ClusterNode, now: float) -> Worker:
@@ -167,12 +176,14 @@ class Driver:
         hosts = {worker.host for worker in self.workers if worker.is_ready}
         if not any(worker.shard is not None for worker in self.workers):
             self.schedule.give_up_refused(hosts)
+        at_work = {node.host for node in self.nodes.values() if node.can_work}
         for worker in self.workers:
             if worker.answer is not None:
                 continue
-            if (shard := self.schedule.next_shard(worker.host, now)) is not None:
+            if (shard := self.schedule.next_shard(worker.host, now, at_work)) is not None:
                 self.schedule.begin(shard, worker, now, worker.host)
                 worker.shard, worker.done, worker.alive_at = shard, 0, now
+                worker.found = worker.actor.results_under_way.remote(shard)
                 worker.answer = worker.actor.scan.remote(shard)
 
     def _take_answers(self) -> None:
@@ -211,6 +222,8 @@ class Driver:
             self._refuse_node(worker, RuntimeUnavailable(message, "Install the same version on all nodes."))
             return
         worker.is_ready = True
+        if node := self.nodes.get(worker.node):
+            node.host = ready.host
         self.say("workers", ready=sum(each.is_ready for each in self.workers), host=ready.host)
 
     def _note(self, worker: Worker, outcome: Outcome) -> None:
@@ -261,7 +274,13 @@ class Driver:
     def _note_progress(self, worker: Worker, shard: int, done: int, now: float) -> None:
         if shard == worker.shard and done > worker.done:
             worker.done, worker.alive_at = done, now
+            self._note_results(worker, shard, done)
             self.say("progress", shard=shard, done=done)
+
+    def _note_results(self, worker: Worker, shard: int, done: int) -> None:
+        """New results speak for the shard, and for the node: what ended the last worker is in its way."""
+        if self.schedule.progress(shard, worker.host, done) and (node := self.nodes.get(worker.node)):
+            node.deaths = 0
 
     def _bury(self, worker: Worker, why: str) -> None:
         """Give a dead worker's shard to another one."""
@@ -269,6 +288,8 @@ class Driver:
         if shard is None:
             self.say("worker lost", host=worker.host, why=why)
         else:
+            with suppress(RayError):  # it died before it could say so
+                self._note_results(worker, shard, ray.get(worker.found, timeout=0))
             self.schedule.lose(shard, worker)
             if shard not in self.schedule.finished:
                 self.say("lost", shard=shard, host=worker.host, why=why)
@@ -277,6 +298,7 @@ class Driver:
         if node := self.nodes.get(worker.node):
             node.deaths += 1
         self._end(worker)
+        self._looked_at = -_NODES  # another one starts at once
 
     def _end(self, worker: Worker) -> None:
         self.workers.remove(worker)
@@ -287,9 +309,7 @@ class Driver:
         if any(worker.is_ready for worker in self.workers):
             self._worked_at = now
             return
-        hopeless = self.nodes and all(
-            node.refused or node.deaths >= _RESTARTS for node in self.nodes.values()
-        )
+        hopeless = self.nodes and not any(node.can_work for node in self.nodes.values())
         if not hopeless and now - self._worked_at < _NO_WORKER:
             return
         if self.last_refusal is not None:

@@ -98,6 +98,13 @@ class ShardWorker:
         """Answer as soon as the process runs."""
         return Readiness(socket.gethostname(), os.getpid(), __version__, _asks_for_token())
 
+    def results_under_way(self, number: int) -> int:
+        """As `ShardScanner.results_under_way`; 0 if that can't be said."""
+        try:
+            return self._opened().results_under_way(number)
+        except SidscanError:  # `scan` says what is wrong
+            return 0
+
     def scan(self, number: int) -> Outcome:
         """Scan a shard and publish its results; what is wrong is part of the answer."""
         if self._cores:  # of this thread, and of those and the processes that it starts

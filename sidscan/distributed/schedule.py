@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from collections.abc import Set as AbstractSet
 
-MAX_ATTEMPTS = 4
-"""Times that a shard is begun when each attempt before was lost; then the run goes on without it."""
+MAX_ATTEMPTS = 5
+"""Times in a row that a shard is begun and lost without a new result; then the run goes on without it."""
+_MOST_THERE = MAX_ATTEMPTS - 1  # of these attempts, on the same host, as long as it works
 _SLOW = 2.0  # times the median: a shard that takes longer is begun a second time when nothing else is left
 _SOONEST = 60.0  # seconds
 
@@ -26,7 +27,9 @@ class Schedule:
         self._soonest = soonest
         self._begun: dict[tuple[int, Hashable], float] = {}  # shard and worker -> when
         self._hosts: dict[tuple[int, Hashable], Hashable] = {}  # shard and worker -> where
-        self._lost: Counter[int] = Counter()
+        self._lost: Counter[int] = Counter()  # since the last new result
+        self._lost_on: dict[int, Hashable] = {}  # shard -> the host of its last attempt
+        self._most_done: Counter[tuple[int, Hashable]] = Counter()  # shard and host -> results there
         self._refused: defaultdict[int, set[Hashable]] = defaultdict(set)  # shard -> hosts that can't scan it
         self._seconds: list[float] = []
         self.finished: set[int] = set()
@@ -40,16 +43,30 @@ class Schedule:
     def _under_way(self) -> set[int]:
         return {shard for shard, _ in self._begun} - self.finished
 
-    def next_shard(self, host: Hashable, now: float) -> int | None:
+    def next_shard(
+        self, host: Hashable, now: float, hosts: AbstractSet[Hashable] = frozenset()
+    ) -> int | None:
         """The shard that a worker on ``host`` should begin now; None if there is none for it.
 
-        Where all are begun, one that takes long is begun a second time, elsewhere: its worker may be a slow
-        machine. On the same one, both would write the same file.
+        A shard that was lost is left to the host of that attempt: its results under way are there, and so is
+        the note of what ended it. Where all are begun, one that takes long is begun a second time, elsewhere:
+        its worker may be a slow machine. On the same one, both would write the same file.
+
+        Args:
+            hosts: those that work, or will soon.
         """
         for shard in self._waiting:
-            if host not in self._refused[shard]:
+            if host not in self._refused[shard] and not self._is_left_to_another(shard, host, hosts):
                 return shard
         return None if self._waiting else self._slow_shard(host, now)
+
+    def _is_left_to_another(self, shard: int, host: Hashable, hosts: AbstractSet[Hashable]) -> bool:
+        lost_on = self._lost_on.get(shard)
+        return (
+            lost_on not in (None, host)
+            and lost_on in hosts - self._refused[shard]
+            and self._lost[shard] < _MOST_THERE
+        )
 
     def _slow_shard(self, host: Hashable, now: float) -> int | None:
         typical = statistics.median(self._seconds) if self._seconds else 0.0
@@ -75,9 +92,18 @@ class Schedule:
         if shard in self._waiting:
             self._waiting.remove(shard)
 
+    def progress(self, shard: int, host: Hashable, done: int) -> bool:
+        """Note how many of a shard's inputs have results on a host; returns whether some are new."""
+        if done <= self._most_done[shard, host]:
+            return False
+        self._most_done[shard, host] = done
+        self._lost[shard] = 0
+        return True
+
     def lose(self, shard: int, worker: Hashable) -> None:
         """Note that a worker died or hung over a shard: it waits again, unless that happened too often."""
         self._lost[shard] += 1
+        self._lost_on[shard] = self._hosts.get((shard, worker))
         self._return(shard, worker)
 
     def refuse(self, shard: int, worker: Hashable, host: Hashable) -> None:

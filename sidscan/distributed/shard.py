@@ -103,6 +103,10 @@ class ShardScanner:
             journal.unlink()
         return PublishedShard(number, counts, first)
 
+    def results_under_way(self, number: int) -> int:
+        """How many results an earlier attempt on this machine left behind, as far as it noted them."""
+        return _attempts(self._local_journal(self._slice(number))).done
+
     def _slice(self, number: int) -> Slice:
         shards = len(self._plan.slices)
         if not 0 <= number < shards:
@@ -115,13 +119,13 @@ class ShardScanner:
     def _scan_into(self, journal: Path, planned: Slice, progress: Progress | None) -> Scoring:
         if not journal.exists():
             self._start_from_earlier(journal, planned)
-        attempts = Attempts(journal.with_suffix(".attempts"))
+        attempts = _attempts(journal)
         scan = self._opened(journal, planned)
         with closing(scan.journal):
             scoring = Scoring.of(scan)
             self._run.agree_on(scoring)
             done = planned.inputs - scan.journal.num_pending()
-            results = chain(_suspects(scan, attempts), scan) if attempts.begin() else iter(scan)
+            results = chain(_suspects(scan, attempts), scan) if attempts.begin(done) else iter(scan)
             try:
                 for done, _ in enumerate(results, done + 1):  # noqa: B020  (counts on)
                     if progress is not None:
@@ -179,6 +183,10 @@ class ShardScanner:
             ) from error
         _check_own(folder)
         return folder / f"{planned.digest}.journal"
+
+
+def _attempts(journal: Path) -> Attempts:
+    return Attempts(journal.with_suffix(".attempts"))
 
 
 def _suspects(scan: Scan, attempts: Attempts) -> Iterator[ScanResult]:

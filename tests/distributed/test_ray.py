@@ -212,6 +212,32 @@ def test_a_shard_whose_files_are_gone_costs_no_node_that_has_others() -> None:
     assert driver.schedule.next_shard("host", 1.0) == 2
 
 
+def test_a_shard_that_images_end_is_not_given_up_while_it_makes_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray")
+    from sidscan.distributed import ray_driver
+
+    monkeypatch.setattr(ray_driver.ray, "kill", lambda _: None)
+    monkeypatch.setattr(ray_driver.ray, "get", lambda found, timeout: found)
+    driver = ray_driver.Driver(TASK, Schedule([0]), io.StringIO())
+    node = driver.nodes["node"] = ray_driver.ClusterNode("node", "192.0.2.7", 1, 1, 0, 0)
+    # As three images in a row do it: the first attempt, two for each image that has no row yet, the next one.
+    for found in (0, 0, 0, 0, 1, 1, 2):
+        worker = ray_driver.Worker("node", None, None, 0.0, shard=0, host="host", found=found)
+        driver.workers.append(worker)
+        driver.schedule.begin(0, worker, 0.0, "host")
+        driver._bury(worker, "it died")
+        assert node.can_work
+    assert driver.schedule.next_shard("host", 0.0) == 0
+    for _ in range(ray_driver.MAX_ATTEMPTS - 1):
+        worker = ray_driver.Worker("node", None, None, 0.0, shard=0, host="host", found=2)
+        driver.workers.append(worker)
+        driver.schedule.begin(0, worker, 0.0, "host")
+        driver._bury(worker, "it died")
+    assert (driver.schedule.given_up, node.can_work) == ({0}, False)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
 def test_the_doctor_asks_each_node(sidscan: Run) -> None:
     pytest.importorskip("ray")

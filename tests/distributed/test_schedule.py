@@ -34,6 +34,40 @@ def test_a_lost_shard_is_begun_again_and_at_last_given_up() -> None:
     assert schedule.is_over
 
 
+def test_new_results_begin_the_count_of_lost_attempts_again() -> None:
+    schedule = Schedule([0])
+    for attempt in range(3 * MAX_ATTEMPTS):
+        schedule.begin(0, attempt, 0.0, "host")
+        assert schedule.progress(0, "host", 1 + attempt // 3) == (attempt % 3 == 0)
+        schedule.lose(0, attempt)
+    assert schedule.given_up == set()
+    for attempt in range(MAX_ATTEMPTS - 3):
+        assert schedule.next_shard("host", 0.0) == 0
+        schedule.begin(0, attempt, 0.0, "host")
+        schedule.lose(0, attempt)
+    assert schedule.given_up == {0}
+
+
+def test_a_lost_shard_is_left_to_the_machine_that_has_its_results_under_way() -> None:
+    schedule, both = Schedule([0, 1]), {"a", "b"}
+    for attempt in range(MAX_ATTEMPTS - 1):
+        schedule.begin(0, attempt, 0.0, "a")
+        schedule.lose(0, attempt)
+        if attempt < MAX_ATTEMPTS - 2:
+            assert schedule.next_shard("b", 0.0, both) == 1
+    schedule.begin(1, "b", 0.0, "b")
+    schedule.end(1, "b", 1.0)
+    assert schedule.next_shard("b", 0.0, both) == 0  # the last attempt may be elsewhere
+
+
+def test_a_shard_of_a_machine_that_is_gone_is_anybodys() -> None:
+    schedule = Schedule([0])
+    schedule.begin(0, "worker", 0.0, "a")
+    schedule.lose(0, "worker")
+    assert schedule.next_shard("b", 0.0, {"a", "b"}) is None
+    assert schedule.next_shard("b", 0.0, {"b"}) == 0
+
+
 def test_leaving_without_fault_is_no_attempt() -> None:
     schedule = Schedule([0])
     for worker in range(3 * MAX_ATTEMPTS):
