@@ -196,7 +196,7 @@ def disturbed(
 def poisoned(
     folder: Path, size: int, scratch: Path, expected: list[dict[str, str]]
 ) -> tuple[list[dict[str, str]], dict[str, object]]:
-    """The rows of a run in which three images end the process that scores them, but for these; what was seen."""
+    """The rows of a run in which three images end their worker, without these; and what was seen."""
     environment = _environment(scratch)
     run, report = scratch / "run", scratch / "report.csv"
     scan = _scan(folder, size, run)

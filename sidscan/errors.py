@@ -143,3 +143,7 @@ class OutputError(SidscanError):
     """A report or the run's record can't be written."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class RecordInUse(OutputError):
+    """Another scan has the run's record open."""

@@ -25,7 +25,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sidscan._version import __version__
 from sidscan.distributed.ray_task import LOCAL, RayTask
-from sidscan.distributed.ray_worker import Outcome, Readiness, ShardWorker, describe_node
+from sidscan.distributed.ray_worker import (
+    SECONDS_TO_END,
+    Outcome,
+    Readiness,
+    ShardWorker,
+    describe_node,
+)
 from sidscan.distributed.schedule import MAX_ATTEMPTS, Schedule
 from sidscan.errors import ExitCode, RuntimeUnavailable, SidscanError
 
@@ -239,7 +245,10 @@ class Driver:
         error = SidscanError(outcome.error, outcome.remedy)
         error.exit_code = ExitCode(outcome.exit_code)
         lacks_files = error.exit_code is ExitCode.NOTHING_TO_SCAN
-        if error.exit_code is ExitCode.OUTPUT or (lacks_files and worker.has_finished):
+        most = int(self.task.hang / SECONDS_TO_END)
+        if outcome.in_use and self.schedule.postpone(shard, worker, most):
+            self.say("taken back", shard=shard)
+        elif error.exit_code is ExitCode.OUTPUT or (lacks_files and worker.has_finished):
             if shard not in self.schedule.finished:
                 self.say("lost", shard=shard, host=worker.host, why=error.message)
             self.schedule.refuse(shard, worker, worker.host)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from sidscan._version import __version__
 from sidscan.distributed.run_folder import RunFolder
-from sidscan.distributed.shard import ShardScanner
-from sidscan.errors import ExitCode, SidscanError
+from sidscan.distributed.shard import PublishedShard, ShardScanner
+from sidscan.errors import ExitCode, RecordInUse, SidscanError
 from sidscan.models.catalog import Bundled
 from sidscan.models.store import Store
+
+SECONDS_TO_END = 5.0
+"""For a worker that was killed; its shard is locked until then."""
 
 
 class Readiness(NamedTuple):
@@ -64,12 +68,14 @@ class Outcome(NamedTuple):
         error: what is wrong; empty if the shard has results.
         exit_code: of the error.
         first: whether these results were published, and not those of a worker that was faster.
+        in_use: whether another process of this machine has the shard under way.
     """
 
     error: str = ""
     remedy: str = ""
     exit_code: int = 0
     first: bool = False
+    in_use: bool = False
 
 
 class ShardWorker:
@@ -111,7 +117,9 @@ class ShardWorker:
             os.sched_setaffinity(0, self._cores)
         self._done = (number, 0)
         try:
-            published = self._opened().scan(number, lambda done, _: self._note(number, done))
+            published = self._scan_when_free(number)
+        except RecordInUse as error:
+            return Outcome(error.message, error.remedy, int(error.exit_code), in_use=True)
         except SidscanError as error:
             return Outcome(error.message, error.remedy, int(error.exit_code))
         except MemoryError:
@@ -121,6 +129,20 @@ class ShardWorker:
                 int(ExitCode.RUNTIME),
             )
         return Outcome(first=published.first)
+
+    def _scan_when_free(self, number: int) -> PublishedShard:
+        """Scan as soon as nobody else has the shard: a worker that was killed may take a moment to end.
+
+        Raises:
+            RecordInUse: somebody has it for longer.
+        """
+        until = time.monotonic() + SECONDS_TO_END
+        while True:
+            try:
+                return self._opened().scan(number, lambda done, _: self._note(number, done))
+            except RecordInUse:
+                if time.monotonic() >= until:
+                    raise
 
     def _opened(self) -> ShardScanner:
         if self._scanner is None:

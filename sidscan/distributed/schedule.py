@@ -31,6 +31,7 @@ class Schedule:
         self._lost_on: dict[int, Hashable] = {}  # shard -> the host of its last attempt
         self._most_done: Counter[tuple[int, Hashable]] = Counter()  # shard and host -> results there
         self._refused: defaultdict[int, set[Hashable]] = defaultdict(set)  # shard -> hosts that can't scan it
+        self._postponed: Counter[int] = Counter()
         self._seconds: list[float] = []
         self.finished: set[int] = set()
         self.given_up: set[int] = set()
@@ -110,6 +111,14 @@ class Schedule:
         """Note that a shard can't be scanned on a host: others may still try."""
         self._refused[shard].add(host)
         self.lose(shard, worker)
+
+    def postpone(self, shard: int, worker: Hashable, most: int) -> bool:
+        """Put a shard that somebody else has behind all others; False if that was done ``most`` times."""
+        if self._postponed[shard] >= most:
+            return False
+        self._postponed[shard] += 1
+        self._return(shard, worker)
+        return True
 
     def put_back(self, shard: int, worker: Hashable) -> None:
         """Note that a worker leaves for a reason that has nothing to do with the shard."""

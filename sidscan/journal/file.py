@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sidscan.errors import OutputError, SidscanError
+from sidscan.errors import OutputError, RecordInUse, SidscanError
 from sidscan.journal import (
     closer_looks,
     listings,
@@ -158,7 +158,7 @@ class RecordFile:
                 "Name a file on a local disk with --journal FILE; reports may stay where they are.",
             )
         if "locked" in str(error):
-            return OutputError(
+            return RecordInUse(
                 f"{where} is in use by another scan",
                 "Wait for it to end, or choose another --out or --journal.",
             )

@@ -9,8 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,19 @@ from sample_images import folder
 
 from sidscan._version import __version__
 from sidscan.cli.cluster_check import check_nodes
-from sidscan.distributed import ray_engine
+from sidscan.distributed import ray_engine, ray_worker
 from sidscan.distributed.ray_task import RayTask
 from sidscan.distributed.ray_worker import Outcome, ShardWorker
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.schedule import Schedule
 from sidscan.errors import ExitCode, RunIncomplete
+from sidscan.journal import Journal
 
 Run = Callable[..., Any]
+HOLD = (
+    "import sys; from pathlib import Path; from sidscan.journal import Journal; "
+    "journal = Journal(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"
+)
 MINI = ("--model", "mini", "--crops", "center", "--device", "cpu")
 
 
@@ -131,7 +139,7 @@ def test_a_worker_scans_and_says_what_is_wrong(planned: Path, tmp_path: Path) ->
     try:
         assert worker.ready().process == os.getpid()
         assert worker.progress() == (-1, 0)
-        assert worker.scan(0) == ("", "", 0, True)
+        assert worker.scan(0) == Outcome(first=True)
         inputs = RunFolder(planned).current_plan().slices[0].inputs
         assert worker.progress() == (0, inputs)
         shutil.rmtree(tmp_path / "images")
@@ -141,6 +149,51 @@ def test_a_worker_scans_and_says_what_is_wrong(planned: Path, tmp_path: Path) ->
             os.sched_setaffinity(0, cores)
     assert (outcome.exit_code, outcome.first) == (ExitCode.NOTHING_TO_SCAN, False)
     assert outcome.error.startswith("no file of shard 1 was found here")
+
+
+def test_a_worker_waits_for_one_that_was_killed(planned: Path, tmp_path: Path) -> None:
+    """The lock on a shard's local journal ends with the process, a moment after Ray says that it is dead."""
+    scratch = tmp_path / "scratch"
+    run = RunFolder(planned)
+    plan = run.current_plan()
+    journal = scratch / run.id / f"{plan.slices[0].digest}.journal"
+    journal.parent.mkdir(parents=True, mode=0o700)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(journal)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.read(1)
+    threading.Timer(0.5, holder.kill).start()
+    worker = ShardWorker(str(planned), str(tmp_path), str(scratch), 999, 1, None)
+    assert worker.scan(0) == Outcome(first=True)
+    holder.communicate()
+
+
+def test_a_worker_says_who_has_a_shard(
+    planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_worker, "SECONDS_TO_END", 0.0)
+    run = RunFolder(planned)
+    journal = tmp_path / "scratch" / run.id / f"{run.current_plan().slices[0].digest}.journal"
+    journal.parent.mkdir(parents=True, mode=0o700)
+    with closing(Journal(journal)):
+        outcome = ShardWorker(str(planned), str(tmp_path), str(tmp_path / "scratch"), 999, 1, None).scan(0)
+    assert (outcome.in_use, outcome.error) == (True, f"{journal} is in use by another scan")
+
+
+def test_a_shard_that_is_in_use_is_not_refused() -> None:
+    pytest.importorskip("ray")
+    from sidscan.distributed.ray_driver import Driver, Worker
+
+    out = io.StringIO()
+    driver = Driver(replace(TASK, hang=5.0), Schedule([0]), out)
+    worker = Worker("node", None, None, 0.0, host="host", is_ready=True)
+    for _ in range(2):
+        driver.schedule.begin(0, worker, 0.0, "host")
+        worker.shard = 0
+        driver._note(worker, Outcome("in use", "", int(ExitCode.OUTPUT), in_use=True))
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert events == ["taken back", "lost"]
 
 
 DRIVER = "import sys, json; task = json.loads(sys.stdin.readline()); "

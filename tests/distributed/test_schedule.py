@@ -108,6 +108,18 @@ def test_no_second_attempt_while_others_wait() -> None:
     assert schedule.next_shard("host", 1000.0) == 2
 
 
+def test_a_shard_that_somebody_else_has_comes_last_and_not_for_ever() -> None:
+    schedule = Schedule([0, 1])
+    for attempt, following in ((1, 1), (2, 1)):
+        schedule.begin(0, attempt, 0.0, "host")
+        assert schedule.postpone(0, attempt, most=2)
+        assert schedule.next_shard("host", 0.0, {"host"}) == following
+    schedule.begin(0, 3, 0.0, "host")
+    assert not schedule.postpone(0, 3, most=2)
+    schedule.refuse(0, 3, "host")
+    assert schedule.next_shard("other", 0.0, {"host", "other"}) == 1
+
+
 def test_hosts_that_refuse_a_shard_get_others() -> None:
     schedule = Schedule([0, 1])
     schedule.begin(0, "a", 0.0)
