@@ -27,7 +27,7 @@ from sidscan.distributed import ray_engine, ray_worker
 from sidscan.distributed.ray_task import RayTask
 from sidscan.distributed.ray_worker import Outcome, ShardWorker
 from sidscan.distributed.run_folder import RunFolder
-from sidscan.distributed.schedule import Schedule
+from sidscan.distributed.schedule import MAX_ATTEMPTS, Schedule
 from sidscan.errors import ExitCode, RunIncomplete
 from sidscan.journal import Journal
 
@@ -268,11 +268,11 @@ def test_a_shard_whose_files_are_gone_costs_no_node_that_has_others() -> None:
 def test_a_shard_that_images_end_is_not_given_up_while_it_makes_results(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("ray")
+    ray = pytest.importorskip("ray")
     from sidscan.distributed import ray_driver
 
-    monkeypatch.setattr(ray_driver.ray, "kill", lambda _: None)
-    monkeypatch.setattr(ray_driver.ray, "get", lambda found, timeout: found)
+    monkeypatch.setattr(ray, "kill", lambda _: None)
+    monkeypatch.setattr(ray, "get", lambda found, timeout: found)
     driver = ray_driver.Driver(TASK, Schedule([0]), io.StringIO())
     node = driver.nodes["node"] = ray_driver.ClusterNode("node", "192.0.2.7", 1, 1, 0, 0)
     # As three images in a row do it: the first attempt, two for each image that has no row yet, the next one.
@@ -283,7 +283,7 @@ def test_a_shard_that_images_end_is_not_given_up_while_it_makes_results(
         driver._bury(worker, "it died")
         assert node.can_work
     assert driver.schedule.next_shard("host", 0.0) == 0
-    for _ in range(ray_driver.MAX_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         worker = ray_driver.Worker("node", None, None, 0.0, shard=0, host="host", found=2)
         driver.workers.append(worker)
         driver.schedule.begin(0, worker, 0.0, "host")
