@@ -7,7 +7,7 @@ import re
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # older versions of click have no type arguments here
     _FloatType: TypeAlias = click.ParamType[float]
     _MomentType: TypeAlias = click.ParamType[datetime]
     _ChoiceType: TypeAlias = click.Choice[str]
+    _ShardType: TypeAlias = click.ParamType["ShardName"]
 else:
-    _IntType = _FloatType = _MomentType = click.ParamType
+    _IntType = _FloatType = _MomentType = _ShardType = click.ParamType
     _ChoiceType = click.Choice
 
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
@@ -98,6 +99,36 @@ class ProcessCount(WholeNumber):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number."""
         return 0 if value == "auto" else super().convert(value, param, ctx)
+
+
+class ShardName(NamedTuple):
+    """A shard of a run, as a person names it.
+
+    Attributes:
+        plan: the number of the plan that has it; None for the latest one.
+        number: which of its shards, from 0.
+    """
+
+    plan: int | None
+    number: int
+
+    def __str__(self) -> str:
+        return str(self.number) if self.plan is None else f"{self.plan}:{self.number}"
+
+
+class ShardNumber(_ShardType):
+    """A shard of a run: ``7``, or ``2:7`` for that of plan 2."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ShardName:
+        """The plan and the number."""
+        if isinstance(value, ShardName):
+            return value
+        match = re.fullmatch("(?:([0-9]+):)?([0-9]+)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a shard. Write a number, or PLAN:N as --plan prints it.", param, ctx)
+        return ShardName(int(match[1]) if match[1] else None, int(match[2]))
 
 
 class Number(click.FloatRange):

@@ -39,6 +39,7 @@ def scan_on_ray(
     task = RayTask(
         address=asked.ray,
         run=str(real_path(run.path)),
+        plan=plan.number,
         folder=str(real_path(".")),
         shards=list(shards),
         scratch=None if asked.scratch is None else str(real_path(asked.scratch)),

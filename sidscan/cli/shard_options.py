@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import Duration, LocalPath, ProcessCount, WholeNumber
+from sidscan.cli.param_types import Duration, LocalPath, ProcessCount, ShardName, ShardNumber, WholeNumber
 from sidscan.errors import UsageError
 from sidscan.util.option_specs import OptionSpec
 
@@ -44,14 +44,15 @@ def shards() -> Decorator:
             "plan_only",
             section="Shards",
             is_flag=True,
-            help="Plan alone, and print the numbers of the shards without results, one per line.",
+            help="Plan alone, and print the shards without results, one per line, as --shard takes them.",
         ),
         sectioned_option(
             "--shard",
             section="Shards",
-            type=WholeNumber(0),
-            metavar="N",
-            help="Scan shard N of RUN alone, and publish its results; all options are RUN's.",
+            type=ShardNumber(),
+            metavar="[PLAN:]N",
+            help="Scan shard N of RUN's latest plan alone, or of plan PLAN, and publish its results; all "
+            "options are RUN's.",
         ),
         sectioned_option(
             "--processes",
@@ -110,7 +111,7 @@ class ShardOptions:
 
     run: Path | None
     plan_only: bool
-    shard: int | None
+    shard: ShardName | None
     size: int | None
     scratch: Path | None
     ray: str | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sidscan.cli import console
 from sidscan.cli.collecting import collect
 from sidscan.cli.console import plural
+from sidscan.cli.param_types import ShardName
 from sidscan.cli.selection import Shown
 from sidscan.cli.shard_options import SIZE_ON_CPU, SIZE_ON_GPU, ShardOptions
 from sidscan.cli.summary import counts_line
@@ -59,7 +60,7 @@ def scan_in_shards(
         inputs, number = plural(plan.inputs, "input"), plural(len(plan.slices), "shard")
         echo(f"plan: {inputs} in {number}, {len(plan.slices) - len(open_shards)} finished")
         if asked.plan_only:
-            _print_numbers(open_shards)
+            _print_shards(plan, open_shards)
             return ExitCode.DONE
         try:
             if asked.ray is not None and open_shards:
@@ -106,9 +107,9 @@ def _config(path: Path, writers: Sequence[ReportOutput], choices: dict[str, Any]
     )
 
 
-def _print_numbers(shards: Sequence[int]) -> None:
+def _print_shards(plan: Plan, shards: Sequence[int]) -> None:
     with printing() as stream:
-        stream.writelines(f"{number}\n" for number in shards)
+        stream.writelines(f"{ShardName(plan.number, number)}\n" for number in shards)
 
 
 def _scan_one(
@@ -118,20 +119,24 @@ def _scan_one(
     from sidscan.distributed.shard import ShardScanner
 
     assert asked.shard is not None
-    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
+    plan, number = asked.shard
+    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"], plan)
     with progress(None, "image", quiet=quiet) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        published = scanner.scan(asked.shard, show)
+        published = scanner.scan(number, show)
     name = f"shard {asked.shard} of {len(scanner.plan.slices)}"
+    latest = scanner.plan if plan is None else run.current_plan()
     if published.counts is None:
         echo(f"{name}: it has results already")
     else:
         beaten = "" if published.first else "; another process published it first"
         echo(f"{name}: {counts_line(published.counts)}{beaten}")
+    if scanner.plan.slices[number].digest not in {each.digest for each in latest.slices}:
+        echo(f"plan {latest.number} has other shards for its inputs, which start from these results")
     return ExitCode.DONE
 
 
@@ -158,8 +163,8 @@ def _scan_all(
 
         if count > 1:
             options = MachineOptions(asked.scratch, choices["workers"], choices["batch"])
-            scan_in_processes(run, shards, count, options, show)
+            scan_in_processes(run, plan, shards, count, options, show)
             return
-        scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"])
+        scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"], plan.number)
         for number in shards:
             scanner.scan(number, lambda of_shard, _, number=number: show(number, of_shard))  # type: ignore[misc]

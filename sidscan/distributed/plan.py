@@ -98,7 +98,8 @@ def _with_starts(
         old = before.get(each.digest)
         starts: list[str] = list(old.starts) if old else []
         for digest in () if old else shared.get(each.digest, ()):
-            starts += [digest] if digest in published else before[digest].starts
+            # A worker of the earlier plan may publish it yet.
+            starts += [digest] if digest in published else [digest, *before[digest].starts]
         found.append(replace(each, starts=tuple(dict.fromkeys(starts))))
     return found
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.errors import ExitCode, OutputError, SidscanError
 from sidscan.isolation.processes import describe_exit, python_command
 from sidscan.runtimes.accelerators import count_cuda_devices
@@ -48,16 +48,16 @@ def processes_for(run: RunFolder) -> int:
 
 
 def scan_in_processes(
-    run: RunFolder, shards: Sequence[int], count: int, options: MachineOptions, show: Show
+    run: RunFolder, plan: Plan, shards: Sequence[int], count: int, options: MachineOptions, show: Show
 ) -> None:
-    """Scan shards of a run in ``count`` processes, each with its part of the cores and GPUs.
+    """Scan shards of a plan in ``count`` processes, each with its part of the cores and GPUs.
 
     Raises:
         SidscanError: a process can't scan a shard, or several processes were lost over one.
     """
     silent = max(_SILENT, 4 * float(run.options["item_timeout"]))
     work = _Work(shards, show)
-    processes = [_ShardProcess(run.path, options, number, count, silent) for number in range(count)]
+    processes = [_ShardProcess(run.path, plan, options, number, count, silent) for number in range(count)]
     threads = [threading.Thread(target=work.do, args=(each,), daemon=True) for each in processes]
     try:
         for thread in threads:
@@ -79,9 +79,12 @@ class _Lost(Exception):
 class _ShardProcess:
     """One process; it starts when it is needed, and again after it was lost."""
 
-    def __init__(self, run: Path, options: MachineOptions, number: int, count: int, silent: float) -> None:
+    def __init__(
+        self, run: Path, plan: Plan, options: MachineOptions, number: int, count: int, silent: float
+    ) -> None:
         arguments = {
             "run": os.fspath(run),
+            "plan": plan.number,
             "scratch": options.scratch and os.fspath(options.scratch),
             "workers": options.workers,
             "batch": options.batch,

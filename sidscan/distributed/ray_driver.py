@@ -169,6 +169,7 @@ class Driver:
             )
             .remote(
                 self.task.run,
+                self.task.plan,
                 self.task.folder,
                 self.task.scratch,
                 node.first_core + position * cores,

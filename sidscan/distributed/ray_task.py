@@ -15,7 +15,7 @@ class RayTask:
 
     Attributes:
         address: of the cluster; ``local`` starts one on this machine.
-        run, folder, scratch, batch: as `ShardWorker` takes them.
+        run, plan, folder, scratch, batch: as `ShardWorker` takes them.
         shards: the numbers of the shards to scan.
         uses_gpus: whether a worker takes a GPU where its node has some.
         survey: only ask each node what it has.
@@ -24,6 +24,7 @@ class RayTask:
 
     address: str
     run: str = ""
+    plan: int = 0
     folder: str = ""
     shards: list[int] = field(default_factory=list)
     scratch: str | None = None

@@ -83,6 +83,7 @@ class ShardWorker:
 
     Args:
         run: the folder of the run.
+        plan: the number of the plan whose shards it scans.
         folder: the folder from which relative names start.
         scratch: as for `ShardScanner`.
         first_core, cores: which of the machine's processors it uses: Ray hands them out, but keeps nobody to
@@ -91,12 +92,19 @@ class ShardWorker:
     """
 
     def __init__(
-        self, run: str, folder: str, scratch: str | None, first_core: int, cores: int, batch: int | None
+        self,
+        run: str,
+        plan: int,
+        folder: str,
+        scratch: str | None,
+        first_core: int,
+        cores: int,
+        batch: int | None,
     ) -> None:
         with suppress(OSError):  # names may all be absolute
             os.chdir(folder)
         self._cores = _cores_of_machine()[first_core : first_core + cores]
-        self._arguments = (Path(run), Path(scratch) if scratch else None, cores, batch)
+        self._arguments = (Path(run), Path(scratch) if scratch else None, cores, batch, plan)
         self._scanner: ShardScanner | None = None
         self._done: tuple[int, int] = (-1, 0)
 
@@ -146,8 +154,8 @@ class ShardWorker:
 
     def _opened(self) -> ShardScanner:
         if self._scanner is None:
-            run, scratch, workers, batch = self._arguments
-            self._scanner = ShardScanner(RunFolder(run), scratch, workers, batch)
+            run, scratch, workers, batch, plan = self._arguments
+            self._scanner = ShardScanner(RunFolder(run), scratch, workers, batch, plan)
         return self._scanner
 
     def _note(self, number: int, done: int) -> None:

@@ -114,9 +114,9 @@ class RunFolder:
             UsageError: it is damaged.
         """
         numbers = [int(match[1]) for match in map(_PLAN_NAME.fullmatch, self.store.list(_PLANS)) if match]
-        if not numbers:
-            return None
-        number = max(numbers)
+        return self._read_plan(max(numbers)) if numbers else None
+
+    def _read_plan(self, number: int) -> Plan:
         try:
             first, *lines = get_text(self.store, _plan_name(number)).splitlines()
             slices = tuple(Slice(**{**raw, "starts": tuple(raw["starts"])}) for raw in map(json.loads, lines))
@@ -141,6 +141,19 @@ class RunFolder:
         if plan is None:
             raise UsageError(f"{self.path} has no plan", "Name its inputs: sidscan scan FOLDER --run RUN.")
         return plan
+
+    def numbered_plan(self, number: int) -> Plan:
+        """A plan by its number.
+
+        Raises:
+            UsageError: there is none of that number, or it is damaged.
+        """
+        if self.store.head(_plan_name(number)) is None:
+            raise UsageError(
+                f"there is no plan {number} of {self.path}",
+                "sidscan scan --run RUN --plan prints the shards of the latest plan, as PLAN:N.",
+            )
+        return self._read_plan(number)
 
     def add_plan(self, earlier: Plan | None, facts: Mapping[str, Any], slices: Sequence[Slice]) -> Plan:
         """Make a plan the latest one.

@@ -64,6 +64,11 @@ class ShardScanner:
         scratch: folder on a local disk for the journals of shards under way; None is the user's temporary
             folder.
         workers, batch: as `ScanConfig` has them, for this machine.
+        plan: the number of the plan whose shards it scans; None for the latest one. Whoever hands out shards
+            names it, since the run may be planned again meanwhile.
+
+    Raises:
+        UsageError: there is no such plan.
     """
 
     def __init__(
@@ -72,8 +77,10 @@ class ShardScanner:
         scratch: Path | None = None,
         workers: int | None = None,
         batch: int | None = None,
+        plan: int | None = None,
     ) -> None:
-        self._run, self._plan = run, run.current_plan()
+        self._run = run
+        self._plan = run.current_plan() if plan is None else run.numbered_plan(plan)
         self._scratch, self._workers, self._batch = scratch, workers, batch
         self._runtime: Runtime | None = None
 

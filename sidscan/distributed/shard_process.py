@@ -35,7 +35,11 @@ def main() -> None:
     threading.Thread(target=_listen, args=(asked, over), daemon=True).start()
     try:
         scanner = ShardScanner(
-            RunFolder(Path(options["run"])), scratch and Path(scratch), options["workers"], options["batch"]
+            RunFolder(Path(options["run"])),
+            scratch and Path(scratch),
+            options["workers"],
+            options["batch"],
+            options["plan"],
         )
         while (number := asked.get()) is not None:
             _scan(scanner, number, answers, over)

@@ -134,7 +134,7 @@ def test_options_that_contradict(sidscan: Run, planned: Path, arguments: list[st
 
 
 def test_a_worker_scans_and_says_what_is_wrong(planned: Path, tmp_path: Path) -> None:
-    worker = ShardWorker(str(planned), str(tmp_path), str(tmp_path / "scratch"), 0, 1, None)
+    worker = ShardWorker(str(planned), 1, str(tmp_path), str(tmp_path / "scratch"), 0, 1, None)
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     try:
         assert worker.ready().process == os.getpid()

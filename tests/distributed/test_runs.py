@@ -26,6 +26,7 @@ from equal_reports import assert_equal_reports, rows
 from sample_images import folder
 
 from sidscan import pipeline
+from sidscan.distributed import processes
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
 from sidscan.records import EVIDENCE_WORDS, Counts, DecodedImage, Failure, Item, ItemReader
@@ -51,7 +52,8 @@ def evidence_of(report: str) -> str:
 
 
 def shard_numbers(plan: str) -> list[str]:
-    return plan.split()
+    """The numbers of the shards of a first plan that is printed."""
+    return [line.removeprefix("1:") for line in plan.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_plan_shards_and_collect_are_one_scan(sidscan: Run, images: Path) -> Non
         "Scan what is left: sidscan scan --run run; or write a report of the others with --partial.\n"
     )
     for number in reversed(numbers):
-        assert sidscan("scan", "--run", "run", "--shard", number).code == 0
+        assert sidscan("scan", "--run", "run", "--shard", f"1:{number}").code == 0
     collected = sidscan("collect", "run", "-o", "collected.csv")
     assert collected.code == 3
     told = collected.err.splitlines()
@@ -147,6 +149,8 @@ def test_a_finished_shard_is_not_scanned_again(sidscan: Run, images: Path) -> No
     ("arguments", "code", "message"),
     [
         (("--run", "run", "--shard", "9"), 2, "there is no shard 9: run has 1"),
+        (("--run", "run", "--shard", "1:9"), 2, "there is no shard 9: run has 1"),
+        (("--run", "run", "--shard", "2:0"), 2, "there is no plan 2 of run"),
         (("--run", "run", "--shard", "0", "images"), 2, "--shard scans inputs that RUN has planned"),
         (
             ("--run", "run", "--shard", "0", "--crops", "ten"),
@@ -190,7 +194,7 @@ def test_what_has_no_meaning_is_refused(
     refused = sidscan("scan", *arguments)
     assert refused.code == code
     assert f"sidscan: {message}" in refused.err
-    assert sidscan("scan", "--run", "run", "--plan").out == "0\n"
+    assert sidscan("scan", "--run", "run", "--plan").out == "1:0\n"
 
 
 def test_a_file_that_is_added_reopens_two_shards_at_most_and_is_the_only_one_read(
@@ -221,6 +225,48 @@ def test_a_file_that_changed_is_read_again_and_one_that_is_gone_has_no_row(
     assert read == ["images/photo-3.jpg"]
     sidscan("scan", "images", *MINI, "-o", "now.csv")
     assert_equal_reports("run.csv", "now.csv")
+
+
+def test_shards_that_were_handed_out_keep_their_meaning_when_the_run_is_planned_again(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tasks of a Slurm array do that begin after files were added."""
+    command = ("scan", "images", *MINI, "--run", "run", "--shard-size", "8")
+    handed_out = sidscan(*command, "--plan").out.split()
+    folder(images.parent / "more", 21, side=230)
+    (images.parent / "more" / "photo-19.jpg").rename(images / "photo-110.jpg")
+    again = sidscan(*command, "--plan").out.split()
+    assert {shard.partition(":")[0] for shard in handed_out} == {"1"}
+    assert {shard.partition(":")[0] for shard in again} == {"2"}
+    told = "".join(sidscan("scan", "--run", "run", "--shard", shard).err for shard in handed_out)
+    assert 1 <= told.count("plan 2 has other shards for its inputs, which start from these results\n") <= 2
+    read = names_read(monkeypatch)
+    left = sidscan("scan", "--run", "run", "--plan").out.split()
+    assert 1 <= len(left) <= 2
+    for shard in left:
+        assert sidscan("scan", "--run", "run", "--shard", shard).code == 0
+    assert read == ["images/photo-110.jpg"]
+    assert sidscan("collect", "run", "-o", "run.csv").code == 3
+    sidscan("scan", "images", *MINI, "-o", "now.csv")
+    assert_equal_reports("run.csv", "now.csv")
+
+
+def test_a_run_that_is_planned_again_meanwhile_ends_with_its_own_plan(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = processes.scan_in_processes
+
+    def planned_again_first(*arguments: Any) -> None:
+        (images / "photo-3.jpg").rename("away.jpg")
+        sidscan("scan", "images", *MINI, *IN_FOURS, "--plan")
+        assert RunFolder(Path("run")).current_plan().number == 2
+        Path("away.jpg").rename(images / "photo-3.jpg")
+        original(*arguments)
+
+    monkeypatch.setattr(processes, "scan_in_processes", planned_again_first)
+    done = sidscan("scan", "images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv")
+    assert (done.code, len(rows("run.csv"))) == (3, 15)
+    assert sidscan("collect", "run", "-o", "run.csv").code == 9
 
 
 def test_a_name_in_two_lists_and_two_shards_is_one_row(sidscan: Run, images: Path) -> None:
@@ -346,7 +392,7 @@ def test_a_shard_of_files_that_were_missing_before_gets_its_rows(sidscan: Run, i
 def test_a_damaged_run_is_named(sidscan: Run, images: Path, file: str, content: str) -> None:
     sidscan("scan", "images", *MINI, "--run", "run", "--plan")
     Path("run/plans/000001.jsonl~").write_text("what an editor leaves")
-    assert sidscan("scan", "--run", "run", "--plan").out == "0\n"
+    assert sidscan("scan", "--run", "run", "--plan").out == "1:0\n"
     Path("run", file).write_text(content)
     refused = sidscan("scan", "--run", "run", "--plan")
     assert (refused.code, refused.err.splitlines()[0]) == (2, f"sidscan: run/{file} is damaged")
