@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sidscan.config import ReadLimits, ScanConfig
 from sidscan.errors import UsageError
+from sidscan.isolation.reports import ReportText
 from sidscan.journal.file import SQLITE_SIGNATURE
 from sidscan.records import Failure
 from sidscan.reports import listed_suffixes, output_files, reader, sha256sums
@@ -77,7 +78,7 @@ class OpenReport:
     kind: str
     rows: int
     sha256: str
-    _file: BinaryIO
+    _text: ReportText
 
     def check(
         self, root: Path | None = None, workers: int | None = None, buckets: Sequence[str] = ()
@@ -103,7 +104,7 @@ class OpenReport:
         Raises:
             UsageError: the report was changed meanwhile.
         """
-        return reader.read_rows(self._file, self.kind, self.path)
+        return reader.read_rows(self._text.open(reader.VERIFIED_COLUMNS), self.kind, self.path)
 
     def redact(self, out: BinaryIO) -> list[str]:
         """Write the report again without what `reports.private` withholds; returns the columns it emptied.
@@ -111,7 +112,7 @@ class OpenReport:
         Raises:
             UsageError: reports of this format can't be redacted, or this one is damaged.
         """
-        return reader.redact(self._file, self.kind, self.path, out)
+        return reader.redact(self._text.open(), self.kind, self.path, out)
 
 
 @contextmanager
@@ -147,9 +148,11 @@ def open_report(path: Path) -> Iterator[OpenReport]:
                 f"{path} is not a report of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it.",
             )
-        count = sum(1 for _ in reader.read_rows(file, kind, path))
-        file.seek(0)
-        yield OpenReport(path, kind, count, sha256_of(file), file)
+        with closing(ReportText(file, kind, path)) as text:
+            lines = text.open(reader.VERIFIED_COLUMNS)
+            count = sum(1 for _ in reader.read_rows(lines, kind, path))
+            file.seek(0)
+            yield OpenReport(path, kind, count, sha256_of(file), text)
 
 
 def recorded_sha256(report: Path, hash_file: Path | None) -> tuple[Path, str] | None:

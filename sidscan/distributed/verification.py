@@ -13,6 +13,7 @@ from sidscan.distributed.journals import PublishedJournal
 from sidscan.distributed.run_folder import RUN, RunFolder
 from sidscan.distributed.sums import changed_files
 from sidscan.errors import UsageError
+from sidscan.isolation.reports import ReportText
 from sidscan.reports.reader import ReportRow
 from sidscan.verify import OpenReport
 
@@ -55,4 +56,6 @@ def open_run(path: Path) -> Iterator[OpenRun]:
         raise UsageError(f"{path} is a folder, and not a run of shards", "Name a report in it.")
     run = RunFolder(path)
     changed = tuple(changed_files(run))
-    yield OpenRun(path, "run of shards", run.current_plan().inputs, "", io.BytesIO(), run, changed)
+    yield OpenRun(
+        path, "run of shards", run.current_plan().inputs, "", ReportText(io.BytesIO(), "", path), run, changed
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,20 +177,43 @@ class BinaryFormat(OutputFormat):
             file: the whole of it, at any position.
         """
 
+    def check_readable(self) -> None:
+        """Refuse to read where what it takes is not installed; nothing is loaded.
+
+        Raises:
+            RuntimeUnavailable: it is not.
+        """
+
     @abstractmethod
-    def read_rows(self, file: BinaryIO, path: Path) -> Iterator[ReportRow]:
-        """The rows of a report, from an open file at its start, and its name; errors as `ReportFormat.rows`.
+    def unpacked(self, file: BinaryIO, path: Path, columns: Collection[str]) -> Iterator[bytes]:
+        """A report as lines of text, which `rows` and `results` read; a part may be several, or half of one.
+
+        Anybody may have made the file, so only `sidscan.isolation.report_worker` calls this, under limits.
+
+        Args:
+            file: open; no name that it had may matter.
+            path: the file's name, for a library that opens files itself.
+            columns: names of those that are read; with the model's name and a dot before it, too.
+
+        Raises:
+            DamagedReport: it says how it is damaged.
+            Exception: it is damaged otherwise.
+        """
+
+    @abstractmethod
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
+        """The rows of a report, from its lines; errors as `ReportFormat.rows`.
 
         Raises:
             UsageError: it can't be read, for another reason than damage.
         """
 
     @abstractmethod
-    def read_results(self, file: BinaryIO, path: Path) -> Iterator[StatedResult]:
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in, for `sidscan diff`."""
 
-    def redact(self, file: BinaryIO, out: BinaryIO) -> list[str]:  # noqa: ARG002  (a format may use them)
-        """As `ReportFormat.redact`, from file to file."""
+    def redact(self, lines: Iterator[str], out: BinaryIO) -> list[str]:  # noqa: ARG002  (a format may use them)
+        """As `ReportFormat.redact`, into a file of this format."""
         raise UsageError(
             "reports of this format can't be redacted",
             "Write it again without personal facts: `sidscan report RECORD --private --out NEW`.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,8 +12,10 @@ from sidscan.libraries import install_command, require
 from sidscan.records import RunRecord
 from sidscan.reports.base import BinaryFormat, FormatOptions, binary_format
 from sidscan.reports.json import JsonLinesReport
-from sidscan.reports.reader import HEAD_BYTES, ReportRow, lines_of, text_of
+from sidscan.reports.reader import HEAD_BYTES, ReportRow, text_of
 from sidscan.reports.stated import StatedResult
+
+_PART = 1 << 18  # bytes that are unpacked at once
 
 
 @binary_format("jsonl.zst")
@@ -45,27 +47,25 @@ class CompressedJsonLinesReport(BinaryFormat):
         except ImportError:
             return False
 
-    def read_rows(self, file: BinaryIO, path: Path) -> Iterator[ReportRow]:  # noqa: ARG002
+    def unpacked(self, file: BinaryIO, path: Path, columns: Collection[str]) -> Iterator[bytes]:  # noqa: ARG002
+        """The lines of ``.jsonl``."""
+        file.seek(0)
+        with zstandard.unpacked(file) as stream:
+            while part := stream.read(_PART):
+                yield part
+
+    def rows(self, lines: Iterator[str]) -> Iterator[ReportRow]:
         """One row per line."""
-        file.seek(0)
-        with zstandard.unpacked(file) as stream:
-            yield from self._lines.rows(lines_of(stream))
+        return self._lines.rows(lines)
 
-    def read_results(self, file: BinaryIO, path: Path) -> Iterator[StatedResult]:  # noqa: ARG002
+    def results(self, lines: Iterator[str]) -> Iterator[StatedResult]:
         """The same with all that two runs may differ in."""
-        file.seek(0)
-        with zstandard.unpacked(file) as stream:
-            yield from self._lines.results(lines_of(stream))
+        return self._lines.results(lines)
 
-    def redact(self, file: BinaryIO, out: BinaryIO) -> list[str]:
+    def redact(self, lines: Iterator[str], out: BinaryIO) -> list[str]:
         """Line by line."""
-        file.seek(0)
-        with (
-            zstandard.unpacked(file) as stream,
-            zstandard.compressed(out) as packed,
-            text_of(packed) as text,
-        ):
-            return self._lines.redact(lines_of(stream), text)
+        with zstandard.compressed(out) as packed, text_of(packed) as text:
+            return self._lines.redact(lines, text)
 
 
 def check_unpackable(head: bytes, path: Path) -> None:

@@ -5,37 +5,35 @@ https://parquet.apache.org/docs/file-format
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 from sidscan.libraries import check_installed, require
-from sidscan.records import JsonObject, RunRecord, ScanResult
-from sidscan.reports.base import BinaryFormat, FormatOptions, binary_format
+from sidscan.records import RunRecord, ScanResult
+from sidscan.reports.base import FormatOptions, binary_format
 from sidscan.reports.columns import ColumnType, ReportColumn, Value, choose_columns
-from sidscan.reports.json import check_number, ijson_text, printable
-from sidscan.reports.reader import DamagedReport, ReportRow
-from sidscan.reports.stated import StatedResult
+from sidscan.reports.json import ijson_text, printable
+from sidscan.reports.reader import PATH_BYTES, DamagedReport
 from sidscan.reports.typed_rows import (
-    PATH_BYTES,
-    VERIFIED_COLUMNS,
+    TypedFormat,
     as_text,
-    check_verifiable,
-    check_whole,
+    head_line,
     head_text,
     path_bytes,
     plain,
-    read_head,
-    report_row,
-    typed_result,
+    row_lines,
+    wanted,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 FACTS_KEY = b"sidscan.run"
 """Key of the file's metadata under which the facts about the run are, as JSON."""
@@ -45,6 +43,8 @@ ROW_GROUP = 100_000  # rows
 _BATCH = 2_000  # rows that are made at once
 _MAGIC = b"PAR1"
 _LONGEST_FOOTER = 1 << 26  # bytes
+_MOST_IN_FOOTER = 1 << 20  # entries of a list, e.g. row groups
+_BUFFER = 1 << 20  # bytes of the file that are held
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 ARROW_TYPES: dict[ColumnType, str] = {
     "text": "string",
@@ -59,7 +59,7 @@ ARROW_TYPES: dict[ColumnType, str] = {
 
 
 @binary_format("parquet")
-class ParquetReport(BinaryFormat):
+class ParquetReport(TypedFormat):
     """One file: row groups in the order of the report, Zstandard, a checksum for each page.
 
     Columns are those of CSV, with `PATH_BYTES` behind ``path`` and `UNTYPED` as the last one. The same
@@ -93,23 +93,22 @@ class ParquetReport(BinaryFormat):
         """By the key of its metadata, which its last bytes hold; pyarrow is not needed."""
         return head.startswith(_MAGIC) and FACTS_KEY in _footer(file)
 
-    def read_rows(self, file: BinaryIO, path: Path) -> Iterator[ReportRow]:  # noqa: ARG002
-        """Batch by batch; their number must be what the facts about the run state."""
-        _require_pyarrow()
-        with _opened(file) as (table, head):
-            names = table.schema_arrow.names
-            check_verifiable(names)
-            for row in _read(table, head, [name for name in VERIFIED_COLUMNS if name in names]):
-                yield report_row(row)
+    def check_readable(self) -> None:
+        """It takes pyarrow."""
+        check_installed("a .parquet report", "pyarrow")
 
-    def read_results(self, file: BinaryIO, path: Path) -> Iterator[StatedResult]:  # noqa: ARG002
-        """The same with all that two runs may differ in."""
+    def unpacked(self, file: BinaryIO, path: Path, columns: Collection[str]) -> Iterator[bytes]:  # noqa: ARG002
+        """Batch by batch. All columns are decoded, since each page has a checksum."""
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve more than they use
         _require_pyarrow()
-        with _opened(file) as (table, head):
-            names = table.schema_arrow.names
-            check_whole(names, head)
-            for row in _read(table, head, names):
-                yield typed_result({name: _time_as_text(value) for name, value in row.items()}, head)
+        size = file.seek(0, os.SEEK_END)
+        with _opened(file) as table:
+            schema = table.schema_arrow
+            sent = wanted(schema.names, columns)
+            if len(set(schema.names)) < len(schema.names):
+                raise DamagedReport("two columns have the same name")
+            yield head_line(schema.names, sent, schema.metadata[FACTS_KEY].decode("utf-8"))
+            yield from row_lines(_cells(table, sent), size)
 
 
 def _require_pyarrow() -> None:
@@ -233,28 +232,30 @@ def _footer(file: BinaryIO) -> bytes:
     return file.read(length)
 
 
-def _time_as_text(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[tuple[Any, JsonObject]]:
-    """The table, and the facts about its run; errors of pyarrow are damage."""
+def _opened(file: BinaryIO) -> Iterator[ParquetFile]:
+    """The table; errors of pyarrow are damage."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(file, page_checksum_verification=True) as table:
-            yield table, read_head((table.schema_arrow.metadata or {})[FACTS_KEY])
+        with ParquetFile(
+            file,
+            page_checksum_verification=True,
+            pre_buffer=False,
+            buffer_size=_BUFFER,
+            thrift_string_size_limit=_LONGEST_FOOTER,
+            thrift_container_size_limit=_MOST_IN_FOOTER,
+        ) as table:
+            yield table
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise DamagedReport("its Parquet can't be read") from error
 
 
-def _read(table: Any, head: JsonObject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Rows with some columns; all columns are unpacked, since each page has a checksum."""
-    number = 0
-    for batch in table.iter_batches(_BATCH):
-        for row in batch.select(list(names)).to_pylist():
-            number += 1
-            yield row
-    check_number(number, head)
+def _cells(table: ParquetFile, names: list[str]) -> Iterator[Iterable[object]]:
+    """The cells of each row in some columns."""
+    for batch in table.iter_batches(_BATCH, use_threads=False):
+        chosen = batch.select(names)
+        yield from zip(*(column.to_pylist() for column in chosen.columns), strict=True)

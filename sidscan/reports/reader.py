@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from sidscan.errors import UsageError
-from sidscan.reports.base import BINARY_FORMATS, REPORT_FORMAT_NUMBER, REPORT_FORMATS
+from sidscan.reports.base import (
+    BINARY_FORMATS,
+    REPORT_FORMAT_NUMBER,
+    REPORT_FORMATS,
+    BinaryFormat,
+    ReportFormat,
+)
 from sidscan.reports.stated import StatedResult
 
+PATH_BYTES = "path_bytes"
+"""The column, behind ``path``, of names that are not UTF-8, in formats with types."""
 HEAD_BYTES = 1 << 16  # bytes by which a file is recognised
 LONGEST_LINE = 1 << 26  # bytes; a row is far shorter, even with all EXIF that a scan keeps
 _BOM = b"\xef\xbb\xbf"
+VERIFIED_COLUMNS = ("path", PATH_BYTES, "sha256", "saved_as", "perceptual_hash")
+"""Columns that a `ReportRow` is made of."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -110,64 +120,63 @@ def check_format_number(number: object) -> None:
         raise NewerReport(number)
 
 
-def read_rows(file: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
-    """All rows of a report, in order, from its start.
+def read_rows(text: BinaryIO, suffix: str, path: Path) -> Iterator[ReportRow]:
+    """All rows of a report, in order.
 
     Args:
-        suffix: the report's format, as `format_of` gives it.
+        text: the report as lines of text, at their start (`sidscan.isolation.reports.ReportText`).
+        suffix: the report's format, as `format_of_file` gives it.
         path: the file's name, for messages.
 
     Raises:
         UsageError: the report is damaged, a newer sidscan wrote it, or another program rewrote it.
     """
-    file.seek(0)
     position = 0
     with _damage_as_usage_error(path, lambda: position):
-        binary = BINARY_FORMATS.get(suffix)
-        for row in binary.read_rows(file, path) if binary else REPORT_FORMATS[suffix].rows(lines_of(file)):
+        for row in _format(suffix).rows(lines_of(text)):
             position += 1
             yield row
 
 
-def read_results(file: BinaryIO, suffix: str, path: Path) -> Iterator[StatedResult]:
+def read_results(text: BinaryIO, suffix: str, path: Path) -> Iterator[StatedResult]:
     """As `read_rows`, with all that two runs may differ in."""
-    file.seek(0)
     position = 0
     with _damage_as_usage_error(path, lambda: position):
-        binary = BINARY_FORMATS.get(suffix)
-        lines = lines_of(file)
-        for result in binary.read_results(file, path) if binary else REPORT_FORMATS[suffix].results(lines):
+        for result in _format(suffix).results(lines_of(text)):
             checked_row(result.name, result.sha256, None)
             position += 1
             yield result
 
 
-def redact(file: BinaryIO, suffix: str, path: Path, out: BinaryIO) -> list[str]:
+def redact(text: BinaryIO, suffix: str, path: Path, out: BinaryIO) -> list[str]:
     """Write a report again without what `reports.private` withholds; returns the columns that are emptied.
 
     Args:
-        suffix, path: as for `read_rows`.
+        text, suffix, path: as for `read_rows`.
 
     Raises:
         UsageError: as `read_rows`; or reports of this format can't be redacted.
     """
-    file.seek(0)
     position = 0
 
-    def counted() -> Iterator[str]:
+    def counted(lines: Iterator[str]) -> Iterator[str]:
         nonlocal position
-        for line in lines_of(file):
+        for line in lines:
             yield line
             position += 1
 
     with _damage_as_usage_error(path, lambda: position):
         if suffix in BINARY_FORMATS:
-            return BINARY_FORMATS[suffix].redact(file, out)
-        if file.read(len(_BOM)) == _BOM:
+            return BINARY_FORMATS[suffix].redact(counted(lines_of(text)), out)
+        if text.read(len(_BOM)) == _BOM:
             out.write(_BOM)
-        file.seek(0)
-        with text_of(out) as text:
-            return REPORT_FORMATS[suffix].redact(counted(), text)
+        text.seek(0)
+        with text_of(out) as written:
+            return REPORT_FORMATS[suffix].redact(counted(lines_of(text)), written)
+
+
+def _format(suffix: str) -> ReportFormat | BinaryFormat:
+    return BINARY_FORMATS.get(suffix) or REPORT_FORMATS[suffix]
 
 
 @contextmanager

@@ -7,34 +7,22 @@ CSV report. Lists are JSON, times are texts (ISO 8601), yes and no are 1 and 0.
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sidscan.records import JsonObject, RunHeader, RunRecord, ScanResult, SessionRecord
-from sidscan.reports.base import REPORT_FORMAT_NUMBER, BinaryFormat, FormatOptions, binary_format
+from sidscan.records import RunHeader, RunRecord, ScanResult, SessionRecord
+from sidscan.reports.base import REPORT_FORMAT_NUMBER, FormatOptions, binary_format
 from sidscan.reports.columns import NUMBER_COLUMN, ColumnType, ReportColumn, Value, choose_columns
-from sidscan.reports.json import check_number, ijson_text, printable
-from sidscan.reports.reader import LONGEST_LINE, DamagedReport, ReportRow
-from sidscan.reports.stated import StatedResult
-from sidscan.reports.typed_rows import (
-    PATH_BYTES,
-    VERIFIED_COLUMNS,
-    check_verifiable,
-    check_whole,
-    head_text,
-    path_bytes,
-    plain,
-    read_head,
-    report_row,
-    typed_result,
-)
-from sidscan.util.files import real_path
+from sidscan.reports.json import ijson_text, printable
+from sidscan.reports.reader import PATH_BYTES
+from sidscan.reports.sqlite_reading import MODEL_NAMES, opened, quoted, report_lines
+from sidscan.reports.typed_rows import TypedFormat, head_text, path_bytes, plain
 
 _SIGNATURE = b"SQLite format 3\0"
 _APPLICATION_ID = b"SIDS"  # in SQLite's header, where file(1) looks for it
@@ -63,13 +51,10 @@ CREATE TABLE models (
     name TEXT PRIMARY KEY, position INTEGER UNIQUE, digest TEXT, calibration TEXT
 ) WITHOUT ROWID;
 """
-_NAMES = {"model": "name", "model_digest": "digest"}  # of the columns about a model, in its table
-_MODEL_COLUMNS = ("model", "model_digest", "calibration")
-_RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sample")
 
 
 @binary_format("db")
-class SqliteReport(BinaryFormat):
+class SqliteReport(TypedFormat):
     """One database, written in one go. The same record gives the same bytes, by the same SQLite."""
 
     has_columns = True
@@ -100,19 +85,10 @@ class SqliteReport(BinaryFormat):
         """By the number of an application in SQLite's header."""
         return head.startswith(_SIGNATURE) and head[_AT_APPLICATION_ID] == _APPLICATION_ID
 
-    def read_rows(self, file: BinaryIO, path: Path) -> Iterator[ReportRow]:  # noqa: ARG002
-        """Row by row; their number must be what the facts about the run state."""
-        with _opened(path) as (database, head):
-            names = _columns_of(database, "images")
-            check_verifiable(names)
-            for row in _images(database, head, [name for name in VERIFIED_COLUMNS if name in names]):
-                yield report_row(row)
-
-    def read_results(self, file: BinaryIO, path: Path) -> Iterator[StatedResult]:  # noqa: ARG002
-        """The same with all that two runs may differ in."""
-        with _opened(path) as (database, head):
-            for row in _whole_rows(database, head):
-                yield typed_result(row, head)
+    def unpacked(self, file: BinaryIO, path: Path, columns: Collection[str]) -> Iterator[bytes]:
+        """Row by row."""
+        with opened(path) as database:
+            yield from report_lines(database, columns, file.seek(0, os.SEEK_END))
 
 
 class _Writer:
@@ -262,7 +238,7 @@ def _source(column: ReportColumn, position: Mapping[str, int]) -> str:
     if column.of == "score":
         return f"s{position[column.model]}.{bare}"
     if column.of == "model":
-        return f"m{position[column.model]}.{_NAMES.get(bare, bare)}"
+        return f"m{position[column.model]}.{MODEL_NAMES.get(bare, bare)}"
     is_of_run = column.of == "run" or column.name == NUMBER_COLUMN
     return f"{'run' if is_of_run else 'images'}.{_quoted(column.name)}"
 
@@ -273,70 +249,4 @@ def _bare(column: ReportColumn) -> str:
 
 
 def _quoted(name: str) -> str:
-    return '"' + printable(name).replace('"', '""').replace("\0", "") + '"'
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, JsonObject]]:
-    """A report that anybody may have made, and the facts about its run; errors of SQLite are damage."""
-    try:
-        address = f"{real_path(path).as_uri()}?mode=ro&immutable=1"  # no lock, no file beside it
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            database.execute("PRAGMA trusted_schema = OFF")
-            database.execute("PRAGMA cell_size_check = ON")
-            if sys.version_info >= (3, 11):
-                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_LINE)
-            database.text_factory = _strict_text
-            _check_tables(database)
-            (facts,) = database.execute("SELECT facts FROM run").fetchone()
-            yield database, read_head(facts)
-    except (sqlite3.Error, OSError) as error:
-        raise DamagedReport("SQLite can't read it") from error
-
-
-def _strict_text(data: bytes) -> str:
-    return data.decode("utf-8")
-
-
-def _check_tables(database: sqlite3.Connection) -> None:
-    """A view in the place of a table could compute without end."""
-    kinds = dict(database.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"))
-    if any(kinds.get(name) != "table" for name in ("images", "scores", "models", "run")):
-        raise DamagedReport("it lacks a table")
-
-
-def _columns_of(database: sqlite3.Connection, table: str) -> list[str]:
-    return [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
-
-
-def _images(database: sqlite3.Connection, head: JsonObject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Rows of the table by the names of columns, in order."""
-    number = 0
-    chosen = ", ".join(map(_quoted, names))
-    for cells in database.execute(f"SELECT {chosen} FROM images ORDER BY id"):  # noqa: S608  (names are ours, or quoted)
-        number += 1
-        yield dict(zip(names, cells, strict=True))
-    check_number(number, head)
-
-
-def _whole_rows(database: sqlite3.Connection, head: JsonObject) -> Iterator[dict[str, Any]]:
-    """Rows as the view has them, without asking a view that somebody else may have made."""
-    models = list(database.execute("SELECT name, digest, calibration FROM models ORDER BY position"))
-    prefixes = {name: f"{name}." if index else "" for index, (name, *_) in enumerate(models)}
-    names, score_names = _columns_of(database, "images"), _columns_of(database, "scores")[2:]
-    chosen = ", ".join(_RUN_COLUMNS)
-    run = database.execute(f"SELECT {chosen} FROM run").fetchone()  # noqa: S608  (names are ours, or quoted)
-    constant = dict(zip(_RUN_COLUMNS, run, strict=True))
-    for prefix, facts in zip(prefixes.values(), models, strict=True):
-        constant |= {f"{prefix}{name}": fact for name, fact in zip(_MODEL_COLUMNS, facts, strict=True)}
-    unscored = {f"{prefix}{name}": None for prefix in prefixes.values() for name in score_names}
-    check_whole({*names, *constant, *(unscored or score_names)}, head)
-    scores = iter(database.execute("SELECT * FROM scores ORDER BY image, model"))
-    pending = next(scores, None)
-    for row in _images(database, head, names):
-        found: dict[str, Any] = {}
-        while pending is not None and pending[0] == row["id"]:
-            prefix = prefixes[pending[1]]
-            found |= {f"{prefix}{name}": cell for name, cell in zip(score_names, pending[2:], strict=True)}
-            pending = next(scores, None)
-        yield {**row, **constant, **unscored, **found}
+    return quoted(printable(name))

@@ -20,6 +20,9 @@ COMPARED_COLUMNS = frozenset(
 )
 """Columns without which the rows of a report can't be compared."""
 _RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
+_MARK_COLUMNS = ("mark", "mark_by", "mark_at", "note")
+STATED_COLUMNS = (*sorted(COMPARED_COLUMNS), *_RUN_COLUMNS, *_MARK_COLUMNS, "sha256", "sample")
+"""Columns that `stated_row` reads."""
 _LIBRARIES = {"HEIF": "pillow-heif", "JXL": "imagecodecs"}  # format -> its decoder; Pillow has the others
 
 
@@ -151,7 +154,7 @@ def stated_row(name: str, row: Mapping[str, Any], part: str | None = None) -> St
         part: as in `MadeBy`; None for what the row states.
     """
     prefixes = _prefixes(tuple(row))
-    mark = [_text(row.get(column) or "") for column in ("mark", "mark_by", "mark_at", "note")]
+    mark = [_text(row.get(column) or "") for column in _MARK_COLUMNS]
     return StatedResult(
         name=name,
         sha256=row["sha256"],
@@ -166,10 +169,10 @@ def stated_row(name: str, row: Mapping[str, Any], part: str | None = None) -> St
         ),
         made_by=MadeBy(
             models=tuple(_stated_model(row, prefix) for prefix in prefixes),
-            **{column: row.get(column) for column in _RUN_COLUMNS},
-            crops=row["views"],
-            decoder=decoder_in(row["decoder"] or "", row["format"]),
-            part=part or row.get("sample"),
+            **{column: _optional(row.get(column)) for column in _RUN_COLUMNS},
+            crops=_count(row["views"]),
+            decoder=decoder_in(_text(row["decoder"] or ""), _optional(row["format"])),
+            part=part or _optional(row.get("sample")),
         ),
         mark=StatedMark(*mark) if any(mark) else None,
         marks_known="mark" in row,
@@ -185,9 +188,9 @@ def _prefixes(names: tuple[str, ...]) -> tuple[str, ...]:
 def _stated_model(row: Mapping[str, Any], prefix: str) -> StatedModel:
     return StatedModel(
         _text(row[f"{prefix}model"] or ""),
-        row[f"{prefix}model_digest"],
-        row[f"{prefix}threshold"],
-        row[f"{prefix}calibration"] or "",
+        _optional(row[f"{prefix}model_digest"]),
+        None if (threshold := row[f"{prefix}threshold"]) is None else float(threshold),
+        _text(row[f"{prefix}calibration"] or ""),
     )
 
 
@@ -211,6 +214,16 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _count(value: object) -> int | None:
+    if value is None or type(value) is int:
+        return value
+    raise TypeError(value)
 
 
 def _mark(raw: JsonObject | None) -> StatedMark | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.isolation.reports import ReportText
 from sidscan.journal.file import SQLITE_SIGNATURE
 from sidscan.journal.reading import StoredRecord
 from sidscan.reports import listed_suffixes, reader
 from sidscan.reports.csv import check_columns
 from sidscan.reports.jsonl_zst import check_unpackable
 from sidscan.reports.private import private_text
-from sidscan.reports.stated import PENDING, StatedModel, StatedResult, part_of, stated_result
+from sidscan.reports.stated import PENDING, STATED_COLUMNS, StatedModel, StatedResult, part_of, stated_result
 from sidscan.review.joined_marks import load_marks, marks_paths, with_mark
 from sidscan.util.files import open_file
 
@@ -99,7 +100,9 @@ def open_compared(path: Path, as_it_was: bool = False, private: bool = False) ->
                 f"{path} is neither a report nor a record of sidscan, or another program rewrote it",
                 f"Name a {listed_suffixes()} report as `sidscan scan` wrote it, or its .journal.",
             )
-        yield _run(path, kind, _naming(path, reader.read_results(file, kind, path)), private)
+        with closing(ReportText(file, kind, path)) as text:
+            results = reader.read_results(text.open(STATED_COLUMNS), kind, path)
+            yield _run(path, kind, _naming(path, results), private)
 
 
 def _run(path: Path, kind: str, results: Iterator[StatedResult], private: bool) -> ComparedRun:

@@ -12,7 +12,6 @@ from sidscan.errors import UsageError
 from sidscan.records import Mark, ModelRecord, RunHeader, ScanResult
 from sidscan.reports import BINARY_FORMATS, REPORT_FORMATS, output_for, write_all
 from sidscan.reports.base import FormatOptions
-from sidscan.reports.reader import format_of_file, read_results
 from sidscan.reports.stated import (
     MadeBy,
     StatedMark,
@@ -21,6 +20,7 @@ from sidscan.reports.stated import (
     StatedScore,
     decoder_in,
 )
+from sidscan.review.compared_runs import open_compared
 from sidscan.review.wrapped import WrappedRecord
 
 MADE_BY = MadeBy(
@@ -32,10 +32,8 @@ SCORED_BY = replace(SCORED, decoder="Pillow 13", sidscan_version="0.1.0")
 
 
 def read_back(path: Path) -> list[StatedResult]:
-    with path.open("rb") as file:
-        kind = format_of_file(file)
-        assert kind is not None
-        return list(read_results(file, kind, path))
+    with open_compared(path) as run:
+        return list(run)
 
 
 def written(out: Path, *results: ScanResult, run: RunHeader, dialect: str = "standard") -> Path:

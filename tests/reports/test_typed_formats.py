@@ -35,6 +35,7 @@ from sidscan.reports.json import printable
 from sidscan.reports.parquet import FACTS_KEY, ROW_GROUP, UNTYPED, fitted, moment
 from sidscan.reports.parquet_folder import shard_name, write_parquet_folder
 from sidscan.reports.private import private_header, private_result
+from sidscan.review.compared_runs import open_compared
 from sidscan.review.wrapped import WrappedRecord
 from sidscan.verify import open_report
 
@@ -218,8 +219,11 @@ def test_only_chosen_columns_are_there(tmp_path: Path, suffix: str) -> None:
     assert row["failed"] in (True, 1)
     with open_report(path) as report:
         assert report.rows == 2
-        with pytest.raises(UsageError, match="this report has only some columns, so it can't be compared"):
-            list(BINARY_FORMATS[suffix].read_results(report._file, path))
+    with (
+        open_compared(path) as run,
+        pytest.raises(UsageError, match="this report has only some columns, so it can't be compared"),
+    ):
+        list(run)
     write_all(
         [output_for(str(path), overwrite=True, options=FormatOptions(columns=("score",)))], journal_of(SCORED)
     )
