@@ -220,10 +220,10 @@ def test_an_endless_line_of_zeros(report: Callable[[str], Path]) -> None:
     path = report("jsonl.zst")
     with path.open("rb") as file, zstandard.unpacked(file) as stream:
         text = stream.read()
-    with path.open("wb") as file, zstandard.compressed(file) as stream:
-        stream.write(text)
+    with path.open("wb") as file, zstandard.compressed(file) as packed:
+        packed.write(text)
         for _ in range(80):
-            stream.write(b" " * (1 << 20))
+            packed.write(b" " * (1 << 20))
     assert path.stat().st_size < 100_000
     assert reads(path) == (-1, "R is damaged behind row 3: a line is endless")
 
