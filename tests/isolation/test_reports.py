@@ -220,7 +220,7 @@ def test_an_endless_line_of_zeros(report: Callable[[str], Path]) -> None:
     path = report("jsonl.zst")
     with path.open("rb") as file, zstandard.unpacked(file) as stream:
         text = stream.read()
-    with path.open("wb") as file, zstandard.compressed(file) as packed:
+    with path.open("wb") as out, zstandard.compressed(out) as packed:
         packed.write(text)
         for _ in range(80):
             packed.write(b" " * (1 << 20))
