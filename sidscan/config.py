@@ -453,6 +453,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         details="With a time limit, the order is always mixed.",
     )
     outputs: tuple[Path, ...] = option((), help="Files that this scan writes, which it never reads.")
+    output_prefix: str = option("", help="Where this scan writes objects, as s3://BUCKET/RUN/; none is read.")
     command: tuple[str, ...] = option((), help="The command line, for the record of who made the report.")
     origins: tuple[tuple[str, tuple[str, ...], str], ...] = option(
         (), help="Options that the command line did not give, for the record: flag, values, origin."

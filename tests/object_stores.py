@@ -1,16 +1,19 @@
-"""An S3 server on loopback (moto), for tests that read object stores."""
+"""S3 servers on loopback, for tests of object stores: moto, and one that overwrites."""
 
 from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 KEY_ID, SECRET = "AKIDEXAMPLEKEYID0001", "secretExampleKey/NotInAnyOutput+0001"
+TOKEN = "tokenExample//NotInAnyOutput+0001"
 """What must never appear in anything that sidscan writes."""
 
 
@@ -30,6 +33,7 @@ class S3:
         return {
             "AWS_ACCESS_KEY_ID": KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SESSION_TOKEN": TOKEN,
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ALLOW_HTTP": "true",
@@ -85,3 +89,48 @@ def s3_server() -> Iterator[S3]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
+
+
+class Objects(BaseHTTPRequestHandler):
+    """A store that takes conditional writes and replaces what is there in silence, as some do."""
+
+    objects: dict[str, bytes]
+
+    def do_PUT(self) -> None:
+        self.objects[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200, b"", ETag='"1"')
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        body = b"<ListBucketResult></ListBucketResult>" if "?" in self.path else self.objects.get(self.path)
+        headers = {"ETag": '"1"', "Last_Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        self.answer(200 if body is not None else 404, body or b"", **headers)
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Send an answer; names of headers have _ for -."""
+        self.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
+@contextmanager
+def object_server(answers: type[Objects]) -> Iterator[str]:
+    """The address of a server of our own, which begins empty."""
+    handler = type("Handler", (answers,), {"objects": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,14 +13,17 @@ from sidscan import reports
 from sidscan.cli import console, options
 from sidscan.cli.collecting import collect
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath
+from sidscan.cli.param_types import LocalPath, RunPlaceType
 from sidscan.cli.selection import Shown, selection
 from sidscan.errors import ExitCode
 from sidscan.reports import FormatOptions
 
+if TYPE_CHECKING:
+    from sidscan.distributed.place import RunPlace
+
 
 @click.command("collect", cls=Command)
-@click.argument("run_folder", type=LocalPath(path_type=Path), metavar="RUN")
+@click.argument("run_folder", type=RunPlaceType(path_type=Path), metavar="RUN")
 @options.report_files()
 @selection()
 @options.sectioned_option(
@@ -46,7 +49,7 @@ from sidscan.reports import FormatOptions
 )
 @options.quiet()
 def command(
-    run_folder: Path,
+    run_folder: RunPlace,
     outs: tuple[str, ...],
     stdout_format: str | None,
     csv_dialect: str,
@@ -63,9 +66,9 @@ def command(
 ) -> ExitCode:
     """Write reports of a run of shards.
 
-    RUN is the folder that `sidscan scan --run` made. The results of each shard are checked against the plan:
-    every input has one row, in the order of the inputs, and all are computed in the same way. No image is
-    read and no model is loaded.
+    RUN is what `sidscan scan --run` made: a folder, or s3://BUCKET/PREFIX. The results of each shard are
+    checked against the plan: every input has one row, in the order of the inputs, and all are computed in the
+    same way. No image is read and no model is loaded.
 
     \b
     Examples:

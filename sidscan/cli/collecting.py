@@ -60,13 +60,13 @@ def collect(
         RunIncomplete: some shards have no results.
     """
     from sidscan.distributed.record import ShardedRecord
-    from sidscan.distributed.sums import SUMS, write_sums
+    from sidscan.distributed.sums import sums_name, write_sums
 
     missing = ledger.missing()
     if missing and not partial:
         raise RunIncomplete(
-            f"{_words(missing, plan, f' of {run.path}')} no results",
-            f"Scan what is left: sidscan scan --run {run.path}; or write a report of the others with "
+            f"{_words(missing, plan, f' of {run.location}')} no results",
+            f"Scan what is left: sidscan scan --run {run.location}; or write a report of the others with "
             "--partial.",
         )
     with closing(ShardedRecord(run, plan, ledger)) as sharded:
@@ -95,7 +95,8 @@ def collect(
         if selected := chosen.selection():
             echo(f"reports show {selected}")
     if not missing and not write_sums(run, plan, ledger):
-        console.echo(f"warning: {run.path / SUMS} was changed by somebody else; it is left alone")
+        there = f"{run.location}/{sums_name(run, plan)}"
+        console.echo(f"warning: {there} was changed by somebody else; it is left alone")
     if missing:
         echo(f"{_words(missing, plan)} no results; their inputs have no row")
     _echo_written(run, writers, parquet_folder, echo)
@@ -111,7 +112,7 @@ def _echo_written(
     if any(writer.shows_thumbnails for writer in writers) and not run.options["thumbnails"]:
         echo("this run has no thumbnails: its plan named no report that shows them")
     if not writers and parquet_folder is None:
-        echo(f"for reports: sidscan collect {run.path} --out report.csv")
+        echo(f"for reports: sidscan collect {run.location} --out report.csv")
 
 
 def _write_parquet(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
 
+from sidscan.util.object_urls import is_object_url
 from sidscan.util.option_specs import OptionSpec
 from sidscan.util.urls import mask_credentials
 
@@ -72,6 +73,26 @@ class LocalPath(click.Path):
         if _URL.match(os.fsdecode(value)):
             self.fail(f"{mask_credentials(value)} is a URL. Name a path on a disk here.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class RunPlaceType(LocalPath):
+    """Where a run of shards lies: a folder, or a prefix of a bucket, as ``s3://BUCKET/RUN``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path or an `ObjectUrl`.
+
+        Raises:
+            click.BadParameter: it is another kind of URL, or names no bucket.
+        """
+        if not isinstance(value, str) or not is_object_url(value):
+            return super().convert(value, param, ctx)
+        from sidscan.distributed.place import parse_place  # here: --help needs none of it
+
+        try:
+            return parse_place(value)
+        except ValueError:
+            example = "Write s3://BUCKET/RUN; keys of access come from the environment."
+            self.fail(f"{mask_credentials(value)} names no bucket. {example}", param, ctx)
 
 
 class WholeNumber(click.IntRange):

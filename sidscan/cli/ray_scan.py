@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidscan.cli.console import plural
 from sidscan.cli.shard_options import ShardOptions
+from sidscan.distributed.place import absolute_location
 from sidscan.distributed.ray_engine import events
 from sidscan.distributed.ray_task import RayTask
 from sidscan.errors import RunIncomplete
@@ -38,7 +39,7 @@ def scan_on_ray(
     assert asked.ray is not None
     task = RayTask(
         address=asked.ray,
-        run=str(real_path(run.path)),
+        run=absolute_location(run.place),
         plan=plan.number,
         folder=str(real_path(".")),
         shards=list(shards),

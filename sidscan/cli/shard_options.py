@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import Duration, LocalPath, ProcessCount, ShardName, ShardNumber, WholeNumber
+from sidscan.cli.param_types import (
+    Duration,
+    LocalPath,
+    ProcessCount,
+    RunPlaceType,
+    ShardName,
+    ShardNumber,
+    WholeNumber,
+)
 from sidscan.errors import UsageError
 from sidscan.util.option_specs import OptionSpec
+
+if TYPE_CHECKING:
+    from sidscan.distributed.place import RunPlace
 
 SIZE_ON_CPU, SIZE_ON_GPU = 2_000, 50_000  # inputs of a shard: two to five minutes
 _OF_EVERY_MACHINE = frozenset(
@@ -34,10 +45,11 @@ def shards() -> Decorator:
             "--run",
             "run_folder",
             section="Shards",
-            type=LocalPath(path_type=Path),
+            type=RunPlaceType(path_type=Path),
             metavar="RUN",
-            help="Scan in shards, whose plan and results lie in the folder RUN, so that several machines can "
-            "share the work. Without inputs: those that RUN has a plan of, with its options.",
+            help="Scan in shards, whose plan and results lie in RUN, a folder or s3://BUCKET/PREFIX, so that "
+            "several machines can share the work. Without inputs: those that RUN has a plan of, with its "
+            "options.",
         ),
         sectioned_option(
             "--plan",
@@ -105,11 +117,11 @@ class ShardOptions:
     """What the options of `shards` say.
 
     Attributes:
-        run: the folder; None for a scan that is no run of shards.
+        run: where it lies; None for a scan that is no run of shards.
         processes: 0 for as many as suit the machine.
     """
 
-    run: Path | None
+    run: RunPlace | None
     plan_only: bool
     shard: ShardName | None
     size: int | None

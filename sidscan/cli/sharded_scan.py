@@ -24,6 +24,7 @@ from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
+    from sidscan.distributed.place import RunPlace
     from sidscan.distributed.run_folder import Plan, RunFolder
 
 
@@ -68,40 +69,42 @@ def scan_in_shards(
             else:
                 _scan_all(run, plan, open_shards, asked, choices, quiet)
         except KeyboardInterrupt:
-            console.echo(f"results are kept in {run.path}, and the same command goes on")
+            console.echo(f"results are kept in {run.location}, and the same command goes on")
             raise
         ledger.accept_published()
         return collect(run, plan, ledger, writers, shown, echo, partial=False)
 
 
 def _planned(
-    asked: ShardOptions, path: Path, writers: Sequence[ReportOutput], choices: dict[str, Any], echo: Echo
+    asked: ShardOptions, place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str, Any], echo: Echo
 ) -> RunFolder:
     from sidscan.distributed.plan import plan_run
     from sidscan.distributed.run_folder import RunFolder
     from sidscan.distributed.settings import check_options, kept_options
 
-    config = _config(path, writers, choices)
+    config = _config(place, writers, choices)
     check_options(config)
     console.check_named(config)
-    run = RunFolder.create(path, kept_options(config))
+    run = RunFolder.create(place, kept_options(config))
     size = asked.size or run.slice_size() or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
     echo("listing the inputs")
     plan_run(run, config, size)
     return run
 
 
-def _config(path: Path, writers: Sequence[ReportOutput], choices: dict[str, Any]) -> ScanConfig:
-    """The configuration of this command; the folder of the run is no input."""
+def _config(place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str, Any]) -> ScanConfig:
+    """The configuration of this command; the files of the run are no inputs."""
     named = [Path(writer.out) for writer in writers if writer.written]
     written = tuple(file for writer in writers for file in writer.files)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
     console.check_crops(choices["effort"], choices["crops"])
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     choices["find_copies"] |= thumbnails
+    in_bucket = not isinstance(place, Path)
     return ScanConfig(
         thumbnails=thumbnails,
-        outputs=(path, *written, *marks_paths(named)),
+        outputs=(*(() if in_bucket else (place,)), *written, *marks_paths(named)),
+        output_prefix=str(place) if in_bucket else "",
         command=("sidscan", *sys.argv[1:]),
         **choices,
     )

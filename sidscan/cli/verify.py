@@ -13,17 +13,18 @@ import click
 
 from sidscan.cli import console, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath
+from sidscan.cli.param_types import LocalPath, RunPlaceType
 from sidscan.config import check_bucket
-from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.reports.output_files import printing
+from sidscan.util.object_urls import ObjectUrl
 from sidscan.util.progress import progress
 from sidscan.util.terminal import safe_line
 
 if TYPE_CHECKING:
     from sidscan.verify import CheckedRow, OpenReport, RowStatus
 
-_REPORT = click.Path(path_type=Path)
+_REPORT = RunPlaceType(path_type=Path)
 _FILE = LocalPath(dir_okay=False, path_type=Path)
 
 
@@ -62,7 +63,7 @@ _FILE = LocalPath(dir_okay=False, path_type=Path)
 @options.quiet()
 @options.setting("workers", help="Threads that hash.")
 def command(
-    report: Path,
+    report: Path | ObjectUrl,
     root: Path | None,
     hash_file: Path | None,
     out: Path | None,
@@ -97,15 +98,20 @@ def command(
 
     for bucket in buckets:
         check_bucket(bucket)
-    console.check_distinct((out,) if out else (), (report, *([hash_file] if hash_file else [])))
+    named_files = (*([report] if isinstance(report, Path) else []), *([hash_file] if hash_file else []))
+    console.check_distinct((out,) if out else (), named_files)
+    is_run = not isinstance(report, Path) or report.is_dir()
+    if is_run and hash_file:
+        raise UsageError("--hash-file is of a single report", "Leave it out: a run has its own SHA256SUMS.")
     echo = console.reporter(quiet)
+    named = str(report).rstrip("/")
     with _opened(report) as opened:
-        echo(f"report: {report}, {opened.kind}, {console.plural(opened.rows, 'row')}")
-        if report.is_dir():
+        echo(f"report: {named}, {opened.kind}, {console.plural(opened.rows, 'row')}")
+        if is_run:
             if changed := getattr(opened, "changed", ()):
                 return _list_changed(changed)
-            echo(f"all files of {report} are what its SHA256SUMS says")
-        matches = _check_report(opened, hash_file, quiet)
+            echo(f"all files of {named} are what its SHA256SUMS says")
+        matches = is_run or _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
     echo(_summary(counts))
     alarming = sum(counts[status] for status in verify.ALARMING)
@@ -122,9 +128,9 @@ def command(
     return ExitCode.DONE
 
 
-def _opened(report: Path) -> AbstractContextManager[OpenReport]:
+def _opened(report: Path | ObjectUrl) -> AbstractContextManager[OpenReport]:
     """A report, or a run of shards."""
-    if report.is_dir():
+    if not isinstance(report, Path) or report.is_dir():
         from sidscan.distributed.verification import open_run  # here: it loads what scans
 
         return open_run(report)

@@ -89,7 +89,7 @@ def _with_starts(
     shared = _shared(run, replaced, new) if replaced and new else {}
     if replaced and len(replaced) == len(before) and not shared:
         raise OutputError(
-            f"{run.path} is a run of other inputs: none of its {earlier.inputs} inputs is among yours",
+            f"{run.location} is a run of other inputs: none of its {earlier.inputs} inputs is among yours",
             "Name the inputs as that run did, or name another folder with --run.",
         )
     published = run.published()

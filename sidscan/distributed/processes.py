@@ -57,7 +57,7 @@ def scan_in_processes(
     """
     silent = max(_SILENT, 4 * float(run.options["item_timeout"]))
     work = _Work(shards, show)
-    processes = [_ShardProcess(run.path, plan, options, number, count, silent) for number in range(count)]
+    processes = [_ShardProcess(run.location, plan, options, number, count, silent) for number in range(count)]
     threads = [threading.Thread(target=work.do, args=(each,), daemon=True) for each in processes]
     try:
         for thread in threads:
@@ -80,10 +80,10 @@ class _ShardProcess:
     """One process; it starts when it is needed, and again after it was lost."""
 
     def __init__(
-        self, run: Path, plan: Plan, options: MachineOptions, number: int, count: int, silent: float
+        self, run: str, plan: Plan, options: MachineOptions, number: int, count: int, silent: float
     ) -> None:
         arguments = {
-            "run": os.fspath(run),
+            "run": run,
             "plan": plan.number,
             "scratch": options.scratch and os.fspath(options.scratch),
             "workers": options.workers,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sidscan._version import __version__
+from sidscan.distributed.place import parse_place
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import PublishedShard, ShardScanner
 from sidscan.errors import ExitCode, RecordInUse, SidscanError
@@ -82,7 +83,7 @@ class ShardWorker:
     """Scans one shard at a time; a second thread answers how far it is.
 
     Args:
-        run: the folder of the run.
+        run: where the run lies (`place.absolute_location`).
         plan: the number of the plan whose shards it scans.
         folder: the folder from which relative names start.
         scratch: as for `ShardScanner`.
@@ -104,7 +105,7 @@ class ShardWorker:
         with suppress(OSError):  # names may all be absolute
             os.chdir(folder)
         self._cores = _cores_of_machine()[first_core : first_core + cores]
-        self._arguments = (Path(run), Path(scratch) if scratch else None, cores, batch, plan)
+        self._arguments = (parse_place(run), Path(scratch) if scratch else None, cores, batch, plan)
         self._scanner: ShardScanner | None = None
         self._done: tuple[int, int] = (-1, 0)
 

@@ -40,7 +40,9 @@ class ShardedRecord(RunRecord):
         self._journals = {each.number: each for each in ledger.accepted()}
         self._unchanged = set[int]()
         if not self._journals:
-            raise UsageError(f"no shard of {run.path} has results yet", "Scan it: sidscan scan --run RUN.")
+            raise UsageError(
+                f"no shard of {run.location} has results yet", "Scan it: sidscan scan --run RUN."
+            )
         self._scratch = TemporaryDirectory(prefix="sidscan-collect-")
         self._opened: OrderedDict[int, PublishedJournal] = OrderedDict()
 

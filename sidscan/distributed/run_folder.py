@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sidscan._version import __version__
+from sidscan.distributed.place import RunPlace, ledger_path, store_at
 from sidscan.distributed.settings import Scoring, differing_options
 from sidscan.distributed.slices import Slice, digest_of, read_slice, write_slice
-from sidscan.distributed.store import PROBE, FolderStore, RunStore, check_writes_once, get_text, put_text
+from sidscan.distributed.store import PROBE, RunStore, check_writes_once, get_text, put_text
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Item, JsonObject
 
 FORMAT = 1
 """Number of the layout of a run's folder."""
-LEDGER = "run.db"
 RUN = "run.json"
 _SCORING, _PLANS, _SLICES, _SHARDS = "scoring.json", "plans/", "slices/", "shards/"
 _PLAN_NAME = re.compile(rf"{_PLANS}(\d{{6,}})\.jsonl")
@@ -56,19 +56,19 @@ class RunFolder:
         UsageError: there is none, or a newer sidscan made it.
     """
 
-    def __init__(self, path: Path, store: RunStore | None = None) -> None:
-        self.path = path
-        self.store: RunStore = store or FolderStore(path)
+    def __init__(self, place: RunPlace, store: RunStore | None = None) -> None:
+        self.place = place
+        self.store: RunStore = store or store_at(place)
         if self.store.head(RUN) is None:
             raise UsageError(
-                f"{path} is not a run of shards",
+                f"{self.location} is not a run of shards",
                 "Plan one: sidscan scan FOLDER --run RUN --plan.",
             )
         self.facts = _facts(self.store)
 
     @classmethod
-    def create(cls, path: Path, options: JsonObject, store: RunStore | None = None) -> RunFolder:
-        """The run at ``path``, begun now if there is none.
+    def create(cls, place: RunPlace, options: JsonObject, store: RunStore | None = None) -> RunFolder:
+        """The run at a place, begun now if there is none.
 
         Args:
             options: what decides how inputs are read and scored (`settings.kept_options`).
@@ -77,9 +77,9 @@ class RunFolder:
             UsageError: it has other options.
             OutputError: it can't be written, or files there may be replaced.
         """
-        store = store or FolderStore(path)
+        store = store or store_at(place)
         if store.head(RUN) is None:
-            _check_empty(path)
+            _check_empty(place, store)
             facts = {
                 "format": FORMAT,
                 "id": secrets.token_hex(8),
@@ -88,13 +88,18 @@ class RunFolder:
             }
             check_writes_once(store)
             put_text(store, RUN, json.dumps(facts, indent=1) + "\n")
-        run = cls(path, store)
+        run = cls(place, store)
         if differences := list(differing_options(run.options, options)):
             raise UsageError(
-                f"{path} is a run with other options: {', '.join(differences)}",
+                f"{run.location} is a run with other options: {', '.join(differences)}",
                 "Give the same options as before, or name another folder with --run.",
             )
         return run
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages and for other processes: a folder's path, or a URL."""
+        return self.store.location
 
     @property
     def options(self) -> JsonObject:
@@ -123,7 +128,7 @@ class RunFolder:
             return Plan(number, json.loads(first), slices)
         except (ValueError, LookupError, TypeError) as error:
             raise UsageError(
-                f"{self.path}/{_plan_name(number)} is damaged", "Copy it back from a backup."
+                f"{self.location}/{_plan_name(number)} is damaged", "Copy it back from a backup."
             ) from error
 
     def slice_size(self) -> int | None:
@@ -139,7 +144,9 @@ class RunFolder:
         """
         plan = self.plan()
         if plan is None:
-            raise UsageError(f"{self.path} has no plan", "Name its inputs: sidscan scan FOLDER --run RUN.")
+            raise UsageError(
+                f"{self.location} has no plan", "Name its inputs: sidscan scan FOLDER --run RUN."
+            )
         return plan
 
     def numbered_plan(self, number: int) -> Plan:
@@ -150,7 +157,7 @@ class RunFolder:
         """
         if self.store.head(_plan_name(number)) is None:
             raise UsageError(
-                f"there is no plan {number} of {self.path}",
+                f"there is no plan {number} of {self.location}",
                 "sidscan scan --run RUN --plan prints the shards of the latest plan, as PLAN:N.",
             )
         return self._read_plan(number)
@@ -165,7 +172,7 @@ class RunFolder:
         lines = [facts, *({"digest": s.digest, "inputs": s.inputs, "starts": s.starts} for s in slices)]
         text = "".join(f"{json.dumps(line)}\n" for line in lines)
         if not put_text(self.store, _plan_name(plan.number), text):
-            raise OutputError(f"somebody else plans {self.path}", "Wait for it to end, and run it again.")
+            raise OutputError(f"somebody else plans {self.location}", "Wait for it to end, and run it again.")
         return plan
 
     def add_slice(self, items: Sequence[Item]) -> Slice:
@@ -191,7 +198,7 @@ class RunFolder:
                 yield from read_slice(path)
             except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
                 raise OutputError(
-                    f"the slice {digest} of {self.path} is damaged: {error}",
+                    f"the slice {digest} of {self.location} is damaged: {error}",
                     "Plan the run again, in a new folder.",
                 ) from error
 
@@ -202,7 +209,9 @@ class RunFolder:
         try:
             return Scoring.from_json(get_text(self.store, _SCORING))
         except (ValueError, LookupError, TypeError) as error:
-            raise OutputError(f"{self.path}/{_SCORING} is damaged", "Copy it back from a backup.") from error
+            raise OutputError(
+                f"{self.location}/{_SCORING} is damaged", "Copy it back from a backup."
+            ) from error
 
     def agree_on(self, scoring: Scoring) -> None:
         """State what computes the scores, or compare it with what another shard stated.
@@ -216,7 +225,8 @@ class RunFolder:
         assert stated is not None
         if stated.digest != scoring.digest:
             raise UsageError(
-                f"scores would be computed otherwise here than in {self.path}: {stated.differences(scoring)}",
+                f"scores would be computed otherwise here than in {self.location}: "
+                f"{stated.differences(scoring)}",
                 "Use machines with the same device and software for one run, or name another --run.",
             )
 
@@ -254,8 +264,14 @@ class RunFolder:
 
     @cached_property
     def ledger_path(self) -> Path:
-        """The file in which whoever collects the shards notes what was accepted."""
-        return self.path / LEDGER
+        """The file in which whoever collects the shards notes what was accepted.
+
+        All of it but the hashes of reports can be read again from what shards published.
+
+        Raises:
+            OutputError: there is no folder for it.
+        """
+        return ledger_path(self.place, self.id)
 
 
 def _plan_name(number: int) -> str:
@@ -283,16 +299,15 @@ def _facts(store: RunStore) -> JsonObject:
     return facts
 
 
-def _check_empty(path: Path) -> None:
-    """Refuse a folder that holds something else: a run is never begun among somebody's files.
+def _check_empty(place: RunPlace, store: RunStore) -> None:
+    """Refuse a place that holds something else: a run is never begun among somebody's files.
 
     Raises:
         UsageError: it does, or it is a file.
     """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file", "Name a new folder with --run.")
-    others = {each.name for each in path.iterdir()} - {PROBE} if path.is_dir() else set()
-    if any(not name.startswith(".sidscan-") for name in others):  # those are left by a killed process
+    if isinstance(place, Path) and place.exists() and not place.is_dir():
+        raise UsageError(f"{place} is a file", "Name a new folder with --run.")
+    if any(name != PROBE for name in store.list("")):
         raise UsageError(
-            f"{path} holds other files, and is not a run of shards", "Name a new folder with --run."
+            f"{store.location} holds other files, and is not a run of shards", "Name a new folder with --run."
         )

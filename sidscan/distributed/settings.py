@@ -24,7 +24,7 @@ _OF_PLANS = frozenset(
 )
 # What each machine decides for itself.
 _OF_MACHINES = frozenset(("workers", "batch"))
-_OF_COMMANDS = frozenset(("journal", "outputs", "command", "origins", "in_order"))
+_OF_COMMANDS = frozenset(("journal", "outputs", "output_prefix", "command", "origins", "in_order"))
 # What a run of shards does not do, and why.
 REFUSED: Mapping[str, str] = {
     "sample": "a run looks at all of its inputs",

@@ -118,7 +118,7 @@ class ShardScanner:
         shards = len(self._plan.slices)
         if not 0 <= number < shards:
             raise UsageError(
-                f"there is no shard {number}: {self._run.path} has {shards}",
+                f"there is no shard {number}: {self._run.location} has {shards}",
                 f"Shards are numbered from 0 to {shards - 1}.",
             )
         return self._plan.slices[number]

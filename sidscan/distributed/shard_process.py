@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
+from sidscan.distributed.place import parse_place
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
 from sidscan.errors import ExitCode, SidscanError
@@ -35,7 +36,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(asked, over), daemon=True).start()
     try:
         scanner = ShardScanner(
-            RunFolder(Path(options["run"])),
+            RunFolder(parse_place(options["run"])),
             scratch and Path(scratch),
             options["workers"],
             options["batch"],

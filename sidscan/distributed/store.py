@@ -151,5 +151,5 @@ def check_writes_once(store: RunStore) -> None:
     if put_text(store, PROBE, second) or get_text(store, PROBE) == second:
         raise OutputError(
             f"{store.location} replaces files that are there, so one machine could replace what another made",
-            "Choose a folder on another disk or share for --run.",
+            "Choose another place for --run: a folder, or a bucket of a store that knows conditional writes.",
         )

@@ -1,4 +1,8 @@
-"""The file ``SHA256SUMS`` of a complete run, by which anybody can tell later whether it was changed."""
+"""The file ``SHA256SUMS`` of a complete run, by which anybody can tell later whether it was changed.
+
+A folder has one, which is written again when the plan changes. A bucket replaces nothing: it has one for each
+plan, ``SHA256SUMS-000001``.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,17 @@ from tempfile import TemporaryDirectory
 
 from sidscan.distributed.ledger import Ledger
 from sidscan.distributed.run_folder import Plan, RunFolder
+from sidscan.distributed.store import get_text, put_text
 from sidscan.errors import OutputError, UsageError
 from sidscan.util.files import atomic_write, content_sha256, open_file, sha256_of
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./-]+)")
+
+
+def sums_name(run: RunFolder, plan: Plan) -> str:
+    """The file with the hashes of a run's latest plan."""
+    return SUMS if isinstance(run.place, Path) else f"{SUMS}-{plan.number:06d}"
 
 
 def write_sums(run: RunFolder, plan: Plan, ledger: Ledger) -> bool:
@@ -27,10 +37,16 @@ def write_sums(run: RunFolder, plan: Plan, ledger: Ledger) -> bool:
     """
     if ledger.missing():
         return False
-    path = run.path / SUMS
     journals = {each.journal: each.sha256 for each in ledger.accepted()}
     lines = [f"{journals.get(name) or _sha256(run, name)}  {name}\n" for name in run.files(plan)]
-    content = "".join(lines).encode("ascii")
+    content = "".join(lines)
+    if isinstance(run.place, Path):
+        return _write_file(run.place / SUMS, content.encode("ascii"), ledger)
+    name = sums_name(run, plan)
+    return put_text(run.store, name, content) or get_text(run.store, name) == content
+
+
+def _write_file(path: Path, content: bytes, ledger: Ledger) -> bool:
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         there = content_sha256(path)
@@ -53,26 +69,28 @@ def changed_files(run: RunFolder) -> Iterator[str]:
     Raises:
         UsageError: it has none, or a damaged one.
     """
+    plan = run.current_plan()
+    name = sums_name(run, plan)
     try:
-        lines = (run.path / SUMS).read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError) as error:
+        lines = get_text(run.store, name).splitlines()
+    except OutputError as error:
         raise UsageError(
-            f"{run.path} has no SHA256SUMS that can be read",
+            f"{run.location} has no {name} that can be read",
             "A run gets one when all shards have results and are collected: sidscan collect RUN.",
         ) from error
     named = set()
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
-            raise UsageError(f"{run.path / SUMS} is damaged", "Copy it back from a backup.")
+            raise UsageError(f"{run.location}/{name} is damaged", "Copy it back from a backup.")
         named.add(match[2])
         if run.store.head(match[2]) is None:
             yield f"missing: {match[2]}"
         elif _sha256(run, match[2]) != match[1]:
             yield f"changed: {match[2]}"
-    for name in run.files(run.current_plan()):
-        if name not in named:
-            yield f"not recorded: {name}"
+    for file in run.files(plan):
+        if file not in named:
+            yield f"not recorded: {file}"
 
 
 def _sha256(run: RunFolder, name: str) -> str:

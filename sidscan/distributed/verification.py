@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sidscan.distributed.journals import PublishedJournal
+from sidscan.distributed.place import RunPlace
 from sidscan.distributed.run_folder import RUN, RunFolder
 from sidscan.distributed.sums import changed_files
 from sidscan.errors import UsageError
@@ -46,16 +47,16 @@ class OpenRun(OpenReport):
 
 
 @contextmanager
-def open_run(path: Path) -> Iterator[OpenRun]:
+def open_run(place: RunPlace) -> Iterator[OpenRun]:
     """Open a run whose results are all there, and compare its files with its hashes.
 
     Raises:
         UsageError: it is not a run, or has no hashes.
     """
-    if not (path / RUN).is_file():
-        raise UsageError(f"{path} is a folder, and not a run of shards", "Name a report in it.")
-    run = RunFolder(path)
+    if isinstance(place, Path) and not (place / RUN).is_file():
+        raise UsageError(f"{place} is a folder, and not a run of shards", "Name a report in it.")
+    run = RunFolder(place)
     changed = tuple(changed_files(run))
-    yield OpenRun(
-        path, "run of shards", run.current_plan().inputs, "", ReportText(io.BytesIO(), "", path), run, changed
-    )
+    path = Path(run.location)
+    text = ReportText(io.BytesIO(), "", path)
+    yield OpenRun(path, "run of shards", run.current_plan().inputs, "", text, run, changed)

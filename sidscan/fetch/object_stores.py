@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 from sidscan.config import ScanConfig
@@ -131,6 +132,38 @@ class ObjectStores:
                 if not error.retryable or late or attempt == self._config.retries:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def save(self, url: ObjectUrl, path: Path) -> None:
+        """Write the bytes of an object, whatever its size, to a local file.
+
+        Raises:
+            FetchError: as `get`.
+            OSError: the file can't be written.
+        """
+        with path.open("wb") as file:
+            for part in self._whole(url):
+                file.write(part)
+
+    def put_if_absent(self, url: ObjectUrl, path: Path) -> bool:
+        """Make an object of a local file, by one conditional request; False if there is one already.
+
+        Raises:
+            FetchError: it can't be written.
+        """
+        already = importlib.import_module("obstore.exceptions").AlreadyExistsError
+        for _ in range(self._config.retries + 1):
+            with _errors():
+                try:
+                    self.open(url).put(url.key, path, mode="create", use_multipart=False)
+                except already:
+                    pass
+                else:
+                    return True
+            # A store may also answer so while it takes another request, which then fails.
+            with suppress(NoSuchObject):
+                self.find(url)
+                return False
+        raise StoreError("the store refuses the object, and has none of that name")
 
     def sha256(self, name: str) -> str:
         """The hash of an object's bytes as they are now, hex; whatever its size, in little memory.

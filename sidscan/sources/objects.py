@@ -43,7 +43,7 @@ class Objects:
 
     def __init__(self, config: ScanConfig, list_objects: ListObjects | None, exclusions: Exclusions) -> None:
         self._list, self._hidden, self._exclusions = list_objects, config.hidden, exclusions
-        self._allow_empty = config.allow_empty
+        self._allow_empty, self._outputs = config.allow_empty, config.output_prefix
         self._allowed = {parse_object_url(bucket).store for bucket in config.buckets}
 
     def items(self, name: str, required: bool) -> Iterator[Item]:
@@ -111,6 +111,8 @@ class Objects:
             if held and not each.url.startswith(f"{held.url}/"):
                 yield _item(held, start, excluded)
             held = None
+            if self._outputs and each.url.startswith(self._outputs):
+                continue
             if not self._hidden and any(part.startswith(".") for part in each.url[start:].split("/")):
                 continue
             if each.size:

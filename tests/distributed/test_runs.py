@@ -471,19 +471,17 @@ def test_a_run_that_is_planned_again_keeps_the_size_of_its_shards(sidscan: Run, 
     assert len(shard_numbers(larger.out)) <= 2
 
 
-@pytest.mark.parametrize("option", ["--run", "--out", "--journal", "--scratch", "--save-dir"])
+@pytest.mark.parametrize("option", ["--out", "--journal", "--scratch", "--save-dir"])
 def test_what_is_written_is_written_to_a_disk(sidscan: Run, images: Path, option: str) -> None:
     before = sorted(Path().iterdir())
-    run = () if option == "--run" else ("--run", "run")
-    ended = sidscan("scan", "images", *MINI, *run, option, "s3://key:secret@photos/new.csv")
+    ended = sidscan("scan", "images", *MINI, "--run", "run", option, "s3://key:secret@photos/new.csv")
     assert ended.code == 2
     assert ended.err.endswith(" s3://***@photos/new.csv is a URL. Name a path on a disk here.\n")
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.parametrize("option", [(), ("--parquet-folder", "s3://photos/rows")])
-def test_a_bucket_is_no_place_for_rows(sidscan: Run, images: Path, option: tuple[str, ...]) -> None:
-    ended = sidscan("collect", *option, "s3://photos/run")
+def test_a_bucket_is_no_place_for_rows(sidscan: Run, images: Path) -> None:
+    ended = sidscan("collect", "run", "--parquet-folder", "s3://photos/rows")
     assert ended.code == 2
     assert ended.err.endswith(" is a URL. Name a path on a disk here.\n")
     assert not Path("s3:").exists()
