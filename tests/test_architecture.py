@@ -143,6 +143,7 @@ SHARED_BY_COMMANDS = tuple(
             "marks_text",
             "closer_look",
             "selection",
+            "report_options",
         ),
         *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
         *("shard_options", "sharded_scan", "ray_scan", "cluster_check", "collecting"),

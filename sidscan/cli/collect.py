@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from sidscan.cli import console, options
 from sidscan.cli.collecting import collect
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, RunPlaceType
+from sidscan.cli.report_options import ReportOptions, report_files
 from sidscan.cli.selection import Shown, selection
 from sidscan.errors import ExitCode
-from sidscan.reports import FormatOptions
 
 if TYPE_CHECKING:
     from sidscan.distributed.place import RunPlace
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("collect", cls=Command)
 @click.argument("run_folder", type=RunPlaceType(path_type=Path), metavar="RUN")
-@options.report_files()
+@report_files()
 @selection()
 @options.sectioned_option(
     "--parquet-folder",
@@ -50,14 +49,6 @@ if TYPE_CHECKING:
 @options.quiet()
 def command(
     run_folder: RunPlace,
-    outs: tuple[str, ...],
-    stdout_format: str | None,
-    csv_dialect: str,
-    html_thumbs: str | None,
-    html_rows: int,
-    xlsx_thumbnails: bool,
-    overwrite: bool,
-    hashed: bool,
     parquet_folder: Path | None,
     partial: bool,
     private: bool,
@@ -87,18 +78,8 @@ def command(
     from sidscan.distributed.ledger import Ledger  # here: `--help` needs none of it
     from sidscan.distributed.run_folder import RunFolder
 
-    none_named = not outs and stdout_format is None
-    if not (none_named and (parquet_folder is not None or console.is_terminal(sys.stdout))):
-        outs = outs or (reports.STDOUT,)
-    console.check_outputs(outs, stdout_format, hashed)
-    shown = Shown.pop_from(choices)
-    formats = FormatOptions(
-        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
-    )
-    writers = [
-        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
-        for out in outs
-    ]
+    asked, shown = ReportOptions.pop_from(choices), Shown.pop_from(choices)
+    writers = asked.writers(shown.columns, default=(reports.STDOUT,) if parquet_folder is None else ())
     shown.check_outputs(writers)
     console.check_distinct(tuple(file for writer in writers for file in writer.files), ())
     run = RunFolder(run_folder)
@@ -115,5 +96,5 @@ def command(
             partial=partial,
             private=private,
             parquet_folder=parquet_folder,
-            overwrite=overwrite,
+            overwrite=asked.overwrite,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -26,7 +26,6 @@ from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
-    from sidscan.reports.base import JpegMaker
     from sidscan.reports.output_files import ReportOutput
 
 
@@ -120,15 +119,6 @@ def complete_kept(run: Scan, quiet: bool) -> None:
         if len(changed) == 1:
             are = "holds other bytes than were scored, with the same size and time; it is scored again"
         echo(f"warning: {plural(len(changed), 'file')} {are}: {names}{more}")
-
-
-def converter(wanted: bool) -> Callable[[], AbstractContextManager[JpegMaker]] | None:
-    """What makes JPEG of thumbnails for workbooks, if they are wanted."""
-    if not wanted:
-        return None
-    from sidscan.isolation.thumbnails import jpeg_thumbnails  # here: --help shall not load numpy
-
-    return jpeg_thumbnails
 
 
 def echo_written(writers: Sequence[ReportOutput], echo: Echo) -> None:
@@ -253,26 +243,6 @@ def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) ->
             raise UsageError(f"{name} is both read and written", "Choose another file to write.")
     if len(set(resolved)) < len(resolved):
         raise UsageError("two of the files to write have the same name", "Give each its own name.")
-
-
-def check_outputs(outs: tuple[str, ...], stdout_format: str | None, hashed: bool) -> None:
-    """Refuse options of reports that would have no effect.
-
-    Raises:
-        UsageError: one would.
-    """
-    from sidscan.reports import STDOUT  # here: --help shall load no reports
-
-    to_stdout = outs.count(STDOUT)
-    if hashed and to_stdout == len(outs):  # or there is no report at all
-        raise UsageError("--hash-file needs a report in a file", "Name one with --out FILE.")
-    if stdout_format and not to_stdout:
-        raise UsageError(
-            "--format is for standard output",
-            "The suffix of FILE chooses a file's format, e.g. --out r.json.",
-        )
-    if to_stdout > 1:
-        raise UsageError("standard output takes one report", "Give --out - once.")
 
 
 def check_named(config: ScanConfig) -> None:

@@ -18,11 +18,12 @@ from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.param_types import LocalPath, WholeNumber
 from sidscan.cli.record_names import names_record, record_path
+from sidscan.cli.report_options import ReportOptions, report_files
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, UsageError
 from sidscan.journal import Journal, recorded_outputs
 from sidscan.records import RunRecord, ScanResult
-from sidscan.reports import FormatOptions, ReportOutput
+from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
 from sidscan.review.conditions import parse_condition
@@ -123,7 +124,7 @@ class _Asked:
     show_default="the first --out + _maps, else maps",
     help="Where each image's map, mask and overlay go, named by the sha256 of its bytes.",
 )
-@options.report_files()
+@report_files()
 @options.setting("journal")
 @options.setting("fresh")
 @options.setting("retry_failed")
@@ -141,14 +142,6 @@ def command(
     protocol: str,
     max_tiles: int | None,
     out_dir: Path | None,
-    outs: tuple[str, ...],
-    stdout_format: str | None,
-    csv_dialect: str,
-    html_thumbs: str | None,
-    html_rows: int,
-    xlsx_thumbnails: bool,
-    overwrite: bool,
-    hashed: bool,
     journal: Path | None,
     quiet: bool,
     **choices: Any,
@@ -176,14 +169,9 @@ def command(
       3  done; some images without a map  7  a map or report can't be written
       4  model unknown, missing, altered  130  interrupted; run again to continue
     """
-    outs, to_terminal = _outs(outs, stdout_format)
-    console.check_outputs(outs, stdout_format, hashed)
-    formats = FormatOptions(csv_dialect, html_thumbs, html_rows, (), console.converter(xlsx_thumbnails))
-    writers = [
-        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
-        for out in outs
-    ]
-    with_images, out_dir = html_thumbs != "none", out_dir or _beside(outs)
+    of_reports = ReportOptions.pop_from(choices)
+    writers = of_reports.writers()
+    out_dir = out_dir or _beside(writers)
     from sidscan.localize.map_files import check_folder
 
     check_folder(out_dir)
@@ -193,25 +181,19 @@ def command(
         protocol,
         max_tiles,
         out_dir,
-        overwrite,
+        of_reports.overwrite,
         _choice(min_evidence, top, marked),
         _in_words(min_evidence, marked),
-        with_images,
+        of_reports.with_images,
     )
     config = _config(inputs, writers, journal, out_dir, choices)
     with _opened(config, asked, writers, console.reporter(quiet), quiet) as (record, config, made_by):
-        return _localize(record, config, made_by, asked, writers, to_terminal, quiet)
+        return _localize(record, config, made_by, asked, writers, of_reports.to_terminal, quiet)
 
 
-def _outs(outs: tuple[str, ...], stdout_format: str | None) -> tuple[tuple[str, ...], bool]:
-    """Where reports go, and whether a person reads lines instead."""
-    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
-    return (() if to_terminal else outs or (reports.STDOUT,)), to_terminal
-
-
-def _beside(outs: Sequence[str]) -> Path:
+def _beside(writers: Sequence[ReportOutput]) -> Path:
     """The folder of maps beside the first report in a file."""
-    named = [Path(out) for out in outs if out != reports.STDOUT]
+    named = [Path(writer.out) for writer in writers if writer.written]
     return named[0].with_name(f"{named[0].stem}_maps") if named else Path("maps")
 
 

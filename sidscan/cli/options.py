@@ -16,9 +16,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, LocalPath, Moment, Number, Size, StdoutFormat, WholeNumber
+from sidscan.cli.param_types import Duration, LocalPath, Moment, Number, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
-from sidscan.reports import CSV_DIALECTS, REPORT_FORMATS, FormatOptions, listed_suffixes
 from sidscan.util.option_specs import OptionSpec, option_specs
 
 Callback = Callable[..., Any]
@@ -182,82 +181,9 @@ def quiet(help: str = "Print only errors on standard error.") -> Decorator:  # n
 
 
 def output() -> Decorator:
-    """Where the results of a scan go."""
+    """Where the results of a scan go, besides reports (`report_options`)."""
     return stack(
-        report_files(),
         *map(setting, ("find_copies", "look_closer", "windows", "journal", "fresh", "retry_failed")),
         *map(setting, ("keep_old", "private")),
         quiet("Print only errors on standard error, and a warning where another model is used."),
-    )
-
-
-def report_files() -> Decorator:
-    """Which reports are written, and over what."""
-    return stack(
-        sectioned_option(
-            "--out",
-            "outs",
-            section="Output",
-            multiple=True,
-            type=LocalPath(),
-            metavar="FILE",
-            show_default="-, or on a terminal a short table",
-            help=f"Report to write: {listed_suffixes()}, or .xlsx; '-' is standard output. Repeatable.",
-        ),
-        sectioned_option(
-            "--format",
-            "stdout_format",
-            section="Output",
-            type=StdoutFormat(list(REPORT_FORMATS)),
-            show_default="csv",
-            help="Format of the report on standard output. A scan writes 'jsonl' row by row as it runs, "
-            "unless it is sorted.",
-        ),
-        sectioned_option(
-            "--csv-dialect",
-            section="Output",
-            type=click.Choice(list(CSV_DIALECTS)),
-            metavar="DIALECT",
-            default="standard",
-            show_default=True,
-            help="'excel' adds the byte order mark by which Excel knows UTF-8; 'excel-de' also has "
-            "semicolons and decimal commas, as German and many other spreadsheets expect.",
-        ),
-        sectioned_option(
-            "--html-thumbs",
-            section="Output",
-            type=click.Choice(["inline", "files", "none"]),
-            show_default="inline up to 2000 rows, then files",
-            help="Where small images of an HTML report go: into the page, into a folder beside it, or "
-            "nowhere. Making them slows the scan of large JPEG files.",
-        ),
-        sectioned_option(
-            "--html-rows",
-            section="Output",
-            type=click.IntRange(min=1),
-            default=FormatOptions.html_rows,
-            show_default=True,
-            help="Most rows of an HTML report; with more it is not written, but the other reports are.",
-        ),
-        sectioned_option(
-            "--xlsx-thumbnails",
-            section="Output",
-            is_flag=True,
-            help="Show a small image in each row of an .xlsx report, of 5000 rows at most.",
-        ),
-        sectioned_option(
-            "--overwrite",
-            section="Output",
-            is_flag=True,
-            help="Replace --out and its hash file whatever they hold. Without this, only what this run last "
-            "wrote there is replaced.",
-        ),
-        sectioned_option(
-            "--hash-file",
-            "hashed",
-            section="Output",
-            is_flag=True,
-            help="Write the sha256 of each report to a file beside it, e.g. report.csv.sha256, in the format "
-            "of sha256sum.",
-        ),
     )

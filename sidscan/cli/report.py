@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
@@ -17,13 +16,14 @@ from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranked, Ranking, print_table
 from sidscan.cli.record_names import record_path
+from sidscan.cli.report_options import ReportOptions, report_files
 from sidscan.cli.sample_text import sample_lines
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.summary import counts_line
 from sidscan.errors import ExitCode
 from sidscan.journal.reading import StoredRecord
 from sidscan.records import RunRecord, num_rows
-from sidscan.reports import FormatOptions, ReportOutput
+from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
@@ -35,7 +35,7 @@ _TABLE_ROWS = 10  # on a terminal
 
 @click.command("report", cls=Command)
 @click.argument("named", type=click.Path(path_type=Path, readable=False), metavar="RECORD")
-@options.report_files()
+@report_files()
 @selection()
 @options.sectioned_option(
     "--private",
@@ -47,14 +47,6 @@ _TABLE_ROWS = 10  # on a terminal
 @options.quiet()
 def command(
     named: Path,
-    outs: tuple[str, ...],
-    stdout_format: str | None,
-    csv_dialect: str,
-    html_thumbs: str | None,
-    html_rows: int,
-    xlsx_thumbnails: bool,
-    overwrite: bool,
-    hashed: bool,
     private: bool,
     quiet: bool,
     **choices: Any,
@@ -78,25 +70,17 @@ def command(
       0  done                                2  wrong usage, or not a record
       7  a report can't be written           130  interrupted
     """
-    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
-    outs = () if to_terminal else outs or (reports.STDOUT,)
-    console.check_outputs(outs, stdout_format, hashed)
+    asked, shown = ReportOptions.pop_from(choices), Shown.pop_from(choices)
+    writers = asked.writers(shown.columns)
     path = record_path(named)
-    shown = Shown.pop_from(choices)
-    formats = FormatOptions(
-        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
-    )
-    writers = [
-        reports.output_for(out, stdout_format or "csv", hashed, overwrite, formats, stream=False)
-        for out in outs
-    ]
-    if not to_terminal or shown.columns:
+    if not asked.to_terminal or shown.columns:
         shown.check_outputs(writers)
     files = tuple(file for writer in writers for file in writer.files)
     console.check_distinct((*files, *console.journal_files(path)), ())
     echo = console.reporter(quiet)
     with closing(StoredRecord(path)) as stored, reports.reserve_all(writers, stored.output_digests):
-        beside = marks_paths((*(Path(out) for out in outs if out != reports.STDOUT), *stored.output_paths()))
+        named_files = (Path(writer.out) for writer in writers if writer.written)
+        beside = marks_paths((*named_files, *stored.output_paths()))
         marks = load_marks(beside)
         record = annotated(stored, marks)
         _write(PrivateRecord(record) if private else record, stored, shown, writers, echo)

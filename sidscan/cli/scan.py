@@ -16,6 +16,7 @@ from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import highest_lines, print_table
+from sidscan.cli.report_options import ReportOptions, report_files
 from sidscan.cli.selection import Shown, selection
 from sidscan.cli.shard_options import ShardOptions, shards
 from sidscan.cli.sharded_scan import scan_in_shards
@@ -24,7 +25,7 @@ from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, ScanResult
-from sidscan.reports import FormatOptions, ReportOutput, StreamedReport
+from sidscan.reports import ReportOutput, StreamedReport
 from sidscan.review.annotated import AnnotatedRecord
 from sidscan.review.copies import find_copies
 from sidscan.review.difference_text import rescan_lines
@@ -46,6 +47,7 @@ _TABLE_ROWS = 10  # of the table on a terminal
 @options.part()
 @options.model()
 @options.calibration()
+@report_files()
 @options.output()
 @selection()
 @shards()
@@ -54,16 +56,8 @@ _TABLE_ROWS = 10  # of the table on a terminal
 @options.isolation()
 @settings.options_file()
 def command(
-    outs: tuple[str, ...],
-    stdout_format: str | None,
-    csv_dialect: str,
-    html_thumbs: str | None,
-    html_rows: int,
-    xlsx_thumbnails: bool,
     quiet: bool,
     journal: Path | None,
-    overwrite: bool,
-    hashed: bool,
     **choices: Any,
 ) -> ExitCode:
     """Score images and write reports.
@@ -94,19 +88,9 @@ def command(
                                           130  interrupted; run again to continue
     """
     sharded = ShardOptions.pop_from(choices)
-    to_terminal = not outs and stdout_format is None and console.is_terminal(sys.stdout)
-    outs = () if to_terminal else outs or (() if sharded.run else (reports.STDOUT,))
-    console.check_outputs(outs, stdout_format, hashed)
-    shown = Shown.pop_from(choices)
-    formats = FormatOptions(
-        csv_dialect, html_thumbs, html_rows, shown.columns, console.converter(xlsx_thumbnails)
-    )
-    writers = [
-        reports.output_for(
-            out, stdout_format or "csv", hashed, overwrite, formats, stream=shown.choice.streams
-        )
-        for out in outs
-    ]
+    asked, shown = ReportOptions.pop_from(choices), Shown.pop_from(choices)
+    default = () if sharded.run else (reports.STDOUT,)
+    writers = asked.writers(shown.columns, shown.choice.streams, default)
     shown.check_outputs(writers)
     if sharded.run:
         return scan_in_shards(sharded, writers, shown, {**choices, "journal": journal}, quiet)
@@ -117,7 +101,7 @@ def command(
     echo = console.reporter(quiet)
     _warn_without_locks(files)
     with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
-        return _scan(config, writers, shown, html_thumbs != "none", echo, quiet)
+        return _scan(config, writers, shown, asked.with_images, echo, quiet)
 
 
 def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str, Any]) -> ScanConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from sidscan.cli.param_types import (
     ShardNumber,
     WholeNumber,
 )
+from sidscan.cli.report_options import ReportOptions
 from sidscan.errors import UsageError
 from sidscan.util.option_specs import OptionSpec
 
@@ -31,10 +32,7 @@ _OF_EVERY_MACHINE = frozenset(
     ("inputs", "run_folder", "scratch", "workers", "batch", "quiet", "options_file")
 )
 _OF_REPORTS = frozenset(
-    (
-        *("outs", "stdout_format", "csv_dialect", "html_thumbs", "html_rows", "xlsx_thumbnails", "overwrite"),
-        *("hashed", "only", "sort", "top", "columns"),
-    )
+    (*(field.name for field in fields(ReportOptions)), *("only", "sort", "top", "columns"))
 )
 
 
