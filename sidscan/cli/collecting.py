@@ -110,7 +110,7 @@ def _echo_written(
     if parquet_folder is not None:
         echo(f"report: {parquet_folder}, a file for each shard, and their sha256")
     if any(writer.shows_thumbnails for writer in writers) and not run.options["thumbnails"]:
-        echo("this run has no thumbnails: its plan named no report that shows them")
+        echo("this run has no thumbnails: plan a run with --out report.html, so that its shards make them")
     if not writers and parquet_folder is None:
         echo(f"for reports: sidscan collect {run.location} --out report.csv")
 

@@ -253,6 +253,12 @@ def suffix_of(name: str) -> str:
     return max(known, key=len, default=Path(name).suffix.lstrip(".").lower())
 
 
+def stem_of(report: Path) -> str:
+    """A report's name without the suffix that chooses its format, e.g. ``report`` of ``report.jsonl.zst``."""
+    suffix = suffix_of(report.name)
+    return report.name[: -len(suffix) - 1] if suffix and report.stem else report.name
+
+
 def listed_suffixes() -> str:
     """The suffixes of all formats that can be read back, for messages, e.g. ``.csv, .json or .jsonl``."""
     *others, last = (f".{suffix}" for suffix in (*REPORT_FORMATS, *BINARY_FORMATS))

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from sidscan.errors import OutputError
+from sidscan.reports.base import stem_of
 from sidscan.reports.csv_escape import escape_text, unescape_cell
 from sidscan.reports.output_files import check_writable, locked
 from sidscan.reports.reader import LONGEST_LINE
@@ -88,7 +89,7 @@ class DamagedMarks(ValueError):
 
 def marks_path(report: Path) -> Path:
     """Where the marks of a report lie; reports of one run that differ in their suffix share the file."""
-    return report.with_name(f"{report.stem}.marks.csv")
+    return report.with_name(f"{stem_of(report)}.marks.csv")
 
 
 def read_marks_file(path: Path) -> list[MarkEntry]:

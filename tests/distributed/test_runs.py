@@ -533,7 +533,7 @@ def test_a_page_of_a_run_is_that_of_one_scan(sidscan: Run, images: Path) -> None
     assert "this run has no thumbnails" not in made.err
     sidscan("scan", "images", *MINI, "--run", "other")
     without = sidscan("collect", "other", "-o", "other.html")
-    assert "this run has no thumbnails: its plan named no report that shows them\n" in without.err
+    assert "this run has no thumbnails: plan a run with --out report.html, so that" in without.err
 
 
 def names_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:

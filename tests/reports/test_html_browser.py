@@ -18,14 +18,16 @@ from sample_results import FACTS, FAILED, SCORE, SCORED, full_header, journal_of
 
 from sidscan.journal.keys import ReuseKeys
 from sidscan.records import Copies, CopyAnswer, Exif, Marker, Provenance, ScanResult, Trace
+from sidscan.records.localization import Localization
 from sidscan.records.score_map import CloserLook, ScoreMap
-from sidscan.reports import html
+from sidscan.reports import html, output_for, write_all
 from sidscan.reports.provenance_words import verdict_text
 from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.conditions import parse_condition
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import EntryKind, MarkEntry
 from sidscan.review.selection import Choice, SelectedRecord
+from sidscan.review.wrapped import WrappedRecord
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -786,6 +788,31 @@ def test_the_list_shows_and_filters_what_files_say(open_page: Opener, provenance
         assert page.locator(".cell .name").all_inner_texts() == ["parts.png"]
     with open_page(provenance_page, "#f.provenance=not+read&view=table") as page:
         assert page.locator(".c-path").all_inner_texts()[1:] == ["old.png"]
+
+
+def test_the_list_filters_by_where_a_localizer_points(open_page: Opener, tmp_path: Path) -> None:
+    mapped = Localization("l", "d", "tiles", region=(1, 2, 30, 40), area=0.5, maximum=0.9, tiles=4)
+    found = [
+        replace(SCORED, name="region.jpg", localization=mapped),
+        replace(SCORED, name="none.jpg", localization=replace(mapped, region=None, area=0.0)),
+        replace(SCORED, name="no_map.jpg"),
+    ]
+    out = tmp_path / "r.html"
+
+    class Joined(WrappedRecord):
+        def results(self):  # type: ignore[no-untyped-def]
+            return iter(found)
+
+    write_all([output_for(str(out))], Joined(journal_of(*found)))
+    with open_page(out) as page:
+        facet = page.locator("fieldset", has_text="Where a localizer points")
+        labels = dict(line.rsplit(None, 1) for line in facet.locator("label").all_inner_texts())
+        assert labels == {"region to look at": "1", "no region to look at": "1"}
+        page.get_by_label(re.compile("^region to look at")).check()
+        assert page.locator(".cell .name").all_inner_texts() == ["region.jpg"]
+        assert "f.regions=region+to+look+at" in page.url
+    with open_page(tmp_path / "r.html", "#f.regions=no+region+to+look+at&view=table") as page:
+        assert page.locator(".c-path").all_inner_texts()[1:] == ["none.jpg"]
 
 
 GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)

@@ -33,7 +33,7 @@ def recorded(*entries: MarkEntry) -> list[MarkEntry]:
 
 
 def test_it_lies_beside_the_report_and_reports_of_one_name_share_it() -> None:
-    for name in ("r.csv", "r.html", "r.json"):
+    for name in ("r.csv", "r.html", "r.json", "r.jsonl.zst", "r.parquet", "r"):
         assert marks_path(Path("out") / name) == Path("out/r.marks.csv")
 
 

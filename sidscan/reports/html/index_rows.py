@@ -99,6 +99,7 @@ _COLUMNS = (
     _Column("said", lambda r: said(r.facts.provenance) if r.facts.provenance else None, repeats=True),
     _Column("markers", _markers, repeats=True),
     _Column("traces", lambda r: r.facts.trace_ids, repeats=True),
+    _Column("finding", lambda r: (r.localization.finding or None) if r.localization else None, repeats=True),
     _Column("path_bytes", lambda r: undecodable_bytes(r.name)),
     _Column("decisions", _decisions),
     _Column("saved_as", lambda r: r.facts.response.saved_as if r.facts.response else None),

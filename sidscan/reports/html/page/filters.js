@@ -17,6 +17,7 @@ const FACETS = [
   ["format", (row) => value(row, "format") || text("unset")],
   ["place", (row) => text(value(row, "latitude") === null ? "withoutPlace" : "withPlace")],
   ["copies", copyFacet],
+  ["regions", (row) => value(row, "finding") || ""],
 ].map(([name, words, several]) => ({ name, words, several, chosen: new Set(), counts: new Map(), split: new Map() }));
 for (const facet of FACETS) {
   if (facet.name !== "mark") facet.cells = Array.from({ length: total }, (_, row) => facetValues(facet, facet.words(row)));
